@@ -1,0 +1,1 @@
+"""HR-Depth: self-supervised monocular depth."""

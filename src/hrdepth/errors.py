@@ -1,0 +1,12 @@
+"""The one exception that means: the input is at fault, not the program."""
+
+from __future__ import annotations
+
+__all__ = ["InputError"]
+
+
+class InputError(ValueError):
+    """Bad input, said in one sentence: what is wrong, where, and what to do.
+
+    The command line prints the sentence and exits with status 2, without a traceback.
+    """

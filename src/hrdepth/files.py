@@ -1,0 +1,89 @@
+"""Writing files so that nothing is lost: a temporary name first, a rename last."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hrdepth.errors import InputError
+
+__all__ = ["atomic_path", "existing_file", "output_folder", "write_json"]
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on error.
+
+    The temporary name keeps the suffix, so that writers that guess the format from it still work.
+
+    Raises:
+        InputError: the folder does not exist or cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "answer.txt"
+        >>> with atomic_path(target) as temporary:
+        ...     _ = temporary.write_text("42")
+        >>> target.read_text(), len(list(target.parent.iterdir()))
+        ('42', 1)
+    """
+    path = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); choose another place") from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes private files; a result should have the mode that an ordinary open() gives.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def output_folder(path: str | Path, *, overwrite: bool = False) -> Path:
+    """Create the folder `path` for results and return it.
+
+    Raises:
+        InputError: it cannot be created or written, or holds something already and `overwrite` is false.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = any(path.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"the output folder {path} cannot be created ({error.strerror}); choose another with --out"
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(f"the output folder {path} cannot be written; choose another with --out")
+    if occupied and not overwrite:
+        raise InputError(f"the output folder {path} is not empty; choose another or pass --overwrite true")
+    return path
+
+
+def existing_file(path: str | Path, what: str) -> Path:
+    """Return `path` if it is a file.
+
+    Raises:
+        InputError: there is none; the sentence says `what` was looked for.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{what} {path} does not exist" if not path.exists() else f"{what} {path} is not a file")
+    return path
+
+
+def write_json(path: str | Path, content: dict[str, Any]) -> None:
+    """Write `content` as indented JSON, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

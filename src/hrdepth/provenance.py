@@ -1,0 +1,48 @@
+"""How a result came about, as a dictionary that every result file carries."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+__all__ = ["provenance"]
+
+PACKAGES = ("hrdepth", "torch", "torchvision", "timm", "lightning", "numpy", "pillow", "mitsuba")
+
+
+def provenance(seed: int | None = None, **extra: Any) -> dict[str, Any]:
+    """Return command, versions, seed, date and machine, and whatever `extra` adds; JSON-able if `extra` is.
+
+    Paths in the command are cut to their last two parts, so that a result file does not tell where it was made.
+    """
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *map(_shorten, sys.argv[1:])]),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seed": seed,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
+        **extra,
+    }
+
+
+def _shorten(argument: str) -> str:
+    flag, equals, value = argument.rpartition("=")
+    if Path(value).is_absolute():
+        value = "/".join(Path(value).parts[-2:])
+    return f"{flag}{equals}{value}"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
