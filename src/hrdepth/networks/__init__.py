@@ -1,0 +1,54 @@
+"""Networks by name. Another one costs a file and a line here."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+from hrdepth.config import NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.hrdepth import HRDepth, LiteHRDepth
+from hrdepth.networks.monodepth2 import Monodepth2
+from hrdepth.networks.pose import PoseNet
+from hrdepth.registry import lookup
+
+__all__ = ["NETWORKS", "POSE_NETWORKS", "build_network", "build_pose_network"]
+
+NETWORKS: dict[str, type[DepthNetwork]] = {
+    "hrdepth": HRDepth,
+    "lite_hrdepth": LiteHRDepth,
+    "monodepth2": Monodepth2,
+}
+
+POSE_NETWORKS: dict[str, type[nn.Module]] = {
+    "posenet": PoseNet,
+}
+
+
+def build_network(config: NetworkConfig) -> DepthNetwork:
+    """Build the depth network that `config` names.
+
+    Raises:
+        InputError: an unknown network or an option that it does not have.
+    """
+    network = _build(NETWORKS, config, "network")
+    assert isinstance(network, DepthNetwork)
+    return network
+
+
+def build_pose_network(config: NetworkConfig) -> nn.Module:
+    """Build the pose network that `config` names; errors as `build_network`."""
+    return _build(POSE_NETWORKS, config, "pose network")
+
+
+def _build(registry: dict[str, Any], config: NetworkConfig, what: str) -> nn.Module:
+    kind = lookup(registry, config.name, what)
+    valid = list(inspect.signature(kind).parameters)
+    for option in config.options:
+        if option not in valid:
+            raise InputError(f"{what} '{config.name}' has no option '{option}'; it has {', '.join(valid)}")
+    network: nn.Module = kind(**config.options)
+    return network

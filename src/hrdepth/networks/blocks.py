@@ -1,0 +1,104 @@
+"""Building blocks that several decoders share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hrdepth.errors import InputError
+
+__all__ = ["ConvBlock", "DepthNetwork", "DisparityHead", "reflection_conv3x3", "upsample"]
+
+# Normalisation of the picture, inside every network (the released encoders use these two numbers for all channels).
+IMAGE_MEAN, IMAGE_STD = 0.45, 0.225
+
+
+def reflection_conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """Make a 3x3 convolution with reflection padding: zeros at the border would look like dark, far pixels."""
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode="reflect")
+
+
+class ConvBlock(nn.Module):
+    """3x3 convolution and ELU, `(B,in,H,W) -> (B,out,H,W)`."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = reflection_conv3x3(in_channels, out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the activated features."""
+        return F.elu(self.conv(features))
+
+
+class DisparityHead(nn.Module):
+    """3x3 convolution and sigmoid, `(B,in,H,W) -> disparity (B,1,H,W)` (paper, Figure 3: DispConv)."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.conv = reflection_conv3x3(in_channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return disparity in (0,1)."""
+        # In float32 whatever the autocast: bfloat16 has three digits, and far away those are metres.
+        return torch.sigmoid(self.conv(features).float())
+
+
+def upsample(features: Tensor) -> Tensor:
+    """Double height and width by nearest neighbour.
+
+    Note:
+        The paper says bilinear; the released networks use nearest, and their weights fit no other.
+    """
+    return F.interpolate(features, scale_factor=2.0, mode="nearest")
+
+
+class DepthNetwork(nn.Module):
+    """What every depth network keeps (contract 1): normalisation, the size check, the depth range.
+
+    A subclass defines `disparities(normalised image) -> {scale: disparity}`.
+
+    Args:
+        min_depth: the depth, in network units, that disparity 1 stands for.
+        max_depth: the depth that disparity 0 stands for.
+
+    Raises:
+        InputError: the range is empty or not positive.
+    """
+
+    stride = 32
+
+    def __init__(self, min_depth: float = 0.1, max_depth: float = 100.0) -> None:
+        super().__init__()
+        if not 0 < min_depth < max_depth:
+            raise InputError(f"the depth range {min_depth} to {max_depth} is not an increasing, positive pair")
+        self.min_depth = min_depth
+        self.max_depth = max_depth
+
+    def forward(self, image: Tensor) -> dict[int, Tensor]:
+        """Predict disparity at four scales.
+
+        Args:
+            image: (B,3,H,W) in [0,1]; H and W are multiples of `stride`.
+
+        Returns:
+            `{s: disparity (B,1,H/2^s,W/2^s) in (0,1)}` for s = 0 (finest) to 3.
+
+        Raises:
+            InputError: the size is no multiple of `stride`.
+        """
+        height, width = image.shape[-2:]
+        if height % self.stride or width % self.stride:
+            raise InputError(
+                f"a picture of {height}x{width} (height x width) does not fit the network: both must be multiples "
+                f"of {self.stride}, such as {_nearest(height, self.stride)}x{_nearest(width, self.stride)}"
+            )
+        return self.disparities((image - IMAGE_MEAN) / IMAGE_STD)
+
+    def disparities(self, image: Tensor) -> dict[int, Tensor]:
+        """Predict from a normalised picture; every subclass has its own."""
+        raise NotImplementedError(type(self).__name__)
+
+
+def _nearest(length: int, stride: int) -> int:
+    return max(stride, round(length / stride) * stride)
