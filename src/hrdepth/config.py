@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from hrdepth.errors import InputError
 
 __all__ = [
     "AugmentConfig",
     "DatasetConfig",
+    "DepthProtocol",
+    "EvaluateConfig",
+    "GroundTruthConfig",
+    "ImportConfig",
     "LogConfig",
     "NetworkConfig",
     "ObjectiveConfig",
     "OptimiserConfig",
+    "PredictConfig",
+    "RenderConfig",
     "TrainConfig",
 ]
 
@@ -118,6 +126,169 @@ class LogConfig:
     every_steps: int = 10
     panels_every_steps: int = 500
     panels: int = 2
+
+
+@dataclass(frozen=True)
+class GroundTruthConfig:
+    """Pictures and their true depth, for evaluation.
+
+    Attributes:
+        kind: a key of `data.ground_truth.GROUND_TRUTHS`: `kitti_lidar`, `folder`, `gt_depths` or `drive`.
+        root: the folder that holds the data. `gt_depths` needs it for the pictures alone.
+        split: a split file, or the name of one on board. By default `eigen/test` for `kitti_lidar` and
+            `ROOT/val.txt` for `drive`; `gt_depths` needs it for the pictures alone; `folder` has none.
+        depths: the `gt_depths.npz` of `gt_depths`.
+        lidar_depth: `laser` takes the laser's forward coordinate as depth, as published KITTI numbers do, `camera`
+            the camera's z; both in metres.
+    """
+
+    kind: str = "kitti_lidar"
+    root: str | None = None
+    split: str | None = None
+    depths: str | None = None
+    lidar_depth: Literal["laser", "camera"] = "laser"
+
+
+@dataclass(frozen=True)
+class DepthProtocol:
+    """How predicted depth is compared with the truth; the defaults are those of published KITTI numbers.
+
+    Attributes:
+        min_depth: metres; nearer truth is left out, nearer predictions are set to it.
+        max_depth: metres; farther truth is left out, farther predictions are set to it.
+        crop: `garg` compares the picture's middle (Garg et al. 2016), `none` all of it.
+        scaling: `median` brings each picture's median depth to the true one; a number is a fixed factor from
+            predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
+        post_process: predict for the mirrored picture too and blend the two.
+
+    Raises:
+        InputError: the range is empty or the factor is not positive.
+    """
+
+    min_depth: float = 1e-3
+    max_depth: float = 80.0
+    crop: Literal["garg", "none"] = "garg"
+    scaling: Literal["median"] | float = "median"
+    post_process: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_depth < self.max_depth < float("inf"):
+            raise InputError(
+                f"the depth range {self.min_depth:g} to {self.max_depth:g} m is empty or not positive"
+            )
+        if self.crop not in ("garg", "none"):
+            raise InputError(f"unknown crop '{self.crop}': give garg or none")
+        if isinstance(self.scaling, str):
+            if self.scaling != "median":
+                raise InputError(
+                    f"unknown scaling '{self.scaling}': give median or a factor to metres, such as 5.4"
+                )
+        elif not 0 < self.scaling < float("inf"):
+            raise InputError(f"the scaling factor {self.scaling:g} must be positive")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """An evaluation.
+
+    Attributes:
+        data: the frames and their depth.
+        weights: a weights file of this package.
+        disparities: instead of weights, predictions made elsewhere: an .npy array (N,h,w) of 1/depth in list order.
+        protocol: how depth is compared.
+        out: a folder for metrics.json and per_image.csv; null prints only.
+        size: (height, width) that the network works at; null for that of its training.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        overwrite: replace results in `out`.
+    """
+
+    data: GroundTruthConfig
+    weights: str | None = None
+    disparities: str | None = None
+    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    out: str | None = None
+    size: tuple[int, int] | None = None
+    device: str = "auto"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """A prediction.
+
+    Attributes:
+        input: a picture, a folder of pictures or a video.
+        weights: a weights file of this package.
+        out: the folder to write into.
+        size: (height, width) that the network works at; null for that of its training.
+        flip: blend with the prediction for the mirrored picture.
+        npz: write NAME.npz with disparity and depth; null means for pictures and folders, not for videos.
+        depth_png: write NAME_depth.png, 16 bits, depth x 256.
+        panel: put picture and disparity side by side in one more picture.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        overwrite: replace results in `out`.
+    """
+
+    input: str
+    weights: str
+    out: str
+    size: tuple[int, int] | None = None
+    flip: bool = False
+    npz: bool | None = None
+    depth_png: bool = False
+    panel: bool = True
+    device: str = "auto"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Published weight files to convert.
+
+    Attributes:
+        network: `hrdepth`, `lite_hrdepth` or `monodepth2`.
+        encoder: encoder.pth.
+        depth: depth.pth.
+        out: the file to write, ends in .safetensors.
+        pose_encoder: pose_encoder.pth, together with `pose`.
+        pose: pose.pth.
+        size: (height, width) of training, where the encoder file does not carry it.
+        overwrite: replace `out`.
+    """
+
+    network: str
+    encoder: str
+    depth: str
+    out: str
+    pose_encoder: str | None = None
+    pose: str | None = None
+    size: tuple[int, int] = (192, 640)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """A synthetic drive to render.
+
+    Attributes:
+        root: the folder to make.
+        frames: pictures along the drive.
+        size: (height, width) in pixels.
+        seed: of street and drive.
+        validation: how many of the last frames are held out in val.txt.
+        stereo: render the second eye.
+        samples_per_pixel: rays a pixel; more is smoother and slower.
+        overwrite: replace what `root` holds.
+    """
+
+    root: str
+    frames: int = 60
+    size: tuple[int, int] = (192, 640)
+    seed: int = 0
+    validation: int = 0
+    stereo: bool = True
+    samples_per_pixel: int = 8
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)

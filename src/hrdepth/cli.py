@@ -1,0 +1,137 @@
+"""The command line: one function a command; whatever imports torch is imported inside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+import hrdepth
+from hrdepth.config import EvaluateConfig, ImportConfig, PredictConfig, RenderConfig, TrainConfig
+from hrdepth.errors import InputError
+
+__all__ = ["main"]
+
+# Exit statuses: bad input, and stopped by the user (128 + SIGINT).
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def train(config: TrainConfig) -> None:
+    """Train a depth network by self-supervision."""
+    from hrdepth.training import train as run
+
+    print(f"weights with the lowest validation loss: {run(config)}")
+
+
+def evaluate(config: EvaluateConfig) -> None:
+    """Evaluate a network, or predictions made elsewhere, by the Eigen protocol."""
+    from hrdepth.evaluation.command import evaluate as run
+
+    run(config)
+
+
+def predict(config: PredictConfig) -> None:
+    """Predict depth for a picture, a folder of pictures or a video."""
+    from hrdepth.predictor import Predictor
+    from hrdepth.streams import predict_to_folder
+
+    predictor = Predictor.from_file(config.weights, size=config.size, device=config.device, flip=config.flip)
+    for path in predict_to_folder(
+        predictor,
+        config.input,
+        config.out,
+        npz=config.npz,
+        depth_png=config.depth_png,
+        panel=config.panel,
+        overwrite=config.overwrite,
+    ):
+        print(path)
+
+
+def import_weights(config: ImportConfig) -> None:
+    """Turn published encoder.pth and depth.pth files into one weights file of this package."""
+    from hrdepth.import_weights import import_weights as run
+
+    settings = dataclasses.asdict(config)
+    run(**settings)
+    print(config.out)
+
+
+def render(config: RenderConfig) -> None:
+    """Render a synthetic drive through a street, with exact depth and poses."""
+    from hrdepth.data.synthetic import render_drive
+
+    settings = dataclasses.asdict(config)
+    print(render_drive(settings.pop("root"), **settings))
+
+
+COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
+    # name: function, its config, positional arguments
+    "train": (train, TrainConfig, ()),
+    "evaluate": (evaluate, EvaluateConfig, ()),
+    "predict": (predict, PredictConfig, ("input",)),
+    "import-weights": (import_weights, ImportConfig, ()),
+    "render": (render, RenderConfig, ("root",)),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `hrdepth COMMAND ...` and return its exit status.
+
+    Args:
+        arguments: what stands behind `hrdepth`; None for the process's own.
+
+    Returns:
+        0; 2 after bad input, said in one sentence on standard error; 130 when interrupted.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = _parser()
+    settings = parser.parse_args(list(arguments) if arguments is not None else None)
+    command, kind, _ = COMMANDS[settings.command]
+    try:
+        command(_config(parser, settings, kind))
+    except InputError as error:
+        # A loader's process wraps the sentence in its own traceback; the sentence stands last.
+        print(f"hrdepth: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("hrdepth: interrupted; what was finished is kept", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="hrdepth",
+        description="Self-supervised monocular depth: train, evaluate, predict.",
+        version=hrdepth.__version__,
+    )
+    commands = parser.add_subcommands(dest="command")
+    for name, (function, kind, positional) in COMMANDS.items():
+        command = ArgumentParser(description=function.__doc__)
+        command.add_argument("--config", action="config", help="a YAML file with any of the settings below")
+        for argument in positional:
+            command.add_argument(argument, type=str, help=_HELP.get((name, argument)))
+        command.add_class_arguments(kind, as_group=False, skip=set(positional))
+        commands.add_subcommand(name, command, help=function.__doc__)
+    return parser
+
+
+_HELP = {
+    ("predict", "input"): "a picture, a folder of pictures or a video",
+    ("render", "root"): "the folder to make",
+}
+
+
+def _config(parser: ArgumentParser, settings: Namespace, kind: type) -> Any:
+    made = parser.instantiate_classes(settings)[settings.command]
+    names = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in made.items() if name in names})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

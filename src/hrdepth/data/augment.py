@@ -1,0 +1,50 @@
+"""Random changes of a sample: mirrored left to right, other colours."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from hrdepth.config import AugmentConfig
+from hrdepth.data.batch import Batch
+from hrdepth.geometry import flip_intrinsics
+
+__all__ = ["augment_colours", "flip_sample"]
+
+
+def flip_sample(sample: Batch) -> Batch:
+    """Mirror all frames of a sample without batch dimension; cx and the other eye's side follow."""
+    flipped = sample.copy()
+    flipped["target"] = sample["target"].flip(-1)
+    flipped["sources"] = sample["sources"].flip(-1)
+    flipped["target_augmented"] = sample["target_augmented"].flip(-1)
+    flipped["sources_augmented"] = sample["sources_augmented"].flip(-1)
+    flipped["intrinsics"] = flip_intrinsics(sample["intrinsics"], sample["target"].shape[-1])
+    flipped["stereo_pose"] = sample["stereo_pose"].clone()
+    flipped["stereo_pose"][..., 0, 3] *= -1
+    return flipped
+
+
+def augment_colours(sample: Batch, config: AugmentConfig, random: np.random.Generator) -> Batch:
+    """Change brightness, contrast, saturation and hue of the augmented twins, in random order, all frames alike."""
+    if random.random() >= config.jitter:
+        return sample
+    changes = [
+        ("brightness", float(random.uniform(1 - config.brightness, 1 + config.brightness))),
+        ("contrast", float(random.uniform(1 - config.contrast, 1 + config.contrast))),
+        ("saturation", float(random.uniform(1 - config.saturation, 1 + config.saturation))),
+        ("hue", float(random.uniform(-config.hue, config.hue))),
+    ]
+    images = torch.cat([sample["target_augmented"][None], sample["sources_augmented"]])  # (1+S,3,H,W)
+    for position in random.permutation(len(changes)):
+        images = _change(images, *changes[position])
+    changed = sample.copy()
+    changed["target_augmented"], changed["sources_augmented"] = images[0], images[1:]
+    return changed
+
+
+def _change(images: Tensor, what: str, amount: float) -> Tensor:
+    changed: Tensor = getattr(F, f"adjust_{what}")(images, amount)
+    return changed

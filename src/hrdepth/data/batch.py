@@ -1,0 +1,33 @@
+"""What a data set gives and an objective takes."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from torch import Tensor
+
+__all__ = ["Batch"]
+
+
+class Batch(TypedDict):
+    """Plain tensors; B samples, S sources in the order of the objective's `frames`.
+
+    Attributes:
+        target: (B,3,H,W) in [0,1].
+        sources: (B,S,3,H,W); zeros where a sample lacks the source.
+        target_augmented: the target with its colours changed; what the networks see.
+        sources_augmented: likewise.
+        intrinsics: (B,3,3), pixels of this size.
+        stereo_pose: (B,4,4), target to the other eye; the identity where there is none.
+        source_valid: (B,S) bool, false where a sample lacks the source.
+        index: (B,) of the sample in its data set, for messages.
+    """
+
+    target: Tensor
+    sources: Tensor
+    target_augmented: Tensor
+    sources_augmented: Tensor
+    intrinsics: Tensor
+    stereo_pose: Tensor
+    source_valid: Tensor
+    index: Tensor

@@ -1,0 +1,154 @@
+"""KITTI raw and KITTI odometry, in their own layouts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrdepth.data.frames import Camera, find_picture
+from hrdepth.data.lidar import read_calibration
+from hrdepth.data.splits import SplitLine, read_split
+from hrdepth.errors import InputError
+from hrdepth.files import existing_file
+
+__all__ = ["KittiOdometry", "KittiRaw"]
+
+# The paper's one camera for all of KITTI, in units of picture width and height (FACTS of the release).
+PAPER_INTRINSICS = np.array([[0.58, 0, 0.5], [0, 1.92, 0.5], [0, 0, 1]])
+_OTHER = {"l": "r", "r": "l"}
+
+
+class KittiRaw:
+    """KITTI raw, rectified: `ROOT/DATE/DRIVE/image_02/data/0000000000.jpg` (or png), `image_03` the right eye.
+
+    Args:
+        root: the folder that holds the dates.
+        split: lines of `DATE/DRIVE frame side`, a file or the name of a split on board.
+        intrinsics: `calibration` reads each date's own, `paper` takes one mean camera for all (section "KITTI").
+        baseline: units between the eyes; None takes the calibration's metres, the paper's configs 0.1.
+
+    Raises:
+        InputError: split, calibration or pictures are missing or wrong.
+    """
+
+    def __init__(
+        self, root: str, split: str, intrinsics: str = "calibration", baseline: float | None = None
+    ) -> None:
+        if intrinsics not in ("calibration", "paper"):
+            raise InputError(f"intrinsics '{intrinsics}' of kitti_raw: give 'calibration' or 'paper'")
+        self.root = _existing_folder(root)
+        self.targets = read_split(split)
+        self._intrinsics = intrinsics
+        self._baseline = baseline
+
+    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.picture`."""
+        side = _OTHER[line.side] if frame == "s" else line.side
+        number = line.frame if frame == "s" else line.frame + int(frame)
+        folder = self.root / line.folder / ("image_02" if side == "l" else "image_03") / "data"
+        return find_picture(folder, f"{number:010d}") if number >= 0 else None
+
+    def camera(self, line: SplitLine) -> Camera:
+        """See `FrameReader.camera`."""
+        return self._camera(line.folder.split("/")[0], line.side)
+
+    @lru_cache(maxsize=64)  # noqa: B019  (a reader lives as long as its data set)
+    def _camera(self, date: str, side: str) -> Camera:
+        calibration = read_calibration(self.root / date)
+        camera = 2 if side == "l" else 3
+        size = calibration.size(camera)
+        baseline = calibration.baseline if self._baseline is None else self._baseline
+        if self._intrinsics == "paper":
+            intrinsics = PAPER_INTRINSICS * [[size[1]], [size[0]], [1]]
+        else:
+            intrinsics = calibration.intrinsics(camera)
+        return Camera(intrinsics, size, baseline, str(self.root / date))
+
+
+class KittiOdometry:
+    """KITTI odometry: `ROOT/sequences/00/image_2/000000.png` in colour, else `image_0` in grey; `image_3`, `image_1` right.
+
+    Args:
+        root: the folder that holds `sequences`.
+        split: lines of `sequence frame side`.
+        baseline: units between the eyes; None takes calib.txt's metres.
+
+    Raises:
+        InputError: split, calib.txt or pictures are missing or wrong.
+
+    The K of calib.txt is that of the pictures as they lie there.
+    """
+
+    def __init__(self, root: str, split: str, baseline: float | None = None) -> None:
+        self.root = _existing_folder(root)
+        self.targets = read_split(split)
+        self._baseline = baseline
+
+    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.picture`."""
+        side = _OTHER[line.side] if frame == "s" else line.side
+        number = line.frame if frame == "s" else line.frame + int(frame)
+        left, right = self._eyes(line.folder)
+        folder = self.root / "sequences" / line.folder / f"image_{left if side == 'l' else right}"
+        return find_picture(folder, f"{number:06d}") if number >= 0 else None
+
+    def camera(self, line: SplitLine) -> Camera:
+        """See `FrameReader.camera`."""
+        return self._camera(line.folder, line.side)
+
+    @lru_cache(maxsize=64)  # noqa: B019
+    def _eyes(self, sequence: str) -> tuple[int, int]:
+        colour = (self.root / "sequences" / sequence / "image_2").is_dir()
+        return (2, 3) if colour else (0, 1)
+
+    @lru_cache(maxsize=64)  # noqa: B019
+    def _camera(self, sequence: str, side: str) -> Camera:
+        left, right = self._eyes(sequence)
+        file = self.root / "sequences" / sequence / "calib.txt"
+        projections = _read_projections(file)
+        own = left if side == "l" else right
+        if own not in projections:
+            raise InputError(f"{file} has no line P{own}")
+        projection = projections[own]
+        baseline = self._baseline
+        if baseline is None and left in projections and right in projections:
+            baseline = float(_offset(projections[left]) - _offset(projections[right]))
+        return Camera(projection[:, :3], self._picture_size(sequence, own), baseline, str(file))
+
+    def _picture_size(self, sequence: str, camera: int) -> tuple[int, int]:
+        folder = self.root / "sequences" / sequence / f"image_{camera}"
+        first = next((path for path in sorted(folder.glob("*")) if path.suffix in (".png", ".jpg")), None)
+        if first is None:
+            raise InputError(f"{folder} holds no pictures")
+        with Image.open(first) as image:  # reads the header only
+            return image.height, image.width
+
+
+def _offset(projection: NDArray[np.float64]) -> float:
+    """Return a rectified camera's place right of camera 0, metres."""
+    return float(projection[0, 3] / projection[0, 0])
+
+
+def _read_projections(file: Path) -> dict[int, NDArray[np.float64]]:
+    existing_file(file, "the calibration")
+    projections = {}
+    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        name, _, values = text.partition(":")
+        if not (name.startswith("P") and name[1:].isdigit()):
+            continue
+        try:
+            projections[int(name[1:])] = np.array(values.split(), dtype=np.float64).reshape(3, 4)
+        except ValueError as error:
+            raise InputError(f"{file}:{number}: {name} must have twelve numbers") from error
+    return projections
+
+
+def _existing_folder(root: str) -> Path:
+    folder = Path(root)
+    if not folder.is_dir():
+        raise InputError(f"the data folder {root} does not exist")
+    return folder

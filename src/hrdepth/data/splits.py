@@ -1,0 +1,145 @@
+"""Lists of frames: which frame of which recording, seen by which eye."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+from hrdepth.errors import InputError
+from hrdepth.registry import lookup
+
+__all__ = ["SPLITS", "SplitLine", "read_split", "split_lines"]
+
+
+class SplitLine(NamedTuple):
+    """One frame of a recording.
+
+    Attributes:
+        folder: the recording, relative to the data set's root: a drive or a sequence.
+        frame: the frame's number.
+        side: the eye, `l` or `r`.
+        text: the frame as it was written, with its zero padding.
+        origin: `path:line` or the split's name, for messages.
+    """
+
+    folder: str
+    frame: int
+    side: Literal["l", "r"]
+    text: str = ""
+    origin: str = ""
+
+    @property
+    def name(self) -> str:
+        """The line as it was written: `folder frame side`."""
+        return f"{self.folder} {self.text or self.frame} {self.side}"
+
+
+def split_lines(name: str) -> list[SplitLine]:
+    """Return a split of KITTI raw that is on board.
+
+    `eigen_zhou/train` (39810) and `eigen_zhou/val` (4424) are the lists to learn from, sorted; `eigen/test`
+    (697) and `eigen_benchmark/test` (652 with improved ground truth) are in the order that exchanged
+    prediction arrays follow.
+
+    Raises:
+        InputError: there is no such split; the nearest is suggested.
+
+    Source: Eigen et al. 2014, section 4; Zhou et al., Unsupervised Learning of Depth and Ego-Motion from
+        Video, section 4.1 (without static frames).
+
+    Example:
+        >>> lines = split_lines("eigen/test")
+        >>> len(lines), lines[0].name
+        (697, '2011_09_26/2011_09_26_drive_0002_sync 0000000069 l')
+    """
+    return list(lookup(SPLITS, name, "split")())
+
+
+def read_split(path_or_name: str | Path) -> list[SplitLine]:
+    """Read a split file, or return a split that is on board.
+
+    A file holds lines of `folder frame side`; the side is `l`, `r` or missing (`l`). Blank lines and lines
+    that begin with `#` are skipped.
+
+    Raises:
+        InputError: a line is wrong (named by path and number), there is none, or the file does not exist.
+    """
+    if str(path_or_name) in SPLITS:
+        return split_lines(str(path_or_name))
+    path = Path(path_or_name)
+    if not path.exists():
+        if path.suffix or path.is_absolute():
+            raise InputError(
+                f"the split file {path} does not exist; on board are {', '.join(sorted(SPLITS))}"
+            )
+        return split_lines(str(path_or_name))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the split {path} cannot be read as a text file ({error})") from error
+    numbered = enumerate((line.strip() for line in text.splitlines()), start=1)
+    lines = [_parse(line, f"{path}:{number}") for number, line in numbered if line and line[0] != "#"]
+    if not lines:
+        raise InputError(f"the split file {path} is empty; it needs lines of: folder frame side")
+    return lines
+
+
+def _parse(line: str, origin: str) -> SplitLine:
+    fields = line.split()
+    if len(fields) not in (2, 3):
+        raise InputError(f"{origin}: '{line}' is no split line; write: folder frame side (l or r)")
+    folder, frame, side = (*fields, "l")[:3]
+    if not (frame.isascii() and frame.isdigit() and len(frame) <= 18):
+        raise InputError(f"{origin}: the frame '{frame}' must be a number, as in: folder 0000000012 l")
+    if side not in ("l", "r"):
+        raise InputError(f"{origin}: the side '{side}' must be l or r")
+    return SplitLine(folder.rstrip("/"), int(frame), cast("Literal['l', 'r']", side), frame, origin)
+
+
+@cache
+def _facts() -> dict[str, dict[str, str]]:
+    text = resources.files("hrdepth.data").joinpath("eigen.json").read_text(encoding="utf-8")
+    facts: dict[str, Any] = json.loads(text)
+    return {key: value for key, value in facts.items() if key != "about"}
+
+
+def _frames(text: str) -> Iterator[int]:
+    """Yield the frames of `3-5 9`: 3, 4, 5, 9."""
+    for item in text.split():
+        first, _, last = item.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def _line(drive: str, frame: int, side: str, split: str) -> SplitLine:
+    # A drive's folder lies in that of its date, which its name begins with.
+    eye = cast("Literal['l', 'r']", side)
+    return SplitLine(f"{drive[:10]}/{drive}", frame, eye, f"{frame:010d}", split)
+
+
+def _zhou(split: str, *, validation: bool) -> Iterator[SplitLine]:
+    facts = _facts()
+    for drive, frames in facts["zhou_all"].items():
+        for side in "lr":
+            held_out = set(_frames(facts["zhou_val"].get(f"{drive} {side}", "")))
+            for frame in _frames(frames):
+                if (frame in held_out) == validation:
+                    yield _line(drive, frame, side, split)
+
+
+def _test(split: str, *, improved_only: bool) -> Iterator[SplitLine]:
+    facts = _facts()
+    for drive, frames in facts["test"].items():
+        missing = set(_frames(facts["benchmark_without"].get(drive, ""))) if improved_only else set()
+        yield from (_line(drive, frame, "l", split) for frame in _frames(frames) if frame not in missing)
+
+
+SPLITS: dict[str, Callable[[], Iterator[SplitLine]]] = {
+    "eigen/test": lambda: _test("eigen/test", improved_only=False),
+    "eigen_benchmark/test": lambda: _test("eigen_benchmark/test", improved_only=True),
+    "eigen_zhou/train": lambda: _zhou("eigen_zhou/train", validation=False),
+    "eigen_zhou/val": lambda: _zhou("eigen_zhou/val", validation=True),
+}

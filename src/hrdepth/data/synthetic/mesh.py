@@ -1,0 +1,150 @@
+"""Triangles with texture coordinates, collected by material."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Mesh", "MeshBuilder", "Placement"]
+
+Array = NDArray[np.float64]
+UNIT_SQUARE = ((0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0))  # texture corners: bottom left, round to top left
+
+
+class Mesh:
+    """Triangles of one material.
+
+    Attributes:
+        vertices: (F,3,3) corners in world metres, wound so that the normal points outwards.
+        uv: (F,3,2) texture coordinates: u along the picture's columns, v down its rows, 1 is the whole picture.
+    """
+
+    def __init__(self, vertices: Array, uv: Array) -> None:
+        self.vertices, self.uv = vertices, uv
+
+    @property
+    def normals(self) -> Array:
+        """(F,3) unit normals."""
+        normal = np.cross(
+            self.vertices[:, 1] - self.vertices[:, 0],
+            self.vertices[:, 2] - self.vertices[:, 0],
+        )
+        return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12))
+
+
+class Placement:
+    """A local frame on the ground: `right`, `up` and `forward` in metres from an origin.
+
+    Args:
+        origin: world x and z of the local origin in metres.
+        heading: where local forward points, radians from world +z, positive to the right.
+    """
+
+    def __init__(self, origin: ArrayLike, heading: float) -> None:
+        self.origin, self.heading = np.asarray(origin, float), float(heading)
+
+    def __call__(self, local: ArrayLike) -> Array:
+        """Turn (...,3) right, up, forward into (...,3) world x, y (down), z."""
+        right, up, forward = np.moveaxis(np.asarray(local, float), -1, 0)
+        cos, sin = np.cos(self.heading), np.sin(self.heading)
+        x = self.origin[0] + right * cos + forward * sin
+        z = self.origin[1] - right * sin + forward * cos
+        return np.stack([x, -up, z], axis=-1)
+
+
+class MeshBuilder:
+    """Collects triangles by material name.
+
+    Example:
+        >>> builder = MeshBuilder()
+        >>> builder.box(Placement((0, 5), 0.0), (-1, 0, -1), (1, 2, 1), "stone")
+        >>> {name: mesh.vertices.shape for name, mesh in builder.meshes().items()}
+        {'stone': (10, 3, 3)}
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[tuple[Array, Array]]] = {}
+
+    def meshes(self) -> dict[str, Mesh]:
+        """Return one mesh a material."""
+        return {
+            name: Mesh(np.concatenate([v for v, _ in parts]), np.concatenate([t for _, t in parts]))
+            for name, parts in self._parts.items()
+        }
+
+    def triangles(self, vertices: Array, uv: Array, material: str, *, inside: ArrayLike | None = None) -> None:
+        """Add triangles (F,3,3) with texture coordinates (F,3,2); `inside` is a point that normals turn away from."""
+        vertices, uv = np.asarray(vertices, float), np.asarray(uv, float)
+        if inside is not None:
+            normal = np.cross(vertices[:, 1] - vertices[:, 0], vertices[:, 2] - vertices[:, 0])
+            wrong = ((vertices.mean(1) - np.asarray(inside)) * normal).sum(1) < 0
+            vertices, uv = vertices.copy(), uv.copy()
+            vertices[wrong] = vertices[wrong][:, ::-1]
+            uv[wrong] = uv[wrong][:, ::-1]
+        self._parts.setdefault(material, []).append((vertices, uv))
+
+    def polygon(
+        self, corners: ArrayLike, uv: ArrayLike, material: str, *, inside: ArrayLike | None = None
+    ) -> None:
+        """Add a convex flat polygon, corners (N,3) in order with texture coordinates (N,2)."""
+        corners, uv = np.asarray(corners, float), np.asarray(uv, float)
+        fan = np.array([[0, i, i + 1] for i in range(1, len(corners) - 1)])
+        self.triangles(corners[fan], uv[fan], material, inside=inside)
+
+    def box(
+        self,
+        place: Placement,
+        low: Sequence[float],
+        high: Sequence[float],
+        material: str | tuple[str, str, str],
+        *,
+        texel: float | None = None,
+    ) -> None:
+        """Add a box without its floor, corners `low` and `high` as local (right, up, forward) metres.
+
+        Args:
+            place: the local frame.
+            low: least corner.
+            high: greatest corner.
+            material: one, or those of the two faces across `right`, of the two across `forward`, and of the top.
+            texel: metres that one copy of the texture covers; None stretches one copy over each face.
+        """
+        names = (material,) * 3 if isinstance(material, str) else material
+        (r0, u0, f0), (r1, u1, f1) = low, high
+        inside = place(((r0 + r1) / 2, (u0 + u1) / 2, (f0 + f1) / 2))
+        sides = [
+            ([(r0, u0, f0), (r0, u0, f1), (r0, u1, f1), (r0, u1, f0)], names[0], (f1 - f0, u1 - u0)),
+            ([(r1, u0, f1), (r1, u0, f0), (r1, u1, f0), (r1, u1, f1)], names[0], (f1 - f0, u1 - u0)),
+            ([(r1, u0, f0), (r0, u0, f0), (r0, u1, f0), (r1, u1, f0)], names[1], (r1 - r0, u1 - u0)),
+            ([(r0, u0, f1), (r1, u0, f1), (r1, u1, f1), (r0, u1, f1)], names[1], (r1 - r0, u1 - u0)),
+            ([(r0, u1, f0), (r1, u1, f0), (r1, u1, f1), (r0, u1, f1)], names[2], (r1 - r0, f1 - f0)),
+        ]
+        for corners, name, extent in sides:
+            repeat = np.ones(2) if texel is None else np.array(extent) / texel
+            self.polygon(place(corners), np.array(UNIT_SQUARE) * repeat, name, inside=inside)
+
+    def prism(
+        self,
+        place: Placement,
+        centre: Sequence[float],
+        radius: float,
+        height: float,
+        material: str,
+        *,
+        sides: int = 8,
+        taper: float = 1.0,
+    ) -> None:
+        """Add an upright prism or, with `taper` < 1, a stump; `centre` is local (right, up, forward) of its foot."""
+        angles = np.linspace(0, 2 * np.pi, sides + 1)
+        ring = np.stack([np.cos(angles), np.zeros_like(angles), np.sin(angles)], 1)
+        foot = np.asarray(centre) + radius * ring
+        top = np.asarray(centre) + (0.0, height, 0.0) + radius * taper * ring
+        inside = place(np.asarray(centre) + (0.0, height / 2, 0.0))
+        for i in range(sides):
+            left, right = i / sides, (i + 1) / sides
+            uv = [(left, 1.0), (right, 1.0), (right, 0.0), (left, 0.0)]
+            self.polygon(place([foot[i], foot[i + 1], top[i + 1], top[i]]), uv, material, inside=inside)
+        if taper > 0:
+            self.polygon(place(top[:-1]), 0.5 + 0.4 * ring[:-1][:, [0, 2]], material, inside=inside)

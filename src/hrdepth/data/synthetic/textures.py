@@ -1,0 +1,189 @@
+"""Seeded bitmaps for the ground, plants and small things of the street."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+__all__ = ["Texture", "ground_textures", "noise", "plant_textures", "rough", "small_textures"]
+
+Texture = NDArray[np.uint8]
+Array = NDArray[np.float64]
+Colour = tuple[int, int, int]
+
+
+def noise(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.0, finest: float = 3.0) -> Array:
+    """Return (H,W) noise of mean 0 and standard deviation 1 that continues across opposite edges.
+
+    Args:
+        rng: where the randomness comes from.
+        shape: (H,W).
+        slope: amplitude falls with frequency to this power: 0 is white, 2 is cloudy.
+        finest: wavelength in pixels below which there is nothing, so that the picture does not flicker far away.
+    """
+    frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
+    frequency[0, 0] = np.inf
+    gain = frequency**-slope * np.exp(-((frequency * finest) ** 2))
+    spectrum = np.fft.rfft2(rng.standard_normal(shape)) * gain
+    result = np.fft.irfft2(spectrum, s=shape)
+    return np.asarray(result / result.std())
+
+
+def rough(rng: np.random.Generator, picture: Array, amount: float, slope: float = 0.8) -> Texture:
+    """Multiply `picture` (H,W,3) in [0,255] by noise of strength `amount` and return it as bytes."""
+    factor = 1 + amount * noise(rng, (picture.shape[0], picture.shape[1]), slope)
+    return np.clip(picture * factor[..., None], 0, 255).astype(np.uint8)
+
+
+def plain(size: tuple[int, int], colour: Colour) -> Array:
+    """Return (H,W,3) of one colour."""
+    return np.broadcast_to(np.array(colour, float), (*size, 3)).copy()
+
+
+def ground_textures(
+    rng: np.random.Generator, *, width: float, length: float, lines: dict[str, float]
+) -> dict[str, Texture]:
+    """Draw what lies on the ground: road, pavement, kerb, lawn.
+
+    Args:
+        rng: where the randomness comes from.
+        width: of the road with its parking strips, metres, across the texture's columns.
+        length: of road that one copy covers, metres, along its rows; a multiple of 6.
+        lines: where things are across the road, metres from its left edge: `left` and `right` edge of the
+            carriageway and the `middle` line.
+    """
+    return {
+        "road": _road(rng, width, length, lines),
+        "pavement": _slabs(rng, (384, 384), 64, (168, 160, 150)),
+        "kerb": _slabs(rng, (32, 384), 96, (178, 176, 170)),
+        "lawn": _lawn(rng),
+    }
+
+
+def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str, float]) -> Texture:
+    """Asphalt with markings, tracks, patches, cracks and lids, between paved parking strips."""
+    rows, columns = 2048, 768
+    across, along = columns / width, rows / length  # pixels a metre
+    metres = np.arange(columns) / across
+    tone = 92 + 7 * noise(rng, (rows, columns), 1.3) + 6 * noise(rng, (rows, columns), 0.2, 2.5)
+    for lane in ((lines["left"] + lines["middle"]) / 2, (lines["right"] + lines["middle"]) / 2):
+        for track in (lane - 0.75, lane + 0.75):
+            tone = tone - 9 * np.exp(-(((metres - track) / 0.22) ** 2))[None]
+    picture = Image.fromarray(np.clip(tone, 0, 255).astype(np.uint8)).convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    for _ in range(9):
+        x, y = rng.uniform(lines["left"] * across, lines["right"] * across), rng.uniform(0, rows)
+        w, h, shade = rng.uniform(0.5, 1.4) * across, rng.uniform(0.8, 3) * along, int(rng.integers(62, 84))
+        draw.rectangle((x, y, min(x + w, lines["right"] * across), y + h), fill=(shade, shade, shade + 2))
+    for _ in range(26):
+        start = np.array([rng.uniform(0, columns), rng.uniform(0, rows)])
+        bends = np.cumsum(rng.normal(0, 18, (14, 2)) + rng.normal(0, 14, 2), 0)
+        draw.line([tuple(p) for p in start + bends], fill=(52, 52, 54), width=2)
+    for y in rng.uniform(0, rows, 4):
+        x = rng.choice([lines["middle"] + 0.9, lines["middle"] - 1.4]) * across
+        draw.ellipse((x, y, x + 0.62 * across, y + 0.62 * along), fill=(70, 64, 58), outline=(40, 38, 36), width=4)
+    asphalt = np.asarray(picture, float)
+    stones = np.asarray(_slabs(rng, (rows, columns), 16, (124, 112, 104)), float)
+    parking = (metres < lines["left"]) | (metres > lines["right"])
+    asphalt[:, parking] = stones[:, parking]
+    wear = np.clip(0.86 + 0.12 * noise(rng, (rows, columns), 0.6), 0.35, 1)[..., None]
+    paint = np.zeros((rows, columns), bool)
+    for side in ("left", "right"):
+        paint |= (np.abs(metres - lines[side]) < 0.07)[None]
+    dashes = (np.arange(rows) / along) % 6 < 3
+    paint |= dashes[:, None] & (np.abs(metres - lines["middle"]) < 0.08)[None]
+    painted = np.where(paint[..., None], wear * 232 + (1 - wear) * asphalt, asphalt)
+    return np.clip(painted, 0, 255).astype(np.uint8)
+
+
+def _slabs(rng: np.random.Generator, size: tuple[int, int], slab: int, colour: Colour) -> Texture:
+    """Stones of `slab` pixels in staggered rows, each of its own tone."""
+    rows, columns = size
+    y, x = np.mgrid[:rows, :columns]
+    row = y // slab
+    shifted = (x + (row % 2) * (slab // 2)) % columns
+    tones = rng.normal(0, 0.07, (rows // slab + 1, columns // slab + 1))
+    tone = 1 + tones[row, shifted // slab]
+    joint = np.minimum(y % slab, shifted % slab) < max(1, slab // 20)
+    tone = np.where(joint, tone * 0.68, tone)
+    return rough(rng, plain(size, colour) * tone[..., None], 0.06)
+
+
+def _lawn(rng: np.random.Generator) -> Texture:
+    size = (512, 512)
+    patches = np.clip(0.5 + 0.3 * noise(rng, size, 1.4), 0, 1)[..., None]
+    colour = patches * plain(size, (112, 132, 62)) + (1 - patches) * plain(size, (74, 104, 48))
+    return rough(rng, colour, 0.16, 0.3)
+
+
+def plant_textures(rng: np.random.Generator) -> dict[str, Texture]:
+    """Draw foliage of several greens, hedges, bark and flower beds."""
+    greens: dict[str, Colour] = {
+        "leaves-0": (84, 122, 46),
+        "leaves-1": (108, 138, 52),
+        "leaves-2": (62, 100, 50),
+        "leaves-3": (150, 132, 52),
+        "needles": (46, 82, 52),
+        "hedge": (66, 102, 44),
+    }
+    textures = {name: _foliage(rng, colour) for name, colour in greens.items()}
+    stripes = plain((128, 128), (104, 82, 62)) * (1 + 0.2 * noise(rng, (1, 128), 0.4))[..., None]
+    textures["bark"] = rough(rng, stripes, 0.14)
+    return textures
+
+
+def _foliage(rng: np.random.Generator, colour: Colour) -> Texture:
+    """Clumps of light leaves over dark gaps."""
+    size = (256, 256)
+    clumps = 0.5 * noise(rng, size, 0.9, 5) + 0.7 * noise(rng, size, 0.1, 7)
+    tone = np.clip(0.85 + 0.32 * clumps, 0.28, 1.6)
+    tint = np.stack([1 + 0.1 * noise(rng, size, 1.2), np.ones(size), 1 + 0.12 * noise(rng, size, 1.2)], -1)
+    return np.clip(plain(size, colour) * tone[..., None] * tint, 0, 255).astype(np.uint8)
+
+
+def small_textures(rng: np.random.Generator) -> dict[str, Texture]:
+    """Draw roof tiles, garden walls, fences, metal and traffic signs."""
+    textures = {
+        f"roof-{i}": _tiles(rng, colour)
+        for i, colour in enumerate(((150, 74, 52), (112, 66, 54), (84, 84, 92), (168, 98, 62)))
+    }
+    textures["stone"] = _slabs(rng, (128, 256), 32, (156, 144, 124))
+    boards = plain((128, 128), (150, 116, 80)) * np.where(np.arange(128) % 16 < 2, 0.35, 1)[None, :, None]
+    textures["fence"] = rough(rng, boards, 0.12)
+    textures["metal"] = rough(rng, plain((64, 64), (120, 124, 126)), 0.14)
+    textures["lamp"] = rough(rng, plain((32, 32), (236, 230, 206)), 0.05)
+    textures["bin"] = rough(rng, plain((64, 64), (58, 74, 66)), 0.2)
+    textures["sign-back"] = rough(rng, plain((64, 64), (146, 148, 150)), 0.08)
+    return textures | {f"sign-{i}": rough(rng, sign, 0.03) for i, sign in enumerate(_signs())}
+
+
+def _tiles(rng: np.random.Generator, colour: Colour) -> Texture:
+    """Rows of roof tiles, each row darker towards its upper edge."""
+    rows, columns, tile = 256, 256, 32
+    y, x = np.mgrid[:rows, :columns]
+    stagger = (x + (y // tile % 2) * tile // 2) % columns
+    tones = 1 + rng.normal(0, 0.11, (rows // tile, columns // tile))[y // tile, stagger // tile]
+    tone = tones * (0.7 + 0.4 * (y % tile) / tile) * np.where(stagger % tile < 2, 0.72, 1)
+    return rough(rng, plain((rows, columns), colour) * tone[..., None], 0.08)
+
+
+def _signs() -> list[Array]:
+    """Faces of three traffic signs, (96,96,3): speed limit, parking, give way on a white board."""
+    faces = []
+    for kind in range(3):
+        picture = Image.new("RGB", (96, 96), (246, 246, 244) if kind != 1 else (32, 82, 168))
+        draw = ImageDraw.Draw(picture)
+        if kind == 0:
+            draw.ellipse((3, 3, 92, 92), outline=(200, 30, 34), width=14)
+            draw.line([(30, 30), (44, 30), (44, 48), (32, 48), (44, 48), (44, 66), (30, 66)], (20, 20, 20), 6)
+            draw.rectangle((54, 30, 68, 66), outline=(20, 20, 20), width=6)
+        elif kind == 1:
+            draw.rectangle((4, 4, 91, 91), outline=(240, 240, 240), width=3)
+            draw.rectangle((34, 18, 44, 78), fill=(240, 240, 240))
+            draw.ellipse((36, 18, 70, 52), outline=(240, 240, 240), width=10)
+        else:
+            draw.polygon([(6, 10), (90, 10), (48, 84)], fill=(204, 32, 36))
+            draw.polygon([(24, 20), (72, 20), (48, 62)], fill=(246, 246, 244))
+        faces.append(np.asarray(picture, float))
+    return faces

@@ -1,0 +1,110 @@
+"""Losses as pure functions; maps are (B,C,H,W), every mean over pixels stands in the caller."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["edge_aware_smoothness", "minimum_reprojection", "photometric_error", "ssim"]
+
+C1, C2 = 0.01**2, 0.03**2
+
+
+def ssim(first: Tensor, second: Tensor) -> Tensor:
+    """Compare structure in 3x3 windows with reflection at the border.
+
+    Args:
+        first: (B,C,H,W) in [0,1].
+        second: likewise.
+
+    Returns:
+        The index per pixel and channel (B,C,H,W), at most 1.
+
+    Source: Wang et al. 2004, eq. 13, with a box window.
+
+    Example:
+        >>> picture = torch.rand(1, 3, 8, 8)
+        >>> torch.allclose(ssim(picture, picture), torch.ones(1, 3, 8, 8), atol=1e-4)
+        True
+    """
+    first, second = F.pad(first, (1, 1, 1, 1), mode="reflect"), F.pad(second, (1, 1, 1, 1), mode="reflect")
+    mean_1, mean_2 = _box(first), _box(second)
+    variance_1 = _box(first * first) - mean_1 * mean_1
+    variance_2 = _box(second * second) - mean_2 * mean_2
+    covariance = _box(first * second) - mean_1 * mean_2
+    similar = (2 * mean_1 * mean_2 + C1) * (2 * covariance + C2)
+    return similar / ((mean_1 * mean_1 + mean_2 * mean_2 + C1) * (variance_1 + variance_2 + C2))
+
+
+def photometric_error(synthesised: Tensor, target: Tensor, ssim_weight: float = 0.85) -> Tensor:
+    """Compare a synthesised view with the target, per pixel.
+
+    Args:
+        synthesised: (B,3,H,W) in [0,1].
+        target: likewise.
+        ssim_weight: alpha; 0 leaves the L1 norm alone.
+
+    Returns:
+        (B,1,H,W).
+
+    Source: paper, eq. 1.
+    """
+    error = (synthesised - target).abs().mean(dim=1, keepdim=True)
+    if ssim_weight == 0:
+        return error
+    dissimilarity = ((1 - ssim(synthesised, target)) / 2).clamp(0, 1).mean(dim=1, keepdim=True)
+    return ssim_weight * dissimilarity + (1 - ssim_weight) * error
+
+
+def minimum_reprojection(errors: Tensor, identity_errors: Tensor | None = None) -> Tensor:
+    """Take each pixel's best source; with identity errors, leave out pixels that no motion explains better.
+
+    Args:
+        errors: (B,S,H,W), the photometric error of each synthesised view.
+        identity_errors: (B,S,H,W), that of each source as it is: the auto-mask, which takes out pixels that move with
+            the camera and pictures without motion. None for no mask.
+
+    Returns:
+        (B,1,H,W). Where an identity error is the smallest, it stands there, and no gradient flows.
+
+    Source: paper, eq. 2; Godard et al. 2019, eq. 4 and 5.
+
+    Example:
+        >>> minimum_reprojection(torch.tensor([0.3, 0.2]).view(1, 2, 1, 1)).item()
+        0.20000000298023224
+    """
+    candidates = errors if identity_errors is None else torch.cat([identity_errors, errors], dim=1)
+    return candidates.amin(dim=1, keepdim=True)
+
+
+def edge_aware_smoothness(disparity: Tensor, image: Tensor) -> Tensor:
+    """Ask for a smooth disparity where the picture is smooth.
+
+    Args:
+        disparity: (B,1,H,W), divided by its own mean here, so that shrinking it gains nothing.
+        image: (B,3,H,W) in [0,1].
+
+    Returns:
+        A scalar.
+
+    Source: paper, eq. 3.
+
+    Note:
+        The paper smooths depth; the release smooths mean-normalised disparity.
+    """
+    disparity = disparity / (disparity.mean(dim=(2, 3), keepdim=True) + 1e-7)
+    across = _difference(disparity, 3).abs() * torch.exp(-_difference(image, 3).abs().mean(dim=1, keepdim=True))
+    down = _difference(disparity, 2).abs() * torch.exp(-_difference(image, 2).abs().mean(dim=1, keepdim=True))
+    return across.mean() + down.mean()
+
+
+def _box(padded: Tensor) -> Tensor:
+    """Take the mean over 3x3 windows, row by row and column by column: three times as fast as pooling on a CPU."""
+    across = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
+    return (across[..., :-2, :] + across[..., 1:-1, :] + across[..., 2:, :]) / 9
+
+
+def _difference(image: Tensor, dim: int) -> Tensor:
+    length = image.shape[dim]
+    return image.narrow(dim, 0, length - 1) - image.narrow(dim, 1, length - 1)

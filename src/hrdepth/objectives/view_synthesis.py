@@ -1,0 +1,189 @@
+"""Self-supervision by view synthesis: mono, stereo or both, by `frames`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hrdepth.data.batch import Batch
+from hrdepth.errors import InputError
+from hrdepth.geometry import disparity_to_depth, invert_pose, pose_matrix, view_synthesis
+from hrdepth.losses import edge_aware_smoothness, minimum_reprojection, photometric_error
+from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.pose import temporal_pair
+
+__all__ = ["ViewSynthesis"]
+
+
+class ViewSynthesis(nn.Module):
+    """Explain the target by its sources, through predicted depth and motion (paper, eq. 1 to 4).
+
+    Args:
+        network: the depth network.
+        pose_network: the pose network; None where `frames` is ["s"].
+        frames: the sources: integers are neighbours in time, "s" is the other eye, whose pose the batch knows.
+        ssim_weight: alpha of eq. 1.
+        smoothness: lambda of eq. 4, for the finest scale; halved from scale to scale.
+        auto_mask: leave out pixels that the unmoved source explains better.
+        tie_break: size of the noise that keeps exact ties from being masked.
+        scales: of the network's disparities.
+        compile: fuse synthesis and photometric error with torch.compile; the first step takes a minute longer.
+
+    Source: paper, "Problem Formulation".
+
+    Note:
+        As released: all scales are brought to full size before synthesis; the auto-mask, which the paper does not
+        mention, is on; neighbours' poses are predicted in temporal order and the earlier one inverted.
+    """
+
+    def __init__(
+        self,
+        network: DepthNetwork,
+        pose_network: nn.Module | None,
+        frames: Sequence[int | str] = (-1, 1),
+        ssim_weight: float = 0.85,
+        smoothness: float = 1e-3,
+        auto_mask: bool = True,
+        tie_break: float = 1e-5,
+        scales: Sequence[int] = (0, 1, 2, 3),
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        _check_frames(frames, pose_network)
+        self.network = network
+        self.pose_network = pose_network if any(frame != "s" for frame in frames) else None
+        self.frames = tuple(frames)
+        self.ssim_weight = ssim_weight
+        self.smoothness = smoothness
+        self.auto_mask = auto_mask
+        self.tie_break = tie_break
+        self.scales = tuple(scales)
+        # One function of a scale's tensors, so that compilation sees the same shapes at every scale.
+        self._best = torch.compile(self._best_errors, dynamic=False) if compile else self._best_errors
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return `{"loss": scalar, "loss/scale0": ..., ...}`; `"loss"` is their mean (eq. 4)."""
+        disparities = self.network(batch["target_augmented"])
+        poses = self.poses(batch)
+        return self.losses(batch, disparities, poses)
+
+    def poses(self, batch: Batch) -> Tensor:
+        """Return the poses target to source (B,S,4,4): predicted for neighbours, known for the other eye."""
+        target, sources = batch["target_augmented"], batch["sources_augmented"]
+        temporal = [i for i, frame in enumerate(self.frames) if frame != "s"]
+        poses = {i: batch["stereo_pose"] for i, frame in enumerate(self.frames) if frame == "s"}
+        if temporal and self.pose_network is not None:
+            # All pairs in one batch: half the calls, and the batch norm sees them all.
+            pairs = [temporal_pair(target, sources[:, i], int(self.frames[i])) for i in temporal]
+            axis_angle, translation = self.pose_network(torch.cat(pairs))
+            with torch.autocast(target.device.type, enabled=False):
+                motions = pose_matrix(axis_angle[:, 0, 0].float(), translation[:, 0, 0].float())
+                for i, motion in zip(temporal, motions.chunk(len(temporal)), strict=True):
+                    poses[i] = invert_pose(motion) if int(self.frames[i]) < 0 else motion
+        return torch.stack([poses[i] for i in range(len(self.frames))], dim=1)
+
+    def losses(self, batch: Batch, disparities: dict[int, Tensor], poses: Tensor) -> dict[str, Tensor]:
+        """Compute the losses of given disparities and poses, in float32 whatever the autocast.
+
+        Args:
+            batch: see `Batch`.
+            disparities: `{s: (B,1,H/2^s,W/2^s)}`.
+            poses: (B,S,4,4), target to source.
+
+        Returns:
+            As `forward`.
+        """
+        target = batch["target"]
+        with torch.autocast(target.device.type, enabled=False):
+            identity = self.identity_errors(batch) if self.auto_mask else None
+            losses = {}
+            for scale in self.scales:
+                disparity = disparities[scale].float()
+                best = self._best(*self._inputs(batch, disparity, poses), identity)
+                image = _shrink(target, disparity.shape[-2:])
+                smooth = edge_aware_smoothness(disparity, image)
+                losses[f"loss/scale{scale}"] = best.mean() + self.smoothness / 2**scale * smooth
+            return {"loss": torch.stack(list(losses.values())).mean(), **losses}
+
+    def identity_errors(self, batch: Batch) -> Tensor:
+        """Return the photometric error of each source as it is (B,S,H,W), infinite where there is none."""
+        target, sources = batch["target"], batch["sources"]
+        errors = _per_source(sources, target, self.ssim_weight)
+        if self.tie_break:
+            errors = errors + self.tie_break * torch.randn_like(errors)
+        return _only_valid(errors, batch["source_valid"])
+
+    @torch.no_grad()
+    def panels(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what a person wants to see of a batch, each (B,C,H,W) with C 1 or 3.
+
+        `target`; `disparity`; `synthesised`, `error` of each pixel's best source; `kept`, 1 where the auto-mask
+        leaves the pixel in.
+        """
+        disparity = self.network(batch["target_augmented"])[0].float()
+        poses = self.poses(batch)
+        identity = self.identity_errors(batch)
+        target, sources, intrinsics, poses, disparity, valid = self._inputs(batch, disparity, poses)
+        synthesised = self._synthesise(sources, intrinsics, poses, disparity)
+        errors = _only_valid(_per_source(synthesised, target, self.ssim_weight), valid)
+        best = errors.argmin(dim=1)[:, None, None].expand(-1, 1, 3, *target.shape[-2:])  # (B,1,3,H,W)
+        error = minimum_reprojection(errors)
+        return {
+            "target": target,
+            "disparity": disparity,
+            "synthesised": synthesised.gather(1, best)[:, 0],
+            "error": error,
+            "kept": (error < identity.amin(dim=1, keepdim=True)).float(),
+        }
+
+    def _inputs(self, batch: Batch, disparity: Tensor, poses: Tensor) -> tuple[Tensor, ...]:
+        target = batch["target"]
+        full = F.interpolate(disparity, target.shape[-2:], mode="bilinear", align_corners=False)
+        return target, batch["sources"], batch["intrinsics"], poses, full, batch["source_valid"]
+
+    def _best_errors(
+        self,
+        target: Tensor,
+        sources: Tensor,
+        intrinsics: Tensor,
+        poses: Tensor,
+        disparity: Tensor,
+        valid: Tensor,
+        identity: Tensor | None,
+    ) -> Tensor:
+        """Return each pixel's smallest error (B,1,H,W); `disparity` is (B,1,H,W), the rest as in `Batch`."""
+        synthesised = self._synthesise(sources, intrinsics, poses, disparity)
+        errors = _only_valid(_per_source(synthesised, target, self.ssim_weight), valid)
+        return minimum_reprojection(errors, identity)
+
+    def _synthesise(self, sources: Tensor, intrinsics: Tensor, poses: Tensor, disparity: Tensor) -> Tensor:
+        depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
+        views = [view_synthesis(sources[:, i], depth, intrinsics, poses[:, i]) for i in range(len(self.frames))]
+        return torch.stack(views, dim=1)  # (B,S,3,H,W)
+
+
+def _per_source(sources: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
+    """Photometric error of each of (B,S,3,H,W) against the target (B,3,H,W): (B,S,H,W)."""
+    return torch.cat([photometric_error(source, target, ssim_weight) for source in sources.unbind(1)], dim=1)
+
+
+def _only_valid(errors: Tensor, valid: Tensor) -> Tensor:
+    return torch.where(valid[:, :, None, None], errors, torch.inf)
+
+
+def _shrink(image: Tensor, size: torch.Size) -> Tensor:
+    """Shrink by a whole factor: the mean over its pixels."""
+    return F.adaptive_avg_pool2d(image, (size[0], size[1])) if image.shape[-2:] != size else image
+
+
+def _check_frames(frames: Sequence[int | str], pose_network: nn.Module | None) -> None:
+    for frame in frames:
+        if frame != "s" and (not isinstance(frame, int) or frame == 0):
+            raise InputError(f"frames {list(frames)}: {frame!r} is neither a neighbour in time, such as -1, nor 's'")
+    if not frames or len(set(frames)) != len(frames):
+        raise InputError(f"frames {list(frames)}: give at least one source, each once")
+    if pose_network is None and any(frame != "s" for frame in frames):
+        raise InputError(f"frames {list(frames)}: neighbours in time need a pose network")

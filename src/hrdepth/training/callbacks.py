@@ -1,0 +1,188 @@
+"""What a run shows and keeps: progress, weights, image panels."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hrdepth.checkpoints import save_checkpoint
+from hrdepth.config import TrainConfig
+from hrdepth.media import write_image
+from hrdepth.provenance import provenance
+from hrdepth.training.module import DepthModule
+from hrdepth.training.panels import training_panel
+
+__all__ = ["ImagePanels", "ProgressReport", "WeightFiles"]
+
+log = logging.getLogger(__name__)
+
+# Seconds between two lines where there is no terminal to draw a bar on.
+LINE_INTERVAL = 30.0
+
+
+class ProgressReport(Callback):
+    """Samples per second and time left: a bar on a terminal, a line now and then elsewhere; logged either way."""
+
+    def __init__(self, batch_size: int, max_minutes: float | None) -> None:
+        self.batch_size = batch_size
+        self.max_seconds = None if max_minutes is None else 60 * max_minutes
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}  {task.fields[rate]:.2f} samples/s  {task.fields[left]} left"),
+            TimeElapsedColumn(),
+        )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks."""
+        self._start = self._tick = self._line = time.monotonic()
+        self._rate = 0.0
+        self._first_step = trainer.global_step
+        total = int(trainer.estimated_stepping_batches)
+        if self._bar.console.is_terminal:
+            self._task = self._bar.add_task(
+                "train", total=total, completed=trainer.global_step, epoch=0, loss=0.0, rate=0.0, left="?"
+            )
+            self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update rate and time left."""
+        now = time.monotonic()
+        rate = self.batch_size / (now - self._tick)
+        self._tick = now
+        # The first steps compile and fill caches; then a slow average, since steps differ.
+        done = trainer.global_step - self._first_step
+        self._rate = rate if done < 5 else 0.95 * self._rate + 0.05 * rate
+        pl_module.log("samples_per_second", self._rate)
+        pl_module.log("minutes", (now - self._start) / 60)
+        loss = float(outputs["loss"])
+        shown = {"epoch": trainer.current_epoch, "loss": loss, "rate": self._rate, "left": self._left(trainer, now)}
+        if self._bar.live.is_started:
+            self._bar.update(self._task, completed=trainer.global_step, **shown)
+        elif now - self._line > LINE_INTERVAL:
+            self._line = now
+            log.info(
+                "epoch %d, step %d of %d: loss %.4f, %.2f samples/s, %s left",
+                shown["epoch"], trainer.global_step, int(trainer.estimated_stepping_batches),
+                loss, self._rate, shown["left"],
+            )  # fmt: skip
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say the validation's figures, and leave its time out of the rate."""
+        self._tick = time.monotonic()
+        figures = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        said = ", ".join(f"{name} {float(value):.4f}" for name, value in sorted(figures.items()))
+        log.info("epoch %d: %s", trainer.current_epoch, said)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the bar."""
+        self._bar.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Close the bar, so that a message stands on a line of its own."""
+        self._bar.stop()
+
+    def _left(self, trainer: Trainer, now: float) -> str:
+        steps = int(trainer.estimated_stepping_batches) - trainer.global_step
+        seconds = steps * self.batch_size / max(self._rate, 1e-9)
+        if self.max_seconds is not None:
+            seconds = min(seconds, self.max_seconds - (now - self._start))
+        minutes, seconds = divmod(int(max(seconds, 0)), 60)
+        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+class WeightFiles(Callback):
+    """Write `last.safetensors` after each validation and when interrupted, `best.safetensors` when the loss falls."""
+
+    def __init__(self, folder: Path, config: TrainConfig) -> None:
+        self.folder = folder
+        self.config = config
+        self.best = float("inf")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what the epoch reached."""
+        loss = float(trainer.callback_metrics["val/loss"])
+        self._write("last", trainer, pl_module, loss)
+        if loss < self.best:
+            self.best = loss
+            self._write("best", trainer, pl_module, loss)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Keep what there is when the user interrupts."""
+        if isinstance(exception, KeyboardInterrupt):
+            self._write("last", trainer, pl_module, None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self.best = state_dict["best"]
+
+    def _write(self, name: str, trainer: Trainer, module: LightningModule, loss: float | None) -> None:
+        assert isinstance(module, DepthModule)
+        objective, config = module.objective, self.config
+        save_checkpoint(
+            self.folder / f"{name}.safetensors",
+            objective.network,
+            config.network,
+            size=config.size,
+            pose_network=objective.pose_network,
+            pose_network_config=config.pose_network,
+            metres_per_unit=config.metres_per_unit,
+            provenance=provenance(
+                config.seed,
+                epoch=trainer.current_epoch,
+                step=trainer.global_step,
+                validation_loss=loss,
+                frames=list(config.objective.frames),
+                data=[f"{data.dataset}: {Path(data.root).name}, {data.split}" for data in config.train],
+            ),
+        )
+
+
+class ImagePanels(Callback):
+    """Draw picture, disparity, synthesised view, error and auto-mask of the first validation samples."""
+
+    def __init__(self, folder: Path, every_steps: int, samples: int) -> None:
+        self.folder = folder
+        self.every_steps = every_steps
+        self.samples = samples
+        self._batch: Any = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw now and then."""
+        if trainer.global_step % self.every_steps == 0:
+            self._draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw what was reached."""
+        self._draw(trainer, pl_module)
+
+    def _draw(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, DepthModule)
+        if self._batch is None:
+            loader = trainer.val_dataloaders
+            samples = [loader.dataset[i * len(loader.dataset) // self.samples] for i in range(self.samples)]
+            self._batch = torch.utils.data.default_collate(samples)
+        batch = {key: value.to(module.device) for key, value in self._batch.items()}
+        module.eval()
+        picture = training_panel(module.objective.panels(batch))  # type: ignore[arg-type]
+        module.train()
+        write_image(self.folder / f"{trainer.global_step:06d}.png", picture)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("panel", picture, trainer.global_step, dataformats="HWC")
