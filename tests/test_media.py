@@ -42,9 +42,7 @@ def rotate_by_flag(path: Path, quarter_turns: int) -> None:
     content = bytearray(path.read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40  # version 0: 40 bytes of other fields
     one = 1 << 16
-    content[matrix : matrix + 36] = struct.pack(
-        ">9i", cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30
-    )
+    content[matrix : matrix + 36] = struct.pack(">9i", cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30)
     path.write_bytes(bytes(content))
 
 
@@ -144,9 +142,7 @@ class TestFolder:
 
 class TestVideo:
     def test_round_trip(self, tmp_path: Path) -> None:
-        shown = [
-            np.full((48, 64, 3), (value, 255 - value, 40), dtype=np.uint8) for value in (0, 90, 180, 255)
-        ]
+        shown = [np.full((48, 64, 3), (value, 255 - value, 40), dtype=np.uint8) for value in (0, 90, 180, 255)]
         path = write_video(tmp_path / "clip.mp4", shown, fps=30000 / 1001)
         info = probe(path)
         assert (info.kind, info.count) == ("video", 4)

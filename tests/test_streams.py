@@ -192,9 +192,7 @@ class TestVideo:
 
     def test_arrays_per_frame_on_demand(self, predictor: Predictor, tmp_path: Path) -> None:
         path = write_video(tmp_path / "drive.mp4", 2)
-        predict_to_folder(
-            predictor, path, tmp_path / "out", npz=True, depth_png=True, panel=False, progress=False
-        )
+        predict_to_folder(predictor, path, tmp_path / "out", npz=True, depth_png=True, panel=False, progress=False)
         assert names(tmp_path / "out") == [
             "drive_000000.npz",
             "drive_000000_depth.png",

@@ -82,9 +82,7 @@ def test_error_grows_brighter_from_zero() -> None:
     rows = brightness(colorize_error(error, vmax=2.0))[0]
     assert rows[0] < rows[1] < rows[2]
     # The colours start at zero, not at the smallest error of the picture.
-    assert (
-        colorize_error(error + 1, vmax=2.0)[0, 0].tolist() == colorize_error(error, vmax=2.0)[0, 1].tolist()
-    )
+    assert colorize_error(error + 1, vmax=2.0)[0, 0].tolist() == colorize_error(error, vmax=2.0)[0, 1].tolist()
     assert colorize_error(error)[0, 3].tolist() == list(NO_VALUE)
     assert colorize_error(np.zeros((2, 2)))[0, 0].tolist() == colorize_error(error)[0, 0].tolist()
 

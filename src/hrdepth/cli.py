@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -48,6 +49,7 @@ def predict(config: PredictConfig) -> None:
         depth_png=config.depth_png,
         panel=config.panel,
         overwrite=config.overwrite,
+        weights=Path(config.weights).name,
     ):
         print(path)
 
@@ -90,7 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = _parser()
-    settings = parser.parse_args(list(arguments) if arguments is not None else None)
+    given = sys.argv[1:] if arguments is None else arguments
+    settings = parser.parse_args([_with_underscores(argument) for argument in given])
     command, kind, _ = COMMANDS[settings.command]
     try:
         command(_config(parser, settings, kind))
@@ -119,6 +122,14 @@ def _parser() -> ArgumentParser:
         command.add_class_arguments(kind, as_group=False, skip=set(positional))
         commands.add_subcommand(name, command, help=function.__doc__)
     return parser
+
+
+def _with_underscores(argument: str) -> str:
+    """Let `--pose-encoder` stand for `--pose_encoder`, which is what the config calls it."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    return f"--{name.replace('-', '_')}{equals}{value}"
 
 
 _HELP = {

@@ -138,8 +138,8 @@ class GroundTruthConfig:
         split: a split file, or the name of one on board. By default `eigen/test` for `kitti_lidar` and
             `ROOT/val.txt` for `drive`; `gt_depths` needs it for the pictures alone; `folder` has none.
         depths: the `gt_depths.npz` of `gt_depths`.
-        lidar_depth: `laser` takes the laser's forward coordinate as depth, as published KITTI numbers do, `camera`
-            the camera's z; both in metres.
+        lidar_depth: `laser` takes the laser's forward coordinate as depth, as published KITTI numbers do,
+            `camera` the camera's z; both in metres.
     """
 
     kind: str = "kitti_lidar"
@@ -173,16 +173,12 @@ class DepthProtocol:
 
     def __post_init__(self) -> None:
         if not 0 < self.min_depth < self.max_depth < float("inf"):
-            raise InputError(
-                f"the depth range {self.min_depth:g} to {self.max_depth:g} m is empty or not positive"
-            )
+            raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} m is empty or not positive")
         if self.crop not in ("garg", "none"):
             raise InputError(f"unknown crop '{self.crop}': give garg or none")
         if isinstance(self.scaling, str):
             if self.scaling != "median":
-                raise InputError(
-                    f"unknown scaling '{self.scaling}': give median or a factor to metres, such as 5.4"
-                )
+                raise InputError(f"unknown scaling '{self.scaling}': give median or a factor to metres, such as 5.4")
         elif not 0 < self.scaling < float("inf"):
             raise InputError(f"the scaling factor {self.scaling:g} must be positive")
 
@@ -198,7 +194,7 @@ class EvaluateConfig:
         protocol: how depth is compared.
         out: a folder for metrics.json and per_image.csv; null prints only.
         size: (height, width) that the network works at; null for that of its training.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
         overwrite: replace results in `out`.
     """
 
@@ -208,7 +204,7 @@ class EvaluateConfig:
     protocol: DepthProtocol = field(default_factory=DepthProtocol)
     out: str | None = None
     size: tuple[int, int] | None = None
-    device: str = "auto"
+    device: str | None = None
     overwrite: bool = False
 
 
@@ -225,7 +221,7 @@ class PredictConfig:
         npz: write NAME.npz with disparity and depth; null means for pictures and folders, not for videos.
         depth_png: write NAME_depth.png, 16 bits, depth x 256.
         panel: put picture and disparity side by side in one more picture.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
         overwrite: replace results in `out`.
     """
 
@@ -237,7 +233,7 @@ class PredictConfig:
     npz: bool | None = None
     depth_png: bool = False
     panel: bool = True
-    device: str = "auto"
+    device: str | None = None
     overwrite: bool = False
 
 
@@ -272,6 +268,7 @@ class RenderConfig:
 
     Attributes:
         root: the folder to make.
+        name: of the drive, a folder below `root`.
         frames: pictures along the drive.
         size: (height, width) in pixels.
         seed: of street and drive.
@@ -282,6 +279,7 @@ class RenderConfig:
     """
 
     root: str
+    name: str = "drive"
     frames: int = 60
     size: tuple[int, int] = (192, 640)
     seed: int = 0

@@ -152,9 +152,7 @@ def project(points: Tensor, intrinsics: Tensor, pose: Tensor) -> Tensor:
     """
     camera = intrinsics @ pose[:, :3]  # (B,3,4)
     # Written out, since three sums fuse when compiled and a batched product of 3x3 matrices does not.
-    x, y, z = (
-        (camera[:, row, :3, None, None] * points).sum(dim=1) + camera[:, row, 3, None, None] for row in range(3)
-    )
+    x, y, z = ((camera[:, row, :3, None, None] * points).sum(dim=1) + camera[:, row, 3, None, None] for row in range(3))
     return torch.stack([x, y], dim=1) / z.clamp(min=NEAREST)[:, None]
 
 

@@ -112,13 +112,13 @@ def _read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     facts = {key: content[key] for key in FACTS if key in content}
     strange = [key for key in content if key not in tensors and key not in facts]
     if strange:
-        raise InputError(f"{file} does not fit the network: entry '{strange[0]}' is neither a tensor nor one of {FACTS}")
+        raise InputError(
+            f"{file} does not fit the network: entry '{strange[0]}' is neither a tensor nor one of {FACTS}"
+        )
     return tensors, facts
 
 
-def _load(
-    module: nn.Module, published: dict[str, Tensor], rename: Rename, file: str | Path
-) -> None:
+def _load(module: nn.Module, published: dict[str, Tensor], rename: Rename, file: str | Path) -> None:
     """Fill `module` with published tensors under their new names."""
     wanted = module.state_dict()
     found = {}

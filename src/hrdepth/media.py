@@ -145,9 +145,7 @@ def frames(path: str | Path, on_error: Callable[[InputError], None] | None = Non
     path = Path(path)
     kind = probe(path).kind
     if kind == "video":
-        return (
-            Frame(f"{path.stem}_{index:06d}", image, index) for index, image in enumerate(read_video(path))
-        )
+        return (Frame(f"{path.stem}_{index:06d}", image, index) for index, image in enumerate(read_video(path)))
     return _picture_frames(_pictures_in(path) if kind == "folder" else [path], on_error)
 
 
@@ -211,9 +209,7 @@ def _pictures_in(folder: Path) -> list[Path]:
         raise InputError(f"the folder {folder} cannot be read ({error.strerror})") from error
     if not files:
         raise InputError(f"the folder {folder} is empty")
-    pictures = [
-        file for file in files if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
-    ]
+    pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")]
     if not pictures:
         raise InputError(f"the folder {folder} holds no pictures (such as .jpg or .png)")
     return sorted(pictures, key=lambda file: _natural(file.name))

@@ -62,9 +62,7 @@ class Prediction:
             InputError: nobody knows how many metres a unit of this network is.
         """
         if self.metres_per_unit is None:
-            raise InputError(
-                "the depth is known up to scale only, not in metres: the weights carry no metres_per_unit"
-            )
+            raise InputError("the depth is known up to scale only, not in metres: the weights carry no metres_per_unit")
         return np.asarray(self.depth * np.float32(self.metres_per_unit), dtype=np.float32)
 
     @property
@@ -124,9 +122,7 @@ class Predictor:
         self.min_depth = float(getattr(network, "min_depth", 0.1) if min_depth is None else min_depth)
         self.max_depth = float(getattr(network, "max_depth", 100.0) if max_depth is None else max_depth)
         if not 0 < self.min_depth < self.max_depth:
-            raise InputError(
-                f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty or not positive"
-            )
+            raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty or not positive")
         self.metres_per_unit = metres_per_unit
         self.flip = flip
         self.network: Network = network
@@ -212,9 +208,7 @@ class Predictor:
         with torch.inference_mode():
             disparity: Float32 = self.network(batch)[0][:, 0].float().cpu().numpy()
         if not np.isfinite(disparity).all():
-            raise InputError(
-                "the network gives values that are no numbers: its weights are damaged or diverged"
-            )
+            raise InputError("the network gives values that are no numbers: its weights are damaged or diverged")
         return disparity
 
 
@@ -259,9 +253,7 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise InputError(f"unknown device '{device}'; use cuda, mps or cpu") from error
-    if not there.get(chosen.type, True) or (
-        chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()
-    ):
+    if not there.get(chosen.type, True) or (chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()):
         raise InputError(f"the device '{device}' is not available here; use cpu or leave it out")
     return chosen
 

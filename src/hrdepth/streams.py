@@ -89,9 +89,7 @@ def predict_to_folder(
     source, out = Path(source), Path(out)
     info = probe(source)
     if info.kind == "folder" and out.resolve() == source.resolve():
-        raise InputError(
-            f"the results cannot go into the folder of the pictures, {source}; choose another with --out"
-        )
+        raise InputError(f"the results cannot go into the folder of the pictures, {source}; choose another with --out")
     npz = info.kind != "video" if npz is None else npz
     run = _Run(output_folder(out, overwrite=overwrite), npz=npz, depth_png=depth_png, panel=panel)
     complete = False
@@ -199,9 +197,7 @@ def _video_frame(prediction: Prediction, colours: StableRange, with_picture: boo
     return np.array(Image.fromarray(image).resize(smaller, Image.Resampling.BILINEAR))
 
 
-def _manifest(
-    predictor: Predictor, source: Path, info: MediaInfo, run: _Run, weights: str | None
-) -> dict[str, Any]:
+def _manifest(predictor: Predictor, source: Path, info: MediaInfo, run: _Run, weights: str | None) -> dict[str, Any]:
     metric = predictor.metres_per_unit is not None
     return provenance(
         input={"name": source.name or source.resolve().name, "kind": info.kind, "fps": info.fps},

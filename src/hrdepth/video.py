@@ -106,9 +106,7 @@ class VideoWriter:
         temporary = self._stack.enter_context(atomic_path(self.path))
         try:
             options = {"movflags": "+faststart"}
-            self._container = self._stack.enter_context(
-                av.open(str(temporary), "w", format="mp4", options=options)
-            )
+            self._container = self._stack.enter_context(av.open(str(temporary), "w", format="mp4", options=options))
         except BaseException as error:
             self._stack.__exit__(type(error), error, error.__traceback__)
             raise
@@ -120,9 +118,7 @@ class VideoWriter:
 
         if not self.count:
             self._size = image.shape
-            self._stream = self._new_stream(
-                image.shape[0] + image.shape[0] % 2, image.shape[1] + image.shape[1] % 2
-            )
+            self._stream = self._new_stream(image.shape[0] + image.shape[0] % 2, image.shape[1] + image.shape[1] % 2)
         if image.shape != self._size:
             raise InputError(
                 f"{self.path}: frame {self.count} is {image.shape[1]}x{image.shape[0]}, the ones before it "

@@ -205,9 +205,7 @@ def _to_height(image: Array, height: int) -> NDArray[np.uint8]:
     if image.shape[0] == height:
         return image.astype(np.uint8, copy=False)
     width = max(1, round(image.shape[1] * height / image.shape[0]))
-    return np.array(
-        Image.fromarray(image.astype(np.uint8)).resize((width, height), Image.Resampling.BILINEAR)
-    )
+    return np.array(Image.fromarray(image.astype(np.uint8)).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _title(text: str, width: int, height: int) -> NDArray[np.uint8]:

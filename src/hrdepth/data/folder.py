@@ -69,7 +69,9 @@ class Folder:
     def _all_targets(self) -> list[SplitLine]:
         drives = [path.parent.relative_to(self.root) for path in sorted(self.root.rglob("camera.yaml"))]
         if not drives:
-            raise InputError(f"{self.root} holds no camera.yaml; each drive needs one with width, height, fx, fy, cx, cy")
+            raise InputError(
+                f"{self.root} holds no camera.yaml; each drive needs one with width, height, fx, fy, cx, cy"
+            )
         targets = []
         for drive in map(str, drives):
             pictures = self._pictures(drive, "left")

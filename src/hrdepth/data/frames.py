@@ -64,7 +64,9 @@ class Camera:
 class FrameReader(Protocol):
     """What a data set must know; one class a data-set file."""
 
-    targets: Sequence[SplitLine]
+    @property
+    def targets(self) -> Sequence[SplitLine]:
+        """The target frames, in order."""
 
     def picture(self, line: SplitLine, frame: int | str) -> Path | None:
         """Return the picture at `frame` (0 the target, an offset in time, or "s" the other eye), None if there is none."""

@@ -1,4 +1,4 @@
-"""Pictures and their true depth, from where evaluation finds them. Another source costs a class and a line."""
+"""Pictures and their true depth, for evaluation. Another source costs a class and a line."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def build_ground_truth(config: GroundTruthConfig) -> GroundTruthSet:
 
 
 class KittiLidar(GroundTruthSet):
-    """KITTI raw: the laser's points as sparse depth of camera 2 (`l`) or 3 (`r`), at the calibration's size."""
+    """KITTI raw: the laser's points as sparse depth of camera 2 (`l`) or 3 (`r`), at its rectified size."""
 
     def __init__(self, config: GroundTruthConfig) -> None:
         self._root = _folder(config, config.root)
@@ -113,22 +113,18 @@ class KittiLidar(GroundTruthSet):
 
 
 class DepthFolder(GroundTruthSet):
-    """`ROOT/depth/NAME.png` (16 bit, metres x 256) or `.npy` (float, metres), and `ROOT/image/NAME.*` where they are.
+    """`ROOT/depth/NAME.png` (16 bit, metres x 256) or `.npy` (float, metres), with `ROOT/image/NAME.*`.
 
-    The order is that of the names.
+    The order is that of the names. Pictures may be missing where predictions come from elsewhere.
     """
 
     def __init__(self, config: GroundTruthConfig) -> None:
         root = _folder(config, config.root)
         _refuse(config, split=config.split, depths=config.depths)
         depths = root / "depth"
-        self._files = (
-            sorted(p for p in depths.glob("*") if p.suffix in (".png", ".npy")) if depths.is_dir() else []
-        )
+        self._files = sorted(p for p in depths.glob("*") if p.suffix in (".png", ".npy")) if depths.is_dir() else []
         if not self._files:
-            raise InputError(
-                f"{depths} holds no depth maps; it needs 16-bit .png (metres x 256) or .npy (metres)"
-            )
+            raise InputError(f"{depths} holds no depth maps; it needs 16-bit .png (metres x 256) or .npy (metres)")
         stems = [file.stem for file in self._files]
         double = next((stem for stem in stems if stems.count(stem) > 1), None)
         if double is not None:
@@ -145,22 +141,23 @@ class DepthFolder(GroundTruthSet):
 
 
 class GtDepths(GroundTruthSet):
-    """A `gt_depths.npz`: the array `data` of depth maps in the order of a test split; `root` and `split` add pictures."""
+    """A `gt_depths.npz`: the array `data` of depth maps, in the order of a test split.
+
+    `root` and `split` add the pictures of KITTI raw.
+    """
 
     def __init__(self, config: GroundTruthConfig) -> None:
         if config.depths is None:
             raise InputError("ground truth 'gt_depths' needs depths, the path of gt_depths.npz")
         if (config.root is None) != (config.split is None):
-            raise InputError(
-                "ground truth 'gt_depths' takes its pictures from root and split: give both or neither"
-            )
+            raise InputError("ground truth 'gt_depths' takes its pictures from root and split: give both or neither")
         self._root = None if config.root is None else _folder(config, config.root)
         self._lines = [] if config.split is None else read_split(config.split)
         self._maps = read_float_maps(config.depths)
         if self._lines and len(self._lines) != len(self._maps):
             raise InputError(
-                f"{config.depths} holds {len(self._maps)} depth maps, the split {config.split} has {len(self._lines)} "
-                "lines; give the split that the file was made from"
+                f"{config.depths} holds {len(self._maps)} depth maps, the split {config.split} has "
+                f"{len(self._lines)} lines; give the split that the file was made from"
             )
         listed = f", split {_short(config.split)}" if config.split else ""
         self.description = f"depth maps of {Path(config.depths).name}{listed}"
@@ -186,6 +183,7 @@ class Drive(GroundTruthSet):
         right = next((line for line in self._lines if line.side == "r"), None)
         if right is not None:
             raise InputError(f"{right.origin}: true depth is there for left frames only; leave the line out")
+        self._depths = cache(_numbered_maps)
         self.description = f"depth along the camera's z, split {_short(split)}"
 
     def __len__(self) -> int:
@@ -194,16 +192,14 @@ class Drive(GroundTruthSet):
     def __getitem__(self, index: int) -> GroundTruth:
         line = self._lines[index]
         drive = self._root / line.folder
-        stem = next(
-            (s for s in (line.text, f"{line.frame:06d}") if (drive / "depth" / f"{s}.npy").is_file()), None
-        )
-        if stem is None:
-            raise InputError(
-                f"{line.origin}: the depth map {drive / 'depth' / f'{line.frame:06d}.npy'} does not exist"
-            )
-        return GroundTruth(
-            line.name, find_picture(drive / "left", stem), read_depth(drive / "depth" / f"{stem}.npy")
-        )
+        file = self._depths(drive).get(line.frame)
+        if file is None:
+            raise InputError(f"{line.origin}: {drive / 'depth'} holds no depth map of frame {line.frame}")
+        return GroundTruth(line.name, find_picture(drive / "left", file.stem), read_depth(file))
+
+
+def _numbered_maps(drive: Path) -> dict[int, Path]:
+    return {int(file.stem): file for file in (drive / "depth").glob("*.npy") if file.stem.isdecimal()}
 
 
 def read_depth(path: str | Path) -> NDArray[np.float32]:
@@ -245,9 +241,7 @@ def _folder(config: GroundTruthConfig, root: str | None) -> Path:
 def _refuse(config: GroundTruthConfig, **settings: str | None) -> None:
     for name, value in settings.items():
         if value is not None:
-            raise InputError(
-                f"ground truth '{config.kind}' has no {name}; leave it out or choose another kind"
-            )
+            raise InputError(f"ground truth '{config.kind}' has no {name}; leave it out or choose another kind")
 
 
 def _short(split: str) -> str:

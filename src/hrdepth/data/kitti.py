@@ -35,9 +35,7 @@ class KittiRaw:
         InputError: split, calibration or pictures are missing or wrong.
     """
 
-    def __init__(
-        self, root: str, split: str, intrinsics: str = "calibration", baseline: float | None = None
-    ) -> None:
+    def __init__(self, root: str, split: str, intrinsics: str = "calibration", baseline: float | None = None) -> None:
         if intrinsics not in ("calibration", "paper"):
             raise InputError(f"intrinsics '{intrinsics}' of kitti_raw: give 'calibration' or 'paper'")
         self.root = _existing_folder(root)

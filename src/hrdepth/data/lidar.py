@@ -23,7 +23,7 @@ class Calibration:
     """The rectified cameras of one recording day and where the laser stands.
 
     Attributes:
-        projections: camera -> P_rect (3,4): rectified coordinates of camera 0, metres, to pixels of that camera.
+        projections: camera -> P_rect (3,4), from rectified coordinates of camera 0, metres, to its pixels.
         sizes: camera -> (height, width) in pixels of the rectified pictures that P_rect holds for.
         rectification: R_rect_00 (3,3), from camera 0 to its rectified coordinates.
         velo_to_camera: (3,4), laser coordinates to camera 0's, metres; None if the file is not there.
@@ -63,7 +63,8 @@ class Calibration:
         bottom = np.array([[0.0, 0.0, 0.0, 1.0]])
         rectify = np.eye(4)
         rectify[:3, :3] = self.rectification
-        return self._projection(camera) @ rectify @ np.concatenate([self.velo_to_camera, bottom])
+        matrix: Float64 = self._projection(camera) @ rectify @ np.concatenate([self.velo_to_camera, bottom])
+        return matrix
 
     def _projection(self, camera: int) -> Float64:
         if camera not in self.projections:
@@ -115,8 +116,8 @@ def read_scan(path: str | Path) -> NDArray[np.float32]:
     content = path.read_bytes()
     if not content or len(content) % 16:
         raise InputError(
-            f"the laser scan {path} is {'cut short' if content else 'empty'} ({len(content)} bytes; a point has 16); "
-            "copy it again"
+            f"the laser scan {path} is {'cut short' if content else 'empty'} ({len(content)} bytes, "
+            "16 a point); copy it again"
         )
     points: NDArray[np.float32] = np.frombuffer(content, dtype="<f4").reshape(-1, 4).astype(np.float32)
     return points

@@ -73,9 +73,7 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
     path = Path(path_or_name)
     if not path.exists():
         if path.suffix or path.is_absolute():
-            raise InputError(
-                f"the split file {path} does not exist; on board are {', '.join(sorted(SPLITS))}"
-            )
+            raise InputError(f"the split file {path} does not exist; on board are {', '.join(sorted(SPLITS))}")
         return split_lines(str(path_or_name))
     try:
         text = path.read_text(encoding="utf-8-sig")

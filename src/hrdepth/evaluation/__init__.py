@@ -1,0 +1,35 @@
+"""How good predicted depth is: metrics on arrays, pictures and whole sets."""
+
+from hrdepth.evaluation.depth import (
+    METRICS,
+    ImageResult,
+    blend_flipped,
+    depth_errors,
+    evaluate_image,
+    garg_crop,
+)
+from hrdepth.evaluation.results import Evaluation, Row, describe_protocol
+from hrdepth.evaluation.run import (
+    constant_depth_baseline,
+    evaluate_disparities,
+    evaluate_network,
+    mean_prediction_baseline,
+    read_disparities,
+)
+
+__all__ = [
+    "METRICS",
+    "Evaluation",
+    "ImageResult",
+    "Row",
+    "blend_flipped",
+    "constant_depth_baseline",
+    "depth_errors",
+    "describe_protocol",
+    "evaluate_disparities",
+    "evaluate_image",
+    "evaluate_network",
+    "garg_crop",
+    "mean_prediction_baseline",
+    "read_disparities",
+]

@@ -23,7 +23,7 @@ NETWORKS: dict[str, type[DepthNetwork]] = {
     "monodepth2": Monodepth2,
 }
 
-POSE_NETWORKS: dict[str, type[nn.Module]] = {
+POSE_NETWORKS: dict[str, type[PoseNet]] = {
     "posenet": PoseNet,
 }
 
@@ -39,9 +39,11 @@ def build_network(config: NetworkConfig) -> DepthNetwork:
     return network
 
 
-def build_pose_network(config: NetworkConfig) -> nn.Module:
+def build_pose_network(config: NetworkConfig) -> PoseNet:
     """Build the pose network that `config` names; errors as `build_network`."""
-    return _build(POSE_NETWORKS, config, "pose network")
+    network = _build(POSE_NETWORKS, config, "pose network")
+    assert isinstance(network, PoseNet)
+    return network
 
 
 def _build(registry: dict[str, Any], config: NetworkConfig, what: str) -> nn.Module:

@@ -72,8 +72,8 @@ class _TimmBackbone(nn.Module):
         strides = tuple(self.network.feature_info.reduction())
         if strides != (2, 4, 8, 16, 32):
             raise InputError(f"backbone '{name}' has features at strides {strides}; a decoder needs 2, 4, 8, 16, 32")
-        if weights not in (None, "imagenet"):
-            _load_local(self.network, cast(str, weights))
+        if weights is not None and weights != "imagenet":
+            _load_local(self.network, weights)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         return cast("list[Tensor]", self.network(image))
@@ -103,8 +103,8 @@ class MobileNetV3(nn.Module):
         self.features = network.features[: MOBILENET_TAPS[-1] + 1]
         if authors_order:
             _excite_before_activation(self.features)
-        if weights not in (None, "imagenet"):
-            _load_local(self, cast(str, weights))
+        if weights is not None and weights != "imagenet":
+            _load_local(self, weights)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the five tapped feature maps of a normalised picture (B,3,H,W)."""
@@ -122,9 +122,10 @@ def _excite_before_activation(features: nn.Sequential) -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.eps = 1e-5
     for bottleneck in features[1:]:
-        if isinstance(bottleneck.block[-2], torchvision.ops.SqueezeExcitation):
-            *expand, depthwise, excite, project = bottleneck.block
-            convolution, normalisation, activation = depthwise
+        layers = list(cast(nn.Sequential, bottleneck.block))
+        if isinstance(layers[-2], torchvision.ops.SqueezeExcitation):
+            *expand, depthwise, excite, project = layers
+            convolution, normalisation, activation = cast(nn.Sequential, depthwise)
             bottleneck.block = nn.Sequential(
                 *expand, nn.Sequential(convolution, normalisation), excite, activation, project
             )
@@ -147,7 +148,7 @@ def _load_local(module: nn.Module, path: str) -> None:
 def _read_state_dict(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
-            return load_file(file)
+            return cast("dict[str, Tensor]", load_file(file))
         return cast("dict[str, Tensor]", torch.load(file, map_location="cpu", weights_only=True))
     except Exception as error:
         raise InputError(f"the weights file {file} cannot be read: {_first_line(error)}") from error

@@ -67,6 +67,8 @@ class DepthNetwork(nn.Module):
     """
 
     stride = 32
+    encoder: nn.Module
+    decoder: nn.Module
 
     def __init__(self, min_depth: float = 0.1, max_depth: float = 100.0) -> None:
         super().__init__()
@@ -79,19 +81,19 @@ class DepthNetwork(nn.Module):
         """Predict disparity at four scales.
 
         Args:
-            image: (B,3,H,W) in [0,1]; H and W are multiples of `stride`.
+            image: (B,3,H,W) in [0,1]; H and W are multiples of `stride`, at least twice it.
 
         Returns:
             `{s: disparity (B,1,H/2^s,W/2^s) in (0,1)}` for s = 0 (finest) to 3.
 
         Raises:
-            InputError: the size is no multiple of `stride`.
+            InputError: the size is no multiple of `stride` or too small.
         """
         height, width = image.shape[-2:]
-        if height % self.stride or width % self.stride:
+        if (height, width) != (fitting := (_nearest(height, self.stride), _nearest(width, self.stride))):
             raise InputError(
                 f"a picture of {height}x{width} (height x width) does not fit the network: both must be multiples "
-                f"of {self.stride}, such as {_nearest(height, self.stride)}x{_nearest(width, self.stride)}"
+                f"of {self.stride} and at least {2 * self.stride}, such as {fitting[0]}x{fitting[1]}"
             )
         return self.disparities((image - IMAGE_MEAN) / IMAGE_STD)
 
@@ -101,4 +103,5 @@ class DepthNetwork(nn.Module):
 
 
 def _nearest(length: int, stride: int) -> int:
-    return max(stride, round(length / stride) * stride)
+    """The coarsest map needs two rows and columns: reflection has nothing to mirror otherwise."""
+    return max(2 * stride, round(length / stride) * stride)

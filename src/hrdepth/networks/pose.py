@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hrdepth.networks.backbones import build_backbone
 from hrdepth.networks.blocks import IMAGE_MEAN, IMAGE_STD
 
-__all__ = ["PoseNet"]
+__all__ = ["PoseNet", "temporal_pair"]
 
 
 class PoseNet(nn.Module):
@@ -29,6 +29,9 @@ class PoseNet(nn.Module):
         >>> axis_angle.shape, translation.shape
         (torch.Size([2, 2, 1, 3]), torch.Size([2, 2, 1, 3]))
     """
+
+    encoder: nn.Module
+    decoder: nn.Module
 
     def __init__(self, backbone: str = "resnet18", weights: str | None = None) -> None:
         super().__init__()
@@ -52,7 +55,8 @@ class PoseNet(nn.Module):
 
         Returns:
             Axis-angle in radians (B,2,1,3) and translation in network units (B,2,1,3); index 0 of the second axis
-            is the pair's motion. `geometry.pose_matrix` makes the transform of points from the first camera to the second.
+            is the pair's motion. `geometry.pose_matrix` makes of it the transform of points from the first camera
+            to the second.
         """
         features = self.encoder((pair - IMAGE_MEAN) / IMAGE_STD)[-1]
         # Float32 whatever the autocast: a hundredth of a bfloat16 number is no motion to speak of.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +62,9 @@ class ViewSynthesis(nn.Module):
         self.tie_break = tie_break
         self.scales = tuple(scales)
         # One function of a scale's tensors, so that compilation sees the same shapes at every scale.
-        self._best = torch.compile(self._best_errors, dynamic=False) if compile else self._best_errors
+        self._best: Callable[..., Tensor] = self._best_errors
+        if compile:
+            self._best = torch.compile(self._best_errors, dynamic=False)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `{"loss": scalar, "loss/scale0": ..., ...}`; `"loss"` is their mean (eq. 4)."""

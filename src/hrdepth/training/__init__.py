@@ -84,13 +84,11 @@ def build_training_objective(config: TrainConfig) -> ViewSynthesis:
         start = read_checkpoint(config.init)
         _start_from(network, config.network, start.network, start.network_config, config.init)
         if pose_network is not None and start.pose_network is not None and start.pose_network_config is not None:
-            _start_from(
-                pose_network, config.pose_network, start.pose_network, start.pose_network_config, config.init
-            )
+            _start_from(pose_network, config.pose_network, start.pose_network, start.pose_network_config, config.init)
     if config.channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
         if pose_network is not None:
-            pose_network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            pose_network.to(memory_format=torch.channels_last)
     return build_objective(config.objective, network, pose_network)
 
 
@@ -117,10 +115,10 @@ def _loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
     )
     if len(sampler) < config.batch_size:
         raise InputError(f"{len(sampler)} training samples do not fill one batch of {config.batch_size}")
-    settings = {"num_workers": config.workers, "persistent_workers": config.workers > 0, "batch_size": config.batch_size}
+    workers = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
     return {
-        "train": DataLoader(training, sampler=sampler, drop_last=True, **settings),  # type: ignore[arg-type]
-        "validation": DataLoader(validation, **settings),  # type: ignore[arg-type]
+        "train": DataLoader(training, sampler=sampler, batch_size=config.batch_size, drop_last=True, **workers),  # type: ignore[arg-type]
+        "validation": DataLoader(validation, batch_size=config.batch_size, **workers),  # type: ignore[arg-type]
     }
 
 

@@ -30,7 +30,7 @@ WHEEL = 0.32  # metres, radius
 
 @dataclass(frozen=True)
 class CarShape:
-    """A silhouette from the side: (metres from the rear, metres above the ground), from rear foot to front foot.
+    """A silhouette from the side, (metres from the rear, metres above the ground), rear foot to front foot.
 
     `parts` names what the strip shows between each point and the next.
     """
@@ -60,15 +60,30 @@ def car_shapes() -> list[CarShape]:
         "hatchback",
         ((0, low), (0, 0.92), (0.45, 1.47), (2.2, 1.5), (3.05, 0.98), (3.95, 0.8), (4.0, low)),
         ("rear", "glass", "roof", "glass", "bonnet", "front"),
-        (((0.55, 1.38), (1.35, 1.42), (1.35, 0.96), (0.3, 0.96)), ((1.45, 1.42), (2.1, 1.42), (2.8, 0.98), (1.45, 0.96))),
+        (
+            ((0.55, 1.38), (1.35, 1.42), (1.35, 0.96), (0.3, 0.96)),
+            ((1.45, 1.42), (2.1, 1.42), (2.8, 0.98), (1.45, 0.96)),
+        ),
         (0.72, 3.25),
         1.72,
     )
     saloon = CarShape(
         "saloon",
-        ((0, low), (0, 0.86), (0.62, 0.96), (1.25, 1.42), (2.55, 1.44), (3.35, 0.94), (4.5, 0.76), (4.55, low)),
+        (
+            (0, low),
+            (0, 0.86),
+            (0.62, 0.96),
+            (1.25, 1.42),
+            (2.55, 1.44),
+            (3.35, 0.94),
+            (4.5, 0.76),
+            (4.55, low),
+        ),
         ("rear", "bonnet", "glass", "roof", "glass", "bonnet", "front"),
-        (((1.32, 1.35), (1.92, 1.37), (1.92, 0.93), (0.85, 0.93)), ((2.02, 1.37), (2.48, 1.37), (3.1, 0.94), (2.02, 0.93))),
+        (
+            ((1.32, 1.35), (1.92, 1.37), (1.92, 0.93), (0.85, 0.93)),
+            ((2.02, 1.37), (2.48, 1.37), (3.1, 0.94), (2.02, 0.93)),
+        ),
         (0.9, 3.7),
         1.78,
     )
@@ -76,7 +91,10 @@ def car_shapes() -> list[CarShape]:
         "van",
         ((0, low), (0, 1.1), (0.05, 1.95), (3.3, 2.0), (4.1, 1.1), (4.75, 0.95), (4.8, low)),
         ("rear", "glass", "roof", "glass", "bonnet", "front"),
-        (((0.3, 1.8), (1.6, 1.82), (1.6, 1.2), (0.3, 1.2)), ((2.5, 1.82), (3.25, 1.82), (3.8, 1.16), (2.5, 1.14))),
+        (
+            ((0.3, 1.8), (1.6, 1.82), (1.6, 1.2), (0.3, 1.2)),
+            ((2.5, 1.82), (3.25, 1.82), (3.8, 1.16), (2.5, 1.14)),
+        ),
         (0.95, 3.9),
         1.9,
     )
@@ -110,7 +128,10 @@ def _side(rng: np.random.Generator, shape: CarShape, colour: Colour) -> Texture:
     for window in shape.windows:
         draw.polygon([at(*p) for p in window], fill=GLASS, outline=(20, 20, 22), width=3)
         (x0, y0), (x1, _), (_, y2), _ = window
-        draw.polygon([at(x0 + 0.1, y0 - 0.06), at((x0 + x1) / 2, y0 - 0.06), at(x0 + 0.15, y2 + 0.06)], fill=(96, 116, 136))
+        draw.polygon(
+            [at(x0 + 0.1, y0 - 0.06), at((x0 + x1) / 2, y0 - 0.06), at(x0 + 0.15, y2 + 0.06)],
+            fill=(96, 116, 136),
+        )
     post = (shape.windows[0][1][0] + shape.windows[1][0][0]) / 2
     seam = _darker(colour, 0.55)
     for x in (post, shape.windows[1][2][0], shape.windows[0][3][0] + 0.35):
@@ -158,7 +179,9 @@ def _draw_part(draw: ImageDraw.ImageDraw, part: str, w: int, h: int, colour: Col
         draw.rectangle((w * 0.28, h * 0.1, w * 0.72, h * 0.36), fill=(26, 26, 28))
         draw.rectangle((w * 0.34, h * 0.5, w * 0.66, h * 0.68), fill=(236, 232, 210), outline=(20, 20, 20))
         for x in (4, w * 0.78):
-            draw.rectangle((x, h * 0.06, x + w * 0.2, h * 0.34), fill=(240, 238, 220), outline=(60, 60, 60), width=3)
+            draw.rectangle(
+                (x, h * 0.06, x + w * 0.2, h * 0.34), fill=(240, 238, 220), outline=(60, 60, 60), width=3
+            )
     else:
         draw.line((w * 0.12, 0, w * 0.16, h), fill=seam, width=3)
         draw.line((w * 0.88, 0, w * 0.84, h), fill=seam, width=3)
@@ -194,7 +217,9 @@ def add_car(builder: MeshBuilder, place: Placement, shape: CarShape, colour: int
     run /= run[-1]
     for i in range(len(outline) - 1):
         (x0, y0), (x1, y1) = outline[i], outline[i + 1]
-        corners = np.array([(-half, y0, x0 - back), (half, y0, x0 - back), (half, y1, x1 - back), (-half, y1, x1 - back)])
+        corners = np.array(
+            [(-half, y0, x0 - back), (half, y0, x0 - back), (half, y1, x1 - back), (-half, y1, x1 - back)]
+        )
         uv = np.array([(0, run[i]), (1, run[i]), (1, run[i + 1]), (0, run[i + 1])])
         builder.polygon(place(corners), uv, f"{shape.name}-strip-{colour}", inside=inside)
     for x in shape.wheels:

@@ -15,7 +15,9 @@ __all__ = ["add_bush", "add_conifer", "add_lamp", "add_sign", "add_tree"]
 @lru_cache(maxsize=4)
 def _sphere(rings: int = 7, segments: int = 12) -> tuple[Array, Array, NDArray[np.int64]]:
     """Return unit-sphere vertices (V,3), texture coordinates (V,2) and faces (F,3)."""
-    polar, azimuth = np.meshgrid(np.linspace(0, np.pi, rings + 1), np.linspace(0, 2 * np.pi, segments + 1), indexing="ij")
+    polar, azimuth = np.meshgrid(
+        np.linspace(0, np.pi, rings + 1), np.linspace(0, 2 * np.pi, segments + 1), indexing="ij"
+    )
     vertices = np.stack([np.sin(polar) * np.cos(azimuth), np.cos(polar), np.sin(polar) * np.sin(azimuth)], -1)
     uv = np.stack([azimuth / np.pi, polar / np.pi], -1)
     index = np.arange(vertices[..., 0].size).reshape(rings + 1, segments + 1)
@@ -25,7 +27,12 @@ def _sphere(rings: int = 7, segments: int = 12) -> tuple[Array, Array, NDArray[n
 
 
 def _add_blob(
-    builder: MeshBuilder, rng: np.random.Generator, place: Placement, centre: Array, radii: Array, material: str
+    builder: MeshBuilder,
+    rng: np.random.Generator,
+    place: Placement,
+    centre: Array,
+    radii: Array,
+    material: str,
 ) -> None:
     """A dented ellipsoid."""
     vertices, uv, faces = _sphere()

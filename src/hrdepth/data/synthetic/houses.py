@@ -96,7 +96,7 @@ def _wall(rng: np.random.Generator, style: HouseStyle, size: tuple[int, int]) ->
     base = plain(size, style.wall)
     if not style.brick:
         stains = 1 + 0.06 * noise(rng, size, 1.3) + 0.05 * noise(rng, size, 0.4, 4)
-        return np.clip(base * stains[..., None], 0, 250)
+        return np.asarray(np.clip(base * stains[..., None], 0, 250))
     rows, columns = size
     y, x = np.mgrid[:rows, :columns]
     course, brick = 8, 20
@@ -105,7 +105,7 @@ def _wall(rng: np.random.Generator, style: HouseStyle, size: tuple[int, int]) ->
     tone = 1 + tones[y // course, shifted // brick]
     joint = (y % course < 1) | (shifted % brick < 1)
     tone = np.where(joint, 1.22, tone) * (1 + 0.05 * noise(rng, size, 1.2))
-    return np.clip(base * tone[..., None], 0, 250)
+    return np.asarray(np.clip(base * tone[..., None], 0, 250))
 
 
 def _facade(rng: np.random.Generator, style: HouseStyle, width: float, *, front: bool) -> Texture:
@@ -144,7 +144,9 @@ def _draw_window(
         for side in (x0 - 0.5 * SCALE, x1 + 0.06 * SCALE):
             draw.rectangle((side, high, side + 0.44 * SCALE, low), fill=style.trim)
             for y in np.arange(high + 4, low, 6):
-                draw.line((side + 3, y, side + 0.44 * SCALE - 3, y), fill=tuple(int(c * 0.7) for c in style.trim))
+                draw.line(
+                    (side + 3, y, side + 0.44 * SCALE - 3, y), fill=tuple(int(c * 0.7) for c in style.trim)
+                )
     draw.rectangle((x0 - 5, high - 5, x1 + 5, low + 4), fill=(236, 232, 222))
     glass = int(rng.integers(30, 62))
     draw.rectangle((x0, high, x1, low), fill=(glass, glass + 10, glass + 20))
@@ -175,7 +177,10 @@ def _draw_door(draw: ImageDraw.ImageDraw, centre: float, bottom: int, trim: Colo
     for x in (centre - half + 6, centre + 4):
         for y in (top + 0.55 * SCALE, top + 1.4 * SCALE):
             draw.rectangle((x, y, x + half - 10, y + 0.7 * SCALE), fill=darker)
-    draw.ellipse((centre + half - 10, foot - 1.1 * SCALE, centre + half - 4, foot - 1.1 * SCALE + 6), fill=(220, 200, 120))
+    draw.ellipse(
+        (centre + half - 10, foot - 1.1 * SCALE, centre + half - 4, foot - 1.1 * SCALE + 6),
+        fill=(220, 200, 120),
+    )
     draw.rectangle((centre - half - 14, foot, centre + half + 14, bottom), fill=(150, 146, 140))
 
 
@@ -206,18 +211,29 @@ def add_house(builder: MeshBuilder, rng: np.random.Generator, place: Placement, 
     materials = (f"front-{style.index}", f"side-{style.index}", f"wall-{style.index}")
     builder.box(place, (0, 0, -half), (style.depth, eaves, half), materials)
     if style.flat:
-        builder.box(place, (-0.15, eaves, -half - 0.1), (style.depth, eaves + 0.5, half + 0.1), materials[2], texel=2.5)
+        builder.box(
+            place,
+            (-0.15, eaves, -half - 0.1),
+            (style.depth, eaves + 0.5, half + 0.1),
+            materials[2],
+            texel=2.5,
+        )
         return
     _add_gable_roof(builder, place, style)
     for _ in range(int(rng.integers(1, 3))):
         forward = rng.uniform(-0.8, 0.8) * half
         low, high = style.depth * 0.55, eaves + style.roof_height
-        builder.box(place, (low, eaves, forward - 0.3), (low + 0.6, high + 0.7, forward + 0.3), "stone", texel=2.0)
+        builder.box(
+            place, (low, eaves, forward - 0.3), (low + 0.6, high + 0.7, forward + 0.3), "stone", texel=2.0
+        )
     if rng.random() < 0.6:
         for forward in np.arange(-half + BAY / 2, half, BAY * 2):
             top = eaves + 0.6 * style.roof_height
             builder.box(
-                place, (0.7, eaves, forward - 0.6), (3, top, forward + 0.6), ("dormer", f"wall-{style.index}", style.roof)
+                place,
+                (0.7, eaves, forward - 0.6),
+                (3, top, forward + 0.6),
+                ("dormer", f"wall-{style.index}", style.roof),
             )
 
 

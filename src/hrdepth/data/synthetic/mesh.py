@@ -10,7 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["Mesh", "MeshBuilder", "Placement"]
 
 Array = NDArray[np.float64]
-UNIT_SQUARE = ((0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0))  # texture corners: bottom left, round to top left
+UNIT_SQUARE = (
+    (0.0, 1.0),
+    (1.0, 1.0),
+    (1.0, 0.0),
+    (0.0, 0.0),
+)  # texture corners: bottom left, round to top left
 
 
 class Mesh:
@@ -18,7 +23,7 @@ class Mesh:
 
     Attributes:
         vertices: (F,3,3) corners in world metres, wound so that the normal points outwards.
-        uv: (F,3,2) texture coordinates: u along the picture's columns, v down its rows, 1 is the whole picture.
+        uv: (F,3,2) texture coordinates: u along the picture's columns, v down its rows, 1 is all of it.
     """
 
     def __init__(self, vertices: Array, uv: Array) -> None:
@@ -74,8 +79,10 @@ class MeshBuilder:
             for name, parts in self._parts.items()
         }
 
-    def triangles(self, vertices: Array, uv: Array, material: str, *, inside: ArrayLike | None = None) -> None:
-        """Add triangles (F,3,3) with texture coordinates (F,3,2); `inside` is a point that normals turn away from."""
+    def triangles(
+        self, vertices: Array, uv: Array, material: str, *, inside: ArrayLike | None = None
+    ) -> None:
+        """Add triangles (F,3,3) with their uv (F,3,2), turned so that the point `inside` is behind them."""
         vertices, uv = np.asarray(vertices, float), np.asarray(uv, float)
         if inside is not None:
             normal = np.cross(vertices[:, 1] - vertices[:, 0], vertices[:, 2] - vertices[:, 0])
@@ -108,7 +115,7 @@ class MeshBuilder:
             place: the local frame.
             low: least corner.
             high: greatest corner.
-            material: one, or those of the two faces across `right`, of the two across `forward`, and of the top.
+            material: one; or three: of the faces across `right`, of those across `forward`, of the top.
             texel: metres that one copy of the texture covers; None stretches one copy over each face.
         """
         names = (material,) * 3 if isinstance(material, str) else material
@@ -136,15 +143,22 @@ class MeshBuilder:
         sides: int = 8,
         taper: float = 1.0,
     ) -> None:
-        """Add an upright prism or, with `taper` < 1, a stump; `centre` is local (right, up, forward) of its foot."""
+        """Add an upright prism on its foot at local `centre`; with `taper` < 1 it narrows to the top."""
         angles = np.linspace(0, 2 * np.pi, sides + 1)
         ring = np.stack([np.cos(angles), np.zeros_like(angles), np.sin(angles)], 1)
         foot = np.asarray(centre) + radius * ring
-        top = np.asarray(centre) + (0.0, height, 0.0) + radius * taper * ring
-        inside = place(np.asarray(centre) + (0.0, height / 2, 0.0))
-        for i in range(sides):
-            left, right = i / sides, (i + 1) / sides
-            uv = [(left, 1.0), (right, 1.0), (right, 0.0), (left, 0.0)]
-            self.polygon(place([foot[i], foot[i + 1], top[i + 1], top[i]]), uv, material, inside=inside)
-        if taper > 0:
-            self.polygon(place(top[:-1]), 0.5 + 0.4 * ring[:-1][:, [0, 2]], material, inside=inside)
+        rise = np.array([0.0, height, 0.0])
+        top = np.asarray(centre) + rise + radius * taper * ring
+        inside = place(np.asarray(centre) + rise / 2)
+        quads = place(np.stack([foot[:-1], foot[1:], top[1:], top[:-1]], 1))  # (sides,4,3)
+        left = np.arange(sides) / sides
+        uv = np.stack(
+            [
+                np.stack([left, left + 1 / sides, left + 1 / sides, left], 1),
+                np.tile([1.0, 1, 0, 0], (sides, 1)),
+            ],
+            2,
+        )
+        for half in ([0, 1, 2], [0, 2, 3]):
+            self.triangles(quads[:, half], uv[:, half], material, inside=inside)
+        self.polygon(place(top[:-1]), 0.5 + 0.4 * ring[:-1][:, [0, 2]], material, inside=inside)

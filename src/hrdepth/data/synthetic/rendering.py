@@ -1,7 +1,7 @@
 """Pictures and exact depth of a street, through Mitsuba 3.
 
-Light does not depend on the camera: all surfaces are matte, the sun throws hard shadows, and the sky's light depends
-on a face's direction alone. Nothing is sampled at random but the place inside a pixel, so there is no noise.
+Light does not depend on the camera: all surfaces are matte, the sun throws hard shadows, and the sky's light
+depends on a face's direction alone. Only the place inside a pixel is random, so there is no noise.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 SUN_DIRECTION = np.array([0.55, 0.72, 0.42])  # where its light goes, world axes (y down)
 SUN_LIGHT = (4.1, 3.75, 3.2)
+SKY_STEPS = 12  # levels of skylight between none and full
 SKY_LIGHT = (0.56, 0.62, 0.72)
 HAZE_DISTANCE = 900.0  # metres after which air has taken 63 % of the contrast
 NEAR, FAR = 0.05, 2000.0  # metres
@@ -62,8 +63,8 @@ def default_intrinsics(size: tuple[int, int]) -> Array:
 class Scene:
     """A street made ready for rendering.
 
-    It is loaded twice: once lit by the sun alone, once glowing as the sky would light it. Each is free of noise, and
-    their sum is the picture.
+    Every face reflects the sun and, at the same time, glows as the sky would light it. The renderer looks for
+    light in the sun alone (the glow has sampling weight 0, and is seen directly): that leaves no noise.
 
     Args:
         street: what to render.
@@ -76,18 +77,21 @@ class Scene:
     def __init__(self, street: Street, seed: int = 0) -> None:
         mitsuba = load_mitsuba()
         sun = {"type": "directional", "direction": SUN_DIRECTION.tolist(), "irradiance": _rgb(SUN_LIGHT)}
-        lit: dict[str, Any] = {"type": "scene", "sun": sun}
-        glowing: dict[str, Any] = {"type": "scene"}
+        world: dict[str, Any] = {"type": "scene", "sun": sun}
         for name, mesh in street.meshes.items():
             colours = _linear(street.textures[name])
-            lit[name] = _shape(mitsuba, name, mesh, reflectance=_bitmap(mitsuba, colours))
+            matte = {"type": "diffuse", "reflectance": _bitmap(mitsuba, colours)}
+            surface = mitsuba.load_dict({"type": "twosided", "nested": matte})
             levels = _sky_levels(mesh)
             for level in np.unique(levels):
-                part = Mesh(mesh.vertices[levels == level], mesh.uv[levels == level])
-                radiance = _bitmap(mitsuba, colours * np.float32(level) * np.array(SKY_LIGHT, np.float32))
-                glowing[f"{name}-{level}"] = _shape(mitsuba, name, part, radiance=radiance)
-        self.lit = mitsuba.load_dict(lit)
-        self.glowing = mitsuba.load_dict(glowing)
+                faces = levels == level
+                glow = _bitmap(
+                    mitsuba, colours * (np.float32(level / SKY_STEPS) * np.array(SKY_LIGHT, np.float32))
+                )
+                emitter = mitsuba.load_dict({"type": "area", "radiance": glow, "sampling_weight": 0.0})
+                part = Mesh(mesh.vertices[faces], mesh.uv[faces])
+                world[f"{name}-{level}"] = _shape(mitsuba, name, part, surface, emitter)
+        self.world = mitsuba.load_dict(world)
         self.clouds = noise(np.random.default_rng([seed, 9]), (512, 512), 1.7, 4)
 
 
@@ -121,27 +125,29 @@ def render_frame(
     """
     mitsuba = load_mitsuba()
     if not np.isclose(intrinsics[0, 0], intrinsics[1, 1], rtol=1e-6) or intrinsics[0, 1] != 0:
-        raise InputError("the synthetic drive is rendered with square pixels; make fx and fy equal and the skew zero")
+        raise InputError(
+            "the synthetic drive is rendered with square pixels; make fx and fy equal and the skew zero"
+        )
     height, width = size
 
-    def render(lights: Any, integrator: dict[str, Any], sampler: dict[str, Any]) -> Array:
+    def render(integrator: dict[str, Any], sampler: dict[str, Any]) -> Array:
         sensor = _sensor(mitsuba, pose, intrinsics, size, sampler)
-        picture = mitsuba.render(lights, sensor=sensor, integrator=mitsuba.load_dict(integrator), seed=seed)
+        picture = mitsuba.render(
+            scene.world, sensor=sensor, integrator=mitsuba.load_dict(integrator), seed=seed
+        )
         return np.asarray(picture, np.float64)
 
-    inside = {"type": "multijitter", "sample_count": samples_per_pixel}
-    sunlight = render(scene.lit, {"type": "direct", "emitter_samples": 1, "bsdf_samples": 0}, inside)
-    skylight = render(scene.glowing, {"type": "path", "max_depth": 1}, inside)
+    inside = {"type": "independent", "sample_count": samples_per_pixel}
+    light = render({"type": "direct", "emitter_samples": 1, "bsdf_samples": 0}, inside)
     centres = {"type": "stratified", "sample_count": 1, "jitter": False}
     rays = _pixel_rays(intrinsics, size)
     depth = np.zeros((height, width))
     if with_depth:
         # Mitsuba measures along the ray, from the near plane on; the rays are scaled to z = 1.
-        along = render(scene.lit, {"type": "depth"}, centres)[..., 0]
+        along = render({"type": "depth"}, centres)[..., 0]
         depth = np.where(along > 0, along / np.linalg.norm(rays, axis=-1) + NEAR, 0.0)
-    coverage = np.clip(skylight[..., 3:4], 0, 1)
-    colour = sunlight[..., :3] + skylight[..., :3]
-    colour += (1 - coverage) * _sky(scene.clouds, rays @ pose[:3, :3].T)
+    sky = _sky(scene.clouds, rays @ pose[:3, :3].T)
+    colour = light[..., :3] + (1 - np.clip(light[..., 3:4], 0, 1)) * sky
     return _display(colour), depth.astype(np.float32)
 
 
@@ -159,7 +165,9 @@ def _display(linear: Array) -> NDArray[np.uint8]:
     """Turn linear light into sRGB bytes, rolling off what is brighter than white."""
     linear = np.maximum(linear, 0)
     linear = linear * (1 + linear / 2.6**2) / (1 + linear) * 1.55
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+    encoded = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
+    )
     return np.asarray(np.clip(np.rint(encoded * 255), 0, 255).astype(np.uint8))
 
 
@@ -168,14 +176,11 @@ def _bitmap(mitsuba: Any, linear: NDArray[np.float32]) -> dict[str, Any]:
     return {"type": "bitmap", "bitmap": mitsuba.Bitmap(pixels), "raw": True, "wrap_mode": "repeat"}
 
 
-def _shape(mitsuba: Any, name: str, mesh: Mesh, **surface: dict[str, Any]) -> Any:
-    """Make a Mitsuba mesh, matte with `reflectance` or glowing with `radiance`."""
+def _shape(mitsuba: Any, name: str, mesh: Mesh, surface: Any, emitter: Any) -> Any:
+    """Make a Mitsuba mesh."""
     properties = mitsuba.Properties()
-    if "reflectance" in surface:
-        matte = {"type": "diffuse", "reflectance": surface["reflectance"]}
-        properties["surface"] = mitsuba.load_dict({"type": "twosided", "nested": matte})
-    else:
-        properties["surface"] = mitsuba.load_dict({"type": "area", "radiance": surface["radiance"]})
+    properties["surface"] = surface
+    properties["emitter"] = emitter
     count = len(mesh.vertices)
     shape = mitsuba.Mesh(name, 3 * count, count, has_vertex_texcoords=True, props=properties)
     parameters = mitsuba.traverse(shape)
@@ -186,17 +191,25 @@ def _shape(mitsuba: Any, name: str, mesh: Mesh, **surface: dict[str, Any]) -> An
     return shape
 
 
-def _sky_levels(mesh: Mesh) -> Array:
-    """Return how much of the sky's light each face gets, (F,), in a few steps: most from above, little from below."""
+def _sky_levels(mesh: Mesh) -> NDArray[np.int64]:
+    """Return the sky's light on each face, (F,) of SKY_STEPS: most from above, little from below."""
     normals = mesh.normals
     level = 0.62 - 0.33 * normals[:, 1] - 0.1 * (normals[:, 0] + 0.6 * normals[:, 2])
-    return np.asarray(np.round(level * 12) / 12)
+    return np.rint(level * SKY_STEPS).astype(np.int64)
 
 
-def _sensor(mitsuba: Any, pose: Array, intrinsics: Array, size: tuple[int, int], sampler: dict[str, Any]) -> Any:
-    """Make a pinhole camera with the given intrinsics; Mitsuba's pixel centres are at halves, ours at integers."""
+def _sensor(
+    mitsuba: Any, pose: Array, intrinsics: Array, size: tuple[int, int], sampler: dict[str, Any]
+) -> Any:
+    """Make a pinhole camera; Mitsuba's pixel centres are at halves, those of `intrinsics` at integers."""
     height, width = size
-    film = {"type": "hdrfilm", "width": width, "height": height, "rfilter": {"type": "box"}, "pixel_format": "rgba"}
+    film = {
+        "type": "hdrfilm",
+        "width": width,
+        "height": height,
+        "rfilter": {"type": "box"},
+        "pixel_format": "rgba",
+    }
     return mitsuba.load_dict(
         {
             "type": "perspective",
@@ -204,8 +217,8 @@ def _sensor(mitsuba: Any, pose: Array, intrinsics: Array, size: tuple[int, int],
             "fov_axis": "x",
             "near_clip": NEAR,
             "far_clip": FAR,
-            "principal_point_offset_x": float((intrinsics[0, 2] + 0.5) / width - 0.5),
-            "principal_point_offset_y": float((intrinsics[1, 2] + 0.5) / height - 0.5),
+            "principal_point_offset_x": float(0.5 - (intrinsics[0, 2] + 0.5) / width),
+            "principal_point_offset_y": float(0.5 - (intrinsics[1, 2] + 0.5) / height),
             "to_world": mitsuba.ScalarTransform4f((pose @ CAMERA_AXES).tolist()),
             "film": film,
             "sampler": sampler,
@@ -222,13 +235,15 @@ def _pixel_rays(intrinsics: Array, size: tuple[int, int]) -> Array:
 
 
 def _sky(clouds: Array, directions: Array) -> Array:
-    """Return linear colour (H,W,3) of the sky in world `directions` (H,W,3): blue, pale at the horizon, soft clouds."""
+    """Return the sky's linear colour in world `directions`, both (H,W,3): blue, soft clouds."""
     unit = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
     up = np.maximum(-unit[..., 1], 0.0)
-    blue = np.exp(-4 * up)[..., None] * np.array([0.92, 0.95, 0.98]) + (1 - np.exp(-4 * up))[..., None] * np.array([0.26, 0.48, 0.86])
+    blue = np.exp(-6 * up)[..., None] * np.array([0.7, 0.82, 0.95]) + (1 - np.exp(-6 * up))[
+        ..., None
+    ] * np.array([0.2, 0.42, 0.84])
     plane = unit[..., [0, 2]] / (up + 0.12)[..., None] * 90 + 256
     cover = _sample(clouds, plane)
-    white = np.clip(0.45 + 0.5 * cover, 0, 1) * np.clip(up * 5, 0, 1)
+    white = np.clip(0.3 + 0.5 * cover, 0, 1) * np.clip(up * 5, 0, 1)
     return np.asarray(blue * (1 - white[..., None]) + white[..., None] * np.array([1.05, 1.04, 1.03])) * 0.9
 
 

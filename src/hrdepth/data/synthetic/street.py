@@ -1,4 +1,4 @@
-"""The street: ground, houses, cars, trees and signs placed along the camera's path."""
+"""The street: ground, houses, cars, trees and signs placed along the camera's course."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hrdepth.data.synthetic.furniture import add_bush, add_conifer, add_lamp, ad
 from hrdepth.data.synthetic.houses import HouseStyle, add_house, house_styles, house_textures
 from hrdepth.data.synthetic.mesh import Array, Mesh, MeshBuilder, Placement
 from hrdepth.data.synthetic.textures import Texture, ground_textures, plant_textures, small_textures
-from hrdepth.data.synthetic.trajectory import Path
+from hrdepth.data.synthetic.trajectory import Course
 
 __all__ = ["Street", "build_street"]
 
-# Metres to the right of the camera's path. The car keeps to the right lane of two.
+# Metres to the right of the camera's course. The car keeps to the right lane of two.
 LEFT_PAVEMENT, LEFT_KERB, LEFT_EDGE = -9.4, -7.2, -5.1
 MIDDLE, RIGHT_EDGE, RIGHT_KERB, RIGHT_PAVEMENT = -1.7, 1.75, 3.9, 6.1
 KERB_HEIGHT, LAWN_DEPTH = 0.13, 0.02
@@ -32,8 +32,8 @@ class Street:
     textures: dict[str, Texture]
 
 
-def build_street(path: Path, seed: int = 0) -> Street:
-    """Build the street along `path`; the same seed gives the same street."""
+def build_street(course: Course, seed: int = 0) -> Street:
+    """Build the street along `course`; the same seed gives the same street."""
     rng = np.random.default_rng([seed, 3])
     styles = house_styles(rng)
     lines = {"left": LEFT_EDGE - LEFT_KERB, "middle": MIDDLE - LEFT_KERB, "right": RIGHT_EDGE - LEFT_KERB}
@@ -41,12 +41,12 @@ def build_street(path: Path, seed: int = 0) -> Street:
     textures |= plant_textures(rng) | small_textures(rng) | car_textures(rng) | house_textures(rng, styles)
     textures["dormer"] = textures["front-0"][-140:-10, :120]
     builder = MeshBuilder()
-    _add_ground(builder, path)
-    plots = _Plots(path)
+    _add_ground(builder, course)
+    plots = _Plots(course)
     _add_houses(builder, np.random.default_rng([seed, 4]), plots, styles)
-    _add_parked_cars(builder, np.random.default_rng([seed, 5]), path)
-    _add_roadside(builder, np.random.default_rng([seed, 6]), path)
-    _add_borders(builder, np.random.default_rng([seed, 7]), path)
+    _add_parked_cars(builder, np.random.default_rng([seed, 5]), course)
+    _add_roadside(builder, np.random.default_rng([seed, 6]), course)
+    _add_borders(builder, np.random.default_rng([seed, 7]), course)
     _add_greenery(builder, np.random.default_rng([seed, 8]), plots)
     meshes = builder.meshes()
     return Street(meshes, {name: textures[name] for name in meshes})
@@ -55,16 +55,16 @@ def build_street(path: Path, seed: int = 0) -> Street:
 class _Plots:
     """Keeps solids off the street and off each other."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, course: Course) -> None:
+        self.course = course
         self._taken: list[tuple[Array, float]] = []
 
     def take(self, place: Placement, low: tuple[float, float], high: tuple[float, float]) -> bool:
-        """Claim the rectangle of local (right, forward) corners; False where it touches street or neighbour."""
-        grid = np.stack(np.meshgrid(np.linspace(low[0], high[0], 7), np.linspace(low[1], high[1], 7)), -1)
+        """Claim a rectangle of local (right, forward) corners; False where it touches street or neighbour."""
+        grid = np.stack(np.meshgrid(np.linspace(low[0], high[0], 5), np.linspace(low[1], high[1], 5)), -1)
         local = np.insert(grid.reshape(-1, 2), 1, 0.0, axis=1)
         points = place(local)[:, [0, 2]]
-        offsets = self.path.offsets(points)
+        offsets = self.course.offsets(points)
         if ((offsets < RIGHT_PAVEMENT + 0.3) & (offsets > LEFT_PAVEMENT - 0.3)).any():
             return False
         centre, radius = points.mean(0), float(np.hypot(high[0] - low[0], high[1] - low[1]) / 2)
@@ -77,36 +77,43 @@ class _Plots:
 
 
 def _strip(
-    builder: MeshBuilder, path: Path, across: tuple[float, float], up: tuple[float, float], material: str, tile: tuple[float, float]
+    builder: MeshBuilder,
+    course: Course,
+    across: tuple[float, float],
+    up: tuple[float, float],
+    material: str,
+    tile: tuple[float, float],
 ) -> None:
-    """Add a ribbon along the path from offset and height to offset and height; `tile` is (across, along) metres."""
-    distances = path.distances
-    run = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(path.points[:, 0]), np.diff(path.points[:, 1])))])
+    """Add a ribbon along the course between two offsets at two heights; `tile` is (across, along) metres."""
+    distances = course.distances
+    run = np.concatenate(
+        [[0.0], np.cumsum(np.hypot(np.diff(course.points[:, 0]), np.diff(course.points[:, 1])))]
+    )
     rows = []
     for offset, height in zip(across, up, strict=True):
-        ground = path.place(distances, offset)
+        ground = course.place(distances, offset)
         rows.append(np.stack([ground[:, 0], np.full(len(ground), -height), ground[:, 1]], 1))
     low, high = rows
     reach = np.hypot(across[1] - across[0], up[1] - up[0]) / tile[0]
     along = run / tile[1]
     uv_low = np.stack([np.zeros_like(along), along], 1)
     uv_high = np.stack([np.full_like(along, reach), along], 1)
-    first = np.stack([low[:-1], low[1:], high[1:]], 1)
-    second = np.stack([low[:-1], high[1:], high[:-1]], 1)
-    uv_first = np.stack([uv_low[:-1], uv_low[1:], uv_high[1:]], 1)
-    uv_second = np.stack([uv_low[:-1], uv_high[1:], uv_high[:-1]], 1)
+    first = np.stack([low[:-1], high[1:], low[1:]], 1)
+    second = np.stack([low[:-1], high[:-1], high[1:]], 1)
+    uv_first = np.stack([uv_low[:-1], uv_high[1:], uv_low[1:]], 1)
+    uv_second = np.stack([uv_low[:-1], uv_high[:-1], uv_high[1:]], 1)
     builder.triangles(np.concatenate([first, second]), np.concatenate([uv_first, uv_second]), material)
 
 
-def _add_ground(builder: MeshBuilder, path: Path) -> None:
+def _add_ground(builder: MeshBuilder, course: Course) -> None:
     """Lawn everywhere, the road on it, kerbs and pavements beside the road."""
     flat, raised = (0.0, 0.0), (KERB_HEIGHT, KERB_HEIGHT)
     width = RIGHT_KERB - LEFT_KERB
-    _strip(builder, path, (LEFT_KERB, RIGHT_KERB), flat, "road", (width, ROAD_TILE))
+    _strip(builder, course, (LEFT_KERB, RIGHT_KERB), flat, "road", (width, ROAD_TILE))
     stone = (0.36, 4.0)
     for sign, kerb, pavement in SIDES:
         inner = kerb + sign * 0.18
-        # Ribbons face up where the second edge is to the right of the first, so the left side is the right one mirrored.
+        # A ribbon faces up where its second edge is right of its first, so the left side is mirrored.
         parts = [
             ((kerb, kerb), (0.0, KERB_HEIGHT), "kerb", stone),
             ((kerb, inner), raised, "kerb", stone),
@@ -115,96 +122,108 @@ def _add_ground(builder: MeshBuilder, path: Path) -> None:
         ]
         for across, up, material, tile in parts:
             if sign > 0:
-                _strip(builder, path, across, up, material, tile)
+                _strip(builder, course, across, up, material, tile)
             else:
-                _strip(builder, path, across[::-1], up[::-1], material, tile)
-    (x0, z0), (x1, z1) = path.points.min(0) - 250, path.points.max(0) + 250
-    corners = np.array([(x0, LAWN_DEPTH, z0), (x0, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z0)])
+                _strip(builder, course, across[::-1], up[::-1], material, tile)
+    (x0, z0), (x1, z1) = course.points.min(0) - 250, course.points.max(0) + 250
+    corners = np.array(
+        [(x0, LAWN_DEPTH, z0), (x0, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z0)]
+    )
     builder.polygon(corners, corners[:, [0, 2]] / 6.0, "lawn", inside=(0.0, 1.0, 0.0))
 
 
-def _walk(rng: np.random.Generator, path: Path, least: float, most: float) -> Iterator[float]:
-    """Yield distances along the path at random intervals of `least` to `most` metres."""
-    distance = float(path.distances[0] + rng.uniform(0, most))
-    while distance < path.distances[-1]:
+def _walk(rng: np.random.Generator, course: Course, least: float, most: float) -> Iterator[float]:
+    """Yield distances along the course at random intervals of `least` to `most` metres."""
+    distance = float(course.distances[0] + rng.uniform(0, most))
+    while distance < course.distances[-1]:
         yield distance
         distance += float(rng.uniform(least, most))
 
 
-def _beside(path: Path, distance: float, offset: float) -> Placement:
-    """Place something beside the path so that local -right looks at the road."""
-    heading = float(path.heading(distance)) + (np.pi if offset < 0 else 0.0)
-    return Placement(path.place(distance, offset), heading)
+def _beside(course: Course, distance: float, offset: float) -> Placement:
+    """Place something beside the course so that local -right looks at the road."""
+    heading = float(course.heading(distance)) + (np.pi if offset < 0 else 0.0)
+    return Placement(course.place(distance, offset), heading)
 
 
-def _add_houses(builder: MeshBuilder, rng: np.random.Generator, plots: _Plots, styles: list[HouseStyle]) -> None:
+def _add_houses(
+    builder: MeshBuilder, rng: np.random.Generator, plots: _Plots, styles: list[HouseStyle]
+) -> None:
     """Rows of houses along both pavements, and a second row behind them."""
     for row, least in enumerate((1.6, 17.0)):
         for sign, _, pavement in SIDES:
             previous = -1
-            for distance in _walk(rng, plots.path, 1.5, 2.5):
+            for distance in _walk(rng, plots.course, 1.5, 2.5):
                 index = int(rng.integers(len(styles)))
                 style = styles[index]
                 offset = pavement + sign * (least + rng.uniform(0, 1.6 if row == 0 else 9))
-                place = _beside(plots.path, distance, offset)
+                place = _beside(plots.course, distance, offset)
                 half = style.width / 2
                 if index != previous and plots.take(place, (-0.4, -half), (style.depth, half)):
                     add_house(builder, rng, place, style)
                     previous = index
 
 
-def _add_parked_cars(builder: MeshBuilder, rng: np.random.Generator, path: Path) -> None:
+def _add_parked_cars(builder: MeshBuilder, rng: np.random.Generator, course: Course) -> None:
     """Cars in the parking strips, with free places between them."""
     shapes = car_shapes()
     for edge, kerb in ((RIGHT_EDGE, RIGHT_KERB), (LEFT_EDGE, LEFT_KERB)):
-        for distance in _walk(rng, path, 5.6, 9.0):
+        for distance in _walk(rng, course, 5.6, 9.0):
             shape = shapes[int(rng.choice(3, p=[0.45, 0.4, 0.15]))]
             colour = int(rng.integers(len(CAR_COLOURS)))
             jitter = float(rng.uniform(-0.08, 0.08))
             if rng.random() < 0.3:
                 continue
-            heading = float(path.heading(distance)) + (np.pi if edge < 0 else 0.0)
-            place = Placement(path.place(distance, (edge + kerb) / 2 + jitter), heading + jitter / 4)
+            heading = float(course.heading(distance)) + (np.pi if edge < 0 else 0.0)
+            place = Placement(course.place(distance, (edge + kerb) / 2 + jitter), heading + jitter / 4)
             add_car(builder, place, shape, colour)
 
 
-def _add_roadside(builder: MeshBuilder, rng: np.random.Generator, path: Path) -> None:
+def _add_roadside(builder: MeshBuilder, rng: np.random.Generator, course: Course) -> None:
     """Trees, lamps, signs and bins on the pavements near the kerb."""
     for sign, kerb, pavement in SIDES:
-        for i, distance in enumerate(_walk(rng, path, 6.0, 10.0)):
-            place = _beside(path, distance, kerb + sign * 0.6)
+        for i, distance in enumerate(_walk(rng, course, 6.0, 10.0)):
+            place = _beside(course, distance, kerb + sign * 0.6)
             if i % 4 == 1:
                 add_lamp(builder, place)
             elif i % 4 == 3:
-                facing = Placement(place.origin, float(path.heading(distance)) + (0.0 if sign > 0 else np.pi))
+                facing = Placement(
+                    place.origin, float(course.heading(distance)) + (0.0 if sign > 0 else np.pi)
+                )
                 add_sign(builder, facing, int(rng.integers(3)))
             else:
                 add_tree(builder, rng, place, rng.uniform(0.7, 0.95))
             if rng.random() < 0.4:
-                place = _beside(path, distance + 2.5, pavement - sign * 0.4)
+                place = _beside(course, distance + 2.5, pavement - sign * 0.4)
                 builder.box(place, (-0.25, 0, -0.3), (0.25, 1.2, 0.3), "bin")
 
 
-def _add_borders(builder: MeshBuilder, rng: np.random.Generator, path: Path) -> None:
+def _add_borders(builder: MeshBuilder, rng: np.random.Generator, course: Course) -> None:
     """Hedges, garden walls and fences along the back of the pavements, with gaps."""
     kinds = (("hedge", 1.1, 0.5), ("stone", 0.7, 0.25), ("fence", 1.0, 0.06), ("hedge", 0.7, 0.6))
     for sign, _, pavement in SIDES:
-        for distance in _walk(rng, path, 3.0, 3.6):
+        for distance in _walk(rng, course, 3.0, 3.6):
             material, height, thickness = kinds[int(rng.integers(len(kinds)))]
             if rng.random() < 0.4:
                 continue
-            place = _beside(path, distance, pavement + sign * 0.25)
+            place = _beside(course, distance, pavement + sign * 0.25)
             builder.box(place, (0, 0, -1.4), (thickness, height, 1.4), material, texel=1.6)
 
 
 def _add_greenery(builder: MeshBuilder, rng: np.random.Generator, plots: _Plots) -> None:
     """Bushes and trees in the gardens, and woods behind the houses."""
-    path = plots.path
+    course = plots.course
     for sign, _, pavement in SIDES:
-        for depth, step, size in ((2.0, 3.0, 0.8), (6.0, 5.0, 1.0), (15.0, 6.0, 1.3), (34.0, 5.0, 1.9), (50.0, 6.0, 2.4)):
-            for distance in _walk(rng, path, step * 0.6, step * 1.4):
+        for depth, step, size in (
+            (2.0, 3.0, 0.8),
+            (6.0, 5.0, 1.0),
+            (15.0, 6.0, 1.3),
+            (34.0, 5.0, 1.9),
+            (50.0, 6.0, 2.4),
+        ):
+            for distance in _walk(rng, course, step * 0.6, step * 1.4):
                 offset = pavement + sign * (depth + rng.uniform(0, depth / 3))
-                place = _beside(path, distance, offset)
+                place = _beside(course, distance, offset)
                 radius = 0.5 if depth < 3 else 0.9 * size
                 if not plots.take(place, (-radius, -radius), (radius, radius)):
                     continue

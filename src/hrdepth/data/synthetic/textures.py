@@ -20,7 +20,7 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.0, 
         rng: where the randomness comes from.
         shape: (H,W).
         slope: amplitude falls with frequency to this power: 0 is white, 2 is cloudy.
-        finest: wavelength in pixels below which there is nothing, so that the picture does not flicker far away.
+        finest: wavelength in pixels below which there is nothing, so that nothing flickers far away.
     """
     frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
     frequency[0, 0] = np.inf
@@ -66,7 +66,11 @@ def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str
     rows, columns = 2048, 768
     across, along = columns / width, rows / length  # pixels a metre
     metres = np.arange(columns) / across
-    tone = 92 + 7 * noise(rng, (rows, columns), 1.3) + 6 * noise(rng, (rows, columns), 0.2, 2.5)
+    tone = (
+        88
+        + 8 * noise(rng, (rows, columns), 1.3)
+        + np.tile(7 * noise(rng, (512, columns), 0.2, 2.5), (rows // 512, 1))
+    )
     for lane in ((lines["left"] + lines["middle"]) / 2, (lines["right"] + lines["middle"]) / 2):
         for track in (lane - 0.75, lane + 0.75):
             tone = tone - 9 * np.exp(-(((metres - track) / 0.22) ** 2))[None]
@@ -82,12 +86,14 @@ def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str
         draw.line([tuple(p) for p in start + bends], fill=(52, 52, 54), width=2)
     for y in rng.uniform(0, rows, 4):
         x = rng.choice([lines["middle"] + 0.9, lines["middle"] - 1.4]) * across
-        draw.ellipse((x, y, x + 0.62 * across, y + 0.62 * along), fill=(70, 64, 58), outline=(40, 38, 36), width=4)
+        draw.ellipse(
+            (x, y, x + 0.62 * across, y + 0.62 * along), fill=(70, 64, 58), outline=(40, 38, 36), width=4
+        )
     asphalt = np.asarray(picture, float)
-    stones = np.asarray(_slabs(rng, (rows, columns), 16, (124, 112, 104)), float)
+    stones = np.tile(np.asarray(_slabs(rng, (512, columns), 16, (124, 112, 104)), float), (rows // 512, 1, 1))
     parking = (metres < lines["left"]) | (metres > lines["right"])
     asphalt[:, parking] = stones[:, parking]
-    wear = np.clip(0.86 + 0.12 * noise(rng, (rows, columns), 0.6), 0.35, 1)[..., None]
+    wear = np.tile(0.86 + 0.12 * noise(rng, (512, columns), 0.6), (rows // 512, 1)).clip(0.35, 1)[..., None]
     paint = np.zeros((rows, columns), bool)
     for side in ("left", "right"):
         paint |= (np.abs(metres - lines[side]) < 0.07)[None]

@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
 
-__all__ = ["CAMERA_HEIGHT", "Path", "Trajectory", "plan_trajectory"]
+__all__ = ["CAMERA_HEIGHT", "Course", "Trajectory", "plan_trajectory"]
 
 Array = NDArray[np.float64]
 
 CAMERA_HEIGHT = 1.65  # metres above the road, as in KITTI
 AHEAD, BEHIND = 150.0, 15.0  # metres of street after the last and before the first frame
-SUBSTEPS = 4  # path points a frame
+SUBSTEPS = 4  # course points a frame
 MAX_HEADING = 10.0  # degrees: a street that points further aside than this bends back
 
 
 @dataclass(frozen=True)
-class Path:
+class Course:
     """The line on the road below the camera, densely sampled.
 
     Attributes:
@@ -34,10 +34,10 @@ class Path:
     distances: Array
 
     def place(self, distance: Array | float, offset: Array | float) -> Array:
-        """Turn path coordinates into world coordinates.
+        """Turn course coordinates into world coordinates.
 
         Args:
-            distance: metres along the path.
+            distance: metres along the course.
             offset: metres to the right of it; broadcasts against `distance`.
 
         Returns:
@@ -50,11 +50,11 @@ class Path:
         return np.stack([x, z], axis=-1)
 
     def heading(self, distance: Array | float) -> Array:
-        """Return the heading in radians at `distance` metres along the path."""
+        """Return the heading in radians at `distance` metres along the course."""
         return np.asarray(np.interp(distance, self.distances, self.headings))
 
     def offsets(self, points: Array) -> Array:
-        """Return how far `points` (N,2) are from the path in metres, (N,), positive to the right of it."""
+        """Return how far `points` (N,2) are from the course in metres, (N,), positive to the right of it."""
         delta = points[:, None] - self.points[None]  # (N,M,2)
         squared = (delta**2).sum(-1)
         nearest = squared.argmin(1)
@@ -66,15 +66,15 @@ class Path:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Camera poses and the path below them.
+    """Camera poses and the course below them.
 
     Attributes:
         poses: (N,4,4) camera to world, metres; x right, y down, z forward; the road is the plane y = 0.
-        path: the street's reference line, longer than the drive at both ends.
+        course: the street's reference line, longer than the drive at both ends.
     """
 
     poses: Array
-    path: Path
+    course: Course
 
 
 def plan_trajectory(frames: int, seed: int = 0) -> Trajectory:
@@ -92,17 +92,17 @@ def plan_trajectory(frames: int, seed: int = 0) -> Trajectory:
 
     Example:
         >>> trajectory = plan_trajectory(30)
-        >>> trajectory.poses.shape, float(trajectory.poses[0, 1, 3].round(1))
-        ((30, 4, 4), -1.6)
+        >>> trajectory.poses.shape, round(float(trajectory.poses[0, 1, 3]), 1)
+        ((30, 4, 4), -1.7)
     """
     if frames < 1:
         raise InputError(f"a drive needs at least 1 frame, not {frames}")
     steps, turns = _plan_steps(np.random.default_rng([seed, 1]), frames)
-    path, knots = _integrate(steps, turns)
+    course, knots = _integrate(steps, turns)
     nods = _nods(np.random.default_rng([seed, 2]), frames)
     knots = knots[:frames]
-    poses = [_pose(path.points[k], path.headings[k], *nod) for k, nod in zip(knots, nods, strict=True)]
-    return Trajectory(np.stack(poses), path)
+    poses = [_pose(course.points[k], course.headings[k], *nod) for k, nod in zip(knots, nods, strict=True)]
+    return Trajectory(np.stack(poses), course)
 
 
 def _plan_steps(rng: np.random.Generator, frames: int) -> tuple[Array, Array]:
@@ -127,8 +127,8 @@ def _plan_steps(rng: np.random.Generator, frames: int) -> tuple[Array, Array]:
     return np.array(steps), np.array(turns)
 
 
-def _integrate(steps: Array, turns: Array) -> tuple[Path, NDArray[np.int64]]:
-    """Join steps and turns to a path; also return the index of each frame's point on it."""
+def _integrate(steps: Array, turns: Array) -> tuple[Course, NDArray[np.int64]]:
+    """Join steps and turns to a course; also return the index of each frame's point on it."""
     length = np.repeat(steps, SUBSTEPS) / SUBSTEPS
     turn = np.repeat(turns, SUBSTEPS) / SUBSTEPS
     heading = np.concatenate([[0.0], np.cumsum(turn)])
@@ -137,12 +137,12 @@ def _integrate(steps: Array, turns: Array) -> tuple[Path, NDArray[np.int64]]:
     points = np.concatenate([np.zeros((1, 2)), np.cumsum(moves, 0)])
     distances = np.concatenate([[0.0], np.cumsum(length)])
     before = np.arange(-BEHIND, 0.0, 0.5)
-    path = Path(
+    course = Course(
         np.concatenate([np.stack([np.zeros_like(before), before], 1), points]),
         np.concatenate([np.zeros_like(before), heading]),
         np.concatenate([before, distances]),
     )
-    return path, len(before) + SUBSTEPS * np.arange(len(steps))
+    return course, len(before) + SUBSTEPS * np.arange(len(steps))
 
 
 def _nods(rng: np.random.Generator, frames: int) -> Array:

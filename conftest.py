@@ -1,0 +1,23 @@
+"""Gives the snippets in Markdown files what a reader has: a weights file and a picture in the working folder."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def readers_folder(request: pytest.FixtureRequest) -> None:
+    """Run each Markdown file's snippets in a folder of its own."""
+    if request.path.suffix != ".md":
+        return
+    folder = request.getfixturevalue("tmp_path")
+    request.getfixturevalue("monkeypatch").chdir(folder)
+    from PIL import Image
+
+    from hrdepth.checkpoints import save_checkpoint
+    from hrdepth.config import NetworkConfig
+    from hrdepth.networks import build_network
+
+    config = NetworkConfig("lite_hrdepth")
+    save_checkpoint(folder / "net.safetensors", build_network(config), config, size=(192, 640))
+    Image.linear_gradient("L").resize((1242, 375)).save(folder / "street.jpg")

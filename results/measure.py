@@ -1,0 +1,136 @@
+"""How the numbers in a results folder were made: a run's weights against LiDAR, beside three baselines.
+
+    python results/measure.py runs/mini-hrdepth results/mini-hrdepth --mini ../shared/kitti-mini
+
+Writes metrics.json, learning-curve.svg and a copy of the run's config and log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from hrdepth.checkpoints import read_checkpoint, save_checkpoint
+from hrdepth.config import DepthProtocol, GroundTruthConfig
+from hrdepth.data.ground_truth import build_ground_truth
+from hrdepth.data.kitti import KittiOdometry, KittiRaw
+from hrdepth.evaluation.results import describe_protocol
+from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network, mean_prediction_baseline
+from hrdepth.files import write_json
+from hrdepth.networks import build_network
+from hrdepth.predictor import Predictor
+from hrdepth.provenance import provenance
+
+# Every so many training pictures enter the mean prediction.
+MEAN_STEP = 5
+
+
+def main() -> None:
+    """Measure one run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--mini", type=Path, required=True, help="the folder kitti-mini")
+    parser.add_argument("--weights", default="best.safetensors", help="which of the run's weights")
+    arguments = parser.parse_args()
+    run, out, mini = arguments.run, arguments.out, arguments.mini
+
+    checkpoint = read_checkpoint(run / arguments.weights)
+    predictor = Predictor.from_file(run / arguments.weights)
+    untrained = run / "untrained.safetensors"
+    save_checkpoint(
+        untrained, build_network(checkpoint.network_config), checkpoint.network_config, size=checkpoint.size
+    )
+    mean_disparity, pictures = mean_prediction(predictor, mini)
+    sets = {
+        "drive 0052": GroundTruthConfig("kitti_lidar", str(mini / "raw"), str(mini / "splits" / "raw_test.txt")),
+        "singles": GroundTruthConfig("folder", str(mini / "singles")),
+    }
+    protocol = DepthProtocol()
+    rows = {}
+    for name, config in sets.items():
+        truths = build_ground_truth(config)
+        fixed = None
+        if checkpoint.metres_per_unit:
+            fixed = DepthProtocol(scaling=checkpoint.metres_per_unit)
+        rows[name] = {
+            "pictures": len(truths),
+            "network": evaluate_network(predictor.scaled_disparity, truths, protocol).mean,
+            **(
+                {"network, its own metres": evaluate_network(predictor.scaled_disparity, truths, fixed).mean}
+                if fixed
+                else {}
+            ),
+            "mean training prediction": mean_prediction_baseline(mean_disparity, truths, protocol).mean,
+            "constant depth": constant_depth_baseline(truths, protocol).mean,
+            "untrained network": evaluate_network(
+                Predictor.from_file(untrained).scaled_disparity, truths, protocol
+            ).mean,
+        }
+    out.mkdir(parents=True, exist_ok=True)
+    curve = learning_curve(run / "metrics.csv", out / "learning-curve.svg")
+    write_json(
+        out / "metrics.json",
+        {
+            "results": rows,
+            "protocol": describe_protocol(protocol),
+            "mean_training_prediction": f"mean scaled disparity over {pictures} training pictures",
+            "training": {**curve, **checkpoint.provenance},
+            "run": json.loads((run / "run.json").read_text(encoding="utf-8")),
+            "provenance": provenance(weights=arguments.weights),
+        },
+    )
+    shutil.copy(run / "config.yaml", out / "config.yaml")
+    shutil.copy(run / "metrics.csv", out / "training-log.csv")
+    for name, row in rows.items():
+        for what, mean in row.items():
+            if isinstance(mean, dict):
+                print(f"{name:12s} {what:26s}", " ".join(f"{value:.3f}" for value in mean.values()))
+
+
+def mean_prediction(predictor: Predictor, mini: Path) -> tuple[np.ndarray, int]:
+    """Average the scaled disparity over the training pictures."""
+    readers = [
+        KittiRaw(str(mini / "raw"), str(mini / "splits" / "raw_train.txt")),
+        KittiOdometry(str(mini / "odometry"), str(mini / "splits" / "odometry_train.txt")),
+    ]
+    files = [reader.picture(line, 0) for reader in readers for line in reader.targets[::MEAN_STEP]]
+    total = sum(predictor(file).scaled_disparity.astype(np.float64) for file in files)
+    return total / len(files), len(files)
+
+
+def learning_curve(log: Path, out: Path) -> dict[str, float]:
+    """Draw training and validation loss over steps; return speed and duration."""
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    with log.open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    training = [(int(row["step"]), float(row["train/loss"])) for row in rows if row["train/loss"]]
+    validation = [(int(row["step"]), float(row["val/loss"])) for row in rows if row["val/loss"]]
+    steps, losses = map(np.array, zip(*training, strict=True))
+    smooth = np.convolve(losses, np.ones(9) / 9, mode="valid")
+    figure, axes = pyplot.subplots(figsize=(7, 3.5), layout="constrained")
+    axes.plot(steps, losses, color="0.8", label="training, each logged step")
+    axes.plot(steps[4 : 4 + len(smooth)], smooth, color="C0", label="training, mean of 9")
+    axes.plot(*zip(*validation, strict=True), "o-", color="C1", label="validation")
+    axes.set(xlabel="step", ylabel="loss (eq. 4)")
+    axes.legend(frameon=False)
+    figure.savefig(out, metadata={"Date": None})
+    rates = [float(row["samples_per_second"]) for row in rows if row["samples_per_second"]]
+    minutes = [float(row["minutes"]) for row in rows if row["minutes"]]
+    return {
+        "seconds_per_sample_median": float(1 / np.median(rates)),
+        "minutes": minutes[-1],
+        "validation_loss_by_epoch": [value for _, value in validation],
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The Eigen protocol: seven numbers that compare predicted depth with the true one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from hrdepth.config import DepthProtocol
+from hrdepth.errors import InputError
+from hrdepth.predictor import blend_flipped
+
+__all__ = ["METRICS", "ImageResult", "blend_flipped", "depth_errors", "evaluate_image", "garg_crop"]
+
+METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
+"""The seven in the paper's order. Lower is better for the first four; sq_rel and rmse are in metres."""
+
+GARG_ROWS = (0.40810811, 0.99189189)
+GARG_COLUMNS = (0.03594771, 0.96405229)
+"""Bounds of the crop, fractions of height and width."""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What one picture's comparison gives.
+
+    Attributes:
+        errors: the seven metrics, see `depth_errors`.
+        ratio: the factor that the prediction was scaled by, to metres.
+        valid_pixels: how many pixels were compared.
+    """
+
+    errors: dict[str, float]
+    ratio: float
+    valid_pixels: int
+
+
+def depth_errors(ground_truth: ArrayLike, prediction: ArrayLike) -> dict[str, float]:
+    """Compare predicted with true depth by the seven metrics, in the paper's order.
+
+    Args:
+        ground_truth: any shape, valid pixels only, metres.
+        prediction: the same shape, metres.
+
+    Returns:
+        abs_rel, sq_rel (metres), rmse (metres), rmse_log, and delta1, delta2, delta3: the shares of pixels
+        within a factor of 1.25, 1.25^2, 1.25^3.
+
+    Raises:
+        InputError: the shapes differ, there are no pixels, or a value is not finite and positive.
+
+    Source: Eigen, Puhrsch, Fergus, Depth Map Prediction from a Single Image, section 4.2; HR-Depth, Table 2.
+
+    Example:
+        >>> {name: round(value, 3) for name, value in depth_errors([1.0, 2.0], [1.0, 3.0]).items()}
+        {'abs_rel': 0.25, 'sq_rel': 0.25, 'rmse': 0.707, 'rmse_log': 0.287,
+         'delta1': 0.5, 'delta2': 1.0, 'delta3': 1.0}
+    """
+    true = np.asarray(ground_truth, dtype=np.float64)
+    predicted = np.asarray(prediction, dtype=np.float64)
+    if true.shape != predicted.shape:
+        raise InputError(f"true depth has shape {true.shape}, predicted depth {predicted.shape}")
+    if not true.size:
+        raise InputError("there are no pixels to compare; leave out pictures without true depth")
+    for depth, what in ((true, "true"), (predicted, "predicted")):
+        if not (np.isfinite(depth).all() and (depth > 0).all()):
+            raise InputError(f"{what} depth must be finite and positive; give valid pixels only, in metres")
+    difference = true - predicted
+    log_difference = np.log(true) - np.log(predicted)
+    factor = np.maximum(true / predicted, predicted / true)
+    values = (
+        np.mean(np.abs(difference) / true),
+        np.mean(difference**2 / true),
+        np.sqrt(np.mean(difference**2)),
+        np.sqrt(np.mean(log_difference**2)),
+        *(np.mean(factor < 1.25**power) for power in (1, 2, 3)),
+    )
+    return {name: float(value) for name, value in zip(METRICS, values, strict=True)}
+
+
+def garg_crop(size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the part of a KITTI picture that is compared, bool (H,W): without sky, edges and the car's hood.
+
+    Source: Garg et al., Unsupervised CNN for Single View Depth Estimation, section 4.
+
+    Example:
+        >>> crop = garg_crop((375, 1242))
+        >>> crop.sum(axis=0).max(), crop.sum(axis=1).max()
+        (218, 1153)
+    """
+    height, width = size
+    mask = np.zeros(size, dtype=np.bool_)
+    rows = slice(*(int(bound * height) for bound in GARG_ROWS))
+    columns = slice(*(int(bound * width) for bound in GARG_COLUMNS))
+    mask[rows, columns] = True
+    return mask
+
+
+def evaluate_image(
+    ground_truth: NDArray[Any], scaled_disparity: NDArray[Any], protocol: DepthProtocol | None = None
+) -> ImageResult | None:
+    """Compare one prediction with one picture's true depth.
+
+    The disparity is resized bilinearly to the true depth's size and inverted; the valid pixels (true depth
+    within the range, inside the crop) are scaled, by the ratio of the medians or the fixed factor, and then
+    clamped to the range.
+
+    Args:
+        ground_truth: (H,W), metres; what lies outside the protocol's range, such as 0, is no truth.
+        scaled_disparity: (h,w), 1/depth, in 1/metres or up to a factor, at any size.
+        protocol: by default that of published KITTI numbers.
+
+    Returns:
+        The result, or None where no pixel is valid.
+
+    Raises:
+        InputError: an array has not two dimensions, or disparity is negative, no number, or 0 in most pixels.
+
+    Note:
+        Disparity, not depth, is resized, and the medians are taken before clamping: numbers depend on both.
+    """
+    protocol = protocol or DepthProtocol()
+    truth = np.asarray(ground_truth, dtype=np.float64)
+    if truth.ndim != 2:
+        raise InputError(f"true depth must be (H,W), not of shape {truth.shape}")
+    disparity = check_disparity(scaled_disparity)
+    valid = (truth > protocol.min_depth) & (truth < protocol.max_depth)
+    if protocol.crop == "garg":
+        valid &= garg_crop((truth.shape[0], truth.shape[1]))
+    count = int(valid.sum())
+    if not count:
+        return None
+    true = truth[valid]
+    with np.errstate(divide="ignore"):  # disparity 0 is infinitely far and is clamped
+        predicted = 1 / _resize(disparity, truth.shape)[valid]
+    ratio = _ratio(true, predicted, protocol)
+    predicted = np.clip(predicted * ratio, protocol.min_depth, protocol.max_depth)
+    return ImageResult(depth_errors(true, predicted), ratio, count)
+
+
+def check_disparity(scaled_disparity: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the disparity as float64 (h,w).
+
+    Raises:
+        InputError: it has not two dimensions, is empty, negative or not a number.
+    """
+    disparity = np.asarray(scaled_disparity, dtype=np.float64)
+    if disparity.ndim != 2 or not disparity.size:
+        raise InputError(f"scaled disparity must be (h,w), not of shape {disparity.shape}")
+    if not np.isfinite(disparity).all():
+        raise InputError("scaled disparity holds values that are no numbers")
+    if (disparity < 0).any():
+        raise InputError("scaled disparity (1/depth) is negative somewhere; is it 1/depth?")
+    return disparity
+
+
+def _resize(disparity: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float64]:
+    if disparity.shape == size:
+        return disparity
+    tensor = torch.tensor(disparity)[None, None]  # (1,1,h,w)
+    resized = torch.nn.functional.interpolate(tensor, size=size, mode="bilinear", align_corners=False)
+    values: NDArray[np.float64] = resized[0, 0].numpy()
+    return values
+
+
+def _ratio(true: NDArray[np.float64], predicted: NDArray[np.float64], protocol: DepthProtocol) -> float:
+    if not isinstance(protocol.scaling, str):
+        return float(protocol.scaling)
+    median = float(np.median(predicted))
+    if not np.isfinite(median):
+        raise InputError("scaled disparity is 0 in most of the compared pixels; there is no median depth")
+    return float(np.median(true)) / median

@@ -1,0 +1,219 @@
+"""Evaluate whole sets: predictions made elsewhere, a network, or the simplest guesses."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sized
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hrdepth.config import DepthProtocol
+from hrdepth.data.ground_truth import GroundTruth, GroundTruthSet
+from hrdepth.errors import InputError
+from hrdepth.evaluation.depth import blend_flipped, check_disparity, evaluate_image
+from hrdepth.evaluation.results import Evaluation, Row
+from hrdepth.files import existing_file
+from hrdepth.media import read_image
+
+__all__ = [
+    "constant_depth_baseline",
+    "evaluate_disparities",
+    "evaluate_network",
+    "mean_prediction_baseline",
+    "read_disparities",
+]
+
+Predict = Callable[[Image.Image], NDArray[np.float32]]
+
+
+def evaluate_disparities(
+    scaled_disparities: Iterable[NDArray[Any]] | str | Path,
+    ground_truths: GroundTruthSet,
+    protocol: DepthProtocol | None = None,
+    *,
+    progress: bool = False,
+) -> Evaluation:
+    """Evaluate predictions made elsewhere.
+
+    Args:
+        scaled_disparities: one (h,w) a picture in the set's order, 1/depth in 1/metres or up to a factor; or
+            an .npy or .npz file of them, see `read_disparities`.
+        ground_truths: the pictures' true depth.
+        protocol: by default that of published KITTI numbers.
+        progress: show a bar on the terminal.
+
+    Raises:
+        InputError: there are more or fewer predictions than pictures, one is no (h,w) array of finite
+            values from 0 up (named by picture), flip post-processing is asked for, no picture has true depth.
+    """
+    protocol = protocol or DepthProtocol()
+    if protocol.post_process:
+        raise InputError(
+            "flip post-processing needs a network; predictions made elsewhere are taken as they are"
+        )
+    where = "the predictions"
+    if isinstance(scaled_disparities, str | Path):
+        where = str(scaled_disparities)
+        scaled_disparities = read_disparities(scaled_disparities)
+    elif isinstance(scaled_disparities, np.ndarray):
+        scaled_disparities = _per_picture(scaled_disparities, where)
+    if isinstance(scaled_disparities, Sized) and len(scaled_disparities) != len(ground_truths):
+        raise InputError(_count_message(where, len(scaled_disparities), len(ground_truths)))
+    remaining = iter(scaled_disparities)
+
+    def next_disparity(index: int, truth: GroundTruth) -> NDArray[Any]:
+        disparity = next(remaining, None)
+        if disparity is None:
+            raise InputError(_count_message(where, index, len(ground_truths)))
+        try:
+            return check_disparity(disparity)
+        except InputError as error:
+            raise InputError(f"{where}, number {index} ({truth.name}): {error}") from error
+
+    evaluation = _evaluate(next_disparity, ground_truths, protocol, progress)
+    if next(remaining, None) is not None:
+        raise InputError(_count_message(where, f"more than {len(ground_truths)}", len(ground_truths)))
+    return evaluation
+
+
+def read_disparities(path: str | Path) -> NDArray[Any]:
+    """Read predictions: an .npy, or an .npz with one array; (N,h,w) or (N,1,h,w), 1/depth.
+
+    Raises:
+        InputError: the file is missing or damaged, or holds Python objects or another shape.
+    """
+    path = existing_file(path, "the file of predictions")
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded:
+                if len(loaded.files) != 1:
+                    raise InputError(
+                        f"{path} must hold one array, it holds {', '.join(loaded.files) or 'none'}"
+                    )
+                loaded = loaded[loaded.files[0]]
+        array: NDArray[Any] = np.asanyarray(loaded)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged archive can raise anything
+        raise InputError(
+            f"{path} is no .npy or .npz of plain numbers ({error}); save scaled disparities (N,h,w)"
+        ) from error
+    return _per_picture(array, str(path))
+
+
+def _per_picture(array: NDArray[Any], where: str) -> NDArray[Any]:
+    if array.ndim == 4 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 3 or not np.issubdtype(array.dtype, np.floating):
+        raise InputError(f"{where}: {array.dtype} {array.shape} must be float disparities (N,h,w)")
+    return array
+
+
+def evaluate_network(
+    predict: Predict,
+    ground_truths: GroundTruthSet,
+    protocol: DepthProtocol | None = None,
+    *,
+    progress: bool = True,
+) -> Evaluation:
+    """Evaluate whatever predicts depth from a picture.
+
+    Args:
+        predict: picture (RGB, at its own size) -> scaled disparity (h,w) float32, 1/depth, at any size; for
+            instance `Predictor.scaled_disparity`.
+        ground_truths: pictures and their true depth.
+        protocol: by default that of published KITTI numbers. Where it asks for flip post-processing,
+            `predict` is called for the mirrored picture too, and must not do that itself.
+        progress: show a bar on the terminal.
+
+    Raises:
+        InputError: a picture is missing or damaged, a prediction is no array of finite values from 0 up, or
+            no picture has true depth.
+    """
+    protocol = protocol or DepthProtocol()
+
+    def predict_one(index: int, truth: GroundTruth) -> NDArray[Any]:
+        if truth.picture is None:
+            raise InputError(f"the picture of '{truth.name}' is not there; a network needs it")
+        image = read_image(truth.picture)
+        try:
+            disparity = check_disparity(predict(image))
+            if not protocol.post_process:
+                return disparity
+            mirrored = check_disparity(predict(ImageOps.mirror(image)))[:, ::-1]
+        except InputError as error:
+            raise InputError(f"{truth.picture}: {error}") from error
+        return blend_flipped(disparity, mirrored)
+
+    return _evaluate(predict_one, ground_truths, protocol, progress)
+
+
+def constant_depth_baseline(
+    ground_truths: GroundTruthSet, protocol: DepthProtocol | None = None, depth: float = 1.0
+) -> Evaluation:
+    """Evaluate the same depth for every pixel of every picture.
+
+    Args:
+        ground_truths: the pictures' true depth.
+        protocol: by default that of published KITTI numbers.
+        depth: in units that a fixed factor brings to metres; of no consequence under median scaling.
+    """
+    if not 0 < depth < float("inf"):
+        raise InputError(f"the constant depth {depth:g} must be positive")
+    return mean_prediction_baseline(np.full((1, 1), 1 / depth), ground_truths, protocol)
+
+
+def mean_prediction_baseline(
+    mean_disparity: NDArray[Any], ground_truths: GroundTruthSet, protocol: DepthProtocol | None = None
+) -> Evaluation:
+    """Evaluate one scaled disparity (h,w), such as the mean training prediction, for every picture."""
+    return evaluate_disparities(itertools.repeat(mean_disparity, len(ground_truths)), ground_truths, protocol)
+
+
+def _evaluate(
+    disparity_of: Callable[[int, GroundTruth], NDArray[Any]],
+    ground_truths: GroundTruthSet,
+    protocol: DepthProtocol,
+    progress: bool,
+) -> Evaluation:
+    rows, skipped = [], []
+    with _progress_bar(shown=progress) as bar:
+        for index, truth in enumerate(bar.track(ground_truths, len(ground_truths), description="evaluating")):
+            disparity = disparity_of(index, truth)
+            try:
+                result = evaluate_image(truth.depth, disparity, protocol)
+            except InputError as error:
+                raise InputError(f"{truth.name}: {error}") from error
+            if result is None:
+                skipped.append(truth.name)
+            else:
+                rows.append(Row(truth.name, result.errors, result.ratio, result.valid_pixels))
+    if not rows:
+        raise InputError(
+            f"none of the {len(ground_truths)} pictures has true depth between {protocol.min_depth:g} and "
+            f"{protocol.max_depth:g} m inside the crop '{protocol.crop}'; is the depth in metres?"
+        )
+    return Evaluation(tuple(rows), tuple(skipped), protocol, ground_truths.description)
+
+
+def _progress_bar(*, shown: bool) -> Progress:
+    columns = (
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown)
+
+
+def _count_message(where: str, found: int | str, expected: int) -> str:
+    return (
+        f"{where}: {found} predictions for {expected} pictures; give one a picture, in the order of the list"
+    )

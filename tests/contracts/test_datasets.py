@@ -1,0 +1,85 @@
+"""Every data set in the registry gives valid samples from a miniature tree."""
+
+import pytest
+import torch
+from torch.utils.data import default_collate
+
+import trees
+from hrdepth.config import AugmentConfig, DatasetConfig
+from hrdepth.data import DATASETS, build_mix, build_reader
+from hrdepth.data.augment import flip_sample
+from hrdepth.errors import InputError
+
+pytestmark = pytest.mark.parametrize("name", DATASETS)
+
+
+@pytest.fixture
+def config(name, tmp_path):
+    trees.TREES[name](tmp_path)
+    return DatasetConfig(name, str(tmp_path), str(tmp_path / "train.txt"))
+
+
+def test_samples_make_a_batch(config):
+    data = build_mix([config], [-1, 1, "s"], (32, 64))
+    batch = default_collate([data[0], data[1]])
+    assert batch["target"].shape == (2, 3, 32, 64)
+    assert batch["sources"].shape == batch["sources_augmented"].shape == (2, 3, 3, 32, 64)
+    assert batch["source_valid"].all()
+    assert 0 <= batch["target"].min() < batch["target"].max() <= 1
+    # fx, cx follow the width (96 to 64), fy, cy the height (64 to 32)
+    expected = torch.tensor([[55 * 64 / 96, 0, 47 * 64 / 96], [0, 30.0, 15.5], [0, 0, 1]])
+    torch.testing.assert_close(batch["intrinsics"][0], expected)
+    assert not torch.equal(batch["target"], batch["sources"][:, 0])
+
+
+def test_the_other_eye_is_half_a_metre_to_the_right(config):
+    data = build_mix([config], ["s"], (64, 96))
+    sample = data[0]
+    assert sample["stereo_pose"][0, 3] == pytest.approx(-0.5)
+    # The right eye's picture is the left's, three pixels on (trees.py): content moves left.
+    assert (sample["sources"][0][:, :, :-3] - sample["target"][:, :, 3:]).abs().mean() < 0.03
+
+
+def test_flipping_twice_changes_nothing(config):
+    sample = build_mix([config], [-1, 1, "s"], (64, 96))[0]
+    once = flip_sample(sample)
+    assert once["intrinsics"][0, 2] == 96 - 1 - sample["intrinsics"][0, 2]
+    assert once["stereo_pose"][0, 3] == -sample["stereo_pose"][0, 3]
+    twice = flip_sample(once)
+    assert all(torch.equal(twice[key], sample[key]) for key in sample)
+
+
+def test_augmentation_follows_seed_and_epoch_alone(config):
+    data = build_mix([config], [-1, 1], (64, 96), AugmentConfig(), seed=3)
+    again = build_mix([config], [-1, 1], (64, 96), AugmentConfig(), seed=3)
+    epochs = [data[1 + epoch * len(data)] for epoch in range(12)]
+    for epoch, sample in enumerate(epochs):
+        assert torch.equal(sample["target_augmented"], again[1 + epoch * len(data)]["target_augmented"])
+        assert int(sample["index"]) == 1
+    assert len({float(sample["target_augmented"].sum()) for sample in epochs}) > 4
+    # All frames of a sample change alike, and the clean twins keep their colours.
+    flips = {bool(sample["intrinsics"][0, 2] != epochs[0]["intrinsics"][0, 2]) for sample in epochs}
+    assert flips == {True, False}
+    clean = build_mix([config], [-1, 1], (64, 96))[1]["target"]
+    assert all(torch.equal(s["target"], clean) or torch.equal(s["target"].flip(-1), clean) for s in epochs)
+
+
+def test_a_missing_neighbour_is_named(config, tmp_path):
+    with pytest.raises(InputError, match=r"train\.txt:1: .* misses its neighbour at -2"):
+        build_mix([config], [-2], (64, 96))
+
+
+def test_an_unknown_option_is_named(config, name):
+    wrong = DatasetConfig(name, config.root, config.split, options={"basline": 1})
+    with pytest.raises(InputError, match="has no option 'basline'; it has .*baseline"):
+        build_reader(wrong)
+
+
+def test_a_missing_folder_is_named(name):
+    with pytest.raises(InputError, match="nowhere"):
+        build_reader(DatasetConfig(name, "nowhere", "train.txt"))
+
+
+def test_a_baseline_of_ones_own(config, name):
+    own = DatasetConfig(name, config.root, config.split, options={"baseline": 0.1})
+    assert build_mix([own], ["s"], (64, 96))[0]["stereo_pose"][0, 3] == pytest.approx(-0.1)

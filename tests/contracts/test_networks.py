@@ -1,0 +1,100 @@
+"""Every depth network in the registry keeps contract 1."""
+
+import pytest
+import torch
+
+from hrdepth.checkpoints import load_network, save_checkpoint
+from hrdepth.config import NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.networks import NETWORKS, POSE_NETWORKS, build_network, build_pose_network
+
+# Without ResNet-18's classifier and without reductions that nothing reads.
+PARAMETERS = {"hrdepth": 14_068_308, "lite_hrdepth": 3_109_964, "monodepth2": 14_329_236}
+DECODERS = {"hrdepth": 2_891_796, "lite_hrdepth": 293_532, "monodepth2": 3_152_724}
+
+pytestmark = pytest.mark.parametrize("name", NETWORKS)
+
+
+@pytest.fixture
+def network(name):
+    torch.manual_seed(0)
+    return build_network(NetworkConfig(name))
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_disparities_of_four_scales_lie_between_0_and_1(network):
+    disparities = network(torch.rand(2, 3, 64, 128))
+    assert {scale: tuple(d.shape) for scale, d in disparities.items()} == {
+        s: (2, 1, 64 >> s, 128 >> s) for s in range(4)
+    }
+    assert all(d.min() > 0 and d.max() < 1 for d in disparities.values())
+
+
+def test_parameters_are_as_many_as_published(network, name):
+    assert (count(network), count(network.decoder)) == (PARAMETERS[name], DECODERS[name])
+
+
+def test_gradients_reach_every_parameter(network):
+    # In eval mode, so that batch norm at 2x4 does not cancel a gradient by accident.
+    network.eval()
+    sum(d.square().sum() for d in network(torch.rand(2, 3, 64, 128)).values()).backward()
+    assert [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_evaluation_is_deterministic_and_independent_of_the_batch(network):
+    network.eval()
+    images = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        both, again, alone = network(images)[0], network(images)[0], network(images[:1])[0]
+    assert torch.equal(both, again)
+    torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_the_picture_matters(network):
+    network.eval()
+    with torch.no_grad():
+        assert not torch.allclose(network(torch.rand(1, 3, 64, 96))[0], network(torch.rand(1, 3, 64, 96))[0])
+
+
+@pytest.mark.parametrize("size", [(65, 96), (64, 100), (32, 96)])
+def test_a_size_that_does_not_fit_names_one_that_does(network, size):
+    with pytest.raises(InputError, match=r"64x96"):
+        network(torch.rand(1, 3, *size))
+
+
+def test_a_saved_network_comes_back_equal(network, name, tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(path, network, NetworkConfig(name), size=(64, 96))
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        assert torch.equal(load_network(path)(images)[0], network.eval()(images)[0])
+
+
+def test_options_are_checked_and_the_depth_range_is_carried(name):
+    assert build_network(NetworkConfig(name, {"min_depth": 0.5, "max_depth": 50.0})).max_depth == 50.0
+    with pytest.raises(InputError, match=f"'{name}' has no option 'widht'"):
+        build_network(NetworkConfig(name, {"widht": 3}))
+    with pytest.raises(InputError, match="depth range"):
+        build_network(NetworkConfig(name, {"min_depth": 5.0, "max_depth": 1.0}))
+
+
+def test_bfloat16_stays_near_float32(network):
+    images = torch.rand(1, 3, 64, 96)
+    network.eval()
+    with torch.no_grad():
+        exact = network(images)[0]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = network(images)[0]
+    assert rough.dtype == torch.float32
+    assert (rough - exact).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("pose", POSE_NETWORKS)
+def test_pose_networks_give_small_motions(pose, name):
+    network = build_pose_network(NetworkConfig(pose)).eval()
+    axis_angle, translation = network(torch.rand(2, 6, 64, 96))
+    assert axis_angle.shape == translation.shape == (2, 2, 1, 3)
+    assert axis_angle.abs().max() < 0.1

@@ -1,0 +1,89 @@
+"""Every objective in the registry gives finite losses that training lowers."""
+
+import pytest
+import torch
+from torch.utils.data import default_collate
+
+import trees
+from hrdepth.config import DatasetConfig, NetworkConfig, ObjectiveConfig
+from hrdepth.data import build_mix
+from hrdepth.errors import InputError
+from hrdepth.networks import build_network, build_pose_network
+from hrdepth.objectives import OBJECTIVES, build_objective
+
+FRAMES = {"M": [-1, 1], "MS": [-1, 1, "s"], "S": ["s"]}
+
+pytestmark = pytest.mark.parametrize("name", OBJECTIVES)
+
+
+def batch_of(tmp_path, frames):
+    trees.drive(tmp_path)
+    data = build_mix([DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"))], frames, (64, 96))
+    return default_collate([data[i] for i in range(len(data))])
+
+
+def objective_of(name, frames, **options):
+    torch.manual_seed(0)
+    network = build_network(NetworkConfig("lite_hrdepth"))
+    pose_network = build_pose_network(NetworkConfig("posenet"))
+    return build_objective(ObjectiveConfig(name, frames, options), network, pose_network)
+
+
+@pytest.mark.parametrize("mode", FRAMES)
+def test_the_loss_is_finite_and_falls_in_20_steps(name, mode, tmp_path):
+    batch = batch_of(tmp_path, FRAMES[mode])
+    objective = objective_of(name, FRAMES[mode])
+    optimiser = torch.optim.Adam(objective.parameters(), 1e-3)
+    losses = []
+    for _ in range(20):
+        values = objective(batch)
+        assert all(value.ndim == 0 and torch.isfinite(value) for value in values.values())
+        optimiser.zero_grad()
+        values["loss"].backward()
+        optimiser.step()
+        losses.append(values["loss"].item())
+    assert sum(losses[-3:]) / 3 < 0.9 * sum(losses[:3]) / 3
+
+
+def test_a_source_that_is_missing_changes_nothing(name, tmp_path):
+    batch = batch_of(tmp_path, [-1, 1, "s"])
+    objective = objective_of(name, [-1, 1, "s"], tie_break=0.0).eval()
+    batch["source_valid"][:, 2] = False
+    without = objective_of(name, [-1, 1], tie_break=0.0).eval()
+    short = {**batch, **{key: batch[key][:, :2] for key in ("sources", "sources_augmented", "source_valid")}}
+    torch.testing.assert_close(objective(batch)["loss"], without(short)["loss"])
+    batch["sources"][:, 2] = torch.rand_like(batch["sources"][:, 2])
+    torch.testing.assert_close(objective(batch)["loss"], without(short)["loss"])
+
+
+def test_the_loss_stays_in_float32_under_autocast(name, tmp_path):
+    batch = batch_of(tmp_path, [-1, 1])
+    objective = objective_of(name, [-1, 1], tie_break=0.0).eval()
+    exact = objective(batch)["loss"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = objective(batch)["loss"]
+    assert rough.dtype == torch.float32
+    assert rough.item() == pytest.approx(exact.item(), rel=0.05)
+
+
+def test_panels_show_the_best_source(name, tmp_path):
+    batch = batch_of(tmp_path, [-1, 1])
+    panels = objective_of(name, [-1, 1]).eval().panels(batch)
+    assert {key: value.shape[1] for key, value in panels.items()} == {
+        "target": 3, "disparity": 1, "synthesised": 3, "error": 1, "kept": 1,
+    }  # fmt: skip
+    assert 0 < panels["kept"].mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("frames", "sentence"),
+    [([], "at least one"), ([0, 1], "neither"), (["t"], "neither"), ([-1, -1], "once"), ([1.5], "neither")],
+)
+def test_frames_that_make_no_sense(name, frames, sentence):
+    with pytest.raises(InputError, match=sentence):
+        objective_of(name, frames)
+
+
+def test_an_unknown_option_is_named(name):
+    with pytest.raises(InputError, match="has no option 'smothness'"):
+        objective_of(name, [-1, 1], smothness=1.0)

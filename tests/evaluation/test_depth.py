@@ -1,0 +1,169 @@
+"""The seven metrics and the protocol around them."""
+
+import numpy as np
+import pytest
+
+from hrdepth.config import DepthProtocol
+from hrdepth.errors import InputError
+from hrdepth.evaluation import METRICS, blend_flipped, depth_errors, evaluate_image, garg_crop
+
+WHOLE = DepthProtocol(crop="none")
+
+
+def test_metrics_by_hand():
+    errors = depth_errors([2.0, 4.0, 10.0], [2.0, 5.0, 5.0])
+    assert tuple(errors) == METRICS
+    expected = {
+        "abs_rel": (0 + 1 / 4 + 5 / 10) / 3,
+        "sq_rel": (0 + 1 / 4 + 25 / 10) / 3,
+        "rmse": np.sqrt(26 / 3),
+        "rmse_log": np.sqrt((np.log(4 / 5) ** 2 + np.log(2) ** 2) / 3),
+        "delta1": 1 / 3,  # 5 / 4 is not below 1.25
+        "delta2": 2 / 3,
+        "delta3": 2 / 3,
+    }
+    assert errors == pytest.approx(expected, rel=1e-12)
+    assert all(type(value) is float for value in errors.values())
+
+
+def test_a_perfect_prediction():
+    depth = np.random.default_rng(0).uniform(1, 80, 100).astype(np.float32)
+    assert list(depth_errors(depth, depth).values()) == [0, 0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "hint"),
+    [
+        ([], [], "no pixels"),
+        ([1.0, 2.0], [1.0], "shape"),
+        ([0.0], [1.0], "true depth"),
+        ([1.0], [0.0], "predicted depth"),
+        ([1.0], [-1.0], "predicted depth"),
+        ([np.nan], [1.0], "true depth"),
+        ([1.0], [np.inf], "predicted depth"),
+    ],
+)
+def test_bad_pixels(true, predicted, hint):
+    with pytest.raises(InputError, match=hint):
+        depth_errors(true, predicted)
+
+
+def test_garg_crop():
+    crop = garg_crop((375, 1242))
+    rows, columns = np.nonzero(crop)
+    assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (153, 371, 44, 1197)
+    assert crop.sum() == (371 - 153) * (1197 - 44)
+
+
+def reference(shared):
+    with np.load(shared / "parity" / "eigen_metrics.npz") as archive:
+        return dict(archive)
+
+
+def sparse_depth(arrays, index):
+    depth = np.zeros(arrays[f"gt{index}_shape"], np.float32)
+    depth[tuple(arrays[f"gt{index}_yx"])] = arrays[f"gt{index}_depth"]
+    return depth
+
+
+def test_parity(shared):
+    arrays = reference(shared)
+    results = [evaluate_image(sparse_depth(arrays, i), arrays[f"disp{i}"]) for i in range(4)]
+    measured = np.array([[result.errors[name] for name in METRICS] for result in results])
+    np.testing.assert_allclose(measured, arrays["per_image_metrics"], rtol=1e-6)
+    np.testing.assert_allclose(measured.mean(axis=0), arrays["mean_metrics"], rtol=1e-6)
+    np.testing.assert_allclose([result.ratio for result in results], arrays["ratios"], rtol=1e-6)
+    assert min(result.valid_pixels for result in results) > 10000
+
+
+def test_parity_of_the_flip_blend(shared):
+    arrays = reference(shared)
+    blend = blend_flipped(arrays["flip_left"], arrays["flip_right"])
+    np.testing.assert_allclose(blend, arrays["flip_blend"], rtol=1e-6)
+    assert np.abs(blend - blend_flipped(arrays["flip_right"], arrays["flip_left"])).max() > 1e-3
+
+
+def test_median_scaling_ignores_the_predictions_unit():
+    random = np.random.default_rng(0)
+    truth = random.uniform(2, 60, (40, 100))
+    disparity = 1 / (truth * random.uniform(0.8, 1.2, truth.shape))
+    one, other = (evaluate_image(truth, disparity * factor, WHOLE) for factor in (1, 7))
+    assert one.errors == pytest.approx(other.errors)
+    assert other.ratio == pytest.approx(7 * one.ratio)
+    assert one.valid_pixels == truth.size
+
+
+def test_fixed_scaling():
+    truth = np.full((4, 4), 10.8)
+    protocol = DepthProtocol(crop="none", scaling=5.4)
+    result = evaluate_image(truth, np.full((2, 2), 0.5), protocol)
+    assert (result.ratio, result.errors["abs_rel"]) == (5.4, pytest.approx(0))
+    assert evaluate_image(truth, np.full((2, 2), 1.0), protocol).errors["abs_rel"] == pytest.approx(0.5)
+
+
+def test_the_median_is_taken_before_clamping():
+    truth = np.array([[10.0, 20.0, 70.0]])
+    prediction = np.array([[10.0, 20.0, 500.0]])
+    result = evaluate_image(truth, 1 / prediction, WHOLE)
+    assert result.ratio == 1
+    assert result.errors["abs_rel"] == pytest.approx(10 / 70 / 3)  # 500 counts as 80
+
+
+def test_disparity_and_not_depth_is_resized():
+    # Between disparities 1 and 1/3 lies 2/3, a depth of 1.5; between the depths 1 and 3 would lie 2.
+    truth = np.array([[1.0, 1.2, 2.0, 3.0]])
+    result = evaluate_image(truth, np.array([[1.0, 1 / 3]]), DepthProtocol(crop="none", scaling=1.0))
+    # Bilinear without aligned corners: 1, 5/6, 1/2, 1/3.
+    assert result.errors["abs_rel"] == pytest.approx(0, abs=1e-12)
+
+
+def test_only_valid_pixels_count():
+    truth = np.zeros((100, 200), np.float32)
+    truth[60, 100], truth[61, 100] = 10, 20
+    truth[0, 100] = 5  # outside the crop
+    truth[62, 100], truth[63, 100], truth[64, 100] = 80, np.nan, -1  # no truth
+    assert evaluate_image(truth, np.ones((5, 5))).valid_pixels == 2
+    assert evaluate_image(truth, np.ones((5, 5)), WHOLE).valid_pixels == 3
+    truth[60:62, 100] = 0
+    assert evaluate_image(truth, np.ones((5, 5))) is None
+
+
+def test_zero_disparity_is_infinitely_far():
+    truth = np.array([[10.0, 20.0, 40.0]])
+    result = evaluate_image(truth, np.array([[0.1, 0.05, 0.0]]), WHOLE)
+    assert result.errors["abs_rel"] == pytest.approx(1 / 3)  # 80 instead of 40
+    with pytest.raises(InputError, match="0 in most"):
+        evaluate_image(truth, np.zeros((1, 3)), WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("disparity", "hint"),
+    [
+        (np.ones(3), r"\(h,w\)"),
+        (np.ones((1, 2, 2)), r"\(h,w\)"),
+        (np.empty((0, 3)), r"\(h,w\)"),
+        (np.array([[np.nan, 1.0]]), "no numbers"),
+        (np.array([[np.inf, 1.0]]), "no numbers"),
+        (np.array([[-0.1, 1.0]]), "negative"),
+    ],
+)
+def test_bad_disparities(disparity, hint):
+    with pytest.raises(InputError, match=hint):
+        evaluate_image(np.ones((4, 4)), disparity, WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({"min_depth": 0.0}, "range"),
+        ({"max_depth": 1e-4}, "range"),
+        ({"max_depth": float("inf")}, "range"),
+        ({"crop": "eigen"}, "crop"),
+        ({"scaling": "mean"}, "scaling"),
+        ({"scaling": 0.0}, "positive"),
+        ({"scaling": float("nan")}, "positive"),
+    ],
+)
+def test_bad_protocols(settings, hint):
+    with pytest.raises(InputError, match=hint):
+        DepthProtocol(**settings)

@@ -1,0 +1,255 @@
+"""Evaluation of whole sets, and the files that it writes."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from hrdepth.config import DepthProtocol, GroundTruthConfig
+from hrdepth.data.ground_truth import build_ground_truth
+from hrdepth.errors import InputError
+from hrdepth.evaluation import (
+    METRICS,
+    blend_flipped,
+    constant_depth_baseline,
+    depth_errors,
+    evaluate_disparities,
+    evaluate_network,
+    mean_prediction_baseline,
+)
+
+SIZE = (20, 60)
+WHOLE = DepthProtocol(crop="none")
+
+
+def folder_set(root):
+    return build_ground_truth(GroundTruthConfig(kind="folder", root=str(root)))
+
+
+@pytest.fixture
+def depths():
+    random = np.random.default_rng(0)
+    return [random.uniform(2, 60, SIZE).astype(np.float32) for _ in range(3)]
+
+
+@pytest.fixture
+def root(tmp_path, depths):
+    root = tmp_path / "data"
+    for kind in ("depth", "image"):
+        (root / kind).mkdir(parents=True)
+    for name, depth in zip("abc", depths, strict=True):
+        np.save(root / "depth" / f"{name}.npy", depth)
+        # The picture says how near things are, so that a "network" can read it.
+        grey = Image.fromarray(np.rint(400 / depth).astype(np.uint8))
+        grey.convert("RGB").save(root / "image" / f"{name}.png")
+    return root
+
+
+def brightness(image):
+    assert image.mode == "RGB"
+    return np.asarray(image.convert("L"), dtype=np.float32) / 255
+
+
+def test_mean_over_pictures_not_over_pixels(root, depths):
+    depths[0][:, 5:] = 0
+    np.save(root / "depth" / "a.npy", depths[0])
+    disparities = [1 / np.full(SIZE, 10.0)] * 3
+    evaluation = evaluate_disparities(disparities, folder_set(root), DepthProtocol(crop="none", scaling=1.0))
+    by_hand = [depth_errors(depth[depth > 0], np.full((depth > 0).sum(), 10.0)) for depth in depths]
+    for name in METRICS:
+        assert evaluation.mean[name] == pytest.approx(np.mean([errors[name] for errors in by_hand]))
+    assert [row.name for row in evaluation.rows] == ["a", "b", "c"]
+    assert [row.valid_pixels for row in evaluation.rows] == [100, 1200, 1200]
+
+
+def test_exact_predictions_in_list_order(root, depths):
+    disparities = [factor / depth for factor, depth in zip((1, 2, 4), depths, strict=True)]
+    evaluation = evaluate_disparities(disparities, folder_set(root), WHOLE)
+    assert evaluation.mean["abs_rel"] < 1e-6
+    assert evaluation.ratio_median == pytest.approx(2)
+    assert evaluation.ratio_std == pytest.approx(np.std([0.5, 1, 2]))
+    assert evaluate_disparities(disparities[::-1], folder_set(root), WHOLE).mean["abs_rel"] > 0.1
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "channel", "array", "generator"])
+def test_forms_of_predictions(tmp_path, root, depths, kind):
+    array = np.stack([1 / depth for depth in depths])
+    given = {"array": array, "generator": iter(array)}.get(kind, tmp_path / f"preds.{kind}")
+    if kind == "npy":
+        np.save(given, array)
+    elif kind == "npz":
+        np.savez(given, array)
+    elif kind == "channel":
+        given = tmp_path / "preds.npy"
+        np.save(given, array[:, None])
+    assert evaluate_disparities(given, folder_set(root), WHOLE).mean["abs_rel"] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("array", "hint"),
+    [
+        (np.ones((2, 4, 4)), "2 predictions for 3 pictures"),
+        (np.ones((4, 4, 4)), "4 predictions for 3 pictures"),
+        (np.ones((3, 4)), r"\(N,h,w\)"),
+        (np.ones((3, 2, 4, 4)), r"\(N,h,w\)"),
+        (np.ones((3, 4, 4), dtype=int), r"\(N,h,w\)"),
+        (np.array([None] * 3), "plain numbers"),
+        (-np.ones((3, 4, 4)), "number 0 .a.: .*negative"),
+        (np.stack([np.ones((4, 4)), np.ones((4, 4)), np.full((4, 4), np.nan)]), "number 2 .c.: .*no numbers"),
+    ],
+)
+def test_bad_predictions(tmp_path, root, array, hint):
+    path = tmp_path / "preds.npy"
+    np.save(path, array, allow_pickle=True)
+    with pytest.raises(InputError, match=hint) as error:
+        evaluate_disparities(path, folder_set(root), WHOLE)
+    assert str(path) in str(error.value)
+
+
+def test_predictions_of_unknown_number(root):
+    for count, hint in ((2, "2 predictions for 3"), (4, "more than 3 predictions for 3")):
+        with pytest.raises(InputError, match=hint):
+            evaluate_disparities((np.ones((4, 4)) for _ in range(count)), folder_set(root), WHOLE)
+
+
+def test_files_of_predictions_that_cannot_be_read(tmp_path, root):
+    truths = folder_set(root)
+    with pytest.raises(InputError, match="does not exist"):
+        evaluate_disparities(tmp_path / "none.npy", truths)
+    (tmp_path / "text.npy").write_text("0.1 0.2")
+    with pytest.raises(InputError, match="plain numbers"):
+        evaluate_disparities(tmp_path / "text.npy", truths)
+    np.savez(tmp_path / "two.npz", a=np.ones((3, 2, 2)), b=np.ones((3, 2, 2)))
+    with pytest.raises(InputError, match="one array, it holds a, b"):
+        evaluate_disparities(tmp_path / "two.npz", truths)
+    np.save(tmp_path / "cut.npy", np.ones((3, 9, 9)))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-100])
+    with pytest.raises(InputError, match="plain numbers"):
+        evaluate_disparities(tmp_path / "cut.npy", truths)
+
+
+def test_network(root):
+    evaluation = evaluate_network(brightness, folder_set(root), WHOLE, progress=True)
+    assert evaluation.mean["abs_rel"] < 0.05  # the picture's 8 bits
+    assert len(evaluation.rows) == 3
+
+
+def test_network_with_flip_post_processing(root):
+    def worse_at_the_left(image):
+        disparity = brightness(image)
+        disparity[:, : SIZE[1] // 20] *= 3
+        return disparity
+
+    plain, flipped = (
+        evaluate_network(worse_at_the_left, folder_set(root), DepthProtocol(crop="none", post_process=flip))
+        for flip in (False, True)
+    )
+    assert plain.mean["abs_rel"] > 0.05
+    assert flipped.mean["abs_rel"] < plain.mean["abs_rel"] / 2
+
+    image = Image.open(root / "image" / "a.png")
+    mirrored = worse_at_the_left(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))[:, ::-1]
+    blend = blend_flipped(worse_at_the_left(image), mirrored)
+    by_hand = evaluate_disparities([blend] * 3, folder_set(root), WHOLE).rows[0]
+    assert flipped.rows[0].errors == pytest.approx(by_hand.errors)
+    with pytest.raises(InputError, match="needs a network"):
+        evaluate_disparities([blend] * 3, folder_set(root), DepthProtocol(post_process=True))
+
+
+def test_network_errors_name_the_picture(root):
+    with pytest.raises(InputError, match=r"a\.png: .*no numbers"):
+        evaluate_network(lambda image: np.full((2, 2), np.nan), folder_set(root), WHOLE)
+    (root / "image" / "b.png").unlink()
+    with pytest.raises(InputError, match="picture of 'b' is not there"):
+        evaluate_network(brightness, folder_set(root), WHOLE)
+    (root / "image" / "b.png").write_bytes((root / "image" / "a.png").read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"b\.png"):
+        evaluate_network(brightness, folder_set(root), WHOLE)
+
+
+def test_pictures_without_truth_are_skipped_and_counted(tmp_path, root):
+    np.save(root / "depth" / "b.npy", np.zeros(SIZE, np.float32))
+    evaluation = constant_depth_baseline(folder_set(root), WHOLE)
+    assert ([row.name for row in evaluation.rows], evaluation.skipped) == (["a", "c"], ("b",))
+    assert np.isfinite(list(evaluation.mean.values())).all()
+    evaluation.write(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["skipped"] == {
+        "count": 1,
+        "names": ["b"],
+    }
+    for name in "ac":
+        np.save(root / "depth" / f"{name}.npy", np.full(SIZE, 500, np.float32))
+    with pytest.raises(InputError, match="none of the 3 pictures"):
+        constant_depth_baseline(folder_set(root), WHOLE)
+
+
+def test_baselines(root, depths):
+    truths = folder_set(root)
+    fixed = DepthProtocol(crop="none", scaling=2.0)
+    evaluation = constant_depth_baseline(truths, fixed, depth=5.0)
+    by_hand = np.mean([np.mean(np.abs(depth - 10) / depth) for depth in depths])
+    assert evaluation.mean["abs_rel"] == pytest.approx(by_hand, rel=1e-5)
+    mean = np.mean([1 / depth for depth in depths], axis=0)
+    repeated = evaluate_disparities([mean] * 3, truths, WHOLE)
+    assert mean_prediction_baseline(mean, truths, WHOLE).mean == repeated.mean
+    with pytest.raises(InputError, match="positive"):
+        constant_depth_baseline(truths, depth=0)
+
+
+def test_constant_depth_on_real_frames(shared):
+    mini = shared / "kitti-mini"
+    lidar = GroundTruthConfig(root=str(mini / "raw"), split=str(mini / "splits" / "raw_test.txt"))
+    evaluation = constant_depth_baseline(build_ground_truth(lidar))
+    assert len(evaluation.rows) == 25
+    assert evaluation.mean["abs_rel"] == pytest.approx(0.341, abs=5e-4)
+    evaluation = constant_depth_baseline(folder_set(mini / "singles"))
+    assert len(evaluation.rows) == 8
+    assert evaluation.mean["abs_rel"] == pytest.approx(0.500, abs=5e-4)
+
+
+def test_result_files(tmp_path, root):
+    evaluation = evaluate_network(brightness, folder_set(root), progress=False)
+    out = tmp_path / "results" / "run"
+    paths = evaluation.write(out, {"command": "hrdepth evaluate"})
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "per_image.csv"]
+    assert set(paths) == set(out.iterdir())
+
+    with (out / "per_image.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["name", *METRICS, "ratio", "valid_pixels"]
+    assert [row["name"] for row in rows] == ["a", "b", "c"]
+    content = json.loads((out / "metrics.json").read_text())
+    for name in METRICS:
+        column = [float(row[name]) for row in rows]
+        assert content["metrics"][name] == pytest.approx(np.mean(column), rel=1e-6)
+    assert list(content["metrics"]) == list(METRICS)
+    assert content["images"] == 3
+    assert content["provenance"] == {"command": "hrdepth evaluate"}
+    protocol = content["protocol"]
+    assert {key: protocol[key] for key in ("crop", "scaling", "max_depth")} == {
+        "crop": "garg",
+        "scaling": "median",
+        "max_depth": 80.0,
+    }
+    words = " ".join(protocol["in_words"].values())
+    for said in ("disparity", "80 m", "0.40810811", "median", "mean over pictures"):
+        assert said in words
+    assert str(tmp_path) not in (out / "metrics.json").read_text()
+
+    with pytest.raises(InputError, match="not empty"):
+        evaluation.write(out)
+    evaluation.write(out, overwrite=True)
+
+
+def test_table(root):
+    evaluation = constant_depth_baseline(folder_set(root), DepthProtocol(crop="none", scaling=5.4))
+    console = Console(width=120, record=True)
+    with console.capture() as capture:
+        console.print(evaluation.table())
+    text = capture.get()
+    assert f"{evaluation.mean['abs_rel']:.3f}" in text
+    assert "mean over 3 pictures" in text
+    assert "depth x 5.4" in text

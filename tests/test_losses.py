@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from hrdepth import losses
+
+
+@pytest.fixture
+def pictures():
+    torch.manual_seed(1)
+    return torch.rand(2, 3, 20, 24), torch.rand(2, 3, 20, 24)
+
+
+def test_ssim_agrees_with_scikit_image(pictures):
+    a, b = pictures
+    ours = losses.ssim(a, b)[0, 0].numpy()
+    _, theirs = structural_similarity(
+        a[0, 0].numpy().astype(np.float64), b[0, 0].numpy().astype(np.float64),
+        win_size=3, data_range=1.0, use_sample_covariance=False, full=True,
+    )  # fmt: skip
+    np.testing.assert_allclose(ours[1:-1, 1:-1], theirs[1:-1, 1:-1], atol=1e-5)
+
+
+def test_photometric_error_is_zero_on_itself_and_grows_with_difference(pictures):
+    a, b = pictures
+    assert losses.photometric_error(a, a).abs().max() < 1e-5
+    near, far = losses.photometric_error(0.9 * a + 0.1 * b, a).mean(), losses.photometric_error(b, a).mean()
+    assert 0 < near < far
+
+
+def test_without_ssim_the_l1_norm_remains(pictures):
+    a, b = pictures
+    torch.testing.assert_close(losses.photometric_error(a, b, 0.0), (a - b).abs().mean(1, keepdim=True))
+
+
+def test_minimum_takes_the_best_source_and_the_mask_stops_gradients():
+    errors = torch.tensor([[[[0.1, 0.5]], [[0.3, 0.4]]]], requires_grad=True)  # (1,2,1,2)
+    identity = torch.tensor([[[[0.2, 0.2]], [[0.9, 0.9]]]])
+    best = losses.minimum_reprojection(errors, identity)
+    assert best.flatten().tolist() == pytest.approx([0.1, 0.2])
+    best.sum().backward()
+    assert errors.grad.flatten().tolist() == [1, 0, 0, 0]
+
+
+def test_smoothness_ignores_scale_and_spares_edges():
+    disparity = torch.ones(1, 1, 8, 8)
+    disparity[..., 4:] = 2
+    flat, edge = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+    edge[..., 4:] = 1
+    on_flat = losses.edge_aware_smoothness(disparity, flat)
+    torch.testing.assert_close(on_flat, losses.edge_aware_smoothness(7 * disparity, flat))
+    torch.testing.assert_close(losses.edge_aware_smoothness(disparity, edge), on_flat * torch.exp(torch.tensor(-1.0)))
+    assert losses.edge_aware_smoothness(torch.ones(1, 1, 8, 8), edge) == 0
+    # In numbers: a step of 1 over a mean of 1.5 in one of seven columns.
+    assert on_flat.item() == pytest.approx(1 / 1.5 / 7, rel=1e-5)

@@ -1,0 +1,131 @@
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+
+import trees
+from hrdepth.checkpoints import read_checkpoint
+from hrdepth.config import (
+    DatasetConfig,
+    LogConfig,
+    NetworkConfig,
+    ObjectiveConfig,
+    OptimiserConfig,
+    TrainConfig,
+)
+from hrdepth.errors import InputError
+from hrdepth.training import build_training_objective, train
+
+
+@pytest.fixture
+def config(tmp_path):
+    root = trees.drive(tmp_path / "data")
+    part = DatasetConfig("folder", str(root), str(root / "train.txt"))
+    return TrainConfig(
+        train=[part],
+        validation=[part],
+        output=str(tmp_path / "run"),
+        network=NetworkConfig("lite_hrdepth"),
+        objective=ObjectiveConfig(frames=[-1, 1, "s"]),
+        log=LogConfig(every_steps=1, panels_every_steps=2, panels=1),
+        size=(64, 96),
+        batch_size=2,
+        epochs=2,
+        workers=0,
+        metres_per_unit=1.0,
+        device="cpu",
+    )
+
+
+def test_a_run_leaves_weights_logs_panels_and_how_it_came_about(config, tmp_path):
+    best = train(config)
+    run = tmp_path / "run"
+    assert best == run / "best.safetensors"
+    checkpoint = read_checkpoint(run / "last.safetensors")
+    assert (checkpoint.size, checkpoint.metres_per_unit) == ((64, 96), 1.0)
+    assert checkpoint.provenance["step"] == 4
+    assert checkpoint.pose_network is not None
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert {"train/loss", "train/loss/scale3", "val/loss", "samples_per_second", "lr-Adam"} <= set(rows[0])
+    assert sum(bool(row["val/loss"]) for row in rows) == 2
+    assert sorted(path.name for path in (run / "panels").iterdir()) == ["000002.png", "000004.png"]
+    assert yaml.safe_load((run / "config.yaml").read_text())["network"]["name"] == "lite_hrdepth"
+    about = json.loads((run / "run.json").read_text())
+    assert about["samples"] == {"train": 4, "validation": 4}
+    assert about["versions"]["torch"] == torch.__version__.split("+")[0] or torch.__version__.startswith("2")
+    assert list(run.glob("events.out.tfevents*"))
+
+
+def test_the_same_seed_gives_the_same_weights(config, tmp_path):
+    runs = [replace(config, output=str(tmp_path / name), seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
+    a, b, c = (read_checkpoint(train(run)).network.state_dict() for run in runs)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not all(torch.equal(a[key], c[key]) for key in a)
+
+
+def test_stereo_alone_needs_no_pose_network(config):
+    best = train(replace(config, objective=ObjectiveConfig(frames=["s"]), epochs=1))
+    assert read_checkpoint(best).pose_network is None
+
+
+def test_bfloat16_and_channels_last_train(config):
+    network = NetworkConfig("hrdepth")
+    best = train(replace(config, network=network, precision="bf16-mixed", channels_last=True, epochs=1))
+    state = read_checkpoint(best).network.state_dict()
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_init_starts_depth_and_pose(config, tmp_path):
+    best = train(replace(config, epochs=1))
+    start = read_checkpoint(best)
+    objective = build_training_objective(replace(config, init=str(best), seed=5))
+    assert torch.equal(objective.network.state_dict()["decoder.heads.0.conv.bias"],
+                       start.network.state_dict()["decoder.heads.0.conv.bias"])  # fmt: skip
+    assert torch.equal(objective.pose_network.state_dict()["decoder.6.bias"],
+                       start.pose_network.state_dict()["decoder.6.bias"])  # fmt: skip
+    with pytest.raises(InputError, match="holds lite_hrdepth .* wants hrdepth"):
+        build_training_objective(replace(config, init=str(best), network=NetworkConfig("hrdepth")))
+
+
+def test_time_is_a_limit_and_the_run_still_ends_with_weights(config, tmp_path):
+    train(replace(config, epochs=10_000, max_minutes=0.05, log=LogConfig(panels_every_steps=0)))
+    assert 0 < read_checkpoint(tmp_path / "run" / "last.safetensors").provenance["step"] < 20_000
+
+
+def test_the_learning_rate_falls_after_its_epoch(config, tmp_path):
+    train(replace(config, epochs=2, optimiser=OptimiserConfig(1e-3, decay_after=1, decay=0.5, weight_decay=1e-2)))
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    rates = [float(row["lr-AdamW"]) for row in rows if row["lr-AdamW"]]
+    assert (rates[0], rates[-1]) == (1e-3, 5e-4)
+
+
+def test_results_are_never_overwritten(config, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty"):
+        train(config)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"size": (100, 96)}, "multiples of 32"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 100}, "do not fill one batch"),
+        ({"precision": "16"}, "precision '16'"),
+        ({"train": []}, "no data set"),
+        ({"network": NetworkConfig("lite_hrdept")}, "did you mean 'lite_hrdepth'"),
+    ],
+)
+def test_settings_that_cannot_work(config, changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        train(replace(config, **changes))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_run_on_cuda(config):
+    train(replace(config, device="cuda", precision="bf16-mixed", channels_last=True, epochs=1))
