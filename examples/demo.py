@@ -57,7 +57,7 @@ def main() -> None:
     rows = {
         "trained": evaluate_network(trained.scaled_disparity, truths, protocol),
         "trained, its own metres": evaluate_network(
-            trained.scaled_disparity, truths, DepthProtocol(crop="none", scaling=1.0)
+            trained.scaled_disparity, truths, DepthProtocol(crop="none", scaling=config.metres_per_unit or "median")
         ),
         "untrained network": evaluate_network(Predictor.from_file(untrained).scaled_disparity, truths, protocol),
         "constant depth": constant_depth_baseline(truths, protocol),
@@ -79,7 +79,7 @@ def read_config(path: Path, minutes: float | None) -> TrainConfig:
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     if minutes is not None:
         settings["max_minutes"] = minutes
-    made = parser.instantiate_classes(parser.parse_object(settings))
+    made = parser.instantiate(parser.parse_object(settings))
     return TrainConfig(**made.as_dict())
 
 

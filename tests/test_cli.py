@@ -136,7 +136,7 @@ def test_a_missing_config_file(capsys):
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda p: p.mkdir(), "picture"),
+        (lambda p: p.mkdir(), "input is empty"),
         (lambda p: p.with_suffix(".jpg").write_bytes(b"\xff\xd8\xff"), "input.jpg"),
         (lambda p: p.with_suffix(".mp4").write_bytes(b"no video"), "input.mp4"),
         (lambda p: None, "does not exist"),
@@ -159,6 +159,7 @@ def test_results_are_not_overwritten_silently(weights, tmp_path, capsys):
     Image.new("RGB", (96, 64)).save(tmp_path / "p.png")
     command = ["predict", tmp_path / "p.png", "--weights", weights, "--out", tmp_path / "o"]
     assert main(list(map(str, command))) == 0
+    capsys.readouterr()
     refused(capsys, *command)
     assert main([*map(str, command), "--overwrite", "true"]) == 0
 

@@ -139,7 +139,7 @@ _HELP = {
 
 
 def _config(parser: ArgumentParser, settings: Namespace, kind: type) -> Any:
-    made = parser.instantiate_classes(settings)[settings.command]
+    made = parser.instantiate(settings)[settings.command]
     names = {field.name for field in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in made.items() if name in names})
 

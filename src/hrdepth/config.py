@@ -312,7 +312,8 @@ class TrainConfig:
         workers: processes that load samples; 0 loads in the main one.
         seed: of weights, order and augmentation.
         init: a checkpoint of this package to start from (depth and, if it has one, pose).
-        metres_per_unit: metres that one unit of predicted depth stands for, where stereo fixes it; stored with the weights.
+        metres_per_unit: metres that one unit of predicted depth stands for, where stereo fixes it;
+            stored with the weights.
         device: `auto`, `cpu`, `cuda` or `mps`.
     """
 

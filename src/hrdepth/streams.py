@@ -137,7 +137,9 @@ def _predict_all(
 ) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
-        bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), disable=not progress))
+        console = Console(stderr=True)
+        shown = progress and console.is_terminal
+        bar = stack.enter_context(Progress(*columns, console=console, disable=not shown))
         task = bar.add_task(source.name, total=info.count)
 
         def skip(error: InputError) -> None:

@@ -69,7 +69,7 @@ class FrameReader(Protocol):
         """The target frames, in order."""
 
     def picture(self, line: SplitLine, frame: int | str) -> Path | None:
-        """Return the picture at `frame` (0 the target, an offset in time, or "s" the other eye), None if there is none."""
+        """Return the picture at `frame` (0 the target, an offset in time, "s" the other eye), None if there is none."""
 
     def camera(self, line: SplitLine) -> Camera:
         """Return the camera of the line's recording."""

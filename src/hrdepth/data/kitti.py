@@ -68,7 +68,9 @@ class KittiRaw:
 
 
 class KittiOdometry:
-    """KITTI odometry: `ROOT/sequences/00/image_2/000000.png` in colour, else `image_0` in grey; `image_3`, `image_1` right.
+    """KITTI odometry: `ROOT/sequences/00/image_2/000000.png` in colour, else `image_0` in grey.
+
+    The right eye is `image_3`, else `image_1`.
 
     Args:
         root: the folder that holds `sequences`.

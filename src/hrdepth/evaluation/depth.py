@@ -88,7 +88,7 @@ def garg_crop(size: tuple[int, int]) -> NDArray[np.bool_]:
 
     Example:
         >>> crop = garg_crop((375, 1242))
-        >>> crop.sum(axis=0).max(), crop.sum(axis=1).max()
+        >>> int(crop.sum(axis=0).max()), int(crop.sum(axis=1).max())
         (218, 1153)
     """
     height, width = size

@@ -120,9 +120,7 @@ def describe_protocol(protocol: DepthProtocol) -> dict[str, str]:
         "scaling": "median: each picture by median(true) / median(predicted) of valid pixels, before clamping"
         if isinstance(protocol.scaling, str)
         else f"fixed: depth x {protocol.scaling:g}",
-        "post_processing": "blended with the mirrored picture's disparity"
-        if protocol.post_process
-        else "none",
+        "post_processing": "blended with the mirrored picture's disparity" if protocol.post_process else "none",
         "averaging": "mean over pictures of per-picture values; pictures without valid true depth skipped",
         "units": "sq_rel and rmse in metres; delta1 to delta3 are shares within 1.25, 1.25^2, 1.25^3",
     }

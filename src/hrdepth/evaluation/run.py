@@ -54,9 +54,7 @@ def evaluate_disparities(
     """
     protocol = protocol or DepthProtocol()
     if protocol.post_process:
-        raise InputError(
-            "flip post-processing needs a network; predictions made elsewhere are taken as they are"
-        )
+        raise InputError("flip post-processing needs a network; predictions made elsewhere are taken as they are")
     where = "the predictions"
     if isinstance(scaled_disparities, str | Path):
         where = str(scaled_disparities)
@@ -94,9 +92,7 @@ def read_disparities(path: str | Path) -> NDArray[Any]:
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
                 if len(loaded.files) != 1:
-                    raise InputError(
-                        f"{path} must hold one array, it holds {', '.join(loaded.files) or 'none'}"
-                    )
+                    raise InputError(f"{path} must hold one array, it holds {', '.join(loaded.files) or 'none'}")
                 loaded = loaded[loaded.files[0]]
         array: NDArray[Any] = np.asanyarray(loaded)
     except InputError:
@@ -210,10 +206,9 @@ def _progress_bar(*, shown: bool) -> Progress:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))
 
 
 def _count_message(where: str, found: int | str, expected: int) -> str:
-    return (
-        f"{where}: {found} predictions for {expected} pictures; give one a picture, in the order of the list"
-    )
+    return f"{where}: {found} predictions for {expected} pictures; give one a picture, in the order of the list"

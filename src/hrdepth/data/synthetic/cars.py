@@ -179,9 +179,7 @@ def _draw_part(draw: ImageDraw.ImageDraw, part: str, w: int, h: int, colour: Col
         draw.rectangle((w * 0.28, h * 0.1, w * 0.72, h * 0.36), fill=(26, 26, 28))
         draw.rectangle((w * 0.34, h * 0.5, w * 0.66, h * 0.68), fill=(236, 232, 210), outline=(20, 20, 20))
         for x in (4, w * 0.78):
-            draw.rectangle(
-                (x, h * 0.06, x + w * 0.2, h * 0.34), fill=(240, 238, 220), outline=(60, 60, 60), width=3
-            )
+            draw.rectangle((x, h * 0.06, x + w * 0.2, h * 0.34), fill=(240, 238, 220), outline=(60, 60, 60), width=3)
     else:
         draw.line((w * 0.12, 0, w * 0.16, h), fill=seam, width=3)
         draw.line((w * 0.88, 0, w * 0.84, h), fill=seam, width=3)

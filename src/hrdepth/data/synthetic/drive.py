@@ -23,9 +23,7 @@ __all__ = ["BASELINE", "render_drive"]
 
 BASELINE = 0.54  # metres between the eyes, as in KITTI
 SPLIT_GAP = 3  # frames between training and validation that belong to neither
-SCENE = (
-    1  # raised when the same seed begins to give other pictures, so that two kinds never mix in one folder
-)
+SCENE = 1  # raised when the same seed begins to give other pictures, so that two kinds never mix in one folder
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,7 @@ def render_drive(
     intrinsics = default_intrinsics(size)
     _write_camera(folder, intrinsics, settings)
     _write_poses(folder / "poses.txt", trajectory.poses)
-    missing = [
-        frame for frame in range(frames) if not all(file.is_file() for file in _files(folder, frame, stereo))
-    ]
+    missing = [frame for frame in range(frames) if not all(file.is_file() for file in _files(folder, frame, stereo))]
     if missing:
         _render_frames(folder, missing, trajectory, intrinsics, settings, progress=progress)
     _write_splits(root, name, settings, validation)
@@ -100,13 +96,9 @@ def _check(settings: _Settings, name: str, validation: int) -> None:
     if not re.fullmatch(r"[\w-][\w.-]*", name):
         raise InputError(f"the drive's name '{name}' must be a plain folder name without spaces")
     if settings.frames < 3:
-        raise InputError(
-            f"a drive needs at least 3 frames, so that one has both neighbours, not {settings.frames}"
-        )
+        raise InputError(f"a drive needs at least 3 frames, so that one has both neighbours, not {settings.frames}")
     if min(settings.height, settings.width) < 16:
-        raise InputError(
-            f"the size {settings.height}x{settings.width} is too small; height and width need 16 pixels"
-        )
+        raise InputError(f"the size {settings.height}x{settings.width} is too small; height and width need 16 pixels")
     if settings.samples_per_pixel < 1:
         raise InputError(f"samples_per_pixel must be at least 1, not {settings.samples_per_pixel}")
     if settings.seed < 0:
@@ -127,8 +119,7 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
     occupied = folder.is_dir() and any(folder.iterdir())
     if occupied and not overwrite and _read_settings(manifest) != asdict(settings):
         raise InputError(
-            f"{folder} holds something else or a drive with other settings; "
-            "choose another name or pass overwrite"
+            f"{folder} holds something else or a drive with other settings; choose another name or pass overwrite"
         )
     fresh = not occupied or overwrite
     if fresh:

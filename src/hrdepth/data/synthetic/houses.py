@@ -144,9 +144,7 @@ def _draw_window(
         for side in (x0 - 0.5 * SCALE, x1 + 0.06 * SCALE):
             draw.rectangle((side, high, side + 0.44 * SCALE, low), fill=style.trim)
             for y in np.arange(high + 4, low, 6):
-                draw.line(
-                    (side + 3, y, side + 0.44 * SCALE - 3, y), fill=tuple(int(c * 0.7) for c in style.trim)
-                )
+                draw.line((side + 3, y, side + 0.44 * SCALE - 3, y), fill=tuple(int(c * 0.7) for c in style.trim))
     draw.rectangle((x0 - 5, high - 5, x1 + 5, low + 4), fill=(236, 232, 222))
     glass = int(rng.integers(30, 62))
     draw.rectangle((x0, high, x1, low), fill=(glass, glass + 10, glass + 20))
@@ -184,9 +182,7 @@ def _draw_door(draw: ImageDraw.ImageDraw, centre: float, bottom: int, trim: Colo
     draw.rectangle((centre - half - 14, foot, centre + half + 14, bottom), fill=(150, 146, 140))
 
 
-def _draw_shop(
-    draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, foot: float, trim: Colour
-) -> None:
+def _draw_shop(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, foot: float, trim: Colour) -> None:
     """Shop windows with goods, a door between them, a striped awning and a sign with lettering."""
     top, edge = foot - 2.1 * SCALE, 0.35 * SCALE
     draw.rectangle((edge, top, width - edge, foot), fill=(48, 56, 62))
@@ -223,9 +219,7 @@ def add_house(builder: MeshBuilder, rng: np.random.Generator, place: Placement, 
     for _ in range(int(rng.integers(1, 3))):
         forward = rng.uniform(-0.8, 0.8) * half
         low, high = style.depth * 0.55, eaves + style.roof_height
-        builder.box(
-            place, (low, eaves, forward - 0.3), (low + 0.6, high + 0.7, forward + 0.3), "stone", texel=2.0
-        )
+        builder.box(place, (low, eaves, forward - 0.3), (low + 0.6, high + 0.7, forward + 0.3), "stone", texel=2.0)
     if rng.random() < 0.6:
         for forward in np.arange(-half + BAY / 2, half, BAY * 2):
             top = eaves + 0.6 * style.roof_height

@@ -79,9 +79,7 @@ class MeshBuilder:
             for name, parts in self._parts.items()
         }
 
-    def triangles(
-        self, vertices: Array, uv: Array, material: str, *, inside: ArrayLike | None = None
-    ) -> None:
+    def triangles(self, vertices: Array, uv: Array, material: str, *, inside: ArrayLike | None = None) -> None:
         """Add triangles (F,3,3) with their uv (F,3,2), turned so that the point `inside` is behind them."""
         vertices, uv = np.asarray(vertices, float), np.asarray(uv, float)
         if inside is not None:
@@ -92,9 +90,7 @@ class MeshBuilder:
             uv[wrong] = uv[wrong][:, ::-1]
         self._parts.setdefault(material, []).append((vertices, uv))
 
-    def polygon(
-        self, corners: ArrayLike, uv: ArrayLike, material: str, *, inside: ArrayLike | None = None
-    ) -> None:
+    def polygon(self, corners: ArrayLike, uv: ArrayLike, material: str, *, inside: ArrayLike | None = None) -> None:
         """Add a convex flat polygon, corners (N,3) in order with texture coordinates (N,2)."""
         corners, uv = np.asarray(corners, float), np.asarray(uv, float)
         fan = np.array([[0, i, i + 1] for i in range(1, len(corners) - 1)])

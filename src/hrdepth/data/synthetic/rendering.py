@@ -24,7 +24,7 @@ SUN_DIRECTION = np.array([0.55, 0.72, 0.42])  # where its light goes, world axes
 SUN_LIGHT = (4.1, 3.75, 3.2)
 SKY_STEPS = 12  # levels of skylight between none and full
 SKY_LIGHT = (0.56, 0.62, 0.72)
-HAZE_DISTANCE = 900.0  # metres after which air has taken 63 % of the contrast
+BLOCK = 32  # pixels, fixed: it would follow the number of cores, and the sampling with it
 NEAR, FAR = 0.05, 2000.0  # metres
 CAMERA_AXES = np.diag([-1.0, -1.0, 1.0, 1.0])  # Mitsuba looks along +z with x to the left and y up
 
@@ -85,9 +85,7 @@ class Scene:
             levels = _sky_levels(mesh)
             for level in np.unique(levels):
                 faces = levels == level
-                glow = _bitmap(
-                    mitsuba, colours * (np.float32(level / SKY_STEPS) * np.array(SKY_LIGHT, np.float32))
-                )
+                glow = _bitmap(mitsuba, colours * (np.float32(level / SKY_STEPS) * np.array(SKY_LIGHT, np.float32)))
                 emitter = mitsuba.load_dict({"type": "area", "radiance": glow, "sampling_weight": 0.0})
                 part = Mesh(mesh.vertices[faces], mesh.uv[faces])
                 world[f"{name}-{level}"] = _shape(mitsuba, name, part, surface, emitter)
@@ -125,15 +123,13 @@ def render_frame(
     """
     mitsuba = load_mitsuba()
     if not np.isclose(intrinsics[0, 0], intrinsics[1, 1], rtol=1e-6) or intrinsics[0, 1] != 0:
-        raise InputError(
-            "the synthetic drive is rendered with square pixels; make fx and fy equal and the skew zero"
-        )
+        raise InputError("the synthetic drive is rendered with square pixels; make fx and fy equal and the skew zero")
     height, width = size
 
     def render(integrator: dict[str, Any], sampler: dict[str, Any]) -> Array:
         sensor = _sensor(mitsuba, pose, intrinsics, size, sampler)
         picture = mitsuba.render(
-            scene.world, sensor=sensor, integrator=mitsuba.load_dict(integrator), seed=seed
+            scene.world, sensor=sensor, integrator=mitsuba.load_dict({**integrator, "block_size": BLOCK}), seed=seed
         )
         return np.asarray(picture, np.float64)
 
@@ -165,9 +161,7 @@ def _display(linear: Array) -> NDArray[np.uint8]:
     """Turn linear light into sRGB bytes, rolling off what is brighter than white."""
     linear = np.maximum(linear, 0)
     linear = linear * (1 + linear / 2.6**2) / (1 + linear) * 1.55
-    encoded = np.where(
-        linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
-    )
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
     return np.asarray(np.clip(np.rint(encoded * 255), 0, 255).astype(np.uint8))
 
 
@@ -198,9 +192,7 @@ def _sky_levels(mesh: Mesh) -> NDArray[np.int64]:
     return np.rint(level * SKY_STEPS).astype(np.int64)
 
 
-def _sensor(
-    mitsuba: Any, pose: Array, intrinsics: Array, size: tuple[int, int], sampler: dict[str, Any]
-) -> Any:
+def _sensor(mitsuba: Any, pose: Array, intrinsics: Array, size: tuple[int, int], sampler: dict[str, Any]) -> Any:
     """Make a pinhole camera; Mitsuba's pixel centres are at halves, those of `intrinsics` at integers."""
     height, width = size
     film = {
@@ -238,9 +230,9 @@ def _sky(clouds: Array, directions: Array) -> Array:
     """Return the sky's linear colour in world `directions`, both (H,W,3): blue, soft clouds."""
     unit = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
     up = np.maximum(-unit[..., 1], 0.0)
-    blue = np.exp(-6 * up)[..., None] * np.array([0.7, 0.82, 0.95]) + (1 - np.exp(-6 * up))[
-        ..., None
-    ] * np.array([0.2, 0.42, 0.84])
+    blue = np.exp(-6 * up)[..., None] * np.array([0.7, 0.82, 0.95]) + (1 - np.exp(-6 * up))[..., None] * np.array(
+        [0.2, 0.42, 0.84]
+    )
     plane = unit[..., [0, 2]] / (up + 0.12)[..., None] * 90 + 256
     cover = _sample(clouds, plane)
     white = np.clip(0.3 + 0.5 * cover, 0, 1) * np.clip(up * 5, 0, 1)

@@ -86,9 +86,7 @@ def _strip(
 ) -> None:
     """Add a ribbon along the course between two offsets at two heights; `tile` is (across, along) metres."""
     distances = course.distances
-    run = np.concatenate(
-        [[0.0], np.cumsum(np.hypot(np.diff(course.points[:, 0]), np.diff(course.points[:, 1])))]
-    )
+    run = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(course.points[:, 0]), np.diff(course.points[:, 1])))])
     rows = []
     for offset, height in zip(across, up, strict=True):
         ground = course.place(distances, offset)
@@ -126,9 +124,7 @@ def _add_ground(builder: MeshBuilder, course: Course) -> None:
             else:
                 _strip(builder, course, across[::-1], up[::-1], material, tile)
     (x0, z0), (x1, z1) = course.points.min(0) - 250, course.points.max(0) + 250
-    corners = np.array(
-        [(x0, LAWN_DEPTH, z0), (x0, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z0)]
-    )
+    corners = np.array([(x0, LAWN_DEPTH, z0), (x0, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z0)])
     builder.polygon(corners, corners[:, [0, 2]] / 6.0, "lawn", inside=(0.0, 1.0, 0.0))
 
 
@@ -146,9 +142,7 @@ def _beside(course: Course, distance: float, offset: float) -> Placement:
     return Placement(course.place(distance, offset), heading)
 
 
-def _add_houses(
-    builder: MeshBuilder, rng: np.random.Generator, plots: _Plots, styles: list[HouseStyle]
-) -> None:
+def _add_houses(builder: MeshBuilder, rng: np.random.Generator, plots: _Plots, styles: list[HouseStyle]) -> None:
     """Rows of houses along both pavements, and a second row behind them."""
     for row, least in enumerate((1.6, 17.0)):
         for sign, _, pavement in SIDES:
@@ -187,9 +181,7 @@ def _add_roadside(builder: MeshBuilder, rng: np.random.Generator, course: Course
             if i % 4 == 1:
                 add_lamp(builder, place)
             elif i % 4 == 3:
-                facing = Placement(
-                    place.origin, float(course.heading(distance)) + (0.0 if sign > 0 else np.pi)
-                )
+                facing = Placement(place.origin, float(course.heading(distance)) + (0.0 if sign > 0 else np.pi))
                 add_sign(builder, facing, int(rng.integers(3)))
             else:
                 add_tree(builder, rng, place, rng.uniform(0.7, 0.95))

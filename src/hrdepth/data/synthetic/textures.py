@@ -67,9 +67,7 @@ def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str
     across, along = columns / width, rows / length  # pixels a metre
     metres = np.arange(columns) / across
     tone = (
-        88
-        + 8 * noise(rng, (rows, columns), 1.3)
-        + np.tile(7 * noise(rng, (512, columns), 0.2, 2.5), (rows // 512, 1))
+        88 + 8 * noise(rng, (rows, columns), 1.3) + np.tile(7 * noise(rng, (512, columns), 0.2, 2.5), (rows // 512, 1))
     )
     for lane in ((lines["left"] + lines["middle"]) / 2, (lines["right"] + lines["middle"]) / 2):
         for track in (lane - 0.75, lane + 0.75):
@@ -86,9 +84,7 @@ def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str
         draw.line([tuple(p) for p in start + bends], fill=(52, 52, 54), width=2)
     for y in rng.uniform(0, rows, 4):
         x = rng.choice([lines["middle"] + 0.9, lines["middle"] - 1.4]) * across
-        draw.ellipse(
-            (x, y, x + 0.62 * across, y + 0.62 * along), fill=(70, 64, 58), outline=(40, 38, 36), width=4
-        )
+        draw.ellipse((x, y, x + 0.62 * across, y + 0.62 * along), fill=(70, 64, 58), outline=(40, 38, 36), width=4)
     asphalt = np.asarray(picture, float)
     stones = np.tile(np.asarray(_slabs(rng, (512, columns), 16, (124, 112, 104)), float), (rows // 512, 1, 1))
     parking = (metres < lines["left"]) | (metres > lines["right"])
