@@ -32,8 +32,8 @@ def scaled_disparity(disparity: Tensor, min_depth: float = 0.1, max_depth: float
     """Map the network's sigmoid output to 1/depth, any shape.
 
     Example:
-        >>> scaled_disparity(torch.tensor([0.0, 1.0]))
-        tensor([ 0.0100, 10.0000])
+        >>> scaled_disparity(torch.tensor([0.0, 1.0])).tolist()
+        [0.009999999776482582, 10.0]
     """
     return 1 / max_depth + (1 / min_depth - 1 / max_depth) * disparity
 

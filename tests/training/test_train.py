@@ -1,5 +1,6 @@
 import csv
 import json
+import signal
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from hrdepth.config import (
     TrainConfig,
 )
 from hrdepth.errors import InputError
+from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
 
 
@@ -93,6 +95,23 @@ def test_init_starts_depth_and_pose(config, tmp_path):
 def test_time_is_a_limit_and_the_run_still_ends_with_weights(config, tmp_path):
     train(replace(config, epochs=10_000, max_minutes=0.05, log=LogConfig(panels_every_steps=0)))
     assert 0 < read_checkpoint(tmp_path / "run" / "last.safetensors").provenance["step"] < 20_000
+
+
+def test_ctrl_c_keeps_what_was_reached(config, tmp_path, monkeypatch):
+    forward, calls = ViewSynthesis.forward, []
+
+    def interrupted(self, batch):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return forward(self, batch)
+
+    monkeypatch.setattr(ViewSynthesis, "forward", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(config, epochs=50))
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert 0 < read_checkpoint(tmp_path / "run" / "last.safetensors").provenance["step"] <= 3
 
 
 def test_the_learning_rate_falls_after_its_epoch(config, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from dataclasses import asdict
 from datetime import timedelta
@@ -46,6 +47,7 @@ def train(config: TrainConfig) -> Path:
 
     Raises:
         InputError: data, networks or settings that cannot work.
+        KeyboardInterrupt: the user stopped it; `last.safetensors` holds what was reached.
 
     The folder then holds `best.safetensors`, `last.safetensors`, `config.yaml`, `run.json` (how it came about),
     `metrics.csv`, TensorBoard's event file, and `panels/`.
@@ -65,9 +67,14 @@ def train(config: TrainConfig) -> Path:
         config.network.name, samples["train"], samples["validation"], folder,
     )  # fmt: skip
     trainer = _trainer(config, folder)
-    trainer.fit(DepthModule(objective, config.optimiser), loaders["train"], loaders["validation"])
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    module = DepthModule(objective, config.optimiser)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, loaders["train"], loaders["validation"])
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C, after its callbacks have saved what there is
+        raise KeyboardInterrupt from stop
+    finally:
+        signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves it ignored
     return folder / "best.safetensors"
 
 
