@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from hrdepth import geometry
 from hrdepth.checkpoints import load_network, save_checkpoint
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
@@ -84,6 +85,15 @@ def test_options_are_checked_and_the_depth_range_is_carried(name):
         build_network(NetworkConfig(name, {"widht": 3}))
     with pytest.raises(InputError, match="depth range"):
         build_network(NetworkConfig(name, {"min_depth": 5.0, "max_depth": 1.0}))
+
+
+def test_the_first_guess_can_be_chosen(network):
+    network.start_at(3.0)
+    with torch.no_grad():
+        depth = geometry.disparity_to_depth(network.eval()(torch.rand(1, 3, 64, 96))[0])
+    assert 2 < depth.median() < 4.5
+    with pytest.raises(InputError, match="outside the network's range"):
+        network.start_at(200.0)
 
 
 def test_bfloat16_stays_near_float32(network):

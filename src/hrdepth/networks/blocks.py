@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -96,6 +98,24 @@ class DepthNetwork(nn.Module):
                 f"of {self.stride} and at least {2 * self.stride}, such as {fitting[0]}x{fitting[1]}"
             )
         return self.disparities((image - IMAGE_MEAN) / IMAGE_STD)
+
+    def start_at(self, depth: float) -> None:
+        """Set the heads' biases so that an untrained network predicts about `depth`, in network units, everywhere.
+
+        Without it the first guess is disparity 0.5, twice `min_depth`: from there, the other eye of a stereo rig sees
+        nothing of what the target sees, and a network without ImageNet weights is slow to find its way.
+
+        Raises:
+            InputError: `depth` lies outside the network's range.
+        """
+        if not self.min_depth < depth < self.max_depth:
+            raise InputError(
+                f"the initial depth {depth:g} lies outside the network's range, {self.min_depth:g} to {self.max_depth:g}"
+            )
+        disparity = (1 / depth - 1 / self.max_depth) / (1 / self.min_depth - 1 / self.max_depth)
+        for module in self.modules():
+            if isinstance(module, DisparityHead) and module.conv.bias is not None:
+                nn.init.constant_(module.conv.bias, math.log(disparity / (1 - disparity)))
 
     def disparities(self, image: Tensor) -> dict[int, Tensor]:
         """Predict from a normalised picture; every subclass has its own."""

@@ -85,6 +85,8 @@ def build_training_objective(config: TrainConfig) -> ViewSynthesis:
         InputError: unknown names or options, or an init checkpoint of another network.
     """
     network = build_network(config.network)
+    if config.initial_depth is not None:
+        network.start_at(config.initial_depth)
     temporal = any(frame != "s" for frame in config.objective.frames)
     pose_network = build_pose_network(config.pose_network) if temporal else None
     if config.init is not None:
