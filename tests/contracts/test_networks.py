@@ -87,6 +87,11 @@ def test_options_are_checked_and_the_depth_range_is_carried(name):
         build_network(NetworkConfig(name, {"min_depth": 5.0, "max_depth": 1.0}))
 
 
+def test_running_statistics_follow_within_a_short_training(network):
+    momenta = {m.momentum for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)}
+    assert momenta == {0.1}
+
+
 def test_the_first_guess_can_be_chosen(network):
     network.start_at(3.0)
     with torch.no_grad():

@@ -101,6 +101,10 @@ class MobileNetV3(nn.Module):
         except OSError as error:
             raise _not_downloaded("mobilenet_v3_large") from error
         self.features = network.features[: MOBILENET_TAPS[-1] + 1]
+        for module in self.features.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                # torchvision's 0.01 needs some 500 steps before evaluation sees what training saw.
+                module.momentum = 0.1
         if authors_order:
             _excite_before_activation(self.features)
         if weights is not None and weights != "imagenet":

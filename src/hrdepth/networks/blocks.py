@@ -110,7 +110,8 @@ class DepthNetwork(nn.Module):
         """
         if not self.min_depth < depth < self.max_depth:
             raise InputError(
-                f"the initial depth {depth:g} lies outside the network's range, {self.min_depth:g} to {self.max_depth:g}"
+                f"the initial depth {depth:g} lies outside the network's range, "
+                f"{self.min_depth:g} to {self.max_depth:g}"
             )
         disparity = (1 / depth - 1 / self.max_depth) / (1 / self.min_depth - 1 / self.max_depth)
         for module in self.modules():
