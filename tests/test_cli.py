@@ -1,5 +1,6 @@
 """The command line as a user meets it: good commands work, bad input gets a sentence and status 2."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from hrdepth.checkpoints import save_checkpoint
 from hrdepth.cli import main
 from hrdepth.config import NetworkConfig
 from hrdepth.networks import build_network
+from hrdepth.predictor import Predictor
 
 
 @pytest.fixture
@@ -170,3 +172,34 @@ def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
     said = refused(capsys, "predict", tmp_path / "p.png", "--weights", tmp_path / "net.safetensors", "--out", "o")
     assert "net.safetensors" in said
     assert not Path("o").exists()
+
+
+def test_evaluate_a_network_and_its_predictions_alike(weights, data, tmp_path, capsys):
+    truth = ["--data.kind", "drive", "--data.root", str(data), "--protocol.crop", "none"]
+    assert main(["evaluate", "--weights", str(weights), *truth, "--out", str(tmp_path / "a")]) == 0
+    assert "Abs Rel" in capsys.readouterr().out
+    predictor = Predictor.from_file(weights)
+    files = [data / "drive" / "left" / f"{number:06d}.png" for number in range(1, 5)]
+    np.save(tmp_path / "p.npy", np.stack([predictor.scaled_disparity(Image.open(file)) for file in files]))
+    assert main(["evaluate", "--disparities", str(tmp_path / "p.npy"), *truth, "--out", str(tmp_path / "b")]) == 0
+    a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
+    assert a["metrics"] == pytest.approx(b["metrics"])
+    assert (a["images"], a["protocol"]["crop"], a["provenance"]["weights"]) == (4, "none", "net.safetensors")
+    assert len((tmp_path / "a" / "per_image.csv").read_text().splitlines()) == 5
+
+
+def test_evaluate_needs_one_thing_to_evaluate(weights, data, tmp_path, capsys):
+    truth = ["--data.kind", "drive", "--data.root", data]
+    assert "either --weights" in refused(capsys, "evaluate", *truth)
+    assert "either --weights" in refused(capsys, "evaluate", *truth, "--weights", weights, "--disparities", "p.npy")
+    assert "p.npy does not exist" in refused(capsys, "evaluate", *truth, "--disparities", "p.npy")
+    assert "drive" in refused(capsys, "evaluate", "--data.kind", "drives", "--data.root", data, "--weights", weights)
+
+
+def test_render_writes_a_drive_that_trains(tmp_path, capsys):
+    pytest.importorskip("mitsuba", reason="rendering needs mitsuba")
+    root = tmp_path / "drives"
+    assert main(["render", str(root), "--frames", "3", "--size", "[64, 96]", "--samples_per_pixel", "1"]) == 0
+    assert sorted(path.name for path in (root / "drive" / "left").iterdir()) == [f"00000{i}.png" for i in range(3)]
+    assert main(["render", str(root), "--frames", "3", "--size", "[64, 128]"]) == 2
+    assert "Traceback" not in capsys.readouterr().err

@@ -1,0 +1,42 @@
+from collections import Counter
+
+import torch
+
+import trees
+from hrdepth.config import AugmentConfig, DatasetConfig
+from hrdepth.data import build_mix
+from hrdepth.data.mixing import MixedSampler
+
+
+def test_weights_say_how_often_a_sample_comes():
+    sampler = MixedSampler([4, 10], [2.0, 0.5], seed=1)
+    seen = Counter(sampler)
+    assert len(sampler) == sum(seen.values()) == 13
+    assert {index: count for index, count in seen.items() if index < 4} == {0: 2, 1: 2, 2: 2, 3: 2}
+    assert sum(count for index, count in seen.items() if index >= 4) == 5
+
+
+def test_order_follows_seed_and_epoch_and_tells_the_epoch():
+    def order(seed, epoch):
+        sampler = MixedSampler([7], [1.0], seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert order(0, 0) == order(0, 0)
+    assert len({tuple(index % 7 for index in order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
+    assert sorted(order(0, 3)) == [21, 22, 23, 24, 25, 26, 27]
+
+
+def test_a_mix_finds_its_parts_in_every_epoch(tmp_path):
+    trees.drive(tmp_path / "a", frames=5)
+    trees.drive(tmp_path / "b", frames=7, stereo=False)
+    parts = [DatasetConfig("folder", str(tmp_path / name), str(tmp_path / name / "train.txt")) for name in "ab"]
+    mix = build_mix(parts, [-1, "s"], (64, 96), AugmentConfig())
+    assert len(mix) == 3 + 5
+    assert [mix.describe(i) for i in (0, 2, 3, 7)] == ["drive 1 l", "drive 3 l", "drive 1 l", "drive 5 l"]
+    for epoch in (0, 2):
+        samples = [mix[i + epoch * len(mix)] for i in range(len(mix))]
+        assert [int(sample["index"]) for sample in samples] == list(range(8))
+        # The second set has no second eye: masked, not missing.
+        assert [bool(sample["source_valid"][1]) for sample in samples] == [True] * 3 + [False] * 5
+        assert torch.equal(samples[5]["sources"][1], torch.zeros(3, 64, 96))
