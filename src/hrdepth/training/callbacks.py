@@ -82,7 +82,11 @@ class ProgressReport(Callback):
         self._tick = time.monotonic()
         figures = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         said = ", ".join(f"{name} {float(value):.4f}" for name, value in sorted(figures.items()))
-        log.info("epoch %d: %s", trainer.current_epoch, said)
+        line = f"epoch {trainer.current_epoch}: {said}"
+        if self._bar.live.is_started:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            log.info(line)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the bar."""
