@@ -9,6 +9,7 @@ import argparse
 import base64
 import io
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import DepthProtocol, GroundTruthConfig, TrainConfig
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.data.synthetic import render_drive
+from hrdepth.errors import InputError
+from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
 from hrdepth.networks import build_network
 from hrdepth.predictor import Predictor
@@ -29,7 +32,6 @@ from hrdepth.visualize import colorize_disparity, side_by_side
 
 HERE = Path(__file__).resolve().parents[1]
 FRAMES, VALIDATION, SEED = 110, 20, 3
-METRICS = ("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3")
 
 
 def main() -> None:
@@ -42,7 +44,10 @@ def main() -> None:
     drive = Path(config.train[0].root)
 
     print(f"1/4 rendering {FRAMES} stereo frames of a synthetic street into {drive}")
-    render_drive(drive, frames=FRAMES, size=config.size, seed=SEED, validation=VALIDATION)
+    try:
+        render_drive(drive, frames=FRAMES, size=config.size, seed=SEED, validation=VALIDATION)
+    except InputError as error:
+        sys.exit(f"{error}; or remove {drive}")
 
     print(f"2/4 training {config.network.name} for at most {config.max_minutes:g} minutes")
     clear(Path(config.output))
@@ -70,6 +75,9 @@ def main() -> None:
     report = drive.parent / "report.html"
     report.write_text(page({name: row.mean for name, row in rows.items()}, pictures), encoding="utf-8")
     print(f"done: open {report}; the weights are {weights}")
+    abs_rel = {name: row.mean["abs_rel"] for name, row in rows.items()}
+    if abs_rel["trained"] > 0.8 * min(abs_rel["untrained network"], abs_rel["constant depth"]):
+        sys.exit("the trained network does not clearly beat the untrained one and a constant depth: train longer")
 
 
 def read_config(path: Path, minutes: float | None) -> TrainConfig:

@@ -101,7 +101,7 @@ def mean_prediction(predictor: Predictor, mini: Path) -> tuple[np.ndarray, int]:
         KittiOdometry(str(mini / "odometry"), str(mini / "splits" / "odometry_train.txt")),
     ]
     files = [reader.picture(line, 0) for reader in readers for line in reader.targets[::MEAN_STEP]]
-    total = sum(predictor(file).scaled_disparity.astype(np.float64) for file in files)
+    total = sum(predictor.scaled_disparity(file).astype(np.float64) for file in files)
     return total / len(files), len(files)
 
 
@@ -115,10 +115,11 @@ def learning_curve(log: Path, out: Path) -> dict[str, float]:
     training = [(int(row["step"]), float(row["train/loss"])) for row in rows if row["train/loss"]]
     validation = [(int(row["step"]), float(row["val/loss"])) for row in rows if row["val/loss"]]
     steps, losses = map(np.array, zip(*training, strict=True))
-    smooth = np.convolve(losses, np.ones(9) / 9, mode="valid")
+    window = min(9, len(losses))
+    smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
     figure, axes = pyplot.subplots(figsize=(7, 3.5), layout="constrained")
     axes.plot(steps, losses, color="0.8", label="training, each logged step")
-    axes.plot(steps[4 : 4 + len(smooth)], smooth, color="C0", label="training, mean of 9")
+    axes.plot(steps[window // 2 : window // 2 + len(smooth)], smooth, color="C0", label=f"training, mean of {window}")
     axes.plot(*zip(*validation, strict=True), "o-", color="C1", label="validation")
     axes.set(xlabel="step", ylabel="loss (eq. 4)")
     axes.legend(frameon=False)

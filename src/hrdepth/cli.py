@@ -23,7 +23,10 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 def train(config: TrainConfig) -> None:
     """Train a depth network by self-supervision."""
-    from hrdepth.training import train as run
+    try:
+        from hrdepth.training import train as run
+    except ModuleNotFoundError as error:
+        raise InputError(f"training needs {error.name}; install it with pip install 'hrdepth[train]'") from error
 
     print(f"weights with the lowest validation loss: {run(config)}")
 

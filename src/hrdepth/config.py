@@ -44,14 +44,15 @@ class DatasetConfig:
     Attributes:
         dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `folder`.
         root: the folder that holds it.
-        split: a split file, or the name of one on board, such as `eigen_zhou/train`.
+        split: a split file, or the name of one on board, such as `eigen_zhou/train`. A `folder` can do without: null
+            takes every left frame that has both neighbours.
         weight: how often an epoch sees each of its samples; 0.5 sees half of them, 2 each twice.
         options: arguments of that data set, such as `intrinsics: paper` for KITTI raw.
     """
 
     dataset: str
     root: str
-    split: str
+    split: str | None = None
     weight: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
 

@@ -61,13 +61,13 @@ def output_folder(path: str | Path, *, overwrite: bool = False) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         occupied = any(path.iterdir())
     except OSError as error:
-        raise InputError(
-            f"the output folder {path} cannot be created ({error.strerror}); choose another with --out"
-        ) from error
+        raise InputError(f"the output folder {path} cannot be created ({error.strerror}); choose another") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise InputError(f"the output folder {path} cannot be written; choose another with --out")
+        raise InputError(f"the output folder {path} cannot be written; choose another")
     if occupied and not overwrite:
-        raise InputError(f"the output folder {path} is not empty; choose another or pass --overwrite true")
+        raise InputError(
+            f"the output folder {path} is not empty; choose another, or pass --overwrite true where there is one"
+        )
     return path
 
 

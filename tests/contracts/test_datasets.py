@@ -55,7 +55,6 @@ def test_augmentation_follows_seed_and_epoch_alone(config):
     epochs = [data[1 + epoch * len(data)] for epoch in range(12)]
     for epoch, sample in enumerate(epochs):
         assert torch.equal(sample["target_augmented"], again[1 + epoch * len(data)]["target_augmented"])
-        assert int(sample["index"]) == 1
     assert len({float(sample["target_augmented"].sum()) for sample in epochs}) > 4
     # All frames of a sample change alike, and the clean twins keep their colours.
     flips = {bool(sample["intrinsics"][0, 2] != epochs[0]["intrinsics"][0, 2]) for sample in epochs}

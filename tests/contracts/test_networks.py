@@ -112,9 +112,17 @@ def test_bfloat16_stays_near_float32(network):
     assert (rough - exact).abs().mean() < 0.02
 
 
+def test_backbones_are_named_exactly_and_take_what_they_can(name):
+    with pytest.raises(InputError, match="unknown backbone 'mobilenet_v3_large_auhtors'"):
+        build_network(NetworkConfig(name, {"backbone": "mobilenet_v3_large_auhtors"}))
+    with pytest.raises(InputError, match="stacked pair"):
+        build_pose_network(NetworkConfig("posenet", {"backbone": "mobilenet_v3_large"}))
+
+
 @pytest.mark.parametrize("pose", POSE_NETWORKS)
 def test_pose_networks_give_small_motions(pose, name):
     network = build_pose_network(NetworkConfig(pose)).eval()
+    assert count(network.decoder) == 1_314_572
     axis_angle, translation = network(torch.rand(2, 6, 64, 96))
     assert axis_angle.shape == translation.shape == (2, 2, 1, 3)
     assert axis_angle.abs().max() < 0.1

@@ -10,8 +10,13 @@ from hrdepth.data.mixing import MixedSampler
 
 def test_weights_say_how_often_a_sample_comes():
     sampler = MixedSampler([4, 10], [2.0, 0.5], seed=1)
-    seen = Counter(sampler)
-    assert len(sampler) == sum(seen.values()) == 13
+    items = list(sampler)
+    seen = Counter(item % 14 for item in items)
+    assert len(sampler) == len(items) == 13
+    # A sample that comes twice comes with other random changes, in this epoch and the next.
+    assert len(set(items)) == 13
+    sampler.set_epoch(1)
+    assert not set(items) & set(sampler)
     assert {index: count for index, count in seen.items() if index < 4} == {0: 2, 1: 2, 2: 2, 3: 2}
     assert sum(count for index, count in seen.items() if index >= 4) == 5
 
@@ -33,10 +38,9 @@ def test_a_mix_finds_its_parts_in_every_epoch(tmp_path):
     parts = [DatasetConfig("folder", str(tmp_path / name), str(tmp_path / name / "train.txt")) for name in "ab"]
     mix = build_mix(parts, [-1, "s"], (64, 96), AugmentConfig())
     assert len(mix) == 3 + 5
-    assert [mix.describe(i) for i in (0, 2, 3, 7)] == ["drive 1 l", "drive 3 l", "drive 1 l", "drive 5 l"]
     for epoch in (0, 2):
         samples = [mix[i + epoch * len(mix)] for i in range(len(mix))]
-        assert [int(sample["index"]) for sample in samples] == list(range(8))
+        assert len({float(sample["target"].sum()) for sample in samples[:3]}) == 3
         # The second set has no second eye: masked, not missing.
         assert [bool(sample["source_valid"][1]) for sample in samples] == [True] * 3 + [False] * 5
         assert torch.equal(samples[5]["sources"][1], torch.zeros(3, 64, 96))

@@ -92,6 +92,24 @@ def test_init_starts_depth_and_pose(config, tmp_path):
         build_training_objective(replace(config, init=str(best), network=NetworkConfig("hrdepth")))
 
 
+def test_init_with_another_depth_range_is_refused(config):
+    best = train(replace(config, epochs=1))
+    other = NetworkConfig("lite_hrdepth", {"max_depth": 50.0})
+    with pytest.raises(InputError, match=r"0\.1 to 100, the run of 0\.1 to 50"):
+        build_training_objective(replace(config, init=str(best), network=other))
+
+
+def test_a_run_that_ends_in_nan_says_so(config, tmp_path, monkeypatch):
+    forward = ViewSynthesis.forward
+    nan = torch.tensor(float("nan"))
+    monkeypatch.setattr(
+        ViewSynthesis, "forward", lambda self, batch: {k: v + nan for k, v in forward(self, batch).items()}
+    )
+    with pytest.raises(InputError, match="validation loss of epoch 0 is nan"):
+        train(config)
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+
+
 def test_time_is_a_limit_and_the_run_still_ends_with_weights(config, tmp_path):
     train(replace(config, epochs=10_000, max_minutes=0.05, log=LogConfig(panels_every_steps=0)))
     assert 0 < read_checkpoint(tmp_path / "run" / "last.safetensors").provenance["step"] < 20_000
@@ -137,6 +155,10 @@ def test_results_are_never_overwritten(config, tmp_path):
         ({"batch_size": 100}, "do not fill one batch"),
         ({"precision": "16"}, "precision '16'"),
         ({"train": []}, "no data set"),
+        ({"size": (32, 96)}, "at least 64"),
+        ({"device": "gpuu"}, "give one of"),
+        ({"initial_depth": 500.0}, "outside the network's range"),
+        ({"optimiser": OptimiserConfig(decay_after=0)}, "decay_after"),
         ({"network": NetworkConfig("lite_hrdept")}, "did you mean 'lite_hrdepth'"),
     ],
 )

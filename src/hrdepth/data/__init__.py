@@ -33,8 +33,10 @@ def build_reader(config: DatasetConfig) -> FrameReader:
     for option in config.options:
         if option not in valid:
             raise InputError(f"data set '{config.dataset}' has no option '{option}'; it has {', '.join(valid)}")
-    if config.weight <= 0:
+    if not config.weight > 0:
         raise InputError(f"data set '{config.dataset}' at {config.root}: weight {config.weight:g} must be positive")
+    if config.split is None and inspect.signature(kind).parameters["split"].default is inspect.Parameter.empty:
+        raise InputError(f"data set '{config.dataset}' at {config.root} needs a split: a file or a name")
     return kind(config.root, config.split, **config.options)
 
 

@@ -20,7 +20,6 @@ class Batch(TypedDict):
         intrinsics: (B,3,3), pixels of this size.
         stereo_pose: (B,4,4), target to the other eye; the identity where there is none.
         source_valid: (B,S) bool, false where a sample lacks the source.
-        index: (B,) of the sample in its data set, for messages.
     """
 
     target: Tensor
@@ -30,4 +29,3 @@ class Batch(TypedDict):
     intrinsics: Tensor
     stereo_pose: Tensor
     source_valid: Tensor
-    index: Tensor

@@ -54,6 +54,8 @@ class Camera:
                 f"{self.source}: focal lengths fx = {fx:g}, fy = {fy:g} cannot be pixels of a {width}x{height} picture "
                 "(width x height); give K in pixels of that size, not normalised or in millimetres"
             )
+        if self.baseline is not None and not self.baseline > 0:
+            raise InputError(f"{self.source}: the baseline {self.baseline:g} must be positive: left and right swapped?")
         if not (0 < cx < width and 0 < cy < height):
             raise InputError(
                 f"{self.source}: the principal point ({cx:g}, {cy:g}) lies outside the {width}x{height} picture; "
@@ -86,10 +88,10 @@ class FrameDataset(Dataset[Batch]):
         seed: of those.
 
     A neighbour that is missing is an error; a missing second eye is marked in `source_valid`. Asking for item
-    `i + epoch * len(self)` gives sample i with that epoch's random changes, whichever process loads it.
+    `i + n * len(self)` gives sample i with its n-th random changes, whichever process loads it.
 
     Raises:
-        InputError: a picture is missing.
+        InputError: a picture or a second eye's baseline is missing, or a camera is wrong.
     """
 
     def __init__(
@@ -111,8 +113,7 @@ class FrameDataset(Dataset[Batch]):
         return len(self.reader.targets)
 
     def __getitem__(self, item: int) -> Batch:
-        index = item % len(self)
-        line = self.reader.targets[index]
+        line = self.reader.targets[item % len(self)]
         target = load_picture(self._found(line, 0), self.size)
         others = [self.reader.picture(line, frame) for frame in self.frames]
         sources = [torch.zeros_like(target) if path is None else load_picture(path, self.size) for path in others]
@@ -125,7 +126,6 @@ class FrameDataset(Dataset[Batch]):
             intrinsics=_resized_intrinsics(camera, self.size),
             stereo_pose=_stereo_pose(camera, line.side),
             source_valid=torch.tensor([path is not None for path in others]),
-            index=torch.tensor(index),
         )
         if self.augment is None:
             return sample
@@ -134,28 +134,28 @@ class FrameDataset(Dataset[Batch]):
             sample = flip_sample(sample)
         return augment_colours(sample, self.augment, random)
 
-    def describe(self, index: int) -> str:
-        """Name sample `index` for a message."""
-        line = self.reader.targets[index]
-        return f"{line.folder} {line.frame} {line.side}"
-
     def _check(self) -> None:
-        no_source = 0
         for line in self.reader.targets:
             for frame in (0, *self.frames):
-                if frame != "s":
+                if isinstance(frame, int):
                     self._found(line, frame)
-            no_source += all(self.reader.picture(line, frame) is None for frame in self.frames)
-        if no_source:
-            raise InputError(
-                f"{no_source} of {len(self)} targets, the first at {self.reader.targets[0].origin}, have none of the "
-                f"sources {list(self.frames)}; use other frames or another split"
-            )
+            camera = self.reader.camera(line)
+            second_eye = "s" in self.frames and self.reader.picture(line, "s") is not None
+            if second_eye and camera.baseline is None:
+                raise InputError(
+                    f"{line.origin}: '{line.folder}' has a second eye, but {camera.source} gives no baseline; "
+                    "give it in metres, or set the data set's option baseline"
+                )
+            if self.frames == ("s",) and not second_eye:
+                raise InputError(
+                    f"{line.origin}: frame {line.frame} of '{line.folder}' has no second eye, the only source of "
+                    "frames [s]; leave the line out or add neighbours to frames"
+                )
 
-    def _found(self, line: SplitLine, frame: int | str) -> Path:
+    def _found(self, line: SplitLine, frame: int) -> Path:
         path = self.reader.picture(line, frame)
         if path is None:
-            what = "its picture" if frame == 0 else f"its neighbour at {frame:+d}" if frame != "s" else "its other eye"
+            what = "its picture" if frame == 0 else f"its neighbour at {frame:+d}"
             raise InputError(
                 f"{line.origin}: frame {line.frame} of '{line.folder}' misses {what}; "
                 "complete the recording or leave the line out"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrdepth.data.frames import Camera, find_picture
+from hrdepth.data.frames import SUFFIXES, Camera, find_picture
 from hrdepth.data.lidar import read_calibration
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
@@ -102,8 +102,8 @@ class KittiOdometry:
 
     @lru_cache(maxsize=64)  # noqa: B019
     def _eyes(self, sequence: str) -> tuple[int, int]:
-        colour = (self.root / "sequences" / sequence / "image_2").is_dir()
-        return (2, 3) if colour else (0, 1)
+        folder = self.root / "sequences" / sequence
+        return (2 if (folder / "image_2").is_dir() else 0), (3 if (folder / "image_3").is_dir() else 1)
 
     @lru_cache(maxsize=64)  # noqa: B019
     def _camera(self, sequence: str, side: str) -> Camera:
@@ -121,11 +121,14 @@ class KittiOdometry:
 
     def _picture_size(self, sequence: str, camera: int) -> tuple[int, int]:
         folder = self.root / "sequences" / sequence / f"image_{camera}"
-        first = next((path for path in sorted(folder.glob("*")) if path.suffix in (".png", ".jpg")), None)
+        first = next((path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES), None)
         if first is None:
             raise InputError(f"{folder} holds no pictures")
-        with Image.open(first) as image:  # reads the header only
-            return image.height, image.width
+        try:
+            with Image.open(first) as image:  # reads the header only
+                return image.height, image.width
+        except OSError as error:
+            raise InputError(f"{first} is damaged or no picture; copy it again") from error
 
 
 def _offset(projection: NDArray[np.float64]) -> float:
@@ -136,7 +139,7 @@ def _offset(projection: NDArray[np.float64]) -> float:
 def _read_projections(file: Path) -> dict[int, NDArray[np.float64]]:
     existing_file(file, "the calibration")
     projections = {}
-    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, text in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         name, _, values = text.partition(":")
         if not (name.startswith("P") and name[1:].isdigit()):
             continue

@@ -16,32 +16,23 @@ __all__ = ["Mix", "MixedSampler"]
 class Mix(ConcatDataset[Batch]):
     """Data sets one behind the other, as one.
 
-    Asking for item `i + epoch * len(self)` gives sample i with that epoch's random changes.
+    Asking for item `i + n * len(self)` gives sample i with its n-th random changes.
     """
 
     datasets: list[FrameDataset]  # type: ignore[assignment]
 
     def __getitem__(self, item: int) -> Batch:
-        epoch, index = divmod(item, len(self))
-        part, inside = self._find(index)
-        sample = self.datasets[part][inside + epoch * len(self.datasets[part])]
-        return {**sample, "index": sample["index"] * 0 + index}
-
-    def describe(self, index: int) -> str:
-        """Name sample `index` for a message."""
-        part, inside = self._find(index)
-        return self.datasets[part].describe(inside)
-
-    def _find(self, index: int) -> tuple[int, int]:
+        draw, index = divmod(item, len(self))
         part = int(np.searchsorted(self.cumulative_sizes, index, side="right"))
-        return part, index - (self.cumulative_sizes[part - 1] if part else 0)
+        inside = index - (self.cumulative_sizes[part - 1] if part else 0)
+        return self.datasets[part][inside + draw * len(self.datasets[part])]
 
 
 class MixedSampler(Sampler[int]):
     """Every sample of set k `weights[k]` times an epoch, in an order that seed and epoch alone decide.
 
-    A fraction of a set is drawn anew each epoch. Yields `index + epoch * total`, so that the loader's processes know
-    the epoch without being told.
+    A fraction of a set is drawn anew each epoch. Yields `index + n * total`, n counting the draws of a sample, so that
+    each draw gets random changes of its own and the loader's processes need not be told the epoch.
 
     Args:
         sizes: samples of each set.
@@ -66,13 +57,14 @@ class MixedSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         random = np.random.default_rng((self.seed, self.epoch))
         offsets = np.cumsum([0, *self.sizes])
+        total, rounds_an_epoch = int(offsets[-1]), -(-max(self.weights) // 1)
         drawn = []
         for offset, size, weight in zip(offsets, self.sizes, self.weights, strict=False):
             count = round(size * weight)
-            rounds = [random.permutation(size) for _ in range(-(-count // size))]
+            first = self.epoch * int(rounds_an_epoch)
+            rounds = [random.permutation(size) + (first + n) * total for n in range(-(-count // size))]
             drawn.append(offset + np.concatenate(rounds)[:count] if rounds else np.empty(0, dtype=np.int64))
-        order = random.permutation(np.concatenate(drawn)) + self.epoch * int(offsets[-1])
-        yield from map(int, order)
+        yield from map(int, random.permutation(np.concatenate(drawn)))
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this."""

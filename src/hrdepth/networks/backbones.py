@@ -16,6 +16,7 @@ from hrdepth.files import existing_file
 
 __all__ = ["Backbone", "MobileNetV3", "build_backbone"]
 
+MOBILENETS = {"mobilenet_v3_large": False, "mobilenet_v3_large_authors": True}  # name: the authors' order
 # Lite's taps: after these blocks of MobileNetV3-Large; 16, 24, 40, 80, 160 channels at strides 2 to 32.
 MOBILENET_TAPS = (0, 2, 4, 7, 15)
 MOBILENET_CHANNELS = (16, 24, 40, 80, 160)
@@ -45,8 +46,10 @@ def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 
     Raises:
         InputError: unknown name, features at other strides, or weights that cannot be had.
     """
-    if name.startswith("mobilenet_v3_large"):
-        return MobileNetV3(authors_order=name.endswith("_authors"), weights=weights)
+    if name in MOBILENETS:
+        if in_channels != 3:
+            raise InputError(f"backbone '{name}' takes one picture, not a stacked pair; for poses name one of timm's")
+        return MobileNetV3(authors_order=MOBILENETS[name], weights=weights)
     return _TimmBackbone(name, weights, in_channels)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.errors import InputError
+from hrdepth.geometry import depth_to_disparity
 
 __all__ = ["ConvBlock", "DepthNetwork", "DisparityHead", "reflection_conv3x3", "upsample"]
 
@@ -113,7 +114,7 @@ class DepthNetwork(nn.Module):
                 f"the initial depth {depth:g} lies outside the network's range, "
                 f"{self.min_depth:g} to {self.max_depth:g}"
             )
-        disparity = (1 / depth - 1 / self.max_depth) / (1 / self.min_depth - 1 / self.max_depth)
+        disparity = float(depth_to_disparity(torch.tensor(depth), self.min_depth, self.max_depth))
         for module in self.modules():
             if isinstance(module, DisparityHead) and module.conv.bias is not None:
                 nn.init.constant_(module.conv.bias, math.log(disparity / (1 - disparity)))

@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from hrdepth.errors import InputError
 from hrdepth.networks.backbones import build_backbone
 from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, upsample
 
@@ -56,6 +57,8 @@ class FeatureFusionSE(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, reduction: int = 16) -> None:
         super().__init__()
+        if not 1 <= reduction <= in_channels:
+            raise InputError(f"fse_reduction {reduction} must lie between 1 and the fused channels, here {in_channels}")
         self.gate = nn.Sequential(
             nn.Linear(in_channels, in_channels // reduction, bias=False),
             nn.ReLU(inplace=True),

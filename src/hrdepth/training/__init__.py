@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import torch
 import yaml
 from lightning import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader
@@ -34,6 +35,13 @@ from hrdepth.training.module import DepthModule
 __all__ = ["DepthModule", "build_training_objective", "train"]
 
 log = logging.getLogger(__name__)
+
+DEVICES: dict[str, Callable[[], bool]] = {
+    "auto": lambda: True,
+    "cpu": lambda: True,
+    "cuda": torch.cuda.is_available,
+    "mps": torch.backends.mps.is_available,
+}
 
 
 def train(config: TrainConfig) -> Path:
@@ -92,6 +100,12 @@ def build_training_objective(config: TrainConfig) -> ViewSynthesis:
     if config.init is not None:
         start = read_checkpoint(config.init)
         _start_from(network, config.network, start.network, start.network_config, config.init)
+        ranges = [(module.min_depth, module.max_depth) for module in (start.network, network)]
+        if ranges[0] != ranges[1]:
+            raise InputError(
+                f"the weights file {config.init} speaks of depths {ranges[0][0]:g} to {ranges[0][1]:g}, the run of "
+                f"{ranges[1][0]:g} to {ranges[1][1]:g}; set min_depth and max_depth in network.options to the file's"
+            )
         if pose_network is not None and start.pose_network is not None and start.pose_network_config is not None:
             _start_from(pose_network, config.pose_network, start.pose_network, start.pose_network_config, config.init)
     if config.channels_last:
@@ -111,7 +125,7 @@ def _start_from(
     except RuntimeError as error:
         raise InputError(
             f"the weights file {path} holds {start_config.name} {start_config.options or ''}, the run wants "
-            f"{config.name} {config.options or ''}; set network to what the file holds or choose another file"
+            f"{config.name} {config.options or ''}; set network or pose_network to that"
         ) from error
 
 
@@ -136,7 +150,6 @@ def _trainer(config: TrainConfig, folder: Path) -> Trainer:
         LearningRateMonitor(),
         ProgressReport(config.batch_size, config.max_minutes),
         WeightFiles(folder, config),
-        ModelCheckpoint(folder, filename="state", save_top_k=0, save_last=True),
     ]
     if config.log.panels_every_steps:
         callbacks.append(ImagePanels(folder / "panels", config.log.panels_every_steps, config.log.panels))
@@ -149,6 +162,7 @@ def _trainer(config: TrainConfig, folder: Path) -> Trainer:
         log_every_n_steps=config.log.every_steps,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         logger=[TensorBoardLogger(folder, name="", version="."), CSVLogger(folder, name="", version=".")],
@@ -158,11 +172,26 @@ def _trainer(config: TrainConfig, folder: Path) -> Trainer:
 
 def _check(config: TrainConfig) -> None:
     height, width = config.size
-    if height <= 0 or width <= 0 or height % 32 or width % 32:
-        raise InputError(f"size {height}x{width} (height x width): both must be positive multiples of 32")
-    for name in ("batch_size", "epochs"):
-        if getattr(config, name) < 1:
-            raise InputError(f"{name} {getattr(config, name)} must be at least 1")
+    if height < 64 or width < 64 or height % 32 or width % 32:
+        raise InputError(f"size {height}x{width} (height x width): both must be multiples of 32, at least 64")
+    counts = {
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "optimiser.decay_after": config.optimiser.decay_after,
+        "log.every_steps": config.log.every_steps,
+        "log.panels": config.log.panels,
+    }
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"{name} {count} must be at least 1")
+    if config.workers < 0:
+        raise InputError(f"workers {config.workers} must be 0 or more")
+    if not 0 <= config.augment.hue <= 0.5:
+        raise InputError(f"augment.hue {config.augment.hue:g} must lie between 0 and 0.5")
+    if config.device not in DEVICES:
+        raise InputError(f"device '{config.device}': give one of {', '.join(DEVICES)}")
+    if not DEVICES[config.device]():
+        raise InputError(f"device '{config.device}' is not there; take auto or cpu")
     if config.precision not in ("32-true", "bf16-mixed"):
         raise InputError(f"precision '{config.precision}': give '32-true' or 'bf16-mixed'")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import TrainConfig
+from hrdepth.errors import InputError
 from hrdepth.media import write_image
 from hrdepth.provenance import provenance
 from hrdepth.training.module import DepthModule
@@ -116,6 +118,11 @@ class WeightFiles(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what the epoch reached."""
         loss = float(trainer.callback_metrics["val/loss"])
+        if not math.isfinite(loss):
+            raise InputError(
+                f"the validation loss of epoch {trainer.current_epoch} is {loss}; lower optimiser.learning_rate or "
+                f"look at the last panels; earlier weights, if any, are kept in {self.folder}"
+            )
         self._write("last", trainer, pl_module, loss)
         if loss < self.best:
             self.best = loss
@@ -125,14 +132,6 @@ class WeightFiles(Callback):
         """Keep what there is when the user interrupts."""
         if isinstance(exception, KeyboardInterrupt):
             self._write("last", trainer, pl_module, None)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run must know."""
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it back."""
-        self.best = state_dict["best"]
 
     def _write(self, name: str, trainer: Trainer, module: LightningModule, loss: float | None) -> None:
         assert isinstance(module, DepthModule)
