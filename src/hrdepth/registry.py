@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import TypeVar
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 from hrdepth.errors import InputError
 
-__all__ = ["lookup"]
+__all__ = ["check_options", "lookup"]
 
 T = TypeVar("T")
 
@@ -30,3 +31,21 @@ def lookup(registry: Mapping[str, T], name: str, what: str) -> T:
     near = difflib.get_close_matches(name, registry, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     raise InputError(f"unknown {what} '{name}': {hint}Valid: {', '.join(sorted(registry))}")
+
+
+def check_options(kind: Callable[..., Any], options: Collection[str], what: str, given: Collection[str] = ()) -> None:
+    """Check that `kind` takes every option.
+
+    Args:
+        kind: a class or function of a registry.
+        options: names of arguments that a config sets.
+        what: names the thing in the message.
+        given: arguments that are not options, since the caller fills them.
+
+    Raises:
+        InputError: an option that it does not have; the sentence lists those that it has.
+    """
+    valid = [name for name in inspect.signature(kind).parameters if name not in given]
+    for option in options:
+        if option not in valid:
+            raise InputError(f"{what} has no option '{option}'; it has {', '.join(valid)}")

@@ -11,7 +11,7 @@ from hrdepth.data.frames import FrameDataset, FrameReader
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
 from hrdepth.data.mixing import Mix
 from hrdepth.errors import InputError
-from hrdepth.registry import lookup
+from hrdepth.registry import check_options, lookup
 
 __all__ = ["DATASETS", "build_mix", "build_reader"]
 
@@ -29,10 +29,7 @@ def build_reader(config: DatasetConfig) -> FrameReader:
         InputError: an unknown data set, an option that it does not have, or files that are missing or wrong.
     """
     kind = lookup(DATASETS, config.dataset, "data set")
-    valid = [name for name in inspect.signature(kind).parameters if name not in ("root", "split")]
-    for option in config.options:
-        if option not in valid:
-            raise InputError(f"data set '{config.dataset}' has no option '{option}'; it has {', '.join(valid)}")
+    check_options(kind, config.options, f"data set '{config.dataset}'", ("root", "split"))
     if not config.weight > 0:
         raise InputError(f"data set '{config.dataset}' at {config.root}: weight {config.weight:g} must be positive")
     if config.split is None and inspect.signature(kind).parameters["split"].default is inspect.Parameter.empty:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from torch import nn
 
 from hrdepth.config import NetworkConfig
-from hrdepth.errors import InputError
 from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.networks.hrdepth import HRDepth, LiteHRDepth
 from hrdepth.networks.monodepth2 import Monodepth2
 from hrdepth.networks.pose import PoseNet
-from hrdepth.registry import lookup
+from hrdepth.registry import check_options, lookup
 
 __all__ = ["NETWORKS", "POSE_NETWORKS", "build_network", "build_pose_network"]
 
@@ -48,9 +46,6 @@ def build_pose_network(config: NetworkConfig) -> PoseNet:
 
 def _build(registry: dict[str, Any], config: NetworkConfig, what: str) -> nn.Module:
     kind = lookup(registry, config.name, what)
-    valid = list(inspect.signature(kind).parameters)
-    for option in config.options:
-        if option not in valid:
-            raise InputError(f"{what} '{config.name}' has no option '{option}'; it has {', '.join(valid)}")
+    check_options(kind, config.options, f"{what} '{config.name}'")
     network: nn.Module = kind(**config.options)
     return network

@@ -59,7 +59,7 @@ def upsample(features: Tensor) -> Tensor:
 class DepthNetwork(nn.Module):
     """What every depth network keeps (contract 1): normalisation, the size check, the depth range.
 
-    A subclass defines `disparities(normalised image) -> {scale: disparity}`.
+    A subclass builds `encoder` and `decoder`, or defines `disparities(normalised image) -> {scale: disparity}`.
 
     Args:
         min_depth: the depth, in network units, that disparity 1 stands for.
@@ -120,8 +120,9 @@ class DepthNetwork(nn.Module):
                 nn.init.constant_(module.conv.bias, math.log(disparity / (1 - disparity)))
 
     def disparities(self, image: Tensor) -> dict[int, Tensor]:
-        """Predict from a normalised picture; every subclass has its own."""
-        raise NotImplementedError(type(self).__name__)
+        """Predict from a normalised picture; a network that is no encoder and decoder has its own."""
+        disparities: dict[int, Tensor] = self.decoder(self.encoder(image))
+        return disparities
 
 
 def _nearest(length: int, stride: int) -> int:

@@ -179,11 +179,6 @@ class HRDepth(DepthNetwork):
         table = DecoderTable(_half_of_the_next(channels), squeeze=True, reduction=fse_reduction)
         self.decoder = HRDepthDecoder(channels, table)
 
-    def disparities(self, image: Tensor) -> dict[int, Tensor]:
-        """Predict from a normalised picture."""
-        disparities: dict[int, Tensor] = self.decoder(self.encoder(image))
-        return disparities
-
 
 class LiteHRDepth(DepthNetwork):
     """Lite-HR-Depth: a MobileNetV3-Large encoder and a slim dense decoder; 3.11M parameters.
@@ -215,11 +210,6 @@ class LiteHRDepth(DepthNetwork):
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
         table = DecoderTable((8, 24, 40, 80), squeeze=False, reduction=fse_reduction)
         self.decoder = HRDepthDecoder(channels, table)
-
-    def disparities(self, image: Tensor) -> dict[int, Tensor]:
-        """Predict from a normalised picture."""
-        disparities: dict[int, Tensor] = self.decoder(self.encoder(image))
-        return disparities
 
 
 def _half_of_the_next(channels: tuple[int, ...]) -> tuple[int, int, int, int]:

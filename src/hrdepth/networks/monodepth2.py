@@ -66,8 +66,3 @@ class Monodepth2(DepthNetwork):
         self.encoder = build_backbone(backbone, weights=weights)
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
         self.decoder = Monodepth2Decoder(channels)
-
-    def disparities(self, image: Tensor) -> dict[int, Tensor]:
-        """Predict from a normalised picture."""
-        disparities: dict[int, Tensor] = self.decoder(self.encoder(image))
-        return disparities

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from torch import nn
 
 from hrdepth.config import ObjectiveConfig
-from hrdepth.errors import InputError
 from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.objectives.view_synthesis import ViewSynthesis
-from hrdepth.registry import lookup
+from hrdepth.registry import check_options, lookup
 
 __all__ = ["OBJECTIVES", "build_objective"]
 
@@ -27,9 +25,6 @@ def build_objective(config: ObjectiveConfig, network: DepthNetwork, pose_network
         InputError: an unknown objective, an option that it does not have, or frames that make no sense.
     """
     kind = lookup(OBJECTIVES, config.name, "objective")
-    valid = [name for name in inspect.signature(kind).parameters if name not in ("network", "pose_network", "frames")]
-    for option in config.options:
-        if option not in valid:
-            raise InputError(f"objective '{config.name}' has no option '{option}'; it has {', '.join(valid)}")
+    check_options(kind, config.options, f"objective '{config.name}'", ("network", "pose_network", "frames"))
     objective: ViewSynthesis = kind(network, pose_network, frames=tuple(config.frames), **config.options)
     return objective
