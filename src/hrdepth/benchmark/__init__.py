@@ -1,0 +1,1 @@
+"""Time and memory of training and loading, beside what the machine can do."""

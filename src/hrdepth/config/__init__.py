@@ -1,0 +1,25 @@
+"""Every setting of the package: frozen dataclasses with defaults and units, one per YAML section."""
+
+from __future__ import annotations
+
+from hrdepth.config.data import AugmentConfig, DatasetConfig, GroundTruthConfig, RenderConfig
+from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
+from hrdepth.config.inference import ImportConfig, PredictConfig
+from hrdepth.config.network import NetworkConfig
+from hrdepth.config.training import LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
+
+__all__ = [
+    "AugmentConfig",
+    "DatasetConfig",
+    "DepthProtocol",
+    "EvaluateConfig",
+    "GroundTruthConfig",
+    "ImportConfig",
+    "LogConfig",
+    "NetworkConfig",
+    "ObjectiveConfig",
+    "OptimiserConfig",
+    "PredictConfig",
+    "RenderConfig",
+    "TrainConfig",
+]

@@ -1,0 +1,97 @@
+"""Which frames, and how they change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = ["AugmentConfig", "DatasetConfig", "GroundTruthConfig", "RenderConfig"]
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """One data set of a training mix.
+
+    Attributes:
+        dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `folder`.
+        root: the folder that holds it.
+        split: a split file, or the name of one on board, such as `eigen_zhou/train`. A `folder` can do without: null
+            takes every left frame that has both neighbours.
+        weight: how often an epoch sees each of its samples; 0.5 sees half of them, 2 each twice.
+        options: arguments of that data set, such as `intrinsics: paper` for KITTI raw.
+    """
+
+    dataset: str
+    root: str
+    split: str | None = None
+    weight: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of a training sample; all frames of a sample change alike.
+
+    Attributes:
+        flip: probability of mirroring left to right.
+        jitter: probability of changing the colours.
+        brightness: factor drawn from 1 -/+ this.
+        contrast: factor drawn from 1 -/+ this.
+        saturation: factor drawn from 1 -/+ this.
+        hue: shift drawn from -/+ this, in turns of the colour circle.
+    """
+
+    flip: float = 0.5
+    jitter: float = 0.5
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+    hue: float = 0.1
+
+
+@dataclass(frozen=True)
+class GroundTruthConfig:
+    """Pictures and their true depth, for evaluation.
+
+    Attributes:
+        kind: a key of `data.ground_truth.GROUND_TRUTHS`: `kitti_lidar`, `folder`, `gt_depths` or `drive`.
+        root: the folder that holds the data. `gt_depths` needs it for the pictures alone.
+        split: a split file, or the name of one on board. By default `eigen/test` for `kitti_lidar` and
+            `ROOT/val.txt` for `drive`; `gt_depths` needs it for the pictures alone; `folder` has none.
+        depths: the `gt_depths.npz` of `gt_depths`.
+        lidar_depth: `laser` takes the laser's forward coordinate as depth, as published KITTI numbers do,
+            `camera` the camera's z; both in metres.
+    """
+
+    kind: str = "kitti_lidar"
+    root: str | None = None
+    split: str | None = None
+    depths: str | None = None
+    lidar_depth: Literal["laser", "camera"] = "laser"
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """A synthetic drive to render.
+
+    Attributes:
+        root: the folder to make.
+        name: of the drive, a folder below `root`.
+        frames: pictures along the drive.
+        size: (height, width) in pixels.
+        seed: of street and drive.
+        validation: how many of the last frames are held out in val.txt.
+        stereo: render the second eye.
+        samples_per_pixel: rays a pixel; more is smoother and slower.
+        overwrite: replace what `root` holds.
+    """
+
+    root: str
+    name: str = "drive"
+    frames: int = 60
+    size: tuple[int, int] = (192, 640)
+    seed: int = 0
+    validation: int = 0
+    stereo: bool = True
+    samples_per_pixel: int = 8
+    overwrite: bool = False

@@ -1,0 +1,70 @@
+"""How depth is compared with the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hrdepth.config.data import GroundTruthConfig
+from hrdepth.errors import InputError
+
+__all__ = ["DepthProtocol", "EvaluateConfig"]
+
+
+@dataclass(frozen=True)
+class DepthProtocol:
+    """How predicted depth is compared with the truth; the defaults are those of published KITTI numbers.
+
+    Attributes:
+        min_depth: metres; nearer truth is left out, nearer predictions are set to it.
+        max_depth: metres; farther truth is left out, farther predictions are set to it.
+        crop: `garg` compares the picture's middle (Garg et al. 2016), `none` all of it.
+        scaling: `median` brings each picture's median depth to the true one; a number is a fixed factor from
+            predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
+        post_process: predict for the mirrored picture too and blend the two.
+
+    Raises:
+        InputError: the range is empty or the factor is not positive.
+    """
+
+    min_depth: float = 1e-3
+    max_depth: float = 80.0
+    crop: Literal["garg", "none"] = "garg"
+    scaling: Literal["median"] | float = "median"
+    post_process: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_depth < self.max_depth < float("inf"):
+            raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} m is empty or not positive")
+        if self.crop not in ("garg", "none"):
+            raise InputError(f"unknown crop '{self.crop}': give garg or none")
+        if isinstance(self.scaling, str):
+            if self.scaling != "median":
+                raise InputError(f"unknown scaling '{self.scaling}': give median or a factor to metres, such as 5.4")
+        elif not 0 < self.scaling < float("inf"):
+            raise InputError(f"the scaling factor {self.scaling:g} must be positive")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """An evaluation.
+
+    Attributes:
+        data: the frames and their depth.
+        weights: a weights file of this package.
+        disparities: instead of weights, predictions made elsewhere: an .npy array (N,h,w) of 1/depth in list order.
+        protocol: how depth is compared.
+        out: a folder for metrics.json and per_image.csv; null prints only.
+        size: (height, width) that the network works at; null for that of its training.
+        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        overwrite: replace results in `out`.
+    """
+
+    data: GroundTruthConfig
+    weights: str | None = None
+    disparities: str | None = None
+    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    out: str | None = None
+    size: tuple[int, int] | None = None
+    device: str | None = None
+    overwrite: bool = False
