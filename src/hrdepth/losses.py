@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["edge_aware_smoothness", "minimum_reprojection", "photometric_error", "ssim"]
+__all__ = ["Windows", "edge_aware_smoothness", "minimum_reprojection", "photometric_error", "ssim", "windows"]
 
 C1, C2 = 0.01**2, 0.03**2
 
 
-def ssim(first: Tensor, second: Tensor) -> Tensor:
+class Windows(NamedTuple):
+    """What SSIM needs of one picture, (B,C,H,W) each: computed once for a target that meets many sources.
+
+    Attributes:
+        padded: the picture with a reflected border, (B,C,H+2,W+2).
+        mean: over each 3x3 window.
+        variance: over each 3x3 window.
+    """
+
+    padded: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def windows(image: Tensor) -> Windows:
+    """Compute mean and variance of all 3x3 windows of (B,C,H,W), with reflection at the border."""
+    padded = F.pad(image, (1, 1, 1, 1), mode="reflect")
+    mean = _box(padded)
+    return Windows(padded, mean, _box(padded * padded) - mean * mean)
+
+
+def ssim(first: Tensor | Windows, second: Tensor | Windows) -> Tensor:
     """Compare structure in 3x3 windows with reflection at the border.
 
     Args:
-        first: (B,C,H,W) in [0,1].
+        first: (B,C,H,W) in [0,1], or its windows.
         second: likewise.
 
     Returns:
@@ -25,25 +48,27 @@ def ssim(first: Tensor, second: Tensor) -> Tensor:
 
     Example:
         >>> picture = torch.rand(1, 3, 8, 8)
-        >>> torch.allclose(ssim(picture, picture), torch.ones(1, 3, 8, 8), atol=1e-4)
+        >>> torch.allclose(ssim(picture, windows(picture)), torch.ones(1, 3, 8, 8), atol=1e-4)
         True
     """
-    first, second = F.pad(first, (1, 1, 1, 1), mode="reflect"), F.pad(second, (1, 1, 1, 1), mode="reflect")
-    mean_1, mean_2 = _box(first), _box(second)
-    variance_1 = _box(first * first) - mean_1 * mean_1
-    variance_2 = _box(second * second) - mean_2 * mean_2
-    covariance = _box(first * second) - mean_1 * mean_2
-    similar = (2 * mean_1 * mean_2 + C1) * (2 * covariance + C2)
+    padded_1, mean_1, variance_1 = first if isinstance(first, Windows) else windows(first)
+    padded_2, mean_2, variance_2 = second if isinstance(second, Windows) else windows(second)
+    product = mean_1 * mean_2
+    covariance = _box(padded_1 * padded_2) - product
+    similar = (2 * product + C1) * (2 * covariance + C2)
     return similar / ((mean_1 * mean_1 + mean_2 * mean_2 + C1) * (variance_1 + variance_2 + C2))
 
 
-def photometric_error(synthesised: Tensor, target: Tensor, ssim_weight: float = 0.85) -> Tensor:
+def photometric_error(
+    synthesised: Tensor, target: Tensor, ssim_weight: float = 0.85, target_windows: Windows | None = None
+) -> Tensor:
     """Compare a synthesised view with the target, per pixel.
 
     Args:
         synthesised: (B,3,H,W) in [0,1].
         target: likewise.
         ssim_weight: alpha; 0 leaves the L1 norm alone.
+        target_windows: `windows(target)`, where it is at hand.
 
     Returns:
         (B,1,H,W).
@@ -53,7 +78,8 @@ def photometric_error(synthesised: Tensor, target: Tensor, ssim_weight: float = 
     error = (synthesised - target).abs().mean(dim=1, keepdim=True)
     if ssim_weight == 0:
         return error
-    dissimilarity = ((1 - ssim(synthesised, target)) / 2).clamp(0, 1).mean(dim=1, keepdim=True)
+    structure = ssim(synthesised, windows(target) if target_windows is None else target_windows)
+    dissimilarity = ((1 - structure) / 2).clamp(0, 1).mean(dim=1, keepdim=True)
     return ssim_weight * dissimilarity + (1 - ssim_weight) * error
 
 

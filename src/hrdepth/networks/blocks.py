@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity
 
-__all__ = ["ConvBlock", "DepthNetwork", "DisparityHead", "reflection_conv3x3", "upsample"]
+__all__ = ["ConvBlock", "DepthNetwork", "DisparityHead", "Pointwise", "reflection_conv3x3", "upsample"]
 
 # Normalisation of the picture, inside every network (the released encoders use these two numbers for all channels).
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.225
@@ -20,6 +20,34 @@ IMAGE_MEAN, IMAGE_STD = 0.45, 0.225
 def reflection_conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     """Make a 3x3 convolution with reflection padding: zeros at the border would look like dark, far pixels."""
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode="reflect")
+
+
+class Pointwise(nn.Conv2d):
+    """1x1 convolution, `(B,in,H,W) -> (B,out,H,W)`; optionally with one gate a channel and sample, `(B,in)`.
+
+    The gate goes into the weights, so that the features are read once and never copied.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 1, bias=bias)
+
+    def forward(self, features: Tensor, gate: Tensor | None = None) -> Tensor:
+        """Mix the channels of every pixel."""
+        channels_last = features.is_contiguous(memory_format=torch.channels_last)
+        if gate is None and not channels_last:
+            return super().forward(features)
+        weight = self.weight.flatten(1)  # (out,in)
+        if gate is not None:
+            weight = weight * gate[:, None]  # (B,out,in)
+        # As a product of matrices, since PyTorch's 1x1 convolution of channels-last maps is slow on a CPU.
+        if channels_last:
+            pixels = features.permute(0, 2, 3, 1)  # (B,H,W,in)
+            mixed = pixels.flatten(1, 2) @ weight.mT  # (B,H*W,out)
+            mixed = mixed if self.bias is None else mixed + self.bias
+            return mixed.unflatten(1, pixels.shape[1:3]).permute(0, 3, 1, 2)
+        mixed = weight @ features.flatten(2)  # (B,out,H*W)
+        mixed = mixed if self.bias is None else mixed + self.bias[:, None]
+        return mixed.unflatten(2, features.shape[2:])
 
 
 class ConvBlock(nn.Module):
@@ -31,7 +59,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the activated features."""
-        return F.elu(self.conv(features))
+        return F.elu(self.conv(features), inplace=True)  # in place: nobody reads the convolution's own output
 
 
 class DisparityHead(nn.Module):

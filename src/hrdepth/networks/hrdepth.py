@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hrdepth.errors import InputError
 from hrdepth.networks.backbones import build_backbone
-from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, upsample
+from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, Pointwise, upsample
 
 __all__ = ["DecoderTable", "FeatureFusionSE", "HRDepth", "HRDepthDecoder", "LiteHRDepth"]
 
@@ -65,12 +65,12 @@ class FeatureFusionSE(nn.Module):
             nn.Linear(in_channels // reduction, in_channels, bias=False),
             nn.Sigmoid(),
         )
-        self.mix = nn.Conv2d(in_channels, out_channels, 1)
+        self.mix = Pointwise(in_channels, out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the fused features."""
         gate = self.gate(features.mean(dim=(2, 3)))  # (B,in)
-        return torch.relu(self.mix(features * gate[:, :, None, None]))
+        return torch.relu_(self.mix(features, gate))
 
 
 class FusionNode(nn.Module):
@@ -82,7 +82,7 @@ class FusionNode(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, squeezed: int | None) -> None:
         super().__init__()
-        self.squeeze = nn.Conv2d(in_channels, squeezed, 1, bias=False) if squeezed else nn.Identity()
+        self.squeeze = Pointwise(in_channels, squeezed, bias=False) if squeezed else nn.Identity()
         self.fuse = ConvBlock(squeezed or in_channels, out_channels)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrdepth.compilation import compiled
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose, pose_matrix, view_synthesis
-from hrdepth.losses import edge_aware_smoothness, minimum_reprojection, photometric_error
+from hrdepth.losses import Windows, edge_aware_smoothness, minimum_reprojection, photometric_error, windows
 from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.networks.pose import temporal_pair
 
@@ -30,7 +31,8 @@ class ViewSynthesis(nn.Module):
         auto_mask: leave out pixels that the unmoved source explains better.
         tie_break: size of the noise that keeps exact ties from being masked.
         scales: of the network's disparities.
-        compile: fuse synthesis and photometric error with torch.compile; the first step takes a minute longer.
+        compile: fuse synthesis and losses with torch.compile, which takes about a minute at the first step; without a
+            working compiler they run as they are.
 
     Source: paper, "Problem Formulation".
 
@@ -61,10 +63,9 @@ class ViewSynthesis(nn.Module):
         self.auto_mask = auto_mask
         self.tie_break = tie_break
         self.scales = tuple(scales)
-        # One function of a scale's tensors, so that compilation sees the same shapes at every scale.
-        self._best: Callable[..., Tensor] = self._best_errors
+        self._per_scale: Callable[[Batch, list[Tensor], Tensor, Tensor | None], list[Tensor]] = self._scale_losses
         if compile:
-            self._best = torch.compile(self._best_errors, dynamic=False)
+            self._per_scale = compiled(self._scale_losses, "view synthesis and losses")
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `{"loss": scalar, "loss/scale0": ..., ...}`; `"loss"` is their mean (eq. 4)."""
@@ -98,25 +99,59 @@ class ViewSynthesis(nn.Module):
         Returns:
             As `forward`.
         """
-        target = batch["target"]
-        with torch.autocast(target.device.type, enabled=False):
-            identity = self.identity_errors(batch) if self.auto_mask else None
-            losses = {}
-            for scale in self.scales:
-                disparity = disparities[scale].float()
-                best = self._best(*self._inputs(batch, disparity, poses), identity)
-                image = _shrink(target, disparity.shape[-2:])
-                smooth = edge_aware_smoothness(disparity, image)
-                losses[f"loss/scale{scale}"] = best.mean() + self.smoothness / 2**scale * smooth
-            return {"loss": torch.stack(list(losses.values())).mean(), **losses}
+        with torch.autocast(batch["target"].device.type, enabled=False):
+            sizes = [disparities[scale].float() for scale in self.scales]
+            # Validation has batches of other sizes, each of which would be compiled anew.
+            per_scale = self._per_scale if torch.is_grad_enabled() else self._scale_losses
+            values = per_scale(batch, sizes, poses, self._noise(batch))
+            losses = {f"loss/scale{scale}": value for scale, value in zip(self.scales, values, strict=True)}
+            return {"loss": torch.stack(values).mean(), **losses}
+
+    def synthesis_errors(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
+        """Return the photometric error of each synthesised view (B,S,H,W), infinite where there is no source."""
+        return self._errors(batch, self._synthesise(batch, disparity, poses), windows(batch["target"]))
 
     def identity_errors(self, batch: Batch) -> Tensor:
         """Return the photometric error of each source as it is (B,S,H,W), infinite where there is none."""
-        target, sources = batch["target"], batch["sources"]
-        errors = _per_source(sources, target, self.ssim_weight)
-        if self.tie_break:
-            errors = errors + self.tie_break * torch.randn_like(errors)
-        return _only_valid(errors, batch["source_valid"])
+        return self._identity_errors(batch, windows(batch["target"]), self._noise(batch))
+
+    def _noise(self, batch: Batch) -> Tensor | None:
+        """Draw what breaks ties between identity errors (B,S,H,W): not in the compiled function, so that a seed holds."""
+        if not (self.auto_mask and self.tie_break):
+            return None
+        return self.tie_break * torch.randn_like(batch["sources"][:, :, 0])
+
+    def _scale_losses(
+        self, batch: Batch, disparities: list[Tensor], poses: Tensor, noise: Tensor | None
+    ) -> list[Tensor]:
+        """Return each scale's loss."""
+        target = batch["target"]
+        target_windows = windows(target)
+        identity = self._identity_errors(batch, target_windows, noise) if self.auto_mask else None
+        losses = []
+        for scale, disparity in zip(self.scales, disparities, strict=True):
+            errors = self._errors(batch, self._synthesise(batch, disparity, poses), target_windows)
+            smooth = edge_aware_smoothness(disparity, _shrink(target, disparity.shape[-2:]))
+            losses.append(minimum_reprojection(errors, identity).mean() + self.smoothness / 2**scale * smooth)
+        return losses
+
+    def _identity_errors(self, batch: Batch, target_windows: Windows, noise: Tensor | None) -> Tensor:
+        errors = self._errors(batch, batch["sources"], target_windows)
+        return errors if noise is None else errors + noise
+
+    def _errors(self, batch: Batch, views: Tensor, target_windows: Windows) -> Tensor:
+        """Return the photometric error of views (B,S,3,H,W): (B,S,H,W), infinite where there is no source."""
+        target = batch["target"]
+        errors = [photometric_error(view, target, self.ssim_weight, target_windows) for view in views.unbind(1)]
+        return torch.where(batch["source_valid"][:, :, None, None], torch.cat(errors, dim=1), torch.inf)
+
+    def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
+        """Return the view that each source gives through the disparity, brought to full size: (B,S,3,H,W)."""
+        sources = batch["sources"]
+        disparity = F.interpolate(disparity, sources.shape[-2:], mode="bilinear", align_corners=False)
+        depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
+        pairs = zip(sources.unbind(1), poses.unbind(1), strict=True)
+        return torch.stack([view_synthesis(view, depth, batch["intrinsics"], pose) for view, pose in pairs], dim=1)
 
     @torch.no_grad()
     def panels(self, batch: Batch) -> dict[str, Tensor]:
@@ -126,11 +161,9 @@ class ViewSynthesis(nn.Module):
         leaves the pixel in.
         """
         disparity = self.network(batch["target_augmented"])[0].float()
-        poses = self.poses(batch)
-        identity = self.identity_errors(batch)
-        target, sources, intrinsics, poses, disparity, valid = self._inputs(batch, disparity, poses)
-        synthesised = self._synthesise(sources, intrinsics, poses, disparity)
-        errors = _only_valid(_per_source(synthesised, target, self.ssim_weight), valid)
+        target, identity = batch["target"], self.identity_errors(batch)
+        synthesised = self._synthesise(batch, disparity, self.poses(batch))
+        errors = self._errors(batch, synthesised, windows(target))
         best = errors.argmin(dim=1)[:, None, None].expand(-1, 1, 3, *target.shape[-2:])  # (B,1,3,H,W)
         error = minimum_reprojection(errors)
         return {
@@ -140,40 +173,6 @@ class ViewSynthesis(nn.Module):
             "error": error,
             "kept": (error < identity.amin(dim=1, keepdim=True)).float(),
         }
-
-    def _inputs(self, batch: Batch, disparity: Tensor, poses: Tensor) -> tuple[Tensor, ...]:
-        target = batch["target"]
-        full = F.interpolate(disparity, target.shape[-2:], mode="bilinear", align_corners=False)
-        return target, batch["sources"], batch["intrinsics"], poses, full, batch["source_valid"]
-
-    def _best_errors(
-        self,
-        target: Tensor,
-        sources: Tensor,
-        intrinsics: Tensor,
-        poses: Tensor,
-        disparity: Tensor,
-        valid: Tensor,
-        identity: Tensor | None,
-    ) -> Tensor:
-        """Return each pixel's smallest error (B,1,H,W); `disparity` is (B,1,H,W), the rest as in `Batch`."""
-        synthesised = self._synthesise(sources, intrinsics, poses, disparity)
-        errors = _only_valid(_per_source(synthesised, target, self.ssim_weight), valid)
-        return minimum_reprojection(errors, identity)
-
-    def _synthesise(self, sources: Tensor, intrinsics: Tensor, poses: Tensor, disparity: Tensor) -> Tensor:
-        depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
-        views = [view_synthesis(sources[:, i], depth, intrinsics, poses[:, i]) for i in range(len(self.frames))]
-        return torch.stack(views, dim=1)  # (B,S,3,H,W)
-
-
-def _per_source(sources: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
-    """Photometric error of each of (B,S,3,H,W) against the target (B,3,H,W): (B,S,H,W)."""
-    return torch.cat([photometric_error(source, target, ssim_weight) for source in sources.unbind(1)], dim=1)
-
-
-def _only_valid(errors: Tensor, valid: Tensor) -> Tensor:
-    return torch.where(valid[:, :, None, None], errors, torch.inf)
 
 
 def _shrink(image: Tensor, size: torch.Size) -> Tensor:

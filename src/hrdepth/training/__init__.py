@@ -25,6 +25,7 @@ from hrdepth.data.batch import Batch
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
 from hrdepth.files import output_folder, write_json
+from hrdepth.memory import keep_memory
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import build_objective
 from hrdepth.objectives.view_synthesis import ViewSynthesis
@@ -62,6 +63,7 @@ def train(config: TrainConfig) -> Path:
     """
     _check(config)
     _quiet()
+    keep_memory()
     seed_everything(config.seed, workers=True, verbose=False)
     loaders = _loaders(config)
     objective = build_training_objective(config)

@@ -47,7 +47,7 @@ class DepthModule(LightningModule):
         parameters = [parameter for parameter in self.objective.parameters() if parameter.requires_grad]
         optimiser: torch.optim.Optimizer
         if settings.weight_decay:
-            optimiser = AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+            optimiser = AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
         else:
-            optimiser = Adam(parameters, lr=settings.learning_rate)
+            optimiser = Adam(parameters, settings.learning_rate, fused=True)
         return [optimiser], [StepLR(optimiser, settings.decay_after, settings.decay)]
