@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function, what: str) -> Function:
-    """Compile at the first call; say so, since it takes a while, and go on without where that fails.
+    """Compile for training at the first call; say so, since it takes a while, and go on without where that fails.
 
     Args:
         function: of tensors (or containers of them) whose shapes stay the same.
@@ -26,12 +26,15 @@ def compiled(function: Function, what: str) -> Function:
         A function with the same result, up to rounding.
 
     Note:
-        A missing or broken C++ or Triton compiler is no error: one line says so, and the function runs as it is.
+        Without gradients the function runs as it is: validation has batches of other sizes, each of which would be
+        compiled anew. A missing or broken C++ or Triton compiler is no error: one line says so, and the function runs as it is.
     """
     candidate = torch.compile(function, dynamic=False)
     state: dict[str, Callable[..., Any]] = {}
 
     def call(*arguments: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return function(*arguments)
         if "chosen" in state:
             return state["chosen"](*arguments)
         log.info("compiling %s; the first step takes a minute or two longer", what)

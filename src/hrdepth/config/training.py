@@ -82,6 +82,7 @@ class TrainConfig:
         max_minutes: stop after so many minutes, whatever the epoch; null for none.
         precision: `32-true` or `bf16-mixed` (geometry and losses stay in float32).
         channels_last: keep feature maps in NHWC order, faster for ResNets.
+        compile_networks: compile both networks, which takes minutes at the first step.
         workers: processes that load samples; 0 loads in the main one.
         seed: of weights, order and augmentation.
         init: a checkpoint of this package to start from (depth and, if it has one, pose).
@@ -107,6 +108,7 @@ class TrainConfig:
     max_minutes: float | None = None
     precision: str = "32-true"
     channels_last: bool = False
+    compile_networks: bool = False
     workers: int = 1
     seed: int = 0
     init: str | None = None

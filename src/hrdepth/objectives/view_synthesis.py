@@ -101,9 +101,7 @@ class ViewSynthesis(nn.Module):
         """
         with torch.autocast(batch["target"].device.type, enabled=False):
             sizes = [disparities[scale].float() for scale in self.scales]
-            # Validation has batches of other sizes, each of which would be compiled anew.
-            per_scale = self._per_scale if torch.is_grad_enabled() else self._scale_losses
-            values = per_scale(batch, sizes, poses, self._noise(batch))
+            values = self._per_scale(batch, sizes, poses, self._noise(batch))
             losses = {f"loss/scale{scale}": value for scale, value in zip(self.scales, values, strict=True)}
             return {"loss": torch.stack(values).mean(), **losses}
 

@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hrdepth.checkpoints import read_checkpoint
+from hrdepth.compilation import compiled
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.batch import Batch
@@ -33,7 +34,7 @@ from hrdepth.provenance import provenance
 from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles
 from hrdepth.training.module import DepthModule
 
-__all__ = ["DepthModule", "build_training_objective", "train"]
+__all__ = ["DepthModule", "build_loaders", "build_training_objective", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def train(config: TrainConfig) -> Path:
     _quiet()
     keep_memory()
     seed_everything(config.seed, workers=True, verbose=False)
-    loaders = _loaders(config)
+    loaders = build_loaders(config)
     objective = build_training_objective(config)
     folder = output_folder(config.output)
     (folder / "panels").mkdir()
@@ -114,6 +115,10 @@ def build_training_objective(config: TrainConfig) -> ViewSynthesis:
         network.to(memory_format=torch.channels_last)
         if pose_network is not None:
             pose_network.to(memory_format=torch.channels_last)
+    if config.compile_networks:
+        network.forward = compiled(network.forward, "the depth network")  # type: ignore[method-assign]
+        if pose_network is not None:
+            pose_network.forward = compiled(pose_network.forward, "the pose network")
     return build_objective(config.objective, network, pose_network)
 
 
@@ -131,7 +136,7 @@ def _start_from(
         ) from error
 
 
-def _loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
+def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
     frames = config.objective.frames
     training = build_mix(config.train, frames, config.size, config.augment, config.seed)
     validation = build_mix(config.validation, frames, config.size)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import StepLR
 
@@ -14,7 +15,7 @@ from hrdepth.config import OptimiserConfig
 from hrdepth.data.batch import Batch
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 
-__all__ = ["DepthModule"]
+__all__ = ["DepthModule", "build_optimiser"]
 
 
 class DepthModule(LightningModule):
@@ -43,11 +44,13 @@ class DepthModule(LightningModule):
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
         """Build Adam (AdamW with weight decay) and its step schedule (paper, "Implementation Details")."""
-        settings = self.optimiser
-        parameters = [parameter for parameter in self.objective.parameters() if parameter.requires_grad]
-        optimiser: torch.optim.Optimizer
-        if settings.weight_decay:
-            optimiser = AdamW(parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-        else:
-            optimiser = Adam(parameters, settings.learning_rate, fused=True)
-        return [optimiser], [StepLR(optimiser, settings.decay_after, settings.decay)]
+        optimiser = build_optimiser(self.objective.parameters(), self.optimiser)
+        return [optimiser], [StepLR(optimiser, self.optimiser.decay_after, self.optimiser.decay)]
+
+
+def build_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> Optimizer:
+    """Build Adam, or AdamW with weight decay, in one kernel for all weights ."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    if config.weight_decay:
+        return AdamW(trained, config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    return Adam(trained, config.learning_rate, fused=True)

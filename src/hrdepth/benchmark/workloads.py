@@ -1,0 +1,206 @@
+"""What is timed, each in a process of its own: the unit, a training step, its parts, the machine's matrix rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+import yaml
+from PIL import Image
+from torch import Tensor
+
+from hrdepth.config import DatasetConfig, TrainConfig
+from hrdepth.data.batch import Batch
+
+__all__ = ["FRAME_SIZE", "WORKLOADS", "made_drive", "serve"]
+
+# Size of the generated pictures (height, width): KITTI's.
+FRAME_SIZE = (375, 1242)
+MATRIX = 2048
+
+Workload = Callable[[TrainConfig], Callable[[], object]]
+
+
+def made_drive(root: Path, frames: int) -> DatasetConfig:
+    """Write a drive of smooth, moving noise as JPEG files of KITTI's size, with a second eye."""
+    height, width = FRAME_SIZE
+    coarse = np.random.default_rng(0).integers(0, 255, (height // 8, (width + 8 * frames) // 8, 3), dtype=np.uint8)
+    strip = Image.fromarray(coarse).resize((width + 8 * frames, height), Image.Resampling.BICUBIC)
+    for eye, shift in (("left", 0), ("right", 4)):
+        (root / "drive" / eye).mkdir(parents=True)
+        for number in range(frames):
+            left = 6 * number + shift
+            frame = strip.crop((left, 0, left + width, height))
+            frame.save(root / "drive" / eye / f"{number:06d}.jpg", quality=90)
+    camera = {"width": width, "height": height, "fx": 721.5, "fy": 721.5, "cx": 609.6, "cy": 172.9, "baseline": 0.1}
+    (root / "drive" / "camera.yaml").write_text(yaml.safe_dump(camera), encoding="utf-8")
+    return DatasetConfig("folder", str(root))
+
+
+def unit(config: TrainConfig) -> Callable[[], None]:
+    """Pass forward and backward through ResNet-18's features: float32, contiguous, nothing tuned."""
+    encoder = timm.create_model("resnet18", features_only=True).to(_device(config))
+    picture = torch.rand(config.batch_size, 3, *config.size, device=_device(config))
+
+    def run() -> None:
+        sum((features.mean() for features in encoder(picture)), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
+
+    return run
+
+
+def step(config: TrainConfig) -> Callable[[], None]:
+    """Take a training step as `hrdepth train` does, loading included."""
+    from hrdepth.training import build_loaders, build_training_objective
+    from hrdepth.training.module import build_optimiser
+
+    objective = build_training_objective(config).to(_device(config)).train()
+    optimiser = build_optimiser(objective.parameters(), config.optimiser)
+    batches = _endless(build_loaders(config)["train"], config)
+
+    def run() -> None:
+        batch = next(batches)
+        with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
+            loss = objective(batch)["loss"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+    return run
+
+
+def depth_network(config: TrainConfig) -> Callable[[], None]:
+    """Pass forward and backward through the depth network."""
+    objective, batch = _prepared(config)
+
+    def run() -> None:
+        with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
+            disparities = objective.network(batch["target_augmented"])
+        torch.stack([disparity.mean() for disparity in disparities.values()]).sum().backward()  # type: ignore[no-untyped-call]
+
+    return run
+
+
+def pose_network(config: TrainConfig) -> Callable[[], None]:
+    """Pass forward and backward through the pose network, all pairs."""
+    objective, batch = _prepared(config)
+
+    def run() -> None:
+        with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
+            poses = objective.poses(batch)
+        poses.sum().backward()  # type: ignore[no-untyped-call]
+
+    return run
+
+
+def losses(config: TrainConfig) -> Callable[[], None]:
+    """Synthesise views and compute the losses, forward and backward, from given disparities and poses."""
+    objective, batch = _prepared(config)
+    with torch.no_grad():
+        disparities = {scale: value.float() for scale, value in objective.network(batch["target_augmented"]).items()}
+        poses = objective.poses(batch)
+    for tensor in (poses, *disparities.values()):
+        tensor.requires_grad_()
+
+    def run() -> None:
+        objective.losses(batch, disparities, poses)["loss"].backward()
+
+    return run
+
+
+def loading(config: TrainConfig) -> Callable[[], Batch]:
+    """Load a batch."""
+    from hrdepth.training import build_loaders
+
+    batches = _endless(build_loaders(config)["train"], config)
+    return lambda: next(batches)
+
+
+def optimiser(config: TrainConfig) -> Callable[[], None]:
+    """Let the optimiser change all weights."""
+    from hrdepth.training.module import build_optimiser
+
+    objective, batch = _prepared(config)
+    adam = build_optimiser(objective.parameters(), config.optimiser)
+    objective(batch)["loss"].backward()
+    return lambda: adam.step() and None
+
+
+def matrices(config: TrainConfig) -> Callable[[], Tensor]:
+    """Multiply two square matrices of 2048 numbers a side, in float32."""
+    a, b = (torch.rand(MATRIX, MATRIX, device=_device(config)) for _ in range(2))
+    return lambda: a @ b
+
+
+def matrices_bfloat16(config: TrainConfig) -> Callable[[], Tensor]:
+    """Multiply two square matrices of 2048 numbers a side, in bfloat16."""
+    a, b = (torch.rand(MATRIX, MATRIX, device=_device(config), dtype=torch.bfloat16) for _ in range(2))
+    return lambda: a @ b
+
+
+WORKLOADS: dict[str, Workload] = {
+    "unit": unit,
+    "step": step,
+    "depth network": depth_network,
+    "pose network": pose_network,
+    "losses": losses,
+    "optimiser": optimiser,
+    "loading": loading,
+    "matrices": matrices,
+    "matrices bfloat16": matrices_bfloat16,
+}
+
+
+def serve(name: str, config: TrainConfig, connection: Connection) -> None:
+    """Answer each number n received with the seconds of n runs and the peak memory in bytes; None ends."""
+    from hrdepth.benchmark.report import peak_memory, resident_memory
+    from hrdepth.memory import keep_memory
+
+    if name != "unit":  # the unit stays as PyTorch runs it
+        keep_memory()
+    torch.manual_seed(0)
+    run = WORKLOADS[name](config)
+    before = resident_memory(_device(config))
+    for _ in range(2):  # compiles, fills caches
+        run()
+    connection.send(None)
+    while (count := connection.recv()) is not None:
+        seconds = []
+        for _ in range(count):
+            _finish(config)
+            start = time.perf_counter()
+            run()
+            _finish(config)
+            seconds.append(time.perf_counter() - start)
+        connection.send((seconds, peak_memory(_device(config)) - before))
+
+
+def _prepared(config: TrainConfig) -> tuple[Any, Batch]:
+    from hrdepth.training import build_loaders, build_training_objective
+
+    objective = build_training_objective(config).to(_device(config)).train()
+    return objective, next(_endless(build_loaders(config)["train"], config))
+
+
+def _endless(loader: Any, config: TrainConfig) -> Iterator[Any]:
+    while True:
+        for batch in loader:
+            yield {key: value.to(_device(config), non_blocking=True) for key, value in batch.items()}
+
+
+def _device(config: TrainConfig) -> str:
+    if config.device != "auto":
+        return config.device
+    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _finish(config: TrainConfig) -> None:
+    if _device(config) == "cuda":
+        torch.cuda.synchronize()
+    elif _device(config) == "mps":
+        torch.mps.synchronize()
