@@ -1,0 +1,115 @@
+"""What every benchmark reports: measurements with their spread, the machine, a table and a JSON file."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from hrdepth.files import write_json
+from hrdepth.provenance import provenance
+
+__all__ = ["Measurement", "machine", "peak_memory", "print_table", "write_report"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured quantity.
+
+    Attributes:
+        name: what was measured.
+        median: of the samples, in `unit`.
+        spread: from the 25th to the 75th percentile, in `unit`.
+        unit: such as `ms` or `samples/s`.
+        samples: how often it was measured.
+
+    Example:
+        >>> Measurement.of("a step", [3.0, 1.0, 2.0, 10.0, 2.0], "ms")
+        Measurement(name='a step', median=2.0, spread=1.0, unit='ms', samples=5)
+    """
+
+    name: str
+    median: float
+    spread: float
+    unit: str
+    samples: int
+
+    @classmethod
+    def of(cls, name: str, values: Sequence[float], unit: str) -> Measurement:
+        """Summarise repeated measurements."""
+        low, median, high = np.percentile(values, [25, 50, 75])
+        return cls(name, float(median), float(high - low), unit, len(values))
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine: processor, cores (all, and those this process may use), memory, accelerator, system."""
+    import torch
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "usable_cores": usable,
+        "memory_gib": _memory_gib(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": platform.platform(),
+    }
+
+
+def peak_memory() -> float | None:
+    """Return the most memory that this process (its main one) has held so far, MiB; None where that is not known."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, KiB elsewhere
+
+
+def print_table(title: str, measurements: Sequence[Measurement]) -> None:
+    """Print the measurements as a table."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("measured")
+    for column in ("median", "spread", "unit", "samples"):
+        table.add_column(column, justify="left" if column == "unit" else "right")
+    for one in measurements:
+        table.add_row(one.name, f"{one.median:.4g}", f"{one.spread:.2g}", one.unit, str(one.samples))
+    Console().print(table)
+
+
+def write_report(path: str | Path, measurements: Sequence[Measurement], **facts: Any) -> None:
+    """Write the measurements as JSON, atomically, with `facts` (such as sizes), versions, command and machine."""
+    content = {
+        **facts,
+        "measurements": [asdict(one) for one in measurements],
+        "provenance": provenance(machine=machine()),
+    }
+    write_json(path, content)
+
+
+def _processor() -> str:
+    if platform.system() == "Linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    if platform.system() == "Darwin":
+        said = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
+        if said.stdout.strip():
+            return said.stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
