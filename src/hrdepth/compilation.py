@@ -27,7 +27,7 @@ def compiled(function: Function, what: str) -> Function:
 
     Note:
         Without gradients the function runs as it is: validation has batches of other sizes, each of which would be
-        compiled anew. A missing or broken C++ or Triton compiler is no error: one line says so, and the function runs as it is.
+        compiled anew. So it does where a compiler is missing or broken, which is no error; one line says so.
     """
     candidate = torch.compile(function, dynamic=False)
     state: dict[str, Callable[..., Any]] = {}

@@ -90,3 +90,19 @@ def test_frames_that_make_no_sense(name, frames, sentence):
 def test_an_unknown_option_is_named(name):
     with pytest.raises(InputError, match="has no option 'smothness'"):
         objective_of(name, [-1, 1], smothness=1.0)
+
+
+@pytest.mark.slow
+def test_compiled_and_plain_code_give_the_same_loss_and_gradients(name, tmp_path):
+    batch = batch_of(tmp_path, [-1, 1, "s"])
+    batch["source_valid"][0, 2] = False
+    objectives = [objective_of(name, [-1, 1, "s"], compile=compile) for compile in (False, True)]
+    losses, gradients = [], []
+    for objective in objectives:
+        torch.manual_seed(0)  # of the noise that breaks ties
+        loss = objective(batch)["loss"]
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(torch.cat([p.grad.flatten() for p in objective.parameters() if p.grad is not None]))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-4 * gradients[0].abs().max().item())

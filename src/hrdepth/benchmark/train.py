@@ -6,7 +6,7 @@ import multiprocessing
 import statistics
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from rich.progress import track
 from torch.utils.flop_counter import FlopCounterMode
 
-from hrdepth.benchmark.report import Measurement, report
+from hrdepth.benchmark.report import Measurement, print_table, write_report
 from hrdepth.benchmark.workloads import MATRIX, made_drive, serve
 from hrdepth.config import BenchmarkTrainConfig, TrainConfig
 from hrdepth.errors import InputError
@@ -41,13 +41,17 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
             raise InputError(f"{name} is empty; give at least one")
     if config.rounds < 1 or config.steps < 1:
         raise InputError(f"rounds {config.rounds} and steps {config.steps} must be at least 1")
+    if config.out is not None and Path(config.out).exists() and not config.overwrite:
+        raise InputError(f"{config.out} exists already; give another name, or overwrite true")
     measurements = []
     with tempfile.TemporaryDirectory() as folder:
         for size in config.sizes:
             for batch_size in config.batch_sizes:
                 run = _training(config, Path(folder) / f"{size[0]}x{size[1]}-{batch_size}", size, batch_size)
                 measurements += _measure(config, run)
-    report("train", measurements, config, config.out, config.overwrite)
+    print_table("a training step", measurements)
+    if config.out is not None:
+        write_report(config.out, measurements, settings=asdict(config))
 
 
 def _training(config: BenchmarkTrainConfig, folder: Path, size: tuple[int, int], batch_size: int) -> TrainConfig:
@@ -73,14 +77,14 @@ def _measure(config: BenchmarkTrainConfig, run: TrainConfig) -> list[Measurement
     rates_bfloat16 = [2 * MATRIX**3 / second / 1e9 for second in timed["matrices bfloat16"].seconds]
     rate = statistics.median(rates if run.precision == "32-true" else rates_bfloat16)
     return [
-        *(Measurement(f"{where}: {name}", a_sample[name], "s/sample") for name in ("unit", "step", *PARTS)),
-        Measurement(f"{where}: step in units", units, "units"),
-        Measurement(f"{where}: rate", [1 / second for second in a_sample["step"]], "samples/s"),
-        Measurement(f"{where}: peak memory above the start", [timed["step"].peak / 1e9], "GB"),
-        Measurement(f"{where}: matrix rate, float32", rates, "GFLOP/s"),
-        Measurement(f"{where}: matrix rate, bfloat16", rates_bfloat16, "GFLOP/s"),
-        Measurement(f"{where}: floating-point operations", [operations / 1e9], "GFLOP/sample"),
-        Measurement(f"{where}: limit set by operations and matrix rate", [operations / 1e9 / rate], "s/sample"),
+        *(Measurement.of(f"{where}: {name}", a_sample[name], "s/sample") for name in ("unit", "step", *PARTS)),
+        Measurement.of(f"{where}: step in units", units, "units"),
+        Measurement.of(f"{where}: rate", [1 / second for second in a_sample["step"]], "samples/s"),
+        Measurement.of(f"{where}: peak memory above the start", [timed["step"].peak], "MiB"),
+        Measurement.of(f"{where}: matrix rate, float32", rates, "GFLOP/s"),
+        Measurement.of(f"{where}: matrix rate, bfloat16", rates_bfloat16, "GFLOP/s"),
+        Measurement.of(f"{where}: floating-point operations", [operations / 1e9], "GFLOP/sample"),
+        Measurement.of(f"{where}: limit set by operations and matrix rate", [operations / 1e9 / rate], "s/sample"),
     ]
 
 

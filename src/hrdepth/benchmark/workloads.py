@@ -157,15 +157,15 @@ WORKLOADS: dict[str, Workload] = {
 
 
 def serve(name: str, config: TrainConfig, connection: Connection) -> None:
-    """Answer each number n received with the seconds of n runs and the peak memory in bytes; None ends."""
-    from hrdepth.benchmark.report import peak_memory, resident_memory
+    """Answer each number n received with the seconds of n runs and the memory above the start, MiB; None ends."""
+    from hrdepth.benchmark.report import peak_memory
     from hrdepth.memory import keep_memory
 
     if name != "unit":  # the unit stays as PyTorch runs it
         keep_memory()
     torch.manual_seed(0)
     run = WORKLOADS[name](config)
-    before = resident_memory(_device(config))
+    before = peak_memory() or 0.0  # of importing and building; a step needs far more
     for _ in range(2):  # compiles, fills caches
         run()
     connection.send(None)
@@ -177,7 +177,7 @@ def serve(name: str, config: TrainConfig, connection: Connection) -> None:
             run()
             _finish(config)
             seconds.append(time.perf_counter() - start)
-        connection.send((seconds, peak_memory(_device(config)) - before))
+        connection.send((seconds, (peak_memory() or float("nan")) - before))
 
 
 def _prepared(config: TrainConfig) -> tuple[Any, Batch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hrdepth.config.benchmark import BenchmarkTrainConfig
 from hrdepth.config.data import AugmentConfig, DatasetConfig, GroundTruthConfig, RenderConfig
 from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
 from hrdepth.config.inference import ImportConfig, PredictConfig
@@ -10,6 +11,7 @@ from hrdepth.config.training import LogConfig, ObjectiveConfig, OptimiserConfig,
 
 __all__ = [
     "AugmentConfig",
+    "BenchmarkTrainConfig",
     "DatasetConfig",
     "DepthProtocol",
     "EvaluateConfig",

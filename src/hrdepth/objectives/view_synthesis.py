@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -63,9 +63,11 @@ class ViewSynthesis(nn.Module):
         self.auto_mask = auto_mask
         self.tie_break = tie_break
         self.scales = tuple(scales)
-        self._per_scale: Callable[[Batch, list[Tensor], Tensor, Tensor | None], list[Tensor]] = self._scale_losses
+        # Functions of one scale's tensors at full size: what is compiled for one scale serves all.
+        self._best, self._unmoved = self._best_error, self._identity_errors
         if compile:
-            self._per_scale = compiled(self._scale_losses, "view synthesis and losses")
+            self._best = compiled(self._best_error, "view synthesis and photometric error")
+            self._unmoved = compiled(self._identity_errors, "the error of the unmoved sources")
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `{"loss": scalar, "loss/scale0": ..., ...}`; `"loss"` is their mean (eq. 4)."""
@@ -100,38 +102,41 @@ class ViewSynthesis(nn.Module):
             As `forward`.
         """
         with torch.autocast(batch["target"].device.type, enabled=False):
-            sizes = [disparities[scale].float() for scale in self.scales]
-            values = self._per_scale(batch, sizes, poses, self._noise(batch))
-            losses = {f"loss/scale{scale}": value for scale, value in zip(self.scales, values, strict=True)}
-            return {"loss": torch.stack(values).mean(), **losses}
+            target = batch["target"]
+            target_windows = windows(target)
+            identity = self._unmoved(batch, target_windows, self._noise(batch)) if self.auto_mask else None
+            losses = {}
+            for scale in self.scales:
+                disparity = disparities[scale].float()
+                error = self._best(batch, target_windows, self._full_size(disparity, batch), poses, identity)
+                smooth = edge_aware_smoothness(disparity, _shrink(target, disparity.shape[-2:]))
+                losses[f"loss/scale{scale}"] = error + self.smoothness / 2**scale * smooth
+            return {"loss": torch.stack(list(losses.values())).mean(), **losses}
 
     def synthesis_errors(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
         """Return the photometric error of each synthesised view (B,S,H,W), infinite where there is no source."""
-        return self._errors(batch, self._synthesise(batch, disparity, poses), windows(batch["target"]))
+        synthesised = self._synthesise(batch, self._full_size(disparity, batch), poses)
+        return self._errors(batch, synthesised, windows(batch["target"]))
 
     def identity_errors(self, batch: Batch) -> Tensor:
         """Return the photometric error of each source as it is (B,S,H,W), infinite where there is none."""
         return self._identity_errors(batch, windows(batch["target"]), self._noise(batch))
 
     def _noise(self, batch: Batch) -> Tensor | None:
-        """Draw what breaks ties between identity errors (B,S,H,W): not in the compiled function, so that a seed holds."""
+        """Draw what breaks ties of identity errors (B,S,H,W): not in the compiled function, so that a seed holds."""
         if not (self.auto_mask and self.tie_break):
             return None
         return self.tie_break * torch.randn_like(batch["sources"][:, :, 0])
 
-    def _scale_losses(
-        self, batch: Batch, disparities: list[Tensor], poses: Tensor, noise: Tensor | None
-    ) -> list[Tensor]:
-        """Return each scale's loss."""
-        target = batch["target"]
-        target_windows = windows(target)
-        identity = self._identity_errors(batch, target_windows, noise) if self.auto_mask else None
-        losses = []
-        for scale, disparity in zip(self.scales, disparities, strict=True):
-            errors = self._errors(batch, self._synthesise(batch, disparity, poses), target_windows)
-            smooth = edge_aware_smoothness(disparity, _shrink(target, disparity.shape[-2:]))
-            losses.append(minimum_reprojection(errors, identity).mean() + self.smoothness / 2**scale * smooth)
-        return losses
+    def _best_error(
+        self, batch: Batch, target_windows: Windows, disparity: Tensor, poses: Tensor, identity: Tensor | None
+    ) -> Tensor:
+        """Return the mean over all pixels of the smallest error (eq. 2); `disparity` is (B,1,H,W)."""
+        errors = self._errors(batch, self._synthesise(batch, disparity, poses), target_windows)
+        return minimum_reprojection(errors, identity).mean()
+
+    def _full_size(self, disparity: Tensor, batch: Batch) -> Tensor:
+        return F.interpolate(disparity, batch["target"].shape[-2:], mode="bilinear", align_corners=False)
 
     def _identity_errors(self, batch: Batch, target_windows: Windows, noise: Tensor | None) -> Tensor:
         errors = self._errors(batch, batch["sources"], target_windows)
@@ -144,11 +149,9 @@ class ViewSynthesis(nn.Module):
         return torch.where(batch["source_valid"][:, :, None, None], torch.cat(errors, dim=1), torch.inf)
 
     def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
-        """Return the view that each source gives through the disparity, brought to full size: (B,S,3,H,W)."""
-        sources = batch["sources"]
-        disparity = F.interpolate(disparity, sources.shape[-2:], mode="bilinear", align_corners=False)
+        """Return the view that each source gives through the disparity (B,1,H,W): (B,S,3,H,W)."""
         depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
-        pairs = zip(sources.unbind(1), poses.unbind(1), strict=True)
+        pairs = zip(batch["sources"].unbind(1), poses.unbind(1), strict=True)
         return torch.stack([view_synthesis(view, depth, batch["intrinsics"], pose) for view, pose in pairs], dim=1)
 
     @torch.no_grad()
@@ -160,7 +163,7 @@ class ViewSynthesis(nn.Module):
         """
         disparity = self.network(batch["target_augmented"])[0].float()
         target, identity = batch["target"], self.identity_errors(batch)
-        synthesised = self._synthesise(batch, disparity, self.poses(batch))
+        synthesised = self._synthesise(batch, disparity, self.poses(batch))  # the finest disparity has full size
         errors = self._errors(batch, synthesised, windows(target))
         best = errors.argmin(dim=1)[:, None, None].expand(-1, 1, 3, *target.shape[-2:])  # (B,1,3,H,W)
         error = minimum_reprojection(errors)

@@ -137,6 +137,7 @@ def _start_from(
 
 
 def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
+    """Build the loaders `train` and `validation`."""
     frames = config.objective.frames
     training = build_mix(config.train, frames, config.size, config.augment, config.seed)
     validation = build_mix(config.validation, frames, config.size)
