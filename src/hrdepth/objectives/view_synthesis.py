@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
-from hrdepth.geometry import disparity_to_depth, invert_pose, pose_matrix, view_synthesis
+from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose, pose_matrix, view_synthesis
 from hrdepth.losses import edge_aware_smoothness, minimum_reprojection, photometric_error
 from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.networks.pose import temporal_pair
@@ -31,6 +31,8 @@ class ViewSynthesis(nn.Module):
         tie_break: size of the noise that keeps exact ties from being masked.
         scales: of the network's disparities.
         compile: fuse synthesis and photometric error with torch.compile; the first step takes a minute longer.
+        canonical_focal: fx, in picture widths, of the camera that the network's depth holds for; a sample's depth is
+            `geometry.focal_factor` times it. None takes the depth as it is, whatever the camera.
 
     Source: paper, "Problem Formulation".
 
@@ -50,6 +52,7 @@ class ViewSynthesis(nn.Module):
         tie_break: float = 1e-5,
         scales: Sequence[int] = (0, 1, 2, 3),
         compile: bool = False,
+        canonical_focal: float | None = None,
     ) -> None:
         super().__init__()
         _check_frames(frames, pose_network)
@@ -61,6 +64,7 @@ class ViewSynthesis(nn.Module):
         self.auto_mask = auto_mask
         self.tie_break = tie_break
         self.scales = tuple(scales)
+        self.canonical_focal = canonical_focal
         # One function of a scale's tensors, so that compilation sees the same shapes at every scale.
         self._best: Callable[..., Tensor] = self._best_errors
         if compile:
@@ -163,6 +167,9 @@ class ViewSynthesis(nn.Module):
 
     def _synthesise(self, sources: Tensor, intrinsics: Tensor, poses: Tensor, disparity: Tensor) -> Tensor:
         depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
+        if self.canonical_focal is not None:
+            fx = intrinsics[:, :1, :1, None]  # (B,1,1,1)
+            depth = depth * focal_factor(fx, depth.shape[-1], self.canonical_focal)
         views = [view_synthesis(sources[:, i], depth, intrinsics, poses[:, i]) for i in range(len(self.frames))]
         return torch.stack(views, dim=1)  # (B,S,3,H,W)
 
