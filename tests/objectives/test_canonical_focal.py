@@ -71,7 +71,9 @@ def test_the_canonical_camera_itself_needs_no_factor(batch):
     short = {key: value[:1] for key, value in batch.items()}
     first = {scale: disparity[:1] for scale, disparity in disparities.items()}
     losses = [
-        ViewSynthesis(Says(None), None, ["s"], tie_break=0.0, **settings).losses(short, first, short["stereo_pose"][:, None])
+        ViewSynthesis(Says(None), None, ["s"], tie_break=0.0, **settings).losses(
+            short, first, short["stereo_pose"][:, None]
+        )
         for settings in ({}, {"canonical_focal": focal})
     ]
     torch.testing.assert_close(losses[0]["loss"], losses[1]["loss"])
