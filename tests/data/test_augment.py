@@ -80,7 +80,7 @@ def test_a_point_lands_where_k_projects_it(tmp_path, augment, mirror):
         found = [(weight.sum(axis=axis) * np.arange(SIZE[1 - axis])).sum() / weight.sum() for axis in (0, 1)]
         # K is scaled plainly, so that pixel centres lie half the change of a pixel's size beside it.
         half = (float(sample["intrinsics"][0, 0]) / 200 - 1) / 2
-        np.testing.assert_allclose(found, expected + [mirror * half, half], atol=0.05)
+        np.testing.assert_allclose(found, np.add(expected, (mirror * half, half)), atol=0.05)
         inside += 1
     assert inside >= 4
 
