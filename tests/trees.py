@@ -67,4 +67,42 @@ def kitti_odometry(root: Path, frames: int = 4) -> Path:
     return root
 
 
+class Wall:
+    """A textured wall `z + slope . (x, y) = distance` seen from cameras that look along z: all that it shows is exact.
+
+    Camera n stands at `motion` times n, the right eye `baseline` to its right.
+    """
+
+    def __init__(self, slope=(0.2, -0.3), distance=8.0, motion=(0.3, 0.1, 0.5), baseline=0.5):
+        self.slope, self.distance, self.baseline = np.array([*slope, 1.0]), distance, baseline
+        self.motion = np.array(motion)
+
+    def depth(self, intrinsics, size, place) -> np.ndarray:
+        """Depth (H,W) of a picture taken at `place`."""
+        return (self.distance - self.slope @ place) / (self._rays(intrinsics, size) @ self.slope)
+
+    def view(self, intrinsics, size, place) -> Image.Image:
+        points = place + self.depth(intrinsics, size, place)[..., None] * self._rays(intrinsics, size)
+        waves = np.array([[3.0, 1.0], [-1.0, 2.5], [2.0, -2.0]])
+        return Image.fromarray(np.rint(127 + 90 * np.sin(points[..., :2] @ waves.T)).astype(np.uint8))
+
+    def drive(self, root: Path, name="wall", frames=5, size=(192, 288), focal=200.0, *, stereo=True) -> Path:
+        camera = {"fx": focal, "fy": 0.95 * focal, "cx": 0.46 * size[1], "cy": 0.55 * size[0]}
+        intrinsics = np.array([[camera["fx"], 0, camera["cx"]], [0, camera["fy"], camera["cy"]], [0, 0, 1]])
+        for number in range(frames):
+            for eye, shift in (("left", 0.0), ("right", self.baseline))[: 1 + stereo]:
+                place = self.motion * number + [shift, 0, 0]
+                save(self.view(intrinsics, size, place), root / name / eye / f"{number:06d}.png")
+        camera |= {"width": size[1], "height": size[0], **({"baseline": self.baseline} if stereo else {})}
+        (root / name / "camera.yaml").write_text(yaml.safe_dump(camera))
+        (root / "train.txt").write_text("".join(f"{name} {number} l\n" for number in range(1, frames - 1)))
+        return root
+
+    @staticmethod
+    def _rays(intrinsics, size) -> np.ndarray:
+        y, x = np.mgrid[: size[0], : size[1]]
+        rays = [(x - intrinsics[0, 2]) / intrinsics[0, 0], (y - intrinsics[1, 2]) / intrinsics[1, 1], np.ones(size)]
+        return np.stack(rays, axis=-1)
+
+
 TREES = {"folder": drive, "kitti_raw": kitti_raw, "kitti_odometry": kitti_odometry}

@@ -39,6 +39,8 @@ class Checkpoint:
         size: (height, width) in pixels that the network was trained at.
         metres_per_unit: metres that one unit of depth stands for; None where depth is known up to scale only.
         provenance: how the weights came about.
+        canonical_focal: fx, in picture widths, of the camera that the depth holds for; for another one it is to be
+            multiplied by `geometry.focal_factor`. None takes it as it is for any camera.
     """
 
     network: DepthNetwork
@@ -48,6 +50,7 @@ class Checkpoint:
     size: tuple[int, int]
     metres_per_unit: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    canonical_focal: float | None = None
 
 
 def save_checkpoint(
@@ -59,6 +62,7 @@ def save_checkpoint(
     pose_network: nn.Module | None = None,
     pose_network_config: NetworkConfig | None = None,
     metres_per_unit: float | None = None,
+    canonical_focal: float | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> None:
     """Write a weights file, atomically.
@@ -71,6 +75,7 @@ def save_checkpoint(
         pose_network: optional.
         pose_network_config: rebuilds that.
         metres_per_unit: None where depth is known up to scale only.
+        canonical_focal: see `Checkpoint`.
         provenance: see `hrdepth.provenance`.
 
     Raises:
@@ -84,7 +89,8 @@ def save_checkpoint(
         "pose_network": _describe(pose_network_config) if pose_network is not None else None,
         "size": list(size),
         "metres_per_unit": metres_per_unit,
-        "scale": scale_sentence(metres_per_unit),
+        "canonical_focal": canonical_focal,
+        "scale": scale_sentence(metres_per_unit, canonical_focal),
         "provenance": provenance or {},
     }
     metadata = {"format": FORMAT, **{key: json.dumps(value) for key, value in header.items()}}
@@ -92,11 +98,13 @@ def save_checkpoint(
         save_file({key: _storable(value) for key, value in tensors.items()}, temporary, metadata)
 
 
-def scale_sentence(metres_per_unit: float | None) -> str:
+def scale_sentence(metres_per_unit: float | None, canonical_focal: float | None = None) -> str:
     """Say what a network's depth means."""
-    if metres_per_unit is None:
-        return "depth is known up to an unknown factor"
-    return f"metres = {metres_per_unit:g} x predicted depth"
+    known = metres_per_unit is not None
+    sentence = f"metres = {metres_per_unit:g} x predicted depth" if known else "depth is known up to an unknown factor"
+    if canonical_focal is None:
+        return sentence
+    return f"{sentence}, predicted depth being fx / ({canonical_focal:g} x width) times the network's"
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -133,6 +141,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         (height, width),
         header.get("metres_per_unit"),
         header.get("provenance", {}),
+        header.get("canonical_focal"),
     )
 
 

@@ -44,6 +44,10 @@ def predict(config: PredictConfig) -> None:
     from hrdepth.streams import predict_to_folder
 
     predictor = Predictor.from_file(config.weights, size=config.size, device=config.device, flip=config.flip)
+    intrinsics: list[list[float]] | None = None
+    if config.intrinsics is not None:
+        fx, fy, cx, cy = config.intrinsics
+        intrinsics = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
     for path in predict_to_folder(
         predictor,
         config.input,
@@ -52,6 +56,7 @@ def predict(config: PredictConfig) -> None:
         depth_png=config.depth_png,
         panel=config.panel,
         overwrite=config.overwrite,
+        intrinsics=intrinsics,
         weights=Path(config.weights).name,
     ):
         print(path)

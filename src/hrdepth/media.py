@@ -20,14 +20,18 @@ from hrdepth.video import VideoWriter, open_video, read_video
 __all__ = [
     "Frame",
     "MediaInfo",
+    "Picture",
     "VideoWriter",
     "as_rgb",
     "frames",
     "probe",
     "read_image",
+    "to_picture",
     "write_depth_png",
     "write_image",
 ]
+
+Picture = str | Path | Image.Image | NDArray[Any]
 
 # fmt: off
 PICTURE_SUFFIXES = frozenset([
@@ -107,6 +111,32 @@ def as_rgb(image: Image.Image) -> Image.Image:
         over = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def to_picture(image: Picture) -> Image.Image:
+    """Turn a path, a Pillow picture or an array (see `Picture`) into an RGB picture.
+
+    Raises:
+        InputError: it cannot be read, or its shape, type or values are not those of a picture.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return as_rgb(image)
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise InputError(f"a picture must be an array (H,W,3) or grey (H,W), not one of shape {array.shape}")
+    if array.dtype == np.uint16:
+        array = array / np.float32(65535)
+    if np.issubdtype(array.dtype, np.floating):
+        if not (array.min() >= 0 and array.max() <= 1):
+            raise InputError("a picture of floats must lie in [0,1]; divide values of 0 to 255 by 255")
+        array = np.rint(array * 255).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise InputError(f"a picture must be uint8, uint16 or float, not {array.dtype}")
+    return as_rgb(Image.fromarray(array))
 
 
 def probe(path: str | Path) -> MediaInfo:

@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hrdepth.errors import InputError
-from hrdepth.media import as_rgb, read_image
+from hrdepth.geometry import focal_factor
+from hrdepth.media import Picture, to_picture
 
 __all__ = ["Prediction", "Predictor", "blend_flipped", "choose_device"]
 
 Network = Callable[[Tensor], Mapping[int, Tensor]]
-Picture = str | Path | Image.Image | NDArray[Any]
 Float32 = NDArray[np.float32]
 
 
@@ -35,6 +35,9 @@ class Prediction:
         max_depth: the farthest one.
         intrinsics: (3,3) in pixels of the picture, or None if unknown.
         metres_per_unit: metres = depth x metres_per_unit, or None where depth is known up to scale only.
+        canonical_focal: fx, in picture widths, of the camera for which the network's depth holds as it is; `depth`
+            is then that of the camera of `intrinsics`, or of the canonical one where they are unknown. None where
+            the network's depth is taken as it is for any camera.
     """
 
     disparity: Float32
@@ -43,11 +46,20 @@ class Prediction:
     max_depth: float = 100.0
     intrinsics: NDArray[np.float64] | None = None
     metres_per_unit: float | None = None
+    canonical_focal: float | None = None
+
+    @property
+    def focal_factor(self) -> float:
+        """This camera's depth = factor x the network's own; 1 without intrinsics or a canonical focal length."""
+        if self.canonical_focal is None or self.intrinsics is None:
+            return 1.0
+        return focal_factor(float(self.intrinsics[0, 0]), self.disparity.shape[1], self.canonical_focal)
 
     @cached_property
     def scaled_disparity(self) -> Float32:
         """1/depth, float32 (H,W), in 1/network units: affine in `disparity`."""
-        return _scale_disparity(self.disparity, self.min_depth, self.max_depth)
+        own = _scale_disparity(self.disparity, self.min_depth, self.max_depth)
+        return np.asarray(own / np.float32(self.focal_factor), dtype=np.float32)
 
     @cached_property
     def depth(self) -> Float32:
@@ -68,6 +80,13 @@ class Prediction:
     @property
     def scale(self) -> str:
         """What a unit of `depth` is, in words."""
+        if self.canonical_focal is not None and self.intrinsics is None:
+            camera = f"a camera with fx = {self.canonical_focal:g} x width; give intrinsics for another"
+            return f"{self._unit}, for {camera}"
+        return self._unit
+
+    @property
+    def _unit(self) -> str:
         if self.metres_per_unit is None:
             return "up to scale: ratios of depths mean something, metres are not known"
         if self.metres_per_unit == 1:
@@ -91,6 +110,7 @@ class Predictor:
             `nn.Module`: "cpu").
         flip: also predict for the mirrored picture and blend the two (`blend_flipped`): smoother borders,
             twice the time.
+        canonical_focal: see `Prediction`.
 
     Raises:
         InputError: the size does not fit the network, the range is empty, or the device is not there.
@@ -111,6 +131,7 @@ class Predictor:
         device: str | torch.device | None = None,
         *,
         flip: bool = False,
+        canonical_focal: float | None = None,
     ) -> None:
         stride = int(getattr(network, "stride", 32))
         if any(length < stride or length % stride for length in size):
@@ -125,6 +146,7 @@ class Predictor:
             raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty or not positive")
         self.metres_per_unit = metres_per_unit
         self.flip = flip
+        self.canonical_focal = canonical_focal
         self.network: Network = network
         self.device = torch.device("cpu")
         if isinstance(network, nn.Module):
@@ -156,6 +178,7 @@ class Predictor:
             metres_per_unit=checkpoint.metres_per_unit,
             device=device,
             flip=flip,
+            canonical_focal=checkpoint.canonical_focal,
         )
 
     def __call__(self, image: Picture, intrinsics: ArrayLike | None = None) -> Prediction:
@@ -164,13 +187,13 @@ class Predictor:
         Args:
             image: a path (the EXIF orientation is applied); a Pillow picture or an array, taken as they
                 stand: uint8 or uint16, or float in [0,1], (H,W,3), (H,W,4) or grey (H,W).
-            intrinsics: (3,3) in pixels of this picture, kept with the prediction.
+            intrinsics: (3,3) in pixels of this picture, kept with the prediction; see there.
 
         Raises:
             InputError: the picture cannot be read or is no picture, the intrinsics are no (3,3) matrix, or
                 the network gives values that are no numbers.
         """
-        picture = _to_picture(image)
+        picture = to_picture(image)
         matrix = None if intrinsics is None else _check_intrinsics(intrinsics)
         small = torch.from_numpy(self._predict(picture))[None, None]
         full = nn.functional.interpolate(
@@ -183,15 +206,16 @@ class Predictor:
             max_depth=self.max_depth,
             intrinsics=matrix,
             metres_per_unit=self.metres_per_unit,
+            canonical_focal=self.canonical_focal,
         )
 
     def scaled_disparity(self, image: Picture) -> Float32:
-        """Return 1/depth at the network's size, float32 (h,w), in 1/network units: what evaluation takes."""
-        return _scale_disparity(self._predict(_to_picture(image)), self.min_depth, self.max_depth)
+        """Return 1/depth at the network's size, float32 (h,w), in 1/network units, for the canonical camera."""
+        return _scale_disparity(self._predict(to_picture(image)), self.min_depth, self.max_depth)
 
     def disparities_with_flip(self, image: Picture) -> tuple[Float32, Float32]:
         """Return the sigmoid output for the picture and, mirrored back, for its mirror image: two (h,w)."""
-        both = self._run(_to_picture(image), flip=True)
+        both = self._run(to_picture(image), flip=True)
         return both[0], np.ascontiguousarray(both[1, :, ::-1])
 
     def _predict(self, picture: Image.Image) -> Float32:
@@ -267,25 +291,6 @@ def _check_intrinsics(intrinsics: ArrayLike) -> NDArray[np.float64]:
     matrix = np.array(intrinsics, dtype=np.float64)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
         raise InputError(f"intrinsics must be a finite (3,3) matrix, not one of shape {matrix.shape}")
+    if not matrix[0, 0] > 0:
+        raise InputError(f"the focal length fx = {matrix[0, 0]:g} of the intrinsics must be positive, in pixels")
     return matrix
-
-
-def _to_picture(image: Picture) -> Image.Image:
-    if isinstance(image, str | Path):
-        return read_image(image)
-    if isinstance(image, Image.Image):
-        return as_rgb(image)
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise InputError(f"a picture must be an array (H,W,3) or grey (H,W), not one of shape {array.shape}")
-    if array.dtype == np.uint16:
-        array = array / np.float32(65535)
-    if np.issubdtype(array.dtype, np.floating):
-        if not (array.min() >= 0 and array.max() <= 1):
-            raise InputError("a picture of floats must lie in [0,1]; divide values of 0 to 255 by 255")
-        array = np.rint(array * 255).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise InputError(f"a picture must be uint8, uint16 or float, not {array.dtype}")
-    return as_rgb(Image.fromarray(array))

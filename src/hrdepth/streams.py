@@ -76,7 +76,7 @@ def predict_to_folder(
         panel: write panels.
         overwrite: write into a folder that holds something.
         progress: show a progress bar on stderr.
-        intrinsics: (3,3) in pixels of the pictures, kept in the .npz files.
+        intrinsics: (3,3) in pixels of the pictures, kept in the .npz files; see `Prediction`.
         weights: the name of the weights, for predict.json.
 
     Returns:
@@ -98,7 +98,7 @@ def predict_to_folder(
         complete = True
     finally:
         if run.done:
-            manifest = _manifest(predictor, source, info, run, weights)
+            manifest = _manifest(predictor, source, info, run, weights, intrinsics)
             write_json(run.add("predict.json"), {**manifest, "complete": complete and not run.skipped})
     if not run.done:
         raise InputError(f"not one picture of {source} can be read: {run.skipped[0]}")
@@ -109,7 +109,7 @@ def write_npz(path: str | Path, prediction: Prediction) -> None:
     """Write a prediction as .npz, atomically; `numpy.load` reads it without pickle.
 
     Arrays: disparity and depth (H,W) float32, min_depth and max_depth in network units, scale (what a unit
-    of depth is, a text), metres_per_unit and intrinsics (3,3) only where they are known.
+    of depth is, a text), metres_per_unit, intrinsics (3,3) and canonical_focal only where they are known.
 
     Raises:
         InputError: the folder cannot be written.
@@ -122,6 +122,7 @@ def write_npz(path: str | Path, prediction: Prediction) -> None:
         "scale": np.array(prediction.scale),
         "metres_per_unit": prediction.metres_per_unit,
         "intrinsics": prediction.intrinsics,
+        "canonical_focal": prediction.canonical_focal,
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **{name: value for name, value in arrays.items() if value is not None})
@@ -199,8 +200,16 @@ def _video_frame(prediction: Prediction, colours: StableRange, with_picture: boo
     return np.array(Image.fromarray(image).resize(smaller, Image.Resampling.BILINEAR))
 
 
-def _manifest(predictor: Predictor, source: Path, info: MediaInfo, run: _Run, weights: str | None) -> dict[str, Any]:
+def _manifest(
+    predictor: Predictor,
+    source: Path,
+    info: MediaInfo,
+    run: _Run,
+    weights: str | None,
+    intrinsics: ArrayLike | None,
+) -> dict[str, Any]:
     metric = predictor.metres_per_unit is not None
+    camera = "" if predictor.canonical_focal is None or intrinsics is None else ", x fx / (canonical_focal x width)"
     return provenance(
         input={"name": source.name or source.resolve().name, "kind": info.kind, "fps": info.fps},
         network={
@@ -209,11 +218,13 @@ def _manifest(predictor: Predictor, source: Path, info: MediaInfo, run: _Run, we
             "min_depth": predictor.min_depth,
             "max_depth": predictor.max_depth,
             "metres_per_unit": predictor.metres_per_unit,
+            "canonical_focal": predictor.canonical_focal,
             "flip": predictor.flip,
         },
+        intrinsics=None if intrinsics is None else np.asarray(intrinsics).tolist(),
         units={
             "disparity": "the network's sigmoid output in (0,1)",
-            "depth": "network units, 1 / (1/max_depth + (1/min_depth - 1/max_depth) x disparity)",
+            "depth": f"network units, 1 / (1/max_depth + (1/min_depth - 1/max_depth) x disparity){camera}",
             "metres": f"depth x {predictor.metres_per_unit:g}" if metric else None,
             "depth_png": f"16 bits, value / 256 = {'metres' if metric else 'network units'}, 0 = none, "
             "65535 = 255.996 or more",

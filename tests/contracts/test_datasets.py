@@ -5,6 +5,7 @@ import torch
 from torch.utils.data import default_collate
 
 import trees
+from hrdepth import geometry
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import DATASETS, build_mix, build_reader
 from hrdepth.data.augment import flip_sample
@@ -61,6 +62,28 @@ def test_augmentation_follows_seed_and_epoch_alone(config):
     assert flips == {True, False}
     clean = build_mix([config], [-1, 1], (64, 96))[1]["target"]
     assert all(torch.equal(s["target"], clean) or torch.equal(s["target"].flip(-1), clean) for s in epochs)
+
+
+def test_k_follows_a_zoom(config):
+    """The zoomed picture shows what its K says: each of its pixels, by both K, is one of the whole picture."""
+    whole = build_mix([config], [-1, 1, "s"], (64, 96))[1]
+    data = build_mix([config], [-1, 1, "s"], (64, 96), AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1)
+    samples = [data[1 + draw * len(data)] for draw in range(8)]
+    grid = torch.stack([*torch.meshgrid(torch.arange(96.0), torch.arange(64.0), indexing="xy"), torch.ones(64, 96)])
+    for sample in samples:
+        k = sample["intrinsics"]
+        assert k[0, 0] / whole["intrinsics"][0, 0] == pytest.approx(float(k[1, 1] / whole["intrinsics"][1, 1]))
+        pixels = torch.einsum("ij,jhw->ihw", whole["intrinsics"] @ torch.linalg.inv(k), grid)[None, :2]
+        # K is scaled plainly, so that pixel centres lie half the change of a pixel's size beside it.
+        pixels = pixels + 0.5 * (whole["intrinsics"][0, 0] / k[0, 0] - 1)
+        for name in ("target", "sources"):
+            zoomed, original = (each[name].reshape(1, -1, 64, 96) for each in (sample, whole))
+            assert (geometry.sample(original, pixels) - zoomed).abs().mean() < 0.006
+        assert torch.equal(sample["stereo_pose"], whole["stereo_pose"])
+        assert torch.equal(sample["target"], sample["target_augmented"])
+    zooms = {float(sample["intrinsics"][0, 0] / whole["intrinsics"][0, 0]) for sample in samples}
+    assert len(zooms) == 8
+    assert 1 <= min(zooms) < 1.3 < 1.6 < max(zooms) <= 2
 
 
 def test_a_missing_neighbour_is_named(config, tmp_path):

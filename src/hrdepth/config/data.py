@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hrdepth.errors import InputError
+
 __all__ = ["AugmentConfig", "DatasetConfig", "GroundTruthConfig", "RenderConfig"]
 
 
@@ -32,21 +34,49 @@ class DatasetConfig:
 class AugmentConfig:
     """Random changes of a training sample; all frames of a sample change alike.
 
+    Colours, blur and noise change what the networks see, never the pictures that the loss compares.
+
     Attributes:
         flip: probability of mirroring left to right.
+        zoom: largest factor of a random zoom into a random part of the picture; 1 keeps all of it. Needs
+            `canonical_focal` to keep the size of things tied to their depth.
         jitter: probability of changing the colours.
         brightness: factor drawn from 1 -/+ this.
         contrast: factor drawn from 1 -/+ this.
         saturation: factor drawn from 1 -/+ this.
         hue: shift drawn from -/+ this, in turns of the colour circle.
+        grey: probability of taking the colours away.
+        blur: probability of a Gaussian blur.
+        blur_sigma: smallest and largest standard deviation of that blur, in pixels of the sample.
+        noise: each sample's standard deviation of Gaussian noise is drawn from 0 to this, in units of [0,1] pictures.
+
+    Raises:
+        InputError: a factor, probability or range that makes no sense.
     """
 
     flip: float = 0.5
+    zoom: float = 1.0
     jitter: float = 0.5
     brightness: float = 0.2
     contrast: float = 0.2
     saturation: float = 0.2
     hue: float = 0.1
+    grey: float = 0.0
+    blur: float = 0.0
+    blur_sigma: tuple[float, float] = (0.3, 1.5)
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.zoom <= 10:
+            raise InputError(f"augment.zoom {self.zoom:g} must lie between 1, the whole picture, and 10")
+        for name in ("flip", "jitter", "grey", "blur"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"augment.{name} {getattr(self, name):g} is a probability; give 0 to 1")
+        low, high = self.blur_sigma
+        if not 0 < low <= high <= 10:
+            raise InputError(f"augment.blur_sigma {low:g} to {high:g}: give two numbers up to 10, the smaller first")
+        if not 0 <= self.noise <= 1:
+            raise InputError(f"augment.noise {self.noise:g} must lie between 0 and 1, the range of a picture's values")
 
 
 @dataclass(frozen=True)

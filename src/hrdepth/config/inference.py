@@ -20,6 +20,8 @@ class PredictConfig:
         npz: write NAME.npz with disparity and depth; null means for pictures and folders, not for videos.
         depth_png: write NAME_depth.png, 16 bits, depth x 256.
         panel: put picture and disparity side by side in one more picture.
+        intrinsics: fx, fy, cx, cy in pixels of the pictures, where they are known: kept in the .npz files, and what
+            weights with a `canonical_focal` need for depth in their units.
         device: `cuda`, `mps` or `cpu`; null takes the best that is there.
         overwrite: replace results in `out`.
     """
@@ -32,6 +34,7 @@ class PredictConfig:
     npz: bool | None = None
     depth_png: bool = False
     panel: bool = True
+    intrinsics: tuple[float, float, float, float] | None = None
     device: str | None = None
     overwrite: bool = False
 

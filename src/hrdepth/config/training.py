@@ -90,6 +90,10 @@ class TrainConfig:
             twice `min_depth`. Speeds up training from scratch with stereo; not used with `init`.
         metres_per_unit: metres that one unit of predicted depth stands for, where stereo fixes it;
             stored with the weights.
+        canonical_focal: the focal length fx, in picture widths, for which the network's depth holds as it is, such as
+            0.58 for KITTI; the depth of a sample is fx / (canonical_focal x width) times it, in the loss and wherever
+            the weights are used. Makes random zoom and cameras of different focal length agree on the size of things;
+            stored with the weights. Null takes the network's depth as it is, whatever the camera.
         device: `auto`, `cpu`, `cuda` or `mps`.
     """
 
@@ -114,4 +118,5 @@ class TrainConfig:
     init: str | None = None
     initial_depth: float | None = None
     metres_per_unit: float | None = None
+    canonical_focal: float | None = None
     device: str = "auto"

@@ -1,6 +1,9 @@
-"""Random changes of a sample: mirrored left to right, other colours."""
+"""Random changes of a sample: zoomed, mirrored left to right, other colours, blurred, noisy."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +14,40 @@ from hrdepth.config import AugmentConfig
 from hrdepth.data.batch import Batch
 from hrdepth.geometry import flip_intrinsics
 
-__all__ = ["augment_colours", "flip_sample"]
+__all__ = ["WHOLE", "Window", "augment_colours", "degrade", "draw_window", "flip_sample"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a picture that is kept, in fractions of its width and height, so that any size can be cut.
+
+    Attributes:
+        left: where it begins, as a fraction of the width.
+        top: likewise of the height.
+        extent: how much of width and height it keeps: 1/zoom, so that the picture keeps its shape.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    extent: float = 1.0
+
+    def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return left, top, right and bottom in pixels of a picture of `size` (height, width)."""
+        height, width = size
+        # A rounding error must not reach beyond the picture.
+        right, bottom = min(self.left + self.extent, 1.0), min(self.top + self.extent, 1.0)
+        return self.left * width, self.top * height, right * width, bottom * height
+
+
+WHOLE = Window()
+
+
+def draw_window(config: AugmentConfig, random: np.random.Generator) -> Window:
+    """Draw a zoom from 1 to `config.zoom`, uniform in its logarithm, and a place in the picture for it."""
+    if config.zoom == 1:
+        return WHOLE  # nothing is drawn, so that the other changes are those of a run without zoom
+    extent = math.exp(-random.uniform(0, math.log(config.zoom)))
+    return Window(random.uniform(0, 1 - extent), random.uniform(0, 1 - extent), extent)
 
 
 def flip_sample(sample: Batch) -> Batch:
@@ -43,6 +79,27 @@ def augment_colours(sample: Batch, config: AugmentConfig, random: np.random.Gene
     changed = sample.copy()
     changed["target_augmented"], changed["sources_augmented"] = images[0], images[1:]
     return changed
+
+
+def degrade(sample: Batch, config: AugmentConfig, random: np.random.Generator) -> Batch:
+    """Take the colours of the augmented twins away, blur them, add noise; all frames alike, but each its own noise.
+
+    What is off draws no random number.
+    """
+    if not (config.grey or config.blur or config.noise):
+        return sample
+    images = torch.cat([sample["target_augmented"][None], sample["sources_augmented"]])  # (1+S,3,H,W)
+    if config.grey and random.random() < config.grey:
+        images = F.rgb_to_grayscale(images, num_output_channels=3)
+    if config.blur and random.random() < config.blur:
+        sigma = float(random.uniform(*config.blur_sigma))
+        images = F.gaussian_blur(images, [2 * math.ceil(3 * sigma) + 1] * 2, [sigma, sigma])
+    if config.noise:
+        noise = random.standard_normal(images.shape, dtype=np.float32) * np.float32(random.uniform(0, config.noise))
+        images = (images + torch.from_numpy(noise)).clamp(0, 1)
+    degraded = sample.copy()
+    degraded["target_augmented"], degraded["sources_augmented"] = images[0], images[1:]
+    return degraded
 
 
 def _change(images: Tensor, what: str, amount: float) -> Tensor:

@@ -15,9 +15,9 @@ class Batch(TypedDict):
     Attributes:
         target: (B,3,H,W) in [0,1].
         sources: (B,S,3,H,W); zeros where a sample lacks the source.
-        target_augmented: the target with its colours changed; what the networks see.
+        target_augmented: the target with colours changed, blurred or noisy; what the networks see.
         sources_augmented: likewise.
-        intrinsics: (B,3,3), pixels of this size.
+        intrinsics: (B,3,3), pixels of this size; a zoomed sample's principal point may lie outside.
         stereo_pose: (B,4,4), target to the other eye; the identity where there is none.
         source_valid: (B,S) bool, false where a sample lacks the source.
     """

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hrdepth.config import AugmentConfig
-from hrdepth.data.augment import augment_colours, flip_sample
+from hrdepth.data.augment import WHOLE, Window, augment_colours, degrade, draw_window, flip_sample
 from hrdepth.data.batch import Batch
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.geometry import scale_intrinsics
+from hrdepth.geometry import crop_intrinsics, scale_intrinsics
 from hrdepth.media import read_image
 
 __all__ = ["Camera", "FrameDataset", "FrameReader", "find_picture", "load_picture"]
@@ -114,25 +114,28 @@ class FrameDataset(Dataset[Batch]):
 
     def __getitem__(self, item: int) -> Batch:
         line = self.reader.targets[item % len(self)]
-        target = load_picture(self._found(line, 0), self.size)
+        random = np.random.default_rng((self.seed, item))
+        window = WHOLE if self.augment is None else draw_window(self.augment, random)
+        target = load_picture(self._found(line, 0), self.size, window)
         others = [self.reader.picture(line, frame) for frame in self.frames]
-        sources = [torch.zeros_like(target) if path is None else load_picture(path, self.size) for path in others]
+        sources = [
+            torch.zeros_like(target) if path is None else load_picture(path, self.size, window) for path in others
+        ]
         camera = self.reader.camera(line)
         sample = Batch(
             target=target,
             sources=torch.stack(sources),
             target_augmented=target,
             sources_augmented=torch.stack(sources),
-            intrinsics=_resized_intrinsics(camera, self.size),
+            intrinsics=_resized_intrinsics(camera, self.size, window),
             stereo_pose=_stereo_pose(camera, line.side),
             source_valid=torch.tensor([path is not None for path in others]),
         )
         if self.augment is None:
             return sample
-        random = np.random.default_rng((self.seed, item))
         if random.random() < self.augment.flip:
             sample = flip_sample(sample)
-        return augment_colours(sample, self.augment, random)
+        return degrade(augment_colours(sample, self.augment, random), self.augment, random)
 
     def _check(self) -> None:
         for line in self.reader.targets:
@@ -172,17 +175,20 @@ def find_picture(folder: Path, stem: str) -> Path | None:
     return None
 
 
-def load_picture(path: Path, size: tuple[int, int]) -> Tensor:
-    """Read a picture as (3,H,W) in [0,1], resized to `size` (height, width)."""
+def load_picture(path: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+    """Read what `window` keeps of a picture as (3,H,W) in [0,1], resized once to `size` (height, width)."""
     image = read_image(path)
-    if image.size != (size[1], size[0]):
-        image = image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    if image.size != (size[1], size[0]) or window != WHOLE:
+        box = window.box((image.height, image.width))
+        image = image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
-def _resized_intrinsics(camera: Camera, size: tuple[int, int]) -> Tensor:
-    intrinsics = torch.from_numpy(camera.intrinsics)
-    return scale_intrinsics(intrinsics, size[1] / camera.size[1], size[0] / camera.size[0]).float()
+def _resized_intrinsics(camera: Camera, size: tuple[int, int], window: Window) -> Tensor:
+    # Of a window the principal point may lie outside: the lens is where it was.
+    left, top, right, bottom = window.box(camera.size)
+    intrinsics = crop_intrinsics(torch.from_numpy(camera.intrinsics), left, top)
+    return scale_intrinsics(intrinsics, size[1] / (right - left), size[0] / (bottom - top)).float()
 
 
 def _stereo_pose(camera: Camera, side: str) -> Tensor:

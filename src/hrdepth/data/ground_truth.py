@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
+from hrdepth.data.folder import read_camera
 from hrdepth.data.frames import find_picture
 from hrdepth.data.lidar import project_lidar, read_calibration, read_scan
 from hrdepth.data.pickled import read_float_maps
@@ -195,7 +196,17 @@ class Drive(GroundTruthSet):
         file = self._depths(drive).get(line.frame)
         if file is None:
             raise InputError(f"{line.origin}: {drive / 'depth'} holds no depth map of frame {line.frame}")
-        return GroundTruth(line.name, find_picture(drive / "left", file.stem), read_depth(file))
+        depth = read_depth(file)
+        return GroundTruth(line.name, find_picture(drive / "left", file.stem), depth, _drive_intrinsics(drive, depth))
+
+
+def _drive_intrinsics(drive: Path, depth: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    if not (drive / "camera.yaml").is_file():
+        return None
+    camera = read_camera(drive / "camera.yaml")
+    height, width = camera.size
+    factors = np.array([[depth.shape[1] / width], [depth.shape[0] / height], [1.0]])
+    return np.asarray(camera.intrinsics * factors, dtype=np.float64)
 
 
 def _numbered_maps(drive: Path) -> dict[int, Path]:

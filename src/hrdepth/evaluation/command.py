@@ -34,8 +34,9 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     about: dict[str, Any]
     if config.weights is not None:
         predictor = Predictor.from_file(config.weights, size=config.size, device=config.device)
-        evaluation = evaluate_network(predictor.scaled_disparity, ground_truths, config.protocol)
-        about = {"weights": Path(config.weights).name, "size": list(predictor.size)}
+        focal = predictor.canonical_focal
+        evaluation = evaluate_network(predictor.scaled_disparity, ground_truths, config.protocol, canonical_focal=focal)
+        about = {"weights": Path(config.weights).name, "size": list(predictor.size), "canonical_focal": focal}
     else:
         assert config.disparities is not None
         evaluation = evaluate_disparities(config.disparities, ground_truths, config.protocol, progress=True)

@@ -19,6 +19,7 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import blend_flipped, check_disparity, evaluate_image
 from hrdepth.evaluation.results import Evaluation, Row
 from hrdepth.files import existing_file
+from hrdepth.geometry import focal_factor
 from hrdepth.media import read_image
 
 __all__ = [
@@ -117,6 +118,7 @@ def evaluate_network(
     ground_truths: GroundTruthSet,
     protocol: DepthProtocol | None = None,
     *,
+    canonical_focal: float | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Evaluate whatever predicts depth from a picture.
@@ -127,6 +129,8 @@ def evaluate_network(
         ground_truths: pictures and their true depth.
         protocol: by default that of published KITTI numbers. Where it asks for flip post-processing,
             `predict` is called for the mirrored picture too, and must not do that itself.
+        canonical_focal: fx, in picture widths, of the camera that predictions hold for: brought to that of each
+            picture where its K is known. Of no consequence under median scaling. None takes them as they are.
         progress: show a bar on the terminal.
 
     Raises:
@@ -140,15 +144,21 @@ def evaluate_network(
             raise InputError(f"the picture of '{truth.name}' is not there; a network needs it")
         image = read_image(truth.picture)
         try:
-            disparity = check_disparity(predict(image))
+            disparity = check_disparity(predict(image)) / _focal_factor(truth, canonical_focal)
             if not protocol.post_process:
                 return disparity
-            mirrored = check_disparity(predict(ImageOps.mirror(image)))[:, ::-1]
+            mirrored = check_disparity(predict(ImageOps.mirror(image)))[:, ::-1] / _focal_factor(truth, canonical_focal)
         except InputError as error:
             raise InputError(f"{truth.picture}: {error}") from error
         return blend_flipped(disparity, mirrored)
 
     return _evaluate(predict_one, ground_truths, protocol, progress)
+
+
+def _focal_factor(truth: GroundTruth, canonical_focal: float | None) -> float:
+    if canonical_focal is None or truth.intrinsics is None:
+        return 1.0
+    return focal_factor(float(truth.intrinsics[0, 0]), truth.depth.shape[1], canonical_focal)
 
 
 def constant_depth_baseline(

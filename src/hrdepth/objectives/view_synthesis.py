@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from hrdepth.compilation import compiled
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
-from hrdepth.geometry import disparity_to_depth, invert_pose, pose_matrix, view_synthesis
+from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose, pose_matrix, view_synthesis
 from hrdepth.losses import Windows, edge_aware_smoothness, minimum_reprojection, photometric_error, windows
 from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.networks.pose import temporal_pair
@@ -33,6 +33,8 @@ class ViewSynthesis(nn.Module):
         scales: of the network's disparities.
         compile: fuse synthesis and losses with torch.compile, which takes about a minute at the first step; without a
             working compiler they run as they are.
+        canonical_focal: fx, in picture widths, of the camera that the network's depth holds for; a sample's depth is
+            `geometry.focal_factor` times it. None takes the depth as it is, whatever the camera.
 
     Source: paper, "Problem Formulation".
 
@@ -52,6 +54,7 @@ class ViewSynthesis(nn.Module):
         tie_break: float = 1e-5,
         scales: Sequence[int] = (0, 1, 2, 3),
         compile: bool = False,
+        canonical_focal: float | None = None,
     ) -> None:
         super().__init__()
         _check_frames(frames, pose_network)
@@ -63,6 +66,7 @@ class ViewSynthesis(nn.Module):
         self.auto_mask = auto_mask
         self.tie_break = tie_break
         self.scales = tuple(scales)
+        self.canonical_focal = canonical_focal
         # Functions of one scale's tensors at full size: what is compiled for one scale serves all.
         self._best, self._unmoved = self._best_error, self._identity_errors
         if compile:
@@ -151,6 +155,9 @@ class ViewSynthesis(nn.Module):
     def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
         """Return the view that each source gives through the disparity (B,1,H,W): (B,S,3,H,W)."""
         depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
+        if self.canonical_focal is not None:
+            fx = batch["intrinsics"][:, :1, :1, None]  # (B,1,1,1)
+            depth = depth * focal_factor(fx, depth.shape[-1], self.canonical_focal)
         pairs = zip(batch["sources"].unbind(1), poses.unbind(1), strict=True)
         return torch.stack([view_synthesis(view, depth, batch["intrinsics"], pose) for view, pose in pairs], dim=1)
 

@@ -103,6 +103,7 @@ def build_training_objective(config: TrainConfig) -> ViewSynthesis:
     if config.init is not None:
         start = read_checkpoint(config.init)
         _start_from(network, config.network, start.network, start.network_config, config.init)
+        _check_canonical_focal(start.canonical_focal, config)
         ranges = [(module.min_depth, module.max_depth) for module in (start.network, network)]
         if ranges[0] != ranges[1]:
             raise InputError(
@@ -119,7 +120,17 @@ def build_training_objective(config: TrainConfig) -> ViewSynthesis:
         network.forward = compiled(network.forward, "the depth network")  # type: ignore[method-assign]
         if pose_network is not None:
             pose_network.forward = compiled(pose_network.forward, "the pose network")
-    return build_objective(config.objective, network, pose_network)
+    return build_objective(config.objective, network, pose_network, config.canonical_focal)
+
+
+def _check_canonical_focal(start: float | None, config: TrainConfig) -> None:
+    # A file without one may start any run: it holds for whatever camera it was trained with.
+    if start is not None and start != config.canonical_focal:
+        wanted = "none" if config.canonical_focal is None else config.canonical_focal
+        raise InputError(
+            f"the depth of the weights file {config.init} holds for canonical_focal {start}, the run has {wanted}; "
+            f"set canonical_focal to {start}"
+        )
 
 
 def _start_from(
@@ -196,6 +207,16 @@ def _check(config: TrainConfig) -> None:
         raise InputError(f"workers {config.workers} must be 0 or more")
     if not 0 <= config.augment.hue <= 0.5:
         raise InputError(f"augment.hue {config.augment.hue:g} must lie between 0 and 0.5")
+    if config.canonical_focal is not None and not 0.1 < config.canonical_focal < 20:
+        raise InputError(
+            f"canonical_focal {config.canonical_focal:g} must lie between 0.1 and 20: "
+            "a focal length in picture widths, such as 0.58 for KITTI"
+        )
+    if config.augment.zoom > 1 and config.canonical_focal is None:
+        log.warning(
+            "augment.zoom without canonical_focal unties the size of things from their depth; "
+            "set canonical_focal to your camera's fx / width"
+        )
     if config.device not in DEVICES:
         raise InputError(f"device '{config.device}': give one of {', '.join(DEVICES)}")
     if not DEVICES[config.device]():

@@ -144,6 +144,7 @@ class WeightFiles(Callback):
             pose_network=objective.pose_network,
             pose_network_config=config.pose_network,
             metres_per_unit=config.metres_per_unit,
+            canonical_focal=config.canonical_focal,
             provenance=provenance(
                 config.seed,
                 epoch=trainer.current_epoch,

@@ -1,0 +1,85 @@
+"""Depth in one canonical focal length: a zoom is a nearer thing to the network, and the loss knows better."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import default_collate
+
+import trees
+from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig
+from hrdepth.data import build_mix
+from hrdepth.errors import InputError
+from hrdepth.geometry import depth_to_disparity, focal_factor
+from hrdepth.objectives import build_objective
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+
+SIZE, CANONICAL, DISTANCE = (64, 96), 0.6, 8.0
+
+
+class Says(nn.Module):
+    """A network that sees the given depths, one a sample, whatever the picture."""
+
+    min_depth, max_depth = 0.1, 100.0
+
+    def __init__(self, depths):
+        super().__init__()
+        self.depths = depths
+
+    def forward(self, image):
+        disparity = depth_to_disparity(self.depths, self.min_depth, self.max_depth)[:, None, None, None]
+        return {scale: disparity.expand(-1, 1, SIZE[0] >> scale, SIZE[1] >> scale) for scale in range(4)}
+
+
+@pytest.fixture
+def batch(tmp_path):
+    """A wall that faces the camera, seen by two cameras, as it is and through random zooms."""
+    wall = trees.Wall(slope=(0, 0), distance=DISTANCE, motion=(0, 0, 0))
+    parts = []
+    for name, size, focal in (("short", (192, 288), 150.0), ("long", (128, 192), 220.0)):
+        root = wall.drive(tmp_path / name, size=size, focal=focal)
+        parts.append(DatasetConfig("folder", str(root), str(root / "train.txt")))
+    whole = build_mix(parts, ["s"], SIZE)
+    zoomed = build_mix(parts, ["s"], SIZE, AugmentConfig(jitter=0, zoom=2.0))
+    return default_collate([whole[0], whole[3], *(zoomed[item] for item in range(6, 12))])
+
+
+def interior_error(depths, batch, **settings):
+    objective = ViewSynthesis(Says(depths), None, ["s"], **settings).eval()
+    assert torch.isfinite(objective(batch)["loss"])
+    # Where the other eye does not see, nothing can be explained.
+    return objective.panels(batch)["error"][..., 32:-32].mean(dim=(1, 2, 3))
+
+
+def test_one_object_at_one_depth_is_explained_by_what_each_zoom_makes_it_look_like(batch):
+    focal_lengths = batch["intrinsics"][:, 0, 0]
+    assert focal_lengths.max() > 2 * focal_lengths.min()
+    seen = DISTANCE * CANONICAL * SIZE[1] / focal_lengths
+    explained = interior_error(seen, batch, canonical_focal=CANONICAL)
+    assert (explained < 0.02).all()
+    # Neither the true depth nor any other one is, and without the canonical camera only the true one.
+    assert (interior_error(0.8 * seen, batch, canonical_focal=CANONICAL) > 3 * explained).all()
+    assert (interior_error(1.25 * seen, batch, canonical_focal=CANONICAL) > 3 * explained).all()
+    true = torch.full_like(seen, DISTANCE)
+    torch.testing.assert_close(interior_error(true, batch), explained, atol=1e-4, rtol=0)
+    assert (interior_error(seen, batch) - explained).max() > 0.1
+
+
+def test_the_canonical_camera_itself_needs_no_factor(batch):
+    focal = float(batch["intrinsics"][0, 0, 0]) / SIZE[1]
+    assert focal_factor(batch["intrinsics"][:, 0, 0], SIZE[1], focal)[0] == pytest.approx(1)
+    disparities = Says(torch.full((8,), 5.0))(batch["target"])
+    short = {key: value[:1] for key, value in batch.items()}
+    first = {scale: disparity[:1] for scale, disparity in disparities.items()}
+    losses = [
+        ViewSynthesis(Says(None), None, ["s"], tie_break=0.0, **settings).losses(
+            short, first, short["stereo_pose"][:, None]
+        )
+        for settings in ({}, {"canonical_focal": focal})
+    ]
+    torch.testing.assert_close(losses[0]["loss"], losses[1]["loss"])
+
+
+def test_it_is_the_runs_and_no_option_of_the_objective():
+    with pytest.raises(InputError, match="has no option 'canonical_focal'"):
+        build_objective(ObjectiveConfig(frames=["s"], options={"canonical_focal": 0.6}), Says(None), None)
+    assert build_objective(ObjectiveConfig(frames=["s"]), Says(None), None, 0.6).canonical_focal == 0.6

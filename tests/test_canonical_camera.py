@@ -1,0 +1,136 @@
+"""Depth in one canonical focal length from the weights file on: checkpoint, prediction, files, evaluation, commands."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from safetensors import safe_open
+
+import trees
+from hrdepth.checkpoints import read_checkpoint, save_checkpoint
+from hrdepth.cli import main
+from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig
+from hrdepth.data.ground_truth import build_ground_truth
+from hrdepth.errors import InputError
+from hrdepth.evaluation import evaluate_network
+from hrdepth.networks import build_network
+from hrdepth.predictor import Predictor
+
+LITE, CANONICAL = NetworkConfig("lite_hrdepth"), 0.5
+# A focal length of 0.75 picture widths: things are half as far again as the canonical camera would have them.
+K = [[72.0, 0, 48], [0, 72, 32], [0, 0, 1]]
+WHITE = np.full((64, 96, 3), 255, np.uint8)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(path, build_network(LITE), LITE, size=(64, 96), metres_per_unit=2.0, canonical_focal=CANONICAL)
+    return path
+
+
+@pytest.fixture
+def drive(tmp_path):
+    """A drive whose camera is that of K, given for pictures of twice the size."""
+    root = trees.drive(tmp_path / "data")
+    camera = {"width": 192, "height": 128, "fx": 144.0, "fy": 144.0, "cx": 96.0, "cy": 64.0}
+    (root / "drive" / "camera.yaml").write_text(yaml.safe_dump(camera))
+    return root
+
+
+def test_the_weights_file_knows_its_camera(weights, tmp_path):
+    assert read_checkpoint(weights).canonical_focal == CANONICAL
+    with safe_open(weights, framework="pt") as file:
+        sentence = json.loads(file.metadata()["scale"])
+    assert sentence == "metres = 2 x predicted depth, predicted depth being fx / (0.5 x width) times the network's"
+    save_checkpoint(tmp_path / "plain.safetensors", build_network(LITE), LITE, size=(64, 96))
+    assert read_checkpoint(tmp_path / "plain.safetensors").canonical_focal is None
+
+
+def test_a_prediction_is_of_its_camera_or_of_the_canonical_one(weights):
+    predict = Predictor.from_file(weights, device="cpu")
+    canonical, own = predict(WHITE), predict(WHITE, K)
+    np.testing.assert_allclose(canonical.depth, 1 / (0.01 + 9.99 * canonical.disparity), rtol=1e-5)
+    np.testing.assert_allclose(own.depth, 1.5 * canonical.depth, rtol=1e-5)
+    np.testing.assert_allclose(own.depth_metres, 3 * canonical.depth, rtol=1e-5)
+    np.testing.assert_allclose(own.scaled_disparity * own.depth, 1, rtol=1e-5)
+    np.testing.assert_array_equal(own.disparity, canonical.disparity)
+    assert own.scale == "metres = depth x 2"
+    assert canonical.scale == "metres = depth x 2, for a camera with fx = 0.5 x width; give intrinsics for another"
+    # Without a canonical focal length intrinsics change nothing.
+    plain = Predictor(predict.network, (64, 96), device="cpu")
+    np.testing.assert_array_equal(plain(WHITE, K).depth, plain(WHITE).depth)
+
+
+@pytest.mark.parametrize("focal", [0.0, -72.0])
+def test_intrinsics_need_a_focal_length(weights, focal):
+    with pytest.raises(InputError, match="focal length fx = .* must be positive"):
+        Predictor.from_file(weights, device="cpu")(WHITE, [[focal, 0, 48], [0, 72, 32], [0, 0, 1]])
+
+
+def test_the_predict_command_takes_intrinsics(weights, drive, tmp_path, capsys):
+    picture = drive / "drive" / "left" / "000001.png"
+    plain = ["predict", str(picture), "--weights", str(weights), "--device", "cpu", "--out"]
+    assert main([*plain, str(tmp_path / "a")]) == 0
+    assert main([*plain, str(tmp_path / "b"), "--intrinsics", "[72, 72, 48, 32]"]) == 0
+    a, b = (np.load(tmp_path / name / "000001.npz") for name in "ab")
+    np.testing.assert_allclose(b["depth"], 1.5 * a["depth"], rtol=1e-5)
+    assert (float(b["canonical_focal"]), b["intrinsics"].tolist()) == (CANONICAL, K)
+    assert "intrinsics" not in a
+    done = [json.loads((tmp_path / name / "predict.json").read_text()) for name in "ab"]
+    assert [about["network"]["canonical_focal"] for about in done] == [CANONICAL, CANONICAL]
+    assert [about["intrinsics"] for about in done] == [None, K]
+    assert [about["units"]["depth"].endswith("x fx / (canonical_focal x width)") for about in done] == [False, True]
+    assert main([*plain, str(tmp_path / "c"), "--intrinsics", "[0, 72, 48, 32]"]) == 2
+    assert "must be positive" in capsys.readouterr().err
+
+
+def test_a_fixed_factor_is_for_the_data_sets_camera(drive):
+    truths = build_ground_truth(GroundTruthConfig(kind="drive", root=str(drive)))
+    np.testing.assert_allclose(truths[0].intrinsics, K)
+
+    def guess(image):
+        return np.full((8, 12), 0.1, np.float32)
+
+    def evaluate(scaling, focal, *, post_process=False):
+        protocol = DepthProtocol(crop="none", scaling=scaling, post_process=post_process)
+        return evaluate_network(guess, truths, protocol, canonical_focal=focal, progress=False).mean["abs_rel"]
+
+    assert evaluate(1.0, CANONICAL) == pytest.approx(evaluate(1.5, None))
+    assert evaluate(1.0, CANONICAL) != pytest.approx(evaluate(1.0, None), rel=0.01)
+    assert evaluate(1.0, CANONICAL, post_process=True) == pytest.approx(evaluate(1.0, CANONICAL))
+    assert evaluate("median", CANONICAL) == pytest.approx(evaluate("median", None))
+
+
+def test_truth_without_a_camera_is_of_the_canonical_one(drive):
+    (drive / "drive" / "camera.yaml").unlink()
+    truths = build_ground_truth(GroundTruthConfig(kind="drive", root=str(drive)))
+    assert truths[0].intrinsics is None
+    protocol = DepthProtocol(crop="none", scaling=1.0)
+    errors = [
+        evaluate_network(lambda _: np.full((8, 12), 0.1), truths, protocol, canonical_focal=f, progress=False).mean
+        for f in (CANONICAL, None)
+    ]
+    assert errors[0] == errors[1]
+
+
+def test_the_evaluate_command_knows_the_weights_camera(weights, drive, tmp_path):
+    """Depth exact for K is exact by a factor of 1; taken as the canonical camera's it would be a third too small."""
+    truth = ["--data.kind", "drive", "--data.root", str(drive), "--protocol.crop", "none", "--device", "cpu"]
+    command = ["evaluate", "--weights", str(weights), *truth, "--protocol.scaling"]
+    assert main([*command, "10", "--out", str(tmp_path / "a")]) == 0
+    checkpoint = read_checkpoint(weights)
+    save_checkpoint(weights, checkpoint.network, LITE, size=(64, 96))
+    assert main([*command, "15", "--out", str(tmp_path / "b")]) == 0
+    a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
+    assert a["metrics"] == pytest.approx(b["metrics"], rel=1e-5)
+    assert [about["provenance"]["canonical_focal"] for about in (a, b)] == [CANONICAL, None]
+
+
+def test_augmentation_that_makes_no_sense_gets_one_sentence(drive, tmp_path, capsys):
+    part = json.dumps([{"dataset": "folder", "root": str(drive)}])
+    run = ["train", "--train", part, "--validation", part, "--output", str(tmp_path / "run")]
+    assert main([*run, "--augment.zoom", "0.5"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said == "hrdepth: augment.zoom 0.5 must lie between 1, the whole picture, and 10"
