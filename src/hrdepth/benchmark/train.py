@@ -131,7 +131,7 @@ def _operations(run: TrainConfig) -> float:
     picture = torch.rand(1, 3, *run.size)
     pairs = sum(frame != "s" for frame in run.objective.frames)
     with FlopCounterMode(display=False) as counter:
-        sum((disparity.sum() for disparity in objective.network(picture).values()), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
+        sum((disparity.sum() for disparity in objective.network(picture).values()), torch.zeros(())).backward()
         if objective.pose_network is not None:
             motions = objective.pose_network(picture.repeat(pairs, 2, 1, 1))
             (motions[0].sum() + motions[1].sum()).backward()

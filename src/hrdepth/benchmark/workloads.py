@@ -49,7 +49,7 @@ def unit(config: TrainConfig) -> Callable[[], None]:
     picture = torch.rand(config.batch_size, 3, *config.size, device=_device(config))
 
     def run() -> None:
-        sum((features.mean() for features in encoder(picture)), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
+        sum((features.mean() for features in encoder(picture)), torch.zeros(())).backward()
 
     return run
 
@@ -81,7 +81,7 @@ def depth_network(config: TrainConfig) -> Callable[[], None]:
     def run() -> None:
         with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
             disparities = objective.network(batch["target_augmented"])
-        torch.stack([disparity.mean() for disparity in disparities.values()]).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack([disparity.mean() for disparity in disparities.values()]).sum().backward()
 
     return run
 
@@ -93,7 +93,7 @@ def pose_network(config: TrainConfig) -> Callable[[], None]:
     def run() -> None:
         with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
             poses = objective.poses(batch)
-        poses.sum().backward()  # type: ignore[no-untyped-call]
+        poses.sum().backward()
 
     return run
 
@@ -108,7 +108,7 @@ def losses(config: TrainConfig) -> Callable[[], None]:
         tensor.requires_grad_()
 
     def run() -> None:
-        objective.losses(batch, disparities, poses)["loss"].backward()
+        objective.losses(batch, disparities, poses)["loss"].backward()  # type: ignore[no-untyped-call]
 
     return run
 
@@ -128,7 +128,11 @@ def optimiser(config: TrainConfig) -> Callable[[], None]:
     objective, batch = _prepared(config)
     adam = build_optimiser(objective.parameters(), config.optimiser)
     objective(batch)["loss"].backward()
-    return lambda: adam.step() and None
+
+    def run() -> None:
+        adam.step()
+
+    return run
 
 
 def matrices(config: TrainConfig) -> Callable[[], Tensor]:

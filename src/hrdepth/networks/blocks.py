@@ -44,10 +44,10 @@ class Pointwise(nn.Conv2d):
             pixels = features.permute(0, 2, 3, 1)  # (B,H,W,in)
             mixed = pixels.flatten(1, 2) @ weight.mT  # (B,H*W,out)
             mixed = mixed if self.bias is None else mixed + self.bias
-            return mixed.unflatten(1, pixels.shape[1:3]).permute(0, 3, 1, 2)
+            return mixed.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
         mixed = weight @ features.flatten(2)  # (B,out,H*W)
         mixed = mixed if self.bias is None else mixed + self.bias[:, None]
-        return mixed.unflatten(2, features.shape[2:])
+        return mixed.view(*mixed.shape[:2], *features.shape[2:])
 
 
 class ConvBlock(nn.Module):

@@ -117,10 +117,14 @@ def build_training_objective(config: TrainConfig) -> ViewSynthesis:
         if pose_network is not None:
             pose_network.to(memory_format=torch.channels_last)
     if config.compile_networks:
-        network.forward = compiled(network.forward, "the depth network")  # type: ignore[method-assign]
+        _compile(network, "the depth network")
         if pose_network is not None:
-            pose_network.forward = compiled(pose_network.forward, "the pose network")
+            _compile(pose_network, "the pose network")
     return build_objective(config.objective, network, pose_network, config.canonical_focal)
+
+
+def _compile(network: nn.Module, name: str) -> None:
+    network.forward = compiled(network.forward, name)
 
 
 def _check_canonical_focal(start: float | None, config: TrainConfig) -> None:
