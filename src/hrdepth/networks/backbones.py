@@ -61,6 +61,7 @@ class _TimmBackbone(nn.Module):
 
     def __init__(self, name: str, weights: str | None, in_channels: int, coarsest: bool) -> None:
         super().__init__()
+        self.name, self.in_channels = name, in_channels
         self.network = _timm_features(name, weights == "imagenet", in_channels)
         strides = tuple(self.network.feature_info.reduction())
         channels = tuple(self.network.feature_info.channels())
@@ -74,7 +75,7 @@ class _TimmBackbone(nn.Module):
             self.channels = (self.channels[0] // 2, *self.channels)
         elif found not in (STRIDES, STRIDES[1:]):
             raise InputError(f"backbone '{name}' has features at strides {strides}; a decoder needs 2, 4, 8, 16, 32")
-        self._check_sizes(name, in_channels)
+        self._check_sizes()
         if weights is not None and weights != "imagenet":
             load_local_weights(self.network, weights, lambda: _timm_body(name))
 
@@ -83,21 +84,27 @@ class _TimmBackbone(nn.Module):
         taken = [features[level] for level in self.levels]
         return taken if self.stem is None else [self.stem(image), *taken]
 
+    def unread_parameters(self) -> int:
+        """Count the parameters of timm's whole network that no feature map needs, such as its classifier's."""
+        with torch.device("meta"):
+            whole = timm.create_model(self.name, in_chans=self.in_channels)
+        return sum(p.numel() for p in whole.parameters()) - sum(p.numel() for p in self.network.parameters())
+
     @torch.no_grad()
-    def _check_sizes(self, name: str, in_channels: int) -> None:
+    def _check_sizes(self) -> None:
         """Try a small picture: some networks take one size only, crop borders, or put channels last."""
         self.eval()
         try:
-            sizes = [tuple(feature.shape[1:]) for feature in self(torch.zeros(1, in_channels, 64, 96))]
+            sizes = [tuple(feature.shape[1:]) for feature in self(torch.zeros(1, self.in_channels, 64, 96))]
         except Exception as error:
             raise InputError(
-                f"backbone '{name}' cannot read a picture of 64x96 ({_first_line(error)}); take one that is not bound "
+                f"backbone '{self.name}' cannot read a picture of 64x96 ({_first_line(error)}); take one that is not bound "
                 "to the size of its training"
             ) from error
         strides = STRIDES[-len(sizes) :]
         if sizes != [(width, 64 // s, 96 // s) for width, s in zip(self.channels, strides, strict=True)]:
             raise InputError(
-                f"backbone '{name}' makes of a picture of 64x96 feature maps (channels, height, width) of {sizes}, "
+                f"backbone '{self.name}' makes of a picture of 64x96 feature maps (channels, height, width) of {sizes}, "
                 f"not of 1/{', 1/'.join(map(str, strides))} of its size; take another"
             )
         self.train()

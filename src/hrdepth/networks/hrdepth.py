@@ -173,6 +173,12 @@ class HRDepthDecoder(nn.Module):
         self.reduce["04"] = ConvBlock(first, final)
         self.final = ConvBlock(final, final)
         self.heads = nn.ModuleList(DisparityHead(width) for width in (final, first, second, third))
+        # Of the nodes 00 to 03.
+        self.unread_channels = [channels[f"0{column}"] for column in range(4)] if table.skip == "dense" else []
+
+    def unread_parameters(self) -> int:
+        """Count the parameters of the reductions that the release builds but never reads."""
+        return sum((9 * channels + 1) * (channels // 2) for channels in self.unread_channels)
 
     def forward(self, features: list[Tensor]) -> dict[int, Tensor]:
         """Return `{s: disparity}`; see `DepthNetwork.forward`."""
