@@ -12,6 +12,7 @@ import trees
 from hrdepth.cli import _config, _parser
 from hrdepth.config import TrainConfig
 from hrdepth.data import build_mix
+from hrdepth.data.splits import SPLITS
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "configs").glob("*.yaml"))
@@ -72,6 +73,8 @@ def test_a_config_says_what_it_is_for(file):
         assert config.size == (height, width)
         assert ("s" in config.objective.frames) == ("-ms-" in file.stem) == (config.metres_per_unit == 5.4)
         assert {part.root for part in (*config.train, *config.validation)} == {"kitti/raw"}
+        assert [part.split for part in (*config.train, *config.validation)] == ["eigen_zhou/train", "eigen_zhou/val"]
+        assert {"eigen_zhou/train", "eigen_zhou/val"} <= set(SPLITS)
 
 
 def test_the_page_of_configs_lists_each_with_its_published_numbers():
