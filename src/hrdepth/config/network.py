@@ -14,8 +14,8 @@ class NetworkConfig:
 
     Attributes:
         name: a key of `networks.NETWORKS` (or of `POSE_NETWORKS`).
-        options: arguments of that network, such as `backbone`, `weights`, `normalisation`, `min_depth`, `max_depth`; of `hrdepth`
-            also `skip`, `fusion`, `fse_reduction`.
+        options: arguments of that network, such as `backbone`, `weights`, `normalisation`, `min_depth`, `max_depth`;
+            of `hrdepth` also `skip`, `fusion`, `fse_reduction`.
     """
 
     name: str = "hrdepth"

@@ -31,9 +31,7 @@ class Backbone(Protocol):
         """Map a normalised picture (B,C,H,W) to five feature maps, finest (stride 2) first."""
 
 
-def build_backbone(
-    name: str, *, weights: str | None = None, in_channels: int = 3, coarsest: bool = False
-) -> nn.Module:
+def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 3, coarsest: bool = False) -> nn.Module:
     """Build an encoder by name.
 
     Args:
@@ -87,8 +85,8 @@ class _TimmBackbone(nn.Module):
     def unread_parameters(self) -> int:
         """Count the parameters of timm's whole network that no feature map needs, such as its classifier's."""
         with torch.device("meta"):
-            whole = timm.create_model(self.name, in_chans=self.in_channels)
-        return sum(p.numel() for p in whole.parameters()) - sum(p.numel() for p in self.network.parameters())
+            whole: nn.Module = timm.create_model(self.name, in_chans=self.in_channels)
+        return _count(whole) - _count(self.network)
 
     @torch.no_grad()
     def _check_sizes(self) -> None:
@@ -98,16 +96,20 @@ class _TimmBackbone(nn.Module):
             sizes = [tuple(feature.shape[1:]) for feature in self(torch.zeros(1, self.in_channels, 64, 96))]
         except Exception as error:
             raise InputError(
-                f"backbone '{self.name}' cannot read a picture of 64x96 ({_first_line(error)}); take one that is not bound "
-                "to the size of its training"
+                f"backbone '{self.name}' cannot read a picture of 64x96 ({_first_line(error)}); take one that is "
+                "not bound to the size of its training"
             ) from error
         strides = STRIDES[-len(sizes) :]
         if sizes != [(width, 64 // s, 96 // s) for width, s in zip(self.channels, strides, strict=True)]:
             raise InputError(
-                f"backbone '{self.name}' makes of a picture of 64x96 feature maps (channels, height, width) of {sizes}, "
-                f"not of 1/{', 1/'.join(map(str, strides))} of its size; take another"
+                f"backbone '{self.name}' makes of a picture of 64x96 feature maps (channels, height, width) of "
+                f"{sizes}, not of 1/{', 1/'.join(map(str, strides))} of its size; take another"
             )
         self.train()
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _timm_features(name: str, pretrained: bool, in_channels: int) -> Any:

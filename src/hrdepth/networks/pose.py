@@ -34,9 +34,7 @@ class PoseNet(nn.Module):
     encoder: nn.Module
     decoder: nn.Module
 
-    def __init__(
-        self, backbone: str = "resnet18", weights: str | None = None, normalisation: str = "released"
-    ) -> None:
+    def __init__(self, backbone: str = "resnet18", weights: str | None = None, normalisation: str = "released") -> None:
         super().__init__()
         self.normalise = Normalisation(normalisation, pictures=2)
         self.encoder = build_backbone(backbone, weights=weights, in_channels=6, coarsest=True)
