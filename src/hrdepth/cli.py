@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
 import hrdepth
-from hrdepth.config import EvaluateConfig, ImportConfig, PredictConfig, RenderConfig, TrainConfig
+from hrdepth.config import EvaluateConfig, ImportConfig, ModelsConfig, PredictConfig, RenderConfig, TrainConfig
 from hrdepth.errors import InputError
 
 __all__ = ["main"]
@@ -79,6 +80,19 @@ def render(config: RenderConfig) -> None:
     print(render_drive(settings.pop("root"), **settings))
 
 
+def models(config: ModelsConfig) -> None:
+    """List the networks: parameters, GFLOPs, and where they stand in the paper."""
+    from rich.console import Console
+
+    from hrdepth.networks.summary import listing, summaries
+
+    found = summaries()
+    if config.json:
+        print(json.dumps([summary.as_dict() for summary in found], indent=2))
+    else:
+        Console().print(listing(found))
+
+
 COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
     # name: function, its config, positional arguments
     "train": (train, TrainConfig, ()),
@@ -86,7 +100,11 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
     "predict": (predict, PredictConfig, ("input",)),
     "import-weights": (import_weights, ImportConfig, ()),
     "render": (render, RenderConfig, ("root",)),
+    "models": (models, ModelsConfig, ()),
 }
+
+# Settings that stand for `true` without a value.
+FLAGS = {"json"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,7 +145,12 @@ def _parser() -> ArgumentParser:
         command.add_argument("--config", action="config", help="a YAML file with any of the settings below")
         for argument in positional:
             command.add_argument(argument, type=str, help=_HELP.get((name, argument)))
-        command.add_class_arguments(kind, as_group=False, skip=set(positional))
+        flags = FLAGS & {field.name for field in dataclasses.fields(kind)}
+        for flag in flags:
+            command.add_argument(
+                f"--{flag}", action=ActionYesNo, nargs="?", default=False, help=_HELP.get((name, flag))
+            )
+        command.add_class_arguments(kind, as_group=False, skip={*positional, *flags})
         commands.add_subcommand(name, command, help=function.__doc__)
     return parser
 
@@ -143,6 +166,7 @@ def _with_underscores(argument: str) -> str:
 _HELP = {
     ("predict", "input"): "a picture, a folder of pictures or a video",
     ("render", "root"): "the folder to make",
+    ("models", "json"): "print JSON instead of a table",
 }
 
 

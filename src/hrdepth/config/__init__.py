@@ -6,7 +6,7 @@ from hrdepth.config.benchmark import BenchmarkTrainConfig
 from hrdepth.config.data import AugmentConfig, DatasetConfig, GroundTruthConfig, RenderConfig
 from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
 from hrdepth.config.inference import ImportConfig, PredictConfig
-from hrdepth.config.network import NetworkConfig
+from hrdepth.config.network import ModelsConfig, NetworkConfig
 from hrdepth.config.training import LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "GroundTruthConfig",
     "ImportConfig",
     "LogConfig",
+    "ModelsConfig",
     "NetworkConfig",
     "ObjectiveConfig",
     "OptimiserConfig",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["NetworkConfig"]
+__all__ = ["ModelsConfig", "NetworkConfig"]
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,20 @@ class NetworkConfig:
 
     Attributes:
         name: a key of `networks.NETWORKS` (or of `POSE_NETWORKS`).
-        options: arguments of that network, such as `backbone`, `weights`, `fse_reduction`, `min_depth`, `max_depth`.
+        options: arguments of that network, such as `backbone`, `weights`, `normalisation`, `min_depth`, `max_depth`;
+            of `hrdepth` also `skip`, `fusion`, `fse_reduction`.
     """
 
     name: str = "hrdepth"
     options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelsConfig:
+    """How to list the networks.
+
+    Attributes:
+        json: print JSON instead of a table.
+    """
+
+    json: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -15,7 +16,7 @@ from hrdepth.registry import check_options, lookup
 
 __all__ = ["NETWORKS", "POSE_NETWORKS", "build_network", "build_pose_network"]
 
-NETWORKS: dict[str, type[DepthNetwork]] = {
+NETWORKS: dict[str, Callable[..., DepthNetwork]] = {
     "hrdepth": HRDepth,
     "lite_hrdepth": LiteHRDepth,
     "monodepth2": Monodepth2,

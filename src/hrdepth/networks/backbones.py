@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import timm
 import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hrdepth.errors import InputError
-from hrdepth.files import existing_file
+from hrdepth.networks.pretrained import load_local_weights
 
 __all__ = ["Backbone", "MobileNetV3", "build_backbone"]
 
@@ -20,6 +18,8 @@ MOBILENETS = {"mobilenet_v3_large": False, "mobilenet_v3_large_authors": True}  
 # Lite's taps: after these blocks of MobileNetV3-Large; 16, 24, 40, 80, 160 channels at strides 2 to 32.
 MOBILENET_TAPS = (0, 2, 4, 7, 15)
 MOBILENET_CHANNELS = (16, 24, 40, 80, 160)
+# What a decoder needs. Networks that begin at stride 4, such as ConvNeXt, get a stem for the first.
+STRIDES = (2, 4, 8, 16, 32)
 
 
 class Backbone(Protocol):
@@ -31,14 +31,15 @@ class Backbone(Protocol):
         """Map a normalised picture (B,C,H,W) to five feature maps, finest (stride 2) first."""
 
 
-def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 3) -> nn.Module:
+def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 3, coarsest: bool = False) -> nn.Module:
     """Build an encoder by name.
 
     Args:
         name: `mobilenet_v3_large` (torchvision's order of layers), `mobilenet_v3_large_authors` (the order that
-            the authors' Lite weights fit), or the name of a timm network with features at strides 2 to 32.
-        weights: None for random weights, `"imagenet"` to download them, or a local file with a state dict.
+            the authors' Lite weights fit), or the name of a timm network with features at strides 2 or 4 to 32.
+        weights: None for random weights, `"imagenet"` to download them, or a local file, see `load_local_weights`.
         in_channels: 3 for a picture, 6 for a stacked pair.
+        coarsest: only the map at stride 32 will be read; no stem is built for a level that is missing.
 
     Returns:
         A module that keeps `Backbone`.
@@ -50,36 +51,95 @@ def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 
         if in_channels != 3:
             raise InputError(f"backbone '{name}' takes one picture, not a stacked pair; for poses name one of timm's")
         return MobileNetV3(authors_order=MOBILENETS[name], weights=weights)
-    return _TimmBackbone(name, weights, in_channels)
+    return _TimmBackbone(name, weights, in_channels, coarsest)
 
 
 class _TimmBackbone(nn.Module):
-    """Any timm network that has features at strides 2, 4, 8, 16 and 32."""
+    """Any timm network that has features at strides 4, 8, 16 and 32; a small stem supplies 2 where it lacks."""
 
-    def __init__(self, name: str, weights: str | None, in_channels: int) -> None:
+    def __init__(self, name: str, weights: str | None, in_channels: int, coarsest: bool) -> None:
         super().__init__()
-        if name not in timm.list_models():
-            near = timm.list_models(f"{name[:6]}*")[:5]
-            raise InputError(
-                f"unknown backbone '{name}'; give the name of a timm network, such as {', '.join(near) or 'resnet18'}"
-            )
-        try:
-            self.network = timm.create_model(
-                name, pretrained=weights == "imagenet", features_only=True, in_chans=in_channels
-            )
-        except (OSError, RuntimeError) as error:
-            if weights == "imagenet":
-                raise _not_downloaded(name) from error
-            raise
-        self.channels: tuple[int, ...] = tuple(self.network.feature_info.channels())
+        self.name, self.in_channels = name, in_channels
+        self.network = _timm_features(name, weights == "imagenet", in_channels)
         strides = tuple(self.network.feature_info.reduction())
-        if strides != (2, 4, 8, 16, 32):
+        channels = tuple(self.network.feature_info.channels())
+        # VGG has a map at full size too: it is left out.
+        self.levels = tuple(level for level, stride in enumerate(strides) if stride in STRIDES)
+        self.channels: tuple[int, ...] = tuple(channels[level] for level in self.levels)
+        self.stem: nn.Module | None = None
+        found = tuple(strides[level] for level in self.levels)
+        if found == STRIDES[1:] and not coarsest:
+            self.stem = _stem(in_channels, self.channels[0] // 2)
+            self.channels = (self.channels[0] // 2, *self.channels)
+        elif found not in (STRIDES, STRIDES[1:]):
             raise InputError(f"backbone '{name}' has features at strides {strides}; a decoder needs 2, 4, 8, 16, 32")
+        self._check_sizes()
         if weights is not None and weights != "imagenet":
-            _load_local(self.network, weights)
+            load_local_weights(self.network, weights, lambda: _timm_body(name))
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        return cast("list[Tensor]", self.network(image))
+        features = self.network(image)
+        taken = [features[level] for level in self.levels]
+        return taken if self.stem is None else [self.stem(image), *taken]
+
+    def unread_parameters(self) -> int:
+        """Count the parameters of timm's whole network that no feature map needs, such as its classifier's."""
+        with torch.device("meta"):
+            whole: nn.Module = timm.create_model(self.name, in_chans=self.in_channels)
+        return _count(whole) - _count(self.network)
+
+    @torch.no_grad()
+    def _check_sizes(self) -> None:
+        """Try a small picture: some networks take one size only, crop borders, or put channels last."""
+        self.eval()
+        try:
+            sizes = [tuple(feature.shape[1:]) for feature in self(torch.zeros(1, self.in_channels, 64, 96))]
+        except Exception as error:
+            raise InputError(
+                f"backbone '{self.name}' cannot read a picture of 64x96 ({_first_line(error)}); take one that is "
+                "not bound to the size of its training"
+            ) from error
+        strides = STRIDES[-len(sizes) :]
+        if sizes != [(width, 64 // s, 96 // s) for width, s in zip(self.channels, strides, strict=True)]:
+            raise InputError(
+                f"backbone '{self.name}' makes of a picture of 64x96 feature maps (channels, height, width) of "
+                f"{sizes}, not of 1/{', 1/'.join(map(str, strides))} of its size; take another"
+            )
+        self.train()
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _timm_features(name: str, pretrained: bool, in_channels: int) -> Any:
+    if not timm.is_model(name):
+        near = timm.list_models(f"{name[:6]}*")[:5]
+        raise InputError(
+            f"unknown backbone '{name}'; give the name of a timm network, such as {', '.join(near) or 'resnet18'}"
+        )
+    if pretrained and not timm.is_model_pretrained(name):
+        raise InputError(f"timm has no ImageNet weights for backbone '{name}'; train it from scratch with weights null")
+    try:
+        return timm.create_model(name, pretrained=pretrained, features_only=True, in_chans=in_channels)
+    except Exception as error:  # whatever the download raises, or timm where a network has no feature maps
+        if pretrained:
+            raise _not_downloaded(name) from error
+        raise InputError(f"backbone '{name}' gives no feature maps: {_first_line(error)}; take another") from error
+
+
+def _timm_body(name: str) -> nn.Module:
+    """Build the network that the features are taken from, without classifier and without memory."""
+    with torch.device("meta"):
+        return cast(nn.Module, timm.create_model(name, num_classes=0))
+
+
+def _stem(in_channels: int, out_channels: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
 
 
 class MobileNetV3(nn.Module):
@@ -111,7 +171,7 @@ class MobileNetV3(nn.Module):
         if authors_order:
             _excite_before_activation(self.features)
         if weights is not None and weights != "imagenet":
-            _load_local(self, weights)
+            load_local_weights(self, weights)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the five tapped feature maps of a normalised picture (B,3,H,W)."""
@@ -136,29 +196,6 @@ def _excite_before_activation(features: nn.Sequential) -> None:
             bottleneck.block = nn.Sequential(
                 *expand, nn.Sequential(convolution, normalisation), excite, activation, project
             )
-
-
-def _load_local(module: nn.Module, path: str) -> None:
-    file = existing_file(path, "the backbone's weights file")
-    tensors = _read_state_dict(file)
-    wanted = module.state_dict()
-    fitting = {key: value for key, value in tensors.items() if key in wanted and value.shape == wanted[key].shape}
-    missing = [key for key in wanted if key not in fitting and not key.endswith("num_batches_tracked")]
-    if missing:
-        raise InputError(
-            f"the backbone's weights file {path} does not fit: {len(missing)} tensors are missing or misshaped, "
-            f"the first is '{missing[0]}'"
-        )
-    module.load_state_dict(fitting, strict=False)
-
-
-def _read_state_dict(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            return cast("dict[str, Tensor]", load_file(file))
-        return cast("dict[str, Tensor]", torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as error:
-        raise InputError(f"the weights file {file} cannot be read: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -10,11 +10,47 @@ from torch.nn import functional as F
 
 from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity
+from hrdepth.registry import lookup
 
-__all__ = ["ConvBlock", "DepthNetwork", "DisparityHead", "Pointwise", "reflection_conv3x3", "upsample"]
+__all__ = ["ConvBlock", "DepthNetwork", "DisparityHead", "Normalisation", "Pointwise", "reflection_conv3x3", "upsample"]
 
-# Normalisation of the picture, inside every network (the released encoders use these two numbers for all channels).
-IMAGE_MEAN, IMAGE_STD = 0.45, 0.225
+# Mean and standard deviation of a picture's channels in [0,1]. The released networks use two numbers for all channels;
+# timm's weights were trained with those of ImageNet, or one near them.
+NORMALISATIONS = {
+    "released": ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+
+
+class Normalisation(nn.Module):
+    """Subtract a mean and divide by a standard deviation, channel by channel, inside the network.
+
+    Args:
+        name: a key of `NORMALISATIONS`.
+        pictures: how many pictures are stacked along channels.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> Normalisation("none")(torch.full((1, 3, 2, 2), 0.25)).mean()
+        tensor(0.2500)
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str = "released", pictures: int = 1) -> None:
+        super().__init__()
+        mean, std = lookup(NORMALISATIONS, name, "normalisation")
+        # Not in the state dict: the name in the config says it all, and published weights have no such tensors.
+        self.register_buffer("mean", torch.tensor(mean * pictures).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std * pictures).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the normalised picture (B,C,H,W)."""
+        return (image - self.mean) / self.std
 
 
 def reflection_conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -92,17 +128,19 @@ class DepthNetwork(nn.Module):
     Args:
         min_depth: the depth, in network units, that disparity 1 stands for.
         max_depth: the depth that disparity 0 stands for.
+        normalisation: of the picture: `released`, `imagenet` or `none`.
 
     Raises:
-        InputError: the range is empty or not positive.
+        InputError: the range is empty or not positive, or the normalisation unknown.
     """
 
     stride = 32
     encoder: nn.Module
     decoder: nn.Module
 
-    def __init__(self, min_depth: float = 0.1, max_depth: float = 100.0) -> None:
+    def __init__(self, min_depth: float = 0.1, max_depth: float = 100.0, normalisation: str = "released") -> None:
         super().__init__()
+        self.normalise = Normalisation(normalisation)
         if not 0 < min_depth < max_depth:
             raise InputError(f"the depth range {min_depth} to {max_depth} is not an increasing, positive pair")
         self.min_depth = min_depth
@@ -126,7 +164,7 @@ class DepthNetwork(nn.Module):
                 f"a picture of {height}x{width} (height x width) does not fit the network: both must be multiples "
                 f"of {self.stride} and at least {2 * self.stride}, such as {fitting[0]}x{fitting[1]}"
             )
-        return self.disparities((image - IMAGE_MEAN) / IMAGE_STD)
+        return self.disparities(self.normalise(image))
 
     def start_at(self, depth: float) -> None:
         """Set the heads' biases so that an untrained network predicts about `depth`, in network units, everywhere.

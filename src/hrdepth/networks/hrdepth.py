@@ -1,11 +1,13 @@
-"""HR-Depth and Lite-HR-Depth: dense skip connections, fused by squeeze and excitation.
+"""HR-Depth, Lite-HR-Depth and the variants of Table 4: skip connections, dense or plain, and how they are fused.
 
-One decoder serves both; the networks differ in the numbers of `DecoderTable`, not in code.
+One decoder serves all; the networks differ in the entries of `DecoderTable`, not in code.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -14,29 +16,43 @@ from torch import Tensor, nn
 from hrdepth.errors import InputError
 from hrdepth.networks.backbones import build_backbone
 from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, Pointwise, upsample
+from hrdepth.registry import lookup
 
-__all__ = ["DecoderTable", "FeatureFusionSE", "HRDepth", "HRDepthDecoder", "LiteHRDepth"]
+__all__ = ["DecoderTable", "FeatureFusionSE", "FusionSE", "HRDepth", "HRDepthDecoder", "LiteHRDepth"]
 
 # Node (row, column): the row is the stride (0 is 2), the column counts along the skip connection; (row, 0) is the
 # encoder's. Listed in the order of computation, each after those that it reads (paper, Figure 3 and eq. 6, 7).
 NODES = ("01", "11", "21", "31", "02", "12", "22", "03", "13", "04")
 # The last node of each row is the decoder's X_i^d, fused by fSE; the others are plain fusion nodes X_{i,j}.
 LAST_OF_ROW = ("31", "22", "13", "04")
+# Which nodes there are: a U-Net has the decoder's own alone.
+SKIPS = {"dense": NODES, "plain": LAST_OF_ROW}
 
 
 @dataclass(frozen=True)
 class DecoderTable:
-    """The numbers in which HR-Depth and Lite-HR-Depth differ.
+    """In what HR-Depth, Lite-HR-Depth and the variants of Table 4 differ.
 
     Attributes:
         widths: channels of the nodes in rows 0 to 3.
-        squeeze: put a bias-free 1x1 convolution before the fusion nodes from column 2 on, down to twice the width.
+        squeeze: put a bias-free 1x1 convolution before fusion nodes that read two or more maps of their row (from
+            column 2 on), down to twice the width.
         reduction: r of the fSE module, eq. 9.
+        skip: `dense`, or `plain`, where a decoder's node reads the encoder's map of its row alone.
+        fusion: what the decoder's nodes (the last of each row) are: `fse`, `se` or `conv`.
     """
 
-    widths: tuple[int, int, int, int]
+    widths: tuple[int, ...]
     squeeze: bool
     reduction: int = 16
+    skip: str = "dense"
+    fusion: str = "fse"
+
+    def __post_init__(self) -> None:
+        lookup(SKIPS, self.skip, "skip")
+        lookup(FUSIONS, self.fusion, "fusion")
+        if len(self.widths) != 4 or not all(isinstance(width, int) and width >= 2 for width in self.widths):
+            raise InputError(f"widths {list(self.widths)}: give four whole numbers of at least 2, finest row first")
 
 
 class FeatureFusionSE(nn.Module):
@@ -65,12 +81,33 @@ class FeatureFusionSE(nn.Module):
             nn.Linear(in_channels // reduction, in_channels, bias=False),
             nn.Sigmoid(),
         )
-        self.mix = Pointwise(in_channels, out_channels)
+        self.mix: nn.Module = Pointwise(in_channels, out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the fused features."""
-        gate = self.gate(features.mean(dim=(2, 3)))  # (B,in)
-        return torch.relu_(self.mix(features, gate))
+        return torch.relu_(self.mix(features, self.gates(features)))
+
+    def gates(self, features: Tensor) -> Tensor:
+        """Return a weight in (0,1) for each channel (B,in)."""
+        gates: Tensor = self.gate(features.mean(dim=(2, 3)))
+        return gates
+
+
+class FusionSE(FeatureFusionSE):
+    """Squeeze and excitation before the plain node's 3x3 convolution and ELU (paper, Table 4, "SE").
+
+    Note:
+        The paper shows no such block; this one meets its count with r = 16: 16.236M of "16.23M".
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, reduction: int = 16) -> None:
+        super().__init__(in_channels, out_channels, reduction)
+        self.mix = ConvBlock(in_channels, out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the fused features."""
+        fused: Tensor = self.mix(features * self.gates(features)[:, :, None, None])
+        return fused
 
 
 class FusionNode(nn.Module):
@@ -91,15 +128,23 @@ class FusionNode(nn.Module):
         return fused
 
 
+# A decoder's node: makes (B,in,H,W) to (B,out,H,W) from the channels in and out, r and the squeezed width, if any.
+FUSIONS: dict[str, Callable[[int, int, int, int | None], nn.Module]] = {
+    "fse": lambda fan_in, width, reduction, _: FeatureFusionSE(fan_in, width, reduction),
+    "se": lambda fan_in, width, reduction, _: FusionSE(fan_in, width, reduction),
+    "conv": lambda fan_in, width, _, squeezed: FusionNode(fan_in, width, squeezed),
+}
+
+
 class HRDepthDecoder(nn.Module):
-    """Five encoder maps to four disparities, through ten densely connected nodes.
+    """Five encoder maps to four disparities, through ten densely connected nodes, or four plain ones.
 
     Node (i,j) reads, in this order, the node (i+1,j-1) reduced to half its channels and upsampled, and all nodes
-    (i,0) to (i,j-1). Heads sit on the final map and on the last nodes of rows 0, 1 and 2.
+    (i,0) to (i,j-1) that there are. Heads sit on the final map and on the last nodes of rows 0, 1 and 2.
 
     Args:
         encoder_channels: of the five encoder maps, finest first.
-        table: the numbers of the decoder.
+        table: the entries of the decoder.
 
     Source: paper, section "Redesign Skip Connection", eq. 5 to 7.
 
@@ -112,24 +157,28 @@ class HRDepthDecoder(nn.Module):
         channels = {f"{row}0": width for row, width in enumerate(encoder_channels)}
         self.reduce = nn.ModuleDict()
         self.nodes = nn.ModuleDict()
-        for name in NODES:
+        for name in SKIPS[table.skip]:
             row, column = map(int, name)
             below = f"{row + 1}{column - 1}"
             halved = channels[below] // 2
             self.reduce[below] = ConvBlock(channels[below], halved)
             width = table.widths[row]
-            fan_in = halved + sum(channels[f"{row}{k}"] for k in range(column))
-            if name in LAST_OF_ROW:
-                self.nodes[name] = FeatureFusionSE(fan_in, width, table.reduction)
-            else:
-                squeezed = 2 * width if table.squeeze and column > 1 else None
-                self.nodes[name] = FusionNode(fan_in, width, squeezed)
+            read = [channels[skip] for skip in _skips(name, channels)]
+            squeezed = 2 * width if table.squeeze and len(read) > 1 else None
+            make = FUSIONS[table.fusion if name in LAST_OF_ROW else "conv"]
+            self.nodes[name] = make(halved + sum(read), width, table.reduction, squeezed)
             channels[name] = width
         first, second, third, _ = table.widths
         final = first // 2
         self.reduce["04"] = ConvBlock(first, final)
         self.final = ConvBlock(final, final)
         self.heads = nn.ModuleList(DisparityHead(width) for width in (final, first, second, third))
+        # Of the nodes 00 to 03.
+        self.unread_channels = [channels[f"0{column}"] for column in range(4)] if table.skip == "dense" else []
+
+    def unread_parameters(self) -> int:
+        """Count the parameters of the reductions that the release builds but never reads."""
+        return sum((9 * channels + 1) * (channels // 2) for channels in self.unread_channels)
 
     def forward(self, features: list[Tensor]) -> dict[int, Tensor]:
         """Return `{s: disparity}`; see `DepthNetwork.forward`."""
@@ -138,10 +187,15 @@ class HRDepthDecoder(nn.Module):
             row, column = map(int, name)
             below = f"{row + 1}{column - 1}"
             raised = upsample(self.reduce[below](maps[below]))
-            maps[name] = node(torch.cat([raised, *(maps[f"{row}{k}"] for k in range(column))], dim=1))
+            maps[name] = node(torch.cat([raised, *(maps[skip] for skip in _skips(name, maps))], dim=1))
         final = self.final(upsample(self.reduce["04"](maps["04"])))
         read = (final, maps["04"], maps["13"], maps["22"])
         return {scale: head(read[scale]) for scale, head in enumerate(self.heads)}
+
+
+def _skips(name: str, nodes: Collection[str]) -> list[str]:
+    """Name the nodes of `name`'s row before it, those that there are."""
+    return [skip for skip in (f"{name[0]}{column}" for column in range(int(name[1]))) if skip in nodes]
 
 
 class HRDepth(DepthNetwork):
@@ -151,13 +205,21 @@ class HRDepth(DepthNetwork):
         backbone: see `build_backbone`.
         weights: the backbone's start: None, `"imagenet"` or a local file.
         fse_reduction: r of eq. 9.
+        skip: `dense`, or `plain` as in a U-Net.
+        fusion: what the decoder's nodes are: `fse`, `se` (squeeze and excitation, then 3x3) or `conv` (3x3).
+        widths: channels of the nodes in rows 0 to 3; None takes half the channels of the encoder's next map.
+        squeeze: put a 1x1 convolution before fusion nodes from column 2 on.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
+        normalisation: of the picture: `released`, `imagenet` or `none`.
 
-    Source: paper, section "HR-Depth Network".
+    Source: paper, section "HR-Depth Network" and Table 4.
 
     Note:
-        The paper's count of 14.62M includes ResNet-18's unused classifier and the decoder's unused reductions.
+        The paper's count of 14.62M includes ResNet-18's unused classifier and the decoder's unused reductions. So
+        counted, Table 4's variants have, in millions (paper): dense and conv 16.057 (16.06), plain and fse 13.486
+        (13.48), dense and se 16.236 (16.23), dense and fse 14.614 (14.62). Plain and conv is the baseline,
+        `monodepth2` under other names: 14.842 (14.84).
 
     Example:
         >>> disparities = HRDepth()(torch.rand(1, 3, 64, 96))
@@ -170,48 +232,21 @@ class HRDepth(DepthNetwork):
         backbone: str = "resnet18",
         weights: str | None = None,
         fse_reduction: int = 16,
+        skip: str = "dense",
+        fusion: str = "fse",
+        widths: Sequence[int] | None = None,
+        squeeze: bool = True,
         min_depth: float = 0.1,
         max_depth: float = 100.0,
+        normalisation: str = "released",
     ) -> None:
-        super().__init__(min_depth, max_depth)
+        super().__init__(min_depth, max_depth, normalisation)
         self.encoder = build_backbone(backbone, weights=weights)
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
-        table = DecoderTable(_half_of_the_next(channels), squeeze=True, reduction=fse_reduction)
-        self.decoder = HRDepthDecoder(channels, table)
+        rows = tuple(widths) if widths is not None else tuple(below // 2 for _, below in pairwise(channels))
+        self.decoder = HRDepthDecoder(channels, DecoderTable(rows, squeeze, fse_reduction, skip, fusion))
 
 
-class LiteHRDepth(DepthNetwork):
-    """Lite-HR-Depth: a MobileNetV3-Large encoder and a slim dense decoder; 3.11M parameters.
-
-    Args:
-        backbone: `mobilenet_v3_large`, or `mobilenet_v3_large_authors` for the authors' weights.
-        weights: the backbone's start: None, `"imagenet"` or a local file.
-        fse_reduction: r of eq. 9.
-        min_depth: depth at disparity 1, network units.
-        max_depth: depth at disparity 0, network units.
-
-    Source: paper, section "Lite-HR-Depth".
-
-    Example:
-        >>> LiteHRDepth()(torch.rand(1, 3, 64, 96))[0].shape
-        torch.Size([1, 1, 64, 96])
-    """
-
-    def __init__(
-        self,
-        backbone: str = "mobilenet_v3_large",
-        weights: str | None = None,
-        fse_reduction: int = 16,
-        min_depth: float = 0.1,
-        max_depth: float = 100.0,
-    ) -> None:
-        super().__init__(min_depth, max_depth)
-        self.encoder = build_backbone(backbone, weights=weights)
-        channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
-        table = DecoderTable((8, 24, 40, 80), squeeze=False, reduction=fse_reduction)
-        self.decoder = HRDepthDecoder(channels, table)
-
-
-def _half_of_the_next(channels: tuple[int, ...]) -> tuple[int, int, int, int]:
-    a, b, c, d = (below // 2 for _, below in pairwise(channels))
-    return a, b, c, d
+# Lite-HR-Depth: a MobileNetV3-Large encoder and a slim dense decoder; 3.11M parameters (paper, "Lite-HR-Depth").
+# `backbone: mobilenet_v3_large_authors` is what the authors' weights fit.
+LiteHRDepth = partial(HRDepth, backbone="mobilenet_v3_large", widths=(8, 24, 40, 80), squeeze=False)

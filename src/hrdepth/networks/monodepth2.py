@@ -47,6 +47,7 @@ class Monodepth2(DepthNetwork):
         weights: the backbone's start: None, `"imagenet"` or a local file.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
+        normalisation: of the picture: `released`, `imagenet` or `none`.
 
     Source: Godard et al. 2019, section 3 and supplementary table of layers; the paper's Table 4, "baseline".
 
@@ -61,8 +62,9 @@ class Monodepth2(DepthNetwork):
         weights: str | None = None,
         min_depth: float = 0.1,
         max_depth: float = 100.0,
+        normalisation: str = "released",
     ) -> None:
-        super().__init__(min_depth, max_depth)
+        super().__init__(min_depth, max_depth, normalisation)
         self.encoder = build_backbone(backbone, weights=weights)
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
         self.decoder = Monodepth2Decoder(channels)

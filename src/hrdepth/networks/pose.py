@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hrdepth.networks.backbones import build_backbone
-from hrdepth.networks.blocks import IMAGE_MEAN, IMAGE_STD
+from hrdepth.networks.blocks import Normalisation
 
 __all__ = ["PoseNet", "temporal_pair"]
 
@@ -17,6 +17,7 @@ class PoseNet(nn.Module):
     Args:
         backbone: the name of a timm network.
         weights: the backbone's start: None, `"imagenet"` (its first layer repeated for both frames) or a local file.
+        normalisation: of the frames: `released`, `imagenet` or `none`.
 
     Source: paper, section "Implementation Details", PoseNet; Godard et al. 2019.
 
@@ -33,9 +34,10 @@ class PoseNet(nn.Module):
     encoder: nn.Module
     decoder: nn.Module
 
-    def __init__(self, backbone: str = "resnet18", weights: str | None = None) -> None:
+    def __init__(self, backbone: str = "resnet18", weights: str | None = None, normalisation: str = "released") -> None:
         super().__init__()
-        self.encoder = build_backbone(backbone, weights=weights, in_channels=6)
+        self.normalise = Normalisation(normalisation, pictures=2)
+        self.encoder = build_backbone(backbone, weights=weights, in_channels=6, coarsest=True)
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
         self.decoder = nn.Sequential(
             nn.Conv2d(channels[-1], 256, 1),
@@ -58,7 +60,7 @@ class PoseNet(nn.Module):
             is the pair's motion. `geometry.pose_matrix` makes of it the transform of points from the first camera
             to the second.
         """
-        features = self.encoder((pair - IMAGE_MEAN) / IMAGE_STD)[-1]
+        features = self.encoder(self.normalise(pair))[-1]
         # Float32 whatever the autocast: a hundredth of a bfloat16 number is no motion to speak of.
         motion = 0.01 * self.decoder(features).float().mean(dim=(2, 3)).view(-1, 2, 1, 6)
         return motion[..., :3], motion[..., 3:]

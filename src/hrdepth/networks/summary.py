@@ -1,0 +1,145 @@
+"""What each network costs: parameters in both ways of counting, and arithmetic at the paper's two common sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from rich.table import Table
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from hrdepth.config import NetworkConfig
+from hrdepth.networks import NETWORKS, build_network
+
+__all__ = ["PAPER_ROWS", "NetworkSummary", "PaperRow", "listing", "summaries", "summarise"]
+
+SIZES = ((192, 640), (320, 1024))
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """A network of the paper.
+
+    Attributes:
+        network: how it is built.
+        rows: where it stands in the paper's tables.
+        parameters: the paper's count, in millions.
+    """
+
+    network: NetworkConfig
+    rows: str
+    parameters: float
+
+
+def _variant(**options: str) -> NetworkConfig:
+    return NetworkConfig("hrdepth", dict(options))
+
+
+PAPER_ROWS = (
+    PaperRow(NetworkConfig("hrdepth"), "Table 2, HR-Depth; Table 4, +dense SC and fSE", 14.62),
+    PaperRow(NetworkConfig("lite_hrdepth"), "Table 3, Lite-HR-Depth", 3.1),
+    PaperRow(NetworkConfig("monodepth2"), "Tables 2 and 3, Monodepth2; Table 4, baseline", 14.84),
+    PaperRow(_variant(fusion="conv"), "Table 4, +dense SC", 16.06),
+    PaperRow(_variant(skip="plain"), "Table 4, +fSE", 13.48),
+    PaperRow(_variant(fusion="se"), "Table 4, +dense SC and SE", 16.23),
+)
+
+
+@dataclass(frozen=True)
+class NetworkSummary:
+    """What a network costs.
+
+    Attributes:
+        name: a key of `NETWORKS`.
+        options: where they are not the defaults.
+        parameters: those that run.
+        parameters_as_in_paper: with those that the released code builds but never reads: the backbone's classifier
+            and some reductions.
+        paper_millions: the paper's count, or None.
+        gflops: by size as the paper writes it (width x height): 1e9 operations a picture, a multiply-add counts as
+            two; convolutions and matrix products only.
+        rows: where it stands in the paper's tables, or "".
+    """
+
+    name: str
+    options: dict[str, Any]
+    parameters: int
+    parameters_as_in_paper: int
+    paper_millions: float | None = None
+    gflops: dict[str, float] = field(default_factory=dict)
+    rows: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `hrdepth models --json` prints."""
+        return asdict(self)
+
+
+def summaries() -> list[NetworkSummary]:
+    """Summarise the networks of the paper and every other one in `NETWORKS`; takes seconds and no memory."""
+    listed = {row.network.name for row in PAPER_ROWS}
+    return [
+        *(summarise(row.network, row) for row in PAPER_ROWS),
+        *(summarise(NetworkConfig(name)) for name in NETWORKS if name not in listed),
+    ]
+
+
+def summarise(config: NetworkConfig, row: PaperRow | None = None) -> NetworkSummary:
+    """Count a network's parameters and operations, without memory for either (on PyTorch's meta device).
+
+    Raises:
+        InputError: as `build_network`.
+
+    Example:
+        >>> summarise(NetworkConfig("lite_hrdepth")).parameters
+        3109964
+    """
+    with torch.device("meta"):
+        network = build_network(config).eval()
+    gflops = {}
+    for height, width in SIZES:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.empty(1, 3, height, width, device="meta"))
+        gflops[f"{width}x{height}"] = counter.get_total_flops() / 1e9
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return NetworkSummary(
+        config.name,
+        dict(config.options),
+        parameters,
+        parameters + sum(_unread(module) for module in network.children()),
+        row.parameters if row else None,
+        gflops,
+        row.rows if row else "",
+    )
+
+
+def listing(found: Sequence[NetworkSummary]) -> Table:
+    """Lay summaries out for the terminal."""
+    table = Table(
+        caption="Parameters as it runs, and as in the paper: with the classifier and the reductions that the released "
+        "code builds but never reads. GFLOPs: a multiply-add counts as two.",
+        caption_justify="left",
+    )
+    table.add_column("network", no_wrap=True)
+    for heading in ("as it\nruns", "as in\npaper", "paper", *(f"GFLOPs\n{width}x{height}" for height, width in SIZES)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("row of the paper")
+    for one in found:
+        options = "".join(f"\n  {name}: {value}" for name, value in one.options.items())
+        table.add_row(
+            one.name + options,
+            f"{one.parameters / 1e6:.3f}M",
+            f"{one.parameters_as_in_paper / 1e6:.3f}M",
+            f"{one.paper_millions:g}M" if one.paper_millions else "",
+            *(f"{gflops:.2f}" for gflops in one.gflops.values()),
+            one.rows.replace("; ", "\n"),
+        )
+    return table
+
+
+def _unread(module: nn.Module) -> int:
+    """Ask an encoder or decoder for the parameters that its published form has beside those that run."""
+    count = getattr(module, "unread_parameters", None)
+    return int(count()) if callable(count) else 0

@@ -1,0 +1,199 @@
+"""Any timm network becomes a backbone, or says why not; local weights come from three kinds of files."""
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from hrdepth.config import NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.networks import build_network, build_pose_network
+from hrdepth.networks.backbones import build_backbone
+
+
+@pytest.mark.parametrize("name", ["resnet50", "tf_efficientnet_lite0", "convnext_tiny", "vgg11"])
+def test_five_maps_from_stride_2_to_32(name):
+    backbone = build_backbone(name).eval()
+    with torch.no_grad():
+        shapes = [tuple(feature.shape[1:]) for feature in backbone(torch.rand(1, 3, 64, 96))]
+    assert shapes == [(width, 64 // s, 96 // s) for width, s in zip(backbone.channels, (2, 4, 8, 16, 32), strict=True)]
+
+
+@pytest.mark.parametrize("network", ["hrdepth", "lite_hrdepth", "monodepth2"])
+@pytest.mark.parametrize("backbone", ["test_convnext", "test_efficientnet"])
+def test_every_network_takes_another_backbone_and_learns_all_of_it(network, backbone):
+    torch.manual_seed(0)
+    built = build_network(NetworkConfig(network, {"backbone": backbone}))
+    sum(d.square().sum() for d in built(torch.rand(2, 3, 64, 64)).values()).backward()
+    assert [key for key, p in built.named_parameters() if p.grad is None] == []
+
+
+def test_the_stem_sees_what_the_backbone_does_not():
+    backbone = build_backbone("test_convnext").eval()
+    with torch.no_grad():
+        one, other = backbone(torch.zeros(1, 3, 64, 64))[0], backbone(torch.ones(1, 3, 64, 64))[0]
+    assert backbone.channels[0] == backbone.channels[1] // 2
+    assert not torch.allclose(one, other)
+
+
+def test_a_pose_network_reads_the_coarsest_map_and_needs_no_stem():
+    network = build_pose_network(NetworkConfig("posenet", {"backbone": "test_convnext"}))
+    axis_angle, translation = network(torch.rand(2, 6, 64, 64))
+    (axis_angle.sum() + translation.sum()).backward()
+    assert [key for key, p in network.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("vit_tiny_patch16_224", "strides"),
+        ("swin_tiny_patch4_window7_224", "cannot read a picture of 64x96"),
+        ("inception_v3", "cannot read a picture|feature maps"),
+        ("resnet18x", "unknown backbone"),
+    ],
+)
+def test_backbones_that_do_not_fit_say_why(name, reason):
+    with pytest.raises(InputError, match=reason):
+        build_backbone(name)
+
+
+def test_weights_that_nobody_published_are_not_looked_for():
+    with pytest.raises(InputError, match="no ImageNet weights"):
+        build_backbone("efficientnet_b6", weights="imagenet")
+
+
+def test_a_download_that_fails_is_one_sentence(monkeypatch):
+    def fail(*args, **kwargs):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(timm, "create_model", fail)
+    with pytest.raises(InputError, match=r"'resnet18' could not be downloaded.*weights null"):
+        build_backbone("resnet18", weights="imagenet")
+
+
+def whole(name):
+    """A classifier away from its start, so that no two tensors are alike."""
+    torch.manual_seed(1)
+    network = timm.create_model(name)
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.uniform_(0.1, 1.0)
+    return network.eval()
+
+
+def features(name, network):
+    """What the maps of a classifier are, taken by hooks from the network itself."""
+    extractor = timm.create_model(name, features_only=True)
+    found = []
+    for module in extractor.feature_info.module_name():
+        network.get_submodule(module).register_forward_hook(lambda *args: found.append(args[-1]))
+    return found
+
+
+def save(tensors, path):
+    torch.save(tensors, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext"])
+@pytest.mark.parametrize("kind", ["classifier", "wrapped", "safetensors", "renamed"])
+def test_a_local_file_gives_the_classifiers_own_features(name, kind, tmp_path):
+    network = whole(name)
+    tensors = network.state_dict()
+    if kind == "classifier":
+        path = save(tensors, tmp_path / "net.pth")
+    elif kind == "wrapped":
+        parallel = {f"module.{key}": value for key, value in tensors.items()}
+        path = save({"epoch": 3, "state_dict": parallel}, tmp_path / "net.pth")
+    elif kind == "safetensors":
+        path = str(tmp_path / "net.safetensors")
+        save_file(tensors, path)
+    else:
+        kept = [(key, value) for key, value in tensors.items() if not key.endswith("num_batches_tracked")]
+        others = {f"theirs.{i}.{key.rpartition('.')[2]}": value for i, (key, value) in enumerate(kept)}
+        path = save(others, tmp_path / "net.pth")
+    backbone = build_backbone(name, weights=path).eval()
+    image = torch.rand(1, 3, 64, 64)
+    coarsest = features(name, network)
+    with torch.no_grad():
+        network(image)
+        found = backbone(image)[-len(coarsest) :]
+    for own, expected in zip(found, coarsest, strict=True):
+        torch.testing.assert_close(own, expected)
+
+
+def test_a_file_of_the_extractor_itself(tmp_path):
+    extractor = timm.create_model("test_convnext", features_only=True)
+    path = save(extractor.state_dict(), tmp_path / "net.pth")
+    backbone = build_backbone("test_convnext", weights=path)
+    assert all(torch.equal(backbone.network.state_dict()[key], value) for key, value in extractor.state_dict().items())
+
+
+def test_weights_for_pictures_start_a_pose_network(tmp_path):
+    network = whole("test_resnet")
+    path = save(network.state_dict(), tmp_path / "net.pth")
+    pictures = build_backbone("test_resnet", weights=path).eval()
+    pairs = build_backbone("test_resnet", weights=path, in_channels=6, coarsest=True).eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(pairs(torch.cat([image, image], dim=1))[-1], pictures(image)[-1])
+
+
+def other_names(change):
+    tensors = [(key, v) for key, v in whole("test_resnet").state_dict().items() if not key.endswith("tracked")]
+    return change({f"theirs.{i}.{key.rpartition('.')[2]}": value for i, (key, value) in enumerate(tensors)})
+
+
+def misshapen(tensors):
+    return {key: value[1:] if key == "theirs.5.weight" else value for key, value in tensors.items()}
+
+
+def swapped(tensors):
+    keys = list(tensors)
+    first = keys.index("theirs.1.weight")
+    keys[first : first + 2] = keys[first + 1], keys[first]  # a batch norm's bias before its weight
+    return {key: tensors[key] for key in keys}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (misshapen, r"'theirs.5.weight'"),
+        (swapped, r"'theirs.2.bias'"),
+        (lambda tensors: tensors | {"more.weight": torch.zeros(3)}, "it has .* tensors"),
+        (lambda tensors: dict(list(tensors.items())[:-9]), "it has .* tensors"),
+    ],
+)
+def test_other_names_are_taken_only_where_all_fits(change, said, tmp_path):
+    path = save(other_names(change), tmp_path / "net.pth")
+    with pytest.raises(InputError, match=said):
+        build_backbone("test_resnet", weights=path)
+
+
+def test_a_safetensors_file_with_other_names_has_no_order(tmp_path):
+    save_file(other_names(dict), tmp_path / "net.safetensors")
+    with pytest.raises(InputError, match="keeps no order"):
+        build_backbone("test_resnet", weights=str(tmp_path / "net.safetensors"))
+
+
+def test_a_tensor_of_another_shape_is_named(tmp_path):
+    tensors = whole("test_resnet").state_dict()
+    key = next(key for key in tensors if key.startswith("layer2") and key.endswith("weight"))
+    path = save(tensors | {key: tensors[key][1:]}, tmp_path / "net.pth")
+    with pytest.raises(InputError, match=f"'{key}' has shape"):
+        build_backbone("test_resnet", weights=path)
+
+
+class Surprise:
+    def __reduce__(self):
+        return print, ("code ran",)
+
+
+@pytest.mark.parametrize("content", [nn.Linear(2, 2), Surprise(), {"epoch": 3}, [1, 2]], ids=type)
+def test_no_code_is_run_and_no_tensors_is_said(content, tmp_path, capsys):
+    path = save(content, tmp_path / "net.pth")
+    with pytest.raises(InputError, match=r"net\.pth"):
+        build_backbone("test_resnet", weights=path)
+    assert "code ran" not in capsys.readouterr().out

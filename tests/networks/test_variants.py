@@ -1,0 +1,138 @@
+"""Table 4's variants, the options that every network has, and the list of networks."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from hrdepth.cli import main
+from hrdepth.config import NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.networks import NETWORKS, build_network, build_pose_network
+from hrdepth.networks.summary import PAPER_ROWS, SIZES, summaries, summarise
+
+
+@pytest.mark.parametrize("row", PAPER_ROWS, ids=lambda row: row.rows)
+def test_counts_agree_with_the_paper(row):
+    found = summarise(row.network, row)
+    assert found.parameters_as_in_paper / 1e6 == pytest.approx(row.parameters, rel=0.01)
+    built = build_network(row.network)
+    assert found.parameters == sum(parameter.numel() for parameter in built.parameters())
+
+
+def test_counts_as_the_published_files_have_them(shared):
+    files = json.loads((shared / "parity" / "networks.json").read_text())
+    counted = {one.name: one.parameters_as_in_paper for one in summaries() if not one.options}
+    dead = ("running_mean", "running_var", "num_batches_tracked")
+    for name in NETWORKS:
+        shapes = {key: shape for file in files[name].values() for key, shape in _entries(file)}
+        # In decoders every tensor stands twice.
+        once = {key: shape for key, shape in shapes.items() if not (key.startswith("decoder.") and _twice(shapes))}
+        expected = sum(torch.Size(shape).numel() for key, shape in once.items() if not key.endswith(dead))
+        assert counted[name] == expected
+
+
+def _entries(file):
+    return file.items() if isinstance(file, dict) else file
+
+
+def _twice(shapes):
+    return any(key.startswith("convs.") for key in shapes)
+
+
+def test_plain_skips_and_convolutions_are_the_baseline():
+    torch.manual_seed(0)
+    baseline = build_network(NetworkConfig("monodepth2")).eval()
+    same = build_network(NetworkConfig("hrdepth", {"skip": "plain", "fusion": "conv"})).eval()
+    same.encoder.load_state_dict(baseline.encoder.state_dict())
+    levels = dict(zip((4, 3, 2, 1), ("40", "31", "22", "13"), strict=True))
+    nodes = dict(zip((4, 3, 2, 1), ("31", "22", "13", "04"), strict=True))
+    for level in (4, 3, 2, 1):
+        same.decoder.reduce[levels[level]].load_state_dict(baseline.decoder.reduce[level].state_dict())
+        same.decoder.nodes[nodes[level]].fuse.load_state_dict(baseline.decoder.fuse[level].state_dict())
+    same.decoder.reduce["04"].load_state_dict(baseline.decoder.reduce[0].state_dict())
+    same.decoder.final.load_state_dict(baseline.decoder.fuse[0].state_dict())
+    same.decoder.heads.load_state_dict(baseline.decoder.heads.state_dict())
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        for scale, disparity in baseline(image).items():
+            torch.testing.assert_close(same(image)[scale], disparity)
+
+
+@pytest.mark.parametrize("row", PAPER_ROWS, ids=lambda row: row.rows)
+def test_every_variant_learns_with_all_its_parameters(row):
+    torch.manual_seed(0)
+    network = build_network(row.network)
+    sum(d.square().sum() for d in network(torch.rand(2, 3, 64, 64)).values()).backward()
+    assert [key for key, p in network.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"skip": "dens"}, "did you mean 'dense'"),
+        ({"fusion": "fsee"}, "did you mean 'fse'"),
+        ({"widths": [8, 24, 40]}, "four whole numbers"),
+        ({"fse_reduction": 0}, "fse_reduction 0"),
+        ({"normalisation": "imagnet"}, "did you mean 'imagenet'"),
+    ],
+)
+def test_wrong_options_say_what_is_right(options, said):
+    with pytest.raises(InputError, match=said):
+        build_network(NetworkConfig("lite_hrdepth", options))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_normalisation(name):
+    torch.manual_seed(0)
+    networks = {
+        key: build_network(NetworkConfig(name, {"normalisation": key})).eval()
+        for key in ("released", "imagenet", "none")
+    }
+    for network in networks.values():
+        network.load_state_dict(networks["released"].state_dict())
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    image = torch.rand(1, 3, 64, 64)
+    given = {
+        "released": (image - 0.45) / 0.225,
+        "imagenet": (image - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1),
+        "none": image,
+    }
+    with torch.no_grad():
+        for key, network in networks.items():
+            torch.testing.assert_close(network(image)[0], network.disparities(given[key])[0])
+
+
+def test_normalisation_of_a_pair():
+    network = build_pose_network(NetworkConfig("posenet", {"backbone": "test_resnet", "normalisation": "imagenet"}))
+    pair = torch.tensor([0.485, 0.456, 0.406] * 2).view(1, 6, 1, 1).expand(1, 6, 64, 64)
+    torch.testing.assert_close(network.normalise(pair), torch.zeros(1, 6, 64, 64))
+
+
+def test_operations_are_those_of_a_real_pass():
+    network = build_network(NetworkConfig("lite_hrdepth")).eval()
+    counted = 0
+
+    def count(module, _, output):
+        nonlocal counted
+        if isinstance(module, nn.Conv2d):
+            counted += 2 * output.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            counted += 2 * output.numel() * module.in_features
+
+    for module in network.modules():
+        module.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.rand(1, 3, 192, 640))
+    assert summarise(NetworkConfig("lite_hrdepth")).gflops["640x192"] == pytest.approx(counted / 1e9, rel=1e-6)
+
+
+def test_models_lists_every_network(capsys):
+    assert main(["models", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {one["name"] for one in listed} == set(NETWORKS)
+    assert all(set(one["gflops"]) == {f"{width}x{height}" for height, width in SIZES} for one in listed)
+    assert main(["models"]) == 0
+    table = capsys.readouterr().out
+    assert all(text in table for text in (*NETWORKS, "14.068M", "14.614M", "16.06M", "22.44", "Table 4"))

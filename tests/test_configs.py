@@ -1,0 +1,88 @@
+"""Every file in configs/ is one that `hrdepth train` reads, and takes a step."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import default_collate
+
+import trees
+from hrdepth.cli import _config, _parser
+from hrdepth.config import TrainConfig
+from hrdepth.data import build_mix
+from hrdepth.data.splits import SPLITS
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / "configs").glob("*.yaml"))
+NUMBERS = r"\d\.\d{3}(?: \d\.\d{3})+"
+
+
+def read(file):
+    parser = _parser()
+    return _config(parser, parser.parse_args(["train", "--config", str(file)]), TrainConfig)
+
+
+def miniature(config, folder):
+    """The same run on miniature recordings of the same layout, at a tiny size, from scratch."""
+
+    def tiny(part):
+        root = folder / part.dataset
+        if not root.exists():
+            trees.TREES[part.dataset](root)
+        return dataclasses.replace(part, root=str(root), split=str(root / "train.txt"))
+
+    def from_scratch(network):
+        return dataclasses.replace(network, options={k: v for k, v in network.options.items() if k != "weights"})
+
+    options = {key: value for key, value in config.objective.options.items() if key != "compile"}
+    return dataclasses.replace(
+        config,
+        train=[tiny(part) for part in config.train],
+        network=from_scratch(config.network),
+        pose_network=from_scratch(config.pose_network),
+        objective=dataclasses.replace(config.objective, options=options),
+        size=(64, 64),
+    )
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_one_step(file, tmp_path):
+    training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
+    torch.manual_seed(0)
+    config = miniature(read(file), tmp_path)
+    mix = build_mix(config.train, config.objective.frames, config.size, config.augment, config.seed)
+    objective = training.build_training_objective(config)
+    loss = objective(default_collate([mix[0]]))["loss"]
+    loss.backward()
+    assert loss.isfinite()
+    gradients = [parameter.grad for parameter in objective.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+    assert any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_config_says_what_it_is_for(file):
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    config = read(file)
+    if file.stem.startswith(("kitti-", "table4-")):
+        assert config.output == f"runs/{file.stem}"
+        width, height = map(int, (re.search(r"(\d+)x(\d+)$", file.stem) or re.search(r"(\d+)x(\d+)", text)).groups())
+        assert config.size == (height, width)
+        assert ("s" in config.objective.frames) == ("-ms-" in file.stem) == (config.metres_per_unit == 5.4)
+        assert {part.root for part in (*config.train, *config.validation)} == {"kitti/raw"}
+        assert [part.split for part in (*config.train, *config.validation)] == ["eigen_zhou/train", "eigen_zhou/val"]
+        assert {"eigen_zhou/train", "eigen_zhou/val"} <= set(SPLITS)
+
+
+def test_the_page_of_configs_lists_each_with_its_published_numbers():
+    page = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
+    for file in FILES:
+        assert f"`{file.stem}`" in page or f"`{file.stem}." in page, file.stem
+        for numbers in re.findall(NUMBERS, file.read_text(encoding="utf-8")):
+            [row] = [line for line in page.splitlines() if line.startswith(f"| `{file.stem}`")]
+            assert re.findall(r"\d\.\d{3}", row) == numbers.split(), file.stem
+    named = set(re.findall(r"^\| `((?:kitti|table4|mini)-[^`]+)`", page, flags=re.MULTILINE))
+    assert named <= {file.stem for file in FILES}
