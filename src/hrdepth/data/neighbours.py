@@ -225,15 +225,15 @@ def select(reader: FrameReader, neighbours: Neighbours, min_motion: float | None
 def motion(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     """Return how far two grey pictures (H,W) differ: the mean absolute difference, as a share of the brightness range.
 
-    What all pixels have in common is taken out first: a camera that stands still may still change its exposure.
+    Both are brought to one mean first: a camera that stands still may still change its exposure.
 
     Example:
-        >>> bright = np.full((2, 2), 90, np.uint8)
-        >>> motion(bright, bright + 10)
-        0.0
+        >>> dark = np.array([[50, 100], [60, 10]], np.uint8)
+        >>> motion(dark, 2 * dark), round(motion(dark, dark[::-1]), 3)
+        (0.0, 0.196)
     """
-    difference = first.astype(np.float32) - second.astype(np.float32)
-    return float(np.abs(difference - difference.mean()).mean()) / 255
+    gain = max(float(first.mean()), 1.0) / max(float(second.mean()), 1.0)
+    return float(np.abs(first.astype(np.float32) - gain * second.astype(np.float32)).mean()) / 255
 
 
 def and_more(sentence: str, count: int, what: str) -> str:
