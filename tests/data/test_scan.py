@@ -102,8 +102,10 @@ def test_off_looks_at_nothing(config, tmp_path):
 
 def test_the_command_lists_all_and_says_how_many(config, tmp_path, capsys):
     file = tmp_path / "config.yaml"
-    data = {"root": str(tmp_path), "dataset": "folder"}
-    content = {name: [{**data, "split": str(tmp_path / f"{drive}.txt")}] for name, drive in zip(("train", "validation"), "ab", strict=True)}  # noqa: E501  # fmt: skip
+    content = {
+        name: [{"dataset": "folder", "root": str(tmp_path), "split": str(tmp_path / f"{drive}.txt")}]
+        for name, drive in (("train", "a"), ("validation", "b"))
+    }
     file.write_text(yaml.safe_dump({**content, "output": "run"}))
     assert main(["scan", "--config", str(file)]) == 0
     assert "train: folder at" in capsys.readouterr().out
