@@ -32,6 +32,16 @@ def train(config: TrainConfig) -> None:
     print(f"weights with the lowest validation loss: {run(config)}")
 
 
+def scan(config: TrainConfig) -> None:
+    """Look through the data of a training config and list everything that is wrong with it."""
+    from hrdepth.data.scan import scan_data
+
+    report = scan_data(config)
+    print("\n".join([*report.errors, *(f"warning: {warning}" for warning in report.warnings)] or report.summary))
+    if findings := len(report.errors) + len(report.warnings):
+        raise InputError(f"{findings} thing{'s' if findings > 1 else ''} to mend, listed above")
+
+
 def evaluate(config: EvaluateConfig) -> None:
     """Evaluate a network, or predictions made elsewhere, by the Eigen protocol."""
     from hrdepth.evaluation.command import evaluate as run
@@ -96,6 +106,7 @@ def models(config: ModelsConfig) -> None:
 COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
     # name: function, its config, positional arguments
     "train": (train, TrainConfig, ()),
+    "scan": (scan, TrainConfig, ()),
     "evaluate": (evaluate, EvaluateConfig, ()),
     "predict": (predict, PredictConfig, ("input",)),
     "import-weights": (import_weights, ImportConfig, ()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["InputError"]
 
 
@@ -9,4 +11,17 @@ class InputError(ValueError):
     """Bad input, said in one sentence: what is wrong, where, and what to do.
 
     The command line prints the sentence and exits with status 2, without a traceback.
+
+    Attributes:
+        findings: all sentences, where `several` made the error; its text may name the first of them only.
     """
+
+    findings: tuple[str, ...] = ()
+
+    @classmethod
+    def several(cls, findings: Sequence[str], limit: int = 20) -> InputError:
+        """Return one error for several findings: a line each, and a count of those beyond `limit`."""
+        rest = len(findings) - limit
+        error = cls("\n".join([*findings[:limit], *([f"... and {rest} more"] if rest > 0 else [])]))
+        error.findings = tuple(findings)
+        return error

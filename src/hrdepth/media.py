@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,8 +25,10 @@ __all__ = [
     "VideoWriter",
     "as_rgb",
     "frames",
+    "picture_size",
     "probe",
     "read_image",
+    "small_grey",
     "to_picture",
     "write_depth_png",
     "write_image",
@@ -41,6 +44,7 @@ PICTURE_SUFFIXES = frozenset([
 # fmt: on
 # Pillow also "recognises" MPEG videos, PDF and HDF5 files, so the formats are named.
 PICTURE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
+_ORIENTATION = 0x0112  # EXIF
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
@@ -74,15 +78,44 @@ def read_image(path: str | Path) -> Image.Image:
     Raises:
         InputError: the file is missing, damaged, cut short, or not a picture.
     """
-    path = Path(path)
+    with _opened(Path(path)) as image:
+        image.load()
+        return as_rgb(_upright(image))
+
+
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of a picture, upright, by its header alone.
+
+    Raises:
+        InputError: the file is missing, not a picture, or its beginning is damaged.
+    """
+    with _opened(Path(path)) as image:
+        # Pillow decodes a whole PNG to look for EXIF behind the pixels.
+        lying = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION, 1) >= 5
+        return (image.width, image.height) if lying else (image.height, image.width)
+
+
+def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read a picture as grey and small, (H,W) of `size`, fast: a JPEG is decoded at a fraction of its size.
+
+    Raises:
+        InputError: as `read_image`.
+    """
+    with _opened(Path(path)) as image:
+        image.draft("L", (size[1], size[0]))
+        return np.asarray(as_rgb(image).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open a picture, and say what goes wrong with it in one sentence."""
     if not path.exists():
         raise InputError(f"the picture {path} does not exist")
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a picture")
     try:
         with _open_picture(path) as image:
-            image.load()
-            return as_rgb(_upright(image))
+            yield image
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is not a picture of a known kind, or its beginning is damaged") from error
     except DAMAGE as error:

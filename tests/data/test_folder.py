@@ -1,10 +1,16 @@
+import shutil
+
 import pytest
 import yaml
+from torch.utils.data import default_collate
 
 import trees
 from hrdepth.config import DatasetConfig
 from hrdepth.data import build_mix
+from hrdepth.data.scale import metres_per_unit
 from hrdepth.errors import InputError
+
+CAMERA = {"width": 96, "height": 64, "fx": 55, "fy": 60, "cx": 47, "cy": 31}
 
 
 @pytest.fixture
@@ -59,3 +65,54 @@ def test_a_wrong_camera_file(root, content):
     (root / "drive" / "camera.yaml").write_text(content)
     with pytest.raises(InputError, match=r"camera\.yaml must give the numbers"):
         build(root)
+
+
+def test_a_rig_from_the_config_needs_no_file(root):
+    camera = yaml.safe_load((root / "drive" / "camera.yaml").read_text())
+    (root / "drive" / "camera.yaml").unlink()
+    for eye, name in (("left", "image_02"), ("right", "image_03")):
+        (root / "drive" / eye).rename(root / "drive" / name)
+    options = {"camera": {**camera, "baseline": 0.12}, "eyes": ["image_02", "image_03"]}
+    for split in (str(root / "train.txt"), None):
+        mix = build_mix([DatasetConfig("folder", str(root), split, options=options)], [-1, 1, "s"], (64, 96))
+        assert [line.name for line in mix.datasets[0].reader.targets] == [f"drive {number} l" for number in range(1, 5)]
+        sample = mix[0]
+        assert sample["source_valid"].all()
+        assert sample["stereo_pose"][0, 3] == pytest.approx(-0.12)
+        assert sample["intrinsics"][0].tolist() == [55, 0, 47]
+    assert metres_per_unit(mix.datasets) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"camera": {"width": 96}}, "the option camera of .* must give the numbers width, height"),
+        ({"camera": "gopro"}, "the option camera of .* must give the numbers"),
+        ({"camera": {**CAMERA, "baseline": 120}}, "baseline 120 is in metres; are these millimetres"),
+        ({"camera": {**CAMERA, "fx": 0.58}}, "the option camera of .* cannot be pixels"),
+        ({"eyes": ["left"]}, "give two folders"),
+        ({"eyes": "left"}, "give two folders"),
+        ({"camera": CAMERA, "eyes": ["a", "b"]}, "set the option eyes"),
+    ],
+)
+def test_a_rig_that_cannot_be(root, options, sentence):
+    if options.get("eyes") == ["a", "b"]:
+        for eye in ("left", "right"):
+            shutil.rmtree(root / "drive" / eye)
+    with pytest.raises(InputError, match=sentence):
+        build_mix([DatasetConfig("folder", str(root), options=options)], [-1, 1], (64, 96))
+
+
+def test_cameras_of_all_kinds_in_one_split(root):
+    trees.drive(root, "wide", size=(64, 192))
+    trees.drive(root, "alone", stereo=False, size=(128, 96))
+    change(root, fx=70.0)
+    entries = {"width": 192, "height": 64, "fx": 110.0, "fy": 80.0, "cx": 95.5, "cy": 30.0, "baseline": 0.25}
+    (root / "wide" / "camera.yaml").write_text(yaml.safe_dump(entries))
+    (root / "mixed.txt").write_text("drive 1 l\nwide 2 l\nalone 3 l\nwide 1 r\n")
+    mix = build_mix([DatasetConfig("folder", str(root), str(root / "mixed.txt"))], [1, "s"], (64, 96))
+    batch = default_collate([mix[index] for index in range(4)])
+    assert batch["intrinsics"][:, 0, 0].tolist() == [70, 55, 55, 55]  # fx by the width's factor: 1, 1/2, 1, 1/2
+    assert batch["intrinsics"][:, 1, 1].tolist() == [60, 80, 30, 80]  # fy by the height's: 1, 1, 1/2, 1
+    assert batch["stereo_pose"][:, 0, 3].tolist() == [-0.5, -0.25, 0, 0.25]
+    assert batch["source_valid"].tolist() == [[True, True], [True, True], [True, False], [True, True]]

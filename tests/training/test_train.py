@@ -73,6 +73,13 @@ def test_stereo_alone_needs_no_pose_network(config):
     assert read_checkpoint(best).pose_network is None
 
 
+def test_the_rigs_tell_the_metres_of_a_unit(config, tmp_path):
+    part = replace(config.train[0], options={"baseline": 0.1})
+    best = train(replace(config, train=[part], validation=[part], metres_per_unit=None, epochs=1))
+    assert read_checkpoint(best).metres_per_unit == 5.0
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["metres_per_unit"] == 5.0
+
+
 def test_bfloat16_and_channels_last_train(config):
     network = NetworkConfig("hrdepth")
     best = train(replace(config, network=network, precision="bf16-mixed", channels_last=True, epochs=1))

@@ -81,7 +81,7 @@ def depth_network(config: TrainConfig) -> Callable[[], None]:
     def run() -> None:
         with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
             disparities = objective.network(batch["target_augmented"])
-        torch.stack([disparity.mean() for disparity in disparities.values()]).sum().backward()
+        torch.stack([disparity.mean() for disparity in disparities.values()]).sum().backward()  # type: ignore[no-untyped-call]
 
     return run
 
@@ -108,7 +108,7 @@ def losses(config: TrainConfig) -> Callable[[], None]:
         tensor.requires_grad_()
 
     def run() -> None:
-        objective.losses(batch, disparities, poses)["loss"].backward()  # type: ignore[no-untyped-call]
+        objective.losses(batch, disparities, poses)["loss"].backward()
 
     return run
 

@@ -21,6 +21,12 @@ class DatasetConfig:
             takes every left frame that has both neighbours.
         weight: how often an epoch sees each of its samples; 0.5 sees half of them, 2 each twice.
         options: arguments of that data set, such as `intrinsics: paper` for KITTI raw.
+        distances: how far neighbours lie, in frames: a neighbour in `frames` is multiplied by one of these, drawn anew
+            each time a sample is; validation takes the smallest. Beyond 1 a neighbour must be a frame of the split.
+        missing: `error` stops where a neighbour at the smallest distance is missing; `skip` does without it, and
+            leaves out frames that have no source at all.
+        min_motion: leave out frames whose picture differs from a neighbour's by less than this (a share of the
+            brightness range, see `data.neighbours.motion`), since the camera stood still; 0.012 suits. Null keeps all.
     """
 
     dataset: str
@@ -28,6 +34,9 @@ class DatasetConfig:
     split: str | None = None
     weight: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
+    distances: list[int] = field(default_factory=lambda: [1])
+    missing: Literal["error", "skip"] = "error"
+    min_motion: float | None = None
 
 
 @dataclass(frozen=True)

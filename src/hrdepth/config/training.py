@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from hrdepth.config.data import AugmentConfig, DatasetConfig
 from hrdepth.config.network import NetworkConfig
@@ -89,11 +89,14 @@ class TrainConfig:
         initial_depth: the depth, in network units, that an untrained network guesses everywhere; null leaves it at
             twice `min_depth`. Speeds up training from scratch with stereo; not used with `init`.
         metres_per_unit: metres that one unit of predicted depth stands for, where stereo fixes it;
-            stored with the weights.
+            stored with the weights. Null takes it from the rigs of the training sets, where they agree.
         canonical_focal: the focal length fx, in picture widths, for which the network's depth holds as it is, such as
             0.58 for KITTI; the depth of a sample is fx / (canonical_focal x width) times it, in the loss and wherever
             the weights are used. Makes random zoom and cameras of different focal length agree on the size of things;
             stored with the weights. Null takes the network's depth as it is, whatever the camera.
+        scan: what is looked for in the data before training begins: `quick` missing files, wrong cameras and pictures
+            of another shape, by their headers; `full` decodes every picture too; `off` missing files and wrong
+            cameras alone.
         device: `auto`, `cpu`, `cuda` or `mps`.
     """
 
@@ -119,4 +122,5 @@ class TrainConfig:
     initial_depth: float | None = None
     metres_per_unit: float | None = None
     canonical_focal: float | None = None
+    scan: Literal["off", "quick", "full"] = "quick"
     device: str = "auto"

@@ -10,6 +10,7 @@ from hrdepth.data.folder import Folder
 from hrdepth.data.frames import FrameDataset, FrameReader
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
 from hrdepth.data.mixing import Mix
+from hrdepth.data.neighbours import Neighbours, select
 from hrdepth.errors import InputError
 from hrdepth.registry import check_options, lookup
 
@@ -32,6 +33,10 @@ def build_reader(config: DatasetConfig) -> FrameReader:
     check_options(kind, config.options, f"data set '{config.dataset}'", ("root", "split"))
     if not config.weight > 0:
         raise InputError(f"data set '{config.dataset}' at {config.root}: weight {config.weight:g} must be positive")
+    if not config.distances or min(config.distances) < 1:
+        raise InputError(
+            f"data set '{config.dataset}' at {config.root}: distances {config.distances} must be whole numbers from 1"
+        )
     if config.split is None and inspect.signature(kind).parameters["split"].default is inspect.Parameter.empty:
         raise InputError(f"data set '{config.dataset}' at {config.root} needs a split: a file or a name")
     return kind(config.root, config.split, **config.options)
@@ -43,12 +48,22 @@ def build_mix(
     size: tuple[int, int],
     augment: AugmentConfig | None = None,
     seed: int = 0,
+    check: bool = True,
 ) -> Mix:
     """Build several data sets as one; see `FrameDataset` for the arguments.
 
     Raises:
-        InputError: none is given, or as `build_reader`.
+        InputError: none is given, as `build_reader`, or as `FrameDataset`, over all sets at once.
     """
     if not configs:
         raise InputError("no data set is given; name at least one under train and one under validation")
-    return Mix([FrameDataset(build_reader(config), frames, size, augment, seed) for config in configs])
+    sets = [(config, build_reader(config)) for config in configs]
+    neighbours = [Neighbours(reader, frames, config.distances, config.missing) for config, reader in sets]
+    if check and (faults := [fault for part in neighbours for fault in part.faults()]):
+        raise InputError.several(faults)
+    parts = []
+    for (config, reader), near in zip(sets, neighbours, strict=True):
+        name = f"data set '{config.dataset}' at {config.root}"
+        kept = select(reader, near, config.min_motion, name)
+        parts.append(FrameDataset(kept, frames, size, augment, seed, near, check=False))
+    return Mix(parts)

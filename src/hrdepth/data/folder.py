@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,26 +19,44 @@ from hrdepth.files import existing_file
 
 __all__ = ["Folder", "read_camera"]
 
+ENTRIES = ("width", "height", "fx", "fy", "cx", "cy")
+LONGEST_BASELINE = 20.0  # metres; a rig's millimetres are more
+
 
 class Folder:
     """`ROOT/DRIVE/left/000000.png`, `ROOT/DRIVE/right/...` for a second eye, `ROOT/DRIVE/camera.yaml`.
 
     Frames may also lie in `ROOT/DRIVE` itself. A frame's number is the last run of digits in its name.
 
+    Each drive may have a camera of its own: its size, K and baseline.
+
     Args:
         root: the folder that holds the drives; or, where it holds a camera.yaml itself, the one drive.
         split: lines of `drive frame side`; None takes every left frame that has both neighbours.
-        baseline: units between the eyes; None takes camera.yaml's metres.
+        baseline: units between the eyes; None takes the camera's metres.
+        camera: the one rig of all drives, with the entries of a camera.yaml, which then is not needed.
+        eyes: the folders of the left and the right eye, below a drive.
 
     Raises:
-        InputError: split, camera.yaml or pictures are missing or wrong.
+        InputError: split, camera or pictures are missing or wrong.
     """
 
-    def __init__(self, root: str, split: str | None = None, baseline: float | None = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        split: str | None = None,
+        baseline: float | None = None,
+        camera: dict[str, Any] | None = None,
+        eyes: Sequence[str] = ("left", "right"),
+    ) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise InputError(f"the data folder {root} does not exist")
+        if isinstance(eyes, str) or len(eyes) != 2 or eyes[0] == eyes[1]:
+            raise InputError(f"eyes {eyes} of the data folder {root}: give two folders, as in [left, right]")
+        self._eyes = {"left": eyes[0], "right": eyes[1]}
         self._baseline = baseline
+        self._rig = None if camera is None else _camera(camera, f"the option camera of {root}")
         self.targets = self._all_targets() if split is None else read_split(split)
 
     def picture(self, line: SplitLine, frame: int | str) -> Path | None:
@@ -51,14 +71,12 @@ class Folder:
 
     @lru_cache(maxsize=256)  # noqa: B019  (a reader lives as long as its data set)
     def _camera(self, drive: str) -> Camera:
-        camera = read_camera(self.root / drive / "camera.yaml")
-        if self._baseline is None:
-            return camera
-        return Camera(camera.intrinsics, camera.size, self._baseline, camera.source)
+        camera = self._rig or read_camera(self.root / drive / "camera.yaml")
+        return camera if self._baseline is None else replace(camera, baseline=self._baseline)
 
     @lru_cache(maxsize=256)  # noqa: B019
     def _pictures(self, drive: str, eye: str) -> dict[int, Path]:
-        folder = self.root / drive / eye
+        folder = self.root / drive / self._eyes[eye]
         if eye == "left" and not folder.is_dir():
             folder = self.root / drive
         if not folder.is_dir():
@@ -67,19 +85,30 @@ class Folder:
         return {int(digits[-1]): path for path in pictures if (digits := re.findall(r"\d+", path.stem))}
 
     def _all_targets(self) -> list[SplitLine]:
-        drives = [path.parent.relative_to(self.root) for path in sorted(self.root.rglob("camera.yaml"))]
+        drives = self._drives()
         if not drives:
             raise InputError(
                 f"{self.root} holds no camera.yaml; each drive needs one with width, height, fx, fy, cx, cy"
+                if self._rig is None
+                else f"{self.root} holds no pictures; set the option eyes to the names of their folders"
             )
         targets = []
-        for drive in map(str, drives):
+        for drive in drives:
             pictures = self._pictures(drive, "left")
             inside = [number for number in sorted(pictures) if number - 1 in pictures and number + 1 in pictures]
             targets += [SplitLine(drive, number, "l", origin=str(pictures[number])) for number in inside]
         if not targets:
             raise InputError(f"{self.root} holds no frame with both neighbours; name frames by consecutive numbers")
         return targets
+
+    def _drives(self) -> list[str]:
+        """Return the folders that hold a camera.yaml; with a rig in the config those that hold the left eye's."""
+        if self._rig is None:
+            return [str(path.parent.relative_to(self.root)) for path in sorted(self.root.rglob("camera.yaml"))]
+        folders = [self.root, *(path for path in sorted(self.root.rglob("*")) if path.is_dir())]
+        drives = [folder for folder in folders if (folder / self._eyes["left"]).is_dir()]
+        plain = [folder for folder in folders if any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())]
+        return [str(drive.relative_to(self.root)) for drive in drives or plain]
 
 
 def read_camera(file: Path) -> Camera:
@@ -91,9 +120,18 @@ def read_camera(file: Path) -> Camera:
     existing_file(file, "the camera file")
     try:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-        width, height, fx, fy, cx, cy = (float(content[key]) for key in ("width", "height", "fx", "fy", "cx", "cy"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{file} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
+    return _camera(content, str(file))
+
+
+def _camera(content: Any, source: str) -> Camera:
+    try:
+        width, height, fx, fy, cx, cy = (float(content[key]) for key in ENTRIES)
         baseline = None if content.get("baseline") is None else float(content["baseline"])
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{file} must give the numbers width, height, fx, fy, cx, cy in pixels ({error})") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{source} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
+    if baseline is not None and baseline > LONGEST_BASELINE:
+        raise InputError(f"{source}: the baseline {baseline:g} is in metres; are these millimetres?")
     intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    return Camera(intrinsics, (int(height), int(width)), baseline, str(file))
+    return Camera(intrinsics, (int(height), int(width)), baseline, source, baseline)

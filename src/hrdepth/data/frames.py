@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from hrdepth.config import AugmentConfig
 from hrdepth.data.augment import WHOLE, Window, augment_colours, degrade, draw_window, flip_sample
 from hrdepth.data.batch import Batch
+from hrdepth.data.neighbours import Neighbours
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.geometry import crop_intrinsics, scale_intrinsics
@@ -36,6 +37,7 @@ class Camera:
         size: (height, width) in pixels.
         baseline: distance to the other eye, positive, in the units that predicted depth shall have; None for one eye.
         source: where the numbers come from, for messages.
+        baseline_metres: the same distance in metres, where it is known.
 
     Raises:
         InputError: the numbers cannot be pixels of such a picture.
@@ -45,6 +47,7 @@ class Camera:
     size: tuple[int, int]
     baseline: float | None = None
     source: str = "the camera"
+    baseline_metres: float | None = None
 
     def __post_init__(self) -> None:
         height, width = self.size
@@ -86,12 +89,14 @@ class FrameDataset(Dataset[Batch]):
         size: (height, width) of the samples.
         augment: random changes, or None.
         seed: of those.
+        neighbours: which neighbours a sample takes; by default the direct ones, none of which may be missing.
+        check: look whether every picture is there before the first is asked for.
 
-    A neighbour that is missing is an error; a missing second eye is marked in `source_valid`. Asking for item
-    `i + n * len(self)` gives sample i with its n-th random changes, whichever process loads it.
+    A missing second eye is marked in `source_valid`. Asking for item `i + n * len(self)` gives sample i with its n-th
+    random changes, whichever process loads it.
 
     Raises:
-        InputError: a picture or a second eye's baseline is missing, or a camera is wrong.
+        InputError: pictures or a second eye's baseline are missing, or a camera is wrong; all are named.
     """
 
     def __init__(
@@ -101,13 +106,17 @@ class FrameDataset(Dataset[Batch]):
         size: tuple[int, int],
         augment: AugmentConfig | None = None,
         seed: int = 0,
+        neighbours: Neighbours | None = None,
+        check: bool = True,
     ) -> None:
         self.reader = reader
         self.frames = tuple(frames)
         self.size = size
         self.augment = augment
         self.seed = seed
-        self._check()
+        self.neighbours = Neighbours(reader, frames) if neighbours is None else neighbours
+        if check and (faults := self.neighbours.faults()):
+            raise InputError.several(faults)
 
     def __len__(self) -> int:
         return len(self.reader.targets)
@@ -116,8 +125,8 @@ class FrameDataset(Dataset[Batch]):
         line = self.reader.targets[item % len(self)]
         random = np.random.default_rng((self.seed, item))
         window = WHOLE if self.augment is None else draw_window(self.augment, random)
-        target = load_picture(self._found(line, 0), self.size, window)
-        others = [self.reader.picture(line, frame) for frame in self.frames]
+        target = load_picture(self.neighbours.target(line), self.size, window)
+        others = self.neighbours.sources(line, None if self.augment is None else (self.seed, item))
         sources = [
             torch.zeros_like(target) if path is None else load_picture(path, self.size, window) for path in others
         ]
@@ -136,34 +145,6 @@ class FrameDataset(Dataset[Batch]):
         if random.random() < self.augment.flip:
             sample = flip_sample(sample)
         return degrade(augment_colours(sample, self.augment, random), self.augment, random)
-
-    def _check(self) -> None:
-        for line in self.reader.targets:
-            for frame in (0, *self.frames):
-                if isinstance(frame, int):
-                    self._found(line, frame)
-            camera = self.reader.camera(line)
-            second_eye = "s" in self.frames and self.reader.picture(line, "s") is not None
-            if second_eye and camera.baseline is None:
-                raise InputError(
-                    f"{line.origin}: '{line.folder}' has a second eye, but {camera.source} gives no baseline; "
-                    "give it in metres, or set the data set's option baseline"
-                )
-            if self.frames == ("s",) and not second_eye:
-                raise InputError(
-                    f"{line.origin}: frame {line.frame} of '{line.folder}' has no second eye, the only source of "
-                    "frames [s]; leave the line out or add neighbours to frames"
-                )
-
-    def _found(self, line: SplitLine, frame: int) -> Path:
-        path = self.reader.picture(line, frame)
-        if path is None:
-            what = "its picture" if frame == 0 else f"its neighbour at {frame:+d}"
-            raise InputError(
-                f"{line.origin}: frame {line.frame} of '{line.folder}' misses {what}; "
-                "complete the recording or leave the line out"
-            )
-        return path
 
 
 def find_picture(folder: Path, stem: str) -> Path | None:

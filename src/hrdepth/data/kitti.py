@@ -64,7 +64,8 @@ class KittiRaw:
             intrinsics = PAPER_INTRINSICS * [[size[1]], [size[0]], [1]]
         else:
             intrinsics = calibration.intrinsics(camera)
-        return Camera(intrinsics, size, baseline, str(self.root / date))
+        metres = calibration.baseline if 3 in calibration.projections else None
+        return Camera(intrinsics, size, baseline, str(self.root / date), metres)
 
 
 class KittiOdometry:
@@ -114,10 +115,10 @@ class KittiOdometry:
         if own not in projections:
             raise InputError(f"{file} has no line P{own}")
         projection = projections[own]
-        baseline = self._baseline
-        if baseline is None and left in projections and right in projections:
-            baseline = float(_offset(projections[left]) - _offset(projections[right]))
-        return Camera(projection[:, :3], self._picture_size(sequence, own), baseline, str(file))
+        both = left in projections and right in projections
+        metres = float(_offset(projections[left]) - _offset(projections[right])) if both else None
+        baseline = metres if self._baseline is None else self._baseline
+        return Camera(projection[:, :3], self._picture_size(sequence, own), baseline, str(file), metres)
 
     def _picture_size(self, sequence: str, camera: int) -> tuple[int, int]:
         folder = self.root / "sequences" / sequence / f"image_{camera}"

@@ -66,7 +66,7 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
     that begin with `#` are skipped.
 
     Raises:
-        InputError: a line is wrong (named by path and number), there is none, or the file does not exist.
+        InputError: lines are wrong (all named by path and number), there is none, or the file does not exist.
     """
     if str(path_or_name) in SPLITS:
         return split_lines(str(path_or_name))
@@ -80,7 +80,14 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the split {path} cannot be read as a text file ({error})") from error
     numbered = enumerate((line.strip() for line in text.splitlines()), start=1)
-    lines = [_parse(line, f"{path}:{number}") for number, line in numbered if line and line[0] != "#"]
+    lines, wrong = [], []
+    for number, line in numbered:
+        try:
+            lines += [_parse(line, f"{path}:{number}")] if line and line[0] != "#" else []
+        except InputError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise InputError.several(wrong)
     if not lines:
         raise InputError(f"the split file {path} is empty; it needs lines of: folder frame side")
     return lines

@@ -6,7 +6,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from hrdepth.compilation import compiled
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.batch import Batch
-from hrdepth.data.mixing import MixedSampler
+from hrdepth.data.mixing import Mix, MixedSampler
+from hrdepth.data.scale import metres_per_unit
+from hrdepth.data.scan import check_data
 from hrdepth.errors import InputError
 from hrdepth.files import output_folder, write_json
 from hrdepth.memory import keep_memory
@@ -63,10 +65,12 @@ def train(config: TrainConfig) -> Path:
     `metrics.csv`, TensorBoard's event file, and `panels/`.
     """
     _check(config)
+    check_data(config)
     _quiet()
     keep_memory()
     seed_everything(config.seed, workers=True, verbose=False)
     loaders = build_loaders(config)
+    config = _with_scale(config, loaders["train"].dataset)  # type: ignore[arg-type]
     objective = build_training_objective(config)
     folder = output_folder(config.output)
     (folder / "panels").mkdir()
@@ -154,8 +158,9 @@ def _start_from(
 def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
     """Build the loaders `train` and `validation`."""
     frames = config.objective.frames
-    training = build_mix(config.train, frames, config.size, config.augment, config.seed)
-    validation = build_mix(config.validation, frames, config.size)
+    check = config.scan == "off"  # else the scan has looked already
+    training = build_mix(config.train, frames, config.size, config.augment, config.seed, check=check)
+    validation = build_mix(config.validation, frames, config.size, check=check)
     sampler = MixedSampler(
         [len(part) for part in training.datasets], [data.weight for data in config.train], config.seed
     )
@@ -166,6 +171,24 @@ def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
         "train": DataLoader(training, sampler=sampler, batch_size=config.batch_size, drop_last=True, **workers),  # type: ignore[arg-type]
         "validation": DataLoader(validation, batch_size=config.batch_size, **workers),  # type: ignore[arg-type]
     }
+
+
+def _with_scale(config: TrainConfig, training: Mix) -> TrainConfig:
+    """Fill in the metres of a unit where stereo fixes them and the config does not say."""
+    if "s" not in config.objective.frames:
+        return config
+    try:
+        derived = metres_per_unit(training.datasets)
+    except InputError as reason:
+        if config.metres_per_unit is None:
+            log.info("depth will have no unit: %s", reason)
+        return config
+    if config.metres_per_unit is None:
+        log.info("a unit of depth is %g m, by the rigs' baselines", derived)
+        return replace(config, metres_per_unit=derived)
+    if not 0.98 < config.metres_per_unit / derived < 1.02:
+        log.warning("warning: metres_per_unit is %g, but %g by the rigs' baselines", config.metres_per_unit, derived)
+    return config
 
 
 def _trainer(config: TrainConfig, folder: Path) -> Trainer:

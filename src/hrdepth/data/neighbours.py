@@ -1,0 +1,273 @@
+"""Which pictures a sample sees beside its target: how far away in time, and only where the camera moved."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from hrdepth.data.splits import SplitLine
+from hrdepth.errors import InputError
+from hrdepth.media import small_grey
+
+if TYPE_CHECKING:
+    from hrdepth.data.frames import Camera, FrameReader
+
+__all__ = ["Neighbours", "Subset", "and_more", "motion", "select"]
+
+log = logging.getLogger(__name__)
+
+# Large enough that a step of 4 cm shows, small enough that noise and compression average out (docs/data.md).
+MOTION_SIZE = (64, 208)
+# Keeps the draws of distances apart from those of the random changes, which are then the same without distances.
+DISTANCE_STREAM = 1
+
+
+class Neighbours:
+    """The sources of each target of a split.
+
+    A frame's neighbour at distance 1 may be any picture of its recording: a split names the frames to learn from, and
+    their direct neighbours belong to them, listed or not. Further away a picture counts only if it is itself a target
+    of this split, of the same recording and eye; else a training frame near the end of its stretch would reach across
+    the gap into frames that are held out for validation or test.
+
+    Args:
+        reader: the data set, with all targets of the split.
+        frames: the sources, see `config.ObjectiveConfig`.
+        distances: see `config.DatasetConfig`.
+        missing: likewise.
+    """
+
+    def __init__(
+        self,
+        reader: FrameReader,
+        frames: Sequence[int | str],
+        distances: Sequence[int] = (1,),
+        missing: Literal["error", "skip"] = "error",
+    ) -> None:
+        self.reader = reader
+        self.frames = tuple(frames)
+        self.distances = sorted(set(distances))
+        self.missing = missing
+        further = self.distances[-1] > 1
+        self._inside = {(line.folder, line.frame, line.side) for line in reader.targets} if further else set()
+
+    def target(self, line: SplitLine) -> Path:
+        """Return the target's picture.
+
+        Raises:
+            InputError: it is missing.
+        """
+        path = self.reader.picture(line, 0)
+        if path is None:
+            raise InputError(_missing_picture(line, "its picture"))
+        return path
+
+    def sources(self, line: SplitLine, draw: tuple[int, int] | None = None) -> list[Path | None]:
+        """Return the picture of each source, None where there is none.
+
+        A distance serves if every neighbour lies there; if not, the next smaller one is tried. The smallest serves in
+        any case: what is missing there is an error or None, by `missing`.
+
+        Args:
+            line: the target.
+            draw: (seed, item), which alone decide the distance; None takes the smallest.
+
+        Raises:
+            InputError: a neighbour is missing, and `missing` is `error`.
+        """
+        tried = self.distances[:1]
+        if draw is not None and len(self.distances) > 1:
+            drawn = np.random.default_rng((*draw, DISTANCE_STREAM)).integers(len(self.distances))
+            tried = self.distances[drawn::-1]
+        found: dict[int | str, Path | None] = {}
+        for distance in tried:
+            found = {frame: self._picture(line, frame, distance) for frame in self.frames}
+            lacking = [frame for frame, path in found.items() if frame != "s" and path is None]
+            if not lacking:
+                break
+        else:
+            if self.missing == "error":
+                raise InputError(self._missing_neighbour(line, int(lacking[0])))
+        return list(found.values())
+
+    def existing(self, line: SplitLine) -> Iterator[Path]:
+        """Yield the pictures that are there: the target's, and its sources' at the smallest distance."""
+        paths = (self.reader.picture(line, 0), *(self._picture(line, f, self.distances[0]) for f in self.frames))
+        return (path for path in paths if path is not None)
+
+    def faults(self) -> list[str]:
+        """Return a sentence for everything that samples need and lack.
+
+        What several lines lack, such as the one picture between two targets, is said once, at the first of them.
+        """
+        found: dict[Hashable, list[str]] = defaultdict(list)
+        cameras: dict[tuple[str, str], Camera | None] = {}
+        for line in self.reader.targets:
+            for cause, sentence in (*self._missing_pictures(line), *self._wrong_camera(line, cameras)):
+                found[cause].append(sentence)
+        return [and_more(sentences[0], len(sentences) - 1, "line") for sentences in found.values()]
+
+    def _picture(self, line: SplitLine, frame: int | str, distance: int) -> Path | None:
+        if frame == "s":
+            return self.reader.picture(line, "s")
+        offset = int(frame) * distance
+        if distance > 1 and (line.folder, line.frame + offset, line.side) not in self._inside:
+            return None
+        return self.reader.picture(line, offset)
+
+    def _missing_pictures(self, line: SplitLine) -> Iterator[tuple[Hashable, str]]:
+        if self.reader.picture(line, 0) is None:
+            yield (line.folder, line.frame, line.side), _missing_picture(line, "its picture")
+        distance = self.distances[0]
+        for frame in self.frames if self.missing == "error" else ():
+            if frame != "s" and self._picture(line, frame, distance) is None:
+                picture = (line.folder, line.frame + int(frame) * distance, line.side)
+                # Beyond distance 1 it is the split that lacks frames, not the recording: one fault for all lines.
+                yield picture if distance == 1 else "split", self._missing_neighbour(line, int(frame))
+
+    def _missing_neighbour(self, line: SplitLine, frame: int) -> str:
+        distance = self.distances[0]
+        if distance == 1:
+            return _missing_picture(line, f"its neighbour at {frame:+d}")
+        return (
+            f"{line.origin}: the split holds no neighbour of frame {line.frame} of '{line.folder}' at "
+            f"{frame * distance:+d}; add 1 to distances or set missing: skip"
+        )
+
+    def _wrong_camera(
+        self, line: SplitLine, cameras: dict[tuple[str, str], Camera | None]
+    ) -> Iterator[tuple[Hashable, str]]:
+        recording = (line.folder, line.side)
+        if recording not in cameras:
+            cameras[recording] = None
+            try:
+                cameras[recording] = self.reader.camera(line)
+            except InputError as error:
+                yield str(error), str(error)
+        camera = cameras[recording]
+        second_eye = "s" in self.frames and self.reader.picture(line, "s") is not None
+        if second_eye and camera is not None and camera.baseline is None:
+            yield (
+                (line.folder, "baseline"),
+                (
+                    f"{line.origin}: '{line.folder}' has a second eye, but {camera.source} gives no baseline; "
+                    "give it in metres, or set the data set's option baseline"
+                ),
+            )
+        if self.frames == ("s",) and not second_eye and self.missing == "error":
+            yield (
+                (line.folder, line.frame, "second eye"),
+                (
+                    f"{line.origin}: frame {line.frame} of '{line.folder}' has no second eye, the only source of "
+                    "frames [s]; leave the line out or add neighbours to frames"
+                ),
+            )
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A data set with fewer targets."""
+
+    reader: FrameReader
+    targets: Sequence[SplitLine]
+
+    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.picture`."""
+        return self.reader.picture(line, frame)
+
+    def camera(self, line: SplitLine) -> Camera:
+        """See `FrameReader.camera`."""
+        return self.reader.camera(line)
+
+
+def select(reader: FrameReader, neighbours: Neighbours, min_motion: float | None, name: str) -> FrameReader:
+    """Leave out the targets that can teach nothing: without any source, or with one from which nothing moved.
+
+    One still neighbour is enough: it explains every pixel as it is, so that the auto-mask leaves none.
+
+    Args:
+        reader: the data set.
+        neighbours: of its targets.
+        min_motion: see `config.DatasetConfig`.
+        name: of the data set, for messages.
+
+    Raises:
+        InputError: none is left, or a picture cannot be read.
+    """
+    targets = kept = list(reader.targets)
+    if neighbours.missing == "skip":
+        kept = [line for line in targets if any(neighbours.sources(line))]
+    alone = len(targets) - len(kept)
+    if min_motion is not None and any(frame != "s" for frame in neighbours.frames):
+        moved = _motions(neighbours, kept)
+        kept = [line for line, amount in zip(kept, moved, strict=True) if not amount < min_motion]
+    still = len(targets) - alone - len(kept)
+    if not kept:
+        raise InputError(
+            f"{name}: none of {len(targets)} frames is left, {alone} have no source, {still} differ from a neighbour "
+            f"by less than min_motion{'' if min_motion is None else f' {min_motion:g}'}"
+        )
+    if alone or still:
+        log.info("%s: %d of %d frames left out: %d without a source, %d still", name, alone + still, len(targets),
+                 alone, still)  # fmt: skip
+    return reader if len(kept) == len(targets) else Subset(reader, kept)
+
+
+def motion(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Return how far two grey pictures (H,W) differ: the mean absolute difference, as a share of the brightness range.
+
+    Both are brought to one mean first: a camera that stands still may still change its exposure.
+
+    Example:
+        >>> dark = np.array([[50, 100], [60, 10]], np.uint8)
+        >>> motion(dark, 2 * dark), round(motion(dark, dark[::-1]), 3)
+        (0.0, 0.196)
+    """
+    gain = max(float(first.mean()), 1.0) / max(float(second.mean()), 1.0)
+    return float(np.abs(first.astype(np.float32) - gain * second.astype(np.float32)).mean()) / 255
+
+
+def and_more(sentence: str, count: int, what: str) -> str:
+    """Append that `count` more of `what` are concerned."""
+    return f"{sentence} (and {count} more {what}{'s' if count > 1 else ''})" if count else sentence
+
+
+def _motions(neighbours: Neighbours, lines: Sequence[SplitLine]) -> list[float]:
+    """Return the motion of each target to its stillest neighbour at the smallest distance, NaN where there is none.
+
+    Recordings are looked at one by one, so that the small pictures of one alone are in memory.
+    """
+    recordings: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, line in enumerate(lines):
+        recordings[line.folder, line.side].append(index)
+    motions = [np.nan] * len(lines)
+    few = len(lines) < 2000
+    with ThreadPoolExecutor() as pool:
+        for indices in track(recordings.values(), description="looking for still frames", disable=few):
+            near = {}
+            for index in indices:
+                sources = zip(neighbours.frames, neighbours.sources(lines[index]), strict=True)
+                near[index] = [path for frame, path in sources if frame != "s" and path is not None]
+            targets = {index: neighbours.target(lines[index]) for index in indices}
+            paths = list({*targets.values(), *(path for found in near.values() for path in found)})
+            grey = dict(zip(paths, pool.map(lambda path: small_grey(path, MOTION_SIZE), paths), strict=True))
+            for index, found in near.items():
+                amounts = (motion(grey[targets[index]], grey[path]) for path in found)
+                motions[index] = min(amounts, default=np.nan)
+    return motions
+
+
+def _missing_picture(line: SplitLine, what: str) -> str:
+    return (
+        f"{line.origin}: frame {line.frame} of '{line.folder}' misses {what}; "
+        "complete the recording or leave the line out"
+    )
