@@ -57,7 +57,7 @@ def unit(config: TrainConfig) -> Callable[[], None]:
 def step(config: TrainConfig) -> Callable[[], None]:
     """Take a training step as `hrdepth train` does, loading included."""
     from hrdepth.training import build_loaders, build_training_objective
-    from hrdepth.training.module import build_optimiser
+    from hrdepth.training.optimiser import build_optimiser
 
     objective = build_training_objective(config).to(_device(config)).train()
     optimiser = build_optimiser(objective.parameters(), config.optimiser)
@@ -123,7 +123,7 @@ def loading(config: TrainConfig) -> Callable[[], Batch]:
 
 def optimiser(config: TrainConfig) -> Callable[[], None]:
     """Let the optimiser change all weights."""
-    from hrdepth.training.module import build_optimiser
+    from hrdepth.training.optimiser import build_optimiser
 
     objective, batch = _prepared(config)
     adam = build_optimiser(objective.parameters(), config.optimiser)

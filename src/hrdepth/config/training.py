@@ -29,12 +29,18 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """Adam with a step schedule (paper, "Implementation Details").
+    """Adam and the course of its learning rate.
 
     Attributes:
         learning_rate: of all networks.
-        decay_after: epochs after which the learning rate is multiplied by `decay`; it holds to the end.
-        decay: that factor.
+        schedule: `step` multiplies the learning rate by `decay` after every `decay_after` epochs (paper,
+            "Implementation Details"), `cosine` lowers it along half a cosine over all epochs to `floor` times its
+            value, `constant` keeps it.
+        decay_after: epochs of `step`.
+        decay: factor of `step`.
+        floor: of `cosine`.
+        warmup_steps: steps over which the learning rate first rises in a line; 0 for none.
+        gradient_clip: the largest norm of all gradients together; longer ones are shortened to it. Null for any.
         weight_decay: decoupled weight decay (AdamW) where it is not 0.
 
     Note:
@@ -45,6 +51,10 @@ class OptimiserConfig:
     decay_after: int = 15
     decay: float = 0.1
     weight_decay: float = 0.0
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    floor: float = 0.01
+    warmup_steps: int = 0
+    gradient_clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ class TrainConfig:
         train: the data sets to learn from, mixed.
         validation: the data sets whose loss picks the best checkpoint.
         output: the run's folder; made, never overwritten.
+        resume: continue the run in `output` as if it had never stopped: `last` takes its `last.ckpt`, a path another
+            training checkpoint of it. Null starts a run.
         network: the depth network.
         pose_network: the pose network; unused where `frames` is ["s"].
         objective: what is minimised.
@@ -77,14 +89,22 @@ class TrainConfig:
         augment: random changes of the training samples.
         log: what is written on the way.
         size: (height, width) in pixels, multiples of 32.
-        batch_size: samples a step.
+        batch_size: samples a batch, in each process.
+        accumulate: batches a step, whose gradients are averaged.
+        average: keep a moving average of the weights with this decay a step, such as 0.999; validation, panels and
+            weights files then use it. Null keeps the last weights.
         epochs: passes over the mix.
-        max_minutes: stop after so many minutes, whatever the epoch; null for none.
+        early_stop: stop after so many epochs without a lower validation loss; null for none.
+        max_minutes: stop after so many minutes, whatever the epoch; null for none. A resumed run counts anew.
+        checkpoint_minutes: minutes between two training checkpoints (`last.ckpt`) within an epoch; 0 writes one after
+            each step. There is always one after each epoch and on Ctrl-C or SIGTERM.
         precision: `32-true` or `bf16-mixed` (geometry and losses stay in float32).
         channels_last: keep feature maps in NHWC order, faster for ResNets.
         compile_networks: compile both networks, which takes minutes at the first step.
         workers: processes that load samples; 0 loads in the main one.
-        seed: of weights, order and augmentation.
+        seed: of weights, order, augmentation and noise.
+        deterministic: let torch take the same path through every operation where it can, and warn where it cannot;
+            slower on CUDA.
         init: a checkpoint of this package to start from (depth and, if it has one, pose).
         initial_depth: the depth, in network units, that an untrained network guesses everywhere; null leaves it at
             twice `min_depth`. Speeds up training from scratch with stereo; not used with `init`.
@@ -98,11 +118,16 @@ class TrainConfig:
             of another shape, by their headers; `full` decodes every picture too; `off` missing files and wrong
             cameras alone.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        devices: processes on this machine, one a device.
+        nodes: machines.
+        strategy: how they share the work, a name that Lightning knows; `auto` takes `ddp` where there are several.
+        sync_batch_norm: batch norm sees the samples of all processes (CUDA only), not its own alone.
     """
 
     train: list[DatasetConfig]
     validation: list[DatasetConfig]
     output: str
+    resume: str | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
     pose_network: NetworkConfig = field(default_factory=lambda: NetworkConfig("posenet"))
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -111,16 +136,25 @@ class TrainConfig:
     log: LogConfig = field(default_factory=LogConfig)
     size: tuple[int, int] = (192, 640)
     batch_size: int = 12
+    accumulate: int = 1
+    average: float | None = None
     epochs: int = 20
+    early_stop: int | None = None
     max_minutes: float | None = None
+    checkpoint_minutes: float = 10.0
     precision: str = "32-true"
     channels_last: bool = False
     compile_networks: bool = False
     workers: int = 1
     seed: int = 0
+    deterministic: bool = False
     init: str | None = None
     initial_depth: float | None = None
     metres_per_unit: float | None = None
     canonical_focal: float | None = None
     scan: Literal["off", "quick", "full"] = "quick"
     device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    sync_batch_norm: bool = False

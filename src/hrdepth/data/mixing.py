@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from torch import distributed
 from torch.utils.data import ConcatDataset, Sampler
 
 from hrdepth.data.batch import Batch
 from hrdepth.data.frames import FrameDataset
 
-__all__ = ["Mix", "MixedSampler"]
+__all__ = ["Mix", "MixedSampler", "SharedSampler"]
 
 
 class Mix(ConcatDataset[Batch]):
@@ -34,6 +35,9 @@ class MixedSampler(Sampler[int]):
     A fraction of a set is drawn anew each epoch. Yields `index + n * total`, n counting the draws of a sample, so that
     each draw gets random changes of its own and the loader's processes need not be told the epoch.
 
+    Where several processes train together, each takes every n-th item of the common order, so that their batches
+    together are those of one process with n times the batch size; what is left over at the end is left out.
+
     Args:
         sizes: samples of each set.
         weights: how often an epoch sees each of them.
@@ -50,11 +54,29 @@ class MixedSampler(Sampler[int]):
         self.weights = list(weights)
         self.seed = seed
         self.epoch = 0
+        self.start = 0
 
     def __len__(self) -> int:
-        return sum(round(size * weight) for size, weight in zip(self.sizes, self.weights, strict=True))
+        return self._total() // _process()[1]
 
     def __iter__(self) -> Iterator[int]:
+        rank, processes = _process()
+        shared = len(self) * processes
+        yield from self._order()[rank:shared:processes][self.start :]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this."""
+        if epoch != self.epoch:
+            self.epoch, self.start = epoch, 0
+
+    def resume_at(self, epoch: int, start: int) -> None:
+        """Choose the epoch, and leave out the first `start` of this process's items, which were trained already."""
+        self.epoch, self.start = epoch, start
+
+    def _total(self) -> int:
+        return sum(round(size * weight) for size, weight in zip(self.sizes, self.weights, strict=True))
+
+    def _order(self) -> list[int]:
         random = np.random.default_rng((self.seed, self.epoch))
         offsets = np.cumsum([0, *self.sizes])
         total, rounds_an_epoch = int(offsets[-1]), -(-max(self.weights) // 1)
@@ -64,8 +86,32 @@ class MixedSampler(Sampler[int]):
             first = self.epoch * int(rounds_an_epoch)
             rounds = [random.permutation(size) + (first + n) * total for n in range(-(-count // size))]
             drawn.append(offset + np.concatenate(rounds)[:count] if rounds else np.empty(0, dtype=np.int64))
-        yield from map(int, random.permutation(np.concatenate(drawn)))
+        return [int(item) for item in random.permutation(np.concatenate(drawn))]
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this."""
-        self.epoch = epoch
+
+class SharedSampler(Sampler[int]):
+    """Every sample once over all processes, in order; each takes every n-th.
+
+    Args:
+        size: samples.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._items())
+
+    def _items(self) -> range:
+        rank, processes = _process()
+        return range(rank, self.size, processes)
+
+
+def _process() -> tuple[int, int]:
+    """Return which of the processes that train together this is, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

@@ -6,15 +6,13 @@ import logging
 import signal
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-import yaml
 from lightning import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -23,18 +21,21 @@ from hrdepth.compilation import compiled
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.batch import Batch
-from hrdepth.data.mixing import Mix, MixedSampler
+from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler
 from hrdepth.data.scale import metres_per_unit
 from hrdepth.data.scan import check_data
 from hrdepth.errors import InputError
-from hrdepth.files import output_folder, write_json
 from hrdepth.memory import keep_memory
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import build_objective
 from hrdepth.objectives.view_synthesis import ViewSynthesis
-from hrdepth.provenance import provenance
 from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles
+from hrdepth.training.checkpointing import TrainingCheckpoint, ignore_signals
+from hrdepth.training.folder import is_first_process, prepare_folder
+from hrdepth.training.metrics import MetricsFile
 from hrdepth.training.module import DepthModule
+from hrdepth.training.optimiser import check_optimiser
+from hrdepth.training.resume import Start, find_start
 
 __all__ = ["DepthModule", "build_loaders", "build_training_objective", "train"]
 
@@ -59,10 +60,10 @@ def train(config: TrainConfig) -> Path:
 
     Raises:
         InputError: data, networks or settings that cannot work.
-        KeyboardInterrupt: the user stopped it; `last.safetensors` holds what was reached.
+        KeyboardInterrupt: the user stopped it; `last.safetensors` holds what was reached, `resume` goes on from there.
 
-    The folder then holds `best.safetensors`, `last.safetensors`, `config.yaml`, `run.json` (how it came about),
-    `metrics.csv`, TensorBoard's event file, and `panels/`.
+    The folder then holds `best.safetensors`, `last.safetensors`, `last.ckpt` (what a resumed run goes on from),
+    `config.yaml`, `run.json` (how it came about), `metrics.csv`, TensorBoard's event file, and `panels/`.
     """
     _check(config)
     check_data(config)
@@ -71,25 +72,33 @@ def train(config: TrainConfig) -> Path:
     seed_everything(config.seed, workers=True, verbose=False)
     loaders = build_loaders(config)
     config = _with_scale(config, loaders["train"].dataset)  # type: ignore[arg-type]
-    objective = build_training_objective(config)
-    folder = output_folder(config.output)
-    (folder / "panels").mkdir()
-    (folder / "config.yaml").write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False), encoding="utf-8")
-    samples = {name: len(loader.dataset) for name, loader in loaders.items()}  # type: ignore[arg-type]
-    write_json(folder / "run.json", provenance(config.seed, samples=samples))
-    log.info(
-        "training %s on %d samples, validating on %d, into %s",
-        config.network.name, samples["train"], samples["validation"], folder,
-    )  # fmt: skip
-    trainer = _trainer(config, folder)
-    module = DepthModule(objective, config.optimiser)
-    on_interrupt = signal.getsignal(signal.SIGINT)
+    start = find_start(config)
+    # A checkpoint brings all weights; the file that the run was once started from may be gone.
+    objective = build_training_objective(config if start is None else replace(config, init=None))
+    folder = Path(config.output)
+    if is_first_process():
+        prepare_folder(config, start, {name: len(loader.dataset) for name, loader in loaders.items()})  # type: ignore[arg-type]
+    if start is not None:
+        if start.ended:
+            log.info("the run in %s had stopped early; there is nothing to resume", folder)
+            return folder / "best.safetensors"
+        loaders["train"].sampler.resume_at(start.epoch, start.batch * config.batch_size)  # type: ignore[attr-defined]
+    trainer = _trainer(config, folder, start)
+    module = DepthModule(objective, config.optimiser, config.average, config.seed)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        trainer.fit(module, loaders["train"], loaders["validation"])
+        trainer.fit(
+            module,
+            loaders["train"],
+            loaders["validation"],
+            ckpt_path=None if start is None else start.path,
+            weights_only=True,
+        )
     except SystemExit as stop:  # what Lightning makes of Ctrl-C, after its callbacks have saved what there is
         raise KeyboardInterrupt from stop
     finally:
-        signal.signal(signal.SIGINT, on_interrupt)  # Lightning leaves it ignored
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # Lightning leaves the first ignored
     return folder / "best.safetensors"
 
 
@@ -164,12 +173,23 @@ def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
     sampler = MixedSampler(
         [len(part) for part in training.datasets], [data.weight for data in config.train], config.seed
     )
-    if len(sampler) < config.batch_size:
-        raise InputError(f"{len(sampler)} training samples do not fill one batch of {config.batch_size}")
-    workers = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
+    processes = config.devices * config.nodes
+    if len(sampler) < config.batch_size * processes:
+        raise InputError(
+            f"{len(sampler)} training samples do not fill one batch of {config.batch_size}"
+            + (f" in each of {processes} processes" if processes > 1 else "")
+        )
+    if len(validation) < processes:
+        raise InputError(f"{len(validation)} validation samples are too few for {processes} processes")
+    shared = {
+        "batch_size": config.batch_size,
+        "num_workers": config.workers,
+        "persistent_workers": config.workers > 0,
+        "worker_init_fn": ignore_signals,
+    }
     return {
-        "train": DataLoader(training, sampler=sampler, batch_size=config.batch_size, drop_last=True, **workers),  # type: ignore[arg-type]
-        "validation": DataLoader(validation, batch_size=config.batch_size, **workers),  # type: ignore[arg-type]
+        "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]
+        "validation": DataLoader(validation, sampler=SharedSampler(len(validation)), **shared),  # type: ignore[arg-type]
     }
 
 
@@ -191,29 +211,45 @@ def _with_scale(config: TrainConfig, training: Mix) -> TrainConfig:
     return config
 
 
-def _trainer(config: TrainConfig, folder: Path) -> Trainer:
+def _trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> Trainer:
     callbacks: list[Callback] = [
         LearningRateMonitor(),
-        ProgressReport(config.batch_size, config.max_minutes),
+        ProgressReport(config.batch_size * config.devices * config.nodes, config.max_minutes),
         WeightFiles(folder, config),
+        TrainingCheckpoint(folder, config),
     ]
+    if config.early_stop is not None:
+        callbacks.append(EarlyStopping("val/loss", patience=config.early_stop))
     if config.log.panels_every_steps:
         callbacks.append(ImagePanels(folder / "panels", config.log.panels_every_steps, config.log.panels))
-    return Trainer(
-        accelerator=config.device,
-        devices=1,
-        precision=config.precision,
-        max_epochs=config.epochs,
-        max_time=None if config.max_minutes is None else timedelta(minutes=config.max_minutes),
-        log_every_n_steps=config.log.every_steps,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        logger=[TensorBoardLogger(folder, name="", version="."), CSVLogger(folder, name="", version=".")],
-        callbacks=callbacks,
-    )
+    step = 0 if start is None else start.step
+    try:
+        return Trainer(
+            accelerator=config.device,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            strategy=config.strategy,
+            sync_batchnorm=config.sync_batch_norm,
+            accumulate_grad_batches=config.accumulate,
+            deterministic="warn" if config.deterministic else None,
+            precision=config.precision,
+            max_epochs=config.epochs,
+            log_every_n_steps=config.log.every_steps,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            logger=[
+                TensorBoardLogger(folder, name="", version=".", purge_step=step or None),
+                MetricsFile(folder / "metrics.csv", step),
+            ],
+            callbacks=callbacks,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"devices {config.devices}, nodes {config.nodes}, strategy '{config.strategy}' cannot work here: {error}"
+        ) from error
 
 
 def _check(config: TrainConfig) -> None:
@@ -223,13 +259,22 @@ def _check(config: TrainConfig) -> None:
     counts = {
         "batch_size": config.batch_size,
         "epochs": config.epochs,
-        "optimiser.decay_after": config.optimiser.decay_after,
+        "accumulate": config.accumulate,
+        "devices": config.devices,
+        "nodes": config.nodes,
         "log.every_steps": config.log.every_steps,
         "log.panels": config.log.panels,
     }
     for name, count in counts.items():
         if count < 1:
             raise InputError(f"{name} {count} must be at least 1")
+    check_optimiser(config.optimiser)
+    if config.average is not None and not 0 < config.average < 1:
+        raise InputError(f"average {config.average:g} must lie between 0 and 1, such as 0.999; null averages nothing")
+    if config.early_stop is not None and config.early_stop < 1:
+        raise InputError(f"early_stop {config.early_stop} must be at least 1; null never stops early")
+    if not config.checkpoint_minutes >= 0:
+        raise InputError(f"checkpoint_minutes {config.checkpoint_minutes:g} must be 0 or more")
     if config.workers < 0:
         raise InputError(f"workers {config.workers} must be 0 or more")
     if not 0 <= config.augment.hue <= 0.5:
@@ -248,15 +293,10 @@ def _check(config: TrainConfig) -> None:
         raise InputError(f"device '{config.device}': give one of {', '.join(DEVICES)}")
     if not DEVICES[config.device]():
         raise InputError(f"device '{config.device}' is not there; take auto or cpu")
+    if config.sync_batch_norm and (config.device not in ("auto", "cuda") or not torch.cuda.is_available()):
+        raise InputError("sync_batch_norm needs CUDA devices; set it to false")
     if config.precision not in ("32-true", "bf16-mixed"):
         raise InputError(f"precision '{config.precision}': give '32-true' or 'bf16-mixed'")
-
-
-def _plain(value: object) -> object:
-    """Turn tuples into lists, so that the written YAML can be read back."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _quiet() -> None:

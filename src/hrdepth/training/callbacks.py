@@ -34,6 +34,7 @@ class ProgressReport(Callback):
 
     def __init__(self, batch_size: int, max_minutes: float | None) -> None:
         self.batch_size = batch_size
+        self._earlier = 0.0
         self.max_seconds = None if max_minutes is None else 60 * max_minutes
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
@@ -43,13 +44,21 @@ class ProgressReport(Callback):
             TimeElapsedColumn(),
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the minutes used so far."""
+        return {"minutes": self._minutes(time.monotonic())}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Count on from there."""
+        self._earlier = state_dict["minutes"]
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks."""
         self._start = self._tick = self._line = time.monotonic()
         self._rate = 0.0
         self._first_step = trainer.global_step
         total = int(trainer.estimated_stepping_batches)
-        if self._bar.console.is_terminal:
+        if self._bar.console.is_terminal and trainer.is_global_zero:
             self._task = self._bar.add_task(
                 "train", total=total, completed=trainer.global_step, epoch=0, loss=0.0, rate=0.0, left="?"
             )
@@ -66,7 +75,7 @@ class ProgressReport(Callback):
         done = trainer.global_step - self._first_step
         self._rate = rate if done < 5 else 0.95 * self._rate + 0.05 * rate
         pl_module.log("samples_per_second", self._rate)
-        pl_module.log("minutes", (now - self._start) / 60)
+        pl_module.log("minutes", self._minutes(now))
         loss = float(outputs["loss"])
         shown = {"epoch": trainer.current_epoch, "loss": loss, "rate": self._rate, "left": self._left(trainer, now)}
         if self._bar.live.is_started:
@@ -98,9 +107,12 @@ class ProgressReport(Callback):
         """Close the bar, so that a message stands on a line of its own."""
         self._bar.stop()
 
+    def _minutes(self, now: float) -> float:
+        return self._earlier + (now - self._start) / 60
+
     def _left(self, trainer: Trainer, now: float) -> str:
         steps = int(trainer.estimated_stepping_batches) - trainer.global_step
-        seconds = steps * self.batch_size / max(self._rate, 1e-9)
+        seconds = steps * trainer.accumulate_grad_batches * self.batch_size / max(self._rate, 1e-9)
         if self.max_seconds is not None:
             seconds = min(seconds, self.max_seconds - (now - self._start))
         minutes, seconds = divmod(int(max(seconds, 0)), 60)
@@ -114,6 +126,14 @@ class WeightFiles(Callback):
         self.folder = folder
         self.config = config
         self.best = float("inf")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the loss of `best.safetensors`."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from it."""
+        self.best = state_dict["best"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what the epoch reached."""
@@ -135,7 +155,9 @@ class WeightFiles(Callback):
 
     def _write(self, name: str, trainer: Trainer, module: LightningModule, loss: float | None) -> None:
         assert isinstance(module, DepthModule)
-        objective, config = module.objective, self.config
+        if not trainer.is_global_zero:
+            return
+        objective, config = module.kept, self.config
         save_checkpoint(
             self.folder / f"{name}.safetensors",
             objective.network,
@@ -163,13 +185,14 @@ class ImagePanels(Callback):
         self.folder = folder
         self.every_steps = every_steps
         self.samples = samples
+        self._drawn = 0
         self._batch: Any = None
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Draw now and then."""
-        if trainer.global_step % self.every_steps == 0:
+        if trainer.global_step % self.every_steps == 0 and trainer.global_step != self._drawn:
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -178,13 +201,16 @@ class ImagePanels(Callback):
 
     def _draw(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, DepthModule)
+        self._drawn = trainer.global_step
+        if not trainer.is_global_zero:
+            return
         if self._batch is None:
             loader = trainer.val_dataloaders
             samples = [loader.dataset[i * len(loader.dataset) // self.samples] for i in range(self.samples)]
             self._batch = torch.utils.data.default_collate(samples)
         batch = {key: value.to(module.device) for key, value in self._batch.items()}
         module.eval()
-        picture = training_panel(module.objective.panels(batch))  # type: ignore[arg-type]
+        picture = training_panel(module.kept.panels(batch))  # type: ignore[arg-type]
         module.train()
         write_image(self.folder / f"{trainer.global_step:06d}.png", picture)
         for logger in trainer.loggers:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import random
 from typing import Any
 
+import numpy as np
+import torch
 from lightning import LightningModule
-from torch import Tensor, nn
-from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import StepLR
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hrdepth.config import OptimiserConfig
 from hrdepth.data.batch import Batch
 from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.training.optimiser import build_optimiser, build_schedule
 
-__all__ = ["DepthModule", "build_optimiser"]
+__all__ = ["DepthModule"]
 
 
 class DepthModule(LightningModule):
@@ -23,33 +26,72 @@ class DepthModule(LightningModule):
     Args:
         objective: maps a `Batch` to `{name: scalar}`.
         optimiser: learning rate and schedule.
+        average: decay of the weights' moving average, or None.
+        seed: of the noise in a step.
+
+    Each step's random numbers are drawn from seed, epoch, batch and process alone. So there are no random states to
+    keep for a resumed run, and nothing between two steps (a validation, a panel, a loader) can disturb them.
     """
 
-    def __init__(self, objective: ViewSynthesis, optimiser: OptimiserConfig) -> None:
+    def __init__(
+        self, objective: ViewSynthesis, optimiser: OptimiserConfig, average: float | None = None, seed: int = 0
+    ) -> None:
         super().__init__()
         self.objective = objective
         self.optimiser = optimiser
+        self.seed = seed
+        self.average = None if average is None else _averaged(objective, average)
+
+    @property
+    def kept(self) -> ViewSynthesis:
+        """The objective with the weights that are validated, drawn and written: the averaged ones, where there are."""
+        return self.objective if self.average is None else self.average.module
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a batch."""
+        seed_step(self.seed, self.current_epoch, batch_index, self.global_rank)
         losses: dict[str, Tensor] = self.objective(batch)
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=len(batch["target"]))
         return losses["loss"]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Log the loss of a batch that is not learnt from."""
-        losses: dict[str, Tensor] = self.objective(batch)
-        self.log("val/loss", losses["loss"], batch_size=len(batch["target"]))
+        """Log the loss of a batch that is not learnt from; its epoch mean is that of all processes."""
+        losses: dict[str, Tensor] = self.kept(batch)
+        self.log("val/loss", losses["loss"], batch_size=len(batch["target"]), sync_dist=True)
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
-        """Build Adam (AdamW with weight decay) and its step schedule (paper, "Implementation Details")."""
+    def optimizer_step(self, epoch: int, batch_index: int, optimizer: Optimizer, closure: Any = None) -> None:
+        """Step, and let the average follow."""
+        super().optimizer_step(epoch, batch_index, optimizer, closure)
+        if self.average is not None:
+            self.average.update_parameters(self.objective)
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        """Shorten the gradient, all weights together. Lightning's own way refuses fused optimisers."""
+        if self.optimiser.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.optimiser.gradient_clip)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Build the optimiser and its schedule."""
         optimiser = build_optimiser(self.objective.parameters(), self.optimiser)
-        return [optimiser], [StepLR(optimiser, self.optimiser.decay_after, self.optimiser.decay)]
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = build_schedule(optimiser, self.optimiser, steps, steps // self.trainer.max_epochs)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def build_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> Optimizer:
-    """Build Adam, or AdamW with weight decay, in one kernel for all weights ."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    if config.weight_decay:
-        return AdamW(trained, config.learning_rate, weight_decay=config.weight_decay, fused=True)
-    return Adam(trained, config.learning_rate, fused=True)
+def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
+    """Seed the random numbers of torch (every device), numpy and python for one batch in one process."""
+    high, low = map(int, np.random.SeedSequence((seed, epoch, batch, rank)).generate_state(2))
+    torch.manual_seed(high << 32 | low)
+    np.random.seed(low)  # noqa: NPY002  whoever uses numpy's own state gets the same numbers, too
+    random.seed(low)
+
+
+def _averaged(objective: ViewSynthesis, decay: float) -> AveragedModel:
+    """Parameters are averaged; batch norm's statistics, which are averages already, are copied."""
+    average = AveragedModel(objective, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    for module in average.modules():
+        # A forward put in by hand (a compiled one) is copied as it is and would still use the original's weights.
+        module.__dict__.pop("forward", None)
+    return average.requires_grad_(False)

@@ -1,0 +1,29 @@
+"""A tiny run: 8 samples of 64x96, 4 batches an epoch, on the CPU."""
+
+import pytest
+
+import trees
+from hrdepth.config import DatasetConfig, LogConfig, NetworkConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    root = trees.drive(tmp_path / "data", frames=10)
+    part = DatasetConfig("folder", str(root), str(root / "train.txt"))
+    (root / "few.txt").write_text("drive 2 l\ndrive 5 l\n")
+    few = DatasetConfig("folder", str(root), str(root / "few.txt"))
+    return TrainConfig(
+        train=[part],
+        validation=[few],
+        output=str(tmp_path / "run"),
+        network=NetworkConfig("lite_hrdepth"),
+        objective=ObjectiveConfig(frames=["s"]),
+        optimiser=OptimiserConfig(1e-3, decay_after=1, decay=0.5),
+        log=LogConfig(every_steps=1, panels_every_steps=0),
+        size=(64, 96),
+        batch_size=2,
+        epochs=2,
+        workers=0,
+        checkpoint_minutes=0,
+        device="cpu",
+    )

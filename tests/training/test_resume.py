@@ -1,0 +1,256 @@
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from hrdepth.checkpoints import read_checkpoint
+from hrdepth.config import LogConfig, ObjectiveConfig, OptimiserConfig
+from hrdepth.data.mixing import MixedSampler
+from hrdepth.errors import InputError
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.training import train
+from hrdepth.training.resume import plain_settings
+
+
+class Killed(BaseException):
+    """Nobody handles it."""
+
+
+def at_training_batch(monkeypatch, number, action):
+    """Do something when training sees its `number`-th batch."""
+    forward, seen = ViewSynthesis.forward, []
+
+    def disturbed(self, batch):
+        if self.training:
+            seen.append(1)
+            if len(seen) == number:
+                action()
+        return forward(self, batch)
+
+    monkeypatch.setattr(ViewSynthesis, "forward", disturbed)
+
+
+def die():
+    raise Killed
+
+
+def broken_off(config, monkeypatch, number):
+    """Train until the `number`-th batch, and die in it."""
+    with monkeypatch.context() as patch:
+        at_training_batch(patch, number, die)
+        with pytest.raises(Killed):
+            train(config)
+
+
+def training_state(config):
+    return torch.load(Path(config.output) / "last.ckpt", weights_only=True)
+
+
+def assert_same(left, right):
+    """Weights, averages, optimiser and schedule are equal bit by bit."""
+    a, b = training_state(left), training_state(right)
+    assert a["global_step"] == b["global_step"]
+    assert all(torch.equal(value, b["state_dict"][name]) for name, value in a["state_dict"].items())
+    assert a["lr_schedulers"][0]["_last_lr"] == b["lr_schedulers"][0]["_last_lr"]
+    for index, state in a["optimizer_states"][0]["state"].items():
+        assert all(torch.equal(value, b["optimizer_states"][0]["state"][index][name]) for name, value in state.items())
+    for name in ("last", "best"):
+        x, y = (read_checkpoint(Path(config.output) / f"{name}.safetensors") for config in (left, right))
+        assert all(torch.equal(value, y.network.state_dict()[key]) for key, value in x.network.state_dict().items())
+        assert x.provenance["step"] == y.provenance["step"]
+
+
+def history(config):
+    """The rows of metrics.csv without what a clock says."""
+    clocks = ("minutes", "samples_per_second")
+    rows = list(csv.DictReader((Path(config.output) / "metrics.csv").open()))
+    return [{key: float(value) for key, value in row.items() if value and key not in clocks} for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("changes", "number"),
+    [
+        ({}, 3),  # within the first epoch
+        ({"workers": 1}, 7),  # within the second, with batches loaded ahead
+        ({}, 5),  # at the border of the epochs
+        ({"accumulate": 2, "average": 0.9, "batch_size": 1}, 13),
+        (
+            {
+                "objective": ObjectiveConfig(frames=[-1, 1, "s"]),
+                "optimiser": OptimiserConfig(1e-3, schedule="cosine", warmup_steps=3, gradient_clip=0.1),
+            },
+            4,
+        ),
+    ],
+)
+def test_a_run_that_was_killed_and_resumed_ends_bit_equal(tiny, tmp_path, monkeypatch, changes, number):
+    undisturbed = replace(tiny, **changes)
+    train(undisturbed)
+    config = replace(undisturbed, output=str(tmp_path / "killed"))
+    broken_off(config, monkeypatch, number)
+    best = train(replace(config, resume="last"))
+    assert best == tmp_path / "killed" / "best.safetensors"
+    assert_same(undisturbed, config)
+    assert history(undisturbed) == history(config)
+
+
+def test_sigkill_in_mid_epoch(tiny, tmp_path):
+    train(tiny)
+    config = replace(tiny, output=str(tmp_path / "killed"))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain_settings(config)))
+    script = """
+import os, signal, sys
+from hrdepth.cli import main
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+forward, seen = ViewSynthesis.forward, []
+def disturbed(self, batch):
+    seen.append(1)
+    if len(seen) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return forward(self, batch)
+ViewSynthesis.forward = disturbed
+main(["train", "--config", sys.argv[1]])
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", script, str(tmp_path / "config.yaml")]
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    assert training_state(config)["global_step"] == 3
+    (tmp_path / "killed" / ".cut-short.ckpt").write_bytes(b"killed while writing")
+    train(replace(config, resume="last"))
+    assert_same(tiny, config)
+    assert not list((tmp_path / "killed").glob(".*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_between_two_steps_and_the_run_can_go_on(tiny, tmp_path, monkeypatch, number):
+    tiny = replace(tiny, checkpoint_minutes=60, accumulate=2, batch_size=1)
+    train(tiny)
+    config = replace(tiny, output=str(tmp_path / "stopped"))
+    handler = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        at_training_batch(patch, 3, lambda: signal.raise_signal(number))
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    assert signal.getsignal(number) is handler
+    assert training_state(config)["global_step"] == 2
+    train(replace(config, resume="last"))
+    assert_same(tiny, config)
+    assert history(tiny) == history(config)
+
+
+def test_time_that_is_over_in_mid_epoch_leaves_no_trace(tiny, tmp_path, monkeypatch):
+    """The validation that ends such a run is one that an undisturbed run does not make."""
+    train(tiny)
+    config = replace(tiny, output=str(tmp_path / "short"), max_minutes=60.0)
+    with monkeypatch.context() as patch:
+        clock = __import__("time").monotonic
+        late = []
+        patch.setattr("hrdepth.training.checkpointing.time.monotonic", lambda: clock() + sum(late))
+        at_training_batch(patch, 6, lambda: late.append(4000.0))
+        train(config)
+    assert training_state(config)["global_step"] == 6
+    assert read_checkpoint(tmp_path / "short" / "last.safetensors").provenance["step"] == 6
+    train(replace(config, resume="last"))
+    assert_same(tiny, config)
+    assert history(tiny) == history(config)
+
+
+def test_rows_after_the_checkpoint_are_written_once(tiny, tmp_path, monkeypatch):
+    tiny = replace(tiny, log=LogConfig(every_steps=1, panels_every_steps=3, panels=1))
+    train(tiny)
+    config = replace(tiny, output=str(tmp_path / "killed"))
+    copy = tmp_path / "copy.ckpt"
+    with monkeypatch.context() as patch:
+        at_training_batch(patch, 4, lambda: shutil.copy(tmp_path / "killed" / "last.ckpt", copy))
+        train(config)
+    assert history(config) == history(tiny)
+    train(replace(config, resume=str(copy), epochs=3))
+    assert history(config)[: len(history(tiny))] == history(tiny)
+    steps = [row["step"] for row in history(config) if "train/loss" in row]
+    assert steps == list(range(12))
+    resumed = json.loads((tmp_path / "killed" / "run.json").read_text())["resumed"]
+    assert [(start["epoch"], start["batch"], start["step"]) for start in resumed] == [(0, 3, 3)]
+    assert yaml.safe_load((tmp_path / "killed" / "config.yaml").read_text())["epochs"] == 3
+
+
+def test_a_finished_run_can_go_on_for_more_epochs(tiny, tmp_path):
+    longer = replace(tiny, output=str(tmp_path / "longer"), epochs=3)
+    train(longer)
+    train(tiny)
+    train(replace(tiny, epochs=3, resume="last"))
+    assert_same(longer, tiny)
+
+
+def test_a_bad_step_never_replaces_the_good_checkpoint(tiny, tmp_path, monkeypatch):
+    forward, seen = ViewSynthesis.forward, []
+
+    def poisoned(self, batch):
+        seen.append(1)
+        losses = forward(self, batch)
+        return {name: loss * float("nan") for name, loss in losses.items()} if len(seen) == 3 else losses
+
+    monkeypatch.setattr(ViewSynthesis, "forward", poisoned)
+    with pytest.raises(InputError, match="validation loss"):
+        train(tiny)
+    state = training_state(tiny)
+    assert state["global_step"] == 2
+    assert all(value.isfinite().all() for value in state["state_dict"].values())
+
+
+def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
+    tiny = replace(tiny, optimiser=OptimiserConfig(0.0, schedule="constant"), epochs=9, early_stop=2)
+    monkeypatch.setattr(ViewSynthesis, "identity_errors", lambda self, batch: None)
+    best = train(replace(tiny, objective=ObjectiveConfig(frames=["s"], options={"tie_break": 0.0})))
+    step = training_state(tiny)["global_step"]
+    assert step < 9 * 4
+    config = replace(tiny, objective=ObjectiveConfig(frames=["s"], options={"tie_break": 0.0}), resume="last")
+    assert train(config) == best
+    assert training_state(tiny)["global_step"] == step
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"seed": 1}, "seed is 1, but .* was written with 0"),
+        ({"optimiser": OptimiserConfig(1e-3, decay_after=1, decay=0.4)}, "optimiser.decay is 0.4"),
+        ({"epochs": 1, "optimiser": OptimiserConfig(1e-3, decay_after=1, decay=0.5)}, "reached epoch 1"),
+        ({"resume": "nowhere.ckpt"}, "no training checkpoint nowhere.ckpt"),
+        ({"resume": "{run}/config.yaml"}, "damaged or no training checkpoint"),
+        ({"output": "{run}-not"}, "does not exist"),
+        ({"resume": None}, "go on with --resume last"),
+    ],
+)
+def test_what_cannot_be_resumed(tiny, tmp_path, monkeypatch, changes, sentence):
+    broken_off(tiny, monkeypatch, 7)
+    filled = {key: value.format(run=tiny.output) if isinstance(value, str) else value for key, value in changes.items()}
+    with pytest.raises(InputError, match=sentence):
+        train(replace(tiny, **{"resume": "last", **filled}))
+    assert training_state(tiny)["global_step"] == 6
+
+
+def test_cosine_needs_the_same_epochs(tiny, monkeypatch):
+    tiny = replace(tiny, optimiser=OptimiserConfig(schedule="cosine"))
+    broken_off(tiny, monkeypatch, 3)
+    with pytest.raises(InputError, match="epochs is 3"):
+        train(replace(tiny, resume="last", epochs=3))
+
+
+def test_a_sampler_starts_within_an_epoch_and_forgets_it_in_the_next():
+    whole, rest = MixedSampler([7], [2.0], seed=3), MixedSampler([7], [2.0], seed=3)
+    whole.set_epoch(2)
+    rest.resume_at(2, 5)
+    rest.set_epoch(2)
+    assert list(rest) == list(whole)[5:]
+    assert len(rest) == len(whole)
+    for sampler in (whole, rest):
+        sampler.set_epoch(3)
+    assert list(rest) == list(whole)
