@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from hrdepth.config.benchmark import BenchmarkLoadConfig
 from hrdepth.config.data import AugmentConfig, DatasetConfig, GroundTruthConfig, RenderConfig
 from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
 from hrdepth.config.inference import ImportConfig, PredictConfig
 from hrdepth.config.network import NetworkConfig
+from hrdepth.config.preparation import PrepareConfig
 from hrdepth.config.training import LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",
+    "BenchmarkLoadConfig",
     "DatasetConfig",
     "DepthProtocol",
     "EvaluateConfig",
@@ -20,6 +23,7 @@ __all__ = [
     "ObjectiveConfig",
     "OptimiserConfig",
     "PredictConfig",
+    "PrepareConfig",
     "RenderConfig",
     "TrainConfig",
 ]

@@ -83,6 +83,8 @@ class TrainConfig:
         precision: `32-true` or `bf16-mixed` (geometry and losses stay in float32).
         channels_last: keep feature maps in NHWC order, faster for ResNets.
         workers: processes that load samples; 0 loads in the main one.
+        cache: a folder of decoded and resized pictures that `hrdepth prepare` made; changes nothing but speed. What it
+            lacks is read from the source.
         seed: of weights, order and augmentation.
         init: a checkpoint of this package to start from (depth and, if it has one, pose).
         initial_depth: the depth, in network units, that an untrained network guesses everywhere; null leaves it at
@@ -108,6 +110,7 @@ class TrainConfig:
     precision: str = "32-true"
     channels_last: bool = False
     workers: int = 1
+    cache: str | None = None
     seed: int = 0
     init: str | None = None
     initial_depth: float | None = None

@@ -9,6 +9,7 @@ from torchvision.transforms.v2 import functional as F
 
 from hrdepth.config import AugmentConfig
 from hrdepth.data.batch import Batch
+from hrdepth.data.colours import shift_hue
 from hrdepth.geometry import flip_intrinsics
 
 __all__ = ["augment_colours", "flip_sample"]
@@ -46,5 +47,7 @@ def augment_colours(sample: Batch, config: AugmentConfig, random: np.random.Gene
 
 
 def _change(images: Tensor, what: str, amount: float) -> Tensor:
+    if what == "hue":
+        return shift_hue(images, amount)
     changed: Tensor = getattr(F, f"adjust_{what}")(images, amount)
     return changed

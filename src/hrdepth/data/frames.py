@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +22,7 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import scale_intrinsics
 from hrdepth.media import read_image
 
-__all__ = ["Camera", "FrameDataset", "FrameReader", "find_picture", "load_picture"]
+__all__ = ["Camera", "FrameDataset", "FrameReader", "find_picture", "load_picture", "resize_picture"]
 
 SUFFIXES = (".jpg", ".png", ".jpeg")
 
@@ -88,7 +88,8 @@ class FrameDataset(Dataset[Batch]):
         seed: of those.
 
     A neighbour that is missing is an error; a missing second eye is marked in `source_valid`. Asking for item
-    `i + n * len(self)` gives sample i with its n-th random changes, whichever process loads it.
+    `i + n * len(self)` gives sample i with its n-th random changes, whichever process loads it. `read` says how a
+    picture file is read; a cache puts its own way there, see `data.cache.use_cache`.
 
     Raises:
         InputError: a picture or a second eye's baseline is missing, or a camera is wrong.
@@ -107,6 +108,7 @@ class FrameDataset(Dataset[Batch]):
         self.size = size
         self.augment = augment
         self.seed = seed
+        self.read: Callable[[Path], Image.Image] = read_image
         self._check()
 
     def __len__(self) -> int:
@@ -114,15 +116,17 @@ class FrameDataset(Dataset[Batch]):
 
     def __getitem__(self, item: int) -> Batch:
         line = self.reader.targets[item % len(self)]
-        target = load_picture(self._found(line, 0), self.size)
+        target = load_picture(self._found(line, 0), self.size, self.read)
         others = [self.reader.picture(line, frame) for frame in self.frames]
-        sources = [torch.zeros_like(target) if path is None else load_picture(path, self.size) for path in others]
+        sources = torch.stack(
+            [torch.zeros_like(target) if path is None else load_picture(path, self.size, self.read) for path in others]
+        )
         camera = self.reader.camera(line)
         sample = Batch(
             target=target,
-            sources=torch.stack(sources),
+            sources=sources,
             target_augmented=target,
-            sources_augmented=torch.stack(sources),
+            sources_augmented=sources,
             intrinsics=_resized_intrinsics(camera, self.size),
             stereo_pose=_stereo_pose(camera, line.side),
             source_valid=torch.tensor([path is not None for path in others]),
@@ -133,6 +137,14 @@ class FrameDataset(Dataset[Batch]):
         if random.random() < self.augment.flip:
             sample = flip_sample(sample)
         return augment_colours(sample, self.augment, random)
+
+    def pictures(self) -> Iterator[Path]:
+        """Yield every picture that samples are made of; one may come several times."""
+        for line in self.reader.targets:
+            for frame in (0, *self.frames):
+                path = self.reader.picture(line, frame)
+                if path is not None:
+                    yield path
 
     def _check(self) -> None:
         for line in self.reader.targets:
@@ -172,12 +184,20 @@ def find_picture(folder: Path, stem: str) -> Path | None:
     return None
 
 
-def load_picture(path: Path, size: tuple[int, int]) -> Tensor:
+def load_picture(
+    path: Path, size: tuple[int, int], read: Callable[[Path], Image.Image] = read_image
+) -> Tensor:
     """Read a picture as (3,H,W) in [0,1], resized to `size` (height, width)."""
-    image = read_image(path)
-    if image.size != (size[1], size[0]):
-        image = image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+    pixels = torch.from_numpy(np.array(resize_picture(read(path), size)))
+    # Whole planes one after the other: what comes behind is several times slower on interleaved channels.
+    return pixels.permute(2, 0, 1).contiguous().float().div_(255)
+
+
+def resize_picture(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize to `size` (height, width), by Lanczos."""
+    if image.size == (size[1], size[0]):
+        return image
+    return image.resize((size[1], size[0]), Image.Resampling.LANCZOS)
 
 
 def _resized_intrinsics(camera: Camera, size: tuple[int, int]) -> Tensor:

@@ -22,6 +22,7 @@ from hrdepth.checkpoints import read_checkpoint
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.batch import Batch
+from hrdepth.data.cache import use_cache
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
 from hrdepth.files import output_folder, write_json
@@ -32,7 +33,7 @@ from hrdepth.provenance import provenance
 from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles
 from hrdepth.training.module import DepthModule
 
-__all__ = ["DepthModule", "build_training_objective", "train"]
+__all__ = ["DepthModule", "build_loaders", "build_training_objective", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def train(config: TrainConfig) -> Path:
     _check(config)
     _quiet()
     seed_everything(config.seed, workers=True, verbose=False)
-    loaders = _loaders(config)
+    loaders = build_loaders(config)
     objective = build_training_objective(config)
     folder = output_folder(config.output)
     (folder / "panels").mkdir()
@@ -129,16 +130,24 @@ def _start_from(
         ) from error
 
 
-def _loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
+def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
+    """Build the loaders `train` and `validation`."""
     frames = config.objective.frames
     training = build_mix(config.train, frames, config.size, config.augment, config.seed)
     validation = build_mix(config.validation, frames, config.size)
+    if config.cache is not None:
+        use_cache(config.cache, config, [training, validation])
     sampler = MixedSampler(
         [len(part) for part in training.datasets], [data.weight for data in config.train], config.seed
     )
     if len(sampler) < config.batch_size:
         raise InputError(f"{len(sampler)} training samples do not fill one batch of {config.batch_size}")
-    workers = {"num_workers": config.workers, "persistent_workers": config.workers > 0}
+    # From pinned memory the copy to the GPU runs beside the computation; Lightning then asks for it.
+    workers = {
+        "num_workers": config.workers,
+        "persistent_workers": config.workers > 0,
+        "pin_memory": config.device in ("auto", "cuda") and torch.cuda.is_available(),
+    }
     return {
         "train": DataLoader(training, sampler=sampler, batch_size=config.batch_size, drop_last=True, **workers),  # type: ignore[arg-type]
         "validation": DataLoader(validation, batch_size=config.batch_size, **workers),  # type: ignore[arg-type]
