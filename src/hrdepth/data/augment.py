@@ -20,8 +20,9 @@ def flip_sample(sample: Batch) -> Batch:
     flipped = sample.copy()
     flipped["target"] = sample["target"].flip(-1)
     flipped["sources"] = sample["sources"].flip(-1)
-    flipped["target_augmented"] = sample["target_augmented"].flip(-1)
-    flipped["sources_augmented"] = sample["sources_augmented"].flip(-1)
+    for twin, clean in (("target_augmented", "target"), ("sources_augmented", "sources")):
+        same = sample[twin] is sample[clean]  # type: ignore[literal-required]
+        flipped[twin] = flipped[clean] if same else sample[twin].flip(-1)  # type: ignore[literal-required]
     flipped["intrinsics"] = flip_intrinsics(sample["intrinsics"], sample["target"].shape[-1])
     flipped["stereo_pose"] = sample["stereo_pose"].clone()
     flipped["stereo_pose"][..., 0, 3] *= -1

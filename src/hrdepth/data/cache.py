@@ -63,6 +63,7 @@ class PictureCache:
         self.folder = folder
         self.size = size
         self.entries = {} if entries is None else entries
+        self._base = os.path.realpath(folder)  # names hold by whatever link the folder is reached
         self._matched: dict[str, str] = {}
 
     @classmethod
@@ -74,7 +75,9 @@ class PictureCache:
         """
         file = Path(folder) / "manifest.json"
         if not file.is_file():
-            raise InputError(f"{folder} is no cache, it has no manifest.json; make one: hrdepth prepare --cache {folder}")
+            raise InputError(
+                f"{folder} holds no cache (no manifest.json); make one in a new folder with hrdepth prepare"
+            )
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             if content["format"] != FORMAT:
@@ -95,11 +98,11 @@ class PictureCache:
 
     def name(self, source: Path) -> str:
         """Return what the manifest calls `source`."""
-        return Path(os.path.relpath(source, self.folder)).as_posix()
+        return Path(os.path.relpath(source, self._base)).as_posix()
 
     def source(self, name: str) -> Path:
         """Return where the source lies that the manifest calls `name`."""
-        return Path(os.path.normpath(self.folder / name))
+        return Path(os.path.normpath(Path(self._base) / name))
 
     def file(self, name: str) -> Path:
         """Return where the cached picture of that name lies, or would."""
@@ -175,7 +178,7 @@ def needed_pictures(mixes: Sequence[Mix]) -> list[Path]:
 def checksum(pixels: NDArray[np.uint8]) -> str:
     """Return the SHA-256 of shape and values."""
     digest = hashlib.sha256(str(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(pixels.tobytes())
     return digest.hexdigest()
 
 

@@ -9,7 +9,7 @@ __all__ = ["shift_hue"]
 
 
 def shift_hue(images: Tensor, turns: float) -> Tensor:
-    """Turn the hue, keeping the largest and the smallest channel of each pixel; 3.5 times torchvision's speed.
+    """Turn the hue, keeping the largest and smallest channel of each pixel, at three to four times torchvision's speed.
 
     A channel is `low + chroma * clamp(|d - 3| - 1, 0, 1)`, where `d` in [0, 6) is how far the hue lies behind the
     channel's own on the colour circle, in sixths: no table and no case for each sixth.
@@ -34,10 +34,12 @@ def shift_hue(images: Tensor, turns: float) -> Tensor:
         high = torch.maximum(torch.maximum(red, green), blue)
         low = torch.minimum(torch.minimum(red, green), blue)
         chroma = high - low
-        is_red, is_green = high == red, high == green
-        hue = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
-        hue.div_(torch.where(chroma > 0, chroma, 1.0))  # -1 to 1 sixths from the nearest primary
-        hue.add_(torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))).add_(6 * turns)  # -4 to 8
+        # Masks of 0 and 1 and lerp (exact at both) are several times faster than bool and where.
+        is_red, is_green = high.eq(red).to(high.dtype), high.eq(green).to(high.dtype)
+        hue = torch.lerp(red - green, blue - red, is_green).lerp_(green - blue, is_red)
+        hue.div_(chroma.clamp(min=torch.finfo(chroma.dtype).tiny))  # -1 to 1 sixths from the nearest primary
+        primary = (2 - is_green).mul_(2).mul_(1 - is_red)  # 0 red, 2 green, 4 blue
+        hue.add_(primary).add_(6 * turns)  # -4 to 8
         for channel, own_hue in zip(result, (0, 2, 4), strict=True):
             # 3 minus the distance on the circle, both ways round, without the slow remainder.
             share = (hue - own_hue).abs_().sub_(3).abs_()

@@ -184,9 +184,7 @@ def find_picture(folder: Path, stem: str) -> Path | None:
     return None
 
 
-def load_picture(
-    path: Path, size: tuple[int, int], read: Callable[[Path], Image.Image] = read_image
-) -> Tensor:
+def load_picture(path: Path, size: tuple[int, int], read: Callable[[Path], Image.Image] = read_image) -> Tensor:
     """Read a picture as (3,H,W) in [0,1], resized to `size` (height, width)."""
     pixels = torch.from_numpy(np.array(resize_picture(read(path), size)))
     # Whole planes one after the other: what comes behind is several times slower on interleaved channels.
