@@ -6,14 +6,25 @@ import dataclasses
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
 import hrdepth
-from hrdepth.config import EvaluateConfig, ImportConfig, ModelsConfig, PredictConfig, RenderConfig, TrainConfig
+from hrdepth.config import (
+    BenchmarkLoadConfig,
+    BenchmarkTrainConfig,
+    EvaluateConfig,
+    ImportConfig,
+    ModelsConfig,
+    PredictConfig,
+    PrepareConfig,
+    RenderConfig,
+    TrainConfig,
+)
 from hrdepth.errors import InputError
 
 __all__ = ["main"]
@@ -24,10 +35,8 @@ BAD_INPUT, INTERRUPTED = 2, 130
 
 def train(config: TrainConfig) -> None:
     """Train a depth network by self-supervision."""
-    try:
+    with _training_extra():
         from hrdepth.training import train as run
-    except ModuleNotFoundError as error:
-        raise InputError(f"training needs {error.name}; install it with pip install 'hrdepth[train]'") from error
 
     print(f"weights with the lowest validation loss: {run(config)}")
 
@@ -103,8 +112,32 @@ def models(config: ModelsConfig) -> None:
         Console().print(listing(found))
 
 
+def prepare(config: PrepareConfig) -> None:
+    """Decode and resize the pictures of a training once, into a cache that loads faster."""
+    from hrdepth.data.prepare import prepare as run
+
+    cache = run(config)
+    print(f"{len(cache.entries)} pictures in {cache.folder}")
+
+
+def benchmark_load(config: BenchmarkLoadConfig) -> None:
+    """Measure how fast samples are loaded, without and with a cache."""
+    with _training_extra():
+        from hrdepth.benchmark.load import benchmark_load as run
+
+    run(config)
+
+
+def benchmark_train(config: BenchmarkTrainConfig) -> None:
+    """Measure a training step and its parts, in units of a ResNet-18's forward and backward pass."""
+    with _training_extra():
+        from hrdepth.benchmark.train import benchmark_train as run
+
+    run(config)
+
+
 COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
-    # name: function, its config, positional arguments
+    # name (of two words: a command of several parts): function, its config, positional arguments
     "train": (train, TrainConfig, ()),
     "scan": (scan, TrainConfig, ()),
     "evaluate": (evaluate, EvaluateConfig, ()),
@@ -112,10 +145,18 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
     "import-weights": (import_weights, ImportConfig, ()),
     "render": (render, RenderConfig, ("root",)),
     "models": (models, ModelsConfig, ()),
+    "prepare": (prepare, PrepareConfig, ()),
+    "benchmark load": (benchmark_load, BenchmarkLoadConfig, ()),
+    "benchmark train": (benchmark_train, BenchmarkTrainConfig, ()),
 }
 
-# Settings that stand for `true` without a value.
-FLAGS = {"json"}
+
+@contextmanager
+def _training_extra() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"training needs {error.name}; install it with pip install 'hrdepth[train]'") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,9 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = sys.argv[1:] if arguments is None else arguments
     settings = parser.parse_args([_with_underscores(argument) for argument in given])
-    command, kind, _ = COMMANDS[settings.command]
+    name, made = _chosen(parser, settings)
+    command, kind, _ = COMMANDS[name]
     try:
-        command(_config(parser, settings, kind))
+        command(_config(made, kind))
     except InputError as error:
         # A loader's process wraps the sentence in its own traceback; the sentence stands last.
         print(f"hrdepth: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
@@ -151,19 +193,30 @@ def _parser() -> ArgumentParser:
         version=hrdepth.__version__,
     )
     commands = parser.add_subcommands(dest="command")
+    parts: dict[str, Any] = {}
     for name, (function, kind, positional) in COMMANDS.items():
-        command = ArgumentParser(description=function.__doc__)
-        command.add_argument("--config", action="config", help="a YAML file with any of the settings below")
-        for argument in positional:
-            command.add_argument(argument, type=str, help=_HELP.get((name, argument)))
-        flags = FLAGS & {field.name for field in dataclasses.fields(kind)}
-        for flag in flags:
-            command.add_argument(
-                f"--{flag}", action=ActionYesNo, nargs="?", default=False, help=_HELP.get((name, flag))
-            )
-        command.add_class_arguments(kind, as_group=False, skip={*positional, *flags})
-        commands.add_subcommand(name, command, help=function.__doc__)
+        group, _, part = name.partition(" ")
+        if part and group not in parts:
+            several = ArgumentParser(description=_HELP[group, "part"])
+            commands.add_subcommand(group, several, help=_HELP[group, "part"])
+            parts[group] = several.add_subcommands(dest="part")
+        command = _command_parser(name, kind, positional, function.__doc__)
+        (parts[group] if part else commands).add_subcommand(part or name, command, help=function.__doc__)
     return parser
+
+
+def _command_parser(name: str, kind: type, positional: tuple[str, ...], about: str | None) -> ArgumentParser:
+    command = ArgumentParser(description=about)
+    names = {field.name for field in dataclasses.fields(kind)}
+    if "config" not in names:  # else it is a file with the settings of something else
+        command.add_argument("--config", action="config", help="a YAML file with any of the settings below")
+    for argument in positional:
+        command.add_argument(argument, type=str, help=_HELP.get((name, argument)))
+    flags = {flag for command_name, flag in _FLAGS if command_name == name}
+    command.add_class_arguments(kind, as_group=False, skip={*positional, *flags}, sub_configs=True)
+    for flag in sorted(flags):
+        command.add_argument(f"--{flag}", action=ActionYesNo, nargs="?", default=False, help=_HELP.get((name, flag)))
+    return command
 
 
 def _with_underscores(argument: str) -> str:
@@ -174,15 +227,25 @@ def _with_underscores(argument: str) -> str:
     return f"--{name.replace('-', '_')}{equals}{value}"
 
 
+# Settings that hold when they are named alone, without true or false.
+_FLAGS = {("prepare", "verify"), ("models", "json")}
 _HELP = {
+    ("benchmark", "part"): "Measure time and memory on this machine.",
+    ("prepare", "verify"): "compare the cache with its checksums and sources instead; needs no --config",
     ("predict", "input"): "a picture, a folder of pictures or a video",
     ("render", "root"): "the folder to make",
     ("models", "json"): "print JSON instead of a table",
 }
 
 
-def _config(parser: ArgumentParser, settings: Namespace, kind: type) -> Any:
-    made = parser.instantiate(settings)[settings.command]
+def _chosen(parser: ArgumentParser, settings: Namespace) -> tuple[str, Namespace]:
+    """Return the command's name, as `COMMANDS` has it, and its settings."""
+    made, name = parser.instantiate(settings)[settings.command], str(settings.command)
+    part = made.get("part") if name not in COMMANDS else None
+    return (f"{name} {part}", made[part]) if part else (name, made)
+
+
+def _config(made: Namespace, kind: type) -> Any:
     names = {field.name for field in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in made.items() if name in names})
 

@@ -64,13 +64,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def peak_memory() -> float | None:
-    """Return the most memory that this process (its main one) has held so far, MiB; None where that is not known."""
+def peak_memory(*, children: bool = False) -> float | None:
+    """Return the most memory that this process has held so far, in MiB; None where that is not known.
+
+    Args:
+        children: of the largest process that it started and that has ended, instead.
+    """
     try:
         import resource
     except ModuleNotFoundError:  # Windows
         return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
     return float(peak) / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, KiB elsewhere
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from hrdepth.config.benchmark import BenchmarkTrainConfig
+from hrdepth.config.benchmark import BenchmarkLoadConfig, BenchmarkTrainConfig
 from hrdepth.config.data import AugmentConfig, DatasetConfig, GroundTruthConfig, RenderConfig
 from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
 from hrdepth.config.inference import ImportConfig, PredictConfig
 from hrdepth.config.network import ModelsConfig, NetworkConfig
+from hrdepth.config.preparation import PrepareConfig
 from hrdepth.config.training import LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",
+    "BenchmarkLoadConfig",
     "BenchmarkTrainConfig",
     "DatasetConfig",
     "DepthProtocol",
@@ -23,6 +25,7 @@ __all__ = [
     "ObjectiveConfig",
     "OptimiserConfig",
     "PredictConfig",
+    "PrepareConfig",
     "RenderConfig",
     "TrainConfig",
 ]

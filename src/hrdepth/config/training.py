@@ -102,6 +102,8 @@ class TrainConfig:
         channels_last: keep feature maps in NHWC order, faster for ResNets.
         compile_networks: compile both networks, which takes minutes at the first step.
         workers: processes that load samples; 0 loads in the main one.
+        cache: a folder of decoded and resized pictures that `hrdepth prepare` made; changes nothing but speed. What it
+            lacks is read from the source.
         seed: of weights, order, augmentation and noise.
         deterministic: let torch take the same path through every operation where it can, and warn where it cannot;
             slower on CUDA.
@@ -146,6 +148,7 @@ class TrainConfig:
     channels_last: bool = False
     compile_networks: bool = False
     workers: int = 1
+    cache: str | None = None
     seed: int = 0
     deterministic: bool = False
     init: str | None = None

@@ -12,6 +12,7 @@ from torchvision.transforms.v2 import functional as F
 
 from hrdepth.config import AugmentConfig
 from hrdepth.data.batch import Batch
+from hrdepth.data.colours import shift_hue
 from hrdepth.geometry import flip_intrinsics
 
 __all__ = ["WHOLE", "Window", "augment_colours", "degrade", "draw_window", "flip_sample"]
@@ -55,8 +56,9 @@ def flip_sample(sample: Batch) -> Batch:
     flipped = sample.copy()
     flipped["target"] = sample["target"].flip(-1)
     flipped["sources"] = sample["sources"].flip(-1)
-    flipped["target_augmented"] = sample["target_augmented"].flip(-1)
-    flipped["sources_augmented"] = sample["sources_augmented"].flip(-1)
+    for twin, clean in (("target_augmented", "target"), ("sources_augmented", "sources")):
+        same = sample[twin] is sample[clean]  # type: ignore[literal-required]
+        flipped[twin] = flipped[clean] if same else sample[twin].flip(-1)  # type: ignore[literal-required]
     flipped["intrinsics"] = flip_intrinsics(sample["intrinsics"], sample["target"].shape[-1])
     flipped["stereo_pose"] = sample["stereo_pose"].clone()
     flipped["stereo_pose"][..., 0, 3] *= -1
@@ -103,5 +105,7 @@ def degrade(sample: Batch, config: AugmentConfig, random: np.random.Generator) -
 
 
 def _change(images: Tensor, what: str, amount: float) -> Tensor:
+    if what == "hue":
+        return shift_hue(images, amount)
     changed: Tensor = getattr(F, f"adjust_{what}")(images, amount)
     return changed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,7 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import crop_intrinsics, scale_intrinsics
 from hrdepth.media import read_image
 
-__all__ = ["Camera", "FrameDataset", "FrameReader", "find_picture", "load_picture"]
+__all__ = ["Camera", "FrameDataset", "FrameReader", "find_picture", "load_picture", "resize_picture"]
 
 SUFFIXES = (".jpg", ".png", ".jpeg")
 
@@ -93,7 +93,8 @@ class FrameDataset(Dataset[Batch]):
         check: look whether every picture is there before the first is asked for.
 
     A missing second eye is marked in `source_valid`. Asking for item `i + n * len(self)` gives sample i with its n-th
-    random changes, whichever process loads it.
+    random changes, whichever process loads it. `read` says how a picture file is read; a cache puts its own way
+    there, see `data.cache.use_cache`.
 
     Raises:
         InputError: pictures or a second eye's baseline are missing, or a camera is wrong; all are named.
@@ -114,6 +115,7 @@ class FrameDataset(Dataset[Batch]):
         self.size = size
         self.augment = augment
         self.seed = seed
+        self.read: Callable[[Path], Image.Image] = read_image
         self.neighbours = Neighbours(reader, frames) if neighbours is None else neighbours
         if check and (faults := self.neighbours.faults()):
             raise InputError.several(faults)
@@ -125,17 +127,20 @@ class FrameDataset(Dataset[Batch]):
         line = self.reader.targets[item % len(self)]
         random = np.random.default_rng((self.seed, item))
         window = WHOLE if self.augment is None else draw_window(self.augment, random)
-        target = load_picture(self.neighbours.target(line), self.size, window)
+        target = load_picture(self.neighbours.target(line), self.size, window, self.read)
         others = self.neighbours.sources(line, None if self.augment is None else (self.seed, item))
-        sources = [
-            torch.zeros_like(target) if path is None else load_picture(path, self.size, window) for path in others
-        ]
+        sources = torch.stack(
+            [
+                torch.zeros_like(target) if path is None else load_picture(path, self.size, window, self.read)
+                for path in others
+            ]
+        )
         camera = self.reader.camera(line)
         sample = Batch(
             target=target,
-            sources=torch.stack(sources),
+            sources=sources,
             target_augmented=target,
-            sources_augmented=torch.stack(sources),
+            sources_augmented=sources,
             intrinsics=_resized_intrinsics(camera, self.size, window),
             stereo_pose=_stereo_pose(camera, line.side),
             source_valid=torch.tensor([path is not None for path in others]),
@@ -145,6 +150,11 @@ class FrameDataset(Dataset[Batch]):
         if random.random() < self.augment.flip:
             sample = flip_sample(sample)
         return degrade(augment_colours(sample, self.augment, random), self.augment, random)
+
+    def pictures(self) -> Iterator[Path]:
+        """Yield every picture that samples are made of; one may come several times."""
+        for line in self.reader.targets:
+            yield from self.neighbours.existing(line)
 
 
 def find_picture(folder: Path, stem: str) -> Path | None:
@@ -156,13 +166,21 @@ def find_picture(folder: Path, stem: str) -> Path | None:
     return None
 
 
-def load_picture(path: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+def load_picture(
+    path: Path, size: tuple[int, int], window: Window = WHOLE, read: Callable[[Path], Image.Image] = read_image
+) -> Tensor:
     """Read what `window` keeps of a picture as (3,H,W) in [0,1], resized once to `size` (height, width)."""
-    image = read_image(path)
-    if image.size != (size[1], size[0]) or window != WHOLE:
-        box = window.box((image.height, image.width))
-        image = image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box)
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+    pixels = torch.from_numpy(np.array(resize_picture(read(path), size, window)))
+    # Whole planes one after the other: what comes behind is several times slower on interleaved channels.
+    return pixels.permute(2, 0, 1).contiguous().float().div_(255)
+
+
+def resize_picture(image: Image.Image, size: tuple[int, int], window: Window = WHOLE) -> Image.Image:
+    """Resize what `window` keeps to `size` (height, width), by Lanczos."""
+    if image.size == (size[1], size[0]) and window == WHOLE:
+        return image
+    box = window.box((image.height, image.width))
+    return image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box)
 
 
 def _resized_intrinsics(camera: Camera, size: tuple[int, int], window: Window) -> Tensor:

@@ -21,6 +21,7 @@ from hrdepth.compilation import compiled
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.batch import Batch
+from hrdepth.data.cache import use_cache
 from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler
 from hrdepth.data.scale import metres_per_unit
 from hrdepth.data.scan import check_data
@@ -170,6 +171,8 @@ def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
     check = config.scan == "off"  # else the scan has looked already
     training = build_mix(config.train, frames, config.size, config.augment, config.seed, check=check)
     validation = build_mix(config.validation, frames, config.size, check=check)
+    if config.cache is not None:
+        use_cache(config.cache, config, [training, validation])
     sampler = MixedSampler(
         [len(part) for part in training.datasets], [data.weight for data in config.train], config.seed
     )
@@ -186,6 +189,8 @@ def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
         "num_workers": config.workers,
         "persistent_workers": config.workers > 0,
         "worker_init_fn": ignore_signals,
+        # From pinned memory the copy to the GPU runs beside the computation; Lightning then asks for it.
+        "pin_memory": config.device in ("auto", "cuda") and torch.cuda.is_available(),
     }
     return {
         "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]

@@ -1,0 +1,208 @@
+"""Decoded, resized pictures on disk: what training reads instead of the sources; changes nothing but speed.
+
+    CACHE/manifest.json           format, size (null: as the source is), and for each picture its source's size and
+                                  time of change and a checksum; sources are named relative to CACHE
+    CACHE/pictures/4f/4f0c...npy  uint8 (H,W,3), named by a digest of the source's name
+
+One file a picture: it can be replaced alone, pictures need not be alike, and reading takes a few hundred microseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrdepth.config import TrainConfig
+from hrdepth.data.mixing import Mix
+from hrdepth.errors import InputError
+from hrdepth.files import write_json
+from hrdepth.media import read_image
+from hrdepth.provenance import provenance
+
+__all__ = ["Entry", "PictureCache", "cached_size", "needed_pictures", "use_cache"]
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the manifest knows of a picture.
+
+    Attributes:
+        bytes: size of the source file.
+        mtime_ns: when the source file was changed last, nanoseconds.
+        sha256: of the cached array's bytes.
+    """
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+class PictureCache:
+    """A folder of cached pictures and its manifest.
+
+    Attributes:
+        folder: where it lies.
+        size: (height, width) of all its pictures, or None: each as its source is.
+        entries: by the name of the source, relative to the folder.
+    """
+
+    def __init__(self, folder: Path, size: tuple[int, int] | None, entries: dict[str, Entry] | None = None) -> None:
+        self.folder = folder
+        self.size = size
+        self.entries = {} if entries is None else entries
+        self._base = os.path.realpath(folder)  # names hold by whatever link the folder is reached
+        self._matched: dict[str, str] = {}
+
+    @classmethod
+    def open(cls, folder: str | Path) -> PictureCache:
+        """Read the manifest.
+
+        Raises:
+            InputError: there is none, or it is damaged or of another format.
+        """
+        file = Path(folder) / "manifest.json"
+        if not file.is_file():
+            raise InputError(
+                f"{folder} holds no cache (no manifest.json); make one in a new folder with hrdepth prepare"
+            )
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise InputError(f"the cache {folder} has format {content['format']}, not {FORMAT}; prepare it anew")
+            size = None if content["size"] is None else (int(content["size"][0]), int(content["size"][1]))
+            entries = {name: Entry(**entry) for name, entry in content["pictures"].items()}
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, IndexError) as error:
+            raise InputError(f"{file} is damaged; delete the folder {folder} and prepare it anew") from error
+        return cls(Path(folder), size, entries)
+
+    def save(self) -> None:
+        """Write the manifest."""
+        pictures = {name: asdict(entry) for name, entry in sorted(self.entries.items())}
+        write_json(
+            self.folder / "manifest.json",
+            {"format": FORMAT, "size": self.size, "pictures": pictures, "provenance": provenance()},
+        )
+
+    def name(self, source: Path) -> str:
+        """Return what the manifest calls `source`."""
+        return Path(os.path.relpath(source, self._base)).as_posix()
+
+    def source(self, name: str) -> Path:
+        """Return where the source lies that the manifest calls `name`."""
+        return Path(os.path.normpath(Path(self._base) / name))
+
+    def file(self, name: str) -> Path:
+        """Return where the cached picture of that name lies, or would."""
+        digest = hashlib.sha256(name.encode()).hexdigest()[:24]
+        return self.folder / "pictures" / digest[:2] / f"{digest}.npy"
+
+    def up_to_date(self, source: Path) -> bool:
+        """Say whether the cache has `source` as it now is; the cached array itself is not looked at."""
+        name = self.name(source)
+        entry = self.entries.get(name)
+        return entry is not None and (entry.bytes, entry.mtime_ns) == stamp(source) and self.file(name).is_file()
+
+    def match(self, sources: Iterable[Path]) -> int:
+        """Let `read` give those of `sources` that the cache has as they now are; return how many it has not."""
+        missing = 0
+        for source in sources:
+            if self.up_to_date(source):
+                self._matched[str(source)] = str(self.file(self.name(source)))
+            else:
+                missing += 1
+        return missing
+
+    def read(self, path: Path) -> Image.Image:
+        """Read a matched picture from the cache, any other from its source.
+
+        Raises:
+            InputError: the cached file or the source is damaged.
+        """
+        file = self._matched.get(str(path))
+        return read_image(path) if file is None else Image.fromarray(read_array(Path(file)))
+
+
+def use_cache(folder: str, config: TrainConfig, mixes: Sequence[Mix]) -> None:
+    """Let data sets read their pictures from a cache; what it lacks is read from the source, and counted once.
+
+    Raises:
+        InputError: there is no cache, or it holds pictures of a size that cannot serve.
+    """
+    cache = PictureCache.open(folder)
+    wanted = cached_size(config)
+    if cache.size not in (None, wanted):
+        made = "x".join(map(str, cache.size))
+        run = "zooms, which needs the pictures' own size" if wanted is None else "wants {}x{}".format(*wanted)
+        raise InputError(
+            f"the cache {folder} holds pictures of {made} (height x width), the run {run}; prepare another folder"
+        )
+    pictures = needed_pictures(mixes)
+    missing = cache.match(pictures)
+    if missing:
+        log.warning(
+            "%d of %d pictures are not in the cache %s or have changed since; run hrdepth prepare again, "
+            "until then they are read from their sources", missing, len(pictures), folder,
+        )  # fmt: skip
+    for mix in mixes:
+        for part in mix.datasets:
+            part.read = cache.read
+
+
+def cached_size(config: TrainConfig) -> tuple[int, int] | None:
+    """Return the size (height, width) at which a run's pictures can be cached; None: only as the sources are.
+
+    A zoom cuts its part out of the source before it is resized.
+    """
+    height, width = config.size
+    return None if config.augment.zoom > 1 else (height, width)
+
+
+def needed_pictures(mixes: Sequence[Mix]) -> list[Path]:
+    """Return every picture that these data sets are made of, once, in order of their paths."""
+    return sorted({path for mix in mixes for part in mix.datasets for path in part.pictures()})
+
+
+def checksum(pixels: NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of shape and values."""
+    digest = hashlib.sha256(str(pixels.shape).encode())
+    digest.update(pixels.tobytes())
+    return digest.hexdigest()
+
+
+def read_array(file: Path) -> NDArray[np.uint8]:
+    """Read one cached array.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        pixels: NDArray[np.uint8] = np.load(file, allow_pickle=False)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3:
+            raise ValueError
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"the cached picture {file} is damaged; run hrdepth prepare with --verify, then without, to make it anew"
+        ) from error
+    return pixels
+
+
+def stamp(source: Path) -> tuple[int, int] | None:
+    """Return size and time of change of a file, None if there is none."""
+    try:
+        status = source.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,232 @@
+"""A cache changes nothing but speed, goes on where it was interrupted, and finds what is wrong with it."""
+
+import json
+import logging
+import os
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import trees
+from hrdepth.cli import main
+from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig, PrepareConfig, TrainConfig
+from hrdepth.data import DATASETS, build_mix, prepare
+from hrdepth.data.cache import PictureCache, cached_size, needed_pictures, use_cache
+from hrdepth.errors import InputError
+from hrdepth.training import build_loaders
+
+FRAMES = [-1, 1, "s"]
+SIZE = (32, 64)
+
+
+def make_config(name, root):
+    trees.TREES[name](root)
+    part = DatasetConfig(name, str(root), str(root / "train.txt"))
+    return TrainConfig([part], [part], "run", objective=ObjectiveConfig(frames=FRAMES), size=SIZE)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return make_config("folder", tmp_path / "data")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "cache"
+
+
+def fill(config, folder):
+    return prepare.prepare(PrepareConfig(config, str(folder), threads=2))
+
+
+def verify(folder):
+    return prepare.prepare(PrepareConfig(cache=str(folder), verify=True, threads=2))
+
+
+def mixes(config, augment=None):
+    return [build_mix(config.train, FRAMES, config.size, augment, seed=1), build_mix(config.validation, FRAMES, SIZE)]
+
+
+def same(a, b):
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("original", [False, True])
+def test_samples_are_the_same_bit_by_bit_without_a_look_at_the_sources(name, original, tmp_path, folder, monkeypatch):
+    config = make_config(name, tmp_path / "data")
+    if original:
+        monkeypatch.setattr(prepare, "cached_size", lambda config: None)
+    cache = fill(config, folder)
+    assert cache.size == (None if original else SIZE)
+    plain, cached = mixes(config, AugmentConfig()), mixes(config, AugmentConfig())
+    expected = [part[item] for part in plain for item in range(3 * len(part))]
+    use_cache(str(folder), config, cached)
+    for path in needed_pictures(cached):
+        with Image.open(path) as image:
+            size = image.size
+        Image.new("RGB", size).save(path)  # after the matching: whoever reads a source now sees black
+    assert not plain[0][0]["target"].any()
+    got = [part[item] for part in cached for item in range(3 * len(part))]
+    assert len(got) == len(expected) > 0
+    assert all(map(same, expected, got))
+    # Workers that are spawned get the data set as a pickle.
+    assert same(pickle.loads(pickle.dumps(cached[0]))[0], expected[0])
+
+
+def test_training_and_validation_load_from_the_cache(config, folder):
+    config = replace(config, batch_size=2, workers=0, cache=str(folder))
+    fill(config, folder)
+    plain, cached = build_loaders(replace(config, cache=None)), build_loaders(config)
+    expected = {name: next(iter(loader)) for name, loader in plain.items()}
+    for path in needed_pictures(mixes(config)):
+        Image.new("RGB", trees.SIZE[::-1]).save(path)
+    assert all(same(next(iter(cached[name])), batch) for name, batch in expected.items())
+
+
+def test_an_interrupted_preparation_goes_on(config, folder, monkeypatch):
+    written = []
+    write = prepare._write_picture
+
+    def interrupted(cache, source):
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        written.append(source)
+        return write(cache, source)
+
+    monkeypatch.setattr(prepare, "_write_picture", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare(PrepareConfig(config, str(folder), threads=1))
+    assert len(PictureCache.open(folder).entries) == 4
+    first = list(written)
+    monkeypatch.setattr(prepare, "_write_picture", lambda cache, source: written.append(source) or write(cache, source))
+    fill(config, folder)
+    assert not set(first) & set(written[4:])
+    assert sorted(written) == needed_pictures(mixes(config))
+    assert not list(folder.rglob("*.partial"))
+    verify(folder)
+
+
+def test_a_changed_source_is_read_anew(config, folder, caplog):
+    fill(config, folder)
+    source = needed_pictures(mixes(config))[2]
+    Image.new("RGB", trees.SIZE[::-1], "red").save(source)
+    cached = mixes(config)
+    with caplog.at_level(logging.WARNING):
+        use_cache(str(folder), config, cached)
+    assert [record.message[:8] for record in caplog.records] == ["1 of 10 "]
+    plain = mixes(config)
+    assert all(same(plain[0][item], cached[0][item]) for item in range(len(plain[0])))
+    # Preparing again makes this one alone.
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npy")}
+    cache = fill(config, folder)
+    changed = [path for path, time in before.items() if path.stat().st_mtime_ns != time]
+    assert changed == [cache.file(cache.name(source))]
+
+
+def test_verify_finds_a_flipped_byte_a_changed_and_a_lost_source(config, folder, capsys):
+    cache = fill(config, folder)
+    assert main(["prepare", "--cache", str(folder), "--verify"]) == 0
+    flipped, changed, lost, cut = needed_pictures(mixes(config))[:4]
+    content = bytearray(cache.file(cache.name(flipped)).read_bytes())
+    content[-1] ^= 1
+    cache.file(cache.name(flipped)).write_bytes(content)
+    cut_file = cache.file(cache.name(cut))
+    cut_file.write_bytes(cut_file.read_bytes()[:-1])
+    os.utime(changed, ns=(0, 0))
+    lost_content = lost.read_bytes()
+    lost.unlink()
+    capsys.readouterr()
+    assert main(["prepare", "--cache", str(folder), "--verify"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("hrdepth: 4 of 10 pictures")
+    for path, fault in ((flipped, "damaged"), (cut, "damaged"), (changed, "changed"), (lost, "gone")):
+        assert fault in said.split(str(path))[1].split(")")[0]
+    # They are struck from the manifest, so preparing again mends the cache.
+    lost.write_bytes(lost_content)
+    assert len(fill(config, folder).entries) == 10
+    verify(folder)
+
+
+def test_a_damaged_picture_is_named_in_training(config, folder):
+    cache = fill(config, folder)
+    cached = mixes(config)
+    use_cache(str(folder), config, cached)
+    file = cache.file(cache.name(needed_pictures(cached)[0]))
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(InputError, match=f"{file.name} is damaged.*--verify"):
+        [cached[0][item] for item in range(len(cached[0]))]
+
+
+def test_a_cache_of_another_size_is_refused(config, folder):
+    fill(config, folder)
+    other = replace(config, size=(64, 64))
+    with pytest.raises(InputError, match="32x64.*64x64"):
+        fill(other, folder)
+    with pytest.raises(InputError, match="32x64.*64x64"):
+        use_cache(str(folder), other, mixes(other))
+
+
+def test_a_zoom_needs_pictures_of_their_own_size(config, folder):
+    class Zooming:
+        zoom = 1.5
+
+    fill(config, folder)
+    zooming = replace(config, augment=Zooming())
+    assert cached_size(zooming) is None
+    with pytest.raises(InputError, match="zoom"):
+        use_cache(str(folder), zooming, mixes(config))
+
+
+def test_the_cache_may_be_reached_by_a_link_and_lie_anywhere(config, folder, tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    link = tmp_path / "deep" / "er" / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    fill(config, link)
+    assert PictureCache.open(folder).match(needed_pictures(mixes(config))) == 0
+
+
+def test_a_disk_that_is_too_small_is_noticed_before_and_a_full_one_during(config, folder, monkeypatch):
+    usage = prepare.shutil.disk_usage(config.train[0].root)
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+        with pytest.raises(InputError, match="GiB left; choose a folder on another disk"):
+            fill(config, folder)
+    assert not list(folder.rglob("*.npy"))
+
+    def full(*arguments, **settings):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(InputError, match="the disk is full"):
+            fill(config, folder)
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_what_is_no_cache_is_left_alone(config, folder, tmp_path):
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match="holds no cache"):
+        fill(config, folder)
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match="manifest.json is damaged"):
+        fill(config, folder)
+    (folder / "manifest.json").write_text(json.dumps({"format": 99, "size": None, "pictures": {}}))
+    with pytest.raises(InputError, match="format 99"):
+        use_cache(str(folder), config, [])
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "thesis.txt"]
+
+
+def test_prepare_says_what_it_lacks(config, folder):
+    with pytest.raises(InputError, match="--cache"):
+        prepare.prepare(PrepareConfig(config))
+    with pytest.raises(InputError, match="--config"):
+        prepare.prepare(PrepareConfig(cache=str(folder)))
+    with pytest.raises(InputError, match="threads 0"):
+        prepare.prepare(PrepareConfig(config, str(folder), threads=0))
