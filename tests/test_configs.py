@@ -21,7 +21,8 @@ NUMBERS = r"\d\.\d{3}(?: \d\.\d{3})+"
 
 def read(file):
     parser = _parser()
-    return _config(parser, parser.parse_args(["train", "--config", str(file)]), TrainConfig)
+    settings = parser.parse_args(["train", "--config", str(file)])
+    return _config(parser.instantiate(settings)["train"], TrainConfig)
 
 
 def miniature(config, folder):
