@@ -18,6 +18,7 @@ from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
+from hrdepth.training.module import DepthModule
 from hrdepth.training.resume import plain_settings
 
 
@@ -190,19 +191,34 @@ def test_a_finished_run_can_go_on_for_more_epochs(tiny, tmp_path):
     assert_same(longer, tiny)
 
 
-def test_a_bad_step_never_replaces_the_good_checkpoint(tiny, tmp_path, monkeypatch):
+def test_a_bad_step_never_replaces_the_good_checkpoint(tiny, monkeypatch):
     forward, seen = ViewSynthesis.forward, []
 
     def poisoned(self, batch):
         seen.append(1)
-        losses = forward(self, batch)
-        return {name: loss * float("nan") for name, loss in losses.items()} if len(seen) == 3 else losses
+        return {name: loss + float("nan") * (len(seen) > 2) for name, loss in forward(self, batch).items()}
 
     monkeypatch.setattr(ViewSynthesis, "forward", poisoned)
     with pytest.raises(InputError, match="validation loss"):
         train(tiny)
+    assert training_state(tiny)["global_step"] == 2
+
+
+def test_bad_weights_never_replace_the_good_checkpoint(tiny, monkeypatch):
+    monkeypatch.setattr("hrdepth.training.callbacks.WeightFiles.on_validation_end", lambda *_: None)
+    train(replace(tiny, epochs=1))
+    good = training_state(tiny)["state_dict"]
+    step = DepthModule.optimizer_step
+
+    def breaking(self, *arguments):
+        step(self, *arguments)
+        if self.trainer.global_step == 7:  # not counted yet: the last of the epoch
+            torch.nn.init.constant_(self.objective.network.get_parameter(next(iter(good)).split(".", 2)[2]), torch.nan)
+
+    monkeypatch.setattr(DepthModule, "optimizer_step", breaking)
+    train(replace(tiny, resume="last"))
     state = training_state(tiny)
-    assert state["global_step"] == 2
+    assert state["global_step"] == 7
     assert all(value.isfinite().all() for value in state["state_dict"].values())
 
 

@@ -218,16 +218,17 @@ def _with_scale(config: TrainConfig, training: Mix) -> TrainConfig:
 
 def _trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> Trainer:
     callbacks: list[Callback] = [
+        TrainingCheckpoint(folder, config),  # first: before the others log anything of the batch that begins
         LearningRateMonitor(),
         ProgressReport(config.batch_size * config.devices * config.nodes, config.max_minutes),
         WeightFiles(folder, config),
-        TrainingCheckpoint(folder, config),
     ]
     if config.early_stop is not None:
-        callbacks.append(EarlyStopping("val/loss", patience=config.early_stop))
+        # In the validation, so that the checkpoint after the epoch knows.
+        callbacks.append(EarlyStopping("val/loss", patience=config.early_stop, check_on_train_epoch_end=False))
     if config.log.panels_every_steps:
         callbacks.append(ImagePanels(folder / "panels", config.log.panels_every_steps, config.log.panels))
-    step = 0 if start is None else start.step
+    step, rows = (0, 0) if start is None else (start.step, start.rows)
     try:
         return Trainer(
             accelerator=config.device,
@@ -247,7 +248,7 @@ def _trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> T
             enable_model_summary=False,
             logger=[
                 TensorBoardLogger(folder, name="", version=".", purge_step=step or None),
-                MetricsFile(folder / "metrics.csv", step),
+                MetricsFile(folder / "metrics.csv", rows),
             ],
             callbacks=callbacks,
         )

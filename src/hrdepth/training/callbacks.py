@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,11 @@ class ProgressReport(Callback):
         self.batch_size = batch_size
         self._earlier = 0.0
         self.max_seconds = None if max_minutes is None else 60 * max_minutes
-        self._bar = Progress(
+
+    @cached_property
+    def _bar(self) -> Progress:
+        # Made on first use: it cannot be sent to another process.
+        return Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
             MofNCompleteColumn(),

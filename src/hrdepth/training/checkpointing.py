@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hrdepth.config import TrainConfig
 from hrdepth.files import atomic_path
+from hrdepth.training.metrics import MetricsFile
 from hrdepth.training.resume import LAST, plain_settings
 
 __all__ = ["TrainingCheckpoint", "ignore_signals"]
@@ -87,7 +88,8 @@ class TrainingCheckpoint(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add settings and position; bring Lightning's counters to the end of the last batch."""
         epoch, batch = self._position
-        checkpoint["hrdepth"] = {"settings": self._settings, "epoch": epoch, "batch": batch}
+        rows = sum(logger.rows for logger in trainer.loggers if isinstance(logger, MetricsFile))
+        checkpoint["hrdepth"] = {"settings": self._settings, "epoch": epoch, "batch": batch, "rows": rows}
         loops = checkpoint["loops"]["fit_loop"]
         for counters in ("total", "current"):
             counts = loops["epoch_loop.batch_progress"][counters]

@@ -23,18 +23,18 @@ class MetricsFile(Logger):
 
     Args:
         path: the file.
-        step: where the run goes on; rows of this step and later ones are dropped, since they will come again.
+        rows: of the file that a resumed run keeps; what was written after its checkpoint will come again.
     """
 
-    def __init__(self, path: Path, step: int = 0) -> None:
+    def __init__(self, path: Path, rows: int = 0) -> None:
         super().__init__()
         self.path = path
         self._rows: list[dict[str, Any]] = []
         self._written = time.monotonic()
         self._unwritten = 0
-        if step and path.is_file():
+        if rows and path.is_file():
             with path.open(newline="", encoding="utf-8") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["step"]) < step]
+                self._rows = list(csv.DictReader(file))[:rows]
 
     @property
     def name(self) -> str:
@@ -45,6 +45,11 @@ class MetricsFile(Logger):
     def version(self) -> str:
         """As `name`."""
         return ""
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

@@ -29,7 +29,7 @@ class DepthModule(LightningModule):
         average: decay of the weights' moving average, or None.
         seed: of the noise in a step.
 
-    Each step's random numbers are drawn from seed, epoch, batch and process alone. So there are no random states to
+    Each batch's random numbers are drawn from seed, epoch, batch and process alone. So there are no random states to
     keep for a resumed run, and nothing between two steps (a validation, a panel, a loader) can disturb them.
     """
 
@@ -55,7 +55,8 @@ class DepthModule(LightningModule):
         return losses["loss"]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Log the loss of a batch that is not learnt from; its epoch mean is that of all processes."""
+        """Log the loss of a batch that is not learnt from, every time with the same noise; the mean is over processes."""
+        seed_step(self.seed, 0, batch_index, self.global_rank)
         losses: dict[str, Tensor] = self.kept(batch)
         self.log("val/loss", losses["loss"], batch_size=len(batch["target"]), sync_dist=True)
 

@@ -30,6 +30,7 @@ class Start:
         epoch: the epoch to go on with, counted from 0.
         batch: batches of that epoch that were trained already (in each process).
         step: optimiser steps that were made.
+        rows: of metrics.csv that were written by then.
         ended: the run had stopped early by itself.
     """
 
@@ -37,6 +38,7 @@ class Start:
     epoch: int
     batch: int
     step: int
+    rows: int
     ended: bool
 
 
@@ -60,7 +62,7 @@ def find_start(config: TrainConfig) -> Start | None:
         raise InputError(f"epochs {config.epochs}: {path} has reached epoch {about['epoch']} already; set more")
     waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)
     ended = config.early_stop is not None and waited >= config.early_stop
-    return Start(path, about["epoch"], about["batch"], content["global_step"], ended)
+    return Start(path, about["epoch"], about["batch"], content["global_step"], about["rows"], ended)
 
 
 def plain_settings(config: TrainConfig) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from lightning import Callback
+from torch import nn
+
+from hrdepth.checkpoints import read_checkpoint
+from hrdepth.config import AugmentConfig, ObjectiveConfig
+from hrdepth.data import mixing
+from hrdepth.data.mixing import MixedSampler, SharedSampler
+from hrdepth.training.resume import plain_settings
+
+
+class Gradients(Callback):
+    """Keep the first step's gradients, with batch norm's statistics fixed, and end the run."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        for module in pl_module.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        gradients = {name: value.grad.clone() for name, value in pl_module.objective.named_parameters()}
+        torch.save(gradients, f"{self.path}.{trainer.global_rank}")
+        trainer.should_stop = True
+
+
+def first_gradients(config, path):
+    from lightning import seed_everything
+
+    from hrdepth.training import DepthModule, _loaders, _trainer, build_training_objective
+
+    seed_everything(config.seed, verbose=False)
+    loaders = _loaders(config)
+    folder = Path(config.output)
+    folder.mkdir()
+    trainer = _trainer(config, folder)
+    trainer.callbacks.append(Gradients(path))
+    module = DepthModule(build_training_objective(config), config.optimiser, config.average, config.seed)
+    trainer.fit(module, loaders["train"], loaders["validation"])
+
+
+def test_two_processes_give_the_gradients_of_the_doubled_batch(tiny, tmp_path):
+    tiny = replace(tiny, objective=ObjectiveConfig(frames=[-1, 1, "s"], options={"tie_break": 0.0}), epochs=1)
+    first_gradients(replace(tiny, batch_size=4, output=str(tmp_path / "one")), tmp_path / "one.pt")
+    two = replace(tiny, batch_size=2, devices=2, strategy="ddp_spawn", output=str(tmp_path / "two"))
+    first_gradients(two, tmp_path / "two.pt")
+    one = torch.load(tmp_path / "one.pt.0")
+    largest = max(float(value.abs().max()) for value in one.values())
+    assert largest > 1e-3
+    for rank in (0, 1):
+        other = torch.load(tmp_path / f"two.pt.{rank}")
+        assert other.keys() == one.keys()
+        for name, value in one.items():
+            assert torch.allclose(other[name], value, rtol=1e-4, atol=1e-6), name
+
+
+@pytest.mark.slow
+def test_two_processes_from_the_command_line_are_resumed(tiny, tmp_path):
+    """One folder, one history, both halves of each batch; a run that was resumed ends as the undisturbed one."""
+    states = {}
+    for name, epochs in (("whole", [2]), ("parts", [1, 2])):
+        config = replace(tiny, devices=2, output=str(tmp_path / name), augment=AugmentConfig(jitter=0.0))
+        for part, end in enumerate(epochs):
+            given = replace(config, epochs=end, resume="last" if part else None)
+            (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain_settings(given)))
+            command = [sys.executable, "-m", "hrdepth.cli", "train", "--config", str(tmp_path / "config.yaml")]
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+            assert done.returncode == 0, done.stderr
+        assert read_checkpoint(tmp_path / name / "last.safetensors").provenance["step"] == 4
+        states[name] = torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, states["parts"][name]) for name, value in states["whole"].items())
+
+
+def test_processes_share_an_epoch(monkeypatch):
+    sampler = MixedSampler([11], [1.0], seed=2)
+    whole = list(sampler)
+    parts = []
+    for rank in (0, 1):
+        monkeypatch.setattr(mixing, "_process", lambda rank=rank: (rank, 2))
+        assert len(sampler) == 5
+        parts.append(list(sampler))
+        sampler.resume_at(0, 2)
+        assert list(sampler) == parts[-1][2:]
+        sampler.resume_at(0, 0)
+    # The first two of each are the first four of the whole: two processes' batches are one doubled batch.
+    assert sorted(parts[0][:2] + parts[1][:2]) == sorted(whole[:4])
+    assert sorted(parts[0] + parts[1]) == sorted(whole[:10])
+
+
+@pytest.mark.parametrize("size", [4, 5])
+def test_processes_share_the_validation_without_remainder(monkeypatch, size):
+    parts = []
+    for rank in (0, 1):
+        monkeypatch.setattr(mixing, "_process", lambda rank=rank: (rank, 2))
+        sampler = SharedSampler(size)
+        parts += list(sampler)
+        assert len(sampler) == len(list(sampler))
+    assert sorted(parts) == list(range(size))

@@ -1,0 +1,157 @@
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from hrdepth.config import OptimiserConfig
+from hrdepth.errors import InputError
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.training import build_training_objective, train
+from hrdepth.training.module import DepthModule
+from hrdepth.training.optimiser import build_optimiser, build_schedule, learning_rate_factor
+
+
+def factors(config, steps=8, steps_an_epoch=2):
+    return [learning_rate_factor(config, step, steps, steps_an_epoch) for step in range(steps)]
+
+
+def test_schedules():
+    step = factors(OptimiserConfig(decay_after=3, decay=0.1))
+    assert step == [1.0] * 6 + [0.1] * 2
+    assert factors(OptimiserConfig(schedule="constant")) == [1.0] * 8
+    cosine = factors(OptimiserConfig(schedule="cosine", floor=0.2))
+    assert cosine[0] == 1
+    assert cosine[4] == pytest.approx(0.6)  # halfway between 1 and the floor
+    assert cosine == sorted(cosine, reverse=True)
+    assert learning_rate_factor(OptimiserConfig(schedule="cosine", floor=0.2), 8, 8, 2) == pytest.approx(0.2)
+
+
+def test_warmup_rises_in_a_line():
+    assert factors(OptimiserConfig(schedule="constant", warmup_steps=4)) == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
+
+
+def test_a_schedule_goes_on_from_its_state():
+    def build():
+        optimiser = build_optimiser([nn.Parameter(torch.ones(1))], config)
+        return optimiser, build_schedule(optimiser, config, 8, 2)
+
+    config = OptimiserConfig(schedule="cosine", warmup_steps=2)
+    (optimiser, schedule), (resumed, rest) = build(), build()
+    for step in range(8):
+        if step == 3:
+            rest.load_state_dict(schedule.state_dict())
+            resumed.load_state_dict(optimiser.state_dict())
+        for each, course in ((optimiser, schedule), *(((resumed, rest),) if step >= 3 else ())):
+            each.step()
+            course.step()
+    assert rest.get_last_lr() == schedule.get_last_lr()
+    assert resumed.param_groups[0]["lr"] == optimiser.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"schedule": "linear"}, "give step, cosine or constant"),
+        ({"floor": 2.0}, "optimiser.floor"),
+        ({"warmup_steps": -1}, "optimiser.warmup_steps"),
+        ({"gradient_clip": 0.0}, "optimiser.gradient_clip"),
+    ],
+)
+def test_optimiser_settings_that_cannot_work(tiny, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        train(replace(tiny, optimiser=OptimiserConfig(**settings)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"accumulate": 0}, "accumulate 0"),
+        ({"average": 1.0}, "average 1 must lie"),
+        ({"early_stop": 0}, "early_stop 0"),
+        ({"checkpoint_minutes": -1.0}, "checkpoint_minutes"),
+        ({"devices": 0}, "devices 0"),
+        ({"devices": 3, "strategy": "ddp"}, "3 processes"),
+        ({"sync_batch_norm": True}, "needs CUDA"),
+        ({"strategy": "telepathy"}, "strategy 'telepathy' cannot work here"),
+    ],
+)
+def test_run_settings_that_cannot_work(tiny, changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        train(replace(tiny, **changes))
+
+
+def test_gradients_are_clipped_together(tiny):
+    module = DepthModule(build_training_objective(tiny), OptimiserConfig(gradient_clip=0.5))
+    parameters = list(module.objective.parameters())
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    module.configure_gradient_clipping(None)
+    norm = torch.stack([parameter.grad.norm() for parameter in parameters]).norm()
+    assert float(norm) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_accumulated_batches_make_one_step(tiny):
+    train(replace(tiny, epochs=1, batch_size=1, accumulate=3))
+    rows = list(csv.DictReader((Path(tiny.output) / "metrics.csv").open()))
+    # 8 batches: two steps of three, and one of the two that are left.
+    assert torch.load(Path(tiny.output) / "last.ckpt", weights_only=True)["global_step"] == 3
+    assert max(int(row["step"]) for row in rows) == 2
+
+
+def test_the_average_is_validated_and_written(tiny, monkeypatch):
+    validated = []
+    forward = ViewSynthesis.forward
+
+    def watched(self, batch):
+        if not self.training:
+            validated.append(self.state_dict())
+        return forward(self, batch)
+
+    monkeypatch.setattr(ViewSynthesis, "forward", watched)
+    train(replace(tiny, epochs=1, average=0.5))
+    state = torch.load(Path(tiny.output) / "last.ckpt", weights_only=True)["state_dict"]
+    from hrdepth.checkpoints import read_checkpoint
+
+    written = read_checkpoint(Path(tiny.output) / "last.safetensors").network.state_dict()
+    for name, value in written.items():
+        assert torch.equal(value, state[f"average.module.network.{name}"])
+        assert torch.equal(value, validated[-1][f"network.{name}"])
+    assert any(not torch.equal(value, state[f"objective.network.{name}"]) for name, value in written.items())
+
+
+def test_the_average_is_that_of_the_weights(tiny):
+    module = DepthModule(build_training_objective(tiny), OptimiserConfig(), average=0.75)
+    parameter = next(module.objective.parameters())
+    expected = None
+    for value in (1.0, 2.0, 4.0):
+        with torch.no_grad():
+            parameter.fill_(value)
+        module.average.update_parameters(module.objective)
+        expected = value if expected is None else 0.75 * expected + 0.25 * value
+    assert float(next(module.kept.parameters()).mean()) == pytest.approx(expected)
+    assert not any(parameter.requires_grad for parameter in module.average.parameters())
+
+
+def test_a_compiled_forward_does_not_tie_the_average_to_the_last_weights(tiny):
+    objective = build_training_objective(tiny)
+    network = objective.network
+    forward = network.forward
+    network.forward = lambda image: forward(image)  # as torch.compile's wrapper: bound to the original
+    module = DepthModule(objective, OptimiserConfig(), average=0.5).eval()
+    image = torch.rand(1, 3, 64, 96)
+    before = module.kept.network(image)[0]
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(2)
+    assert torch.equal(module.kept.network(image)[0], before)
+    assert not torch.equal(network(image)[0], before)
+
+
+def test_early_stop(tiny):
+    still = OptimiserConfig(1e-12, schedule="constant")
+    train(replace(tiny, optimiser=still, epochs=20, early_stop=2))
+    state = torch.load(Path(tiny.output) / "last.ckpt", weights_only=True)
+    assert state["global_step"] < 80
