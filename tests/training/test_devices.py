@@ -37,10 +37,10 @@ class Gradients(Callback):
 def first_gradients(config, path):
     from lightning import seed_everything
 
-    from hrdepth.training import DepthModule, _loaders, _trainer, build_training_objective
+    from hrdepth.training import DepthModule, build_loaders, _trainer, build_training_objective
 
     seed_everything(config.seed, verbose=False)
-    loaders = _loaders(config)
+    loaders = build_loaders(config)
     folder = Path(config.output)
     folder.mkdir()
     trainer = _trainer(config, folder)
