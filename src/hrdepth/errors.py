@@ -1,8 +1,8 @@
-"""The one exception that means: the input is at fault, not the program."""
+"""The exceptions that mean: the input is at fault, not the program."""
 
 from __future__ import annotations
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "TrainingStopped"]
 
 
 class InputError(ValueError):
@@ -10,3 +10,7 @@ class InputError(ValueError):
 
     The command line prints the sentence and exits with status 2, without a traceback.
     """
+
+
+class TrainingStopped(InputError):
+    """The guard ended a run that had gone wrong: which tensor, on which frames, what to look at, what is kept."""

@@ -6,7 +6,7 @@ from hrdepth.config.data import AugmentConfig, DatasetConfig, GroundTruthConfig,
 from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
 from hrdepth.config.inference import ImportConfig, PredictConfig
 from hrdepth.config.network import NetworkConfig
-from hrdepth.config.training import LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
+from hrdepth.config.training import GuardConfig, LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",
@@ -14,6 +14,7 @@ __all__ = [
     "DepthProtocol",
     "EvaluateConfig",
     "GroundTruthConfig",
+    "GuardConfig",
     "ImportConfig",
     "LogConfig",
     "NetworkConfig",

@@ -30,6 +30,7 @@ from hrdepth.objectives import build_objective
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.provenance import provenance
 from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles
+from hrdepth.training.guard import Guard
 from hrdepth.training.module import DepthModule
 
 __all__ = ["DepthModule", "build_training_objective", "train"]
@@ -55,6 +56,7 @@ def train(config: TrainConfig) -> Path:
 
     Raises:
         InputError: data, networks or settings that cannot work.
+        TrainingStopped: the guard found a fault; `last.safetensors` holds the last good weights.
         KeyboardInterrupt: the user stopped it; `last.safetensors` holds what was reached.
 
     The folder then holds `best.safetensors`, `last.safetensors`, `config.yaml`, `run.json` (how it came about),
@@ -146,11 +148,14 @@ def _loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
 
 
 def _trainer(config: TrainConfig, folder: Path) -> Trainer:
+    weights = WeightFiles(folder, config)
     callbacks: list[Callback] = [
         LearningRateMonitor(),
         ProgressReport(config.batch_size, config.max_minutes),
-        WeightFiles(folder, config),
+        weights,
     ]
+    if config.guard.enabled:
+        callbacks.append(Guard(config.guard, folder, weights))
     if config.log.panels_every_steps:
         callbacks.append(ImagePanels(folder / "panels", config.log.panels_every_steps, config.log.panels))
     return Trainer(
@@ -180,6 +185,9 @@ def _check(config: TrainConfig) -> None:
         "optimiser.decay_after": config.optimiser.decay_after,
         "log.every_steps": config.log.every_steps,
         "log.panels": config.log.panels,
+        "guard.every_steps": config.guard.every_steps,
+        "guard.patience": config.guard.patience,
+        "guard.keep_every_steps": config.guard.keep_every_steps,
     }
     for name, count in counts.items():
         if count < 1:
