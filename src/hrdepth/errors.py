@@ -12,5 +12,5 @@ class InputError(ValueError):
     """
 
 
-class TrainingStopped(InputError):
+class TrainingStopped(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
     """The guard ended a run that had gone wrong: which tensor, on which frames, what to look at, what is kept."""

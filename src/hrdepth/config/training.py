@@ -83,7 +83,7 @@ class GuardConfig:
     enabled: bool = True
     every_steps: int = 1
     min_spread: float = 0.002
-    warmup_steps: int = 2000
+    warmup_steps: int = 500
     max_motion: float = 3.0
     max_rotation: float = 1.0
     patience: int = 50

@@ -48,7 +48,7 @@ class Guard(Callback):
         self._step = Step()
         self._hooks: list[RemovableHandle] = []
         self._good: dict[str, Tensor] = {}
-        self._good_step = self._good_until = 0
+        self._first_step = self._good_step = self._good_until = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run goes on counting from."""
@@ -66,6 +66,7 @@ class Guard(Callback):
                 self._watch(module)
         self._stop_on(trainer, pl_module, find_not_finite(Step(), pl_module.objective))
         self._keep(trainer, pl_module)
+        self._first_step = self._good_step
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the step, and keep the state now and then, where nothing speaks against it."""
@@ -195,4 +196,5 @@ class Guard(Callback):
             module.load_state_dict(self._good)
             step = self._good_step
             self.weights.write("last", trainer, module, step=step)
-        return f"{path} holds the last good weights, of step {step}"
+        what = "weights that the run began with" if step == self._first_step else f"last good weights, of step {step}"
+        return f"{path} holds the {what}"

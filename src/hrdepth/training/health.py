@@ -54,6 +54,7 @@ class Health(NamedTuple):
     """The numbers of a step that tell whether it went well.
 
     Attributes:
+        inputs: sum of the batch's small tensors (cameras and baselines), of interest only where it is not finite.
         loss: what is minimised.
         gradient: the largest slope of any weight.
         spread: standard deviation of 1/depth over a picture, as a share of its mean; the largest of the batch.
@@ -62,6 +63,7 @@ class Health(NamedTuple):
         rotation: predicted angle in radians, averaged likewise.
     """
 
+    inputs: float
     loss: float
     gradient: float
     spread: float
@@ -94,6 +96,8 @@ def measure(step: Step, objective: nn.Module) -> Health:
     """Reduce a step to its `Health`; waits once for the device."""
     loss = step.losses["loss"].float()
     zero = torch.zeros_like(loss)
+    small = [value for value in (step.batch or {}).values() if isinstance(value, Tensor) and value.ndim < 4]
+    inputs = torch.stack([value.float().sum() for value in small]).sum() if small else zero
     gradients = [weight.grad for weight in objective.parameters() if weight.grad is not None]
     # The largest of all, not their norm: that overflows where no gradient does. A NaN wins over every number.
     gradient = torch.stack(torch._foreach_norm(gradients, math.inf)).max().float() if gradients else zero
@@ -104,7 +108,7 @@ def measure(step: Step, objective: nn.Module) -> Health:
     if step.disparities and step.translation is not None and step.axis_angle is not None:
         motion = _motions(step, objective).mean()
         rotation = _angles(step).mean()
-    return Health(*torch.stack([loss, gradient, spread, nearness, motion, rotation]).tolist())
+    return Health(*torch.stack([inputs, loss, gradient, spread, nearness, motion, rotation]).tolist())
 
 
 class Judge:
@@ -189,10 +193,12 @@ def _motions(step: Step, objective: nn.Module) -> Tensor:
     """Return the length of each translation (P,) as a multiple of its picture's (harmonic mean) depth."""
     assert step.translation is not None
     near = _spread_and_nearness(step, objective)[1]
-    return (step.translation.float().norm(dim=1).view(-1, len(near)) * near).flatten()
+    lengths: Tensor = step.translation.float().norm(dim=1)
+    return (lengths.view(-1, len(near)) * near).flatten()
 
 
 def _angles(step: Step) -> Tensor:
     """Return the angle of each rotation (P,) in radians."""
     assert step.axis_angle is not None
-    return step.axis_angle.float().norm(dim=1)
+    angles: Tensor = step.axis_angle.float().norm(dim=1)
+    return angles
