@@ -56,7 +56,7 @@ class Health(NamedTuple):
     Attributes:
         inputs: sum of the batch's small tensors (cameras and baselines), of interest only where it is not finite.
         loss: what is minimised.
-        gradient: the largest slope of any weight.
+        gradient: the largest norm of the gradient of a parameter.
         spread: standard deviation of 1/depth over a picture, as a share of its mean; the largest of the batch.
         nearness: mean of 1/depth over the batch, in 1/network units.
         motion: length of the predicted translation times the picture's mean of 1/depth, averaged over the pairs.
@@ -99,8 +99,8 @@ def measure(step: Step, objective: nn.Module) -> Health:
     small = [value for value in (step.batch or {}).values() if isinstance(value, Tensor) and value.ndim < 4]
     inputs = torch.stack([value.float().sum() for value in small]).sum() if small else zero
     gradients = [weight.grad for weight in objective.parameters() if weight.grad is not None]
-    # The largest of all, not their norm: that overflows where no gradient does. A NaN wins over every number.
-    gradient = torch.stack(torch._foreach_norm(gradients, math.inf)).max().float() if gradients else zero
+    # One kernel for all. It may overflow where no gradient does; then the search finds nothing, and nothing is said.
+    gradient = torch.stack(torch._foreach_norm(gradients)).max().float() if gradients else zero
     spread = nearness = motion = rotation = zero
     if step.disparities:
         spreads, near = _spread_and_nearness(step, objective)
