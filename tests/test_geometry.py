@@ -113,3 +113,9 @@ def test_geometry_has_correct_gradients(pose):
     depth = (2 + torch.rand(1, 1, 5, 6, dtype=torch.float64)).requires_grad_()
     k = torch.tensor([[[5.0, 0, 2.5], [0, 5, 2], [0, 0, 1]]], dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda d: geometry.view_synthesis(source, d, k, pose.double()), depth)
+
+
+def test_nan_coordinates_do_not_end_the_process():
+    pixels = torch.full((1, 2, 4, 6), float("nan"), requires_grad=True)
+    geometry.sample(torch.rand(1, 3, 4, 6), pixels).sum().backward()
+    assert torch.equal(pixels.grad, torch.zeros_like(pixels))

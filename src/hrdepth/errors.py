@@ -1,10 +1,10 @@
-"""The one exception that means: the input is at fault, not the program."""
+"""The exceptions that mean: the input is at fault, not the program."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "TrainingStopped"]
 
 
 class InputError(ValueError):
@@ -25,3 +25,7 @@ class InputError(ValueError):
         error = cls("\n".join([*findings[:limit], *([f"... and {rest} more"] if rest > 0 else [])]))
         error.findings = tuple(findings)
         return error
+
+
+class TrainingStopped(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
+    """The guard ended a run that had gone wrong: which tensor, on which frames, what to look at, what is kept."""

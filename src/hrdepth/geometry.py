@@ -203,6 +203,8 @@ def sample(image: Tensor, pixels: Tensor) -> Tensor:
         The release samples with align_corners=False on a grid made for True, so that its identity is none. Here it is.
     """
     height, width = image.shape[-2:]
+    # With a NaN among the coordinates, torch's backward on the CPU reads outside its memory and the process dies.
+    pixels = pixels.nan_to_num()
     # Border padding clamps anyway; clamping first keeps a wild projection from overflowing in the division's wake.
     x = pixels[:, 0].clamp(-width, 2 * width) * (2 / (width - 1)) - 1
     y = pixels[:, 1].clamp(-height, 2 * height) * (2 / (height - 1)) - 1

@@ -38,8 +38,11 @@ def test_a_mix_finds_its_parts_in_every_epoch(tmp_path):
     parts = [DatasetConfig("folder", str(tmp_path / name), str(tmp_path / name / "train.txt")) for name in "ab"]
     mix = build_mix(parts, [-1, "s"], (64, 96), AugmentConfig())
     assert len(mix) == 3 + 5
+    assert mix.name(1) == mix.name(9) == f"drive 2 l ({tmp_path / 'a' / 'train.txt'}:2)"
+    assert mix.name(3 + 8 * 2) == f"drive 1 l ({tmp_path / 'b' / 'train.txt'}:1)"
     for epoch in (0, 2):
         samples = [mix[i + epoch * len(mix)] for i in range(len(mix))]
+        assert [int(sample["item"]) for sample in samples] == [i + epoch * len(mix) for i in range(len(mix))]
         assert len({float(sample["target"].sum()) for sample in samples[:3]}) == 3
         # The second set has no second eye: masked, not missing.
         assert [bool(sample["source_valid"][1]) for sample in samples] == [True] * 3 + [False] * 5

@@ -37,7 +37,7 @@ class Gradients(Callback):
 def first_gradients(config, path):
     from lightning import seed_everything
 
-    from hrdepth.training import DepthModule, build_loaders, _trainer, build_training_objective
+    from hrdepth.training import DepthModule, _trainer, build_loaders, build_training_objective
 
     seed_everything(config.seed, verbose=False)
     loaders = build_loaders(config)

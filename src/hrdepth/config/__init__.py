@@ -8,7 +8,7 @@ from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
 from hrdepth.config.inference import ImportConfig, PredictConfig
 from hrdepth.config.network import ModelsConfig, NetworkConfig
 from hrdepth.config.preparation import PrepareConfig
-from hrdepth.config.training import LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
+from hrdepth.config.training import GuardConfig, LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",
@@ -18,6 +18,7 @@ __all__ = [
     "DepthProtocol",
     "EvaluateConfig",
     "GroundTruthConfig",
+    "GuardConfig",
     "ImportConfig",
     "LogConfig",
     "ModelsConfig",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hrdepth.config.data import AugmentConfig, DatasetConfig
 from hrdepth.config.network import NetworkConfig
 
-__all__ = ["LogConfig", "ObjectiveConfig", "OptimiserConfig", "TrainConfig"]
+__all__ = ["GuardConfig", "LogConfig", "ObjectiveConfig", "OptimiserConfig", "TrainConfig"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,34 @@ class LogConfig:
 
 
 @dataclass(frozen=True)
+class GuardConfig:
+    """When a run is stopped because it has gone wrong.
+
+    Attributes:
+        enabled: watch at all. NaN and infinity always stop a run then.
+        every_steps: steps between two looks. Each waits for the device once; with 1 no NaN ever reaches the weights.
+        min_spread: a disparity has collapsed where 1/depth varies by less than this share of its mean within every
+            picture of a batch (standard deviation by mean); trained networks are at 0.3 and above. 0 lets it.
+        warmup_steps: until then, a collapse is only that of a disparity that has varied ten times as much before,
+            since an untrained network is nearly constant.
+        max_motion: a pose explodes where the length of the translation is more than this many times the predicted
+            depth, averaged over a batch; the motion between two frames is below 0.1 in most recordings. `.inf` lets it.
+        max_rotation: likewise the angle of the rotation, in radians.
+        patience: steps in a row with a collapsed disparity or an exploded pose, after which the run is stopped.
+        keep_every_steps: steps between two copies of the good state in memory, which a stopped run is left with.
+    """
+
+    enabled: bool = True
+    every_steps: int = 1
+    min_spread: float = 0.002
+    warmup_steps: int = 500
+    max_motion: float = 3.0
+    max_rotation: float = 1.0
+    patience: int = 50
+    keep_every_steps: int = 100
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run.
 
@@ -88,6 +116,7 @@ class TrainConfig:
         optimiser: how.
         augment: random changes of the training samples.
         log: what is written on the way.
+        guard: when a run that goes wrong is stopped.
         size: (height, width) in pixels, multiples of 32.
         batch_size: samples a batch, in each process.
         accumulate: batches a step, whose gradients are averaged.
@@ -136,6 +165,7 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
     size: tuple[int, int] = (192, 640)
     batch_size: int = 12
     accumulate: int = 1

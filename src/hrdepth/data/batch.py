@@ -9,7 +9,17 @@ from torch import Tensor
 __all__ = ["Batch"]
 
 
-class Batch(TypedDict):
+class _Tensors(TypedDict):
+    target: Tensor
+    sources: Tensor
+    target_augmented: Tensor
+    sources_augmented: Tensor
+    intrinsics: Tensor
+    stereo_pose: Tensor
+    source_valid: Tensor
+
+
+class Batch(_Tensors, total=False):
     """Plain tensors; B samples, S sources in the order of the objective's `frames`.
 
     Attributes:
@@ -20,12 +30,8 @@ class Batch(TypedDict):
         intrinsics: (B,3,3), pixels of this size; a zoomed sample's principal point may lie outside.
         stereo_pose: (B,4,4), target to the other eye; the identity where there is none.
         source_valid: (B,S) bool, false where a sample lacks the source.
+        item: (B,) int64, what the data set was asked for; its `name(item)` says which frame that is. A batch that
+            comes from no data set does without.
     """
 
-    target: Tensor
-    sources: Tensor
-    target_augmented: Tensor
-    sources_augmented: Tensor
-    intrinsics: Tensor
-    stereo_pose: Tensor
-    source_valid: Tensor
+    item: Tensor

@@ -123,6 +123,11 @@ class FrameDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.reader.targets)
 
+    def name(self, item: int) -> str:
+        """Return the target frame of an item, for messages: `folder frame side (path:line of the split)`."""
+        line = self.reader.targets[item % len(self)]
+        return f"{line.name} ({line.origin})" if line.origin else line.name
+
     def __getitem__(self, item: int) -> Batch:
         line = self.reader.targets[item % len(self)]
         random = np.random.default_rng((self.seed, item))
@@ -144,6 +149,7 @@ class FrameDataset(Dataset[Batch]):
             intrinsics=_resized_intrinsics(camera, self.size, window),
             stereo_pose=_stereo_pose(camera, line.side),
             source_valid=torch.tensor([path is not None for path in others]),
+            item=torch.tensor(item),
         )
         if self.augment is None:
             return sample

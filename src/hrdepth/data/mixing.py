@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from torch import distributed
 from torch.utils.data import ConcatDataset, Sampler
 
@@ -23,10 +24,21 @@ class Mix(ConcatDataset[Batch]):
     datasets: list[FrameDataset]  # type: ignore[assignment]
 
     def __getitem__(self, item: int) -> Batch:
+        part, inside = self._place(item)
+        sample = part[inside].copy()
+        sample["item"] = torch.tensor(item)  # the mix's, not the part's
+        return sample
+
+    def name(self, item: int) -> str:
+        """Return the target frame of an item, as `FrameDataset.name`."""
+        part, inside = self._place(item)
+        return part.name(inside)
+
+    def _place(self, item: int) -> tuple[FrameDataset, int]:
         draw, index = divmod(item, len(self))
         part = int(np.searchsorted(self.cumulative_sizes, index, side="right"))
         inside = index - (self.cumulative_sizes[part - 1] if part else 0)
-        return self.datasets[part][inside + draw * len(self.datasets[part])]
+        return self.datasets[part], inside + draw * len(self.datasets[part])
 
 
 class MixedSampler(Sampler[int]):

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import TrainConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import TrainingStopped
 from hrdepth.media import write_image
 from hrdepth.provenance import provenance
 from hrdepth.training.module import DepthModule
@@ -131,6 +131,7 @@ class WeightFiles(Callback):
         self.folder = folder
         self.config = config
         self.best = float("inf")
+        self.last_step: int | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the loss of `best.safetensors`."""
@@ -144,25 +145,48 @@ class WeightFiles(Callback):
         """Keep what the epoch reached."""
         loss = float(trainer.callback_metrics["val/loss"])
         if not math.isfinite(loss):
-            raise InputError(
-                f"the validation loss of epoch {trainer.current_epoch} is {loss}; lower optimiser.learning_rate or "
-                f"look at the last panels; earlier weights, if any, are kept in {self.folder}"
+            raise TrainingStopped(
+                f"training stopped at step {trainer.global_step}: the validation loss of epoch {trainer.current_epoch} "
+                f"is {loss}; set guard.enabled to true, which says why; earlier weights, if any, are kept in "
+                f"{self.folder}"
             )
-        self._write("last", trainer, pl_module, loss)
+        self.write("last", trainer, pl_module, loss)
         if loss < self.best:
             self.best = loss
-            self._write("best", trainer, pl_module, loss)
+            self.write("best", trainer, pl_module, loss)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Keep what there is when the user interrupts."""
         if isinstance(exception, KeyboardInterrupt):
-            self._write("last", trainer, pl_module, None)
+            self.write("last", trainer, pl_module)
 
-    def _write(self, name: str, trainer: Trainer, module: LightningModule, loss: float | None) -> None:
+    def write(
+        self,
+        name: str,
+        trainer: Trainer,
+        module: LightningModule,
+        loss: float | None = None,
+        step: int | None = None,
+    ) -> bool:
+        """Write the module's weights to `NAME.safetensors`, unless they hold NaN or infinity; tell whether it did.
+
+        Args:
+            name: of the file.
+            trainer: knows epoch and step.
+            module: holds the weights.
+            loss: of the validation, where there was one.
+            step: of the weights, where it is not the trainer's.
+        """
         assert isinstance(module, DepthModule)
         if not trainer.is_global_zero:
-            return
+            return False
         objective, config = module.kept, self.config
+        step = trainer.global_step if step is None else step
+        if not all(bool(value.isfinite().all()) for value in objective.state_dict().values()):
+            log.warning("the weights of step %d are not finite; %s.safetensors is left as it was", step, name)
+            return False
+        if name == "last":
+            self.last_step = step
         save_checkpoint(
             self.folder / f"{name}.safetensors",
             objective.network,
@@ -175,12 +199,13 @@ class WeightFiles(Callback):
             provenance=provenance(
                 config.seed,
                 epoch=trainer.current_epoch,
-                step=trainer.global_step,
+                step=step,
                 validation_loss=loss,
                 frames=list(config.objective.frames),
                 data=[f"{data.dataset}: {Path(data.root).name}, {data.split}" for data in config.train],
             ),
         )
+        return True
 
 
 class ImagePanels(Callback):

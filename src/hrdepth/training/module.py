@@ -55,7 +55,7 @@ class DepthModule(LightningModule):
         return losses["loss"]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Log the loss of a batch that is not learnt from, every time with the same noise; the mean is over processes."""
+        """Log the loss of a batch that is not learnt from, every time with the same noise; the mean of all processes."""
         seed_step(self.seed, 0, batch_index, self.global_rank)
         losses: dict[str, Tensor] = self.kept(batch)
         self.log("val/loss", losses["loss"], batch_size=len(batch["target"]), sync_dist=True)

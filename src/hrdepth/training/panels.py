@@ -34,5 +34,5 @@ def _draw(name: str, array: NDArray[np.float32]) -> NDArray[np.uint8]:
         return colorize_disparity(array[0])
     if name == "error":
         return colorize_error(array[0], 0.0, 0.5)
-    picture = (255 * array.clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
+    picture = (255 * np.nan_to_num(array).clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
     return np.broadcast_to(picture, (*picture.shape[:2], 3))

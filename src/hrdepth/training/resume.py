@@ -18,7 +18,10 @@ __all__ = ["LAST", "Start", "find_start", "plain_settings"]
 LAST = "last.ckpt"
 
 # Settings that change where and when a run is written, shown or ended, but no weight on the way.
-FREE = ("output", "resume", "epochs", "max_minutes", "checkpoint_minutes", "workers", "log", "init")
+FREE = (
+    "output", "resume", "epochs", "max_minutes", "checkpoint_minutes", "workers", "log", "init", "guard", "scan",
+    "cache",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""What it is trained on: the loaders, and the metres that a unit of depth stands for."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import torch
+from torch.utils.data import DataLoader
+
+from hrdepth.config import TrainConfig
+from hrdepth.data import build_mix
+from hrdepth.data.batch import Batch
+from hrdepth.data.cache import use_cache
+from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler
+from hrdepth.data.scale import metres_per_unit
+from hrdepth.errors import InputError
+from hrdepth.training.checkpointing import ignore_signals
+
+__all__ = ["build_loaders", "with_scale"]
+
+log = logging.getLogger(__name__)
+
+
+def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
+    """Build the loaders `train` and `validation`."""
+    frames = config.objective.frames
+    check = config.scan == "off"  # else the scan has looked already
+    training = build_mix(config.train, frames, config.size, config.augment, config.seed, check=check)
+    validation = build_mix(config.validation, frames, config.size, check=check)
+    if config.cache is not None:
+        use_cache(config.cache, config, [training, validation])
+    sampler = MixedSampler(
+        [len(part) for part in training.datasets], [data.weight for data in config.train], config.seed
+    )
+    processes = config.devices * config.nodes
+    if len(sampler) < config.batch_size * processes:
+        raise InputError(
+            f"{len(sampler)} training samples do not fill one batch of {config.batch_size}"
+            + (f" in each of {processes} processes" if processes > 1 else "")
+        )
+    if len(validation) < processes:
+        raise InputError(f"{len(validation)} validation samples are too few for {processes} processes")
+    shared = {
+        "batch_size": config.batch_size,
+        "num_workers": config.workers,
+        "persistent_workers": config.workers > 0,
+        "worker_init_fn": ignore_signals,
+        # From pinned memory the copy to the GPU runs beside the computation; Lightning then asks for it.
+        "pin_memory": config.device in ("auto", "cuda") and torch.cuda.is_available(),
+    }
+    return {
+        "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]
+        "validation": DataLoader(validation, sampler=SharedSampler(len(validation)), **shared),  # type: ignore[arg-type]
+    }
+
+
+def with_scale(config: TrainConfig, training: Mix) -> TrainConfig:
+    """Fill in the metres of a unit where stereo fixes them and the config does not say."""
+    if "s" not in config.objective.frames:
+        return config
+    try:
+        derived = metres_per_unit(training.datasets)
+    except InputError as reason:
+        if config.metres_per_unit is None:
+            log.info("depth will have no unit: %s", reason)
+        return config
+    if config.metres_per_unit is None:
+        log.info("a unit of depth is %g m, by the rigs' baselines", derived)
+        return replace(config, metres_per_unit=derived)
+    if not 0.98 < config.metres_per_unit / derived < 1.02:
+        log.warning("warning: metres_per_unit is %g, but %g by the rigs' baselines", config.metres_per_unit, derived)
+    return config

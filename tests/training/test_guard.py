@@ -1,0 +1,319 @@
+import logging
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+
+import trees
+from hrdepth.checkpoints import read_checkpoint, save_checkpoint
+from hrdepth.cli import main
+from hrdepth.config import (
+    DatasetConfig,
+    GuardConfig,
+    LogConfig,
+    NetworkConfig,
+    ObjectiveConfig,
+    OptimiserConfig,
+    TrainConfig,
+)
+from hrdepth.data import build_mix
+from hrdepth.data.frames import FrameDataset
+from hrdepth.data.mixing import MixedSampler
+from hrdepth.errors import TrainingStopped
+from hrdepth.networks.pose import PoseNet
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.training import build_training_objective, train
+from hrdepth.training.health import Health, Judge, Step
+
+NAN = float("nan")
+POSE = NetworkConfig("posenet", {"backbone": "mobilenetv3_small_100"})
+QUICK = GuardConfig(patience=2, keep_every_steps=1)
+
+
+@pytest.fixture
+def config(tmp_path):
+    root = trees.drive(tmp_path / "data", frames=8)
+    part = DatasetConfig("folder", str(root), str(root / "train.txt"))
+    return TrainConfig(
+        train=[part],
+        validation=[part],
+        output=str(tmp_path / "run"),
+        network=NetworkConfig("lite_hrdepth"),
+        pose_network=POSE,
+        objective=ObjectiveConfig(frames=[-1, 1, "s"]),
+        log=LogConfig(every_steps=1, panels_every_steps=0),
+        size=(64, 96),
+        batch_size=2,
+        epochs=2,
+        workers=0,
+        device="cpu",
+    )
+
+
+def order(config, epoch=0):
+    """The frames of an epoch's batches, as the sampler gives them: [["drive 3 l (...)", ...], ...]."""
+    mix = build_mix(config.train, config.objective.frames, config.size)
+    sampler = MixedSampler([len(part) for part in mix.datasets], [data.weight for data in config.train], config.seed)
+    sampler.set_epoch(epoch)
+    names = [mix.name(item) for item in sampler]
+    return [names[i : i + config.batch_size] for i in range(0, len(names), config.batch_size)]
+
+
+def stopped(config):
+    with pytest.raises(TrainingStopped) as caught:
+        train(config)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def weights(path):
+    checkpoint = read_checkpoint(path)
+    parts = {"network": checkpoint.network, "pose_network": checkpoint.pose_network}
+    state = {f"{part}.{key}": v for part, module in parts.items() if module for key, v in module.state_dict().items()}
+    assert all(value.isfinite().all() for value in state.values())
+    return state, checkpoint.provenance
+
+
+def poison(monkeypatch, key, frame, *, training=True):
+    """Put a NaN into a tensor of one frame's sample."""
+    load = FrameDataset.__getitem__
+
+    def poisoned(self, item):
+        sample = load(self, item)
+        if self.reader.targets[item % len(self)].frame == frame and (self.augment is not None) == training:
+            sample[key] = sample[key].clone(memory_format=torch.contiguous_format)
+            sample[key].view(-1)[5] = NAN
+        return sample
+
+    monkeypatch.setattr(FrameDataset, "__getitem__", poisoned)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("target", "input picture 'target' holds NaN"),
+        ("sources_augmented", "input picture 'sources_augmented' holds NaN"),
+        ("intrinsics", "input 'intrinsics' holds NaN"),
+    ],
+)
+def test_a_nan_in_an_input_names_its_frame_alone(config, tmp_path, monkeypatch, key, said):
+    batches = order(config)
+    step, name = 1, batches[1][0]
+    poison(monkeypatch, key, int(name.split()[1]))
+    sentence = stopped(config)
+    assert sentence.startswith(f"training stopped at step {step}: {said}, on frame {name}; ")
+    assert all(other not in sentence for batch in batches for other in batch if other != name)
+    assert "panels/stopped.png" in sentence
+    assert (tmp_path / "run" / "panels" / "stopped.png").exists()
+    # Batch norm took the NaN in before anybody could know; the file is without.
+    state, about = weights(tmp_path / "run" / "last.safetensors")
+    assert about["step"] == 0
+    start = build_start(config)
+    assert all(torch.equal(state[key], value) for key, value in start.items())
+    assert not (tmp_path / "run" / "stopped.safetensors").exists()
+
+
+def build_start(config):
+    from lightning import seed_everything
+
+    seed_everything(config.seed, verbose=False)
+    return build_training_objective(config).state_dict()
+
+
+def test_a_learning_rate_that_overflows_is_caught_before_the_weights_are_written(config, tmp_path):
+    sentence = stopped(replace(config, optimiser=OptimiserConfig(1e30)))
+    assert "at step 1: disparity at scale 0 holds NaN, on frame" in sentence
+    assert all(name in sentence for name in order(config)[1])
+    assert "lower optimiser.learning_rate" in sentence
+    assert "last.safetensors holds the weights that the run began with" in sentence
+    state, _ = weights(tmp_path / "run" / "last.safetensors")
+    assert all(torch.equal(state[key], value) for key, value in build_start(config).items())
+
+
+def test_the_guard_looks_now_and_then_where_that_is_asked(config, tmp_path):
+    guard = GuardConfig(every_steps=2)
+    sentence = stopped(replace(config, optimiser=OptimiserConfig(1e30), guard=guard))
+    assert "at step 2: parameter network." in sentence
+    weights(tmp_path / "run" / "last.safetensors")
+
+
+def test_weights_that_are_nan_from_the_start_are_named(config, tmp_path):
+    start = build_training_objective(config)
+    with torch.no_grad():
+        start.network.decoder.heads[0].conv.bias[0] = NAN
+    save_checkpoint(tmp_path / "bad.safetensors", start.network, config.network, size=config.size)
+    sentence = stopped(replace(config, init=str(tmp_path / "bad.safetensors")))
+    assert "parameter network.decoder.heads.0.conv.bias holds NaN" in sentence
+    assert "the file that init names" in sentence
+    assert sentence.endswith("there are no good weights")
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+def test_a_nan_in_a_gradient_alone(config, tmp_path, monkeypatch):
+    forward = ViewSynthesis.forward
+
+    def steep(self, batch):
+        losses = forward(self, batch)
+        slope = torch.sqrt(0 * self.network.decoder.heads[0].conv.bias).sum()  # finite, its gradient is not
+        return {**losses, "loss": losses["loss"] + slope}
+
+    monkeypatch.setattr(ViewSynthesis, "forward", steep)
+    sentence = stopped(config)
+    assert "at step 0: gradient of network.decoder.heads.0.conv.bias holds NaN, on frame" in sentence
+    assert all(name in sentence for name in order(config)[0])
+    weights(tmp_path / "run" / "last.safetensors")
+
+
+def test_a_nan_in_the_loss_alone(config, monkeypatch):
+    forward = ViewSynthesis.forward
+    monkeypatch.setattr(
+        ViewSynthesis, "forward", lambda self, batch: {key: value + NAN for key, value in forward(self, batch).items()}
+    )
+    assert "at step 0: 'loss/scale0' holds NaN, on frame" in stopped(config)
+
+
+def test_a_nan_in_validation_names_its_frame_and_keeps_the_weights(config, tmp_path, monkeypatch):
+    poison(monkeypatch, "target_augmented", 4, training=False)
+    sentence = stopped(replace(config, guard=QUICK))
+    assert "at step 3: input picture 'target_augmented' holds NaN, on validation frame drive 4 l (" in sentence
+    assert sentence.endswith("last.safetensors holds the last good weights, of step 2")
+    assert weights(tmp_path / "run" / "last.safetensors")[1]["step"] == 2
+
+
+def test_a_disparity_that_is_saturated(config, tmp_path):
+    start = build_training_objective(config)
+    with torch.no_grad():
+        for head in start.network.decoder.heads:
+            head.conv.bias.fill_(-30.0)
+    save_checkpoint(tmp_path / "far.safetensors", start.network, config.network, size=config.size)
+    guard = GuardConfig(patience=3, warmup_steps=0)
+    sentence = stopped(replace(config, init=str(tmp_path / "far.safetensors"), guard=guard))
+    assert "at step 2: disparity at scale 0 is nearly constant for 3 steps" in sentence
+    assert "depth is about 100 units, on frame" in sentence
+    assert all(name in sentence for name in order(config)[2])
+    assert "K is in pixels" in sentence
+    assert "stopped.safetensors" in sentence
+    weights(tmp_path / "run" / "stopped.safetensors")
+
+
+def test_a_disparity_that_collapses_by_its_learning_rate(config, tmp_path):
+    # Nothing is patched here: such steps make every feature of the decoder constant.
+    config = replace(config, objective=ObjectiveConfig(frames=["s"]), optimiser=OptimiserConfig(0.1), epochs=20)
+    sentence = stopped(replace(config, guard=GuardConfig(warmup_steps=2, patience=5, keep_every_steps=1)))
+    assert "disparity at scale 0 is nearly constant for 5 steps" in sentence
+    step = int(sentence.split()[4].rstrip(":"))
+    assert all(name in sentence for name in order(config, epoch=step // 3)[step % 3])
+    state, about = weights(tmp_path / "run" / "last.safetensors")
+    bad, _ = weights(tmp_path / "run" / "stopped.safetensors")
+    assert 0 < about["step"] == step - 5
+    assert not all(torch.equal(state[key], bad[key]) for key in state)
+
+
+def test_a_pose_that_explodes_by_its_learning_rate(config, tmp_path):
+    sentence = stopped(replace(config, epochs=20, optimiser=OptimiserConfig(0.03), guard=GuardConfig(patience=5)))
+    assert "translation of the pose network explodes: up to" in sentence
+    assert "last.safetensors holds the weights that the run began with" in sentence
+    assert weights(tmp_path / "run" / "last.safetensors")[1]["step"] == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "said"), [(0, "axis-angle of the pose network explodes"), (1, "translation of the pose network explodes")]
+)
+def test_a_pose_that_explodes(config, tmp_path, monkeypatch, part, said):
+    forward, calls = PoseNet.forward, Counter()
+
+    def exploding(self, pair):
+        motion = list(forward(self, pair))
+        calls["training"] += self.training
+        if self.training and calls["training"] > 3:
+            motion[part] = motion[part].clone()
+            motion[part][0] += 1e4  # the first sample with its neighbour at -1
+        return tuple(motion)
+
+    monkeypatch.setattr(PoseNet, "forward", exploding)
+    sentence = stopped(replace(config, guard=QUICK))
+    # Epoch 1 begins with step 3; it is the second bad step that stops the run.
+    assert f"at step 4: {said}" in sentence
+    name, other = order(config, epoch=1)[1]
+    assert f"for 2 steps, on frame {name}; " in sentence
+    assert other not in sentence
+    # Validated at step 3, before the first look at the weights that exploded: only those of step 2 are known as good.
+    assert weights(tmp_path / "run" / "last.safetensors")[1]["step"] == 2
+    assert weights(tmp_path / "run" / "stopped.safetensors")[1]["step"] == 4
+
+
+def test_the_validated_file_is_kept_where_it_is_as_good_and_newer(config, tmp_path, monkeypatch):
+    forward, calls = ViewSynthesis.forward, Counter()
+
+    def late(self, batch):
+        calls["training"] += self.training
+        losses = forward(self, batch)
+        return {key: value + NAN for key, value in losses.items()} if calls["training"] == 6 else losses
+
+    monkeypatch.setattr(ViewSynthesis, "forward", late)
+    assert stopped(config).endswith("last.safetensors holds the last good weights, of step 3")
+    about = weights(tmp_path / "run" / "last.safetensors")[1]
+    assert about["step"] == 3
+    assert about["validation_loss"] is not None
+
+
+def test_a_clean_run_is_silent_and_untouched(config, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        on, off = (
+            weights(train(replace(config, epochs=3, output=str(tmp_path / str(enabled)), guard=guard)))[0]
+            for enabled, guard in ((True, replace(QUICK, warmup_steps=0)), (False, GuardConfig(enabled=False)))
+        )
+    assert all(torch.equal(on[key], off[key]) for key in on)
+    assert not [record for record in caplog.records if record.name.startswith("hrdepth")]
+    assert not list((tmp_path / "True" / "panels").iterdir())
+
+
+def test_without_the_guard_no_nan_is_written_either(config, tmp_path):
+    sentence = stopped(replace(config, optimiser=OptimiserConfig(1e30), guard=GuardConfig(enabled=False)))
+    assert "the validation loss of epoch 0 is nan; set guard.enabled" in sentence
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+def health(**changes):
+    return Health(1.0, 0.1, 0.1, spread=0.5, nearness=0.2, motion=0.1, rotation=0.01)._replace(**changes)
+
+
+def judged(config, spreads):
+    judge, step = Judge(config), Step(disparities={0: torch.zeros(1)})
+    verdicts = [judge.judge(health(spread=spread), i, step, torch.nn.Module()) for i, spread in enumerate(spreads)]
+    return [i for i, verdict in enumerate(verdicts) if verdict is not None]
+
+
+def test_a_disparity_collapses_once_it_has_varied_or_should_have():
+    config = GuardConfig(patience=3, warmup_steps=8)
+    assert judged(config, [0.001] * 12) == [10, 11]
+    assert judged(config, [0.001, 0.001, 0.3, 0.001, 0.001, 0.001]) == [5]
+    assert judged(config, [0.3, 0.001, 0.001, 0.003, 0.001, 0.001]) == []
+
+
+def test_a_resumed_judge_goes_on_counting():
+    judge, step = Judge(GuardConfig(patience=3)), Step(disparities={0: torch.zeros(1)})
+    for spread in (0.3, 0.001, 0.001):
+        assert judge.judge(health(spread=spread), 0, step, torch.nn.Module()) is None
+    resumed = Judge(GuardConfig(patience=3))
+    resumed.load_state_dict(judge.state_dict())
+    assert resumed.suspects
+    assert resumed.judge(health(spread=0.001), 0, step, torch.nn.Module()) is not None
+
+
+def test_the_command_line_says_it_in_one_sentence(config, tmp_path, capsys):
+    root = config.train[0].root
+    part = {"dataset": "folder", "root": root, "split": f"{root}/train.txt"}
+    settings = {
+        "train": [part], "validation": [part], "output": str(tmp_path / "run"), "network": {"name": "lite_hrdepth"},
+        "pose_network": {"name": "posenet", "options": POSE.options}, "size": [64, 96], "batch_size": 2, "workers": 0,
+        "optimiser": {"learning_rate": 1e30}, "device": "cpu", "guard": {"every_steps": 1},
+    }  # fmt: skip
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["train", "--config", str(tmp_path / "run.yaml")]) == 2
+    error = capsys.readouterr().err
+    assert "hrdepth: training stopped at step 1: disparity at scale 0 holds NaN" in error
+    assert "Traceback" not in error
