@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from hrdepth.checkpoints import read_checkpoint
-from hrdepth.config import LogConfig, ObjectiveConfig, OptimiserConfig
+from hrdepth.config import GuardConfig, LogConfig, ObjectiveConfig, OptimiserConfig
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
@@ -200,7 +200,7 @@ def test_a_bad_step_never_replaces_the_good_checkpoint(tiny, monkeypatch):
 
     monkeypatch.setattr(ViewSynthesis, "forward", poisoned)
     with pytest.raises(InputError, match="validation loss"):
-        train(tiny)
+        train(replace(tiny, guard=GuardConfig(enabled=False)))
     assert training_state(tiny)["global_step"] == 2
 
 

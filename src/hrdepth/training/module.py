@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class DepthModule(LightningModule):
     @property
     def kept(self) -> ViewSynthesis:
         """The objective with the weights that are validated, drawn and written: the averaged ones, where there are."""
-        return self.objective if self.average is None else self.average.module
+        return self.objective if self.average is None else cast(ViewSynthesis, self.average.module)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a batch."""
@@ -55,7 +55,7 @@ class DepthModule(LightningModule):
         return losses["loss"]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Log the loss of a batch that is not learnt from, every time with the same noise; the mean of all processes."""
+        """Log the loss of a batch that is not learnt from, every time with the same noise; the mean of all."""
         seed_step(self.seed, 0, batch_index, self.global_rank)
         losses: dict[str, Tensor] = self.kept(batch)
         self.log("val/loss", losses["loss"], batch_size=len(batch["target"]), sync_dist=True)
@@ -91,7 +91,7 @@ def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
 
 def _averaged(objective: ViewSynthesis, decay: float) -> AveragedModel:
     """Parameters are averaged; batch norm's statistics, which are averages already, are copied."""
-    average = AveragedModel(objective, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    average = AveragedModel(objective, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
     for module in average.modules():
         # A forward put in by hand (a compiled one) is copied as it is and would still use the original's weights.
         module.__dict__.pop("forward", None)
