@@ -172,9 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = sys.argv[1:] if arguments is None else arguments
     settings = parser.parse_args([_with_underscores(argument) for argument in given])
-    name, made = _chosen(parser, settings)
-    command, kind, _ = COMMANDS[name]
     try:
+        name, made = _chosen(parser, settings)
+        command, kind, _ = COMMANDS[name]
         command(_config(made, kind))
     except InputError as error:
         # A loader's process wraps the sentence in its own traceback; the sentence stands last.

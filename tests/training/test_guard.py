@@ -267,7 +267,7 @@ def test_a_clean_run_is_silent_and_untouched(config, tmp_path, caplog):
             for enabled, guard in ((True, replace(QUICK, warmup_steps=0)), (False, GuardConfig(enabled=False)))
         )
     assert all(torch.equal(on[key], off[key]) for key in on)
-    assert not [record for record in caplog.records if record.name.startswith("hrdepth")]
+    assert not [record for record in caplog.records if record.name.startswith("hrdepth.training")]
     assert not list((tmp_path / "True" / "panels").iterdir())
 
 

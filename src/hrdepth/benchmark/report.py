@@ -17,7 +17,7 @@ from rich.table import Table
 from hrdepth.files import write_json
 from hrdepth.provenance import provenance
 
-__all__ = ["Measurement", "machine", "peak_memory", "print_table", "write_report"]
+__all__ = ["Measurement", "machine", "memory", "peak_memory", "print_table", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,15 @@ def peak_memory(*, children: bool = False) -> float | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
     return float(peak) / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, KiB elsewhere
+
+
+def memory() -> float | None:
+    """Return the memory that this process (its main one) holds now, MiB; None where that is not known."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:  # not Linux
+        return peak_memory()
 
 
 def print_table(title: str, measurements: Sequence[Measurement]) -> None:

@@ -162,14 +162,14 @@ WORKLOADS: dict[str, Workload] = {
 
 def serve(name: str, config: TrainConfig, connection: Connection) -> None:
     """Answer each number n received with the seconds of n runs and the memory above the start, MiB; None ends."""
-    from hrdepth.benchmark.report import peak_memory
+    from hrdepth.benchmark.report import memory, peak_memory
     from hrdepth.memory import keep_memory
 
     if name != "unit":  # the unit stays as PyTorch runs it
         keep_memory()
     torch.manual_seed(0)
     run = WORKLOADS[name](config)
-    before = peak_memory() or 0.0  # of importing and building; a step needs far more
+    before = memory() or 0.0
     for _ in range(2):  # compiles, fills caches
         run()
     connection.send(None)
