@@ -20,6 +20,7 @@ from hrdepth.config import (
     EvaluateConfig,
     ImportConfig,
     ModelsConfig,
+    OdometryConfig,
     PredictConfig,
     PrepareConfig,
     RenderConfig,
@@ -82,6 +83,13 @@ def predict(config: PredictConfig) -> None:
         print(path)
 
 
+def odometry(config: OdometryConfig) -> None:
+    """Write the trajectory that a pose network sees in a video, and its errors where the true one is known."""
+    from hrdepth.evaluation.odometry import odometry as run
+
+    run(config)
+
+
 def import_weights(config: ImportConfig) -> None:
     """Turn published encoder.pth and depth.pth files into one weights file of this package."""
     from hrdepth.import_weights import import_weights as run
@@ -142,6 +150,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
     "scan": (scan, TrainConfig, ()),
     "evaluate": (evaluate, EvaluateConfig, ()),
     "predict": (predict, PredictConfig, ("input",)),
+    "odometry": (odometry, OdometryConfig, ("input",)),
     "import-weights": (import_weights, ImportConfig, ()),
     "render": (render, RenderConfig, ("root",)),
     "models": (models, ModelsConfig, ()),
@@ -233,6 +242,7 @@ _HELP = {
     ("benchmark", "part"): "Measure time and memory on this machine.",
     ("prepare", "verify"): "compare the cache with its checksums and sources instead; needs no --config",
     ("predict", "input"): "a picture, a folder of pictures or a video",
+    ("odometry", "input"): "a folder of pictures or a video, in the order of time",
     ("render", "root"): "the folder to make",
     ("models", "json"): "print JSON instead of a table",
 }

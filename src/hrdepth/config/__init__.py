@@ -7,6 +7,7 @@ from hrdepth.config.data import AugmentConfig, DatasetConfig, GroundTruthConfig,
 from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
 from hrdepth.config.inference import ImportConfig, PredictConfig
 from hrdepth.config.network import ModelsConfig, NetworkConfig
+from hrdepth.config.odometry import OdometryConfig
 from hrdepth.config.preparation import PrepareConfig
 from hrdepth.config.training import GuardConfig, LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 
@@ -24,6 +25,7 @@ __all__ = [
     "ModelsConfig",
     "NetworkConfig",
     "ObjectiveConfig",
+    "OdometryConfig",
     "OptimiserConfig",
     "PredictConfig",
     "PrepareConfig",

@@ -1,0 +1,189 @@
+"""`hrdepth odometry`: the trajectory that a pose network sees in a video, beside the true one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from hrdepth.checkpoints import read_checkpoint
+from hrdepth.config import OdometryConfig
+from hrdepth.errors import InputError
+from hrdepth.evaluation.trajectory import (
+    Poses,
+    align,
+    chain,
+    read_poses,
+    segment_errors,
+    snippet_error,
+    trajectory_error,
+    write_kitti,
+    write_tum,
+)
+from hrdepth.files import atomic_path, output_folder, write_json
+from hrdepth.geometry import pose_matrix
+from hrdepth.media import frames, probe
+from hrdepth.predictor import choose_device
+from hrdepth.provenance import provenance
+
+__all__ = ["compare", "odometry", "predict_motions"]
+
+FRAMES_PER_SECOND = 10.0  # KITTI's
+
+
+def odometry(config: OdometryConfig) -> dict[str, Any]:
+    """Write trajectory, errors and plot of `config.input` into `config.out`, and print the errors.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        InputError: the weights hold no pose network, the input has fewer than two frames, or the true poses do not fit.
+    """
+    checkpoint = read_checkpoint(config.weights)
+    if checkpoint.pose_network is None:
+        raise InputError(f"the weights file {config.weights} holds no pose network, which a trajectory needs")
+    true = read_poses(config.poses) if config.poses is not None else None
+    media = probe(config.input)
+    folder = output_folder(config.out, overwrite=config.overwrite)
+    motions = predict_motions(
+        checkpoint.pose_network.to(choose_device(config.device)),
+        config.input,
+        config.size or checkpoint.size,
+        media.count,
+    )
+    predicted = chain(motions)
+    unit = checkpoint.metres_per_unit
+    if unit is not None:
+        predicted[:, :3, 3] *= unit
+    if true is not None and len(true) != len(predicted):
+        raise InputError(f"{config.poses} has {len(true)} poses, {config.input} has {len(predicted)} frames")
+    rate = config.frames_per_second or media.fps or FRAMES_PER_SECOND
+    write_kitti(folder / "trajectory_kitti.txt", predicted)
+    write_tum(folder / "trajectory_tum.txt", predicted, np.arange(len(predicted)) / rate)
+    result: dict[str, Any] = {
+        "input": Path(config.input).name,
+        "frames": len(predicted),
+        "unit": "metres" if unit is not None else "up to scale",
+        "trained_on": config.trained_on,
+    }
+    if true is not None:
+        result |= compare(true, predicted, metric=unit is not None)
+    _plot(folder / "trajectory.svg", predicted, true)
+    result["provenance"] = provenance(weights=Path(config.weights).name)
+    write_json(folder / "metrics.json", result)
+    _report(result, folder)
+    return result
+
+
+def predict_motions(network: nn.Module, source: str | Path, size: tuple[int, int], count: int | None = None) -> Poses:
+    """Predict the motion between each two frames that follow each other.
+
+    Args:
+        network: a pose network, see `networks.pose.PoseNet`.
+        source: what `media.frames` reads.
+        size: (height, width) of the network's input.
+        count: frames, for the progress bar.
+
+    Returns:
+        (N-1,4,4), the transform of points from each frame's camera to the next one's, in network units.
+
+    Raises:
+        InputError: there are fewer than two frames.
+    """
+    device = next(network.parameters()).device
+    motions: list[Tensor] = []
+    last: Tensor | None = None
+    with torch.inference_mode():
+        for picture in track(_pictures(source, size), "poses", total=count, console=Console(stderr=True)):
+            current = picture.to(device)
+            if last is not None:
+                axis_angle, translation = network(torch.cat([last, current], dim=1))
+                motions.append(pose_matrix(axis_angle[:, 0, 0], translation[:, 0, 0])[0].cpu())
+            last = current
+    if not motions:
+        raise InputError(f"{source} has fewer than two frames; a trajectory needs a video or a folder of frames")
+    return torch.stack(motions).double().numpy()
+
+
+def compare(true: Poses, predicted: Poses, *, metric: bool) -> dict[str, Any]:
+    """Return all errors of a trajectory (N,4,4) against the true one (N,4,4) in metres.
+
+    Args:
+        true: camera to world, metres.
+        predicted: camera to world.
+        metric: `predicted` is in metres, so that KITTI's segments are also measured as it stands; else only after one
+            scale for the whole drive was fitted.
+    """
+    aligned, scale = align(true, predicted)
+    result: dict[str, Any] = {"aligned_error_metres": trajectory_error(true, aligned), "fitted_scale": scale}
+    if len(true) >= 5:
+        mean, deviation = snippet_error(true, predicted)
+        result["snippet_error_metres"] = {"mean": mean, "standard_deviation": deviation, "frames": 5}
+    scaled = predicted.copy()
+    scaled[:, :3, 3] *= scale
+    result["segments_scaled"] = segment_errors(true, scaled)
+    if metric:
+        result["segments"] = segment_errors(true, predicted)
+    return result
+
+
+def _pictures(source: str | Path, size: tuple[int, int]) -> Iterator[Tensor]:
+    height, width = size
+    for frame in frames(source):
+        resized = Image.fromarray(frame.image).resize((width, height), Image.Resampling.LANCZOS)
+        yield torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float() / 255  # (1,3,H,W)
+
+
+def _plot(path: Path, predicted: Poses, true: Poses | None) -> None:
+    """Draw the trajectory from above, aligned with the true one where that is known."""
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(aspect="equal", xlabel="x (m)", ylabel="z (m)")
+    if true is None:
+        axes.set(xlabel="x", ylabel="z")
+    else:
+        axes.plot(true[:, 0, 3], true[:, 2, 3], color="#000000", label="true")
+        predicted = align(true, predicted)[0]
+    axes.plot(
+        predicted[:, 0, 3],
+        predicted[:, 2, 3],
+        color="#0072B2",
+        label="predicted" + (", aligned" if true is not None else ""),
+    )
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _report(result: dict[str, Any], folder: Path) -> None:
+    console = Console()
+    if "aligned_error_metres" in result:
+        console.print(
+            f"aligned trajectory error {result['aligned_error_metres']:.3f} m, scale {result['fitted_scale']:.3f}"
+        )
+        if "snippet_error_metres" in result:
+            snippet = result["snippet_error_metres"]
+            console.print(
+                f"five frames: {snippet['mean']:.4f} m, standard deviation {snippet['standard_deviation']:.4f}"
+            )
+        for name, what in (("segments", "in its own metres"), ("segments_scaled", "one scale fitted")):
+            segments = result.get(name)
+            if segments and segments["segments"]:
+                console.print(
+                    f"KITTI segments, {what}: {segments['translation_percent']:.2f} %, "
+                    f"{segments['rotation_degrees_per_100m']:.3f} degrees in 100 m, {segments['segments']} segments"
+                )
+        if result["trained_on"]:
+            console.print("the network was trained on these frames")
+    console.print(str(folder))

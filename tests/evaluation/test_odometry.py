@@ -1,0 +1,247 @@
+"""Trajectories and their errors."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from hrdepth.checkpoints import save_checkpoint
+from hrdepth.cli import main
+from hrdepth.config import NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.evaluation.odometry import compare, predict_motions
+from hrdepth.evaluation.trajectory import (
+    align,
+    chain,
+    read_poses,
+    segment_errors,
+    snippet_error,
+    trajectory_error,
+    write_kitti,
+    write_tum,
+)
+from hrdepth.geometry import pose_matrix
+from hrdepth.networks import build_network, build_pose_network
+
+
+def turn(angle, axis=1):
+    rotation = torch.zeros(1, 3)
+    rotation[0, axis] = angle
+    return pose_matrix(rotation, torch.zeros(1, 3))[0].double().numpy()
+
+
+def drive(count=60, step=1.0, bend=0.02):
+    """A bending drive in metres: each frame `step` ahead."""
+    motion = turn(bend)
+    motion[2, 3] = -step
+    return chain(np.stack([motion] * (count - 1)))
+
+
+def moved(poses, scale=2.5):
+    """The same drive in another world and unit."""
+    world = turn(0.7, 0) @ turn(0.3, 2)
+    world[:3, 3] = 5, -3, 2
+    other = world @ poses
+    other[:, :3, 3] *= scale
+    return other
+
+
+def test_chain_undoes_the_motions():
+    poses = drive(5)
+    motions = np.stack([np.linalg.inv(b) @ a for a, b in itertools.pairwise(poses)])
+    assert np.allclose(chain(motions), poses)
+
+
+def test_align_undoes_world_and_scale():
+    true = drive()
+    aligned, scale = align(true, moved(true))
+    assert scale == pytest.approx(1 / 2.5)
+    assert np.allclose(aligned, true, atol=1e-5)
+    assert trajectory_error(true, aligned) == pytest.approx(0, abs=1e-5)
+
+
+def test_align_without_scale_leaves_it():
+    true = drive()
+    aligned, scale = align(true, moved(true), scale=False)
+    assert scale == 1
+    assert trajectory_error(true, aligned) > 1
+
+
+def test_snippets_ignore_world_and_scale_but_not_direction():
+    true = drive()
+    assert snippet_error(true, moved(true))[0] == pytest.approx(0, abs=1e-5)
+    sideways = drive(bend=-0.02)
+    assert snippet_error(true, sideways)[0] > 0.01
+
+
+def test_snippet_by_hand():
+    true, predicted = (np.tile(np.eye(4), (5, 1, 1)) for _ in range(2))
+    true[:, 2, 3] = range(5)
+    predicted[:, 2, 3] = [0, 2, 4, 6, 8]
+    predicted[4, 0, 3] = 1
+    # Least squares: (2 + 8 + 18 + 32) / (4 + 16 + 36 + 64 + 1)
+    scale = 60 / 121
+    errors = [(k - 2 * k * scale) ** 2 for k in range(5)]
+    errors[4] += scale**2
+    assert snippet_error(true, predicted) == (pytest.approx(np.sqrt(np.mean(errors))), 0)
+
+
+def test_segments_of_a_straight_drive():
+    true = drive(130, bend=0)
+    long = true.copy()
+    long[:, :3, 3] *= 1.1
+    found = segment_errors(true, long)
+    # A segment ends at the first frame beyond 100 m, here 101 m after its start: 10.1 m too long.
+    assert found["translation_percent"] == pytest.approx(10.1)
+    assert found["rotation_degrees_per_100m"] == pytest.approx(0, abs=1e-5)
+    assert found["segments"] == 3
+    assert list(found["by_length"]) == ["100"]
+
+
+def test_segments_measure_rotation():
+    found = segment_errors(drive(130, bend=0), drive(130, bend=0.001))
+    assert found["rotation_degrees_per_100m"] == pytest.approx(np.degrees(0.101), rel=1e-3)
+
+
+def test_short_drives_have_no_segments():
+    assert segment_errors(drive(20), drive(20))["translation_percent"] is None
+
+
+def test_compare_says_both_scales():
+    true = drive(130)
+    result = compare(true, moved(true), metric=True)
+    assert result["fitted_scale"] == pytest.approx(0.4)
+    assert result["segments_scaled"]["translation_percent"] == pytest.approx(0, abs=1e-4)
+    assert result["segments"]["translation_percent"] > 100
+    assert "segments" not in compare(true, moved(true), metric=False)
+
+
+def test_aligned_error_agrees_with_evo():
+    evo_metrics = pytest.importorskip("evo.core.metrics", reason="evo, the other implementation, is not installed")
+    from evo.core.trajectory import PosePath3D
+
+    random = np.random.default_rng(0)
+    true, predicted = drive(), moved(drive())
+    predicted[:, :3, 3] += random.normal(0, 0.5, (60, 3))
+    aligned, scale = align(true, predicted)
+    reference, estimate = PosePath3D(poses_se3=list(true)), PosePath3D(poses_se3=list(predicted))
+    _, _, evo_scale = estimate.align(reference, correct_scale=True)
+    error = evo_metrics.APE(evo_metrics.PoseRelation.translation_part)
+    error.process_data((reference, estimate))
+    assert scale == pytest.approx(evo_scale)
+    assert trajectory_error(true, aligned) == pytest.approx(error.get_statistic(evo_metrics.StatisticsType.rmse))
+
+
+def test_files(tmp_path):
+    poses = moved(drive(7))
+    write_kitti(tmp_path / "k.txt", poses)
+    assert np.allclose(read_poses(tmp_path / "k.txt"), poses)
+    write_tum(tmp_path / "t.txt", poses, np.arange(7) / 10)
+    rows = np.loadtxt(tmp_path / "t.txt")
+    assert rows.shape == (7, 8)
+    assert np.allclose(rows[:, 1:4], poses[:, :3, 3])
+    x, y, z, w = rows[3, 4:]
+    rotation = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    assert np.allclose(rotation, poses[3, :3, :3], atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["1 2 3\n", "a b\n", "1 " * 11 + "nan\n"])
+def test_wrong_pose_files(tmp_path, text):
+    (tmp_path / "p.txt").write_text(text)
+    with pytest.raises(InputError, match="12"):
+        read_poses(tmp_path / "p.txt")
+
+
+def test_trajectories_of_other_lengths():
+    with pytest.raises(InputError, match="60 poses.*59"):
+        align(drive(60), drive(59))
+
+
+def test_a_still_trajectory_cannot_be_aligned():
+    with pytest.raises(InputError, match="stands still"):
+        align(drive(5), np.tile(np.eye(4), (5, 1, 1)))
+
+
+class Ahead(nn.Module):
+    """Says how much brighter the second picture is, as motion ahead."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(1))
+
+    def forward(self, pair):
+        translation = torch.zeros(1, 2, 1, 3)
+        translation[..., 2] = (pair[:, :3].mean() - pair[:, 3:].mean()) * self.one
+        return torch.zeros(1, 2, 1, 3), translation
+
+
+def pictures(folder, count=6):
+    folder.mkdir()
+    for index in range(count):
+        Image.new("RGB", (48, 32), (index * 51,) * 3).save(folder / f"{index}.png")
+    return folder
+
+
+def test_motions_follow_the_order_of_time(tmp_path):
+    motions = predict_motions(Ahead(), pictures(tmp_path / "video"), (32, 64))
+    assert chain(motions)[:, 2, 3] == pytest.approx(np.arange(6) * 0.2, abs=1e-6)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    network, pose = NetworkConfig("lite_hrdepth"), NetworkConfig("posenet")
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(
+        path,
+        build_network(network),
+        network,
+        size=(32, 64),
+        pose_network=build_pose_network(pose),
+        pose_network_config=pose,
+        metres_per_unit=5.4,
+    )
+    return path
+
+
+def test_command(tmp_path, weights, capsys):
+    write_kitti(tmp_path / "true.txt", drive(6))
+    video, out = pictures(tmp_path / "video"), tmp_path / "out"
+    command = ["odometry", str(video), "--weights", str(weights), "--out", str(out)]
+    assert main([*command, "--poses", str(tmp_path / "true.txt"), "--trained-on", "true"]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["frames"] == 6
+    assert metrics["unit"] == "metres"
+    assert metrics["provenance"]["weights"] == "net.safetensors"
+    assert metrics["aligned_error_metres"] >= 0
+    assert "trained on these frames" in capsys.readouterr().out
+    assert len(read_poses(out / "trajectory_kitti.txt")) == 6
+    assert np.loadtxt(out / "trajectory_tum.txt")[1, 0] == pytest.approx(0.1)
+    assert (out / "trajectory.svg").read_text().lstrip().startswith("<?xml")
+    assert main(command) == 2
+    assert "not empty" in capsys.readouterr().err
+
+
+def test_command_refuses(tmp_path, weights, capsys):
+    write_kitti(tmp_path / "true.txt", drive(9))
+    video = pictures(tmp_path / "video")
+    command = ["odometry", str(video), "--weights", str(weights), "--out"]
+    assert main([*command, str(tmp_path / "a"), "--poses", str(tmp_path / "true.txt")]) == 2
+    assert "9 poses" in capsys.readouterr().err
+    single = pictures(tmp_path / "single", 1)
+    assert main(["odometry", str(single), "--weights", str(weights), "--out", str(tmp_path / "b")]) == 2
+    assert "fewer than two frames" in capsys.readouterr().err
+    alone = tmp_path / "alone.safetensors"
+    save_checkpoint(alone, build_network(NetworkConfig("lite_hrdepth")), NetworkConfig("lite_hrdepth"), size=(32, 64))
+    assert main(["odometry", str(video), "--weights", str(alone), "--out", str(tmp_path / "c")]) == 2
+    assert "no pose network" in capsys.readouterr().err
