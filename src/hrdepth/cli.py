@@ -17,6 +17,7 @@ import hrdepth
 from hrdepth.config import (
     BenchmarkLoadConfig,
     BenchmarkTrainConfig,
+    CalibrateScaleConfig,
     EvaluateConfig,
     ImportConfig,
     ModelsConfig,
@@ -90,6 +91,13 @@ def odometry(config: OdometryConfig) -> None:
     run(config)
 
 
+def calibrate_scale(config: CalibrateScaleConfig) -> None:
+    """Find out what a unit of depth is in metres, from known lengths, and store it with the weights."""
+    from hrdepth.scale import calibrate_scale as run
+
+    run(config)
+
+
 def import_weights(config: ImportConfig) -> None:
     """Turn published encoder.pth and depth.pth files into one weights file of this package."""
     from hrdepth.import_weights import import_weights as run
@@ -151,6 +159,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
     "evaluate": (evaluate, EvaluateConfig, ()),
     "predict": (predict, PredictConfig, ("input",)),
     "odometry": (odometry, OdometryConfig, ("input",)),
+    "calibrate-scale": (calibrate_scale, CalibrateScaleConfig, ("weights",)),
     "import-weights": (import_weights, ImportConfig, ()),
     "render": (render, RenderConfig, ("root",)),
     "models": (models, ModelsConfig, ()),
@@ -242,6 +251,7 @@ _HELP = {
     ("benchmark", "part"): "Measure time and memory on this machine.",
     ("prepare", "verify"): "compare the cache with its checksums and sources instead; needs no --config",
     ("predict", "input"): "a picture, a folder of pictures or a video",
+    ("calibrate-scale", "weights"): "a weights file",
     ("odometry", "input"): "a folder of pictures or a video, in the order of time",
     ("render", "root"): "the folder to make",
     ("models", "json"): "print JSON instead of a table",

@@ -9,12 +9,14 @@ from hrdepth.config.inference import ImportConfig, PredictConfig
 from hrdepth.config.network import ModelsConfig, NetworkConfig
 from hrdepth.config.odometry import OdometryConfig
 from hrdepth.config.preparation import PrepareConfig
+from hrdepth.config.scale import CalibrateScaleConfig
 from hrdepth.config.training import GuardConfig, LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",
     "BenchmarkLoadConfig",
     "BenchmarkTrainConfig",
+    "CalibrateScaleConfig",
     "DatasetConfig",
     "DepthProtocol",
     "EvaluateConfig",
