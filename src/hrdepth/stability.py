@@ -1,0 +1,157 @@
+"""Video depth that does not flicker: smoothing over time, and a figure for what is left.
+
+A network sees one picture at a time, so its disparity trembles from frame to frame. Smoothing averages over time,
+either at each pixel or along the motion of what the pixels show, which optical flow follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrdepth.errors import InputError
+
+__all__ = ["Flicker", "Smoother"]
+
+Float32 = NDArray[np.float32]
+# Flow is sought at this width: enough for motion, quick enough for a video.
+FLOW_WIDTH = 384
+# Brightness difference (of 255) up to which two pixels are taken for the same thing.
+SAME = 20.0
+# Where fewer pixels than this share go on from the last frame, the scene was cut.
+CUT = 0.2
+
+
+class Smoother:
+    """Smooth disparity over time, frame by frame.
+
+    Args:
+        mode: `exponential` averages each pixel with its past: no library needed, but what moves drags a trail.
+            `flow` averages along optical flow, where it can be trusted, and takes the new value elsewhere.
+        weight: of the new frame, above 0 to 1; 1 leaves everything as it is.
+
+    Raises:
+        InputError: the weight is out of its range, or `flow` is asked for and opencv is not installed.
+
+    Example:
+        >>> smooth = Smoother("exponential", weight=0.5)
+        >>> black = np.zeros((2, 2, 3), dtype=np.uint8)
+        >>> float(smooth(black, np.zeros((2, 2), np.float32))[0, 0])
+        0.0
+        >>> float(smooth(black, np.ones((2, 2), np.float32))[0, 0])
+        0.5
+    """
+
+    def __init__(self, mode: Literal["exponential", "flow"] = "exponential", weight: float = 0.4) -> None:
+        if mode not in ("exponential", "flow"):
+            raise InputError(f"unknown smoothing '{mode}': give exponential or flow")
+        if not 0 < weight <= 1:
+            raise InputError(f"the weight of the new frame, {weight:g}, must be above 0 and at most 1")
+        self.weight = weight
+        self._flow = _Flow() if mode == "flow" else None
+        self._last: Float32 | None = None
+        self._image: NDArray[np.uint8] | None = None
+
+    def __call__(self, image: NDArray[np.uint8], disparity: Float32) -> Float32:
+        """Return the smoothed disparity (H,W) of the next frame, whose picture is `image` (H,W,3) uint8."""
+        past = self._past(image, disparity)
+        smoothed = (
+            disparity
+            if past is None
+            else np.where(np.isnan(past), disparity, self.weight * disparity + (1 - self.weight) * past)
+        )
+        self._last, self._image = np.asarray(smoothed, dtype=np.float32), image
+        return self._last
+
+    def _past(self, image: NDArray[np.uint8], disparity: Float32) -> Float32 | None:
+        """Return the smoothed past at the pixels of this frame, NaN where there is none."""
+        if self._last is None or self._image is None or self._last.shape != disparity.shape:
+            return None
+        if self._flow is not None:
+            return self._flow.carry(self._image, image, self._last)
+        change = np.abs(self._image[::4, ::4].astype(np.int16) - image[::4, ::4]).mean(axis=2)
+        return None if (change < SAME).mean() < CUT else self._last
+
+
+@dataclass
+class Flicker:
+    """How much disparity trembles: a stateful figure over the frames of a video.
+
+    The mean difference between the disparity of a frame and that of the one before, carried along by optical flow,
+    as a share of the mean disparity. True changes of depth count too, so compare it between two results for one video
+    and not between videos. Needs opencv.
+    """
+
+    total: float = 0.0
+    pairs: int = 0
+
+    def __post_init__(self) -> None:
+        self._flow = _Flow()
+        self._last: tuple[NDArray[np.uint8], Float32] | None = None
+
+    def update(self, image: NDArray[np.uint8], disparity: Float32) -> None:
+        """Add the next frame: picture (H,W,3) uint8 and disparity (H,W)."""
+        last, self._last = self._last, (image, disparity)
+        if last is None or last[1].shape != disparity.shape:
+            return
+        carried = self._flow.carry(last[0], image, last[1])
+        if carried is not None:
+            known = ~np.isnan(carried)
+            self.total += float(np.abs(disparity - carried)[known].mean() / disparity[known].mean())
+            self.pairs += 1
+
+    @property
+    def value(self) -> float:
+        """The figure so far; NaN before two frames that go on from each other."""
+        return self.total / self.pairs if self.pairs else float("nan")
+
+
+class _Flow:
+    """Dense optical flow (DIS, Kroeger et al., ECCV 2016) that carries values from one frame to the next."""
+
+    def __init__(self) -> None:
+        try:
+            import cv2
+        except ModuleNotFoundError as error:
+            raise InputError(
+                "smoothing along optical flow, and the flicker figure, need opencv; "
+                "install it with pip install 'hrdepth[video]'"
+            ) from error
+        self._cv2: Any = cv2
+        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+    def carry(self, last: NDArray[np.uint8], image: NDArray[np.uint8], values: Float32) -> Float32 | None:
+        """Carry `values` (H,W) of the picture `last` to the pixels of `image`.
+
+        Returns:
+            (H,W), NaN where flow there and back disagree, the brightness does not fit, or nothing was in sight; None
+            where that is nearly everywhere: another scene.
+        """
+        cv2 = self._cv2
+        height, width = values.shape
+        small = (min(width, FLOW_WIDTH), max(1, round(height * min(width, FLOW_WIDTH) / width)))
+        before, now = (
+            cv2.resize(
+                cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY), small, interpolation=cv2.INTER_AREA
+            )
+            for picture in (last, image)
+        )
+        if min(before.shape) < 16:  # below what DIS looks at
+            raise InputError(f"pictures of {width}x{height} are too small for optical flow")
+        back, there = self._dis.calc(now, before, None), self._dis.calc(before, now, None)
+        x, y = np.meshgrid(np.arange(small[0], dtype=np.float32), np.arange(small[1], dtype=np.float32))
+        at_x, at_y = x + back[..., 0], y + back[..., 1]
+        returned = cv2.remap(there, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1e3)
+        looked_like = cv2.remap(before, at_x, at_y, cv2.INTER_LINEAR).astype(np.float32)
+        inside = (at_x >= 0) & (at_x <= small[0] - 1) & (at_y >= 0) & (at_y <= small[1] - 1)
+        same = inside & (np.linalg.norm(returned + back, axis=2) < 1.5) & (np.abs(looked_like - now) < SAME)
+        if same.mean() < CUT:
+            return None
+        full_x = cv2.resize(at_x, (width, height)) * (width / small[0])
+        full_y = cv2.resize(at_y, (width, height)) * (height / small[1])
+        carried = cv2.remap(values, full_x, full_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        known = cv2.resize(same.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        return np.where(known, carried, np.float32(np.nan)).astype(np.float32)
