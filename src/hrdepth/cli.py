@@ -17,6 +17,7 @@ import hrdepth
 from hrdepth.config import (
     BenchmarkLoadConfig,
     BenchmarkTrainConfig,
+    CompareConfig,
     EvaluateConfig,
     ImportConfig,
     ModelsConfig,
@@ -82,6 +83,14 @@ def predict(config: PredictConfig) -> None:
         print(path)
 
 
+def compare(config: CompareConfig) -> None:
+    """Draw networks beside each other: disparity, error maps, error by distance, feature maps, learning curves."""
+    from hrdepth.figures.command import compare as run
+
+    for path in run(config):
+        print(path)
+
+
 def import_weights(config: ImportConfig) -> None:
     """Turn published encoder.pth and depth.pth files into one weights file of this package."""
     from hrdepth.import_weights import import_weights as run
@@ -137,10 +146,11 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
 
 
 COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
-    # name (of two words: a command of several parts): function, its config, positional arguments
+    # name (of two words: a command of several parts): function, its config, positional arguments (x+: several)
     "train": (train, TrainConfig, ()),
     "scan": (scan, TrainConfig, ()),
     "evaluate": (evaluate, EvaluateConfig, ()),
+    "compare": (compare, CompareConfig, ("weights+",)),
     "predict": (predict, PredictConfig, ("input",)),
     "import-weights": (import_weights, ImportConfig, ()),
     "render": (render, RenderConfig, ("root",)),
@@ -211,9 +221,13 @@ def _command_parser(name: str, kind: type, positional: tuple[str, ...], about: s
     if "config" not in names:  # else it is a file with the settings of something else
         command.add_argument("--config", action="config", help="a YAML file with any of the settings below")
     for argument in positional:
-        command.add_argument(argument, type=str, help=_HELP.get((name, argument)))
+        several = {"nargs": "+"} if argument.endswith("+") else {}
+        argument = argument.rstrip("+")
+        command.add_argument(argument, type=str, help=_HELP.get((name, argument)), **several)
     flags = {flag for command_name, flag in _FLAGS if command_name == name}
-    command.add_class_arguments(kind, as_group=False, skip={*positional, *flags}, sub_configs=True)
+    command.add_class_arguments(
+        kind, as_group=False, skip={*(argument.rstrip("+") for argument in positional), *flags}, sub_configs=True
+    )
     for flag in sorted(flags):
         command.add_argument(f"--{flag}", action=ActionYesNo, nargs="?", default=False, help=_HELP.get((name, flag)))
     return command
@@ -233,6 +247,7 @@ _HELP = {
     ("benchmark", "part"): "Measure time and memory on this machine.",
     ("prepare", "verify"): "compare the cache with its checksums and sources instead; needs no --config",
     ("predict", "input"): "a picture, a folder of pictures or a video",
+    ("compare", "weights"): "weights files",
     ("render", "root"): "the folder to make",
     ("models", "json"): "print JSON instead of a table",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hrdepth.config.benchmark import BenchmarkLoadConfig, BenchmarkTrainConfig
 from hrdepth.config.data import AugmentConfig, DatasetConfig, GroundTruthConfig, RenderConfig
 from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
+from hrdepth.config.figures import CompareConfig
 from hrdepth.config.inference import ImportConfig, PredictConfig
 from hrdepth.config.network import ModelsConfig, NetworkConfig
 from hrdepth.config.preparation import PrepareConfig
@@ -14,6 +15,7 @@ __all__ = [
     "AugmentConfig",
     "BenchmarkLoadConfig",
     "BenchmarkTrainConfig",
+    "CompareConfig",
     "DatasetConfig",
     "DepthProtocol",
     "EvaluateConfig",
