@@ -18,6 +18,7 @@ from hrdepth.config import (
     BenchmarkLoadConfig,
     BenchmarkTrainConfig,
     CalibrateScaleConfig,
+    CompareConfig,
     EvaluateConfig,
     ImportConfig,
     ModelsConfig,
@@ -98,6 +99,14 @@ def calibrate_scale(config: CalibrateScaleConfig) -> None:
     run(config)
 
 
+def compare(config: CompareConfig) -> None:
+    """Draw networks beside each other: disparity, error maps, error by distance, feature maps, learning curves."""
+    from hrdepth.figures.command import compare as run
+
+    for path in run(config):
+        print(path)
+
+
 def import_weights(config: ImportConfig) -> None:
     """Turn published encoder.pth and depth.pth files into one weights file of this package."""
     from hrdepth.import_weights import import_weights as run
@@ -153,10 +162,11 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
 
 
 COMMANDS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
-    # name (of two words: a command of several parts): function, its config, positional arguments
+    # name (of two words: a command of several parts): function, its config, positional arguments (x+: several)
     "train": (train, TrainConfig, ()),
     "scan": (scan, TrainConfig, ()),
     "evaluate": (evaluate, EvaluateConfig, ()),
+    "compare": (compare, CompareConfig, ("weights+",)),
     "predict": (predict, PredictConfig, ("input",)),
     "odometry": (odometry, OdometryConfig, ("input",)),
     "calibrate-scale": (calibrate_scale, CalibrateScaleConfig, ("weights",)),
@@ -229,9 +239,13 @@ def _command_parser(name: str, kind: type, positional: tuple[str, ...], about: s
     if "config" not in names:  # else it is a file with the settings of something else
         command.add_argument("--config", action="config", help="a YAML file with any of the settings below")
     for argument in positional:
-        command.add_argument(argument, type=str, help=_HELP.get((name, argument)))
+        several = {"nargs": "+"} if argument.endswith("+") else {}
+        argument = argument.rstrip("+")
+        command.add_argument(argument, type=str, help=_HELP.get((name, argument)), **several)
     flags = {flag for command_name, flag in _FLAGS if command_name == name}
-    command.add_class_arguments(kind, as_group=False, skip={*positional, *flags}, sub_configs=True)
+    command.add_class_arguments(
+        kind, as_group=False, skip={*(argument.rstrip("+") for argument in positional), *flags}, sub_configs=True
+    )
     for flag in sorted(flags):
         command.add_argument(f"--{flag}", action=ActionYesNo, nargs="?", default=False, help=_HELP.get((name, flag)))
     return command
@@ -253,6 +267,7 @@ _HELP = {
     ("predict", "input"): "a picture, a folder of pictures or a video",
     ("calibrate-scale", "weights"): "a weights file",
     ("odometry", "input"): "a folder of pictures or a video, in the order of time",
+    ("compare", "weights"): "weights files",
     ("render", "root"): "the folder to make",
     ("models", "json"): "print JSON instead of a table",
 }

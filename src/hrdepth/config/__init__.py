@@ -5,6 +5,7 @@ from __future__ import annotations
 from hrdepth.config.benchmark import BenchmarkLoadConfig, BenchmarkTrainConfig
 from hrdepth.config.data import AugmentConfig, DatasetConfig, GroundTruthConfig, RenderConfig
 from hrdepth.config.evaluation import DepthProtocol, EvaluateConfig
+from hrdepth.config.figures import CompareConfig
 from hrdepth.config.inference import ImportConfig, PredictConfig
 from hrdepth.config.network import ModelsConfig, NetworkConfig
 from hrdepth.config.odometry import OdometryConfig
@@ -17,6 +18,7 @@ __all__ = [
     "BenchmarkLoadConfig",
     "BenchmarkTrainConfig",
     "CalibrateScaleConfig",
+    "CompareConfig",
     "DatasetConfig",
     "DepthProtocol",
     "EvaluateConfig",

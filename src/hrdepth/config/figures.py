@@ -1,0 +1,46 @@
+"""Pictures of results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hrdepth.config.data import GroundTruthConfig
+from hrdepth.config.evaluation import DepthProtocol
+
+__all__ = ["CompareConfig"]
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """A comparison of networks, in pictures.
+
+    Attributes:
+        weights: weights files of this package, one or several.
+        data: pictures and their true depth.
+        out: the folder to write into.
+        labels: what the networks are called; null takes the files' names (and their folders', where they are the same).
+        pictures: which pictures of the data stand in the comparison, by their place in it; null takes `count`, evenly.
+        count: how many.
+        runs: folders of trainings, for learning curves; may be empty.
+        protocol: how depth is compared.
+        features: draw the feature maps at the first level, before and after fusion (paper, Figure 5).
+        formats: `svg` and `pdf` are vector graphics.
+        dpi: of `png`, and of pictures within the others.
+        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        overwrite: replace results in `out`.
+    """
+
+    weights: list[str]
+    data: GroundTruthConfig
+    out: str
+    labels: list[str] | None = None
+    pictures: list[int] | None = None
+    count: int = 4
+    runs: list[str] = field(default_factory=list)
+    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    features: bool = True
+    formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg"])  # type: ignore[arg-type]
+    dpi: int = 150
+    device: str | None = None
+    overwrite: bool = False

@@ -1,0 +1,1 @@
+"""Pictures of results for papers and reports: networks beside each other, errors, features, learning curves."""

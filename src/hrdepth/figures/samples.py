@@ -1,0 +1,69 @@
+"""One picture with its truth and what a network says of it, brought to metres as the protocol says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrdepth.config import DepthProtocol
+from hrdepth.data.ground_truth import GroundTruth
+from hrdepth.errors import InputError
+from hrdepth.evaluation.depth import evaluate_image, garg_crop
+from hrdepth.media import read_image
+from hrdepth.predictor import Predictor
+
+__all__ = ["Sample", "predict_sample"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What one network says of one picture.
+
+    Attributes:
+        name: of the picture.
+        image: uint8 (H,W,3) at the size of the true depth.
+        scaled_disparity: (H,W), 1/metres.
+        truth: (H,W), metres, NaN where there is none or the protocol leaves it out.
+        errors: the metrics, None where nothing could be compared.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    scaled_disparity: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    errors: dict[str, float] | None
+
+    @property
+    def relative_error(self) -> NDArray[np.float32]:
+        """|prediction - truth| / truth (H,W), NaN where there is no truth."""
+        return np.asarray(np.abs(1 / self.scaled_disparity - self.truth) / self.truth, dtype=np.float32)
+
+
+def predict_sample(predictor: Predictor, truth: GroundTruth, protocol: DepthProtocol) -> Sample:
+    """Predict for a picture of a set with true depth.
+
+    Raises:
+        InputError: the picture is missing or damaged.
+    """
+    if truth.picture is None:
+        raise InputError(f"the picture of '{truth.name}' is not there; a comparison needs it")
+    height, width = truth.depth.shape
+    image = read_image(truth.picture)
+    small = predictor.scaled_disparity(image)
+    result = evaluate_image(truth.depth, small, protocol)
+    factor = result.ratio if result else 1.0
+    full = np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR))
+    disparity = np.clip(full / np.float32(factor), 1 / protocol.max_depth, 1 / protocol.min_depth)
+    valid = (truth.depth > protocol.min_depth) & (truth.depth < protocol.max_depth)
+    if protocol.crop == "garg":
+        valid &= garg_crop((height, width))
+    return Sample(
+        truth.name,
+        np.asarray(image.resize((width, height), Image.Resampling.LANCZOS)),
+        disparity.astype(np.float32),
+        np.where(valid, truth.depth, np.nan).astype(np.float32),
+        result.errors if result else None,
+    )

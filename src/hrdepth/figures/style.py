@@ -1,0 +1,66 @@
+"""How figures look: sizes of a two-column paper, colours that the colour-blind can tell apart, vector output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hrdepth.files import atomic_path
+
+__all__ = ["COLOURS", "PAGE_WIDTH", "colour", "new_figure", "save", "style"]
+
+# Okabe and Ito, Color Universal Design, 2008; without the yellow, which fades on paper.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+PAGE_WIDTH = 7.0  # inches: both columns of an AAAI page
+
+_SETTINGS = {
+    "font.size": 8,
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "svg.fonttype": "none",  # text stays text
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "hrdepth",  # the same figure is the same file
+}
+
+
+def colour(index: int) -> str:
+    """Return the colour of the series number `index`."""
+    return COLOURS[index % len(COLOURS)]
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw inside this."""
+    with rc_context(_SETTINGS):
+        yield
+
+
+def new_figure(height: float, width: float = PAGE_WIDTH) -> Figure:
+    """Return an empty figure, inches, that no window shows."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str], dpi: int) -> list[Path]:
+    """Write a figure in each format, atomically, and return the files."""
+    written = []
+    for suffix in formats:
+        path = folder / f"{name}.{suffix}"
+        metadata = {"Date": None} if suffix == "svg" else {"CreationDate": None} if suffix == "pdf" else None
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=suffix, dpi=dpi, metadata=metadata)
+        written.append(path)
+    return written
