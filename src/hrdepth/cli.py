@@ -239,7 +239,7 @@ def _command_parser(name: str, kind: type, positional: tuple[str, ...], about: s
     if "config" not in names:  # else it is a file with the settings of something else
         command.add_argument("--config", action="config", help="a YAML file with any of the settings below")
     for argument in positional:
-        several = {"nargs": "+"} if argument.endswith("+") else {}
+        several: dict[str, Any] = {"nargs": "+"} if argument.endswith("+") else {}
         argument = argument.rstrip("+")
         command.add_argument(argument, type=str, help=_HELP.get((name, argument)), **several)
     flags = {flag for command_name, flag in _FLAGS if command_name == name}

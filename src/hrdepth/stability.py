@@ -6,6 +6,7 @@ either at each pixel or along the motion of what the pixels show, which optical 
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -114,13 +115,13 @@ class _Flow:
 
     def __init__(self) -> None:
         try:
-            import cv2
+            cv2: Any = importlib.import_module("cv2")
         except ModuleNotFoundError as error:
             raise InputError(
                 "smoothing along optical flow, and the flicker figure, need opencv; "
                 "install it with pip install 'hrdepth[video]'"
             ) from error
-        self._cv2: Any = cv2
+        self._cv2 = cv2
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def carry(self, last: NDArray[np.uint8], image: NDArray[np.uint8], values: Float32) -> Float32 | None:

@@ -40,7 +40,7 @@ class CompareConfig:
     runs: list[str] = field(default_factory=list)
     protocol: DepthProtocol = field(default_factory=DepthProtocol)
     features: bool = True
-    formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg"])  # type: ignore[arg-type]
+    formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg"])
     dpi: int = 150
     device: str | None = None
     overwrite: bool = False

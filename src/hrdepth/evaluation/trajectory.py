@@ -139,7 +139,9 @@ def segment_errors(true: Poses, predicted: Poses, lengths: Sequence[float] = SEG
             claimed = np.linalg.inv(predicted[start]) @ predicted[end]
             error = np.linalg.inv(claimed) @ moved
             angle = np.arccos(np.clip((np.trace(error[:3, :3]) - 1) / 2, -1.0, 1.0))
-            found.setdefault(length, []).append((np.linalg.norm(error[:3, 3]) / length, np.degrees(angle) / length))
+            found.setdefault(length, []).append(
+                (float(np.linalg.norm(error[:3, 3])) / length, float(np.degrees(angle)) / length)
+            )
 
     def mean(pairs: list[tuple[float, float]]) -> dict[str, Any]:
         if not pairs:

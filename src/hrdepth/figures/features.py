@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ def first_level_maps(network: nn.Module, image: Tensor) -> dict[str, NDArray[np.
     Raises:
         InputError: the network has no such fusion.
     """
-    decoder = getattr(network, "decoder", None)
+    decoder: Any = getattr(network, "decoder", None)
     if hasattr(decoder, "nodes"):
         fusion, names = decoder.nodes["04"], [name for name in ("00", "01", "02", "03", "04") if name in decoder.nodes]
         names = ["00", *names]
@@ -39,7 +40,7 @@ def first_level_maps(network: nn.Module, image: Tensor) -> dict[str, NDArray[np.
         raise InputError(f"{type(network).__name__} has no fusion at the first level; give HR-Depth or Monodepth2")
     found: dict[str, Tensor] = {}
     hooks = [fusion.register_forward_hook(lambda _, given, made: found.update(read=given[0], made=made))]
-    encoder = network.encoder
+    encoder: Any = network.encoder
     hooks.append(encoder.register_forward_hook(lambda _, __, made: found.update(encoder=made[0])))
     try:
         with torch.inference_mode():
@@ -51,7 +52,9 @@ def first_level_maps(network: nn.Module, image: Tensor) -> dict[str, NDArray[np.
     inner = found["made"].shape[1]
     between = [name for name in names if name not in ("00", "04")]
     raised = read.shape[1] - skip - inner * len(between)
-    parts = dict(zip(["raised", "00", *between], read.split([raised, skip, *[inner] * len(between)], 1), strict=True))
+    parts = dict(
+        zip(["raised", "00", *between], torch.split(read, [raised, skip, *[inner] * len(between)], 1), strict=True)
+    )
     labels = {"00": "encoder's map", **{name: f"node {name}" for name in between}, "raised": "from below, raised"}
     maps = {label: parts[name] for name, label in labels.items()} | {"after fusion": found["made"]}
     return {label: np.asarray((value[0] ** 2).mean(0).sqrt().float().cpu().numpy()) for label, value in maps.items()}

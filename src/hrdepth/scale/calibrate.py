@@ -104,9 +104,7 @@ def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
         poses = read_poses(config.poses)
         ways["poses"] = lambda: np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
     if config.speed is not None or config.speeds is not None:
-        rate = config.frames_per_second or probe(config.input).fps
-        if rate is None:
-            raise InputError("a speed needs --frames-per-second, as a folder of pictures does not tell it")
+        rate = _frames_per_second(config)
         if config.speeds is not None:
             speeds = _read_numbers(config.speeds, 1, "a speed in metres a second")[:, 0]
             ways["speed"] = lambda: (speeds[1:] + speeds[:-1]) / 2 / rate
@@ -146,6 +144,13 @@ def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measureme
     }
     with atomic_path(out) as temporary:
         save_file(tensors, temporary, metadata | {key: json.dumps(value) for key, value in header.items()})
+
+
+def _frames_per_second(config: CalibrateScaleConfig) -> float:
+    rate = config.frames_per_second or probe(config.input).fps
+    if rate is None:
+        raise InputError("a speed needs --frames-per-second, as a folder of pictures does not tell it")
+    return rate
 
 
 def _matrix(config: CalibrateScaleConfig) -> Floats | None:
