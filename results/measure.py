@@ -8,12 +8,10 @@ Writes metrics.json, learning-curve.svg and a copy of the run's config and log.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import shutil
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 
 from hrdepth.checkpoints import read_checkpoint, save_checkpoint
@@ -22,8 +20,10 @@ from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
 from hrdepth.evaluation.results import describe_protocol
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network, mean_prediction_baseline
+from hrdepth.figures.curves import learning_curves, read_log
 from hrdepth.files import write_json
 from hrdepth.networks import build_network
+from hrdepth.plotting import save, style
 from hrdepth.predictor import Predictor
 from hrdepth.provenance import provenance
 
@@ -74,7 +74,7 @@ def main() -> None:
             ).mean,
         }
     out.mkdir(parents=True, exist_ok=True)
-    curve = learning_curve(run / "metrics.csv", out / "learning-curve.svg")
+    curve = learning_curve(run, out)
     write_json(
         out / "metrics.json",
         {
@@ -105,31 +105,14 @@ def mean_prediction(predictor: Predictor, mini: Path) -> tuple[np.ndarray, int]:
     return total / len(files), len(files)
 
 
-def learning_curve(log: Path, out: Path) -> dict[str, float]:
+def learning_curve(run: Path, out: Path) -> dict[str, float]:
     """Draw training and validation loss over steps; return speed and duration."""
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    with log.open(encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    training = [(int(row["step"]), float(row["train/loss"])) for row in rows if row["train/loss"]]
-    validation = [(int(row["step"]), float(row["val/loss"])) for row in rows if row["val/loss"]]
-    steps, losses = map(np.array, zip(*training, strict=True))
-    window = min(9, len(losses))
-    smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
-    figure, axes = pyplot.subplots(figsize=(7, 3.5), layout="constrained")
-    axes.plot(steps, losses, color="0.8", label="training, each logged step")
-    axes.plot(steps[window // 2 : window // 2 + len(smooth)], smooth, color="C0", label=f"training, mean of {window}")
-    axes.plot(*zip(*validation, strict=True), "o-", color="C1", label="validation")
-    axes.set(xlabel="step", ylabel="loss (eq. 4)")
-    axes.legend(frameon=False)
-    figure.savefig(out, metadata={"Date": None})
-    rates = [float(row["samples_per_second"]) for row in rows if row["samples_per_second"]]
-    minutes = [float(row["minutes"]) for row in rows if row["minutes"]]
+    with style():
+        save(learning_curves([run]), out, "learning-curve", ["svg"])
     return {
-        "seconds_per_sample_median": float(1 / np.median(rates)),
-        "minutes": minutes[-1],
-        "validation_loss_by_epoch": [value for _, value in validation],
+        "seconds_per_sample_median": float(1 / np.median(read_log(run, "samples_per_second")[1])),
+        "minutes": float(read_log(run, "minutes")[1][-1]),
+        "validation_loss_by_epoch": read_log(run, "val/loss")[1].tolist(),
     }
 
 

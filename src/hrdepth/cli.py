@@ -63,14 +63,11 @@ def evaluate(config: EvaluateConfig) -> None:
 
 def predict(config: PredictConfig) -> None:
     """Predict depth for a picture, a folder of pictures or a video."""
+    from hrdepth.geometry import pinhole
     from hrdepth.predictor import Predictor
     from hrdepth.streams import predict_to_folder
 
     predictor = Predictor.from_file(config.weights, size=config.size, device=config.device, flip=config.flip)
-    intrinsics: list[list[float]] | None = None
-    if config.intrinsics is not None:
-        fx, fy, cx, cy = config.intrinsics
-        intrinsics = [[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]
     for path in predict_to_folder(
         predictor,
         config.input,
@@ -79,7 +76,7 @@ def predict(config: PredictConfig) -> None:
         depth_png=config.depth_png,
         panel=config.panel,
         overwrite=config.overwrite,
-        intrinsics=intrinsics,
+        intrinsics=None if config.intrinsics is None else pinhole(*config.intrinsics),
         weights=Path(config.weights).name,
     ):
         print(path)

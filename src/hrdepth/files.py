@@ -12,7 +12,7 @@ from typing import Any
 
 from hrdepth.errors import InputError
 
-__all__ = ["atomic_path", "existing_file", "output_folder", "write_json"]
+__all__ = ["atomic_path", "existing_file", "output_file", "output_folder", "write_json"]
 
 
 @contextmanager
@@ -68,6 +68,18 @@ def output_folder(path: str | Path, *, overwrite: bool = False) -> Path:
         raise InputError(
             f"the output folder {path} is not empty; choose another, or pass --overwrite true where there is one"
         )
+    return path
+
+
+def output_file(path: str | Path, *, overwrite: bool = False) -> Path:
+    """Return `path`, a file to write.
+
+    Raises:
+        InputError: it exists and `overwrite` is false.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already; choose another name, or pass --overwrite true")
     return path
 
 

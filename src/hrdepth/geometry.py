@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,6 +22,7 @@ __all__ = [
     "flip_intrinsics",
     "focal_factor",
     "invert_pose",
+    "pinhole",
     "pose_matrix",
     "project",
     "sample",
@@ -83,6 +86,11 @@ def focal_factor(focal_length: Number, width: int, canonical_focal: float) -> Nu
         2.0
     """
     return focal_length / (canonical_focal * width)
+
+
+def pinhole(fx: float, fy: float, cx: float, cy: float) -> NDArray[np.float64]:
+    """Return the intrinsics (3,3) of a camera without skew, all in pixels."""
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
 def crop_intrinsics(intrinsics: Tensor, left: float, top: float) -> Tensor:

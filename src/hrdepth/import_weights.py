@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
-from hrdepth.files import existing_file
+from hrdepth.files import existing_file, output_file
 from hrdepth.networks import NETWORKS, build_network, build_pose_network
 from hrdepth.networks.hrdepth import NODES
 from hrdepth.provenance import provenance
@@ -60,12 +60,10 @@ def import_weights(
     Raises:
         InputError: a file is missing or unreadable, or a tensor is missing, surplus or misshaped.
     """
-    out = Path(out)
     lookup(NETWORKS, network, "network")
-    if out.suffix != ".safetensors":
+    if Path(out).suffix != ".safetensors":
         raise InputError(f"the file to write, {out}, must end in .safetensors")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists already; choose another name or pass --overwrite true")
+    out = output_file(out, overwrite=overwrite)
     if (pose_encoder is None) != (pose is None):
         raise InputError("a pose network needs both files: give --pose-encoder and --pose, or neither")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from rich.progress import track
 from torch.utils.data import DataLoader
@@ -15,6 +14,7 @@ from hrdepth.config import BenchmarkLoadConfig, TrainConfig
 from hrdepth.data.batch import Batch
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
+from hrdepth.files import output_file
 from hrdepth.training import build_loaders
 
 __all__ = ["benchmark_load"]
@@ -55,8 +55,8 @@ def _check(config: BenchmarkLoadConfig) -> None:
         raise InputError(f"workers {config.workers}: give at least one number, each 0 or more")
     if not config.seconds > 0:
         raise InputError(f"seconds {config.seconds:g} must be positive")
-    if config.out is not None and Path(config.out).exists() and not config.overwrite:
-        raise InputError(f"{config.out} exists already; give another name, or pass --overwrite true")
+    if config.out is not None:
+        output_file(config.out, overwrite=config.overwrite)
 
 
 def _rates(config: TrainConfig, seconds: float) -> list[float]:

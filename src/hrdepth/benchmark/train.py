@@ -19,6 +19,7 @@ from hrdepth.benchmark.report import Measurement, print_table, write_report
 from hrdepth.benchmark.workloads import MATRIX, made_drive, serve
 from hrdepth.config import BenchmarkTrainConfig, TrainConfig
 from hrdepth.errors import InputError
+from hrdepth.files import output_file
 
 __all__ = ["benchmark_train"]
 
@@ -41,8 +42,8 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
             raise InputError(f"{name} is empty; give at least one")
     if config.rounds < 1 or config.steps < 1:
         raise InputError(f"rounds {config.rounds} and steps {config.steps} must be at least 1")
-    if config.out is not None and Path(config.out).exists() and not config.overwrite:
-        raise InputError(f"{config.out} exists already; give another name, or overwrite true")
+    if config.out is not None:
+        output_file(config.out, overwrite=config.overwrite)
     measurements = []
     with tempfile.TemporaryDirectory() as folder:
         for size in config.sizes:

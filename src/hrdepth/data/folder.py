@@ -9,13 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from hrdepth.data.frames import SUFFIXES, Camera
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
 from hrdepth.files import existing_file
+from hrdepth.geometry import pinhole
 
 __all__ = ["Folder", "read_camera"]
 
@@ -133,5 +133,4 @@ def _camera(content: Any, source: str) -> Camera:
         raise InputError(f"{source} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
     if baseline is not None and baseline > LONGEST_BASELINE:
         raise InputError(f"{source}: the baseline {baseline:g} is in metres; are these millimetres?")
-    intrinsics = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    return Camera(intrinsics, (int(height), int(width)), baseline, source, baseline)
+    return Camera(pinhole(fx, fy, cx, cy), (int(height), int(width)), baseline, source, baseline)

@@ -23,7 +23,7 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import crop_intrinsics, scale_intrinsics
 from hrdepth.media import read_image
 
-__all__ = ["Camera", "FrameDataset", "FrameReader", "find_picture", "load_picture", "resize_picture"]
+__all__ = ["Camera", "FrameDataset", "FrameReader", "find_picture", "load_picture", "picture_tensor", "resize_picture"]
 
 SUFFIXES = (".jpg", ".png", ".jpeg")
 
@@ -176,7 +176,12 @@ def load_picture(
     path: Path, size: tuple[int, int], window: Window = WHOLE, read: Callable[[Path], Image.Image] = read_image
 ) -> Tensor:
     """Read what `window` keeps of a picture as (3,H,W) in [0,1], resized once to `size` (height, width)."""
-    pixels = torch.from_numpy(np.array(resize_picture(read(path), size, window)))
+    return picture_tensor(read(path), size, window)
+
+
+def picture_tensor(image: Image.Image, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+    """Return what `window` keeps of a picture as (3,H,W) in [0,1], resized once to `size` (height, width)."""
+    pixels = torch.from_numpy(np.array(resize_picture(image, size, window)))
     # Whole planes one after the other: what comes behind is several times slower on interleaved channels.
     return pixels.permute(2, 0, 1).contiguous().float().div_(255)
 

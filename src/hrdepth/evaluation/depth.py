@@ -127,18 +127,24 @@ def evaluate_image(
     if truth.ndim != 2:
         raise InputError(f"true depth must be (H,W), not of shape {truth.shape}")
     disparity = check_disparity(scaled_disparity)
-    valid = (truth > protocol.min_depth) & (truth < protocol.max_depth)
-    if protocol.crop == "garg":
-        valid &= garg_crop((truth.shape[0], truth.shape[1]))
+    valid = valid_pixels(truth, protocol)
     count = int(valid.sum())
     if not count:
         return None
     true = truth[valid]
     with np.errstate(divide="ignore"):  # disparity 0 is infinitely far and is clamped
-        predicted = 1 / _resize(disparity, truth.shape)[valid]
+        predicted = 1 / resize_disparity(disparity, truth.shape)[valid]
     ratio = _ratio(true, predicted, protocol)
     predicted = np.clip(predicted * ratio, protocol.min_depth, protocol.max_depth)
     return ImageResult(depth_errors(true, predicted), ratio, count)
+
+
+def valid_pixels(truth: NDArray[Any], protocol: DepthProtocol) -> NDArray[np.bool_]:
+    """Return where true depth (H,W), metres, is compared: within the protocol's range and crop, bool (H,W)."""
+    valid = (truth > protocol.min_depth) & (truth < protocol.max_depth)
+    if protocol.crop == "garg":
+        valid &= garg_crop((truth.shape[0], truth.shape[1]))
+    return np.asarray(valid)
 
 
 def check_disparity(scaled_disparity: NDArray[Any]) -> NDArray[np.float64]:
@@ -157,7 +163,8 @@ def check_disparity(scaled_disparity: NDArray[Any]) -> NDArray[np.float64]:
     return disparity
 
 
-def _resize(disparity: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float64]:
+def resize_disparity(disparity: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float64]:
+    """Resize disparity (h,w) bilinearly to `size` (height, width)."""
     if disparity.shape == size:
         return disparity
     tensor = torch.tensor(disparity)[None, None]  # (1,1,h,w)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -17,6 +14,7 @@ from torch import Tensor, nn
 
 from hrdepth.checkpoints import read_checkpoint
 from hrdepth.config import OdometryConfig
+from hrdepth.data.frames import picture_tensor
 from hrdepth.errors import InputError
 from hrdepth.evaluation.trajectory import (
     Poses,
@@ -29,9 +27,10 @@ from hrdepth.evaluation.trajectory import (
     write_kitti,
     write_tum,
 )
-from hrdepth.files import atomic_path, output_folder, write_json
+from hrdepth.files import output_folder, write_json
 from hrdepth.geometry import pose_matrix
 from hrdepth.media import frames, probe
+from hrdepth.plotting import colour, new_figure, save, style
 from hrdepth.predictor import choose_device
 from hrdepth.provenance import provenance
 
@@ -78,7 +77,7 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
     }
     if true is not None:
         result |= compare(true, predicted, metric=unit is not None)
-    _plot(folder / "trajectory.svg", predicted, true)
+    _plot(folder, predicted, true)
     result["provenance"] = provenance(weights=Path(config.weights).name)
     write_json(folder / "metrics.json", result)
     _report(result, folder)
@@ -104,8 +103,8 @@ def predict_motions(network: nn.Module, source: str | Path, size: tuple[int, int
     motions: list[Tensor] = []
     last: Tensor | None = None
     with torch.inference_mode():
-        for picture in track(_pictures(source, size), "poses", total=count, console=Console(stderr=True)):
-            current = picture.to(device)
+        for frame in track(frames(source), "poses", total=count, console=Console(stderr=True)):
+            current = picture_tensor(Image.fromarray(frame.image), size)[None].to(device)  # (1,3,H,W)
             if last is not None:
                 axis_angle, translation = network(torch.cat([last, current], dim=1))
                 motions.append(pose_matrix(axis_angle[:, 0, 0], translation[:, 0, 0])[0].cpu())
@@ -137,33 +136,20 @@ def compare(true: Poses, predicted: Poses, *, metric: bool) -> dict[str, Any]:
     return result
 
 
-def _pictures(source: str | Path, size: tuple[int, int]) -> Iterator[Tensor]:
-    height, width = size
-    for frame in frames(source):
-        resized = Image.fromarray(frame.image).resize((width, height), Image.Resampling.LANCZOS)
-        yield torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float() / 255  # (1,3,H,W)
-
-
-def _plot(path: Path, predicted: Poses, true: Poses | None) -> None:
+def _plot(folder: Path, predicted: Poses, true: Poses | None) -> None:
     """Draw the trajectory from above, aligned with the true one where that is known."""
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(aspect="equal", xlabel="x (m)", ylabel="z (m)")
-    if true is None:
-        axes.set(xlabel="x", ylabel="z")
-    else:
-        axes.plot(true[:, 0, 3], true[:, 2, 3], color="#000000", label="true")
-        predicted = align(true, predicted)[0]
-    axes.plot(
-        predicted[:, 0, 3],
-        predicted[:, 2, 3],
-        color="#0072B2",
-        label="predicted" + (", aligned" if true is not None else ""),
-    )
-    axes.legend(frameon=False)
-    axes.grid(alpha=0.3)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary)
+    label, unit = "predicted", ""
+    with style():
+        figure = new_figure(6, 6)
+        axes = figure.add_subplot(aspect="equal")
+        if true is not None:
+            axes.plot(true[:, 0, 3], true[:, 2, 3], color="#000000", label="true")
+            predicted, label, unit = align(true, predicted)[0], "predicted, aligned", " (m)"
+        axes.plot(predicted[:, 0, 3], predicted[:, 2, 3], color=colour(0), label=label)
+        axes.set(xlabel=f"x{unit}", ylabel=f"z{unit}")
+        axes.legend()
+        axes.grid(alpha=0.3)
+        save(figure, folder, "trajectory", ["svg"])
 
 
 def _report(result: dict[str, Any], folder: Path) -> None:

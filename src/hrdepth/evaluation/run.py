@@ -140,19 +140,30 @@ def evaluate_network(
     protocol = protocol or DepthProtocol()
 
     def predict_one(index: int, truth: GroundTruth) -> NDArray[Any]:
-        if truth.picture is None:
-            raise InputError(f"the picture of '{truth.name}' is not there; a network needs it")
-        image = read_image(truth.picture)
-        try:
-            disparity = check_disparity(predict(image)) / _focal_factor(truth, canonical_focal)
-            if not protocol.post_process:
-                return disparity
-            mirrored = check_disparity(predict(ImageOps.mirror(image)))[:, ::-1] / _focal_factor(truth, canonical_focal)
-        except InputError as error:
-            raise InputError(f"{truth.picture}: {error}") from error
-        return blend_flipped(disparity, mirrored)
+        return predict_picture(predict, truth, protocol, canonical_focal)
 
     return _evaluate(predict_one, ground_truths, protocol, progress)
+
+
+def predict_picture(
+    predict: Predict, truth: GroundTruth, protocol: DepthProtocol, canonical_focal: float | None = None
+) -> NDArray[Any]:
+    """Predict scaled disparity (h,w) for one picture as the protocol asks; see `evaluate_network`.
+
+    Raises:
+        InputError: the picture is missing or damaged, or the prediction is no array of finite values from 0 up.
+    """
+    if truth.picture is None:
+        raise InputError(f"the picture of '{truth.name}' is not there; a network needs it")
+    image = read_image(truth.picture)
+    try:
+        disparity = check_disparity(predict(image)) / _focal_factor(truth, canonical_focal)
+        if not protocol.post_process:
+            return disparity
+        mirrored = check_disparity(predict(ImageOps.mirror(image)))[:, ::-1] / _focal_factor(truth, canonical_focal)
+    except InputError as error:
+        raise InputError(f"{truth.picture}: {error}") from error
+    return blend_flipped(disparity, mirrored)
 
 
 def _focal_factor(truth: GroundTruth, canonical_focal: float | None) -> float:

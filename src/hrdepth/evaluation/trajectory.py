@@ -20,6 +20,7 @@ __all__ = [
     "align",
     "chain",
     "read_poses",
+    "read_rows",
     "segment_errors",
     "snippet_error",
     "trajectory_error",
@@ -163,16 +164,27 @@ def read_poses(path: str | Path) -> Poses:
     Raises:
         InputError: the file does not exist or holds something else.
     """
-    file = existing_file(path, "the file of poses")
-    try:
-        rows = np.loadtxt(file, dtype=np.float64, ndmin=2)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is no file of poses ({error}); give 12 numbers a line, as KITTI does") from error
-    if rows.shape[1:] != (12,) or not np.isfinite(rows).all():
-        raise InputError(f"{file} must have 12 finite numbers a line, camera to world; it has {rows.shape[-1]}")
+    rows = read_rows(path, 12, "a pose, camera to world as KITTI has it,")
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows.reshape(-1, 3, 4)
     return poses
+
+
+def read_rows(path: str | Path, columns: int, what: str) -> NDArray[np.float64]:
+    """Read a text file of (N,columns) numbers, a line for each frame; `what` a line is, for messages.
+
+    Raises:
+        InputError: the file does not exist, or holds something else or numbers that are not finite.
+    """
+    file = existing_file(path, "the file of the frames")
+    wanted = f"{file} must give {what} a line: {columns} finite numbers"
+    try:
+        rows = np.loadtxt(file, dtype=np.float64, ndmin=2)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{wanted} ({error})") from error
+    if rows.shape[1] != columns or not np.isfinite(rows).all():
+        raise InputError(wanted)
+    return rows
 
 
 def write_kitti(path: str | Path, poses: Poses) -> None:

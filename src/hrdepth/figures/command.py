@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.progress import track
 
 from hrdepth.config import CompareConfig
+from hrdepth.data.frames import picture_tensor
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.figures.comparison import error_by_distance, error_histogram, side_by_side
 from hrdepth.figures.curves import learning_curves
 from hrdepth.figures.features import draw_features, first_level_maps
 from hrdepth.figures.samples import Sample, predict_sample
-from hrdepth.figures.style import save, style
 from hrdepth.files import output_folder, write_json
+from hrdepth.plotting import save, style
 from hrdepth.predictor import Predictor
 from hrdepth.provenance import provenance
 
@@ -35,14 +36,14 @@ def compare(config: CompareConfig) -> list[Path]:
     labels = _labels(config.weights, config.labels)
     truths = build_ground_truth(config.data)
     chosen = _chosen(config, len(truths))
-    predictors = [Predictor.from_file(path, device=config.device) for path in config.weights]
+    predictors = {
+        name: Predictor.from_file(path, device=config.device) for name, path in zip(labels, config.weights, strict=True)
+    }
     folder = output_folder(config.out, overwrite=config.overwrite)
     rows: dict[str, list[Sample]] = {}
-    for name, predictor in zip(labels, predictors, strict=True):
-        console = Console(stderr=True)
-        rows[name] = [
-            predict_sample(predictor, truths[at], config.protocol) for at in track(chosen, name, console=console)
-        ]
+    for name, predictor in predictors.items():
+        bar = track(chosen, name, console=Console(stderr=True))
+        rows[name] = [predict_sample(predictor, truths[at], config.protocol) for at in bar]
     written = []
     with style():
         figures = {
@@ -50,7 +51,7 @@ def compare(config: CompareConfig) -> list[Path]:
             "distance": error_by_distance(rows),
             "histogram": error_histogram(rows),
         }
-        if config.features and (maps := _features(dict(zip(labels, predictors, strict=True)), rows)):
+        if config.features and (maps := _features(predictors, rows)):
             figures["features"] = draw_features(rows[labels[0]][0].image, maps)
         if config.runs:
             figures["curves"] = learning_curves(config.runs)
@@ -69,9 +70,7 @@ def _features(predictors: dict[str, Predictor], rows: dict[str, list[Sample]]) -
     """Return the maps of the networks that have a fusion at the first level."""
     maps = {}
     for name, predictor in predictors.items():
-        height, width = predictor.size
-        image = np.asarray(Image.fromarray(rows[name][0].image).resize((width, height), Image.Resampling.LANCZOS))
-        batch = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+        batch = picture_tensor(Image.fromarray(rows[name][0].image), predictor.size)[None]  # (1,3,H,W)
         if isinstance(predictor.network, torch.nn.Module):
             try:
                 maps[name] = first_level_maps(predictor.network, batch.to(predictor.device))

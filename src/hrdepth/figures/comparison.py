@@ -12,7 +12,7 @@ from torch import from_numpy
 from torch.nn.functional import max_pool2d
 
 from hrdepth.figures.samples import Sample
-from hrdepth.figures.style import colour, new_figure
+from hrdepth.plotting import PAGE_WIDTH, colour, new_figure
 from hrdepth.visualize import disparity_range
 
 __all__ = ["error_by_distance", "error_histogram", "side_by_side"]
@@ -33,13 +33,11 @@ def side_by_side(rows: Rows) -> Figure:
     first = next(iter(rows.values()))
     names = ["picture", *rows, "truth", *(f"error of {name}" for name in rows)]
     height, width = first[0].image.shape[:2]
-    figure = new_figure(0.35 + len(names) * 7.0 / len(first) * height / width)
+    figure = new_figure(0.35 + len(names) * PAGE_WIDTH / len(first) * height / width)
     grid = figure.subplots(len(names), len(first), squeeze=False)
-    for column, samples in enumerate(zip(*rows.values(), strict=True)):
+    for axes, samples in zip(grid.T, zip(*rows.values(), strict=True), strict=True):
         low, high = disparity_range(np.concatenate([sample.scaled_disparity.ravel() for sample in samples]))
-        cells = [samples[0].image]
-        axes = grid[:, column]
-        axes[0].imshow(cells[0])
+        axes[0].imshow(samples[0].image)
         axes[0].set_title(samples[0].name, fontsize=6)
         for sample, axis in zip(samples, axes[1:], strict=False):
             disparity = axis.imshow(sample.scaled_disparity, cmap="magma", vmin=low, vmax=high)

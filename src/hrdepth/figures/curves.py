@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
-from hrdepth.figures.style import colour, new_figure
 from hrdepth.files import existing_file
+from hrdepth.plotting import colour, new_figure
 
 __all__ = ["learning_curves", "read_log"]
 

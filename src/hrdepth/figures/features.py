@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hrdepth.errors import InputError
-from hrdepth.figures.style import new_figure
+from hrdepth.plotting import PAGE_WIDTH, new_figure
 
 __all__ = ["draw_features", "first_level_maps"]
 
@@ -32,10 +32,9 @@ def first_level_maps(network: nn.Module, image: Tensor) -> dict[str, NDArray[np.
     """
     decoder: Any = getattr(network, "decoder", None)
     if hasattr(decoder, "nodes"):
-        fusion, names = decoder.nodes["04"], [name for name in ("00", "01", "02", "03", "04") if name in decoder.nodes]
-        names = ["00", *names]
+        fusion, between = decoder.nodes["04"], [name for name in ("01", "02", "03") if name in decoder.nodes]
     elif hasattr(decoder, "fuse"):
-        fusion, names = decoder.fuse[1], ["00", "04"]
+        fusion, between = decoder.fuse[1], []
     else:
         raise InputError(f"{type(network).__name__} has no fusion at the first level; give HR-Depth or Monodepth2")
     found: dict[str, Tensor] = {}
@@ -48,15 +47,11 @@ def first_level_maps(network: nn.Module, image: Tensor) -> dict[str, NDArray[np.
     finally:
         for hook in hooks:
             hook.remove()
-    read, skip = found["read"], found["encoder"].shape[1]
-    inner = found["made"].shape[1]
-    between = [name for name in names if name not in ("00", "04")]
-    raised = read.shape[1] - skip - inner * len(between)
-    parts = dict(
-        zip(["raised", "00", *between], torch.split(read, [raised, skip, *[inner] * len(between)], 1), strict=True)
-    )
-    labels = {"00": "encoder's map", **{name: f"node {name}" for name in between}, "raised": "from below, raised"}
-    maps = {label: parts[name] for name, label in labels.items()} | {"after fusion": found["made"]}
+    # The fusion reads, one behind the other: the map from below, the encoder's, and the nodes between.
+    nodes = [found["encoder"].shape[1], *[found["made"].shape[1]] * len(between)]
+    raised, *skips = torch.split(found["read"], [found["read"].shape[1] - sum(nodes), *nodes], 1)
+    labels = ["encoder's map", *(f"node {name}" for name in between)]
+    maps = dict(zip(labels, skips, strict=True)) | {"from below, raised": raised, "after fusion": found["made"]}
     return {label: np.asarray((value[0] ** 2).mean(0).sqrt().float().cpu().numpy()) for label, value in maps.items()}
 
 
@@ -70,7 +65,7 @@ def draw_features(image: NDArray[np.uint8], maps: Mapping[str, Mapping[str, NDAr
     Source: paper, Figure 5.
     """
     rows = 1 + max(len(own) for own in maps.values())
-    figure = new_figure(rows * 7.0 / len(maps) * image.shape[0] / image.shape[1] + 0.14 * rows)
+    figure = new_figure(rows * PAGE_WIDTH / len(maps) * image.shape[0] / image.shape[1] + 0.14 * rows)
     grid = figure.subplots(rows, len(maps), squeeze=False)
     for column, (name, own) in zip(grid.T, maps.items(), strict=True):
         column[0].imshow(image)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from hrdepth.config import DepthProtocol
 from hrdepth.data.ground_truth import GroundTruth
-from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import evaluate_image, garg_crop
+from hrdepth.evaluation.depth import evaluate_image, resize_disparity, valid_pixels
+from hrdepth.evaluation.run import predict_picture
 from hrdepth.media import read_image
 from hrdepth.predictor import Predictor
 
@@ -48,22 +48,15 @@ def predict_sample(predictor: Predictor, truth: GroundTruth, protocol: DepthProt
     Raises:
         InputError: the picture is missing or damaged.
     """
-    if truth.picture is None:
-        raise InputError(f"the picture of '{truth.name}' is not there; a comparison needs it")
+    small = predict_picture(predictor.scaled_disparity, truth, protocol, predictor.canonical_focal)
+    assert truth.picture is not None  # or it could not have been predicted
     height, width = truth.depth.shape
-    image = read_image(truth.picture)
-    small = predictor.scaled_disparity(image)
     result = evaluate_image(truth.depth, small, protocol)
-    factor = result.ratio if result else 1.0
-    full = np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR))
-    disparity = np.clip(full / np.float32(factor), 1 / protocol.max_depth, 1 / protocol.min_depth)
-    valid = (truth.depth > protocol.min_depth) & (truth.depth < protocol.max_depth)
-    if protocol.crop == "garg":
-        valid &= garg_crop((height, width))
+    full = resize_disparity(small, (height, width)) / (result.ratio if result else 1.0)
     return Sample(
         truth.name,
-        np.asarray(image.resize((width, height), Image.Resampling.LANCZOS)),
-        disparity.astype(np.float32),
-        np.where(valid, truth.depth, np.nan).astype(np.float32),
+        np.asarray(read_image(truth.picture).resize((width, height), Image.Resampling.LANCZOS)),
+        np.clip(full, 1 / protocol.max_depth, 1 / protocol.min_depth).astype(np.float32),
+        np.where(valid_pixels(truth.depth, protocol), truth.depth, np.nan).astype(np.float32),
         result.errors if result else None,
     )

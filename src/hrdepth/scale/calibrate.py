@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from hrdepth.checkpoints import read_checkpoint, scale_sentence
 from hrdepth.config import CalibrateScaleConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.odometry import predict_motions
-from hrdepth.evaluation.trajectory import read_poses
-from hrdepth.files import atomic_path, existing_file
+from hrdepth.evaluation.trajectory import read_poses, read_rows
+from hrdepth.files import atomic_path, existing_file, output_file
+from hrdepth.geometry import pinhole
 from hrdepth.media import frames, probe
 from hrdepth.predictor import Prediction, Predictor, choose_device
 from hrdepth.provenance import provenance
@@ -40,9 +41,7 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
     Raises:
         InputError: a file is missing or does not fit the pictures, or nothing can be measured.
     """
-    out = Path(config.out)
-    if out.exists() and not config.overwrite:
-        raise InputError(f"{out} exists; choose another name, or pass --overwrite true")
+    out = output_file(config.out, overwrite=config.overwrite)
     measurements = sorted([*_by_depth(config), *_by_motion(config)], key=lambda measurement: measurement.spread)
     console = Console()
     table = Table("known", "metres a unit", "spread", "measured", "left out")
@@ -66,14 +65,15 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     predictor = Predictor.from_file(config.weights, device=config.device)
     if predictor.canonical_focal is not None and config.intrinsics is None:
         raise InputError("these weights need the camera for depth: give --intrinsics fx,fy,cx,cy")
-    matrix = _matrix(config)
+    matrix = None if config.intrinsics is None else pinhole(*config.intrinsics)
     wanted = _read_distances(config.distances)
+    named = {name for name, _, _ in wanted}
     seen: dict[tuple[str, int, int], float] = {}
 
     def predictions() -> Iterator[Prediction]:
         count = probe(config.input).count
         for frame in track(frames(config.input), "depth", total=count, console=Console(stderr=True)):
-            if config.camera_height is None and frame.name not in {name for name, _, _ in wanted}:
+            if config.camera_height is None and frame.name not in named:
                 continue
             prediction = predictor(frame.image, matrix)
             height, width = prediction.depth.shape
@@ -99,19 +99,17 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
 
 def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     """Measure by what is known of the camera's motion between frames."""
-    ways: dict[str, Callable[[], Floats]] = {}
+    ways: dict[str, Floats | float] = {}  # a number: the same way between all frames
     if config.poses is not None:
-        poses = read_poses(config.poses)
-        ways["poses"] = lambda: np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
-    if config.speed is not None or config.speeds is not None:
-        rate = _frames_per_second(config)
-        if config.speeds is not None:
-            speeds = _read_numbers(config.speeds, 1, "a speed in metres a second")[:, 0]
-            ways["speed"] = lambda: (speeds[1:] + speeds[:-1]) / 2 / rate
+        ways["poses"] = np.linalg.norm(np.diff(read_poses(config.poses)[:, :3, 3], axis=0), axis=1)
+    if config.speeds is not None:
+        speeds = read_rows(config.speeds, 1, "a speed in metres a second")[:, 0]
+        ways["speed"] = (speeds[1:] + speeds[:-1]) / 2 / _frames_per_second(config)
+    elif config.speed is not None:
+        ways["speed"] = config.speed / _frames_per_second(config)
     if config.gps is not None:
-        places = _read_numbers(config.gps, 2, "latitude and longitude in degrees")
-        ways["gps"] = lambda: earth_ways(places)
-    if not ways and config.speed is None:
+        ways["gps"] = earth_ways(read_rows(config.gps, 2, "latitude and longitude in degrees"))
+    if not ways:
         return
     checkpoint = read_checkpoint(config.weights)
     if checkpoint.pose_network is None:
@@ -119,11 +117,8 @@ def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     network = checkpoint.pose_network.to(choose_device(config.device))
     motions = predict_motions(network, config.input, checkpoint.size, probe(config.input).count)
     predicted = np.linalg.norm(motions[:, :3, 3], axis=1)
-    if config.speed is not None and config.speeds is None:
-        constant = np.full(len(predicted), config.speed / rate)
-        ways["speed"] = lambda: constant
     for kind, true in ways.items():
-        yield moved_ways(kind, predicted, true())
+        yield moved_ways(kind, predicted, np.full(len(predicted), true) if isinstance(true, float) else true)
 
 
 def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measurement]) -> None:
@@ -153,13 +148,6 @@ def _frames_per_second(config: CalibrateScaleConfig) -> float:
     return rate
 
 
-def _matrix(config: CalibrateScaleConfig) -> Floats | None:
-    if config.intrinsics is None:
-        return None
-    fx, fy, cx, cy = config.intrinsics
-    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-
-
 def _read_distances(path: str | None) -> dict[tuple[str, int, int], float]:
     if path is None:
         return {}
@@ -175,14 +163,3 @@ def _read_distances(path: str | None) -> dict[tuple[str, int, int], float]:
     if not found or min(found.values()) <= 0:
         raise InputError(f"{path} must give at least one distance, and all above 0 metres")
     return found
-
-
-def _read_numbers(path: str, columns: int, what: str) -> Floats:
-    file = existing_file(path, "the file of the frames")
-    try:
-        rows = np.loadtxt(file, dtype=np.float64, ndmin=2)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} must give {what} a line ({error})") from error
-    if rows.shape[1] != columns or not np.isfinite(rows).all():
-        raise InputError(f"{file} must give {what} a line, {columns} finite number(s)")
-    return rows

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hrdepth.files import atomic_path
@@ -49,12 +48,10 @@ def style() -> Iterator[None]:
 
 def new_figure(height: float, width: float = PAGE_WIDTH) -> Figure:
     """Return an empty figure, inches, that no window shows."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), layout="constrained")
 
 
-def save(figure: Figure, folder: Path, name: str, formats: Sequence[str], dpi: int) -> list[Path]:
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str], dpi: int = 150) -> list[Path]:
     """Write a figure in each format, atomically, and return the files."""
     written = []
     for suffix in formats:
