@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -95,6 +96,22 @@ def test_sample_is_in_metres(truths):
     # Median scaling: a constant prediction becomes the median of the truth.
     assert 1 / sample.scaled_disparity[known] == pytest.approx(np.median(sample.truth[known]), rel=1e-3)
     assert np.nanmean(sample.relative_error) == pytest.approx(sample.errors["abs_rel"], rel=1e-3)
+
+
+def test_sample_follows_the_camera_and_the_mirrored_picture(truths):
+    truth = dataclasses.replace(
+        build_ground_truth(GroundTruthConfig("folder", str(truths)))[0],
+        intrinsics=np.array([[96.0, 0, 48], [0, 96.0, 32], [0, 0, 1]]),
+    )
+    # Nearer to the left: mirrored and blended it is the same everywhere but at the borders.
+    ramp = torch.linspace(0.2, 0.1, SIZE[1]).expand(1, 1, *SIZE)
+    predictor = Predictor(lambda image: {0: ramp}, SIZE, canonical_focal=0.5)
+    plain = predict_sample(predictor, truth, DepthProtocol(scaling=1.0, crop="none"))
+    # fx is the width, twice the canonical one: twice as far.
+    own = 0.01 + 9.99 * ramp[0, 0].numpy()
+    assert plain.scaled_disparity == pytest.approx(own / 2, rel=1e-5)
+    blended = predict_sample(predictor, truth, DepthProtocol(scaling=1.0, crop="none", post_process=True))
+    assert blended.scaled_disparity[:, 30:60] == pytest.approx(own.mean() / 2, rel=1e-5)
 
 
 def sample(truth, prediction):
