@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
+# A thread each: threads of two processes that wait for each other on two cores take several times as long. A worker that
+# dies ends the run with the name of its test; a new one in its place may wait for ever.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 .PHONY: demo test lint docs clean
 
@@ -9,8 +12,9 @@ demo: $(STAMP)
 	$(BIN)/python examples/demo.py
 
 test: lint
-	# A thread each: threads of two processes that wait for each other on two cores take several times as long.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST) --ignore tests/benchmark
+	# In fresh processes: these start others and measure memory, at which a worker that had run a thousand tests has died.
+	$(PYTEST) tests/benchmark
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

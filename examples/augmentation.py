@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
 from hrdepth.data.synthetic import render_drive
-from hrdepth.media import write_image
+from hrdepth.images import write_image
 from hrdepth.visualize import side_by_side
 
 HERE = Path(__file__).resolve().parents[1]

@@ -48,6 +48,8 @@ def main() -> None:
         untrained, build_network(checkpoint.network_config), checkpoint.network_config, size=checkpoint.size
     )
     mean_disparity, pictures = mean_prediction(predictor, mini)
+    with_mirror = Predictor.from_file(run / arguments.weights, flip=True)
+    mean_with_mirror, _ = mean_prediction(with_mirror, mini)
     sets = {
         "drive 0052": GroundTruthConfig("kitti_lidar", str(mini / "raw"), str(mini / "splits" / "raw_test.txt")),
         "singles": GroundTruthConfig("folder", str(mini / "singles")),
@@ -68,6 +70,10 @@ def main() -> None:
                 else {}
             ),
             "mean training prediction": mean_prediction_baseline(mean_disparity, truths, protocol).mean,
+            "network, flip post-processing": evaluate_network(with_mirror.scaled_disparity, truths, protocol).mean,
+            "mean training prediction, flip post-processing": mean_prediction_baseline(
+                mean_with_mirror, truths, protocol
+            ).mean,
             "constant depth": constant_depth_baseline(truths, protocol).mean,
             "untrained network": evaluate_network(
                 Predictor.from_file(untrained).scaled_disparity, truths, protocol
@@ -91,7 +97,7 @@ def main() -> None:
     for name, row in rows.items():
         for what, mean in row.items():
             if isinstance(mean, dict):
-                print(f"{name:12s} {what:26s}", " ".join(f"{value:.3f}" for value in mean.values()))
+                print(f"{name:12s} {what:46s}", " ".join(f"{value:.3f}" for value in mean.values()))
 
 
 def mean_prediction(predictor: Predictor, mini: Path) -> tuple[np.ndarray, int]:

@@ -99,7 +99,7 @@ def test_an_interrupted_write_leaves_the_old_file(path, monkeypatch):
         file.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hrdepth.checkpoints.save_file", fail)
+    monkeypatch.setattr("hrdepth.tensor_files.save_file", fail)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(path, build_network(LITE), LITE, size=(192, 640))
     assert path.read_bytes() == before

@@ -80,6 +80,14 @@ def test_hyphens_and_underscores_are_one(capsys):
     assert "--pose" in said
 
 
+@pytest.mark.parametrize("written", [["--intrinsics", "60,61.5,48,3.2e1"], ["--intrinsics=[60, 61.5, 48, 32]"]])
+def test_numbers_need_no_brackets(weights, data, tmp_path, written):
+    picture = str(data / "drive" / "left" / "000000.png")
+    assert main(["predict", picture, "--weights", str(weights), "--out", str(tmp_path / "o"), *written]) == 0
+    camera = np.load(tmp_path / "o" / "000000.npz")["intrinsics"]
+    assert camera.tolist() == [[60, 0, 48], [0, 61.5, 32], [0, 0, 1]]
+
+
 def test_unknown_settings_are_refused(train_config, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["train", "--config", str(train_config), "--network.nmae", "hrdepth"])
@@ -188,9 +196,10 @@ def test_evaluate_a_network_and_its_predictions_alike(weights, data, tmp_path, c
     assert len((tmp_path / "a" / "per_image.csv").read_text().splitlines()) == 5
 
 
-def test_evaluate_needs_one_thing_to_evaluate(weights, data, tmp_path, capsys):
+def test_evaluate_needs_one_thing_to_evaluate(weights, data, tmp_path, capsys, monkeypatch):
     truth = ["--data.kind", "drive", "--data.root", data]
-    assert "either --weights" in refused(capsys, "evaluate", *truth)
+    monkeypatch.setattr("hrdepth.weights.FOLDER", data)  # no network on board
+    assert "comes without weights" in refused(capsys, "evaluate", *truth)
     assert "either --weights" in refused(capsys, "evaluate", *truth, "--weights", weights, "--disparities", "p.npy")
     assert "p.npy does not exist" in refused(capsys, "evaluate", *truth, "--disparities", "p.npy")
     assert "drive" in refused(capsys, "evaluate", "--data.kind", "drives", "--data.root", data, "--weights", weights)

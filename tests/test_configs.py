@@ -9,10 +9,12 @@ import torch
 from torch.utils.data import default_collate
 
 import trees
+from hrdepth.checkpoints import save_checkpoint
 from hrdepth.cli import _config, _parser
-from hrdepth.config import TrainConfig
+from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.splits import SPLITS
+from hrdepth.networks import build_network
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "configs").glob("*.yaml"))
@@ -38,14 +40,56 @@ def miniature(config, folder):
         return dataclasses.replace(network, options={k: v for k, v in network.options.items() if k != "weights"})
 
     options = {key: value for key, value in config.objective.options.items() if key != "compile"}
+    if "teacher" in options:
+        options["teacher"] = str(folder / "teacher.safetensors")
+        save_teacher(Path(options["teacher"]), config)
     return dataclasses.replace(
         config,
         train=[tiny(part) for part in config.train],
         network=from_scratch(config.network),
         pose_network=from_scratch(config.pose_network),
         objective=dataclasses.replace(config.objective, options=options),
+        init=None,
         size=(64, 64),
     )
+
+
+def save_teacher(path, config):
+    """What the run before would have left: a network of the same camera, here of another size."""
+    network = NetworkConfig("hrdepth")
+    save_checkpoint(path, build_network(network), network, size=(64, 96), canonical_focal=config.canonical_focal)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_teacher_is_what_another_config_leaves(file):
+    config = read(file)
+    if (teacher := config.objective.options.get("teacher")) is not None:
+        source = read(ROOT / "configs" / f"{Path(teacher).parent.name}.yaml")
+        assert Path(teacher).parent == Path(source.output)
+        assert source.canonical_focal == config.canonical_focal
+        assert not config.objective.frames or config.objective.options["self_supervision"] > 0
+
+
+def test_a_run_starts_from_what_another_config_leaves():
+    started = {file.stem: config for file in FILES if (config := read(file)).init is not None}
+    assert "mini-effnet-fine" in started
+    for config in started.values():
+        source = read(ROOT / "configs" / f"{Path(config.init).parent.name}.yaml")
+        assert Path(config.init).parent == Path(source.output)
+        assert source.canonical_focal == config.canonical_focal
+        assert (source.network.name, source.pose_network.name) == (config.network.name, config.pose_network.name)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_is_fine_tuned_is_what_another_config_leaves(file):
+    config = read(file)
+    if file.stem.startswith("cs-k-"):
+        before = read(ROOT / "configs" / f"{Path(config.init).parent.name}.yaml")
+        assert Path(config.init).parent == Path(before.output)
+        assert before.network.name == config.network.name
+        assert before.size == config.size
+        assert before.objective == config.objective
+        assert before.metres_per_unit == config.metres_per_unit
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -68,7 +112,7 @@ def test_a_config_says_what_it_is_for(file):
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# ")
     config = read(file)
-    if file.stem.startswith(("kitti-", "table4-")):
+    if file.stem.startswith(("kitti-", "cs-k-", "table4-")):
         assert config.output == f"runs/{file.stem}"
         width, height = map(int, (re.search(r"(\d+)x(\d+)$", file.stem) or re.search(r"(\d+)x(\d+)", text)).groups())
         assert config.size == (height, width)
@@ -85,5 +129,5 @@ def test_the_page_of_configs_lists_each_with_its_published_numbers():
         for numbers in re.findall(NUMBERS, file.read_text(encoding="utf-8")):
             [row] = [line for line in page.splitlines() if line.startswith(f"| `{file.stem}`")]
             assert re.findall(r"\d\.\d{3}", row) == numbers.split(), file.stem
-    named = set(re.findall(r"^\| `((?:kitti|table4|mini)-[^`]+)`", page, flags=re.MULTILINE))
+    named = set(re.findall(r"^\| `((?:kitti|cs-k|cityscapes|table4|mini)-[^`]+)`", page, flags=re.MULTILINE))
     assert named <= {file.stem for file in FILES}

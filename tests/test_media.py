@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from hrdepth.errors import InputError
-from hrdepth.media import VideoWriter, as_rgb, frames, probe, read_image, write_depth_png, write_image
+from hrdepth.images import as_rgb, read_image, write_depth_png, write_image
+from hrdepth.media import frames, probe
+from hrdepth.video import VideoWriter
 
 QUADRANTS = np.kron(
     np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]]), np.ones((32, 48, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
-import hrdepth.streams
+import hrdepth.streams.outputs
 from hrdepth.errors import InputError
-from hrdepth.media import Frame, VideoWriter, frames, probe, read_image, write_image
+from hrdepth.images import read_image, write_image
+from hrdepth.media import Frame, frames, probe
 from hrdepth.predictor import Predictor
 from hrdepth.streams import predict_to_folder
+from hrdepth.video import VideoWriter, read_depth_video
 from hrdepth.visualize import colorize_disparity
 
 SIZE = (48, 80)
@@ -218,7 +221,7 @@ class TestVideo:
     def test_wide_video_is_scaled_down(
         self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(hrdepth.streams, "VIDEO_WIDTH", 100)
+        monkeypatch.setattr(hrdepth.streams.outputs, "VIDEO_WIDTH", 100)
         predict_to_folder(predictor, write_video(tmp_path / "a.mp4", 1), tmp_path / "out", progress=False)
         assert next(iter(frames(tmp_path / "out" / "a_panel.mp4"))).image.shape == (30, 100, 3)
 
@@ -281,3 +284,158 @@ class TestOutputFolder:
         with pytest.raises(InputError, match="does not exist"):
             predict_to_folder(predictor, tmp_path / "none.mp4", tmp_path / "out", progress=False)
         assert not (tmp_path / "out").exists()
+
+
+def stop_at(call: int) -> Predictor:
+    calls = iter(range(1_000))
+
+    def network(image: Tensor) -> dict[int, Tensor]:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return red_channel(image)
+
+    return Predictor(network, (32, 64))
+
+
+class TestResume:
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for index in range(5):
+            write_image(folder / f"{index}.png", picture(index))
+        return folder
+
+    def test_a_stopped_folder_is_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder, out = self.folder(tmp_path), tmp_path / "out"
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_folder(stop_at(3), folder, out, panel=False, progress=False)
+        stopped = json.loads((out / "predict.json").read_text())
+        assert (stopped["pictures"], stopped["complete"]) == (3, False)
+        before = (out / "1.npz").stat().st_mtime_ns
+        (out / "2.npz").unlink()  # half of what belongs to a picture is not enough
+        written = predict_to_folder(predictor, folder, out, panel=False, resume=True, progress=False)
+        manifest = json.loads((out / "predict.json").read_text())
+        assert (manifest["pictures"], manifest["kept"], manifest["complete"]) == (5, 2, True)
+        assert (out / "1.npz").stat().st_mtime_ns == before
+        assert sorted(path.name for path in written) == names(out) == sorted([*manifest["files"], "predict.json"])
+        again = predict_to_folder(stop_at(0), folder, out, panel=False, resume=True, progress=False)
+        assert sorted(again) == sorted(written)
+
+    def test_a_killed_run_is_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder, out = self.folder(tmp_path), tmp_path / "out"
+        predict_to_folder(predictor, folder, out, progress=False)
+        manifest = json.loads((out / "predict.json").read_text())
+        for name in ("pictures", "kept", "flicker", "skipped", "files"):  # as it was written at the start
+            del manifest[name]
+        (out / "predict.json").write_text(json.dumps(manifest | {"complete": False}))
+        (out / "3_panel.png").unlink()
+        predict_to_folder(predictor, folder, out, resume=True, progress=False)
+        assert json.loads((out / "predict.json").read_text())["kept"] == 4
+
+    def test_an_empty_place_is_no_obstacle(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path)
+        predict_to_folder(predictor, folder, tmp_path / "out", resume=True, progress=False)
+        assert len(names(tmp_path / "out")) == 16
+
+    def test_what_cannot_be_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder, out = self.folder(tmp_path), tmp_path / "out"
+        predict_to_folder(predictor, folder, out, progress=False)
+        other = Predictor(red_channel, (64, 64), metres_per_unit=5.4)
+        with pytest.raises(InputError, match=r"network\.metres_per_unit.*network\.size|network\.size"):
+            predict_to_folder(other, folder, out, resume=True, progress=False)
+        with pytest.raises(InputError, match=r"outputs\.ply"):
+            predict_to_folder(predictor, folder, out, ply=True, resume=True, progress=False)
+        with pytest.raises(InputError, match="smoothing"):
+            predict_to_folder(predictor, folder, out, smooth="exponential", resume=True, progress=False)
+        (out / "predict.json").unlink()
+        with pytest.raises(InputError, match=r"no predict\.json"):
+            predict_to_folder(predictor, folder, out, resume=True, progress=False)
+        video = write_video(tmp_path / "drive.mp4")
+        predict_to_folder(predictor, video, tmp_path / "video", progress=False)
+        with pytest.raises(InputError, match="one file"):
+            predict_to_folder(predictor, video, tmp_path / "video", resume=True, progress=False)
+
+
+class TestOutputs:
+    @pytest.mark.parametrize("metres_per_unit", [None, 5.4])
+    def test_a_depth_video_gives_depth_back(self, metres_per_unit: float | None, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "drive.mp4", 3)
+        predictor = Predictor(red_channel, (32, 64), metres_per_unit=metres_per_unit)
+        predict_to_folder(predictor, path, tmp_path / "out", depth_video=True, progress=False)
+        assert names(tmp_path / "out") == ["drive_depth.mkv", "drive_panel.mp4", "predict.json"]
+        made = list(read_depth_video(tmp_path / "out" / "drive_depth.mkv"))
+        for depth, frame in zip(made, frames(path), strict=True):
+            expected = predictor(frame.image).depth * (metres_per_unit or 1)
+            assert np.abs(depth - np.minimum(expected, 65535 / 256)).max() <= 0.5 / 256 + 1e-4
+        with pytest.raises(InputError, match="no depth video"):
+            next(read_depth_video(tmp_path / "out" / "drive_panel.mp4"))
+
+    def test_an_interrupted_depth_video_is_readable(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "drive.mp4", 5)
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_folder(stop_at(3), path, tmp_path / "out", depth_video=True, progress=False)
+        assert len(list(read_depth_video(tmp_path / "out" / "drive_depth.mkv"))) == 3
+
+    def test_point_clouds(self, predictor: Predictor, tmp_path: Path) -> None:
+        trimesh = pytest.importorskip("trimesh")
+        write_image(tmp_path / "road.png", picture())
+        predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", ply=True, glb=True, progress=False)
+        assert {"road.ply", "road.glb"} < set(names(tmp_path / "out"))
+        cloud = trimesh.load(tmp_path / "out" / "road.ply")
+        depth = predictor(tmp_path / "road.png").depth
+        assert 0 < len(cloud.vertices) <= depth.size
+        assert cloud.vertices[:, 2].min() == pytest.approx(depth.min(), rel=1e-5)
+        assert b"assumed: fx = " in (tmp_path / "out" / "road.ply").read_bytes()[:400]
+
+    def test_smoothing_lowers_the_flicker(self, tmp_path: Path) -> None:
+        pytest.importorskip("cv2")
+        path = write_video(tmp_path / "still.mp4", 8)
+        factors = iter([1.0, 0.7] * 20)
+        predictor = Predictor(lambda image: {0: red_channel(image)[0] * next(factors)}, (32, 64))
+        predict_to_folder(predictor, path, tmp_path / "out", smooth="exponential", flicker=True, progress=False)
+        found = json.loads((tmp_path / "out" / "predict.json").read_text())["flicker"]
+        assert 0 < found["smoothed"] < 0.7 * found["network"]
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            ({"smooth": "exponential"}, "not one picture"),
+            ({"smooth": "median"}, "unknown smoothing 'median'"),
+            ({"depth_video": True}, "made of a video"),
+        ],
+    )
+    def test_what_makes_no_sense(self, predictor: Predictor, tmp_path: Path, options: dict, sentence: str) -> None:
+        write_image(tmp_path / "road.png", picture())
+        with pytest.raises(InputError, match=sentence):
+            predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False, **options)
+        assert not (tmp_path / "out").exists()
+
+
+def test_memory_stays_flat_over_ten_thousand_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "1.png", picture())
+    image, alive, most = np.zeros((16, 32, 3), np.uint8), [0], [0]
+
+    class Counted(np.ndarray):
+        """Counts the pictures that are in memory."""
+
+        def __new__(cls):
+            made = np.array(image).view(cls)
+            alive[0] += 1
+            most[0] = max(most[0], alive[0])
+            weakref.finalize(made, lambda: alive.__setitem__(0, alive[0] - 1))
+            return made
+
+    def many(source: Path, **options: object) -> Iterator[Frame]:
+        return (Frame(f"{index:05d}", Counted(), index) for index in range(10_000))
+
+    seen: list[str] = []
+    monkeypatch.setattr(hrdepth.streams, "frames", many)
+
+    def note(writer: hrdepth.streams.Writer, name: str, prediction: object) -> None:
+        seen.append(name)
+        writer.done += 1
+
+    monkeypatch.setattr(hrdepth.streams.Writer, "__call__", note)
+    predict_to_folder(Predictor(red_channel, (32, 32)), tmp_path, tmp_path / "out", progress=False)
+    assert seen == [f"{index:05d}" for index in range(10_000)]
+    assert most[0] <= 12

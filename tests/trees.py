@@ -1,5 +1,6 @@
 """Miniature recordings in the layouts that the readers know; pictures are smooth noise that moves."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,16 @@ def drive(root: Path, name: str = "drive", frames: int = 6, *, stereo: bool = Tr
     return root
 
 
+def objects(root: Path, name: str = "drive", frames: int = 6, *, size=SIZE) -> Path:
+    """Masks for `drive`: object 1 moves with the picture, a smaller object 2 comes with frame 2."""
+    for number in range(frames):
+        ids = np.zeros(size, np.uint8)
+        ids[30:50, 34 - 2 * number : 58 - 2 * number] = 1
+        ids[10:18, 70:82] = 2 * (number >= 2)
+        save(Image.fromarray(ids), root / name / "left_objects" / f"{number:06d}.png")
+    return root
+
+
 def kitti_raw(root: Path, frames: int = 4) -> Path:
     date, name = "2011_09_26", "2011_09_26/2011_09_26_drive_0001_sync"
     for number in range(frames):
@@ -64,6 +75,33 @@ def kitti_odometry(root: Path, frames: int = 4) -> Path:
     lines = (f"P{i}: 55 0 47 {-55.0 * 0.5 * (i % 2)} 0 60 31 0 0 0 1 0\n" for i in range(4))
     (sequence / "calib.txt").write_text("".join(lines))
     (root / "train.txt").write_text("".join(f"00 {n} l\n" for n in range(1, frames - 1)))
+    return root
+
+
+def cityscapes(root: Path, frames: int = 4) -> Path:
+    """A snippet of `train` and one of `val`, resized copies of 2048x1024, with cameras and disparities.
+
+    Without the bottom quarter, the camera is that of the other trees.
+    """
+    size = (48, 96)
+    for part, city in (("train", "ulm"), ("val", "lindau")):
+        stem = f"{part}/{city}/{city}_000000_"
+        for number in range(frames):
+            for eye, shift in (("left", 0), ("right", 3)):
+                file = f"{eye}Img8bit_sequence/{stem}{number:06d}_{eye}Img8bit.png"
+                save(picture(2 * number + shift, size=size), root / file)
+        rig = {
+            "intrinsic": {"fx": 55 * 2048 / 96, "fy": 720.0, "u0": 47 * 2048 / 96, "v0": 372.0},
+            "extrinsic": {"baseline": 0.5, "x": 1.7, "pitch": 0.03},
+        }
+        file = root / "camera" / f"{stem}000002_camera.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(rig))
+        disparity = np.linspace(0, 20, size[0])[:, None].repeat(size[1], axis=1)
+        stored = np.where(disparity > 0, 1 + 256 * disparity, 0).astype(np.uint16)
+        save(Image.fromarray(stored), root / "disparity" / f"{stem}000002_disparity.png")
+        lines = (f"{part}/{city}/{city}_000000 {n} l\n" for n in range(1, frames - 1))
+        (root / f"{part}.txt").write_text("".join(lines))
     return root
 
 
@@ -105,4 +143,19 @@ class Wall:
         return np.stack(rays, axis=-1)
 
 
-TREES = {"folder": drive, "kitti_raw": kitti_raw, "kitti_odometry": kitti_odometry}
+def pictures(root: Path) -> Path:
+    """Pictures of several shapes, of no order and no camera."""
+    shapes = {"b.png": SIZE, "a/c.jpg": (96, 64), "a/d 1.JPG": (48, 160), "e.webp": SIZE}
+    for seed, (name, size) in enumerate(shapes.items()):
+        save(picture(0, seed, size), root / name)
+    (root / "train.txt").write_text("# a list\nb.png\n\na/d 1.JPG\na/c.jpg\n")
+    return root
+
+
+TREES = {
+    "pictures": pictures,
+    "folder": drive,
+    "kitti_raw": kitti_raw,
+    "kitti_odometry": kitti_odometry,
+    "cityscapes": cityscapes,
+}

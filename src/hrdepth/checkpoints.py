@@ -7,22 +7,31 @@ metadata holds JSON. Nothing in the file can run code.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path, existing_file
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.intrinsics import LearnedCamera
+from hrdepth.registry import lookup
+from hrdepth.tensor_files import DTYPES, HASH, read_metadata, read_tensors, write_tensors
+from hrdepth.weights import check_licence, weights_file
 
-__all__ = ["Checkpoint", "load_network", "load_pose_network", "read_checkpoint", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "choose_camera",
+    "load_network",
+    "load_pose_network",
+    "read_cameras",
+    "read_checkpoint",
+    "save_checkpoint",
+]
 
 FORMAT = "hrdepth/1"
 
@@ -41,6 +50,11 @@ class Checkpoint:
         provenance: how the weights came about.
         canonical_focal: fx, in picture widths, of the camera that the depth holds for; for another one it is to be
             multiplied by `geometry.focal_factor`. None takes it as it is for any camera.
+        cameras: whose intrinsics were learned in training.
+        name: of the weights, or None.
+        licence: of the weights, SPDX; None where nobody said.
+        card: what `weights.card.Card` says of them.
+        sha256: of the tensors; None in older files.
     """
 
     network: DepthNetwork
@@ -51,6 +65,11 @@ class Checkpoint:
     metres_per_unit: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     canonical_focal: float | None = None
+    cameras: tuple[LearnedCamera, ...] = ()
+    name: str | None = None
+    licence: str | None = None
+    card: dict[str, Any] = field(default_factory=dict)
+    sha256: str | None = None
 
 
 def save_checkpoint(
@@ -63,9 +82,14 @@ def save_checkpoint(
     pose_network_config: NetworkConfig | None = None,
     metres_per_unit: float | None = None,
     canonical_focal: float | None = None,
+    cameras: Sequence[LearnedCamera] = (),
     provenance: dict[str, Any] | None = None,
+    name: str | None = None,
+    licence: str | None = None,
+    card: dict[str, Any] | None = None,
+    dtype: str = "float32",
 ) -> None:
-    """Write a weights file, atomically.
+    """Write a weights file, atomically, with a hash of its tensors.
 
     Args:
         path: ends in `.safetensors`.
@@ -76,10 +100,15 @@ def save_checkpoint(
         pose_network_config: rebuilds that.
         metres_per_unit: None where depth is known up to scale only.
         canonical_focal: see `Checkpoint`.
+        cameras: see `Checkpoint`.
         provenance: see `hrdepth.provenance`.
+        name: see `Checkpoint`.
+        licence: see `Checkpoint`.
+        card: see `Checkpoint`.
+        dtype: of kernels in the file, a key of `DTYPES`; they are loaded as float32. See `write_tensors`.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written, the licence is no SPDX identifier, or there is no such dtype.
     """
     tensors = {f"depth.{key}": value for key, value in network.state_dict().items()}
     if pose_network is not None:
@@ -90,12 +119,16 @@ def save_checkpoint(
         "size": list(size),
         "metres_per_unit": metres_per_unit,
         "canonical_focal": canonical_focal,
+        "cameras": [asdict(camera) for camera in cameras],
         "scale": scale_sentence(metres_per_unit, canonical_focal),
         "provenance": provenance or {},
+        "name": name,
+        "licence": None if licence is None else check_licence(licence),
+        "card": card or {},
     }
     metadata = {"format": FORMAT, **{key: json.dumps(value) for key, value in header.items()}}
-    with atomic_path(path) as temporary:
-        save_file({key: _storable(value) for key, value in tensors.items()}, temporary, metadata)
+    kept = lookup(DTYPES, dtype, "dtype")
+    write_tensors(path, tensors, metadata, None if dtype == "float32" else kept)
 
 
 def scale_sentence(metres_per_unit: float | None, canonical_focal: float | None = None) -> str:
@@ -107,14 +140,17 @@ def scale_sentence(metres_per_unit: float | None, canonical_focal: float | None 
     return f"{sentence}, predicted depth being fx / ({canonical_focal:g} x width) times the network's"
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def read_checkpoint(source: str | Path | None) -> Checkpoint:
     """Read a weights file.
+
+    Args:
+        source: a file, or whatever else `weights.weights_file` finds: a name, a place on the Hub, None.
 
     Raises:
         InputError: the file does not exist, is damaged, is of another kind, or its tensors do not fit its config.
     """
-    path = existing_file(path, "the weights file")
-    tensors, metadata = _read(path)
+    path = weights_file(source)
+    tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise InputError(
             f"{path} is not a weights file of hrdepth; published encoder.pth and depth.pth files are "
@@ -142,11 +178,26 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         header.get("metres_per_unit"),
         header.get("provenance", {}),
         header.get("canonical_focal"),
+        _cameras(header, path),
+        header.get("name"),
+        header.get("licence"),
+        header.get("card") or {},
+        header.get(HASH),
     )
 
 
-def load_network(path: str | Path) -> DepthNetwork:
-    """Load the depth network of a weights file, in eval mode on the CPU.
+def read_cameras(path: str | Path | None) -> tuple[LearnedCamera, ...]:
+    """Return the learned cameras of a weights file, none of a file of another kind.
+
+    Raises:
+        InputError: the file does not exist, or its metadata is damaged.
+    """
+    path = weights_file(path)
+    return _cameras({"cameras": json.loads(read_metadata(path).get("cameras", "[]"))}, path)
+
+
+def load_network(path: str | Path | None) -> DepthNetwork:
+    """Load the depth network of a weights file, by path, name or `hf://` address, in eval mode on the CPU.
 
     Returns:
         A module that maps `image (B,3,H,W)` in [0,1] to `{0: disparity, 1: ..., 2: ..., 3: ...}`.
@@ -157,8 +208,8 @@ def load_network(path: str | Path) -> DepthNetwork:
     return read_checkpoint(path).network
 
 
-def load_pose_network(path: str | Path) -> nn.Module:
-    """Load the pose network of a weights file, in eval mode on the CPU.
+def load_pose_network(path: str | Path | None) -> nn.Module:
+    """Load the pose network of a weights file, as `load_network` finds it, in eval mode on the CPU.
 
     Returns:
         A module that maps a stacked pair (B,6,H,W) to axis-angle and translation, see `networks.pose.PoseNet`.
@@ -193,12 +244,36 @@ def load_tensors(module: nn.Module, tensors: dict[str, Tensor], source: str) -> 
     module.load_state_dict(tensors)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _cameras(header: dict[str, Any], path: Path) -> tuple[LearnedCamera, ...]:
     try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged or no safetensors file ({error})") from error
+        return tuple(
+            LearnedCamera(**{**row, "size": (int(row["size"][0]), int(row["size"][1]))})
+            for row in header.get("cameras") or []
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error
+
+
+def choose_camera(path: str | Path | None, name: str | None = None) -> LearnedCamera | None:
+    """Return the learned camera of a weights file that took the pictures to come.
+
+    Args:
+        path: the weights file.
+        name: of the camera; None takes the only one there is, and none of several.
+
+    Raises:
+        InputError: no learned camera has that name, or as `read_cameras`.
+    """
+    path = weights_file(path)
+    cameras = read_cameras(path)
+    if name is None:
+        return cameras[0] if len(cameras) == 1 else None
+    for camera in cameras:
+        if camera.name == name:
+            return camera
+    raise InputError(
+        f"the weights file {path} has no learned camera '{name}'; it has {', '.join(c.name for c in cameras) or 'none'}"
+    )
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:
@@ -211,7 +286,3 @@ def _describe(config: NetworkConfig | None) -> dict[str, Any]:
         raise TypeError("a network to save needs its config")
     options = {key: value for key, value in config.options.items() if key != "weights"}
     return {"name": config.name, "options": options}
-
-
-def _storable(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", memory_format=torch.contiguous_format).contiguous()

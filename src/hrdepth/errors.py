@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-__all__ = ["InputError", "TrainingStopped"]
+__all__ = ["InputError", "TrainingStopped", "training_extra"]
 
 
 class InputError(ValueError):
@@ -29,3 +30,16 @@ class InputError(ValueError):
 
 class TrainingStopped(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
     """The guard ended a run that had gone wrong: which tensor, on which frames, what to look at, what is kept."""
+
+
+@contextmanager
+def training_extra() -> Iterator[None]:
+    """Import what trains inside this.
+
+    Raises:
+        InputError: a package of the extra `train` is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"training needs {error.name}; install it with pip install 'hrdepth[train]'") from error

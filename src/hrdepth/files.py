@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -12,7 +13,7 @@ from typing import Any
 
 from hrdepth.errors import InputError
 
-__all__ = ["atomic_path", "existing_file", "output_file", "output_folder", "write_json"]
+__all__ = ["atomic_path", "existing_file", "file_sha256", "output_file", "output_folder", "write_json"]
 
 
 @contextmanager
@@ -93,6 +94,15 @@ def existing_file(path: str | Path, what: str) -> Path:
     if not path.is_file():
         raise InputError(f"{what} {path} does not exist" if not path.exists() else f"{what} {path} is not a file")
     return path
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:

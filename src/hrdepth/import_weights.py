@@ -82,8 +82,8 @@ def import_weights(
     if pose_encoder is not None and pose is not None:
         pose_config = NetworkConfig("posenet")
         pose_network = build_pose_network(pose_config)
-        _load(pose_network.encoder, _read_published(pose_encoder)[0], _resnet_key, pose_encoder)
-        _load(pose_network.decoder, _read_published(pose)[0], _pose_key, pose)
+        _load(pose_network.get_submodule("encoder"), _read_published(pose_encoder)[0], _resnet_key, pose_encoder)
+        _load(pose_network.get_submodule("decoder"), _read_published(pose)[0], _pose_key, pose)
 
     save_checkpoint(
         out,

@@ -1,40 +1,31 @@
-"""Pictures and videos in and out: what the rest of the package sees are uint8 arrays in RGB."""
+"""What a path holds, and its frames: a picture, a folder or a video becomes uint8 arrays in RGB."""
 
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path
-from hrdepth.video import VideoWriter, open_video, read_video
+from hrdepth.images import (
+    DAMAGE,
+    open_picture,
+    read_image,
+)
+from hrdepth.video import open_video, read_video
 
 __all__ = [
     "Frame",
     "MediaInfo",
-    "Picture",
-    "VideoWriter",
-    "as_rgb",
     "frames",
-    "picture_size",
     "probe",
-    "read_image",
-    "small_grey",
-    "to_picture",
-    "write_depth_png",
-    "write_image",
 ]
-
-Picture = str | Path | Image.Image | NDArray[Any]
 
 # fmt: off
 PICTURE_SUFFIXES = frozenset([
@@ -42,10 +33,6 @@ PICTURE_SUFFIXES = frozenset([
     ".jp2", ".avif", ".heic", ".heif",
 ])
 # fmt: on
-# Pillow also "recognises" MPEG videos, PDF and HDF5 files, so the formats are named.
-PICTURE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
-_ORIENTATION = 0x0112  # EXIF
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,108 +57,6 @@ class MediaInfo:
     fps: float | None
 
 
-def read_image(path: str | Path) -> Image.Image:
-    """Read a picture as 8-bit RGB, upright.
-
-    The EXIF orientation is applied; see `as_rgb` for grey, 16-bit and transparent pictures.
-
-    Raises:
-        InputError: the file is missing, damaged, cut short, or not a picture.
-    """
-    with _opened(Path(path)) as image:
-        image.load()
-        return as_rgb(_upright(image))
-
-
-def picture_size(path: str | Path) -> tuple[int, int]:
-    """Return (height, width) of a picture, upright, by its header alone.
-
-    Raises:
-        InputError: the file is missing, not a picture, or its beginning is damaged.
-    """
-    with _opened(Path(path)) as image:
-        # Pillow decodes a whole PNG to look for EXIF behind the pixels.
-        lying = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION, 1) >= 5
-        return (image.width, image.height) if lying else (image.height, image.width)
-
-
-def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read a picture as grey and small, (H,W) of `size`, fast: a JPEG is decoded at a fraction of its size.
-
-    Raises:
-        InputError: as `read_image`.
-    """
-    with _opened(Path(path)) as image:
-        image.draft("L", (size[1], size[0]))
-        return np.asarray(as_rgb(image).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open a picture, and say what goes wrong with it in one sentence."""
-    if not path.exists():
-        raise InputError(f"the picture {path} does not exist")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, not a picture")
-    try:
-        with _open_picture(path) as image:
-            yield image
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture of a known kind, or its beginning is damaged") from error
-    except DAMAGE as error:
-        reason = getattr(error, "strerror", None) or str(error).strip().rstrip(".") or "damaged"
-        raise InputError(f"the picture {path} cannot be read: {reason}") from error
-
-
-def as_rgb(image: Image.Image) -> Image.Image:
-    """Return `image` in mode RGB.
-
-    16-bit grey is scaled by 255/65535, so that frames of one camera keep their relative brightness; float
-    grey is taken as [0,1], or [0,255] if it goes beyond 1; transparent parts become white.
-
-    Example:
-        >>> as_rgb(Image.new("I;16", (2, 2), 65535)).getpixel((0, 0))
-        (255, 255, 255)
-    """
-    if image.mode.startswith("I") or image.mode == "F":
-        grey = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        if image.mode != "F":
-            grey = grey * (255 / 65535)
-        elif grey.max(initial=0.0) <= 1:
-            grey = grey * 255
-        image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        over = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def to_picture(image: Picture) -> Image.Image:
-    """Turn a path, a Pillow picture or an array (see `Picture`) into an RGB picture.
-
-    Raises:
-        InputError: it cannot be read, or its shape, type or values are not those of a picture.
-    """
-    if isinstance(image, str | Path):
-        return read_image(image)
-    if isinstance(image, Image.Image):
-        return as_rgb(image)
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise InputError(f"a picture must be an array (H,W,3) or grey (H,W), not one of shape {array.shape}")
-    if array.dtype == np.uint16:
-        array = array / np.float32(65535)
-    if np.issubdtype(array.dtype, np.floating):
-        if not (array.min() >= 0 and array.max() <= 1):
-            raise InputError("a picture of floats must lie in [0,1]; divide values of 0 to 255 by 255")
-        array = np.rint(array * 255).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise InputError(f"a picture must be uint8, uint16 or float, not {array.dtype}")
-    return as_rgb(Image.fromarray(array))
-
-
 def probe(path: str | Path) -> MediaInfo:
     """Say what `path` is, by its content first and its suffix second, without decoding it.
 
@@ -190,7 +75,11 @@ def probe(path: str | Path) -> MediaInfo:
         return MediaInfo("video", stream.frames or None, float(rate) if rate else None)
 
 
-def frames(path: str | Path, on_error: Callable[[InputError], None] | None = None) -> Iterator[Frame]:
+def frames(
+    path: str | Path,
+    on_error: Callable[[InputError], None] | None = None,
+    is_wanted: Callable[[str], bool] | None = None,
+) -> Iterator[Frame]:
     """Yield the pictures of a picture, a folder (in natural order: 2 before 10) or a video.
 
     One picture is in memory at a time. Files of a folder that are not pictures, and hidden files, are left
@@ -200,6 +89,7 @@ def frames(path: str | Path, on_error: Callable[[InputError], None] | None = Non
         path: what to read.
         on_error: called with the error for each unreadable picture of a folder, which is then skipped;
             without it the error is raised.
+        is_wanted: asked with the name of each picture before it is read, if it is no video's; others are left out.
 
     Raises:
         InputError: what `probe` raises, at once; while reading, a damaged picture, a video without frames,
@@ -209,55 +99,12 @@ def frames(path: str | Path, on_error: Callable[[InputError], None] | None = Non
     kind = probe(path).kind
     if kind == "video":
         return (Frame(f"{path.stem}_{index:06d}", image, index) for index, image in enumerate(read_video(path)))
-    return _picture_frames(_pictures_in(path) if kind == "folder" else [path], on_error)
-
-
-def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
-    """Write a uint8 picture (H,W,3) or (H,W), atomically, in the format that the suffix names.
-
-    Raises:
-        InputError: the folder cannot be written or the suffix is unknown.
-    """
-    if Path(path).suffix.lower() not in Image.registered_extensions():
-        raise InputError(f"{path}: no picture format has this suffix; use .png or .jpg")
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary)
-
-
-def write_depth_png(path: str | Path, depth: NDArray[np.floating[Any]]) -> None:
-    """Write depth as a 16-bit PNG in KITTI's convention: value = depth x 256, 0 = none.
-
-    Args:
-        path: where to, atomically.
-        depth: (H,W) in metres or network units; NaN and values of 0 and below become 0 (none), values
-            beyond 255.996 become 65535, and what would round to 0 becomes 1.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    depth = np.asarray(depth, dtype=np.float64)
-    valid = depth > 0
-    values = np.zeros(depth.shape, dtype=np.uint16)
-    values[valid] = np.clip(np.rint(depth[valid] * 256), 1, 65535).astype(np.uint16)
-    with atomic_path(path) as temporary:
-        Image.fromarray(values).save(temporary, format="PNG")
-
-
-def _open_picture(path: Path) -> Image.Image:
-    Image.init()
-    return Image.open(path, formats=[name for name in PICTURE_FORMATS if name in Image.OPEN])
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except DAMAGE:  # damaged EXIF is no reason to refuse a picture
-        return image
+    return _picture_frames(_pictures_in(path) if kind == "folder" else [path], on_error, is_wanted)
 
 
 def _is_picture(path: Path) -> bool:
     try:
-        with _open_picture(path) as image:
+        with open_picture(path) as image:
             return not (image.format == "GIF" and getattr(image, "is_animated", False))
     except Image.DecompressionBombError:
         return True
@@ -283,10 +130,15 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
 
 
-def _picture_frames(paths: list[Path], on_error: Callable[[InputError], None] | None) -> Iterator[Frame]:
+def _picture_frames(
+    paths: list[Path], on_error: Callable[[InputError], None] | None, is_wanted: Callable[[str], bool] | None
+) -> Iterator[Frame]:
     stems = [path.stem for path in paths]
     doubled = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
     for index, path in enumerate(paths):
+        name = path.name if path.stem in doubled else path.stem
+        if is_wanted is not None and not is_wanted(name):
+            continue
         try:
             image = np.array(read_image(path))
         except InputError as error:
@@ -294,4 +146,4 @@ def _picture_frames(paths: list[Path], on_error: Callable[[InputError], None] | 
                 raise
             on_error(error)
             continue
-        yield Frame(path.name if path.stem in doubled else path.stem, image, index)
+        yield Frame(name, image, index)

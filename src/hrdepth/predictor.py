@@ -3,98 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from hrdepth.errors import InputError
-from hrdepth.geometry import focal_factor
-from hrdepth.media import Picture, to_picture
+from hrdepth.images import Picture, to_pixels
+from hrdepth.prediction import Prediction, scale_disparity
+from hrdepth.pretrained import Pretrained
+from hrdepth.resampling import lanczos
+from hrdepth.weights import weights_file
 
 __all__ = ["Prediction", "Predictor", "blend_flipped", "choose_device"]
 
 Network = Callable[[Tensor], Mapping[int, Tensor]]
 Float32 = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a network says about one picture; arrays have the picture's size.
-
-    Args:
-        disparity: float32 (H,W), the network's sigmoid output in (0,1): 1 is `min_depth`, 0 is `max_depth`.
-        image: uint8 (H,W,3), the picture, RGB.
-        min_depth: the nearest depth that the network can say, in network units.
-        max_depth: the farthest one.
-        intrinsics: (3,3) in pixels of the picture, or None if unknown.
-        metres_per_unit: metres = depth x metres_per_unit, or None where depth is known up to scale only.
-        canonical_focal: fx, in picture widths, of the camera for which the network's depth holds as it is; `depth`
-            is then that of the camera of `intrinsics`, or of the canonical one where they are unknown. None where
-            the network's depth is taken as it is for any camera.
-    """
-
-    disparity: Float32
-    image: NDArray[np.uint8]
-    min_depth: float = 0.1
-    max_depth: float = 100.0
-    intrinsics: NDArray[np.float64] | None = None
-    metres_per_unit: float | None = None
-    canonical_focal: float | None = None
-
-    @property
-    def focal_factor(self) -> float:
-        """This camera's depth = factor x the network's own; 1 without intrinsics or a canonical focal length."""
-        if self.canonical_focal is None or self.intrinsics is None:
-            return 1.0
-        return focal_factor(float(self.intrinsics[0, 0]), self.disparity.shape[1], self.canonical_focal)
-
-    @cached_property
-    def scaled_disparity(self) -> Float32:
-        """1/depth, float32 (H,W), in 1/network units: affine in `disparity`."""
-        own = _scale_disparity(self.disparity, self.min_depth, self.max_depth)
-        return np.asarray(own / np.float32(self.focal_factor), dtype=np.float32)
-
-    @cached_property
-    def depth(self) -> Float32:
-        """Depth along the camera's axis, float32 (H,W), in network units: 1 / `scaled_disparity`."""
-        return np.asarray(1 / self.scaled_disparity, dtype=np.float32)
-
-    @property
-    def depth_metres(self) -> Float32:
-        """Depth in metres, float32 (H,W).
-
-        Raises:
-            InputError: nobody knows how many metres a unit of this network is.
-        """
-        if self.metres_per_unit is None:
-            raise InputError("the depth is known up to scale only, not in metres: the weights carry no metres_per_unit")
-        return np.asarray(self.depth * np.float32(self.metres_per_unit), dtype=np.float32)
-
-    @property
-    def scale(self) -> str:
-        """What a unit of `depth` is, in words."""
-        if self.canonical_focal is not None and self.intrinsics is None:
-            camera = f"a camera with fx = {self.canonical_focal:g} x width; give intrinsics for another"
-            return f"{self._unit}, for {camera}"
-        return self._unit
-
-    @property
-    def _unit(self) -> str:
-        if self.metres_per_unit is None:
-            return "up to scale: ratios of depths mean something, metres are not known"
-        if self.metres_per_unit == 1:
-            return "metres"
-        return f"metres = depth x {self.metres_per_unit:g}"
-
-
-class Predictor:
+class Predictor(Pretrained):
     """Predict depth for one picture at a time.
 
     A `torch.nn.Module` is moved to the device and set to eval mode.
@@ -148,6 +80,9 @@ class Predictor:
         self.flip = flip
         self.canonical_focal = canonical_focal
         self.network: Network = network
+        # What a runtime says of itself, for provenance.
+        self.runtime = str(getattr(network, "name", "pytorch"))
+        self.precision = str(getattr(network, "precision", "float32"))
         self.device = torch.device("cpu")
         if isinstance(network, nn.Module):
             self.device = choose_device(device)
@@ -163,23 +98,67 @@ class Predictor:
         size: tuple[int, int] | None = None,
         device: str | torch.device | None = None,
         flip: bool = False,
+        runtime: str | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+        compile: bool = False,
+        calibration: str | Path | None = None,
     ) -> Predictor:
-        """Load a file of weights; `size` is by default that of training, the rest as for `Predictor`.
+        """Load a file of weights, or a file that `hrdepth export` wrote.
+
+        Args:
+            path: .safetensors, or exported: .onnx, .xml, .pt2; or what `from_pretrained` takes.
+            size: of the network's input; by default that of training, or of an exported file.
+            device: as for `Predictor`; other runtimes than PyTorch have their own.
+            flip: as for `Predictor`.
+            runtime: a key of `runtimes.RUNTIMES`; by default the fastest that is there.
+            precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it.
+            threads: cores to compute with; None for all.
+            compile: for PyTorch: compile the network.
+            calibration: a folder of pictures, for int8 from weights.
 
         Raises:
-            InputError: the file is missing or damaged, or what `Predictor` raises.
+            InputError: the file is missing or damaged, or what `load_runtime` or `Predictor` raise.
         """
-        from hrdepth.checkpoints import read_checkpoint
+        from hrdepth.runtimes import load_runtime
 
-        checkpoint = read_checkpoint(path)
-        return cls(
-            checkpoint.network,
-            size or checkpoint.size,
-            metres_per_unit=checkpoint.metres_per_unit,
-            device=device,
-            flip=flip,
-            canonical_focal=checkpoint.canonical_focal,
+        path = weights_file(path)
+        chosen = None if device is None else str(choose_device(device))
+        network = load_runtime(
+            path,
+            runtime,
+            precision,
+            threads=threads,
+            compile=compile,
+            device=chosen,
+            calibration=calibration,
+            size=size,
         )
+        described = network.description
+        predictor = cls(
+            network,
+            size or described.size,
+            metres_per_unit=described.metres_per_unit,
+            device=network.device,
+            flip=flip,
+            canonical_focal=described.canonical_focal,
+        )
+        predictor.source = path
+        return predictor
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path | None = None, **settings: Any) -> Predictor:
+        """Load the network on board, or another by its name or place.
+
+        Args:
+            source: None for the network on board; the name of one on board; a file, or a folder that
+                `save_pretrained` wrote; `hf://OWNER/REPO[@REVISION][/FILE]` on the Hugging Face Hub (extra `hub`).
+            settings: of `from_file`: size, device, flip, runtime and more.
+
+        Raises:
+            InputError: nothing is there under that name, the Hub cannot be reached, or as `from_file`.
+        """
+        return cls.from_file(weights_file(source), **settings)
 
     def __call__(self, image: Picture, intrinsics: ArrayLike | None = None) -> Prediction:
         """Predict for one picture.
@@ -193,40 +172,40 @@ class Predictor:
             InputError: the picture cannot be read or is no picture, the intrinsics are no (3,3) matrix, or
                 the network gives values that are no numbers.
         """
-        picture = to_picture(image)
+        pixels = to_pixels(image)
         matrix = None if intrinsics is None else _check_intrinsics(intrinsics)
-        small = torch.from_numpy(self._predict(picture))[None, None]
-        full = nn.functional.interpolate(
-            small, size=(picture.height, picture.width), mode="bilinear", align_corners=False
-        )
+        started = perf_counter()
+        small = torch.from_numpy(self._predict(pixels))[None, None]
+        full = nn.functional.interpolate(small, size=pixels.shape[:2], mode="bilinear", align_corners=False)
         return Prediction(
             disparity=np.asarray(full[0, 0].numpy(), dtype=np.float32),
-            image=np.array(picture),
+            image=pixels,
             min_depth=self.min_depth,
             max_depth=self.max_depth,
             intrinsics=matrix,
             metres_per_unit=self.metres_per_unit,
             canonical_focal=self.canonical_focal,
+            runtime=f"{self.runtime}, {self.precision}",
+            seconds=perf_counter() - started,
         )
 
     def scaled_disparity(self, image: Picture) -> Float32:
         """Return 1/depth at the network's size, float32 (h,w), in 1/network units, for the canonical camera."""
-        return _scale_disparity(self._predict(to_picture(image)), self.min_depth, self.max_depth)
+        return scale_disparity(self._predict(to_pixels(image)), self.min_depth, self.max_depth)
 
     def disparities_with_flip(self, image: Picture) -> tuple[Float32, Float32]:
         """Return the sigmoid output for the picture and, mirrored back, for its mirror image: two (h,w)."""
-        both = self._run(to_picture(image), flip=True)
+        both = self._run(to_pixels(image), flip=True)
         return both[0], np.ascontiguousarray(both[1, :, ::-1])
 
-    def _predict(self, picture: Image.Image) -> Float32:
+    def _predict(self, pixels: Pixels) -> Float32:
         if not self.flip:
-            return np.asarray(self._run(picture, flip=False)[0])
-        return blend_flipped(*self.disparities_with_flip(picture))
+            return np.asarray(self._run(pixels, flip=False)[0])
+        both = self._run(pixels, flip=True)
+        return blend_flipped(both[0], both[1, :, ::-1])
 
-    def _run(self, picture: Image.Image, *, flip: bool) -> Float32:
-        height, width = self.size
-        resized = np.array(picture.resize((width, height), Image.Resampling.LANCZOS))
-        batch = torch.from_numpy(resized).to(self.device).permute(2, 0, 1)[None].float() / 255  # (1,3,h,w)
+    def _run(self, pixels: Pixels, *, flip: bool) -> Float32:
+        batch = lanczos(torch.from_numpy(pixels).to(self.device), self.size)[None] / 255  # (1,3,h,w)
         if flip:
             batch = torch.cat([batch, batch.flip(3)])  # (2,3,h,w)
         with torch.inference_mode():
@@ -280,11 +259,6 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
     if not there.get(chosen.type, True) or (chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()):
         raise InputError(f"the device '{device}' is not available here; use cpu or leave it out")
     return chosen
-
-
-def _scale_disparity(disparity: Float32, min_depth: float, max_depth: float) -> Float32:
-    low, high = 1 / max_depth, 1 / min_depth
-    return np.asarray(np.float32(low) + np.float32(high - low) * disparity, dtype=np.float32)
 
 
 def _check_intrinsics(intrinsics: ArrayLike) -> NDArray[np.float64]:

@@ -13,7 +13,10 @@ from typing import Any
 
 __all__ = ["provenance"]
 
-PACKAGES = ("hrdepth", "torch", "torchvision", "timm", "lightning", "numpy", "pillow", "mitsuba")
+PACKAGES = (
+    "hrdepth", "torch", "torchvision", "timm", "lightning", "numpy", "pillow", "mitsuba", "onnx", "onnxruntime",
+    "openvino", "nncf",
+)  # fmt: skip
 
 
 def provenance(seed: int | None = None, **extra: Any) -> dict[str, Any]:

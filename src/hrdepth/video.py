@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from hrdepth.errors import InputError
 from hrdepth.files import atomic_path
 
-__all__ = ["VideoWriter", "open_video", "read_video"]
+__all__ = ["DepthVideoWriter", "VideoWriter", "open_video", "read_depth_video", "read_video"]
 
 DEFAULT_FPS = 25.0
+DEPTH_STEPS = 256
+"""Steps of a depth video in a unit of depth, as of KITTI's 16-bit PNGs; 0 is no depth."""
 
 
 @contextmanager
@@ -92,6 +94,8 @@ class VideoWriter:
         InputError: the folder cannot be written, the frames change their size, or there are none.
     """
 
+    FORMAT, OPTIONS = "mp4", {"movflags": "+faststart"}
+
     def __init__(self, path: str | Path, fps: float | None) -> None:
         self.path = Path(path)
         valid = fps is not None and math.isfinite(fps) and 0 < fps <= 1000
@@ -105,36 +109,40 @@ class VideoWriter:
 
         temporary = self._stack.enter_context(atomic_path(self.path))
         try:
-            options = {"movflags": "+faststart"}
-            self._container = self._stack.enter_context(av.open(str(temporary), "w", format="mp4", options=options))
+            container = av.open(str(temporary), "w", format=self.FORMAT, options=self.OPTIONS)
+            self._container = self._stack.enter_context(container)
         except BaseException as error:
             self._stack.__exit__(type(error), error, error.__traceback__)
             raise
         return self
 
-    def write(self, image: NDArray[np.uint8]) -> None:
+    def write(self, image: NDArray[Any]) -> None:
         """Append one picture, uint8 (H,W,3)."""
-        import av
-
         if not self.count:
             self._size = image.shape
-            self._stream = self._new_stream(image.shape[0] + image.shape[0] % 2, image.shape[1] + image.shape[1] % 2)
+            self._stream = self._new_stream(*image.shape[:2])
         if image.shape != self._size:
             raise InputError(
                 f"{self.path}: frame {self.count} is {image.shape[1]}x{image.shape[0]}, the ones before it "
                 f"{self._size[1]}x{self._size[0]}; a video has one size"
             )
-        padded = np.pad(image, ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)), mode="edge")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
-        # Without a tag players guess the matrix by the size; colours would differ between them.
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame = self._frame(image)
         frame.pts, frame.time_base = self.count, 1 / self.fps
         self._container.mux(self._stream.encode(frame))
         self.count += 1
 
+    def _frame(self, image: NDArray[Any]) -> Any:
+        import av
+
+        padded = np.pad(image, ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
+        # Without a tag players guess the matrix by the size; colours would differ between them.
+        return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+
     def _new_stream(self, height: int, width: int) -> Any:
         import av
 
+        height, width = height + height % 2, width + width % 2
         codec = "libx264" if "libx264" in av.codecs_available else "h264"
         stream = self._container.add_stream(codec, rate=self.fps, options={"crf": "18", "preset": "veryfast"})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
@@ -154,3 +162,41 @@ class VideoWriter:
             self._stack.__exit__(None, None, None)
         else:
             self._stack.__exit__(kind, error, trace)
+
+
+class DepthVideoWriter(VideoWriter):
+    """Write depth as a Matroska file of 16-bit grey FFV1, which loses nothing but rounding to `DEPTH_STEPS`.
+
+    Values are depth x 256, at most 65535; 0 where there is none. FFmpeg, OpenCV and `read_depth_video` read it.
+
+    Args:
+        path: the file, with the suffix .mkv.
+        fps: as for `VideoWriter`.
+    """
+
+    FORMAT, OPTIONS = "matroska", {}
+
+    def _frame(self, image: NDArray[Any]) -> Any:
+        import av
+
+        valid = np.isfinite(image) & (image > 0)
+        values = np.where(valid, np.clip(np.rint(np.where(valid, image, 1) * DEPTH_STEPS), 1, 65535), 0)
+        return av.VideoFrame.from_ndarray(values.astype(np.uint16), format="gray16le")
+
+    def _new_stream(self, height: int, width: int) -> Any:
+        stream = self._container.add_stream("ffv1", rate=self.fps)
+        stream.height, stream.width, stream.pix_fmt = height, width, "gray16le"
+        return stream
+
+
+def read_depth_video(path: str | Path) -> Iterator[NDArray[np.float32]]:
+    """Yield the frames of a depth video, float32 (H,W), in the unit that was written; 0 where there is no depth.
+
+    Raises:
+        InputError: what `open_video` raises, or the video is not one of 16-bit grey.
+    """
+    with open_video(path) as (container, stream):
+        if stream.codec_context.pix_fmt != "gray16le":
+            raise InputError(f"{path} is no depth video: its pictures are {stream.codec_context.pix_fmt}, not gray16le")
+        for picture in container.decode(stream):
+            yield (picture.to_ndarray() / np.float32(DEPTH_STEPS)).astype(np.float32)

@@ -1,5 +1,7 @@
 """Every depth network in the registry keeps contract 1."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -7,11 +9,15 @@ from hrdepth import geometry
 from hrdepth.checkpoints import load_network, save_checkpoint
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
-from hrdepth.networks import NETWORKS, POSE_NETWORKS, build_network, build_pose_network
+from hrdepth.networks import NETWORKS, build_network, build_pose_network
 
-# Without ResNet-18's classifier and without reductions that nothing reads.
+# Without ResNet-18's classifier and without reductions that nothing reads. Those of other systems are held against what
+# was published in tests/networks.
 PARAMETERS = {"hrdepth": 14_068_308, "lite_hrdepth": 3_109_964, "monodepth2": 14_329_236}
 DECODERS = {"hrdepth": 2_891_796, "lite_hrdepth": 293_532, "monodepth2": 3_152_724}
+
+# At a fraction of the published width, for memory and time; tests/networks counts the published ones.
+NARROW = {"packnet": {"width": 32}}
 
 pytestmark = pytest.mark.parametrize("name", NETWORKS)
 
@@ -19,7 +25,11 @@ pytestmark = pytest.mark.parametrize("name", NETWORKS)
 @pytest.fixture
 def network(name):
     torch.manual_seed(0)
-    return build_network(NetworkConfig(name))
+    return build_network(narrow(name))
+
+
+def narrow(name, **options):
+    return NetworkConfig(name, {**NARROW.get(name, {}), **options})
 
 
 def count(module):
@@ -35,6 +45,8 @@ def test_disparities_of_four_scales_lie_between_0_and_1(network):
 
 
 def test_parameters_are_as_many_as_published(network, name):
+    if name not in PARAMETERS:
+        pytest.skip("counted in tests/networks")
     assert (count(network), count(network.decoder)) == (PARAMETERS[name], DECODERS[name])
 
 
@@ -73,29 +85,30 @@ def test_a_size_that_does_not_fit_names_one_that_does(network, size):
 
 def test_a_saved_network_comes_back_equal(network, name, tmp_path):
     path = tmp_path / "net.safetensors"
-    save_checkpoint(path, network, NetworkConfig(name), size=(64, 96))
+    save_checkpoint(path, network, narrow(name), size=(64, 96))
     images = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         assert torch.equal(load_network(path)(images)[0], network.eval()(images)[0])
 
 
 def test_options_are_checked_and_the_depth_range_is_carried(name):
-    assert build_network(NetworkConfig(name, {"min_depth": 0.5, "max_depth": 50.0})).max_depth == 50.0
+    assert build_network(narrow(name, min_depth=0.5, max_depth=50.0)).max_depth == 50.0
     with pytest.raises(InputError, match=f"'{name}' has no option 'widht'"):
-        build_network(NetworkConfig(name, {"widht": 3}))
+        build_network(narrow(name, widht=3))
     with pytest.raises(InputError, match="depth range"):
-        build_network(NetworkConfig(name, {"min_depth": 5.0, "max_depth": 1.0}))
+        build_network(narrow(name, min_depth=5.0, max_depth=1.0))
 
 
 def test_running_statistics_follow_within_a_short_training(network):
     momenta = {m.momentum for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)}
-    assert momenta == {0.1}
+    assert momenta <= {0.1}  # or none: group normalisation, or no normalisation at all
 
 
 def test_the_first_guess_can_be_chosen(network):
     network.start_at(3.0)
     with torch.no_grad():
-        depth = geometry.disparity_to_depth(network.eval()(torch.rand(1, 3, 64, 96))[0])
+        disparity = network.eval()(torch.rand(1, 3, 64, 96))[0]
+    depth = geometry.disparity_to_depth(disparity, network.min_depth, network.max_depth)
     assert 2 < depth.median() < 4.5
     with pytest.raises(InputError, match="outside the network's range"):
         network.start_at(200.0)
@@ -113,16 +126,9 @@ def test_bfloat16_stays_near_float32(network):
 
 
 def test_backbones_are_named_exactly_and_take_what_they_can(name):
+    if "backbone" not in inspect.signature(NETWORKS[name]).parameters:
+        pytest.skip("a whole network, without a backbone to choose")
     with pytest.raises(InputError, match="unknown backbone 'mobilenet_v3_large_auhtors'"):
         build_network(NetworkConfig(name, {"backbone": "mobilenet_v3_large_auhtors"}))
     with pytest.raises(InputError, match="stacked pair"):
         build_pose_network(NetworkConfig("posenet", {"backbone": "mobilenet_v3_large"}))
-
-
-@pytest.mark.parametrize("pose", POSE_NETWORKS)
-def test_pose_networks_give_small_motions(pose, name):
-    network = build_pose_network(NetworkConfig(pose)).eval()
-    assert count(network.decoder) == 1_314_572
-    axis_angle, translation = network(torch.rand(2, 6, 64, 96))
-    assert axis_angle.shape == translation.shape == (2, 2, 1, 3)
-    assert axis_angle.abs().max() < 0.1

@@ -55,14 +55,14 @@ def same(a, b):
     return all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", [name for name in DATASETS if name != "pictures"])  # which has no neighbours
 @pytest.mark.parametrize("original", [False, True])
 def test_samples_are_the_same_bit_by_bit_without_a_look_at_the_sources(name, original, tmp_path, folder, monkeypatch):
     config = make_config(name, tmp_path / "data")
     if original:
-        monkeypatch.setattr(prepare, "cached_size", lambda config: None)
+        monkeypatch.setattr(prepare, "cached_size", lambda config, mixes: None)
     cache = fill(config, folder)
-    assert cache.size == (None if original else SIZE)
+    assert cache.size == (None if original or name == "cityscapes" else SIZE)  # whose crop is cut from the source
     plain, cached = mixes(config, AugmentConfig()), mixes(config, AugmentConfig())
     expected = [part[item] for part in plain for item in range(3 * len(part))]
     use_cache(str(folder), config, cached)

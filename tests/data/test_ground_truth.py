@@ -172,7 +172,8 @@ def test_drive(tmp_path):
 
 
 def test_settings_that_are_missing_or_mean_nothing(tmp_path):
-    assert set(GROUND_TRUTHS) == {"kitti_lidar", "folder", "gt_depths", "drive"}
+    names = {"kitti_lidar", "kitti_improved", "cityscapes", "make3d", "folder", "gt_depths", "drive"}
+    assert set(GROUND_TRUTHS) == names
     with pytest.raises(InputError, match="did you mean 'folder'"):
         build("foldr")
     for kind in ("kitti_lidar", "folder", "drive"):

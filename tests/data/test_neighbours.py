@@ -14,7 +14,7 @@ from hrdepth.data import build_mix
 from hrdepth.data.frames import load_picture
 from hrdepth.data.neighbours import MOTION_SIZE, motion
 from hrdepth.errors import InputError
-from hrdepth.media import small_grey
+from hrdepth.images import small_grey
 
 CALM = AugmentConfig(flip=0, jitter=0)
 

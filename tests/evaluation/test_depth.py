@@ -6,6 +6,7 @@ import pytest
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS, blend_flipped, depth_errors, evaluate_image, garg_crop
+from hrdepth.evaluation.depth import compared_pixels, resize_disparity, sample_disparity, valid_pixels
 
 WHOLE = DepthProtocol(crop="none")
 
@@ -167,3 +168,23 @@ def test_bad_disparities(disparity, hint):
 def test_bad_protocols(settings, hint):
     with pytest.raises(InputError, match=hint):
         DepthProtocol(**settings)
+
+
+@pytest.mark.parametrize("size", [(192, 640), (20, 31), (375, 1242), (400, 1300), (1, 1), (1, 7)])
+def test_sampling_is_resizing(size):
+    random = np.random.default_rng(0)
+    truth = np.where(random.random((375, 1242)) < 0.05, random.uniform(0.5, 90, (375, 1242)), 0).astype(np.float32)
+    disparity = random.uniform(0.01, 1, size)
+    protocol = DepthProtocol()
+    pixels = compared_pixels(truth, protocol)
+    mask = valid_pixels(truth.astype(np.float64), protocol)
+    np.testing.assert_array_equal(np.argwhere(mask), np.stack([pixels.rows, pixels.columns], axis=1))
+    np.testing.assert_array_equal(pixels.depth, truth[mask])
+    expected = resize_disparity(disparity, truth.shape)[mask]
+    np.testing.assert_allclose(sample_disparity(disparity, pixels), expected, rtol=1e-10)
+
+
+def test_truth_that_is_none():
+    truth = np.array([[np.nan, np.inf, -1.0, 0.0, 80.0, 1e-3, 5.0]])
+    assert compared_pixels(truth, WHOLE).columns.tolist() == [6]
+    assert compared_pixels(np.zeros((1, 1)), DepthProtocol()).depth.size == 0

@@ -248,8 +248,25 @@ def test_table(root):
     evaluation = constant_depth_baseline(folder_set(root), DepthProtocol(crop="none", scaling=5.4))
     console = Console(width=120, record=True)
     with console.capture() as capture:
-        console.print(evaluation.table())
+        console.print(evaluation.table().rich())
     text = capture.get()
     assert f"{evaluation.mean['abs_rel']:.3f}" in text
     assert "mean over 3 pictures" in text
     assert "depth x 5.4" in text
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_several_workers_give_the_same(root, depths, processes):
+    disparities = [1 / (depth + 3) for depth in depths]
+    alone = evaluate_disparities(disparities, folder_set(root), WHOLE, workers=1)
+    together = evaluate_disparities(disparities, folder_set(root), WHOLE, workers=2, processes=processes)
+    assert together == alone
+    with pytest.raises(InputError, match="number 1 .b.: .*negative"):
+        evaluate_disparities([depths[0], -depths[1], depths[2]], folder_set(root), WHOLE, workers=2)
+    with pytest.raises(InputError, match="0 workers"):
+        evaluate_disparities(disparities, folder_set(root), WHOLE, workers=0)
+
+
+def test_a_network_with_several_workers(root):
+    alone = evaluate_network(brightness, folder_set(root), WHOLE, workers=1)
+    assert evaluate_network(brightness, folder_set(root), WHOLE, workers=3) == alone

@@ -17,7 +17,7 @@ from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.figures.comparison import error_by_distance, error_histogram
 from hrdepth.figures.curves import learning_curves, read_log
-from hrdepth.figures.features import first_level_maps
+from hrdepth.figures.features import draw_features, first_level_maps
 from hrdepth.figures.samples import Sample, predict_sample
 from hrdepth.networks import build_network
 from hrdepth.predictor import Predictor
@@ -56,11 +56,12 @@ def test_command_draws_everything(tmp_path, truths, capsys):
     nets = [weights(tmp_path / "a.safetensors"), weights(tmp_path / "b.safetensors", "monodepth2")]
     out = tmp_path / "out"
     command = ["compare", *map(str, nets), "--data.kind", "folder", "--data.root", str(truths), "--out", str(out)]
-    more = ["--runs", f"[{log(tmp_path / 'run')}]", "--formats", "[svg,png]", "--count", "2"]
+    more = ["--runs", str(log(tmp_path / "run")), "--formats", "[svg,png,pdf]", "--count", "2"]
     assert main([*command, *more]) == 0
+    assert "glyf" not in capsys.readouterr().err, "the makers of PDF keep quiet"
     names = {path.name for path in out.iterdir()}
     drawn = ("comparison", "distance", "histogram", "features", "curves")
-    assert names == {"compare.json", *(f"{name}.{suffix}" for name in drawn for suffix in ("svg", "png"))}
+    assert names == {"compare.json", *(f"{name}.{suffix}" for name in drawn for suffix in ("svg", "png", "pdf"))}
     text = (out / "comparison.svg").read_text()
     assert "error of a" in text  # letters, not outlines
     assert "after fusion" in (out / "features.svg").read_text()
@@ -147,6 +148,13 @@ def test_first_level_maps(name, options, count):
     with torch.inference_mode():
         first = network.encoder(network.normalise(image))[0]
     assert maps["encoder's map"] == pytest.approx((first[0] ** 2).mean(0).sqrt().numpy(), rel=1e-4)
+
+
+def test_maps_of_other_shapes_cover_the_picture():
+    image = np.zeros((60, 180, 3), np.uint8)
+    maps = {"small": {"map": np.zeros((32, 96), np.float32)}, "wide": {"map": np.zeros((20, 64), np.float32)}}
+    figure = draw_features(image, maps)
+    assert {tuple(axis.images[0].get_extent()) for axis in figure.axes} == {(-0.5, 179.5, 59.5, -0.5)}
 
 
 def test_other_networks_have_no_such_maps():

@@ -16,7 +16,9 @@ from hrdepth.networks.summary import PAPER_ROWS, SIZES, summaries, summarise
 @pytest.mark.parametrize("row", PAPER_ROWS, ids=lambda row: row.rows)
 def test_counts_agree_with_the_paper(row):
     found = summarise(row.network, row)
-    assert found.parameters_as_in_paper / 1e6 == pytest.approx(row.parameters, rel=0.01)
+    # PyD-Net's 1.97M is written 1.9M, PackNet's 128.3M 127M.
+    tolerance = {"pydnet": 0.04, "packnet": 0.02}.get(row.network.name, 0.01)
+    assert found.parameters_as_in_paper / 1e6 == pytest.approx(row.parameters, rel=tolerance)
     built = build_network(row.network)
     assert found.parameters == sum(parameter.numel() for parameter in built.parameters())
 
@@ -25,7 +27,7 @@ def test_counts_as_the_published_files_have_them(shared):
     files = json.loads((shared / "parity" / "networks.json").read_text())
     counted = {one.name: one.parameters_as_in_paper for one in summaries() if not one.options}
     dead = ("running_mean", "running_var", "num_batches_tracked")
-    for name in NETWORKS:
+    for name in NETWORKS.keys() & files.keys():  # no others are published in these formats
         shapes = {key: shape for file in files[name].values() for key, shape in _entries(file)}
         # In decoders every tensor stands twice.
         once = {key: shape for key, shape in shapes.items() if not (key.startswith("decoder.") and _twice(shapes))}

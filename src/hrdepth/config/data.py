@@ -15,10 +15,11 @@ class DatasetConfig:
     """One data set of a training mix.
 
     Attributes:
-        dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `folder`.
+        dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `cityscapes`, `folder`, `pictures`.
         root: the folder that holds it.
         split: a split file, or the name of one on board, such as `eigen_zhou/train`. A `folder` can do without: null
-            takes every left frame that has both neighbours.
+            takes every left frame that has both neighbours. So can `pictures`, whose split lists pictures: null takes
+            all.
         weight: how often an epoch sees each of its samples; 0.5 sees half of them, 2 each twice.
         options: arguments of that data set, such as `intrinsics: paper` for KITTI raw.
         distances: how far neighbours lie, in frames: a neighbour in `frames` is multiplied by one of these, drawn anew
@@ -93,11 +94,13 @@ class GroundTruthConfig:
     """Pictures and their true depth, for evaluation.
 
     Attributes:
-        kind: a key of `data.ground_truth.GROUND_TRUTHS`: `kitti_lidar`, `folder`, `gt_depths` or `drive`.
+        kind: a key of `data.ground_truth.GROUND_TRUTHS`: `kitti_lidar`, `kitti_improved`, `cityscapes`, `make3d`,
+            `folder`, `gt_depths` or `drive`.
         root: the folder that holds the data. `gt_depths` needs it for the pictures alone.
-        split: a split file, or the name of one on board. By default `eigen/test` for `kitti_lidar` and
-            `ROOT/val.txt` for `drive`; `gt_depths` needs it for the pictures alone; `folder` has none.
-        depths: the `gt_depths.npz` of `gt_depths`.
+        split: a split file, or the name of one on board. By default `eigen/test` for `kitti_lidar`,
+            `val` for `cityscapes` and `ROOT/val.txt` for `drive`; `gt_depths` needs it for the pictures alone;
+            `folder` has none.
+        depths: the `gt_depths.npz` of `gt_depths`; of `kitti_improved` the folder of data_depth_annotated.zip.
         lidar_depth: `laser` takes the laser's forward coordinate as depth, as published KITTI numbers do,
             `camera` the camera's z; both in metres.
     """
@@ -122,6 +125,7 @@ class RenderConfig:
         validation: how many of the last frames are held out in val.txt.
         stereo: render the second eye.
         samples_per_pixel: rays a pixel; more is smoother and slower.
+        car_ahead: metres from the camera to the middle of a car ahead that keeps the camera's speed; null for no car.
         overwrite: replace what `root` holds.
     """
 
@@ -133,4 +137,5 @@ class RenderConfig:
     validation: int = 0
     stereo: bool = True
     samples_per_pixel: int = 8
+    car_ahead: float | None = None
     overwrite: bool = False

@@ -51,13 +51,27 @@ class EvaluateConfig:
 
     Attributes:
         data: the frames and their depth.
-        weights: a weights file of this package.
+        weights: a weights file of this package, or one that `hrdepth export` wrote; the name of a network on board, or
+            `hf://OWNER/REPO`; null for the network on board, where no `disparities` are given.
         disparities: instead of weights, predictions made elsewhere: an .npy array (N,h,w) of 1/depth in list order.
         protocol: how depth is compared.
         out: a folder for metrics.json and per_image.csv; null prints only.
         size: (height, width) that the network works at; null for that of its training.
         device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null takes the fastest that is there.
+        precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it; null takes float32, or an exported
+            file's own.
+        threads: cores to compute with; null for all.
+        calibration: for int8 from weights: a folder of pictures such as the network will see.
         overwrite: replace results in `out`.
+        align: `lsq` also fits scale and shift of disparity by least squares, and gives its metrics beside the others.
+        edges: measure accuracy and completeness of depth edges and boundary F1; needs dense true depth.
+        points: measure Chamfer distance and F-score of point clouds; needs intrinsics.
+        points_threshold: metres within which a point counts for the F-score.
+        bootstrap: resamples for 95 % intervals of every metric, such as 1000; 0 for none.
+        format: of the printed table: `text`, `markdown` or `latex`.
+        workers: threads that compare; null for as many as there are cores.
+        processes: compare in processes instead, for true depth that takes long to read.
     """
 
     data: GroundTruthConfig
@@ -67,4 +81,16 @@ class EvaluateConfig:
     out: str | None = None
     size: tuple[int, int] | None = None
     device: str | None = None
+    runtime: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    calibration: str | None = None
     overwrite: bool = False
+    align: Literal["median", "lsq"] = "median"
+    edges: bool = False
+    points: bool = False
+    points_threshold: float = 0.1
+    bootstrap: int = 0
+    format: Literal["text", "markdown", "latex"] = "text"
+    workers: int | None = None
+    processes: bool = False

@@ -22,7 +22,7 @@ class CompareConfig:
         labels: what the networks are called; null takes the files' names (and their folders', where they are the same).
         pictures: which pictures of the data stand in the comparison, by their place in it; null takes `count`, evenly.
         count: how many.
-        runs: folders of trainings, for learning curves; may be empty.
+        runs: folders of trainings, or one, for learning curves; may be empty.
         protocol: how depth is compared.
         features: draw the feature maps at the first level, before and after fusion (paper, Figure 5).
         formats: `svg` and `pdf` are vector graphics.
@@ -37,7 +37,7 @@ class CompareConfig:
     labels: list[str] | None = None
     pictures: list[int] | None = None
     count: int = 4
-    runs: list[str] = field(default_factory=list)
+    runs: list[str] | str = field(default_factory=list)
     protocol: DepthProtocol = field(default_factory=DepthProtocol)
     features: bool = True
     formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg"])

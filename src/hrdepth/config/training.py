@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hrdepth.config.data import AugmentConfig, DatasetConfig
+from hrdepth.config.intrinsics import IntrinsicsConfig
 from hrdepth.config.network import NetworkConfig
 
 __all__ = ["GuardConfig", "LogConfig", "ObjectiveConfig", "OptimiserConfig", "TrainConfig"]
@@ -18,8 +19,9 @@ class ObjectiveConfig:
     Attributes:
         name: a key of `objectives.OBJECTIVES`.
         frames: the sources: integers are neighbours in time, `"s"` is the other eye. [-1, 1] is the paper's M,
-            [-1, 1, s] its MS, [s] is stereo alone.
-        options: arguments of that objective, such as `ssim_weight`, `smoothness`, `auto_mask`, `compile`.
+            [-1, 1, s] its MS, [s] is stereo alone, [] the T of `distillation`, which needs none.
+        options: arguments of that objective, such as `ssim_weight`, `smoothness`, `auto_mask`, `compile`; `teacher`,
+            `norm`, `self_supervision` of `distillation`.
     """
 
     name: str = "view_synthesis"
@@ -115,6 +117,7 @@ class TrainConfig:
         objective: what is minimised.
         optimiser: how.
         augment: random changes of the training samples.
+        intrinsics: which cameras are learned.
         log: what is written on the way.
         guard: when a run that goes wrong is stopped.
         size: (height, width) in pixels, multiples of 32.
@@ -138,9 +141,11 @@ class TrainConfig:
             slower on CUDA.
         init: a checkpoint of this package to start from (depth and, if it has one, pose).
         initial_depth: the depth, in network units, that an untrained network guesses everywhere; null leaves it at
-            twice `min_depth`. Speeds up training from scratch with stereo; not used with `init`.
+            twice `min_depth`, with a teacher at the middle of what that sees. Speeds up training from scratch with
+            stereo; not used with `init`.
         metres_per_unit: metres that one unit of predicted depth stands for, where stereo fixes it;
-            stored with the weights. Null takes it from the rigs of the training sets, where they agree.
+            stored with the weights. Null takes it from the rigs of the training sets, where they agree, or from the
+            teacher.
         canonical_focal: the focal length fx, in picture widths, for which the network's depth holds as it is, such as
             0.58 for KITTI; the depth of a sample is fx / (canonical_focal x width) times it, in the loss and wherever
             the weights are used. Makes random zoom and cameras of different focal length agree on the size of things;
@@ -164,6 +169,7 @@ class TrainConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    intrinsics: IntrinsicsConfig = field(default_factory=IntrinsicsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     size: tuple[int, int] = (192, 640)

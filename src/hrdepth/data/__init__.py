@@ -6,20 +6,24 @@ import inspect
 from collections.abc import Callable, Sequence
 
 from hrdepth.config import AugmentConfig, DatasetConfig
+from hrdepth.data.cityscapes import Cityscapes
 from hrdepth.data.folder import Folder
 from hrdepth.data.frames import FrameDataset, FrameReader
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
 from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import Neighbours, select
+from hrdepth.data.pictures import Pictures
 from hrdepth.errors import InputError
 from hrdepth.registry import check_options, lookup
 
 __all__ = ["DATASETS", "build_mix", "build_reader"]
 
 DATASETS: dict[str, Callable[..., FrameReader]] = {
+    "cityscapes": Cityscapes,
     "folder": Folder,
     "kitti_odometry": KittiOdometry,
     "kitti_raw": KittiRaw,
+    "pictures": Pictures,
 }
 
 
@@ -66,4 +70,8 @@ def build_mix(
         name = f"data set '{config.dataset}' at {config.root}"
         kept = select(reader, near, config.min_motion, name)
         parts.append(FrameDataset(kept, frames, size, augment, seed, near, check=False))
+    # One kind of batch: as soon as one set has masks, all samples have one.
+    with_masks = any(part.has_masks() for part in parts)
+    for part in parts:
+        part.with_masks = with_masks
     return Mix(parts)

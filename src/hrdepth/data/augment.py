@@ -26,17 +26,25 @@ class Window:
         left: where it begins, as a fraction of the width.
         top: likewise of the height.
         extent: how much of width and height it keeps: 1/zoom, so that the picture keeps its shape.
+        height: how much of the height, where that is another part; None for `extent`.
     """
 
     left: float = 0.0
     top: float = 0.0
     extent: float = 1.0
+    height: float | None = None
+
+    def above(self, share: float) -> Window:
+        """Return the same part of the upper `share` of the picture: what lies below is never seen."""
+        if share == 1:
+            return self
+        return Window(self.left, self.top * share, self.extent, share * (self.height or self.extent))
 
     def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
         """Return left, top, right and bottom in pixels of a picture of `size` (height, width)."""
         height, width = size
         # A rounding error must not reach beyond the picture.
-        right, bottom = min(self.left + self.extent, 1.0), min(self.top + self.extent, 1.0)
+        right, bottom = min(self.left + self.extent, 1.0), min(self.top + (self.height or self.extent), 1.0)
         return self.left * width, self.top * height, right * width, bottom * height
 
 
@@ -59,9 +67,18 @@ def flip_sample(sample: Batch) -> Batch:
     for twin, clean in (("target_augmented", "target"), ("sources_augmented", "sources")):
         same = sample[twin] is sample[clean]  # type: ignore[literal-required]
         flipped[twin] = flipped[clean] if same else sample[twin].flip(-1)  # type: ignore[literal-required]
+    if "mask" in sample:
+        flipped["mask"] = sample["mask"].flip(-1)
+    if "objects" in sample:
+        flipped["objects"] = sample["objects"].flip(-1)
     flipped["intrinsics"] = flip_intrinsics(sample["intrinsics"], sample["target"].shape[-1])
+    if "view" in sample:
+        mirror = torch.tensor([[-1.0, 0, sample["target"].shape[-1] - 1], [0, 1, 0], [0, 0, 1]])
+        flipped["view"] = mirror @ sample["view"]
     flipped["stereo_pose"] = sample["stereo_pose"].clone()
     flipped["stereo_pose"][..., 0, 3] *= -1
+    if "teacher" in sample:
+        flipped["teacher"] = sample["teacher"].flip(-1)
     return flipped
 
 

@@ -25,7 +25,7 @@ from hrdepth.config import TrainConfig
 from hrdepth.data.mixing import Mix
 from hrdepth.errors import InputError
 from hrdepth.files import write_json
-from hrdepth.media import read_image
+from hrdepth.images import read_image
 from hrdepth.provenance import provenance
 
 __all__ = ["Entry", "PictureCache", "cached_size", "needed_pictures", "use_cache"]
@@ -142,10 +142,10 @@ def use_cache(folder: str, config: TrainConfig, mixes: Sequence[Mix]) -> None:
         InputError: there is no cache, or it holds pictures of a size that cannot serve.
     """
     cache = PictureCache.open(folder)
-    wanted = cached_size(config)
+    wanted = cached_size(config, mixes)
     if cache.size not in (None, wanted):
         made = "x".join(map(str, cache.size))
-        run = "zooms, which needs the pictures' own size" if wanted is None else "wants {}x{}".format(*wanted)
+        run = "zooms or crops, which needs the pictures' own size" if wanted is None else "wants {}x{}".format(*wanted)
         raise InputError(
             f"the cache {folder} holds pictures of {made} (height x width), the run {run}; prepare another folder"
         )
@@ -161,13 +161,14 @@ def use_cache(folder: str, config: TrainConfig, mixes: Sequence[Mix]) -> None:
             part.read = cache.read
 
 
-def cached_size(config: TrainConfig) -> tuple[int, int] | None:
+def cached_size(config: TrainConfig, mixes: Sequence[Mix] = ()) -> tuple[int, int] | None:
     """Return the size (height, width) at which a run's pictures can be cached; None: only as the sources are.
 
-    A zoom cuts its part out of the source before it is resized.
+    A zoom cuts its part out of the source before it is resized, and so does a crop of the car's hood.
     """
     height, width = config.size
-    return None if config.augment.zoom > 1 else (height, width)
+    cropped = any(part.is_cropped() for mix in mixes for part in mix.datasets)
+    return None if config.augment.zoom > 1 or cropped else (height, width)
 
 
 def needed_pictures(mixes: Sequence[Mix]) -> list[Path]:

@@ -17,16 +17,18 @@ from hrdepth.errors import InputError
 from hrdepth.files import existing_file
 from hrdepth.geometry import pinhole
 
-__all__ = ["Folder", "read_camera"]
+__all__ = ["Folder", "numbered_pictures", "read_camera"]
 
 ENTRIES = ("width", "height", "fx", "fy", "cx", "cy")
+MASK = "mask.png"
 LONGEST_BASELINE = 20.0  # metres; a rig's millimetres are more
 
 
 class Folder:
     """`ROOT/DRIVE/left/000000.png`, `ROOT/DRIVE/right/...` for a second eye, `ROOT/DRIVE/camera.yaml`.
 
-    Frames may also lie in `ROOT/DRIVE` itself. A frame's number is the last run of digits in its name.
+    Frames may also lie in `ROOT/DRIVE` itself. A frame's number is the last run of digits in its name. Where there is
+    a `ROOT/DRIVE/mask.png`, what is black in it is left out of the loss.
 
     Each drive may have a camera of its own: its size, K and baseline.
 
@@ -72,6 +74,8 @@ class Folder:
     @lru_cache(maxsize=256)  # noqa: B019  (a reader lives as long as its data set)
     def _camera(self, drive: str) -> Camera:
         camera = self._rig or read_camera(self.root / drive / "camera.yaml")
+        mask = self.root / drive / MASK
+        camera = replace(camera, mask=mask) if mask.is_file() else camera
         return camera if self._baseline is None else replace(camera, baseline=self._baseline)
 
     @lru_cache(maxsize=256)  # noqa: B019
@@ -79,10 +83,7 @@ class Folder:
         folder = self.root / drive / self._eyes[eye]
         if eye == "left" and not folder.is_dir():
             folder = self.root / drive
-        if not folder.is_dir():
-            return {}
-        pictures = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
-        return {int(digits[-1]): path for path in pictures if (digits := re.findall(r"\d+", path.stem))}
+        return numbered_pictures(folder)
 
     def _all_targets(self) -> list[SplitLine]:
         drives = self._drives()
@@ -111,8 +112,16 @@ class Folder:
         return [str(drive.relative_to(self.root)) for drive in drives or plain]
 
 
+def numbered_pictures(folder: Path) -> dict[int, Path]:
+    """Return the pictures in a folder by the last run of digits in their names; none where there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    pictures = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
+    return {int(digits[-1]): path for path in pictures if (digits := re.findall(r"\d+", path.stem))}
+
+
 def read_camera(file: Path) -> Camera:
-    """Read a camera.yaml: width, height, fx, fy, cx, cy in pixels, and optionally baseline in metres.
+    """Read a camera.yaml: width, height, fx, fy, cx, cy in pixels, and optionally baseline in metres and `learn`.
 
     Raises:
         InputError: the file or an entry is missing or is no number.
@@ -133,4 +142,5 @@ def _camera(content: Any, source: str) -> Camera:
         raise InputError(f"{source} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
     if baseline is not None and baseline > LONGEST_BASELINE:
         raise InputError(f"{source}: the baseline {baseline:g} is in metres; are these millimetres?")
-    return Camera(pinhole(fx, fy, cx, cy), (int(height), int(width)), baseline, source, baseline)
+    learn = bool(content.get("learn", False))
+    return Camera(pinhole(fx, fy, cx, cy), (int(height), int(width)), baseline, source, baseline, learn=learn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -18,10 +19,11 @@ from hrdepth.config import AugmentConfig
 from hrdepth.data.augment import WHOLE, Window, augment_colours, degrade, draw_window, flip_sample
 from hrdepth.data.batch import Batch
 from hrdepth.data.neighbours import Neighbours
+from hrdepth.data.objects import load_objects
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.geometry import crop_intrinsics, scale_intrinsics
-from hrdepth.media import read_image
+from hrdepth.images import read_image
 
 __all__ = ["Camera", "FrameDataset", "FrameReader", "find_picture", "load_picture", "picture_tensor", "resize_picture"]
 
@@ -38,6 +40,9 @@ class Camera:
         baseline: distance to the other eye, positive, in the units that predicted depth shall have; None for one eye.
         source: where the numbers come from, for messages.
         baseline_metres: the same distance in metres, where it is known.
+        mask: a picture of the same shape, black where the camera never sees the scene: overlays, the car's own hood.
+        learn: the intrinsics are only where learning starts.
+        keep: the share of the picture's height, from the top, that samples are made of; below lies the car's hood.
 
     Raises:
         InputError: the numbers cannot be pixels of such a picture.
@@ -48,6 +53,9 @@ class Camera:
     baseline: float | None = None
     source: str = "the camera"
     baseline_metres: float | None = None
+    mask: Path | None = None
+    learn: bool = False
+    keep: float = 1.0
 
     def __post_init__(self) -> None:
         height, width = self.size
@@ -94,7 +102,9 @@ class FrameDataset(Dataset[Batch]):
 
     A missing second eye is marked in `source_valid`. Asking for item `i + n * len(self)` gives sample i with its n-th
     random changes, whichever process loads it. `read` says how a picture file is read; a cache puts its own way
-    there, see `data.cache.use_cache`.
+    there, see `data.cache.use_cache`. `with_masks` adds `mask` to every sample, all ones where the camera has none.
+    `with_objects` adds `objects`, see `data.objects`. `cameras` adds `camera` and `view`: the row of each recording's
+    learned camera. `teacher`, where it is set, gives what a teacher sees in a window of a picture, resized, (1,H,W).
 
     Raises:
         InputError: pictures or a second eye's baseline are missing, or a camera is wrong; all are named.
@@ -116,6 +126,10 @@ class FrameDataset(Dataset[Batch]):
         self.augment = augment
         self.seed = seed
         self.read: Callable[[Path], Image.Image] = read_image
+        self.with_masks = False
+        self.with_objects = False
+        self.cameras: dict[str, int] | None = None
+        self.teacher: Callable[[Path, tuple[int, int], Window], Tensor] | None = None
         self.neighbours = Neighbours(reader, frames) if neighbours is None else neighbours
         if check and (faults := self.neighbours.faults()):
             raise InputError.several(faults)
@@ -131,16 +145,14 @@ class FrameDataset(Dataset[Batch]):
     def __getitem__(self, item: int) -> Batch:
         line = self.reader.targets[item % len(self)]
         random = np.random.default_rng((self.seed, item))
-        window = WHOLE if self.augment is None else draw_window(self.augment, random)
+        camera = self.reader.camera(line)
+        window = (WHOLE if self.augment is None else draw_window(self.augment, random)).above(camera.keep)
         target = load_picture(self.neighbours.target(line), self.size, window, self.read)
         others = self.neighbours.sources(line, None if self.augment is None else (self.seed, item))
-        sources = torch.stack(
-            [
-                torch.zeros_like(target) if path is None else load_picture(path, self.size, window, self.read)
-                for path in others
-            ]
-        )
-        camera = self.reader.camera(line)
+        sources = target.new_zeros(len(others), *target.shape)
+        for index, path in enumerate(others):
+            if path is not None:
+                sources[index] = load_picture(path, self.size, window, self.read)
         sample = Batch(
             target=target,
             sources=sources,
@@ -148,14 +160,34 @@ class FrameDataset(Dataset[Batch]):
             sources_augmented=sources,
             intrinsics=_resized_intrinsics(camera, self.size, window),
             stereo_pose=_stereo_pose(camera, line.side),
-            source_valid=torch.tensor([path is not None for path in others]),
+            source_valid=torch.tensor([path is not None for path in others], dtype=torch.bool),
             item=torch.tensor(item),
         )
+        if self.with_masks:
+            sample["mask"] = _load_mask(camera.mask, self.size, window)
+        if self.with_objects:
+            paths = [self.neighbours.target(line), *others]
+            sample["objects"] = torch.stack([load_objects(path, self.size, window) for path in paths])
+        if self.cameras is not None:
+            sample["camera"] = torch.tensor(self.cameras.get(line.folder, -1))
+            sample["view"] = _view(camera.size, self.size, window)
+        if self.teacher is not None:
+            sample["teacher"] = self.teacher(self.neighbours.target(line), self.size, window)
         if self.augment is None:
             return sample
         if random.random() < self.augment.flip:
             sample = flip_sample(sample)
         return degrade(augment_colours(sample, self.augment, random), self.augment, random)
+
+    def has_masks(self) -> bool:
+        """Say whether the camera of any recording has a mask."""
+        lines = {(line.folder, line.side): line for line in self.reader.targets}
+        return any(self.reader.camera(line).mask is not None for line in lines.values())
+
+    def is_cropped(self) -> bool:
+        """Say whether the camera of any recording leaves out what lies below."""
+        lines = {line.folder: line for line in self.reader.targets}
+        return any(self.reader.camera(line).keep < 1 for line in lines.values())
 
     def pictures(self) -> Iterator[Path]:
         """Yield every picture that samples are made of; one may come several times."""
@@ -194,11 +226,34 @@ def resize_picture(image: Image.Image, size: tuple[int, int], window: Window = W
     return image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box=box)
 
 
+def _load_mask(path: Path | None, size: tuple[int, int], window: Window) -> Tensor:
+    """Read a mask as (1,H,W): 1 where all that a pixel was resized from shows the scene, else 0."""
+    if path is None:
+        return torch.ones(1, *size)
+    grey = _read_mask(path)
+    resized = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=window.box((grey.height, grey.width)))
+    return torch.from_numpy(np.array(resized) > 250)[None].float()
+
+
+@lru_cache(maxsize=64)
+def _read_mask(path: Path) -> Image.Image:
+    return read_image(path).convert("L")
+
+
 def _resized_intrinsics(camera: Camera, size: tuple[int, int], window: Window) -> Tensor:
     # Of a window the principal point may lie outside: the lens is where it was.
-    left, top, right, bottom = window.box(camera.size)
-    intrinsics = crop_intrinsics(torch.from_numpy(camera.intrinsics), left, top)
-    return scale_intrinsics(intrinsics, size[1] / (right - left), size[0] / (bottom - top)).float()
+    return _resize(torch.from_numpy(camera.intrinsics), camera.size, size, window)
+
+
+def _view(whole: tuple[int, int], size: tuple[int, int], window: Window) -> Tensor:
+    """Return what maps the camera's picture, (0,0) to (1,1), to pixels of a sample: (3,3)."""
+    return _resize(torch.diag(torch.tensor([whole[1], whole[0], 1.0], dtype=torch.float64)), whole, size, window)
+
+
+def _resize(matrix: Tensor, whole: tuple[int, int], size: tuple[int, int], window: Window) -> Tensor:
+    left, top, right, bottom = window.box(whole)
+    cropped = crop_intrinsics(matrix, left, top)
+    return scale_intrinsics(cropped, size[1] / (right - left), size[0] / (bottom - top)).float()
 
 
 def _stereo_pose(camera: Camera, side: str) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from hrdepth.config import GroundTruthConfig
 from hrdepth.data.folder import read_camera
 from hrdepth.data.frames import find_picture
 from hrdepth.data.lidar import project_lidar, read_calibration, read_scan
-from hrdepth.data.pickled import read_float_maps
+from hrdepth.data.sparse_maps import read_depth_maps
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
 from hrdepth.registry import lookup
@@ -41,12 +42,14 @@ class GroundTruth:
         picture: its file, or None if there is none, which is enough where predictions come from elsewhere.
         depth: (H,W) float32, metres; what is not finite and positive means none.
         intrinsics: (3,3) float64 in pixels of the depth map, or None if unknown.
+        picture_rows: the part of the picture that the depth is of, fractions of its height; None for all of it.
     """
 
     name: str
     picture: Path | None
     depth: NDArray[np.float32]
     intrinsics: NDArray[np.float64] | None = None
+    picture_rows: tuple[float, float] | None = None
 
 
 class GroundTruthSet(ABC):
@@ -92,7 +95,7 @@ class KittiLidar(GroundTruthSet):
         split = config.split or "eigen/test"
         self._lines = read_split(split)
         self._depth = config.lidar_depth
-        self._calibration = cache(read_calibration)
+        self._calibration = _Remembered(read_calibration)
         what = "the laser's forward coordinate" if self._depth == "laser" else "the camera's z"
         self.description = f"KITTI LiDAR, depth is {what}, split {_short(split)}"
 
@@ -142,7 +145,7 @@ class DepthFolder(GroundTruthSet):
 
 
 class GtDepths(GroundTruthSet):
-    """A `gt_depths.npz`: the array `data` of depth maps, in the order of a test split.
+    """A `gt_depths.npz`: depth maps in the order of a test split, as exchanged or as `hrdepth prepare kitti` writes it.
 
     `root` and `split` add the pictures of KITTI raw.
     """
@@ -154,7 +157,7 @@ class GtDepths(GroundTruthSet):
             raise InputError("ground truth 'gt_depths' takes its pictures from root and split: give both or neither")
         self._root = None if config.root is None else _folder(config, config.root)
         self._lines = [] if config.split is None else read_split(config.split)
-        self._maps = read_float_maps(config.depths)
+        self._maps = read_depth_maps(config.depths, [line.name for line in self._lines])
         if self._lines and len(self._lines) != len(self._maps):
             raise InputError(
                 f"{config.depths} holds {len(self._maps)} depth maps, the split {config.split} has "
@@ -184,7 +187,7 @@ class Drive(GroundTruthSet):
         right = next((line for line in self._lines if line.side == "r"), None)
         if right is not None:
             raise InputError(f"{right.origin}: true depth is there for left frames only; leave the line out")
-        self._depths = cache(_numbered_maps)
+        self._depths = _Remembered(_numbered_maps)
         self.description = f"depth along the camera's z, split {_short(split)}"
 
     def __len__(self) -> int:
@@ -198,6 +201,18 @@ class Drive(GroundTruthSet):
             raise InputError(f"{line.origin}: {drive / 'depth'} holds no depth map of frame {line.frame}")
         depth = read_depth(file)
         return GroundTruth(line.name, find_picture(drive / "left", file.stem), depth, _drive_intrinsics(drive, depth))
+
+
+class _Remembered:
+    """What a function gave for each folder; unlike `functools.cache` it goes to other processes."""
+
+    def __init__(self, read: Callable[[Path], Any]) -> None:
+        self._read, self._known = read, dict[Path, Any]()
+
+    def __call__(self, folder: Path) -> Any:
+        if folder not in self._known:
+            self._known[folder] = self._read(folder)
+        return self._known[folder]
 
 
 def _drive_intrinsics(drive: Path, depth: NDArray[np.float32]) -> NDArray[np.float64] | None:
@@ -264,9 +279,17 @@ def _kitti_picture(root: Path, line: SplitLine) -> Path | None:
     return find_picture(folder, f"{line.frame:010d}")
 
 
+def _later(module: str, name: str) -> Callable[[GroundTruthConfig], GroundTruthSet]:
+    """Build a set whose module imports this one."""
+    return lambda config: cast(GroundTruthSet, getattr(import_module(f"hrdepth.data.{module}"), name)(config))
+
+
 GROUND_TRUTHS: dict[str, Callable[[GroundTruthConfig], GroundTruthSet]] = {
+    "cityscapes": _later("cityscapes_depth", "CityscapesDepth"),
     "drive": Drive,
     "folder": DepthFolder,
     "gt_depths": GtDepths,
+    "kitti_improved": _later("kitti_improved", "KittiImproved"),
     "kitti_lidar": KittiLidar,
+    "make3d": _later("make3d", "Make3D"),
 }

@@ -15,7 +15,7 @@ from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
 from hrdepth.files import existing_file
 
-__all__ = ["KittiOdometry", "KittiRaw"]
+__all__ = ["KittiOdometry", "KittiRaw", "read_projections"]
 
 # The paper's one camera for all of KITTI, in units of picture width and height (FACTS of the release).
 PAPER_INTRINSICS = np.array([[0.58, 0, 0.5], [0, 1.92, 0.5], [0, 0, 1]])
@@ -110,7 +110,7 @@ class KittiOdometry:
     def _camera(self, sequence: str, side: str) -> Camera:
         left, right = self._eyes(sequence)
         file = self.root / "sequences" / sequence / "calib.txt"
-        projections = _read_projections(file)
+        projections = read_projections(file)
         own = left if side == "l" else right
         if own not in projections:
             raise InputError(f"{file} has no line P{own}")
@@ -137,7 +137,12 @@ def _offset(projection: NDArray[np.float64]) -> float:
     return float(projection[0, 3] / projection[0, 0])
 
 
-def _read_projections(file: Path) -> dict[int, NDArray[np.float64]]:
+def read_projections(file: Path) -> dict[int, NDArray[np.float64]]:
+    """Return camera -> projection (3,4) of a calib.txt.
+
+    Raises:
+        InputError: the file is missing, or a projection has not twelve numbers.
+    """
     existing_file(file, "the calibration")
     projections = {}
     for number, text in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):

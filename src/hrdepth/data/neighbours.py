@@ -16,7 +16,7 @@ from rich.progress import track
 
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.media import small_grey
+from hrdepth.images import small_grey
 
 if TYPE_CHECKING:
     from hrdepth.data.frames import Camera, FrameReader
@@ -204,7 +204,7 @@ def select(reader: FrameReader, neighbours: Neighbours, min_motion: float | None
         InputError: none is left, or a picture cannot be read.
     """
     targets = kept = list(reader.targets)
-    if neighbours.missing == "skip":
+    if neighbours.missing == "skip" and neighbours.frames:
         kept = [line for line in targets if any(neighbours.sources(line))]
     alone = len(targets) - len(kept)
     if min_motion is not None and any(frame != "s" for frame in neighbours.frames):

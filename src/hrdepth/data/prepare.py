@@ -21,7 +21,7 @@ from hrdepth.data import build_mix
 from hrdepth.data.cache import Entry, PictureCache, cached_size, checksum, needed_pictures, read_array, stamp
 from hrdepth.data.frames import resize_picture
 from hrdepth.errors import InputError
-from hrdepth.media import read_image
+from hrdepth.images import read_image
 
 __all__ = ["fill_cache", "prepare", "verify_cache"]
 
@@ -65,7 +65,7 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> PictureCache:
     frames = config.objective.frames
     mixes = [build_mix(part, frames, config.size) for part in (config.train, config.validation)]
     pictures = needed_pictures(mixes)
-    cache = _open_or_create(folder, cached_size(config))
+    cache = _open_or_create(folder, cached_size(config, mixes))
     todo = [path for path in pictures if not cache.up_to_date(path)]
     log.info("%d of %d pictures are in the cache %s already", len(pictures) - len(todo), len(pictures), folder)
     _check_space(cache, todo)

@@ -18,7 +18,7 @@ from hrdepth.data.frames import FrameReader
 from hrdepth.data.neighbours import Neighbours, and_more
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.media import picture_size, read_image
+from hrdepth.images import picture_size, read_image
 
 __all__ = ["Report", "check_data", "scan_data"]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 from hrdepth.errors import InputError
+from hrdepth.files import atomic_path
 from hrdepth.registry import lookup
 
-__all__ = ["SPLITS", "SplitLine", "read_split", "split_lines"]
+__all__ = ["SPLITS", "SplitLine", "read_split", "replace_lines", "split_lines"]
 
 
 class SplitLine(NamedTuple):
@@ -91,6 +92,17 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
     if not lines:
         raise InputError(f"the split file {path} is empty; it needs lines of: folder frame side")
     return lines
+
+
+def replace_lines(file: Path, folder: str, lines: list[str]) -> None:
+    """Replace a recording's lines in a split file, keep those of other recordings, write no empty file."""
+    present = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = [line for line in present if line.split()[:1] not in ([], [folder])] + lines
+    if not lines:
+        file.unlink(missing_ok=True)
+        return
+    with atomic_path(file) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _parse(line: str, origin: str) -> SplitLine:

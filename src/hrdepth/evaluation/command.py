@@ -7,48 +7,82 @@ from typing import Any
 
 from rich.console import Console
 
-from hrdepth.config import EvaluateConfig
+from hrdepth.config import DepthProtocol, EvaluateConfig
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
+from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.evaluation.run import evaluate_disparities, evaluate_network
 from hrdepth.files import output_folder
 from hrdepth.predictor import Predictor
 from hrdepth.provenance import provenance
+from hrdepth.weights import weights_file
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "published_protocol"]
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
     """Evaluate, print the table, and write metrics.json and per_image.csv where `config.out` says so.
 
     Raises:
-        InputError: neither or both of weights and disparities are given, or as `evaluate_network` and
-            `evaluate_disparities`.
+        InputError: both weights and disparities are given, or neither with no network on board, or as
+            `evaluate_network` and `evaluate_disparities`.
     """
-    if (config.weights is None) == (config.disparities is None):
+    if config.weights is not None and config.disparities is not None:
         raise InputError("give either --weights, a network to evaluate, or --disparities, predictions made elsewhere")
+    weights = weights_file(config.weights) if config.disparities is None else None
     if config.out is not None:
         output_folder(config.out, overwrite=config.overwrite)
+    if config.bootstrap < 0:
+        raise InputError(f"bootstrap {config.bootstrap}: give the number of resamples, such as 1000, or 0 for none")
     ground_truths = build_ground_truth(config.data)
+    protocol = published_protocol(config)
+    parts = {"align": config.align == "lsq", "edges": config.edges, "points": config.points}
+    extras = Extras(**parts, log10=config.data.kind == "make3d", points_threshold=config.points_threshold)
+    shared: dict[str, Any] = {"workers": config.workers, "processes": config.processes, "extras": extras}
     about: dict[str, Any]
-    if config.weights is not None:
-        predictor = Predictor.from_file(config.weights, size=config.size, device=config.device)
+    if weights is not None:
+        predictor = Predictor.from_file(
+            weights,
+            size=config.size,
+            device=config.device,
+            runtime=config.runtime,
+            precision=config.precision,
+            threads=config.threads,
+            calibration=config.calibration,
+        )
         focal = predictor.canonical_focal
-        evaluation = evaluate_network(predictor.scaled_disparity, ground_truths, config.protocol, canonical_focal=focal)
-        about = {"weights": Path(config.weights).name, "size": list(predictor.size), "canonical_focal": focal}
+        evaluation = evaluate_network(
+            predictor.scaled_disparity, ground_truths, protocol, canonical_focal=focal, **shared
+        )
+        about = {"weights": weights.name, "size": list(predictor.size), "canonical_focal": focal}
+        about |= {"runtime": predictor.runtime, "precision": predictor.precision}
     else:
         assert config.disparities is not None
-        evaluation = evaluate_disparities(config.disparities, ground_truths, config.protocol, progress=True)
+        evaluation = evaluate_disparities(config.disparities, ground_truths, protocol, progress=True, **shared)
         about = {"disparities": Path(config.disparities).name}
+    for table in filter(None, (evaluation.table(config.bootstrap), evaluation.extras_table(config.bootstrap))):
+        table.show(config.format)
     console = Console()
-    console.print(evaluation.table())
-    if config.protocol.scaling == "median":
+    if protocol.scaling == "median" and config.format == "text":
         console.print(
             f"median factor to metres {evaluation.ratio_median:.3f}, "
             f"standard deviation {evaluation.ratio_std:.3f} of it"
         )
     if config.out is not None:
-        for path in evaluation.write(config.out, provenance(**about), overwrite=True):
-            console.print(str(path))
+        made = provenance(**about)
+        for path in evaluation.write(config.out, made, overwrite=True, resamples=config.bootstrap):
+            if config.format == "text":
+                console.print(str(path))
     return evaluation
+
+
+def published_protocol(config: EvaluateConfig) -> DepthProtocol:
+    """Return the protocol of the settings, or Make3D's own where its frames are compared and nothing is set.
+
+    Source: Karsch, Liu, Kang, Depth Transfer, TPAMI 2014 (C1: true depth below 70 m); the central crop of Godard et
+        al., Unsupervised Monocular Depth Estimation with Left-Right Consistency, 2017, is in the frames.
+    """
+    if config.data.kind == "make3d" and config.protocol == DepthProtocol():
+        return DepthProtocol(max_depth=70.0, crop="none")
+    return config.protocol

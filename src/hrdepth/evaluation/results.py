@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from hrdepth.config import DepthProtocol
+from hrdepth.evaluation.bootstrap import LEVEL, bootstrap_intervals
 from hrdepth.evaluation.depth import GARG_COLUMNS, GARG_ROWS, METRICS
+from hrdepth.evaluation.extras import EXTRA_HEADINGS
 from hrdepth.files import atomic_path, output_folder, write_json
+from hrdepth.tables import METRIC_HEADINGS, ResultTable
 
-__all__ = ["Evaluation", "Row", "describe_protocol"]
+__all__ = ["HEADINGS", "Evaluation", "Row", "describe_protocol"]
 
-HEADINGS = ("Abs Rel", "Sq Rel", "RMSE", "RMSE log", "δ < 1.25", "δ < 1.25²", "δ < 1.25³")
+HEADINGS = tuple(METRIC_HEADINGS.values())
 
 
 @dataclass(frozen=True)
 class Row:
-    """One picture's result; see `evaluation.depth.ImageResult`."""
+    """One picture's result; see `evaluation.depth.ImageResult`, and `evaluation.extras` for what else was measured."""
 
     name: str
     errors: Mapping[str, float]
     ratio: float
     valid_pixels: int
+    extras: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,19 @@ class Evaluation:
         return {name: float(np.mean([row.errors[name] for row in self.rows])) for name in METRICS}
 
     @cached_property
+    def extras(self) -> dict[str, float]:
+        """What else was measured, each the mean over the pictures that have it; NaN where none has."""
+        names = self.rows[0].extras
+        return {name: _mean([row.extras[name] for row in self.rows]) for name in names}
+
+    def intervals(self, resamples: int, seed: int = 0) -> dict[str, tuple[float, float]]:
+        """Return 95 % intervals of all means; see `bootstrap_intervals`."""
+        names = [*METRICS, *self.extras]
+        values = np.array([[{**row.errors, **row.extras}[name] for name in names] for row in self.rows])
+        found = bootstrap_intervals(values, resamples, seed=seed)
+        return {name: (float(low), float(high)) for name, (low, high) in zip(names, found, strict=True)}
+
+    @cached_property
     def ratio_median(self) -> float:
         """Median over pictures of the factor to metres."""
         return float(np.median([row.ratio for row in self.rows]))
@@ -63,9 +79,20 @@ class Evaluation:
         return float(np.std([row.ratio / self.ratio_median for row in self.rows]))
 
     def write(
-        self, folder: str | Path, provenance: Mapping[str, Any] | None = None, *, overwrite: bool = False
+        self,
+        folder: str | Path,
+        provenance: Mapping[str, Any] | None = None,
+        *,
+        overwrite: bool = False,
+        resamples: int = 0,
     ) -> list[Path]:
         """Write `per_image.csv` and `metrics.json` into `folder` and return their paths.
+
+        Args:
+            folder: for both.
+            provenance: how the results came about.
+            overwrite: into a folder that holds something.
+            resamples: of the bootstrap; 0 leaves intervals out.
 
         Raises:
             InputError: the folder cannot be written, or holds something and `overwrite` is false.
@@ -74,37 +101,72 @@ class Evaluation:
         per_image, metrics = folder / "per_image.csv", folder / "metrics.json"
         with atomic_path(per_image) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["name", *METRICS, "ratio", "valid_pixels"])
+            writer.writerow(["name", *METRICS, "ratio", "valid_pixels", *self.extras])
             for row in self.rows:
                 values = [f"{value:.9g}" for value in (*(row.errors[name] for name in METRICS), row.ratio)]
-                writer.writerow([row.name, *values, row.valid_pixels])
-        write_json(metrics, {**self._summary(), "provenance": dict(provenance or {})})
+                more = [f"{row.extras[name]:.9g}" for name in self.extras]
+                writer.writerow([row.name, *values, row.valid_pixels, *more])
+        write_json(metrics, {**self._summary(resamples), "provenance": dict(provenance or {})})
         return [per_image, metrics]
 
-    def table(self) -> Table:
-        """Return the mean as a table for the terminal."""
-        low, high = self.protocol.min_depth, self.protocol.max_depth
+    def table(self, resamples: int = 0) -> ResultTable:
+        """Return the means as a table, with 95 % intervals from so many `resamples`; 0 leaves them out."""
         scaling = self.protocol.scaling
         how = f"{scaling} scaling" if isinstance(scaling, str) else f"depth x {scaling:g}"
         skipped = f", {len(self.skipped)} without true depth skipped" if self.skipped else ""
-        table = Table(
-            title=f"Depth, mean over {len(self.rows)} pictures{skipped}",
-            caption=f"{self.ground_truth}\n{low:g} to {high:g} m, crop {self.protocol.crop}, {how}",
+        found = self.intervals(resamples) if resamples else {}
+        rows = [(how, *(self._cell(name, found) for name in METRICS))]
+        if f"lsq_{METRICS[0]}" in self.extras:
+            rows.append(("least squares", *(self._cell(f"lsq_{name}", found) for name in METRICS)))
+        return ResultTable(
+            ("alignment", *HEADINGS),
+            tuple(rows),
+            f"Depth, mean over {len(self.rows)} pictures{skipped}",
+            f"{self.ground_truth}\n{self.protocol.min_depth:g} to {self.protocol.max_depth:g} m, crop "
+            f"{self.protocol.crop}{', with 95 % intervals' if found else ''}",
         )
-        for heading in HEADINGS:
-            table.add_column(heading, justify="right")
-        table.add_row(*(f"{self.mean[name]:.3f}" for name in METRICS))
-        return table
 
-    def _summary(self) -> dict[str, Any]:
+    def extras_table(self, resamples: int = 0) -> ResultTable | None:
+        """Return what else was measured, or None."""
+        names = [name for name in EXTRA_HEADINGS if name in self.extras]
+        found = self.intervals(resamples) if resamples else {}
+        rows = []
+        for name in names:
+            count = sum(bool(np.isfinite(row.extras[name])) for row in self.rows)
+            rows.append((EXTRA_HEADINGS[name], self._cell(name, found), str(count)))
+        return ResultTable(("measure", "mean", "pictures"), tuple(rows)) if rows else None
+
+    def _cell(self, name: str, intervals: Mapping[str, tuple[float, float]]) -> str:
+        value = {**self.mean, **self.extras}[name]
+        low, high = intervals.get(name, (value, value))
+        return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if intervals else "")
+
+    def _summary(self, resamples: int) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if self.extras:
+            more["extras"] = {name: _or_none(value) for name, value in self.extras.items()}
+        if resamples:
+            found = {name: [_or_none(end) for end in ends] for name, ends in self.intervals(resamples).items()}
+            more["intervals"] = {"level": LEVEL, "resamples": resamples, **found}
         return {
             "metrics": self.mean,
+            **more,
             "images": len(self.rows),
             "skipped": {"count": len(self.skipped), "names": list(self.skipped)},
             "ratio": {"median": self.ratio_median, "std_over_median": self.ratio_std},
             "ground_truth": self.ground_truth,
             "protocol": {**asdict(self.protocol), "in_words": describe_protocol(self.protocol)},
         }
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _or_none(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if np.isfinite(value) else None
 
 
 def describe_protocol(protocol: DepthProtocol) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from hrdepth.config import DepthProtocol
 from hrdepth.data.ground_truth import GroundTruth, GroundTruthSet
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import blend_flipped, check_disparity, evaluate_image
+from hrdepth.evaluation.extras import Extras
+from hrdepth.evaluation.parallel import in_order
 from hrdepth.evaluation.results import Evaluation, Row
 from hrdepth.files import existing_file
 from hrdepth.geometry import focal_factor
-from hrdepth.media import read_image
+from hrdepth.images import read_image
 
 __all__ = [
     "constant_depth_baseline",
@@ -39,6 +42,9 @@ def evaluate_disparities(
     protocol: DepthProtocol | None = None,
     *,
     progress: bool = False,
+    workers: int | None = None,
+    processes: bool = False,
+    extras: Extras | None = None,
 ) -> Evaluation:
     """Evaluate predictions made elsewhere.
 
@@ -48,6 +54,9 @@ def evaluate_disparities(
         ground_truths: the pictures' true depth.
         protocol: by default that of published KITTI numbers.
         progress: show a bar on the terminal.
+        workers: threads that read true depth and compare; None for as many as there are cores.
+        processes: instead of threads.
+        extras: what else to measure.
 
     Raises:
         InputError: there are more or fewer predictions than pictures, one is no (h,w) array of finite
@@ -65,19 +74,19 @@ def evaluate_disparities(
     if isinstance(scaled_disparities, Sized) and len(scaled_disparities) != len(ground_truths):
         raise InputError(_count_message(where, len(scaled_disparities), len(ground_truths)))
     remaining = iter(scaled_disparities)
+    count = len(ground_truths)
 
-    def next_disparity(index: int, truth: GroundTruth) -> NDArray[Any]:
-        disparity = next(remaining, None)
-        if disparity is None:
-            raise InputError(_count_message(where, index, len(ground_truths)))
-        try:
-            return check_disparity(disparity)
-        except InputError as error:
-            raise InputError(f"{where}, number {index} ({truth.name}): {error}") from error
+    def items() -> Iterator[tuple[int, GroundTruth | None, NDArray[Any]]]:
+        for index in range(count):
+            disparity = next(remaining, None)
+            if disparity is None:
+                raise InputError(_count_message(where, index, count))
+            yield index, None, disparity
 
-    evaluation = _evaluate(next_disparity, ground_truths, protocol, progress)
+    compare = _Compare(ground_truths, protocol, extras, where)
+    evaluation = _evaluate(compare, items(), workers, processes, progress)
     if next(remaining, None) is not None:
-        raise InputError(_count_message(where, f"more than {len(ground_truths)}", len(ground_truths)))
+        raise InputError(_count_message(where, f"more than {count}", count))
     return evaluation
 
 
@@ -120,6 +129,9 @@ def evaluate_network(
     *,
     canonical_focal: float | None = None,
     progress: bool = True,
+    workers: int | None = None,
+    processes: bool = False,
+    extras: Extras | None = None,
 ) -> Evaluation:
     """Evaluate whatever predicts depth from a picture.
 
@@ -132,6 +144,9 @@ def evaluate_network(
         canonical_focal: fx, in picture widths, of the camera that predictions hold for: brought to that of each
             picture where its K is known. Of no consequence under median scaling. None takes them as they are.
         progress: show a bar on the terminal.
+        workers: threads that compare while the network predicts; None for as many as there are cores.
+        processes: instead of threads.
+        extras: what else to measure.
 
     Raises:
         InputError: a picture is missing or damaged, a prediction is no array of finite values from 0 up, or
@@ -139,10 +154,11 @@ def evaluate_network(
     """
     protocol = protocol or DepthProtocol()
 
-    def predict_one(index: int, truth: GroundTruth) -> NDArray[Any]:
-        return predict_picture(predict, truth, protocol, canonical_focal)
-
-    return _evaluate(predict_one, ground_truths, protocol, progress)
+    items = (
+        (index, truth, predict_picture(predict, truth, protocol, canonical_focal))
+        for index, truth in enumerate(ground_truths)
+    )
+    return _evaluate(_Compare(ground_truths, protocol, extras), items, workers, processes, progress)
 
 
 def predict_picture(
@@ -156,6 +172,9 @@ def predict_picture(
     if truth.picture is None:
         raise InputError(f"the picture of '{truth.name}' is not there; a network needs it")
     image = read_image(truth.picture)
+    if truth.picture_rows is not None:
+        upper, lower = (round(part * image.height) for part in truth.picture_rows)
+        image = image.crop((0, upper, image.width, lower))
     try:
         disparity = check_disparity(predict(image)) / _focal_factor(truth, canonical_focal)
         if not protocol.post_process:
@@ -194,30 +213,50 @@ def mean_prediction_baseline(
     return evaluate_disparities(itertools.repeat(mean_disparity, len(ground_truths)), ground_truths, protocol)
 
 
+@dataclass(frozen=True)
+class _Compare:
+    """The work of one picture, in whichever thread or process; a name alone where it has no true depth."""
+
+    ground_truths: GroundTruthSet
+    protocol: DepthProtocol
+    extras: Extras | None = None
+    where: str | None = None  # predictions come from, for messages; None from a network
+
+    def __call__(self, index: int, truth: GroundTruth | None, disparity: NDArray[Any]) -> Row | str:
+        truth = self.ground_truths[index] if truth is None else truth
+        try:
+            disparity = check_disparity(disparity)
+        except InputError as error:
+            raise InputError(f"{self.where}, number {index} ({truth.name}): {error}") from error
+        try:
+            result = evaluate_image(truth.depth, disparity, self.protocol)
+            if result is None:
+                return truth.name
+            more = self.extras(truth, disparity, self.protocol) if self.extras else {}
+        except InputError as error:
+            raise InputError(f"{truth.name}: {error}") from error
+        return Row(truth.name, result.errors, result.ratio, result.valid_pixels, more)
+
+
 def _evaluate(
-    disparity_of: Callable[[int, GroundTruth], NDArray[Any]],
-    ground_truths: GroundTruthSet,
-    protocol: DepthProtocol,
+    compare: _Compare,
+    items: Iterable[tuple[int, GroundTruth | None, NDArray[Any]]],
+    workers: int | None,
+    processes: bool,
     progress: bool,
 ) -> Evaluation:
-    rows, skipped = [], []
+    truths, protocol = compare.ground_truths, compare.protocol
     with _progress_bar(shown=progress) as bar:
-        for index, truth in enumerate(bar.track(ground_truths, len(ground_truths), description="evaluating")):
-            disparity = disparity_of(index, truth)
-            try:
-                result = evaluate_image(truth.depth, disparity, protocol)
-            except InputError as error:
-                raise InputError(f"{truth.name}: {error}") from error
-            if result is None:
-                skipped.append(truth.name)
-            else:
-                rows.append(Row(truth.name, result.errors, result.ratio, result.valid_pixels))
+        found = in_order(compare, items, workers, processes=processes)
+        results = list(bar.track(found, len(truths), description="evaluating"))
+    rows = tuple(one for one in results if isinstance(one, Row))
     if not rows:
         raise InputError(
-            f"none of the {len(ground_truths)} pictures has true depth between {protocol.min_depth:g} and "
+            f"none of the {len(truths)} pictures has true depth between {protocol.min_depth:g} and "
             f"{protocol.max_depth:g} m inside the crop '{protocol.crop}'; is the depth in metres?"
         )
-    return Evaluation(tuple(rows), tuple(skipped), protocol, ground_truths.description)
+    skipped = tuple(one for one in results if isinstance(one, str))
+    return Evaluation(rows, skipped, protocol, truths.description)
 
 
 def _progress_bar(*, shown: bool) -> Progress:

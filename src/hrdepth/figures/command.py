@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from hrdepth.checkpoints import load_network
 from hrdepth.config import CompareConfig
 from hrdepth.data.frames import picture_tensor
 from hrdepth.data.ground_truth import build_ground_truth
@@ -51,10 +51,11 @@ def compare(config: CompareConfig) -> list[Path]:
             "distance": error_by_distance(rows),
             "histogram": error_histogram(rows),
         }
-        if config.features and (maps := _features(predictors, rows)):
+        if config.features and (maps := _features(predictors, config.weights, rows)):
             figures["features"] = draw_features(rows[labels[0]][0].image, maps)
         if config.runs:
-            figures["curves"] = learning_curves(config.runs)
+            runs = [config.runs] if isinstance(config.runs, str) else config.runs
+            figures["curves"] = learning_curves(runs)
         for name, figure in figures.items():
             written += save(figure, folder, name, config.formats, config.dpi)
     result = {
@@ -66,16 +67,17 @@ def compare(config: CompareConfig) -> list[Path]:
     return [*written, folder / "compare.json"]
 
 
-def _features(predictors: dict[str, Predictor], rows: dict[str, list[Sample]]) -> dict[str, dict[str, np.ndarray]]:
+def _features(
+    predictors: dict[str, Predictor], weights: Sequence[str], rows: dict[str, list[Sample]]
+) -> dict[str, dict[str, np.ndarray]]:
     """Return the maps of the networks that have a fusion at the first level."""
     maps = {}
-    for name, predictor in predictors.items():
+    for (name, predictor), path in zip(predictors.items(), weights, strict=True):
         batch = picture_tensor(Image.fromarray(rows[name][0].image), predictor.size)[None]  # (1,3,H,W)
-        if isinstance(predictor.network, torch.nn.Module):
-            try:
-                maps[name] = first_level_maps(predictor.network, batch.to(predictor.device))
-            except InputError as error:
-                Console(stderr=True).print(f"left out of the feature maps: {error}")
+        try:
+            maps[name] = first_level_maps(load_network(path), batch)
+        except InputError as error:
+            Console(stderr=True).print(f"left out of the feature maps: {error}")
     return maps
 
 

@@ -15,7 +15,7 @@ from hrdepth.figures.samples import Sample
 from hrdepth.plotting import PAGE_WIDTH, colour, new_figure
 from hrdepth.visualize import disparity_range
 
-__all__ = ["error_by_distance", "error_histogram", "side_by_side"]
+__all__ = ["WORST", "error_by_distance", "error_histogram", "side_by_side", "visible"]
 
 WORST = 0.5  # the relative error of the brightest colour
 DISTANCES = (0, 5, 10, 15, 20, 30, 40, 50, 60, 80)  # metres
@@ -42,9 +42,9 @@ def side_by_side(rows: Rows) -> Figure:
         for sample, axis in zip(samples, axes[1:], strict=False):
             disparity = axis.imshow(sample.scaled_disparity, cmap="magma", vmin=low, vmax=high)
         at = 1 + len(samples)
-        axes[at].imshow(_visible(1 / samples[0].truth), cmap="magma", vmin=low, vmax=high)
+        axes[at].imshow(visible(1 / samples[0].truth), cmap="magma", vmin=low, vmax=high)
         for sample, axis in zip(samples, axes[at + 1 :], strict=True):
-            error = axis.imshow(_visible(sample.relative_error), cmap="viridis", vmin=0, vmax=WORST)
+            error = axis.imshow(visible(sample.relative_error), cmap="viridis", vmin=0, vmax=WORST)
     for name, axes in zip(names, grid, strict=True):
         axes[0].set_ylabel(name, fontsize=6, rotation=0, ha="right", va="center")
         for axis in axes:
@@ -85,12 +85,17 @@ def error_histogram(rows: Rows) -> Figure:
         counts = np.histogram(np.clip(signed, -1, 1), edges)[0]
         axes.stairs(100 * counts / len(signed), edges, color=colour(index), label=name)
     axes.axvline(0, color="0.6", linewidth=0.6)
-    axes.set(xlabel="(prediction - truth) / truth", ylabel="pixels (%)", xlim=(-1, 1), ylim=(0, None))
+    axes.set(
+        xlabel="(prediction - truth) / truth; the last bin holds all above",
+        ylabel="pixels (%)",
+        xlim=(-1, 1),
+        ylim=(0, None),
+    )
     axes.legend()
     return figure
 
 
-def _visible(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def visible(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Let each single laser point cover 3x3 pixels, as one alone is not seen on paper; dense maps stay as they are."""
     if np.isnan(values).mean() < 0.5:
         return values

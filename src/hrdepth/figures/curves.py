@@ -42,7 +42,7 @@ def learning_curves(runs: Sequence[str | Path], labels: Sequence[str] | None = N
     for index, run in enumerate(runs):
         name = labels[index] if labels else Path(run).name
         steps, losses = read_log(run, "train/loss")
-        window = min(SMOOTHING, max(1, len(losses)))
+        window = min(SMOOTHING, max(1, len(losses) // 3))  # a short run keeps most of its points
         smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
         axes.plot(steps[window - 1 :], smooth, color=colour(index), linewidth=0.8, label=f"{name}, training")
         steps, losses = read_log(run, "val/loss")

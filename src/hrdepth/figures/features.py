@@ -64,14 +64,16 @@ def draw_features(image: NDArray[np.uint8], maps: Mapping[str, Mapping[str, NDAr
 
     Source: paper, Figure 5.
     """
+    height, width = image.shape[:2]
     rows = 1 + max(len(own) for own in maps.values())
-    figure = new_figure(rows * PAGE_WIDTH / len(maps) * image.shape[0] / image.shape[1] + 0.14 * rows)
+    figure = new_figure(rows * PAGE_WIDTH / len(maps) * height / width + 0.14 * rows)
     grid = figure.subplots(rows, len(maps), squeeze=False)
     for column, (name, own) in zip(grid.T, maps.items(), strict=True):
         column[0].imshow(image)
         column[0].set_title(name)
         for axis, (label, values) in zip(column[1:], own.items(), strict=False):
-            axis.imshow(values, cmap="viridis")
+            # Networks of other sizes see the picture at other ratios of its sides.
+            axis.imshow(values, cmap="viridis", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
             axis.set_title(label, fontsize=6)
         for axis in column:
             axis.axis("off")

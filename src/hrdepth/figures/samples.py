@@ -12,7 +12,7 @@ from hrdepth.config import DepthProtocol
 from hrdepth.data.ground_truth import GroundTruth
 from hrdepth.evaluation.depth import evaluate_image, resize_disparity, valid_pixels
 from hrdepth.evaluation.run import predict_picture
-from hrdepth.media import read_image
+from hrdepth.images import read_image
 from hrdepth.predictor import Predictor
 
 __all__ = ["Sample", "predict_sample"]

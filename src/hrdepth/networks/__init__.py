@@ -9,9 +9,16 @@ from torch import nn
 
 from hrdepth.config import NetworkConfig
 from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.dualnets import DualNets
+from hrdepth.networks.fastdepth import FastDepth
 from hrdepth.networks.hrdepth import HRDepth, LiteHRDepth
 from hrdepth.networks.monodepth2 import Monodepth2
+from hrdepth.networks.packnet import PackNet
 from hrdepth.networks.pose import PoseNet
+from hrdepth.networks.posecnn import PoseCNN
+from hrdepth.networks.pydnet import PyDNet
+from hrdepth.networks.sfmlearner import SfMLearner
+from hrdepth.networks.superdepth import SuperDepth
 from hrdepth.registry import check_options, lookup
 
 __all__ = ["NETWORKS", "POSE_NETWORKS", "build_network", "build_pose_network"]
@@ -20,10 +27,17 @@ NETWORKS: dict[str, Callable[..., DepthNetwork]] = {
     "hrdepth": HRDepth,
     "lite_hrdepth": LiteHRDepth,
     "monodepth2": Monodepth2,
+    "pydnet": PyDNet,
+    "packnet": PackNet,
+    "superdepth": SuperDepth,
+    "fastdepth": FastDepth,
+    "sfmlearner": SfMLearner,
+    "dualnets": DualNets,
 }
 
-POSE_NETWORKS: dict[str, type[PoseNet]] = {
+POSE_NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "posenet": PoseNet,
+    "posecnn": PoseCNN,
 }
 
 
@@ -38,11 +52,9 @@ def build_network(config: NetworkConfig) -> DepthNetwork:
     return network
 
 
-def build_pose_network(config: NetworkConfig) -> PoseNet:
-    """Build the pose network that `config` names; errors as `build_network`."""
-    network = _build(POSE_NETWORKS, config, "pose network")
-    assert isinstance(network, PoseNet)
-    return network
+def build_pose_network(config: NetworkConfig) -> nn.Module:
+    """Build the pose network that `config` names, which keeps what `PoseNet` promises; errors as `build_network`."""
+    return _build(POSE_NETWORKS, config, "pose network")
 
 
 def _build(registry: dict[str, Any], config: NetworkConfig, what: str) -> nn.Module:

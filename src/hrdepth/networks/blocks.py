@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,16 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity
 from hrdepth.registry import lookup
 
-__all__ = ["ConvBlock", "DepthNetwork", "DisparityHead", "Normalisation", "Pointwise", "reflection_conv3x3", "upsample"]
+__all__ = [
+    "ConvBlock",
+    "DepthNetwork",
+    "DisparityHead",
+    "Normalisation",
+    "Pointwise",
+    "crop_to",
+    "reflection_conv3x3",
+    "upsample",
+]
 
 # Mean and standard deviation of a picture's channels in [0,1]. The released networks use two numbers for all channels;
 # timm's weights were trained with those of ImageNet, or one near them.
@@ -99,11 +109,16 @@ class ConvBlock(nn.Module):
 
 
 class DisparityHead(nn.Module):
-    """3x3 convolution and sigmoid, `(B,in,H,W) -> disparity (B,1,H,W)` (paper, Figure 3: DispConv)."""
+    """3x3 convolution and sigmoid, `(B,in,H,W) -> disparity (B,1,H,W)` (paper, Figure 3: DispConv).
 
-    def __init__(self, in_channels: int) -> None:
+    Args:
+        in_channels: of the features.
+        conv: another convolution to one channel, for a network that has another.
+    """
+
+    def __init__(self, in_channels: int, conv: nn.Conv2d | None = None) -> None:
         super().__init__()
-        self.conv = reflection_conv3x3(in_channels, 1)
+        self.conv = conv or reflection_conv3x3(in_channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return disparity in (0,1)."""
@@ -118,6 +133,11 @@ def upsample(features: Tensor) -> Tensor:
         The paper says bilinear; the released networks use nearest, and their weights fit no other.
     """
     return F.interpolate(features, scale_factor=2.0, mode="nearest")
+
+
+def crop_to(features: Tensor, like: Tensor) -> Tensor:
+    """Cut off rows and columns that `like` lacks: 3 rows, halved to 2 and doubled to 4, are one too many."""
+    return features[..., : like.shape[-2], : like.shape[-1]]
 
 
 class DepthNetwork(nn.Module):
@@ -181,9 +201,15 @@ class DepthNetwork(nn.Module):
                 f"{self.min_depth:g} to {self.max_depth:g}"
             )
         disparity = float(depth_to_disparity(torch.tensor(depth), self.min_depth, self.max_depth))
+        with torch.no_grad():
+            for bias in self.head_biases():
+                bias.fill_(math.log(disparity / (1 - disparity)))
+
+    def head_biases(self) -> Iterator[Tensor]:
+        """Yield the biases that disparities are the sigmoid of; a network without `DisparityHead` has its own."""
         for module in self.modules():
             if isinstance(module, DisparityHead) and module.conv.bias is not None:
-                nn.init.constant_(module.conv.bias, math.log(disparity / (1 - disparity)))
+                yield module.conv.bias
 
     def disparities(self, image: Tensor) -> dict[int, Tensor]:
         """Predict from a normalised picture; a network that is no encoder and decoder has its own."""

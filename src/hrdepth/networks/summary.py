@@ -42,6 +42,8 @@ PAPER_ROWS = (
     PaperRow(NetworkConfig("hrdepth"), "Table 2, HR-Depth; Table 4, +dense SC and fSE", 14.62),
     PaperRow(NetworkConfig("lite_hrdepth"), "Table 3, Lite-HR-Depth", 3.1),
     PaperRow(NetworkConfig("monodepth2"), "Tables 2 and 3, Monodepth2; Table 4, baseline", 14.84),
+    PaperRow(NetworkConfig("pydnet"), "Table 3, PyD-Net", 1.9),
+    PaperRow(NetworkConfig("packnet"), "Table 2, PackNet-SfM", 127.0),
     PaperRow(_variant(fusion="conv"), "Table 4, +dense SC", 16.06),
     PaperRow(_variant(skip="plain"), "Table 4, +fSE", 13.48),
     PaperRow(_variant(fusion="se"), "Table 4, +dense SC and SE", 16.23),
@@ -121,6 +123,8 @@ def listing(found: Sequence[NetworkSummary]) -> Table:
         caption="Parameters as it runs, and as in the paper: with the classifier and the reductions that the released "
         "code builds but never reads. GFLOPs: a multiply-add counts as two.",
         caption_justify="left",
+        collapse_padding=True,  # room for the last column in a terminal of 80
+        pad_edge=False,
     )
     table.add_column("network", no_wrap=True)
     for heading in ("as it\nruns", "as in\npaper", "paper", *(f"GFLOPs\n{width}x{height}" for height, width in SIZES)):

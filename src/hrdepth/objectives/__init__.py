@@ -8,16 +8,38 @@ from torch import nn
 
 from hrdepth.config import ObjectiveConfig
 from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.objectives.distillation import Distillation
+from hrdepth.objectives.objective import Objective
+from hrdepth.objectives.sfmlearner import Explainability
+from hrdepth.objectives.struct2depth import ObjectMotions
+from hrdepth.objectives.vid2depth import PointAlignment
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import check_options, lookup
 
-__all__ = ["OBJECTIVES", "build_objective"]
+__all__ = ["OBJECTIVES", "Objective", "build_objective", "check_objective"]
 
-OBJECTIVES: dict[str, Any] = {
+OBJECTIVES: dict[str, type[Objective]] = {
+    "distillation": Distillation,
+    "sfmlearner": Explainability,
+    "struct2depth": ObjectMotions,
+    "vid2depth": PointAlignment,
     "view_synthesis": ViewSynthesis,
 }
 # Arguments of an objective that are no options of it: the run sets them.
-GIVEN = ("network", "pose_network", "frames", "canonical_focal")
+GIVEN = ("network", "pose_network", "frames", "canonical_focal", "cameras")
+
+
+def check_objective(config: ObjectiveConfig) -> type[Objective]:
+    """Check what can be checked before anything is built or read, and return the objective's class.
+
+    Raises:
+        InputError: an unknown objective, an option that it does not have, or settings that contradict each other.
+    """
+    kind = lookup(OBJECTIVES, config.name, "objective")
+    check_options(kind, config.options, f"objective '{config.name}'", GIVEN)
+    kind.check(config)
+    return kind
 
 
 def build_objective(
@@ -25,7 +47,8 @@ def build_objective(
     network: DepthNetwork,
     pose_network: nn.Module | None,
     canonical_focal: float | None = None,
-) -> ViewSynthesis:
+    cameras: LearnedIntrinsics | None = None,
+) -> Objective:
     """Build the objective that `config` names around the networks that it trains.
 
     Args:
@@ -33,13 +56,18 @@ def build_objective(
         network: the depth network.
         pose_network: None where all poses are known.
         canonical_focal: see `TrainConfig`.
+        cameras: those whose K is learned; None where all are known.
 
     Raises:
-        InputError: an unknown objective, an option that it does not have, or frames that make no sense.
+        InputError: as `check_objective`, or frames that make no sense, or a teacher that does not suit.
     """
-    kind = lookup(OBJECTIVES, config.name, "objective")
-    check_options(kind, config.options, f"objective '{config.name}'", GIVEN)
-    objective: ViewSynthesis = kind(
-        network, pose_network, frames=tuple(config.frames), canonical_focal=canonical_focal, **config.options
+    kind: Any = check_objective(config)
+    objective: Objective = kind(
+        network,
+        pose_network,
+        frames=tuple(config.frames),
+        canonical_focal=canonical_focal,
+        cameras=cameras,
+        **config.options,
     )
     return objective

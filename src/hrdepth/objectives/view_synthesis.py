@@ -14,12 +14,15 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose, pose_matrix, view_synthesis
 from hrdepth.losses import Windows, edge_aware_smoothness, minimum_reprojection, photometric_error, windows
 from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
+from hrdepth.objectives.consistency import Consistency, depth_consistency
+from hrdepth.objectives.objective import Objective
 
-__all__ = ["ViewSynthesis"]
+__all__ = ["ViewSynthesis", "shrink"]
 
 
-class ViewSynthesis(nn.Module):
+class ViewSynthesis(Objective):
     """Explain the target by its sources, through predicted depth and motion (paper, eq. 1 to 4).
 
     Args:
@@ -35,6 +38,9 @@ class ViewSynthesis(nn.Module):
             working compiler they run as they are.
         canonical_focal: fx, in picture widths, of the camera that the network's depth holds for; a sample's depth is
             `geometry.focal_factor` times it. None takes the depth as it is, whatever the camera.
+        cameras: those whose K is learned; None where the batch knows all.
+        consistency: weight of the difference between the depths of target and sources; where it is not 0, pixels count
+            the less the more the depths differ. Takes a pass of the depth network for each source.
 
     Source: paper, "Problem Formulation".
 
@@ -55,9 +61,13 @@ class ViewSynthesis(nn.Module):
         scales: Sequence[int] = (0, 1, 2, 3),
         compile: bool = False,
         canonical_focal: float | None = None,
+        cameras: LearnedIntrinsics | None = None,
+        consistency: float = 0.0,
     ) -> None:
         super().__init__()
         _check_frames(frames, pose_network)
+        if not 0 <= consistency < float("inf"):
+            raise InputError(f"consistency {consistency:g} must be 0 or more; 0.5 is usual")
         self.network = network
         self.pose_network = pose_network if any(frame != "s" for frame in frames) else None
         self.frames = tuple(frames)
@@ -67,6 +77,8 @@ class ViewSynthesis(nn.Module):
         self.tie_break = tie_break
         self.scales = tuple(scales)
         self.canonical_focal = canonical_focal
+        self.cameras = cameras
+        self.consistency = consistency
         # Functions of one scale's tensors at full size: what is compiled for one scale serves all.
         self._best, self._unmoved = self._best_error, self._identity_errors
         if compile:
@@ -74,10 +86,21 @@ class ViewSynthesis(nn.Module):
             self._unmoved = compiled(self._identity_errors, "the error of the unmoved sources")
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return `{"loss": scalar, "loss/scale0": ..., ...}`; `"loss"` is their mean (eq. 4)."""
+        """Return `{"loss": scalar, "loss/scale0": ..., ...}`; `"loss"` is their mean (eq. 4).
+
+        With `consistency` also `"loss/consistency"`, which is added with that weight.
+        """
         disparities = self.network(batch["target_augmented"])
+        theirs = self._source_disparities(batch) if self.consistency else None
         poses = self.poses(batch)
-        return self.losses(batch, disparities, poses)
+        return self.losses(self.with_cameras(batch), disparities, poses, theirs)
+
+    def with_cameras(self, batch: Batch) -> Batch:
+        """Return the batch with the K of learned cameras as they are now, in float32."""
+        if self.cameras is None or "camera" not in batch:
+            return batch
+        with torch.autocast(batch["target"].device.type, enabled=False):
+            return {**batch, "intrinsics": self.cameras(batch["camera"], batch["view"], batch["intrinsics"])}
 
     def poses(self, batch: Batch) -> Tensor:
         """Return the poses target to source (B,S,4,4): predicted for neighbours, known for the other eye."""
@@ -94,28 +117,39 @@ class ViewSynthesis(nn.Module):
                     poses[i] = invert_pose(motion) if int(self.frames[i]) < 0 else motion
         return torch.stack([poses[i] for i in range(len(self.frames))], dim=1)
 
-    def losses(self, batch: Batch, disparities: dict[int, Tensor], poses: Tensor) -> dict[str, Tensor]:
+    def losses(
+        self, batch: Batch, disparities: dict[int, Tensor], poses: Tensor, theirs: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Compute the losses of given disparities and poses, in float32 whatever the autocast.
 
         Args:
             batch: see `Batch`.
             disparities: `{s: (B,1,H/2^s,W/2^s)}`.
             poses: (B,S,4,4), target to source.
+            theirs: (B,S,1,H,W), the sources' disparities, which `consistency` needs; by default it predicts them.
 
         Returns:
             As `forward`.
         """
+        if theirs is None and self.consistency:
+            theirs = self._source_disparities(batch)
         with torch.autocast(batch["target"].device.type, enabled=False):
             target = batch["target"]
+            agreement = None if theirs is None else self._agreement(batch, disparities[0].float(), theirs, poses)
+            weight = None if agreement is None else agreement.weight
             target_windows = windows(target)
             identity = self._unmoved(batch, target_windows, self._noise(batch)) if self.auto_mask else None
             losses = {}
             for scale in self.scales:
                 disparity = disparities[scale].float()
-                error = self._best(batch, target_windows, self._full_size(disparity, batch), poses, identity)
-                smooth = edge_aware_smoothness(disparity, _shrink(target, disparity.shape[-2:]))
+                error = self._best(batch, target_windows, self._full_size(disparity, batch), poses, identity, weight)
+                smooth = edge_aware_smoothness(disparity, shrink(target, disparity.shape[-2:]))
                 losses[f"loss/scale{scale}"] = error + self.smoothness / 2**scale * smooth
-            return {"loss": torch.stack(list(losses.values())).mean(), **losses}
+            total = torch.stack(list(losses.values())).mean()
+            if agreement is not None:
+                losses["loss/consistency"] = agreement.loss
+                total = total + self.consistency * agreement.loss
+            return {"loss": total, **losses}
 
     def synthesis_errors(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
         """Return the photometric error of each synthesised view (B,S,H,W), infinite where there is no source."""
@@ -132,12 +166,32 @@ class ViewSynthesis(nn.Module):
             return None
         return self.tie_break * torch.randn_like(batch["sources"][:, :, 0])
 
+    def _source_disparities(self, batch: Batch) -> Tensor:
+        """Return what the depth network sees in the sources (B,S,1,H,W)."""
+        seen: Tensor = self.network(batch["sources_augmented"].flatten(0, 1))[0].float()
+        return seen.view(*batch["sources"].shape[:2], *seen.shape[1:])
+
+    def _agreement(self, batch: Batch, disparity: Tensor, theirs: Tensor, poses: Tensor) -> Consistency:
+        own, others = self.depth(disparity, batch), self.depth(theirs.flatten(1, 2), batch).unsqueeze(2)
+        return depth_consistency(own, others, batch["intrinsics"], poses, batch["source_valid"])
+
     def _best_error(
-        self, batch: Batch, target_windows: Windows, disparity: Tensor, poses: Tensor, identity: Tensor | None
+        self,
+        batch: Batch,
+        target_windows: Windows,
+        disparity: Tensor,
+        poses: Tensor,
+        identity: Tensor | None,
+        weight: Tensor | None = None,
     ) -> Tensor:
-        """Return the mean over all pixels of the smallest error (eq. 2); `disparity` is (B,1,H,W)."""
+        """Return the mean over all pixels of the smallest error (eq. 2), weighted; `disparity` is (B,1,H,W).
+
+        Pixels that the batch's mask leaves out do not count.
+        """
         errors = self._errors(batch, self._synthesise(batch, disparity, poses), target_windows)
-        return minimum_reprojection(errors, identity).mean()
+        smallest = minimum_reprojection(errors, identity)
+        smallest = smallest if weight is None else smallest * weight
+        return smallest.mean() if "mask" not in batch else _mean_inside(smallest, batch["mask"])
 
     def _full_size(self, disparity: Tensor, batch: Batch) -> Tensor:
         return F.interpolate(disparity, batch["target"].shape[-2:], mode="bilinear", align_corners=False)
@@ -147,31 +201,50 @@ class ViewSynthesis(nn.Module):
         return errors if noise is None else errors + noise
 
     def _errors(self, batch: Batch, views: Tensor, target_windows: Windows) -> Tensor:
-        """Return the photometric error of views (B,S,3,H,W): (B,S,H,W), infinite where there is no source."""
+        """Return the photometric error of views (B,S,3,H,W): (B,S,H,W), infinite where there is no source.
+
+        A fourth channel says what of a view was seen, by the mask; where it was not, the error is infinite too.
+        """
         target = batch["target"]
-        errors = [photometric_error(view, target, self.ssim_weight, target_windows) for view in views.unbind(1)]
+        errors = [photometric_error(view[:, :3], target, self.ssim_weight, target_windows) for view in views.unbind(1)]
+        if views.shape[2] > 3:
+            unseen = views.unbind(1)
+            errors = [error.where(v[:, 3:] > 0.5, torch.inf) for error, v in zip(errors, unseen, strict=True)]
         return torch.where(batch["source_valid"][:, :, None, None], torch.cat(errors, dim=1), torch.inf)
 
     def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
-        """Return the view that each source gives through the disparity (B,1,H,W): (B,S,3,H,W)."""
-        depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
-        if self.canonical_focal is not None:
-            fx = batch["intrinsics"][:, :1, :1, None]  # (B,1,1,1)
-            depth = depth * focal_factor(fx, depth.shape[-1], self.canonical_focal)
-        pairs = zip(batch["sources"].unbind(1), poses.unbind(1), strict=True)
+        """Return the view that each source gives through the disparity (B,1,H,W): (B,S,3,H,W).
+
+        With a mask in the batch, a fourth channel is what the view shows of it.
+        """
+        depth = self.depth(disparity, batch)
+        sources = batch["sources"].unbind(1)
+        if "mask" in batch:
+            sources = tuple(torch.cat([source, batch["mask"]], dim=1) for source in sources)
+        pairs = zip(sources, poses.unbind(1), strict=True)
         return torch.stack([view_synthesis(view, depth, batch["intrinsics"], pose) for view, pose in pairs], dim=1)
+
+    def depth(self, disparity: Tensor, batch: Batch) -> Tensor:
+        """Return the depth, network units, that disparities (B,C,H,W) mean for each sample's camera."""
+        depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
+        if self.canonical_focal is None:
+            return depth
+        fx = batch["intrinsics"][:, :1, :1, None]  # (B,1,1,1)
+        return depth * focal_factor(fx, depth.shape[-1], self.canonical_focal)
 
     @torch.no_grad()
     def panels(self, batch: Batch) -> dict[str, Tensor]:
         """Return what a person wants to see of a batch, each (B,C,H,W) with C 1 or 3.
 
-        `target`; `disparity`; `synthesised`, `error` of each pixel's best source; `kept`, 1 where the auto-mask
-        leaves the pixel in.
+        `target`; `disparity`; `synthesised`, `error` of each pixel's best source; `kept`, 1 where auto-mask and mask
+        leave the pixel in.
         """
+        batch = self.with_cameras(batch)
         disparity = self.network(batch["target_augmented"])[0].float()
         target, identity = batch["target"], self.identity_errors(batch)
         synthesised = self._synthesise(batch, disparity, self.poses(batch))  # the finest disparity has full size
         errors = self._errors(batch, synthesised, windows(target))
+        inside = batch["mask"] if "mask" in batch else torch.ones_like(target[:, :1])
         best = errors.argmin(dim=1)[:, None, None].expand(-1, 1, 3, *target.shape[-2:])  # (B,1,3,H,W)
         error = minimum_reprojection(errors)
         return {
@@ -179,11 +252,17 @@ class ViewSynthesis(nn.Module):
             "disparity": disparity,
             "synthesised": synthesised.gather(1, best)[:, 0],
             "error": error,
-            "kept": (error < identity.amin(dim=1, keepdim=True)).float(),
+            "kept": (error < identity.amin(dim=1, keepdim=True)).float() * inside,
         }
 
 
-def _shrink(image: Tensor, size: torch.Size) -> Tensor:
+def _mean_inside(error: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of (B,1,H,W) where the mask is 1 and any source saw the pixel."""
+    inside = (mask > 0.5) & error.isfinite()
+    return torch.where(inside, error, 0).sum() / inside.sum().clamp(min=1)
+
+
+def shrink(image: Tensor, size: torch.Size) -> Tensor:
     """Shrink by a whole factor: the mean over its pixels."""
     return F.adaptive_avg_pool2d(image, (size[0], size[1])) if image.shape[-2:] != size else image
 

@@ -26,6 +26,7 @@ from hrdepth.media import frames, probe
 from hrdepth.predictor import Prediction, Predictor, choose_device
 from hrdepth.provenance import provenance
 from hrdepth.scale.measurements import Measurement, camera_height, earth_ways, known_depths, moved_ways
+from hrdepth.weights import weights_file
 
 __all__ = ["calibrate_scale"]
 
@@ -64,7 +65,7 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
         return
     predictor = Predictor.from_file(config.weights, device=config.device)
     if predictor.canonical_focal is not None and config.intrinsics is None:
-        raise InputError("these weights need the camera for depth: give --intrinsics fx,fy,cx,cy")
+        raise InputError("these weights need the camera for depth: give --intrinsics fx,fy,cx,cy, in pixels")
     matrix = None if config.intrinsics is None else pinhole(*config.intrinsics)
     wanted = _read_distances(config.distances)
     named = {name for name, _, _ in wanted}
@@ -124,7 +125,7 @@ def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
 def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measurement]) -> None:
     """Copy the weights with another metres_per_unit; the tensors stay as they are, bit by bit."""
     best = measurements[0]
-    with safe_open(config.weights, framework="pt") as file:
+    with safe_open(weights_file(config.weights), framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         metadata = dict(file.metadata())
     focal = json.loads(metadata.get("canonical_focal", "null"))

@@ -17,8 +17,10 @@ from hrdepth.data.scan import check_data
 from hrdepth.errors import InputError
 from hrdepth.memory import keep_memory
 from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles
+from hrdepth.training.cameras import CameraReport, find_learned_cameras
 from hrdepth.training.checkpointing import TrainingCheckpoint
 from hrdepth.training.checks import check_settings
+from hrdepth.training.diagnosing import DiagnosisReport
 from hrdepth.training.folder import is_first_process, prepare_folder
 from hrdepth.training.guard import Guard
 from hrdepth.training.loaders import build_loaders, with_scale
@@ -26,6 +28,7 @@ from hrdepth.training.metrics import MetricsFile
 from hrdepth.training.module import DepthModule
 from hrdepth.training.objective import build_training_objective
 from hrdepth.training.resume import Start, find_start
+from hrdepth.training.teaching import use_teacher_cache, with_teacher
 
 __all__ = ["DepthModule", "build_loaders", "build_training_objective", "train"]
 
@@ -55,10 +58,12 @@ def train(config: TrainConfig) -> Path:
     keep_memory()
     seed_everything(config.seed, workers=True, verbose=False)
     loaders = build_loaders(config)
-    config = with_scale(config, loaders["train"].dataset)  # type: ignore[arg-type]
+    config = with_teacher(with_scale(config, loaders["train"].dataset), loaders["train"].dataset)  # type: ignore[arg-type]
     start = find_start(config)
     # A checkpoint brings all weights; the file that the run was once started from may be gone.
-    objective = build_training_objective(config if start is None else replace(config, init=None))
+    cameras = find_learned_cameras(config, loaders["train"].dataset, loaders["validation"].dataset)  # type: ignore[arg-type]
+    objective = build_training_objective(config if start is None else replace(config, init=None), cameras)
+    use_teacher_cache(config, objective, [loader.dataset for loader in loaders.values()])  # type: ignore[misc]
     folder = Path(config.output)
     if is_first_process():
         prepare_folder(config, start, {name: len(loader.dataset) for name, loader in loaders.items()})  # type: ignore[arg-type]
@@ -93,9 +98,10 @@ def _trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> T
         LearningRateMonitor(),
         ProgressReport(config.batch_size * config.devices * config.nodes, config.max_minutes),
         weights,
+        CameraReport(config.intrinsics.hold_steps),
     ]
     if config.guard.enabled:
-        callbacks.append(Guard(config.guard, folder, weights))
+        callbacks += [Guard(config.guard, folder, weights), DiagnosisReport(config)]
     if config.early_stop is not None:
         # In the validation, so that the checkpoint after the epoch knows.
         callbacks.append(EarlyStopping("val/loss", patience=config.early_stop, check_on_train_epoch_end=False))

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import TrainConfig
 from hrdepth.errors import TrainingStopped
-from hrdepth.media import write_image
+from hrdepth.images import write_image
 from hrdepth.provenance import provenance
 from hrdepth.training.module import DepthModule
 from hrdepth.training.panels import training_panel
@@ -196,6 +196,7 @@ class WeightFiles(Callback):
             pose_network_config=config.pose_network,
             metres_per_unit=config.metres_per_unit,
             canonical_focal=config.canonical_focal,
+            cameras=() if objective.cameras is None else objective.cameras.table(),
             provenance=provenance(
                 config.seed,
                 epoch=trainer.current_epoch,
@@ -203,13 +204,14 @@ class WeightFiles(Callback):
                 validation_loss=loss,
                 frames=list(config.objective.frames),
                 data=[f"{data.dataset}: {Path(data.root).name}, {data.split}" for data in config.train],
+                **objective.about(),
             ),
         )
         return True
 
 
 class ImagePanels(Callback):
-    """Draw picture, disparity, synthesised view, error and auto-mask of the first validation samples."""
+    """Draw what the objective shows of the first validation samples: picture, disparity, error and more."""
 
     def __init__(self, folder: Path, every_steps: int, samples: int) -> None:
         self.folder = folder

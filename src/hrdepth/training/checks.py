@@ -9,6 +9,7 @@ import torch
 
 from hrdepth.config import TrainConfig
 from hrdepth.errors import InputError
+from hrdepth.objectives import check_objective
 from hrdepth.training.optimiser import check_optimiser
 
 __all__ = ["check_settings"]
@@ -48,6 +49,7 @@ def check_settings(config: TrainConfig) -> None:
         if count < 1:
             raise InputError(f"{name} {count} must be at least 1")
     check_optimiser(config.optimiser)
+    check_objective(config.objective)
     if config.average is not None and not 0 < config.average < 1:
         raise InputError(f"average {config.average:g} must lie between 0 and 1, such as 0.999; null averages nothing")
     if config.early_stop is not None and config.early_stop < 1:

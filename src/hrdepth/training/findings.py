@@ -16,6 +16,7 @@ __all__ = ["find_not_finite"]
 LOWER_RATE = "lower optimiser.learning_rate, or set precision to 32-true where it is another"
 INPUT_ADVICE = {
     "intrinsics": "check the camera of these recordings",
+    "view": "check the size of these recordings' pictures",
     "stereo_pose": "check the baseline of these recordings",
 }
 

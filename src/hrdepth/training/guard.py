@@ -12,8 +12,10 @@ from torch.utils.hooks import RemovableHandle
 from hrdepth.config import GuardConfig
 from hrdepth.data.batch import Batch
 from hrdepth.errors import TrainingStopped
-from hrdepth.media import write_image
+from hrdepth.files import write_json
+from hrdepth.images import write_image
 from hrdepth.training.callbacks import WeightFiles
+from hrdepth.training.diagnosing import find_causes
 from hrdepth.training.findings import find_not_finite
 from hrdepth.training.health import Finding, Judge, Step, measure
 from hrdepth.training.module import DepthModule
@@ -23,6 +25,8 @@ __all__ = ["Guard"]
 
 # Frames that a sentence names, and samples that a panel shows.
 NAMED, SHOWN = 3, 4
+# What the guard said, for whoever follows the run by its folder.
+STOPPED = "stopped.json"
 
 
 class Guard(Callback):
@@ -64,6 +68,8 @@ class Guard(Callback):
         for module in pl_module.modules():
             if isinstance(module, type(pl_module.objective)):
                 self._watch(module)
+        if trainer.is_global_zero:
+            (self.folder / STOPPED).unlink(missing_ok=True)
         self._stop_on(trainer, pl_module, find_not_finite(Step(), pl_module.objective))
         self._keep(trainer, pl_module)
         self._first_step = self._good_step
@@ -109,16 +115,21 @@ class Guard(Callback):
         self._hooks.clear()
 
     def _watch(self, objective: nn.Module) -> None:
-        def see_depth(module: nn.Module, inputs: Any, output: dict[int, Tensor]) -> None:
-            self._step.disparities = {scale: disparity.detach() for scale, disparity in output.items()}
+        def see_batch(module: nn.Module, inputs: tuple[Batch]) -> None:
+            self._step.batch = inputs[0]
+
+        def see_depth(module: nn.Module, inputs: tuple[Tensor], output: dict[int, Tensor]) -> None:
+            batch = self._step.batch
+            if batch is not None and inputs[0] is batch["target_augmented"]:  # and no source, which some predict, too
+                self._step.disparities = {scale: disparity.detach() for scale, disparity in output.items()}
 
         def see_pose(module: nn.Module, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
             self._step.axis_angle, self._step.translation = (motion.detach()[:, 0, 0] for motion in output)
 
-        def see_losses(module: nn.Module, inputs: tuple[Batch], output: dict[str, Tensor]) -> None:
-            self._step.batch = inputs[0]
+        def see_losses(module: nn.Module, inputs: Any, output: dict[str, Tensor]) -> None:
             self._step.losses = {name: value.detach() for name, value in output.items()}
 
+        self._hooks.append(objective.register_forward_pre_hook(see_batch))
         self._hooks.append(objective.register_forward_hook(see_losses))
         for name, see in {"network": see_depth, "pose_network": see_pose}.items():
             if (network := getattr(objective, name, None)) is not None:
@@ -154,12 +165,16 @@ class Guard(Callback):
         if finding is not None:
             frames = self._frames(trainer, finding.samples)
             said = [f"training stopped at step {trainer.global_step}: {finding.what}{frames}", finding.advice]
+            said += self._causes(trainer, module)
         seen = self._panel(trainer, module, finding)
         if name is not None and self.weights.write(name, trainer, module):
             seen.append(f"{name}.safetensors")
         if seen:
             said.append(f"the fault is seen in {' and '.join(seen)}")
-        raise TrainingStopped("; ".join([*said, self._bring_back(trainer, module)]))
+        message = "; ".join([*said, self._bring_back(trainer, module)])
+        if trainer.is_global_zero:
+            write_json(self.folder / STOPPED, {"message": message, "step": trainer.global_step})
+        raise TrainingStopped(message)
 
     def _frames(self, trainer: Trainer, samples: list[int] | None) -> str:
         """Name samples of the batch."""
@@ -174,6 +189,14 @@ class Guard(Callback):
             names = [f"sample {sample} of the batch" for sample in samples[:NAMED]]
         more = f" and {len(samples) - NAMED} more" if len(samples) > NAMED else ""
         return f", on {'validation ' if trainer.validating else ''}frame {', '.join(names)}{more}"
+
+    def _causes(self, trainer: Trainer, module: DepthModule) -> list[str]:
+        """Name the probable cause where the recordings show one; the fault itself has been said."""
+        if not trainer.is_global_zero:
+            return []
+        data: Any = trainer.train_dataloader
+        causes = find_causes(self.weights.config, module.kept, data.dataset, networks=False)
+        return [f"probable cause: {cause}" for cause in causes[:1]]
 
     def _panel(self, trainer: Trainer, module: DepthModule, finding: Finding | None) -> list[str]:
         """Draw the samples at fault, and return the file's name, if there is any."""

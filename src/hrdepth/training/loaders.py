@@ -13,8 +13,10 @@ from hrdepth.data import build_mix
 from hrdepth.data.batch import Batch
 from hrdepth.data.cache import use_cache
 from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler
+from hrdepth.data.objects import use_objects
 from hrdepth.data.scale import metres_per_unit
 from hrdepth.errors import InputError
+from hrdepth.objectives import check_objective
 from hrdepth.training.checkpointing import ignore_signals
 
 __all__ = ["build_loaders", "with_scale"]
@@ -28,6 +30,8 @@ def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
     check = config.scan == "off"  # else the scan has looked already
     training = build_mix(config.train, frames, config.size, config.augment, config.seed, check=check)
     validation = build_mix(config.validation, frames, config.size, check=check)
+    if check_objective(config.objective).uses_objects:
+        use_objects([*training.datasets, *validation.datasets])
     if config.cache is not None:
         use_cache(config.cache, config, [training, validation])
     sampler = MixedSampler(

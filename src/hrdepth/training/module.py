@@ -8,13 +8,15 @@ from typing import Any, cast
 import numpy as np
 import torch
 from lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hrdepth.config import OptimiserConfig
 from hrdepth.data.batch import Batch
-from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.evaluation.holes import hole_share
+from hrdepth.geometry import disparity_to_depth
+from hrdepth.objectives import Objective
 from hrdepth.training.optimiser import build_optimiser, build_schedule
 
 __all__ = ["DepthModule"]
@@ -34,7 +36,7 @@ class DepthModule(LightningModule):
     """
 
     def __init__(
-        self, objective: ViewSynthesis, optimiser: OptimiserConfig, average: float | None = None, seed: int = 0
+        self, objective: Objective, optimiser: OptimiserConfig, average: float | None = None, seed: int = 0
     ) -> None:
         super().__init__()
         self.objective = objective
@@ -43,9 +45,9 @@ class DepthModule(LightningModule):
         self.average = None if average is None else _averaged(objective, average)
 
     @property
-    def kept(self) -> ViewSynthesis:
+    def kept(self) -> Objective:
         """The objective with the weights that are validated, drawn and written: the averaged ones, where there are."""
-        return self.objective if self.average is None else cast(ViewSynthesis, self.average.module)
+        return self.objective if self.average is None else cast(Objective, self.average.module)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a batch."""
@@ -55,10 +57,24 @@ class DepthModule(LightningModule):
         return losses["loss"]
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Log the loss of a batch that is not learnt from, every time with the same noise; the mean of all."""
+        """Log loss and holes of a batch that is not learnt from, every time with the same noise; the mean of all."""
         seed_step(self.seed, 0, batch_index, self.global_rank)
-        losses: dict[str, Tensor] = self.kept(batch)
+        seen: list[Tensor] = []
+        network = self.kept.network
+
+        def see(module: nn.Module, inputs: tuple[Tensor], output: dict[int, Tensor]) -> None:
+            if inputs[0] is batch["target_augmented"]:  # and no source, which some objectives predict, too
+                seen.append(output[0])
+
+        hook = network.register_forward_hook(see)
+        try:
+            losses: dict[str, Tensor] = self.kept(batch)
+        finally:
+            hook.remove()
         self.log("val/loss", losses["loss"], batch_size=len(batch["target"]), sync_dist=True)
+        depth = disparity_to_depth(seen[0].float(), network.min_depth, network.max_depth)
+        holes = hole_share(depth, batch.get("mask"))
+        self.log("val/holes", holes, batch_size=len(batch["target"]), sync_dist=True)
 
     def optimizer_step(self, epoch: int, batch_index: int, optimizer: Optimizer, closure: Any = None) -> None:
         """Step, and let the average follow."""
@@ -89,7 +105,7 @@ def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
     random.seed(low)
 
 
-def _averaged(objective: ViewSynthesis, decay: float) -> AveragedModel:
+def _averaged(objective: Objective, decay: float) -> AveragedModel:
     """Parameters are averaged; batch norm's statistics, which are averages already, are copied."""
     average = AveragedModel(objective, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
     for module in average.modules():

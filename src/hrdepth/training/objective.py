@@ -10,14 +10,18 @@ from hrdepth.compilation import compiled
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
-from hrdepth.objectives import build_objective
-from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.objectives import Objective, build_objective
 
 __all__ = ["build_training_objective"]
 
 
-def build_training_objective(config: TrainConfig) -> ViewSynthesis:
+def build_training_objective(config: TrainConfig, cameras: LearnedIntrinsics | None = None) -> Objective:
     """Build networks and objective, started from `config.init` where it is given.
+
+    Args:
+        config: see `TrainConfig`.
+        cameras: those that are learned, see `training.cameras`.
 
     Raises:
         InputError: unknown names or options, or an init checkpoint of another network.
@@ -47,7 +51,7 @@ def build_training_objective(config: TrainConfig) -> ViewSynthesis:
         _compile(network, "the depth network")
         if pose_network is not None:
             _compile(pose_network, "the pose network")
-    return build_objective(config.objective, network, pose_network, config.canonical_focal)
+    return build_objective(config.objective, network, pose_network, config.canonical_focal, cameras)
 
 
 def _compile(network: nn.Module, name: str) -> None:
@@ -74,5 +78,5 @@ def _start_from(
     except RuntimeError as error:
         raise InputError(
             f"the weights file {path} holds {start_config.name} {start_config.options or ''}, the run wants "
-            f"{config.name} {config.options or ''}; set network or pose_network to that"
+            f"{config.name} {config.options or ''}; set network or pose_network to that, or init to null"
         ) from error

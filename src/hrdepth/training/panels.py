@@ -10,27 +10,28 @@ from hrdepth.visualize import colorize_disparity, colorize_error
 
 __all__ = ["training_panel"]
 
-ORDER = ("target", "disparity", "synthesised", "error", "kept")
+ORDER = ("target", "disparity", "teacher", "synthesised", "error", "kept", "explained", "objects")
 
 
 def training_panel(views: dict[str, Tensor]) -> NDArray[np.uint8]:
-    """Put samples side by side, and below each other: picture, disparity, synthesised view, error, auto-mask.
+    """Put samples side by side, and their views below each other.
 
     Args:
-        views: what `ViewSynthesis.panels` returns, each (B,C,H,W).
+        views: what an objective's `panels` returns, of the names in `ORDER`, each (B,C,H,W): picture, disparity, the
+            teacher's, synthesised view, error, auto-mask, explainability mask, objects that move.
 
     Returns:
-        (5 H, B W, 3) uint8.
+        (N H, B W, 3) uint8 for N views.
     """
     columns = []
     for sample in range(len(views["target"])):
-        arrays = {name: views[name][sample].float().cpu().numpy() for name in ORDER}
+        arrays = {name: views[name][sample].float().cpu().numpy() for name in ORDER if name in views}
         columns.append(np.concatenate([_draw(name, array) for name, array in arrays.items()], axis=0))
     return np.concatenate(columns, axis=1)
 
 
 def _draw(name: str, array: NDArray[np.float32]) -> NDArray[np.uint8]:
-    if name == "disparity":
+    if name in ("disparity", "teacher"):
         return colorize_disparity(array[0])
     if name == "error":
         return colorize_error(array[0], 0.0, 0.5)

@@ -12,8 +12,10 @@ import yaml
 from PIL import Image
 from rich.progress import track
 
+from hrdepth.data.splits import replace_lines
+from hrdepth.data.synthetic.cars import car_textures
 from hrdepth.data.synthetic.rendering import Array, Scene, default_intrinsics, render_frame
-from hrdepth.data.synthetic.street import build_street
+from hrdepth.data.synthetic.street import build_car, build_street
 from hrdepth.data.synthetic.trajectory import Trajectory, plan_trajectory
 from hrdepth.errors import InputError
 from hrdepth.files import atomic_path, write_json
@@ -37,6 +39,11 @@ class _Settings:
     stereo: bool
     samples_per_pixel: int
     scene: int = SCENE
+    car_ahead: float | None = None
+
+    def plain(self) -> dict[str, object]:
+        """Return what tells one drive from another; without a car as if there were no such setting."""
+        return {name: value for name, value in asdict(self).items() if name != "car_ahead" or value is not None}
 
 
 def render_drive(
@@ -49,6 +56,7 @@ def render_drive(
     stereo: bool = True,
     samples_per_pixel: int = 8,
     validation: int = 0,
+    car_ahead: float | None = None,
     progress: bool = True,
     overwrite: bool = False,
 ) -> Path:
@@ -67,6 +75,7 @@ def render_drive(
         stereo: also render the right eye, 0.54 m to the right.
         samples_per_pixel: rays a pixel; more are smoother and slower.
         validation: how many frames at the end are for validation; the 3 before them are left out of training.
+        car_ahead: metres from the camera to the middle of a car that keeps its speed, in its lane; None for no car.
         progress: show a progress bar.
         overwrite: replace a drive that was made with other settings.
 
@@ -77,7 +86,7 @@ def render_drive(
         InputError: a number makes no sense, Mitsuba is missing, or the folder holds something else or cannot
             be written.
     """
-    settings = _Settings(frames, size[0], size[1], seed, stereo, samples_per_pixel)
+    settings = _Settings(frames, size[0], size[1], seed, stereo, samples_per_pixel, car_ahead=car_ahead)
     _check(settings, name, validation)
     root = Path(root)
     folder = _prepare_folder(root / name, settings, overwrite=overwrite)
@@ -101,6 +110,8 @@ def _check(settings: _Settings, name: str, validation: int) -> None:
         raise InputError(f"the size {settings.height}x{settings.width} is too small; height and width need 16 pixels")
     if settings.samples_per_pixel < 1:
         raise InputError(f"samples_per_pixel must be at least 1, not {settings.samples_per_pixel}")
+    if settings.car_ahead is not None and not 4 <= settings.car_ahead <= 100:
+        raise InputError(f"car_ahead {settings.car_ahead:g} metres: give 4, just behind its bumper, to 100, or null")
     if settings.seed < 0:
         raise InputError(f"the seed must not be negative, as {settings.seed} is")
     training = settings.frames - validation - SPLIT_GAP
@@ -117,7 +128,7 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; choose another place for the drive")
     occupied = folder.is_dir() and any(folder.iterdir())
-    if occupied and not overwrite and _read_settings(manifest) != asdict(settings):
+    if occupied and not overwrite and _read_settings(manifest) != settings.plain():
         raise InputError(
             f"{folder} holds something else or a drive with other settings; choose another name or pass overwrite"
         )
@@ -131,7 +142,7 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
     except OSError as error:
         raise InputError(f"{folder} cannot be created ({error.strerror}); choose another place") from error
     if fresh:
-        write_json(manifest, provenance(seed=settings.seed, render=asdict(settings)))
+        write_json(manifest, provenance(seed=settings.seed, render=settings.plain()))
     return folder
 
 
@@ -170,9 +181,13 @@ def _render_frames(
     """Render the missing frames, each file appearing at once and complete."""
     size = (settings.height, settings.width)
     scene = Scene(build_street(trajectory.course, settings.seed), settings.seed)
+    textures = car_textures(np.random.default_rng([settings.seed, 8]))
     for frame in track(missing, description=f"rendering {folder.name}", disable=not progress):
         files = _files(folder, frame, settings.stereo)
         pose = trajectory.poses[frame]
+        if settings.car_ahead is not None:
+            ahead = trajectory.distance(frame) + settings.car_ahead
+            scene.show(build_car(trajectory.course, ahead, textures))
         for eye, file in enumerate(files[:-1]):
             picture, depth = render_frame(
                 scene,
@@ -221,16 +236,5 @@ def _write_splits(root: Path, name: str, settings: _Settings, validation: int) -
     sides = ("l", "r") if settings.stereo else ("l",)
     training = [f"{name} {frame} {side}" for side in sides for frame in range(1, end - 1)]
     held_out = range(settings.frames - validation + 1, settings.frames - 1) if validation else range(0)
-    _replace_lines(root / "train.txt", name, training)
-    _replace_lines(root / "val.txt", name, [f"{name} {frame} l" for frame in held_out])
-
-
-def _replace_lines(file: Path, name: str, lines: list[str]) -> None:
-    """Replace a drive's lines in a split file, keep those of other drives, write no empty file."""
-    present = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    lines = [line for line in present if line.split()[:1] not in ([], [name])] + lines
-    if not lines:
-        file.unlink(missing_ok=True)
-        return
-    with atomic_path(file) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    replace_lines(root / "train.txt", name, training)
+    replace_lines(root / "val.txt", name, [f"{name} {frame} l" for frame in held_out])

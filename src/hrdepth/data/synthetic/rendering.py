@@ -77,20 +77,14 @@ class Scene:
     def __init__(self, street: Street, seed: int = 0) -> None:
         mitsuba = load_mitsuba()
         sun = {"type": "directional", "direction": SUN_DIRECTION.tolist(), "irradiance": _rgb(SUN_LIGHT)}
-        world: dict[str, Any] = {"type": "scene", "sun": sun}
-        for name, mesh in street.meshes.items():
-            colours = _linear(street.textures[name])
-            matte = {"type": "diffuse", "reflectance": _bitmap(mitsuba, colours)}
-            surface = mitsuba.load_dict({"type": "twosided", "nested": matte})
-            levels = _sky_levels(mesh)
-            for level in np.unique(levels):
-                faces = levels == level
-                glow = _bitmap(mitsuba, colours * (np.float32(level / SKY_STEPS) * np.array(SKY_LIGHT, np.float32)))
-                emitter = mitsuba.load_dict({"type": "area", "radiance": glow, "sampling_weight": 0.0})
-                part = Mesh(mesh.vertices[faces], mesh.uv[faces])
-                world[f"{name}-{level}"] = _shape(mitsuba, name, part, surface, emitter)
-        self.world = mitsuba.load_dict(world)
+        self._standing = {"type": "scene", "sun": sun, **_shapes(mitsuba, street)}
+        self.world = mitsuba.load_dict(self._standing)
         self.clouds = noise(np.random.default_rng([seed, 9]), (512, 512), 1.7, 4)
+
+    def show(self, moving: Street) -> None:
+        """Put what moves where it is now, in place of where it was."""
+        mitsuba = load_mitsuba()
+        self.world = mitsuba.load_dict({**self._standing, **_shapes(mitsuba, moving, "moving-")})
 
 
 def render_frame(
@@ -168,6 +162,23 @@ def _display(linear: Array) -> NDArray[np.uint8]:
 def _bitmap(mitsuba: Any, linear: NDArray[np.float32]) -> dict[str, Any]:
     pixels = np.ascontiguousarray(linear.astype(np.float16))
     return {"type": "bitmap", "bitmap": mitsuba.Bitmap(pixels), "raw": True, "wrap_mode": "repeat"}
+
+
+def _shapes(mitsuba: Any, street: Street, prefix: str = "") -> dict[str, Any]:
+    """Make a shape of each material and level of skylight."""
+    shapes = {}
+    for name, mesh in street.meshes.items():
+        colours = _linear(street.textures[name])
+        matte = {"type": "diffuse", "reflectance": _bitmap(mitsuba, colours)}
+        surface = mitsuba.load_dict({"type": "twosided", "nested": matte})
+        levels = _sky_levels(mesh)
+        for level in np.unique(levels):
+            faces = levels == level
+            glow = _bitmap(mitsuba, colours * (np.float32(level / SKY_STEPS) * np.array(SKY_LIGHT, np.float32)))
+            emitter = mitsuba.load_dict({"type": "area", "radiance": glow, "sampling_weight": 0.0})
+            part = Mesh(mesh.vertices[faces], mesh.uv[faces])
+            shapes[f"{prefix}{name}-{level}"] = _shape(mitsuba, name, part, surface, emitter)
+    return shapes
 
 
 def _shape(mitsuba: Any, name: str, mesh: Mesh, surface: Any, emitter: Any) -> Any:

@@ -14,7 +14,7 @@ from hrdepth.data.synthetic.mesh import Array, Mesh, MeshBuilder, Placement
 from hrdepth.data.synthetic.textures import Texture, ground_textures, plant_textures, small_textures
 from hrdepth.data.synthetic.trajectory import Course
 
-__all__ = ["Street", "build_street"]
+__all__ = ["Street", "build_car", "build_street"]
 
 # Metres to the right of the camera's course. The car keeps to the right lane of two.
 LEFT_PAVEMENT, LEFT_KERB, LEFT_EDGE = -9.4, -7.2, -5.1
@@ -48,6 +48,15 @@ def build_street(course: Course, seed: int = 0) -> Street:
     _add_roadside(builder, np.random.default_rng([seed, 6]), course)
     _add_borders(builder, np.random.default_rng([seed, 7]), course)
     _add_greenery(builder, np.random.default_rng([seed, 8]), plots)
+    meshes = builder.meshes()
+    return Street(meshes, {name: textures[name] for name in meshes})
+
+
+def build_car(course: Course, distance: float, textures: dict[str, Texture]) -> Street:
+    """Build a car in the camera's lane, `distance` metres along the course; `textures` are `car_textures`."""
+    builder = MeshBuilder()
+    place = Placement(course.place(distance, 0.0), float(course.heading(distance)))
+    add_car(builder, place, car_shapes()[0], colour=1)
     meshes = builder.meshes()
     return Street(meshes, {name: textures[name] for name in meshes})
 

@@ -76,6 +76,11 @@ class Trajectory:
     poses: Array
     course: Course
 
+    def distance(self, frame: int) -> float:
+        """Return where a frame was taken, in metres along the course."""
+        away = ((self.course.points - self.poses[frame, [0, 2], 3]) ** 2).sum(axis=1)
+        return float(self.course.distances[away.argmin()])
+
 
 def plan_trajectory(frames: int, seed: int = 0) -> Trajectory:
     """Plan a drive of straights and curves; at least a third of the frames turn by 2 degrees or more.

@@ -1,0 +1,50 @@
+"""Depth of a picture from an exported network, with ONNX Runtime or OpenVINO alone: neither torch nor hrdepth.
+
+    pip install numpy pillow onnxruntime          # or openvino instead, for .xml files
+    python deploy.py network.onnx street.jpg depth.png
+
+The result has 16 bits: depth x 256, in metres where the file knows them.
+"""
+
+import json
+import sys
+
+import numpy as np
+from PIL import Image, ImageOps
+
+
+def load(path):
+    """Return the network, from pictures (1,3,h,w) to (1,1,h,w), and what its file says about it."""
+    if path.endswith(".onnx"):
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path)
+        run, said = lambda image: session.run(None, {"image": image})[0], session.get_modelmeta().custom_metadata_map
+    else:
+        import openvino
+
+        model = openvino.Core().read_model(path)
+        compiled = openvino.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+        run, said = lambda image: compiled(image)[0], model.get_rt_info(["hrdepth"]).value
+    return run, {key[8:]: json.loads(str(getattr(value, "value", value))) for key, value in said.items()}
+
+
+def main(network, picture, out):
+    """Predict and write."""
+    run, about = load(network)
+    image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
+    height, width = about["size"]
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / 255
+    if about["mean"] is not None:
+        pixels = (pixels - np.float32(about["mean"])) / np.float32(about["std"])
+    output = run(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]))[0, 0]
+    nearness = 1 / output  # 1/depth, which is what can be resized
+    if about["output"] == "disparity":
+        low, high = 1 / about["max_depth"], 1 / about["min_depth"]
+        nearness = (low + (high - low) * output) / (about["metres_per_unit"] or 1)
+    depth = 1 / np.asarray(Image.fromarray(nearness).resize(image.size, Image.Resampling.BILINEAR))
+    Image.fromarray(np.clip(np.rint(depth * 256), 0, 65535).astype(np.uint16)).save(out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,116 @@
+"""Make the pictures of the README again: a rendered street above its depth, and the page on it.
+
+    python examples/pictures.py             # both, into docs/images; the page needs Chromium and playwright
+    python examples/pictures.py --no-page   # the first alone
+
+The streets are the rendered examples of the page, the network is the one on board.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+import hrdepth.app
+from hrdepth.config import AppConfig
+from hrdepth.files import atomic_path
+from hrdepth.predictor import Predictor
+from hrdepth.visualize import colorize_disparity
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+EXAMPLES = Path(hrdepth.app.__file__).parent / "examples"
+# WebGL without a graphics card.
+FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+VIEW = {"width": 1280, "height": 1000}
+PATIENCE = 120_000
+PAUSE = 2_000
+WEIGHTS: str | None = None
+"""The network; None is the one on board."""
+EDGE = 4
+"""Pixels of white between pictures."""
+
+
+def main() -> None:
+    """Make what is asked for."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--out", type=Path, default=IMAGES, help="the folder of the pictures")
+    arguments.add_argument("--no-page", dest="page", action="store_false", help="leave the picture of the page out")
+    given = arguments.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    with atomic_path(given.out / "street.jpg") as path:
+        street().save(path, format="JPEG", quality=90)
+    print(given.out / "street.jpg")
+    if given.page:
+        photograph(given.out / "app.png")
+        print(given.out / "app.png")
+
+
+def street() -> Image.Image:
+    """Each rendered street above the disparity that the network on board sees in it."""
+    predictor = Predictor.from_pretrained(WEIGHTS)
+    columns = []
+    for path in sorted(EXAMPLES.glob("*.jpg")):
+        prediction = predictor(path)
+        gap = np.full((EDGE, prediction.image.shape[1], 3), 255, dtype=np.uint8)
+        columns.append(np.concatenate([prediction.image, gap, colorize_disparity(prediction.disparity)]))
+    side = np.full((columns[0].shape[0], EDGE, 3), 255, dtype=np.uint8)
+    parts = [part for column in columns for part in (column, side)][:-1]
+    return Image.fromarray(np.concatenate(parts, axis=1))
+
+
+def photograph(path: Path) -> None:
+    """Open the page in Chromium, take an example, ask for a depth, wait for the cloud, and keep what is seen."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        sys.exit("the picture of the page needs playwright; install it with pip install playwright, or give --no-page")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("the picture of the page needs Chromium; install it, name it in CHROMIUM, or give --no-page")
+    config = AppConfig(weights=(WEIGHTS,) if WEIGHTS else (), port=0)
+    with hrdepth.app.serve(config) as (_, address), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport=VIEW)
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        page.locator("#examples button").first.click()
+        page.wait_for_selector("#comparison img")
+        page.wait_for_selector("#download-3:not([disabled])")
+        box = page.locator("#comparison img").first.bounding_box()
+        assert box is not None  # it has been waited for
+        page.mouse.click(box["x"] + 0.2 * box["width"], box["y"] + 0.7 * box["height"])
+        page.wait_for_selector("#depth b")
+        still(page, "#cloud canvas")
+        with atomic_path(path) as made:
+            page.screenshot(path=str(made), type="png")
+        browser.close()
+
+
+def still(page: Page, selector: str) -> None:
+    """Wait until something is drawn there that changes no more: the cloud is drawn after it has come, then framed."""
+    page.wait_for_selector(selector)
+    before, same = b"", 0
+    for _ in range(PATIENCE // PAUSE):
+        page.wait_for_timeout(PAUSE)
+        now = page.locator(selector).first.screenshot()
+        drawn = np.asarray(Image.open(io.BytesIO(now)).convert("L")).std() > 3
+        same = same + 1 if drawn and now == before else 0
+        if same == 2:
+            return
+        before = now
+    sys.exit("the point cloud was not drawn")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What each remedy buys against a car that keeps the camera's speed.
+
+    hrdepth render moving/with --frames 120 --size [64,192] --seed 1 --stereo false --car-ahead 9
+    hrdepth render moving/without --frames 120 --size [64,192] --seed 1 --stereo false
+    python results/moving/measure.py moving results/moving
+
+Both drives are one, but for the car. A network learns from each by each objective, and is judged where the car is and
+elsewhere: the share of holes, and the mean absolute relative error of depth, whose scale is the median's outside of the
+car. The teacher has learnt from the drive without the car. Writes metrics.json; an hour of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hrdepth.checkpoints import load_network
+from hrdepth.config import DatasetConfig, LogConfig, NetworkConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
+from hrdepth.data import build_mix
+from hrdepth.evaluation.holes import find_holes
+from hrdepth.files import write_json
+from hrdepth.geometry import disparity_to_depth
+from hrdepth.provenance import provenance
+from hrdepth.training import train
+
+VARIANTS = {
+    "no car": ("without", {"auto_mask": True}),
+    "no auto-mask": ("with", {"auto_mask": False}),
+    "auto-mask": ("with", {"auto_mask": True}),
+    "auto-mask and consistency": ("with", {"auto_mask": True, "consistency": 0.5}),
+    "auto-mask and teacher": ("with", {"self_supervision": 1.0, "weight": 1.0}),
+}
+
+
+def main() -> None:
+    """Train each variant and write what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("drives", type=Path, help="the folder of both drives")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    results = {}
+    for name in arguments.variants:
+        root, options = VARIANTS[name]
+        config = settings(arguments.drives / root, name, options, arguments)
+        weights = train(config)
+        results[name] = judge(weights, arguments.drives, config.size)
+        print(name, results[name], flush=True)
+    record = {"variants": results, "epochs": arguments.epochs, "provenance": provenance(seed=0)}
+    write_json(arguments.out / "metrics.json", record)
+
+
+def settings(root: Path, name: str, options: dict[str, object], arguments: argparse.Namespace) -> TrainConfig:
+    """Return the settings of a variant's run."""
+    part = DatasetConfig("folder", str(root))
+    size = tuple(build_size(root))
+    objective = ObjectiveConfig(options=options)
+    if "self_supervision" in options:
+        teacher = arguments.drives / "runs" / "no-car" / "best.safetensors"
+        objective = ObjectiveConfig("distillation", options={**options, "teacher": str(teacher)})
+    return TrainConfig(
+        train=[part],
+        validation=[part],
+        output=str(arguments.drives / "runs" / name.replace(" ", "-")),
+        network=NetworkConfig("lite_hrdepth"),
+        objective=objective,
+        optimiser=OptimiserConfig(3e-4, schedule="cosine"),
+        log=LogConfig(panels_every_steps=0),
+        size=size,  # type: ignore[arg-type]
+        batch_size=6,
+        epochs=arguments.epochs,
+        workers=0,
+    )
+
+
+def build_size(root: Path) -> tuple[int, int]:
+    """Return (height, width) of the drive's pictures."""
+    depth = np.load(next(root.glob("*/depth/*.npy")))
+    return depth.shape[0], depth.shape[1]
+
+
+def judge(weights: Path, drives: Path, size: tuple[int, int]) -> dict[str, float]:
+    """Look at the drive with the car, at every fourth frame."""
+    network = load_network(weights).eval()
+    mix = build_mix([DatasetConfig("folder", str(drives / "with"))], [], size)
+    counts: dict[str, list[float]] = {
+        "holes_car": [],
+        "holes_elsewhere": [],
+        "abs_rel_car": [],
+        "abs_rel_elsewhere": [],
+    }
+    for item in range(0, len(mix), 4):
+        line = mix.datasets[0].reader.targets[item]
+        true, bare = (
+            np.load(drives / part / line.folder / "depth" / f"{line.frame:06d}.npy") for part in ("with", "without")
+        )
+        with torch.no_grad():
+            disparity = network(mix[item]["target"][None])[0]
+            depth = disparity_to_depth(disparity, network.min_depth, network.max_depth)
+            holes = find_holes(depth)[0, 0].numpy()
+        car, known = true != bare, (true > 0) & (true < 80)
+        there, elsewhere = car & known, ~car & known
+        seen = depth[0, 0].numpy()
+        error = np.abs(seen * np.median(true[elsewhere] / seen[elsewhere]) / np.maximum(true, 1e-3) - 1)
+        for key, values in {
+            "holes_car": holes[there], "holes_elsewhere": holes[elsewhere],
+            "abs_rel_car": error[there], "abs_rel_elsewhere": error[elsewhere],
+        }.items():  # fmt: skip
+            counts[key].append(float(values.mean()))
+    return {key: round(float(np.mean(values)), 4) for key, values in counts.items()}
+
+
+if __name__ == "__main__":
+    main()

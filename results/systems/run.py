@@ -1,0 +1,91 @@
+"""Train the systems of `more.json` for two minutes each and say what they learnt.
+
+    python results/systems/run.py [NAME ...]
+
+From the repository's root, with kitti-mini where the configs look for it. Runs go to `runs/`, which must not have them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from hrdepth.cli import main as hrdepth
+from hrdepth.files import atomic_path
+from hrdepth.provenance import provenance
+
+MINI = "configs/mini-systems.yaml"
+# Config and what is set beside it.
+RUNS: dict[str, list[str]] = {
+    "sfmlearner network": [MINI, "--network.name", "sfmlearner"],
+    "dualnets": [MINI, "--network.name", "dualnets"],
+    "sfmlearner": ["configs/mini-sfmlearner.yaml"],
+    "vid2depth": ["configs/mini-vid2depth.yaml"],
+    "struct2depth": ["configs/moving-struct2depth.yaml"],
+}
+SINGLES = ["--data.kind", "folder", "--data.root", "../shared/kitti-mini/singles"]
+BOARD = ["--data.kind", "drive", "--data.root", "runs/moving-board", "--data.split", "runs/moving-board/val.txt"]
+
+
+def call(*arguments: str) -> None:
+    """Run a command in this process; stop where it fails."""
+    if status := hrdepth(arguments):
+        sys.exit(status)
+
+
+def abs_rel(weights: Path, data: list[str], out: Path) -> float:
+    """Evaluate a weights file."""
+    call("evaluate", "--weights", str(weights), *data, "--out", str(out), "--runtime", "pytorch")
+    return float(json.loads((out / "metrics.json").read_text())["metrics"]["abs_rel"])
+
+
+def losses(folder: Path) -> tuple[int, float, float]:
+    """Return the steps, and the mean training loss of the first and of the last fifth of the logged rows."""
+    with (folder / "metrics.csv").open() as file:
+        rows = [(int(row["step"]), float(row["train/loss"])) for row in csv.DictReader(file) if row.get("train/loss")]
+    fifth = max(1, len(rows) // 5)
+    first, last = ([loss for _, loss in part] for part in (rows[:fifth], rows[-fifth:]))
+    return rows[-1][0] + 1, sum(first) / fifth, sum(last) / fifth
+
+
+def run(name: str) -> dict[str, object]:
+    """Train one system, and evaluate it untrained and trained."""
+    config, *more = RUNS[name]
+    folder = Path("runs") / f"system-{name.replace(' ', '-')}"
+    data = BOARD if name == "struct2depth" else SINGLES
+    common = ["--config", config, *more]
+    call("train", *common, "--max_minutes", "2", "--output", str(folder), "--workers", "0", "--log.every_steps", "1")
+    untrained = Path(f"{folder}-untrained")
+    call("train", *common, "--epochs", "1", "--max_minutes", "0.001", "--optimiser.learning_rate", "1e-12",
+         "--output", str(untrained), "--workers", "0")  # fmt: skip
+    steps, first, last = losses(folder)
+    return {
+        "config": config,
+        "settings": more,
+        "steps": steps,
+        "training_loss": {"first_fifth": first, "last_fifth": last},
+        "abs_rel": {
+            "untrained": abs_rel(untrained / "last.safetensors", data, untrained / "evaluation"),
+            "trained": abs_rel(folder / "last.safetensors", data, folder / "evaluation"),
+        },
+        **provenance(seed=0),
+    }
+
+
+def main() -> None:
+    """Run what is named, or all, and add it to more.json."""
+    if not Path("runs/moving-board").is_dir():
+        subprocess.run([sys.executable, "examples/moving_board.py", "runs/moving-board"], check=True)
+    file = Path(__file__).with_name("more.json")
+    for name in sys.argv[1:] or RUNS:
+        found = run(name)
+        results = json.loads(file.read_text()) if file.is_file() else {}
+        with atomic_path(file) as temporary:
+            temporary.write_text(json.dumps({**results, name: found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""What the page and its API do with a session, in plain Python: answer, measure, lift, write."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.resources import files as package_files
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import hrdepth
+from hrdepth.app.sessions import Session
+from hrdepth.app.uploads import clip_frames, kind_of, load_picture
+from hrdepth.app.viewpoint import Viewpoint, framed, from_behind
+from hrdepth.config import UploadLimits
+from hrdepth.errors import InputError
+from hrdepth.images import write_depth_png, write_image
+from hrdepth.pointcloud import KITTI_FOCAL, PointCloud, assumed_intrinsics, point_cloud, write_glb, write_ply
+from hrdepth.predictor import Prediction, Predictor
+from hrdepth.streams import write_npz
+from hrdepth.video import VideoWriter
+from hrdepth.visualize import StableRange, colorize_disparity, panel
+
+__all__ = ["EXAMPLES", "answer", "clip_video", "cloud_for_page", "depth_at", "files", "rehearse", "reservation", "take"]
+
+EXAMPLES = sorted(Path(str(package_files("hrdepth.app"))).glob("examples/*.jpg"))
+"""The rendered streets that come with the page."""
+
+SHOWN_WIDTH = 1600
+"""Pictures are shown at most so wide; the files have their full size."""
+CLIP_WIDTH = 960
+PAGE_POINTS = 300_000
+FAR_MEDIANS = 4.0
+"""The page's cloud ends at so many times the median depth: sky and skyline would make the rest tiny."""
+
+
+def rehearse(predictor: Predictor, folder: Path) -> None:
+    """Do all that a picture asks for once, so that the first visitor waits no longer than the following ones.
+
+    Args:
+        predictor: the network.
+        folder: to work in; it is gone afterwards.
+
+    Raises:
+        InputError: the network does not work.
+    """
+    session = Session(folder)
+    folder.mkdir()
+    try:
+        take(session, Path(shutil.copy(EXAMPLES[0], folder)), UploadLimits())
+        answer(session, predictor)
+        with suppress(InputError):  # of an untrained network's depth no point may be left
+            files(session)
+            cloud_for_page(session)
+    finally:
+        shutil.rmtree(folder)
+
+
+def take(session: Session, path: Path, limits: UploadLimits) -> None:
+    """Check an upload and make it the session's picture; the uploaded file is gone afterwards.
+
+    Raises:
+        InputError: it is no picture or clip, damaged, or too large.
+    """
+    try:
+        kind = kind_of(path, limits)
+        if kind == "picture":
+            image, clip = np.array(load_picture(path, limits)), None
+        else:
+            image = next(iter(clip_frames(path, limits))).image
+            clip = path.rename(session.folder / f"clip{path.suffix[:8]}")
+    finally:
+        path.unlink(missing_ok=True)
+    session.name = re.sub(r"[^\w-]+", "_", path.stem)[:60].strip("_") or kind
+    session.image, session.clip, session.prediction = image, clip, None
+
+
+def answer(session: Session, predictor: Predictor, focal: float | None = None) -> tuple[str, str]:
+    """Predict for the session's picture.
+
+    Args:
+        session: holds the picture.
+        predictor: the network.
+        focal: fx in pixels of the picture, where it is known.
+
+    Returns:
+        Paths of two pictures of the same size to lay over each other: the picture and its coloured disparity.
+
+    Raises:
+        InputError: there is no picture, or what `Predictor` raises.
+    """
+    if session.image is None:
+        raise InputError("there is no picture yet; send one first")
+    session.begin()
+    session.prediction = predictor(session.image, _intrinsics(session.image.shape[:2], focal))
+    session.colours = colorize_disparity(session.prediction.disparity)
+    shown = _at_most(session.image, SHOWN_WIDTH), _at_most(session.colours, SHOWN_WIDTH)
+    paths = session.fresh(".jpg"), session.fresh("_shown.jpg")
+    for path, image in zip(paths, shown, strict=True):
+        write_image(path, image)
+    return str(paths[0]), str(paths[1])
+
+
+def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | str]:
+    """Say the depth at a place of the picture.
+
+    Args:
+        session: holds the prediction.
+        x: from 0, the left border, to 1, the right one.
+        y: from 0, the upper border, to 1, the lower one.
+
+    Returns:
+        column and row in pixels, depth, its unit ("m" or "units"), disparity, and what a unit is in words.
+
+    Raises:
+        InputError: there is no picture yet, or the place is outside.
+    """
+    prediction = session.answered
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise InputError(f"the place ({x:g}, {y:g}) is outside the picture; x and y run from 0 to 1")
+    height, width = prediction.depth.shape
+    column, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
+    metric = prediction.metres_per_unit is not None
+    depth = prediction.depth_metres if metric else prediction.depth
+    return {
+        "column": column,
+        "row": row,
+        "depth": round(float(depth[row, column]), 4),
+        "unit": "m" if metric else "units",
+        "disparity": round(float(prediction.disparity[row, column]), 6),
+        "scale": prediction.scale,
+    }
+
+
+def reservation(prediction: Prediction) -> str:
+    """Say in a few words what has to be known about the numbers, "" where nothing has."""
+    if prediction.metres_per_unit is None:
+        return "up to scale: metres are not known"
+    if prediction.canonical_focal is not None and prediction.intrinsics is None:
+        return f"for a focal length of {_camera(prediction)[0, 0]:.0f} pixels; name another on the left"
+    return ""
+
+
+def cloud_for_page(session: Session, background: tuple[int, int, int] | None = None) -> tuple[str, Viewpoint]:
+    """Write the cloud that the page shows, thinned and without the far end, as GLB.
+
+    Args:
+        session: holds the prediction.
+        background: the viewer's colour, to add unseen points that let it turn about what lies in the middle of its
+            view; None adds none.
+
+    Returns:
+        Its path, and where to see it from.
+    """
+    path = session.fresh(".glb")
+    depth = _best_depth(session.answered)
+    cloud = _cloud(session.answered, far=FAR_MEDIANS * float(np.median(depth)), most=PAGE_POINTS)
+    view = from_behind(cloud)
+    if background is not None:
+        cloud = framed(cloud, view.target, background)
+    write_glb(path, cloud, {"unit": session.answered.scale})
+    return str(path), view
+
+
+def files(session: Session) -> list[str]:
+    """Write the downloads: coloured disparity, 16-bit depth, arrays, all points; return their paths."""
+    prediction = session.answered
+    paths = [session.fresh(end) for end in ("_disparity.png", "_depth.png", ".npz", ".ply")]
+    write_image(paths[0], colorize_disparity(prediction.disparity) if session.colours is None else session.colours)
+    write_depth_png(paths[1], _best_depth(prediction))
+    write_npz(paths[2], prediction)
+    known = "assumed" if prediction.intrinsics is None else "as given"
+    about = {
+        "unit": prediction.scale,
+        "frame": "x right, y down, z forward",
+        "camera": f"fx = {_camera(prediction)[0, 0]:g} pixels, {known}",
+        "written by": f"hrdepth {hrdepth.__version__}",
+    }
+    write_ply(paths[3], _cloud(prediction), about)
+    return [str(path) for path in paths]
+
+
+def clip_video(
+    session: Session,
+    predictor: Predictor,
+    limits: UploadLimits,
+    focal: float | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> str | None:
+    """Predict for every frame of the session's clip; return the path of an MP4, or None where there is no clip.
+
+    Raises:
+        InputError: the clip is damaged, or longer than its header said.
+    """
+    if session.clip is None:
+        return None
+    path, colours = session.fresh("_panel.mp4"), StableRange()
+    frames = clip_frames(session.clip, limits)
+    first = next(frames)
+    with VideoWriter(path, first.fps) as video:
+        for index, frame in enumerate(chain([first], frames)):
+            prediction = predictor(frame.image, _intrinsics(frame.image.shape[:2], focal))
+            low, high = colours.update(prediction.disparity)
+            image = panel(prediction.image, prediction.disparity, vmin=low, vmax=high, labels=None)
+            video.write(_at_most(image, 2 * CLIP_WIDTH))
+            if progress is not None:
+                progress(index + 1)
+    return str(path)
+
+
+def _cloud(prediction: Prediction, far: float | None = None, most: int | None = None) -> PointCloud:
+    return point_cloud(_best_depth(prediction), prediction.image, _camera(prediction), far=far, most=most)
+
+
+def _camera(prediction: Prediction) -> NDArray[np.float64]:
+    if prediction.intrinsics is not None:
+        return prediction.intrinsics
+    height, width = prediction.depth.shape
+    return assumed_intrinsics((height, width), prediction.canonical_focal or KITTI_FOCAL)
+
+
+def _best_depth(prediction: Prediction) -> NDArray[np.float32]:
+    return prediction.depth if prediction.metres_per_unit is None else prediction.depth_metres
+
+
+def _intrinsics(size: tuple[int, ...], focal: float | None) -> NDArray[np.float64] | None:
+    if not focal:
+        return None
+    if not 0 < focal < 1e6:
+        raise InputError(f"the focal length {focal:g} must be positive, in pixels of the picture")
+    return assumed_intrinsics((size[0], size[1]), focal / size[1])
+
+
+def _at_most(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    height, actual = image.shape[:2]
+    if actual <= width:
+        return image
+    return np.array(Image.fromarray(image).resize((width, round(height * width / actual)), Image.Resampling.BILINEAR))

@@ -1,0 +1,105 @@
+"""The networks of the page: by name, in any runtime that is there, at any size, a few of them kept in memory."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+from hrdepth.errors import InputError
+from hrdepth.predictor import Predictor
+from hrdepth.registry import lookup
+from hrdepth.runtimes import RUNTIMES, SUFFIXES, fastest_runtime, unavailable
+from hrdepth.weights import on_board, weights_file
+from hrdepth.weights.hub import SCHEME
+
+__all__ = ["AS_TRAINED", "SIZES", "Networks"]
+
+AS_TRAINED = "as trained"
+SIZES = (AS_TRAINED, "320x96", "640x192", "1024x320", "1280x384")
+MOST_PIXELS = 2**21
+KEPT = 3
+
+
+class Networks:
+    """Predictors by name, runtime and size, made on first use.
+
+    Args:
+        weights: files, or what else `weights.weights_file` finds; none for those on board.
+        device: see `Predictor`.
+
+    Raises:
+        InputError: a file is missing, or none is given and none on board.
+    """
+
+    def __init__(self, weights: Sequence[str | Path], device: str | None = None) -> None:
+        self.device = device
+        self._load: dict[str, Callable[..., Predictor]] = {}
+        self._suffixes: dict[str, str] = {}
+        sources: list[str | Path | None] = [*weights] or [*on_board()] or [None]
+        for path in sources:
+            file = weights_file(path)
+            name = str(path) if str(path).startswith(SCHEME) else file.stem
+            name = name if name not in self._load else f"{file.parent.name}/{file.stem}"
+            if name in self._load:
+                raise InputError(f"two weights files are called {name}; rename one")
+            self._load[name] = partial(Predictor.from_file, file)
+            self._suffixes[name] = file.suffix
+        self._made: OrderedDict[tuple[str, str, str], Predictor] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the networks, the first is the default."""
+        return list(self._load)
+
+    @property
+    def runtimes(self) -> list[str]:
+        """Runtimes that are there, the one for the first network first: the fastest, or an exported file's own."""
+        there = [name for name in RUNTIMES if unavailable(name) is None]
+        first = self._runtime_for(self.names[0])
+        return sorted(there, key=lambda name: name != first)
+
+    def predictor(self, name: str = "", runtime: str = "", size: str = "") -> Predictor:
+        """Return a predictor; empty arguments take the defaults.
+
+        Args:
+            name: of `names`.
+            runtime: of `runtimes`; by default the fastest, or the one that an exported file is for.
+            size: "WIDTHxHEIGHT" of the network's input, or `AS_TRAINED`.
+
+        Raises:
+            InputError: one of them is unknown, or they do not fit together.
+        """
+        name = name or self.names[0]
+        load = lookup(self._load, name, "network")
+        runtime = runtime or self._runtime_for(name)
+        lookup(dict.fromkeys(self.runtimes), runtime, "runtime")
+        wanted = _parse(size)
+        key = name, runtime, size if wanted else AS_TRAINED
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = load(size=wanted, device=self.device, runtime=runtime)
+            self._made.move_to_end(key)
+            while len(self._made) > KEPT:
+                self._made.popitem(last=False)
+            return self._made[key]
+
+    def _runtime_for(self, name: str) -> str:
+        return SUFFIXES.get(self._suffixes[name]) or fastest_runtime(self.device)
+
+
+def _parse(size: str) -> tuple[int, int] | None:
+    """Turn "640x192" into (192, 640)."""
+    if size in ("", AS_TRAINED):
+        return None
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", size)
+    if match is None:
+        raise InputError(f"the size '{size[:40]}' must be WIDTHxHEIGHT, such as 640x192, or '{AS_TRAINED}'")
+    width, height = int(match[1]), int(match[2])
+    if width * height > MOST_PIXELS:
+        raise InputError(f"a network's input of {size} is too large for the page; use hrdepth predict")
+    return height, width

@@ -1,0 +1,248 @@
+"""The page's first tab: picture in, disparity beside it, depth at a click, a cloud that turns, files to keep."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from collections.abc import Callable
+from functools import wraps
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from hrdepth.app import answers
+from hrdepth.app.answers import EXAMPLES
+from hrdepth.app.networks import AS_TRAINED, SIZES, Networks
+from hrdepth.app.sessions import Sessions
+from hrdepth.config import UploadLimits
+from hrdepth.errors import InputError
+
+__all__ = ["DepthTab", "said"]
+
+HERE = Path(str(package_files("hrdepth.app")))
+BACKGROUND = (18, 20, 26)
+"""Behind the point cloud."""
+ASK = "Click into the picture for the depth there."
+DOWNLOADS = ("Colours (PNG)", "Depth (16-bit PNG)", "Arrays (npz)", "Points (PLY)")
+# One picture at a time goes through a network, whoever asks.
+NETWORK = {"concurrency_id": "network", "concurrency_limit": 1}
+
+
+def said(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function's `InputError` reach the page, or the API's caller, as its sentence."""
+
+    @wraps(function)
+    def with_sentence(*arguments: Any, **settings: Any) -> Any:
+        try:
+            return function(*arguments, **settings)
+        except InputError as error:
+            # The page shows messages as HTML.
+            raise gr.Error(html.escape(str(error), quote=False), title="Not possible", print_exception=False) from error
+
+    return with_sentence
+
+
+class DepthTab:
+    """The functions behind the tab; those that are public are the API too."""
+
+    def __init__(self, networks: Networks, sessions: Sessions, limits: UploadLimits) -> None:
+        self.networks = networks
+        self.sessions = sessions
+        self.limits = limits
+
+    def build(self) -> None:
+        """Lay the tab out inside the open `gr.Blocks`."""
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=1, min_width=280):
+                self._inputs()
+            with gr.Column(scale=3, min_width=480):
+                self._outputs()
+        self._connect()
+
+    def _inputs(self) -> None:
+        self.upload = gr.File(label="Picture or clip", file_types=["image", "video"], height=150, elem_id="upload")
+        with gr.Accordion("Webcam", open=False):
+            self.webcam = gr.Image(
+                sources=["webcam"], type="filepath", image_mode=None, format="jpeg", show_label=False, height=220,
+                webcam_options=gr.WebcamOptions(mirror=False), elem_id="webcam",
+            )  # fmt: skip
+        gr.Markdown("or a rendered street:", elem_id="or")
+        self.gallery = gr.Gallery(
+            [str(path) for path in EXAMPLES], show_label=False, columns=len(EXAMPLES), rows=1, container=False,
+            allow_preview=False, object_fit="cover", buttons=[], interactive=False, elem_id="examples",
+        )  # fmt: skip
+        names, runtimes = self.networks.names, self.networks.runtimes
+        self.network = gr.Dropdown(names, value=names[0], label="Network", elem_id="network")
+        self.runtime = gr.Dropdown(runtimes, value=runtimes[0], label="Runtime", elem_id="runtime")
+        self.size = gr.Dropdown(
+            list(SIZES), value=AS_TRAINED, label="Network input", allow_custom_value=True, elem_id="size"
+        )
+        self.focal = gr.Number(
+            0, label="Focal length in pixels", info="fx in the picture; 0 where it is not known", elem_id="focal"
+        )
+
+    def _outputs(self) -> None:
+        self.slider = gr.ImageSlider(
+            label="Picture | disparity: near is bright", type="filepath", interactive=False, max_height=420,
+            buttons=["fullscreen"], elem_id="comparison",
+        )  # fmt: skip
+        self.readout = gr.HTML(ASK, elem_id="depth", js_on_load=(HERE / "pointer.js").read_text(encoding="utf-8"))
+        self.video = gr.Video(label="Clip", visible=False, autoplay=True, loop=True, interactive=False, elem_id="clip")
+        self.model = gr.Model3D(
+            label="Point cloud: drag to turn, wheel to zoom", height=400, interactive=False, buttons=[],
+            clear_color=(*(level / 255 for level in BACKGROUND), 1.0), elem_id="cloud",
+        )  # fmt: skip
+        with gr.Row():
+            self.downloads = [
+                gr.DownloadButton(label, size="sm", interactive=False, elem_id=f"download-{number}")
+                for number, label in enumerate(DOWNLOADS)
+            ]
+
+    def _connect(self) -> None:
+        settings = [self.network, self.runtime, self.size, self.focal]
+        shown = [self.slider, self.readout]
+        private = {"api_visibility": "private", **NETWORK}
+        events = [
+            self.upload.upload(
+                self.predict,
+                [self.upload, *settings],
+                shown,
+                api_name="predict",
+                show_progress_on=[self.slider],
+                **NETWORK,
+            ),
+            self.webcam.input(self.predict, [self.webcam, *settings], shown, show_progress_on=[self.slider], **private),
+            self.gallery.select(self.example, settings, shown, show_progress_on=[self.slider], **private),
+        ]
+        events += [setting.input(self.again, settings, shown, **private) for setting in settings[:3]]
+        events.append(self.focal.change(self.again, settings, shown, **private))
+        quiet: dict[str, Any] = {"api_visibility": "private"}
+        for event in events:
+            after = event.success(self._show_cloud, None, self.model, **quiet)
+            # By default it would be called as its function is, which is the API's name.
+            after = after.success(self.files, None, self.downloads, api_name="page_files", **quiet)
+            after = after.success(self._offer, None, self.downloads, **quiet)
+            after.success(self._show_clip, settings, self.video, **private)
+        self.readout.click(self.clicked, None, self.readout, show_progress="hidden", **quiet)
+        self._connect_api(settings)
+
+    def _connect_api(self, settings: list[Any]) -> None:
+        """Give the API plain files; the page's own events carry what the page does with them."""
+        caller = gr.Button(visible=False)
+        one, several = gr.File(visible=False), gr.File(visible=False, file_count="multiple")
+        caller.click(self.point_cloud, None, one, api_name="point_cloud")
+        caller.click(self.files, None, several, api_name="files")
+        caller.click(self.clip, settings, one, api_name="clip", **NETWORK)
+        gr.api(self.depth_at, api_name="depth_at")
+
+    @said
+    def predict(
+        self, file: str | None, network: str, runtime: str, size: str, focal: float | None, request: gr.Request
+    ) -> tuple[tuple[str, str] | None, str]:
+        """Take a picture or a clip and predict its depth.
+
+        Args:
+            file: a picture or a clip; of a clip, the first frame.
+            network: its name.
+            runtime: where it runs.
+            size: of the network's input, such as 640x192, or "as trained".
+            focal: fx in pixels of the picture, or 0 where it is not known.
+            request: who asks.
+
+        Returns:
+            The picture and its coloured disparity, and what to do next.
+        """
+        if not file:
+            return None, ASK
+        session = self.sessions.of(request.session_hash)
+        answers.take(session, Path(file), self.limits)
+        return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
+
+    @said
+    def example(
+        self, network: str, runtime: str, size: str, focal: float | None, chosen: gr.SelectData, request: gr.Request
+    ) -> tuple[tuple[str, str], str]:
+        """Predict for one of the pictures that come with the page."""
+        session = self.sessions.of(request.session_hash)
+        picture = EXAMPLES[int(chosen.index) % len(EXAMPLES)]
+        copy = Path(shutil.copy(picture, session.folder / picture.name))
+        answers.take(session, copy, self.limits)
+        return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
+
+    @said
+    def again(self, network: str, runtime: str, size: str, focal: float | None, request: gr.Request) -> tuple[Any, str]:
+        """Predict for the same picture with other settings."""
+        session = self.sessions.of(request.session_hash)
+        if session.image is None:
+            return gr.skip(), ASK
+        return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
+
+    @said
+    def point_cloud(self, request: gr.Request) -> str:
+        """Return the last picture's point cloud as GLB, without flying pixels and the far end."""
+        return answers.cloud_for_page(self.sessions.of(request.session_hash))[0]
+
+    @said
+    def files(self, request: gr.Request) -> list[str]:
+        """Return coloured disparity (PNG), depth x 256 (16-bit PNG), arrays (npz) and all points (PLY)."""
+        return answers.files(self.sessions.of(request.session_hash))
+
+    @said
+    def clip(
+        self,
+        network: str,
+        runtime: str,
+        size: str,
+        focal: float | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it by its default)
+    ) -> str | None:
+        """Predict for every frame of the clip that was sent; return an MP4, or nothing after a picture."""
+        session = self.sessions.of(request.session_hash)
+        if session.clip is None:
+            return None
+        predictor = self.networks.predictor(network, runtime, size)
+        return answers.clip_video(
+            session, predictor, self.limits, focal, lambda done: progress((done, None), desc="frames", unit="frames")
+        )
+
+    @said
+    def _show_cloud(self, request: gr.Request) -> Any:
+        session = self.sessions.of(request.session_hash)
+        if session.prediction is None:
+            return gr.skip()
+        path, view = answers.cloud_for_page(session, BACKGROUND)
+        return gr.Model3D(value=path, camera_position=(view.longitude, view.latitude, view.distance))
+
+    def _offer(self) -> list[Any]:
+        return [gr.DownloadButton(interactive=True) for _ in DOWNLOADS]
+
+    @said
+    def _show_clip(
+        self,
+        network: str,
+        runtime: str,
+        size: str,
+        focal: float | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Any:
+        path = self.clip(network, runtime, size, focal, request, progress)
+        return gr.Video(value=path, visible=path is not None)
+
+    @said
+    def depth_at(self, x: float, y: float, request: gr.Request) -> dict[str, Any]:
+        """Say the depth of the last picture at (x, y), both from 0 to 1, from the upper left."""
+        return answers.depth_at(self.sessions.of(request.session_hash), float(x), float(y))
+
+    @said
+    def clicked(self, request: gr.Request, place: gr.EventData) -> str:
+        """Say the depth where the visitor clicked, as the page shows it."""
+        session = self.sessions.of(request.session_hash)
+        found = answers.depth_at(session, float(place.x), float(place.y))
+        return (
+            f"<b>{found['depth']:.2f} {found['unit']}</b> at column {found['column']}, row {found['row']} "
+            f"<span class='scale'>{answers.reservation(session.answered)}</span>"
+        )

@@ -1,0 +1,145 @@
+"""What strangers may send: told apart by content, measured before it is decoded, refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrdepth.config import UploadLimits
+from hrdepth.errors import InputError
+from hrdepth.images import picture_size, read_image
+from hrdepth.video import open_video
+
+__all__ = ["ClipFrame", "clip_frames", "kind_of", "load_picture"]
+
+# A clip of so many frames a second is as fast as any camera's; more are the claim of a lying header.
+MOST_FPS = 120
+
+# FFmpeg would also open playlists, which name other files and addresses, so containers are named by their first bytes.
+_CONTAINERS = {
+    4: (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"),
+    0: (b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba"),
+}
+_PICTURES = (
+    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*",
+    b"P1", b"P2", b"P3", b"P4", b"P5", b"P6",
+    b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51",
+)  # fmt: skip
+_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
+
+
+@dataclass(frozen=True, eq=False)
+class ClipFrame:
+    """A frame of a clip: uint8 (H,W,3) upright, and the clip's frames a second."""
+
+    image: NDArray[np.uint8]
+    fps: float
+
+
+def kind_of(path: Path, limits: UploadLimits) -> Literal["picture", "clip"]:
+    """Tell a picture from a clip by its first bytes, whatever it is called.
+
+    Raises:
+        InputError: it is neither, empty, or of too many bytes.
+    """
+    size = path.stat().st_size if path.is_file() else 0
+    if size > limits.megabytes * 1e6:
+        raise InputError(f"{path.name} has {size / 1e6:.0f} MB; at most {limits.megabytes:g} MB are taken")
+    if not size:
+        raise InputError(f"{path.name} is empty")
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return "picture"
+    if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
+        return "picture"
+    if any(head[at : at + 4] in marks for at, marks in _CONTAINERS.items()):
+        return "clip"
+    # AVI, and MPEG transport streams, whose packets of 188 bytes begin with G.
+    if (head[:4] == b"RIFF" and head[8:12] == b"AVI ") or (head[:1] == b"G" and head[188:189] == b"G"):
+        return "clip"
+    what = "a drawing of vectors (SVG)" if b"<svg" in head.lower() else "neither a picture nor a clip"
+    raise InputError(
+        f"{path.name} is {what}, whatever its name says; send a JPEG, PNG or WebP picture, an MP4 or WebM clip"
+    )
+
+
+def load_picture(path: Path, limits: UploadLimits) -> Image.Image:
+    """Read an uploaded picture as RGB, upright; its size is checked before a pixel is decoded.
+
+    Raises:
+        InputError: it is damaged, cut short, or has too many pixels.
+    """
+    with _named(path):
+        _check_size(path.name, *picture_size(path), limits)
+        return read_image(path)
+
+
+def clip_frames(path: Path, limits: UploadLimits) -> Iterator[ClipFrame]:
+    """Yield an uploaded clip's frames; what its header says is checked first, and what is decoded after.
+
+    Raises:
+        InputError: it is damaged, too long, or too large, by its header or in fact.
+    """
+    import av
+
+    index = 0
+    with _named(path), open_video(path) as (container, stream):
+        context = stream.codec_context
+        if context.width and context.height:
+            _check_size(path.name, context.height, context.width, limits)
+        context.options = {"max_pixels": str(int(limits.megapixels * 1e6))}
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        fps = rate if 0 < rate <= MOST_FPS else 25.0
+        claimed = float(container.duration or 0) / av.time_base
+        _check_seconds(path.name, claimed, limits)
+        start = None
+        try:
+            for picture in _pictures(container, stream):
+                start = float(picture.time or 0) if start is None else start
+                _check_size(path.name, picture.height, picture.width, limits)
+                _check_seconds(path.name, max(float(picture.time or 0) - start, index / MOST_FPS), limits)
+                turns = round(picture.rotation / 90) % 4
+                yield ClipFrame(np.ascontiguousarray(np.rot90(picture.to_ndarray(format="rgb24"), turns)), fps)
+                index += 1
+        except (av.FFmpegError, EOFError, MemoryError) as error:
+            raise InputError(f"the clip {path.name} is damaged after frame {index}") from error
+    if not index:
+        raise InputError(f"the clip {path.name} has no frames")
+
+
+def _pictures(container: Any, stream: Any) -> Iterator[Any]:
+    """Decode; a packet that the file's end cuts short is an EOFError, where FFmpeg would stop without a word."""
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise EOFError
+        yield from packet.decode()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let sentences name the file that was sent, not where it lies here."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), path.name)) from None
+
+
+def _check_size(name: str, height: int, width: int, limits: UploadLimits) -> None:
+    if max(height, width) > limits.side or height * width > limits.megapixels * 1e6:
+        raise InputError(
+            f"{name} has {width}x{height} pixels; at most {limits.megapixels:g} million are taken, "
+            f"{limits.side} along a side"
+        )
+
+
+def _check_seconds(name: str, seconds: float, limits: UploadLimits) -> None:
+    if seconds > limits.seconds:
+        raise InputError(f"{name} is longer than {limits.seconds:g} s; cut it, or use hrdepth predict for long videos")

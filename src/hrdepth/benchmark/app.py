@@ -1,0 +1,171 @@
+"""`hrdepth benchmark app`: how long a visitor of the page waits, for the first answer and for the following ones."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.progress import track
+
+from hrdepth.benchmark.report import Measurement, print_table, write_report
+from hrdepth.benchmark.subject import Subject, drawn_picture
+from hrdepth.checkpoints import read_checkpoint, save_checkpoint
+from hrdepth.config import AppConfig, BenchmarkAppConfig
+from hrdepth.errors import InputError
+from hrdepth.files import output_file
+from hrdepth.weights import weights_file
+
+__all__ = ["benchmark_app"]
+
+WHAT = ("answer", "point cloud", "files")
+SECONDS, PROCESSOR = "seconds", "processor seconds"
+
+Times = dict[str, list[float]]
+
+
+def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
+    """Measure, print a table and write JSON.
+
+    A visitor in this process uploads a picture through `gradio_client` and waits; the page is served by another.
+    Seconds are what the visitor waits, processor seconds what the page's process computed meanwhile, on all cores
+    together.
+
+    Raises:
+        InputError: settings that cannot work, or as `hrdepth app` says it.
+    """
+    _check(config)
+    times: Times = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subject, weights = _sized(config, folder)
+        picture = folder / "picture.png"
+        Image.fromarray(drawn_picture(config.picture_size)).save(picture)
+        app = AppConfig(weights=(str(weights),), port=0, device=config.device)
+        for _ in track(range(config.pages), description="pages", transient=True):
+            with _page(app) as (address, processor, loading):
+                _note(times, "loading", *loading)
+                _visit(config, address, picture, processor, times)
+    measurements = [Measurement.of(name, values, "s") for name, values in times.items()]
+    height, width = config.size
+    print_table(
+        f"the page with {subject.name} at {width}x{height}, pictures of "
+        f"{config.picture_size[1]}x{config.picture_size[0]}",
+        measurements,
+    )
+    if config.out is not None:
+        settings = {**asdict(config), "weights": subject.name}
+        write_report(config.out, measurements, settings=settings, values=times)
+    return measurements
+
+
+def _check(config: BenchmarkAppConfig) -> None:
+    if config.pages < 1 or config.answers < 2:
+        raise InputError(f"pages {config.pages} must be at least 1, answers {config.answers} at least 2")
+    if min(*config.size, *config.picture_size) < 1:
+        raise InputError(f"sizes {config.size} and {config.picture_size} must be positive")
+    if config.out is not None:
+        output_file(config.out, overwrite=config.overwrite)
+    try:
+        import gradio  # noqa: F401
+        import gradio_client  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise InputError(f"the page needs {error.name}; install it with pip install 'hrdepth[app]'") from error
+
+
+def _sized(config: BenchmarkAppConfig, folder: Path) -> tuple[Subject, Path]:
+    """Write the network into `folder` as one that is used at the size in question."""
+    if config.network is not None:
+        subject = Subject(config.weights, config.network, config.options)
+        return subject, subject.file(folder, config.size)
+    file = weights_file(config.weights)
+    subject = Subject(str(file), None, config.options)
+    found = read_checkpoint(file)
+    path = folder / file.name
+    save_checkpoint(path, found.network, found.network_config, size=config.size)
+    return subject, path
+
+
+@contextmanager
+def _page(config: AppConfig) -> Iterator[tuple[str, Callable[[], float], tuple[float, float]]]:
+    """Serve the page in a process of its own.
+
+    Yields:
+        Its address, what tells the processor seconds of that process so far, and what loading took: seconds,
+        processor seconds.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(config, theirs), daemon=True)
+    begin = time.perf_counter()
+    process.start()
+    theirs.close()
+    try:
+        address, said = ours.recv()
+        loaded = time.perf_counter() - begin
+        if said is not None:
+            raise InputError(said)
+
+        def processor() -> float:
+            ours.send("time")
+            return float(ours.recv())
+
+        yield address, processor, (loaded, processor())
+    except (EOFError, BrokenPipeError) as error:
+        raise InputError("the page's process ended early") from error
+    finally:
+        ours.close()
+        process.join(20)
+        process.kill()
+
+
+def _serve(config: AppConfig, connection: Connection) -> None:
+    from hrdepth.app import serve
+
+    try:
+        with serve(config) as (_, address):
+            connection.send((address, None))
+            while connection.recv():
+                connection.send(time.process_time())
+    except EOFError:  # the visitor has seen enough
+        return
+    except InputError as error:
+        connection.send(("", str(error)))
+
+
+def _visit(
+    config: BenchmarkAppConfig, address: str, picture: Path, processor: Callable[[], float], times: Times
+) -> None:
+    """Ask for answers, clouds and files, one after the other, and note what each took."""
+    from gradio_client import Client, handle_file
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells each request
+    settings = {} if config.runtime is None else {"runtime": config.runtime}
+    client = Client(address, verbose=False, download_files=str(picture.parent / "got"))
+    asked: tuple[Callable[[], Any], ...] = (
+        lambda: client.predict(handle_file(str(picture)), api_name="/predict", **settings),
+        lambda: client.predict(api_name="/point_cloud"),
+        lambda: client.predict(api_name="/files"),
+    )
+    try:
+        for number in range(config.answers):
+            for what, ask in zip(WHAT, asked, strict=True):
+                used, begin = processor(), time.perf_counter()
+                ask()
+                passed = time.perf_counter() - begin
+                _note(times, f"{'following' if number else 'first'} {what}", passed, processor() - used)
+    finally:
+        client.close()
+
+
+def _note(times: Times, what: str, seconds: float, processor: float) -> None:
+    times.setdefault(f"{what}, {SECONDS}", []).append(seconds)
+    times.setdefault(f"{what}, {PROCESSOR}", []).append(processor)

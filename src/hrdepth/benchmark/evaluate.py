@@ -1,0 +1,145 @@
+"""`hrdepth benchmark evaluate`: how long the metrics of a test set take."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from hrdepth.benchmark.report import Measurement, write_report
+from hrdepth.config import DepthProtocol
+from hrdepth.config.inference_benchmark import BenchmarkEvaluateConfig
+from hrdepth.data.ground_truth import GroundTruth, GroundTruthSet
+from hrdepth.errors import InputError
+from hrdepth.evaluation import METRICS, depth_errors, evaluate_disparities
+from hrdepth.evaluation.depth import resize_disparity, valid_pixels
+from hrdepth.files import output_file
+from hrdepth.tables import ResultTable, table_format
+
+__all__ = ["benchmark_evaluate", "plainly"]
+
+DIFFERENT = 8  # true depth maps and predictions, over and over: as many as fit into memory on any machine
+CHECKED = 4  # pictures whose metrics are held against the plain way
+
+
+@dataclass
+class Drawn(GroundTruthSet):
+    """Sparse true depth, drawn at random."""
+
+    config: BenchmarkEvaluateConfig
+    maps: list[NDArray[np.float32]] = field(default_factory=list)
+    description = "drawn at random"
+
+    def __post_init__(self) -> None:
+        random = np.random.default_rng(0)
+        for _ in range(DIFFERENT):
+            depth = random.uniform(2, 78, self.config.size).astype(np.float32)
+            depth[random.random(self.config.size) >= self.config.density] = 0
+            self.maps.append(depth)
+
+    def __len__(self) -> int:
+        return self.config.pictures
+
+    def __getitem__(self, index: int) -> GroundTruth:
+        return GroundTruth(f"{index:06d}", None, self.maps[index % DIFFERENT])
+
+
+def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
+    """Measure, print a table, and write JSON and table where the settings say so.
+
+    Raises:
+        InputError: settings that cannot work, or metrics that differ from the plain way's by more than 1e-6.
+    """
+    _check(config)
+    truths = Drawn(config)
+    random = np.random.default_rng(1)
+    drawn = [random.uniform(0.02, 1, config.prediction_size).astype(np.float32) for _ in range(DIFFERENT)]
+    difference = _difference(truths, drawn)
+    ways: dict[str, Callable[[], object]] = {}
+    for processes in (False, True)[: 1 + config.processes]:
+        for workers in config.workers:
+            name = f"{workers} {'process' if processes else 'thread'}{('es' if processes else 's') * (workers > 1)}"
+            ways[name] = _way(truths, drawn, workers, processes)
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    plain, few = [], min(CHECKED, config.pictures)
+    for _ in track(range(config.rounds), description="evaluating", transient=True):
+        for name, way in ways.items():
+            seconds[name].append(_timed(way))
+        plain.append(_timed(partial(_plain, truths, drawn, few)) * config.pictures / few)
+    measurements = [Measurement.of(name, values, "s") for name, values in seconds.items()]
+    measurements.append(Measurement.of("plainly: whole pictures, one after the other", plain, "s"))
+    table = ResultTable(
+        ("compared with", "s", "spread", "pictures/s"),
+        tuple(
+            (m.name, f"{m.median:.2f}", f"{m.spread:.2f}", f"{config.pictures / m.median:.0f}") for m in measurements
+        ),
+        f"Metrics of {config.pictures} pictures of {config.size[1]}x{config.size[0]}",
+        f"{config.density:.1%} of the pixels have true depth; predictions {config.prediction_size[1]}x"
+        f"{config.prediction_size[0]}; differs from the plain way by {difference:.1e} at most",
+    )
+    table.show()
+    if config.table is not None:
+        table.write(config.table)
+    if config.out is not None:
+        write_report(config.out, measurements, settings=asdict(config), largest_difference=difference)
+    return measurements
+
+
+def plainly(depth: NDArray[np.float32], disparity: NDArray[np.float32], protocol: DepthProtocol) -> list[float]:
+    """Return the metrics of a picture as the protocol's text has it: the whole prediction resized, then masked."""
+    valid = valid_pixels(depth.astype(np.float64), protocol)
+    true = depth[valid].astype(np.float64)
+    predicted = 1 / resize_disparity(disparity.astype(np.float64), depth.shape)[valid]
+    predicted *= np.median(true) / np.median(predicted)
+    return list(depth_errors(true, np.clip(predicted, protocol.min_depth, protocol.max_depth)).values())
+
+
+def _check(config: BenchmarkEvaluateConfig) -> None:
+    if config.pictures < 1 or config.rounds < 1 or not config.workers or min(config.workers) < 1:
+        raise InputError("pictures, rounds and workers must be at least 1")
+    if min(*config.size, *config.prediction_size) < 1:
+        raise InputError("size and prediction_size must be positive (height x width)")
+    if not 0 < config.density <= 1:
+        raise InputError(f"density {config.density:g} must lie above 0 and up to 1")
+    for path in filter(None, (config.out, config.table)):
+        output_file(path, overwrite=config.overwrite)
+    if config.table is not None:
+        table_format(config.table)
+
+
+def _way(
+    truths: GroundTruthSet, drawn: list[NDArray[np.float32]], workers: int, processes: bool
+) -> Callable[[], object]:
+    def run() -> object:
+        disparities = itertools.islice(itertools.cycle(drawn), len(truths))
+        return evaluate_disparities(disparities, truths, workers=workers, processes=processes)
+
+    return run
+
+
+def _plain(truths: GroundTruthSet, drawn: list[NDArray[np.float32]], count: int) -> list[list[float]]:
+    return [plainly(truths[index].depth, drawn[index % DIFFERENT], DepthProtocol()) for index in range(count)]
+
+
+def _difference(truths: GroundTruthSet, drawn: list[NDArray[np.float32]]) -> float:
+    few = min(CHECKED, len(truths))
+    expected = np.array(_plain(truths, drawn, few))
+    disparities = itertools.islice(itertools.cycle(drawn), len(truths))
+    rows = evaluate_disparities(disparities, truths, workers=1).rows[:few]
+    measured = np.array([[row.errors[name] for name in METRICS] for row in rows])
+    difference = float(np.abs(measured - expected).max())
+    if not difference <= 1e-6:
+        raise InputError(f"the metrics differ from the plain way's by {difference:.1e}; report this with your versions")
+    return difference
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

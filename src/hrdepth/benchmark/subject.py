@@ -1,0 +1,162 @@
+"""What the benchmarks of inference are about: a network, and the ways to run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from hrdepth.checkpoints import read_checkpoint, save_checkpoint
+from hrdepth.config import NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.networks import build_network
+from hrdepth.registry import lookup
+from hrdepth.runtimes import PRECISIONS, RUNTIMES, load_runtime, unavailable
+
+__all__ = ["BASELINE", "Subject", "Variant", "drawn_picture", "write_pictures"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run a network.
+
+    Attributes:
+        runtime: a key of `RUNTIMES`; "" for the baseline: the network as it is, float32, contiguous, in inference mode.
+        precision: `float32`, `bfloat16` or `int8`.
+        compiled: by `torch.compile`.
+
+    Example:
+        >>> Variant.parse("pytorch:bfloat16:compiled")
+        Variant(runtime='pytorch', precision='bfloat16', compiled=True)
+    """
+
+    runtime: str
+    precision: str = "float32"
+    compiled: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Variant:
+        """Read `RUNTIME[:PRECISION][:compiled]`.
+
+        Raises:
+            InputError: there is no such runtime or precision, or another runtime than PyTorch is to be compiled.
+        """
+        runtime, *rest = text.split(":")
+        lookup(RUNTIMES, runtime, "runtime")
+        compiled = "compiled" in rest
+        precisions = [part for part in rest if part != "compiled"] or ["float32"]
+        if len(precisions) > 1 or rest.count("compiled") > 1:
+            raise InputError(f"the runtime '{text}' must read RUNTIME:PRECISION, such as openvino:int8")
+        lookup(dict.fromkeys(PRECISIONS), precisions[0], "precision")
+        if compiled and runtime != "pytorch":
+            raise InputError(f"'{text}': PyTorch alone can be compiled")
+        return cls(runtime, precisions[0], compiled)
+
+    def __str__(self) -> str:
+        """Say it as the tables do."""
+        if not self.runtime:
+            return "baseline: eager float32"
+        return f"{self.runtime} {self.precision}{', compiled' * self.compiled}"
+
+    def missing(self) -> str | None:
+        """Say why it cannot run here, or None."""
+        if not self.runtime:
+            return None
+        if self.precision not in RUNTIMES[self.runtime].precisions:
+            return f"the runtime has no {self.precision}"
+        return unavailable(self.runtime)
+
+
+BASELINE = Variant("")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The network: of a weights file, or by its name with random weights."""
+
+    weights: str | None = None
+    network: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.weights is None) == (self.network is None):
+            raise InputError("give either --weights, a weights file, or --network, the name of one with random weights")
+        if self.weights is not None and self.options:
+            raise InputError("--options go with --network; a weights file knows its own")
+
+    @property
+    def name(self) -> str:
+        """Say what is measured, without its place on this machine."""
+        if self.weights is not None:
+            return Path(self.weights).name
+        return f"{self.network}{self.options or ''}, random weights"
+
+    def load(self) -> nn.Module:
+        """Return the network in eval mode."""
+        if self.weights is not None:
+            return read_checkpoint(self.weights).network.eval()
+        torch.manual_seed(0)
+        return build_network(self._config()).eval()
+
+    def file(self, folder: Path, size: tuple[int, int]) -> Path:
+        """Return the weights file, written into `folder` where there is none yet."""
+        if self.weights is not None:
+            return Path(self.weights)
+        path = folder / "random.safetensors"
+        save_checkpoint(path, self.load(), self._config(), size=size)
+        return path
+
+    def run(
+        self, variant: Variant, size: tuple[int, int], threads: int, device: str, calibration: str | None
+    ) -> tuple[Any, torch.device]:
+        """Return the network in a runtime, a callable of contract 1, and the device that its pictures lie on."""
+        torch.set_num_threads(threads)
+        network = self.load()
+        if not variant.runtime:
+            return Eager(network.to(device)), torch.device(device)
+        chosen = device if variant.runtime == "pytorch" else None
+        runtime = load_runtime(
+            network, variant.runtime, variant.precision, threads=threads, compile=variant.compiled, device=chosen,
+            calibration=calibration if variant.precision == "int8" else None, size=size,
+        )  # fmt: skip
+        return runtime, runtime.device
+
+    def _config(self) -> NetworkConfig:
+        assert self.network is not None
+        return NetworkConfig(self.network, dict(self.options))
+
+
+class Eager:
+    """The baseline: the network as it is built, its parameters contiguous, in inference mode."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network.float()
+        self.stride = int(getattr(network, "stride", 32))
+        self.min_depth = float(getattr(network, "min_depth", 0.1))
+        self.max_depth = float(getattr(network, "max_depth", 100.0))
+
+    def __call__(self, image: Tensor) -> dict[int, Tensor]:
+        """Predict disparity, (B,3,H,W) -> {0: (B,1,H,W)}."""
+        with torch.inference_mode():
+            return {0: self.network(image.contiguous())[0]}
+
+
+def drawn_picture(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
+    """Return a picture of smooth noise, uint8 (H,W,3)."""
+    height, width = size
+    coarse = np.random.default_rng(seed).integers(0, 255, (height // 16 + 2, width // 16 + 2, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def write_pictures(folder: Path, size: tuple[int, int], count: int = 4) -> Path:
+    """Write pictures of smooth noise to calibrate on, and return their folder."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        Image.fromarray(drawn_picture(size, number)).save(folder / f"{number}.png")
+    return folder

@@ -1,0 +1,67 @@
+"""A network at work: predict, app."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from hrdepth.config import AppConfig, PredictConfig
+
+__all__ = ["app", "predict"]
+
+log = logging.getLogger(__name__)
+
+
+def predict(config: PredictConfig) -> None:
+    """Predict depth for a picture, a folder of pictures or a video."""
+    from hrdepth.checkpoints import choose_camera
+    from hrdepth.geometry import pinhole
+    from hrdepth.predictor import Predictor
+    from hrdepth.streams import predict_to_folder
+    from hrdepth.weights import weights_file
+
+    weights = weights_file(config.weights)
+    predictor = Predictor.from_file(
+        weights,
+        size=config.size,
+        device=config.device,
+        flip=config.flip,
+        runtime=config.runtime,
+        precision=config.precision,
+        threads=config.threads,
+        calibration=config.calibration,
+    )
+    camera = choose_camera(weights, config.camera) if config.intrinsics is None else None
+    if camera is not None:
+        log.info("taken by the learned camera '%s'; give --intrinsics for another", camera.name)
+    written = predict_to_folder(
+        predictor,
+        config.input,
+        config.out or f"{Path(config.input).resolve().stem}_depth",
+        npz=config.npz,
+        depth_png=config.depth_png,
+        panel=config.panel,
+        depth_video=config.depth_video,
+        ply=config.ply,
+        glb=config.glb,
+        smooth=config.smooth,
+        flicker=config.flicker,
+        overwrite=config.overwrite,
+        resume=config.resume,
+        intrinsics=None if config.intrinsics is None else pinhole(*config.intrinsics),
+        weights=weights,
+        camera=camera,
+    )
+    print("\n".join(map(str, written)))
+    if config.show:
+        from hrdepth.plotting import show_pictures
+
+        ending = "_panel.png" if config.panel else "_disparity.png"
+        show_pictures([path for path in written if path.name.endswith(ending)])
+
+
+def app(config: AppConfig) -> None:
+    """Serve a page: depth of pictures, clips and the webcam, and training runs to follow."""
+    from hrdepth.app import run
+
+    run(config)

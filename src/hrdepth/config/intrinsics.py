@@ -1,0 +1,50 @@
+"""Cameras whose K is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hrdepth.errors import InputError
+
+__all__ = ["IntrinsicsConfig"]
+
+
+@dataclass(frozen=True)
+class IntrinsicsConfig:
+    """Which cameras are learned with depth and pose, and how. See docs/unknown-cameras.md.
+
+    Attributes:
+        learn: `marked` learns the cameras that their recording marks (`learn: true` in camera.yaml), `all` every one,
+            `none` none.
+        field_of_view: horizontal, in degrees: where learning starts, with square pixels and a centred principal point.
+            Null starts from the numbers of the recording.
+        shared: one camera took all recordings; else each recording has its own.
+        separate_fy: learn fy apart from fx; else their ratio stays, 1 from a field of view. Turns about the vertical
+            axis, all that a car does, say nothing of fy.
+        principal_point: learn cx and cy too, within a quarter of the picture around their start.
+        learning_rate_factor: the focal length's logarithm changes this many times as fast as the networks' weights,
+            the principal point (in picture widths) a tenth of that.
+        hold_steps: steps at whose end learning begins: a pose network that knows nothing yet pulls K anywhere.
+
+    Raises:
+        InputError: a number makes no sense.
+    """
+
+    learn: Literal["marked", "all", "none"] = "marked"
+    field_of_view: float | None = None
+    shared: bool = False
+    separate_fy: bool = False
+    principal_point: bool = True
+    learning_rate_factor: float = 10.0
+    hold_steps: int = 500
+
+    def __post_init__(self) -> None:
+        if self.learn not in ("marked", "all", "none"):
+            raise InputError(f"intrinsics.learn '{self.learn}': give marked, all or none")
+        if self.field_of_view is not None and not 5 < self.field_of_view < 150:
+            raise InputError(f"intrinsics.field_of_view {self.field_of_view:g}: give 5 to 150 degrees, such as 70")
+        if not 0 < self.learning_rate_factor <= 1000:
+            raise InputError(
+                f"intrinsics.learning_rate_factor {self.learning_rate_factor:g} must lie between 0 and 1000"
+            )

@@ -1,0 +1,127 @@
+"""The paper's tables and figures, and where they are measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hrdepth.config.data import GroundTruthConfig, RenderConfig
+from hrdepth.config.evaluation import DepthProtocol
+from hrdepth.errors import InputError
+
+__all__ = ["ReproduceConfig", "ReproduceFigureConfig", "ReproduceRegionsConfig", "ReproduceTableConfig"]
+
+
+@dataclass(frozen=True)
+class ReproduceConfig:
+    """Which networks stand for the paper's, and what they are held against.
+
+    Attributes:
+        out: the folder of tables and figures. Measurements are kept in its `measured/`, and what is there is not
+            measured again while weights, true depth and protocol are the same.
+        weights: NAME=FILE, or NAME=FILE,FILE,... with one a seed: weights of rows, by the names that a table prints,
+            instead of those in `runs`.
+        data: pictures with true depth; null measures nothing.
+        protocol: how depth is compared.
+        rows: names of the rows to measure and train; `*` stands for any letters. The others are marked as not measured.
+        runs: the folder of trainings, one a row: RUNS/NAME, with `seeds` RUNS/NAME-seed0 and so on.
+        configs: the folder of training configs.
+        seeds: a training each; empty for one, with the config's own seed.
+        train: train what is missing, and go on with what was stopped.
+        roots: folders of data sets for training, by the data set's name: `{kitti_raw: /data/kitti}`.
+        training: settings of `hrdepth train` that go over each row's config, to train elsewhere or shorter.
+        resolution: factor of each row's size, rounded to multiples of 32.
+        render: drives to render where they are absent; those that are there are kept.
+        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        runtime: that evaluates, see `hrdepth evaluate`; null takes the fastest that is there.
+        bootstrap: resamples for intervals over pictures.
+        overwrite: write into a folder that holds something else.
+
+    Raises:
+        InputError: a factor, a number of resamples or a seed that makes no sense.
+    """
+
+    out: str
+    weights: list[str] = field(default_factory=list)
+    data: GroundTruthConfig | None = None
+    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    rows: list[str] = field(default_factory=lambda: ["*"])
+    runs: str = "runs"
+    configs: str = "configs"
+    seeds: list[int] = field(default_factory=list)
+    train: bool = False
+    roots: dict[str, str] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    resolution: float = 1.0
+    render: list[RenderConfig] = field(default_factory=list)
+    device: str | None = None
+    runtime: str | None = "pytorch"
+    bootstrap: int = 1000
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.resolution <= 4:
+            raise InputError(f"resolution {self.resolution:g} is a factor of the rows' sizes; give 0.05 to 4")
+        if self.bootstrap < 1:
+            raise InputError(f"bootstrap {self.bootstrap}: give the number of resamples, such as 1000")
+        if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
+            raise InputError(f"seeds {self.seeds}: give different numbers from 0 up")
+
+
+@dataclass(frozen=True)
+class ReproduceTableConfig(ReproduceConfig):
+    """A table of the paper.
+
+    Attributes:
+        format: of the printed table: `text`, `markdown` or `latex`.
+    """
+
+    format: Literal["text", "markdown", "latex"] = "text"
+
+
+@dataclass(frozen=True)
+class ReproduceFigureConfig(ReproduceConfig):
+    """Figure 4 or 5: networks on pictures.
+
+    Attributes:
+        pictures: which pictures of the data, by their place in it; null takes `count`, evenly.
+        count: how many.
+        formats: `svg` and `pdf` are vector graphics.
+        dpi: of `png`, and of pictures within the others.
+    """
+
+    pictures: list[int] | None = None
+    count: int = 4
+    formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg", "pdf"])
+    dpi: int = 150
+
+
+@dataclass(frozen=True)
+class ReproduceRegionsConfig(ReproduceConfig):
+    """Figure 2: where errors lie. Networks at low and high resolution are those of Table 1, or `low` and `high`.
+
+    Attributes:
+        low: the row at low resolution.
+        high: the row at high resolution.
+        low_size: (height, width) of the true depth that is made small and large again, to see what interpolation alone
+            costs; null takes that of the network at low resolution, without one a third of the true depth's size.
+        gradient: the jump of true depth from one pixel to the next, as a share of it, where a high gradient begins.
+        edge_width: pixels from an edge of true depth that belong to it.
+        formats: of the plot; `svg` and `pdf` are vector graphics.
+        format: of the printed table: `text`, `markdown` or `latex`.
+    """
+
+    low: str = "kitti-monodepth2-m-640x192"
+    high: str = "kitti-monodepth2-m-1024x320"
+    low_size: tuple[int, int] | None = None
+    gradient: float = 0.05
+    edge_width: int = 2
+    formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg", "pdf"])
+    format: Literal["text", "markdown", "latex"] = "text"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.gradient < 1:
+            raise InputError(f"gradient {self.gradient:g} is a share of depth from pixel to pixel; give 0 to 1")
+        if self.edge_width < 1:
+            raise InputError(f"edge_width {self.edge_width} must be at least 1 pixel")

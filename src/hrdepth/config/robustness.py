@@ -1,0 +1,67 @@
+"""Settings of evaluation on corrupted pictures, and of tables over several results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hrdepth.config.data import GroundTruthConfig
+from hrdepth.config.evaluation import DepthProtocol
+
+__all__ = ["CorruptionsConfig", "TabulateConfig"]
+
+
+@dataclass(frozen=True)
+class CorruptionsConfig:
+    """An evaluation on corrupted pictures, in KITTI-C's manner.
+
+    Attributes:
+        data: the frames and their depth.
+        weights: a weights file of this package, or one that `hrdepth export` wrote.
+        base: what mCE compares with: weights of Monodepth2's network, or corruptions.json of an earlier evaluation of
+            them on the same frames; null gives no mCE.
+        protocol: how depth is compared.
+        kinds: corruptions by KITTI-C's names; null for all that the library has.
+        severities: of 1 to 5.
+        out: a folder for corruptions.json and table.md; null prints only.
+        size: (height, width) that the network works at; null for that of its training.
+        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        runtime: see `hrdepth evaluate`.
+        precision: likewise.
+        threads: cores to compute with; null for all.
+        format: of the printed table: `text`, `markdown` or `latex`.
+        overwrite: replace results in `out`.
+    """
+
+    data: GroundTruthConfig
+    weights: str
+    base: str | None = None
+    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    kinds: list[str] | None = None
+    severities: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    out: str | None = None
+    size: tuple[int, int] | None = None
+    device: str | None = None
+    runtime: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    format: Literal["text", "markdown", "latex"] = "text"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class TabulateConfig:
+    """A table over the results of several evaluations.
+
+    Attributes:
+        results: a row each: a folder that `hrdepth evaluate --out` wrote, or NAME=FOLDER,FOLDER,... with one folder a
+            seed.
+        out: a file for the table, .md or .tex; null prints only.
+        format: of the printed table: `text`, `markdown` or `latex`.
+        overwrite: replace `out`.
+    """
+
+    results: list[str]
+    out: str | None = None
+    format: Literal["text", "markdown", "latex"] = "text"
+    overwrite: bool = False

@@ -1,0 +1,195 @@
+"""CityScapes, in its own layout: sequences of 30 frames, a camera file a city's snippet, depth from disparity.
+
+Source: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding, CVPR 2016.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrdepth.config import GroundTruthConfig
+from hrdepth.data.frames import SUFFIXES, Camera, find_picture
+from hrdepth.data.splits import SplitLine, read_split
+from hrdepth.errors import InputError
+from hrdepth.files import existing_file
+from hrdepth.geometry import pinhole
+
+__all__ = ["KEPT_HEIGHT", "PARTS", "SIZE", "Cityscapes", "Rig", "annotated_frames", "read_disparity", "read_rig"]
+
+SIZE = (1024, 2048)  # of every picture as published
+PARTS = ("train", "val", "test")
+# What others train on too: without the bottom quarter, the car's hood and star.
+KEPT_HEIGHT = 0.75
+SEQUENCES = {"l": "leftImg8bit_sequence", "r": "rightImg8bit_sequence"}
+_NAME = re.compile(r"(?P<sequence>.+_\d{6})_(?P<frame>\d{6})_(?P<kind>\w+)$")
+
+
+class Rig(NamedTuple):
+    """What a camera file says: (3,3) in pixels of a picture of `SIZE`, and metres between the eyes."""
+
+    intrinsics: NDArray[np.float64]
+    baseline: float
+
+
+class Cityscapes:
+    """`ROOT/leftImg8bit_sequence/PART/CITY/CITY_000000_000019_leftImg8bit.png`, right eye in `rightImg8bit_sequence`.
+
+    Cameras come from `ROOT/camera/PART/CITY/..._camera.json`: one for each snippet of 30 frames, at its twentieth;
+    a frame takes the nearest of its sequence. Pictures may be JPEG, and resized copies.
+
+    Args:
+        root: the folder that holds `leftImg8bit_sequence` and `camera`.
+        split: lines of `PART/CITY/CITY_000000 frame side`, a file; or `train`, every left frame of that part that has
+            both neighbours; `val` or `test`, the frames with a camera file (the annotated ones) that have them.
+        keep: the share of the height, from the top, that is used; below lies the car's hood.
+        baseline: units between the eyes; None takes the camera's metres.
+
+    Raises:
+        InputError: split, cameras or pictures are missing or wrong.
+    """
+
+    def __init__(self, root: str, split: str, keep: float = KEPT_HEIGHT, baseline: float | None = None) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise InputError(f"the data folder {root} does not exist")
+        if not 0 < keep <= 1:
+            raise InputError(f"keep {keep:g} of {root} is a share of the height; give a number up to 1, such as 0.75")
+        self._keep = keep
+        self._baseline = baseline
+        self.targets = list(self._inner(split)) if split in PARTS else read_split(split)
+        if not self.targets:
+            raise InputError(
+                f"{self.root / SEQUENCES['l'] / split} holds no frame with both neighbours and what it needs; "
+                f"`hrdepth prepare cityscapes {root}` says what is missing"
+            )
+
+    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.picture`."""
+        left = (line.side == "l") != (frame == "s")
+        number = line.frame if frame == "s" else line.frame + int(frame)
+        city, _, sequence = line.folder.rpartition("/")
+        eye = SEQUENCES["l" if left else "r"]
+        name = f"{sequence}_{number:06d}_{eye.removesuffix('_sequence')}"
+        return find_picture(self.root / eye / city, name) if number >= 0 else None
+
+    def camera(self, line: SplitLine) -> Camera:
+        """See `FrameReader.camera`."""
+        city, _, sequence = line.folder.rpartition("/")
+        files = self._rigs(city).get(sequence)
+        if not files:
+            raise InputError(
+                f"{line.origin}: {self.root / 'camera' / city} holds no camera of {sequence}; unpack "
+                "camera_trainvaltest.zip there"
+            )
+        numbers = sorted(files)
+        place = bisect_left(numbers, line.frame)
+        nearest = min(numbers[max(place - 1, 0) : place + 1], key=lambda number: abs(number - line.frame))
+        return self._camera(files[nearest])
+
+    @lru_cache(maxsize=8192)  # noqa: B019  (a reader lives as long as its data set)
+    def _camera(self, file: Path) -> Camera:
+        rig = read_rig(file)
+        baseline = rig.baseline if self._baseline is None else self._baseline
+        return Camera(rig.intrinsics, SIZE, baseline, str(file), rig.baseline, keep=self._keep)
+
+    @lru_cache(maxsize=256)  # noqa: B019
+    def _rigs(self, city: str) -> dict[str, dict[int, Path]]:
+        return _numbered(self.root / "camera" / city, ("camera",), (".json",))
+
+    def _inner(self, part: str) -> Iterator[SplitLine]:
+        """Yield the left frames of a part that have both neighbours, in order."""
+        folder = self.root / SEQUENCES["l"] / part
+        for city in sorted(path for path in folder.glob("*") if path.is_dir()):
+            cameras = self._rigs(f"{part}/{city.name}")
+            for sequence, pictures in _numbered(city, ("leftImg8bit",), SUFFIXES).items():
+                for number in sorted(pictures):
+                    inside = number - 1 in pictures and number + 1 in pictures
+                    if inside and (part == "train" or number in cameras.get(sequence, {})):
+                        name, text = f"{part}/{city.name}/{sequence}", f"{number:06d}"
+                        yield SplitLine(name, number, "l", text, str(pictures[number]))
+
+
+def annotated_frames(root: str | Path, part: str) -> list[SplitLine]:
+    """Return the frames of a part that have a disparity, in order of their names."""
+    folder = Path(root) / "disparity" / part
+    found = []
+    for city in sorted(path for path in folder.glob("*") if path.is_dir()):
+        for sequence, files in _numbered(city, ("disparity",), (".png",)).items():
+            side: Literal["l", "r"] = "l"
+            name = f"{part}/{city.name}/{sequence}"
+            found += [SplitLine(name, frame, side, f"{frame:06d}", str(files[frame])) for frame in sorted(files)]
+    return found
+
+
+def read_rig(file: Path) -> Rig:
+    """Read a camera file.
+
+    Raises:
+        InputError: it is missing or damaged, or an entry is no number.
+    """
+    existing_file(file, "the camera file")
+    try:
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        fx, fy, cx, cy = (float(content["intrinsic"][key]) for key in ("fx", "fy", "u0", "v0"))
+        baseline = float(content["extrinsic"]["baseline"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} must give intrinsic (fx, fy, u0, v0) and extrinsic baseline ({error!r})") from error
+    return Rig(pinhole(fx, fy, cx, cy), baseline)
+
+
+def read_disparity(file: Path) -> NDArray[np.float64]:
+    """Read a disparity of CityScapes: 16-bit PNG of p, (p - 1) / 256 pixels at `SIZE`; p = 0 is none.
+
+    Returns:
+        (H,W) pixels, 0 where there is none.
+
+    Raises:
+        InputError: the file is missing, damaged, or no 16-bit PNG.
+    """
+    existing_file(file, "the disparity")
+    try:
+        with Image.open(file) as image:
+            if image.mode not in ("I;16", "I;16B", "I"):
+                raise InputError(f"{file} must be a 16-bit grey PNG, its mode is {image.mode}")
+            stored = np.asarray(image).astype(np.float64)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"the disparity {file} cannot be read ({error})") from error
+    return np.maximum(stored - 1, 0) / 256
+
+
+def depth_of(disparity: NDArray[np.float64], rig: Rig) -> NDArray[np.float32]:
+    """Return depth (H,W), metres, baseline x fx / disparity; 0 where there is none, or infinitely far."""
+    focal = rig.intrinsics[0, 0] * disparity.shape[1] / SIZE[1]
+    with np.errstate(divide="ignore"):
+        return np.where(disparity > 0, rig.baseline * focal / disparity, 0).astype(np.float32)
+
+
+def part_or_split(config: GroundTruthConfig, root: Path) -> list[SplitLine]:
+    """Return the frames that an evaluation names: a part, by default `val`, or a split file."""
+    split = config.split or "val"
+    if split not in PARTS:
+        return read_split(split)
+    lines = annotated_frames(root, split)
+    if not lines:
+        raise InputError(f"{root / 'disparity' / split} holds no disparities; unpack disparity_trainvaltest.zip there")
+    return lines
+
+
+def _numbered(folder: Path, kinds: tuple[str, ...], suffixes: tuple[str, ...]) -> dict[str, dict[int, Path]]:
+    """Return files `SEQUENCE_FRAME_KIND.SUFFIX` of a folder, by sequence and frame; none where there is no folder."""
+    found: dict[str, dict[int, Path]] = {}
+    for path in sorted(folder.glob("*")):
+        match = _NAME.fullmatch(path.stem)
+        if match and match["kind"] in kinds and path.suffix in suffixes:
+            found.setdefault(match["sequence"], {})[int(match["frame"])] = path
+    return found

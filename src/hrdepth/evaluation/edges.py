@@ -1,0 +1,127 @@
+"""Where predicted depth jumps, and where the true one does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrdepth.config import DepthProtocol
+from hrdepth.errors import InputError
+from hrdepth.evaluation.extra_packages import extra_module
+
+__all__ = ["boundary_f1", "depth_edges", "edge_distances", "edge_errors"]
+
+DENSE = 0.5  # of the pixels; a laser's edges are those of its scan
+FARTHEST = 10.0  # pixels
+SMOOTHING = 1.0  # pixels, of Canny's Gaussian
+# Jumps of depth, as ratios, at which Canny's edges end and begin.
+WEAK, STRONG = 1.1, 1.25
+RATIOS = np.linspace(1.05, 1.25, 10)
+
+
+def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: DepthProtocol) -> dict[str, float]:
+    """Compare the edges of a picture; a value is NaN where the true depth has no edge.
+
+    Args:
+        truth: (H,W), metres; what is not finite and positive is none.
+        predicted: (H,W), metres, within the protocol's range.
+        protocol: whose range the truth is clamped to.
+
+    Returns:
+        edge_accuracy and edge_completeness in pixels, see `edge_distances`, and boundary_f1.
+
+    Raises:
+        InputError: less than half of the pixels have true depth.
+    """
+    truth = np.asarray(truth, dtype=np.float64)
+    known = np.isfinite(truth) & (truth > 0)
+    if known.mean() < DENSE:
+        raise InputError(f"edges need dense true depth; {known.mean():.0%} of this picture's pixels have it")
+    true = np.where(known, np.clip(np.where(known, truth, 1.0), protocol.min_depth, protocol.max_depth), np.nan)
+    accuracy, completeness = edge_distances(depth_edges(true), depth_edges(np.where(known, predicted, np.nan)))
+    return {
+        "edge_accuracy": accuracy,
+        "edge_completeness": completeness,
+        "boundary_f1": boundary_f1(true, predicted),
+    }
+
+
+def depth_edges(depth: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where depth (H,W) jumps, bool (H,W): Canny's edges of its logarithm; NaN is no depth.
+
+    Source: Canny, A Computational Approach to Edge Detection, 1986.
+    """
+    feature = extra_module("skimage.feature", "edge metrics")
+    known = np.isfinite(depth)
+    # A step of h, smoothed by a Gaussian, has the slope h / (sigma sqrt(2 pi)); the Sobel filter gives 8 times that.
+    slope = 8 / (SMOOTHING * np.sqrt(2 * np.pi))
+    logarithm = np.log(np.where(known, depth, 1.0))
+    # A step lies between two pixels, and rounding says which is its edge: rounded so that scale does not.
+    logarithm = np.round(logarithm - np.median(logarithm[known]), 6) if known.any() else logarithm
+    return np.asarray(
+        feature.canny(
+            logarithm,
+            SMOOTHING,
+            low_threshold=slope * np.log(WEAK),
+            high_threshold=slope * np.log(STRONG),
+            mask=known,
+            mode="nearest",
+        )
+    )
+
+
+def edge_distances(true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return accuracy and completeness of predicted edges, in pixels.
+
+    Accuracy: mean distance of predicted edge pixels to the nearest true one; those beyond 10 pixels belong to none and
+    are left out. Completeness: mean distance of true edge pixels to the nearest of the predicted ones that are left,
+    at most 10. Both are 10 where none is left, and NaN where there is no true edge.
+
+    Args:
+        true: bool (H,W).
+        predicted: bool (H,W).
+
+    Source: Koch et al., Evaluation of CNN-based Single-Image Depth Estimation Methods (iBims-1), ECCV workshops 2018,
+        section 3.4.
+    """
+    ndimage = extra_module("scipy.ndimage", "edge metrics")
+    if not true.any():
+        return float("nan"), float("nan")
+    to_true = ndimage.distance_transform_edt(~true)
+    near = predicted & (to_true < FARTHEST)
+    if not near.any():
+        return FARTHEST, FARTHEST
+    to_predicted = np.minimum(ndimage.distance_transform_edt(~near), FARTHEST)
+    return float(to_true[near].mean()), float(to_predicted[true].mean())
+
+
+def boundary_f1(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
+    """Return the F1 of occlusion boundaries, in [0,1]; NaN where the true depth has none.
+
+    Two neighbours, side by side or one above the other, are a boundary where the farther is t times as far as the
+    nearer. F1 of boundaries with the same side in front, for ten t from 1.05 to 1.25; the mean weighs large jumps more.
+    It does not depend on scale.
+
+    Args:
+        true: depth (H,W), NaN for none.
+        predicted: depth (H,W).
+
+    Source: Bochkovskii et al., Depth Pro: Sharp Monocular Metric Depth in Less Than a Second, 2024, section 3.3; here
+        without thinning, and weighed by t - 1.
+    """
+    # In logarithms: positive where the second neighbour is the farther.
+    steps = [(np.diff(np.log(true), axis=axis), np.diff(np.log(predicted), axis=axis)) for axis in (0, 1)]
+    a = np.concatenate([one[np.isfinite(one)] for one, _ in steps])
+    b = np.concatenate([other[np.isfinite(one)] for one, other in steps])
+    scores, weights = [], []
+    for ratio in RATIOS:
+        least = np.log(ratio)
+        of_true, of_predicted = np.abs(a) > least, np.abs(b) > least
+        if not of_true.any():
+            continue
+        both = of_true & of_predicted & (np.sign(a) == np.sign(b))
+        scores.append(2 * both.sum() / (of_true.sum() + of_predicted.sum()))  # 2PR / (P + R)
+        weights.append(ratio - 1)
+    return float(np.average(scores, weights=weights)) if scores else float("nan")

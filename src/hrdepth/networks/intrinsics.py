@@ -1,0 +1,122 @@
+"""Cameras that are learned: a table of K, one row a camera."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+__all__ = ["LearnedCamera", "LearnedIntrinsics"]
+
+# The principal point stays within this share of the picture around its start: more is a wrong crop, not a lens.
+REACH = 0.25
+# The principal point's step as a share of the focal length's.
+POINT_SPEED = 0.1
+
+
+@dataclass(frozen=True)
+class LearnedCamera:
+    """A camera of the table.
+
+    Attributes:
+        name: of its recording.
+        size: (height, width) of its pictures.
+        fx: pixels of `size`, as fy, cx and cy.
+        fy: likewise.
+        cx: likewise.
+        cy: likewise.
+        start: fx where learning started.
+    """
+
+    name: str
+    size: tuple[int, int]
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    start: float
+
+    def intrinsics(self, size: tuple[int, int] | None = None) -> NDArray[np.float64]:
+        """Return K (3,3) in pixels of a picture of `size` (height, width); by default its own.
+
+        Example:
+            >>> camera = LearnedCamera("drive", (100, 200), 120.0, 120.0, 100.0, 50.0, 90.0)
+            >>> camera.intrinsics((50, 100)).tolist()
+            [[60.0, 0.0, 50.0], [0.0, 60.0, 25.0], [0.0, 0.0, 1.0]]
+        """
+        height, width = self.size if size is None else size
+        across, down = width / self.size[1], height / self.size[0]
+        return np.array([[self.fx * across, 0, self.cx * across], [0, self.fy * down, self.cy * down], [0, 0, 1]])
+
+
+class LearnedIntrinsics(nn.Module):
+    """K of each camera as parameters that training changes with the networks.
+
+    Stored are the logarithm of the focal length over its start, so that it stays positive, and the principal point's
+    way from its start; both in picture widths or heights, so that they hold for every size.
+
+    Args:
+        cameras: where learning starts.
+        separate_fy: learn fy apart from fx, whose ratio stays else.
+        principal_point: learn cx and cy.
+        speed: how many times as fast as its parameters the logarithm of the focal length moves. An optimiser such as
+            Adam moves every parameter by the learning rate, which is right for weights and slow for a focal length.
+    """
+
+    log_focal: nn.Parameter
+    point: nn.Parameter
+    start: Tensor
+
+    def __init__(
+        self,
+        cameras: Sequence[LearnedCamera],
+        separate_fy: bool = False,
+        principal_point: bool = True,
+        speed: float = 10.0,
+    ) -> None:
+        super().__init__()
+        self.cameras = tuple(cameras)
+        self.speed = speed
+        rows = [(c.fx / c.size[1], c.fy / c.size[0], c.cx / c.size[1], c.cy / c.size[0]) for c in self.cameras]
+        self.register_buffer("start", torch.tensor(rows, dtype=torch.float32))  # (N,4)
+        self.log_focal = nn.Parameter(torch.zeros(len(rows), 2 if separate_fy else 1))
+        self.point = nn.Parameter(torch.zeros(len(rows), 2), requires_grad=principal_point)
+
+    def forward(self, camera: Tensor, view: Tensor, given: Tensor) -> Tensor:
+        """Return K of samples; gradients flow into their cameras' rows.
+
+        Args:
+            camera: (B,) which row, negative where K is known.
+            view: (B,3,3), from the camera's picture, (0,0) to (1,1), to the sample's pixels: crop, resize, flip.
+            given: (B,3,3), K of the sample where it is known.
+
+        Returns:
+            (B,3,3) in pixels of the sample.
+        """
+        fx, fy, cx, cy = self._normalised()[camera.clamp(min=0)].unbind(dim=1)
+        zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+        own = torch.stack([fx, zero, cx, zero, fy, cy, zero, zero, one], dim=1).view(-1, 3, 3)
+        # Of a mirrored picture the camera's x axis points the other way, so that fx stays positive.
+        mirror = torch.stack([view[:, 0, 0].sign(), one, one], dim=1)
+        learned = view @ own * mirror[:, None]
+        return torch.where((camera >= 0)[:, None, None], learned, given)
+
+    @torch.no_grad()
+    def table(self) -> list[LearnedCamera]:
+        """Return the cameras as they are now."""
+        found = []
+        for camera, (fx, fy, cx, cy) in zip(self.cameras, self._normalised().tolist(), strict=True):
+            height, width = camera.size
+            numbers = (fx * width, fy * height, cx * width, cy * height)
+            found.append(LearnedCamera(camera.name, camera.size, *numbers, start=camera.start))
+        return found
+
+    def _normalised(self) -> Tensor:
+        """Return fx and cx in picture widths, fy and cy in heights: (N,4)."""
+        focal = self.start[:, :2] * torch.exp(self.speed * self.log_focal)
+        point = self.start[:, 2:] + REACH * torch.tanh(POINT_SPEED * self.speed / REACH * self.point)
+        return torch.cat([focal, point], dim=1)

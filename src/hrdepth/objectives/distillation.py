@@ -1,0 +1,206 @@
+"""Learning from a teacher's disparity: alone (T) or beside self-supervision (MT)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hrdepth.config import ObjectiveConfig
+from hrdepth.data.batch import Batch
+from hrdepth.errors import InputError
+from hrdepth.geometry import scaled_disparity
+from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.objectives.nesting import check_nested
+from hrdepth.objectives.objective import Objective
+from hrdepth.objectives.teacher import Teacher
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.registry import lookup
+
+__all__ = ["NORMS", "Distillation"]
+
+NORMS = {
+    "l1": "mean absolute difference of disparities",
+    "l2": "mean squared difference of disparities",
+    "log-l1": "mean absolute difference of the logarithms of 1/depth",
+}
+
+
+class Distillation(Objective):
+    """Come near a frozen teacher's disparity (paper, eq. 10).
+
+    The teacher sees the picture as it is, the student with colours changed; both mirrored and zoomed alike.
+
+    Args:
+        network: the depth network that learns: the student.
+        pose_network: of the self-supervised loss; None without it, or where all poses are known.
+        frames: the sources of the self-supervised loss; [] without it.
+        teacher: a weights file. Its network may be of another kind and work at another size.
+        norm: a key of `NORMS`.
+        scales: of the student's disparities, brought to full size; [0] learns the finest alone.
+        weight: of the distance to the teacher in the loss.
+        self_supervision: weight of the self-supervised loss; 0 learns from the teacher alone (T), above 0 from both
+            (MT).
+        view_synthesis: options of the self-supervised loss, see `ViewSynthesis`.
+        cache: a folder for the teacher's disparities, computed once, see `objectives.teacher_cache`; None has it look
+            at every picture anew.
+        teacher_focal: the canonical focal length of the teacher's depth, in picture widths, where its file does not
+            tell; such as 0.58 for published KITTI weights.
+        canonical_focal: that of the student. Where both have one, the teacher's depth is brought to the student's.
+        cameras: of the self-supervised loss, see `ViewSynthesis`.
+
+    Raises:
+        InputError: settings that contradict each other, or a teacher that does not suit the student.
+
+    Source: paper, eq. 10.
+
+    Note:
+        The paper has the norm open, and names the supervision T in its tables. The release has no distillation.
+    """
+
+    def __init__(
+        self,
+        network: DepthNetwork,
+        pose_network: nn.Module | None,
+        frames: Sequence[int | str] = (),
+        teacher: str = "",
+        norm: str = "l1",
+        scales: Sequence[int] = (0, 1, 2, 3),
+        weight: float = 1.0,
+        self_supervision: float = 0.0,
+        view_synthesis: dict[str, Any] | None = None,
+        cache: str | None = None,
+        teacher_focal: float | None = None,
+        canonical_focal: float | None = None,
+        cameras: LearnedIntrinsics | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.teacher = Teacher.read(teacher, teacher_focal)
+        self.norm = norm
+        self.scales = tuple(scales)
+        self.weight = weight
+        self.self_supervision = self_supervision
+        self.view_synthesis: ViewSynthesis | None = None
+        if self_supervision:
+            options = view_synthesis or {}
+            self.view_synthesis = ViewSynthesis(
+                network, pose_network, frames, canonical_focal=canonical_focal, cameras=cameras, **options
+            )
+        self.pose_network = None if self.view_synthesis is None else self.view_synthesis.pose_network
+        self.cameras = None if self.view_synthesis is None else self.view_synthesis.cameras
+        self._check_ranges()
+        self._factor = self._depth_factor(canonical_focal)
+
+    @classmethod
+    def check(cls, config: ObjectiveConfig) -> None:
+        """See `Objective.check`."""
+        options = config.options
+        if not options.get("teacher"):
+            raise InputError("objective 'distillation' needs a teacher: set its option teacher to a weights file")
+        lookup(NORMS, options.get("norm", "l1"), "norm of the distillation")
+        weights = {name: options.get(name, default) for name, default in (("weight", 1.0), ("self_supervision", 0.0))}
+        for name, value in weights.items():
+            if not 0 <= value < float("inf"):
+                raise InputError(f"the option {name} {value:g} of objective 'distillation' must be 0 or more")
+        if not weights["weight"]:
+            raise InputError("the option weight of objective 'distillation' is 0; take objective 'view_synthesis'")
+        if not weights["self_supervision"] and config.frames:
+            raise InputError(
+                f"frames {list(config.frames)}: distillation alone uses no sources; set objective.frames to [], or the "
+                "option self_supervision to a weight"
+            )
+        scales = options.get("scales", (0,))
+        if not scales or not set(scales) <= {0, 1, 2, 3}:
+            raise InputError(f"scales {list(scales)} of objective 'distillation': give some of 0, 1, 2, 3")
+        check_nested(config)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return `{"loss": scalar, "loss/distillation": ..., "loss/distillation/scale0": ..., ...}`.
+
+        With self-supervision also `"loss/view_synthesis"` and what `ViewSynthesis` gives.
+        """
+        disparities = self.network(batch["target_augmented"])
+        with torch.autocast(batch["target"].device.type, enabled=False):
+            target = self.target(batch)
+            distances = {
+                f"loss/distillation/scale{scale}": self._distance(disparities[scale].float(), target)
+                for scale in self.scales
+            }
+            distance = torch.stack(list(distances.values())).mean()
+        losses = {"loss": self.weight * distance, "loss/distillation": distance, **distances}
+        if self.view_synthesis is not None:
+            poses = self.view_synthesis.poses(batch)
+            own = self.view_synthesis.losses(self.view_synthesis.with_cameras(batch), disparities, poses)
+            losses["loss/view_synthesis"] = own.pop("loss")
+            losses["loss"] = losses["loss"] + self.self_supervision * losses["loss/view_synthesis"]
+            losses |= own
+        return losses
+
+    @torch.no_grad()
+    def target(self, batch: Batch) -> Tensor:
+        """Return the disparity (B,1,H,W) in [0,1] that the teacher wants of the student."""
+        seen = batch["teacher"] if "teacher" in batch else self.teacher.scaled_disparity(batch["target"])
+        low, high = 1 / self.network.max_depth, 1 / self.network.min_depth
+        return ((seen / self._factor - low) / (high - low)).clamp(0, 1)
+
+    @torch.no_grad()
+    def panels(self, batch: Batch) -> dict[str, Tensor]:
+        """Return `target`, `disparity`, `teacher`, and `error`, the absolute logarithm of their depths' ratio.
+
+        With self-supervision what `ViewSynthesis` shows, and the teacher.
+        """
+        target = self.target(batch)
+        if self.view_synthesis is not None:
+            return {**self.view_synthesis.panels(batch), "teacher": target}
+        disparity = self.network(batch["target_augmented"])[0].float()
+        error = (self._scaled(disparity) / self._scaled(target)).log().abs()
+        return {"target": batch["target"], "disparity": disparity, "teacher": target, "error": error}
+
+    def about(self) -> dict[str, Any]:
+        """See `Objective.about`."""
+        return {"teacher": self.teacher.about() | {"norm": self.norm, "self_supervision": self.self_supervision}}
+
+    def _distance(self, disparity: Tensor, target: Tensor) -> Tensor:
+        """Compare a disparity (B,1,H/2^s,W/2^s) with the target (B,1,H,W), at its size."""
+        disparity = F.interpolate(disparity, target.shape[-2:], mode="bilinear", align_corners=False)
+        if self.norm == "log-l1":
+            return (self._scaled(disparity).log() - self._scaled(target).log()).abs().mean()
+        difference = disparity - target
+        return (difference.abs() if self.norm == "l1" else difference.square()).mean()
+
+    def _scaled(self, disparity: Tensor) -> Tensor:
+        return scaled_disparity(disparity, self.network.min_depth, self.network.max_depth)
+
+    def _check_ranges(self) -> None:
+        theirs, own = ((part.min_depth, part.max_depth) for part in (self.teacher, self.network))
+        if theirs != own:
+            raise InputError(
+                f"the teacher {self.teacher.path} speaks of depths {theirs[0]:g} to {theirs[1]:g}, the student of "
+                f"{own[0]:g} to {own[1]:g}; set min_depth and max_depth in network.options to the teacher's"
+            )
+
+    def _depth_factor(self, canonical_focal: float | None) -> float:
+        """Return what the teacher's depth is multiplied by to be the student's.
+
+        For one thing at one distance, the network with the shorter canonical focal length says the smaller depth.
+        """
+        theirs = self.teacher.canonical_focal
+        if theirs is None and canonical_focal is None:
+            return 1.0
+        if theirs is None:
+            raise InputError(
+                f"the depth of the teacher {self.teacher.path} holds for whatever camera it was trained with, the "
+                f"run's for canonical_focal {canonical_focal:g}; set the option teacher_focal to fx / width of the "
+                "teacher's camera, or leave canonical_focal out"
+            )
+        if canonical_focal is None:
+            raise InputError(
+                f"the depth of the teacher {self.teacher.path} holds for canonical_focal {theirs:g}, the run has none; "
+                f"set canonical_focal to {theirs:g}"
+            )
+        return canonical_focal / theirs

@@ -1,0 +1,136 @@
+"""SfMLearner's objective: every source counts, weighed by how far the pair is explained by one rigid motion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hrdepth.data.batch import Batch
+from hrdepth.errors import InputError
+from hrdepth.geometry import scale_intrinsics, scaled_disparity, view_synthesis
+from hrdepth.losses import photometric_error
+from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.networks.posecnn import PoseCNN
+from hrdepth.objectives.view_synthesis import ViewSynthesis, shrink
+
+__all__ = ["Explainability"]
+
+
+class Explainability(ViewSynthesis):
+    """View synthesis by absolute differences, each scale at its own size, weighed by the explainability mask.
+
+    Args:
+        network: the depth network.
+        pose_network: a `posecnn` with its option `explainability`; any where `explainability` is 0.
+        frames: the sources, see `ViewSynthesis`.
+        smoothness: lambda_s, for the finest scale; halved from scale to scale.
+        explainability: lambda_e, what it costs to explain a pixel away; 0 does without the mask.
+        scales: of the network's disparities.
+        canonical_focal: see `ViewSynthesis`.
+        cameras: see `ViewSynthesis`.
+
+    Raises:
+        InputError: a pose network without explainability mask.
+
+    Source: Zhou et al. 2017, eq. 1, 3 and 4; lambda_s = 0.5, lambda_e = 0.2.
+
+    Note:
+        The paper smooths depth by its second differences. Inverse depth is smoothed here, since far away depth runs
+        into the hundreds and would outweigh all else.
+    """
+
+    def __init__(
+        self,
+        network: DepthNetwork,
+        pose_network: nn.Module | None,
+        frames: Sequence[int | str] = (-1, 1),
+        smoothness: float = 0.5,
+        explainability: float = 0.2,
+        scales: Sequence[int] = (0, 1, 2, 3),
+        canonical_focal: float | None = None,
+        cameras: LearnedIntrinsics | None = None,
+    ) -> None:
+        super().__init__(
+            network,
+            pose_network,
+            frames,
+            ssim_weight=0.0,
+            smoothness=smoothness,
+            auto_mask=False,
+            scales=scales,
+            canonical_focal=canonical_focal,
+            cameras=cameras,
+        )
+        self.explainability = explainability
+        if explainability and not (isinstance(self.pose_network, PoseCNN) and self.pose_network.explainability):
+            raise InputError(
+                "objective 'sfmlearner' needs a pose network with explainability mask: set pose_network.name to "
+                "posecnn and its option explainability to true, or the objective's option explainability to 0"
+            )
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return `{"loss": scalar, "loss/scale0": ..., ..., "explained": ...}`.
+
+        `"loss"` is the sum over scales (eq. 4), `"explained"` the mean of the finest mask.
+        """
+        disparities = self.network(batch["target_augmented"])
+        poses, masks = self.poses(batch), self.masks(batch)
+        batch = self.with_cameras(batch)
+        with torch.autocast(batch["target"].device.type, enabled=False):
+            losses = {
+                f"loss/scale{scale}": self._scale_loss(batch, scale, disparities[scale].float(), poses, masks)
+                for scale in self.scales
+            }
+            explained = {} if masks is None else {"explained": masks[0].detach().mean()}
+            return {"loss": torch.stack(list(losses.values())).sum(), **losses, **explained}
+
+    def masks(self, batch: Batch) -> dict[int, Tensor] | None:
+        """Return `{s: (B,S,H/2^s,W/2^s)}`, how far each source explains each pixel; None without mask."""
+        if not self.explainability or not isinstance(self.pose_network, PoseCNN):
+            return None
+        target, sources = batch["target_augmented"], batch["sources_augmented"].unbind(1)
+        # Target first, whatever the order in time: the mask is one of its pixels.
+        explained = self.pose_network.explain(torch.cat([torch.cat([target, source], 1) for source in sources]))
+        return {scale: torch.cat(mask.float().chunk(len(sources)), 1) for scale, mask in explained.items()}
+
+    def _scale_loss(
+        self, batch: Batch, scale: int, disparity: Tensor, poses: Tensor, masks: dict[int, Tensor] | None
+    ) -> Tensor:
+        size = disparity.shape[-2:]
+        target = shrink(batch["target"], size)
+        factor = size[1] / batch["target"].shape[-1]
+        intrinsics = scale_intrinsics(batch["intrinsics"], factor, size[0] / batch["target"].shape[-2])
+        small: Batch = {**batch, "intrinsics": intrinsics}
+        depth = self.depth(disparity, small)
+        inside = shrink(batch["mask"], size) if "mask" in batch else torch.ones_like(target[:, :1])
+        loss: Tensor = (
+            self.smoothness
+            / 2**scale
+            * _second_differences(scaled_disparity(disparity, self.network.min_depth, self.network.max_depth))
+        )
+        for index, (source, pose) in enumerate(zip(batch["sources"].unbind(1), poses.unbind(1), strict=True)):
+            view = view_synthesis(shrink(source, size), depth, intrinsics, pose)
+            error = photometric_error(view, target, ssim_weight=0)
+            counts = inside * batch["source_valid"][:, index, None, None, None]
+            if masks is not None:
+                mask = masks[scale][:, index, None]
+                error = mask * error - self.explainability * mask.clamp(min=1e-6).log()
+            loss = loss + (error * counts).sum() / counts.sum().clamp(min=1)
+        return loss
+
+    @torch.no_grad()
+    def panels(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what `ViewSynthesis` shows, and `explained`: the mask of the first source."""
+        masks = self.masks(batch)
+        return super().panels(batch) | ({} if masks is None else {"explained": masks[0][:, :1]})
+
+
+def _second_differences(values: Tensor) -> Tensor:
+    """Return the mean absolute second differences of (B,1,H,W): along rows, along columns and mixed, twice."""
+    across, down = values.diff(dim=3), values.diff(dim=2)
+    mixed = F.l1_loss(across[:, :, 1:], across[:, :, :-1])
+    return across.diff(dim=3).abs().mean() + down.diff(dim=2).abs().mean() + 2 * mixed

@@ -1,0 +1,228 @@
+"""Struct2Depth's objective: view synthesis in which each object, given its masks, moves by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from hrdepth.config import NetworkConfig, ObjectiveConfig
+from hrdepth.data.batch import Batch
+from hrdepth.errors import InputError
+from hrdepth.geometry import invert_pose, pose_matrix, view_synthesis
+from hrdepth.networks import build_pose_network
+from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.networks.pose import temporal_pair
+from hrdepth.objectives.nesting import check_nested, with_mask
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+
+__all__ = ["ObjectMotions"]
+
+
+class _Moving(Batch, total=False):
+    """A batch whose objects have motions.
+
+    Attributes:
+        object_masks: (B,1+S,N,H,W) bool, of the N largest objects of the target, in target and sources.
+        object_poses: (B,S,N,4,4), how each moves from the target's time to the source's, in the target's camera.
+    """
+
+    object_masks: Tensor
+    object_poses: Tensor
+
+
+class ObjectMotion(nn.Module):
+    """What is learnt of objects: the network of their motions, and how tall they are."""
+
+    def __init__(self, name: str, options: dict[str, Any], height: float) -> None:
+        super().__init__()
+        self.network = build_pose_network(NetworkConfig(name, options))
+        self.log_height = nn.Parameter(torch.tensor(height).log())
+
+
+class ObjectMotions(ViewSynthesis):
+    """View synthesis with object motions: the camera's from what stands still, then each object's from what is left.
+
+    Args:
+        network: the depth network.
+        pose_network: of the camera's motion; sees the frames without objects.
+        frames: the sources, see `ViewSynthesis`.
+        objects: of a target, the largest ones, that get a motion; pixels of any other are left out.
+        object_network: the network of object motions, a key of `POSE_NETWORKS`.
+        object_options: its options.
+        size_weight: of the object size constraint.
+        object_height: an object's true height that learning starts from, network units; one for all.
+        view_synthesis: options of the other terms, see `ViewSynthesis`; `auto_mask` is off, as there was none.
+        canonical_focal: see `ViewSynthesis`.
+        cameras: see `ViewSynthesis`.
+
+    Raises:
+        InputError: a number that makes no sense, or as `ViewSynthesis`.
+
+    Source: Casser et al., "Depth Prediction Without the Sensors", AAAI 2019, eq. 3 to 7.
+
+    Note:
+        The paper warps a source by the camera's motion, and what came out by the object's. Here the two motions are
+        multiplied, and the source is read once. It has a prior height for each class of objects; masks here have no
+        classes. Its refinement at test time is not part of this. The other eye sees objects where the target does, so
+        for `"s"` they stand still.
+    """
+
+    uses_objects = True
+
+    def __init__(
+        self,
+        network: DepthNetwork,
+        pose_network: nn.Module | None,
+        frames: Sequence[int | str] = (-1, 1),
+        objects: int = 3,
+        object_network: str = "posenet",
+        object_options: dict[str, Any] | None = None,
+        size_weight: float = 0.01,
+        object_height: float = 1.0,
+        view_synthesis: dict[str, Any] | None = None,
+        canonical_focal: float | None = None,
+        cameras: LearnedIntrinsics | None = None,
+    ) -> None:
+        options = {"auto_mask": False, **(view_synthesis or {})}
+        super().__init__(network, pose_network, frames, canonical_focal=canonical_focal, cameras=cameras, **options)
+        self.objects = objects
+        self.size_weight = size_weight
+        self.object_motion = ObjectMotion(object_network, object_options or {}, object_height)
+
+    @classmethod
+    def check(cls, config: ObjectiveConfig) -> None:
+        """See `Objective.check`."""
+        check_nested(config)
+        objects, height = config.options.get("objects", 1), config.options.get("object_height", 1.0)
+        if not isinstance(objects, int) or objects < 1:
+            raise InputError(
+                f"the option objects {objects!r} of objective 'struct2depth' must be a whole number from 1"
+            )
+        if not 0 < height < float("inf"):
+            raise InputError(f"the option object_height {height!r} of objective 'struct2depth' must be positive")
+        if all(frame == "s" for frame in config.frames):
+            raise InputError("objective 'struct2depth' needs neighbours in time, such as frames [-1, 1]")
+
+    def with_cameras(self, batch: Batch) -> Batch:
+        """See `ViewSynthesis.with_cameras`; with a mask and objects, none where the batch has none."""
+        batch = with_mask(super().with_cameras(batch))
+        if "objects" in batch:
+            return batch
+        nothing = torch.zeros_like(batch["target"][:, :1], dtype=torch.int64)
+        return {**batch, "objects": nothing.repeat(1, 1 + len(self.frames), 1, 1)}
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what `ViewSynthesis` does, and `"loss/object_size"`, without its weight."""
+        batch = self.with_cameras(batch)
+        disparities = self.network(batch["target_augmented"])
+        poses = self.poses(batch)
+        moving = self.with_motions(batch, disparities[0].float(), poses)
+        losses = self.losses(moving, disparities, poses)
+        with torch.autocast(batch["target"].device.type, enabled=False):
+            losses["loss/object_size"] = self._size_error(moving, disparities[0].float())
+            losses["loss"] = losses["loss"] + self.size_weight * losses["loss/object_size"]
+            if not cast(_Moving, moving)["object_poses"].requires_grad:
+                # No object in sight. Several processes expect gradients of all weights from each.
+                unused = [weight.sum() for weight in self.object_motion.network.parameters()]
+                losses["loss"] = losses["loss"] + 0 * torch.stack(unused).sum()
+        return losses
+
+    def poses(self, batch: Batch) -> Tensor:
+        """See `ViewSynthesis.poses`; the network sees what shows no object in any of the frames."""
+        still = (batch["objects"] == 0).all(dim=1)[:, None]  # (B,1,H,W)
+        masked: Batch = {
+            **batch,
+            "target_augmented": batch["target_augmented"] * still,
+            "sources_augmented": batch["sources_augmented"] * still[:, None],
+        }
+        return super().poses(masked)
+
+    def with_motions(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Batch:
+        """Return the batch with the motions of its objects, from the finest disparity and the camera's poses."""
+        masks = _largest(batch["objects"], self.objects)
+        batch_size, sources = poses.shape[:2]
+        motions = torch.eye(4, device=poses.device).repeat(batch_size, sources, self.objects, 1, 1)
+        there = masks.flatten(3).any(-1)  # (B,1+S,N)
+        there = there[:, :1] & there[:, 1:] & batch["source_valid"][:, :, None]
+        with torch.no_grad():
+            depth = self.depth(disparity, batch)
+        pairs, places = [], []
+        for index, frame in enumerate(self.frames):
+            samples, slots = there[:, index].nonzero(as_tuple=True)
+            if frame != "s" and len(samples):
+                target = batch["target_augmented"][samples] * masks[samples, 0, slots][:, None]
+                seen = batch["sources_augmented"][samples, index]
+                seen = torch.cat([seen, masks[samples, 1 + index, slots][:, None].float()], dim=1)
+                with torch.no_grad(), torch.autocast(depth.device.type, enabled=False):
+                    pose = poses[samples, index]
+                    view = view_synthesis(seen, depth[samples], batch["intrinsics"][samples], pose)
+                pairs.append(temporal_pair(target, view[:, :3] * (view[:, 3:] > 0.5), int(frame)))
+                places.append((samples, index, slots, int(frame)))
+        if pairs:
+            axis_angle, translation = self.object_motion.network(torch.cat(pairs))
+            with torch.autocast(depth.device.type, enabled=False):
+                found = pose_matrix(axis_angle[:, 0, 0].float(), translation[:, 0, 0].float())
+            for (samples, index, slots, frame), motion in zip(
+                places, torch.split(found, [len(pair) for pair in pairs]), strict=True
+            ):
+                motions[samples, index, slots] = invert_pose(motion) if frame < 0 else motion
+        return cast(Batch, {**batch, "object_masks": masks, "object_poses": motions})
+
+    def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
+        """See `ViewSynthesis`; the pixels of an object see it where it has moved to, all others what stands still."""
+        moving = cast(_Moving, batch)
+        masks, objects = moving["object_masks"], batch["objects"]
+        depth, intrinsics = self.depth(disparity, batch), batch["intrinsics"]
+        views = []
+        for index, (source, pose) in enumerate(zip(batch["sources"].unbind(1), poses.unbind(1), strict=True)):
+            if self.frames[index] == "s":
+                views.append(view_synthesis(torch.cat([source, batch["mask"]], 1), depth, intrinsics, pose))
+                continue
+            still = batch["mask"] * (objects[:, 1 + index, None] == 0)
+            view = view_synthesis(torch.cat([source, still], dim=1), depth, intrinsics, pose)
+            view = torch.cat([view[:, :3], view[:, 3:] * (objects[:, :1] == 0)], dim=1)
+            for slot in range(self.objects):
+                own = masks[:, 0, slot, None]
+                if own.any():
+                    seen = batch["mask"] * masks[:, 1 + index, slot].flatten(1).any(1)[:, None, None, None]
+                    whole = pose @ moving["object_poses"][:, index, slot]
+                    moved = view_synthesis(torch.cat([source, seen], dim=1), depth, intrinsics, whole)
+                    view = torch.where(own, moved, view)
+            views.append(view)
+        return torch.stack(views, dim=1)
+
+    def _size_error(self, batch: Batch, disparity: Tensor) -> Tensor:
+        """Compare objects' depth with what their height in pixels says, as shares of the mean depth.
+
+        Source: Casser et al. 2019, eq. 7: an object of height p that is h pixels tall is fy p / h away.
+        """
+        depth = self.depth(disparity, batch)
+        masks = cast(_Moving, batch)["object_masks"][:, 0]  # (B,N,H,W)
+        tall = masks.any(-1).sum(-1).clamp(min=1)  # (B,N) pixels
+        expected = batch["intrinsics"][:, 1, 1, None] * self.object_motion.log_height.exp() / tall
+        error = (depth - expected[..., None, None]).abs() / depth.mean(dim=(2, 3), keepdim=True)  # (B,N,H,W)
+        return (error * masks).sum() / masks.sum().clamp(min=1)
+
+    @torch.no_grad()
+    def panels(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what `ViewSynthesis` shows, and `objects`: 1 where the target shows one that moves."""
+        batch = self.with_cameras(batch)
+        disparity = self.network(batch["target_augmented"])[0].float()
+        moving = self.with_motions(batch, disparity, self.poses(batch))
+        shown = cast(_Moving, moving)["object_masks"][:, 0].any(1, keepdim=True).float()
+        return {**super().panels(moving), "objects": shown}
+
+
+def _largest(objects: Tensor, count: int) -> Tensor:
+    """Return the masks of the target's `count` largest objects, (B,F,H,W) int64 to (B,F,N,H,W) bool."""
+    numbers = objects.new_zeros(len(objects), count)
+    for sample, target in enumerate(objects[:, 0]):
+        found, pixels = target[target > 0].unique(return_counts=True)
+        largest = found[pixels.argsort(descending=True)[:count]]
+        numbers[sample, : len(largest)] = largest
+    numbers = numbers[:, None, :, None, None]
+    return (objects[:, :, None] == numbers) & (numbers > 0)

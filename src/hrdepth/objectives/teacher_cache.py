@@ -1,0 +1,133 @@
+"""What a teacher sees in pictures, computed once and kept on disk.
+
+    CACHE/4f/4f0c...npy    float16 (h,w), the teacher's sigmoid output at its own size for one whole picture
+
+A file's name is a digest of the picture (its path relative to CACHE, size and time of change), the teacher (the hash of
+its file) and its size. So whatever changes, the map is computed anew, and an interrupted run goes on where it was. Seen
+at its own size, a picture gives the teacher all the detail that it was trained with, whatever the student's size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.progress import track
+from torch import Tensor
+
+from hrdepth.data.augment import WHOLE, Window
+from hrdepth.data.frames import load_picture
+from hrdepth.errors import InputError
+from hrdepth.files import atomic_path
+from hrdepth.objectives.teacher import Teacher
+
+__all__ = ["TeacherCache", "fill"]
+
+log = logging.getLogger(__name__)
+
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class TeacherCache:
+    """A folder of one teacher's disparities; holds no network, so that loaders' processes can have it.
+
+    Attributes:
+        folder: where it lies; other teachers' disparities may lie there too.
+        teacher: the hash of the teacher's file.
+        size: (height, width) of its maps.
+        min_depth: the teacher's range, network units.
+        max_depth: likewise.
+    """
+
+    folder: Path
+    teacher: str
+    size: tuple[int, int]
+    min_depth: float
+    max_depth: float
+
+    @classmethod
+    def of(cls, teacher: Teacher, folder: str | Path) -> TeacherCache:
+        """Describe the cache of `teacher` in `folder`, which is made if it is missing.
+
+        Raises:
+            InputError: the folder cannot be made.
+        """
+        path = Path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the teacher's cache {path} cannot be made ({error.strerror}); choose another") from error
+        return cls(path, teacher.sha256(), teacher.size, teacher.min_depth, teacher.max_depth)
+
+    def file(self, picture: Path) -> Path:
+        """Return where the map of a picture, as it now is, lies or would."""
+        status = picture.stat()
+        name = Path(os.path.relpath(os.path.realpath(picture), os.path.realpath(self.folder))).as_posix()
+        key = json.dumps([name, status.st_size, status.st_mtime_ns, self.teacher, self.size])
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return self.folder / digest[:2] / f"{digest}.npy"
+
+    def write(self, picture: Path, disparity: Tensor) -> None:
+        """Keep the teacher's disparity (h,w) of a picture."""
+        file = self.file(picture)
+        file.parent.mkdir(exist_ok=True)
+        with atomic_path(file) as temporary, temporary.open("wb") as stream:
+            np.save(stream, disparity.cpu().half().numpy(), allow_pickle=False)
+
+    def read(self, picture: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+        """Return 1/depth (1,H,W) of what `window` keeps of a picture, at `size`, for the canonical camera.
+
+        To the network, what a zoom shows twice as large is twice as near.
+
+        Raises:
+            InputError: the map is missing or damaged.
+        """
+        disparity = _load(self.file(picture), self.size)
+        map_ = Image.fromarray(1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity)
+        if map_.size != (size[1], size[0]) or window != WHOLE:
+            map_ = map_.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=window.box(self.size))
+        return torch.from_numpy(np.array(map_))[None] / window.extent
+
+
+def fill(cache: TeacherCache, teacher: Teacher, pictures: Iterable[Path], device: torch.device) -> int:
+    """Compute what the cache lacks of `pictures`; return how much that was.
+
+    Raises:
+        InputError: a picture cannot be read, the folder cannot be written, or the teacher gives NaN.
+    """
+    missing = [picture for picture in dict.fromkeys(pictures) if not cache.file(picture).is_file()]
+    if missing:
+        log.info("the teacher looks at %d pictures for the cache %s", len(missing), cache.folder)
+    starts = range(0, len(missing), BATCH)
+    for start in track(starts, "teacher", disable=len(missing) < 64):
+        part = missing[start : start + BATCH]
+        images = torch.stack([load_picture(picture, cache.size) for picture in part])
+        for picture, disparity in zip(part, teacher.disparity(images.to(device))[:, 0], strict=True):
+            if not disparity.isfinite().all():
+                raise InputError(f"the teacher {teacher.path} gives NaN for {picture}: its weights are damaged")
+            cache.write(picture, disparity)
+    return len(missing)
+
+
+def _load(file: Path, size: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    try:
+        disparity = np.load(file, allow_pickle=False)
+        if disparity.shape != size or disparity.dtype != np.float16:
+            raise ValueError(f"it holds {disparity.dtype} {disparity.shape}")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"the teacher's cache {file.parent.parent} lacks a map that it had: a picture changed during the run, or "
+            f"{file.name} was removed; start again with --resume last"
+        ) from error
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"the teacher's map {file} is damaged ({error}); delete it, and it is made anew") from error
+    return np.asarray(disparity, dtype=np.float32)

@@ -1,0 +1,154 @@
+"""Vid2Depth's objective: view synthesis, and the points of neighbouring frames must lie over one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hrdepth.config import ObjectiveConfig
+from hrdepth.data.batch import Batch
+from hrdepth.errors import InputError
+from hrdepth.geometry import backproject, invert_pose, project, sample
+from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.objectives.alignment import iterative_closest_points
+from hrdepth.objectives.nesting import check_nested, with_mask
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+
+__all__ = ["PointAlignment"]
+
+
+class PointAlignment(ViewSynthesis):
+    """View synthesis with a 3D term: the target's points, moved by the pose, against each source's, by ICP.
+
+    Where ICP still finds a motion, the pose is wrong; where points then lie apart, the depth is. Pixels that leave
+    the source's picture count in neither term (the paper's principled masks).
+
+    Args:
+        network: the depth network.
+        pose_network: see `ViewSynthesis`.
+        frames: the sources, see `ViewSynthesis`.
+        alignment: beta, the weight of the 3D term.
+        points: of each frame that ICP looks at, at most; taken from a regular grid.
+        iterations: of ICP.
+        view_synthesis: options of the other terms, see `ViewSynthesis`.
+        canonical_focal: see `ViewSynthesis`.
+        cameras: see `ViewSynthesis`.
+
+    Raises:
+        InputError: a count that makes no sense, or as `ViewSynthesis`.
+
+    Source: Mahjourian et al., "Unsupervised Learning of Depth and Ego-Motion from Monocular Video Using 3D Geometric
+    Constraints", CVPR 2018, eq. 4 to 7; beta = 0.1.
+
+    Note:
+        ICP has no useful gradient; as in the paper its transform T' stands for that of the pose, its residual for that
+        of the depth: |T' T - T| pulls the pose T to T' T, and |x - T'^-1 y| a point x to its partner y, both fixed
+        otherwise. Lengths are divided by the target's mean depth, so that the weight is that of any unit.
+    """
+
+    def __init__(
+        self,
+        network: DepthNetwork,
+        pose_network: nn.Module | None,
+        frames: Sequence[int | str] = (-1, 1),
+        alignment: float = 0.1,
+        points: int = 1024,
+        iterations: int = 5,
+        view_synthesis: dict[str, Any] | None = None,
+        canonical_focal: float | None = None,
+        cameras: LearnedIntrinsics | None = None,
+    ) -> None:
+        options = view_synthesis or {}
+        super().__init__(network, pose_network, frames, canonical_focal=canonical_focal, cameras=cameras, **options)
+        self.alignment = alignment
+        self.points = points
+        self.iterations = iterations
+
+    @classmethod
+    def check(cls, config: ObjectiveConfig) -> None:
+        """See `Objective.check`."""
+        check_nested(config)
+        for name, least in (("points", 4), ("iterations", 1)):
+            value = config.options.get(name, least)
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"the option {name} {value!r} of objective 'vid2depth' must be {least} or more")
+
+    def with_cameras(self, batch: Batch) -> Batch:
+        """See `ViewSynthesis.with_cameras`; with a mask, which `_synthesise` adds to."""
+        return with_mask(super().with_cameras(batch))
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what `ViewSynthesis` does, and `"loss/alignment"`, without its weight."""
+        disparities = self.network(batch["target_augmented"])
+        with torch.no_grad():  # the sources' points are what is aligned to
+            sources = batch["sources_augmented"]
+            seen = self.network(sources.flatten(0, 1))[0].float().unflatten(0, sources.shape[:2])  # (B,S,1,H,W)
+        poses = self.poses(batch)
+        batch = self.with_cameras(batch)
+        losses = self.losses(batch, disparities, poses)
+        with torch.autocast(batch["target"].device.type, enabled=False):
+            losses["loss/alignment"] = self.alignment_loss(batch, disparities[0].float(), seen, poses)
+            losses["loss"] = losses["loss"] + self.alignment * losses["loss/alignment"]
+        return losses
+
+    def alignment_loss(self, batch: Batch, disparity: Tensor, seen: Tensor, poses: Tensor) -> Tensor:
+        """Return how far the clouds lie apart, in units of the target's mean depth.
+
+        Args:
+            batch: see `Batch`.
+            disparity: (B,1,H,W) of the target.
+            seen: (B,S,1,H,W) of the sources.
+            poses: (B,S,4,4), target to source.
+
+        Returns:
+            A scalar, the mean over all sources that there are.
+        """
+        depth = self.depth(disparity, batch)
+        unit = depth.detach().mean(dim=(1, 2, 3)).clamp(min=1e-6)  # (B,)
+        target = self._cloud(depth, batch)
+        total, count = disparity.new_zeros(()), batch["source_valid"].sum().clamp(min=1)
+        for index, pose in enumerate(poses.unbind(1)):
+            source = self._cloud(self.depth(seen[:, index], batch), batch).flatten(2).mT
+            fixed = pose.detach()
+            moved = fixed[:, :3, :3] @ target.flatten(2) + fixed[:, :3, 3:]
+            inside = _inside(project(target, batch["intrinsics"], fixed), moved.view_as(target), disparity.shape[-2:])
+            weights = (inside.flatten(1) * batch["source_valid"][:, index, None]).float()
+            moved = moved.mT
+            correction, partners = iterative_closest_points(moved.detach(), source, weights, self.iterations)
+            back = invert_pose(correction)
+            wanted = partners @ back[:, :3, :3].mT + back[:, None, :3, 3]
+            apart = ((moved - wanted).abs().sum(-1) * weights).sum(1) / weights.sum(1).clamp(min=1) / unit
+            still = (correction @ fixed - pose)[:, :3].abs()
+            motion = still[..., :3].sum((1, 2)) + still[..., 3].sum(1) / unit
+            total = total + ((apart + motion) * batch["source_valid"][:, index]).sum()
+        return total / count
+
+    def _cloud(self, depth: Tensor, batch: Batch) -> Tensor:
+        """Return points (B,3,h,w) of a depth (B,1,H,W), on a grid of at most `points` pixels."""
+        height, width = depth.shape[-2:]
+        step = 1
+        while -(-height // step) * -(-width // step) > self.points:
+            step += 1
+        return backproject(depth, batch["intrinsics"])[..., ::step, ::step]
+
+    def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
+        """See `ViewSynthesis`; the fourth channel is 0 where the pixel lies outside the source's picture too."""
+        points = backproject(self.depth(disparity, batch), batch["intrinsics"])
+        views = []
+        for source, pose in zip(batch["sources"].unbind(1), poses.unbind(1), strict=True):
+            pixels = project(points, batch["intrinsics"], pose)
+            view = sample(torch.cat([source, batch["mask"]], dim=1), pixels)
+            moved = (pose[:, :3, :3] @ points.flatten(2) + pose[:, :3, 3:]).view_as(points)
+            inside = _inside(pixels, moved, disparity.shape[-2:])[:, None]
+            views.append(torch.cat([view[:, :3], view[:, 3:] * inside], dim=1))
+        return torch.stack(views, dim=1)
+
+
+def _inside(pixels: Tensor, points: Tensor, size: torch.Size) -> Tensor:
+    """Say which pixels (B,2,h,w) of points (B,3,h,w) lie in a picture of `size`, in front of the camera: (B,h,w)."""
+    x, y = pixels.unbind(1)
+    return (x >= 0) & (x <= size[1] - 1) & (y >= 0) & (y <= size[0] - 1) & (points[:, 2] > 0)

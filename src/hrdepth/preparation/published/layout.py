@@ -1,0 +1,87 @@
+"""What a published data set says of itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hrdepth.data.splits import SplitLine
+from hrdepth.errors import InputError
+
+__all__ = ["Layout", "Missing", "existing_root"]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What an archive would bring.
+
+    Attributes:
+        archive: its official name.
+        what: what of it is not there, in words.
+        source: where it can be had.
+    """
+
+    archive: str
+    what: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}: {self.what} ({self.source})"
+
+
+class Layout(ABC):
+    """A data set on disk.
+
+    Attributes:
+        root: the folder that the archives were unpacked to.
+    """
+
+    root: Path
+
+    @abstractmethod
+    def found(self) -> str:
+        """Say in a line what is there."""
+
+    @abstractmethod
+    def missing(self) -> list[Missing]:
+        """Return what is not there, an entry an archive, in their order."""
+
+    @abstractmethod
+    def pictures(self) -> Iterator[Path]:
+        """Yield every picture that is there and wanted."""
+
+    @abstractmethod
+    def faults(self) -> Iterator[str]:
+        """Read whatever is no picture; yield a sentence for each file that is damaged."""
+
+    @abstractmethod
+    def companions(self) -> Iterator[Path]:
+        """Yield the small files that pictures elsewhere need beside them: calibrations, poses, cameras."""
+
+    @abstractmethod
+    def splits(self) -> dict[str, list[SplitLine]]:
+        """Return lists of the frames that are there with both neighbours, by name."""
+
+    def relative(self, path: Path) -> Path:
+        """Return the place of a file below the root."""
+        return path.relative_to(self.root)
+
+
+def existing_root(root: str) -> Path:
+    """Return the data set's folder.
+
+    Raises:
+        InputError: it does not exist.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise InputError(f"the data folder {root} does not exist; unpack the archives there")
+    return folder
+
+
+def such_as(paths: Iterable[Path | str], what: str) -> str:
+    """Say how many are not there, and name one."""
+    listed = [str(path) for path in paths]
+    return f"{len(listed)} {what}{'s' * (len(listed) > 1)} not there, such as {listed[0]}"

@@ -1,0 +1,110 @@
+"""`hrdepth report`: a training on one page that needs nothing but itself.
+
+run        what the run's folder says
+truth      true depth and pictures for it
+results    metrics with intervals, beside the paper's row
+frames     best, median and worst frame
+cloud      the points of the viewer
+charts     figures as inline SVG
+page/      template, style and viewer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrdepth.config import ReportConfig
+from hrdepth.data.ground_truth import GroundTruthSet
+from hrdepth.errors import InputError
+from hrdepth.evaluation.results import Evaluation
+from hrdepth.evaluation.run import evaluate_network
+from hrdepth.files import atomic_path, file_sha256, output_file
+from hrdepth.predictor import Predictor
+from hrdepth.provenance import provenance
+from hrdepth.published import corresponding_row
+from hrdepth.report.charts import curves_chart, frames_chart
+from hrdepth.report.frames import Shown, chosen_frames, plain_frames
+from hrdepth.report.render import data_url, render
+from hrdepth.report.results import ResultSet, read_results, result_set
+from hrdepth.report.run import RunFolder
+from hrdepth.report.truth import find_truth
+
+__all__ = ["report"]
+
+
+def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None) -> Path:
+    """Write the page and return its path.
+
+    Args:
+        config: which run, and what to show of it.
+        beside: other evaluations on the same frames, such as a constant depth, for rows of their own.
+
+    Raises:
+        InputError: jinja2 is missing, the folder is no run's, its weights are missing or damaged, the data cannot be
+            read, or the page exists and `overwrite` is false.
+    """
+    run = RunFolder.read(config.run)
+    page = output_file(config.out or run.folder / "report.html", overwrite=config.overwrite)
+    if config.bootstrap < 0 or config.points < 1:
+        raise InputError(f"bootstrap {config.bootstrap} and points {config.points} must be numbers from 0 and from 1")
+    weights = run.weights(config.weights)
+    predictor = Predictor.from_file(weights, device=config.device)
+    truths, about_data = find_truth(config.data, run.settings)
+    evaluation, results = _evaluated(config, run, predictor, truths)
+    if evaluation is not None:
+        results.insert(0, result_set(evaluation, config.bootstrap, beside or {}))
+    frames = _frames(predictor, truths, evaluation, run)
+    parts: dict[str, Any] = {
+        "run": run,
+        "weights": {"name": weights.name, "sha256": file_sha256(weights), "parameters": _parameters(weights)},
+        "settings": yaml.safe_dump(run.shown_settings, sort_keys=False, allow_unicode=True),
+        "results": results,
+        "paper": corresponding_row(run.settings),
+        "truth": about_data,
+        "frames": frames,
+        "cloud": next((shown.cloud(config.points) for shown in frames if shown.label in ("median", "picture 2")), None),
+        "curves": curves_chart(run.folder),
+        "spread": frames_chart(evaluation, frames) if evaluation is not None else None,
+        "panels": [(path.stem.lstrip("0") or "0", data_url(path)) for path in run.panels],
+        "about": provenance(),
+    }
+    with atomic_path(page) as temporary:
+        temporary.write_text(render(**parts), encoding="utf-8")
+    return page
+
+
+def _evaluated(
+    config: ReportConfig, run: RunFolder, predictor: Predictor, truths: GroundTruthSet | None
+) -> tuple[Evaluation | None, list[ResultSet]]:
+    """Return results per picture, read or made, and what else was once measured."""
+    if config.results is not None:
+        return read_results(Path(config.results))
+    if config.data is None:
+        for folder in run.result_folders:
+            evaluation, others = read_results(folder)
+            if evaluation is not None or others:
+                return evaluation, others
+    if truths is None:
+        return None, []
+    focal = predictor.canonical_focal
+    return evaluate_network(predictor.scaled_disparity, truths, config.protocol, canonical_focal=focal), []
+
+
+def _frames(
+    predictor: Predictor, truths: GroundTruthSet | None, evaluation: Evaluation | None, run: RunFolder
+) -> list[Shown]:
+    if truths is not None and evaluation is not None:
+        shown = chosen_frames(predictor, truths, evaluation)
+        if shown:
+            return shown
+    return plain_frames(predictor, run.validation)
+
+
+def _parameters(weights: Path) -> int:
+    from hrdepth.checkpoints import read_checkpoint
+
+    return sum(parameter.numel() for parameter in read_checkpoint(weights).network.parameters())

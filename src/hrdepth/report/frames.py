@@ -1,0 +1,139 @@
+"""The frames of the page: the best, the median and the worst one, or some where nothing is known of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrdepth.config import DatasetConfig
+from hrdepth.data import build_reader
+from hrdepth.data.ground_truth import GroundTruth, GroundTruthSet
+from hrdepth.errors import InputError
+from hrdepth.evaluation.results import Evaluation
+from hrdepth.figures.comparison import WORST, visible
+from hrdepth.figures.samples import predict_sample
+from hrdepth.pointcloud import assumed_intrinsics
+from hrdepth.predictor import Predictor
+from hrdepth.report.cloud import Cloud, encode_cloud
+from hrdepth.report.render import data_url
+from hrdepth.visualize import colorize_disparity, colorize_error, disparity_range
+
+__all__ = ["Shown", "chosen_frames", "plain_frames"]
+
+COUNT = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A frame on the page.
+
+    Attributes:
+        label: why this one: `best`, `median`, `worst`, or `picture N`.
+        name: of the frame.
+        abs_rel: its error, or None where there is no truth.
+        views: what it is and the picture as a data URL: picture, disparity, truth, error.
+        image: uint8 (H,W,3).
+        depth: (H,W), metres, or network units where metres are not known.
+        intrinsics: (3,3) in pixels, or None if unknown.
+        unit: of depth.
+    """
+
+    label: str
+    name: str
+    abs_rel: float | None
+    views: dict[str, str]
+    image: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    intrinsics: NDArray[np.float64] | None
+    unit: str
+
+    def cloud(self, most: int) -> Cloud | None:
+        """Return the points of the viewer, or None where no pixel of the depth can be relied on."""
+        size = (self.depth.shape[0], self.depth.shape[1])
+        matrix = assumed_intrinsics(size) if self.intrinsics is None else self.intrinsics
+        try:
+            return encode_cloud(self.depth, self.image, matrix, most, self.unit, assumed=self.intrinsics is None)
+        except InputError:
+            return None
+
+
+def chosen_frames(predictor: Predictor, truths: GroundTruthSet, evaluation: Evaluation) -> list[Shown]:
+    """Return the frames with the lowest, the median and the highest Abs Rel; none where they are of another set.
+
+    Raises:
+        InputError: a picture is missing or damaged.
+    """
+    order = np.argsort([row.errors["abs_rel"] for row in evaluation.rows], kind="stable")
+    places = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    shown = []
+    for label, place in places.items():
+        truth = _find(truths, evaluation, int(place))
+        if truth is None or truth.picture is None:
+            return []
+        shown.append(_compared(label, predictor, truth, evaluation))
+    return shown
+
+
+def plain_frames(predictor: Predictor, parts: Sequence[DatasetConfig]) -> list[Shown]:
+    """Return some pictures of the first validation set that is there, with disparity alone."""
+    for part in parts:
+        try:
+            reader = build_reader(part)
+            targets = reader.targets
+            places = sorted({round(at) for at in np.linspace(0, len(targets) - 1, min(COUNT, len(targets)))})
+            lines = [targets[place] for place in places]
+            pictures = [(line.name, reader.picture(line, 0)) for line in lines]
+            return [
+                _plain(f"picture {number}", name, predictor, picture)
+                for number, (name, picture) in enumerate(pictures, 1)
+                if picture is not None
+            ]
+        except InputError:
+            continue
+    return []
+
+
+def _find(truths: GroundTruthSet, evaluation: Evaluation, place: int) -> GroundTruth | None:
+    """Return the truth of a row: pictures that were skipped lie before it, at most."""
+    name = evaluation.rows[place].name
+    last = min(place + len(evaluation.skipped) + 1, len(truths))
+    return next((truth for at in range(place, last) if (truth := truths[at]).name == name), None)
+
+
+def _compared(label: str, predictor: Predictor, truth: GroundTruth, evaluation: Evaluation) -> Shown:
+    sample = predict_sample(predictor, truth, evaluation.protocol)
+    known = ~np.isnan(sample.truth)
+    low, high = disparity_range(np.concatenate([sample.scaled_disparity[known], 1 / sample.truth[known]]))
+    views: dict[str, NDArray[Any]] = {
+        "picture": sample.image,
+        "disparity: near is bright": colorize_disparity(sample.scaled_disparity, low, high),
+        "truth": colorize_disparity(visible(np.asarray(1 / sample.truth, dtype=np.float32)), low, high),
+        f"relative error: bright is {100 * WORST:.0f} % and more": colorize_error(
+            visible(sample.relative_error), vmax=WORST
+        ),
+    }
+    return Shown(
+        label,
+        sample.name,
+        None if sample.errors is None else sample.errors["abs_rel"],
+        {what: data_url(view) for what, view in views.items()},
+        sample.image,
+        np.asarray(1 / sample.scaled_disparity, dtype=np.float32),
+        truth.intrinsics,
+        "m",
+    )
+
+
+def _plain(label: str, name: str, predictor: Predictor, picture: Any) -> Shown:
+    prediction = predictor(picture)
+    metric = prediction.metres_per_unit is not None
+    views = {
+        "picture": data_url(prediction.image),
+        "disparity: near is bright": data_url(colorize_disparity(prediction.scaled_disparity)),
+    }
+    depth = prediction.depth_metres if metric else prediction.depth
+    return Shown(label, name, None, views, prediction.image, depth, None, "m" if metric else "units")

@@ -1,0 +1,109 @@
+"""Metrics of a run: read from `hrdepth evaluate`, or of an evaluation in memory, with intervals."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hrdepth.config import DepthProtocol
+from hrdepth.errors import InputError
+from hrdepth.evaluation import METRICS
+from hrdepth.evaluation.results import Evaluation, Row
+
+__all__ = ["ResultRow", "ResultSet", "read_results", "result_set"]
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """Metrics of one network or guess.
+
+    Attributes:
+        name: of the row.
+        metrics: by name.
+        intervals: 95 %, by name; empty where they are not known.
+    """
+
+    name: str
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ResultSet:
+    """Rows that were measured on the same pictures.
+
+    Attributes:
+        title: which pictures.
+        rows: one or several.
+        caption: how depth was compared.
+    """
+
+    title: str
+    rows: tuple[ResultRow, ...]
+    caption: str = ""
+
+
+def result_set(evaluation: Evaluation, resamples: int, beside: Mapping[str, Evaluation]) -> ResultSet:
+    """Put an evaluation, and others on the same pictures, into rows."""
+    rows = {"this run": evaluation, **beside}
+    protocol = evaluation.protocol
+    scaling = "each prediction scaled by its median" if protocol.scaling == "median" else f"depth x {protocol.scaling}"
+    return ResultSet(
+        f"{len(evaluation.rows)} pictures: {evaluation.ground_truth}",
+        tuple(ResultRow(name, one.mean, one.intervals(resamples) if resamples else {}) for name, one in rows.items()),
+        f"Mean over pictures, {protocol.min_depth:g} to {protocol.max_depth:g} m, crop {protocol.crop}, {scaling}"
+        + (f"; 95 % intervals by {resamples} bootstrap resamples of the pictures." if resamples else "."),
+    )
+
+
+def read_results(folder: Path) -> tuple[Evaluation | None, list[ResultSet]]:
+    """Read a folder of results.
+
+    Args:
+        folder: with metrics.json and, where `hrdepth evaluate` wrote it, per_image.csv.
+
+    Returns:
+        The evaluation, where results of each picture are there; and sets of rows that have means alone.
+
+    Raises:
+        InputError: there is no metrics.json, or a file is damaged.
+    """
+    path = folder / "metrics.json"
+    if not path.is_file():
+        raise InputError(f"{folder} holds no metrics.json; name a folder that hrdepth evaluate --out wrote")
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "results" in content:  # several sets with several rows each
+            return None, [_several(name, rows) for name, rows in content["results"].items()]
+        if (folder / "per_image.csv").is_file():
+            return _evaluation(content, folder / "per_image.csv"), []
+        title = f"{content['images']} pictures: {content['ground_truth']}"
+        return None, [ResultSet(title, (ResultRow("this run", _metrics(content["metrics"])),))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the results in {folder} are damaged ({error}); evaluate again") from error
+
+
+def _several(name: str, rows: Mapping[str, Any]) -> ResultSet:
+    found = tuple(ResultRow(row, _metrics(values)) for row, values in rows.items() if isinstance(values, dict))
+    return ResultSet(f"{rows['pictures']} pictures: {name}" if "pictures" in rows else name, found)
+
+
+def _metrics(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(values[name]) for name in METRICS}
+
+
+def _evaluation(content: Mapping[str, Any], per_image: Path) -> Evaluation:
+    with per_image.open(encoding="utf-8", newline="") as stream:
+        rows = tuple(
+            Row(line["name"], _metrics(line), float(line["ratio"]), int(line["valid_pixels"]))
+            for line in csv.DictReader(stream)
+        )
+    if not rows:
+        raise ValueError(f"{per_image.name} is empty")
+    known = {one.name for one in fields(DepthProtocol)}
+    protocol = DepthProtocol(**{name: value for name, value in content["protocol"].items() if name in known})
+    return Evaluation(rows, tuple(content["skipped"]["names"]), protocol, content["ground_truth"])

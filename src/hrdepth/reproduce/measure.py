@@ -1,0 +1,158 @@
+"""Rows evaluated once: kept, and used again while weights, true depth and protocol are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig
+from hrdepth.config.reproduction import ReproduceConfig
+from hrdepth.data.ground_truth import GroundTruthSet
+from hrdepth.errors import InputError
+from hrdepth.evaluation.depth import METRICS
+from hrdepth.evaluation.run import evaluate_network
+from hrdepth.files import file_sha256, output_folder, write_json
+from hrdepth.networks.summary import summarise
+from hrdepth.predictor import Predictor
+from hrdepth.provenance import provenance
+from hrdepth.reproduce.runs import Weights
+from hrdepth.tensor_files import read_metadata
+
+__all__ = ["MEASURED", "Measurement", "fingerprint", "measure", "results_folder"]
+
+log = logging.getLogger(__name__)
+
+MEASURED = "measured"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One weights file on one set.
+
+    Attributes:
+        values: by picture, the seven metrics (N,7).
+        content: of the file that keeps it: key, weights, sha256, metrics, parameters and more.
+    """
+
+    values: NDArray[np.float64]
+    content: Mapping[str, Any]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The seven metrics (7), means over pictures."""
+        return np.asarray(self.values.mean(axis=0))
+
+
+def results_folder(config: ReproduceConfig) -> Path:
+    """Make the folder of results, or take it over from earlier commands of this kind.
+
+    Raises:
+        InputError: it holds something else, or cannot be written.
+    """
+    known = (Path(config.out) / MEASURED).is_dir()
+    folder = output_folder(config.out, overwrite=config.overwrite or known)
+    (folder / MEASURED).mkdir(exist_ok=True)
+    return folder
+
+
+def measure(
+    name: str,
+    weights: Weights,
+    truths: GroundTruthSet,
+    identity: str,
+    config: ReproduceConfig,
+    protocol: DepthProtocol,
+) -> Measurement:
+    """Evaluate weights, or read what was measured before.
+
+    Args:
+        name: of the row.
+        weights: the file.
+        truths: pictures with true depth.
+        identity: their `fingerprint`.
+        config: names the folder, device and runtime.
+        protocol: how depth is compared.
+
+    Raises:
+        InputError: weights or pictures cannot be read, or no picture has true depth.
+    """
+    digest = file_sha256(weights.path)
+    about = {"weights": digest, "truth": identity, "protocol": asdict(protocol), "runtime": config.runtime}
+    key = _digest(about)
+    seed = "" if weights.seed is None else f"-seed{weights.seed}"
+    file = Path(config.out) / MEASURED / f"{name}{seed}-{key[:12]}.json"
+    source = {"weights": f"{weights.path.parent.name}/{weights.path.name}", "note": weights.note}  # as they are now
+    kept = _read(file, key)
+    if kept is not None:
+        log.info("%s%s: measured before, on %s", name, seed, kept.content["provenance"]["date"][:10])
+        return Measurement(kept.values, {**kept.content, **source})
+    predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime)
+    evaluation = evaluate_network(
+        predictor.scaled_disparity, truths, protocol, canonical_focal=predictor.canonical_focal
+    )
+    content = {
+        "key": key,
+        "name": name,
+        "seed": weights.seed,
+        **source,
+        "weights_sha256": digest,
+        "size": list(predictor.size),
+        "metres_per_unit": predictor.metres_per_unit,
+        "parameters": _parameters(weights.path),
+        "data": evaluation.ground_truth,
+        "images": len(evaluation.rows),
+        "protocol": asdict(protocol),
+        "metrics": evaluation.mean,
+        "pictures": {row.name: [row.errors[metric] for metric in METRICS] for row in evaluation.rows},
+        "provenance": provenance(weights.seed),
+    }
+    write_json(file, content)
+    kept = _read(file, key)
+    if kept is None:
+        raise InputError(f"{file} cannot be read back; two pictures of the true depth have the same name")
+    return kept
+
+
+def fingerprint(config: GroundTruthConfig, truths: GroundTruthSet) -> str:
+    """Return a hash of which pictures and true depth these are: settings, place, list, and how a drive was rendered."""
+    root = None if config.root is None else Path(config.root)
+    lists = [Path(part) for part in (config.split,) if part and Path(part).is_file()]
+    if root is not None and config.kind == "drive":
+        lists += [*([] if config.split else [root / "val.txt"]), *sorted(root.glob("*/manifest.json"))]
+    settings = {key: str(Path(value).resolve()) if key in ("root", "depths") and value else value
+                for key, value in asdict(config).items()}  # fmt: skip
+    return _digest({**settings, "images": len(truths), "files": [file_sha256(path) for path in lists]})
+
+
+def _read(file: Path, key: str) -> Measurement | None:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        values = np.array(list(content["pictures"].values()), dtype=np.float64)
+        if content["key"] != key or values.shape != (content["images"], len(METRICS)):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # it is measured again
+    return Measurement(values, content)
+
+
+def _parameters(path: Path) -> dict[str, int] | None:
+    """Count the network's parameters, as they run and as the paper counts; None of an exported file."""
+    if path.suffix != ".safetensors":
+        return None
+    described = json.loads(read_metadata(path).get("network", "null"))
+    if described is None:
+        return None
+    found = summarise(NetworkConfig(**described))
+    return {"run": found.parameters, "as_in_paper": found.parameters_as_in_paper}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

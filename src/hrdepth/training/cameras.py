@@ -1,0 +1,132 @@
+"""Which cameras of a training are learned, and what the log says of them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from hrdepth.config import DatasetConfig, IntrinsicsConfig, TrainConfig
+from hrdepth.data.frames import Camera, FrameDataset
+from hrdepth.data.mixing import Mix
+from hrdepth.errors import InputError
+from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
+from hrdepth.training.module import DepthModule
+
+__all__ = ["CameraReport", "find_learned_cameras"]
+
+log = logging.getLogger(__name__)
+
+# More cameras than this are in the weights file, but not each in the log.
+LOGGED = 8
+
+
+def find_learned_cameras(config: TrainConfig, training: Mix, validation: Mix) -> LearnedIntrinsics | None:
+    """Build the table of cameras to learn, and let the samples of both sets say which one took them.
+
+    A recording that is validated and not trained on keeps the camera that it gives.
+
+    Returns:
+        None where all cameras are known.
+
+    Raises:
+        InputError: the other eye is the only source, or `shared` recordings have pictures of another shape.
+    """
+    settings = config.intrinsics
+    if settings.learn == "none":
+        return None
+    rows: dict[tuple[str, str], int] = {}
+    starts: list[LearnedCamera] = []
+    for part, data in zip(config.train, training.datasets, strict=True):
+        for folder, camera in sorted(_recordings(data).items()):
+            if (settings.learn == "all" or camera.learn) and _key(part, folder) not in rows:
+                rows[_key(part, folder)] = 0 if settings.shared else len(starts)
+                _check_shape(starts, camera, folder, settings)
+                if not (settings.shared and starts):
+                    starts.append(_start(folder, camera, settings.field_of_view))
+    if not starts:
+        return None
+    if all(frame == "s" for frame in config.objective.frames):
+        raise InputError("a camera cannot be learned from the other eye alone; add -1 and 1 to objective.frames")
+    for part, data in zip([*config.train, *config.validation], [*training.datasets, *validation.datasets], strict=True):
+        folders = _recordings(data)
+        data.cameras = {folder: rows[_key(part, folder)] for folder in folders if _key(part, folder) in rows}
+    # The samples of one batch have the same tensors.
+    for data in (*training.datasets, *validation.datasets):
+        data.cameras = data.cameras or {}
+    log.info("learning the intrinsics of %d camera%s", len(starts), "" if len(starts) == 1 else "s")
+    return LearnedIntrinsics(starts, settings.separate_fy, settings.principal_point, settings.learning_rate_factor)
+
+
+class CameraReport(Callback):
+    """Log fx, fy, cx and cy of each learned camera, in pixels of its pictures, and say them after each validation.
+
+    Args:
+        hold_steps: steps in which they stay as they are.
+    """
+
+    def __init__(self, hold_steps: int = 0) -> None:
+        self.hold_steps = hold_steps
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        """Hold the cameras at first: without a gradient the optimiser leaves them alone."""
+        assert isinstance(pl_module, DepthModule)
+        if trainer.global_step < self.hold_steps and pl_module.objective.cameras is not None:
+            for parameter in pl_module.objective.cameras.parameters():
+                parameter.grad = None
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log them with the losses."""
+        if trainer.global_step % trainer.log_every_n_steps:
+            return
+        for camera in _table(pl_module)[:LOGGED]:
+            values = {name: getattr(camera, name) for name in ("fx", "fy", "cx", "cy")}
+            pl_module.log_dict({f"camera/{camera.name}/{name}": value for name, value in values.items()})
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say them."""
+        for camera in _table(pl_module)[:LOGGED]:
+            log.info(
+                "camera %s: fx %.1f, fy %.1f, cx %.1f, cy %.1f pixels of %dx%d (fx began at %.1f)",
+                camera.name, camera.fx, camera.fy, camera.cx, camera.cy, *camera.size[::-1], camera.start,
+            )  # fmt: skip
+
+
+def _table(module: LightningModule) -> list[LearnedCamera]:
+    assert isinstance(module, DepthModule)
+    cameras = module.kept.cameras
+    return [] if cameras is None else cameras.table()
+
+
+def _recordings(data: FrameDataset) -> dict[str, Camera]:
+    lines = {line.folder: line for line in data.reader.targets}
+    return {folder: data.reader.camera(line) for folder, line in lines.items()}
+
+
+def _key(part: DatasetConfig, folder: str) -> tuple[str, str]:
+    return str(Path(part.root).resolve()), folder
+
+
+def _start(name: str, camera: Camera, field_of_view: float | None) -> LearnedCamera:
+    height, width = camera.size
+    if field_of_view is not None:
+        focal = width / 2 / math.tan(math.radians(field_of_view) / 2)
+        return LearnedCamera(name, camera.size, focal, focal, width / 2, height / 2, focal)
+    k = camera.intrinsics
+    fx, fy, cx, cy = (float(k[at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return LearnedCamera(name, camera.size, fx, fy, cx, cy, fx)
+
+
+def _check_shape(starts: list[LearnedCamera], camera: Camera, folder: str, settings: IntrinsicsConfig) -> None:
+    if settings.shared and starts:
+        first = starts[0].size
+        if not math.isclose(first[0] / first[1], camera.size[0] / camera.size[1], rel_tol=0.01):
+            raise InputError(
+                f"intrinsics.shared: '{starts[0].name}' has pictures of {first[1]}x{first[0]}, '{folder}' of "
+                f"{camera.size[1]}x{camera.size[0]} pixels, which one camera does not take; set it to false"
+            )

@@ -1,0 +1,106 @@
+"""Ask for the cause at the guard's stop, at the end of a training, and of a run's folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser
+from lightning import Callback, LightningModule, Trainer
+
+from hrdepth.config import TrainConfig
+from hrdepth.data import build_mix
+from hrdepth.data.mixing import Mix
+from hrdepth.diagnosis import Cause, diagnose
+from hrdepth.errors import InputError
+from hrdepth.files import write_json
+from hrdepth.objectives import Objective
+from hrdepth.provenance import provenance
+from hrdepth.training.module import DepthModule
+from hrdepth.training.objective import build_training_objective
+
+__all__ = ["DiagnosisReport", "diagnose_run", "find_causes"]
+
+log = logging.getLogger(__name__)
+
+DIAGNOSIS = "diagnosis.json"
+
+
+def find_causes(
+    config: TrainConfig, objective: Objective, training: Mix | None = None, networks: bool = True
+) -> list[Cause]:
+    """Look for causes in the training data of a run, without random changes, and in its networks.
+
+    Args:
+        config: of the run.
+        objective: with its networks.
+        training: its data, which know which cameras are learned; None where none is.
+        networks: see `diagnosis.diagnose`.
+    """
+    mix = build_mix(config.train, config.objective.frames, config.size, check=False)
+    for own, theirs in zip(mix.datasets, [] if training is None else training.datasets, strict=False):
+        own.cameras = theirs.cameras
+    return diagnose(objective, mix, networks=networks)
+
+
+def diagnose_run(folder: str | Path) -> list[Cause]:
+    """Look for causes in a run's folder: its config, its data where they were, its newest weights.
+
+    Raises:
+        InputError: it is no run's folder, has no weights yet, or its data are gone.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    names = [name for name in ("stopped", "last", "best") if (folder / f"{name}.safetensors").is_file()]
+    if not names:
+        raise InputError(f"{folder} holds no weights yet; wait for the first validation")
+    objective = build_training_objective(replace(config, init=str(folder / f"{names[0]}.safetensors")))
+    causes = find_causes(config, objective)
+    _write(folder, causes)
+    return causes
+
+
+class DiagnosisReport(Callback):
+    """At the end of a training, say what made it fail, and write `diagnosis.json`; silent where nothing did.
+
+    Args:
+        config: of the run.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look; networks only where they had the steps in which the guard expects something of them."""
+        assert isinstance(pl_module, DepthModule)
+        if not trainer.is_global_zero:
+            return
+        ready = trainer.global_step >= self.config.guard.warmup_steps
+        data: Any = trainer.train_dataloader
+        causes = find_causes(self.config, pl_module.kept, data.dataset, networks=ready)
+        for rank, cause in enumerate(causes):
+            log.warning("%s: %s", "probable cause" if rank == 0 else "also", cause)
+        _write(Path(self.config.output), causes)
+
+
+def _write(folder: Path, causes: Sequence[Cause]) -> None:
+    found = [{"name": cause.name, "evidence": cause.evidence, "advice": cause.advice} for cause in causes]
+    write_json(folder / DIAGNOSIS, {"causes": found, "provenance": provenance()})
+
+
+def _read_config(folder: Path) -> TrainConfig:
+    try:
+        settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{folder} is no run's folder: it has no readable config.yaml") from error
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TrainConfig, "run")
+    try:
+        config: TrainConfig = parser.instantiate(parser.parse_object({"run": settings})).run
+    except Exception as error:  # whatever jsonargparse makes of it
+        raise InputError(f"{folder / 'config.yaml'} holds no training's settings ({error})") from error
+    return config

@@ -1,0 +1,81 @@
+"""What a run takes over from a teacher before it begins: units, a first guess, and what it sees in the pictures."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import torch
+
+from hrdepth.config import TrainConfig
+from hrdepth.data.mixing import Mix
+from hrdepth.errors import InputError
+from hrdepth.objectives.distillation import Distillation
+from hrdepth.objectives.objective import Objective
+from hrdepth.objectives.teacher import Teacher, typical_depth
+from hrdepth.objectives.teacher_cache import TeacherCache, fill
+
+__all__ = ["use_teacher_cache", "with_teacher"]
+
+log = logging.getLogger(__name__)
+
+# Pictures that the first guess is taken from.
+LOOKED_AT = 8
+
+
+def with_teacher(config: TrainConfig, training: Mix) -> TrainConfig:
+    """Fill in what the teacher fixes, where there is one and the config does not say: metres of a unit, first guess.
+
+    Raises:
+        InputError: the config says otherwise.
+    """
+    options = config.objective.options
+    if not options.get("teacher"):
+        return config
+    teacher = Teacher.read(options["teacher"], options.get("teacher_focal"))
+    own, theirs = config.metres_per_unit, teacher.metres_per_unit
+    if own is None:
+        config = replace(config, metres_per_unit=theirs)
+    elif theirs is not None and not 0.98 < own / theirs < 1.02:
+        raise InputError(
+            f"a unit of depth is {theirs:g} m to the teacher {teacher.path}, but metres_per_unit is {own:g}: the "
+            "student learns the teacher's units; leave metres_per_unit out, or bring the baselines to these units"
+        )
+    if config.initial_depth is None and config.init is None:
+        step = max(1, len(training) // LOOKED_AT)
+        pictures = torch.stack([training[item]["target"] for item in range(0, len(training), step)[:LOOKED_AT]])
+        depth = typical_depth(teacher, pictures)
+        if config.canonical_focal is not None and teacher.canonical_focal is not None:
+            depth *= config.canonical_focal / teacher.canonical_focal
+        config = replace(config, initial_depth=depth)
+        log.info("the student begins at a depth of %g units, the middle of what the teacher sees", depth)
+    return config
+
+
+def use_teacher_cache(config: TrainConfig, objective: Objective, mixes: list[Mix]) -> None:
+    """Let the teacher look at every target picture once, and let samples carry what it saw, where the config asks.
+
+    Raises:
+        InputError: a zoom without a canonical focal length, in which the cached depth has no meaning, or as
+            `teacher_cache.fill`.
+    """
+    folder = config.objective.options.get("cache")
+    if not isinstance(objective, Distillation) or folder is None:
+        return
+    if config.augment.zoom > 1 and config.canonical_focal is None:
+        raise InputError(
+            "the teacher's cache holds whole pictures, and augment.zoom cuts parts out of them; set canonical_focal, "
+            "which says what a zoom does to depth, or leave one of the two out"
+        )
+    cache = TeacherCache.of(objective.teacher, folder)
+    parts = [part for mix in mixes for part in mix.datasets]
+    pictures = [part.neighbours.target(line) for part in parts for line in part.reader.targets]
+    fill(cache, objective.teacher, pictures, _device(config))
+    for part in parts:
+        part.teacher = cache.read
+
+
+def _device(config: TrainConfig) -> torch.device:
+    if config.device in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if config.device in ("auto", "mps") and torch.backends.mps.is_available() else "cpu")

@@ -1,0 +1,225 @@
+"""The card of a network: what it is, what it was made of, how good it is and what it cannot do, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrdepth.errors import InputError
+from hrdepth.files import existing_file
+from hrdepth.registry import check_options
+from hrdepth.tables import METRIC_HEADINGS
+
+__all__ = ["Card", "Facts", "read_card"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a weights file says of itself.
+
+    Attributes:
+        name: of the weights.
+        network: with its options.
+        parameters: of the depth network.
+        size: (height, width) of training.
+        scale: what a unit of depth is, in words.
+        licence: SPDX, or None where nobody said.
+        sha256: of the tensors.
+        provenance: see `hrdepth.provenance`.
+    """
+
+    name: str
+    network: str
+    parameters: int
+    size: tuple[int, int]
+    scale: str
+    licence: str | None
+    sha256: str | None
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What its maker says of a network; the weights file keeps it.
+
+    Attributes:
+        title: a heading.
+        summary: what the network is for.
+        data: what it was trained on, and that data's terms.
+        terms: the weights' own terms in a few words, such as "non-commercial use only".
+        recipe: how it was trained.
+        limits: what it cannot do, a sentence each.
+        notes: to the numbers, a sentence each.
+        results: metrics by set and row: `{set: {"pictures": number, row: {metric: value}}}`.
+        protocol: how depth was compared, in words.
+    """
+
+    title: str = ""
+    summary: str = ""
+    data: str = ""
+    terms: str = ""
+    recipe: str = ""
+    limits: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    results: Mapping[str, Any] = field(default_factory=dict)
+    protocol: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Card:
+        """Take what a weights file keeps; keys of a later version are left out."""
+        names = {one.name for one in fields(cls)}
+        return cls(**{key: value for key, value in facts.items() if key in names})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is set, JSON-able."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+    def markdown(self, facts: Facts, source: str) -> str:
+        """Return the card as a page, with the front matter that the Hugging Face Hub reads.
+
+        Args:
+            facts: of the weights file.
+            source: what `Predictor.from_pretrained` takes to load it, as Python code.
+        """
+        stated = facts.licence or "not stated: ask who made it"
+        parts = [
+            _front_matter(facts.licence),
+            f"# {self.title or facts.name}",
+            self.summary or "A network that sees depth in one picture, trained by `hrdepth`.",
+            _table(facts, stated),
+            "## Use\n\n    pip install hrdepth\n\n"
+            f'    from hrdepth import Predictor\n\n    prediction = Predictor.from_pretrained({source})("street.jpg")\n'
+            "    prediction.depth  # (H,W), in network units; prediction.scale says what a unit is",
+            f"## Data and terms\n\n{self.data or _data(facts.provenance)}\n\nLicence of the weights: {stated}."
+            + (f" In short: {self.terms}." if self.terms else ""),
+            f"## How it was trained\n\n{_joined(self.recipe, _made(facts.provenance))}",
+            f"## Numbers\n\n{_numbers(self.results, self.protocol, self.notes)}",
+            "## What it cannot do\n\n" + _list(self.limits or ("Nobody has said yet what this network cannot do.",)),
+        ]
+        return "\n\n".join(parts) + "\n"
+
+
+def read_card(facts: str | Path | None, results: str | Path | None, start: Card) -> Card:
+    """Read what a maker says of a network.
+
+    Args:
+        facts: a YAML or JSON file with fields of `Card`; None keeps those of `start`.
+        results: a JSON file with `results` by set and row, or `metrics.json` of `hrdepth evaluate`; None likewise.
+        start: what the weights say already.
+
+    Raises:
+        InputError: a file is missing, cannot be read, or says something that a card does not have.
+    """
+    card = start
+    if facts is not None:
+        found = _read(facts, "the file of the card")
+        check_options(Card, list(found), f"the card {facts}")
+        card = replace(card, **found)
+    if results is not None:
+        found = _read(results, "the file of results")
+        card = replace(card, results=_results(found, results), protocol=_protocol(found))
+    return card
+
+
+def _read(path: str | Path, what: str) -> dict[str, Any]:
+    file = existing_file(path, what)
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML too
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} {path} cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{what} {path} holds no names with values")
+    return found
+
+
+def _results(found: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    sets = found.get("results")
+    if sets is None and isinstance(found.get("metrics"), dict):
+        name = str(found.get("ground_truth", "pictures"))
+        sets = {name: {"pictures": found.get("images"), "network": found["metrics"]}}
+    if not isinstance(sets, dict) or not any(_rows(one) for one in sets.values()):
+        raise InputError(
+            f"the file of results {path} has no 'results' by set and row, and no 'metrics' as `hrdepth evaluate` writes"
+        )
+    return {name: {"pictures": one.get("pictures"), **_rows(one)} for name, one in sets.items() if _rows(one)}
+
+
+def _rows(one: Any) -> dict[str, dict[str, float]]:
+    """Return the rows of a set: those that have metrics."""
+    if not isinstance(one, dict):
+        return {}
+    return {
+        name: {metric: float(row[metric]) for metric in METRIC_HEADINGS if metric in row}
+        for name, row in one.items()
+        if isinstance(row, dict) and "abs_rel" in row
+    }
+
+
+def _protocol(found: dict[str, Any]) -> dict[str, str]:
+    protocol = found.get("protocol") or {}
+    words = protocol.get("in_words", protocol)
+    return {key: words[key] for key in ("scaling", "crop", "range") if isinstance(words.get(key), str)}
+
+
+def _front_matter(licence: str | None) -> str:
+    # The Hub knows licences by their identifier in small letters, and "other" for the rest.
+    known = "other" if licence is None or " " in licence else licence.lower()
+    lines = [f"license: {known}", "library_name: hrdepth", "pipeline_tag: depth-estimation"]
+    return "\n".join(["---", *lines, "tags: [monocular-depth, self-supervised, hrdepth]", "---"])
+
+
+def _table(facts: Facts, licence: str) -> str:
+    rows = {
+        "weights": facts.name,
+        "network": f"{facts.network}, {facts.parameters / 1e6:.1f} million parameters",
+        "pictures": f"brought to {facts.size[1]}x{facts.size[0]} (width x height), as in training",
+        "depth": facts.scale,
+        "licence": licence,
+        "SHA-256 of the tensors": f"`{facts.sha256}`",
+    }
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
+
+
+def _data(provenance: Mapping[str, Any]) -> str:
+    data = provenance.get("data")
+    if not data:
+        return "The weights do not say what they were trained on; its terms may bind their use."
+    return f"Trained on: {'; '.join(data)}. The terms of that data may bind the use of the weights."
+
+
+def _made(provenance: Mapping[str, Any]) -> str:
+    said = {"command": "`{}`", "step": "{} steps", "date": "{}", "seed": "seed {}"}
+    found = [text.format(provenance[key]) for key, text in said.items() if provenance.get(key) is not None]
+    if teacher := provenance.get("teacher"):
+        found.append(f"teacher {teacher.get('network')} ({teacher.get('file')}, SHA-256 {teacher.get('sha256')})")
+    versions = provenance.get("versions") or {}
+    found += [f"{name} {versions[name]}" for name in ("hrdepth", "torch", "timm") if name in versions]
+    return f"Made by: {', '.join(found)}." if found else "The weights do not say how they were made."
+
+
+def _numbers(results: Mapping[str, Any], protocol: Mapping[str, str], notes: Sequence[str]) -> str:
+    if not results:
+        return _joined("Not measured.", _list(notes))
+    parts = []
+    for name, rows in results.items():
+        table = [f"| {name}, {rows['pictures']} pictures | {' | '.join(METRIC_HEADINGS.values())} |", "|---" * 8 + "|"]
+        for row, values in rows.items():
+            if row != "pictures":
+                cells = " | ".join(f"{values[metric]:.3f}" if metric in values else "" for metric in METRIC_HEADINGS)
+                table.append(f"| {row} | {cells} |")
+        parts.append("\n".join(table))
+    if protocol:
+        parts.append("How depth was compared: " + "; ".join(f"{key}: {text}" for key, text in protocol.items()) + ".")
+    return _joined(*parts, _list(notes))
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _joined(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)

@@ -1,0 +1,34 @@
+"""A page that is served, once for all tests of this folder, with an untrained network and a run to follow."""
+
+import pytest
+
+from hrdepth.checkpoints import save_checkpoint
+from hrdepth.config import AppConfig, NetworkConfig, UploadLimits
+from hrdepth.networks import build_network
+from runs import run_folder
+
+LIMITS = UploadLimits(megabytes=4, megapixels=2, side=4000, seconds=2)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """A small network that knows metres."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    config = NetworkConfig("lite_hrdepth")
+    save_checkpoint(path, build_network(config), config, size=(64, 96), metres_per_unit=5.4)
+    return path
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory, weights):
+    """The address of a page."""
+    gradio = pytest.importorskip("gradio", reason="needs gradio (extra app)")
+    pytest.importorskip("trimesh", reason="needs trimesh (extra app)")
+    if int(gradio.__version__.split(".")[0]) != 6:
+        pytest.skip(f"needs gradio 6, not {gradio.__version__}")
+    from hrdepth.app import serve
+
+    run = run_folder(tmp_path_factory.mktemp("runs") / "first", message="training stopped at step 40: the disparity")
+    config = AppConfig(weights=(str(weights),), runs=(str(run),), port=0, limits=LIMITS)
+    with serve(config) as (_, address):
+        yield address

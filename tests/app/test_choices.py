@@ -1,0 +1,50 @@
+"""The networks of the page: which runtimes it offers, and which it takes by itself."""
+
+import numpy as np
+import pytest
+
+from hrdepth.app import networks as module
+from hrdepth.app.networks import Networks
+from hrdepth.errors import InputError
+from hrdepth.runtimes import RUNTIMES, default_runtime, unavailable
+
+PICTURE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+THERE = [name for name in RUNTIMES if unavailable(name) is None]
+
+
+def test_the_fastest_runtime_is_the_default(weights):
+    networks = Networks([weights], "cpu")
+    assert networks.runtimes[0] == default_runtime("cpu")
+    assert sorted(networks.runtimes) == sorted(THERE)
+    assert networks.predictor().runtime == networks.runtimes[0]
+
+
+@pytest.mark.parametrize("runtime", THERE)
+def test_every_runtime_that_is_there_answers_alike(weights, runtime):
+    networks = Networks([weights], "cpu")
+    expected = networks.predictor("tiny", "pytorch")(PICTURE).disparity
+    made = networks.predictor("tiny", runtime)(PICTURE)
+    assert made.runtime.startswith(runtime)
+    np.testing.assert_allclose(made.disparity, expected, atol=1e-4)
+
+
+def test_a_runtime_that_is_not_there_is_not_offered(weights, monkeypatch):
+    monkeypatch.setattr(module, "unavailable", lambda name: None if name == "pytorch" else "not here")
+    monkeypatch.setattr(module, "fastest_runtime", lambda device: "pytorch")
+    networks = Networks([weights], "cpu")
+    assert networks.runtimes == ["pytorch"]
+    with pytest.raises(InputError, match="openvino"):
+        networks.predictor("tiny", "openvino")
+
+
+def test_an_exported_file_runs_in_the_runtime_that_it_is_for(weights, tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime (extra export)")
+    pytest.importorskip("onnxscript", reason="needs onnxscript (extra export)")
+    from hrdepth.config import ExportConfig
+    from hrdepth.export import export
+
+    export(ExportConfig(str(weights), str(tmp_path / "tiny.onnx")))
+    networks = Networks([tmp_path / "tiny.onnx"], "cpu")
+    assert networks.runtimes[0] == "onnxruntime"
+    expected = Networks([weights], "cpu").predictor("tiny", "pytorch")(PICTURE)
+    np.testing.assert_allclose(networks.predictor()(PICTURE).disparity, expected.disparity, atol=1e-4)

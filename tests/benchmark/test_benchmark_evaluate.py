@@ -1,0 +1,54 @@
+"""The benchmarks of evaluation and of export."""
+
+import json
+
+import pytest
+
+from hrdepth.benchmark.evaluate import benchmark_evaluate
+from hrdepth.benchmark.export import benchmark_export
+from hrdepth.config import BenchmarkEvaluateConfig, BenchmarkExportConfig
+from hrdepth.errors import InputError
+
+
+def test_metrics_of_a_set_are_timed(tmp_path, capsys):
+    out = tmp_path / "evaluate.json"
+    config = BenchmarkEvaluateConfig(
+        pictures=12, size=(60, 90), prediction_size=(16, 32), density=0.3, rounds=2, out=str(out)
+    )
+    one, two, plain = benchmark_evaluate(config)
+    assert [one.name, two.name] == ["1 thread", "2 threads"]
+    assert min(one.median, two.median, plain.median) > 0
+    written = json.loads(out.read_text())
+    assert written["largest_difference"] < 1e-9
+    assert "Metrics of 12 pictures of 90x60" in capsys.readouterr().out
+    with pytest.raises(InputError, match="exists already"):
+        benchmark_evaluate(config)
+
+
+def test_exports_are_timed_and_weighed(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "export.json"
+    config = BenchmarkExportConfig(
+        network="lite_hrdepth", formats=["torch-export"], size=(64, 64), rounds=1, out=str(out)
+    )
+    (found,) = benchmark_export(config)
+    assert found.seconds.median > 0
+    assert found.mebibytes == pytest.approx(4 * 3.1, rel=0.4)  # 3.1M parameters of four bytes, and the graph
+    assert found.largest < 1e-4
+    assert json.loads(out.read_text())["results"][0]["format"] == "torch-export"
+    monkeypatch.setattr("hrdepth.benchmark.export.unavailable", lambda name: f"{name} is not installed")
+    assert benchmark_export(BenchmarkExportConfig(network="lite_hrdepth", formats=["onnx"], size=(64, 64))) == []
+    assert "left out: onnx: onnxruntime is not installed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("run", "config", "sentence"), [
+    (benchmark_evaluate, BenchmarkEvaluateConfig(pictures=0), "at least 1"),
+    (benchmark_evaluate, BenchmarkEvaluateConfig(workers=[]), "at least 1"),
+    (benchmark_evaluate, BenchmarkEvaluateConfig(density=0.0), "density 0"),
+    (benchmark_evaluate, BenchmarkEvaluateConfig(size=(0, 3)), "must be positive"),
+    (benchmark_export, BenchmarkExportConfig(network="lite_hrdepth", formats=["tflite"]), "format"),
+    (benchmark_export, BenchmarkExportConfig(network="lite_hrdepth", rounds=0), "rounds below 1"),
+    (benchmark_export, BenchmarkExportConfig(), "either --weights"),
+])  # fmt: skip
+def test_settings_that_measure_nothing(run, config, sentence):
+    with pytest.raises(InputError, match=sentence):
+        run(config)

@@ -1,0 +1,106 @@
+"""The benchmark of prediction measures what it says, at a tiny size."""
+
+import json
+import statistics
+
+import pytest
+import torch
+from torch import nn
+
+from hrdepth.benchmark.predict import benchmark_predict
+from hrdepth.benchmark.roofline import limit, operations
+from hrdepth.benchmark.subject import BASELINE, Eager, Subject, Variant, drawn_picture
+from hrdepth.config import BenchmarkPredictConfig
+from hrdepth.errors import InputError
+from hrdepth.runtimes import RUNTIMES
+
+
+def test_runtimes_beside_the_baseline(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(RUNTIMES["onnxruntime"], "unavailable", classmethod(lambda cls: "onnxruntime is not installed"))
+    out, table, plot = tmp_path / "predict.json", tmp_path / "table.md", tmp_path / "latency.svg"
+    config = BenchmarkPredictConfig(
+        network="lite_hrdepth", runtimes=["pytorch:float32", "onnxruntime"], sizes=[(64, 64)], picture_size=(40, 90),
+        rounds=2, runs=2, threads=1, out=str(out), table=str(table), plot=str(plot),
+    )  # fmt: skip
+    baseline, faster = benchmark_predict(config)
+    assert (baseline.runtime, faster.runtime) == ("baseline: eager float32", "pytorch float32")
+    assert baseline.ratio.median == 1
+    assert faster.ratio.median > 0
+    for one in (baseline, faster):
+        assert min(one.end_to_end.median, one.network.median) > 0
+        assert one.peak_memory > 50  # MiB: an interpreter with PyTorch has no less
+        assert one.limit_ms > 0
+        assert one.of_limit == pytest.approx(one.limit_ms / one.network.median)
+    written = json.loads(out.read_text())
+    assert written["left_out"] == {"onnxruntime float32": "onnxruntime is not installed"}
+    assert written["network"]["parameters"] == sum(
+        p.numel() for p in Subject(network="lite_hrdepth").load().parameters()
+    )
+    assert written["rates"]["cpu"]["float32"]["median"] > 0
+    assert written["rates"]["cpu"]["memory"]["unit"] == "GB/s"
+    assert written["results"][1]["size"] == [64, 64]
+    assert written["provenance"]["machine"]["cores"]
+    assert "left out: onnxruntime float32: onnxruntime is not installed" in capsys.readouterr().out
+    assert "| 64x64, pytorch float32 |" in table.read_text()
+    assert "pytorch float32" in plot.read_text()
+    with pytest.raises(InputError, match=r"predict\.json exists already"):
+        benchmark_predict(config)
+
+
+def test_operations_and_limit_by_hand():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.ReLU(), nn.Conv2d(8, 4, 1, bias=False))
+    first, second = operations(network, (4, 6))
+    pixels = 4 * 6
+    assert (first.flops, second.flops) == (2 * 27 * 8 * pixels, 2 * 8 * 4 * pixels)
+    assert first.numbers == 3 * pixels + 27 * 8 + 8 * pixels
+    assert second.numbers == 8 * pixels + 32 + 4 * pixels
+    rates = {"float32": 1e3, "bfloat16": 2e3, "memory": 1e9}
+    assert limit([first, second], "float32", rates) == pytest.approx((first.flops + second.flops) / 1e3)
+    slow_memory = {"bfloat16": 1e12, "memory": 10.0}
+    assert limit([second], "bfloat16", slow_memory) == pytest.approx(2 * second.numbers / 10)
+
+
+def test_the_baseline_is_the_network_itself():
+    subject = Subject(network="lite_hrdepth")
+    run, _ = subject.run(BASELINE, (64, 64), torch.get_num_threads(), "cpu", None)
+    assert isinstance(run, Eager)
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(run(image)[0], subject.load()(image)[0])
+    assert run(image)[0].is_inference()
+    assert all(p.is_contiguous() and p.dtype == torch.float32 for p in run.network.parameters())
+
+
+def test_variants():
+    assert Variant.parse("openvino") == Variant("openvino", "float32")
+    assert str(Variant.parse("pytorch:compiled")) == "pytorch float32, compiled"
+    assert "no bfloat16" in Variant.parse("onnxruntime:bfloat16").missing()
+    wrong = {
+        "tensorflow": "runtime", "openvino:int4": "precision", "openvino:compiled": "PyTorch alone",
+        "pytorch:float32:bfloat16": "must read",
+    }  # fmt: skip
+    for text, hint in wrong.items():
+        with pytest.raises(InputError, match=hint):
+            Variant.parse(text)
+
+
+def test_a_drawn_picture():
+    picture = drawn_picture((30, 50))
+    assert picture.shape == (30, 50, 3)
+    assert statistics.pstdev(picture.reshape(-1).tolist()) > 10
+
+
+@pytest.mark.parametrize(("settings", "sentence"), [
+    ({}, "either --weights"),
+    ({"network": "lite_hrdepth", "weights": "x"}, "either --weights"),
+    ({"weights": "x", "options": {"a": 1}}, "--options go with --network"),
+    ({"network": "lite_hrdepth", "sizes": []}, "sizes or runtimes are empty"),
+    ({"network": "lite_hrdepth", "rounds": 0}, "rounds 0"),
+    ({"network": "lite_hrdepth", "threads": 0}, "0 threads"),
+    ({"network": "lite_hrdepth", "sizes": [(0, 64)]}, "must be positive"),
+    ({"network": "lite_hrdepth", "plot": "a.bmp"}, "must end in .png"),
+    ({"network": "lite_hrdepth", "table": "a.doc"}, "must end in .md"),
+])  # fmt: skip
+def test_settings_that_measure_nothing(settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        benchmark_predict(BenchmarkPredictConfig(**settings))

@@ -1,0 +1,88 @@
+"""Every depth network is the same in every exported format, at sizes and batches that it was not traced with."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hrdepth.config import NetworkConfig
+from hrdepth.networks import NETWORKS, build_network
+from hrdepth.networks.blocks import DisparityHead
+from hrdepth.runtimes import load_runtime, unavailable
+from hrdepth.runtimes.graphs import openvino_model, write_onnx, write_openvino, write_torch_export
+from hrdepth.runtimes.inference import Graph, for_inference
+from hrdepth.runtimes.source import Description
+
+
+def save_openvino(graph, path, *, size, metadata):
+    write_openvino(openvino_model(graph, size), path, metadata=metadata)
+
+
+SIZE = (64, 96)
+# Networks below whose smallest map lies a cut: torch.export keeps the size that it saw.
+ONE_SIZE = {"pydnet", "superdepth", "sfmlearner", "dualnets"}
+WRITERS = {
+    ".onnx": ("onnxruntime", write_onnx),
+    ".pt2": ("pytorch", write_torch_export),
+    ".xml": ("openvino", save_openvino),
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request):
+    torch.manual_seed(0)
+    options = {"width": 32} if request.param == "packnet" else {}  # the published width takes gigabytes
+    network = build_network(NetworkConfig(request.param, options)).eval()
+    with torch.no_grad():  # statistics and heads that a mistake would show in
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.running_var.uniform_(0.5, 1.5)
+                module.weight.uniform_(0.5, 1.0)
+            if isinstance(module, DisparityHead):
+                module.conv.weight.normal_(0, 2.0)
+        if not has_heads(network):
+            for module in network.modules():
+                if isinstance(module, torch.nn.Conv2d):
+                    module.weight.mul_(1.5)
+    return network
+
+
+def has_heads(network):
+    return any(isinstance(module, DisparityHead) for module in network.modules())
+
+
+@pytest.fixture(scope="module")
+def graph(network):
+    return Graph(for_inference(network, static=True)).eval()
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_an_exported_network_is_equal(request, network, graph, suffix, tmp_path):
+    name, write = WRITERS[suffix]
+    if reason := unavailable(name):
+        pytest.skip(reason)
+    fixed = suffix == ".pt2" and request.node.callspec.params["network"] in ONE_SIZE
+    path = tmp_path / f"network{suffix}"
+    write(graph, path, size=SIZE if fixed else None, metadata=Description(size=SIZE).metadata())
+    exported = load_runtime(path, threads=1)
+    for shape in [(1, 3, *SIZE)] if fixed else [(1, 3, *SIZE), (2, 3, 96, 64)]:
+        image = torch.rand(shape)
+        with torch.inference_mode():
+            expected = network(image)[0]
+        assert expected.std() > 0.01
+        torch.testing.assert_close(exported(image)[0], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_simplifying_folds_batch_norm_and_leaves_the_network_alone(network):
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    simplified = for_inference(network)
+    norms = [m for m in simplified.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    heads = [m for m in simplified.modules() if isinstance(m, DisparityHead)]
+    assert not norms
+    if isinstance(getattr(getattr(network, "decoder", None), "heads", None), torch.nn.ModuleList):
+        assert len(heads) == 1
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    image = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(simplified(image), network(image)[0], atol=1e-4, rtol=1e-4)

@@ -1,0 +1,77 @@
+"""Object masks: found beside the pictures, resized by nearest neighbour, mirrored with them."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import trees
+from hrdepth.config import AugmentConfig, DatasetConfig
+from hrdepth.data import build_mix
+from hrdepth.data.objects import load_objects, objects_file, use_objects
+from hrdepth.errors import InputError
+
+
+def mix(root, size=trees.SIZE, augment=None, frames=(-1, 1)):
+    return build_mix([DatasetConfig("folder", str(root), str(root / "train.txt"))], list(frames), size, augment)
+
+
+@pytest.fixture
+def drive(tmp_path):
+    return trees.objects(trees.drive(tmp_path))
+
+
+def read(root, number):
+    return np.asarray(Image.open(root / "drive" / "left_objects" / f"{number:06d}.png")).astype(np.int64)
+
+
+def test_target_and_neighbours_have_theirs_and_the_other_eye_none(drive):
+    data = mix(drive, frames=(-1, 1, "s"))
+    assert "objects" not in data[1]  # nobody asked
+    use_objects(data.datasets)
+    objects = data[1]["objects"]  # of frame 2
+    for index, number in enumerate((2, 1, 3)):
+        np.testing.assert_array_equal(objects[index], read(drive, number))
+    assert not objects[3].any()
+
+
+def test_they_are_resized_without_making_new_numbers_and_mirrored(drive):
+    data = mix(drive, size=(64, 64), augment=AugmentConfig(flip=1.0, jitter=0.0))
+    plain = mix(drive, size=(64, 64))
+    use_objects([*data.datasets, *plain.datasets])
+    objects = data[2]["objects"]
+    assert objects.dtype == torch.int64
+    assert objects.unique().tolist() == [0, 1, 2]
+    assert torch.equal(objects, plain[2]["objects"].flip(-1))
+
+
+def test_sixteen_bits_are_read(drive):
+    picture = drive / "drive" / "left" / "000000.png"
+    Image.fromarray(np.full(trees.SIZE, 300, np.uint16)).save(objects_file(picture))
+    assert load_objects(picture, trees.SIZE).unique().tolist() == [300]
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (Image.new("RGB", trees.SIZE[::-1]), "has 3 channels"),
+        (Image.new("L", (10, 20)), "has 10x20 pixels, its picture 96x64"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_wrong_mask_is_named(drive, mask, said):
+    picture = drive / "drive" / "left" / "000000.png"
+    file = objects_file(picture)
+    if mask is None:
+        file.write_bytes(b"no picture")
+    else:
+        mask.save(file)
+    with pytest.raises(InputError, match=said) as caught:
+        load_objects(picture, trees.SIZE)
+    assert str(file) in str(caught.value)
+
+
+def test_a_set_without_any_says_where_they_should_be(tmp_path):
+    data = mix(trees.drive(tmp_path))
+    with pytest.raises(InputError, match=r"left_objects.0000.*make some"):
+        use_objects(data.datasets)

@@ -1,0 +1,132 @@
+"""Every snippet of README.md and docs/ holds: commands are read by the command line, Python runs, YAML is a config.
+
+Snippets with `>>>` run as doctests (see conftest.py); the one of docs/app.md runs against a page in tests/app.
+"""
+
+import contextlib
+import inspect
+import io
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+import trees
+from hrdepth.checkpoints import save_checkpoint
+from hrdepth.cli import _as_settings, _chosen, _config, _parser, _spelt_out, _with_preset
+from hrdepth.commands import COMMANDS
+from hrdepth.config import NetworkConfig, TrainConfig
+from hrdepth.errors import InputError
+from hrdepth.networks import build_network
+from hrdepth.pretrained import Pretrained
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def fenced(kind):
+    """All blocks of a kind: (page, which, text)."""
+    blocks = []
+    for page in PAGES:
+        found = [text for name, text in FENCED.findall(page.read_text(encoding="utf-8")) if name == kind]
+        blocks += [pytest.param(text, id=f"{page.stem}-{number}") for number, text in enumerate(found, 1)]
+    return blocks
+
+
+def commands():
+    """Every `hrdepth ...` in an indented or fenced block, continued lines joined."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        lines = [line.strip() for line in text.splitlines() if re.match(r"( {4,}|\$ ?)?hrdepth [a-z]", line)]
+        found += [pytest.param(line, id=f"{page.stem}: {line[:60]}") for line in lines if not line.endswith(".")]
+    return found
+
+
+@pytest.fixture
+def readers_place(tmp_path, monkeypatch):
+    """A working folder with what the snippets name."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copy(ROOT / "configs" / "demo.yaml", tmp_path / "run.yaml")
+    trees.drive(tmp_path / "drives", frames=6)
+    trees.drive(tmp_path / "data", frames=6)
+    shutil.copy(ROOT / "results" / "street" / "card.yaml", tmp_path)
+    Image.linear_gradient("L").resize((96, 64)).save(tmp_path / "street.jpg")
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    network = NetworkConfig("lite_hrdepth")
+    save_checkpoint(tmp_path / "runs" / "mine" / "best.safetensors", build_network(network), network, size=(64, 96))
+    return tmp_path
+
+
+def read(line):
+    """Read a command line up to its settings, as `hrdepth` does; return the config."""
+    line = re.sub(r"\[(--[^\]]*)\]", r"\1", line)  # [--poses poses.txt]: what may be left out
+    given = shlex.split(line, comments=True)[1:]
+    given = given[: given.index("...")] if "..." in given else given
+    given = [_as_settings(argument) for argument in _spelt_out(given)]
+    said = io.StringIO()
+    parser = _parser()
+    try:
+        with contextlib.redirect_stderr(said):
+            settings = parser.parse_args(_with_preset(given))
+    except SystemExit as stop:
+        if stop.code:
+            raise AssertionError(said.getvalue()) from stop
+        return None
+    name, made = _chosen(parser, settings)
+    return _config(made, COMMANDS[name][1])
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_are_read(line, readers_place):
+    made = read(line)
+    assert made is not None or "--help" in line or "--print_config" in line or "..." in line
+
+
+@pytest.mark.parametrize("text", fenced("python"))
+def test_python_runs(text, readers_place, monkeypatch):
+    if ">>>" in text:
+        return  # a doctest, which pytest runs by itself
+    if "Client(" in text:
+        pytest.skip("runs against a page, in tests/app/test_api.py")
+    if "hrdepth.training" in text:
+        pytest.importorskip("lightning", reason="needs lightning (extra train)")
+    from hrdepth.data import DATASETS
+
+    # Nothing leaves the machine: of the call to the Hub, the arguments are looked at.
+    hub = inspect.signature(Pretrained.push_to_hub)
+    monkeypatch.setattr(Pretrained, "push_to_hub", lambda *given, **named: hub.bind(*given, **named))
+    known = dict(DATASETS)
+    try:
+        exec(compile(text, "snippet", "exec"), {"__name__": "snippet"})
+    finally:
+        DATASETS.clear()
+        DATASETS.update(known)
+
+
+@pytest.mark.parametrize("text", fenced("yaml"))
+def test_yaml_is_a_part_of_a_config(text, readers_place):
+    part = yaml.safe_load(text)
+    whole = yaml.safe_load((readers_place / "run.yaml").read_text()) | part
+    (readers_place / "whole.yaml").write_text(yaml.safe_dump(whole))
+    made = read("hrdepth train --config whole.yaml")
+    assert isinstance(made, TrainConfig)
+    for name in part:
+        assert getattr(made, name) is not None
+
+
+@pytest.mark.parametrize("line", ["hrdepth predict a.jpg --wieghts b", "hrdepth trian", "hrdepth report"])
+def test_a_wrong_command_would_be_noticed(line, readers_place):
+    with pytest.raises((AssertionError, InputError)):
+        read(line)
+
+
+def test_snippets_are_found():
+    assert len(commands()) > 60
+    assert len(fenced("python")) > 10

@@ -1,0 +1,253 @@
+"""What learning from a teacher promises: the right target, whatever the teacher's size, camera and place of work."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import default_collate
+
+import trees
+from hrdepth.checkpoints import save_checkpoint
+from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, ObjectiveConfig
+from hrdepth.data import build_mix
+from hrdepth.data.frames import load_picture
+from hrdepth.errors import InputError
+from hrdepth.networks import build_network
+from hrdepth.objectives import build_objective
+from hrdepth.objectives.teacher import Teacher, resize
+from hrdepth.objectives.teacher_cache import TeacherCache, fill
+
+LITE, SIZE = NetworkConfig("lite_hrdepth"), (64, 96)
+
+
+@pytest.fixture
+def teacher(tmp_path):
+    """Save a teacher and return its path; settings are `save_checkpoint`'s."""
+
+    def make(name="teacher.safetensors", config=LITE, size=SIZE, **settings):
+        torch.manual_seed(1)
+        network = build_network(config)
+        network.start_at(5.0)
+        with torch.no_grad():
+            for key, weight in network.named_parameters():
+                if key.endswith("heads.0.conv.weight"):
+                    weight.mul_(20)  # a disparity that varies with the picture
+        save_checkpoint(tmp_path / name, network, config, size=size, **settings)
+        return str(tmp_path / name)
+
+    return make
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    root = trees.pictures(tmp_path / "pictures")
+    return DatasetConfig("pictures", str(root))
+
+
+def objective_of(path, student=LITE, frames=(), canonical_focal=None, **options):
+    torch.manual_seed(0)
+    config = ObjectiveConfig("distillation", list(frames), {"teacher": path, **options})
+    return build_objective(config, build_network(student), None, canonical_focal)
+
+
+def batch_of(part, augment=None, draws=1, seed=0):
+    data = build_mix([part], [], SIZE, augment, seed)
+    return default_collate([data[item] for item in range(draws * len(data))])
+
+
+class Says(nn.Module):
+    """A network that says the given disparities, (B,1,H/2^s,W/2^s) for each scale s."""
+
+    min_depth, max_depth = 0.1, 100.0
+
+    def __init__(self, *disparities):
+        super().__init__()
+        self.disparities = disparities
+
+    def forward(self, image):
+        return dict(enumerate(self.disparities))
+
+
+@pytest.mark.parametrize(("norm", "distance"), [("l1", 0.1), ("l2", 0.02), ("log-l1", math.log(3.007 / 1.009) / 2)])
+def test_the_norms(teacher, norm, distance):
+    objective = objective_of(teacher(), norm=norm, scales=[0])
+    wanted, said = (torch.tensor([[[pair, pair]]]) for pair in ([0.3, 0.5], [0.1, 0.5]))
+    objective.network = Says(said)
+    picture = torch.zeros(1, 3, 2, 2)
+    batch = {"target": picture, "target_augmented": picture, "teacher": 0.01 + 9.99 * wanted}
+    assert objective(batch)["loss"].item() == pytest.approx(distance, rel=1e-3)
+
+
+def test_coarse_scales_count_at_full_size_and_weight_the_same(teacher):
+    objective = objective_of(teacher(), scales=[0, 1], weight=3.0)
+    wanted = torch.rand(1, 1, 4, 4)
+    objective.network = Says(wanted, wanted[..., ::2, ::2] * 0)
+    batch = {"target": torch.zeros(1, 3, 4, 4), "target_augmented": torch.zeros(1, 3, 4, 4)}
+    batch["teacher"] = 0.01 + 9.99 * wanted
+    losses = objective(batch)
+    assert losses["loss/distillation/scale0"].item() == pytest.approx(0, abs=1e-6)
+    assert losses["loss/distillation/scale1"].item() == pytest.approx(wanted.mean().item(), rel=1e-4)
+    assert losses["loss"].item() == pytest.approx(3 * wanted.mean().item() / 2, rel=1e-4)
+
+
+def test_a_teacher_of_the_students_kind_and_weights_leaves_nothing_to_learn(teacher, pictures):
+    path = teacher()
+    objective = objective_of(path, scales=[0])
+    objective.network = build_network(LITE)
+    objective.network.load_state_dict(Teacher.read(path)._network.state_dict())
+    batch = batch_of(pictures)
+    assert objective.eval()(batch)["loss"].item() == pytest.approx(0, abs=1e-6)
+    panels = objective.panels(batch)
+    assert panels["error"].max() < 1e-5
+    assert panels["teacher"].std() > 0.1 * panels["teacher"].mean()
+
+
+def test_the_teacher_sees_the_picture_without_changed_colours_and_mirrored_alike(teacher, pictures):
+    objective = objective_of(teacher())
+    plain = objective.target(batch_of(pictures))
+    colours = AugmentConfig(flip=0, jitter=1.0, brightness=0.5, hue=0.3, noise=0.2)
+    batch = batch_of(pictures, colours)
+    assert not torch.equal(batch["target"], batch["target_augmented"])
+    assert torch.equal(objective.target(batch), plain)
+    mirrored = batch_of(pictures, AugmentConfig(flip=1.0, jitter=0))["target"]
+    assert torch.equal(mirrored, batch["target"].flip(-1))
+    assert (objective.target({"target": mirrored}) - objective.teacher.disparity(mirrored)).abs().max() < 1e-5
+
+
+def test_the_teacher_stays_as_it_is(teacher, pictures):
+    objective = objective_of(teacher()).train()
+    before = {name: value.clone() for name, value in objective.teacher._network.state_dict().items()}
+    batch = batch_of(pictures)
+    optimiser = torch.optim.Adam(objective.parameters(), 1e-2)
+    for _ in range(2):
+        objective(batch)["loss"].backward()
+        optimiser.step()
+    after = objective.teacher._network.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not objective.teacher._network.training
+    assert set(objective.state_dict()) == {f"network.{name}" for name in objective.network.state_dict()}
+
+
+def test_a_teacher_of_another_size_and_kind(teacher, pictures):
+    config = NetworkConfig("monodepth2")
+    objective = objective_of(teacher(config=config, size=(96, 160)))
+    batch = batch_of(pictures)
+    seen = objective.teacher.scaled_disparity(batch["target"])
+    assert seen.shape == (4, 1, *SIZE)
+    assert objective(batch)["loss"].isfinite()
+    assert objective.about()["teacher"]["size"] == [96, 160]
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_the_cache_says_what_the_teacher_says(teacher, pictures, tmp_path, flip):
+    one = Teacher.read(teacher(size=(64, 128)))
+    data = build_mix([pictures], [], SIZE, AugmentConfig(flip=flip, jitter=0.5))
+    cache = TeacherCache.of(one, tmp_path / "cache")
+    [part] = data.datasets
+    paths = [part.neighbours.target(line) for line in part.reader.targets]
+    assert fill(cache, one, paths, torch.device("cpu")) == 4
+    part.teacher = cache.read
+    batch = default_collate([data[item] for item in range(4)])
+    expected = one.scaled_disparity(torch.stack([load_picture(path, one.size) for path in paths]))
+    expected = resize(expected, SIZE)
+    expected = expected.flip(-1) if flip else expected
+    assert batch["teacher"].dtype == torch.float32
+    torch.testing.assert_close(batch["teacher"], expected, rtol=2e-3, atol=1e-4)
+
+
+def test_the_cache_goes_on_where_it_was_and_knows_what_changed(teacher, pictures, tmp_path):
+    one = Teacher.read(teacher())
+    cache = TeacherCache.of(one, tmp_path / "cache")
+    paths = sorted(p for p in (tmp_path / "pictures").rglob("*") if p.is_file() and p.suffix != ".txt")
+    cpu = torch.device("cpu")
+    assert fill(cache, one, paths[:2], cpu) == 2
+    assert fill(cache, one, paths, cpu) == 2
+    assert fill(cache, one, paths, cpu) == 0
+    paths[1].write_bytes(paths[0].read_bytes())
+    assert fill(cache, one, paths, cpu) == 1
+    other = Teacher.read(teacher("other.safetensors", size=(96, 128)))
+    elsewhere = TeacherCache.of(other, tmp_path / "cache")
+    assert fill(elsewhere, other, paths, cpu) == 4
+    assert elsewhere.read(paths[0], SIZE).shape == cache.read(paths[0], SIZE).shape == (1, *SIZE)
+    whole = cache.file(paths[0])
+    whole.write_bytes(whole.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"map .* is damaged .* delete it"):
+        cache.read(paths[0], SIZE)
+    whole.unlink()
+    with pytest.raises(InputError, match="--resume last"):
+        cache.read(paths[0], SIZE)
+
+
+def test_a_zoom_cuts_the_cached_map_and_makes_it_nearer(teacher, pictures, tmp_path):
+    one = Teacher.read(teacher(canonical_focal=0.6))
+    cache = TeacherCache.of(one, tmp_path / "cache")
+    data = build_mix([pictures], [], SIZE, AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1)
+    part = data.datasets[0]
+    paths = [part.neighbours.target(line) for line in part.reader.targets]
+    fill(cache, one, paths, torch.device("cpu"))
+    part.teacher = cache.read
+    for item in range(8):
+        whole = cache.read(paths[item % 4], SIZE)
+        sample = data[item]
+        size = part.reader.camera(part.reader.targets[item % 4]).size
+        zoom = float(sample["intrinsics"][0, 0]) / (max(size) * SIZE[1] / size[1])
+        assert 1 < zoom <= 2
+        left, top = (float(size[k] / 2 / size[k] * SIZE[k] - sample["intrinsics"][1 - k, 2] / zoom) for k in (1, 0))
+        cut = whole[:, round(top) : round(top + SIZE[0] / zoom), round(left) : round(left + SIZE[1] / zoom)]
+        assert sample["teacher"].mean() == pytest.approx(float(cut.mean()) * zoom, rel=0.02)
+
+
+def test_depth_is_brought_to_the_students_camera(teacher):
+    path = teacher(canonical_focal=0.6)
+    batch = {"target": torch.zeros(1, 3, *SIZE), "teacher": torch.full((1, 1, *SIZE), 1 / 5.0)}
+    same, wider = objective_of(path, canonical_focal=0.6), objective_of(path, canonical_focal=0.3)
+    for objective, depth in ((same, 5.0), (wider, 2.5)):
+        disparity = objective.target(batch)[0, 0, 0, 0].item()
+        assert 1 / (0.01 + 9.99 * disparity) == pytest.approx(depth, rel=1e-4)
+    plain = objective_of(teacher("plain.safetensors"), teacher_focal=0.6, canonical_focal=0.3)
+    torch.testing.assert_close(plain.target(batch), wider.target(batch))
+
+
+@pytest.mark.parametrize(
+    ("student", "file", "options", "sentence"),
+    [
+        (NetworkConfig("lite_hrdepth", {"max_depth": 80.0}), {}, {}, "0.1 to 100, the student of 0.1 to 80"),
+        (LITE, {"canonical_focal": 0.6}, {}, "set canonical_focal to 0.6"),
+        (LITE, {}, {"canonical_focal": 0.6}, "teacher_focal"),
+        (LITE, {}, {"norm": "l3"}, "unknown norm .*'l3'"),
+        (LITE, {}, {"frames": [-1, 1]}, r"uses no sources; set objective.frames to \[\]"),
+        (LITE, {}, {"self_supervision": 1.0}, "at least one source"),
+        (LITE, {}, {"weight": 0.0}, "take objective 'view_synthesis'"),
+        (LITE, {}, {"weight": -1.0}, "must be 0 or more"),
+        (LITE, {}, {"scales": [4]}, "some of 0, 1, 2, 3"),
+        (LITE, {}, {"view_synthesis": {"smothness": 1}}, "has no option 'smothness'"),
+    ],
+)
+def test_what_does_not_suit_gets_a_sentence(teacher, student, file, options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        objective_of(teacher(**file), student, **options)
+
+
+def test_no_teacher_gets_a_sentence(tmp_path):
+    with pytest.raises(InputError, match="needs a teacher"):
+        objective_of("")
+    with pytest.raises(InputError, match=r"none\.safetensors does not exist"):
+        objective_of(str(tmp_path / "none.safetensors"))
+
+
+def test_lists_of_pictures(tmp_path):
+    root = trees.pictures(tmp_path)
+    data = build_mix([DatasetConfig("pictures", str(root), str(root / "train.txt"))], [], SIZE)
+    assert [data.name(i).rsplit(" (", 1)[0] for i in range(3)] == ["b.png 0 l", "a/d 1.JPG 0 l", "a/c.jpg 0 l"]
+    (root / "train.txt").write_text("b.png\nc.png\n")
+    with pytest.raises(InputError, match=r"train.txt:2: .* holds no 'c.png'"):
+        build_mix([DatasetConfig("pictures", str(root), str(root / "train.txt"))], [], SIZE)
+    (root / "train.txt").write_text("\n# none\n")
+    with pytest.raises(InputError, match="is empty"):
+        build_mix([DatasetConfig("pictures", str(root), str(root / "train.txt"))], [], SIZE)
+    with pytest.raises(InputError, match="misses its neighbour at -1"):
+        build_mix([DatasetConfig("pictures", str(root))], [-1, 1], SIZE)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no pictures"):
+        build_mix([DatasetConfig("pictures", str(tmp_path / "empty"))], [], SIZE)

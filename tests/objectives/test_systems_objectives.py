@@ -1,0 +1,284 @@
+"""What the objectives of SfMLearner, Vid2Depth and Struct2Depth add to view synthesis."""
+
+import pytest
+import torch
+from torch import nn
+
+from hrdepth.config import NetworkConfig, ObjectiveConfig
+from hrdepth.errors import InputError
+from hrdepth.geometry import backproject, depth_to_disparity, pose_matrix, project
+from hrdepth.networks import build_pose_network
+from hrdepth.objectives import build_objective, check_objective
+from hrdepth.objectives.alignment import iterative_closest_points, rigid_fit
+
+SIZE = (64, 96)
+K = torch.tensor([[[60.0, 0, 47], [0, 55, 31], [0, 0, 1]]])
+MOTION = pose_matrix(torch.tensor([[0.01, -0.02, 0.005]]), torch.tensor([[0.05, -0.02, 0.1]]))
+
+
+class Constant(nn.Module):
+    """A depth network of one disparity map."""
+
+    min_depth, max_depth = 0.1, 100.0
+
+    def __init__(self, depth):
+        super().__init__()
+        self.disparity = nn.Parameter(depth_to_disparity(depth, self.min_depth, self.max_depth))
+
+    def forward(self, image):
+        return {0: self.disparity.expand(len(image), -1, -1, -1)}
+
+
+def objective_of(name, depth, frames=(1,), pose=None, **options):
+    pose = build_pose_network(NetworkConfig(*(pose or ("posenet", {}))))
+    nested = {} if name == "sfmlearner" else {"view_synthesis": {"scales": [0], "auto_mask": False}}
+    return build_objective(ObjectiveConfig(name, list(frames), {**nested, **options}), Constant(depth), pose)
+
+
+def batch_of(target, source, **more):
+    sources = source[:, None]
+    return {
+        "target": target, "sources": sources, "target_augmented": target, "sources_augmented": sources,
+        "intrinsics": K, "stereo_pose": torch.eye(4)[None], "source_valid": torch.ones(1, 1, dtype=torch.bool), **more,
+    }  # fmt: skip
+
+
+def hills():
+    """A depth without symmetry, so that a motion shows, (1,1,H,W)."""
+    y, x = torch.meshgrid(torch.linspace(0, 3, SIZE[0]), torch.linspace(0, 5, SIZE[1]), indexing="ij")
+    return (5 + torch.sin(2 * x) * torch.cos(3 * y) + 0.3 * x)[None, None]
+
+
+# Vid2Depth
+
+
+def test_a_rigid_motion_is_found_and_pairs_without_weight_do_not_count():
+    torch.manual_seed(0)
+    points = torch.rand(1, 50, 3)
+    moved = points @ MOTION[:, :3, :3].mT + MOTION[:, None, :3, 3]
+    weights = torch.ones(1, 50)
+    weights[:, :5] = 0
+    moved[:, :5] += 100
+    torch.testing.assert_close(rigid_fit(points, moved, weights), MOTION, atol=1e-5, rtol=1e-4)
+    assert torch.equal(rigid_fit(points, moved, torch.zeros(1, 50)), torch.eye(4)[None])
+
+
+def test_a_mirrored_cloud_is_not_mirrored_back():
+    points = torch.rand(1, 30, 3)
+    fit = rigid_fit(points, points * torch.tensor([-1.0, 1, 1]), torch.ones(1, 30))
+    assert torch.det(fit[0, :3, :3]).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_closest_points_find_a_small_motion_without_knowing_the_pairs():
+    cloud = backproject(hills(), K)[..., ::3, ::3].flatten(2).mT
+    moved = cloud @ MOTION[:, :3, :3].mT + MOTION[:, None, :3, 3]
+    shuffled = moved[:, torch.randperm(moved.shape[1])]
+    transform, partners = iterative_closest_points(cloud, shuffled, torch.ones(cloud.shape[:2]), 30)
+    torch.testing.assert_close(transform, MOTION, atol=2e-3, rtol=0)
+    assert (partners - moved).norm(dim=-1).median() < 1e-4
+
+
+def test_alignment_is_nought_where_pose_and_depth_are_right():
+    depth = hills()
+    objective = objective_of("vid2depth", depth, points=600)
+    batch = batch_of(torch.rand(1, 3, *SIZE), torch.rand(1, 3, *SIZE))
+    disparity = objective.network.disparity
+    right = objective.alignment_loss(batch, disparity, disparity[None], torch.eye(4)[None, None])
+    assert right.item() == pytest.approx(0, abs=1e-3)
+    wrong = objective.alignment_loss(batch, disparity, disparity[None], MOTION[:, None])
+    assert wrong.item() > 0.01
+
+
+def test_alignment_pulls_a_wrong_pose_right_and_near_points_back():
+    depth = hills()
+    objective = objective_of("vid2depth", depth, points=600, iterations=20)
+    batch = batch_of(torch.rand(1, 3, *SIZE), torch.rand(1, 3, *SIZE))
+    seen = objective.network.disparity.detach()[None]
+    pose = MOTION[:, None].clone().requires_grad_()
+    objective.alignment_loss(batch, objective.network.disparity, seen, pose).backward()
+    better = pose.detach() - 0.002 * pose.grad
+    assert (better - torch.eye(4)).abs().sum() < (pose.detach() - torch.eye(4)).abs().sum()
+
+    depth = depth.clone()
+    depth[..., 20:30, 40:50] *= 0.9
+    disparity = depth_to_disparity(depth).requires_grad_()
+    objective.alignment_loss(batch, disparity, seen, torch.eye(4)[None, None]).backward()
+    assert disparity.grad[..., 20:30, 40:50].sum() > 0  # a step against it makes the bump go back
+
+
+def test_what_leaves_the_sources_picture_does_not_count():
+    objective = objective_of("vid2depth", torch.full((1, 1, *SIZE), 5.0))
+    target = torch.rand(1, 3, *SIZE)
+    batch = objective.with_cameras(batch_of(target, target))
+    pose = pose_matrix(torch.zeros(1, 3), torch.tensor([[10 * 5 / 60, 0.0, 0.0]]))[:, None]  # ten pixels to the right
+    errors = objective.synthesis_errors(batch, objective.network.disparity, pose)
+    assert errors[..., -10:].isinf().all()
+    assert errors[..., :-11].isfinite().all()
+    assert objective(batch_of(target, target))["loss"].isfinite()
+
+
+@pytest.mark.parametrize(("option", "value"), [("points", 2), ("iterations", 0)])
+def test_impossible_counts_are_named(option, value):
+    with pytest.raises(InputError, match=f"option {option} {value}"):
+        check_objective(ObjectiveConfig("vid2depth", [1], {option: value}))
+
+
+# Struct2Depth
+
+
+def moving_patch(shift=6):
+    """A wall 5 units away seen by a camera that stands still; a patch of it moves `shift` pixels to the right."""
+    torch.manual_seed(0)
+    wall = nn.functional.interpolate(torch.rand(1, 3, 16, 24), SIZE, mode="bicubic").clamp(0, 1)
+    patch = nn.functional.interpolate(torch.rand(1, 3, 5, 6), (20, 24), mode="bicubic").clamp(0, 1)
+    objects = torch.zeros(1, 2, *SIZE, dtype=torch.int64)
+    target, source = wall.clone(), wall.clone()
+    target[..., 20:40, 30:54] = patch
+    source[..., 20:40, 30 + shift : 54 + shift] = patch
+    objects[:, 0, 20:40, 30:54] = 7
+    objects[:, 1, 20:40, 30 + shift : 54 + shift] = 7
+    return batch_of(target, source, objects=objects)
+
+
+def with_true_motion(objective, batch, shift=6):
+    batch = objective.with_cameras(batch)
+    batch = objective.with_motions(batch, objective.network.disparity.detach(), torch.eye(4)[None, None])
+    batch["object_poses"] = pose_matrix(torch.zeros(1, 3), torch.tensor([[shift * 5 / 60, 0.0, 0.0]]))[:, None, None]
+    return batch
+
+
+def test_an_objects_own_motion_explains_it_and_what_it_hid_does_not_count():
+    objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0), objects=1)
+    batch = with_true_motion(objective, moving_patch())
+    view = objective._synthesise(batch, objective.network.disparity, torch.eye(4)[None, None])[:, 0]
+    seen = view[:, 3:] > 0.5
+    torch.testing.assert_close(view[:, :3] * seen, batch["target"] * seen, atol=1e-3, rtol=0)
+    assert seen[..., 20:40, 30:54].all()  # the object
+    assert not seen[..., 20:40, 54:60].any()  # the wall that it hides in the source
+    assert seen.float().mean() == pytest.approx(1 - 20 * 6 / (64 * 96), abs=1e-3)
+
+
+def test_an_object_that_the_source_lacks_does_not_count():
+    objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0))
+    batch = moving_patch()
+    batch["objects"][:, 1] = 0
+    batch = objective.with_motions(
+        objective.with_cameras(batch), objective.network.disparity.detach(), torch.eye(4)[None, None]
+    )
+    errors = objective.synthesis_errors(batch, objective.network.disparity, torch.eye(4)[None, None])
+    assert errors[..., 20:40, 30:54].isinf().all()
+    assert errors[..., :20, :].isfinite().all()
+
+
+def test_only_the_largest_objects_get_a_motion():
+    objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0), objects=1)
+    batch = moving_patch()
+    batch["objects"][:, :, 50:55, 10:20] = 3
+    batch = objective.with_motions(
+        objective.with_cameras(batch), objective.network.disparity.detach(), torch.eye(4)[None, None]
+    )
+    assert torch.equal(batch["object_masks"][0, 0, 0], batch["objects"][0, 0] == 7)
+    view = objective._synthesise(batch, objective.network.disparity, torch.eye(4)[None, None])[:, 0]
+    assert not (view[:, 3, 50:55, 10:20] > 0.5).any()
+
+
+def test_the_camera_is_found_by_what_stands_still():
+    objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0)).eval()
+    batch = objective.with_cameras(moving_patch())
+    changed = {**batch, "target_augmented": batch["target"] * (batch["objects"][:, :1] == 0)}
+    torch.testing.assert_close(objective.poses(batch), objective.poses(changed))
+
+
+@pytest.mark.parametrize("frame", [-1, 1])
+def test_object_motions_are_learnt(frame):
+    """From no motion towards the true one, whose loss is lower."""
+    torch.manual_seed(0)
+    objective = objective_of(
+        "struct2depth", torch.full((1, 1, *SIZE), 5.0), frames=(frame,), object_network="posecnn", size_weight=0.0
+    )
+    batch = moving_patch(shift=2)
+    still = torch.eye(4)[None, None]
+    objective.poses = lambda batch: still
+    optimiser = torch.optim.Adam(objective.object_motion.parameters(), 1e-3)
+    losses = []
+    for _ in range(60):
+        losses.append(objective(batch)["loss"])
+        optimiser.zero_grad()
+        losses[-1].backward()
+        optimiser.step()
+    moving = objective.with_motions(objective.with_cameras(batch), objective.network.disparity.detach(), still)
+    assert losses[-1] < 0.5 * losses[0]
+    centre = torch.tensor([[42.0, 30.0]]).view(1, 2, 1, 1)
+    point = torch.cat(
+        [(centre - K[:, :2, 2, None, None]) / torch.tensor([60.0, 55.0]).view(1, 2, 1, 1), still.new_ones(1, 1, 1, 1)],
+        1,
+    )
+    shift = project(5 * point, K, moving["object_poses"][:, 0, 0]) - centre
+    assert shift.flatten().tolist() == pytest.approx([2, 0], abs=0.3)
+
+
+def test_an_objects_height_says_how_far_it_is():
+    # 20 pixels tall at fy = 55: 1.8182 units tall at 5 units.
+    error = []
+    for depth, height in ((5.0, 5 * 20 / 55), (5.0, 1.0), (8.0, 5 * 20 / 55)):
+        objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), depth), object_height=height)
+        error.append(objective(moving_patch())["loss/object_size"])
+    assert error[0].item() == pytest.approx(0, abs=1e-5)
+    assert error[1].item() == pytest.approx((5 - 55 / 20) / 5, rel=1e-4)
+    assert error[2].item() == pytest.approx(3 / 8, rel=1e-4)
+    error[2].backward()
+    assert objective.object_motion.log_height.grad < 0
+    assert objective.network.disparity.grad[..., 20:40, 30:54].sum() < 0
+
+
+@pytest.mark.parametrize(
+    ("frames", "options", "said"),
+    [([1], {"objects": 0}, "objects 0"), ([1], {"object_height": -1.0}, "object_height"), (["s"], {}, "in time")],
+)
+def test_settings_that_make_no_sense_are_named(frames, options, said):
+    with pytest.raises(InputError, match=said):
+        check_objective(ObjectiveConfig("struct2depth", frames, options))
+
+
+# SfMLearner
+
+
+def test_the_mask_weighs_the_error_and_costs_what_it_hides():
+    objective = objective_of(
+        "sfmlearner", hills(), pose=("posecnn", {"explainability": True}), scales=[0], smoothness=0.0
+    )
+    target = torch.rand(1, 3, *SIZE)
+    batch = batch_of(target, torch.rand(1, 3, *SIZE))
+    poses = torch.eye(4)[None, None]
+    error = objective.synthesis_errors(batch, objective.network.disparity, poses).mean()
+    for share in (1.0, 0.5):
+        masks = {0: torch.full((1, 1, *SIZE), share)}
+        loss = objective._scale_loss(batch, 0, objective.network.disparity, poses, masks)
+        assert loss.item() == pytest.approx(share * error.item() - 0.2 * torch.tensor(share).log().item(), rel=1e-4)
+
+
+def test_inverse_depth_is_smoothed_by_its_second_differences():
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(96.0), indexing="ij")
+    target = torch.rand(1, 3, *SIZE)
+    for inverse, bent in ((0.1 + 0.002 * x + 0.001 * y, False), (0.1 + 0.0001 * x**2, True)):
+        objective = objective_of("sfmlearner", 1 / inverse[None, None], scales=[0], explainability=0.0)
+        loss = objective._scale_loss(
+            {**batch_of(target, target), "source_valid": torch.zeros(1, 1, dtype=torch.bool)},
+            0, objective.network.disparity, torch.eye(4)[None, None], None,
+        )  # fmt: skip
+        assert loss.item() == pytest.approx(0.5 * 0.0002 if bent else 0.0, abs=2e-7)
+
+
+def test_a_pose_network_without_mask_is_refused():
+    with pytest.raises(InputError, match="explainability to true"):
+        objective_of("sfmlearner", hills())
+    assert objective_of("sfmlearner", hills(), explainability=0.0).masks(batch_of(*torch.rand(2, 1, 3, *SIZE))) is None
+
+
+def test_the_mask_is_the_targets_whatever_the_order_in_time():
+    torch.manual_seed(0)
+    batch = batch_of(*torch.rand(2, 1, 3, *SIZE))
+    pose = ("posecnn", {"explainability": True})
+    masks = [objective_of("sfmlearner", hills(), (frame,), pose).eval() for frame in (-1, 1)]
+    masks[1].load_state_dict(masks[0].state_dict())
+    torch.testing.assert_close(*[objective.masks(batch)[0] for objective in masks])

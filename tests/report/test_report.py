@@ -1,0 +1,207 @@
+"""The report of a run: what is on the page, where its numbers come from, and that it needs nothing but itself."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import trees
+from hrdepth.checkpoints import save_checkpoint
+from hrdepth.cli import main
+from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReportConfig
+from hrdepth.data.ground_truth import build_ground_truth
+from hrdepth.errors import InputError
+from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
+from hrdepth.networks import build_network
+from hrdepth.predictor import Predictor
+from hrdepth.published import PUBLISHED, corresponding_row
+from hrdepth.report.cloud import encode_cloud
+from hrdepth.report.run import RunFolder
+from runs import run_folder
+
+pytest.importorskip("jinja2", reason="needs jinja2 (extra report)")
+from hrdepth.report import report
+
+ROOT = Path(__file__).resolve().parents[2]
+PROTOCOL = DepthProtocol(crop="none")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on a drive with true depth, with the weights of an untrained network."""
+    root = tmp_path_factory.mktemp("report")
+    folder = run_folder(root / "run", data=trees.drive(root / "data", frames=7))
+    config = NetworkConfig("lite_hrdepth")
+    save_checkpoint(folder / "best.safetensors", build_network(config), config, size=(64, 96), metres_per_unit=5.4)
+    return folder
+
+
+@pytest.fixture
+def config(run, tmp_path):
+    return ReportConfig(str(run), out=str(tmp_path / "page.html"), protocol=PROTOCOL, points=500)
+
+
+class Addresses(HTMLParser):
+    """Whatever a browser would fetch."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [value for name, value in attributes if name in ("src", "href", "xlink:href", "srcset", "data")]
+
+
+def truth_of(run):
+    data = yaml.safe_load((run / "config.yaml").read_text())["validation"][0]
+    return build_ground_truth(GroundTruthConfig("drive", root=data["root"]))
+
+
+def evaluation_of(run):
+    return evaluate_network(Predictor.from_file(run / "best.safetensors").scaled_disparity, truth_of(run), PROTOCOL)
+
+
+def test_the_page_holds_what_was_measured(config, run):
+    beside = {"constant depth": constant_depth_baseline(truth_of(run), PROTOCOL)}
+    page = report(config, beside).read_text()
+    expected = evaluation_of(run)
+    low, high = expected.intervals(config.bootstrap)["abs_rel"]
+    assert re.search(rf"this run</th>\s*<td>{expected.mean['abs_rel']:.3f}<small>{low:.3f} to\s+{high:.3f}", page)
+    assert f"<td>{beside['constant depth'].mean['rmse']:.3f}" in page
+    ranked = sorted(expected.rows, key=lambda row: row.errors["abs_rel"])
+    for label, row in (("Best", ranked[0]), ("Median", ranked[len(ranked) // 2]), ("Worst", ranked[-1])):
+        assert re.search(rf"{label}: Abs Rel {row.errors['abs_rel']:.3f}\s*<small>{row.name}", page)
+    assert "41 samples" in page  # run.json
+    assert "validation loss" in page
+    assert "corresponds to no row of the paper" in page
+    assert str(run.parent) not in page
+
+
+def test_the_page_needs_nothing_but_itself(config):
+    page = report(config).read_text()
+    found = Addresses(page).found
+    assert len(found) >= 3 * 4
+    assert all(address.startswith(("data:image/", "#")) for address in found)
+    assert not re.search(r"@import|url\((?!#)|fetch\(|XMLHttpRequest|import\(", page)
+
+
+def test_results_of_evaluate_are_taken_over(config, run, tmp_path):
+    made = evaluation_of(run)
+    made.write(tmp_path / "results")
+    page = report(replace(config, results=str(tmp_path / "results"), bootstrap=0)).read_text()
+    assert f"<td>{made.mean['sq_rel']:.3f}</td>" in page
+    assert "Worst: Abs Rel" in page, "the frames are still found in the data"
+    # Of another set: the numbers alone, and pictures without errors.
+    text = (tmp_path / "results" / "per_image.csv").read_text()
+    (tmp_path / "results" / "per_image.csv").write_text(text.replace("drive ", "other "))
+    assert "Validation frames" in report(replace(config, results=str(tmp_path / "results"), overwrite=True)).read_text()
+
+
+def test_several_sets_of_results(config, tmp_path):
+    metrics = dict(zip(("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3"), range(7), strict=True))
+    (tmp_path / "metrics.json").write_text(json.dumps({"results": {"streets": {"pictures": 8, "network": metrics}}}))
+    page = report(replace(config, results=str(tmp_path))).read_text()
+    assert "8 pictures: streets" in page
+    assert "<td>6.000</td>" in page
+
+
+def test_without_true_depth(config, run, tmp_path):
+    data = yaml.safe_load((run / "config.yaml").read_text())["validation"][0]
+    hidden = Path(data["root"]) / "drive" / "depth"
+    hidden.rename(tmp_path / "depth")
+    try:
+        page = report(config).read_text()
+    finally:
+        (tmp_path / "depth").rename(hidden)
+    assert "nothing measured" in page
+    assert "Picture 2" in page
+    assert 'id="cloud"' in page
+
+
+def test_the_guards_message_is_on_the_page(config, run):
+    (run / "stopped.json").write_text(json.dumps({"message": "training stopped at step 40: <NaN>", "step": 40}))
+    try:
+        page = report(config).read_text()
+    finally:
+        (run / "stopped.json").unlink()
+    assert "training stopped at step 40: &lt;NaN&gt;" in page
+
+
+def test_the_command_writes_beside_the_run_and_not_twice(run, capsys):
+    command = ["report", str(run), "--protocol.crop", "none", "--points", "200", "--bootstrap", "10"]
+    assert main(command) == 0
+    assert (run / "report.html").is_file()
+    assert str(run / "report.html") in capsys.readouterr().out
+    assert main(command) == 2
+    assert "exists already" in capsys.readouterr().err
+    (run / "report.html").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"run": "nowhere"}, "does not exist"),
+        ({"weights": "none.safetensors"}, "none.safetensors does not exist"),
+        ({"results": "."}, "holds no metrics.json"),
+        ({"data": GroundTruthConfig("drive", root="nowhere")}, "nowhere does not exist"),
+        ({"points": 0}, "points 0"),
+    ],
+)
+def test_bad_input_gets_a_sentence(config, change, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=sentence):
+        report(replace(config, **change))
+    assert not Path(config.out).exists()
+
+
+@pytest.mark.parametrize("content", ["[1", "{}", '{"metrics": {"abs_rel": 1}, "images": 1, "ground_truth": ""}'])
+def test_damaged_results_get_a_sentence(config, tmp_path, content):
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(InputError, match="damaged"):
+        report(replace(config, results=str(tmp_path)))
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(InputError, match=r"config\.yaml is missing"):
+        RunFolder.read(tmp_path)
+
+
+def test_points_survive_their_encoding():
+    import base64
+
+    depth = np.full((8, 12), 5.0, dtype=np.float32)
+    image = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
+    matrix = np.array([[10.0, 0, 5.5], [0, 10.0, 3.5], [0, 0, 1]])
+    cloud = encode_cloud(depth, image, matrix, 10_000, "m", assumed=False)
+    steps = np.frombuffer(base64.b64decode(cloud.positions), "<u2").reshape(-1, 3)
+    low, high = np.array(cloud.low), np.array(cloud.high)
+    points = low + steps / 65535 * (high - low)
+    assert cloud.count == 96
+    np.testing.assert_allclose(points[0], [-5.5 * 0.5, -3.5 * 0.5, 5.0], atol=1e-3)
+    assert base64.b64decode(cloud.colours) == image.tobytes()
+
+
+def test_published_rows_are_those_of_the_configs():
+    found = {}
+    for file in sorted((ROOT / "configs").glob("*.yaml")):
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if (row := corresponding_row(settings)) is not None:
+            found[file.stem] = row
+            published = re.search(r"(?:\d\.\d{3} ){2,}\d\.\d{3}", file.read_text(encoding="utf-8"))
+            assert [f"{value:.3f}" for value in row.metrics if value is not None] == published[0].split(), file.stem
+    assert sorted(row.row for row in found.values()) == sorted(row.row for row in PUBLISHED)
+    assert all(name.startswith(("kitti-", "table4-")) for name in found)
+
+
+def test_another_size_or_set_is_no_row():
+    settings = yaml.safe_load((ROOT / "configs" / "kitti-hrdepth-m-640x192.yaml").read_text(encoding="utf-8"))
+    assert corresponding_row(settings).row == "Table 2, HR-Depth, M, 640x192, K"
+    assert corresponding_row(settings | {"size": [128, 416]}) is None
+    other = [part | {"split": "mine.txt"} for part in settings["train"]]
+    assert corresponding_row(settings | {"train": other}) is None

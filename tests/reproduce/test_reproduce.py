@@ -1,0 +1,258 @@
+"""Tables beside the paper: rows found, missing, used again, trained; bad input."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import trees
+from hrdepth.checkpoints import save_checkpoint
+from hrdepth.cli import main
+from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReproduceTableConfig
+from hrdepth.errors import InputError, TrainingStopped
+from hrdepth.networks import build_network
+from hrdepth.reproduce import measure as measuring
+from hrdepth.reproduce.measure import Measurement
+from hrdepth.reproduce.paper import row_of
+from hrdepth.reproduce.plan import plan_training
+from hrdepth.reproduce.spread import difference, spread
+from hrdepth.reproduce.table import reproduce_table
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+BASE, OURS, STEREO = "kitti-monodepth2-m-640x192", "kitti-hrdepth-m-640x192", "kitti-hrdepth-ms-640x192"
+
+
+def weights(path, seed=0, metres_per_unit=None):
+    torch.manual_seed(seed)
+    network = NetworkConfig("lite_hrdepth")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(path, build_network(network), network, size=(64, 96), metres_per_unit=metres_per_unit)
+    return path
+
+
+@pytest.fixture
+def config(tmp_path):
+    data = trees.drive(tmp_path / "data", frames=10)
+    return ReproduceTableConfig(
+        out=str(tmp_path / "out"),
+        data=GroundTruthConfig("drive", str(data)),
+        protocol=DepthProtocol(crop="none"),
+        runs=str(tmp_path / "runs"),
+        configs=str(CONFIGS),
+        bootstrap=50,
+        device="cpu",
+    )
+
+
+def content(config, name="table4"):
+    found = json.loads((Path(config.out) / f"{name}.json").read_text())
+    return found, {row["paper"]["name"]: row for row in found["rows"]}
+
+
+def test_rows_found_missing_and_used_again(config, monkeypatch, capsys):
+    weights(Path(config.runs) / BASE / "best.safetensors")
+    given = weights(Path(config.runs) / "elsewhere.safetensors", seed=1)
+    config = replace(config, weights=[f"{OURS}={given}"], format="markdown")
+    reproduce_table("table4", config)
+    said = capsys.readouterr().out
+    assert "| +dense SC |" in said
+    assert said.count("| not measured |") == 6  # three rows, in the table and in how it was measured
+    assert "no weights in" in said
+    assert "Other pictures than the paper's" in said
+    found, rows = content(config)
+    assert [row["state"] for row in found["rows"]] == ["measured", *["not measured"] * 3, "measured"]
+    run = rows[OURS]["measured"][0]["runs"][0]
+    assert run["weights"] == "runs/elsewhere.safetensors"
+    assert run["parameters"]["run"] == 3109964
+    assert run["images"] == 8
+    assert set(found["protocol"]) == {"min_depth", "max_depth", "crop", "scaling", "post_process"}
+    assert {one["metric"] for one in found["differences"]} == {"abs_rel", "rmse", "delta1"}
+    assert r"\begin{table}" in (Path(config.out) / "table4.tex").read_text()
+    # The same again is read, not measured; in another table too.
+    monkeypatch.setattr(measuring, "evaluate_network", None)
+    reproduce_table("table4", config)
+    assert content(config)[1][OURS]["measured"] == rows[OURS]["measured"]
+    reproduce_table("table2", config)
+    assert content(config, "table2")[1][OURS]["measured"][0]["mean"] == rows[OURS]["measured"][0]["mean"]
+    # Other weights, another protocol or other data are measured.
+    for changed in (
+        replace(config, protocol=DepthProtocol()),
+        replace(config, data=replace(config.data, split=config.data.root + "/train.txt")),
+    ):
+        with pytest.raises(TypeError):
+            reproduce_table("table4", changed)
+    weights(given, seed=2)
+    with pytest.raises(TypeError):
+        reproduce_table("table4", config)
+
+
+def test_stereo_rows_in_metres_too(config):
+    file = weights(Path(config.runs) / "net.safetensors", metres_per_unit=5.4)
+    reproduce_table("table2", replace(config, weights=[f"{STEREO}={file}"]))
+    median, fixed = content(config, "table2")[1][STEREO]["measured"]
+    assert (median["how"], fixed["how"]) == ("measured", "measured, depth x 5.4")
+    assert fixed["runs"][0]["protocol"]["scaling"] == 5.4
+    assert median["mean"]["abs_rel"] != fixed["mean"]["abs_rel"]
+
+
+def test_nothing_to_measure_with(config, capsys):
+    reproduce_table("table1", replace(config, data=None))
+    found, _ = content(config, "table1")
+    assert [row["state"] for row in found["rows"]] == ["not measured"] * 2
+    assert "0.877" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"weights": ["nonsense"]}, "must read NAME=FILE"),
+        ({"weights": ["table4-fsee=x.safetensors"]}, "x.safetensors does not exist"),
+        ({"rows": ["nothing-*"]}, "no row has such a name"),
+        ({"data": GroundTruthConfig("drive", "nowhere")}, "nowhere does not exist"),
+        ({"train": True, "configs": "nowhere"}, "--configs"),
+        ({"train": True, "training": {"batch_sizes": 3}}, "batch_sizes"),
+        ({"train": True, "rows": [BASE]}, "kitti/raw"),
+    ],
+)
+def test_bad_input(config, change, sentence):
+    with pytest.raises(InputError, match=sentence) as refusal:
+        reproduce_table("table4", replace(config, **change))
+    assert len(str(refusal.value).splitlines()) <= 2
+
+
+def test_names_that_no_row_has(config):
+    file = weights(Path(config.runs) / "net.safetensors")
+    with pytest.raises(InputError, match="did you mean 'table4-fse'"):
+        reproduce_table("table4", replace(config, weights=[f"table4-fsee={file}"]))
+    with pytest.raises(InputError, match="no true depth to hold them against"):
+        reproduce_table("table4", replace(config, weights=[f"table4-fse={file}"], data=None))
+
+
+def test_settings_that_make_no_sense():
+    for change in ({"resolution": 0}, {"bootstrap": 0}, {"seeds": [1, 1]}):
+        with pytest.raises(InputError):
+            ReproduceTableConfig(out="x", **change)
+
+
+def test_a_folder_of_something_else_is_left_alone(config):
+    Path(config.out).mkdir()
+    (Path(config.out) / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty"):
+        reproduce_table("table1", config)
+
+
+def test_what_is_laid_over_a_config(config):
+    over = {"network": {"options": {"weights": None}}, "epochs": 3, "workers": 0}
+    config = replace(config, training=over, roots={"kitti_raw": "/data/kitti"}, resolution=0.3, seeds=[4])
+    plan = plan_training(config, row_of(OURS), 4)
+    assert (plan.config.size, plan.config.epochs, plan.config.seed) == ((64, 192), 3, 4)
+    assert plan.config.network == NetworkConfig("hrdepth")
+    assert {part.root for part in (*plan.config.train, *plan.config.validation)} == {"/data/kitti"}
+    assert Path(plan.config.output) == Path(config.runs) / f"{OURS}-seed4"
+    packnet = plan_training(config, row_of("packnet-m-1280x384"), 4).config
+    assert (packnet.network, packnet.size) == (NetworkConfig("packnet"), (128, 384))
+
+
+def test_what_a_row_needs_first(config):
+    taught = plan_training(config, row_of("kitti-lite-t-1024x320"))
+    assert taught.before == ("kitti-hrdepth-m-1024x320",)
+    teacher = Path(taught.config.objective.options["teacher"])
+    assert teacher == Path(config.runs) / "kitti-hrdepth-m-1024x320" / "best.safetensors"
+    given = {"kitti-hrdepth-m-1024x320": [Path("teacher.safetensors")]}
+    taught = plan_training(config, row_of("kitti-lite-t-1024x320"), given=given)
+    assert (taught.before, taught.config.objective.options["teacher"]) == ((), "teacher.safetensors")
+    tuned = plan_training(config, row_of("cs-k-hrdepth-m-640x192"), 1)
+    assert tuned.before == ("cityscapes-hrdepth-m-640x192",)
+    assert tuned.config.init == str(Path(config.runs) / "cityscapes-hrdepth-m-640x192-seed1" / "best.safetensors")
+
+
+def settings(config, **training):
+    """Command line arguments: a row, two seeds, 64x64, on the miniature drive."""
+    root = config.data.root
+    part = {"dataset": "folder", "root": root, "split": f"{root}/train.txt", "options": {"baseline": 0.1}}
+    training = {
+        "network": {"name": "lite_hrdepth"},
+        "pose_network": {"options": {"backbone": "mobilenetv3_small_100", "weights": None}},
+        "objective": {"frames": [-1, 1, "s"]}, "train": [part], "validation": [{**part, "split": f"{root}/few.txt"}],
+        "batch_size": 4, "epochs": 1, "workers": 0, "log": {"panels_every_steps": 0}, "device": "cpu", **training,
+    }  # fmt: skip
+    (Path(root) / "few.txt").write_text("drive 2 l\ndrive 5 l\n")
+    content = {
+        "out": config.out, "runs": config.runs, "configs": config.configs, "data": {"kind": "drive", "root": root},
+        "protocol": {"crop": "none"}, "rows": [BASE], "seeds": [0, 1], "resolution": 0.1, "bootstrap": 20,
+        "training": training,
+    }  # fmt: skip
+    file = Path(root) / "reproduce.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return ["reproduce", "table4", "--config", str(file)]
+
+
+def test_training_what_is_missing_and_going_on(config, monkeypatch, capsys):
+    training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
+    assert main([*settings(config), "--train"]) == 0
+    first = content(config)[1][BASE]["measured"][0]
+    assert [run["seed"] for run in first["runs"]] == [0, 1]
+    assert first["interval_over"] == "seeds"
+    assert first["runs"][0]["size"] == [64, 64]
+    assert [run["note"] for run in first["runs"]] == ["", ""]
+    low, high = first["interval"]["abs_rel"]
+    assert low <= first["mean"]["abs_rel"] <= high
+    # More epochs: both runs go on, and are measured anew.
+    longer = settings(config, epochs=2)
+    assert main(longer) == 0
+    assert "after 1 of 2 epochs" in capsys.readouterr().out
+    assert main([*longer, "--train"]) == 0
+    second = content(config)[1][BASE]["measured"][0]
+    assert [run["weights_sha256"] for run in second["runs"]] != [run["weights_sha256"] for run in first["runs"]]
+    resumed = json.loads((Path(config.runs) / f"{BASE}-seed0" / "run.json").read_text())["resumed"]
+    assert resumed[0]["epoch"] == 1
+    # Nothing is missing: nothing is trained.
+    monkeypatch.setattr(training, "train", None)
+    assert main([*longer, "--train"]) == 0
+    capsys.readouterr()
+    # Weights of other settings are measured, and it is said.
+    assert main(settings(config, epochs=2, batch_size=2)) == 0
+    assert "trained with other settings of batch_size" in capsys.readouterr().out
+
+
+def test_a_run_that_the_guard_stops_does_not_end_the_others(config, monkeypatch, capsys):
+    training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
+
+    def stop(config):
+        folder = Path(config.output)
+        folder.mkdir(parents=True)
+        (folder / "stopped.json").write_text(json.dumps({"message": "the loss is NaN"}))
+        raise TrainingStopped("the loss is NaN")
+
+    monkeypatch.setattr(training, "train", stop)
+    assert main([*settings(config), "--train", "--format", "markdown"]) == 0
+    assert "its training was stopped: the loss is NaN" in capsys.readouterr().out
+    # What a killed run left is not trained over.
+    assert main([*settings(config), "--train"]) == 2
+    assert "before its first training checkpoint; remove it" in capsys.readouterr().err
+
+
+def measurement(values, seed):
+    pictures = {str(number): None for number in range(len(values))}
+    return Measurement(np.array(values)[:, None].repeat(7, axis=1), {"seed": seed, "pictures": pictures})
+
+
+def test_intervals_over_seeds_and_in_pairs():
+    ours = [measurement([0.1, 0.3], 0), measurement([0.2, 0.4], 1), measurement([0.3, 0.5], 2)]
+    found = spread(ours, 10)
+    assert found.mean[0] == pytest.approx(0.3)
+    assert found.deviation[0] == pytest.approx(0.1)
+    # Student's t with two degrees of freedom: 4.303 x 0.1 / sqrt(3).
+    np.testing.assert_allclose(found.interval[0], [0.3 - 0.2484, 0.3 + 0.2484], atol=1e-4)
+    base = [measurement([0.15, 0.35], 0), measurement([0.25, 0.45], 1), measurement([0.35, 0.55], 2)]
+    paired = difference(ours, base, 10)
+    assert paired.mean[0] == pytest.approx(-0.05)
+    np.testing.assert_allclose(paired.interval[0], -0.05, atol=1e-9)  # the same in each pair
+    assert difference(ours, [measurement([0.1], 0)], 10) is None
+    one = spread(ours[:1], 1000)
+    assert (one.over, one.seeds) == ("pictures", 1)
+    assert 0.1 <= one.interval[0, 0] < one.interval[0, 1] <= 0.3

@@ -1,0 +1,118 @@
+"""Figures 2, 4 and 5: regions with a known answer, and the commands."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import trees
+from hrdepth.checkpoints import save_checkpoint
+from hrdepth.cli import main
+from hrdepth.config import DepthProtocol, NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.networks import build_network
+from hrdepth.reproduce.regions import depth_regions, enlarge, reduce_truth, region_errors
+
+pytest.importorskip("skimage", reason="edges need the extra 'metrics'")
+
+METRES = DepthProtocol(crop="none", scaling=1.0)
+
+
+def step(height=32, width=64):
+    """10 m on the left, 20 m on the right."""
+    depth = np.full((height, width), 10, np.float32)
+    depth[:, width // 2 :] = 20
+    return depth
+
+
+def test_regions_of_a_step():
+    masks = depth_regions(step(), 0.05, 2)
+    assert masks["all"].all()
+    assert np.flatnonzero(masks["high gradient"].all(axis=0)).tolist() == [31, 32]
+    assert (masks["low gradient"] == ~masks["high gradient"]).all()
+    columns = np.flatnonzero(masks["edges"].any(axis=0))
+    assert 29 <= columns.min() <= 31 < 32 <= columns.max() <= 34
+    # A slope of 3 % a pixel is low, and none where depth is unknown.
+    slope = (10 * 1.03 ** np.arange(64, dtype=np.float32))[None].repeat(32, axis=0)
+    slope[:8] = 0
+    masks = depth_regions(slope, 0.05, 2)
+    assert not masks["high gradient"].any()
+    assert not masks["low gradient"][:8].any()
+    assert depth_regions(slope, 0.02, 2)["high gradient"][8:].all()
+
+
+def test_errors_lie_where_they_were_put():
+    truth = step()
+    masks = depth_regions(truth, 0.05, 2)
+    wrong = np.where(masks["high gradient"], 1.1, 1.0) * truth
+    errors = region_errors(truth, 1 / wrong.astype(np.float64), masks, METRES)
+    assert errors["low gradient"] == pytest.approx(0, abs=1e-6)
+    assert errors["high gradient"] == pytest.approx(0.1, abs=1e-6)
+    assert errors["all"] == pytest.approx(0.1 * 2 / 64, abs=1e-6)
+
+
+def test_what_interpolation_costs():
+    truth = step()
+    masks = depth_regions(truth, 0.05, 2)
+    small = reduce_truth(truth, (16, 32))
+    nearest = region_errors(truth, enlarge(small, (32, 64), "nearest"), masks, METRES)
+    assert nearest["all"] == pytest.approx(0, abs=1e-6)
+    bilinear = region_errors(truth, enlarge(small, (32, 64), "bilinear"), masks, METRES)
+    # Beside the step, disparity is 3/4 its own and 1/4 the neighbour's: 11.43 m for 10 m, 16 m for 20 m.
+    assert bilinear["high gradient"] == pytest.approx((1 / 7 + 1 / 5) / 2, abs=1e-5)
+    assert bilinear["low gradient"] == pytest.approx(0, abs=1e-6)
+
+
+def test_sparse_depth_is_refused():
+    sparse = step()
+    sparse[:, ::2] = 0
+    sparse[0] = 0
+    with pytest.raises(InputError, match="dense true depth"):
+        depth_regions(sparse, 0.05, 2)
+
+
+@pytest.fixture
+def truth(tmp_path):
+    return ["--data.kind", "drive", "--data.root", str(trees.drive(tmp_path / "data")), "--protocol.crop", "none"]
+
+
+def net(path, name, size=(64, 96)):
+    torch.manual_seed(0)
+    config = NetworkConfig(name)
+    save_checkpoint(path, build_network(config), config, size=size)
+    return str(path)
+
+
+def test_figure2(tmp_path, truth, capsys):
+    low = net(tmp_path / "low.safetensors", "monodepth2", (64, 64))
+    out = tmp_path / "out"
+    command = ["reproduce", "figure2", f"kitti-monodepth2-m-640x192={low}", *truth, "--out", str(out)]
+    assert main([*command, "--runs", str(tmp_path / "runs"), "--formats", "[svg,pdf]", "--format", "markdown"]) == 0
+    said = capsys.readouterr().out
+    assert "| low resolution, 64x64 | nearest |" in said
+    assert "| kitti-monodepth2-m-1024x320 | not measured |" in said
+    assert {path.name for path in out.iterdir()} >= {f"figure2.{end}" for end in ("svg", "pdf", "md", "tex", "json")}
+    found = json.loads((out / "figure2.json").read_text())
+    assert [(one["source"], one["enlarged"]) for one in found["series"]] == [
+        (source, how) for source in ("true depth, 64x64", "low resolution, 64x64") for how in ("bilinear", "nearest")
+    ]
+    assert found["share_of_pixels"]["all"] == 1
+    assert found["networks"]["low resolution, 64x64"]["weights"].endswith("low.safetensors")
+    assert "true depth" in (out / "figure2.svg").read_text()
+
+
+def test_figure2_needs_true_depth(tmp_path, capsys):
+    assert main(["reproduce", "figure2", "--out", str(tmp_path / "out")]) == 2
+    assert "needs dense true depth" in capsys.readouterr().err
+
+
+def test_figures_4_and_5(tmp_path, truth, capsys):
+    ours = net(tmp_path / "ours.safetensors", "hrdepth")
+    given = [f"kitti-hrdepth-m-1024x320={ours}", *truth, "--runs", str(tmp_path / "runs"), "--count", "1"]
+    out = tmp_path / "out"
+    for figure, drawn in (("figure4", "comparison.svg"), ("figure5", "features.svg")):
+        assert main(["reproduce", figure, *given, "--out", str(out), "--formats", "[svg]"]) == 0
+        assert (out / figure / drawn).is_file()
+    assert main(["reproduce", "figure4", *truth, "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 2
+    assert "none of the networks of figure4 is there" in capsys.readouterr().err

@@ -1,0 +1,224 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch.utils.data import default_collate
+
+import trees
+from hrdepth.checkpoints import choose_camera, read_cameras, read_checkpoint
+from hrdepth.cli import main
+from hrdepth.config import AugmentConfig, DatasetConfig, IntrinsicsConfig, LogConfig, NetworkConfig, ObjectiveConfig
+from hrdepth.data import build_mix
+from hrdepth.errors import InputError
+from hrdepth.geometry import depth_to_disparity, disparity_to_depth
+from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.training import train
+from hrdepth.training.cameras import find_learned_cameras
+
+SIZE = (64, 96)
+
+
+@pytest.fixture
+def config(tiny):
+    return replace(
+        tiny,
+        objective=ObjectiveConfig(frames=[-1, 1]),
+        pose_network=NetworkConfig("posenet", {"backbone": "mobilenetv3_small_100"}),
+        intrinsics=IntrinsicsConfig("all", separate_fy=True),
+    )
+
+
+def mixes(config, augment=None):
+    return [build_mix(part, config.objective.frames, SIZE, augment) for part in (config.train, config.validation)]
+
+
+def mark(config, drive="drive"):
+    from pathlib import Path
+
+    file = Path(config.train[0].root) / drive / "camera.yaml"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "learn": True}))
+
+
+def test_k_of_every_crop_and_flip_is_that_of_the_data_where_learning_starts(config):
+    augment = AugmentConfig(flip=0.5, zoom=2.0, jitter=0.0)
+    training, validation = mixes(config, augment)
+    cameras = find_learned_cameras(config, training, validation)
+    batch = default_collate([training[i] for i in range(24)])
+    learned = cameras(batch["camera"], batch["view"], batch["intrinsics"])
+    torch.testing.assert_close(learned, batch["intrinsics"], rtol=1e-5, atol=1e-4)
+    assert {float(sign) for sign in batch["view"][:, 0, 0].sign()} == {-1.0, 1.0}
+    assert (learned[:, 0, 0] > 0).all()
+
+
+def test_k_of_crops_and_flips_follows_the_learned_camera(config):
+    """As if the camera's own file had said so."""
+    augment = AugmentConfig(flip=0.5, zoom=2.0, jitter=0.0)
+    training, validation = mixes(config, augment)
+    cameras = find_learned_cameras(config, training, validation)
+    with torch.no_grad():
+        cameras.log_focal.copy_(torch.tensor([[0.02, -0.01]]))
+        cameras.point.copy_(torch.tensor([[0.03, -0.02]]))
+    now = cameras.table()[0]
+    from pathlib import Path
+
+    file = Path(config.train[0].root) / "drive" / "camera.yaml"
+    content = {"width": 96, "height": 64, **{key: getattr(now, key) for key in ("fx", "fy", "cx", "cy")}}
+    batch = default_collate([training[i] for i in range(16)])
+    file.write_text(yaml.safe_dump(content))
+    expected = default_collate([mixes(config, augment)[0][i] for i in range(16)])["intrinsics"]
+    found = cameras(batch["camera"], batch["view"], batch["intrinsics"])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+    found[:, 0, 0].sum().backward()
+    assert cameras.log_focal.grad[0, 0] > 0
+    assert cameras.log_focal.grad[0, 1] == 0
+
+
+def test_marked_cameras_alone_are_learned_and_the_others_stay(config):
+    marked = replace(config, intrinsics=IntrinsicsConfig("marked"))
+    assert find_learned_cameras(marked, *mixes(marked)) is None
+    mark(config)
+    root = config.train[0].root
+    from pathlib import Path
+
+    trees.drive(Path(root), "known", frames=6)
+    both = replace(marked, train=[DatasetConfig("folder", root)], validation=[DatasetConfig("folder", root)])
+    training, validation = mixes(both)
+    cameras = find_learned_cameras(both, training, validation)
+    assert [camera.name for camera in cameras.table()] == ["drive"]
+    batch = default_collate([training[i] for i in range(len(training))])
+    assert set(batch["camera"].tolist()) == {0, -1}
+    with torch.no_grad():
+        cameras.log_focal.fill_(0.01)
+    learned = cameras(batch["camera"], batch["view"], batch["intrinsics"])
+    known = batch["camera"] < 0
+    assert torch.equal(learned[known], batch["intrinsics"][known])
+    assert (learned[~known][:, 0, 0] > batch["intrinsics"][~known][:, 0, 0] * 1.09).all()
+
+
+def test_each_recording_has_its_camera_or_all_share_one(config):
+    from pathlib import Path
+
+    root = Path(config.train[0].root)
+    trees.drive(root, "second", frames=6)
+    part = DatasetConfig("folder", str(root))
+    two = replace(config, train=[part], validation=[part], intrinsics=IntrinsicsConfig("all", 60.0))
+    table = find_learned_cameras(two, *mixes(two)).table()
+    assert [camera.name for camera in table] == ["drive", "second"]
+    assert table[0].fx == pytest.approx(96 / 2 / np.tan(np.radians(30)), rel=1e-5)
+    shared = replace(two, intrinsics=IntrinsicsConfig("all", shared=True))
+    assert len(find_learned_cameras(shared, *mixes(shared)).table()) == 1
+    trees.drive(root, "third", frames=6, size=(96, 96))
+    with pytest.raises(InputError, match="one camera does not take"):
+        find_learned_cameras(shared, *mixes(shared))
+
+
+def test_the_other_eye_alone_cannot_tell(config):
+    stereo = replace(config, objective=ObjectiveConfig(frames=["s"]))
+    with pytest.raises(InputError, match="other eye alone"):
+        find_learned_cameras(stereo, *mixes(stereo))
+
+
+@pytest.mark.parametrize("bad", [{"learn": "some"}, {"field_of_view": 200.0}, {"learning_rate_factor": 0.0}])
+def test_settings_that_make_no_sense(bad):
+    with pytest.raises(InputError, match="intrinsics"):
+        IntrinsicsConfig(**bad)
+
+
+def test_a_run_learns_logs_and_keeps_the_camera_and_predict_uses_it(config, tmp_path, capsys):
+    config = replace(
+        config,
+        intrinsics=IntrinsicsConfig("all", 60.0, learning_rate_factor=50.0, hold_steps=1),
+        log=LogConfig(1, 0),
+        epochs=1,
+    )
+    best = train(config)
+    (camera,) = read_checkpoint(best).cameras
+    assert camera.name == "drive"
+    assert camera.start == pytest.approx(83.138, abs=0.01)
+    assert camera.fx != pytest.approx(camera.start, rel=1e-4)
+    header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"camera/drive/fx", "camera/drive/cy"} <= set(header)
+    picture = tmp_path / "picture.png"
+    trees.picture(0, size=(128, 192)).save(picture)
+    assert main(["predict", str(picture), "--weights", str(best), "--out", str(tmp_path / "out"), "--device=cpu"]) == 0
+    with np.load(tmp_path / "out" / "picture.npz") as found:
+        np.testing.assert_allclose(found["intrinsics"], camera.intrinsics((128, 192)))
+        assert found["intrinsics"][0, 0] == pytest.approx(2 * camera.fx)
+    said = json.loads((tmp_path / "out" / "predict.json").read_text())
+    assert said["intrinsics"]["learned"]["name"] == "drive"
+    with pytest.raises(InputError, match="has no learned camera 'other'; it has drive"):
+        choose_camera(best, "other")
+    again = ["predict", str(picture), "--weights", str(best), "--out", str(tmp_path / "given"), "--device=cpu"]
+    assert main([*again, "--intrinsics", "[100, 100, 96, 64]"]) == 0
+    with np.load(tmp_path / "given" / "picture.npz") as found:
+        assert found["intrinsics"][0, 0] == 100
+
+
+def test_a_file_of_another_kind_has_no_cameras(tmp_path):
+    (tmp_path / "network.onnx").write_bytes(b"not safetensors")
+    assert read_cameras(tmp_path / "network.onnx") == ()
+
+
+class GivenDepth(torch.nn.Module):
+    min_depth, max_depth, stride = 0.1, 100.0, 32
+
+
+def turning_wall(focal, angles, size=SIZE):
+    """A textured wall seen by a camera that turns in place and steps aside: exact pictures, depth and poses."""
+    height, width = size
+    y, x = np.mgrid[:height, :width].astype(float)
+    rays = np.stack([(x - width / 2) / focal, (y - height / 2) / focal, np.ones(size)], -1)
+    pictures, poses = [], []
+    for number, angle in enumerate(angles):
+        c, s = np.cos(angle), np.sin(angle)
+        turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+        place = np.array([0.05 * number, 0.0, 0.0])
+        world = rays @ turn.T
+        slope = np.array([0.6, 0.5, 1.0])  # near on one side, far on the other: a step aside is no turn
+        scale = (4.0 - place @ slope) / (world @ slope)
+        points = place + scale[..., None] * world
+        waves = np.array([[5.0, 2.0], [-2.0, 4.5], [3.5, -3.5]])
+        pictures.append(torch.from_numpy(0.5 + 0.35 * np.sin(points[..., :2] @ waves.T)).float().permute(2, 0, 1))
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = turn, place
+        poses.append((pose, torch.from_numpy(scale).float()))
+    return pictures, poses
+
+
+def test_a_turning_camera_tells_its_focal_length():
+    """Pose and K together, by the loss of training, from a start that is 30 % off; depth is given."""
+    focal = 80.0
+    pictures, truth = turning_wall(focal, np.radians([0, 6, -2, 5, -3]))
+    count = len(pictures) - 2
+    camera = LearnedCamera("wall", SIZE, 1.3 * focal, 1.3 * focal, SIZE[1] / 2, SIZE[0] / 2, 1.3 * focal)
+    cameras = LearnedIntrinsics([camera], principal_point=False)
+    objective = ViewSynthesis(GivenDepth(), torch.nn.Identity(), frames=(-1, 1), auto_mask=False, scales=(0,),
+                              cameras=cameras)  # fmt: skip
+    depths = torch.stack([depth for _, depth in truth[1:-1]])[:, None]
+    batch = {
+        "target": torch.stack(pictures[1:-1]),
+        "sources": torch.stack([torch.stack(pictures[:-2]), torch.stack(pictures[2:])], dim=1),
+        "source_valid": torch.ones(count, 2, dtype=torch.bool),
+        "intrinsics": torch.eye(3).expand(count, 3, 3),
+        "camera": torch.zeros(count, dtype=torch.int64),
+        "view": torch.diag(torch.tensor([96.0, 64.0, 1.0])).expand(count, 3, 3),
+    }
+    from hrdepth.geometry import pose_matrix
+
+    motion = torch.zeros(2 * count, 6, requires_grad=True)
+    optimiser = torch.optim.Adam([{"params": [motion], "lr": 5e-3}, {"params": cameras.parameters(), "lr": 2e-3}])
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 250)
+    disparity = depth_to_disparity(depths)
+    torch.testing.assert_close(disparity_to_depth(disparity), depths, rtol=1e-3, atol=1e-3)
+    for _ in range(250):
+        poses = pose_matrix(motion[:, :3], motion[:, 3:]).view(count, 2, 4, 4)
+        loss = objective.losses(objective.with_cameras(batch), {0: disparity}, poses)["loss"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    assert cameras.table()[0].fx == pytest.approx(focal, rel=0.05)

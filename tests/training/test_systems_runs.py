@@ -1,0 +1,44 @@
+"""Objectives of other systems through a whole run: guard, panels, moving average, weights files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import trees
+from hrdepth.checkpoints import load_network, load_pose_network
+from hrdepth.config import LogConfig, NetworkConfig, ObjectiveConfig
+from hrdepth.errors import InputError
+from hrdepth.training import train
+
+WAYS = {
+    "sfmlearner": (NetworkConfig("posecnn", {"explainability": True}), {}),
+    "vid2depth": (NetworkConfig("posecnn"), {"points": 100}),
+    "struct2depth": (NetworkConfig("posenet"), {"object_network": "posecnn"}),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_run_ends_with_weights(name, tiny):
+    pose_network, options = WAYS[name]
+    trees.objects(Path(tiny.train[0].root), frames=10)
+    config = replace(
+        tiny,
+        pose_network=pose_network,
+        objective=ObjectiveConfig(name, [-1, 1], options),
+        log=LogConfig(every_steps=1, panels_every_steps=3, panels=1),
+        average=0.9,
+        epochs=1,
+    )
+    weights = train(config)
+    assert load_network(weights).stride == 32
+    assert load_pose_network(weights) is not None
+    assert list((weights.parent / "panels").iterdir())
+    header = (weights.parent / "metrics.csv").read_text().splitlines()[0]
+    wanted = {"sfmlearner": "explained", "vid2depth": "loss/alignment", "struct2depth": "loss/object_size"}[name]
+    assert f"train/{wanted}" in header
+
+
+def test_object_motions_without_masks_say_where_they_belong(tiny):
+    with pytest.raises(InputError, match="left_objects"):
+        train(replace(tiny, objective=ObjectiveConfig("struct2depth", [-1, 1])))
