@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from hrdepth.runtimes.inference import Graph
+from hrdepth.runtimes.openvino_core import shared_core
 
 __all__ = ["openvino_model", "write_onnx", "write_openvino", "write_torch_export"]
 
@@ -58,10 +59,8 @@ def write_openvino(model: Any, path: Path, *, metadata: dict[str, str]) -> None:
 
 def openvino_model(graph: Graph, size: tuple[int, int] | None = None) -> Any:
     """Make an OpenVINO model, of one size or for any."""
-    import openvino
-
     # By way of ONNX, which takes a tenth of the time of OpenVINO's own reader of PyTorch modules.
-    return openvino.Core().read_model(_onnx(graph, size), b"")
+    return shared_core().read_model(_onnx(graph, size), b"")
 
 
 def _onnx(graph: Graph, size: tuple[int, int] | None) -> bytes:

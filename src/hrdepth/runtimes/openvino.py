@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hrdepth.errors import InputError
+from hrdepth.runtimes.openvino_core import shared_core
 from hrdepth.runtimes.runtime import Runtime, Settings
 from hrdepth.runtimes.source import Source
 
@@ -28,9 +29,6 @@ class OpenVINO(Runtime):
 
     def __init__(self, source: Source, settings: Settings) -> None:
         super().__init__(source, settings)
-        import openvino
-
-        self.core = openvino.Core()
         self.properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         # What int8 leaves in floating point stays in float32.
         self.properties["INFERENCE_PRECISION_HINT"] = HINTS.get(self.precision, "f32")
@@ -60,7 +58,7 @@ class OpenVINO(Runtime):
         if model.input(0).partial_shape.is_dynamic:
             model = model.clone()
             model.reshape(list(shape))
-        return self.core.compile_model(model, "CPU", self.properties).create_infer_request()
+        return shared_core().compile_model(model, "CPU", self.properties).create_infer_request()
 
     def _model(self, source: Source, settings: Settings) -> Any:
         from hrdepth.runtimes.graphs import openvino_model
@@ -68,7 +66,7 @@ class OpenVINO(Runtime):
 
         if source.network is None:
             assert source.path is not None
-            model = _read(self.core, source.path)
+            model = _read(source.path)
             if self.precision == "int8" and source.description.precision != "int8":
                 raise InputError(f"{source.path} is no int8 file; export it with --int8 --calibration FOLDER")
             return model
@@ -90,17 +88,15 @@ def read_metadata(path: Path) -> dict[str, str]:
     """
     if reason := OpenVINO.unavailable():
         raise InputError(f"{path} cannot be read: {reason}")
-    import openvino
-
-    model = _read(openvino.Core(), path)
+    model = _read(path)
     if not model.has_rt_info(["hrdepth"]):
         return {}
     return {key: str(getattr(value, "value", value)) for key, value in model.get_rt_info(["hrdepth"]).value.items()}
 
 
-def _read(core: Any, path: Path) -> Any:
+def _read(path: Path) -> Any:
     try:
-        return core.read_model(path)
+        return shared_core().read_model(path)
     except RuntimeError as error:
         beside = "" if path.suffix != ".xml" or path.with_suffix(".bin").is_file() else f"; {path.stem}.bin is missing"
         raise InputError(f"{path} is damaged or no file that OpenVINO reads{beside} ({str(error)[:200]})") from error

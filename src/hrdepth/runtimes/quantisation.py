@@ -13,6 +13,7 @@ from PIL import Image
 
 from hrdepth.errors import InputError
 from hrdepth.images import read_image
+from hrdepth.runtimes.openvino_core import signal_stack_kept
 
 __all__ = ["KEEP", "calibration_pictures", "quantise"]
 
@@ -78,12 +79,13 @@ def quantise(
     shape = model.input(0).partial_shape
     model = model.clone()
     model.reshape([1, 3, *size])  # statistics of a graph of fixed sizes are collected faster
-    quantised = nncf.quantize(
-        model,
-        nncf.Dataset(paths, sample),
-        subset_size=len(paths),
-        preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(patterns=list(keep), validate=False) if keep else None,
-    )
+    with signal_stack_kept():  # NNCF loads a core for each of its steps
+        quantised = nncf.quantize(
+            model,
+            nncf.Dataset(paths, sample),
+            subset_size=len(paths),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(patterns=list(keep), validate=False) if keep else None,
+        )
     quantised.reshape(shape)
     return quantised

@@ -1,0 +1,49 @@
+"""One OpenVINO core for the whole process, and signals that survive the others.
+
+OpenVINO's plugin for processors gives the thread that loads it a stack for signals. When it is unloaded, it takes that
+stack away and puts back the one that it had found; of two that are unloaded in the order in which they were loaded, the
+second puts back the first one's, which is gone. The next signal (the end of a child process, Ctrl-C) then kills the
+process without a word. So there is one core, never unloaded, and what loads cores of its own is kept from leaving such
+a stack behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["shared_core", "signal_stack_kept"]
+
+
+@functools.cache
+def shared_core() -> Any:
+    """The core that everything here shares."""
+    import openvino
+
+    return openvino.Core()
+
+
+class _Stack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextlib.contextmanager
+def signal_stack_kept() -> Iterator[None]:
+    """Put the thread's stack for signals back as it was, where the plugin sets one: on Linux."""
+    if sys.platform != "linux":
+        yield
+        return
+    library = ctypes.CDLL(None)
+    before = _Stack()
+    library.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        # Plugins that are unloaded later find a stack that is not theirs, and leave it.
+        library.sigaltstack(ctypes.byref(before), None)
