@@ -54,7 +54,7 @@ def test_a_weight_that_is_none():
         ViewSynthesis(build_network(NetworkConfig("lite_hrdepth")), torch.nn.Identity(), consistency=-1.0)
 
 
-def test_the_target_is_what_the_network_sees_last(tmp_path):
+def test_the_network_sees_the_target_and_then_all_sources_at_once(tmp_path):
     trees.drive(tmp_path)
     data = build_mix([DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"))], [-1, 1], trees.SIZE)
     batch = default_collate([data[0]])
@@ -62,6 +62,6 @@ def test_the_target_is_what_the_network_sees_last(tmp_path):
     network.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     objective = ViewSynthesis(network, build_pose_network(NetworkConfig("posenet")), [-1, 1], consistency=0.1)
     losses = objective(batch)
-    assert [len(pictures) for pictures in seen] == [2, 1]  # the guard looks at the last
-    assert torch.equal(seen[-1], batch["target_augmented"])
+    assert [len(pictures) for pictures in seen] == [1, 2]
+    assert torch.equal(seen[0], batch["target_augmented"])
     assert losses["loss/consistency"].isfinite()

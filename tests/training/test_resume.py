@@ -157,12 +157,21 @@ def test_time_that_is_over_in_mid_epoch_leaves_no_trace(tiny, tmp_path, monkeypa
         late = []
         patch.setattr("hrdepth.training.checkpointing.time.monotonic", lambda: clock() + sum(late))
         at_training_batch(patch, 6, lambda: late.append(4000.0))
+        forward = ViewSynthesis.forward
+
+        def best_at_the_end(self, batch):
+            losses = forward(self, batch)
+            return losses if self.training or not late else {name: loss / 100 for name, loss in losses.items()}
+
+        patch.setattr(ViewSynthesis, "forward", best_at_the_end)
         train(config)
     assert training_state(config)["global_step"] == 6
-    assert read_checkpoint(tmp_path / "short" / "last.safetensors").provenance["step"] == 6
+    for name in ("last", "best"):
+        assert read_checkpoint(tmp_path / "short" / f"{name}.safetensors").provenance["step"] == 6
     train(replace(config, resume="last"))
     assert_same(tiny, config)
     assert history(tiny) == history(config)
+    assert not list((tmp_path / "short").glob(".*"))
 
 
 def test_rows_after_the_checkpoint_are_written_once(tiny, tmp_path, monkeypatch):

@@ -125,10 +125,16 @@ class ProgressReport(Callback):
 
 
 class WeightFiles(Callback):
-    """Write `last.safetensors` after each validation and when interrupted, `best.safetensors` when the loss falls."""
+    """Write `last.safetensors` after each validation and when interrupted, `best.safetensors` when the loss falls.
+
+    A run that its time ends within an epoch is validated once more than an undisturbed one. What was best before that
+    is kept beside it, so that a run that goes on knows nothing of it.
+    """
 
     def __init__(self, folder: Path, config: TrainConfig) -> None:
         self.folder = folder
+        self.best_file = folder / "best.safetensors"
+        self.kept_file = folder / ".best-before-the-end.safetensors"
         self.config = config
         self.best = float("inf")
         self.last_step: int | None = None
@@ -140,6 +146,8 @@ class WeightFiles(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from it."""
         self.best = state_dict["best"]
+        if self.kept_file.is_file():
+            self.kept_file.replace(self.best_file)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what the epoch reached."""
@@ -153,6 +161,8 @@ class WeightFiles(Callback):
         self.write("last", trainer, pl_module, loss)
         if loss < self.best:
             self.best = loss
+            if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self.best_file.is_file():
+                self.best_file.replace(self.kept_file)
             self.write("best", trainer, pl_module, loss)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
