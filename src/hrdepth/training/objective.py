@@ -8,6 +8,7 @@ from torch import nn
 from hrdepth.checkpoints import read_checkpoint
 from hrdepth.compilation import compiled
 from hrdepth.config import NetworkConfig, TrainConfig
+from hrdepth.depthwise import fast_depthwise, has_depthwise
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.intrinsics import LearnedIntrinsics
@@ -51,6 +52,10 @@ def build_training_objective(config: TrainConfig, cameras: LearnedIntrinsics | N
         _compile(network, "the depth network")
         if pose_network is not None:
             _compile(pose_network, "the pose network")
+    elif config.precision != "32-true":
+        for module in (network, pose_network):
+            if module is not None and has_depthwise(module):
+                module.forward = fast_depthwise(module.forward)
     return build_objective(config.objective, network, pose_network, config.canonical_focal, cameras)
 
 
