@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,9 @@ __all__ = [
     "DisparityHead",
     "Normalisation",
     "Pointwise",
+    "ReflectionConv3x3",
+    "concatenate",
     "crop_to",
-    "reflection_conv3x3",
     "upsample",
 ]
 
@@ -63,9 +65,20 @@ class Normalisation(nn.Module):
         return (image - self.mean) / self.std
 
 
-def reflection_conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """Make a 3x3 convolution with reflection padding: zeros at the border would look like dark, far pixels."""
-    return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode="reflect")
+class ReflectionConv3x3(nn.Conv2d):
+    """3x3 convolution with reflection padding: zeros at the border would look like dark, far pixels."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pad and convolve, `(B,in,H,W) -> (B,out,H,W)`."""
+        # Autocast would bring what is padded to float32, and back: twice the memory for the same numbers.
+        device = features.device.type
+        autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False) if autocast else contextlib.nullcontext():
+            padded = F.pad(features, (1, 1, 1, 1), mode="reflect")
+        return F.conv2d(padded, self.weight, self.bias)
 
 
 class Pointwise(nn.Conv2d):
@@ -89,10 +102,10 @@ class Pointwise(nn.Conv2d):
         if channels_last:
             pixels = features.permute(0, 2, 3, 1)  # (B,H,W,in)
             mixed = pixels.flatten(1, 2) @ weight.mT  # (B,H*W,out)
-            mixed = mixed if self.bias is None else mixed + self.bias
+            mixed = mixed if self.bias is None else mixed + self.bias.to(mixed.dtype)
             return mixed.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
         mixed = weight @ features.flatten(2)  # (B,out,H*W)
-        mixed = mixed if self.bias is None else mixed + self.bias[:, None]
+        mixed = mixed if self.bias is None else mixed + self.bias.to(mixed.dtype)[:, None]
         return mixed.view(*mixed.shape[:2], *features.shape[2:])
 
 
@@ -101,7 +114,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = reflection_conv3x3(in_channels, out_channels)
+        self.conv = ReflectionConv3x3(in_channels, out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the activated features."""
@@ -118,7 +131,7 @@ class DisparityHead(nn.Module):
 
     def __init__(self, in_channels: int, conv: nn.Conv2d | None = None) -> None:
         super().__init__()
-        self.conv = conv or reflection_conv3x3(in_channels, 1)
+        self.conv = conv or ReflectionConv3x3(in_channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return disparity in (0,1)."""
@@ -133,6 +146,23 @@ def upsample(features: Tensor) -> Tensor:
         The paper says bilinear; the released networks use nearest, and their weights fit no other.
     """
     return F.interpolate(features, scale_factor=2.0, mode="nearest")
+
+
+def concatenate(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate maps (B,C,H,W) along channels.
+
+    Their gradients are slices of one large map; each is copied out before it goes further, since elementwise operations
+    on a CPU take twenty times as long for a slice as for a map of its own.
+    """
+    for part in parts:
+        if part.requires_grad and not torch.compiler.is_compiling():
+            part.register_hook(_dense)  # type: ignore[no-untyped-call]
+    return torch.cat(list(parts), dim=1)
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    channels_last = gradient.stride(1) == 1
+    return gradient.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
 def crop_to(features: Tensor, like: Tensor) -> Tensor:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
-from hrdepth.networks.blocks import DepthNetwork, DisparityHead, crop_to, upsample
+from hrdepth.networks.blocks import DepthNetwork, DisparityHead, concatenate, crop_to, upsample
 
 __all__ = ["DispNet"]
 
@@ -70,7 +69,7 @@ class DispNet(DepthNetwork):
                 joined.append(features[level])
             if level < 3:
                 joined.append(self.coarser(disparities[level + 1]))
-            x = self.fuse[level](torch.cat(joined, 1))
+            x = self.fuse[level](concatenate(joined))
             if level < 4:
                 disparities[level] = self.heads[level](x)
         return dict(sorted(disparities.items()))

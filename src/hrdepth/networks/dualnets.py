@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from hrdepth.errors import InputError
 from hrdepth.networks.backbones import build_backbone
-from hrdepth.networks.blocks import DepthNetwork, DisparityHead, crop_to, upsample
+from hrdepth.networks.blocks import DepthNetwork, DisparityHead, concatenate, crop_to, upsample
 
 __all__ = ["DualNets"]
 
@@ -65,7 +65,7 @@ class _LowResolution(nn.Module):
         x, decoded = self.attention(features[5]), []
         for level in range(4, -1, -1):
             raised = crop_to(upsample(self.reduce[level](x)), features[level])
-            x = self.fuse[level](torch.cat([raised, features[level]], 1) if level else raised)
+            x = self.fuse[level](concatenate([raised, features[level]]) if level else raised)
             decoded.append(x)
         return decoded[:-4:-1]  # finest first: strides 1, 2, 4 of the small picture
 
@@ -140,6 +140,6 @@ class DualNets(DepthNetwork):
                 fine = detail[level - 1]
                 seen = F.interpolate(whole[level - 1], fine.shape[-2:], mode="bilinear", align_corners=False)
                 joined += [fine, seen]
-            x = self.fuse[level](torch.cat(joined, 1))
+            x = self.fuse[level](concatenate(joined))
             disparities[level] = self.heads[level](x)
         return dict(sorted(disparities.items()))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hrdepth.errors import InputError
 from hrdepth.networks.backbones import build_backbone
-from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, Pointwise, upsample
+from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, Pointwise, concatenate, upsample
 from hrdepth.registry import lookup
 
 __all__ = ["DecoderTable", "FeatureFusionSE", "FusionSE", "HRDepth", "HRDepthDecoder", "LiteHRDepth"]
@@ -89,7 +89,9 @@ class FeatureFusionSE(nn.Module):
 
     def gates(self, features: Tensor) -> Tensor:
         """Return a weight in (0,1) for each channel (B,in)."""
-        gates: Tensor = self.gate(features.mean(dim=(2, 3)))
+        # Over pixels in the order of channels-last memory: so its gradient has the order of the features' own.
+        means = features.permute(0, 2, 3, 1).flatten(1, 2).mean(dim=1)  # (B,in)
+        gates: Tensor = self.gate(means)
         return gates
 
 
@@ -187,7 +189,7 @@ class HRDepthDecoder(nn.Module):
             row, column = map(int, name)
             below = f"{row + 1}{column - 1}"
             raised = upsample(self.reduce[below](maps[below]))
-            maps[name] = node(torch.cat([raised, *(maps[skip] for skip in _skips(name, maps))], dim=1))
+            maps[name] = node(concatenate([raised, *(maps[skip] for skip in _skips(name, maps))]))
         final = self.final(upsample(self.reduce["04"](maps["04"])))
         read = (final, maps["04"], maps["13"], maps["22"])
         return {scale: head(read[scale]) for scale, head in enumerate(self.heads)}

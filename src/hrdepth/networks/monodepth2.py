@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from hrdepth.networks.backbones import build_backbone
-from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, upsample
+from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, concatenate, upsample
 
 __all__ = ["Monodepth2", "Monodepth2Decoder"]
 
@@ -33,7 +32,7 @@ class Monodepth2Decoder(nn.Module):
         disparities = {}
         for level in (4, 3, 2, 1, 0):
             raised = upsample(self.reduce[level](x))
-            x = self.fuse[level](torch.cat([raised, features[level - 1]], 1) if level else raised)
+            x = self.fuse[level](concatenate([raised, features[level - 1]]) if level else raised)
             if level < 4:
                 disparities[level] = self.heads[level](x)
         return dict(sorted(disparities.items()))
@@ -52,6 +51,7 @@ class Monodepth2(DepthNetwork):
     Source: Godard et al. 2019, section 3 and supplementary table of layers; the paper's Table 4, "baseline".
 
     Example:
+        >>> import torch
         >>> Monodepth2()(torch.rand(1, 3, 64, 96))[3].shape
         torch.Size([1, 1, 8, 12])
     """

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.errors import InputError
-from hrdepth.networks.blocks import DepthNetwork, DisparityHead, upsample
+from hrdepth.networks.blocks import DepthNetwork, DisparityHead, concatenate, upsample
 
 __all__ = ["PackNet"]
 
@@ -97,6 +96,7 @@ class PackNet(DepthNetwork):
         0.01. The finer levels read the coarser inverse depth in its own unit, as published.
 
     Example:
+        >>> import torch
         >>> PackNet(width=32)(torch.rand(1, 3, 64, 64))[3].shape
         torch.Size([1, 1, 8, 8])
     """
@@ -142,7 +142,7 @@ class PackNet(DepthNetwork):
             joined = [self.unpack[level](features), packed[level]]
             if level < 3:
                 joined.append(upsample(disparities[level + 1]) / self.min_depth)
-            features = self.fuse[level](torch.cat(joined, 1))
+            features = self.fuse[level](concatenate(joined))
             if level < 4:
                 disparities[level] = self.heads[level](features)
         return dict(sorted(disparities.items()))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrdepth.networks.blocks import DepthNetwork, crop_to
+from hrdepth.networks.blocks import DepthNetwork, concatenate, crop_to
 
 __all__ = ["PyDNet"]
 
@@ -57,7 +57,7 @@ class _Decoders(nn.Module):
         disparities = {}
         for level in range(len(PYRAMID) - 2, -1, -1):
             raised = crop_to(self.raise_[level](maps), features[level])
-            maps = self.estimate[level](torch.cat([features[level], raised], 1))
+            maps = self.estimate[level](concatenate([features[level], raised]))
             if level < 3:
                 disparities[level + 1] = torch.sigmoid(maps[:, :1].float())
         return disparities

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch.utils.data import DataLoader
@@ -49,7 +51,7 @@ def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
         "batch_size": config.batch_size,
         "num_workers": config.workers,
         "persistent_workers": config.workers > 0,
-        "worker_init_fn": ignore_signals,
+        "worker_init_fn": partial(_start_worker, yields=_computes_on_cpu(config)),
         # From pinned memory the copy to the GPU runs beside the computation; Lightning then asks for it.
         "pin_memory": config.device in ("auto", "cuda") and torch.cuda.is_available(),
     }
@@ -57,6 +59,22 @@ def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
         "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]
         "validation": DataLoader(validation, sampler=SharedSampler(len(validation)), **shared),  # type: ignore[arg-type]
     }
+
+
+def _start_worker(worker: int, *, yields: bool) -> None:
+    """Prepare a loader's process.
+
+    Where the networks run on the same cores, it yields to them: their threads wait for the slowest, so that a core
+    which one of them has to share costs all of them time.
+    """
+    ignore_signals(worker)
+    if yields and hasattr(os, "nice"):
+        os.nice(5)
+
+
+def _computes_on_cpu(config: TrainConfig) -> bool:
+    accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
+    return config.device == "cpu" or (config.device == "auto" and not accelerator)
 
 
 def with_scale(config: TrainConfig, training: Mix) -> TrainConfig:
