@@ -1,6 +1,7 @@
 """Every file in configs/ is one that `hrdepth train` reads, and takes a step."""
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 
@@ -21,6 +22,7 @@ FILES = sorted((ROOT / "configs").glob("*.yaml"))
 NUMBERS = r"\d\.\d{3}(?: \d\.\d{3})+"
 
 
+@functools.cache
 def read(file):
     parser = _parser()
     settings = parser.parse_args(["train", "--config", str(file)])

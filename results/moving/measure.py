@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("drives", type=Path, help="the folder of both drives")
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--precision", default="32-true", help="bf16-mixed where the processor has AMX, or on a GPU")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,8 @@ def main() -> None:
         weights = train(config)
         results[name] = judge(weights, arguments.drives, config.size)
         print(name, results[name], flush=True)
-    record = {"variants": results, "epochs": arguments.epochs, "provenance": provenance(seed=0)}
+    about = {"epochs": arguments.epochs, "precision": arguments.precision}
+    record = {"variants": results, **about, "provenance": provenance(seed=0)}
     write_json(arguments.out / "metrics.json", record)
 
 
@@ -59,10 +61,12 @@ def settings(root: Path, name: str, options: dict[str, object], arguments: argpa
     """Return the settings of a variant's run."""
     part = DatasetConfig("folder", str(root))
     size = tuple(build_size(root))
-    objective = ObjectiveConfig(options=options)
+    objective = ObjectiveConfig(options={**options, "compile": True})
     if "self_supervision" in options:
         teacher = arguments.drives / "runs" / "no-car" / "best.safetensors"
-        objective = ObjectiveConfig("distillation", options={**options, "teacher": str(teacher)})
+        objective = ObjectiveConfig(
+            "distillation", options={**options, "view_synthesis": {"compile": True}, "teacher": str(teacher)}
+        )
     return TrainConfig(
         train=[part],
         validation=[part],
@@ -74,6 +78,7 @@ def settings(root: Path, name: str, options: dict[str, object], arguments: argpa
         size=size,  # type: ignore[arg-type]
         batch_size=6,
         epochs=arguments.epochs,
+        precision=arguments.precision,
         workers=0,
     )
 

@@ -64,12 +64,12 @@ class Prediction:
     def scaled_disparity(self) -> Float32:
         """1/depth, float32 (H,W), in 1/network units: affine in `disparity`."""
         own = scale_disparity(self.disparity, self.min_depth, self.max_depth)
-        return np.asarray(own / np.float32(self.focal_factor), dtype=np.float32)
+        return own if self.focal_factor == 1 else np.asarray(own / np.float32(self.focal_factor), dtype=np.float32)
 
     @cached_property
     def depth(self) -> Float32:
         """Depth along the camera's axis, float32 (H,W), in network units: 1 / `scaled_disparity`."""
-        return np.asarray(1 / self.scaled_disparity, dtype=np.float32)
+        return np.asarray(np.reciprocal(self.scaled_disparity), dtype=np.float32)
 
     @property
     def depth_metres(self) -> Float32:
@@ -126,4 +126,6 @@ class Prediction:
 def scale_disparity(disparity: Float32, min_depth: float, max_depth: float) -> Float32:
     """Turn a network's sigmoid output (...) into 1/depth, in 1/network units."""
     low, high = 1 / max_depth, 1 / min_depth
-    return np.asarray(np.float32(low) + np.float32(high - low) * disparity, dtype=np.float32)
+    scaled = np.asarray(np.float32(high - low) * disparity, dtype=np.float32)
+    scaled += np.float32(low)
+    return scaled
