@@ -1,6 +1,7 @@
 """How the numbers in a results folder were made: a run's weights against LiDAR, beside three baselines.
 
     python results/measure.py runs/mini-hrdepth results/mini-hrdepth --mini ../shared/kitti-mini
+    python results/measure.py RUN OUT --mini ../shared/kitti-mini --sets singles    # for choosing between networks
 
 Writes metrics.json, learning-curve.svg and a copy of the run's config and log.
 """
@@ -29,6 +30,12 @@ from hrdepth.provenance import provenance
 
 # Every so many training pictures enter the mean prediction.
 MEAN_STEP = 5
+SETS = {
+    "drive 0052": lambda mini: GroundTruthConfig(
+        "kitti_lidar", str(mini / "raw"), str(mini / "splits" / "raw_test.txt")
+    ),
+    "singles": lambda mini: GroundTruthConfig("folder", str(mini / "singles")),
+}
 
 
 def main() -> None:
@@ -38,6 +45,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--mini", type=Path, required=True, help="the folder kitti-mini")
     parser.add_argument("--weights", default="best.safetensors", help="which of the run's weights")
+    parser.add_argument(
+        "--sets", nargs="+", default=list(SETS), choices=SETS, help="drive 0052 is read for cards alone"
+    )
     arguments = parser.parse_args()
     run, out, mini = arguments.run, arguments.out, arguments.mini
 
@@ -50,14 +60,10 @@ def main() -> None:
     mean_disparity, pictures = mean_prediction(predictor, mini)
     with_mirror = Predictor.from_file(run / arguments.weights, flip=True)
     mean_with_mirror, _ = mean_prediction(with_mirror, mini)
-    sets = {
-        "drive 0052": GroundTruthConfig("kitti_lidar", str(mini / "raw"), str(mini / "splits" / "raw_test.txt")),
-        "singles": GroundTruthConfig("folder", str(mini / "singles")),
-    }
     protocol = DepthProtocol()
     rows = {}
-    for name, config in sets.items():
-        truths = build_ground_truth(config)
+    for name in arguments.sets:
+        truths = build_ground_truth(SETS[name](mini))
         fixed = None
         if checkpoint.metres_per_unit:
             fixed = DepthProtocol(scaling=checkpoint.metres_per_unit)
