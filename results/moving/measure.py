@@ -6,8 +6,8 @@
 
 Both drives are one, but for the car. The network on board learns on from each by each objective, and is judged where
 the car is and elsewhere: the share of holes, and the mean absolute relative error of depth, whose scale is the median's
-outside of the car. The teacher has learnt from the drive without the car. Writes metrics.json after each; takes hours of
-a core, fewer with --precision bf16-mixed where there is AMX.
+outside of the car. The teacher has learnt from the drive without the car. Writes metrics.json after each; takes hours
+of a core, fewer with --precision bf16-mixed where there is AMX.
 """
 
 from __future__ import annotations

@@ -1,0 +1,27 @@
+"""A loader's process yields to networks on the same cores, and to nothing else."""
+
+import multiprocessing
+import os
+from dataclasses import replace
+
+import pytest
+
+from hrdepth.training import build_loaders
+
+
+def niceness(start, answers):
+    before = os.nice(0)
+    start(0)
+    answers.put(os.nice(0) - before)
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="this system has no priorities of that kind")
+@pytest.mark.parametrize(("device", "steps"), [("cpu", 5), ("cuda", 0)])
+def test_priority(tiny, device, steps):
+    loader = build_loaders(replace(tiny, device=device, workers=1))["train"]
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    process = context.Process(target=niceness, args=(loader.worker_init_fn, answers))
+    process.start()
+    assert answers.get(timeout=120) == steps
+    process.join()
