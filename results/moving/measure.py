@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    results = {"before": judge(weights_file(START), arguments.drives, tuple(build_size(arguments.drives / "with")))}
+    results = {"before": judge(weights_file(START), arguments.drives, build_size(arguments.drives / "with"))}
     about = {"epochs": arguments.epochs, "precision": arguments.precision}
     for name in arguments.variants:
         root, options = VARIANTS[name]
@@ -64,25 +64,25 @@ def main() -> None:
 def settings(root: Path, name: str, options: dict[str, object], arguments: argparse.Namespace) -> TrainConfig:
     """Return the settings of a variant's run."""
     part = DatasetConfig("folder", str(root))
-    size = tuple(build_size(root))
     objective = ObjectiveConfig(options={**options, "compile": True})
     if "self_supervision" in options:
         teacher = arguments.drives / "runs" / "no-car" / "best.safetensors"
         objective = ObjectiveConfig(
             "distillation", options={**options, "view_synthesis": {"compile": True}, "teacher": str(teacher)}
         )
-    start = read_checkpoint(weights_file(START))
+    weights = weights_file(START)
+    start = read_checkpoint(weights)
     return TrainConfig(
         train=[part],
         validation=[part],
         output=str(arguments.drives / "runs" / name.replace(" ", "-")),
         network=start.network_config,
-        init=str(weights_file(START)),
+        init=str(weights),
         canonical_focal=start.canonical_focal,
         objective=objective,
         optimiser=OptimiserConfig(2e-4, schedule="cosine", warmup_steps=20),
         log=LogConfig(panels_every_steps=0),
-        size=size,  # type: ignore[arg-type]
+        size=build_size(root),
         batch_size=6,
         epochs=arguments.epochs,
         precision=arguments.precision,

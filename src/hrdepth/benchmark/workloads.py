@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.data.batch import Batch
+from hrdepth.predictor import choose_device
 
 __all__ = ["FRAME_SIZE", "WORKLOADS", "made_drive", "serve"]
 
@@ -198,9 +199,7 @@ def _endless(loader: Any, config: TrainConfig) -> Iterator[Any]:
 
 
 def _device(config: TrainConfig) -> str:
-    if config.device != "auto":
-        return config.device
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return str(choose_device()) if config.device == "auto" else config.device
 
 
 def _finish(config: TrainConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 import time
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import TrainConfig
 from hrdepth.errors import TrainingStopped
+from hrdepth.files import atomic_path
 from hrdepth.images import write_image
 from hrdepth.provenance import provenance
 from hrdepth.training.module import DepthModule
@@ -146,7 +148,10 @@ class WeightFiles(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from it."""
         self.best = state_dict["best"]
-        if self.kept_file.is_file():
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bring back what a run that goes on kept from before its end."""
+        if trainer.is_global_zero and self.kept_file.is_file():
             self.kept_file.replace(self.best_file)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -161,8 +166,10 @@ class WeightFiles(Callback):
         self.write("last", trainer, pl_module, loss)
         if loss < self.best:
             self.best = loss
-            if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self.best_file.is_file():
-                self.best_file.replace(self.kept_file)
+            within = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+            if within and trainer.is_global_zero and self.best_file.is_file():
+                with atomic_path(self.kept_file) as temporary:
+                    shutil.copy(self.best_file, temporary)
             self.write("best", trainer, pl_module, loss)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

@@ -126,7 +126,7 @@ class TrainingCheckpoint(Callback):
             raise KeyboardInterrupt
 
 
-def ignore_signals(worker: int) -> None:
+def ignore_signals() -> None:
     """Let a loader's process outlive a Ctrl-C, so that the main one can reach the end of its step."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

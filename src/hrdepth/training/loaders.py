@@ -19,6 +19,7 @@ from hrdepth.data.objects import use_objects
 from hrdepth.data.scale import metres_per_unit
 from hrdepth.errors import InputError
 from hrdepth.objectives import check_objective
+from hrdepth.predictor import choose_device
 from hrdepth.training.checkpointing import ignore_signals
 
 __all__ = ["build_loaders", "with_scale"]
@@ -67,14 +68,13 @@ def _start_worker(worker: int, *, yields: bool) -> None:
     Where the networks run on the same cores, it yields to them: their threads wait for the slowest, so that a core
     which one of them has to share costs all of them time.
     """
-    ignore_signals(worker)
+    ignore_signals()
     if yields and hasattr(os, "nice"):
         os.nice(5)
 
 
 def _computes_on_cpu(config: TrainConfig) -> bool:
-    accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
-    return config.device == "cpu" or (config.device == "auto" and not accelerator)
+    return (choose_device().type if config.device == "auto" else config.device) == "cpu"
 
 
 def with_scale(config: TrainConfig, training: Mix) -> TrainConfig:

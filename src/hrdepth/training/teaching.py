@@ -14,6 +14,7 @@ from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.objective import Objective
 from hrdepth.objectives.teacher import Teacher, typical_depth
 from hrdepth.objectives.teacher_cache import TeacherCache, fill
+from hrdepth.predictor import choose_device
 
 __all__ = ["use_teacher_cache", "with_teacher"]
 
@@ -70,12 +71,6 @@ def use_teacher_cache(config: TrainConfig, objective: Objective, mixes: list[Mix
     cache = TeacherCache.of(objective.teacher, folder)
     parts = [part for mix in mixes for part in mix.datasets]
     pictures = [part.neighbours.target(line) for part in parts for line in part.reader.targets]
-    fill(cache, objective.teacher, pictures, _device(config))
+    fill(cache, objective.teacher, pictures, choose_device(None if config.device == "auto" else config.device))
     for part in parts:
         part.teacher = cache.read
-
-
-def _device(config: TrainConfig) -> torch.device:
-    if config.device in ("auto", "cuda") and torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if config.device in ("auto", "mps") and torch.backends.mps.is_available() else "cpu")
