@@ -25,6 +25,7 @@ RUNS: dict[str, list[str]] = {
     "sfmlearner": ["configs/mini-sfmlearner.yaml"],
     "vid2depth": ["configs/mini-vid2depth.yaml"],
     "struct2depth": ["configs/moving-struct2depth.yaml"],
+    "struct2depth on kitti-mini": ["configs/mini-struct2depth.yaml"],
 }
 SINGLES = ["--data.kind", "folder", "--data.root", "../shared/kitti-mini/singles"]
 BOARD = ["--data.kind", "drive", "--data.root", "runs/moving-board", "--data.split", "runs/moving-board/val.txt"]
@@ -79,6 +80,9 @@ def main() -> None:
     """Run what is named, or all, and add it to more.json."""
     if not Path("runs/moving-board").is_dir():
         subprocess.run([sys.executable, "examples/moving_board.py", "runs/moving-board"], check=True)
+    if not Path("runs/mini-objects").is_dir():
+        objects = Path(__file__).with_name("objects.py")
+        subprocess.run([sys.executable, str(objects), "../shared/kitti-mini", "runs/mini-objects"], check=True)
     file = Path(__file__).with_name("more.json")
     for name in sys.argv[1:] or RUNS:
         found = run(name)

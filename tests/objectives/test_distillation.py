@@ -79,6 +79,21 @@ def test_the_norms(teacher, norm, distance):
     assert objective(batch)["loss"].item() == pytest.approx(distance, rel=1e-3)
 
 
+def test_a_hint_takes_the_teachers_place_and_counts_more(teacher):
+    objective = objective_of(teacher(), scales=[0], elsewhere=0.5)
+    objective.network = Says(torch.zeros(2, 1, 2, 2))
+    picture = torch.zeros(2, 3, 2, 2)
+    batch = {"target": picture, "target_augmented": picture, "teacher": torch.full((2, 1, 2, 2), 0.01 + 9.99 * 0.2)}
+    batch["hint"] = torch.zeros(2, 1, 2, 2)
+    assert objective(batch)["loss"].item() == pytest.approx(0.2, rel=1e-4), "without a hint it is the teacher's"
+    batch["hint"][0, 0, 0] = 0.01 + 9.99 * 0.6
+    assert objective.target(batch)[:, 0, :, 0].tolist() == [pytest.approx([0.6, 0.2]), pytest.approx([0.2, 0.2])]
+    # Two pixels of 0.6 count 1, two of 0.2 beside them 0.5, the four of the other picture 1.
+    assert objective(batch)["loss"].item() == pytest.approx((2 * 0.6 + 0.5 * 2 * 0.2 + 4 * 0.2) / 7, rel=1e-4)
+    with pytest.raises(InputError, match="elsewhere 2 .* between 0 and 1"):
+        objective_of(teacher(), elsewhere=2)
+
+
 def test_coarse_scales_count_at_full_size_and_weight_the_same(teacher):
     objective = objective_of(teacher(), scales=[0, 1], weight=3.0)
     wanted = torch.rand(1, 1, 4, 4)

@@ -39,10 +39,21 @@ def test_it_starts_from_the_network_on_board(tmp_path, monkeypatch):
     assert (config.init, config.network, config.pose_network) == (str(weights), settings, pose)
     assert (config.canonical_focal, scratch.init) == (0.58, None)
     assert config.epochs < scratch.epochs
+    assert config.hold_depth_steps == 0, "it brings its pose network"
     build_training_objective(config)
     with pytest.raises(InputError, match="or init to null"):
         build_training_objective(config_of("--data", root, "--network.name", "hrdepth"))
     assert config_of("--data", root, "--init", "null").init is None
+
+
+def test_depth_waits_where_the_network_on_board_has_no_pose_network(tmp_path, monkeypatch):
+    root = trees.drive(tmp_path / "mine", stereo=False)
+    weights, settings = tmp_path / "street.safetensors", NetworkConfig("lite_hrdepth")
+    save_checkpoint(weights, build_network(settings), settings, size=(64, 96))
+    monkeypatch.setattr("hrdepth.preparation.preset.start_on_board", lambda: weights)
+    config = config_of("--data", root)
+    samples = len((root / "train.txt").read_text().split("\n"))
+    assert 0 < config.hold_depth_steps < config.epochs * samples / config.batch_size / 2
 
 
 def test_settings_follow_from_the_set(tmp_path):

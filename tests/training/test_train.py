@@ -99,6 +99,23 @@ def test_init_starts_depth_and_pose(config, tmp_path):
         build_training_objective(replace(config, init=str(best), network=NetworkConfig("hrdepth")))
 
 
+def test_depth_waits_for_a_pose_network(config, tmp_path):
+    first = train(replace(config, epochs=1))
+    start = read_checkpoint(first)
+
+    def changed(name, steps):
+        run = replace(config, init=str(first), hold_depth_steps=steps, epochs=1, output=str(tmp_path / name))
+        train(run)
+        after = read_checkpoint(tmp_path / name / "last.safetensors")
+        return [
+            any(not torch.equal(value, new.get_parameter(key)) for key, value in old.named_parameters())
+            for old, new in ((start.network, after.network), (start.pose_network, after.pose_network))
+        ]
+
+    assert changed("held", 2) == [False, True]  # an epoch is two steps
+    assert changed("let go", 1) == [True, True]
+
+
 def test_init_with_another_depth_range_is_refused(config):
     best = train(replace(config, epochs=1))
     other = NetworkConfig("lite_hrdepth", {"max_depth": 50.0})
@@ -152,6 +169,7 @@ def test_results_are_never_overwritten(config, tmp_path):
         ({"precision": "16"}, "precision '16'"),
         ({"train": []}, "no data set"),
         ({"size": (32, 96)}, "at least 64"),
+        ({"hold_depth_steps": -1}, "hold_depth_steps -1"),
         ({"device": "gpuu"}, "give one of"),
         ({"initial_depth": 500.0}, "outside the network's range"),
         ({"optimiser": OptimiserConfig(decay_after=0)}, "decay_after"),

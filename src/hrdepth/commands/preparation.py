@@ -8,6 +8,7 @@ from hrdepth.config import (
     DoctorConfig,
     PrepareCityscapesConfig,
     PrepareConfig,
+    PrepareHintsConfig,
     PrepareKittiConfig,
     PrepareOdometryConfig,
     PrepareVideoConfig,
@@ -20,6 +21,7 @@ __all__ = [
     "doctor",
     "prepare_cache",
     "prepare_cityscapes",
+    "prepare_hints",
     "prepare_kitti",
     "prepare_odometry",
     "prepare_video",
@@ -42,6 +44,14 @@ def prepare_cache(config: PrepareConfig) -> None:
 
     cache = run(config)
     print(f"{len(cache.entries)} pictures in {cache.folder}")
+
+
+def prepare_hints(config: PrepareHintsConfig) -> None:
+    """Find the depth of a training's pictures by geometry, where several views agree, to learn from."""
+    from hrdepth.preparation.hints import prepare_hints as run
+
+    hints = run(config)
+    print(f"hints in {hints.folder}; train with --objective.options.hints {hints.folder}")
 
 
 def prepare_kitti(config: PrepareKittiConfig) -> None:

@@ -26,7 +26,7 @@ from hrdepth.config.intrinsics import IntrinsicsConfig
 from hrdepth.config.network import ModelsConfig, NetworkConfig
 from hrdepth.config.odometry import OdometryConfig
 from hrdepth.config.packing import PackConfig
-from hrdepth.config.preparation import PrepareConfig
+from hrdepth.config.preparation import PrepareConfig, PrepareHintsConfig
 from hrdepth.config.report import ReportConfig
 from hrdepth.config.reproduction import (
     ReproduceConfig,
@@ -71,6 +71,7 @@ __all__ = [
     "PredictConfig",
     "PrepareCityscapesConfig",
     "PrepareConfig",
+    "PrepareHintsConfig",
     "PrepareKittiConfig",
     "PrepareOdometryConfig",
     "PrepareVideoConfig",

@@ -79,6 +79,8 @@ def flip_sample(sample: Batch) -> Batch:
     flipped["stereo_pose"][..., 0, 3] *= -1
     if "teacher" in sample:
         flipped["teacher"] = sample["teacher"].flip(-1)
+    if "hint" in sample:
+        flipped["hint"] = sample["hint"].flip(-1)
     return flipped
 
 

@@ -40,6 +40,7 @@ class Batch(_Tensors, total=False):
             flip. Comes with `camera`.
         teacher: (B,1,H,W), 1/depth by a teacher, in 1/units of the teacher, for its canonical camera; where it has
             looked at the pictures before (`objectives.teacher_cache`).
+        hint: (B,1,H,W), 1/depth likewise, where geometry knows it without a network, else 0; see `data.hints`.
         objects: (B,1+S,H,W) int64, which object each pixel of the target and of the sources shows, 0 for none; the
             same number is the same object. Only where the objective asks for it, see `data.objects`.
     """
@@ -49,4 +50,5 @@ class Batch(_Tensors, total=False):
     camera: Tensor
     view: Tensor
     teacher: Tensor
+    hint: Tensor
     objects: Tensor

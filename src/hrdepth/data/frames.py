@@ -104,7 +104,8 @@ class FrameDataset(Dataset[Batch]):
     random changes, whichever process loads it. `read` says how a picture file is read; a cache puts its own way
     there, see `data.cache.use_cache`. `with_masks` adds `mask` to every sample, all ones where the camera has none.
     `with_objects` adds `objects`, see `data.objects`. `cameras` adds `camera` and `view`: the row of each recording's
-    learned camera. `teacher`, where it is set, gives what a teacher sees in a window of a picture, resized, (1,H,W).
+    learned camera. `teacher`, where it is set, gives what a teacher sees in a window of a picture, resized, (1,H,W);
+    `hints` likewise what is known of its depth before.
 
     Raises:
         InputError: pictures or a second eye's baseline are missing, or a camera is wrong; all are named.
@@ -130,6 +131,7 @@ class FrameDataset(Dataset[Batch]):
         self.with_objects = False
         self.cameras: dict[str, int] | None = None
         self.teacher: Callable[[Path, tuple[int, int], Window], Tensor] | None = None
+        self.hints: Callable[[Path, tuple[int, int], Window], Tensor] | None = None
         self.neighbours = Neighbours(reader, frames) if neighbours is None else neighbours
         if check and (faults := self.neighbours.faults()):
             raise InputError.several(faults)
@@ -173,6 +175,8 @@ class FrameDataset(Dataset[Batch]):
             sample["view"] = _view(camera.size, self.size, window)
         if self.teacher is not None:
             sample["teacher"] = self.teacher(self.neighbours.target(line), self.size, window)
+        if self.hints is not None:
+            sample["hint"] = self.hints(self.neighbours.target(line), self.size, window)
         if self.augment is None:
             return sample
         if random.random() < self.augment.flip:
@@ -188,6 +192,10 @@ class FrameDataset(Dataset[Batch]):
         """Say whether the camera of any recording leaves out what lies below."""
         lines = {line.folder: line for line in self.reader.targets}
         return any(self.reader.camera(line).keep < 1 for line in lines.values())
+
+    def targets(self) -> Iterator[Path]:
+        """Yield the pictures whose depth is learnt."""
+        return map(self.neighbours.target, self.reader.targets)
 
     def pictures(self) -> Iterator[Path]:
         """Yield every picture that samples are made of; one may come several times."""

@@ -46,6 +46,9 @@ class Distillation(Objective):
         self_supervision: weight of the self-supervised loss; 0 learns from the teacher alone (T), above 0 from both
             (MT).
         view_synthesis: options of the self-supervised loss, see `ViewSynthesis`.
+        hints: a folder of depth hints (`data.hints`). Where a picture has one it is learnt instead of what the teacher
+            sees.
+        elsewhere: where a picture has hints, the weight of its other pixels, at which it follows the teacher.
         cache: a folder for the teacher's disparities, computed once, see `objectives.teacher_cache`; None has it look
             at every picture anew.
         teacher_focal: the canonical focal length of the teacher's depth, in picture widths, where its file does not
@@ -73,6 +76,8 @@ class Distillation(Objective):
         weight: float = 1.0,
         self_supervision: float = 0.0,
         view_synthesis: dict[str, Any] | None = None,
+        hints: str | None = None,
+        elsewhere: float = 0.1,
         cache: str | None = None,
         teacher_focal: float | None = None,
         canonical_focal: float | None = None,
@@ -84,6 +89,7 @@ class Distillation(Objective):
         self.norm = norm
         self.scales = tuple(scales)
         self.weight = weight
+        self.elsewhere = elsewhere
         self.self_supervision = self_supervision
         self.view_synthesis: ViewSynthesis | None = None
         if self_supervision:
@@ -107,6 +113,10 @@ class Distillation(Objective):
         for name, value in weights.items():
             if not 0 <= value < float("inf"):
                 raise InputError(f"the option {name} {value:g} of objective 'distillation' must be 0 or more")
+        if not 0 <= options.get("elsewhere", 0.1) <= 1:
+            raise InputError(
+                f"the option elsewhere {options['elsewhere']:g} of objective 'distillation' must lie between 0 and 1"
+            )
         if not weights["weight"]:
             raise InputError("the option weight of objective 'distillation' is 0; take objective 'view_synthesis'")
         if not weights["self_supervision"] and config.frames:
@@ -126,9 +136,9 @@ class Distillation(Objective):
         """
         disparities = self.network(batch["target_augmented"])
         with torch.autocast(batch["target"].device.type, enabled=False):
-            target = self.target(batch)
+            target, weights = self.target(batch), self._weights(batch)
             distances = {
-                f"loss/distillation/scale{scale}": self._distance(disparities[scale].float(), target)
+                f"loss/distillation/scale{scale}": self._distance(disparities[scale].float(), target, weights)
                 for scale in self.scales
             }
             distance = torch.stack(list(distances.values())).mean()
@@ -145,6 +155,8 @@ class Distillation(Objective):
     def target(self, batch: Batch) -> Tensor:
         """Return the disparity (B,1,H,W) in [0,1] that the teacher wants of the student."""
         seen = batch["teacher"] if "teacher" in batch else self.teacher.scaled_disparity(batch["target"])
+        if "hint" in batch:
+            seen = torch.where(batch["hint"] > 0, batch["hint"] * self._factor, seen)
         low, high = 1 / self.network.max_depth, 1 / self.network.min_depth
         return ((seen / self._factor - low) / (high - low)).clamp(0, 1)
 
@@ -165,13 +177,24 @@ class Distillation(Objective):
         """See `Objective.about`."""
         return {"teacher": self.teacher.about() | {"norm": self.norm, "self_supervision": self.self_supervision}}
 
-    def _distance(self, disparity: Tensor, target: Tensor) -> Tensor:
+    def _weights(self, batch: Batch) -> Tensor | None:
+        """Return what each pixel counts (B,1,H,W), 1 on average; None where all count alike."""
+        if "hint" not in batch:
+            return None
+        known = batch["hint"] > 0
+        # A picture without any hint is the teacher's as a whole.
+        weights = torch.where(known | ~known.flatten(1).any(1)[:, None, None, None], 1.0, self.elsewhere)
+        return weights / weights.mean()
+
+    def _distance(self, disparity: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         """Compare a disparity (B,1,H/2^s,W/2^s) with the target (B,1,H,W), at its size."""
         disparity = F.interpolate(disparity, target.shape[-2:], mode="bilinear", align_corners=False)
         if self.norm == "log-l1":
-            return (self._scaled(disparity).log() - self._scaled(target).log()).abs().mean()
-        difference = disparity - target
-        return (difference.abs() if self.norm == "l1" else difference.square()).mean()
+            distance = (self._scaled(disparity).log() - self._scaled(target).log()).abs()
+        else:
+            difference = disparity - target
+            distance = difference.abs() if self.norm == "l1" else difference.square()
+        return (distance if weights is None else weights * distance).mean()
 
     def _scaled(self, disparity: Tensor) -> Tensor:
         return scaled_disparity(disparity, self.network.min_depth, self.network.max_depth)

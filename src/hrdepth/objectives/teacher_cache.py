@@ -9,10 +9,7 @@ at its own size, a picture gives the teacher all the detail that it was trained 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +23,7 @@ from torch import Tensor
 from hrdepth.data.augment import WHOLE, Window
 from hrdepth.data.frames import load_picture
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path
+from hrdepth.files import atomic_path, keyed_file
 from hrdepth.objectives.teacher import Teacher
 
 __all__ = ["TeacherCache", "fill"]
@@ -70,11 +67,7 @@ class TeacherCache:
 
     def file(self, picture: Path) -> Path:
         """Return where the map of a picture, as it now is, lies or would."""
-        status = picture.stat()
-        name = Path(os.path.relpath(os.path.realpath(picture), os.path.realpath(self.folder))).as_posix()
-        key = json.dumps([name, status.st_size, status.st_mtime_ns, self.teacher, self.size])
-        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-        return self.folder / digest[:2] / f"{digest}.npy"
+        return keyed_file(self.folder, picture, self.teacher, self.size)
 
     def write(self, picture: Path, disparity: Tensor) -> None:
         """Keep the teacher's disparity (h,w) of a picture."""

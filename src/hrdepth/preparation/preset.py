@@ -17,6 +17,7 @@ from hrdepth.errors import InputError
 __all__ = ["preset", "start_on_board"]
 
 STEPS = 20_000  # samples an epoch times epochs, at least, for a set of any size
+HELD = 200  # steps after which a pose network of its own has seen enough of the depth that it starts from
 STILL = 0.012  # see docs/data.md
 FINE_TUNING = 0.25  # share of the samples that a network needs which has learnt from other recordings
 
@@ -62,6 +63,8 @@ def preset(data: str | Path) -> dict[str, Any]:
     if start is not None:
         settings |= _fine_tuning(start)
         settings["epochs"] = max(5, round(FINE_TUNING * settings["epochs"]))
+        if "pose_network" not in settings:  # the file has none; one that knows nothing would spoil the depth
+            settings["hold_depth_steps"] = min(HELD, settings["epochs"] * training // settings["batch_size"] // 4)
     elif len({_relative_focal(camera) for camera in cameras.values()}) > 1:
         settings["canonical_focal"] = sorted(map(_relative_focal, cameras.values()))[len(cameras) // 2]
     return settings

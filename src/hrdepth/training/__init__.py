@@ -23,12 +23,13 @@ from hrdepth.training.checks import check_settings
 from hrdepth.training.diagnosing import DiagnosisReport
 from hrdepth.training.folder import is_first_process, prepare_folder
 from hrdepth.training.guard import Guard
+from hrdepth.training.holding import HeldDepth
 from hrdepth.training.loaders import build_loaders, with_scale
 from hrdepth.training.metrics import MetricsFile
 from hrdepth.training.module import DepthModule
 from hrdepth.training.objective import build_training_objective
 from hrdepth.training.resume import Start, find_start
-from hrdepth.training.teaching import use_teacher_cache, with_teacher
+from hrdepth.training.teaching import use_depth_hints, use_teacher_cache, with_teacher
 
 __all__ = ["DepthModule", "build_loaders", "build_training_objective", "train"]
 
@@ -64,6 +65,7 @@ def train(config: TrainConfig) -> Path:
     cameras = find_learned_cameras(config, loaders["train"].dataset, loaders["validation"].dataset)  # type: ignore[arg-type]
     objective = build_training_objective(config if start is None else replace(config, init=None), cameras)
     use_teacher_cache(config, objective, [loader.dataset for loader in loaders.values()])  # type: ignore[misc]
+    use_depth_hints(config, [loader.dataset for loader in loaders.values()])  # type: ignore[misc]
     folder = Path(config.output)
     if is_first_process():
         prepare_folder(config, start, {name: len(loader.dataset) for name, loader in loaders.items()})  # type: ignore[arg-type]
@@ -100,6 +102,8 @@ def _trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> T
         weights,
         CameraReport(config.intrinsics.hold_steps),
     ]
+    if config.hold_depth_steps and config.init is not None:
+        callbacks.append(HeldDepth(config.hold_depth_steps))
     if config.guard.enabled:
         callbacks += [Guard(config.guard, folder, weights), DiagnosisReport(config)]
     if config.early_stop is not None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from hrdepth.config import TrainConfig
+from hrdepth.data.hints import Hints, use_hints
 from hrdepth.data.mixing import Mix
 from hrdepth.errors import InputError
 from hrdepth.objectives.distillation import Distillation
@@ -16,7 +17,7 @@ from hrdepth.objectives.teacher import Teacher, typical_depth
 from hrdepth.objectives.teacher_cache import TeacherCache, fill
 from hrdepth.predictor import choose_device
 
-__all__ = ["use_teacher_cache", "with_teacher"]
+__all__ = ["use_depth_hints", "use_teacher_cache", "with_teacher"]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,29 @@ def with_teacher(config: TrainConfig, training: Mix) -> TrainConfig:
         config = replace(config, initial_depth=depth)
         log.info("the student begins at a depth of %g units, the middle of what the teacher sees", depth)
     return config
+
+
+def use_depth_hints(config: TrainConfig, mixes: list[Mix]) -> None:
+    """Let samples carry the depth hints that the config names.
+
+    Raises:
+        InputError: there are none, or for another canonical focal length, or zoom without one.
+    """
+    folder = config.objective.options.get("hints")
+    if folder is None:
+        return
+    hints = Hints.open(folder)
+    if hints.canonical_focal != config.canonical_focal:
+        raise InputError(
+            f"the depth hints in {folder} hold for canonical_focal {hints.canonical_focal}, the run has "
+            f"{config.canonical_focal}; make them anew with hrdepth prepare hints, or set canonical_focal to theirs"
+        )
+    if config.augment.zoom > 1 and config.canonical_focal is None:
+        raise InputError(
+            "depth hints are of whole pictures, and augment.zoom cuts parts out of them; set canonical_focal, which "
+            "says what a zoom does to depth, or leave one of the two out"
+        )
+    use_hints(hints, [part for mix in mixes for part in mix.datasets])
 
 
 def use_teacher_cache(config: TrainConfig, objective: Objective, mixes: list[Mix]) -> None:
