@@ -19,7 +19,8 @@ from hrdepth.checkpoints import read_checkpoint, save_checkpoint
 from hrdepth.config import DepthProtocol, GroundTruthConfig
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
-from hrdepth.evaluation.results import describe_protocol
+from hrdepth.evaluation.bootstrap import bootstrap_intervals
+from hrdepth.evaluation.results import Evaluation, describe_protocol
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network, mean_prediction_baseline
 from hrdepth.figures.curves import learning_curves, read_log
 from hrdepth.files import write_json
@@ -30,6 +31,7 @@ from hrdepth.provenance import provenance
 
 # Every so many training pictures enter the mean prediction.
 MEAN_STEP = 5
+BLOCKS = {"drive 0052": 5, "singles": 1}  # pictures
 SETS = {
     "drive 0052": lambda mini: GroundTruthConfig(
         "kitti_lidar", str(mini / "raw"), str(mini / "splits" / "raw_test.txt")
@@ -61,29 +63,31 @@ def main() -> None:
     with_mirror = Predictor.from_file(run / arguments.weights, flip=True)
     mean_with_mirror, _ = mean_prediction(with_mirror, mini)
     protocol = DepthProtocol()
-    rows = {}
+    rows, differences = {}, {}
     for name in arguments.sets:
         truths = build_ground_truth(SETS[name](mini))
         fixed = None
         if checkpoint.metres_per_unit:
             fixed = DepthProtocol(scaling=checkpoint.metres_per_unit)
-        rows[name] = {
-            "pictures": len(truths),
-            "network": evaluate_network(predictor.scaled_disparity, truths, protocol).mean,
+        found = {
+            "network": evaluate_network(predictor.scaled_disparity, truths, protocol),
             **(
-                {"network, its own metres": evaluate_network(predictor.scaled_disparity, truths, fixed).mean}
+                {"network, its own metres": evaluate_network(predictor.scaled_disparity, truths, fixed)}
                 if fixed
                 else {}
             ),
-            "mean training prediction": mean_prediction_baseline(mean_disparity, truths, protocol).mean,
-            "network, flip post-processing": evaluate_network(with_mirror.scaled_disparity, truths, protocol).mean,
+            "mean training prediction": mean_prediction_baseline(mean_disparity, truths, protocol),
+            "network, flip post-processing": evaluate_network(with_mirror.scaled_disparity, truths, protocol),
             "mean training prediction, flip post-processing": mean_prediction_baseline(
                 mean_with_mirror, truths, protocol
-            ).mean,
-            "constant depth": constant_depth_baseline(truths, protocol).mean,
-            "untrained network": evaluate_network(
-                Predictor.from_file(untrained).scaled_disparity, truths, protocol
-            ).mean,
+            ),
+            "constant depth": constant_depth_baseline(truths, protocol),
+            "untrained network": evaluate_network(Predictor.from_file(untrained).scaled_disparity, truths, protocol),
+        }
+        rows[name] = {"pictures": len(truths), **{what: row.mean for what, row in found.items()}}
+        differences[name] = {
+            what: paired_difference(found["network"], found[what], BLOCKS[name])
+            for what in ("mean training prediction", "constant depth", "untrained network")
         }
     out.mkdir(parents=True, exist_ok=True)
     curve = learning_curve(run, out)
@@ -91,6 +95,7 @@ def main() -> None:
         out / "metrics.json",
         {
             "results": rows,
+            "network minus": differences,
             "protocol": describe_protocol(protocol),
             "mean_training_prediction": f"mean scaled disparity over {pictures} training pictures",
             "training": {**curve, **checkpoint.provenance},
@@ -104,6 +109,24 @@ def main() -> None:
         for what, mean in row.items():
             if isinstance(mean, dict):
                 print(f"{name:12s} {what:46s}", " ".join(f"{value:.3f}" for value in mean.values()))
+        for what, row in differences[name].items():
+            print(f"{name:12s} network minus {what:32s}", row["abs_rel"], row["rmse"])
+
+
+def paired_difference(network: Evaluation, other: Evaluation, block: int) -> dict[str, list[float]]:
+    """Return by metric the mean difference, network minus other, and the ends of its 95 % interval.
+
+    Frames that follow each other are alike, so that blocks of them are drawn, not frames.
+    """
+    metrics = list(network.mean)
+    pairs = zip(network.rows, other.rows, strict=True)
+    values = np.array([[ours.errors[key] - theirs.errors[key] for key in metrics] for ours, theirs in pairs])
+    blocks = np.array([values[start : start + block].mean(0) for start in range(0, len(values), block)])
+    intervals = bootstrap_intervals(blocks, 10_000)
+    return {
+        key: [round(float(number), 4) for number in (blocks[:, index].mean(), *intervals[index])]
+        for index, key in enumerate(metrics)
+    }
 
 
 def mean_prediction(predictor: Predictor, mini: Path) -> tuple[np.ndarray, int]:

@@ -29,8 +29,6 @@ from hrdepth.provenance import provenance
 from hrdepth.training import train
 from hrdepth.weights import weights_file
 
-START = "street"
-
 VARIANTS = {
     "no car": ("without", {"auto_mask": True}),
     "no auto-mask": ("with", {"auto_mask": False}),
@@ -45,15 +43,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("drives", type=Path, help="the folder of both drives")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--pose-epochs", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--start", default="street", help="the weights that all learn on from")
+    parser.add_argument("--pose-epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--precision", default="32-true", help="bf16-mixed where the processor has AMX, or on a GPU")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     start = with_pose(arguments)
     results = {"before": judge(start, arguments.drives, build_size(arguments.drives / "with"))}
-    about = {name: getattr(arguments, name) for name in ("pose_epochs", "epochs", "precision")}
+    about = {name: getattr(arguments, name) for name in ("start", "pose_epochs", "epochs", "precision")}
     for name in arguments.variants:
         root, options = VARIANTS[name]
         config = settings(start, arguments.drives / root, name, options, arguments)
@@ -67,7 +66,7 @@ def main() -> None:
 def with_pose(arguments: argparse.Namespace) -> Path:
     """Give the network on board a pose network; what is there already is taken."""
     root, options = VARIANTS["no car"]
-    config = settings(weights_file(START), arguments.drives / root, "pose", options, arguments)
+    config = settings(weights_file(arguments.start), arguments.drives / root, "pose", options, arguments)
     best = Path(config.output) / "best.safetensors"
     if best.is_file():
         return best

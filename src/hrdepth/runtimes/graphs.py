@@ -97,16 +97,21 @@ def _exported(graph: Graph, size: tuple[int, int] | None) -> torch.export.Export
 def _quiet() -> Iterator[None]:
     """Leave out what the exporters say about themselves; what they fail at they raise.
 
-    One thread at a time: two that set levels and put them back in turns would leave the root logger silent for good.
+    One thread at a time, as filters of warnings are the process's. Levels of loggers stay as they are: whoever reads
+    one meanwhile, to put it back later, would leave it wrong for good.
     """
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "nncf", "root")]
+    here = threading.get_ident()
+
+    def grave(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or record.thread != here
+
     with _EXPORTING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        levels = [logger.level for logger in loggers]
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            logger.addFilter(grave)
         try:
             yield
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            for logger in loggers:
+                logger.removeFilter(grave)
