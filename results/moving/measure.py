@@ -6,8 +6,9 @@
 
 Both drives are one, but for the car. A pose network first learns from the drive without the car, while the depth of the
 network on board is held. From there the two learn on from each drive by each objective, and are judged where the car is
-and elsewhere: the share of holes, and the mean absolute relative error of depth, whose scale is the median's outside of
-the car. The teacher has learnt from the drive without the car. Writes metrics.json after each; takes an hour of a core.
+and elsewhere: the share of holes, the mean absolute relative error of depth, whose scale is the median's outside of the
+car, and how far the car is taken to be, over how far it is. The teacher has learnt from the drive without the car.
+Writes metrics.json after each; called again, goes on where it was. Takes an hour of a core.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def main() -> None:
     for name in arguments.variants:
         root, options = VARIANTS[name]
         config = settings(start, arguments.drives / root, name, options, arguments)
-        results[name] = judge(train(config), arguments.drives, config.size)
+        results[name] = judge(trained(config), arguments.drives, config.size)
         print(name, results[name], flush=True)
         # After each, so that a run that ends early leaves what it found.
         record = {"variants": results, **about, "provenance": provenance(seed=0)}
@@ -67,10 +68,13 @@ def with_pose(arguments: argparse.Namespace) -> Path:
     """Give the network on board a pose network; what is there already is taken."""
     root, options = VARIANTS["no car"]
     config = settings(weights_file(arguments.start), arguments.drives / root, "pose", options, arguments)
-    best = Path(config.output) / "best.safetensors"
-    if best.is_file():
-        return best
-    return train(replace(config, epochs=arguments.pose_epochs, hold_depth_steps=10**6))
+    return trained(replace(config, epochs=arguments.pose_epochs, hold_depth_steps=10**6))
+
+
+def trained(config: TrainConfig) -> Path:
+    """Train, or go on with it."""
+    begun = (Path(config.output) / "last.ckpt").is_file()
+    return train(replace(config, resume="last") if begun else config)
 
 
 def settings(
@@ -118,6 +122,7 @@ def judge(weights: Path, drives: Path, size: tuple[int, int]) -> dict[str, float
         "holes_elsewhere": [],
         "abs_rel_car": [],
         "abs_rel_elsewhere": [],
+        "distance_car": [],
     }
     for item in range(0, len(mix), 4):
         line = mix.datasets[0].reader.targets[item]
@@ -131,10 +136,11 @@ def judge(weights: Path, drives: Path, size: tuple[int, int]) -> dict[str, float
         car, known = true != bare, (true > 0) & (true < 80)
         there, elsewhere = car & known, ~car & known
         seen = depth[0, 0].numpy()
-        error = np.abs(seen * np.median(true[elsewhere] / seen[elsewhere]) / np.maximum(true, 1e-3) - 1)
+        metres = np.clip(seen * np.median(true[elsewhere] / seen[elsewhere]), 0.001, 80)
+        ratio = metres / np.maximum(true, 1e-3)
         for key, values in {
-            "holes_car": holes[there], "holes_elsewhere": holes[elsewhere],
-            "abs_rel_car": error[there], "abs_rel_elsewhere": error[elsewhere],
+            "holes_car": holes[there], "holes_elsewhere": holes[elsewhere], "distance_car": ratio[there],
+            "abs_rel_car": np.abs(ratio - 1)[there], "abs_rel_elsewhere": np.abs(ratio - 1)[elsewhere],
         }.items():  # fmt: skip
             counts[key].append(float(values.mean()))
     return {key: round(float(np.mean(values)), 4) for key, values in counts.items()}
