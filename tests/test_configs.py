@@ -41,7 +41,8 @@ def miniature(config, folder):
     def from_scratch(network):
         return dataclasses.replace(network, options={k: v for k, v in network.options.items() if k != "weights"})
 
-    options = {key: value for key, value in config.objective.options.items() if key not in ("compile", "hints", "cache")}
+    here = ("compile", "hints", "cache")  # what the miniature does without
+    options = {key: value for key, value in config.objective.options.items() if key not in here}
     if "teacher" in options:
         options["teacher"] = str(folder / "teacher.safetensors")
         save_teacher(Path(options["teacher"]), config)

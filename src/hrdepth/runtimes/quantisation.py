@@ -20,9 +20,9 @@ __all__ = ["KEEP", "calibration_pictures", "quantise"]
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
 
-# Layers that stay in float: the gates of fSE and of squeeze-and-excitation, which work on a few numbers, cost nothing, and
-# in eight bits lose ten times as much as everything else together; and the first layers of mobile backbones, whose few
-# channels have ranges that differ most.
+# Layers that stay in float: the gates of fSE and of squeeze-and-excitation, which work on a few numbers, cost nothing,
+# and in eight bits lose ten times as much as everything else together; and the first layers of mobile backbones, whose
+# few channels have ranges that differ most.
 KEEP = (".*gate.*", ".*/fc[12]/.*", ".*/conv_stem/.*", r".*/blocks\.0/.*")
 
 
