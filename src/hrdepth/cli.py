@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import logging
@@ -86,7 +87,8 @@ def _command_parser(name: str, kind: type, positional: tuple[str, ...], about: s
     if "config" not in names:  # else it is a file with the settings of something else
         command.add_argument("--config", action="config", help="a YAML file with any of the settings below")
     if name == "train":  # replaced by a config before the others are read
-        command.add_argument("--data", type=str, help=HELP["train", "data"])
+        # No setting: other commands read what `--print_config` gives.
+        command.add_argument("--data", type=str, default=argparse.SUPPRESS, help=HELP["train", "data"])
     for argument in positional:
         several: dict[str, Any] = {"nargs": argument[-1]} if argument[-1] in "+*" else {}
         argument = argument.rstrip("+*")

@@ -109,3 +109,13 @@ def test_prepare_knows_what_is_meant():
     assert _spelt_out(["prepare", "--cache", "c", "--config", "t.yaml"])[:2] == ["prepare", "cache"]
     assert _spelt_out(["prepare", "cache", "--verify"]) == ["prepare", "cache", "--verify"]
     assert _spelt_out(["train", "--data", "d"]) == ["train", "--data", "d"]
+
+
+def test_what_it_prints_is_a_config_for_other_commands(tmp_path, capsys):
+    root = trees.drive(tmp_path / "mine")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "--data", str(root), "--print_config"])
+    assert not ended.value.code
+    printed = tmp_path / "run.yaml"
+    printed.write_text(capsys.readouterr().out)
+    assert main(["prepare", "cache", "--cache", str(tmp_path / "cache"), "--config", str(printed)]) == 0
