@@ -25,7 +25,17 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import crop_intrinsics, scale_intrinsics
 from hrdepth.images import read_image
 
-__all__ = ["Camera", "FrameDataset", "FrameReader", "find_picture", "load_picture", "picture_tensor", "resize_picture"]
+__all__ = [
+    "Camera",
+    "FrameDataset",
+    "FrameReader",
+    "find_picture",
+    "load_picture",
+    "picture_tensor",
+    "resize_picture",
+    "resized_intrinsics",
+    "stereo_pose",
+]
 
 SUFFIXES = (".jpg", ".png", ".jpeg")
 
@@ -160,8 +170,8 @@ class FrameDataset(Dataset[Batch]):
             sources=sources,
             target_augmented=target,
             sources_augmented=sources,
-            intrinsics=_resized_intrinsics(camera, self.size, window),
-            stereo_pose=_stereo_pose(camera, line.side),
+            intrinsics=resized_intrinsics(camera, self.size, window),
+            stereo_pose=stereo_pose(camera, line.side),
             source_valid=torch.tensor([path is not None for path in others], dtype=torch.bool),
             item=torch.tensor(item),
         )
@@ -248,7 +258,8 @@ def _read_mask(path: Path) -> Image.Image:
     return read_image(path).convert("L")
 
 
-def _resized_intrinsics(camera: Camera, size: tuple[int, int], window: Window) -> Tensor:
+def resized_intrinsics(camera: Camera, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+    """Return K (3,3) of what `window` keeps of the camera's picture, in pixels of `size` (height, width)."""
     # Of a window the principal point may lie outside: the lens is where it was.
     return _resize(torch.from_numpy(camera.intrinsics), camera.size, size, window)
 
@@ -264,8 +275,11 @@ def _resize(matrix: Tensor, whole: tuple[int, int], size: tuple[int, int], windo
     return scale_intrinsics(cropped, size[1] / (right - left), size[0] / (bottom - top)).float()
 
 
-def _stereo_pose(camera: Camera, side: str) -> Tensor:
-    """A point seen from the left eye lies a baseline further left when seen from the right one."""
+def stereo_pose(camera: Camera, side: str) -> Tensor:
+    """Return the pose (4,4) from an eye to the other; the identity where there is none.
+
+    A point seen from the left eye lies a baseline further left when seen from the right one.
+    """
     pose = torch.eye(4)
     if camera.baseline is not None:
         pose[0, 3] = -camera.baseline if side == "l" else camera.baseline

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,12 +25,12 @@ from torch import Tensor
 from hrdepth.checkpoints import Checkpoint, read_checkpoint
 from hrdepth.config import PrepareHintsConfig
 from hrdepth.data import build_reader
-from hrdepth.data.frames import Camera, FrameReader, load_picture
+from hrdepth.data.frames import Camera, FrameReader, load_picture, resized_intrinsics, stereo_pose
 from hrdepth.data.hints import ABOUT, Hints
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path, write_json
-from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose, scale_intrinsics
+from hrdepth.files import atomic_path, output_folder, write_json
+from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose
 from hrdepth.images import picture_size
 from hrdepth.multiview import Sweep, View, consistent, normalised, plane_sweep
 from hrdepth.preparation.structure import structure_from_motion
@@ -48,21 +48,7 @@ WORST = 0.6  # cost of a match that is believed
 FEW = 0.02  # of the points are nearer than the nearest plane
 
 
-@dataclass(frozen=True)
-class _Stop:
-    """One frame, and where it was taken.
-
-    Attributes:
-        line: of the split.
-        picture: its file.
-        other: the other eye's, or None.
-        pose: (4,4) world to camera, in network units of the canonical camera; the identity beside an other eye.
-    """
-
-    line: SplitLine
-    picture: Path
-    other: Path | None
-    pose: Tensor
+Item = TypeVar("Item")
 
 
 def prepare_hints(config: PrepareHintsConfig) -> Hints:
@@ -103,10 +89,7 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> Hints:
         return hints
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no hints; choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"the folder {folder} cannot be made ({error.strerror}); choose another") from error
+    output_folder(folder)
     about = {
         "size": list(size),
         "canonical_focal": start.canonical_focal,
@@ -144,8 +127,7 @@ def _hint_run(
     wanted = [picture for _, picture in found[:: 1 if stereo else config.every]]
     if all(hints.file(picture).is_file() for picture in wanted):
         return 0
-    height, width = hints.size
-    k = scale_intrinsics(torch.from_numpy(camera.intrinsics), width / camera.size[1], height / camera.size[0]).float()
+    k = resized_intrinsics(camera, hints.size)
     log.info("%s: %d frames%s", lines[0].folder, len(found), " of two eyes" if stereo else "")
     if stereo:
         pairs = [(line, picture, other) for line, picture in found if (other := others[picture])]
@@ -168,19 +150,18 @@ def _hint_pairs(
     factor = 1.0
     if start.canonical_focal is not None:
         factor = float(focal_factor(camera.intrinsics[0, 0], camera.size[1], start.canonical_focal))
-    assert camera.baseline is not None
+    planes = torch.linspace(0, 1 / config.nearest, config.planes)
+    step = float(planes[1])
 
     def hint(pair: tuple[SplitLine, Path, Path]) -> bool:
         line, picture, other = pair
         if hints.file(picture).is_file():
             return False
-        pose = torch.eye(4)
-        pose[0, 3] = (-camera.baseline if line.side == "l" else camera.baseline) / factor  # type: ignore[operator]
+        pose = stereo_pose(camera, line.side)
+        pose[0, 3] /= factor
         views = [_view(path, hints.size) for path in (picture, other)]
-        planes = torch.linspace(0, 1 / config.nearest, config.planes)
         here = plane_sweep(views[0], views[1:], k, [pose], planes)
         there = plane_sweep(views[1], views[:1], k, [invert_pose(pose[None])[0]], planes)
-        step = float(planes[1])
         agreed = consistent(here.inverse_depth, there.inverse_depth, k, pose, 1.5 * step)
         _write(hints, picture, here, agreed, step, moving=False)
         return True
@@ -200,10 +181,7 @@ def _hint_motion(
     """Compare neighbours in time."""
     # The calibration may be that of larger pictures.
     shape = picture_size(pictures[0])
-    own = scale_intrinsics(
-        torch.from_numpy(camera.intrinsics), shape[1] / camera.size[1], shape[0] / camera.size[0]
-    ).numpy()
-    structure = structure_from_motion(pictures, own)
+    structure = structure_from_motion(pictures, resized_intrinsics(camera, shape).double().numpy())
     placed = [picture for picture in pictures if picture in structure.poses]
     if len(placed) < SHORTEST:
         log.info("%s: its pictures do not show how the camera moved; no hints", pictures[0].parent)
@@ -219,6 +197,7 @@ def _hint_motion(
         poses[picture] = torch.from_numpy(pose).float()
     depths = np.concatenate([structure.points[picture][:, 2] for picture in placed]) * scale
     planes = torch.linspace(0, 1 / max(0.7 * float(np.quantile(depths, FEW)), config.nearest), config.planes)
+    step = float(planes[1])
     place = {picture: number for number, picture in enumerate(placed)}
     targets = [picture for picture in wanted if picture in place]
     view = lru_cache(maxsize=64)(lambda picture: _view(picture, hints.size))
@@ -239,8 +218,8 @@ def _hint_motion(
         for other in targets[max(0, number - 2) : number + 3]:
             if other != picture:
                 moved = poses[other] @ invert_pose(poses[picture][None])[0]
-                agreed |= consistent(here, sweeps[other].inverse_depth.float(), k, moved, 1.5 * float(planes[1]))
-        _write(hints, picture, sweeps[picture], agreed, float(planes[1]), moving=True)
+                agreed |= consistent(here, sweeps[other].inverse_depth.float(), k, moved, 1.5 * step)
+        _write(hints, picture, sweeps[picture], agreed, step, moving=True)
     return len(targets)
 
 
@@ -279,8 +258,8 @@ def _view(picture: Path, size: tuple[int, int]) -> View:
     return normalised(load_picture(picture, size).mean(0, keepdim=True))
 
 
-def _count(work: object, items: Sequence[object], name: str) -> int:
+def _count(work: Callable[[Item], bool], items: Sequence[Item], name: str) -> int:
     """Do `work` with each item in as many threads as there are cores; return how often it did something."""
     # A thread each: torch's own would wait for each other.
     with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(items)))) as pool:
-        return sum(track(pool.map(work, items), name, len(items), disable=len(items) < 16))  # type: ignore[arg-type]
+        return sum(track(pool.map(work, items), name, len(items), disable=len(items) < 16))

@@ -23,7 +23,7 @@ from hrdepth.training.checks import check_settings
 from hrdepth.training.diagnosing import DiagnosisReport
 from hrdepth.training.folder import is_first_process, prepare_folder
 from hrdepth.training.guard import Guard
-from hrdepth.training.holding import HeldDepth
+from hrdepth.training.holding import Held
 from hrdepth.training.loaders import build_loaders, with_scale
 from hrdepth.training.metrics import MetricsFile
 from hrdepth.training.module import DepthModule
@@ -100,10 +100,11 @@ def _trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> T
         LearningRateMonitor(),
         ProgressReport(config.batch_size * config.devices * config.nodes, config.max_minutes),
         weights,
-        CameraReport(config.intrinsics.hold_steps),
+        CameraReport(),
+        Held("cameras", config.intrinsics.hold_steps),
     ]
     if config.hold_depth_steps and config.init is not None:
-        callbacks.append(HeldDepth(config.hold_depth_steps))
+        callbacks.append(Held("network", config.hold_depth_steps))
     if config.guard.enabled:
         callbacks += [Guard(config.guard, folder, weights), DiagnosisReport(config)]
     if config.early_stop is not None:

@@ -62,21 +62,7 @@ def find_learned_cameras(config: TrainConfig, training: Mix, validation: Mix) ->
 
 
 class CameraReport(Callback):
-    """Log fx, fy, cx and cy of each learned camera, in pixels of its pictures, and say them after each validation.
-
-    Args:
-        hold_steps: steps in which they stay as they are.
-    """
-
-    def __init__(self, hold_steps: int = 0) -> None:
-        self.hold_steps = hold_steps
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Hold the cameras at first: without a gradient the optimiser leaves them alone."""
-        assert isinstance(pl_module, DepthModule)
-        if trainer.global_step < self.hold_steps and pl_module.objective.cameras is not None:
-            for parameter in pl_module.objective.cameras.parameters():
-                parameter.grad = None
+    """Log fx, fy, cx and cy of each learned camera, in pixels of its pictures, and say them after each validation."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

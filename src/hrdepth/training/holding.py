@@ -1,32 +1,40 @@
-"""Depth that waits for a pose network."""
+"""Parts of an objective that begin to learn later than the others."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from lightning import Callback, LightningModule, Trainer
 
 from hrdepth.training.module import DepthModule
 
-__all__ = ["HeldDepth"]
+__all__ = ["Held"]
 
 
-class HeldDepth(Callback):
-    """Leave the weights of the depth network alone at first.
+class Held(Callback):
+    """Leave the weights of one part of the objective alone at first.
 
-    The loss reaches depth through the motion that the pose network sees. While that is wrong, good depth is pulled to
-    whatever explains the wrong motion best, and is soon lost.
+    The loss reaches depth and cameras through the motion that the pose network sees. While that is wrong, good depth is
+    pulled to whatever explains the wrong motion best, and K anywhere.
 
     Args:
-        steps: in which they stay as they are.
+        part: an attribute of the objective; where that is None, there is nothing to hold.
+        steps: in which it stays as it is.
     """
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, part: Literal["network", "cameras"], steps: int) -> None:
+        self.part = part
         self.steps = steps
+
+    @property
+    def state_key(self) -> str:
+        """Tell the parts' callbacks apart."""
+        return f"{type(self).__qualname__}.{self.part}"
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Take the gradients away, without which the optimiser changes nothing; several processes still agree."""
         assert isinstance(pl_module, DepthModule)
-        if trainer.global_step < self.steps:
-            for parameter in pl_module.objective.network.parameters():
+        held = getattr(pl_module.objective, self.part)
+        if trainer.global_step < self.steps and held is not None:
+            for parameter in held.parameters():
                 parameter.grad = None

@@ -69,11 +69,7 @@ def use_depth_hints(config: TrainConfig, mixes: list[Mix]) -> None:
             f"the depth hints in {folder} hold for canonical_focal {hints.canonical_focal}, the run has "
             f"{config.canonical_focal}; make them anew with hrdepth prepare hints, or set canonical_focal to theirs"
         )
-    if config.augment.zoom > 1 and config.canonical_focal is None:
-        raise InputError(
-            "depth hints are of whole pictures, and augment.zoom cuts parts out of them; set canonical_focal, which "
-            "says what a zoom does to depth, or leave one of the two out"
-        )
+    _check_zoom(config, "depth hints are of whole pictures")
     use_hints(hints, [part for mix in mixes for part in mix.datasets])
 
 
@@ -87,14 +83,18 @@ def use_teacher_cache(config: TrainConfig, objective: Objective, mixes: list[Mix
     folder = config.objective.options.get("cache")
     if not isinstance(objective, Distillation) or folder is None:
         return
-    if config.augment.zoom > 1 and config.canonical_focal is None:
-        raise InputError(
-            "the teacher's cache holds whole pictures, and augment.zoom cuts parts out of them; set canonical_focal, "
-            "which says what a zoom does to depth, or leave one of the two out"
-        )
+    _check_zoom(config, "the teacher's cache holds whole pictures")
     cache = TeacherCache.of(objective.teacher, folder)
     parts = [part for mix in mixes for part in mix.datasets]
-    pictures = [part.neighbours.target(line) for part in parts for line in part.reader.targets]
+    pictures = [picture for part in parts for picture in part.targets()]
     fill(cache, objective.teacher, pictures, choose_device(None if config.device == "auto" else config.device))
     for part in parts:
         part.teacher = cache.read
+
+
+def _check_zoom(config: TrainConfig, kept: str) -> None:
+    if config.augment.zoom > 1 and config.canonical_focal is None:
+        raise InputError(
+            f"{kept}, and augment.zoom cuts parts out of them; set canonical_focal, which says what a zoom does "
+            "to depth, or leave one of the two out"
+        )
