@@ -3,8 +3,10 @@
 import hashlib
 import sys
 import threading
+import time
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -82,7 +84,8 @@ def offline(tmp_path, monkeypatch):
     """No server where the Hub should be, and an empty cache."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     point_to(monkeypatch, "http://127.0.0.1:9")
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # between its attempts
+    at_once = SimpleNamespace(**vars(time) | {"sleep": lambda _: None})  # between its attempts; others sleep as ever
+    monkeypatch.setattr("huggingface_hub.utils._http.time", at_once)
     monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("hrdepth.weights._announced", set())
 

@@ -32,7 +32,7 @@ def test_the_longest_silent_goes_when_there_are_too_many(tmp_path):
 
 def test_an_hours_silence_is_an_end(tmp_path, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(sessions.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(sessions, "monotonic", lambda: clock[0])
     book = Sessions(tmp_path)
     first = book.of("a")
     clock[0] = 3601.0

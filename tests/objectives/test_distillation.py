@@ -94,6 +94,20 @@ def test_a_hint_takes_the_teachers_place_and_counts_more(teacher):
         objective_of(teacher(), elsewhere=2)
 
 
+def test_hints_alone_need_no_teacher(tmp_path):
+    objective = objective_of("", scales=[0], hints=str(tmp_path))
+    objective.network = Says(torch.zeros(2, 1, 2, 2))
+    picture = torch.zeros(2, 3, 2, 2)
+    batch = {"target": picture, "target_augmented": picture, "hint": torch.zeros(2, 1, 2, 2)}
+    assert objective(batch)["loss"].item() == 0, "nobody knows anything"
+    batch["hint"][0, 0, 0] = 0.01 + 9.99 * 0.6
+    assert objective(batch)["loss"].item() == pytest.approx(0.6, rel=1e-4), "the rest does not count"
+    error = objective.panels(batch)["error"]
+    assert error[0, 0, 0].min() > 1
+    assert error[0, 0, 1].max() == error[1].max() == 0
+    assert objective.about() == {"hints": {"norm": "l1", "self_supervision": 0.0}}
+
+
 def test_coarse_scales_count_at_full_size_and_weight_the_same(teacher):
     objective = objective_of(teacher(), scales=[0, 1], weight=3.0)
     wanted = torch.rand(1, 1, 4, 4)
@@ -245,8 +259,10 @@ def test_what_does_not_suit_gets_a_sentence(teacher, student, file, options, sen
 
 
 def test_no_teacher_gets_a_sentence(tmp_path):
-    with pytest.raises(InputError, match="needs a teacher"):
+    with pytest.raises(InputError, match="needs something to learn: set its option teacher"):
         objective_of("")
+    with pytest.raises(InputError, match="cache .* is for a teacher"):
+        objective_of("", hints=str(tmp_path), cache=str(tmp_path))
     with pytest.raises(InputError, match=r"none\.safetensors does not exist"):
         objective_of(str(tmp_path / "none.safetensors"))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class Sessions:
                 # A name that cannot be guessed: whoever knows a file's path may fetch it.
                 self._sessions[key] = Session(Path(tempfile.mkdtemp(prefix="session-", dir=self.root)))
             session = self._sessions[key]
-            session.used = now = time.monotonic()
+            session.used = now = monotonic()
             self._sessions.move_to_end(key)
             gone = []
             for other, old in list(self._sessions.items()):  # the longest silent first

@@ -1,4 +1,4 @@
-"""Learning from a teacher's disparity: alone (T) or beside self-supervision (MT)."""
+"""Learning from a teacher's disparity, or from depth hints: alone (T) or beside self-supervision (MT)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Distillation(Objective):
         network: the depth network that learns: the student.
         pose_network: of the self-supervised loss; None without it, or where all poses are known.
         frames: the sources of the self-supervised loss; [] without it.
-        teacher: a weights file. Its network may be of another kind and work at another size.
+        teacher: a weights file. Its network may be of another kind and work at another size. "" for none, which `hints`
+            allow.
         norm: a key of `NORMS`.
         scales: of the student's disparities, brought to full size; [0] learns the finest alone.
         weight: of the distance to the teacher in the loss.
@@ -47,7 +48,7 @@ class Distillation(Objective):
             (MT).
         view_synthesis: options of the self-supervised loss, see `ViewSynthesis`.
         hints: a folder of depth hints (`data.hints`). Where a picture has one it is learnt instead of what the teacher
-            sees.
+            sees; without a teacher nothing else is.
         elsewhere: where a picture has hints, the weight of its other pixels, at which it follows the teacher.
         cache: a folder for the teacher's disparities, computed once, see `objectives.teacher_cache`; None has it look
             at every picture anew.
@@ -85,7 +86,7 @@ class Distillation(Objective):
     ) -> None:
         super().__init__()
         self.network = network
-        self.teacher = Teacher.read(teacher, teacher_focal)
+        self.teacher = Teacher.read(teacher, teacher_focal) if teacher else None
         self.norm = norm
         self.scales = tuple(scales)
         self.weight = weight
@@ -99,15 +100,23 @@ class Distillation(Objective):
             )
         self.pose_network = None if self.view_synthesis is None else self.view_synthesis.pose_network
         self.cameras = None if self.view_synthesis is None else self.view_synthesis.cameras
-        self._check_ranges()
-        self._factor = self._depth_factor(canonical_focal)
+        self._factor = 1.0
+        if self.teacher is not None:
+            self._check_ranges(self.teacher)
+            self._factor = self._depth_factor(self.teacher, canonical_focal)
 
     @classmethod
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
         options = config.options
         if not options.get("teacher"):
-            raise InputError("objective 'distillation' needs a teacher: set its option teacher to a weights file")
+            if not options.get("hints"):
+                raise InputError(
+                    "objective 'distillation' needs something to learn: set its option teacher to a weights file, or "
+                    "hints to a folder of depth hints"
+                )
+            if options.get("cache"):
+                raise InputError("the option cache of objective 'distillation' is for a teacher, and none is set")
         lookup(NORMS, options.get("norm", "l1"), "norm of the distillation")
         weights = {name: options.get(name, default) for name, default in (("weight", 1.0), ("self_supervision", 0.0))}
         for name, value in weights.items():
@@ -153,8 +162,11 @@ class Distillation(Objective):
 
     @torch.no_grad()
     def target(self, batch: Batch) -> Tensor:
-        """Return the disparity (B,1,H,W) in [0,1] that the teacher wants of the student."""
-        seen = batch["teacher"] if "teacher" in batch else self.teacher.scaled_disparity(batch["target"])
+        """Return the disparity (B,1,H,W) in [0,1] that the student shall have; the least where nobody knows."""
+        if self.teacher is None:
+            seen = torch.zeros_like(batch["hint"])
+        else:
+            seen = batch["teacher"] if "teacher" in batch else self.teacher.scaled_disparity(batch["target"])
         if "hint" in batch:
             seen = torch.where(batch["hint"] > 0, batch["hint"] * self._factor, seen)
         low, high = 1 / self.network.max_depth, 1 / self.network.min_depth
@@ -171,17 +183,22 @@ class Distillation(Objective):
             return {**self.view_synthesis.panels(batch), "teacher": target}
         disparity = self.network(batch["target_augmented"])[0].float()
         error = (self._scaled(disparity) / self._scaled(target)).log().abs()
+        if self.teacher is None:
+            error = error * (batch["hint"] > 0)
         return {"target": batch["target"], "disparity": disparity, "teacher": target, "error": error}
 
     def about(self) -> dict[str, Any]:
         """See `Objective.about`."""
-        return {"teacher": self.teacher.about() | {"norm": self.norm, "self_supervision": self.self_supervision}}
+        learnt = {"norm": self.norm, "self_supervision": self.self_supervision}
+        return {"hints": learnt} if self.teacher is None else {"teacher": self.teacher.about() | learnt}
 
     def _weights(self, batch: Batch) -> Tensor | None:
         """Return what each pixel counts (B,1,H,W), 1 on average; None where all count alike."""
         if "hint" not in batch:
             return None
         known = batch["hint"] > 0
+        if self.teacher is None:
+            return known / known.float().mean().clamp(min=torch.finfo(torch.float32).tiny)
         # A picture without any hint is the teacher's as a whole.
         weights = torch.where(known | ~known.flatten(1).any(1)[:, None, None, None], 1.0, self.elsewhere)
         return weights / weights.mean()
@@ -199,31 +216,31 @@ class Distillation(Objective):
     def _scaled(self, disparity: Tensor) -> Tensor:
         return scaled_disparity(disparity, self.network.min_depth, self.network.max_depth)
 
-    def _check_ranges(self) -> None:
-        theirs, own = ((part.min_depth, part.max_depth) for part in (self.teacher, self.network))
+    def _check_ranges(self, teacher: Teacher) -> None:
+        theirs, own = ((part.min_depth, part.max_depth) for part in (teacher, self.network))
         if theirs != own:
             raise InputError(
-                f"the teacher {self.teacher.path} speaks of depths {theirs[0]:g} to {theirs[1]:g}, the student of "
+                f"the teacher {teacher.path} speaks of depths {theirs[0]:g} to {theirs[1]:g}, the student of "
                 f"{own[0]:g} to {own[1]:g}; set min_depth and max_depth in network.options to the teacher's"
             )
 
-    def _depth_factor(self, canonical_focal: float | None) -> float:
+    def _depth_factor(self, teacher: Teacher, canonical_focal: float | None) -> float:
         """Return what the teacher's depth is multiplied by to be the student's.
 
         For one thing at one distance, the network with the shorter canonical focal length says the smaller depth.
         """
-        theirs = self.teacher.canonical_focal
+        theirs = teacher.canonical_focal
         if theirs is None and canonical_focal is None:
             return 1.0
         if theirs is None:
             raise InputError(
-                f"the depth of the teacher {self.teacher.path} holds for whatever camera it was trained with, the "
+                f"the depth of the teacher {teacher.path} holds for whatever camera it was trained with, the "
                 f"run's for canonical_focal {canonical_focal:g}; set the option teacher_focal to fx / width of the "
                 "teacher's camera, or leave canonical_focal out"
             )
         if canonical_focal is None:
             raise InputError(
-                f"the depth of the teacher {self.teacher.path} holds for canonical_focal {theirs:g}, the run has none; "
+                f"the depth of the teacher {teacher.path} holds for canonical_focal {theirs:g}, the run has none; "
                 f"set canonical_focal to {theirs:g}"
             )
         return canonical_focal / theirs

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import time
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -47,7 +47,7 @@ class TrainingCheckpoint(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks and listen for signals."""
-        self._start = self._written = time.monotonic()
+        self._start = self._written = monotonic()
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._on_signal)
@@ -56,7 +56,7 @@ class TrainingCheckpoint(Callback):
         """Write where it is time or a signal came: here the batches before are done and logged, this one is not."""
         if batch_idx == 0 or batch_idx % self.config.accumulate:
             return
-        due = time.monotonic() - self._written >= 60 * self.config.checkpoint_minutes
+        due = monotonic() - self._written >= 60 * self.config.checkpoint_minutes
         if trainer.strategy.reduce_boolean_decision(due or self._stop, all=False):
             self._write(trainer, pl_module, trainer.current_epoch, batch_idx)
             self._stop_if_asked(trainer)
@@ -68,7 +68,7 @@ class TrainingCheckpoint(Callback):
         self._loss = outputs["loss"].detach()
         if self.config.max_minutes is None or (batch_idx + 1) % self.config.accumulate:
             return
-        over = time.monotonic() - self._start >= 60 * self.config.max_minutes
+        over = monotonic() - self._start >= 60 * self.config.max_minutes
         if trainer.strategy.reduce_boolean_decision(over, all=False):
             trainer.should_stop = True
 
@@ -108,7 +108,7 @@ class TrainingCheckpoint(Callback):
                 trainer.save_checkpoint(temporary)
         else:
             trainer.save_checkpoint(self.path)  # takes part, writes nothing
-        self._written = time.monotonic()
+        self._written = monotonic()
 
     def _is_finite(self, module: LightningModule) -> bool:
         tensors = [value for value in module.state_dict().values() if value.is_floating_point()]

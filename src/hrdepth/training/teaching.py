@@ -81,7 +81,7 @@ def use_teacher_cache(config: TrainConfig, objective: Objective, mixes: list[Mix
             `teacher_cache.fill`.
     """
     folder = config.objective.options.get("cache")
-    if not isinstance(objective, Distillation) or folder is None:
+    if not isinstance(objective, Distillation) or objective.teacher is None or folder is None:
         return
     _check_zoom(config, "the teacher's cache holds whole pictures")
     cache = TeacherCache.of(objective.teacher, folder)
