@@ -13,7 +13,7 @@ from typing import Any
 
 from hrdepth.errors import InputError
 
-__all__ = ["atomic_path", "existing_file", "file_sha256", "keyed_file", "output_file", "output_folder", "write_json"]
+__all__ = ["atomic_path", "existing_file", "file_sha256", "output_file", "output_folder", "write_json"]
 
 
 @contextmanager
@@ -103,21 +103,6 @@ def file_sha256(path: str | Path) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
-
-
-def keyed_file(folder: Path, picture: Path, *about: object) -> Path:
-    """Return where what was computed of a picture, as it now is, lies in a folder, or would: `folder/4f/4f0c...npy`.
-
-    Args:
-        folder: where it is kept.
-        picture: whose path relative to the folder, size and time of change count.
-        about: what else decides on the result.
-    """
-    status = picture.stat()
-    name = Path(os.path.relpath(os.path.realpath(picture), os.path.realpath(folder))).as_posix()
-    key = json.dumps([name, status.st_size, status.st_mtime_ns, *about])
-    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
-    return folder / digest[:2] / f"{digest}.npy"
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:

@@ -65,10 +65,10 @@ def known(pictures, intrinsics):
     return Structure(poses, points)
 
 
-def compare(hints, root, frame):
+def compare(hints, root, frame, eye="left"):
     """Return the relative error of a hint's depth, up to one factor, and how much of the picture it covers."""
-    map_ = hints.read(root / "drive" / "left" / f"{frame:06d}.png", SIZE)[0].numpy()
-    true = corridor.view(frame)[1]
+    map_ = hints.read(root / "drive" / eye / f"{frame:06d}.png", SIZE)[0].numpy()
+    true = corridor.view(frame, eye == "right")[1]
     there = map_ > 0
     ratio = 1 / map_[there] / true[there]
     return float(np.median(abs(ratio / np.median(ratio) - 1))), float(np.median(ratio)), float(there.mean())
@@ -117,6 +117,20 @@ def test_two_eyes_give_metres_without_motion(tmp_path, weights, monkeypatch):
     errors, ratio, share = compare(hints, root, 1)
     factor = corridor.FOCAL / (0.6 * SIZE[1])  # the canonical camera sees it nearer or farther
     assert (errors < 0.04, share > 0.4, ratio == pytest.approx(1 / factor, rel=0.03)) == (True, True, True)
+
+
+def test_a_pair_is_compared_once_for_both_eyes(tmp_path, weights, monkeypatch):
+    root = corridor.drive(tmp_path / "data", frames=2, stereo=True)
+    (root / "train.txt").write_text("drive 0 l\ndrive 0 r\n")
+    sweeps = []
+    sweep = module.plane_sweep
+    monkeypatch.setattr(module, "plane_sweep", lambda *given: sweeps.append(1) or sweep(*given))
+    config = config_of(root, weights, tmp_path, nearest=1.5)
+    hints = prepare_hints(replace(config, config=replace(config.config, validation=[])))
+    assert len(sweeps) == 2, "one for each eye"
+    for eye in ("left", "right"):
+        errors, _, share = compare(hints, root, 0, eye)
+        assert (errors < 0.04, share > 0.4) == (True, True), eye
 
 
 def test_a_camera_that_stands_still_gets_none(tmp_path, weights, monkeypatch):

@@ -25,8 +25,8 @@ from PIL import Image
 from torch import Tensor
 
 from hrdepth.data.augment import WHOLE, Window
+from hrdepth.data.kept_maps import keyed_file, read_map, write_map
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path, keyed_file
 
 __all__ = ["ABOUT", "Hints", "use_hints"]
 
@@ -70,10 +70,7 @@ class Hints:
 
     def write(self, picture: Path, inverse_depth: NDArray[np.float32]) -> None:
         """Keep 1/depth (h,w) of a picture, 0 where it is not known."""
-        file = self.file(picture)
-        file.parent.mkdir(exist_ok=True)
-        with atomic_path(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, inverse_depth.astype(np.float16), allow_pickle=False)
+        write_map(self.file(picture), inverse_depth)
 
     def read(self, picture: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
         """Return 1/depth (1,H,W) of what `window` keeps of a picture, at `size`, for the canonical camera; 0 for none.
@@ -83,19 +80,12 @@ class Hints:
         Raises:
             InputError: the map is damaged.
         """
-        file = self.file(picture)
-        if not file.is_file():
-            return torch.zeros(1, *size)
         try:
-            map_ = np.load(file, allow_pickle=False)
-            if map_.shape != self.size or map_.dtype != np.float16:
-                raise ValueError(f"it holds {map_.dtype} {map_.shape}")
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"the depth hint {file} is damaged ({error}); delete it and prepare it anew") from error
+            map_ = Image.fromarray(read_map(self.file(picture), self.size, "depth hint"))
+        except FileNotFoundError:
+            return torch.zeros(1, *size)
         # No value between a near and a far one, or between one and none.
-        resized = Image.fromarray(map_.astype(np.float32)).resize(
-            (size[1], size[0]), Image.Resampling.NEAREST, box=window.box(self.size)
-        )
+        resized = map_.resize((size[1], size[0]), Image.Resampling.NEAREST, box=window.box(self.size))
         return torch.from_numpy(np.array(resized))[None] / window.extent
 
 

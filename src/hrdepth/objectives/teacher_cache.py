@@ -22,8 +22,8 @@ from torch import Tensor
 
 from hrdepth.data.augment import WHOLE, Window
 from hrdepth.data.frames import load_picture
+from hrdepth.data.kept_maps import keyed_file, read_map, write_map
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path, keyed_file
 from hrdepth.objectives.teacher import Teacher
 
 __all__ = ["TeacherCache", "fill"]
@@ -71,10 +71,7 @@ class TeacherCache:
 
     def write(self, picture: Path, disparity: Tensor) -> None:
         """Keep the teacher's disparity (h,w) of a picture."""
-        file = self.file(picture)
-        file.parent.mkdir(exist_ok=True)
-        with atomic_path(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, disparity.cpu().half().numpy(), allow_pickle=False)
+        write_map(self.file(picture), disparity.float().cpu().numpy())
 
     def read(self, picture: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
         """Return 1/depth (1,H,W) of what `window` keeps of a picture, at `size`, for the canonical camera.
@@ -84,7 +81,14 @@ class TeacherCache:
         Raises:
             InputError: the map is missing or damaged.
         """
-        disparity = _load(self.file(picture), self.size)
+        file = self.file(picture)
+        try:
+            disparity = read_map(file, self.size, "teacher's map")
+        except FileNotFoundError as error:
+            raise InputError(
+                f"the teacher's cache {self.folder} lacks a map that it had: a picture changed during the run, or "
+                f"{file.name} was removed; start again with --resume last"
+            ) from error
         map_ = Image.fromarray(1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity)
         if map_.size != (size[1], size[0]) or window != WHOLE:
             map_ = map_.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=window.box(self.size))
@@ -109,18 +113,3 @@ def fill(cache: TeacherCache, teacher: Teacher, pictures: Iterable[Path], device
                 raise InputError(f"the teacher {teacher.path} gives NaN for {picture}: its weights are damaged")
             cache.write(picture, disparity)
     return len(missing)
-
-
-def _load(file: Path, size: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    try:
-        disparity = np.load(file, allow_pickle=False)
-        if disparity.shape != size or disparity.dtype != np.float16:
-            raise ValueError(f"it holds {disparity.dtype} {disparity.shape}")
-    except FileNotFoundError as error:
-        raise InputError(
-            f"the teacher's cache {file.parent.parent} lacks a map that it had: a picture changed during the run, or "
-            f"{file.name} was removed; start again with --resume last"
-        ) from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"the teacher's map {file} is damaged ({error}); delete it, and it is made anew") from error
-    return np.asarray(disparity, dtype=np.float32)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -131,7 +131,8 @@ def _hint_run(
     log.info("%s: %d frames%s", lines[0].folder, len(found), " of two eyes" if stereo else "")
     if stereo:
         pairs = [(line, picture, other) for line, picture in found if (other := others[picture])]
-        return _hint_pairs(config, hints, start, camera, k, pairs)
+        targets = {reader.picture(line, 0) for line in reader.targets}
+        return _hint_pairs(config, hints, start, camera, k, pairs, targets)
     if len(found) < SHORTEST:
         log.info("%s: too short for hints", lines[0].folder)
         return 0
@@ -145,26 +146,32 @@ def _hint_pairs(
     camera: Camera,
     k: Tensor,
     pairs: Sequence[tuple[SplitLine, Path, Path]],
+    targets: Container[Path | None],
 ) -> int:
-    """Compare both eyes. Their distance gives the scale."""
+    """Compare both eyes, whose distance gives the scale. The other has its hint, too, if it is among the targets."""
     factor = 1.0
     if start.canonical_focal is not None:
         factor = float(focal_factor(camera.intrinsics[0, 0], camera.size[1], start.canonical_focal))
     planes = torch.linspace(0, 1 / config.nearest, config.planes)
     step = float(planes[1])
 
-    def hint(pair: tuple[SplitLine, Path, Path]) -> bool:
+    def hint(pair: tuple[SplitLine, Path, Path]) -> int:
         line, picture, other = pair
         if hints.file(picture).is_file():
-            return False
+            return 0
         pose = stereo_pose(camera, line.side)
         pose[0, 3] /= factor
+        back = invert_pose(pose[None])[0]
         views = [_view(path, hints.size) for path in (picture, other)]
         here = plane_sweep(views[0], views[1:], k, [pose], planes)
-        there = plane_sweep(views[1], views[:1], k, [invert_pose(pose[None])[0]], planes)
+        there = plane_sweep(views[1], views[:1], k, [back], planes)
         agreed = consistent(here.inverse_depth, there.inverse_depth, k, pose, 1.5 * step)
         _write(hints, picture, here, agreed, step, moving=False)
-        return True
+        if other not in targets or hints.file(other).is_file():
+            return 1
+        agreed = consistent(there.inverse_depth, here.inverse_depth, k, back, 1.5 * step)
+        _write(hints, other, there, agreed, step, moving=False)
+        return 2
 
     return _count(hint, pairs, "pairs")
 
@@ -258,8 +265,8 @@ def _view(picture: Path, size: tuple[int, int]) -> View:
     return normalised(load_picture(picture, size).mean(0, keepdim=True))
 
 
-def _count(work: Callable[[Item], bool], items: Sequence[Item], name: str) -> int:
-    """Do `work` with each item in as many threads as there are cores; return how often it did something."""
+def _count(work: Callable[[Item], int], items: Sequence[Item], name: str) -> int:
+    """Do `work` with each item in as many threads as there are cores; return how much it did."""
     # A thread each: torch's own would wait for each other.
     with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(items)))) as pool:
         return sum(track(pool.map(work, items), name, len(items), disable=len(items) < 16))
