@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
+import small
 import trees
 from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import DatasetConfig, NetworkConfig, ObjectiveConfig
@@ -35,8 +36,8 @@ WAYS = {
     "distillation MTS": ([-1, 1, "s"], {"self_supervision": 0.5, "view_synthesis": {"auto_mask": False}}),
 }
 # A first guess of one unit: the true shift of three pixels is within reach of noise that repeats every eight.
-NETWORK = NetworkConfig("lite_hrdepth", {"min_depth": 0.5})
-POSE_NETWORK = {"sfmlearner": NetworkConfig("posecnn", {"explainability": True})}
+NETWORK = NetworkConfig(small.NETWORK.name, {**small.NETWORK.options, "min_depth": 0.5})
+POSE_NETWORKS = {"sfmlearner": NetworkConfig("posecnn", {"explainability": True})}
 
 
 @pytest.fixture(params=WAYS)
@@ -73,7 +74,7 @@ def objective_of(way, tmp_path, **more):
         options = {"teacher": teacher_file(tmp_path), **options}
     torch.manual_seed(0)
     network = build_network(NETWORK)
-    pose_network = build_pose_network(POSE_NETWORK.get(name, NetworkConfig("posenet")))
+    pose_network = build_pose_network(POSE_NETWORKS.get(name, small.POSE_NETWORK))
     return build_objective(ObjectiveConfig(name, frames, {**options, **more}), network, pose_network)
 
 

@@ -175,8 +175,8 @@ def settings(config, **training):
     root = config.data.root
     part = {"dataset": "folder", "root": root, "split": f"{root}/train.txt", "options": {"baseline": 0.1}}
     training = {
-        "network": {"name": "lite_hrdepth"},
-        "pose_network": {"options": {"backbone": "mobilenetv3_small_100", "weights": None}},
+        "network": {"options": {"backbone": "test_efficientnet", "weights": None}},
+        "pose_network": {"options": {"backbone": "test_resnet", "weights": None}},
         "objective": {"frames": [-1, 1, "s"]}, "train": [part], "validation": [{**part, "split": f"{root}/few.txt"}],
         "batch_size": 4, "epochs": 1, "workers": 0, "log": {"panels_every_steps": 0}, "device": "cpu", **training,
     }  # fmt: skip

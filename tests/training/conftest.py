@@ -3,7 +3,8 @@
 import pytest
 
 import trees
-from hrdepth.config import DatasetConfig, LogConfig, NetworkConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
+from hrdepth.config import DatasetConfig, LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
+from small import NETWORK, POSE_NETWORK
 
 
 @pytest.fixture
@@ -16,7 +17,8 @@ def tiny(tmp_path):
         train=[part],
         validation=[few],
         output=str(tmp_path / "run"),
-        network=NetworkConfig("lite_hrdepth"),
+        network=NETWORK,
+        pose_network=POSE_NETWORK,
         objective=ObjectiveConfig(frames=["s"]),
         optimiser=OptimiserConfig(1e-3, decay_after=1, decay=0.5),
         log=LogConfig(every_steps=1, panels_every_steps=0),

@@ -10,7 +10,7 @@ from torch.utils.data import default_collate
 import trees
 from hrdepth.checkpoints import choose_camera, read_cameras, read_checkpoint
 from hrdepth.cli import main
-from hrdepth.config import AugmentConfig, DatasetConfig, IntrinsicsConfig, LogConfig, NetworkConfig, ObjectiveConfig
+from hrdepth.config import AugmentConfig, DatasetConfig, IntrinsicsConfig, LogConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity, disparity_to_depth
@@ -27,7 +27,6 @@ def config(tiny):
     return replace(
         tiny,
         objective=ObjectiveConfig(frames=[-1, 1]),
-        pose_network=NetworkConfig("posenet", {"backbone": "mobilenetv3_small_100"}),
         intrinsics=IntrinsicsConfig("all", separate_fy=True),
     )
 

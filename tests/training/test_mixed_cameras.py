@@ -8,13 +8,12 @@ import torch
 
 import trees
 from hrdepth.checkpoints import read_checkpoint, save_checkpoint
-from hrdepth.config import AugmentConfig, DatasetConfig, LogConfig, NetworkConfig, ObjectiveConfig, TrainConfig
+from hrdepth.config import AugmentConfig, DatasetConfig, LogConfig, ObjectiveConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.training import build_training_objective, train
-
-LITE = NetworkConfig("lite_hrdepth")
+from small import NETWORK, POSE_NETWORK
 
 
 @pytest.fixture
@@ -28,7 +27,8 @@ def config(tmp_path):
         train=parts,
         validation=parts,
         output=str(tmp_path / "run"),
-        network=LITE,
+        network=NETWORK,
+        pose_network=POSE_NETWORK,
         objective=ObjectiveConfig(frames=[-1, 1, "s"]),
         augment=AugmentConfig(zoom=1.6, grey=0.2, blur=0.3, noise=0.02),
         log=LogConfig(every_steps=1, panels_every_steps=2, panels=1),
@@ -70,7 +70,7 @@ def test_they_train_together_and_the_weights_know_their_camera(config, tmp_path,
 
 
 def test_weights_without_one_may_start_any_run(config, tmp_path):
-    save_checkpoint(tmp_path / "net.safetensors", build_network(LITE), LITE, size=(64, 96))
+    save_checkpoint(tmp_path / "net.safetensors", build_network(NETWORK), NETWORK, size=(64, 96))
     assert build_training_objective(replace(config, init=str(tmp_path / "net.safetensors"))).canonical_focal == 0.8
 
 

@@ -10,11 +10,12 @@ from hrdepth.checkpoints import load_network, load_pose_network
 from hrdepth.config import LogConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.errors import InputError
 from hrdepth.training import train
+from small import POSE_NETWORK
 
 WAYS = {
     "sfmlearner": (NetworkConfig("posecnn", {"explainability": True}), {}),
     "vid2depth": (NetworkConfig("posecnn"), {"points": 100}),
-    "struct2depth": (NetworkConfig("posenet"), {"object_network": "posecnn"}),
+    "struct2depth": (POSE_NETWORK, {"object_network": "posecnn"}),
 }
 
 

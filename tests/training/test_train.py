@@ -20,6 +20,7 @@ from hrdepth.config import (
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
+from small import NETWORK, POSE_NETWORK
 
 
 @pytest.fixture
@@ -30,7 +31,8 @@ def config(tmp_path):
         train=[part],
         validation=[part],
         output=str(tmp_path / "run"),
-        network=NetworkConfig("lite_hrdepth"),
+        network=NETWORK,
+        pose_network=POSE_NETWORK,
         objective=ObjectiveConfig(frames=[-1, 1, "s"]),
         log=LogConfig(every_steps=1, panels_every_steps=2, panels=1),
         size=(64, 96),
@@ -54,7 +56,7 @@ def test_a_run_leaves_weights_logs_panels_and_how_it_came_about(config, tmp_path
     assert {"train/loss", "train/loss/scale3", "val/loss", "samples_per_second", "lr-Adam"} <= set(rows[0])
     assert sum(bool(row["val/loss"]) for row in rows) == 2
     assert sorted(path.name for path in (run / "panels").iterdir()) == ["000002.png", "000004.png"]
-    assert yaml.safe_load((run / "config.yaml").read_text())["network"]["name"] == "lite_hrdepth"
+    assert yaml.safe_load((run / "config.yaml").read_text())["network"]["name"] == "hrdepth"
     about = json.loads((run / "run.json").read_text())
     assert about["samples"] == {"train": 4, "validation": 4}
     assert about["versions"]["torch"] == torch.__version__.split("+")[0] or torch.__version__.startswith("2")
@@ -95,8 +97,8 @@ def test_init_starts_depth_and_pose(config, tmp_path):
                        start.network.state_dict()["decoder.heads.0.conv.bias"])  # fmt: skip
     assert torch.equal(objective.pose_network.state_dict()["decoder.6.bias"],
                        start.pose_network.state_dict()["decoder.6.bias"])  # fmt: skip
-    with pytest.raises(InputError, match="holds lite_hrdepth .* wants hrdepth"):
-        build_training_objective(replace(config, init=str(best), network=NetworkConfig("hrdepth")))
+    with pytest.raises(InputError, match="holds hrdepth .* wants lite_hrdepth"):
+        build_training_objective(replace(config, init=str(best), network=NetworkConfig("lite_hrdepth")))
 
 
 def test_depth_waits_for_a_pose_network(config, tmp_path):
@@ -118,7 +120,7 @@ def test_depth_waits_for_a_pose_network(config, tmp_path):
 
 def test_init_with_another_depth_range_is_refused(config):
     best = train(replace(config, epochs=1))
-    other = NetworkConfig("lite_hrdepth", {"max_depth": 50.0})
+    other = NetworkConfig(NETWORK.name, {**NETWORK.options, "max_depth": 50.0})
     with pytest.raises(InputError, match=r"0\.1 to 100, the run of 0\.1 to 50"):
         build_training_objective(replace(config, init=str(best), network=other))
 

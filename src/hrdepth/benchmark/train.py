@@ -107,7 +107,8 @@ def _in_turns(names: Sequence[str], run: TrainConfig, rounds: int, steps: int, s
             process.start()
             theirs.close()
             workers[name] = (process, ours)
-            ours.recv()
+        for _, connection in workers.values():
+            connection.recv()  # it is ready
         for _ in track(range(rounds), description=said, transient=True):
             for name, (_, connection) in workers.items():
                 connection.send(steps)

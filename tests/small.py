@@ -1,0 +1,6 @@
+"""Networks that are built, trained and written in no time, for tests that need just any."""
+
+from hrdepth.config import NetworkConfig
+
+NETWORK = NetworkConfig("hrdepth", {"backbone": "test_efficientnet"})
+POSE_NETWORK = NetworkConfig("posenet", {"backbone": "test_resnet"})
