@@ -17,7 +17,7 @@ from PIL import Image
 
 from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import DepthProtocol, GroundTruthConfig, ReportConfig, TrainConfig
-from hrdepth.data.ground_truth import GroundTruth, build_ground_truth
+from hrdepth.data.ground_truth import GroundTruth, GroundTruthSet, build_ground_truth
 from hrdepth.data.synthetic import render_drive
 from hrdepth.errors import InputError
 from hrdepth.evaluation import Evaluation
@@ -60,9 +60,7 @@ def main() -> None:
     else:
         rows["network on board"] = evaluate_network(supplied.scaled_disparity, truths, protocol)
         say(rows)
-        first = drive.parent / "on-board.png"
-        panel({"network on board": supplied}, next(iter(truths))).save(first)
-        print(f"  look at {first}")
+        look(drive.parent / "on-board.png", {"network on board": supplied}, truths)
 
     print(f"3/5 training {config.network.name} for at most {config.max_minutes:g} minutes")
     clear(Path(config.output))
@@ -81,6 +79,8 @@ def main() -> None:
         "constant depth": constant_depth_baseline(truths, protocol),
     }
     say(rows)
+    networks = {"trained here": trained} | ({"network on board": supplied} if supplied else {})
+    look(drive.parent / "trained.png", networks, truths)
 
     print("5/5 writing demo/report.html")
     page = drive.parent / "report.html"
@@ -115,7 +115,14 @@ def say(rows: dict[str, Evaluation]) -> None:
         print(f"  {name:28s} Abs Rel {evaluation.mean['abs_rel']:.3f}   δ<1.25 {evaluation.mean['delta1']:.3f}")
 
 
-def panel(predictors: dict[str, Predictor], truth: GroundTruth) -> Image.Image:
+def look(path: Path, predictors: dict[str, Predictor], truths: GroundTruthSet) -> None:
+    """Draw three frames below each other."""
+    frames = list(truths)
+    Image.fromarray(np.concatenate([panel(predictors, frame) for frame in frames[:: len(frames) // 3][:3]])).save(path)
+    print(f"  look at {path}")
+
+
+def panel(predictors: dict[str, Predictor], truth: GroundTruth) -> np.ndarray:
     """Picture, predicted and exact disparity side by side, in one colour range."""
     assert truth.picture is not None  # a drive has its pictures
     depth = truth.depth
@@ -127,7 +134,7 @@ def panel(predictors: dict[str, Predictor], truth: GroundTruth) -> Image.Image:
         scaled = disparity * np.median(exact[depth > 0] / disparity[depth > 0])
         views.append(colorize_disparity(scaled, 0, high))
     views.append(colorize_disparity(exact, 0, high))
-    return Image.fromarray(side_by_side(views, ["picture", *predictors, "exact"]))
+    return side_by_side(views, ["picture", *predictors, "exact"])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ NUMBERS = r"\d\.\d{3}(?: \d\.\d{3})+"
 
 @functools.cache
 def read(file):
-    parser = _parser()
+    parser = _parser(["train"])
     settings = parser.parse_args(["train", "--config", str(file)])
     return _config(parser.instantiate(settings)["train"], TrainConfig)
 

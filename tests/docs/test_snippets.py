@@ -48,10 +48,10 @@ def commands():
     return found
 
 
-@pytest.fixture
-def readers_place(tmp_path, monkeypatch):
-    """A working folder with what the snippets name."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """A folder with what the snippets name."""
+    tmp_path = tmp_path_factory.mktemp("named")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     shutil.copy(ROOT / "configs" / "demo.yaml", tmp_path / "run.yaml")
     trees.drive(tmp_path / "drives", frames=6)
@@ -64,6 +64,14 @@ def readers_place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def readers_place(named, tmp_path, monkeypatch):
+    """A working folder of one's own."""
+    shutil.copytree(named, tmp_path / "place")
+    monkeypatch.chdir(tmp_path / "place")
+    return tmp_path / "place"
+
+
 def read(line):
     """Read a command line up to its settings, as `hrdepth` does; return the config."""
     line = re.sub(r"\[(--[^\]]*)\]", r"\1", line)  # [--poses poses.txt]: what may be left out
@@ -71,7 +79,7 @@ def read(line):
     given = given[: given.index("...")] if "..." in given else given
     given = [_as_settings(argument) for argument in _spelt_out(given)]
     said = io.StringIO()
-    parser = _parser()
+    parser = _parser(given)
     try:
         with contextlib.redirect_stderr(said):
             settings = parser.parse_args(_with_preset(given))
@@ -84,7 +92,8 @@ def read(line):
 
 
 @pytest.mark.parametrize("line", commands())
-def test_commands_are_read(line, readers_place):
+def test_commands_are_read(line, named, monkeypatch):
+    monkeypatch.chdir(named)  # reading changes nothing
     made = read(line)
     assert made is not None or "--help" in line or "--print_config" in line or "..." in line
 

@@ -14,7 +14,7 @@ from hrdepth.training import build_training_objective
 
 
 def config_of(*arguments):
-    parser = _parser()
+    parser = _parser(["train"])
     settings = parser.parse_args(_with_preset(["train", *map(str, arguments)]))
     return _config(parser.instantiate(settings)["train"], TrainConfig)
 
