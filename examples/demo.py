@@ -118,7 +118,9 @@ def say(rows: dict[str, Evaluation]) -> None:
 def look(path: Path, predictors: dict[str, Predictor], truths: GroundTruthSet) -> None:
     """Draw three frames below each other."""
     frames = list(truths)
-    Image.fromarray(np.concatenate([panel(predictors, frame) for frame in frames[:: len(frames) // 3][:3]])).save(path)
+    Image.fromarray(
+        np.concatenate([panel(predictors, frame) for frame in frames[len(frames) // 6 :: len(frames) // 3]])
+    ).save(path)
     print(f"  look at {path}")
 
 
