@@ -19,9 +19,8 @@ def save_openvino(graph, path, *, size, metadata):
 
 
 SIZE = (64, 96)
-# Networks below whose smallest map lies a cut: torch.export keeps the size that it saw. With sizes left
-# open PackNet's foldings take it half a minute.
-ONE_SIZE = {"pydnet", "superdepth", "sfmlearner", "dualnets", "packnet"}
+# Networks below whose smallest map lies a cut: torch.export keeps the size that it saw.
+ONE_SIZE = {"pydnet", "superdepth", "sfmlearner", "dualnets"}
 WRITERS = {
     ".onnx": ("onnxruntime", write_onnx),
     ".pt2": ("pytorch", write_torch_export),
