@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from hrdepth.geometry import backproject, project, sample
 
-__all__ = ["Sweep", "View", "consistent", "normalised", "plane_sweep"]
+__all__ = ["Sweep", "View", "box_mean", "consistent", "normalised", "plane_sweep"]
 
 WINDOW = 5  # pixels, of the correlation
 NOISE = (2 / 255) ** 2  # variance below which a window has no texture
@@ -56,8 +56,8 @@ class Sweep(NamedTuple):
 def normalised(grey: Tensor) -> View:
     """Prepare a picture (1,H,W) in [0,1]."""
     centred = grey[None] - 0.5
-    mean = _box(centred)
-    variance = (_box(centred * centred) - mean * mean).clamp(min=0)
+    mean = box_mean(centred, WINDOW)
+    variance = (box_mean(centred * centred, WINDOW) - mean * mean).clamp(min=0)
     return View(centred, mean, (variance + NOISE).rsqrt())
 
 
@@ -126,20 +126,20 @@ def consistent(
     return agreed
 
 
-def _box(maps: Tensor) -> Tensor:
-    """Average over windows; at the border over what of them lies inside."""
-    kernel = maps.new_ones(1, 1, WINDOW, WINDOW)
+def box_mean(maps: Tensor, window: int) -> Tensor:
+    """Average (B,C,H,W) over windows of odd size; at the border over what of them lies inside."""
+    kernel = maps.new_ones(1, 1, window, window)
     # Each map a channel of its own: several times as fast as pooling.
     single = maps.flatten(0, 1)[None]
-    summed = F.conv2d(single, kernel.expand(single.shape[1], -1, -1, -1), padding=WINDOW // 2, groups=single.shape[1])
-    inside = F.conv2d(maps.new_ones(1, 1, *maps.shape[-2:]), kernel, padding=WINDOW // 2)
+    summed = F.conv2d(single, kernel.expand(single.shape[1], -1, -1, -1), padding=window // 2, groups=single.shape[1])
+    inside = F.conv2d(maps.new_ones(1, 1, *maps.shape[-2:]), kernel, padding=window // 2)
     averaged: Tensor = (summed / inside).view_as(maps)
     return averaged
 
 
 def _correlation(target: View, grey: Tensor, scale: Tensor) -> Tensor:
     """Correlate windows of the target and of (D,1,H,W), whose windows have `scale`."""
-    both = _box(torch.cat([grey * target.grey, grey], 1))
+    both = box_mean(torch.cat([grey * target.grey, grey], 1), WINDOW)
     return (both[:, :1] - both[:, 1:] * target.mean) * scale * target.scale
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from hrdepth.data.batch import Batch
 from hrdepth.data.neighbours import MOTION_SIZE, motion
 from hrdepth.diagnosis.causes import Cause
+from hrdepth.multiview import box_mean
 
 __all__ = ["examine_recordings"]
 
@@ -136,8 +137,8 @@ def _bytes(pictures: Tensor):  # type: ignore[no-untyped-def]
 
 def _textured(pictures: Tensor) -> Tensor:
     """Return where windows hold detail, and the whole reach lies inside: (B,1,h,w) bool."""
-    mean = _window_mean(pictures)
-    spread = (_window_mean(pictures**2) - mean**2).clamp(min=0).sqrt()
+    mean = box_mean(pictures, WINDOW)
+    spread = (box_mean(pictures**2, WINDOW) - mean**2).clamp(min=0).sqrt()
     inside = torch.zeros_like(spread, dtype=torch.bool)
     down, across = (min(most, side // 4) for most, side in zip(REACH, pictures.shape[-2:], strict=True))
     inside[..., down : pictures.shape[-2] - down, across : pictures.shape[-1] - across] = True
@@ -155,19 +156,5 @@ def _costs(target: Tensor, source: Tensor, shifts: Sequence[tuple[int, int]]) ->
             padded[..., down + y : down + y + height, right + x : right + x + width]
             for y, x in shifts[start : start + TOGETHER]
         ]
-        costs.append(_window_mean((target - torch.cat(moved, dim=1)).abs()))
+        costs.append(box_mean((target - torch.cat(moved, dim=1)).abs(), WINDOW))
     return torch.cat(costs, dim=1)
-
-
-def _window_mean(maps: Tensor) -> Tensor:
-    """Average each pixel's window, as much of it as lies inside; on a CPU in a fifth of avg_pool2d's time."""
-    return _window_sum(maps) / _window_sum(torch.ones_like(maps[:1, :1]))
-
-
-def _window_sum(maps: Tensor) -> Tensor:
-    total = F.pad(maps, (WINDOW // 2,) * 4)
-    for axis, length in ((-1, maps.shape[-1]), (-2, maps.shape[-2])):
-        padded, total = total, total.narrow(axis, 0, length).clone()
-        for start in range(1, WINDOW):
-            total += padded.narrow(axis, start, length)
-    return total

@@ -71,7 +71,7 @@ class TeacherCache:
 
     def write(self, picture: Path, disparity: Tensor) -> None:
         """Keep the teacher's disparity (h,w) of a picture."""
-        write_map(self.file(picture), disparity.float().cpu().numpy())
+        write_map(self.file(picture), disparity.cpu().numpy())
 
     def read(self, picture: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
         """Return 1/depth (1,H,W) of what `window` keeps of a picture, at `size`, for the canonical camera.

@@ -66,9 +66,11 @@ def prepare_hints(config: PrepareHintsConfig) -> Hints:
     parts |= {f"validation-{number}": part for number, part in enumerate(config.config.validation, 1)}
     for name, part in parts.items():
         reader = build_reader(part)
+        pictures = [(line, path) for line in reader.targets if (path := reader.picture(line, 0))]
+        targets = {path for _, path in pictures}
         for lines in _runs(reader):
-            made += _hint_run(config, hints, start, reader, lines)
-        hinted = [line for line in reader.targets if (path := reader.picture(line, 0)) and hints.file(path).is_file()]
+            made += _hint_run(config, hints, start, reader, lines, targets)
+        hinted = [line for line, path in pictures if hints.file(path).is_file()]
         with atomic_path(hints.folder / f"{name}.txt") as temporary:
             temporary.write_text("".join(f"{line.name}\n" for line in hinted), encoding="utf-8")
         log.info("%s: %d of %d frames have hints", part.root, len(hinted), len(reader.targets))
@@ -117,7 +119,12 @@ def _runs(reader: FrameReader) -> Iterator[list[SplitLine]]:
 
 
 def _hint_run(
-    config: PrepareHintsConfig, hints: Hints, start: Checkpoint, reader: FrameReader, lines: list[SplitLine]
+    config: PrepareHintsConfig,
+    hints: Hints,
+    start: Checkpoint,
+    reader: FrameReader,
+    lines: list[SplitLine],
+    targets: Container[Path],
 ) -> int:
     camera = reader.camera(lines[0])
     pictures = [reader.picture(line, 0) for line in lines]
@@ -131,7 +138,6 @@ def _hint_run(
     log.info("%s: %d frames%s", lines[0].folder, len(found), " of two eyes" if stereo else "")
     if stereo:
         pairs = [(line, picture, other) for line, picture in found if (other := others[picture])]
-        targets = {reader.picture(line, 0) for line in reader.targets}
         return _hint_pairs(config, hints, start, camera, k, pairs, targets)
     if len(found) < SHORTEST:
         log.info("%s: too short for hints", lines[0].folder)
@@ -146,7 +152,7 @@ def _hint_pairs(
     camera: Camera,
     k: Tensor,
     pairs: Sequence[tuple[SplitLine, Path, Path]],
-    targets: Container[Path | None],
+    targets: Container[Path],
 ) -> int:
     """Compare both eyes, whose distance gives the scale. The other has its hint, too, if it is among the targets."""
     factor = 1.0
