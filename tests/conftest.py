@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,35 @@ def memory_is_given_back(monkeypatch) -> None:
     training = sys.modules.get("hrdepth.training")
     if training is not None:
         monkeypatch.setattr(training, "keep_memory", lambda: False)
+
+
+def _logging_at_large() -> tuple[int, int, list[object]]:
+    root = logging.getLogger()
+    return root.level, root.manager.disable, list(root.filters)
+
+
+AT_FIRST = _logging_at_large()
+
+
+@pytest.fixture(autouse=True)
+def what_is_logged_is_seen(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give each test the process's logging as it was at first; in which test it changed stands among the warnings.
+
+    Once, a root logger that something had left at ERROR made tests of warnings fail that ran long after.
+    """
+    _as_at_first(f"before {request.node.nodeid}")
+    yield
+    _as_at_first(f"in {request.node.nodeid}")
+
+
+def _as_at_first(when: str) -> None:
+    found = _logging_at_large()
+    if found != AT_FIRST:
+        root = logging.getLogger()
+        root.setLevel(AT_FIRST[0])
+        logging.disable(AT_FIRST[1])
+        root.filters[:] = AT_FIRST[2]
+        warnings.warn(f"{when} the process's logging went from {AT_FIRST} to {found}", stacklevel=1)
 
 
 @pytest.fixture(scope="session")
