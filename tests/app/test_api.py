@@ -18,11 +18,19 @@ from hrdepth.video import VideoWriter
 SETTINGS = ("tiny", "pytorch", "as trained", 0)
 
 
-@pytest.fixture
-def client(served, tmp_path):
-    client = pytest.importorskip("gradio_client").Client(served, verbose=False, download_files=tmp_path / "got")
+@pytest.fixture(scope="module")
+def connection(served, tmp_path_factory):
+    got = tmp_path_factory.mktemp("got")
+    client = pytest.importorskip("gradio_client").Client(served, verbose=False, download_files=got)
     yield client
     client.close()
+
+
+@pytest.fixture
+def client(connection):
+    """A visitor of the page whom it has not seen before."""
+    connection.reset_session()
+    return connection
 
 
 @pytest.fixture

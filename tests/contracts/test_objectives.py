@@ -17,6 +17,7 @@ from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import OBJECTIVES, build_objective
 from hrdepth.training.panels import training_panel
 
+OBJECT_NETWORK = {"object_network": small.POSE_NETWORK.name, "object_options": small.POSE_NETWORK.options}
 # Every way to use every objective: its sources and options.
 WAYS = {
     "view_synthesis M": ([-1, 1], {}),
@@ -27,8 +28,8 @@ WAYS = {
     "sfmlearner MS": ([-1, 1, "s"], {"explainability": 0.1}),
     "vid2depth M": ([-1, 1], {"points": 200}),
     "vid2depth S": (["s"], {"points": 200, "iterations": 2}),
-    "struct2depth M": ([-1, 1], {}),
-    "struct2depth MS": ([-1, 1, "s"], {"objects": 1, "view_synthesis": {"auto_mask": True}}),
+    "struct2depth M": ([-1, 1], OBJECT_NETWORK),
+    "struct2depth MS": ([-1, 1, "s"], {**OBJECT_NETWORK, "objects": 1, "view_synthesis": {"auto_mask": True}}),
     "distillation T": ([], {}),
     "distillation T l2": ([], {"norm": "l2", "scales": [0]}),
     "distillation T log-l1": ([], {"norm": "log-l1"}),
