@@ -65,7 +65,8 @@ def test_without_a_browser_it_says_so(pictures, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_page_is_photographed(pictures, tmp_path):
+def test_the_page_is_photographed(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "PAUSE", 500)
     pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
     pytest.importorskip("gradio", reason="needs gradio (extra app)")
     if not (os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")):
