@@ -32,7 +32,8 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
     """Measure, print a table and write JSON.
 
     Unit and step run in turns, each in a process of its own, so that neither tunes nor disturbs the other and the
-    machine's moods meet both. Parts are measured likewise; they need not add up to the step, since loading overlaps.
+    machine's moods meet both. The parts follow in one process, one after the other; they need not add up to the step,
+    since loading overlaps.
 
     Raises:
         InputError: settings that cannot work.
@@ -67,10 +68,9 @@ def _training(config: BenchmarkTrainConfig, folder: Path, size: tuple[int, int],
 
 def _measure(config: BenchmarkTrainConfig, run: TrainConfig) -> list[Measurement]:
     where = f"{run.size[1]}x{run.size[0]}, batch {run.batch_size}"
-    timed = _in_turns(["unit", "step"], run, config.rounds, config.steps, f"{where}: unit and step")
-    for part in PARTS:
-        timed |= _in_turns([part], run, config.rounds, config.steps, f"{where}: {part}")
-    timed |= _in_turns(["matrices", "matrices bfloat16"], run, config.rounds, config.steps, f"{where}: matrices")
+    timed = _in_turns([["unit"], ["step"]], run, config.rounds, config.steps, f"{where}: unit and step")
+    parts = [*PARTS, "matrices", "matrices bfloat16"]
+    timed |= _in_turns([parts], run, config.rounds, config.steps, f"{where}: parts")
     a_sample = {name: [second / run.batch_size for second in times.seconds] for name, times in timed.items()}
     units = [step / unit for step, unit in zip(a_sample["step"], a_sample["unit"], strict=True)]
     operations = _operations(run)
@@ -95,30 +95,34 @@ class _Times:
     peak: float
 
 
-def _in_turns(names: Sequence[str], run: TrainConfig, rounds: int, steps: int, said: str) -> dict[str, _Times]:
-    """Time workloads in turns; each round's entry is the median of its runs."""
+def _in_turns(
+    processes: Sequence[Sequence[str]], run: TrainConfig, rounds: int, steps: int, said: str
+) -> dict[str, _Times]:
+    """Time workloads; each process has its own, one after the other, in turns with those of the other processes.
+
+    Each round's entry is the median of its runs.
+    """
     context = multiprocessing.get_context("spawn")
-    workers: dict[str, tuple[Any, Connection]] = {}
-    times = {name: _Times([], 0.0) for name in names}
+    workers: list[tuple[Any, Connection]] = []
+    times = {name: _Times([], 0.0) for names in processes for name in names}
+    turns = [names for beside in zip(*processes, strict=True) for names in [beside] * rounds]
     try:
-        for name in names:
+        for _ in processes:
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(name, run, theirs))
+            process = context.Process(target=serve, args=(run, theirs))
             process.start()
             theirs.close()
-            workers[name] = (process, ours)
-        for _, connection in workers.values():
-            connection.recv()  # it is ready
-        for _ in track(range(rounds), description=said, transient=True):
-            for name, (_, connection) in workers.items():
-                connection.send(steps)
+            workers.append((process, ours))
+        for names in track(turns, description=said, transient=True):
+            for name, (_, connection) in zip(names, workers, strict=True):
+                connection.send((name, steps))
                 seconds, peak = connection.recv()
                 times[name].seconds.append(statistics.median(seconds))
                 times[name].peak = peak
     except EOFError as error:
         raise InputError(f"the measurement of {said} ended early; its own message stands above") from error
     finally:
-        for process, connection in workers.values():
+        for process, connection in workers:
             if process.is_alive():
                 connection.send(None)
             process.join()

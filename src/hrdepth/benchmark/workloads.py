@@ -1,4 +1,4 @@
-"""What is timed, each in a process of its own: the unit, a training step, its parts, the machine's matrix rate."""
+"""What is timed, in processes of their own: the unit, a training step, its parts, the machine's matrix rate."""
 
 from __future__ import annotations
 
@@ -161,20 +161,27 @@ WORKLOADS: dict[str, Workload] = {
 }
 
 
-def serve(name: str, config: TrainConfig, connection: Connection) -> None:
-    """Answer each number n received with the seconds of n runs and the memory above the start, MiB; None ends."""
+def serve(config: TrainConfig, connection: Connection) -> None:
+    """Answer each (name, n) with the seconds of n runs and the memory above the start, MiB; None ends.
+
+    A workload is prepared when its name comes up first, and let go when another's does.
+    """
     from hrdepth.benchmark.report import memory, peak_memory
     from hrdepth.memory import keep_memory
 
-    if name != "unit":  # the unit stays as PyTorch runs it
-        keep_memory()
-    torch.manual_seed(0)
-    run = WORKLOADS[name](config)
-    before = memory() or 0.0
-    for _ in range(2):  # compiles, fills caches
-        run()
-    connection.send(None)
-    while (count := connection.recv()) is not None:
+    current, run, before = "", None, 0.0
+    while (asked := connection.recv()) is not None:
+        name, count = asked
+        if name != current:
+            if name != "unit":  # the unit stays as PyTorch runs it
+                keep_memory()
+            torch.manual_seed(0)
+            current, run = name, None  # the last one's memory is free before this one's is taken
+            run = WORKLOADS[name](config)
+            before = memory() or 0.0
+            for _ in range(2):  # compiles, fills caches
+                run()
+        assert run is not None
         seconds = []
         for _ in range(count):
             _finish(config)
