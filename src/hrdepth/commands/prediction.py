@@ -16,10 +16,12 @@ def predict(config: PredictConfig) -> None:
     """Predict depth for a picture, a folder of pictures or a video."""
     from hrdepth.checkpoints import choose_camera
     from hrdepth.geometry import pinhole
+    from hrdepth.media import probe
     from hrdepth.predictor import Predictor
     from hrdepth.streams import predict_to_folder
     from hrdepth.weights import weights_file
 
+    probe(config.input)  # what holds nothing is said at once, not when the network is loaded
     weights = weights_file(config.weights)
     predictor = Predictor.from_file(
         weights,
