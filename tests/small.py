@@ -2,5 +2,5 @@
 
 from hrdepth.config import NetworkConfig
 
-NETWORK = NetworkConfig("hrdepth", {"backbone": "test_efficientnet"})
-POSE_NETWORK = NetworkConfig("posenet", {"backbone": "test_resnet"})
+NETWORK = NetworkConfig("hrdepth", {"backbone": "test_efficientnet", "skip": "plain"})
+POSE_NETWORK = NetworkConfig("posecnn")

@@ -46,7 +46,7 @@ def config(tmp_path):
         validation=[part],
         output=str(tmp_path / "run"),
         network=NETWORK,
-        pose_network=POSE_NETWORK,
+        pose_network=NetworkConfig("posenet", {"backbone": "test_resnet"}),
         objective=ObjectiveConfig(frames=[-1, 1, "s"]),
         log=LogConfig(every_steps=1, panels_every_steps=0),
         size=(64, 96),

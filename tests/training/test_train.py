@@ -95,8 +95,8 @@ def test_init_starts_depth_and_pose(config, tmp_path):
     objective = build_training_objective(replace(config, init=str(best), seed=5))
     assert torch.equal(objective.network.state_dict()["decoder.heads.0.conv.bias"],
                        start.network.state_dict()["decoder.heads.0.conv.bias"])  # fmt: skip
-    assert torch.equal(objective.pose_network.state_dict()["decoder.6.bias"],
-                       start.pose_network.state_dict()["decoder.6.bias"])  # fmt: skip
+    assert torch.equal(objective.pose_network.state_dict()["decoder.2.bias"],
+                       start.pose_network.state_dict()["decoder.2.bias"])  # fmt: skip
     with pytest.raises(InputError, match="holds hrdepth .* wants lite_hrdepth"):
         build_training_objective(replace(config, init=str(best), network=NetworkConfig("lite_hrdepth")))
 
