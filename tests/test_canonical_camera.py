@@ -10,14 +10,15 @@ from safetensors import safe_open
 import trees
 from hrdepth.checkpoints import read_checkpoint, save_checkpoint
 from hrdepth.cli import main
-from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig
+from hrdepth.config import DepthProtocol, GroundTruthConfig
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation import evaluate_network
 from hrdepth.networks import build_network
 from hrdepth.predictor import Predictor
+from small import NETWORK
 
-LITE, CANONICAL = NetworkConfig("lite_hrdepth"), 0.5
+CANONICAL = 0.5
 # A focal length of 0.75 picture widths: things are half as far again as the canonical camera would have them.
 K = [[72.0, 0, 48], [0, 72, 32], [0, 0, 1]]
 WHITE = np.full((64, 96, 3), 255, np.uint8)
@@ -26,7 +27,9 @@ WHITE = np.full((64, 96, 3), 255, np.uint8)
 @pytest.fixture
 def weights(tmp_path):
     path = tmp_path / "net.safetensors"
-    save_checkpoint(path, build_network(LITE), LITE, size=(64, 96), metres_per_unit=2.0, canonical_focal=CANONICAL)
+    save_checkpoint(
+        path, build_network(NETWORK), NETWORK, size=(64, 96), metres_per_unit=2.0, canonical_focal=CANONICAL
+    )
     return path
 
 
@@ -44,7 +47,7 @@ def test_the_weights_file_knows_its_camera(weights, tmp_path):
     with safe_open(weights, framework="pt") as file:
         sentence = json.loads(file.metadata()["scale"])
     assert sentence == "metres = 2 x predicted depth, predicted depth being fx / (0.5 x width) times the network's"
-    save_checkpoint(tmp_path / "plain.safetensors", build_network(LITE), LITE, size=(64, 96))
+    save_checkpoint(tmp_path / "plain.safetensors", build_network(NETWORK), NETWORK, size=(64, 96))
     assert read_checkpoint(tmp_path / "plain.safetensors").canonical_focal is None
 
 
@@ -121,7 +124,7 @@ def test_the_evaluate_command_knows_the_weights_camera(weights, drive, tmp_path)
     command = ["evaluate", "--weights", str(weights), *truth, "--protocol.scaling"]
     assert main([*command, "10", "--out", str(tmp_path / "a")]) == 0
     checkpoint = read_checkpoint(weights)
-    save_checkpoint(weights, checkpoint.network, LITE, size=(64, 96))
+    save_checkpoint(weights, checkpoint.network, NETWORK, size=(64, 96))
     assert main([*command, "15", "--out", str(tmp_path / "b")]) == 0
     a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")
     assert a["metrics"] == pytest.approx(b["metrics"], rel=1e-5)

@@ -3,9 +3,10 @@
 import pytest
 
 from hrdepth.checkpoints import save_checkpoint
-from hrdepth.config import AppConfig, NetworkConfig, UploadLimits
+from hrdepth.config import AppConfig, UploadLimits
 from hrdepth.networks import build_network
 from runs import run_folder
+from small import NETWORK
 
 LIMITS = UploadLimits(megabytes=4, megapixels=2, side=4000, seconds=2)
 
@@ -14,8 +15,7 @@ LIMITS = UploadLimits(megabytes=4, megapixels=2, side=4000, seconds=2)
 def weights(tmp_path_factory):
     """A small network that knows metres."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    config = NetworkConfig("lite_hrdepth")
-    save_checkpoint(path, build_network(config), config, size=(64, 96), metres_per_unit=5.4)
+    save_checkpoint(path, build_network(NETWORK), NETWORK, size=(64, 96), metres_per_unit=5.4)
     return path
 
 

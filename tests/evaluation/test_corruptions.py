@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hrdepth.checkpoints import save_checkpoint
-from hrdepth.config import CorruptionsConfig, DepthProtocol, GroundTruthConfig, NetworkConfig
+from hrdepth.config import CorruptionsConfig, DepthProtocol, GroundTruthConfig
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.corruptions import (
@@ -22,6 +22,7 @@ from hrdepth.evaluation.corruptions import (
     resilience,
 )
 from hrdepth.networks import build_network
+from small import NETWORK
 
 WHOLE = DepthProtocol(crop="none")
 
@@ -88,8 +89,7 @@ def test_the_picture_is_corrupted_and_nothing_else(library, data):
 
 def test_the_command(library, data, tmp_path, capsys):
     weights = tmp_path / "net.safetensors"
-    config = NetworkConfig("lite_hrdepth")
-    save_checkpoint(weights, build_network(config), config, size=(64, 96))
+    save_checkpoint(weights, build_network(NETWORK), NETWORK, size=(64, 96))
     settings = {"protocol": WHOLE, "kinds": ["fog", "snow"], "severities": [1], "runtime": "pytorch"}
     out = tmp_path / "out"
     found = corruptions(CorruptionsConfig(data, str(weights), str(weights), out=str(out), **settings))

@@ -13,7 +13,6 @@ from torch import nn
 
 from hrdepth.checkpoints import save_checkpoint
 from hrdepth.cli import main
-from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.odometry import compare, predict_motions
 from hrdepth.evaluation.trajectory import (
@@ -28,6 +27,7 @@ from hrdepth.evaluation.trajectory import (
 )
 from hrdepth.geometry import pose_matrix
 from hrdepth.networks import build_network, build_pose_network
+from small import NETWORK, POSE_NETWORK
 
 
 def turn(angle, axis=1):
@@ -200,15 +200,14 @@ def test_motions_follow_the_order_of_time(tmp_path):
 @pytest.fixture
 def weights(tmp_path):
     torch.manual_seed(0)
-    network, pose = NetworkConfig("lite_hrdepth"), NetworkConfig("posenet")
     path = tmp_path / "net.safetensors"
     save_checkpoint(
         path,
-        build_network(network),
-        network,
+        build_network(NETWORK),
+        NETWORK,
         size=(32, 64),
-        pose_network=build_pose_network(pose),
-        pose_network_config=pose,
+        pose_network=build_pose_network(POSE_NETWORK),
+        pose_network_config=POSE_NETWORK,
         metres_per_unit=5.4,
     )
     return path
@@ -242,6 +241,6 @@ def test_command_refuses(tmp_path, weights, capsys):
     assert main(["odometry", str(single), "--weights", str(weights), "--out", str(tmp_path / "b")]) == 2
     assert "fewer than two frames" in capsys.readouterr().err
     alone = tmp_path / "alone.safetensors"
-    save_checkpoint(alone, build_network(NetworkConfig("lite_hrdepth")), NetworkConfig("lite_hrdepth"), size=(32, 64))
+    save_checkpoint(alone, build_network(NETWORK), NETWORK, size=(32, 64))
     assert main(["odometry", str(video), "--weights", str(alone), "--out", str(tmp_path / "c")]) == 2
     assert "no pose network" in capsys.readouterr().err

@@ -17,15 +17,16 @@ from hrdepth.networks import build_network
 from hrdepth.objectives import build_objective
 from hrdepth.objectives.teacher import Teacher, resize
 from hrdepth.objectives.teacher_cache import TeacherCache, fill
+from small import NETWORK
 
-LITE, SIZE = NetworkConfig("lite_hrdepth"), (64, 96)
+SIZE = (64, 96)
 
 
 @pytest.fixture
 def teacher(tmp_path):
     """Save a teacher and return its path; settings are `save_checkpoint`'s."""
 
-    def make(name="teacher.safetensors", config=LITE, size=SIZE, **settings):
+    def make(name="teacher.safetensors", config=NETWORK, size=SIZE, **settings):
         torch.manual_seed(1)
         network = build_network(config)
         network.start_at(5.0)
@@ -45,7 +46,7 @@ def pictures(tmp_path):
     return DatasetConfig("pictures", str(root))
 
 
-def objective_of(path, student=LITE, frames=(), canonical_focal=None, **options):
+def objective_of(path, student=NETWORK, frames=(), canonical_focal=None, **options):
     torch.manual_seed(0)
     config = ObjectiveConfig("distillation", list(frames), {"teacher": path, **options})
     return build_objective(config, build_network(student), None, canonical_focal)
@@ -123,7 +124,7 @@ def test_coarse_scales_count_at_full_size_and_weight_the_same(teacher):
 def test_a_teacher_of_the_students_kind_and_weights_leaves_nothing_to_learn(teacher, pictures):
     path = teacher()
     objective = objective_of(path, scales=[0])
-    objective.network = build_network(LITE)
+    objective.network = build_network(NETWORK)
     objective.network.load_state_dict(Teacher.read(path)._network.state_dict())
     batch = batch_of(pictures)
     assert objective.eval()(batch)["loss"].item() == pytest.approx(0, abs=1e-6)
@@ -242,15 +243,15 @@ def test_depth_is_brought_to_the_students_camera(teacher):
     ("student", "file", "options", "sentence"),
     [
         (NetworkConfig("lite_hrdepth", {"max_depth": 80.0}), {}, {}, "0.1 to 100, the student of 0.1 to 80"),
-        (LITE, {"canonical_focal": 0.6}, {}, "set canonical_focal to 0.6"),
-        (LITE, {}, {"canonical_focal": 0.6}, "teacher_focal"),
-        (LITE, {}, {"norm": "l3"}, "unknown norm .*'l3'"),
-        (LITE, {}, {"frames": [-1, 1]}, r"uses no sources; set objective.frames to \[\]"),
-        (LITE, {}, {"self_supervision": 1.0}, "at least one source"),
-        (LITE, {}, {"weight": 0.0}, "take objective 'view_synthesis'"),
-        (LITE, {}, {"weight": -1.0}, "must be 0 or more"),
-        (LITE, {}, {"scales": [4]}, "some of 0, 1, 2, 3"),
-        (LITE, {}, {"view_synthesis": {"smothness": 1}}, "has no option 'smothness'"),
+        (NETWORK, {"canonical_focal": 0.6}, {}, "set canonical_focal to 0.6"),
+        (NETWORK, {}, {"canonical_focal": 0.6}, "teacher_focal"),
+        (NETWORK, {}, {"norm": "l3"}, "unknown norm .*'l3'"),
+        (NETWORK, {}, {"frames": [-1, 1]}, r"uses no sources; set objective.frames to \[\]"),
+        (NETWORK, {}, {"self_supervision": 1.0}, "at least one source"),
+        (NETWORK, {}, {"weight": 0.0}, "take objective 'view_synthesis'"),
+        (NETWORK, {}, {"weight": -1.0}, "must be 0 or more"),
+        (NETWORK, {}, {"scales": [4]}, "some of 0, 1, 2, 3"),
+        (NETWORK, {}, {"view_synthesis": {"smothness": 1}}, "has no option 'smothness'"),
     ],
 )
 def test_what_does_not_suit_gets_a_sentence(teacher, student, file, options, sentence):

@@ -12,11 +12,12 @@ from safetensors import safe_open
 
 from hrdepth.checkpoints import read_checkpoint, save_checkpoint
 from hrdepth.cli import main
-from hrdepth.config import CalibrateScaleConfig, NetworkConfig
+from hrdepth.config import CalibrateScaleConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.scale import Measurement, camera_height, known_depths, moved_ways
 from hrdepth.scale.measurements import earth_ways, road_height
+from small import NETWORK, POSE_NETWORK
 
 K = np.array([[60.0, 0, 48], [0, 60.0, 20], [0, 0, 1]])
 
@@ -94,14 +95,13 @@ def test_config_refuses(known, message):
 def drive(tmp_path):
     """Weights with a pose network, six pictures, their poses."""
     torch.manual_seed(0)
-    network, pose = NetworkConfig("lite_hrdepth"), NetworkConfig("posenet")
     save_checkpoint(
         tmp_path / "net.safetensors",
-        build_network(network),
-        network,
+        build_network(NETWORK),
+        NETWORK,
         size=(64, 64),
-        pose_network=build_pose_network(pose),
-        pose_network_config=pose,
+        pose_network=build_pose_network(POSE_NETWORK),
+        pose_network_config=POSE_NETWORK,
     )
     (tmp_path / "video").mkdir()
     random = np.random.default_rng(0)
