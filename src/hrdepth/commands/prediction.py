@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from hrdepth.config import AppConfig, PredictConfig
+from hrdepth.waiting import wait_briefly
 
 __all__ = ["app", "predict"]
 
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 
 def predict(config: PredictConfig) -> None:
     """Predict depth for a picture, a folder of pictures or a video."""
+    wait_briefly()
     from hrdepth.checkpoints import choose_camera
     from hrdepth.geometry import pinhole
     from hrdepth.media import probe
@@ -64,6 +66,7 @@ def predict(config: PredictConfig) -> None:
 
 def app(config: AppConfig) -> None:
     """Serve a page: depth of pictures, clips and the webcam, and training runs to follow."""
+    wait_briefly()
     from hrdepth.app import run
 
     run(config)
