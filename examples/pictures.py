@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 import hrdepth.app
@@ -91,23 +92,32 @@ def photograph(path: Path) -> None:
         assert box is not None  # it has been waited for
         page.mouse.click(box["x"] + 0.2 * box["width"], box["y"] + 0.7 * box["height"])
         page.wait_for_selector("#depth b")
-        still(page, "#cloud canvas")
+        still(page, "#cloud canvas", PAUSE)
         with atomic_path(path) as made:
             page.screenshot(path=str(made), type="png")
         browser.close()
 
 
-def still(page: Page, selector: str) -> None:
-    """Wait until something is drawn there that changes no more: the cloud is drawn after it has come, then framed."""
+def still(page: Page, selector: str, pause: int) -> NDArray[np.uint8]:
+    """Wait until something is drawn there that changes no more: the cloud is drawn after it has come, then framed.
+
+    Args:
+        page: the page.
+        selector: of what is drawn.
+        pause: milliseconds between two looks; three that are alike are enough.
+
+    Returns:
+        What is seen, (H,W,3).
+    """
     page.wait_for_selector(selector)
-    before, same = b"", 0
-    for _ in range(PATIENCE // PAUSE):
-        page.wait_for_timeout(PAUSE)
-        now = page.locator(selector).first.screenshot()
-        drawn = np.asarray(Image.open(io.BytesIO(now)).convert("L")).std() > 3
-        same = same + 1 if drawn and now == before else 0
+    before, same = np.empty(0, np.uint8), 0
+    for _ in range(PATIENCE // pause):
+        page.wait_for_timeout(pause)
+        shot = page.locator(selector).first.screenshot()
+        now = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"))
+        same = same + 1 if now.std() > 3 and np.array_equal(now, before) else 0
         if same == 2:
-            return
+            return now
         before = now
     sys.exit("the point cloud was not drawn")
 

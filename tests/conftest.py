@@ -40,7 +40,7 @@ AT_FIRST = _logging_at_large()
 def what_is_logged_is_seen(request: pytest.FixtureRequest) -> Iterator[None]:
     """Give each test the process's logging as it was at first; in which test it changed stands among the warnings.
 
-    Once, a root logger that something had left at ERROR made tests of warnings fail that ran long after.
+    Once, a root logger that something had left above WARNING made tests of warnings fail that ran long after.
     """
     _as_at_first(f"before {request.node.nodeid}")
     yield

@@ -1,6 +1,5 @@
 """The page in a real browser: upload, see, drag, click for depth, turn the cloud, download and check."""
 
-import io
 import os
 import re
 import shutil
@@ -64,10 +63,6 @@ def answered(page, path):
     return page.locator("#comparison img").first.bounding_box()
 
 
-def seen(page, selector):
-    return np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())).convert("RGB")).astype(float)
-
-
 def test_upload_see_drag_and_click(page, picture, weights):
     box = answered(page, picture)
     expected = Predictor.from_file(weights)(picture)
@@ -93,28 +88,18 @@ def test_upload_see_drag_and_click(page, picture, weights):
     assert page.locator("#comparison .place").count() == 1
 
 
-def still(page, selector):
-    """Wait until something is drawn there that changes no more: the cloud is drawn after it has come, then framed."""
-    page.wait_for_selector(selector)
-    before, same, end = seen(page, selector), 0, time.monotonic() + PATIENCE / 1000
-    while same < 3 and time.monotonic() < end:
-        page.wait_for_timeout(400)
-        now = seen(page, selector)
-        same = same + 1 if now.std() > 3 and np.array_equal(now, before) else 0
-        before = now
-    assert before.std() > 3, "there is something to see"
-    return before
-
-
 def test_the_cloud_turns(page, picture):
+    from pictures import still  # of the examples
+
     answered(page, picture)
-    before = still(page, "#cloud canvas")
+    before = still(page, "#cloud canvas", 1000).astype(float)
+    assert before.std() > 3, "there is something to see"
     box = page.locator("#cloud canvas").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2, steps=10)
     page.mouse.up()
-    assert np.abs(still(page, "#cloud canvas") - before).mean() > 1
+    assert np.abs(still(page, "#cloud canvas", 500) - before).mean() > 1
 
 
 def test_downloads_hold_what_was_predicted(page, picture, weights, tmp_path):

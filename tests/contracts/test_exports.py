@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hrdepth.config import NetworkConfig
 from hrdepth.networks import NETWORKS, build_network
 from hrdepth.networks.blocks import DisparityHead
 from hrdepth.runtimes import load_runtime, unavailable
 from hrdepth.runtimes.graphs import openvino_model, write_onnx, write_openvino, write_torch_export
 from hrdepth.runtimes.inference import Graph, for_inference
 from hrdepth.runtimes.source import Description
+from small import narrow
 
 
 def save_openvino(graph, path, *, size, metadata):
@@ -31,8 +31,7 @@ WRITERS = {
 @pytest.fixture(scope="module", params=NETWORKS)
 def network(request):
     torch.manual_seed(0)
-    options = {"width": 32} if request.param == "packnet" else {}  # the published width takes gigabytes
-    network = build_network(NetworkConfig(request.param, options)).eval()
+    network = build_network(narrow(request.param)).eval()
     with torch.no_grad():  # statistics and heads that a mistake would show in
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):

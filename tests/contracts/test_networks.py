@@ -10,14 +10,12 @@ from hrdepth.checkpoints import load_network, save_checkpoint
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import NETWORKS, build_network, build_pose_network
+from small import narrow
 
 # Without ResNet-18's classifier and without reductions that nothing reads. Those of other systems are held against what
 # was published in tests/networks.
 PARAMETERS = {"hrdepth": 14_068_308, "lite_hrdepth": 3_109_964, "monodepth2": 14_329_236}
 DECODERS = {"hrdepth": 2_891_796, "lite_hrdepth": 293_532, "monodepth2": 3_152_724}
-
-# At a fraction of the published width, for memory and time; tests/networks counts the published ones.
-NARROW = {"packnet": {"width": 32}}
 
 pytestmark = pytest.mark.parametrize("name", NETWORKS)
 
@@ -26,10 +24,6 @@ pytestmark = pytest.mark.parametrize("name", NETWORKS)
 def network(name):
     torch.manual_seed(0)
     return build_network(narrow(name))
-
-
-def narrow(name, **options):
-    return NetworkConfig(name, {**NARROW.get(name, {}), **options})
 
 
 def count(module):

@@ -11,6 +11,7 @@ from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import NETWORKS, build_network, build_pose_network
 from hrdepth.networks.summary import PAPER_ROWS, SIZES, summaries, summarise
+from small import narrow
 
 
 @pytest.mark.parametrize("row", PAPER_ROWS, ids=lambda row: row.rows)
@@ -88,11 +89,7 @@ def test_wrong_options_say_what_is_right(options, said):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_normalisation(name):
     torch.manual_seed(0)
-    narrow = {"width": 32} if name == "packnet" else {}
-    networks = {
-        key: build_network(NetworkConfig(name, {"normalisation": key, **narrow})).eval()
-        for key in ("released", "imagenet", "none")
-    }
+    networks = {key: build_network(narrow(name, normalisation=key)).eval() for key in ("released", "imagenet", "none")}
     for network in networks.values():
         network.load_state_dict(networks["released"].state_dict())
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
