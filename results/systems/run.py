@@ -1,4 +1,4 @@
-"""Train the systems of `more.json` for two minutes each and say what they learnt.
+"""Train the systems of `more.json` for some minutes each and say what they learnt.
 
     python results/systems/run.py [NAME ...]
 
@@ -18,15 +18,19 @@ from hrdepth.files import atomic_path
 from hrdepth.provenance import provenance
 
 MINI = "configs/mini-systems.yaml"
+BATCH_NORM = '{"batch_norm": true}'
 # Config and what is set beside it.
 RUNS: dict[str, list[str]] = {
+    "packnet": [MINI, "--network.name", "packnet", "--batch_size", "2"],
     "sfmlearner network": [MINI, "--network.name", "sfmlearner"],
+    "sfmlearner network with batch norm": [MINI, "--network.name", "sfmlearner", "--network.options", BATCH_NORM],
     "dualnets": [MINI, "--network.name", "dualnets"],
     "sfmlearner": ["configs/mini-sfmlearner.yaml"],
     "vid2depth": ["configs/mini-vid2depth.yaml"],
     "struct2depth": ["configs/moving-struct2depth.yaml"],
     "struct2depth on kitti-mini": ["configs/mini-struct2depth.yaml"],
 }
+MINUTES = {"packnet": 15}  # 128 million parameters: a step takes seconds
 SINGLES = ["--data.kind", "folder", "--data.root", "../shared/kitti-mini/singles"]
 BOARD = ["--data.kind", "drive", "--data.root", "runs/moving-board", "--data.split", "runs/moving-board/val.txt"]
 
@@ -58,7 +62,9 @@ def run(name: str) -> dict[str, object]:
     folder = Path("runs") / f"system-{name.replace(' ', '-')}"
     data = BOARD if name == "struct2depth" else SINGLES
     common = ["--config", config, *more]
-    call("train", *common, "--max_minutes", "2", "--output", str(folder), "--workers", "0", "--log.every_steps", "1")
+    minutes = MINUTES.get(name, 2)
+    call("train", *common, "--max_minutes", str(minutes), "--output", str(folder), "--workers", "0",
+         "--log.every_steps", "1")  # fmt: skip
     untrained = Path(f"{folder}-untrained")
     call("train", *common, "--epochs", "1", "--max_minutes", "0.001", "--optimiser.learning_rate", "1e-12",
          "--output", str(untrained), "--workers", "0")  # fmt: skip
@@ -66,6 +72,7 @@ def run(name: str) -> dict[str, object]:
     return {
         "config": config,
         "settings": more,
+        "minutes": minutes,
         "steps": steps,
         "training_loss": {"first_fifth": first, "last_fifth": last},
         "abs_rel": {

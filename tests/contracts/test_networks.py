@@ -10,6 +10,8 @@ from hrdepth.checkpoints import load_network, save_checkpoint
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import NETWORKS, build_network, build_pose_network
+from hrdepth.networks.blocks import channels_last
+from hrdepth.runtimes import load_runtime
 from small import narrow
 
 # Without ResNet-18's classifier and without reductions that nothing reads. Those of other systems are held against what
@@ -83,6 +85,20 @@ def test_a_saved_network_comes_back_equal(network, name, tmp_path):
     images = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         assert torch.equal(load_network(path)(images)[0], network.eval()(images)[0])
+
+
+def test_channels_last_changes_nothing(network):
+    network.eval()
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = network(image)[0]
+        served = load_runtime(network, "pytorch")
+        torch.testing.assert_close(served(image)[0], expected, atol=1e-4, rtol=1e-4)
+    channels_last(network)
+    disparity = network(image.to(memory_format=torch.channels_last))[0]
+    torch.testing.assert_close(disparity, expected, atol=1e-4, rtol=1e-4)
+    disparity.sum().backward()
+    assert any(p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last) for p in network.parameters())
 
 
 def test_options_are_checked_and_the_depth_range_is_carried(name):

@@ -100,6 +100,7 @@ SYSTEMS = [
     ("pydnet", {}, PYDNET),
     ("superdepth", {}, SUPERDEPTH),
     ("sfmlearner", {}, SFMLEARNER),
+    ("sfmlearner", {"batch_norm": True}, SFMLEARNER),
     ("fastdepth", {}, separable(FASTDEPTH)),
     ("fastdepth", {"widths": "pruned"}, separable(FASTDEPTH_PRUNED)),
 ]
@@ -129,6 +130,7 @@ def test_layers_and_shapes_are_those_of_the_source(name, options, layers):
         ("packnet", {}, 127.0),
         ("superdepth", {"upsampling": "resize"}, 31.6),
         ("sfmlearner", {}, 31.6),  # the same table; its own paper has no count
+        ("sfmlearner", {"batch_norm": True}, 31.6),
         ("fastdepth", {}, 3.93),
         ("fastdepth", {"widths": "pruned"}, 1.34),
     ],
@@ -189,6 +191,7 @@ SMALL = [
     ("superdepth", {}),
     ("fastdepth", {}),
     ("sfmlearner", {}),
+    ("sfmlearner", {"batch_norm": True}),
     ("dualnets", {}),
     ("fastdepth", {"widths": "pruned"}),
 ]
@@ -249,6 +252,21 @@ def test_fastdepths_coarser_scales_are_means_of_the_finest():
     torch.testing.assert_close(disparities[2][..., 0, 0], disparities[0][..., :4, :4].mean((-2, -1)))
 
 
+@pytest.mark.parametrize(
+    ("build", "name", "options"),
+    [(build_network, "sfmlearner", {}), (build_pose_network, "posecnn", {"explainability": True})],
+)
+def test_batch_norm_stands_behind_all_but_the_outputs(build, name, options):
+    # Zhou et al. 2017, section 4: "for all the layers except for the output layers".
+    network = build(NetworkConfig(name, {**options, "batch_norm": True}))
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    outputs = [layer for layer in layers if layer.bias is not None]
+    assert {layer.out_channels for layer in outputs} == ({1} if name == "sfmlearner" else {1, 6})
+    assert len(norms) == len(layers) - len(outputs)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in build(NetworkConfig(name, options)).modules())
+
+
 def test_sfmlearners_depth_is_its_own():
     network = build_network(NetworkConfig("sfmlearner"))
     disparity = torch.linspace(0, 1, 11)
@@ -285,8 +303,10 @@ EXPLAINABILITY = [
 ]  # fmt: skip
 
 
-def test_posecnns_layers_and_masks_are_those_of_the_source():
-    network = build_pose_network(NetworkConfig("posecnn", {"explainability": True})).eval()
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_posecnns_layers_and_masks_are_those_of_the_source(batch_norm):
+    options = {"explainability": True, "batch_norm": batch_norm}
+    network = build_pose_network(NetworkConfig("posecnn", options)).eval()
     found = []
 
     def note(module, inputs, output):

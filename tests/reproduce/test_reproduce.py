@@ -19,6 +19,7 @@ from hrdepth.reproduce import measure as measuring
 from hrdepth.reproduce.measure import Measurement
 from hrdepth.reproduce.paper import row_of
 from hrdepth.reproduce.plan import plan_training
+from hrdepth.reproduce.runs import find_weights
 from hrdepth.reproduce.spread import difference, spread
 from hrdepth.reproduce.table import reproduce_table
 
@@ -234,6 +235,17 @@ def test_a_run_that_the_guard_stops_does_not_end_the_others(config, monkeypatch,
     # What a killed run left is not trained over.
     assert main([*settings(config), "--train"]) == 2
     assert "before its first training checkpoint; remove it" in capsys.readouterr().err
+
+
+def test_it_is_said_where_cityscapes_was_left_out(config):
+    row = row_of("sfmlearner-m-416x128")
+    weights(Path(config.runs) / row.name / "best.safetensors")
+    before = plan_training(config, row).before
+    assert before == ("cityscapes-sfmlearner-m-416x128",)
+    assert "CityScapes" not in find_weights(row, config, {})[0][0].note
+    config = replace(config, training={"init": None})
+    assert plan_training(config, row).before == ()
+    assert find_weights(row, config, {})[0][0].note == "without CityScapes"
 
 
 def measurement(values, seed):

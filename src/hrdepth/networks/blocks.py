@@ -21,8 +21,11 @@ __all__ = [
     "Normalisation",
     "Pointwise",
     "ReflectionConv3x3",
+    "activated",
+    "channels_last",
     "concatenate",
     "crop_to",
+    "start_at_xavier",
     "upsample",
 ]
 
@@ -119,6 +122,31 @@ class ConvBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return the activated features."""
         return F.elu(self.conv(features), inplace=True)  # in place: nobody reads the convolution's own output
+
+
+def activated(layer: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module, batch_norm: bool) -> nn.Sequential:
+    """Return a convolution and its activation, with batch norm between them if wanted."""
+    between = [nn.BatchNorm2d(layer.out_channels)] if batch_norm else []
+    return nn.Sequential(layer, *between, activation)
+
+
+def start_at_xavier(network: nn.Module) -> None:
+    """Start all convolutions of a network at Xavier's weights and no bias."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def channels_last(network: nn.Module) -> None:
+    """Keep a network's 2D kernels in NHWC order; 3D ones, which have no such order, stay as they are.
+
+    `Module.to(memory_format=...)` refuses networks that have both.
+    """
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 class DisparityHead(nn.Module):

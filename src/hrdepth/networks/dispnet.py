@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from hrdepth.networks.blocks import DepthNetwork, DisparityHead, concatenate, crop_to, upsample
+from hrdepth.networks.blocks import DepthNetwork, DisparityHead, activated, concatenate, crop_to, upsample
 
 __all__ = ["DispNet"]
 
@@ -23,6 +23,7 @@ class DispNet(DepthNetwork):
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
         normalisation: of the picture: `released`, `imagenet` or `none`.
+        batch_norm: between each convolution and its activation, but for the disparities'.
 
     Source: Zhou et al. 2017, section 3.5 and Figure 4a; Godard et al. 2017, supplement, the same table of layers.
 
@@ -38,11 +39,13 @@ class DispNet(DepthNetwork):
         min_depth: float,
         max_depth: float,
         normalisation: str,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__(min_depth, max_depth, normalisation)
 
         def conv(before: int, after: int, kernel: int, stride: int) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(before, after, kernel, stride, kernel // 2), activation())
+            layer = nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=not batch_norm)
+            return activated(layer, activation(), batch_norm)
 
         self.levels, before = nn.ModuleList(), 3
         for width, kernel in ENCODER:

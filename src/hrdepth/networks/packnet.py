@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.errors import InputError
-from hrdepth.networks.blocks import DepthNetwork, DisparityHead, concatenate, upsample
+from hrdepth.networks.blocks import DepthNetwork, DisparityHead, concatenate, start_at_xavier, upsample
 
 __all__ = ["PackNet"]
 
@@ -125,11 +125,7 @@ class PackNet(DepthNetwork):
         self.heads = nn.ModuleList(
             DisparityHead(channels, nn.Conv2d(channels, 1, 3, padding=1)) for channels in widths[:4]
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Conv3d):
-                nn.init.xavier_uniform_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+        start_at_xavier(self)
 
     def disparities(self, image: Tensor) -> dict[int, Tensor]:
         """Return `{s: disparity}`; see `DepthNetwork.forward`."""

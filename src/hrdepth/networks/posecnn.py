@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hrdepth.errors import InputError
-from hrdepth.networks.blocks import Normalisation
+from hrdepth.networks.blocks import Normalisation, activated, start_at_xavier
 
 __all__ = ["PoseCNN", "euler_to_axis_angle"]
 
@@ -22,6 +22,7 @@ class PoseCNN(nn.Module):
 
     Args:
         explainability: build the five deconvolutions of the explainability mask too.
+        batch_norm: in all layers but those of motion and masks, as in the paper; see `SfMLearner`.
         normalisation: of the frames: `released`, `imagenet` or `none`.
 
     Source: Zhou et al. 2017, section 3.5 and Figure 4b.
@@ -38,25 +39,22 @@ class PoseCNN(nn.Module):
         (torch.Size([2, 1, 1, 3]), torch.Size([2, 1, 8, 12]))
     """
 
-    def __init__(self, explainability: bool = False, normalisation: str = "none") -> None:
+    def __init__(self, explainability: bool = False, batch_norm: bool = False, normalisation: str = "none") -> None:
         super().__init__()
         self.normalise = Normalisation(normalisation, pictures=2)
         channels = (6, *(width for width, _ in ENCODER))
         self.encoder = nn.Sequential(
             *(
-                _down(before, after, kernel)
+                _down(before, after, kernel, batch_norm)
                 for (before, after), (_, kernel) in zip(pairwise(channels), ENCODER, strict=True)
             )
         )
         self.decoder = nn.Sequential(
-            *(_down(before, after, 3) for before, after in pairwise((channels[-1], *POSE))), nn.Conv2d(POSE[-1], 6, 1)
+            *(_down(before, after, 3, batch_norm) for before, after in pairwise((channels[-1], *POSE))),
+            nn.Conv2d(POSE[-1], 6, 1),
         )
-        self.explainability: _Explainability | None = _Explainability(channels[-1]) if explainability else None
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.xavier_uniform_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+        self.explainability = _Explainability(channels[-1], batch_norm) if explainability else None
+        start_at_xavier(self)
 
     def forward(self, pair: Tensor) -> tuple[Tensor, Tensor]:
         """Estimate the motion from the first frame of a pair to the second.
@@ -91,17 +89,15 @@ class PoseCNN(nn.Module):
 class _Explainability(nn.Module):
     """Five deconvolutions from stride 32 to 1, a mask after each of the last four."""
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, batch_norm: bool) -> None:
         super().__init__()
         self.raise_ = nn.ModuleList()
         self.heads = nn.ModuleList()
         for level, (width, kernel) in enumerate(DECODER):
-            self.raise_.append(
-                nn.Sequential(
-                    nn.ConvTranspose2d(in_channels, width, kernel, 2, kernel // 2, output_padding=1),
-                    nn.ReLU(inplace=True),
-                )
+            layer = nn.ConvTranspose2d(
+                in_channels, width, kernel, 2, kernel // 2, output_padding=1, bias=not batch_norm
             )
+            self.raise_.append(activated(layer, nn.ReLU(inplace=True), batch_norm))
             if level:
                 self.heads.append(nn.Conv2d(width, 1, kernel, padding=kernel // 2))
             in_channels = width
@@ -133,5 +129,6 @@ def euler_to_axis_angle(angles: Tensor) -> Tensor:
     return (2 * torch.atan2(length, w) / length)[..., None] * vector
 
 
-def _down(before: int, after: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(before, after, kernel, 2, kernel // 2), nn.ReLU(inplace=True))
+def _down(before: int, after: int, kernel: int, batch_norm: bool) -> nn.Sequential:
+    layer = nn.Conv2d(before, after, kernel, 2, kernel // 2, bias=not batch_norm)
+    return activated(layer, nn.ReLU(inplace=True), batch_norm)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrdepth.networks.blocks import DepthNetwork, concatenate, crop_to
+from hrdepth.networks.blocks import DepthNetwork, concatenate, crop_to, start_at_xavier
 
 __all__ = ["PyDNet"]
 
@@ -89,11 +89,7 @@ class PyDNet(DepthNetwork):
         super().__init__(min_depth, max_depth, normalisation)
         self.encoder = _Pyramid()
         self.decoder = _Decoders()
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.xavier_uniform_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+        start_at_xavier(self)
 
     def disparities(self, image: Tensor) -> dict[int, Tensor]:
         """Return `{s: disparity}`; see `DepthNetwork.forward`."""

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.geometry import scaled_disparity
+from hrdepth.networks.blocks import activated, start_at_xavier
 from hrdepth.networks.dispnet import DispNet
 
 __all__ = ["SfMLearner"]
@@ -15,6 +16,8 @@ class SfMLearner(DispNet):
     """SfMLearner's DispNet: 31.6M parameters; upsamples by 3x3 deconvolutions, activates by ReLU.
 
     Args:
+        batch_norm: in all layers but those of disparity, as in the paper; needs batches of two or more at the smallest
+            sizes. The authors' code of later has none, as it did not help with batches of four (their issue 30).
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
         normalisation: of the picture: `released`, `imagenet` or `none`.
@@ -32,27 +35,24 @@ class SfMLearner(DispNet):
         torch.Size([1, 1, 8, 8])
     """
 
-    def __init__(self, min_depth: float = 1 / 10.01, max_depth: float = 100.0, normalisation: str = "none") -> None:
-        super().__init__(_Deconvolution, _activation, min_depth, max_depth, normalisation)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.xavier_uniform_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+    def __init__(
+        self,
+        batch_norm: bool = False,
+        min_depth: float = 1 / 10.01,
+        max_depth: float = 100.0,
+        normalisation: str = "none",
+    ) -> None:
+        def double(before: int, after: int) -> nn.Sequential:
+            layer = nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1, bias=not batch_norm)
+            return activated(layer, _activation(), batch_norm)
+
+        super().__init__(double, _activation, min_depth, max_depth, normalisation, batch_norm)
+        start_at_xavier(self)
 
     def coarser(self, disparity: Tensor) -> Tensor:
         """See `DispNet.coarser`."""
         inverse_depth = scaled_disparity(disparity, self.min_depth, self.max_depth)
         return F.interpolate(inverse_depth, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-class _Deconvolution(nn.Sequential):
-    """3x3 deconvolution with stride 2 and its activation, `(B,in,H,W) -> (B,out,2H,2W)`."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1), _activation()
-        )
 
 
 def _activation() -> nn.Module:

@@ -143,6 +143,8 @@ def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given
     except InputError:  # no config to compare with
         return ""
     folder, notes = Path(plan.output), []
+    if row.dataset.startswith("CS") and plan.init is None:
+        notes.append("without CityScapes")
     epochs = _epochs_done(folder)
     if epochs is not None and epochs < plan.epochs:
         notes.append(f"after {int(epochs)} of {plan.epochs} epochs")

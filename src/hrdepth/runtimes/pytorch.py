@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hrdepth.errors import InputError
+from hrdepth.networks.blocks import channels_last
 from hrdepth.runtimes.inference import for_inference
 from hrdepth.runtimes.runtime import Runtime, Settings
 from hrdepth.runtimes.source import Source
@@ -34,7 +35,8 @@ class PyTorch(Runtime):
             torch.set_num_threads(settings.threads)
         self.graph: Callable[[Tensor], Tensor]
         if source.network is not None:
-            module = for_inference(source.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module: nn.Module = for_inference(source.network).to(self.device)
+            channels_last(module)
         else:
             module = _read(source.path, {}).module().to(self.device)
         self.graph = torch.compile(module, dynamic=False) if settings.compile else module

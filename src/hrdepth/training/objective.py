@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from hrdepth.checkpoints import read_checkpoint
@@ -11,6 +10,7 @@ from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.depthwise import fast_depthwise, has_depthwise
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
+from hrdepth.networks.blocks import channels_last
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives import Objective, build_objective
 
@@ -45,9 +45,9 @@ def build_training_objective(config: TrainConfig, cameras: LearnedIntrinsics | N
         if pose_network is not None and start.pose_network is not None and start.pose_network_config is not None:
             _start_from(pose_network, config.pose_network, start.pose_network, start.pose_network_config, config.init)
     if config.channels_last:
-        network.to(memory_format=torch.channels_last)
+        channels_last(network)
         if pose_network is not None:
-            pose_network.to(memory_format=torch.channels_last)
+            channels_last(pose_network)
     if config.compile_networks:
         _compile(network, "the depth network")
         if pose_network is not None:
