@@ -10,12 +10,13 @@ import torch
 from torch.utils.data import default_collate
 
 import trees
-from hrdepth.checkpoints import save_checkpoint
+from hrdepth.checkpoints import load_network, save_checkpoint
 from hrdepth.cli import _config, _parser
-from hrdepth.config import NetworkConfig, TrainConfig
+from hrdepth.config import NetworkConfig, OptimiserConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.splits import SPLITS
 from hrdepth.networks import build_network
+from small import NETWORK, POSE_NETWORK
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "configs").glob("*.yaml"))
@@ -51,6 +52,7 @@ def miniature(config, folder):
     return dataclasses.replace(
         config,
         train=[tiny(part) for part in config.train],
+        validation=[tiny(part) for part in config.validation],
         network=from_scratch(config.network),
         pose_network=from_scratch(config.pose_network),
         objective=dataclasses.replace(config.objective, options=options),
@@ -138,3 +140,29 @@ def test_the_page_of_configs_lists_each_with_its_published_numbers():
             assert re.findall(r"\d\.\d{3}", row) == numbers.split(), file.stem
     named = set(re.findall(r"^\| `([a-z][^`]*-[^`]+)`", page, flags=re.MULTILINE))
     assert named <= {file.stem for file in FILES}
+
+
+@pytest.mark.parametrize("mode", ["m", "ms"])
+def test_cityscapes_to_kitti_is_two_commands(mode, tmp_path):
+    training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
+    left = None
+    for name, learning_rate in ((f"cityscapes-hrdepth-{mode}-640x192", 1e-3), (f"cs-k-hrdepth-{mode}-640x192", 1e-12)):
+        config = dataclasses.replace(
+            miniature(read(ROOT / "configs" / f"{name}.yaml"), tmp_path),
+            network=NETWORK,
+            pose_network=POSE_NETWORK,
+            output=str(tmp_path / name),
+            init=left,
+            batch_size=2,
+            epochs=1,
+            optimiser=OptimiserConfig(learning_rate=learning_rate),
+            workers=0,
+            device="cpu",
+        )
+        training.train(config)
+        before, left = left, str(tmp_path / name / "best.safetensors")
+    # The second command went on from what the first had left, and there, so slowly, it still is.
+    weights = zip(load_network(before).named_parameters(), load_network(left).parameters(), strict=True)
+    for (key, parameter), after in weights:
+        torch.testing.assert_close(after, parameter, msg=key)
+    assert torch.load(tmp_path / name / "last.ckpt", weights_only=True)["hrdepth"]["epoch"] == 1

@@ -25,6 +25,15 @@ def test_latex():
 def test_files_and_bad_rows(tmp_path):
     assert TABLE.write(tmp_path / "a.tex").read_text().startswith(r"\begin{table}")
     assert TABLE.write(tmp_path / "a.md").read_text().startswith("**A title**")
+    lines = ["one 100 %\ntwo", "--> three"]
+    assert (
+        TABLE.write(tmp_path / "b.tex", comment=lines).read_text().startswith("% one 100 % two\n% --> three\n\\begin")
+    )
+    assert (
+        TABLE.write(tmp_path / "b.md", comment=lines)
+        .read_text()
+        .startswith("<!--\none 100 % two\n-- > three\n-->\n\n**")
+    )
     with pytest.raises(InputError, match=r"\.md"):
         table_format("a.doc")
     with pytest.raises(InputError, match="does not fit 2 headings"):

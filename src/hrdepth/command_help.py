@@ -16,6 +16,7 @@ FLAGS = {
         for flag in ("verify", "splits", "jpeg", "delete_originals")
     ),
     ("prepare kitti", "ground_truth"),
+    ("prepare kitti-odometry", "stereo"),
     ("prepare cityscapes", "stereo"),
     ("models", "json"),
     ("evaluate", "edges"),
@@ -45,10 +46,11 @@ HELP = {
             ("verify", "decode every picture, and read every calibration and laser scan"),
             ("splits", "write lists of the frames that are there with both neighbours"),
             ("jpeg", "write a JPEG of each PNG, beside it or below --out; originals are kept"),
-            ("delete_originals", "delete each PNG once its JPEG, beside it, can be decoded"),
+            ("delete_originals", "delete the PNGs once each has a JPEG, beside it, that shows the same"),
         )
     },
     ("prepare kitti", "ground_truth"): "write gt_depths.npz, the laser's depth of the test list, without any pickle",
+    ("prepare kitti-odometry", "stereo"): "the right eye is wanted too, for mode MS",
     ("prepare cityscapes", "stereo"): "the right eye is wanted too, for mode MS",
     ("prepare video", "inputs"): "videos, or folders of frames, all of one camera",
     ("prepare video", "verify"): "compare the recordings in --out with their manifests instead",

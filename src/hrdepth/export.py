@@ -217,9 +217,9 @@ def _pictures(config: ExportConfig, size: tuple[int, int]) -> Iterator[Tensor]:
 def _abs_rel(network: Any, config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> float:
     assert config.data is not None
     truths = build_ground_truth(config.data)
-    focal = checkpoint.canonical_focal
+    protocol, focal = config.protocol.of(config.data.kind), checkpoint.canonical_focal
     predictor = Predictor(network, size, canonical_focal=focal, device="cpu")
-    return evaluate_network(predictor.scaled_disparity, truths, config.protocol, canonical_focal=focal).mean["abs_rel"]
+    return evaluate_network(predictor.scaled_disparity, truths, protocol, canonical_focal=focal).mean["abs_rel"]
 
 
 def _files(out: Path) -> list[Path]:

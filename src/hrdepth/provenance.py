@@ -15,7 +15,7 @@ __all__ = ["provenance"]
 
 PACKAGES = (
     "hrdepth", "torch", "torchvision", "timm", "lightning", "numpy", "pillow", "mitsuba", "onnx", "onnxruntime",
-    "openvino", "nncf",
+    "openvino", "nncf", "scipy", "scikit-image", "imagecorruptions", "imagecorruptions-imaug",
 )  # fmt: skip
 
 
@@ -35,10 +35,12 @@ def provenance(seed: int | None = None, **extra: Any) -> dict[str, Any]:
 
 
 def _shorten(argument: str) -> str:
-    flag, equals, value = argument.rpartition("=")
-    if Path(value).is_absolute():
-        value = "/".join(Path(value).parts[-2:])
-    return f"{flag}{equals}{value}"
+    flag, equals, values = argument.rpartition("=")
+    return f"{flag}{equals}{','.join(map(_last_parts, values.split(',')))}"  # NAME=FOLDER,FOLDER has several
+
+
+def _last_parts(value: str) -> str:
+    return "/".join(Path(value).parts[1:][-2:]) or value if Path(value).is_absolute() else value
 
 
 def _versions() -> dict[str, str]:

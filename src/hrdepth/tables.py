@@ -114,11 +114,18 @@ class ResultTable:
         """Return the table as `markdown` or `latex`."""
         return self.latex() if form == "latex" else self.markdown()
 
-    def write(self, path: str | Path, form: str | None = None) -> Path:
-        """Write the table, as LaTeX where `form` or the ending .tex says so, else as Markdown."""
+    def write(self, path: str | Path, form: str | None = None, comment: Sequence[str] = ()) -> Path:
+        """Write the table, as LaTeX where `form` or the ending .tex says so, else as Markdown.
+
+        Args:
+            path: of the file.
+            form: `markdown` or `latex`; None goes by the ending.
+            comment: lines above the table that do not show, such as how it came about.
+        """
         path = Path(path)
+        form = form or table_format(path)
         with atomic_path(path) as temporary:
-            temporary.write_text(self.text(form or table_format(path)) + "\n", encoding="utf-8")
+            temporary.write_text(_comment(comment, form) + self.text(form) + "\n", encoding="utf-8")
         return path
 
 
@@ -132,6 +139,15 @@ def table_format(path: str | Path) -> str:
     if found is None:
         raise InputError(f"the table {path} must end in .md (Markdown) or .tex (LaTeX)")
     return found
+
+
+def _comment(lines: Sequence[str], form: str) -> str:
+    if not lines:
+        return ""
+    lines = [" ".join(line.split()) for line in lines]
+    if form == "latex":
+        return "".join(f"% {line}\n" for line in lines)
+    return "\n".join(["<!--", *(line.replace("-->", "-- >") for line in lines), "-->", "", ""])
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

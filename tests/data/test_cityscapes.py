@@ -77,6 +77,10 @@ def test_bad_cameras_are_named(root):
     reader = build_reader(DatasetConfig("cityscapes", str(root), "train"))
     with pytest.raises(InputError, match=r"camera\.json must give intrinsic"):
         reader.camera(reader.targets[0])
+    rig = {"intrinsic": {"fx": 2262, "fy": 2265, "u0": 1096, "v0": 513}, "extrinsic": {"baseline": 0}}
+    file.write_text(json.dumps(rig))
+    with pytest.raises(InputError, match=r"camera\.json: all numbers must be finite, .*, baseline 0\); unpack"):
+        reader.camera(reader.targets[0])
     with pytest.raises(InputError, match="share of the height"):
         build_reader(DatasetConfig("cityscapes", str(root), "train", options={"keep": 75}))
 

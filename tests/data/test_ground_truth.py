@@ -11,6 +11,7 @@ from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.ground_truth import GROUND_TRUTHS, build_ground_truth, read_depth
+from hrdepth.data.sparse_maps import write_sparse_maps
 from hrdepth.errors import InputError
 
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
@@ -249,6 +250,53 @@ def test_gt_depths_with_pictures(kitti):
     np.savez(kitti / "gt.npz", data=objects(MAPS))
     with pytest.raises(InputError, match=r"2 depth maps.* 3 lines"):
         build("gt_depths", depths=kitti / "gt.npz", root=kitti, split=kitti / "test.txt")
+
+
+def export(kitti, name, lidar_depth):
+    """A file as `hrdepth prepare kitti` writes it."""
+    scans = build("kitti_lidar", root=kitti, split=kitti / "test.txt", lidar_depth=lidar_depth)
+    about = {"ground_truth": scans.description}
+    return write_sparse_maps(kitti / name, iter([(truth.name, truth.depth) for truth in scans]), about)
+
+
+def test_gt_depths_say_what_depth_they_hold(kitti):
+    laser, camera = (export(kitti, f"{kind}.npz", kind) for kind in ("laser", "camera"))
+    scans = build("kitti_lidar", root=kitti, split=kitti / "test.txt")
+    assert build("gt_depths", depths=laser).description == scans.description
+    with_pictures = build("gt_depths", depths=camera, root=kitti, split=kitti / "test.txt")
+    assert with_pictures.description == scans.description.replace("the laser's forward coordinate", "the camera's z")
+    np.savez(kitti / "gt.npz", data=objects(MAPS))
+    assert build("gt_depths", depths=kitti / "gt.npz").description == "depth maps of gt.npz"
+
+
+def test_gt_depths_have_the_k_of_kitti_raw(kitti):
+    file = export(kitti, "gt_depths.npz", "laser")
+    settings = {"depths": file, "root": kitti, "split": kitti / "test.txt"}
+    scans = build("kitti_lidar", root=kitti, split=kitti / "test.txt")
+    for one, other in zip(build("gt_depths", **settings), scans, strict=True):
+        np.testing.assert_array_equal(one.intrinsics, other.intrinsics)
+    # Of maps of another size nothing is known, nor without the calibration.
+    np.savez(kitti / "gt.npz", data=objects([*MAPS, MAPS[0]]))
+    others = build("gt_depths", **settings | {"depths": kitti / "gt.npz"})
+    assert [truth.intrinsics for truth in others] == [None] * 3
+    calibration = kitti / "2011_09_26" / "calib_cam_to_cam.txt"
+    calibration.write_text("R_rect_00: 1\n")
+    with pytest.raises(InputError, match=r"test.txt:1: .*P_rect_02"):
+        build("gt_depths", **settings)[0]
+    calibration.unlink()
+    assert build("gt_depths", **settings)[0].intrinsics is None
+
+
+def test_maps_whose_names_are_no_frames(kitti):
+    names = ("a", "b c d", f"{DRIVE} 3 r")
+    write_sparse_maps(kitti / "gt.npz", iter([(name, np.ones((6, 8), dtype=np.float32)) for name in names]), {})
+    with pytest.raises(InputError, match=r"gt.npz holds the depth of 'a' where the split has .* 0000000004 l'"):
+        build("gt_depths", depths=kitti / "gt.npz", root=kitti, split=kitti / "test.txt")
+    assert build("gt_depths", depths=kitti / "gt.npz").description == "depth maps of gt.npz"
+    with np.load(kitti / "gt.npz") as archive:
+        np.savez(kitti / "list.npz", **{**archive, "about": np.array("[]")})
+    with pytest.raises(InputError, match="damaged.*no JSON object"):
+        build("gt_depths", depths=kitti / "list.npz")
 
 
 class Payload:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, EvaluateConfig, GroundTruthConfig
+from hrdepth.config.evaluation import ProtocolSettings
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.data.make3d import CROP
 from hrdepth.errors import InputError
-from hrdepth.evaluation.command import published_protocol
+from hrdepth.evaluation.command import evaluate
 from hrdepth.evaluation.run import evaluate_network
 
 DRIVE = "2011_09_26_drive_0002_sync"
@@ -77,12 +79,41 @@ def test_the_middle_of_make3d(tmp_path):
     assert (grey[0], grey[-1]) == pytest.approx((0.3125, 0.6875), abs=0.01)
 
 
-def test_the_protocol_of_make3d(tmp_path):
-    config = EvaluateConfig(GroundTruthConfig("make3d", str(tmp_path)), disparities="x")
-    assert published_protocol(config) == DepthProtocol(max_depth=70.0, crop="none")
-    own = DepthProtocol(max_depth=50.0)
-    assert published_protocol(EvaluateConfig(config.data, disparities="x", protocol=own)) == own
-    assert published_protocol(EvaluateConfig(GroundTruthConfig(), disparities="x")) == DepthProtocol()
+def test_what_is_not_given_of_a_protocol_is_the_datas_own():
+    given = ProtocolSettings(scaling=5.4)
+    assert given.of("make3d") == DepthProtocol(max_depth=70.0, crop="none", scaling=5.4)
+    assert given.of("cityscapes") == DepthProtocol(crop="none", scaling=5.4)
+    for kind in ("kitti_lidar", "kitti_improved", "gt_depths", "drive", "folder"):
+        assert given.of(kind) == DepthProtocol(scaling=5.4)
+    assert ProtocolSettings(max_depth=50.0).of("make3d") == DepthProtocol(max_depth=50.0, crop="none")
+    assert ProtocolSettings(max_depth=80.0, crop="garg").of("make3d") == DepthProtocol()
+    whole = DepthProtocol()  # has all that there is to give
+    assert whole.of("make3d") == whole
+    with pytest.raises(InputError, match="scaling factor"):
+        ProtocolSettings(scaling=-1.0).of("make3d")
+
+
+def test_make3d_keeps_its_range_beside_another_scaling(tmp_path, capsys):
+    data = make3d(tmp_path)
+    np.save(tmp_path / "predictions.npy", np.full((1, 4, 8), 0.1, dtype=np.float32))
+    given = ["--disparities", str(tmp_path / "predictions.npy"), "--data.kind", "make3d", "--data.root", data.root]
+    assert main(["evaluate", *given, "--protocol.scaling", "5.4"]) == 0
+    assert "0.001 to 70 m, crop none" in capsys.readouterr().out
+    config = EvaluateConfig(data, disparities=str(tmp_path / "predictions.npy"))
+    assert evaluate(config).protocol == DepthProtocol(max_depth=70.0, crop="none")
+
+
+def test_pictures_to_learn_from_are_no_test_of_make3d(tmp_path, caplog):
+    data = make3d(tmp_path)
+    for folder in ("Train400Img", "Train400Depth"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "Train400Depth" / "depth_sph_corr-learned.mat").write_bytes(b"")
+    # Its depth lies among the others'; its picture says what it is.
+    (tmp_path / "Gridlaserdata" / "depth_sph_corr-seen.mat").write_bytes(b"")
+    (tmp_path / "Train400Img" / "img-seen.jpg").write_bytes(b"")
+    truths = build_ground_truth(data)
+    assert [truth.name for truth in truths] == ["math1"]
+    assert "holds 1 of Make3D's test pictures, not 134" in caplog.text
 
 
 def test_files_that_are_not_make3ds(tmp_path):

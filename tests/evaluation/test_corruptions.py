@@ -1,6 +1,7 @@
 """Corruption errors by hand, through a library that stands in for the real one."""
 
 import json
+import logging
 import sys
 from types import SimpleNamespace
 
@@ -8,23 +9,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import trees
 from hrdepth.checkpoints import save_checkpoint
-from hrdepth.config import CorruptionsConfig, DepthProtocol, GroundTruthConfig
+from hrdepth.cli import main
+from hrdepth.config import CorruptionsConfig, DepthProtocol, GroundTruthConfig, NetworkConfig
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
-from hrdepth.evaluation.corruptions import (
+from hrdepth.evaluation.corruption_errors import (
     KITTI_C,
     corrupted,
-    corruptions,
     estimation_error,
     measure,
     relative_errors,
     resilience,
 )
+from hrdepth.evaluation.corruptions import corruptions
+from hrdepth.files import file_sha256
 from hrdepth.networks import build_network
 from small import NETWORK
 
 WHOLE = DepthProtocol(crop="none")
+MONODEPTH2 = NetworkConfig("monodepth2", {"backbone": "test_efficientnet"})
 
 
 def corrupt(pixels, corruption_name, severity):
@@ -87,28 +92,166 @@ def test_the_picture_is_corrupted_and_nothing_else(library, data):
     assert not np.array_equal(corrupted(brightness, "snow", 1)(image), corrupted(brightness, "frost", 1)(image))
 
 
-def test_the_command(library, data, tmp_path, capsys):
-    weights = tmp_path / "net.safetensors"
-    save_checkpoint(weights, build_network(NETWORK), NETWORK, size=(64, 96))
-    settings = {"protocol": WHOLE, "kinds": ["fog", "snow"], "severities": [1], "runtime": "pytorch"}
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_checkpoint(path, build_network(MONODEPTH2), MONODEPTH2, size=(64, 96), provenance={"learned": "by heart"})
+    return str(path)
+
+
+SETTINGS = {"protocol": WHOLE, "kinds": ["fog", "snow"], "severities": [1], "runtime": "pytorch"}
+
+
+def test_the_command(library, data, weights, tmp_path, capsys):
     out = tmp_path / "out"
-    found = corruptions(CorruptionsConfig(data, str(weights), str(weights), out=str(out), **settings))
+    found = corruptions(CorruptionsConfig(data, weights, weights, out=str(out), **SETTINGS))
     assert found["relative_errors"] == {"fog": 1, "snow": 1, "mCE": 1}
     assert found["lacking"] == ["dark", "color_quant", "iso_noise"]
     written = json.loads((out / "corruptions.json").read_text())
     assert written["errors"] == found["errors"]
+    assert sorted(path.name for path in out.iterdir()) == ["corruptions.json", "table.md"]
     assert "the library lacks dark, color_quant, iso_noise" in (out / "table.md").read_text()
-    again = corruptions(CorruptionsConfig(data, str(weights), str(out / "corruptions.json"), **settings))
+    about = {"weights": "net.safetensors", "weights_sha256": file_sha256(weights), "size": [64, 96]}
+    about |= {"runtime": "pytorch", "precision": "float32", "weights_provenance": {"learned": "by heart"}}
+    assert about.items() <= written["provenance"].items()
+    assert about.items() <= written["base"].items()
+    assert written["base"]["network"]["name"] == "monodepth2"
+    again = corruptions(CorruptionsConfig(data, weights, str(out / "corruptions.json"), **SETTINGS))
     assert again["relative_errors"]["mCE"] == 1
-    without = corruptions(CorruptionsConfig(data, str(weights), **settings))
+    assert again["base"] == {**written["base"], "measured_in": "out/corruptions.json"}
+    without = corruptions(CorruptionsConfig(data, weights, **SETTINGS))
     assert "relative_errors" not in without
     assert "no CE: --base was not given" in capsys.readouterr().out
-    other = {**settings, "protocol": DepthProtocol(crop="none", max_depth=70.0)}
+    other = {**SETTINGS, "protocol": DepthProtocol(crop="none", max_depth=70.0)}
     with pytest.raises(InputError, match="another protocol"):
-        corruptions(CorruptionsConfig(data, str(weights), str(out / "corruptions.json"), **other))
-    more = {**settings, "severities": [2]}
+        corruptions(CorruptionsConfig(data, weights, str(out / "corruptions.json"), **other))
+    more = {**SETTINGS, "severities": [2]}
     with pytest.raises(InputError, match="no corruptions.json with these"):
-        corruptions(CorruptionsConfig(data, str(weights), str(out / "corruptions.json"), **more))
+        corruptions(CorruptionsConfig(data, weights, str(out / "corruptions.json"), **more))
+
+
+def test_the_base_is_a_monodepth2(library, data, weights, tmp_path):
+    other, out = str(tmp_path / "other.safetensors"), tmp_path / "out"
+    save_checkpoint(other, build_network(NETWORK), NETWORK, size=(64, 96))
+    with pytest.raises(InputError, match=r"'monodepth2', and the base .*other.safetensors is of a network 'hrdepth'"):
+        corruptions(CorruptionsConfig(data, weights, other, out=str(out), **SETTINGS))
+    assert not out.exists()
+    corruptions(CorruptionsConfig(data, other, out=str(out), **SETTINGS))
+    result = out / "corruptions.json"
+    with pytest.raises(InputError, match="is of a network 'hrdepth'"):
+        corruptions(CorruptionsConfig(data, weights, str(result), **SETTINGS))
+    content = json.loads(result.read_text())
+    result.write_text(json.dumps({**content, "provenance": {}}))  # as they were once written
+    with pytest.raises(InputError, match="does not say of which network it is"):
+        corruptions(CorruptionsConfig(data, weights, str(result), **SETTINGS))
+
+
+class Interrupted:
+    """The stand-in for the library, interrupted at a picture."""
+
+    def __init__(self, monkeypatch, at):
+        self.seen, self.at = [], at
+        monkeypatch.setattr(sys.modules["imagecorruptions"], "corrupt", self)
+
+    def __call__(self, pixels, corruption_name, severity):
+        if len(self.seen) == self.at:
+            self.at = None
+            raise KeyboardInterrupt
+        self.seen.append((corruption_name, severity))
+        return corrupt(pixels, corruption_name, severity)
+
+
+def test_what_was_finished_before_an_interruption_is_gone_on_with(
+    library, data, weights, tmp_path, monkeypatch, caplog
+):
+    caplog.set_level(logging.INFO)
+    out = tmp_path / "out"
+    config = CorruptionsConfig(data, weights, weights, out=str(out), **SETTINGS)
+    whole = corruptions(CorruptionsConfig(data, weights, weights, **SETTINGS))
+    stand_in = Interrupted(monkeypatch, at=4 + 3)  # after the network: the base's second picture in snow
+    with pytest.raises(KeyboardInterrupt):
+        corruptions(config)
+    assert [path.name for path in out.iterdir()] == ["unfinished.json"]
+    kept = json.loads((out / "unfinished.json").read_text())["measured"]
+    assert {part: list(kinds) for part, kinds in kept.items()} == {
+        "weights": ["clean", "fog", "snow"], "base": ["clean", "fog"],
+    }  # fmt: skip
+    stand_in.seen.clear()
+    found = corruptions(config)
+    assert stand_in.seen == [("snow", 1)] * 2  # nothing else is measured again
+    assert found["errors"] == whole["errors"]
+    assert found["relative_errors"] == whole["relative_errors"]
+    assert sorted(path.name for path in out.iterdir()) == ["corruptions.json", "table.md"]
+    assert "going on with what" in caplog.text
+
+
+def test_what_is_unfinished_or_finished_is_not_overwritten_silently(
+    library, data, weights, tmp_path, monkeypatch, caplog
+):
+    caplog.set_level(logging.INFO)
+    out = tmp_path / "out"
+    Interrupted(monkeypatch, at=3)
+    with pytest.raises(KeyboardInterrupt):
+        corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
+    kept = (out / "unfinished.json").read_bytes()
+    for changed, hint in (
+        ({"severities": [2]}, r"\(severities\)"),
+        ({"protocol": DepthProtocol(crop="none", max_depth=70.0)}, r"\(protocol\)"),
+        ({"size": (32, 96)}, r"\(weights\)"),
+        ({"base": weights}, r"\(base\)"),
+    ):
+        with pytest.raises(InputError, match=f"unfinished.json was measured with other settings {hint}.*--overwrite"):
+            corruptions(CorruptionsConfig(data, weights, out=str(out), **{**SETTINGS, **changed}))
+    (out / "unfinished.json").write_bytes(b"{")
+    with pytest.raises(InputError, match="is damaged"):
+        corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
+    (out / "unfinished.json").write_bytes(kept)
+    anew = {**SETTINGS, "severities": [2], "overwrite": True}
+    found = corruptions(CorruptionsConfig(data, weights, out=str(out), **anew))
+    assert list(found["errors"]["fog"]) == ["2"]
+    assert "beginning anew" in caplog.text
+    result = (out / "corruptions.json").read_bytes()
+    # A finished result keeps its place, though something unfinished lies beside it.
+    (out / "unfinished.json").write_bytes(kept)
+    with pytest.raises(InputError, match="is not empty"):
+        corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
+    assert (out / "corruptions.json").read_bytes() == result
+    # And until another replaces it, which was asked for.
+    Interrupted(monkeypatch, at=1)
+    with pytest.raises(KeyboardInterrupt):
+        corruptions(CorruptionsConfig(data, weights, out=str(out), **{**SETTINGS, "overwrite": True}))
+    assert (out / "corruptions.json").read_bytes() == result
+
+
+def test_the_datas_own_protocol(library, weights, tmp_path):
+    root = trees.cityscapes(tmp_path / "cs")
+    data = GroundTruthConfig("cityscapes", str(root))
+    found = corruptions(CorruptionsConfig(data, weights, kinds=["fog"], severities=[1], runtime="pytorch"))
+    assert (found["protocol"]["crop"], found["protocol"]["max_depth"]) == ("none", 80.0)
+
+
+def test_a_picture_that_is_too_small(library, data, weights, capsys):
+    Image.new("RGB", (40, 31)).save(f"{data.root}/image/b.png")
+    given = ["--data.kind", "folder", "--data.root", data.root, "--weights", weights, "--kinds", "[fog]"]
+    assert main(["corruptions", *given, "--severities", "[1]", "--runtime", "pytorch"]) == 2
+    error = capsys.readouterr().err
+    assert "b.png: the picture is 40x31 (width x height); corruptions need 32 pixels" in error
+    assert "Traceback" not in error
+
+
+def test_the_library_itself():
+    library = pytest.importorskip("imagecorruptions")
+    known = library.get_corruption_names("all")
+    assert [kind for kind in KITTI_C if kind not in known] == ["dark", "color_quant", "iso_noise"]
+    image = trees.picture(0, size=(32, 48))
+    for kind in (kind for kind in KITTI_C if kind in known):
+        clear, same, strong = (
+            corrupted(lambda image: np.asarray(image), kind, severity)(image) for severity in (1, 1, 5)
+        )
+        assert clear.shape == (32, 48, 3)
+        assert not np.array_equal(clear, np.asarray(image))
+        assert not np.array_equal(clear, strong)
+        np.testing.assert_array_equal(clear, same, err_msg=kind)  # drawn alike
 
 
 @pytest.mark.parametrize(("settings", "sentence"), [

@@ -1,6 +1,7 @@
 """Alignment, edges, points and intervals, against cases worked out by hand."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -145,6 +146,15 @@ def test_intervals():
             bootstrap_intervals(values[:, :1], settings[0], level=settings[1])
 
 
+def test_no_picture_has_it_and_nothing_is_said_of_it():
+    values = np.array([[1.0, np.nan], [2.0, np.nan]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = bootstrap_intervals(values, 50)
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1]).all()
+
+
 def test_an_extra_that_is_missing():
     with pytest.raises(InputError, match=r"edge metrics need no_such_thing; .*hrdepth\[metrics\]"):
         extra_module("no_such_thing", "edge metrics")
@@ -171,9 +181,39 @@ def test_the_command(tmp_path, capsys):
     low, high = written["intervals"]["abs_rel"]
     assert low <= written["metrics"]["abs_rel"] <= high
     assert written["intervals"]["resamples"] == 200
+    said = written["extras_protocol"]
+    assert list(said) == ["lsq", "edges"]
+    assert (
+        said["edges"].items() >= {"weak_ratio": 1.1, "strong_ratio": 1.25, "farthest_px": 10, "smoothing_px": 1}.items()
+    )
+    assert "without the protocol's crop" in said["edges"]["in_words"]
+    tables = printed.split("\n\n")  # a table that follows text without a blank line is text
+    assert next(part for part in tables if "| measure |" in part).startswith("| measure |")
+    assert "edges: of the whole picture, whatever the crop" in printed
     assert (out / "per_image.csv").read_text().splitlines()[0].endswith("edge_completeness,boundary_f1")
     assert main([*given, "--format", "latex"]) == 0
     assert r"\begin{tabular}{lrrrrrrr}" in capsys.readouterr().out
     assert main([*given, "--points"]) == 2
     assert "intrinsics" in capsys.readouterr().err
     assert main([*given, "--bootstrap", "-1"]) == 2
+
+
+def test_edges_where_there_are_none(tmp_path, capsys, recwarn):
+    (tmp_path / "data" / "depth").mkdir(parents=True)
+    np.save(tmp_path / "data" / "depth" / "a.npy", np.full((20, 40), 5.0, dtype=np.float32))
+    np.save(tmp_path / "disparities.npy", np.full((1, 20, 40), 0.1))
+    given = ["--disparities", str(tmp_path / "disparities.npy"), "--data.kind", "folder"]
+    given += ["--data.root", str(tmp_path / "data"), "--edges", "--bootstrap", "10", "--format", "markdown"]
+    assert main(["evaluate", *given, "--out", str(tmp_path / "out")]) == 0
+    assert "| boundary F1 | – | 0 |" in capsys.readouterr().out
+    assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+    written = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert written["extras"]["boundary_f1"] is None
+    assert written["intervals"]["boundary_f1"] == [None, None]
+
+
+def test_how_points_are_measured_is_said():
+    assert Extras().describe() == {}
+    said = Extras(points=True, log10=True, points_threshold=0.25).describe()
+    assert list(said) == ["log10", "points"]
+    assert (said["points"]["threshold_m"], said["points"]["most_pixels"]) == (0.25, 20000)

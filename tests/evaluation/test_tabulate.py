@@ -1,6 +1,8 @@
 """Several results in one table."""
 
 import json
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hrdepth.config import TabulateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.tabulate import tabulate
+from hrdepth.provenance import provenance
 
 
 def result(folder, value, **more):
@@ -30,7 +33,45 @@ def test_seeds_in_one_row(tmp_path, capsys):
     assert f"| mine | 3 | {' | '.join([cell] * 7)} |" in printed
     assert f"| other | 1 | {' | '.join(['0.200'] * 7)} |" in printed
     assert "standard deviation over seeds" in printed
-    assert cell.replace("±", r"$\pm$") in out.read_text()
+    written = out.read_text()
+    assert cell.replace("±", r"$\pm$") in written
+    head = written.split("\\begin{table}")[0]
+    assert all(line.startswith("% ") for line in head.splitlines())
+    for said in ("% command: ", "% date: 20", "% versions: python ", "hrdepth ", f"% mine: {tmp_path.name}/0, "):
+        assert said in head
+
+
+def test_where_a_markdown_table_came_from_does_not_show(tmp_path):
+    markdown = pytest.importorskip("markdown")
+    out = tmp_path / "table.md"
+    tabulate(TabulateConfig([f"a-->b={result(tmp_path / 'one', 0.1)}"], out=str(out)))
+    text = out.read_text()
+    assert f"{tmp_path.name}/one" in text.split("-->")[0]
+    shown = re.sub("<!--.*?-->", "", markdown.markdown(text, extensions=["tables"]), flags=re.DOTALL).strip()
+    assert shown.startswith("<table>")
+    assert "versions" not in shown
+
+
+def test_other_metrics(tmp_path, capsys):
+    edges = {"extras": {"edge_accuracy": 1.5, "edge_completeness": 2.0, "boundary_f1": None}}
+    how = {"edges": {"weak_ratio": 1.1}}
+    one = result(tmp_path / "one", 0.1, **edges, extras_protocol=how)
+    given = ["tabulate", f"mine={one}", "--format", "markdown", "--metrics"]
+    assert main([*given, "[abs_rel, edges]"]) == 0
+    printed = capsys.readouterr().out
+    assert "| network | seeds | Abs Rel | edge accuracy (px) | edge completeness (px) | boundary F1 |" in printed
+    assert "| mine | 1 | 0.100 | 1.500 | 2.000 | – |" in printed
+    assert main([*given, "[edge]"]) == 2
+    assert "unknown metric 'edge'" in capsys.readouterr().err
+    other = result(tmp_path / "other", 0.1, **edges, extras_protocol={"edges": {"weak_ratio": 1.2}})
+    tabulate(TabulateConfig([one, other]))  # the seven are the same
+    for results, metrics, hint in (
+        ([one, other], ["edges"], "differ in how edges are measured"),
+        ([one], ["points"], "'one' do not hold chamfer, f_score"),
+        ([one], [], "give some metrics: seven"),
+    ):
+        with pytest.raises(InputError, match=hint):
+            tabulate(TabulateConfig(results, metrics))
 
 
 def test_results_that_do_not_go_together(tmp_path):
@@ -43,7 +84,15 @@ def test_results_that_do_not_go_together(tmp_path):
         ([f"a={tmp_path / 'none'}"], "does not exist"),
         ([str(tmp_path / "bad")], "damaged"),
         (["a="], "must read NAME=FOLDER"),
+        ([f"a={one},{tmp_path}/many/../one"], "twice, which are not two seeds"),
         ([], "give results"),
     ]:
         with pytest.raises(InputError, match=hint):
             tabulate(TabulateConfig(results))
+
+
+def test_the_command_names_each_seeds_folder(monkeypatch):
+    monkeypatch.setattr(
+        sys, "argv", ["/bin/hrdepth", "tabulate", "mine=/a/b/s0,/a/b/s1", "/x", "--out=/a/b/t.md", "c/d"]
+    )
+    assert provenance()["command"] == "hrdepth tabulate mine=b/s0,b/s1 x --out=b/t.md c/d"

@@ -80,6 +80,7 @@ def test_command_draws_everything(tmp_path, truths, capsys):
         (["--pictures", "[7]"], "0 to 2"),
         (["--runs", "[nowhere]"], "the log of the run"),
         (["--labels", "[same,same]"], "same name"),
+        (["--count", "0"], "count 0: give the number of pictures"),
     ],
 )
 def test_command_refuses(tmp_path, truths, capsys, more, sentence):

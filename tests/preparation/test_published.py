@@ -1,39 +1,24 @@
-"""Published data on miniature trees of their layouts: what is missing, lists, JPEG, true depth."""
+"""Published data on miniature trees of their layouts: what is missing, what is damaged, lists, true depth."""
+
+import json
+import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from archives import NAME, kitti_raw, prepare
 
 import trees
-from hrdepth.cli import main
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.data.sparse_maps import read_depth_maps
 from hrdepth.errors import InputError
 
-NAME = "2011_09_26/2011_09_26_drive_0001_sync"
+ODOMETRY = ("--train", "[00]", "--test", "[]")
 
 
 @pytest.fixture
 def kitti(tmp_path):
-    """KITTI raw in PNG, frames 1 and 2 to learn from, the laser's scan of frame 2."""
-    root = trees.kitti_raw(tmp_path / "raw")
-    for file in root.glob("**/*.jpg"):
-        Image.open(file).save(file.with_suffix(".png"))
-        file.unlink()
-    (root / "2011_09_26" / "calib_velo_to_cam.txt").write_text("R: 0 -1 0 0 0 -1 1 0 0\nT: 0 0 0\n")
-    scans = root / NAME / "velodyne_points" / "data"
-    scans.mkdir(parents=True)
-    points = np.random.default_rng(0).uniform((4, -2, -1, 0), (40, 2, 1, 1), (300, 4))
-    (scans / "0000000002.bin").write_bytes(points.astype("<f4").tobytes())
-    (root / "test.txt").write_text(f"{NAME} 2 l\n")
-    return root
-
-
-def prepare(name, root, *more):
-    if name == "kitti":
-        more = ("--lists", f"[{root}/train.txt]", "--test", str(root / "test.txt"), *more)
-    return main(["prepare", name, str(root), *more])
+    return kitti_raw(tmp_path / "raw")
 
 
 def test_complete_kitti(kitti, capsys):
@@ -86,7 +71,10 @@ def test_true_depth_is_exported_once_and_is_the_scans(kitti, capsys):
     np.testing.assert_array_equal(exported[0].depth, of_scans[0].depth)
     assert exported[0].picture == of_scans[0].picture
     assert "laser's forward" in read_depth_maps(file).about["ground_truth"]
-    assert prepare("kitti", kitti, "--ground-truth") == 2
+    made = file.read_bytes()
+    assert prepare("kitti", kitti, "--ground-truth") == 0  # goes on with what else is asked for
+    assert file.read_bytes() == made
+    assert prepare("kitti", kitti, "--ground-truth", "--lidar-depth", "camera") == 2
     assert "exists already" in capsys.readouterr().err
     (kitti / "test.txt").write_text(f"{NAME} 1 l\n")
     with pytest.raises(InputError, match="holds the depth of .* 2 l' where the split has .* 1 l'"):
@@ -104,61 +92,26 @@ def test_damaged_export(kitti):
             read_depth_maps(kitti / f"{name}.npz")
 
 
-def test_jpeg_beside_and_elsewhere(kitti, tmp_path, capsys):
-    assert prepare("kitti", kitti, "--jpeg", "--out", str(tmp_path / "jpeg")) == 0
-    assert "8 JPEGs written" in capsys.readouterr().out
-    made = tmp_path / "jpeg" / NAME / "image_02" / "data" / "0000000001.jpg"
-    with Image.open(made) as image:
-        assert image.size == (96, 64)
-    assert (tmp_path / "jpeg" / "2011_09_26" / "calib_cam_to_cam.txt").is_file()
-    assert not list(kitti.glob("**/*.jpg"))
-    assert prepare("kitti", kitti, "--jpeg", "--width", "48", "--quality", "60") == 0
-    with Image.open(kitti / NAME / "image_02" / "data" / "0000000001.jpg") as image:
-        assert image.size == (48, 32)
-    assert len(list(kitti.glob("**/*.png"))) == 8
-    capsys.readouterr()
-    assert prepare("kitti", kitti, "--jpeg") == 0  # goes on where it was
-    assert "0 JPEGs written" in capsys.readouterr().out
-
-
-def test_originals_are_deleted_only_when_asked_and_copied(kitti, capsys):
-    assert prepare("kitti", kitti, "--jpeg", "--delete-originals", "--out", "elsewhere") == 2
-    assert "without out" in capsys.readouterr().err
-    assert prepare("kitti", kitti, "--jpeg", "--delete-originals") == 0
-    assert "8 PNGs deleted" in capsys.readouterr().out
-    assert len(list(kitti.glob("**/*.jpg"))) == 8
-    assert not list(kitti.glob("**/*.png"))
-    assert prepare("kitti", kitti, "--verify") == 0
-
-
-def test_a_jpeg_of_another_size_keeps_its_original(kitti, capsys):
-    assert prepare("kitti", kitti, "--jpeg", "--width", "48") == 0
-    assert prepare("kitti", kitti, "--jpeg", "--delete-originals") == 2
-    assert "has another size" in capsys.readouterr().err
-    assert len(list(kitti.glob("**/*.png"))) == 8
-
-
 def odometry(root, frames=24):
     return trees.kitti_odometry(root, frames)
 
 
 def test_kitti_odometry(tmp_path, capsys):
     root = odometry(tmp_path)
-    settings = ("--train", "['00']", "--test", "[]")
-    assert prepare("kitti-odometry", root, *settings) == 2
+    assert prepare("kitti-odometry", root, *ODOMETRY) == 2
     out = capsys.readouterr().out
     assert "1 of 1 sequences, 24 left pictures, 1 with a right eye" in out
     assert "data_odometry_color.zip or data_odometry_gray.zip: 1 sequence not complete" in out
     assert "data_odometry_poses.zip: 1 file not there, such as poses/00.txt" in out
-    assert prepare("kitti-odometry", root, *settings, "--splits", "--verify") == 0
+    assert prepare("kitti-odometry", root, *ODOMETRY, "--splits", "--verify") == 0
     train, val = ((root / "splits" / f"{name}.txt").read_text().splitlines() for name in ("train", "val"))
     assert train == [f"00 {number:06d} l" for number in range(1, 18)]
     assert val == ["00 000021 l", "00 000022 l"]
     assert not (root / "splits" / "test.txt").exists()
     (root / "poses").mkdir()
     (root / "poses" / "00.txt").write_text("1 2 3\n")
-    assert prepare("kitti-odometry", root, *settings, "--verify") == 2
-    assert "00.txt:1: a pose must have twelve numbers" in capsys.readouterr().err
+    assert prepare("kitti-odometry", root, *ODOMETRY, "--verify") == 2
+    assert "00.txt:1: a pose must have twelve finite numbers" in capsys.readouterr().err
 
 
 def test_cityscapes(tmp_path, capsys):
@@ -170,7 +123,7 @@ def test_cityscapes(tmp_path, capsys):
     assert "4 of 89250 left pictures of train" in out
     assert "leftImg8bit_sequence_trainvaltest.zip: 89246 left pictures of train" in out
     assert "rightImg8bit_sequence_trainvaltest.zip: 1 train picture not there" in out
-    assert "camera_trainvaltest.zip: 1 camera of a val sequence not there, such as lindau/lindau_000000" in out
+    assert "camera_trainvaltest.zip: 1 of 1 snippets of val without a camera, such as lindau/lindau_000000" in out
     assert "disparity" not in out
     made = tmp_path / "made"
     assert prepare("cityscapes", root, "--stereo", "--verify", "--jpeg", "--out", str(made), "--parts", "[train]") == 0
@@ -189,3 +142,146 @@ def test_a_cache_of_what_a_config_needs(kitti, tmp_path, capsys):
     assert "8 pictures in the cache" in capsys.readouterr().out
     assert prepare("kitti", kitti, "--cache", str(tmp_path / "cache")) == 2
     assert "needs both cache" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["kitti", "kitti-odometry", "cityscapes"])
+def test_where_there_is_nothing_no_step_succeeds(name, tmp_path, capsys):
+    root, lists = tmp_path / "empty", kitti_raw(tmp_path / "lists")
+    root.mkdir()
+    wanted = ("--lists", f"[{lists}/train.txt]", "--test", lists / "test.txt") if name == "kitti" else ()
+    for step in ("--verify", "--jpeg"):
+        assert prepare(name, root, *wanted, step) == 2
+        assert "holds none of the pictures that are wanted" in capsys.readouterr().err
+    assert prepare(name, root, *wanted, "--splits") == 2
+    said = capsys.readouterr()
+    assert "no list" in said.out
+    assert "no list can be written" in said.err
+
+
+def test_lists_of_one_name_are_refused(kitti, capsys):
+    for folder in ("a", "b"):
+        (kitti / folder / "x").mkdir(parents=True)
+        shutil.copy(kitti / "train.txt", kitti / folder / "x" / "train.txt")
+    one, other = (kitti / folder / "x" / "train.txt" for folder in ("a", "b"))
+    for lists, test in ((f"[{one},{other}]", kitti / "test.txt"), (f"[{one}]", other)):
+        assert prepare("kitti", kitti, "--lists", lists, "--test", test, "--splits") == 2
+        assert f"lists {one} and {other} would both be written to x_train.txt" in capsys.readouterr().err
+    assert not (kitti / "splits").exists()
+
+
+def test_a_frame_that_none_precedes_is_the_lists_fault(kitti, capsys):
+    with (kitti / "train.txt").open("a") as file:
+        file.write(f"{NAME} 0 l\n")
+    assert prepare("kitti", kitti) == 2
+    said = capsys.readouterr()
+    assert f"1 frame of number 0, before which there is none, such as '{NAME} 0 l'" in said.out
+    assert "train.txt:5" in said.out
+    assert "-00000" not in said.out
+    assert "leave those lines out" in said.err
+    assert prepare("kitti", kitti, "--splits") == 0  # without it
+    assert (kitti / "splits" / "raw_train.txt").read_text().count("\n") == 4
+
+
+def test_exported_depth_replaces_the_scans(kitti, tmp_path, capsys):
+    made = tmp_path / "made"
+    assert prepare("kitti", kitti, "--jpeg", "--ground-truth", "--out", made) == 0
+    wanted = ("--lists", f"[{kitti}/train.txt]", "--test", kitti / "test.txt")
+    assert prepare("kitti", made, *wanted) == 0
+    assert "8 of 8 files" in capsys.readouterr().out
+    assert prepare("kitti", made, *wanted, "--splits", "--verify") == 0
+    assert (made / "splits" / "raw_test.txt").read_text() == f"{NAME} 2 l\n"
+    (made / "gt_depths.npz").write_bytes((made / "gt_depths.npz").read_bytes()[:-40])
+    assert prepare("kitti", made, *wanted) == 2
+    assert "1 file not there, such as" in capsys.readouterr().out
+    assert prepare("kitti", made, *wanted, "--verify") == 2
+    assert "gt_depths.npz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("step", ["--ground-truth", "--splits", "--jpeg"])
+def test_a_folder_that_cannot_be_made(step, kitti, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for out in ("/proc/x", tmp_path / "file"):
+        assert prepare("kitti", kitti, step, "--out", out) == 2
+        assert "cannot be made" in capsys.readouterr().err
+
+
+def test_the_right_eye_of_odometry(tmp_path, capsys):
+    root = odometry(tmp_path)
+    (root / "sequences/00/image_1/000003.png").unlink()
+    assert prepare("kitti-odometry", root, *ODOMETRY) == 2
+    assert "right picture" not in capsys.readouterr().out
+    assert prepare("kitti-odometry", root, *ODOMETRY, "--stereo=true") == 2
+    sentence = "data_odometry_gray.zip: 1 right picture not there, such as sequences/00/image_1/000003"
+    assert sentence in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        ("sequences/00/calib.txt", "", "has no projections"),
+        ("sequences/00/calib.txt", "P2: 55 0 47 0 0 60 31 0 0 0 1 0\n", "has no line P0"),
+        ("sequences/00/calib.txt", "P0: 55 0 nan 0 0 60 31 0 0 0 1 0\n", "P0 must be finite"),
+        ("sequences/00/calib.txt", "P0: 0 0 47 0 0 60 31 0 0 0 1 0\n", "focal lengths positive"),
+        ("poses/00.txt", "", "has 0 poses for 24 pictures"),
+        ("poses/00.txt", "nan " * 12 + "\n", "00.txt:1: a pose must have twelve finite numbers"),
+        ("poses/00.txt", "1 0 0 0 0 1 0 0 0 0 1 0\n" * 23, "has 23 poses for 24 pictures"),
+    ],
+)
+def test_damage_of_odometry_is_named(file, text, sentence, tmp_path, capsys):
+    root = odometry(tmp_path)
+    (root / "poses").mkdir()
+    (root / "poses" / "00.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 24)
+    assert prepare("kitti-odometry", root, *ODOMETRY, "--verify") == 0
+    (root / file).write_text(text)
+    assert prepare("kitti-odometry", root, *ODOMETRY, "--verify") == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert str(root / file) in error
+
+
+def test_every_snippet_has_a_camera_and_of_val_a_disparity(tmp_path, capsys):
+    """Three snippets in one sequence, as in Frankfurt: the second and the third adjoin."""
+    root = tmp_path / "cs"
+    camera = {"intrinsic": {"fx": 2262, "fy": 2265, "u0": 1096, "v0": 513}, "extrinsic": {"baseline": 0.2}}
+    for first in (0, 100, 130):
+        for number in range(first, first + 30):
+            name = f"val/frankfurt/frankfurt_000000_{number:06d}"
+            trees.save(trees.picture(0, size=(16, 32)), root / f"leftImg8bit_sequence/{name}_leftImg8bit.png")
+        name = f"val/frankfurt/frankfurt_000000_{first + 19:06d}"
+        trees.save(trees.picture(0, size=(16, 32)).convert("I;16"), root / f"disparity/{name}_disparity.png")
+        (root / f"camera/{name}_camera.json").parent.mkdir(parents=True, exist_ok=True)
+        (root / f"camera/{name}_camera.json").write_text(json.dumps(camera))
+    parts = ("--parts", "[val]")
+    assert prepare("cityscapes", root, *parts) == 2
+    assert "camera" not in (said := capsys.readouterr().out)
+    assert "disparity" not in said
+    (root / "camera/val/frankfurt/frankfurt_000000_000149_camera.json").unlink()
+    for number in (19, 149):
+        (root / f"disparity/val/frankfurt/frankfurt_000000_{number:06d}_disparity.png").unlink()
+    assert prepare("cityscapes", root, *parts) == 2
+    said = capsys.readouterr().out
+    assert "camera_trainvaltest.zip: 1 of 3 snippets of val without a camera" in said
+    assert "such as frankfurt/frankfurt_000000 from frame 130 to 159" in said
+    assert "disparity_trainvaltest.zip: 2 of 3 snippets of val without a disparity" in said
+
+
+def test_what_a_camera_file_must_say(tmp_path, capsys):
+    root = trees.cityscapes(tmp_path)
+    file = root / "camera/val/lindau/lindau_000000_000002_camera.json"
+    good = json.loads(file.read_text())
+    assert prepare("cityscapes", root, "--verify") == 0
+    for entry, key, value in (("intrinsic", "fx", float("nan")), ("extrinsic", "baseline", 0)):
+        file.write_text(json.dumps(good | {entry: good[entry] | {key: value}}))
+        assert prepare("cityscapes", root, "--verify") == 2
+        assert f"{file}: all numbers must be finite" in capsys.readouterr().err
+
+
+def test_a_part_that_cannot_be_listed_keeps_none_from_being(tmp_path, capsys):
+    root = trees.cityscapes(tmp_path)
+    shutil.rmtree(root / "camera" / "val")
+    assert prepare("cityscapes", root, "--parts", "[val,train]", "--splits") == 0
+    out = capsys.readouterr().out
+    assert "no list val: " in out
+    assert "2 frames: " in out
+    assert (root / "splits" / "train.txt").is_file()
+    assert not (root / "splits" / "val.txt").exists()

@@ -1,6 +1,8 @@
 """Tables beside the paper: rows found, missing, used again, trained; bad input."""
 
 import json
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+import small
 import trees
 from hrdepth.checkpoints import save_checkpoint
 from hrdepth.cli import main
@@ -19,17 +22,17 @@ from hrdepth.reproduce import measure as measuring
 from hrdepth.reproduce.measure import Measurement
 from hrdepth.reproduce.paper import row_of
 from hrdepth.reproduce.plan import plan_training
-from hrdepth.reproduce.runs import find_weights
+from hrdepth.reproduce.runs import find_weights, train_missing
 from hrdepth.reproduce.spread import difference, spread
 from hrdepth.reproduce.table import reproduce_table
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+LITE = NetworkConfig("lite_hrdepth")
 BASE, OURS, STEREO = "kitti-monodepth2-m-640x192", "kitti-hrdepth-m-640x192", "kitti-hrdepth-ms-640x192"
 
 
-def weights(path, seed=0, metres_per_unit=None):
+def weights(path, seed=0, metres_per_unit=None, network=small.NETWORK):
     torch.manual_seed(seed)
-    network = NetworkConfig("lite_hrdepth")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(path, build_network(network), network, size=(64, 96), metres_per_unit=metres_per_unit)
     return path
@@ -56,7 +59,7 @@ def content(config, name="table4"):
 
 def test_rows_found_missing_and_used_again(config, monkeypatch, capsys):
     weights(Path(config.runs) / BASE / "best.safetensors")
-    given = weights(Path(config.runs) / "elsewhere.safetensors", seed=1)
+    given = weights(Path(config.runs) / "elsewhere.safetensors", seed=1, network=LITE)
     config = replace(config, weights=[f"{OURS}={given}"], format="markdown")
     reproduce_table("table4", config)
     said = capsys.readouterr().out
@@ -100,6 +103,99 @@ def test_stereo_rows_in_metres_too(config):
     assert median["mean"]["abs_rel"] != fixed["mean"]["abs_rel"]
 
 
+def test_rows_published_in_metres_by_that_factor_where_the_weights_know_none(config):
+    name = "kitti-monodepth2-ms-640x192"
+    file = weights(Path(config.runs) / "net.safetensors")
+    reproduce_table("table2", replace(config, weights=[f"{name}={file}", f"{STEREO}={file}"]))
+    rows = content(config, "table2")[1]
+    assert [one["how"] for one in rows[name]["measured"]] == ["measured", "measured, depth x 5.4"]
+    assert [one["how"] for one in rows[STEREO]["measured"]] == ["measured"]
+
+
+def stopped(folder, message="the loss is NaN"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "stopped.json").write_text(json.dumps({"message": message, "step": 7}))
+
+
+def test_missing_and_stopped_seeds_are_told_and_one_seed_gives_no_verdict(config, capsys):
+    runs, fse = Path(config.runs), "table4-fse"
+    for seed in (0, 1, 2):
+        weights(runs / f"{BASE}-seed{seed}" / "best.safetensors", seed)
+    for seed in (0, 2):
+        weights(runs / f"{OURS}-seed{seed}" / "best.safetensors", 10 + seed)
+    weights(runs / f"{fse}-seed1" / "best.safetensors", 21)
+    stopped(runs / f"{OURS}-seed1")
+    stopped(runs / f"{BASE}-seed2", "a pose explodes")
+    reproduce_table("table4", replace(config, seeds=[0, 1, 2], format="markdown"))
+    said = capsys.readouterr().out
+    assert [said.count(f"| measured, {count} |") for count in ("3 seeds", "2 seeds", "1 seed")] == [1, 1, 1]
+    assert "95 % intervals over seeds, where a row has one over pictures" in said
+    note = f"seeds 0, 2 of 0, 1, 2; seed 1: stopped by the guard: the loss is NaN; remove {runs / f'{OURS}-seed1'}"
+    assert note in said
+    assert "seed 2: stopped by the guard: a pose explodes" in said  # it left weights
+    assert "seed 1 of 0, 1, 2; seeds 0, 2: no weights in" in said
+    found, rows = content(config)
+    assert note in rows[OURS]["reason"]
+    over = {(one["name"], one["over"], one["seeds"]) for one in found["differences"]}
+    assert over == {(OURS, "seeds", 2), (fse, "pictures", 1)}
+    verdicts = {one["verdict"] for one in found["differences"] if one["name"] == fse}
+    assert verdicts == {"one seed"}
+    assert "| pictures | one seed |" in said
+
+
+def test_given_files_do_not_pair_with_trainings(config, capsys):
+    runs = Path(config.runs)
+    for seed in (0, 1):
+        weights(runs / f"{BASE}-seed{seed}" / "best.safetensors", seed)
+    files = [str(weights(runs / f"{name}.safetensors", 5)) for name in "ab"]
+    given = [f"{OURS}={','.join(files)}", f"table4-fse={','.join(reversed(files))}"]
+    config = replace(config, seeds=[0, 1], weights=given, format="markdown")
+    reproduce_table("table4", config)
+    found, rows = content(config)
+    assert found["differences"] == []
+    assert found["not_compared"] == ["table4-fse", OURS]
+    assert capsys.readouterr().out.count("not compared: no seed in common") == 2
+    assert [run["seed"] for run in rows[OURS]["measured"][0]["runs"]] == [None, None]
+    # Given with given pair by their places.
+    reproduce_table("table4", replace(config, weights=[*given, f"{BASE}={','.join(files)}"]))
+    found, _ = content(config)
+    assert {one["seeds"] for one in found["differences"]} == {2}
+
+
+def test_a_given_network_is_named_and_held_against_the_row(config, capsys):
+    runs, packnet, dense = Path(config.runs), "packnet-m-640x192", "table4-dense"
+    lite = weights(runs / "lite.safetensors", network=LITE)
+    reproduce_table("table2", replace(config, weights=[f"{packnet}={lite}"], format="markdown"))
+    said = capsys.readouterr().out
+    assert "| lite_hrdepth | 96x64 |" in said
+    assert "its network is lite_hrdepth, not the row's packnet" in said
+    assert "trained with this package's objective" not in said
+    run = content(config, "table2")[1][packnet]["measured"][0]["runs"][0]
+    assert run["network"] == {"name": "lite_hrdepth", "options": {}}
+    # Options count with their defaults; a row's own network has no note.
+    own = {**small.NETWORK.options, "skip": "dense"}
+    plain = weights(runs / "plain.safetensors", network=NetworkConfig("hrdepth", own))
+    reproduce_table("table4", replace(config, weights=[f"{dense}={plain}"], format="markdown"))
+    said = capsys.readouterr().out
+    assert "| hrdepth (backbone: test_efficientnet, skip: dense) |" in said
+    assert "its network has other options than the row's: backbone, fusion" in said
+    lite_row = row_of("kitti-lite-hrdepth-m-640x192")
+    assert find_weights(lite_row, config, {lite_row.name: [lite]})[0][0].note == ""
+    # Weights where the row's training leaves them have the row's note; what they hold is said all the same.
+    weights(runs / packnet / "best.safetensors", network=LITE)
+    reproduce_table("table2", replace(config, format="markdown"))
+    said = capsys.readouterr().out
+    assert "measured: its network, trained with this package's objective" in said
+    assert "its network is lite_hrdepth, not the row's packnet" in said
+
+
+def test_a_file_that_holds_no_network(config):
+    file = Path(config.data.root) / "text.safetensors"
+    file.write_text("text")
+    with pytest.raises(InputError, match="text.safetensors is not a weights file of hrdepth"):
+        reproduce_table("table4", replace(config, weights=[f"table4-fse={file}"]))
+
+
 def test_nothing_to_measure_with(config, capsys):
     reproduce_table("table1", replace(config, data=None))
     found, _ = content(config, "table1")
@@ -117,6 +213,12 @@ def test_nothing_to_measure_with(config, capsys):
         ({"train": True, "configs": "nowhere"}, "--configs"),
         ({"train": True, "training": {"batch_sizes": 3}}, "batch_sizes"),
         ({"train": True, "rows": [BASE]}, "kitti/raw"),
+        ({"train": True, "training": {"train": None}}, "required: training.train"),
+        ({"train": True, "training": {"train": 3}}, "training.train.*Expected a list. Got value: 3"),
+        ({"train": True, "training": {"train": [{"root": "x"}]}}, "training.train.*required: dataset"),
+        ({"train": True, "training": {"size": 3}}, "training.size.*Got value: 3"),
+        ({"train": True, "training": {"network": 3}}, "network is 3; give a section"),
+        ({"train": True, "training": {"pose_network": [1]}}, r"pose_network is \[1\]; give a section"),
     ],
 )
 def test_bad_input(config, change, sentence):
@@ -220,21 +322,71 @@ def test_training_what_is_missing_and_going_on(config, monkeypatch, capsys):
     assert "trained with other settings of batch_size" in capsys.readouterr().out
 
 
-def test_a_run_that_the_guard_stops_does_not_end_the_others(config, monkeypatch, capsys):
+def test_a_run_that_the_guard_stops_does_not_end_the_others(config, monkeypatch, capsys, caplog):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
+    begun = []
 
     def stop(config):
-        folder = Path(config.output)
-        folder.mkdir(parents=True)
-        (folder / "stopped.json").write_text(json.dumps({"message": "the loss is NaN"}))
+        begun.append(Path(config.output).name)
+        stopped(Path(config.output))
         raise TrainingStopped("the loss is NaN")
 
     monkeypatch.setattr(training, "train", stop)
-    assert main([*settings(config), "--train", "--format", "markdown"]) == 0
-    assert "its training was stopped: the loss is NaN" in capsys.readouterr().out
-    # What a killed run left is not trained over.
-    assert main([*settings(config), "--train"]) == 2
-    assert "before its first training checkpoint; remove it" in capsys.readouterr().err
+    command = [*settings(config), "--train", "--format", "markdown"]
+    runs = Path(config.runs)
+    for _ in range(2):  # the second time they are left alone, and the table comes all the same
+        caplog.clear()
+        assert main(command) == 0
+        said = capsys.readouterr().out
+        assert f"seed 1: stopped by the guard: the loss is NaN; remove {runs / f'{BASE}-seed1'} to try again" in said
+    assert begun == [f"{BASE}-seed0", f"{BASE}-seed1"]
+    assert f"remove {runs / f'{BASE}-seed0'} to try again" in caplog.text
+    # What a killed run left is not trained over, and keeps no other from being trained.
+    (runs / f"{BASE}-seed0" / "stopped.json").rename(runs / f"{BASE}-seed0" / "metrics.csv")
+    shutil.rmtree(runs / f"{BASE}-seed1")
+    assert main(command) == 0
+    killed = f"seed 0: {runs / f'{BASE}-seed0'} holds a run without a training checkpoint; if it was killed, remove it"
+    assert killed in capsys.readouterr().out
+    assert begun[2:] == [f"{BASE}-seed1"]
+
+
+def test_a_row_whose_teacher_was_stopped_is_not_trained(config, monkeypatch):
+    training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
+    monkeypatch.setattr(training, "train", None)
+    row = row_of("kitti-lite-t-1024x320")
+    teacher = Path(config.runs) / "kitti-hrdepth-m-1024x320"
+    stopped(teacher)
+    train_missing(row, config, {})
+    found, reason = find_weights(row, config, {})
+    assert (found, reason.partition(":")[0]) == ([], "it needs kitti-hrdepth-m-1024x320 first")
+    assert f"remove {teacher} to try again" in reason
+
+
+def test_an_interrupted_run_with_a_limit_of_time_goes_on(config, monkeypatch, capsys):
+    training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
+    command = [*settings(config, epochs=3, max_minutes=100), "--train", "--seeds", "[0]", "--format", "markdown"]
+    end = training.callbacks.WeightFiles.on_validation_end
+
+    def interrupt(self, trainer, module):
+        end(self, trainer, module)
+        signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.callbacks.WeightFiles, "on_validation_end", interrupt)
+        assert main(command) == 130
+    folder = Path(config.runs) / f"{BASE}-seed0"
+    assert "ended" not in json.loads((folder / "run.json").read_text())
+    assert main(command) == 0
+    assert json.loads((folder / "run.json").read_text())["ended"] == "epochs"
+    assert "epochs |" not in capsys.readouterr().out
+    # One that its time ended is finished, as long as there is a limit.
+    (folder / "run.json").write_text(json.dumps({"ended": "max_minutes"}))
+    monkeypatch.setattr(training, "train", None)
+    more = [*settings(config, epochs=4, max_minutes=100), "--train", "--seeds", "[0]", "--format", "markdown"]
+    assert main(more) == 0
+    assert "after 3 of 4 epochs, when its time was over" in capsys.readouterr().out
+    with pytest.raises(TypeError):
+        main([*settings(config, epochs=4), "--train", "--seeds", "[0]"])
 
 
 def test_it_is_said_where_cityscapes_was_left_out(config):
@@ -245,12 +397,13 @@ def test_it_is_said_where_cityscapes_was_left_out(config):
     assert "CityScapes" not in find_weights(row, config, {})[0][0].note
     config = replace(config, training={"init": None})
     assert plan_training(config, row).before == ()
-    assert find_weights(row, config, {})[0][0].note == "without CityScapes"
+    assert find_weights(row, config, {})[0][0].note.startswith("without CityScapes")
 
 
 def measurement(values, seed):
     pictures = {str(number): None for number in range(len(values))}
-    return Measurement(np.array(values)[:, None].repeat(7, axis=1), {"seed": seed, "pictures": pictures})
+    content = {"seed": seed, "place": None, "pictures": pictures}
+    return Measurement(np.array(values)[:, None].repeat(7, axis=1), content)
 
 
 def test_intervals_over_seeds_and_in_pairs():

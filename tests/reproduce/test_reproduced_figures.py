@@ -102,6 +102,56 @@ def test_figure2(tmp_path, truth, capsys):
     assert "true depth" in (out / "figure2.svg").read_text()
 
 
+def test_figure2_says_how_it_was_measured(tmp_path, truth, capsys):
+    lite = net(tmp_path / "lite.safetensors", "lite_hrdepth", (64, 64))
+    out = tmp_path / "out"
+    low, high = "kitti-monodepth2-m-640x192", "kitti-monodepth2-m-1024x320"
+    command = ["reproduce", "figure2", f"{low}={lite}", *truth, "--out", str(out), "--formats", "[svg]"]
+    # Rows are those of tables, which one file of settings serves as well.
+    runs = tmp_path / "runs"
+    assert main([*command, "--runs", str(runs), "--rows", '["packnet-*"]', "--training", '{"epochs": 2}']) == 0
+    found = json.loads((out / "figure2.json").read_text())
+    assert found["protocol"]["crop"] == "none"
+    assert found["training"] == {"epochs": 2}
+    shown = found["networks"]["low resolution, 64x64"]
+    assert shown["network"]["name"] == "lite_hrdepth"
+    assert shown["note"] == "its network is lite_hrdepth, not the row's monodepth2"
+    assert found["not_measured"] == {high: f"no weights in {runs}"}
+    for suffix in ("md", "tex"):
+        text = (out / f"figure2.{suffix}").read_text()
+        assert shown["weights_sha256"][:12] in text
+        assert found["provenance"]["date"][:10] in text
+        assert "80 m, crop none, scaled by the median" in text
+    assert shown["note"] in (out / "figure2.md").read_text()
+
+
+def test_a_figure_shows_one_training_and_says_which(tmp_path, truth):
+    runs = tmp_path / "runs"
+    folder = runs / "kitti-monodepth2-m-640x192-seed0"
+    folder.mkdir(parents=True)
+    net(folder / "best.safetensors", "monodepth2", (64, 64))
+    (folder / "stopped.json").write_text(json.dumps({"message": "the loss is NaN"}))
+    out = tmp_path / "out"
+    command = ["reproduce", "figure2", *truth, "--runs", str(runs), "--out", str(out), "--formats", "[svg]"]
+    assert main([*command, "--seeds", "[0,1]"]) == 0
+    shown = json.loads((out / "figure2.json").read_text())["networks"]["low resolution, 64x64"]
+    assert shown["note"].startswith("seed 0 of 0, 1; stopped by the guard: the loss is NaN")
+
+
+@pytest.mark.parametrize(
+    ("figure", "change", "sentence"),
+    [
+        ("figure2", ["--low_size", "[0,0]"], "low_size [0, 0]: give height and width in pixels, each 1 or more"),
+        ("figure2", ["--low_size", "[-5,3]"], "low_size [-5, 3]"),
+        ("figure4", ["--count", "0"], "count 0: give the number of pictures, 1 or more"),
+        ("figure4", ["--dpi", "0"], "dpi 0: give dots per inch"),
+    ],
+)
+def test_settings_of_figures_that_make_no_sense(tmp_path, truth, capsys, figure, change, sentence):
+    assert main(["reproduce", figure, *truth, "--out", str(tmp_path / "out"), *change]) == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_figure2_needs_true_depth(tmp_path, capsys):
     assert main(["reproduce", "figure2", "--out", str(tmp_path / "out")]) == 2
     assert "needs dense true depth" in capsys.readouterr().err
@@ -114,5 +164,21 @@ def test_figures_4_and_5(tmp_path, truth, capsys):
     for figure, drawn in (("figure4", "comparison.svg"), ("figure5", "features.svg")):
         assert main(["reproduce", figure, *given, "--out", str(out), "--formats", "[svg]"]) == 0
         assert (out / figure / drawn).is_file()
+    # Labels have the size that was measured; what is not shown stands with its reason in a file.
+    assert "HR-Depth, 96x64" in (out / "figure4" / "comparison.svg").read_text()
+    found = json.loads((out / "figure4.json").read_text())
+    shown = found["networks"]["HR-Depth, 96x64"]
+    assert (shown["name"], shown["size"]) == ("kitti-hrdepth-m-1024x320", [64, 96])
+    assert found["not_measured"]["packnet-m-1280x384"] == f"no weights in {tmp_path / 'runs'}"
+    said = (out / "figure4.md").read_text()
+    assert "| packnet-m-1280x384 | not measured |" in said
+    assert shown["weights_sha256"][:12] in said
+    # A network that is not the row's is labelled as what it is.
+    lite = net(tmp_path / "lite.safetensors", "lite_hrdepth")
+    other = ["reproduce", "figure4", f"packnet-m-1280x384={lite}", *truth, "--runs", str(tmp_path / "runs")]
+    assert main([*other, "--rows", '["packnet-*"]', "--count", "1", "--out", str(tmp_path / "other")]) == 0
+    found = json.loads((tmp_path / "other" / "figure4.json").read_text())
+    assert list(found["networks"]) == ["PackNet-SfM: lite_hrdepth, 96x64"]
+    assert found["not_measured"]["kitti-hrdepth-m-1024x320"] == "not asked for by --rows"
     assert main(["reproduce", "figure4", *truth, "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 2
     assert "none of the networks of figure4 is there" in capsys.readouterr().err

@@ -71,6 +71,11 @@ def assert_same(left, right):
         assert x.provenance["step"] == y.provenance["step"]
 
 
+def ended(config):
+    """What run.json says ended the run."""
+    return json.loads((Path(config.output) / "run.json").read_text()).get("ended")
+
+
 def history(config):
     """The rows of metrics.csv without what a clock says."""
     clocks = ("minutes", "samples_per_second")
@@ -142,6 +147,7 @@ def test_a_signal_stops_between_two_steps_and_the_run_can_go_on(tiny, tmp_path, 
         at_training_batch(patch, 3, lambda: signal.raise_signal(number))
         with pytest.raises(KeyboardInterrupt):
             train(config)
+    assert ended(config) is None
     assert signal.getsignal(number) is handler
     assert training_state(config)["global_step"] == 2
     train(replace(config, resume="last"))
@@ -166,10 +172,12 @@ def test_time_that_is_over_in_mid_epoch_leaves_no_trace(tiny, tmp_path, monkeypa
 
         patch.setattr(ViewSynthesis, "forward", best_at_the_end)
         train(config)
+    assert (ended(tiny), ended(config)) == ("epochs", "max_minutes")
     assert training_state(config)["global_step"] == 6
     for name in ("last", "best"):
         assert read_checkpoint(tmp_path / "short" / f"{name}.safetensors").provenance["step"] == 6
     train(replace(config, resume="last"))
+    assert ended(config) == "epochs"
     assert_same(tiny, config)
     assert history(tiny) == history(config)
     assert not list((tmp_path / "short").glob(".*"))
@@ -238,8 +246,10 @@ def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
     best = train(replace(tiny, objective=ObjectiveConfig(frames=["s"], options={"tie_break": 0.0})))
     step = training_state(tiny)["global_step"]
     assert step < 9 * 4
+    assert ended(tiny) == "early_stop"
     config = replace(tiny, objective=ObjectiveConfig(frames=["s"], options={"tie_break": 0.0}), resume="last")
     assert train(config) == best
+    assert ended(tiny) == "early_stop"
     assert training_state(tiny)["global_step"] == step
 
 

@@ -21,13 +21,13 @@ class PublishedDataConfig:
         splits: write lists of the frames that are there with both neighbours.
         jpeg: write a JPEG of each PNG.
         quality: of the JPEGs.
-        width: of the JPEGs, pixels; wider pictures are made smaller, K follows by itself. Null keeps their size.
+        width: of the JPEGs, pixels; wider pictures are made smaller, and K is that of their size. Null keeps the size.
         out: the folder for what is written; null writes beside the originals.
-        delete_originals: delete a PNG once its JPEG is there and can be decoded; only where they lie side by side.
+        delete_originals: delete the PNGs once each has a JPEG that shows the same; only where they lie side by side.
         cache: a folder for a cache of decoded and resized pictures of `config`, see `hrdepth prepare cache`.
         config: the training config whose pictures are cached.
         threads: that read and write; null takes one a core.
-        overwrite: replace lists and ground truth that are there.
+        overwrite: replace what is there and differs: lists, ground truth, JPEGs, copies of calibrations.
 
     Raises:
         InputError: settings that cannot go together.
@@ -84,12 +84,14 @@ class PrepareOdometryConfig(PublishedDataConfig):
     """KITTI odometry.
 
     Attributes:
-        train: sequences to learn from; the last tenth of each is for validation.
+        train: sequences to learn from, as in [00, 01]; the last tenth of each is for validation.
         test: sequences for trajectories.
+        stereo: the right eye is wanted, for mode MS.
     """
 
-    train: list[str] = field(default_factory=lambda: [f"{number:02d}" for number in range(9)])
-    test: list[str] = field(default_factory=lambda: ["09", "10"])
+    train: list[str | int] = field(default_factory=lambda: [f"{number:02d}" for number in range(9)])
+    test: list[str | int] = field(default_factory=lambda: ["09", "10"])
+    stereo: bool = False
 
 
 @dataclass(frozen=True)

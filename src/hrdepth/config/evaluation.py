@@ -2,17 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from hrdepth.config.data import GroundTruthConfig
 from hrdepth.errors import InputError
 
-__all__ = ["DepthProtocol", "EvaluateConfig"]
+__all__ = ["DepthProtocol", "EvaluateConfig", "ProtocolSettings"]
+
+# Where published numbers of a kind of true depth are not compared as KITTI's; see `ProtocolSettings.of`.
+OWN_PROTOCOLS: dict[str, dict[str, Any]] = {
+    "make3d": {"max_depth": 70.0, "crop": "none"},
+    "cityscapes": {"crop": "none"},
+}
 
 
 @dataclass(frozen=True)
-class DepthProtocol:
+class ProtocolSettings:
+    """How predicted depth is compared with the truth, as far as it is given; see `DepthProtocol`.
+
+    Attributes:
+        min_depth: metres; nearer truth is left out, nearer predictions are set to it.
+        max_depth: metres; farther truth is left out, farther predictions are set to it. Null for that of the data's
+            own protocol: 70 for `make3d`, else 80.
+        crop: `garg` compares the picture's middle (Garg et al. 2016), `none` all of it. Null for that of the data's
+            own protocol: none for `make3d` and `cityscapes`, else garg.
+        scaling: `median` brings each picture's median depth to the true one; a number is a fixed factor from
+            predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
+        post_process: predict for the mirrored picture too and blend the two.
+    """
+
+    min_depth: float = 1e-3
+    max_depth: float | None = None
+    crop: Literal["garg", "none"] | None = None
+    scaling: Literal["median"] | float = "median"
+    post_process: bool = False
+
+    def of(self, kind: str) -> DepthProtocol:
+        """Return the whole protocol for a kind of true depth: what is not given is as its published numbers have it.
+
+        Args:
+            kind: see `GroundTruthConfig`.
+
+        Raises:
+            InputError: as `DepthProtocol`.
+
+        Source: Make3D: Karsch, Liu, Kang, Depth Transfer, TPAMI 2014 (C1: true depth below 70 m); its central crop
+            (Godard et al., CVPR 2017) is in the frames. Of CityScapes the hood is left out already; Garg's crop is of
+            KITTI's laser.
+
+        Example:
+            >>> protocol = ProtocolSettings(scaling=5.4).of("make3d")
+            >>> protocol.max_depth, protocol.crop, protocol.scaling
+            (70.0, 'none', 5.4)
+        """
+        given = {one.name: getattr(self, one.name) for one in fields(ProtocolSettings)}
+        own = OWN_PROTOCOLS.get(kind, {})
+        return DepthProtocol(**own | {name: value for name, value in given.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class DepthProtocol(ProtocolSettings):
     """How predicted depth is compared with the truth; the defaults are those of published KITTI numbers.
 
     Attributes:
@@ -27,11 +77,8 @@ class DepthProtocol:
         InputError: the range is empty or the factor is not positive.
     """
 
-    min_depth: float = 1e-3
     max_depth: float = 80.0
     crop: Literal["garg", "none"] = "garg"
-    scaling: Literal["median"] | float = "median"
-    post_process: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.min_depth < self.max_depth < float("inf"):
@@ -54,7 +101,7 @@ class EvaluateConfig:
         weights: a weights file of this package, or one that `hrdepth export` wrote; the name of a network on board, or
             `hf://OWNER/REPO`; null for the network on board, where no `disparities` are given.
         disparities: instead of weights, predictions made elsewhere: an .npy array (N,h,w) of 1/depth in list order.
-        protocol: how depth is compared.
+        protocol: how depth is compared; what is not given follows the data's own protocol.
         out: a folder for metrics.json and per_image.csv; null prints only.
         size: (height, width) that the network works at; null for that of its training.
         device: `cuda`, `mps` or `cpu`; null takes the best that is there.
@@ -77,7 +124,7 @@ class EvaluateConfig:
     data: GroundTruthConfig
     weights: str | None = None
     disparities: str | None = None
-    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    protocol: ProtocolSettings = field(default_factory=ProtocolSettings)
     out: str | None = None
     size: tuple[int, int] | None = None
     device: str | None = None

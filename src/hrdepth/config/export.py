@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hrdepth.config.data import GroundTruthConfig
-from hrdepth.config.evaluation import DepthProtocol
+from hrdepth.config.evaluation import ProtocolSettings
 from hrdepth.errors import InputError
 
 __all__ = ["FORMATS", "ExportConfig", "Int8Config"]
@@ -70,7 +70,7 @@ class ExportConfig:
     quantisation: Int8Config = field(default_factory=Int8Config)
     tolerance: float | None = None
     data: GroundTruthConfig | None = None
-    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    protocol: ProtocolSettings = field(default_factory=ProtocolSettings)
     max_loss: float = 0.005
     licence: str | None = None
     overwrite: bool = False

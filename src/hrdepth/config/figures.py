@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hrdepth.config.data import GroundTruthConfig
-from hrdepth.config.evaluation import DepthProtocol
+from hrdepth.config.evaluation import ProtocolSettings
+from hrdepth.errors import InputError
 
 __all__ = ["CompareConfig"]
 
@@ -38,9 +39,13 @@ class CompareConfig:
     pictures: list[int] | None = None
     count: int = 4
     runs: list[str] | str = field(default_factory=list)
-    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    protocol: ProtocolSettings = field(default_factory=ProtocolSettings)
     features: bool = True
     formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg"])
     dpi: int = 150
     device: str | None = None
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise InputError(f"count {self.count}: give the number of pictures, 1 or more")

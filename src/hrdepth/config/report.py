@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hrdepth.config.data import GroundTruthConfig
-from hrdepth.config.evaluation import DepthProtocol
+from hrdepth.config.evaluation import ProtocolSettings
 
 __all__ = ["ReportConfig"]
 
@@ -32,7 +32,7 @@ class ReportConfig:
     weights: str | None = None
     data: GroundTruthConfig | None = None
     results: str | None = None
-    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    protocol: ProtocolSettings = field(default_factory=ProtocolSettings)
     bootstrap: int = 1000
     points: int = 120_000
     device: str | None = None

@@ -27,7 +27,7 @@ class ReproduceConfig:
         runs: the folder of trainings, one a row: RUNS/NAME, with `seeds` RUNS/NAME-seed0 and so on.
         configs: the folder of training configs.
         seeds: a training each; empty for one, with the config's own seed.
-        train: train what is missing, and go on with what was stopped.
+        train: train what is missing, and go on with what was interrupted; of a figure's rows the first seed alone.
         roots: folders of data sets for training, by the data set's name: `{kitti_raw: /data/kitti}`.
         training: settings of `hrdepth train` that go over each row's config, to train elsewhere or shorter.
         resolution: factor of each row's size, rounded to multiples of 32.
@@ -88,6 +88,9 @@ class ReproduceFigureConfig(ReproduceConfig):
         count: how many.
         formats: `svg` and `pdf` are vector graphics.
         dpi: of `png`, and of pictures within the others.
+
+    Raises:
+        InputError: as `ReproduceConfig`, or no picture or no dot is asked for.
     """
 
     pictures: list[int] | None = None
@@ -95,12 +98,20 @@ class ReproduceFigureConfig(ReproduceConfig):
     formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg", "pdf"])
     dpi: int = 150
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.count < 1:
+            raise InputError(f"count {self.count}: give the number of pictures, 1 or more")
+        if self.dpi < 1:
+            raise InputError(f"dpi {self.dpi}: give dots per inch, such as 150")
+
 
 @dataclass(frozen=True)
 class ReproduceRegionsConfig(ReproduceConfig):
     """Figure 2: where errors lie. Networks at low and high resolution are those of Table 1, or `low` and `high`.
 
     Attributes:
+        rows: not read here: the figure's rows are `low` and `high`, whatever a file of settings has for the tables.
         low: the row at low resolution.
         high: the row at high resolution.
         low_size: (height, width) of the true depth that is made small and large again, to see what interpolation alone
@@ -109,6 +120,9 @@ class ReproduceRegionsConfig(ReproduceConfig):
         edge_width: pixels from an edge of true depth that belong to it.
         formats: of the plot; `svg` and `pdf` are vector graphics.
         format: of the printed table: `text`, `markdown` or `latex`.
+
+    Raises:
+        InputError: as `ReproduceConfig`, or a gradient, width of edges or size that makes no sense.
     """
 
     low: str = "kitti-monodepth2-m-640x192"
@@ -125,3 +139,5 @@ class ReproduceRegionsConfig(ReproduceConfig):
             raise InputError(f"gradient {self.gradient:g} is a share of depth from pixel to pixel; give 0 to 1")
         if self.edge_width < 1:
             raise InputError(f"edge_width {self.edge_width} must be at least 1 pixel")
+        if self.low_size is not None and min(self.low_size) < 1:
+            raise InputError(f"low_size {list(self.low_size)}: give height and width in pixels, each 1 or more")

@@ -24,7 +24,17 @@ from hrdepth.errors import InputError
 from hrdepth.files import existing_file
 from hrdepth.geometry import pinhole
 
-__all__ = ["KEPT_HEIGHT", "PARTS", "SIZE", "Cityscapes", "Rig", "annotated_frames", "read_disparity", "read_rig"]
+__all__ = [
+    "KEPT_HEIGHT",
+    "PARTS",
+    "SIZE",
+    "Cityscapes",
+    "Rig",
+    "annotated_frames",
+    "numbered_files",
+    "read_disparity",
+    "read_rig",
+]
 
 SIZE = (1024, 2048)  # of every picture as published
 PARTS = ("train", "val", "test")
@@ -104,14 +114,14 @@ class Cityscapes:
 
     @lru_cache(maxsize=256)  # noqa: B019
     def _rigs(self, city: str) -> dict[str, dict[int, Path]]:
-        return _numbered(self.root / "camera" / city, ("camera",), (".json",))
+        return numbered_files(self.root / "camera" / city, "camera", (".json",))
 
     def _inner(self, part: str) -> Iterator[SplitLine]:
         """Yield the left frames of a part that have both neighbours, in order."""
         folder = self.root / SEQUENCES["l"] / part
         for city in sorted(path for path in folder.glob("*") if path.is_dir()):
             cameras = self._rigs(f"{part}/{city.name}")
-            for sequence, pictures in _numbered(city, ("leftImg8bit",), SUFFIXES).items():
+            for sequence, pictures in numbered_files(city, "leftImg8bit", SUFFIXES).items():
                 for number in sorted(pictures):
                     inside = number - 1 in pictures and number + 1 in pictures
                     if inside and (part == "train" or number in cameras.get(sequence, {})):
@@ -124,7 +134,7 @@ def annotated_frames(root: str | Path, part: str) -> list[SplitLine]:
     folder = Path(root) / "disparity" / part
     found = []
     for city in sorted(path for path in folder.glob("*") if path.is_dir()):
-        for sequence, files in _numbered(city, ("disparity",), (".png",)).items():
+        for sequence, files in numbered_files(city, "disparity", (".png",)).items():
             side: Literal["l", "r"] = "l"
             name = f"{part}/{city.name}/{sequence}"
             found += [SplitLine(name, frame, side, f"{frame:06d}", str(files[frame])) for frame in sorted(files)]
@@ -135,7 +145,7 @@ def read_rig(file: Path) -> Rig:
     """Read a camera file.
 
     Raises:
-        InputError: it is missing or damaged, or an entry is no number.
+        InputError: it is missing or damaged, an entry is no number, or focal lengths and baseline are not positive.
     """
     existing_file(file, "the camera file")
     try:
@@ -144,6 +154,11 @@ def read_rig(file: Path) -> Rig:
         baseline = float(content["extrinsic"]["baseline"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} must give intrinsic (fx, fy, u0, v0) and extrinsic baseline ({error!r})") from error
+    if not (np.isfinite([fx, fy, cx, cy, baseline]).all() and min(fx, fy, baseline) > 0):
+        raise InputError(
+            f"{file}: all numbers must be finite, fx, fy and the baseline positive (fx {fx:g}, fy {fy:g}, u0 {cx:g}, "
+            f"v0 {cy:g}, baseline {baseline:g}); unpack camera_trainvaltest.zip again"
+        )
     return Rig(pinhole(fx, fy, cx, cy), baseline)
 
 
@@ -185,11 +200,11 @@ def part_or_split(config: GroundTruthConfig, root: Path) -> list[SplitLine]:
     return lines
 
 
-def _numbered(folder: Path, kinds: tuple[str, ...], suffixes: tuple[str, ...]) -> dict[str, dict[int, Path]]:
+def numbered_files(folder: Path, kind: str, suffixes: tuple[str, ...]) -> dict[str, dict[int, Path]]:
     """Return files `SEQUENCE_FRAME_KIND.SUFFIX` of a folder, by sequence and frame; none where there is no folder."""
     found: dict[str, dict[int, Path]] = {}
     for path in sorted(folder.glob("*")):
         match = _NAME.fullmatch(path.stem)
-        if match and match["kind"] in kinds and path.suffix in suffixes:
+        if match and match["kind"] == kind and path.suffix in suffixes:
             found.setdefault(match["sequence"], {})[int(match["frame"])] = path
     return found

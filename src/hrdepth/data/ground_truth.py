@@ -16,8 +16,8 @@ from PIL import Image
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.folder import read_camera
 from hrdepth.data.frames import find_picture
-from hrdepth.data.lidar import project_lidar, read_calibration, read_scan
-from hrdepth.data.sparse_maps import read_depth_maps
+from hrdepth.data.lidar import Calibration, project_lidar, read_calibration, read_scan
+from hrdepth.data.sparse_maps import SparseMaps, read_depth_maps
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
 from hrdepth.registry import lookup
@@ -147,7 +147,7 @@ class DepthFolder(GroundTruthSet):
 class GtDepths(GroundTruthSet):
     """A `gt_depths.npz`: depth maps in the order of a test split, as exchanged or as `hrdepth prepare kitti` writes it.
 
-    `root` and `split` add the pictures of KITTI raw.
+    `root` and `split` add the pictures of KITTI raw, and its K where its calibration is there and of the maps' size.
     """
 
     def __init__(self, config: GroundTruthConfig) -> None:
@@ -163,8 +163,11 @@ class GtDepths(GroundTruthSet):
                 f"{config.depths} holds {len(self._maps)} depth maps, the split {config.split} has "
                 f"{len(self._lines)} lines; give the split that the file was made from"
             )
+        self._calibration = _Remembered(read_calibration)
         listed = f", split {_short(config.split)}" if config.split else ""
         self.description = f"depth maps of {Path(config.depths).name}{listed}"
+        if isinstance(self._maps, SparseMaps) and isinstance(said := self._maps.about.get("ground_truth"), str):
+            self.description = said  # as of the set that it was made from: they are the same depth
 
     def __len__(self) -> int:
         return len(self._maps)
@@ -172,8 +175,20 @@ class GtDepths(GroundTruthSet):
     def __getitem__(self, index: int) -> GroundTruth:
         if self._root is None:
             return GroundTruth(f"{index:06d}", None, self._maps[index])
-        line = self._lines[index]
-        return GroundTruth(line.name, _kitti_picture(self._root, line), self._maps[index])
+        line, depth = self._lines[index], self._maps[index]
+        intrinsics = self._intrinsics(self._root, line, depth.shape)
+        return GroundTruth(line.name, _kitti_picture(self._root, line), depth, intrinsics)
+
+    def _intrinsics(self, root: Path, line: SplitLine, size: tuple[int, ...]) -> NDArray[np.float64] | None:
+        day = root / line.folder.split("/")[0]
+        if not (day / "calib_cam_to_cam.txt").is_file():
+            return None
+        try:
+            calibration: Calibration = self._calibration(day)
+        except InputError as error:
+            raise InputError(f"{line.origin}: {error}") from error
+        camera = 2 if line.side == "l" else 3
+        return calibration.intrinsics(camera) if calibration.sizes.get(camera) == size else None
 
 
 class Drive(GroundTruthSet):

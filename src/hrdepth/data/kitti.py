@@ -15,7 +15,7 @@ from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
 from hrdepth.files import existing_file
 
-__all__ = ["KittiOdometry", "KittiRaw", "read_projections"]
+__all__ = ["KittiOdometry", "KittiRaw", "first_size", "read_projections"]
 
 # The paper's one camera for all of KITTI, in units of picture width and height (FACTS of the release).
 PAPER_INTRINSICS = np.array([[0.58, 0, 0.5], [0, 1.92, 0.5], [0, 0, 1]])
@@ -118,18 +118,23 @@ class KittiOdometry:
         both = left in projections and right in projections
         metres = float(_offset(projections[left]) - _offset(projections[right])) if both else None
         baseline = metres if self._baseline is None else self._baseline
-        return Camera(projection[:, :3], self._picture_size(sequence, own), baseline, str(file), metres)
+        return Camera(projection[:, :3], first_size(file.with_name(f"image_{own}")), baseline, str(file), metres)
 
-    def _picture_size(self, sequence: str, camera: int) -> tuple[int, int]:
-        folder = self.root / "sequences" / sequence / f"image_{camera}"
-        first = next((path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES), None)
-        if first is None:
-            raise InputError(f"{folder} holds no pictures")
-        try:
-            with Image.open(first) as image:  # reads the header only
-                return image.height, image.width
-        except OSError as error:
-            raise InputError(f"{first} is damaged or no picture; copy it again") from error
+
+def first_size(folder: Path) -> tuple[int, int]:
+    """Return (height, width), pixels, of a folder's first picture: what the K of KITTI odometry holds for.
+
+    Raises:
+        InputError: there is no picture, or it is damaged.
+    """
+    first = next((path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES), None)
+    if first is None:
+        raise InputError(f"{folder} holds no pictures")
+    try:
+        with Image.open(first) as image:  # reads the header only
+            return image.height, image.width
+    except OSError as error:
+        raise InputError(f"{first} is damaged or no picture; copy it again") from error
 
 
 def _offset(projection: NDArray[np.float64]) -> float:
@@ -141,7 +146,8 @@ def read_projections(file: Path) -> dict[int, NDArray[np.float64]]:
     """Return camera -> projection (3,4) of a calib.txt.
 
     Raises:
-        InputError: the file is missing, or a projection has not twelve numbers.
+        InputError: the file is missing or holds no projection, or one has not twelve finite numbers and a positive
+            focal length.
     """
     existing_file(file, "the calibration")
     projections = {}
@@ -150,9 +156,14 @@ def read_projections(file: Path) -> dict[int, NDArray[np.float64]]:
         if not (name.startswith("P") and name[1:].isdigit()):
             continue
         try:
-            projections[int(name[1:])] = np.array(values.split(), dtype=np.float64).reshape(3, 4)
+            projection = np.array(values.split(), dtype=np.float64).reshape(3, 4)
         except ValueError as error:
             raise InputError(f"{file}:{number}: {name} must have twelve numbers") from error
+        if not (np.isfinite(projection).all() and projection[0, 0] > 0 and projection[1, 1] > 0):
+            raise InputError(f"{file}:{number}: the numbers of {name} must be finite and its focal lengths positive")
+        projections[int(name[1:])] = projection
+    if not projections:
+        raise InputError(f"{file} has no projections, lines of P0 to P3; unpack data_odometry_calib.zip again")
     return projections
 
 

@@ -7,6 +7,7 @@ Monocular Depth Estimation with Left-Right Consistency, CVPR 2017.
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 from pathlib import Path
 
@@ -19,13 +20,19 @@ from hrdepth.errors import InputError
 
 __all__ = ["CROP", "Make3D"]
 
+log = logging.getLogger(__name__)
+
 # The pictures are 1704 wide and 2272 high; their middle, half as high as wide, as fractions of the height.
 CROP = ((2272 - 852) / 2 / 2272, (2272 + 852) / 2 / 2272)
+PICTURES = 134
+TRAINING = "train400"  # begins the names of folders with the pictures to learn from
 DISTANCE = 3  # of the four layers of Position3DGrid
 
 
 class Make3D(GroundTruthSet):
     """`img-NAME.jpg` and `depth_sph_corr-NAME.mat`, in any folders below `root`, as the archives have them.
+
+    Frames whose picture or depth lies in a folder Train400Img or Train400Depth are to learn from, and left out.
 
     The laser gave 55 rows of 305 distances a picture; its rows within the crop are compared. Networks see the cropped
     picture, and so must predictions made elsewhere.
@@ -35,15 +42,19 @@ class Make3D(GroundTruthSet):
 
     def __init__(self, config: GroundTruthConfig) -> None:
         if config.root is None or not Path(config.root).is_dir():
-            raise InputError("ground truth 'make3d' needs root, the folder of Test134Img and the depths")
+            raise InputError("ground truth 'make3d' needs root, the folder of Test134 and the depths")
         if config.split is not None or config.depths is not None:
             raise InputError("ground truth 'make3d' has no split and no depths; leave them out")
         root = Path(config.root)
-        depths = {file.stem.removeprefix("depth_sph_corr-"): file for file in root.rglob("depth_sph_corr-*.mat")}
-        pictures = {file.stem.removeprefix("img-"): file for file in root.rglob("img-*.jpg")}
-        self._names = sorted(depths)
+        depths, learned = _found(root, "depth_sph_corr-", ".mat")
+        pictures, seen = _found(root, "img-", ".jpg")
+        self._names = sorted(set(depths) - learned - seen)
         if not self._names:
-            raise InputError(f"{root} holds no depth_sph_corr-*.mat; unpack Test134Depth.tar.gz and Test134Img.tar.gz")
+            raise InputError(
+                f"{root} holds no depth_sph_corr-*.mat of test pictures; unpack Test134Depth.tar.gz and Test134.tar.gz"
+            )
+        if len(self._names) != PICTURES:
+            log.warning("%s holds %d of Make3D's test pictures, not %d", root, len(self._names), PICTURES)
         self._depths, self._pictures = depths, pictures
 
     def __len__(self) -> int:
@@ -54,6 +65,19 @@ class Make3D(GroundTruthSet):
         depth = _read(self._depths[name])
         rows = slice(math.floor(CROP[0] * len(depth)), math.ceil(CROP[1] * len(depth)))
         return GroundTruth(name, self._pictures.get(name), depth[rows], picture_rows=CROP)
+
+
+def _found(root: Path, prefix: str, suffix: str) -> tuple[dict[str, Path], set[str]]:
+    """Return files of the test by their names, and the names of those to learn from."""
+    found: dict[str, Path] = {}
+    learned = set()
+    for file in sorted(root.rglob(f"{prefix}*{suffix}")):
+        name = file.stem.removeprefix(prefix)
+        if any(part.lower().startswith(TRAINING) for part in file.relative_to(root).parts[:-1]):
+            learned.add(name)
+        else:
+            found[name] = file
+    return found, learned
 
 
 def _read(path: Path) -> NDArray[np.float32]:

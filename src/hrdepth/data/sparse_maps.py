@@ -34,6 +34,8 @@ class SparseMaps(Sequence[NDArray[np.float32]]):
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         self.names = [str(name) for name in arrays["names"]]
         self.about: dict[str, Any] = json.loads(str(arrays["about"]))
+        if not isinstance(self.about, dict):
+            raise ValueError("'about' is no JSON object")
         self._sizes = arrays["sizes"]
         self._ends = np.concatenate([[0], np.cumsum(arrays["counts"])])
         self._positions, self._depths = arrays["positions"], arrays["depths"]
@@ -110,6 +112,12 @@ def read_depth_maps(path: str | Path, names: Sequence[str] = ()) -> Sequence[NDA
 
 
 def _same_frame(one: str, other: str) -> bool:
-    """Compare lines of a split, however their frames are padded."""
-    first, second = ((folder, int(frame), side) for folder, frame, side in (text.split() for text in (one, other)))
-    return first == second
+    """Compare lines of a split, however their frames are padded; other names must be the same."""
+    return _frame(one) == _frame(other)
+
+
+def _frame(name: str) -> tuple[str | int, ...]:
+    fields = name.split()
+    if len(fields) != 3 or not fields[1].isdecimal():
+        return (name,)
+    return fields[0], int(fields[1]), fields[2]

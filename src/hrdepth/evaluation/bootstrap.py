@@ -24,7 +24,7 @@ def bootstrap_intervals(
         level: the share of the resampled means inside.
 
     Returns:
-        (M,2): lower and upper end.
+        (M,2): lower and upper end; NaN where no picture has the metric.
 
     Raises:
         InputError: fewer than one resample or picture, or a level outside (0,1).
@@ -44,4 +44,7 @@ def bootstrap_intervals(
     with np.errstate(invalid="ignore"):
         means = (drawn @ np.where(known, values, 0.0)) / (drawn @ known)  # (resamples,M)
     ends = [50 * (1 - level), 50 * (1 + level)]
-    return np.asarray(np.nanpercentile(means, ends, axis=0).T)
+    intervals = np.full((values.shape[1], 2), np.nan)
+    some = np.isfinite(means).any(axis=0)
+    intervals[some] = np.nanpercentile(means[:, some], ends, axis=0).T
+    return intervals

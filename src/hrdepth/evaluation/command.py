@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from hrdepth.config import DepthProtocol, EvaluateConfig
+from hrdepth.config import EvaluateConfig
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.extras import Extras
@@ -18,7 +18,7 @@ from hrdepth.predictor import Predictor
 from hrdepth.provenance import provenance
 from hrdepth.weights import weights_file
 
-__all__ = ["evaluate", "published_protocol"]
+__all__ = ["evaluate"]
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -30,13 +30,13 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     if config.weights is not None and config.disparities is not None:
         raise InputError("give either --weights, a network to evaluate, or --disparities, predictions made elsewhere")
+    protocol = config.protocol.of(config.data.kind)
     weights = weights_file(config.weights) if config.disparities is None else None
     if config.out is not None:
         output_folder(config.out, overwrite=config.overwrite)
     if config.bootstrap < 0:
         raise InputError(f"bootstrap {config.bootstrap}: give the number of resamples, such as 1000, or 0 for none")
     ground_truths = build_ground_truth(config.data)
-    protocol = published_protocol(config)
     parts = {"align": config.align == "lsq", "edges": config.edges, "points": config.points}
     extras = Extras(**parts, log10=config.data.kind == "make3d", points_threshold=config.points_threshold)
     shared: dict[str, Any] = {"workers": config.workers, "processes": config.processes, "extras": extras}
@@ -61,8 +61,12 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         assert config.disparities is not None
         evaluation = evaluate_disparities(config.disparities, ground_truths, protocol, progress=True, **shared)
         about = {"disparities": Path(config.disparities).name}
-    for table in filter(None, (evaluation.table(config.bootstrap), evaluation.extras_table(config.bootstrap))):
-        table.show(config.format)
+    evaluation.table(config.bootstrap).show(config.format)
+    more = evaluation.extras_table(config.bootstrap)
+    if more is not None:
+        if config.format != "text":
+            print()  # Markdown would take the second table for text of the first one's caption
+        more.show(config.format)
     console = Console()
     if protocol.scaling == "median" and config.format == "text":
         console.print(
@@ -75,14 +79,3 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             if config.format == "text":
                 console.print(str(path))
     return evaluation
-
-
-def published_protocol(config: EvaluateConfig) -> DepthProtocol:
-    """Return the protocol of the settings, or Make3D's own where its frames are compared and nothing is set.
-
-    Source: Karsch, Liu, Kang, Depth Transfer, TPAMI 2014 (C1: true depth below 70 m); the central crop of Godard et
-        al., Unsupervised Monocular Depth Estimation with Left-Right Consistency, 2017, is in the frames.
-    """
-    if config.data.kind == "make3d" and config.protocol == DepthProtocol():
-        return DepthProtocol(max_depth=70.0, crop="none")
-    return config.protocol

@@ -1,151 +1,117 @@
-"""How much a network loses on corrupted pictures, in the manner of KITTI-C.
-
-Source: Kong et al., RoboDepth: Robust Out-of-Distribution Depth Estimation under Corruptions, NeurIPS 2023, section 3;
-the corruptions themselves: Hendrycks, Dietterich, Benchmarking Neural Network Robustness, ICLR 2019, through the
-package imagecorruptions (Michaelis et al., 2019).
-"""
+"""`hrdepth corruptions`: how much a network loses on corrupted pictures, in the manner of KITTI-C."""
 
 from __future__ import annotations
 
 import json
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-from rich.progress import track
 
-from hrdepth.config import DepthProtocol
 from hrdepth.config.robustness import CorruptionsConfig
-from hrdepth.data.ground_truth import GroundTruthSet, build_ground_truth
+from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
-from hrdepth.evaluation.extra_packages import extra_module
-from hrdepth.evaluation.run import Predict, evaluate_network
-from hrdepth.files import existing_file, output_folder, write_json
+from hrdepth.evaluation.corruption_errors import (
+    KITTI_C,
+    SEVERITIES,
+    Errors,
+    estimation_error,
+    library,
+    measure,
+    relative_errors,
+    resilience,
+)
+from hrdepth.evaluation.unfinished import Unfinished, data_digest
+from hrdepth.files import existing_file, file_sha256, write_json
 from hrdepth.predictor import Predictor
 from hrdepth.provenance import provenance
 from hrdepth.registry import lookup
+from hrdepth.runtimes.source import Description
 from hrdepth.tables import ResultTable
+from hrdepth.weights import weights_file
 
-__all__ = ["KITTI_C", "corrupted", "corruptions", "estimation_error", "measure", "relative_errors", "resilience"]
+__all__ = ["corruptions"]
 
-KITTI_C = (
-    "brightness", "dark", "fog", "frost", "snow", "contrast", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur",
-    "elastic_transform", "color_quant", "gaussian_noise", "impulse_noise", "shot_noise", "iso_noise", "pixelate",
-    "jpeg_compression",
+BASE = "monodepth2"
+RESULT, TABLE = "corruptions.json", "table.md"
+# What is known about a network; see `_network`.
+ABOUT = (
+    "weights", "weights_sha256", "network", "size", "canonical_focal", "runtime", "precision", "weights_provenance",
 )  # fmt: skip
-SEVERITIES = (1, 2, 3, 4, 5)
-CLEAN = "clean"
-
-Errors = dict[str, dict[str, dict[str, float]]]  # kind -> severity -> metric
 
 
 def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
     """Evaluate, print a table, and write corruptions.json and table.md where `config.out` says so.
 
+    What is measured is kept there, and the same command goes on from it; see `evaluation.unfinished`.
+
     Returns:
         What corruptions.json holds.
 
     Raises:
-        InputError: the library is missing, a kind is unknown or lacking, or as `evaluate_network`.
+        InputError: the library is missing, a kind is unknown or lacking, the base is no Monodepth2, `config.out` holds
+            another result, or as `evaluate_network`.
     """
     kinds, lacking = _checked(config)
+    protocol = config.protocol.of(config.data.kind)
     truths = build_ground_truth(config.data)
-    if config.out is not None:
-        output_folder(config.out, overwrite=config.overwrite)
-    measured = measure(_predictor(config, config.weights), truths, config.protocol, kinds, config.severities)
-    base = _base(config, truths, kinds)
-    found: dict[str, Any] = {
-        "weights": Path(config.weights).name,
-        "errors": measured,
-        "resilience": resilience(measured),
-        "lacking": lacking,
+    shared: dict[str, Any] = {
         "ground_truth": truths.description,
         "images": len(truths),
         "severities": config.severities,
-        "protocol": asdict(config.protocol),
+        "protocol": asdict(protocol),
+    }
+    predictor, about = _network(config, config.weights)
+    base = None if config.base is None else _base(config, config.base, kinds, shared)
+    settings = {
+        "weights": about,
+        "base": base and base.about,
+        "data": data_digest(config.data),
+        **shared,
+        "kinds": kinds,
+        "device": str(predictor.device),
+        "library": [part for part in provenance()["versions"].items() if "imagecorruptions" in part[0]],
+    }
+    unfinished = Unfinished(config.out, settings, (RESULT, TABLE), overwrite=config.overwrite)
+
+    def measured(part: str, predictor: Predictor) -> Errors:
+        return measure(
+            predictor.scaled_disparity,
+            truths,
+            protocol,
+            kinds,
+            config.severities,
+            canonical_focal=predictor.canonical_focal,
+            known=unfinished[part],
+            keep=lambda errors: unfinished.keep(part, errors),
+        )
+
+    errors = measured("weights", predictor)
+    found: dict[str, Any] = {
+        "weights": about["weights"],
+        "errors": errors,
+        "resilience": resilience(errors),
+        "lacking": lacking,
+        **shared,
     }
     if base is not None:
-        found |= {"relative_errors": relative_errors(measured, base), "base": Path(str(config.base)).name}
+        of_base = measured("base", base.network) if isinstance(base.network, Predictor) else base.network
+        found |= {"relative_errors": relative_errors(errors, of_base), "base": base.about}
+    found["provenance"] = provenance(**about)
     table = _table(found)
     table.show(config.format)
     if config.out is not None:
-        table.write(Path(config.out) / "table.md")
-        write_json(Path(config.out) / "corruptions.json", {**found, "provenance": provenance()})
+        write_json(Path(config.out) / RESULT, found)
+        table.write(Path(config.out) / TABLE)
+        unfinished.done()
     return found
-
-
-def measure(
-    predict: Predict, truths: GroundTruthSet, protocol: DepthProtocol, kinds: Sequence[str], severities: Sequence[int]
-) -> Errors:
-    """Return the metrics on clean pictures (`clean`, severity 0) and for each kind and severity."""
-    runs = [(CLEAN, 0), *((kind, severity) for kind in kinds for severity in severities)]
-    found: Errors = {}
-    for kind, severity in track(runs, description="corruptions", transient=True):
-        wrapped = predict if kind == CLEAN else corrupted(predict, kind, severity)
-        found.setdefault(kind, {})[str(severity)] = evaluate_network(wrapped, truths, protocol, progress=False).mean
-    return found
-
-
-def corrupted(predict: Predict, kind: str, severity: int) -> Predict:
-    """Corrupt each picture before it is predicted; what is drawn depends on picture, kind and severity alone."""
-    corrupt: Callable[..., NDArray[Any]] = _library().corrupt
-
-    def run(image: Image.Image) -> NDArray[np.float32]:
-        pixels = np.asarray(image)
-        before = np.random.get_state()  # noqa: NPY002 - the library draws from numpy's global generator
-        np.random.seed(zlib.crc32(f"{kind} {severity}".encode(), zlib.crc32(pixels.tobytes())))  # noqa: NPY002
-        try:
-            changed = corrupt(pixels, corruption_name=kind, severity=severity)
-        finally:
-            np.random.set_state(before)  # noqa: NPY002
-        return predict(Image.fromarray(np.asarray(changed, dtype=np.uint8)))
-
-    return run
-
-
-def estimation_error(metrics: Mapping[str, float]) -> float:
-    """Return the depth estimation error (DEE): the mean of Abs Rel and of 1 - delta1.
-
-    Example:
-        >>> estimation_error({"abs_rel": 0.25, "delta1": 0.75})
-        0.25
-    """
-    return (metrics["abs_rel"] + 1 - metrics["delta1"]) / 2
-
-
-def relative_errors(measured: Errors, base: Errors) -> dict[str, float]:
-    """Return each kind's corruption error, the DEE over severities as a share of the base's, and `mCE`, their mean."""
-    found = {kind: _summed(measured[kind]) / _summed(base[kind]) for kind in measured if kind != CLEAN}
-    return {**found, "mCE": float(np.mean(list(found.values())))}
-
-
-def resilience(measured: Errors) -> dict[str, float]:
-    """Return each kind's resilience rate, mean 1 - DEE as a share of that on clean pictures, and `mRR`, their mean."""
-    clean = 1 - estimation_error(measured[CLEAN]["0"])
-    found = {
-        kind: float(np.mean([1 - estimation_error(metrics) for metrics in by_severity.values()])) / clean
-        for kind, by_severity in measured.items()
-        if kind != CLEAN
-    }
-    return {**found, "mRR": float(np.mean(list(found.values())))}
-
-
-def _summed(by_severity: Mapping[str, Mapping[str, float]]) -> float:
-    return sum(estimation_error(metrics) for metrics in by_severity.values())
-
-
-def _library() -> Any:
-    return extra_module("imagecorruptions", "corruptions", "corruptions")
 
 
 def _checked(config: CorruptionsConfig) -> tuple[list[str], list[str]]:
     """Return the kinds to measure, and those of KITTI-C that the library lacks."""
-    known = set(_library().get_corruption_names("all"))
+    known = set(library().get_corruption_names("all"))
     lacking = [kind for kind in KITTI_C if kind not in known]
     for kind in config.kinds or []:
         lookup(dict.fromkeys(KITTI_C), kind, "corruption")
@@ -159,32 +125,67 @@ def _checked(config: CorruptionsConfig) -> tuple[list[str], list[str]]:
     return kinds, lacking
 
 
-def _predictor(config: CorruptionsConfig, weights: str) -> Predict:
-    return Predictor.from_file(
+def _network(config: CorruptionsConfig, source: str) -> tuple[Predictor, dict[str, Any]]:
+    """Return a predictor, and what is to be known about it."""
+    weights = weights_file(source)
+    predictor = Predictor.from_file(
         weights, size=config.size, device=config.device, runtime=config.runtime, precision=config.precision,
         threads=config.threads,
-    ).scaled_disparity  # fmt: skip
+    )  # fmt: skip
+    described = getattr(predictor.network, "description", Description())
+    # Of OpenVINO's two files the other one holds the weights.
+    held = weights.with_suffix(".bin") if weights.suffix == ".xml" else weights
+    return predictor, {
+        "weights": weights.name,
+        "weights_sha256": file_sha256(held),
+        "network": described.network,
+        "size": list(predictor.size),
+        "canonical_focal": predictor.canonical_focal,
+        "runtime": predictor.runtime,
+        "precision": predictor.precision,
+        "weights_provenance": described.provenance,
+    }
 
 
-def _base(config: CorruptionsConfig, truths: GroundTruthSet, kinds: Sequence[str]) -> Errors | None:
-    if config.base is None:
-        return None
-    if not config.base.endswith(".json"):
-        return measure(_predictor(config, config.base), truths, config.protocol, kinds, config.severities)
-    path = existing_file(config.base, "the base's results")
+@dataclass(frozen=True)
+class _Base:
+    """What mCE compares with: a network to measure, or its errors, and what is known about it."""
+
+    network: Predictor | Errors
+    about: dict[str, Any]
+
+
+def _base(config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Mapping[str, Any]) -> _Base:
+    """Return the base.
+
+    Raises:
+        InputError: it is another network than Monodepth2's, or was measured in another way.
+    """
+    if not source.endswith(".json"):
+        predictor, about = _network(config, source)
+        return _Base(predictor, _checked_base(about, source))
+    path = existing_file(source, "the base's results")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        now = {"images": len(truths), "ground_truth": truths.description, "protocol": asdict(config.protocol)}
-        same = all(content[name] == value for name, value in now.items())
+        same = all(content[name] == now[name] for name in ("images", "ground_truth", "protocol"))
         errors = {
             kind: {str(severity): content["errors"][kind][str(severity)] for severity in config.severities}
             for kind in kinds
         }
-    except (ValueError, KeyError, TypeError) as error:
+        about = {name: content["provenance"].get(name) for name in ABOUT}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no corruptions.json with these kinds and severities ({error!r})") from error
     if not same:
         raise InputError(f"{path} was measured on other frames or by another protocol; give the base's weights instead")
-    return errors
+    return _Base(errors, {**_checked_base(about, source), "measured_in": "/".join(path.resolve().parts[-2:])})
+
+
+def _checked_base(about: dict[str, Any], source: str) -> dict[str, Any]:
+    name = (about["network"] or {}).get("name")
+    if name != BASE:
+        what = f"is of a network '{name}'" if name else "does not say of which network it is"
+        raise InputError(f"mCE compares with a network '{BASE}', and the base {source} {what}; give its weights")
+    return about
 
 
 def _table(found: Mapping[str, Any]) -> ResultTable:
@@ -197,7 +198,7 @@ def _table(found: Mapping[str, Any]) -> ResultTable:
         shares = [_percent(relative.get(kind)), _percent(found["resilience"].get(kind))]
         rows.append((kind.replace("_", " "), f"{abs_rel:.3f}", f"{delta1:.3f}", f"{error:.3f}", *shares))
     rows.append(("mean", "", "", "", _percent(relative.get("mCE")), _percent(found["resilience"]["mRR"])))
-    against = f"CE: DEE as a share of that of {found['base']}" if relative else "no CE: --base was not given"
+    against = f"CE: DEE as a share of that of {found['base']['weights']}" if relative else "no CE: --base was not given"
     lacking = f"; the library lacks {', '.join(found['lacking'])}" if found["lacking"] else ""
     return ResultTable(
         ("corruption", "Abs Rel", "δ < 1.25", "DEE", "CE", "RR"),

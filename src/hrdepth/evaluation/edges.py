@@ -11,7 +11,7 @@ from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.extra_packages import extra_module
 
-__all__ = ["boundary_f1", "depth_edges", "edge_distances", "edge_errors"]
+__all__ = ["boundary_f1", "depth_edges", "describe_edges", "edge_distances", "edge_errors"]
 
 DENSE = 0.5  # of the pixels; a laser's edges are those of its scan
 FARTHEST = 10.0  # pixels
@@ -27,13 +27,16 @@ def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: D
     Args:
         truth: (H,W), metres; what is not finite and positive is none.
         predicted: (H,W), metres, within the protocol's range.
-        protocol: whose range the truth is clamped to.
+        protocol: whose range the truth is clamped to; its crop, made for a laser's sparse points, is not applied.
 
     Returns:
         edge_accuracy and edge_completeness in pixels, see `edge_distances`, and boundary_f1.
 
     Raises:
         InputError: less than half of the pixels have true depth.
+
+    Note:
+        iBims-1 and Depth Pro compare edges of the whole picture.
     """
     truth = np.asarray(truth, dtype=np.float64)
     known = np.isfinite(truth) & (truth > 0)
@@ -45,6 +48,22 @@ def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: D
         "edge_accuracy": accuracy,
         "edge_completeness": completeness,
         "boundary_f1": boundary_f1(true, predicted),
+    }
+
+
+def describe_edges() -> dict[str, Any]:
+    """Return how edges are compared, in words and values."""
+    return {
+        "in_words": "edges of the whole picture, without the protocol's crop, where true depth is known; after scaling "
+        "and clamping. Canny's edges of the logarithm of depth: those predicted beyond farthest_px of any true one are "
+        "left out of accuracy, completeness is at most that (iBims-1). Boundary F1 over ratios of neighbouring depths, "
+        "weighed by ratio - 1, without thinning (Depth Pro). Pictures without true edges are left out",
+        "smoothing_px": SMOOTHING,
+        "weak_ratio": WEAK,
+        "strong_ratio": STRONG,
+        "farthest_px": FARTHEST,
+        "boundary_ratios": [round(float(ratio), 4) for ratio in RATIOS],
+        "crop": "none",
     }
 
 

@@ -20,7 +20,7 @@ from hrdepth.evaluation.depth import (
     sample_disparity,
 )
 
-__all__ = ["EXTRA_HEADINGS", "Extras"]
+__all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras"]
 
 # Beside these: `lsq_` and each of the seven.
 EXTRA_HEADINGS = {
@@ -31,6 +31,13 @@ EXTRA_HEADINGS = {
     "chamfer": "Chamfer (m)",
     "f_score": "F-score",
 }
+EXTRA_GROUPS = {
+    "lsq": tuple(f"lsq_{name}" for name in METRICS),
+    "log10": ("log10",),
+    "edges": ("edge_accuracy", "edge_completeness", "boundary_f1"),
+    "points": ("chamfer", "f_score"),
+}
+"""Which of them are measured together, by the name under which `Extras.describe` says how."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,25 @@ class Extras:
     def __post_init__(self) -> None:
         if not self.points_threshold > 0:
             raise InputError(f"points_threshold {self.points_threshold:g} must be positive, in metres")
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return how each group of `EXTRA_GROUPS` that is measured is measured, in words and values."""
+        from hrdepth.evaluation.edges import describe_edges
+        from hrdepth.evaluation.points import describe_points
+
+        found: dict[str, dict[str, Any]] = {}
+        if self.align:
+            found["lsq"] = {
+                "in_words": "the seven metrics after scale and shift of disparity by least squares against 1 / true "
+                "depth of the compared pixels, clamped to the range"
+            }
+        if self.log10:
+            found["log10"] = {"in_words": "mean |log10 true - log10 predicted| of the compared pixels"}
+        if self.edges:
+            found["edges"] = describe_edges()
+        if self.points:
+            found["points"] = describe_points(self.points_threshold)
+        return found
 
     def __call__(self, truth: GroundTruth, disparity: NDArray[Any], protocol: DepthProtocol) -> dict[str, float]:
         """Measure one picture that has compared pixels.

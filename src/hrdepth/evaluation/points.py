@@ -11,7 +11,7 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import Pixels
 from hrdepth.evaluation.extra_packages import extra_module
 
-__all__ = ["cloud_distances", "point_errors", "points_of"]
+__all__ = ["cloud_distances", "describe_points", "point_errors", "points_of"]
 
 # A laser on KITTI gives as many; of dense depth every n-th pixel is taken, of both clouds the same ones.
 MOST = 20000
@@ -36,6 +36,17 @@ def point_errors(
     true = points_of(*places, pixels.depth[chosen], intrinsics)
     chamfer, score = cloud_distances(true, points_of(*places, predicted[chosen], intrinsics), threshold)
     return {"chamfer": chamfer, "f_score": score}
+
+
+def describe_points(threshold: float) -> dict[str, Any]:
+    """Return how point clouds are compared, in words and values."""
+    return {
+        "in_words": "points of the compared pixels through the camera's K, after scaling and clamping; thinned evenly "
+        "to most_pixels where they are more, the same ones of both clouds. Chamfer distance: mean distances there and "
+        "back, added, metres; F-score of the shares within threshold_m",
+        "threshold_m": threshold,
+        "most_pixels": MOST,
+    }
 
 
 def points_of(

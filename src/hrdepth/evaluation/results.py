@@ -43,12 +43,14 @@ class Evaluation:
         skipped: names of the pictures without valid true depth.
         protocol: how depth was compared.
         ground_truth: what it was compared with, in words.
+        extras_protocol: how what else was measured was measured; see `Extras.describe`.
     """
 
     rows: tuple[Row, ...]
     skipped: tuple[str, ...]
     protocol: DepthProtocol
     ground_truth: str
+    extras_protocol: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def mean(self) -> dict[str, float]:
@@ -134,10 +136,13 @@ class Evaluation:
         for name in names:
             count = sum(bool(np.isfinite(row.extras[name])) for row in self.rows)
             rows.append((EXTRA_HEADINGS[name], self._cell(name, found), str(count)))
-        return ResultTable(("measure", "mean", "pictures"), tuple(rows)) if rows else None
+        caption = "edges: of the whole picture, whatever the crop" if "edge_accuracy" in names else ""
+        return ResultTable(("measure", "mean", "pictures"), tuple(rows), caption=caption) if rows else None
 
     def _cell(self, name: str, intervals: Mapping[str, tuple[float, float]]) -> str:
         value = {**self.mean, **self.extras}[name]
+        if not np.isfinite(value):
+            return "–"
         low, high = intervals.get(name, (value, value))
         return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if intervals else "")
 
@@ -156,6 +161,7 @@ class Evaluation:
             "ratio": {"median": self.ratio_median, "std_over_median": self.ratio_std},
             "ground_truth": self.ground_truth,
             "protocol": {**asdict(self.protocol), "in_words": describe_protocol(self.protocol)},
+            **({"extras_protocol": dict(self.extras_protocol)} if self.extras_protocol else {}),
         }
 
 

@@ -256,7 +256,8 @@ def _evaluate(
             f"{protocol.max_depth:g} m inside the crop '{protocol.crop}'; is the depth in metres?"
         )
     skipped = tuple(one for one in results if isinstance(one, str))
-    return Evaluation(rows, skipped, protocol, truths.description)
+    how = compare.extras.describe() if compare.extras else {}
+    return Evaluation(rows, skipped, protocol, truths.description, how)
 
 
 def _progress_bar(*, shown: bool) -> Progress:

@@ -12,11 +12,21 @@ import numpy as np
 from hrdepth.config.robustness import TabulateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
-from hrdepth.evaluation.results import HEADINGS
+from hrdepth.evaluation.extras import EXTRA_GROUPS, EXTRA_HEADINGS
 from hrdepth.files import existing_file, output_file
-from hrdepth.tables import ResultTable, table_format
+from hrdepth.provenance import provenance
+from hrdepth.registry import lookup
+from hrdepth.tables import METRIC_HEADINGS, ResultTable, table_format
 
 __all__ = ["tabulate"]
+
+COLUMNS = {
+    **METRIC_HEADINGS,
+    **{f"lsq_{name}": f"{heading}, least squares" for name, heading in METRIC_HEADINGS.items()},
+    **EXTRA_HEADINGS,
+}
+# What `metrics` may name: several columns, or one.
+NAMES: dict[str, tuple[str, ...]] = {"seven": METRICS, **{name: (name,) for name in COLUMNS}, **EXTRA_GROUPS}
 
 
 def tabulate(config: TabulateConfig) -> ResultTable:
@@ -30,6 +40,9 @@ def tabulate(config: TabulateConfig) -> ResultTable:
     if config.out is not None:
         table_format(config.out)
         output_file(config.out, overwrite=config.overwrite)
+    columns = list(dict.fromkeys(column for name in config.metrics for column in lookup(NAMES, name, "metric")))
+    if not columns:
+        raise InputError(f"give some metrics: {', '.join(NAMES)}")
     groups = dict(_group(text) for text in config.results)
     if len(groups) < len(config.results):
         raise InputError("two results have the same name; name them with NAME=FOLDER")
@@ -37,28 +50,55 @@ def tabulate(config: TabulateConfig) -> ResultTable:
     first = next(iter(results.values()))[0]
     for name, found in results.items():
         for one in found:
-            differs = [key for key in ("protocol", "ground_truth", "images") if one[key] != first[key]]
-            if differs:
-                raise InputError(f"the results of '{name}' differ in {', '.join(differs)}; they do not compare")
-    table = _table(results, first)
+            _check(name, one, first, columns)
+    table = _table(results, first, columns)
     table.show(config.format)
     if config.out is not None:
-        table.write(config.out)
+        table.write(config.out, comment=_origin(groups))
     return table
 
 
-def _table(results: Mapping[str, Sequence[Mapping[str, Any]]], first: Mapping[str, Any]) -> ResultTable:
+def _check(name: str, one: Mapping[str, Any], first: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Refuse a result that lacks a column, or was measured in another way than the first."""
+    groups = [group for group, names in EXTRA_GROUPS.items() if not set(names).isdisjoint(columns)]
+    lacking = [column for column in columns if column not in one["metrics"]]
+    if lacking:
+        raise InputError(f"the results of '{name}' do not hold {', '.join(lacking)}; evaluate with the options for it")
+    differs = [key for key in ("protocol", "ground_truth", "images") if one[key] != first[key]]
+    differs += [f"how {key} are measured" for key in groups if one["extras"].get(key) != first["extras"].get(key)]
+    if differs:
+        raise InputError(f"the results of '{name}' differ in {', '.join(differs)}; they do not compare")
+
+
+def _origin(groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return lines that say how the table came about; folders by their last two parts, as in `provenance`."""
+    made = provenance()
+    return [
+        f"command: {made['command']}",
+        f"date: {made['date']}",
+        f"versions: {', '.join(f'{name} {version}' for name, version in made['versions'].items())}",
+        *(
+            f"{name}: {', '.join('/'.join(Path(folder).resolve().parts[1:][-2:]) for folder in folders)}"
+            for name, folders in groups.items()
+        ),
+    ]
+
+
+def _table(
+    results: Mapping[str, Sequence[Mapping[str, Any]]], first: Mapping[str, Any], columns: Sequence[str]
+) -> ResultTable:
     rows = []
     for name, found in results.items():
-        values = np.array([[one["metrics"][metric] for metric in METRICS] for one in found])
+        values = np.array([[one["metrics"][column] for column in columns] for one in found])
         cells = [f"{mean:.3f}" for mean in values.mean(axis=0)]
         if len(found) > 1:
             spread = values.std(axis=0, ddof=1)
             cells = [f"{cell} ± {one:.3f}" for cell, one in zip(cells, spread, strict=True)]
-        rows.append((name, str(len(found)), *cells))
+        known = np.isfinite(values).all(axis=0)  # edges are none where no picture has them
+        rows.append((name, str(len(found)), *(cell if one else "–" for cell, one in zip(cells, known, strict=True))))
     several = any(len(found) > 1 for found in results.values())
     return ResultTable(
-        ("network", "seeds", *HEADINGS),
+        ("network", "seeds", *(COLUMNS[column] for column in columns)),
         tuple(rows),
         caption=f"{first['ground_truth']}, {first['images']} pictures"
         + ("; mean ± standard deviation over seeds" if several else ""),
@@ -72,6 +112,10 @@ def _group(text: str) -> tuple[str, list[str]]:
     found = [folder for folder in folders.split(",") if folder]
     if not name or not found:
         raise InputError(f"'{text}' must read NAME=FOLDER,FOLDER,...")
+    places = [Path(folder).resolve() for folder in found]
+    double = next((folder for folder, place in zip(found, places, strict=True) if places.count(place) > 1), None)
+    if double is not None:
+        raise InputError(f"'{name}' has the folder {double} twice, which are not two seeds; name it once")
     return name, found
 
 
@@ -80,6 +124,9 @@ def _read(folder: str) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         metrics = {name: float(content["metrics"][name]) for name in METRICS}
-        return {"metrics": metrics, **{key: content[key] for key in ("protocol", "ground_truth", "images")}}
-    except (ValueError, KeyError, TypeError) as error:
+        # JSON has no NaN: null stands for it.
+        more = {name: float("nan" if value is None else value) for name, value in content.get("extras", {}).items()}
+        found = {key: content[key] for key in ("protocol", "ground_truth", "images")}
+        return {"metrics": {**metrics, **more}, "extras": dict(content.get("extras_protocol", {})), **found}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged or was not written by `hrdepth evaluate` ({error!r})") from error

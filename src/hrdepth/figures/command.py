@@ -41,9 +41,10 @@ def compare(config: CompareConfig) -> list[Path]:
     }
     folder = output_folder(config.out, overwrite=config.overwrite)
     rows: dict[str, list[Sample]] = {}
+    protocol = config.protocol.of(config.data.kind)
     for name, predictor in predictors.items():
         bar = track(chosen, name, console=Console(stderr=True))
-        rows[name] = [predict_sample(predictor, truths[at], config.protocol) for at in bar]
+        rows[name] = [predict_sample(predictor, truths[at], protocol) for at in bar]
     written = []
     with style():
         figures = {

@@ -90,8 +90,9 @@ def _evaluated(
                 return evaluation, others
     if truths is None:
         return None, []
-    focal = predictor.canonical_focal
-    return evaluate_network(predictor.scaled_disparity, truths, config.protocol, canonical_focal=focal), []
+    kind = "drive" if config.data is None else config.data.kind  # what is found by itself is compared as KITTI is
+    protocol, focal = config.protocol.of(kind), predictor.canonical_focal
+    return evaluate_network(predictor.scaled_disparity, truths, protocol, canonical_focal=focal), []
 
 
 def _frames(

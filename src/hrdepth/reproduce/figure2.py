@@ -17,14 +17,14 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.bootstrap import bootstrap_intervals
 from hrdepth.evaluation.depth import valid_pixels
 from hrdepth.evaluation.run import predict_picture
-from hrdepth.files import file_sha256, write_json
+from hrdepth.files import write_json
 from hrdepth.plotting import colour, new_figure, save, style
 from hrdepth.predictor import Predictor
-from hrdepth.provenance import provenance
-from hrdepth.reproduce.paper import row_of
+from hrdepth.reproduce.how import Used, describe_shown, figure_content, how_table, protocol_text, write_tables
+from hrdepth.reproduce.paper import PaperRow, row_of
 from hrdepth.reproduce.place import Place, open_place
 from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarge, reduce_truth, region_errors
-from hrdepth.reproduce.runs import find_weights, train_missing
+from hrdepth.reproduce.runs import shown_weights
 from hrdepth.tables import ResultTable
 
 __all__ = ["Series", "draw_regions", "reproduce_figure2"]
@@ -56,18 +56,20 @@ class Series:
 
 
 def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
-    """Measure, print the table, and write figure2.* and figure2.md, .tex and .json; return the files.
+    """Measure, print the tables, and write figure2.* and figure2.md, .tex and .json; return the files.
+
+    The figure's rows are `low` and `high`; `rows`, which files of settings have for the tables, is not read.
 
     Raises:
         InputError: no true depth was given or it is not dense, or weights that cannot be read.
     """
-    place = open_place(config, [config.low, config.high])
+    place = open_place(replace(config, rows=["*"]), [config.low, config.high])
     truths = place.truths
     if truths is None or config.data is None:
         raise InputError(
             "figure 2 needs dense true depth, such as a rendered drive's: --data.kind drive --data.root ROOT"
         )
-    sources, about, missing = _networks(config, place)
+    sources, about, missing, used = _networks(config, place)
     sizes = [one.size for one in sources.values()]
     shares, errors = [], dict[tuple[str, str], list[list[float]]]()
     for truth in truths:
@@ -90,22 +92,20 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
         for (name, how), rows in errors.items()
     ]
     share = np.mean(shares, axis=0)
-    table = _table(series, share, f"{truths.description}, {len(truths)} pictures", missing, config)
-    table.show(config.format)
+    tables = [_table(series, share, f"{truths.description}, {len(truths)} pictures", missing, config), how_table(used)]
+    for table in tables:
+        table.show(config.format)
     with style():
         written = save(draw_regions(series, share), place.folder, "figure2", config.formats)
-    written += [table.write(place.folder / f"figure2.{suffix}") for suffix in ("md", "tex")]
+    written += write_tables(place.folder / "figure2", tables)
     content = {
         "figure": "figure2",
         "series": [_content(one) for one in series],
         "share_of_pixels": dict(zip(REGIONS, share.tolist(), strict=True)),
-        "networks": about,
-        "not_measured": missing,
         "gradient": config.gradient,
         "edge_width": config.edge_width,
-        "data": truths.description,
         "images": len(truths),
-        "provenance": provenance(),
+        **figure_content(config, place, about, missing),
     }
     write_json(place.folder / "figure2.json", content)
     return [*written, place.folder / "figure2.json"]
@@ -140,29 +140,33 @@ def draw_regions(series: list[Series], share: NDArray[np.float64]) -> Figure:
 
 def _networks(
     config: ReproduceRegionsConfig, place: Place
-) -> tuple[dict[str, Predictor], dict[str, dict[str, Any]], dict[str, str]]:
-    """Return the networks at low and high resolution that are there, what they are, and why others are not."""
+) -> tuple[dict[str, Predictor], dict[str, dict[str, Any]], dict[str, str], list[Used]]:
+    """Return the networks that are there, what they are, why others are not, and a line of the table for each."""
     sources, about, missing = dict[str, Predictor](), dict[str, dict[str, Any]](), dict[str, str]()
+    used = []
     for which, name in (("low resolution", config.low), ("high resolution", config.high)):
-        if name in place.given:
-            weights, reason = place.given[name][0], ""
-        else:
-            row = row_of(name)
-            one = replace(config, seeds=config.seeds[:1])  # the figure shows one run of each
-            if config.train:
-                train_missing(row, one, place.given)
-            found, reason = find_weights(row, one, place.given)
-            if not found:
-                missing[name] = reason
-                continue
-            weights = found[0].path
-        predictor = Predictor.from_file(weights, device=config.device, runtime=config.runtime)
+        row = _row(name, place)
+        found, reason = shown_weights(row, config, place.given)
+        if found is None:
+            missing[name] = reason
+            used.append(Used(which, name, [], reason))
+            continue
+        predictor = Predictor.from_file(found.path, device=config.device, runtime=config.runtime)
         label = f"{which}, {predictor.size[1]}x{predictor.size[0]}"
         sources[label] = predictor
-        digest, size = file_sha256(weights), list(predictor.size)
-        weights_name = f"{weights.parent.name}/{weights.name}"
-        about[label] = {"name": name, "weights": weights_name, "weights_sha256": digest, "size": size}
-    return sources, about, missing
+        about[label] = describe_shown(row, found)
+        used.append(Used(label, name, [about[label]], about[label]["note"]))
+    return sources, about, missing, used
+
+
+def _row(name: str, place: Place) -> PaperRow:
+    """Return the paper's row; given weights may go by a name that none has."""
+    try:
+        return row_of(name)
+    except InputError:
+        if name in place.given:
+            return PaperRow(name, name, "", "", "", {})
+        raise
 
 
 def _table(
@@ -179,7 +183,8 @@ def _table(
         ("Abs Rel", "enlarged", *REGIONS),
         tuple(rows),
         "Figure 2. Where errors lie",
-        f"{data}, with 95 % intervals over pictures. High gradient: jumps of {config.gradient:.0%} to a neighbour; "
+        f"{data}, {protocol_text(config.protocol)}, with 95 % intervals over pictures. "
+        f"High gradient: jumps of {config.gradient:.0%} to a neighbour; "
         f"edges: within {config.edge_width} pixels of one."
         + "".join(f"\nnot measured: {name}: {reason}" for name, reason in missing.items()),
     )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hrdepth.config import CompareConfig
 from hrdepth.config.reproduction import ReproduceFigureConfig
 from hrdepth.errors import InputError
 from hrdepth.figures.command import compare
-from hrdepth.reproduce.paper import row_of
+from hrdepth.files import write_json
+from hrdepth.reproduce.how import Used, describe_shown, figure_content, how_table
+from hrdepth.reproduce.network import network_text, unlike_row
+from hrdepth.reproduce.paper import PaperRow, row_of
 from hrdepth.reproduce.place import open_place
-from hrdepth.reproduce.runs import find_weights, train_missing
+from hrdepth.reproduce.runs import Weights, shown_weights
 
 __all__ = ["FIGURES", "reproduce_figure"]
 
@@ -30,7 +35,9 @@ FIGURES = {
 
 
 def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
-    """Train what is missing if asked to, and draw the networks that are there; return the files.
+    """Train what is missing if asked to, draw the networks that are there, and say which they are; return the files.
+
+    NAME.md and NAME.json in the folder of results have the weights behind each label, and why others are left out.
 
     Args:
         name: a key of `FIGURES`.
@@ -41,29 +48,33 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
 
     Source: paper, Figures 4 and 5.
     """
-    rows = [row_of(one) for one in FIGURES[name]]
     place = open_place(config, FIGURES[name])
     if config.data is None:
         raise InputError(f"{name} needs pictures with true depth; give --data.kind and --data.root")
-    labels, weights, reasons = [], [], []
-    for row in (row for row in rows if row.name in place.wanted):
-        if config.train:
-            train_missing(row, config, place.given)
-        found, reason = find_weights(row, config, place.given)
-        if found:
-            labels.append(f"{row.system.removesuffix('(Ours)')}, {row.resolution}")
-            weights.append(str(found[0].path))
-        else:
-            reasons.append(f"{row.name}: {reason}")
-            log.warning("left out of %s: %s", name, reasons[-1])
+    weights, about, missing, lines = [], dict[str, dict[str, Any]](), dict[str, str](), []
+    for row in map(row_of, FIGURES[name]):
+        found, reason = None, "not asked for by --rows"
+        if row.name in place.wanted:
+            found, reason = shown_weights(row, config, place.given)
+        if found is None:
+            missing[row.name] = reason
+            log.warning("left out of %s: %s: %s", name, row.name, reason)
+            lines.append(Used(row.label, row.name, [], reason))
+            continue
+        shown = describe_shown(row, found)
+        label = _label(row, config, found, shown)
+        weights.append(str(found.path))
+        about[label] = shown
+        lines.append(Used(label, row.name, [shown], shown["note"]))
     if not weights:
-        raise InputError(f"none of the networks of {name} is there: {'; '.join(reasons)}")
+        reasons = "; ".join(f"{row}: {reason}" for row, reason in missing.items())
+        raise InputError(f"none of the networks of {name} is there: {reasons}")
     folder = place.folder / name
     settings = CompareConfig(
         weights=weights,
         data=config.data,
         out=str(folder),
-        labels=labels,
+        labels=list(about),
         pictures=config.pictures,
         count=config.count,
         protocol=config.protocol,
@@ -73,4 +84,17 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
         device=config.device,
         overwrite=config.overwrite or (folder / "compare.json").is_file(),
     )
-    return compare(settings)
+    written = compare(settings)
+    table = how_table(lines)
+    table.show()
+    written.append(table.write(place.folder / f"{name}.md"))
+    write_json(place.folder / f"{name}.json", {"figure": name, **figure_content(config, place, about, missing)})
+    return [*written, place.folder / f"{name}.json"]
+
+
+def _label(row: PaperRow, config: ReproduceFigureConfig, found: Weights, shown: Mapping[str, Any]) -> str:
+    """Name a network as the paper does, at the size it has here; one that is not the row's own by what it is, too."""
+    what = row.system.removesuffix("(Ours)")
+    if unlike_row(row, config, found.path):
+        what += f": {network_text(shown['network']) or 'unknown'}"
+    return "{0}, {2}x{1}".format(what, *shown["size"])

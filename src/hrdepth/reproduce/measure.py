@@ -23,10 +23,10 @@ from hrdepth.files import file_sha256, output_folder, write_json
 from hrdepth.networks.summary import summarise
 from hrdepth.predictor import Predictor
 from hrdepth.provenance import provenance
+from hrdepth.reproduce.network import held_network
 from hrdepth.reproduce.runs import Weights
-from hrdepth.tensor_files import read_metadata
 
-__all__ = ["MEASURED", "Measurement", "fingerprint", "measure", "results_folder"]
+__all__ = ["MEASURED", "Measurement", "describe", "fingerprint", "measure", "results_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Measurement:
 
     Attributes:
         values: by picture, the seven metrics (N,7).
-        content: of the file that keeps it: key, weights, sha256, metrics, parameters and more.
+        content: of the file that keeps it: key, what `describe` says, metrics, parameters and more.
     """
 
     values: NDArray[np.float64]
@@ -84,29 +84,24 @@ def measure(
     Raises:
         InputError: weights or pictures cannot be read, or no picture has true depth.
     """
-    digest = file_sha256(weights.path)
-    about = {"weights": digest, "truth": identity, "protocol": asdict(protocol), "runtime": config.runtime}
-    key = _digest(about)
+    about = describe(name, weights)
+    digest = about["weights_sha256"]
+    key = _digest({"weights": digest, "truth": identity, "protocol": asdict(protocol), "runtime": config.runtime})
     seed = "" if weights.seed is None else f"-seed{weights.seed}"
     file = Path(config.out) / MEASURED / f"{name}{seed}-{key[:12]}.json"
-    source = {"weights": f"{weights.path.parent.name}/{weights.path.name}", "note": weights.note}  # as they are now
     kept = _read(file, key)
     if kept is not None:
         log.info("%s%s: measured before, on %s", name, seed, kept.content["provenance"]["date"][:10])
-        return Measurement(kept.values, {**kept.content, **source})
+        return Measurement(kept.values, {**kept.content, **about})  # where the weights are now
     predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime)
     evaluation = evaluate_network(
         predictor.scaled_disparity, truths, protocol, canonical_focal=predictor.canonical_focal
     )
     content = {
         "key": key,
-        "name": name,
-        "seed": weights.seed,
-        **source,
-        "weights_sha256": digest,
-        "size": list(predictor.size),
+        **about,
         "metres_per_unit": predictor.metres_per_unit,
-        "parameters": _parameters(weights.path),
+        "parameters": _parameters(weights.path, about["network"]),
         "data": evaluation.ground_truth,
         "images": len(evaluation.rows),
         "protocol": asdict(protocol),
@@ -119,6 +114,30 @@ def measure(
     if kept is None:
         raise InputError(f"{file} cannot be read back; two pictures of the true depth have the same name")
     return kept
+
+
+def describe(name: str, weights: Weights) -> dict[str, Any]:
+    """Say what is measured or shown: which file, of which training, and which network it holds.
+
+    Args:
+        name: of the row.
+        weights: the file.
+
+    Raises:
+        InputError: it is no file of weights.
+    """
+    held = held_network(weights.path)
+    return {
+        "name": name,
+        "seed": weights.seed,
+        "given": weights.given,
+        "place": weights.place,
+        "weights": f"{weights.path.parent.name}/{weights.path.name}",
+        "weights_sha256": file_sha256(weights.path),
+        "network": held.content,
+        "size": list(held.size),
+        "note": weights.note,
+    }
 
 
 def fingerprint(config: GroundTruthConfig, truths: GroundTruthSet) -> str:
@@ -143,14 +162,11 @@ def _read(file: Path, key: str) -> Measurement | None:
     return Measurement(values, content)
 
 
-def _parameters(path: Path) -> dict[str, int] | None:
+def _parameters(path: Path, network: Mapping[str, Any] | None) -> dict[str, int] | None:
     """Count the network's parameters, as they run and as the paper counts; None of an exported file."""
-    if path.suffix != ".safetensors":
+    if path.suffix != ".safetensors" or network is None:
         return None
-    described = json.loads(read_metadata(path).get("network", "null"))
-    if described is None:
-        return None
-    found = summarise(NetworkConfig(**described))
+    found = summarise(NetworkConfig(**network))
     return {"run": found.parameters, "as_in_paper": found.parameters_as_in_paper}
 
 

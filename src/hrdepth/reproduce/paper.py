@@ -31,9 +31,10 @@ class PaperRow:
         values: by metric, and `parameters` as the paper writes them; None where none is given.
         config: the training config that gives it, a name in configs/, or None.
         settings: over that config.
-        scaling: the factor to metres, or `median`.
+        scaling: the factor to metres by which it was published, or `median`.
         elsewhere: numbers of other sources, by metric.
         note: what is peculiar.
+        measured: what this package's training of it is, where it is not the paper's; "" where it is.
     """
 
     name: str
@@ -47,6 +48,7 @@ class PaperRow:
     scaling: str | float = "median"
     elsewhere: Mapping[str, float | None] = field(default_factory=dict)
     note: str = ""
+    measured: str = ""
 
     @property
     def label(self) -> str:

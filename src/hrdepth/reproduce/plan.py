@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser
 
-from hrdepth.config import TrainConfig
+from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.config.reproduction import ReproduceConfig
 from hrdepth.errors import InputError
 from hrdepth.reproduce.paper import PaperRow
@@ -28,13 +29,11 @@ class Plan:
         name: of the row, or of the config that another one starts from or learns from.
         config: the settings.
         before: names of configs whose weights it needs.
-        settings: plainly, as they were laid over each other.
     """
 
     name: str
     config: TrainConfig
     before: tuple[str, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_folder(config: ReproduceConfig, name: str, seed: int | None) -> Path:
@@ -72,11 +71,15 @@ def plan_training(
     settings["output"] = str(run_folder(config, name, seed))
     if seed is not None:
         settings["seed"] = seed
-    settings["size"] = [max(64, 32 * int(side * config.resolution / 32 + 0.5)) for side in settings["size"]]
-    for part in [*settings["train"], *settings["validation"]]:
-        part["root"] = config.roots.get(part["dataset"], part["root"])
-    before = _with_weights_before(settings, config, seed, given or {})
-    return Plan(name, _read(settings, file), before, settings)
+    training = _read(settings, file)
+    height, width = (max(64, 32 * int(side * config.resolution / 32 + 0.5)) for side in training.size)
+    training = replace(
+        training,
+        size=(height, width),
+        train=_at_roots(training.train, config.roots),
+        validation=_at_roots(training.validation, config.roots),
+    )
+    return Plan(name, *_with_weights_before(training, config, seed, given or {}))
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,31 +109,44 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _at_roots(parts: Sequence[DatasetConfig], roots: Mapping[str, str]) -> list[DatasetConfig]:
+    return [replace(part, root=roots.get(part.dataset, part.root)) for part in parts]
+
+
 def _with_weights_before(
-    settings: dict[str, Any], config: ReproduceConfig, seed: int | None, given: Mapping[str, list[Path]]
-) -> tuple[str, ...]:
-    """Point `init` and a teacher at the weights that other configs leave; return those configs."""
-    places = [(settings, "init"), (settings.get("objective", {}).get("options", {}), "teacher")]
+    training: TrainConfig, config: ReproduceConfig, seed: int | None, given: Mapping[str, list[Path]]
+) -> tuple[TrainConfig, tuple[str, ...]]:
+    """Point `init` and a teacher at the weights that other configs leave; return those configs, too."""
     needed = []
-    for section, key in places:
-        path = Path(section.get(key) or "")
-        name = path.parent.name
-        if path.name != BEST or not (Path(config.configs) / f"{name}.yaml").is_file():
-            continue
+
+    def place(path: Any) -> Any:
+        name = Path(path).parent.name if isinstance(path, str) else ""
+        if not name or Path(path).name != BEST or not (Path(config.configs) / f"{name}.yaml").is_file():
+            return path
         if name in given:
-            section[key] = str(given[name][0])
-            continue
-        section[key] = str(run_folder(config, name, seed) / BEST)
+            return str(given[name][0])
         needed.append(name)
-    return tuple(needed)
+        return str(run_folder(config, name, seed) / BEST)
+
+    training = replace(training, init=place(training.init))
+    options = training.objective.options
+    if "teacher" in options:
+        options = {**options, "teacher": place(options["teacher"])}
+        training = replace(training, objective=replace(training.objective, options=options))
+    return training, tuple(needed)
 
 
 def _read(settings: Mapping[str, Any], file: Path) -> TrainConfig:
+    where = f"{file} with what is laid over it holds no training's settings"
+    for name, kind in get_type_hints(TrainConfig).items():
+        # jsonargparse gives such a value to the section's class, and what comes of that is no sentence.
+        if is_dataclass(kind) and not isinstance(settings.get(name, {}), Mapping):
+            raise InputError(f"{where}: {name} is {settings[name]}; give a section, {name}: {{setting: value, ...}}")
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(TrainConfig, "run")
+    parser.add_class_arguments(TrainConfig, "training")
     try:
-        config: TrainConfig = parser.instantiate(parser.parse_object({"run": dict(settings)})).run
+        config: TrainConfig = parser.instantiate(parser.parse_object({"training": dict(settings)})).training
     except Exception as error:  # whatever jsonargparse makes of it
-        said = " ".join(str(error).split())
-        raise InputError(f"{file} with what is laid over it holds no training's settings ({said})") from error
+        said = re.sub(r"<class '(\w+)'>", r"\1", " ".join(str(error).split()))
+        raise InputError(f"{where}: {said}") from error
     return config

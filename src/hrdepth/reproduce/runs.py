@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ from typing import Any
 import torch
 import yaml
 
+from hrdepth.config import TrainConfig
 from hrdepth.config.reproduction import ReproduceConfig
 from hrdepth.errors import InputError, TrainingStopped, training_extra
+from hrdepth.reproduce.network import unlike, unlike_row
 from hrdepth.reproduce.paper import PaperRow
 from hrdepth.reproduce.plan import BEST, Plan, plan_training, run_folder
 from hrdepth.weights import weights_file
 
-__all__ = ["Given", "Weights", "find_weights", "given_weights", "train_missing"]
+__all__ = ["Given", "Weights", "find_weights", "given_weights", "seeds_text", "shown_weights", "train_missing"]
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ _SILENT = (
     "output", "resume", "max_minutes", "checkpoint_minutes", "workers", "log", "guard", "scan", "cache", "device",
     "init", "seed", "metres_per_unit",
 )  # fmt: skip
+# Why a run ended before its epochs, as its run.json has it.
+_ENDS = {"max_minutes": ", when its time was over", "early_stop": ", when its validation loss no longer fell"}
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,16 @@ class Weights:
 
     Attributes:
         path: of the file.
-        seed: of the training; None where there is one only. Of given weights their place in the list.
-        note: what is to be known of their training, or "".
+        seed: of the training; None where there is one only, and of given weights.
+        given: they were given, not found where the row's training leaves them.
+        place: in the list of given weights, where there are several; else None.
+        note: what is to be known of their training or network, or "".
     """
 
     path: Path
     seed: int | None = None
+    given: bool = False
+    place: int | None = None
     note: str = ""
 
 
@@ -64,32 +72,65 @@ def given_weights(texts: list[str] | None) -> dict[str, list[Path]]:
 
 
 def find_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[list[Weights], str]:
-    """Find the weights of a row, a file a seed; if there are none, say why.
+    """Find the weights of a row, a file a seed; say which are missing and why, or "".
 
     Raises:
-        InputError: a training checkpoint is damaged.
+        InputError: a training checkpoint is damaged, or a given file is none of weights.
     """
     if row.name in given:
         files = given[row.name]
-        return [Weights(path, place if len(files) > 1 else None) for place, path in enumerate(files)], ""
-    found = []
+        places = range(len(files)) if len(files) > 1 else [None]
+        return [
+            Weights(path, given=True, place=place, note=unlike_row(row, config, path))
+            for path, place in zip(files, places, strict=True)
+        ], ""
+    found, missing = [], dict[str, list[int | None]]()
     for seed in _seeds(config):
         folder = run_folder(config, row.name, seed)
         if (folder / BEST).is_file():
-            found.append(Weights(folder / BEST, seed, _note(row, config, seed, given)))
-    if found:
-        return found, ""
-    reason = "no config trains it" if row.config is None else f"no weights in {config.runs}"
-    stopped = run_folder(config, row.name, next(iter(config.seeds), None)) / "stopped.json"
-    if stopped.is_file():
-        reason = f"its training was stopped: {json.loads(stopped.read_text(encoding='utf-8')).get('message', '')}"
-    return [], reason
+            found.append(Weights(folder / BEST, seed, note=_note(row, config, seed, given)))
+        else:
+            missing.setdefault(_why_missing(row, config, seed, given), []).append(seed)
+    if not found and len(missing) == 1:
+        return [], next(iter(missing))
+    said = [f"{seeds_text(seeds)}: {reason}" for reason, seeds in missing.items()]
+    if found and missing:
+        said.insert(0, f"{seeds_text([one.seed for one in found])} of {', '.join(map(str, config.seeds))}")
+    return found, "; ".join(said)
+
+
+def shown_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[Weights | None, str]:
+    """Find the one file that a figure shows of a row, after training the first seed if asked to; or say why not.
+
+    Raises:
+        InputError: as `train_missing` and `find_weights`.
+    """
+    if config.train:
+        train_missing(row, replace(config, seeds=config.seeds[:1]), given)
+    found, reason = find_weights(row, config, given)
+    if not found:
+        return None, reason
+    first = found[0]
+    several = "" if first.place is None else f"the first of {len(found)} files"
+    if first.seed is not None and len(config.seeds) > 1:
+        several = f"seed {first.seed} of {', '.join(map(str, config.seeds))}"
+    return replace(first, note="; ".join(filter(None, (several, first.note)))), ""
+
+
+def seeds_text(seeds: Sequence[int | None]) -> str:
+    """Name seeds.
+
+    Example:
+        >>> seeds_text([0]), seeds_text([0, 2])
+        ('seed 0', 'seeds 0, 2')
+    """
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def train_missing(row: PaperRow, config: ReproduceConfig, given: Given) -> None:
-    """Train a row whose weights are missing, and before it what it starts or learns from; go on with stopped runs.
+    """Train a row whose weights are missing, and before it what it starts or learns from; go on with broken-off runs.
 
-    A run that the guard stops is left as it is, and said so.
+    A run that the guard stops, or that left nothing to go on from, is left as it is, and said so; so is what needs it.
 
     Raises:
         InputError: no config gives the row, or what `training.train` raises.
@@ -97,31 +138,79 @@ def train_missing(row: PaperRow, config: ReproduceConfig, given: Given) -> None:
     if row.name in given:
         return
     for seed in _seeds(config):
-        try:
-            _train(plan_training(config, row, seed, given), config, seed, given)
-        except TrainingStopped as stop:
-            log.warning("%s: %s", run_folder(config, row.name, seed), stop)
+        _train(plan_training(config, row, seed, given), config, seed, given)
 
 
-def _train(plan: Plan, config: ReproduceConfig, seed: int | None, given: Given) -> None:
+def _train(plan: Plan, config: ReproduceConfig, seed: int | None, given: Given) -> bool:
+    """Train, and first what is needed; tell whether the run has come to its end."""
     folder = Path(plan.config.output)
     epochs = _epochs_done(folder)
-    # A run with a limit of time that has ended is not told from one that was stopped.
-    if (folder / BEST).is_file() and (epochs is None or epochs >= plan.config.epochs or plan.config.max_minutes):
-        return
-    if epochs is None and folder.is_dir() and any(folder.iterdir()):
-        raise InputError(
-            f"{folder} holds a run that was killed before its first training checkpoint; remove it, and it is made anew"
-        )
+    if (folder / BEST).is_file() and _has_ended(folder, epochs, plan.config):
+        return True
+    if obstacle := _obstacle(folder):
+        log.warning("%s: not trained, %s", folder, obstacle)
+        return False
     for name in plan.before:
-        _train(plan_training(config, name, seed, given), config, seed, given)
+        if not _train(plan_training(config, name, seed, given), config, seed, given):
+            log.warning("%s: not trained, it needs the weights of %s first", folder, name)
+            return False
     with training_extra():
         from hrdepth.training import train
-    train(replace(plan.config, resume=None if epochs is None else "last"))
+    try:
+        train(replace(plan.config, resume=None if epochs is None else "last"))
+    except TrainingStopped as stop:
+        log.warning("%s: %s", folder, stop)
+        return False
+    return True
 
 
 def _seeds(config: ReproduceConfig) -> list[int | None]:
     return [*config.seeds] or [None]
+
+
+def _has_ended(folder: Path, epochs: float | None, plan: TrainConfig) -> bool:
+    """Say whether a run that left weights has come to the end that its settings give it."""
+    if epochs is None or epochs >= plan.epochs:  # weights without a training checkpoint cannot go on
+        return True
+    ended = _read(folder / "run.json").get("ended")
+    return ended == "early_stop" or (ended == "max_minutes" and plan.max_minutes is not None)
+
+
+def _obstacle(folder: Path) -> str:
+    """Say why a run that has not ended cannot go on; "" where it can, or has not begun."""
+    if stopped := _stopped(folder):
+        return f"{stopped}; remove {folder} to try again"
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "last.ckpt").is_file():
+        return f"{folder} holds a run without a training checkpoint; if it was killed, remove it, and it is made anew"
+    return ""
+
+
+def _stopped(folder: Path) -> str:
+    """Repeat what the guard said of a run that it stopped; "" of another."""
+    path = folder / "stopped.json"
+    return f"stopped by the guard: {_read(path).get('message', '')}" if path.is_file() else ""
+
+
+def _why_missing(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:
+    if obstacle := _obstacle(run_folder(config, row.name, seed)):
+        return obstacle
+    try:
+        before = plan_training(config, row, seed, given).before
+    except InputError:  # no config says what it needs
+        before = ()
+    for name in before:
+        if obstacle := _obstacle(run_folder(config, name, seed)):
+            return f"it needs {name} first: {obstacle}"
+    return "no config trains it" if row.config is None else f"no weights in {config.runs}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a small JSON file; nothing where it is absent or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _epochs_done(folder: Path) -> float | None:
@@ -137,21 +226,25 @@ def _epochs_done(folder: Path) -> float | None:
 
 
 def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:
-    """Say where the run that left the weights is not what the config asks for."""
+    """Say where the run that left the weights is not what the config asks for, or was stopped."""
+    folder = run_folder(config, row.name, seed)
+    stopped = [text] if (text := _stopped(folder)) else []
     try:
         plan = plan_training(config, row, seed, given).config
     except InputError:  # no config to compare with
-        return ""
-    folder, notes = Path(plan.output), []
+        return "; ".join(stopped)
+    notes = []
     if row.dataset.startswith("CS") and plan.init is None:
         notes.append("without CityScapes")
     epochs = _epochs_done(folder)
     if epochs is not None and epochs < plan.epochs:
-        notes.append(f"after {int(epochs)} of {plan.epochs} epochs")
+        ended = _ENDS.get(_read(folder / "run.json").get("ended", ""), "")
+        notes.append(f"after {int(epochs)} of {plan.epochs} epochs{ended}")
+    notes += stopped
     try:
         stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return "; ".join(notes)
+    except (OSError, yaml.YAMLError):  # weights alone, which say at least what they are
+        return "; ".join(filter(None, [*notes, unlike(plan.network, folder / BEST)]))
     wanted = json.loads(json.dumps(asdict(plan)))
     others = [key for key, value in wanted.items() if key not in _SILENT and _plain(stored.get(key)) != value]
     if others:

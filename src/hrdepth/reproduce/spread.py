@@ -43,15 +43,20 @@ def spread(found: Sequence[Measurement], resamples: int) -> Spread:
 
 
 def difference(found: Sequence[Measurement], reference: Sequence[Measurement], resamples: int) -> Spread | None:
-    """Return the row's metrics minus the reference's: of the same seeds in pairs where both have several.
+    """Return the row's metrics minus the reference's, in pairs.
 
-    None where the pictures differ.
+    Trainings pair with those of the same seed, given files with those at the same place in their list, and where both
+    have one without either, these. None where nothing pairs or the pictures differ.
     """
-    by_seed = {one.content["seed"]: one for one in reference}
-    pairs = [(one, by_seed[one.content["seed"]]) for one in found if one.content["seed"] in by_seed]
+    others = {_partner(one): one for one in reference}
+    pairs = [(one, others[_partner(one)]) for one in found if _partner(one) in others]
     if not pairs or any(list(a.content["pictures"]) != list(b.content["pictures"]) for a, b in pairs):
         return None
     return _spread([a.values - b.values for a, b in pairs], resamples)
+
+
+def _partner(one: Measurement) -> tuple[int | None, int | None]:
+    return one.content["seed"], one.content["place"]
 
 
 def verdict(paper: float, measured: float, low: float, high: float) -> str:

@@ -10,20 +10,21 @@ from typing import Any
 
 from hrdepth.config.reproduction import ReproduceConfig, ReproduceTableConfig
 from hrdepth.evaluation.depth import METRICS
-from hrdepth.files import atomic_path, write_json
+from hrdepth.files import write_json
 from hrdepth.provenance import provenance
+from hrdepth.reproduce.differences import Difference, differences_table, find_differences
+from hrdepth.reproduce.how import Used, how_table, protocol_text, row_note, write_tables
 from hrdepth.reproduce.measure import Measurement, measure
 from hrdepth.reproduce.paper import HEADINGS, PaperRow, PaperTable, paper_table
 from hrdepth.reproduce.place import Place, open_place
 from hrdepth.reproduce.runs import find_weights, train_missing
-from hrdepth.reproduce.spread import Spread, difference, spread, verdict
+from hrdepth.reproduce.spread import Spread, spread
 from hrdepth.tables import ResultTable
 
 __all__ = ["ReproducedRow", "reproduce_table"]
 
 log = logging.getLogger(__name__)
 
-COMPARED = ("abs_rel", "rmse", "delta1")
 WIDE = 4  # columns of a table up to which intervals stand in it
 EIGEN = "the 697 pictures of KITTI's Eigen split at 80 m"
 
@@ -35,7 +36,7 @@ class ReproducedRow:
     Attributes:
         row: the paper's.
         found: measurements by their scaling, in words; one a seed. Empty where nothing was measured.
-        reason: why nothing was, or "".
+        reason: why nothing was, or which seeds are missing and why; or "".
     """
 
     row: PaperRow
@@ -64,18 +65,16 @@ def reproduce_table(name: str, config: ReproduceTableConfig) -> list[Path]:
     table = paper_table(name)
     place = open_place(config, [row.name for row in table.rows])
     rows = [_reproduce(row, config, place) for row in table.rows]
-    differences = _differences(table, rows, config.bootstrap)
-    tables = [_main(table, rows, config, place), _how(table, rows)]
-    if differences:
-        tables.insert(1, _differences_table(table, differences))
+    firsts = {one.row.name: one.first for one in rows}
+    differences, apart = find_differences(table, firsts, config.bootstrap, len(config.seeds))
+    tables = [_main(table, rows, config, place)]
+    if differences or apart:
+        tables.append(differences_table(table, differences, apart))
+    tables.append(how_table([_used(table, one) for one in rows]))
     for one in tables:
         one.show(config.format)
-    written = []
-    for suffix in ("md", "tex"):
-        form = "latex" if suffix == "tex" else "markdown"
-        text = "\n\n".join(one.text(form) for one in tables)
-        written.append(_write(place.folder / f"{name}.{suffix}", text))
-    write_json(place.folder / f"{name}.json", _content(table, rows, differences, config, place))
+    written = write_tables(place.folder / name, tables)
+    write_json(place.folder / f"{name}.json", _content(table, rows, differences, apart, config, place))
     return [*written, place.folder / f"{name}.json"]
 
 
@@ -86,22 +85,36 @@ def _reproduce(row: PaperRow, config: ReproduceConfig, place: Place) -> Reproduc
         train_missing(row, config, place.given)
     weights, reason = find_weights(row, config, place.given)
     if place.truths is None or not weights:
-        return ReproducedRow(row, {}, reason or "no true depth was given")
+        return ReproducedRow(row, {}, "no true depth was given" if weights else reason)
     found: dict[str, list[Measurement]] = {}
     for one in weights:
         log.info("measuring %s by %s", row.name, one.path)
         first = measure(row.name, one, place.truths, place.identity, config, config.protocol)
         found.setdefault("measured", []).append(first)
         factor = first.content["metres_per_unit"]
+        if factor is None and row.scaling != "median":
+            factor = row.scaling
         if row.supervision == "MS" and factor is not None and config.protocol.scaling == "median":
             fixed = replace(config.protocol, scaling=float(factor))
             again = measure(row.name, one, place.truths, place.identity, config, fixed)
             found.setdefault(f"measured, depth x {factor:.3g}", []).append(again)
-    return ReproducedRow(row, found)
+    return ReproducedRow(row, found, reason)
+
+
+def _used(table: PaperTable, one: ReproducedRow) -> Used:
+    contents = [each.content for each in one.first]
+    note = row_note(one.row, contents, one.reason) if contents else one.reason
+    return Used(table.label(one.row), one.row.name, contents, note)
+
+
+def _several(rows: list[ReproducedRow], config: ReproduceConfig) -> bool:
+    """Say whether it is a table of several seeds, in which each row says how many it has."""
+    return len(config.seeds) > 1 or any(len(one.first) > 1 for one in rows)
 
 
 def _main(table: PaperTable, rows: list[ReproducedRow], config: ReproduceConfig, place: Place) -> ResultTable:
     lines: list[tuple[str, ...]] = []
+    several = _several(rows, config)
     for one in rows:
         values = [one.row.values.get(column) for column in table.columns]
         lines.append((table.label(one.row), "paper", *map(_number, values)))
@@ -109,6 +122,8 @@ def _main(table: PaperTable, rows: list[ReproducedRow], config: ReproduceConfig,
             lines.append(("", "elsewhere", *(_number(one.row.elsewhere.get(column)) for column in table.columns)))
         for how, found in one.found.items():
             measured = spread(found, config.bootstrap)
+            if several:
+                how = f"{how}, {len(found)} seed{'s' if len(found) > 1 else ''}"
             lines.append(("", how, *(_cell(column, measured, found, table) for column in table.columns)))
         if not one.found:
             lines.append(("", "not measured", *("" for _ in table.columns)))
@@ -124,14 +139,13 @@ def _caption(table: PaperTable, rows: list[ReproducedRow], place: Place, config:
     text = f"paper: {EIGEN}."
     if place.truths is None or not any(one.found for one in rows):
         return text
-    description, count, protocol = place.truths.description, len(place.truths), config.protocol
-    scaling = "scaled by the median" if protocol.scaling == "median" else f"depth x {protocol.scaling:g}"
-    text += f"\nmeasured: {description}, {count} pictures, {protocol.max_depth:g} m, crop {protocol.crop}, {scaling}"
-    seeds = max(len(found) for one in rows for found in one.found.values())
+    description, count = place.truths.description, len(place.truths)
+    text += f"\nmeasured: {description}, {count} pictures, {protocol_text(config.protocol)}"
+    several = _several(rows, config)
     if len(table.columns) <= WIDE:
-        text += f"; 95 % intervals over {f'{seeds} seeds' if seeds > 1 else 'pictures'}"
-    elif seeds > 1:
-        text += f"; mean ± standard deviation over {seeds} seeds"
+        text += f"; 95 % intervals over {'seeds, where a row has one over pictures' if several else 'pictures'}"
+    elif several:
+        text += "; mean ± standard deviation over seeds, where there are several"
     if not (description.endswith("eigen/test") and count == 697):
         text += ".\nOther pictures than the paper's: rows compare with each other, not with its numbers"
     return f"{text}."
@@ -153,83 +167,13 @@ def _number(value: float | str | None) -> str:
     return "" if value is None else value if isinstance(value, str) else f"{value:.3f}"
 
 
-def _how(table: PaperTable, rows: list[ReproducedRow]) -> ResultTable:
-    """Say of each row what it was measured with, or why not."""
-    lines = []
-    for one in rows:
-        contents = [each.content for each in one.first]
-        if not contents:
-            lines.append((table.label(one.row), one.row.name, "not measured", "", "", one.reason))
-            continue
-        notes = [one.row.note, *(content["note"] for content in contents)]
-        weights = "\n".join(f"{content['weights']} {content['weights_sha256'][:12]}" for content in contents)
-        sizes = {"{1}x{0}".format(*content["size"]) for content in contents}
-        dates = sorted({content["provenance"]["date"][:10] for content in contents})
-        note = "; ".join(dict.fromkeys(filter(None, notes)))
-        lines.append((table.label(one.row), one.row.name, weights, ", ".join(sorted(sizes)), ", ".join(dates), note))
-    missing = any(not one.found for one in rows)
-    return ResultTable(
-        ("row", "name", "weights, SHA-256", "size", "date", "note"),
-        tuple(lines),
-        "How it was measured",
-        "Rows without weights: train with --train, or give NAME=FILE." if missing else "",
-    )
-
-
-@dataclass(frozen=True)
-class _Difference:
-    """A metric of a row minus that of the reference, in the paper and measured."""
-
-    label: str
-    name: str
-    metric: str
-    paper: float
-    measured: float
-    low: float
-    high: float
-    over: str
-    verdict: str
-
-
-def _differences(table: PaperTable, rows: list[ReproducedRow], resamples: int) -> list[_Difference]:
-    reference = next(one for one in rows if one.row.name == table.reference)
-    found = []
-    for one in rows:
-        if one is reference or not one.first or not reference.first:
-            continue
-        measured = difference(one.first, reference.first, resamples)
-        if measured is None:
-            continue
-        for metric in (name for name in COMPARED if name in table.columns):
-            theirs, base = one.row.values[metric], reference.row.values[metric]
-            assert isinstance(theirs, float) and isinstance(base, float)  # noqa: PT018
-            place = METRICS.index(metric)
-            paper, ours = round(theirs - base, 6), float(measured.mean[place])
-            low, high = map(float, measured.interval[place])
-            said = verdict(paper, ours, low, high)
-            label = table.label(one.row)
-            found.append(_Difference(label, one.row.name, metric, paper, ours, low, high, measured.over, said))
-    return found
-
-
-def _differences_table(table: PaperTable, differences: list[_Difference]) -> ResultTable:
-    lines = []
-    for one in differences:
-        interval = f"[{one.low:+.3f}, {one.high:+.3f}]"
-        lines.append(
-            (one.label, HEADINGS[one.metric], f"{one.paper:+.3f}", f"{one.measured:+.3f}", interval, one.verdict)
-        )
-    reference = next(table.label(row) for row in table.rows if row.name == table.reference)
-    return ResultTable(
-        ("row", "metric", "paper", "measured", "95 % interval", "measured and paper"),
-        tuple(lines),
-        f"Differences from {reference}",
-        f"Intervals over {differences[0].over}, in pairs; undecided: the interval holds 0.",
-    )
-
-
 def _content(
-    table: PaperTable, rows: list[ReproducedRow], differences: list[_Difference], config: ReproduceConfig, place: Place
+    table: PaperTable,
+    rows: list[ReproducedRow],
+    differences: list[Difference],
+    apart: list[str],
+    config: ReproduceConfig,
+    place: Place,
 ) -> dict[str, Any]:
     listed = []
     for one in rows:
@@ -258,6 +202,7 @@ def _content(
         "reference": table.reference,
         "rows": listed,
         "differences": [asdict(one) for one in differences],
+        "not_compared": apart,
         "data": None if place.truths is None else place.truths.description,
         "protocol": asdict(config.protocol),
         "training": dict(config.training),
@@ -268,9 +213,3 @@ def _content(
 
 def _plain(row: PaperRow) -> dict[str, Any]:
     return {**asdict(row), "values": dict(row.values), "elsewhere": dict(row.elsewhere) or None}
-
-
-def _write(path: Path, text: str) -> Path:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return path

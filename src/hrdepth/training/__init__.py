@@ -51,7 +51,7 @@ def train(config: TrainConfig) -> Path:
         KeyboardInterrupt: the user stopped it; `last.safetensors` holds what was reached, `resume` goes on from there.
 
     The folder then holds `best.safetensors`, `last.safetensors`, `last.ckpt` (what a resumed run goes on from),
-    `config.yaml`, `run.json` (how it came about), `metrics.csv`, TensorBoard's event file, and `panels/`.
+    `config.yaml`, `run.json` (how it came about and what ended it), `metrics.csv`, TensorBoard's event file, `panels/`.
     """
     check_settings(config)
     check_data(config)

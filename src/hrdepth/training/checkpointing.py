@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hrdepth.config import TrainConfig
 from hrdepth.files import atomic_path
+from hrdepth.training.folder import note_end
 from hrdepth.training.metrics import MetricsFile
 from hrdepth.training.resume import LAST, plain_settings
 
@@ -44,6 +45,7 @@ class TrainingCheckpoint(Callback):
         self._position = (0, 0)
         self._loss: Tensor | None = None
         self._stop = False
+        self._time_is_over = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks and listen for signals."""
@@ -70,7 +72,7 @@ class TrainingCheckpoint(Callback):
             return
         over = monotonic() - self._start >= 60 * self.config.max_minutes
         if trainer.strategy.reduce_boolean_decision(over, all=False):
-            trainer.should_stop = True
+            trainer.should_stop = self._time_is_over = True
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write before the validation of a run that ends within an epoch, which an undisturbed run does not make."""
@@ -84,6 +86,12 @@ class TrainingCheckpoint(Callback):
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             self._write(trainer, pl_module, trainer.current_epoch + 1, 0)
             self._stop_if_asked(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note why the run is over; Lightning does not come here where it is broken off."""
+        if trainer.is_global_zero:
+            early = "early_stop" if trainer.should_stop else "epochs"
+            note_end(self.path.parent, "max_minutes" if self._time_is_over else early)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add settings and position; bring Lightning's counters to the end of the last batch."""

@@ -17,7 +17,7 @@ from hrdepth.files import atomic_path, output_folder, write_json
 from hrdepth.provenance import provenance
 from hrdepth.training.resume import LAST, Start, plain_settings
 
-__all__ = ["is_first_process", "prepare_folder"]
+__all__ = ["is_first_process", "note_end", "prepare_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ def prepare_folder(config: TrainConfig, start: Start | None, samples: dict[str, 
             remainder.unlink()
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         again = provenance(config.seed, epoch=start.epoch, batch=start.batch, step=start.step)
+        if not start.ended:
+            about.pop("ended", None)
         about["resumed"] = [*about.get("resumed", []), again]
     (folder / "panels").mkdir(exist_ok=True)
     with atomic_path(folder / "config.yaml") as temporary:
@@ -55,6 +57,12 @@ def prepare_folder(config: TrainConfig, start: Start | None, samples: dict[str, 
         config.network.name, samples["train"], samples["validation"], folder,
         "" if start is None else f", from epoch {start.epoch}, step {start.step} on",
     )  # fmt: skip
+
+
+def note_end(folder: Path, why: str) -> None:
+    """Keep in a run's run.json what ended it: `epochs`, `max_minutes` or `early_stop`; a run broken off has none."""
+    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    write_json(folder / "run.json", {**about, "ended": why})
 
 
 def is_first_process() -> bool:

@@ -7,11 +7,17 @@ from functools import cached_property
 from pathlib import Path
 
 from hrdepth.config import PrepareCityscapesConfig
-from hrdepth.data.cityscapes import SEQUENCES, Cityscapes, annotated_frames, read_disparity, read_rig
+from hrdepth.data.cityscapes import (
+    SEQUENCES,
+    Cityscapes,
+    annotated_frames,
+    numbered_files,
+    read_disparity,
+    read_rig,
+)
 from hrdepth.data.frames import SUFFIXES
-from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.preparation.published.layout import Layout, Missing, existing_root, such_as
+from hrdepth.preparation.published.layout import Layout, Missing, Splits, existing_root, such_as
 
 __all__ = ["CityscapesLayout"]
 
@@ -46,13 +52,13 @@ class CityscapesLayout(Layout):
             rights = {self._right_of(path) for path in left} if self._stereo else set()
             if lost := sorted(rights - {path.relative_to(self.root).with_suffix("") for path in self._right[part]}):
                 found.setdefault("rightImg8bit_sequence_trainvaltest.zip", []).append(such_as(lost, f"{part} picture"))
-            sequences = {_sequence(path) for path in left}
-            if blind := sorted(sequences - {_sequence(path) for path in self._files("camera", part, ".json")}):
-                sentence = such_as(blind, f"camera of a {part} sequence").replace("sequences", "sequence")
-                found.setdefault("camera_trainvaltest.zip", []).append(sentence)
-        for part in (part for part in self._parts if part == "val" and not annotated_frames(self.root, part)):
-            sentence = f"the disparities of {part}, which evaluation needs"
-            found.setdefault("disparity_trainvaltest.zip", []).append(sentence)
+            if blind := self._snippets_without("camera", part, ".json"):
+                found.setdefault("camera_trainvaltest.zip", []).append(blind)
+        if "val" in self._parts:
+            some = annotated_frames(self.root, "val")
+            without = self._snippets_without("disparity", "val", ".png") if some else "the disparities of val"
+            if without:
+                found["disparity_trainvaltest.zip"] = [f"{without}, which evaluation needs"]
         return [Missing(archive, "; ".join(sentences), PAGE) for archive, sentences in found.items()]
 
     def pictures(self) -> Iterator[Path]:
@@ -81,9 +87,15 @@ class CityscapesLayout(Layout):
             yield from self._files("camera", part, ".json")
             yield from self._files("disparity", part, ".png")
 
-    def splits(self) -> dict[str, list[SplitLine]]:
+    def splits(self) -> Splits:
         """See `Layout.splits`: of `val` and `test` the annotated frames, those of a camera file."""
-        return {part: list(Cityscapes(self._config_root, part).targets) for part in self._parts if self._left[part]}
+        lists: Splits = {}
+        for part in self._parts:
+            try:
+                lists[part] = Cityscapes(self._config_root, part).targets
+            except InputError as error:
+                lists[part] = str(error)
+        return lists
 
     @cached_property
     def _left(self) -> dict[str, list[Path]]:
@@ -92,6 +104,29 @@ class CityscapesLayout(Layout):
     @cached_property
     def _right(self) -> dict[str, list[Path]]:
         return {part: self._files(SEQUENCES["r"], part, *SUFFIXES) for part in self._parts}
+
+    def _snippets_without(self, kind: str, part: str, suffix: str) -> str | None:
+        """Say how many snippets of a part have no file of a kind, which each has one of; None if all have."""
+        frames = self._frames(SEQUENCES["l"], part, "leftImg8bit", SUFFIXES)
+        there = self._frames(kind, part, kind, (suffix,))
+        snippets = [(sequence, *ends) for sequence, numbers in frames.items() for ends in _snippets(numbers)]
+        # Of a snippet that is not complete, the file's frame may lie beyond the frames there.
+        lost = [
+            f"{sequence} from frame {first} to {last}"
+            for sequence, first, last in snippets
+            if not any(last - FRAMES < number < first + FRAMES for number in there.get(sequence, ()))
+        ]
+        if not lost:
+            return None
+        return f"{len(lost)} of {len(snippets)} snippets of {part} without a {kind}, such as {lost[0]}"
+
+    def _frames(self, kind: str, part: str, ending: str, suffixes: tuple[str, ...]) -> dict[str, list[int]]:
+        """Return the frames of each `CITY/CITY_000000` that have a file, in order."""
+        return {
+            f"{city.name}/{sequence}": sorted(files)
+            for city in sorted(path for path in (self.root / kind / part).glob("*") if path.is_dir())
+            for sequence, files in numbered_files(city, ending, suffixes).items()
+        }
 
     def _files(self, kind: str, part: str, *suffixes: str) -> list[Path]:
         """Return files, of a picture's PNG and JPEG the one that is read, in order of their names."""
@@ -110,6 +145,12 @@ class CityscapesLayout(Layout):
         return Path(SEQUENCES["r"], *relative.parts[1:-1], name)
 
 
-def _sequence(path: Path) -> str:
-    """Return `CITY/CITY_000000` of a file's name."""
-    return f"{path.parent.name}/{'_'.join(path.stem.split('_')[:-2])}"
+def _snippets(frames: list[int]) -> list[tuple[int, int]]:
+    """Return the first and the last frame of each snippet of a sequence; in some cities a sequence has several."""
+    ends: list[tuple[int, int]] = []
+    for frame in frames:
+        if ends and frame - ends[-1][0] < FRAMES:
+            ends[-1] = (ends[-1][0], frame)
+        else:
+            ends.append((frame, frame))
+    return ends

@@ -9,11 +9,14 @@ from pathlib import Path
 from hrdepth.config import PrepareKittiConfig
 from hrdepth.data.frames import find_picture
 from hrdepth.data.lidar import read_calibration, read_scan
+from hrdepth.data.sparse_maps import SparseMaps, read_depth_maps
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
-from hrdepth.preparation.published.layout import Layout, Missing, existing_root, such_as
+from hrdepth.preparation.published.layout import Layout, Missing, Splits, existing_root, such_as
 
-__all__ = ["KittiRawLayout"]
+__all__ = ["GROUND_TRUTH", "KittiRawLayout"]
+
+GROUND_TRUTH = "gt_depths.npz"
 
 PAGE = "https://www.cvlibs.net/datasets/kitti/raw_data.php"
 CALIBRATIONS = ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt")
@@ -23,13 +26,17 @@ class KittiRawLayout(Layout):
     """`ROOT/DATE/DATE_drive_0001_sync/image_02/data/0000000000.png`, as far as the lists want it.
 
     Targets are wanted with both neighbours and with both eyes where the list names both; frames of the test list
-    alone, with their laser scan.
+    alone, with their laser scan unless its depth has been exported.
     """
 
     def __init__(self, config: PrepareKittiConfig) -> None:
         self.root = existing_root(config.root)
         self._lists = {name: read_split(name) for name in config.lists}
         self._test_name, self._test = config.test, read_split(config.test)
+        folders = (self.root, Path(config.out or config.root))
+        self._exports = [file for folder in dict.fromkeys(folders) if (file := folder / GROUND_TRUTH).is_file()]
+        if config.splits:
+            _check_names([*self._lists, config.test])
 
     def found(self) -> str:
         """See `Layout.found`."""
@@ -51,6 +58,18 @@ class KittiRawLayout(Layout):
             found.append(Missing(f"{drive.split('/')[-1]}.zip", what, PAGE))
         return found
 
+    def impossible(self) -> list[str]:
+        """See `Layout.impossible`."""
+        found = []
+        for name, lines in self._lists.items():
+            if first := [line for line in lines if line.frame == 0]:
+                frames = f"{len(first)} frame{'s' * (len(first) > 1)}"
+                found.append(
+                    f"{name}: {frames} of number 0, before which there is none, such as '{first[0].name}' "
+                    f"({first[0].origin}); leave such lines out"
+                )
+        return found
+
     def pictures(self) -> Iterator[Path]:
         """See `Layout.pictures`."""
         for files in self._wanted.values():
@@ -70,20 +89,28 @@ class KittiRawLayout(Layout):
                     read_scan(scan)
             except InputError as error:
                 yield str(error)
+        for file in self._exports:
+            try:
+                read_depth_maps(file)
+            except InputError as error:
+                yield str(error)
 
     def companions(self) -> Iterator[Path]:
         """See `Layout.companions`."""
         yield from sorted(self.root.glob("*/calib_*.txt"))
 
-    def splits(self) -> dict[str, list[SplitLine]]:
+    def splits(self) -> Splits:
         """See `Layout.splits`."""
         lost = {file for files in self._lost.values() for file in files}
-        lists = {
-            _file_name(name): [line for line in lines if not lost.intersection(_with_neighbours(line))]
+        lists: Splits = {
+            _file_name(name): [
+                line for line in lines if line.frame > 0 and not lost.intersection(_with_neighbours(line))
+            ]
+            or "none of its frames is there with both neighbours"
             for name, lines in self._lists.items()
         }
         test = [line for line in self._test if not lost.intersection((_picture(line), _scan(line)))]
-        return {**lists, _file_name(self._test_name): test}
+        return {**lists, _file_name(self._test_name): test or "none of its frames is there with its true depth"}
 
     @cached_property
     def _wanted(self) -> dict[str, list[str]]:
@@ -93,8 +120,22 @@ class KittiRawLayout(Layout):
             for line in lines:
                 wanted.setdefault(line.folder, {}).update(dict.fromkeys(_with_neighbours(line)))
         for line in self._test:
-            wanted.setdefault(line.folder, {}).update({_picture(line): None, _scan(line): None})
+            scan = {} if line.name in self._exported else {_scan(line): None}
+            wanted.setdefault(line.folder, {}).update({_picture(line): None, **scan})
         return {drive: list(wanted[drive]) for drive in sorted(wanted)}
+
+    @cached_property
+    def _exported(self) -> set[str]:
+        """Frames whose true depth lies in a file: it replaces their scans."""
+        found: set[str] = set()
+        for file in self._exports:
+            try:
+                maps = read_depth_maps(file)
+            except InputError:  # `faults` says so
+                continue
+            if isinstance(maps, SparseMaps):  # what others exchange has no names
+                found.update(maps.names)
+        return found
 
     @cached_property
     def _lost(self) -> dict[str, list[str]]:
@@ -113,7 +154,7 @@ def _picture(line: SplitLine, offset: int = 0) -> str:
 
 
 def _with_neighbours(line: SplitLine) -> list[str]:
-    return [_picture(line, offset) for offset in (0, -1, 1)]
+    return [_picture(line, offset) for offset in (0, -1, 1) if line.frame + offset >= 0]
 
 
 def _scan(line: SplitLine) -> str:
@@ -127,3 +168,14 @@ def _is_scan(file: str) -> bool:
 def _file_name(split: str) -> str:
     """Name the list of what is there after the list of what is wanted."""
     return "_".join(Path(split).with_suffix("").parts[-2:])
+
+
+def _check_names(splits: list[str]) -> None:
+    names: dict[str, str] = {}
+    for split in splits:
+        name = _file_name(split)
+        if name in names:
+            raise InputError(
+                f"the lists {names[name]} and {split} would both be written to {name}.txt; rename one, or its folder"
+            )
+        names[name] = split

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from hrdepth.config import PrepareOdometryConfig
 from hrdepth.data.folder import numbered_pictures
-from hrdepth.data.kitti import read_projections
+from hrdepth.data.kitti import first_size, read_projections
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.preparation.published.layout import Layout, Missing, existing_root, such_as
+from hrdepth.preparation.published.layout import Layout, Missing, Splits, existing_root, resized_size, such_as
 
 __all__ = ["KittiOdometryLayout"]
 
@@ -28,10 +30,13 @@ VALIDATION, GAP = 0.1, 3  # share of a sequence, at its end; frames before it th
 class KittiOdometryLayout(Layout):
     """`ROOT/sequences/00/image_2/000000.png` or `image_0`, `calib.txt` beside, `ROOT/poses/00.txt`."""
 
+    scales_calibration = True
+
     def __init__(self, config: PrepareOdometryConfig) -> None:
         self.root = existing_root(config.root)
-        self._train, self._test = config.train, config.test
-        self._wanted = [*config.train, *config.test]
+        self._train, self._test = ([_sequence(name) for name in names] for names in (config.train, config.test))
+        self._wanted = list(dict.fromkeys([*self._train, *self._test]))
+        self._stereo = config.stereo
 
     def found(self) -> str:
         """See `Layout.found`."""
@@ -46,8 +51,8 @@ class KittiOdometryLayout(Layout):
     def missing(self) -> list[Missing]:
         """See `Layout.missing`."""
         files = {
-            "data_odometry_calib.zip": [self._folder(name) / "calib.txt" for name in self._wanted],
-            "data_odometry_poses.zip": [self.root / "poses" / f"{name}.txt" for name in self._wanted],
+            "data_odometry_calib.zip": [self._files(name)[0] for name in self._wanted],
+            "data_odometry_poses.zip": [self._files(name)[1] for name in self._wanted],
         }
         found = []
         lost = [
@@ -58,6 +63,11 @@ class KittiOdometryLayout(Layout):
         if lost:
             what = f"{len(lost)} sequence{'s' * (len(lost) > 1)} not complete, such as {lost[0]}"
             found.append(Missing(" or ".join(EYES), what, PAGE))
+        for archive, eyes in EYES.items() if self._stereo else ():
+            if blind := [
+                path for name in self._wanted if self._eyes[name] == eyes for path in self._without_right(name)
+            ]:
+                found.append(Missing(archive, such_as(blind, "right picture"), PAGE))
         for archive, wanted in files.items():
             if absent := [self.relative(file) for file in wanted if not file.is_file()]:
                 found.append(Missing(archive, such_as(absent, "file"), PAGE))
@@ -71,23 +81,51 @@ class KittiOdometryLayout(Layout):
 
     def faults(self) -> Iterator[str]:
         """See `Layout.faults`."""
-        for file in self.companions():
+        for name in self._wanted:
+            calibration, poses = self._files(name)
             try:
-                if file.name == "calib.txt":
-                    read_projections(file)
-                elif bad := _wrong_pose(file):
-                    yield bad
+                if calibration.is_file():
+                    known = read_projections(calibration)
+                    cameras = [int(eye.removeprefix("image_")) for eye in self._eyes[name][: 1 + self._stereo]]
+                    yield from (
+                        f"{calibration} has no line P{camera}; unpack data_odometry_calib.zip again"
+                        for camera in cameras
+                        if camera not in known
+                    )
             except InputError as error:
                 yield str(error)
+            if poses.is_file() and (bad := _wrong_poses(poses, max(self._frames[name], default=-1) + 1)):
+                yield bad
 
     def companions(self) -> Iterator[Path]:
         """See `Layout.companions`."""
-        yield from sorted(self.root.glob("sequences/*/calib.txt"))
-        yield from sorted(self.root.glob("poses/*.txt"))
+        for name in self._wanted:
+            calibration, poses = self._files(name)
+            # Without pictures there is no size to scale a calibration by, and nothing that needs it.
+            if calibration.is_file() and self._frames[name]:
+                yield calibration
+            if poses.is_file():
+                yield poses
 
-    def splits(self) -> dict[str, list[SplitLine]]:
+    def resized(self, companion: Path, width: int) -> str | None:
+        """See `Layout.resized`: of a calib.txt the first two rows of each projection."""
+        if companion.name != "calib.txt":
+            return None
+        size = first_size(companion.parent / self._eyes[companion.parent.name][0])
+        if (smaller := resized_size(size, width)) == size:
+            return None
+        factors = np.array([[smaller[1] / size[1]], [smaller[0] / size[0]], [1.0]])
+        scaled = {f"P{camera}": factors * projection for camera, projection in read_projections(companion).items()}
+        lines = []
+        for line in companion.read_text(encoding="utf-8", errors="replace").splitlines():
+            name = line.partition(":")[0]
+            lines.append(f"{name}: {' '.join(f'{x:.12e}' for x in scaled[name].flat)}" if name in scaled else line)
+        return "\n".join(lines) + "\n"
+
+    def splits(self) -> Splits:
         """See `Layout.splits`: `train`, `val` (the last tenth of each training sequence) and `test`."""
-        lists: dict[str, list[SplitLine]] = {"train": [], "val": [], "test": []}
+        asked = [*(("train", "val") if self._train else ()), *(("test",) if self._test else ())]
+        lists: dict[str, list[SplitLine]] = {name: [] for name in asked}
         for name in self._wanted:
             frames = self._frames[name]
             inner = [number for number in sorted(frames) if number - 1 in frames and number + 1 in frames]
@@ -98,7 +136,19 @@ class KittiOdometryLayout(Layout):
                 held_out = round(VALIDATION * len(lines))
                 lists["val"] += lines[len(lines) - held_out :]
                 lists["train"] += lines[: max(len(lines) - held_out - GAP * bool(held_out), 0)]
-        return lists
+        short = "none of its frames is there with both neighbours, or too few"
+        return {name: lines or short for name, lines in lists.items()}
+
+    def _files(self, name: str) -> tuple[Path, Path]:
+        """Return calibration and poses of a sequence."""
+        return self._folder(name) / "calib.txt", self.root / "poses" / f"{name}.txt"
+
+    def _without_right(self, name: str) -> list[Path]:
+        """Return the right pictures that left ones lack, without suffix, below the root."""
+        folder = self._folder(name) / self._eyes[name][1]
+        right = numbered_pictures(folder)
+        lost = (path for number, path in sorted(self._frames[name].items()) if number not in right)
+        return [self.relative(folder / path.stem) for path in lost]
 
     def _folder(self, name: str) -> Path:
         return self.root / "sequences" / name
@@ -113,12 +163,21 @@ class KittiOdometryLayout(Layout):
         return {name: numbered_pictures(self._folder(name) / self._eyes[name][0]) for name in self._wanted}
 
 
-def _wrong_pose(file: Path) -> str | None:
-    for number, text in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+def _sequence(name: str | int) -> str:
+    """Return a sequence's name; YAML reads 00 as a number."""
+    return name if isinstance(name, str) else f"{name:02d}"
+
+
+def _wrong_poses(file: Path, pictures: int) -> str | None:
+    """Return a sentence on the first line that is no pose, or on poses that are fewer than `pictures`."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, text in enumerate(lines, start=1):
         try:
-            if len([float(value) for value in text.split()]) == 12:
-                continue
+            values = [float(value) for value in text.split()]
         except ValueError:
-            pass
-        return f"{file}:{number}: a pose must have twelve numbers; unpack data_odometry_poses.zip again"
+            values = []
+        if len(values) != 12 or not np.isfinite(values).all():
+            return f"{file}:{number}: a pose must have twelve finite numbers; unpack data_odometry_poses.zip again"
+    if not lines or len(lines) < pictures:
+        return f"{file} has {len(lines)} poses for {pictures} pictures; unpack data_odometry_poses.zip again"
     return None

@@ -10,7 +10,10 @@ from pathlib import Path
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
 
-__all__ = ["Layout", "Missing", "existing_root"]
+__all__ = ["Layout", "Missing", "Splits", "existing_root", "resized_size", "such_as"]
+
+Splits = dict[str, list[SplitLine] | str]
+"""Lists of frames by name; of a list without any, why."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,11 @@ class Layout(ABC):
 
     Attributes:
         root: the folder that the archives were unpacked to.
+        scales_calibration: calibrations hold for the pictures as they lie beside them; see `resized`.
     """
 
     root: Path
+    scales_calibration = False
 
     @abstractmethod
     def found(self) -> str:
@@ -47,6 +52,10 @@ class Layout(ABC):
     @abstractmethod
     def missing(self) -> list[Missing]:
         """Return what is not there, an entry an archive, in their order."""
+
+    def impossible(self) -> list[str]:
+        """Return a sentence for each list that wants what no archive can bring."""
+        return []
 
     @abstractmethod
     def pictures(self) -> Iterator[Path]:
@@ -60,9 +69,13 @@ class Layout(ABC):
     def companions(self) -> Iterator[Path]:
         """Yield the small files that pictures elsewhere need beside them: calibrations, poses, cameras."""
 
+    def resized(self, companion: Path, width: int) -> str | None:
+        """Return what `companion` says beside pictures made at most `width` pixels wide; None for what it says now."""
+        return None
+
     @abstractmethod
-    def splits(self) -> dict[str, list[SplitLine]]:
-        """Return lists of the frames that are there with both neighbours, by name."""
+    def splits(self) -> Splits:
+        """Return lists of the frames that are there with both neighbours."""
 
     def relative(self, path: Path) -> Path:
         """Return the place of a file below the root."""
@@ -79,6 +92,16 @@ def existing_root(root: str) -> Path:
     if not folder.is_dir():
         raise InputError(f"the data folder {root} does not exist; unpack the archives there")
     return folder
+
+
+def resized_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
+    """Return the (height, width), pixels, of a picture that is made at most `width` wide.
+
+    Example:
+        >>> resized_size((375, 1242), 640), resized_size((375, 1242), 2000)
+        ((193, 640), (375, 1242))
+    """
+    return size if width is None or size[1] <= width else (round(size[0] * width / size[1]), width)
 
 
 def such_as(paths: Iterable[Path | str], what: str) -> str:

@@ -13,20 +13,19 @@ from rich.progress import track
 from hrdepth.config import GroundTruthConfig, PrepareConfig, PrepareKittiConfig, PublishedDataConfig
 from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.data.prepare import prepare as fill_cache
-from hrdepth.data.sparse_maps import write_sparse_maps
-from hrdepth.data.splits import SplitLine
+from hrdepth.data.sparse_maps import SparseMaps, read_depth_maps, write_sparse_maps
+from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.files import atomic_path, output_file
 from hrdepth.preparation.published.cityscapes import CityscapesLayout
-from hrdepth.preparation.published.kitti import KittiRawLayout
+from hrdepth.preparation.published.kitti import GROUND_TRUTH, KittiRawLayout
 from hrdepth.preparation.published.kitti_odometry import KittiOdometryLayout
-from hrdepth.preparation.published.layout import Layout
+from hrdepth.preparation.published.layout import Layout, Splits
 from hrdepth.preparation.published.pictures import convert_to_jpeg, damaged_pictures
 from hrdepth.provenance import provenance
 
-__all__ = ["GROUND_TRUTH", "LAYOUTS", "prepare_published"]
+__all__ = ["LAYOUTS", "prepare_published"]
 
-GROUND_TRUTH = "gt_depths.npz"
 LAYOUTS: dict[str, Callable[[Any], Layout]] = {
     "kitti": KittiRawLayout,
     "kitti-odometry": KittiOdometryLayout,
@@ -45,18 +44,24 @@ def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
         InputError: something is missing and no step is asked for; files are damaged; a step cannot be done.
     """
     layout = LAYOUTS[name](config)
-    steps = [config.verify, config.splits, config.jpeg, config.cache, getattr(config, "ground_truth", False)]
+    ground_truth = isinstance(config, PrepareKittiConfig) and config.ground_truth
+    looked_over = not any([config.verify, config.splits, config.jpeg, config.cache, ground_truth])
     yield layout.found()
-    missing = layout.missing()
+    missing, impossible = layout.missing(), layout.impossible()
     yield from (f"missing: {one}" for one in missing)
-    if missing and not any(steps):
+    yield from (f"impossible: {one}" for one in impossible)
+    if missing and looked_over:
         raise InputError(
             f"{len(missing)} archive{'s' * (len(missing) > 1)} missing or not complete, listed above; unpack into "
             f"{config.root}, or prepare what is there (--splits, --jpeg, --verify)"
         )
+    if impossible and looked_over:
+        raise InputError("the lists name frames that cannot be, listed above; leave those lines out")
+    out = Path(config.out or config.root)
+    if config.splits or config.jpeg or ground_truth:
+        _make(out / "splits" if config.splits else out)
     if config.verify:
         yield _verify(layout, config)
-    out = Path(config.out or config.root)
     if config.splits:
         yield from _write_splits(layout.splits(), out / "splits", overwrite=config.overwrite)
     if isinstance(config, PrepareKittiConfig) and config.ground_truth:
@@ -69,6 +74,7 @@ def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
             width=config.width,
             delete_originals=config.delete_originals,
             threads=config.threads,
+            overwrite=config.overwrite,
         )
         yield f"{written} JPEGs written to {out}" + (f", {deleted} PNGs deleted" if deleted else ", originals kept")
     if config.cache is not None:
@@ -78,20 +84,27 @@ def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
 
 def _verify(layout: Layout, config: PublishedDataConfig) -> str:
     pictures = list(layout.pictures())
-    faults = [*layout.faults(), *damaged_pictures(pictures, config.threads)]
+    nothing = (
+        f"{config.root} holds none of the pictures that are wanted, so there is nothing to verify; unpack them there"
+    )
+    faults = [*([] if pictures else [nothing]), *layout.faults(), *damaged_pictures(pictures, config.threads)]
     if faults:
         raise InputError.several(faults)
     return f"all {len(pictures)} pictures can be decoded, and whatever lies beside them can be read"
 
 
-def _write_splits(lists: dict[str, list[SplitLine]], folder: Path, *, overwrite: bool) -> Iterator[str]:
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made ({error.strerror}); give another folder with --out") from error
+
+
+def _write_splits(lists: Splits, folder: Path, *, overwrite: bool) -> Iterator[str]:
+    """Write the lists that can be; say of the others why not."""
     for name, lines in lists.items():
-        if not lines:
-            yield f"no list {name}: none of its frames is there"
+        if isinstance(lines, str):
+            yield f"no list {name}: {lines}"
             continue
         file = folder / f"{name}.txt"
         text = "".join(f"{line.name}\n" for line in lines)
@@ -99,14 +112,24 @@ def _write_splits(lists: dict[str, list[SplitLine]], folder: Path, *, overwrite:
             with atomic_path(output_file(file, overwrite=overwrite)) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         yield f"{len(lines)} frames: {file}"
+    if all(isinstance(lines, str) for lines in lists.values()):
+        raise InputError(f"no list can be written to {folder}, for the reasons above; unpack what is missing")
 
 
 def _export_depth(config: PrepareKittiConfig, out: Path) -> Path:
     """Write the laser's depth of the test list once; see `data.sparse_maps`."""
-    file = output_file(out / GROUND_TRUTH, overwrite=config.overwrite)
+    file = out / GROUND_TRUTH
     data = GroundTruthConfig("kitti_lidar", config.root, config.test, lidar_depth=config.lidar_depth)
     truths = build_ground_truth(data)
-    out.mkdir(parents=True, exist_ok=True)
+    if file.is_file() and not config.overwrite:
+        there = read_depth_maps(file)
+        frames = [line.name for line in read_split(config.test)]
+        if isinstance(there, SparseMaps) and (there.names, there.about.get("ground_truth")) == (
+            frames,
+            truths.description,
+        ):
+            return file
+    output_file(file, overwrite=config.overwrite)
 
     def maps() -> Iterator[tuple[str, NDArray[np.float32]]]:
         for truth in track(truths, "true depth", len(truths)):

@@ -1,0 +1,96 @@
+"""What a long evaluation has measured so far: kept at each step, so that the same command goes on from there.
+
+OUT/unfinished.json     settings that decide on the numbers, and what is measured; gone once the results are written
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hrdepth.config import GroundTruthConfig
+from hrdepth.errors import InputError
+from hrdepth.files import file_sha256, output_folder, write_json
+
+__all__ = ["UNFINISHED", "Unfinished", "data_digest"]
+
+log = logging.getLogger(__name__)
+
+UNFINISHED = "unfinished.json"
+
+
+class Unfinished:
+    """What is measured already, by part, as JSON has it.
+
+    Args:
+        folder: of the results; None keeps nothing.
+        settings: whatever decides on the numbers, JSON-able. What was measured with others is not gone on with.
+        results: names of files that are written in the end; where one is there already, it is another result.
+        overwrite: begin anew where the folder holds something else.
+
+    Raises:
+        InputError: the folder holds results, or something unfinished of other settings, and `overwrite` is false; or
+            it cannot be written.
+    """
+
+    def __init__(
+        self, folder: str | Path | None, settings: Mapping[str, Any], results: Sequence[str], *, overwrite: bool = False
+    ) -> None:
+        self._settings: dict[str, Any] = json.loads(json.dumps(settings))  # tuples as lists, as they are read back
+        self._measured: dict[str, Any] = {}
+        self._file = None if folder is None else Path(folder) / UNFINISHED
+        if self._file is None or folder is None:
+            return
+        finished = any((self._file.parent / name).exists() for name in results)
+        output_folder(folder, overwrite=overwrite or (self._file.is_file() and not finished))
+        if self._file.is_file():
+            self._take_over(self._file, overwrite=overwrite)
+
+    def __getitem__(self, part: str) -> dict[str, Any]:
+        """Return what is measured of a part; {} if nothing is."""
+        found: dict[str, Any] = self._measured.get(part, {})
+        return found
+
+    def keep(self, part: str, measured: Mapping[str, Any]) -> None:
+        """Keep what is measured of a part so far."""
+        self._measured[part] = measured
+        if self._file is not None:
+            write_json(self._file, {"settings": self._settings, "measured": self._measured})
+
+    def done(self) -> None:
+        """Forget it: the results are written."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+    def _take_over(self, file: Path, *, overwrite: bool) -> None:
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            settings, measured = dict(content["settings"]), dict(content["measured"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = f"is damaged ({error!r})"
+        else:
+            names = {**self._settings, **settings}
+            differs = [name for name in names if settings.get(name) != self._settings.get(name)]
+            if not differs:
+                self._measured = measured
+                log.info("going on with what %s holds", file)
+                return
+            why = f"was measured with other settings ({', '.join(differs)})"
+        if not overwrite:
+            raise InputError(f"{file} {why}; choose another folder, or pass --overwrite true to begin anew")
+        log.info("%s %s; beginning anew", file, why)
+
+
+def data_digest(config: GroundTruthConfig) -> str:
+    """Return a hash of which pictures and true depth these are: settings, place and list."""
+    settings = asdict(config)
+    for name in ("root", "depths"):
+        settings[name] = settings[name] and str(Path(settings[name]).resolve())
+    if config.split is not None and Path(config.split).is_file():
+        settings["split"] = file_sha256(config.split)
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
