@@ -2,7 +2,8 @@
 
     python results/systems/run.py [NAME ...]
 
-From the repository's root, with kitti-mini where the configs look for it. Runs go to `runs/`, which must not have them.
+From the root of the repository, with kitti-mini where the configs look for it. Runs go to `runs/`; one that is there is
+taken as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MINI = "configs/mini-systems.yaml"
 BATCH_NORM = '{"batch_norm": true}'
 # Config and what is set beside it.
 RUNS: dict[str, list[str]] = {
-    "packnet": [MINI, "--network.name", "packnet", "--batch_size", "2"],
+    "monodepth2": [MINI, "--network.name", "monodepth2"],
     "sfmlearner network": [MINI, "--network.name", "sfmlearner"],
     "sfmlearner network with batch norm": [MINI, "--network.name", "sfmlearner", "--network.options", BATCH_NORM],
     "dualnets": [MINI, "--network.name", "dualnets"],
@@ -30,7 +31,8 @@ RUNS: dict[str, list[str]] = {
     "struct2depth": ["configs/moving-struct2depth.yaml"],
     "struct2depth on kitti-mini": ["configs/mini-struct2depth.yaml"],
 }
-MINUTES = {"packnet": 15}  # 128 million parameters: a step takes seconds
+# Vid2Depth leaves the constant slowly.
+MINUTES = {"vid2depth": 20, "sfmlearner network with batch norm": 4, "sfmlearner": 3, "monodepth2": 5}
 SINGLES = ["--data.kind", "folder", "--data.root", "../shared/kitti-mini/singles"]
 BOARD = ["--data.kind", "drive", "--data.root", "runs/moving-board", "--data.split", "runs/moving-board/val.txt"]
 
@@ -43,38 +45,48 @@ def call(*arguments: str) -> None:
 
 def abs_rel(weights: Path, data: list[str], out: Path) -> float:
     """Evaluate a weights file."""
-    call("evaluate", "--weights", str(weights), *data, "--out", str(out), "--runtime", "pytorch")
+    call("evaluate", "--weights", str(weights), *data, "--out", str(out), "--runtime", "pytorch",
+         "--overwrite", "true")  # fmt: skip
     return float(json.loads((out / "metrics.json").read_text())["metrics"]["abs_rel"])
 
 
-def losses(folder: Path) -> tuple[int, float, float]:
-    """Return the steps, and the mean training loss of the first and of the last fifth of the logged rows."""
+def logged(folder: Path, column: str) -> list[tuple[int, float]]:
+    """Return the steps and values of a column of a run's log."""
     with (folder / "metrics.csv").open() as file:
-        rows = [(int(row["step"]), float(row["train/loss"])) for row in csv.DictReader(file) if row.get("train/loss")]
-    fifth = max(1, len(rows) // 5)
-    first, last = ([loss for _, loss in part] for part in (rows[:fifth], rows[-fifth:]))
-    return rows[-1][0] + 1, sum(first) / fifth, sum(last) / fifth
+        return [(int(row["step"]), float(row[column])) for row in csv.DictReader(file) if row.get(column)]
+
+
+def training_loss(folder: Path) -> dict[str, float]:
+    """Return the mean loss of the first and of the last fifth of a run's steps."""
+    losses = [loss for _, loss in logged(folder, "train/loss")]
+    fifth = max(1, len(losses) // 5)
+    return {"first_fifth": sum(losses[:fifth]) / fifth, "last_fifth": sum(losses[-fifth:]) / fifth}
 
 
 def run(name: str) -> dict[str, object]:
     """Train one system, and evaluate it untrained and trained."""
     config, *more = RUNS[name]
     folder = Path("runs") / f"system-{name.replace(' ', '-')}"
+    untrained = Path(f"{folder}-untrained")
     data = BOARD if name == "struct2depth" else SINGLES
     common = ["--config", config, *more]
     minutes = MINUTES.get(name, 2)
-    call("train", *common, "--max_minutes", str(minutes), "--output", str(folder), "--workers", "0",
-         "--log.every_steps", "1")  # fmt: skip
-    untrained = Path(f"{folder}-untrained")
-    call("train", *common, "--epochs", "1", "--max_minutes", "0.001", "--optimiser.learning_rate", "1e-12",
-         "--output", str(untrained), "--workers", "0")  # fmt: skip
-    steps, first, last = losses(folder)
+    if not folder.exists():
+        call("train", *common, "--max_minutes", str(minutes), "--output", str(folder), "--workers", "0",
+             "--log.every_steps", "1")  # fmt: skip
+    if not untrained.exists():
+        call("train", *common, "--epochs", "1", "--max_minutes", "0.001", "--optimiser.learning_rate", "1e-12",
+             "--output", str(untrained), "--workers", "0")  # fmt: skip
     return {
         "config": config,
         "settings": more,
         "minutes": minutes,
-        "steps": steps,
-        "training_loss": {"first_fifth": first, "last_fifth": last},
+        "steps": logged(folder, "train/loss")[-1][0] + 1,
+        "training_loss": training_loss(folder),
+        "validation_loss": {
+            "untrained": logged(untrained, "val/loss")[-1][1],
+            "trained": logged(folder, "val/loss")[-1][1],
+        },
         "abs_rel": {
             "untrained": abs_rel(untrained / "last.safetensors", data, untrained / "evaluation"),
             "trained": abs_rel(folder / "last.safetensors", data, folder / "evaluation"),

@@ -1,17 +1,21 @@
-"""Look-up by name with an error that helps."""
+"""Look-up by name, and what a config says to a name, with errors that help."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from hrdepth.errors import InputError
 
-__all__ = ["check_options", "lookup"]
+__all__ = ["check_options", "check_values", "lookup"]
 
 T = TypeVar("T")
+
+# What a value of a type is called in a message.
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "null"}
 
 
 def lookup(registry: Mapping[str, T], name: str, what: str) -> T:
@@ -49,3 +53,63 @@ def check_options(kind: Callable[..., Any], options: Collection[str], what: str,
     for option in options:
         if option not in valid:
             raise InputError(f"{what} has no option '{option}'; it has {', '.join(valid)}")
+
+
+def check_values(kind: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:
+    """Check that every option, which `kind` has, is what its annotation says.
+
+    Args:
+        kind: a class or function of a registry.
+        options: values of its arguments that a config sets, by name.
+        what: names the thing in the message.
+
+    Raises:
+        InputError: a value of another type. A whole number is a number too; true and false are none.
+
+    Example:
+        >>> def network(width: int = 64, weights: str | None = None): ...
+        >>> check_values(network, {"width": 32, "weights": None}, "network 'mine'")
+        >>> check_values(network, {"width": "big"}, "network 'mine'")
+        Traceback (most recent call last):
+        ...
+        hrdepth.errors.InputError: the option width 'big' of network 'mine' must be a whole number
+    """
+    parameters = inspect.signature(kind, eval_str=True).parameters
+    for option, value in options.items():
+        annotation = parameters[option].annotation
+        if not _fits(value, annotation):
+            raise InputError(f"the option {option} {value!r} of {what} must be {_words(annotation)}")
+
+
+def _fits(value: object, annotation: Any) -> bool:
+    """Say whether a value is what an annotation says; where there is none, any is."""
+    kind, parts = get_origin(annotation) or annotation, get_args(annotation)
+    if kind in (Any, inspect.Parameter.empty):
+        return True
+    if kind in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if kind is Literal:
+        return value in parts
+    if kind in (int, float):  # to Python a bool is an int, and an int no float
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    if _is_list(kind):
+        return isinstance(value, list | tuple) and all(_fits(item, parts[0]) for item in value if parts)
+    return isinstance(value, kind)
+
+
+def _words(annotation: Any) -> str:
+    """Say in words what `_fits` asks for."""
+    kind, parts = get_origin(annotation) or annotation, get_args(annotation)
+    if kind in (Union, UnionType):
+        return " or ".join(map(_words, parts))
+    if kind is Literal:
+        return f"one of {', '.join(map(repr, parts))}"
+    if _is_list(kind):
+        return "a list" + (f" of which each is {_words(parts[0])}" if parts else "")
+    if issubclass(kind, Mapping):
+        return "names with values"
+    return WORDS.get(kind, f"a {kind.__name__}")
+
+
+def _is_list(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Sequence) and kind is not str

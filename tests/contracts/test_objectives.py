@@ -14,7 +14,7 @@ from hrdepth.data import build_mix
 from hrdepth.data.objects import use_objects
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
-from hrdepth.objectives import OBJECTIVES, build_objective
+from hrdepth.objectives import OBJECTIVES, build_objective, check_objective
 from hrdepth.training.panels import training_panel
 
 OBJECT_NETWORK = {"object_network": small.POSE_NETWORK.name, "object_options": small.POSE_NETWORK.options}
@@ -120,6 +120,32 @@ def test_the_loss_stays_in_float32_under_autocast(way, tmp_path):
     assert rough.item() == pytest.approx(exact.item(), rel=0.05)
 
 
+def test_what_a_mask_covers_teaches_nothing(way, tmp_path):
+    """Neither as target nor as source; but for smoothness, which asks no picture."""
+    batch = batch_of(tmp_path, WAYS[way][0])
+    batch["mask"] = torch.ones_like(batch["target"][:, :1])
+    batch["mask"][..., 40:, :] = 0
+    objective = objective_of(way, tmp_path)
+    for part in objective.modules():
+        if hasattr(part, "smoothness"):
+            part.smoothness = 0.0
+    seen = []
+
+    def keep(module, inputs, output):
+        for disparity in output.values():
+            if disparity.requires_grad:
+                disparity.retain_grad()
+        seen.append(output)
+
+    objective.network.register_forward_hook(keep)
+    objective(batch)["loss"].backward()
+    gradients = [(s, d.grad.abs()) for output in seen for s, d in output.items() if d.grad is not None]
+    assert gradients
+    # Eight rows of scale 3's disparity reach down or up by bilinear interpolation, and one by SSIM's windows.
+    assert all(gradient[..., -(-52 >> s) :, :].max() == 0 for s, gradient in gradients)
+    assert any(gradient[..., : 40 >> s, :].max() > 0 for s, gradient in gradients)
+
+
 def test_panels_can_be_drawn(way, tmp_path):
     batch = batch_of(tmp_path, WAYS[way][0])
     objective = objective_of(way, tmp_path).eval()
@@ -145,3 +171,47 @@ def test_a_copy_has_weights_of_its_own(way, tmp_path):
 def test_an_unknown_option_is_named(way, tmp_path):
     with pytest.raises(InputError, match="has no option 'smothness'"):
         objective_of(way, tmp_path, smothness=1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        (
+            "view_synthesis",
+            {"smoothness": "x"},
+            "the option smoothness 'x' of objective 'view_synthesis' must be a num",
+        ),
+        ("view_synthesis", {"smoothness": -1}, "the option smoothness -1 .* must be 0 or more"),
+        ("view_synthesis", {"tie_break": float("nan")}, "the option tie_break nan .* must be 0 or more, and finite"),
+        ("view_synthesis", {"ssim_weight": 2}, "the option ssim_weight 2 .* must lie between 0 and 1"),
+        ("view_synthesis", {"auto_mask": "no"}, "the option auto_mask 'no' .* must be true or false"),
+        ("view_synthesis", {"scales": [7]}, r"the option scales \[7\] .*: give some of 0, 1, 2, 3"),
+        ("view_synthesis", {"scales": 3}, "the option scales 3 .* must be a list of which each is a whole number"),
+        ("view_synthesis", {"consistency": -1}, "the option consistency -1 .* must be 0 or more"),
+        ("sfmlearner", {"scales": []}, r"the option scales \[\] of objective 'sfmlearner': give some"),
+        ("sfmlearner", {"explainability": "x"}, "the option explainability 'x' .* must be a number"),
+        ("sfmlearner", {"explainability": -0.1}, "the option explainability -0.1 .* must be 0 or more"),
+        ("sfmlearner", {"smoothness": float("inf")}, "the option smoothness inf .* must be 0 or more, and finite"),
+        ("vid2depth", {"alignment": "big"}, "the option alignment 'big' of objective 'vid2depth' must be a number"),
+        ("vid2depth", {"alignment": -1}, "the option alignment -1 .* must be 0 or more"),
+        ("vid2depth", {"points": 8.5}, "the option points 8.5 .* must be a whole number"),
+        ("vid2depth", {"view_synthesis": 3}, "the option view_synthesis 3 .* must be names with values or null"),
+        ("vid2depth", {"view_synthesis": {"scales": [7]}}, "of the view_synthesis of objective 'vid2depth': give some"),
+        ("struct2depth", {"object_height": "tall"}, "the option object_height 'tall' .* must be a number"),
+        ("struct2depth", {"object_options": ["x"]}, r"the option object_options \['x'\] .* must be names with values"),
+        ("struct2depth", {"objects": True}, "the option objects True .* must be a whole number"),
+        ("struct2depth", {"size_weight": -1}, "the option size_weight -1 .* must be 0 or more"),
+        ("struct2depth", {"view_synthesis": {"smoothness": -1}}, "smoothness -1 of the view_synthesis of objective"),
+        ("distillation", {"hints": "h", "norm": ["l1"]}, "the option norm .* of objective 'distillation' must be text"),
+        ("distillation", {"hints": "h", "elsewhere": 2}, "the option elsewhere 2 .* must lie between 0 and 1"),
+    ],
+)
+def test_values_that_make_no_sense_are_named(name, options, said):
+    with pytest.raises(InputError, match=said):
+        check_objective(ObjectiveConfig(name, [] if name == "distillation" else [1], options))
+
+
+def test_values_of_every_kind_that_are_right_pass():
+    options = {"points": 64, "alignment": 1, "view_synthesis": {"scales": (0, 2), "smoothness": 0, "compile": False}}
+    check_objective(ObjectiveConfig("vid2depth", [1], options))
+    check_objective(ObjectiveConfig("vid2depth", [1], {"view_synthesis": None}))

@@ -31,22 +31,24 @@ PYDNET = [
 ]  # fmt: skip
 
 # Guizilini et al. 2020, Table 1 (channels at each stride, residual blocks) and PackNet01 (kernels): 2D convolutions;
-# a residual block is 3x3, 3x3 and the 1x1 beside them. Every packing and unpacking has a 3x3x3 convolution, 1 to 8.
+# a residual block is 3x3, 3x3 and the 1x1 beside them. The 3D convolutions stand before a packing's 2D one and behind
+# an unpacking's, at the coarser stride.
+CUBE = ((3, 3, 3), 1, 8)
 PACKNET = [
-    (5, 3, 64, 1), (7, 64, 64, 1), (5, 2048, 64, 2),
-    *[(3, 64, 64, 2), (3, 64, 64, 2), (1, 64, 64, 2)] * 2, (3, 2048, 64, 4),
+    (5, 3, 64, 1), (7, 64, 64, 1), (*CUBE, 2), (5, 2048, 64, 2),
+    *[(3, 64, 64, 2), (3, 64, 64, 2), (1, 64, 64, 2)] * 2, (*CUBE, 4), (3, 2048, 64, 4),
     (3, 64, 128, 4), (3, 128, 128, 4), (1, 64, 128, 4), (3, 128, 128, 4), (3, 128, 128, 4), (1, 128, 128, 4),
-    (3, 4096, 128, 8),
+    (*CUBE, 8), (3, 4096, 128, 8),
     (3, 128, 256, 8), (3, 256, 256, 8), (1, 128, 256, 8), *[(3, 256, 256, 8), (3, 256, 256, 8), (1, 256, 256, 8)] * 2,
-    (3, 8192, 256, 16),
+    (*CUBE, 16), (3, 8192, 256, 16),
     (3, 256, 512, 16), (3, 512, 512, 16), (1, 256, 512, 16),
     *[(3, 512, 512, 16), (3, 512, 512, 16), (1, 512, 512, 16)] * 2,
-    (3, 16384, 512, 32),
-    (3, 512, 256, 32), (3, 768, 512, 16),
-    (3, 512, 128, 16), (3, 384, 256, 8), (3, 256, 1, 8),
-    (3, 256, 64, 8), (3, 193, 128, 4), (3, 128, 1, 4),
-    (3, 128, 32, 4), (3, 129, 64, 2), (3, 64, 1, 2),
-    (3, 64, 32, 2), (3, 129, 64, 1), (3, 64, 1, 1),
+    (*CUBE, 32), (3, 16384, 512, 32),
+    (3, 512, 256, 32), (*CUBE, 32), (3, 768, 512, 16),
+    (3, 512, 128, 16), (*CUBE, 16), (3, 384, 256, 8), (3, 256, 1, 8),
+    (3, 256, 64, 8), (*CUBE, 8), (3, 193, 128, 4), (3, 128, 1, 4),
+    (3, 128, 32, 4), (*CUBE, 4), (3, 129, 64, 2), (3, 64, 1, 2),
+    (3, 64, 32, 2), (*CUBE, 2), (3, 129, 64, 1), (3, 64, 1, 1),
 ]  # fmt: skip
 
 # Godard et al. 2017, supplement, table of layers (conv1 to conv7b, upconv7 to disp1), with one disparity a scale;
@@ -113,10 +115,11 @@ def test_layers_and_shapes_are_those_of_the_source(name, options, layers):
     found = []
 
     def note(module, inputs, output):
-        found.append((module.kernel_size[0], module.in_channels, module.out_channels, SIZE // output.shape[-1]))
+        kernel = module.kernel_size if isinstance(module, nn.Conv3d) else module.kernel_size[0]
+        found.append((kernel, module.in_channels, module.out_channels, SIZE // output.shape[-1]))
 
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d):
             module.register_forward_hook(note)
     network(torch.empty(1, 3, SIZE, SIZE, device="meta"))
     assert found == layers
@@ -177,11 +180,22 @@ def count(name, options=None):
         ("superdepth", {"upsampling": "subpixle"}, "did you mean 'subpixel'"),
         ("fastdepth", {"widths": "prunned"}, "did you mean 'pruned'"),
         ("dualnets", {"reduction": 1}, "a whole number from 2"),
+        ("hrdepth", {"min_depth": "x"}, "the option min_depth 'x' of network 'hrdepth' must be a number"),
+        ("fastdepth", {"widths": 3}, "the option widths 3 of network 'fastdepth' must be text"),
+        ("superdepth", {"upsampling": None}, "the option upsampling None of network 'superdepth' must be text"),
+        ("dualnets", {"backbone": 3}, "the option backbone 3 of network 'dualnets' must be text"),
+        ("packnet", {"width": True}, "the option width True of network 'packnet' must be a whole number"),
+        ("lite_hrdepth", {"widths": [8, "x", 40, 80]}, "must be a list of which each is a whole number or null"),
     ],
 )
 def test_wrong_options_say_what_is_right(name, options, said):
     with pytest.raises(InputError, match=said):
         build_network(NetworkConfig(name, options))
+
+
+def test_a_pose_networks_options_are_checked_too():
+    with pytest.raises(InputError, match="explainability 'no' of pose network 'posecnn' must be true or false"):
+        build_pose_network(NetworkConfig("posecnn", {"explainability": "no"}))
 
 
 # PackNet at half its width, for time; the layers are the same.
@@ -282,6 +296,11 @@ def test_dual_networks_see_the_whole_at_a_third_and_the_detail_at_full_size():
     with torch.no_grad():
         network(torch.rand(1, 3, 96, 192))
     assert sizes == {"low": (32, 64), "high": (96, 192)}
+
+
+def test_a_reduction_that_leaves_nothing_of_the_picture_is_refused():
+    with pytest.raises(InputError, match=r"reduction 64 of dualnets leaves 1x3 .* of a picture of 64x192"):
+        build_network(NetworkConfig("dualnets", {"reduction": 64}))(torch.rand(1, 3, 64, 192))
 
 
 def test_attention_gathers_from_the_whole_map():

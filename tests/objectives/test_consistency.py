@@ -49,6 +49,25 @@ def test_what_moves_by_itself_counts_less(wall):
     assert not weight.requires_grad
 
 
+def test_what_the_mask_covers_does_not_count_in_target_or_source(wall):
+    depth, others, intrinsics, poses = wall
+    mask = torch.ones_like(depth)
+    mask[..., :20] = 0
+    wrong, theirs = depth.clone().requires_grad_(), others.clone().requires_grad_()
+    pair = wrong * torch.where(mask > 0.5, 1.0, 1.5), theirs * torch.where(mask > 0.5, 1.0, 0.8)
+    valid = torch.ones(1, 2, dtype=torch.bool)
+    loss, weight = depth_consistency(*pair, intrinsics, poses, valid, mask)
+    assert loss < 2e-3
+    assert weight.min() > 0.9  # by the column that bilinear interpolation reads
+    without, weight = depth_consistency(*pair, intrinsics, poses, valid)
+    assert without > 0.03
+    assert weight.min() < 0.8
+    loss.backward()
+    assert not wrong.grad[..., :20].any()
+    assert not theirs.grad[..., :19].any()
+    assert wrong.grad[..., 20:].any()
+
+
 def test_a_weight_that_is_none():
     with pytest.raises(InputError, match="consistency -1 must be 0 or more"):
         ViewSynthesis(build_network(NetworkConfig("lite_hrdepth")), torch.nn.Identity(), consistency=-1.0)

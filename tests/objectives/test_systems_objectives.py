@@ -1,7 +1,10 @@
 """What the objectives of SfMLearner, Vid2Depth and Struct2Depth add to view synthesis."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 from torch import nn
 
 from hrdepth.config import NetworkConfig, ObjectiveConfig
@@ -17,22 +20,27 @@ MOTION = pose_matrix(torch.tensor([[0.01, -0.02, 0.005]]), torch.tensor([[0.05, 
 
 
 class Constant(nn.Module):
-    """A depth network of one disparity map."""
+    """A depth network of one disparity map, or one for each scale from the finest."""
 
     min_depth, max_depth = 0.1, 100.0
 
-    def __init__(self, depth):
+    def __init__(self, *depths):
         super().__init__()
-        self.disparity = nn.Parameter(depth_to_disparity(depth, self.min_depth, self.max_depth))
+        self.scales = nn.ParameterList(depth_to_disparity(depth, self.min_depth, self.max_depth) for depth in depths)
+
+    @property
+    def disparity(self):
+        return self.scales[0]
 
     def forward(self, image):
-        return {0: self.disparity.expand(len(image), -1, -1, -1)}
+        return {s: disparity.expand(len(image), -1, -1, -1) for s, disparity in enumerate(self.scales)}
 
 
 def objective_of(name, depth, frames=(1,), pose=None, **options):
     pose = build_pose_network(NetworkConfig(*(pose or ("posenet", {}))))
     nested = {} if name == "sfmlearner" else {"view_synthesis": {"scales": [0], "auto_mask": False}}
-    return build_objective(ObjectiveConfig(name, list(frames), {**nested, **options}), Constant(depth), pose)
+    depths = depth if isinstance(depth, tuple) else (depth,)
+    return build_objective(ObjectiveConfig(name, list(frames), {**nested, **options}), Constant(*depths), pose)
 
 
 def batch_of(target, source, **more):
@@ -106,6 +114,76 @@ def test_alignment_pulls_a_wrong_pose_right_and_near_points_back():
     assert disparity.grad[..., 20:30, 40:50].sum() > 0  # a step against it makes the bump go back
 
 
+def cloud_of(depth, step):
+    """Points (N,3) float64 of every `step`-th pixel of a depth (h,W), the picture's upper rows."""
+    y, x = np.mgrid[: depth.shape[0] : step, : depth.shape[1] : step]
+    rays = np.stack([(x - 47) / 60, (y - 31) / 55, np.ones_like(x)], axis=-1)
+    return (rays * depth[::step, ::step, None]).reshape(-1, 3)
+
+
+def closest_points(moving, fixed, iterations):
+    """ICP by other means: (rotation, translation) from `moving` to `fixed`, and the last partners."""
+    rotation, translation = np.eye(3), np.zeros(3)
+    tree = cKDTree(fixed)
+    for _ in range(iterations):
+        partners = fixed[tree.query(moving @ rotation.T + translation)[1]]
+        centre, theirs = moving.mean(0), partners.mean(0)
+        rotation = Rotation.align_vectors(partners - theirs, moving - centre)[0].as_matrix()
+        translation = theirs - rotation @ centre
+    return rotation, translation, partners
+
+
+@pytest.mark.parametrize("hood", [64, 48])
+def test_alignment_has_the_value_that_another_icp_gives(hood):
+    """Vid2Depth, eq. 4 to 7, with a pose that turns and depths that differ; lengths in mean depths.
+
+    Rows from `hood` on are masked: in the target, in the source, and where the source would be read.
+    """
+    depth, seen = hills(), 1.1 * hills().flip(-1)
+    pose = pose_matrix(torch.tensor([[0.05, -0.15, 0.1]]), torch.tensor([[0.3, 0.9, 0.4]]))
+    objective = objective_of("vid2depth", depth, points=600, iterations=4)
+    mask = torch.ones(1, 1, *SIZE)
+    mask[..., hood:, :] = 0
+    batch = batch_of(*torch.rand(2, 1, 3, *SIZE), mask=mask)
+    found = objective.alignment_loss(batch, objective.network.disparity, depth_to_disparity(seen)[None], pose[:, None])
+
+    turn, shift = pose[0, :3, :3].double().numpy(), pose[0, :3, 3].double().numpy()
+    depth, seen = (values[0, 0, :hood].double().numpy() for values in (depth, seen))
+    moved = cloud_of(depth, 4) @ turn.T + shift
+    x, y = moved[:, 0] / moved[:, 2] * 60 + 47, moved[:, 1] / moved[:, 2] * 55 + 31
+    last = min(hood - 0.5, SIZE[0] - 1)  # the mask is read bilinearly
+    assert (y > last).sum() > 10
+    moved = moved[(x >= 0) & (x <= SIZE[1] - 1) & (y >= 0) & (y <= last) & (moved[:, 2] > 0)]
+    assert 50 < len(moved) < hood // 4 * 24
+    rotation, translation, partners = closest_points(moved, cloud_of(seen, 4), 4)
+    assert np.abs(rotation - np.eye(3)).max() > 0.02
+    unit = depth.mean().item()
+    apart = np.abs(moved - (partners - translation) @ rotation).sum(1).mean() / unit
+    motion = np.abs(rotation @ turn - turn).sum() + np.abs(rotation @ shift + translation - shift).sum() / unit
+    assert min(apart, motion) > 0.05
+    assert found.item() == pytest.approx(apart + motion, rel=1e-3)
+
+
+def test_points_that_the_mask_covers_are_in_neither_cloud():
+    depth, seen = hills(), 1.1 * hills().flip(-1)
+    objective = objective_of("vid2depth", depth, points=600)
+    mask = torch.ones(1, 1, *SIZE)
+    mask[..., 40:, :] = 0
+    batch = batch_of(*torch.rand(2, 1, 3, *SIZE), mask=mask)
+
+    def loss_of(target, source):
+        loss = objective.alignment_loss(batch, target, depth_to_disparity(source)[None], MOTION[:, None])
+        return loss.item(), *torch.autograd.grad(loss, target)
+
+    disparity = depth_to_disparity(depth).requires_grad_()
+    loss, gradient = loss_of(disparity, seen)
+    assert gradient[..., :40, :].any()
+    assert not gradient[..., 40:, :].any()
+    other = torch.where(mask > 0.5, depth, 0.5 * depth)
+    assert loss_of(depth_to_disparity(other).requires_grad_(), seen)[0] == pytest.approx(loss, rel=1e-6)
+    assert loss_of(disparity, torch.where(mask > 0.5, seen, 0.5 * seen))[0] == pytest.approx(loss, rel=1e-6)
+
+
 def test_what_leaves_the_sources_picture_does_not_count():
     objective = objective_of("vid2depth", torch.full((1, 1, *SIZE), 5.0))
     target = torch.rand(1, 3, *SIZE)
@@ -156,6 +234,100 @@ def test_an_objects_own_motion_explains_it_and_what_it_hid_does_not_count():
     assert seen[..., 20:40, 30:54].all()  # the object
     assert not seen[..., 20:40, 54:60].any()  # the wall that it hides in the source
     assert seen.float().mean() == pytest.approx(1 - 20 * 6 / (64 * 96), abs=1e-3)
+
+
+def waves(x, y):
+    """A picture without edges, known everywhere, (3,H,W)."""
+    return 0.5 + 0.25 * torch.stack([torch.sin(0.2 * x) + torch.cos(0.15 * y), torch.sin(0.12 * x + 0.2 * y),
+                                     torch.cos(0.2 * x - 0.1 * y)])  # fmt: skip
+
+
+def moving_camera_and_object(frame=1):
+    """A wall 5 units away, seen by a camera that turns and moves; an object of it turns and moves too.
+
+    Returns objective, batch, the camera's pose and the object's. The source shows `waves`.
+    """
+    torch.manual_seed(0)
+    objective = objective_of(
+        "struct2depth", torch.full((1, 1, *SIZE), 5.0), frames=(frame,), objects=1, object_network="posecnn"
+    ).eval()
+    camera = pose_matrix(torch.tensor([[0.02, -0.15, 0.1]]), torch.tensor([[0.8, -0.1, 0.6]]))
+    moves = pose_matrix(torch.tensor([[0.1, 0.2, -0.25]]), torch.tensor([[0.2, 0.3, -0.8]]))
+    y, x = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
+    objects = torch.zeros(1, 2, *SIZE, dtype=torch.int64)
+    objects[:, 0, 20:40, 30:54] = 7
+    objects[:, 1, 15:45, 25:60] = 7
+    batch = batch_of(torch.rand(1, 3, *SIZE), waves(x, y)[None], objects=objects)
+    return objective, objective.with_cameras(batch), camera, moves
+
+
+def seen_at(turn, shift):
+    """Where the source shows each pixel of the wall, (2,H,W), written out."""
+    y, x = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
+    wall = 5 * torch.stack([(x - 47) / 60, (y - 31) / 55, torch.ones_like(x)])
+    moved = torch.einsum("ij,jhw->ihw", turn, wall) + shift[:, None, None]
+    return torch.stack([60 * moved[0] / moved[2] + 47, 55 * moved[1] / moved[2] + 31])
+
+
+def test_an_object_moves_first_and_the_camera_sees_where_it_went():
+    """Casser et al., eq. 6: an object's points x are seen at C (O x), with motions that do not commute."""
+    objective, batch, camera, moves = moving_camera_and_object()
+    batch = objective.with_motions(batch, objective.network.disparity.detach(), camera[:, None])
+    batch["object_poses"] = moves[:, None, None]
+    view = objective._synthesise(batch, objective.network.disparity, camera[:, None])[0, 0, :3]
+    (c, t), (o, s) = ((pose[0, :3, :3], pose[0, :3, 3]) for pose in (camera, moves))
+    own = batch["objects"][0, 0] == 7
+    right, wrong = seen_at(c @ o, c @ s + t), seen_at(o @ c, o @ t + s)
+    assert all(line[own].min() > 0 and line[own].max() < most - 1 for line, most in zip(right, (96, 64), strict=True))
+    assert (right - wrong)[:, own].norm(dim=0).min() > 2
+    torch.testing.assert_close(view[:, own], waves(*right)[:, own], atol=0.01, rtol=0)
+    x, y = seen_at(c, t)  # all else stands still
+    still = ~own & (x > 0) & (x < 95) & (y > 0) & (y < 63)
+    torch.testing.assert_close(view[:, still], waves(x, y)[:, still], atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("frame", [-1, 1])
+def test_the_object_network_sees_the_object_as_the_cameras_motion_shows_it(frame):
+    objective, batch, camera, _ = moving_camera_and_object(frame)
+    pairs = []
+    objective.object_motion.network.register_forward_hook(lambda module, inputs, output: pairs.append(inputs[0]))
+    objective.with_motions(batch, objective.network.disparity.detach(), camera[:, None])
+    target, view = (pairs[0][0, :3], pairs[0][0, 3:])[::frame]  # in temporal order
+    assert torch.equal(target, batch["target"][0] * (batch["objects"][0, 0] == 7))
+    x, y = seen_at(camera[0, :3, :3], camera[0, :3, 3])
+    inside = (x > 26) & (x < 58) & (y > 16) & (y < 43)
+    outside = (x < 23) | (x > 61) | (y < 13) | (y > 46)
+    assert min(inside.sum(), outside.sum()) > 200
+    torch.testing.assert_close(view[:, inside], waves(x, y)[:, inside], atol=0.01, rtol=0)
+    assert not view[:, outside].any()
+
+
+def test_an_object_that_the_mask_covers_is_none():
+    objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0), objects=1)
+    batch = moving_patch()
+    batch["objects"][:, :, 44:, :] = 9  # larger than the patch, and on the hood
+    batch["mask"] = torch.ones(1, 1, *SIZE)
+    batch["mask"][..., 44:, :] = 0
+    losses = objective(batch)
+    again = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0), objects=1)(
+        {**batch, "objects": moving_patch()["objects"]}
+    )
+    assert losses["loss/object_size"].item() == pytest.approx(again["loss/object_size"].item(), rel=1e-6)
+    losses["loss/object_size"].backward()
+    assert objective.network.disparity.grad[..., 20:40, 30:54].any()
+    assert not objective.network.disparity.grad[..., 44:, :].any()
+
+
+def test_an_object_that_the_mask_covers_in_part_keeps_its_height():
+    depth, half = torch.full((1, 1, *SIZE), 5.0), torch.ones(1, 1, *SIZE)
+    half[..., 30:, :] = 0
+    objective = objective_of("struct2depth", depth, object_height=5 * 20 / 55)
+    assert objective({**moving_patch(), "mask": half})["loss/object_size"].item() == pytest.approx(0, abs=1e-5)
+    objective = objective_of("struct2depth", depth, object_height=1.0)
+    objective({**moving_patch(), "mask": half})["loss/object_size"].backward()
+    gradient = objective.network.disparity.grad
+    assert gradient[..., 20:30, 30:54].any()
+    assert not gradient[..., 30:, :].any()
 
 
 def test_an_object_that_the_source_lacks_does_not_count():
@@ -255,6 +427,35 @@ def test_the_mask_weighs_the_error_and_costs_what_it_hides():
         masks = {0: torch.full((1, 1, *SIZE), share)}
         loss = objective._scale_loss(batch, 0, objective.network.disparity, poses, masks)
         assert loss.item() == pytest.approx(share * error.item() - 0.2 * torch.tensor(share).log().item(), rel=1e-4)
+
+
+def test_two_scales_are_summed_and_the_coarser_is_smoothed_by_half():
+    """Zhou et al. 2017, eq. 4: the sum over scales, and lambda_s / 2^s."""
+    depths = []
+    for scale, bend in ((0, 0.001), (1, 0.004)):
+        x = torch.arange(SIZE[1] >> scale).float().expand(1, 1, SIZE[0] >> scale, -1)
+        depths.append(1 / (0.1 + bend * x**2))  # second differences 0.002 and 0.008
+    objective = objective_of("sfmlearner", tuple(depths), scales=[0, 1], explainability=0.0)
+    objective.poses = lambda batch: torch.eye(4)[None, None]
+    target = 0.9 * torch.rand(1, 3, *SIZE)
+    losses = objective(batch_of(target, target + 0.004))
+    assert losses["loss/scale0"].item() == pytest.approx(0.004 + 0.5 * 0.002, rel=1e-3)
+    assert losses["loss/scale1"].item() == pytest.approx(0.004 + 0.25 * 0.008, rel=1e-3)
+    assert losses["loss"].item() == pytest.approx(0.008 + 0.001 + 0.002, rel=1e-3)
+
+
+def test_a_source_is_not_read_where_the_mask_covers_it():
+    objective = objective_of(
+        "sfmlearner", torch.full((1, 1, *SIZE), 5.0), scales=[0], explainability=0.0, smoothness=0.0
+    )
+    mask = torch.ones(1, 1, *SIZE)
+    mask[..., 48:, :] = 0
+    target = torch.rand(1, 3, *SIZE)
+    objective.poses = lambda batch: pose_matrix(torch.zeros(1, 3), torch.tensor([[0.0, 10 * 5 / 55, 0.0]]))[:, None]
+    source = torch.rand(1, 3, *SIZE)
+    loss = objective(batch_of(target, source, mask=mask))["loss"]
+    source[..., 49:, :] = 0  # what pixels from ten rows above the hood on would see
+    assert objective(batch_of(target, source, mask=mask))["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_inverse_depth_is_smoothed_by_its_second_differences():

@@ -19,7 +19,7 @@ from hrdepth.networks.posecnn import PoseCNN
 from hrdepth.networks.pydnet import PyDNet
 from hrdepth.networks.sfmlearner import SfMLearner
 from hrdepth.networks.superdepth import SuperDepth
-from hrdepth.registry import check_options, lookup
+from hrdepth.registry import check_options, check_values, lookup
 
 __all__ = ["NETWORKS", "POSE_NETWORKS", "build_network", "build_pose_network"]
 
@@ -45,7 +45,7 @@ def build_network(config: NetworkConfig) -> DepthNetwork:
     """Build the depth network that `config` names.
 
     Raises:
-        InputError: an unknown network or an option that it does not have.
+        InputError: an unknown network, an option that it does not have, or a value that it does not take.
     """
     network = _build(NETWORKS, config, "network")
     assert isinstance(network, DepthNetwork)
@@ -60,5 +60,6 @@ def build_pose_network(config: NetworkConfig) -> nn.Module:
 def _build(registry: dict[str, Any], config: NetworkConfig, what: str) -> nn.Module:
     kind = lookup(registry, config.name, what)
     check_options(kind, config.options, f"{what} '{config.name}'")
+    check_values(kind, config.options, f"{what} '{config.name}'")
     network: nn.Module = kind(**config.options)
     return network

@@ -14,6 +14,7 @@ __all__ = ["DualNets"]
 
 LOW = (16, 32, 64, 128, 256)  # channels of the low-resolution decoder, strides 1 to 16 of its picture
 HIGH = ((32, 7), (64, 5), (128, 3))  # channels and kernels of the high-resolution encoder, strides 2 to 8
+LEAST = 16  # rows and columns of the low-resolution picture: one, where the decoder starts at stride 16
 DETAIL = (16, 32, 64, 128)  # channels of the high-resolution decoder, strides 1 to 8
 
 
@@ -82,7 +83,7 @@ class DualNets(DepthNetwork):
         normalisation: of the picture: `released`, `imagenet` or `none`.
 
     Raises:
-        InputError: the reduction is no whole number from 2.
+        InputError: the reduction is no whole number from 2, or (from `forward`) leaves too little of a picture.
 
     Source: Zhou et al., "Unsupervised High-Resolution Depth Learning from Videos with Dual Networks", ICCV 2019,
     section 3: a deep network at 416x128, a shallow one at 1248x384 that reads its features, self-attention.
@@ -126,6 +127,12 @@ class DualNets(DepthNetwork):
     def disparities(self, image: Tensor) -> dict[int, Tensor]:
         """Return `{s: disparity}`; see `DepthNetwork.forward`."""
         height, width = ((length + self.reduction - 1) // self.reduction for length in image.shape[-2:])
+        if min(height, width) < LEAST:
+            raise InputError(
+                f"reduction {self.reduction} of dualnets leaves {height}x{width} (height x width) of a picture of "
+                f"{image.shape[-2]}x{image.shape[-1]}, and its low-resolution network needs {LEAST}x{LEAST}; "
+                "take a smaller reduction, such as 3, or a larger size"
+            )
         small = F.interpolate(image, (height, width), mode="bilinear", align_corners=False, antialias=False)
         whole = self.low(small)
         detail = []

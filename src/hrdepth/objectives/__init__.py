@@ -15,7 +15,7 @@ from hrdepth.objectives.sfmlearner import Explainability
 from hrdepth.objectives.struct2depth import ObjectMotions
 from hrdepth.objectives.vid2depth import PointAlignment
 from hrdepth.objectives.view_synthesis import ViewSynthesis
-from hrdepth.registry import check_options, lookup
+from hrdepth.registry import check_options, check_values, lookup
 
 __all__ = ["OBJECTIVES", "Objective", "build_objective", "check_objective"]
 
@@ -34,10 +34,13 @@ def check_objective(config: ObjectiveConfig) -> type[Objective]:
     """Check what can be checked before anything is built or read, and return the objective's class.
 
     Raises:
-        InputError: an unknown objective, an option that it does not have, or settings that contradict each other.
+        InputError: an unknown objective, an option that it does not have or a value that it does not take, or settings
+            that contradict each other.
     """
     kind = lookup(OBJECTIVES, config.name, "objective")
-    check_options(kind, config.options, f"objective '{config.name}'", GIVEN)
+    what = f"objective '{config.name}'"
+    check_options(kind, config.options, what, GIVEN)
+    check_values(kind, config.options, what)
     kind.check(config)
     return kind
 

@@ -44,7 +44,7 @@ def rigid_fit(moving: Tensor, fixed: Tensor, weights: Tensor) -> Tensor:
 
 @torch.no_grad()
 def iterative_closest_points(
-    moving: Tensor, fixed: Tensor, weights: Tensor, iterations: int = 10
+    moving: Tensor, fixed: Tensor, weights: Tensor, iterations: int = 10, there: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Lay one cloud over another: pair each point with its nearest, fit, and again.
 
@@ -53,6 +53,7 @@ def iterative_closest_points(
         fixed: (B,M,3).
         weights: (B,N), 0 leaves a point of `moving` out.
         iterations: how often.
+        there: (B,M) bool, false leaves a point of `fixed` out; None takes all. A sample without any needs weights of 0.
 
     Returns:
         The transform (B,4,4) from `moving` to `fixed`, and the last partner of each point (B,N,3).
@@ -63,7 +64,10 @@ def iterative_closest_points(
     partners = moving
     for _ in range(iterations):
         moved = moving @ transform[:, :3, :3].mT + transform[:, None, :3, 3]
-        nearest = torch.cdist(moved, fixed).argmin(dim=2)  # (B,N)
+        distances = torch.cdist(moved, fixed)  # (B,N,M)
+        if there is not None:
+            distances = distances.masked_fill(~there[:, None], torch.inf)
+        nearest = distances.argmin(dim=2)  # (B,N)
         partners = fixed.gather(1, nearest[..., None].expand(-1, -1, 3))
         transform = rigid_fit(moving, partners, weights)
     return transform, partners

@@ -28,7 +28,12 @@ class Consistency(NamedTuple):
 
 
 def depth_consistency(
-    depth: Tensor, source_depths: Tensor, intrinsics: Tensor, poses: Tensor, valid: Tensor
+    depth: Tensor,
+    source_depths: Tensor,
+    intrinsics: Tensor,
+    poses: Tensor,
+    valid: Tensor,
+    mask: Tensor | None = None,
 ) -> Consistency:
     """Compare the target's depth, seen from each source, with the source's own.
 
@@ -38,10 +43,11 @@ def depth_consistency(
         intrinsics: (B,3,3).
         poses: (B,S,4,4), target to source.
         valid: (B,S) bool, false where there is no source.
+        mask: (B,1,H,W), see `Batch`; None leaves nothing out.
 
     Returns:
-        The difference is |a - b| / (a + b) (eq. 4), where the point lies before the source and within its picture. The
-        weight takes each pixel's best source.
+        The difference is |a - b| / (a + b) (eq. 4), where the point lies before the source and within its picture, and
+        neither picture's mask leaves it out. The weight takes each pixel's best source.
     """
     differences, seen = [], []
     points = backproject(depth, intrinsics)
@@ -54,7 +60,8 @@ def depth_consistency(
         differences.append((moved - own).abs() / (moved + own).clamp(min=1e-6))
         x, y = pixels.unbind(dim=1)
         inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-        seen.append(inside[:, None] & (moved > 0) & valid[:, index, None, None, None])
+        there = inside[:, None] & (moved > 0) & valid[:, index, None, None, None]
+        seen.append(there if mask is None else there & (mask > 0.5) & (sample(mask, pixels) > 0.5))
     difference, there = torch.cat(differences, dim=1), torch.cat(seen, dim=1)  # (B,S,H,W)
     loss = torch.where(there, difference, 0).sum() / there.sum().clamp(min=1)
     best = torch.where(there, difference, torch.inf).amin(dim=1, keepdim=True)

@@ -16,7 +16,7 @@ from hrdepth.geometry import scaled_disparity
 from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.nesting import check_nested
-from hrdepth.objectives.objective import Objective
+from hrdepth.objectives.objective import Objective, check_numbers, check_scales
 from hrdepth.objectives.teacher import Teacher
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import lookup
@@ -33,7 +33,8 @@ NORMS = {
 class Distillation(Objective):
     """Come near a frozen teacher's disparity (paper, eq. 10).
 
-    The teacher sees the picture as it is, the student with colours changed; both mirrored and zoomed alike.
+    The teacher sees the picture as it is, the student with colours changed; both mirrored and zoomed alike. What the
+    batch's mask leaves out is not learnt.
 
     Args:
         network: the depth network that learns: the student.
@@ -118,24 +119,17 @@ class Distillation(Objective):
             if options.get("cache"):
                 raise InputError("the option cache of objective 'distillation' is for a teacher, and none is set")
         lookup(NORMS, options.get("norm", "l1"), "norm of the distillation")
-        weights = {name: options.get(name, default) for name, default in (("weight", 1.0), ("self_supervision", 0.0))}
-        for name, value in weights.items():
-            if not 0 <= value < float("inf"):
-                raise InputError(f"the option {name} {value:g} of objective 'distillation' must be 0 or more")
-        if not 0 <= options.get("elsewhere", 0.1) <= 1:
-            raise InputError(
-                f"the option elsewhere {options['elsewhere']:g} of objective 'distillation' must lie between 0 and 1"
-            )
-        if not weights["weight"]:
+        what = "objective 'distillation'"
+        check_numbers(options, ("weight", "self_supervision"), what)
+        check_numbers(options, ("elsewhere",), what, most=1)
+        check_scales(options, what)
+        if not options.get("weight", 1.0):
             raise InputError("the option weight of objective 'distillation' is 0; take objective 'view_synthesis'")
-        if not weights["self_supervision"] and config.frames:
+        if not options.get("self_supervision") and config.frames:
             raise InputError(
                 f"frames {list(config.frames)}: distillation alone uses no sources; set objective.frames to [], or the "
                 "option self_supervision to a weight"
             )
-        scales = options.get("scales", (0,))
-        if not scales or not set(scales) <= {0, 1, 2, 3}:
-            raise InputError(f"scales {list(scales)} of objective 'distillation': give some of 0, 1, 2, 3")
         check_nested(config)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -194,14 +188,17 @@ class Distillation(Objective):
 
     def _weights(self, batch: Batch) -> Tensor | None:
         """Return what each pixel counts (B,1,H,W), 1 on average; None where all count alike."""
-        if "hint" not in batch:
+        if "hint" not in batch and "mask" not in batch:
             return None
-        known = batch["hint"] > 0
-        if self.teacher is None:
-            return known / known.float().mean().clamp(min=torch.finfo(torch.float32).tiny)
-        # A picture without any hint is the teacher's as a whole.
-        weights = torch.where(known | ~known.flatten(1).any(1)[:, None, None, None], 1.0, self.elsewhere)
-        return weights / weights.mean()
+        weights = torch.ones_like(batch["target"][:, :1])
+        if "hint" in batch:
+            known = batch["hint"] > 0
+            # A picture without any hint is the teacher's as a whole.
+            counts = known if self.teacher is None else known | ~known.flatten(1).any(1)[:, None, None, None]
+            weights = torch.where(counts, 1.0, 0.0 if self.teacher is None else self.elsewhere)
+        if "mask" in batch:
+            weights = weights * (batch["mask"] > 0.5)
+        return weights / weights.mean().clamp(min=torch.finfo(torch.float32).tiny)
 
     def _distance(self, disparity: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         """Compare a disparity (B,1,H/2^s,W/2^s) with the target (B,1,H,W), at its size."""

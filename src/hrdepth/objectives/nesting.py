@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from hrdepth.config import ObjectiveConfig
 from hrdepth.data.batch import Batch
-from hrdepth.objectives.view_synthesis import ViewSynthesis
-from hrdepth.registry import check_options
+from hrdepth.objectives.view_synthesis import ViewSynthesis, check_view_synthesis
+from hrdepth.registry import check_options, check_values
 
-__all__ = ["check_nested", "with_mask"]
+__all__ = ["check_nested", "mean_inside", "with_mask"]
 
 
 def check_nested(config: ObjectiveConfig) -> None:
     """Check the option `view_synthesis` of an objective that is built on this one.
 
     Raises:
-        InputError: an option that view synthesis does not have.
+        InputError: an option that view synthesis does not have, or a value that makes no sense.
     """
-    check_options(
-        ViewSynthesis,
-        config.options.get("view_synthesis") or {},
-        f"the view_synthesis of objective '{config.name}'",
-        ("network", "pose_network", "frames", "canonical_focal", "cameras"),
-    )
+    options = config.options.get("view_synthesis") or {}
+    what = f"the view_synthesis of objective '{config.name}'"
+    check_options(ViewSynthesis, options, what, ("network", "pose_network", "frames", "canonical_focal", "cameras"))
+    check_values(ViewSynthesis, options, what)
+    check_view_synthesis(options, what)
 
 
 def with_mask(batch: Batch) -> Batch:
     """Return the batch with a mask, ones where it has none: an objective that hides pixels of its own needs one."""
     return batch if "mask" in batch else {**batch, "mask": torch.ones_like(batch["target"][:, :1])}
+
+
+def mean_inside(values: Tensor, mask: Tensor) -> Tensor:
+    """Return each sample's mean of (B,1,H,W) where the mask (B,1,H,W) is 1: (B,1,1,1), at least 1e-6."""
+    inside = (mask > 0.5).float()
+    total = (values * inside).sum(dim=(1, 2, 3), keepdim=True)
+    return (total / inside.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1)).clamp(min=1e-6)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrdepth.config import ObjectiveConfig
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import scale_intrinsics, scaled_disparity, view_synthesis
@@ -15,6 +16,7 @@ from hrdepth.losses import photometric_error
 from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.posecnn import PoseCNN
+from hrdepth.objectives.objective import check_numbers, check_scales
 from hrdepth.objectives.view_synthesis import ViewSynthesis, shrink
 
 __all__ = ["Explainability"]
@@ -72,6 +74,13 @@ class Explainability(ViewSynthesis):
                 "posecnn and its option explainability to true, or the objective's option explainability to 0"
             )
 
+    @classmethod
+    def check(cls, config: ObjectiveConfig) -> None:
+        """See `Objective.check`."""
+        what = f"objective '{config.name}'"
+        check_numbers(config.options, ("smoothness", "explainability"), what)
+        check_scales(config.options, what)
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `{"loss": scalar, "loss/scale0": ..., ..., "explained": ...}`.
 
@@ -113,9 +122,9 @@ class Explainability(ViewSynthesis):
             * _second_differences(scaled_disparity(disparity, self.network.min_depth, self.network.max_depth))
         )
         for index, (source, pose) in enumerate(zip(batch["sources"].unbind(1), poses.unbind(1), strict=True)):
-            view = view_synthesis(shrink(source, size), depth, intrinsics, pose)
-            error = photometric_error(view, target, ssim_weight=0)
-            counts = inside * batch["source_valid"][:, index, None, None, None]
+            view = view_synthesis(torch.cat([shrink(source, size), inside], dim=1), depth, intrinsics, pose)
+            error = photometric_error(view[:, :3], target, ssim_weight=0)
+            counts = inside * (view[:, 3:] > 0.5) * batch["source_valid"][:, index, None, None, None]
             if masks is not None:
                 mask = masks[scale][:, index, None]
                 error = mask * error - self.explainability * mask.clamp(min=1e-6).log()

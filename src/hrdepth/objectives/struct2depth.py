@@ -16,7 +16,8 @@ from hrdepth.networks import build_pose_network
 from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
-from hrdepth.objectives.nesting import check_nested, with_mask
+from hrdepth.objectives.nesting import check_nested, mean_inside, with_mask
+from hrdepth.objectives.objective import check_numbers
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 
 __all__ = ["ObjectMotions"]
@@ -97,11 +98,10 @@ class ObjectMotions(ViewSynthesis):
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
         check_nested(config)
+        check_numbers(config.options, ("size_weight",), "objective 'struct2depth'")
         objects, height = config.options.get("objects", 1), config.options.get("object_height", 1.0)
-        if not isinstance(objects, int) or objects < 1:
-            raise InputError(
-                f"the option objects {objects!r} of objective 'struct2depth' must be a whole number from 1"
-            )
+        if objects < 1:
+            raise InputError(f"the option objects {objects} of objective 'struct2depth' must be 1 or more")
         if not 0 < height < float("inf"):
             raise InputError(f"the option object_height {height!r} of objective 'struct2depth' must be positive")
         if all(frame == "s" for frame in config.frames):
@@ -143,7 +143,7 @@ class ObjectMotions(ViewSynthesis):
 
     def with_motions(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Batch:
         """Return the batch with the motions of its objects, from the finest disparity and the camera's poses."""
-        masks = _largest(batch["objects"], self.objects)
+        masks = _largest(batch["objects"], batch["mask"][:, 0] > 0.5, self.objects)
         batch_size, sources = poses.shape[:2]
         motions = torch.eye(4, device=poses.device).repeat(batch_size, sources, self.objects, 1, 1)
         there = masks.flatten(3).any(-1)  # (B,1+S,N)
@@ -196,7 +196,7 @@ class ObjectMotions(ViewSynthesis):
         return torch.stack(views, dim=1)
 
     def _size_error(self, batch: Batch, disparity: Tensor) -> Tensor:
-        """Compare objects' depth with what their height in pixels says, as shares of the mean depth.
+        """Compare objects' depth with what their height in pixels says, as shares of the mean depth, inside the mask.
 
         Source: Casser et al. 2019, eq. 7: an object of height p that is h pixels tall is fy p / h away.
         """
@@ -204,8 +204,9 @@ class ObjectMotions(ViewSynthesis):
         masks = cast(_Moving, batch)["object_masks"][:, 0]  # (B,N,H,W)
         tall = masks.any(-1).sum(-1).clamp(min=1)  # (B,N) pixels
         expected = batch["intrinsics"][:, 1, 1, None] * self.object_motion.log_height.exp() / tall
-        error = (depth - expected[..., None, None]).abs() / depth.mean(dim=(2, 3), keepdim=True)  # (B,N,H,W)
-        return (error * masks).sum() / masks.sum().clamp(min=1)
+        error = (depth - expected[..., None, None]).abs() / mean_inside(depth, batch["mask"])  # (B,N,H,W)
+        counts = masks & (batch["mask"] > 0.5)
+        return (error * counts).sum() / counts.sum().clamp(min=1)
 
     @torch.no_grad()
     def panels(self, batch: Batch) -> dict[str, Tensor]:
@@ -217,10 +218,13 @@ class ObjectMotions(ViewSynthesis):
         return {**super().panels(moving), "objects": shown}
 
 
-def _largest(objects: Tensor, count: int) -> Tensor:
-    """Return the masks of the target's `count` largest objects, (B,F,H,W) int64 to (B,F,N,H,W) bool."""
+def _largest(objects: Tensor, seen: Tensor, count: int) -> Tensor:
+    """Return the masks of the target's `count` largest objects, (B,F,H,W) int64 to (B,F,N,H,W) bool.
+
+    What counts is the pixels that are `seen`, (B,H,W) bool: an object that another mask covers whole is none.
+    """
     numbers = objects.new_zeros(len(objects), count)
-    for sample, target in enumerate(objects[:, 0]):
+    for sample, target in enumerate(objects[:, 0] * seen):
         found, pixels = target[target > 0].unique(return_counts=True)
         largest = found[pixels.argsort(descending=True)[:count]]
         numbers[sample, : len(largest)] = largest

@@ -15,7 +15,8 @@ from hrdepth.geometry import backproject, invert_pose, project, sample
 from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.alignment import iterative_closest_points
-from hrdepth.objectives.nesting import check_nested, with_mask
+from hrdepth.objectives.nesting import check_nested, mean_inside, with_mask
+from hrdepth.objectives.objective import check_numbers
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 
 __all__ = ["PointAlignment"]
@@ -25,7 +26,8 @@ class PointAlignment(ViewSynthesis):
     """View synthesis with a 3D term: the target's points, moved by the pose, against each source's, by ICP.
 
     Where ICP still finds a motion, the pose is wrong; where points then lie apart, the depth is. Pixels that leave
-    the source's picture count in neither term (the paper's principled masks).
+    the source's picture count in neither term (the paper's principled masks), nor do those that the batch's mask leaves
+    out.
 
     Args:
         network: the depth network.
@@ -47,7 +49,9 @@ class PointAlignment(ViewSynthesis):
     Note:
         ICP has no useful gradient; as in the paper its transform T' stands for that of the pose, its residual for that
         of the depth: |T' T - T| pulls the pose T to T' T, and |x - T'^-1 y| a point x to its partner y, both fixed
-        otherwise. Lengths are divided by the target's mean depth, so that the weight is that of any unit.
+        otherwise. Lengths are divided by the target's mean depth, so that the weight is that of any unit. The authors
+        sum the 3D term over four scales, scale s by 1 / 2^s; here it stands at the finest alone. All scales are at full
+        size here, so that thinned to the same grid their points are nearly the same, and each would cost ICP again.
     """
 
     def __init__(
@@ -72,10 +76,10 @@ class PointAlignment(ViewSynthesis):
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
         check_nested(config)
+        check_numbers(config.options, ("alignment",), "objective 'vid2depth'")
         for name, least in (("points", 4), ("iterations", 1)):
-            value = config.options.get(name, least)
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"the option {name} {value!r} of objective 'vid2depth' must be {least} or more")
+            if (value := config.options.get(name, least)) < least:
+                raise InputError(f"the option {name} {value} of objective 'vid2depth' must be {least} or more")
 
     def with_cameras(self, batch: Batch) -> Batch:
         """See `ViewSynthesis.with_cameras`; with a mask, which `_synthesise` adds to."""
@@ -105,20 +109,23 @@ class PointAlignment(ViewSynthesis):
             poses: (B,S,4,4), target to source.
 
         Returns:
-            A scalar, the mean over all sources that there are.
+            A scalar, the mean over all sources that there are. What the mask leaves out is in neither cloud.
         """
+        mask = with_mask(batch)["mask"]
+        kept = self._thin(mask).flatten(1) > 0.5  # (B,N)
         depth = self.depth(disparity, batch)
-        unit = depth.detach().mean(dim=(1, 2, 3)).clamp(min=1e-6)  # (B,)
+        unit = mean_inside(depth.detach(), mask)[:, 0, 0, 0]  # (B,)
         target = self._cloud(depth, batch)
         total, count = disparity.new_zeros(()), batch["source_valid"].sum().clamp(min=1)
         for index, pose in enumerate(poses.unbind(1)):
             source = self._cloud(self.depth(seen[:, index], batch), batch).flatten(2).mT
             fixed = pose.detach()
             moved = fixed[:, :3, :3] @ target.flatten(2) + fixed[:, :3, 3:]
-            inside = _inside(project(target, batch["intrinsics"], fixed), moved.view_as(target), disparity.shape[-2:])
-            weights = (inside.flatten(1) * batch["source_valid"][:, index, None]).float()
+            pixels = project(target, batch["intrinsics"], fixed)
+            inside = _inside(pixels, moved.view_as(target), disparity.shape[-2:]) & (sample(mask, pixels)[:, 0] > 0.5)
+            weights = (inside.flatten(1) & kept & batch["source_valid"][:, index, None]).float()
             moved = moved.mT
-            correction, partners = iterative_closest_points(moved.detach(), source, weights, self.iterations)
+            correction, partners = iterative_closest_points(moved.detach(), source, weights, self.iterations, kept)
             back = invert_pose(correction)
             wanted = partners @ back[:, :3, :3].mT + back[:, None, :3, 3]
             apart = ((moved - wanted).abs().sum(-1) * weights).sum(1) / weights.sum(1).clamp(min=1) / unit
@@ -128,12 +135,16 @@ class PointAlignment(ViewSynthesis):
         return total / count
 
     def _cloud(self, depth: Tensor, batch: Batch) -> Tensor:
-        """Return points (B,3,h,w) of a depth (B,1,H,W), on a grid of at most `points` pixels."""
-        height, width = depth.shape[-2:]
+        """Return points (B,3,h,w) of a depth (B,1,H,W), on the grid."""
+        return self._thin(backproject(depth, batch["intrinsics"]))
+
+    def _thin(self, values: Tensor) -> Tensor:
+        """Return what (B,C,H,W) says on a grid of at most `points` pixels, (B,C,h,w)."""
+        height, width = values.shape[-2:]
         step = 1
         while -(-height // step) * -(-width // step) > self.points:
             step += 1
-        return backproject(depth, batch["intrinsics"])[..., ::step, ::step]
+        return values[..., ::step, ::step]
 
     def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
         """See `ViewSynthesis`; the fourth channel is 0 where the pixel lies outside the source's picture too."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.compilation import compiled
+from hrdepth.config import ObjectiveConfig
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose, pose_matrix, view_synthesis
@@ -17,9 +19,9 @@ from hrdepth.networks.blocks import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
 from hrdepth.objectives.consistency import Consistency, depth_consistency
-from hrdepth.objectives.objective import Objective
+from hrdepth.objectives.objective import Objective, check_numbers, check_scales
 
-__all__ = ["ViewSynthesis", "shrink"]
+__all__ = ["ViewSynthesis", "check_view_synthesis", "shrink"]
 
 
 class ViewSynthesis(Objective):
@@ -84,6 +86,11 @@ class ViewSynthesis(Objective):
         if compile:
             self._best = compiled(self._best_error, "view synthesis and photometric error")
             self._unmoved = compiled(self._identity_errors, "the error of the unmoved sources")
+
+    @classmethod
+    def check(cls, config: ObjectiveConfig) -> None:
+        """See `Objective.check`."""
+        check_view_synthesis(config.options, f"objective '{config.name}'")
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return `{"loss": scalar, "loss/scale0": ..., ...}`; `"loss"` is their mean (eq. 4).
@@ -173,7 +180,7 @@ class ViewSynthesis(Objective):
 
     def _agreement(self, batch: Batch, disparity: Tensor, theirs: Tensor, poses: Tensor) -> Consistency:
         own, others = self.depth(disparity, batch), self.depth(theirs.flatten(1, 2), batch).unsqueeze(2)
-        return depth_consistency(own, others, batch["intrinsics"], poses, batch["source_valid"])
+        return depth_consistency(own, others, batch["intrinsics"], poses, batch["source_valid"], batch.get("mask"))
 
     def _best_error(
         self,
@@ -254,6 +261,17 @@ class ViewSynthesis(Objective):
             "error": error,
             "kept": (error < identity.amin(dim=1, keepdim=True)).float() * inside,
         }
+
+
+def check_view_synthesis(options: Mapping[str, Any], what: str) -> None:
+    """Check the options of view synthesis, alone or within another objective.
+
+    Raises:
+        InputError: a weight or scales that make no sense; the sentence says `what` they are options of.
+    """
+    check_numbers(options, ("smoothness", "tie_break", "consistency"), what)
+    check_numbers(options, ("ssim_weight",), what, most=1)
+    check_scales(options, what)
 
 
 def _mean_inside(error: Tensor, mask: Tensor) -> Tensor:
