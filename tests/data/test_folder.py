@@ -92,6 +92,8 @@ def test_a_rig_from_the_config_needs_no_file(root):
         ({"camera": {**CAMERA, "fx": 0.58}}, "the option camera of .* cannot be pixels"),
         ({"eyes": ["left"]}, "give two folders"),
         ({"eyes": "left"}, "give two folders"),
+        ({"eyes": 2}, "give two folders"),
+        ({"baseline": "wide"}, "the option baseline 'wide' of data set 'folder' must be a number or null"),
         ({"camera": CAMERA, "eyes": ["a", "b"]}, "set the option eyes"),
     ],
 )

@@ -14,7 +14,7 @@ from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import Neighbours, select
 from hrdepth.data.pictures import Pictures
 from hrdepth.errors import InputError
-from hrdepth.registry import check_options, lookup
+from hrdepth.registry import check_options, check_values, lookup
 
 __all__ = ["DATASETS", "build_mix", "build_reader"]
 
@@ -34,7 +34,11 @@ def build_reader(config: DatasetConfig) -> FrameReader:
         InputError: an unknown data set, an option that it does not have, or files that are missing or wrong.
     """
     kind = lookup(DATASETS, config.dataset, "data set")
-    check_options(kind, config.options, f"data set '{config.dataset}'", ("root", "split"))
+    what = f"data set '{config.dataset}'"
+    check_options(kind, config.options, what, ("root", "split"))
+    # Of lists and sections the data sets themselves say more.
+    plain = {name: value for name, value in config.options.items() if name not in ("camera", "eyes")}
+    check_values(kind, plain, what)
     if not config.weight > 0:
         raise InputError(f"data set '{config.dataset}' at {config.root}: weight {config.weight:g} must be positive")
     if not config.distances or min(config.distances) < 1:

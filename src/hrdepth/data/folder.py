@@ -54,7 +54,7 @@ class Folder:
         self.root = Path(root)
         if not self.root.is_dir():
             raise InputError(f"the data folder {root} does not exist")
-        if isinstance(eyes, str) or len(eyes) != 2 or eyes[0] == eyes[1]:
+        if not isinstance(eyes, list | tuple) or len(eyes) != 2 or eyes[0] == eyes[1]:
             raise InputError(f"eyes {eyes} of the data folder {root}: give two folders, as in [left, right]")
         self._eyes = {"left": eyes[0], "right": eyes[1]}
         self._baseline = baseline
