@@ -89,7 +89,7 @@ class TrainingCheckpoint(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note why the run is over; Lightning does not come here where it is broken off."""
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and (self.path.parent / "run.json").is_file():
             early = "early_stop" if trainer.should_stop else "epochs"
             note_end(self.path.parent, "max_minutes" if self._time_is_over else early)
 
