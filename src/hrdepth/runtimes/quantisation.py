@@ -86,8 +86,6 @@ def quantise(
             nncf.Dataset(paths, sample),
             subset_size=len(paths),
             preset=nncf.QuantizationPreset.MIXED,
-            # Processors without VNNI add products of int8 in 16 bits, which overflow; 7-bit weights leave them room.
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
             ignored_scope=nncf.IgnoredScope(patterns=list(keep), validate=False) if keep else None,
         )
     quantised.reshape(shape)
