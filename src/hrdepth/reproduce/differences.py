@@ -61,6 +61,7 @@ def find_differences(
     found, apart = [], list[str]()
     if not reference:
         return [], []
+    published = next(row for row in table.rows if row.name == table.reference).values
     for row in table.rows:
         own = measured.get(row.name)
         if row.name == table.reference or not own:
@@ -70,10 +71,7 @@ def find_differences(
             apart.append(row.name)
             continue
         for metric in (name for name in COMPARED if name in table.columns):
-            theirs, base = (
-                row.values[metric],
-                next(one for one in table.rows if one.name == table.reference).values[metric],
-            )
+            theirs, base = row.values[metric], published[metric]
             assert isinstance(theirs, float) and isinstance(base, float)  # noqa: PT018
             paper = round(theirs - base, 6)
             alone = between.seeds == 1 and max(seeds, len(own), len(reference)) > 1
