@@ -14,15 +14,15 @@ def readers_folder(request: pytest.FixtureRequest) -> None:
     request.getfixturevalue("monkeypatch").chdir(folder)
     from PIL import Image
 
-    import trees
-    from hrdepth.checkpoints import save_checkpoint
+    import fake_datasets
+    from fake_run import run_folder
     from hrdepth.config import NetworkConfig
     from hrdepth.networks import build_network
-    from runs import run_folder
+    from hrdepth.weights.checkpoint import save_checkpoint
 
     config = NetworkConfig("lite_hrdepth")
     save_checkpoint(folder / "net.safetensors", build_network(config), config, size=(192, 640))
     Image.linear_gradient("L").resize((1242, 375)).save(folder / "street.jpg")
-    trees.drive(folder / "drives")
+    fake_datasets.drive(folder / "drives")
     run = run_folder(folder / "run", data=folder / "drives")
     save_checkpoint(run / "best.safetensors", build_network(config), config, size=(64, 96))

@@ -13,9 +13,9 @@ from torch.nn.functional import avg_pool2d
 
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
-from hrdepth.data.synthetic import render_drive
-from hrdepth.images import write_image
-from hrdepth.visualize import side_by_side
+from hrdepth.io.images import write_image
+from hrdepth.io.visualize import side_by_side
+from hrdepth.synthetic import render_drive
 
 HERE = Path(__file__).resolve().parents[1]
 # The settings of docs/augmentation.md, with every chance taken so that all of it shows.

@@ -15,20 +15,20 @@ import yaml
 from jsonargparse import ArgumentParser
 from PIL import Image
 
-from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import DepthProtocol, GroundTruthConfig, ReportConfig, TrainConfig
-from hrdepth.data.ground_truth import GroundTruth, GroundTruthSet, build_ground_truth
-from hrdepth.data.synthetic import render_drive
 from hrdepth.errors import InputError
 from hrdepth.evaluation import Evaluation
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
-from hrdepth.images import read_image
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.images import read_image
+from hrdepth.io.visualize import colorize_disparity, side_by_side
 from hrdepth.networks import build_network
-from hrdepth.predictor import Predictor
 from hrdepth.report import report
+from hrdepth.synthetic import render_drive
 from hrdepth.training import train
-from hrdepth.visualize import colorize_disparity, side_by_side
-from hrdepth.weights import on_board
+from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet, build_ground_truth
+from hrdepth.weights.checkpoint import save_checkpoint
+from hrdepth.weights.find import on_board
 
 HERE = Path(__file__).resolve().parents[1]
 FRAMES, VALIDATION, SEED = 110, 20, 3

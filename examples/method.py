@@ -16,16 +16,16 @@ from PIL import Image
 from torch import Tensor
 
 from hrdepth import geometry, losses
-from hrdepth.checkpoints import read_checkpoint
 from hrdepth.config import NetworkConfig
 from hrdepth.data.frames import picture_tensor
-from hrdepth.data.synthetic import render_drive
-from hrdepth.figures.features import first_level_maps
-from hrdepth.images import write_image
+from hrdepth.io.images import write_image
+from hrdepth.io.plotting import colour, new_figure, save, style
+from hrdepth.io.visualize import colorize_disparity, colorize_error, side_by_side
 from hrdepth.networks import build_network
-from hrdepth.plotting import colour, new_figure, save, style
-from hrdepth.visualize import colorize_disparity, colorize_error, side_by_side
-from hrdepth.weights import weights_file
+from hrdepth.report.features import first_level_maps
+from hrdepth.synthetic import render_drive
+from hrdepth.weights.checkpoint import read_checkpoint
+from hrdepth.weights.find import weights_file
 
 HERE = Path(__file__).resolve().parents[1]
 IMAGES = HERE / "docs" / "images"

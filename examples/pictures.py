@@ -22,9 +22,9 @@ from PIL import Image
 
 import hrdepth.app
 from hrdepth.config import AppConfig
-from hrdepth.files import atomic_path
-from hrdepth.predictor import Predictor
-from hrdepth.visualize import colorize_disparity
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.files import atomic_path
+from hrdepth.io.visualize import colorize_disparity
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

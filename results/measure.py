@@ -15,19 +15,19 @@ from pathlib import Path
 
 import numpy as np
 
-from hrdepth.checkpoints import read_checkpoint, save_checkpoint
 from hrdepth.config import DepthProtocol, GroundTruthConfig
-from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
 from hrdepth.evaluation.bootstrap import bootstrap_intervals
 from hrdepth.evaluation.results import Evaluation, describe_protocol
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network, mean_prediction_baseline
-from hrdepth.figures.curves import learning_curves, read_log
-from hrdepth.files import write_json
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.files import write_json
+from hrdepth.io.plotting import save, style
+from hrdepth.io.provenance import provenance
 from hrdepth.networks import build_network
-from hrdepth.plotting import save, style
-from hrdepth.predictor import Predictor
-from hrdepth.provenance import provenance
+from hrdepth.report.curves import learning_curves, read_log
+from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
 # Every so many training pictures enter the mean prediction.
 MEAN_STEP = 5

@@ -7,16 +7,16 @@ import pytest
 import yaml
 from safetensors import safe_open
 
-import trees
-from hrdepth.checkpoints import read_checkpoint, save_checkpoint
+import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, GroundTruthConfig
-from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation import evaluate_network
+from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
-from hrdepth.predictor import Predictor
-from small import NETWORK
+from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
+from tiny_networks import NETWORK
 
 CANONICAL = 0.5
 # A focal length of 0.75 picture widths: things are half as far again as the canonical camera would have them.
@@ -36,7 +36,7 @@ def weights(tmp_path):
 @pytest.fixture
 def drive(tmp_path):
     """A drive whose camera is that of K, given for pictures of twice the size."""
-    root = trees.drive(tmp_path / "data")
+    root = fake_datasets.drive(tmp_path / "data")
     camera = {"width": 192, "height": 128, "fx": 144.0, "fy": 144.0, "cx": 96.0, "cy": 64.0}
     (root / "drive" / "camera.yaml").write_text(yaml.safe_dump(camera))
     return root

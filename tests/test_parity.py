@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import published
+import released_weights
 from hrdepth import geometry
-from hrdepth.checkpoints import load_network, load_pose_network
-from hrdepth.import_weights import import_weights
 from hrdepth.networks.hrdepth import LiteHRDepth
 from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.weights.checkpoint import load_network, load_pose_network
+from hrdepth.weights.released import import_weights
 
 MODES = {"M": (-1, 1), "M_no_automask": (-1, 1), "MS": (-1, 1, "s"), "S": ("s",)}
 
@@ -23,7 +23,7 @@ def load(path):
 @pytest.mark.parametrize("network", ["hrdepth", "lite_hrdepth", "monodepth2"])
 def test_networks_with_published_weights(network, shared, tmp_path):
     reference = load(shared / "parity" / "networks.npz")
-    files = published.write(tmp_path, shared / "parity", network, height=192, width=640, use_stereo=False)
+    files = released_weights.write(tmp_path, shared / "parity", network, height=192, width=640, use_stereo=False)
     out = tmp_path / "net.safetensors"
     import_weights(network, out=out, **files)
     image = reference["image"]

@@ -25,11 +25,11 @@ from hrdepth.config import DatasetConfig, IntrinsicsConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.batch import Batch
 from hrdepth.evaluation.trajectory import read_poses
-from hrdepth.files import write_json
 from hrdepth.geometry import depth_to_disparity, invert_pose, pose_matrix
-from hrdepth.media import read_image
+from hrdepth.io.files import write_json
+from hrdepth.io.media import read_image
+from hrdepth.io.provenance import provenance
 from hrdepth.objectives.view_synthesis import ViewSynthesis
-from hrdepth.provenance import provenance
 from hrdepth.training.cameras import find_learned_cameras
 
 METRES_A_UNIT = 10.0

@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hrdepth.checkpoints import load_network, read_checkpoint
 from hrdepth.config import DatasetConfig, LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.evaluation.holes import find_holes
-from hrdepth.files import write_json
 from hrdepth.geometry import disparity_to_depth
-from hrdepth.provenance import provenance
+from hrdepth.io.files import write_json
+from hrdepth.io.provenance import provenance
 from hrdepth.training import train
-from hrdepth.weights import weights_file
+from hrdepth.weights.checkpoint import load_network, read_checkpoint
+from hrdepth.weights.find import weights_file
 
 VARIANTS = {
     "no car": ("without", {"auto_mask": True}),

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from hrdepth.cli import main as hrdepth
-from hrdepth.files import atomic_path
-from hrdepth.provenance import provenance
+from hrdepth.io.files import atomic_path
+from hrdepth.io.provenance import provenance
 
 MINI = "configs/mini-systems.yaml"
 BATCH_NORM = '{"batch_norm": true}'

@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hrdepth.checkpoints import load_network as load_network
-    from hrdepth.checkpoints import load_pose_network as load_pose_network
     from hrdepth.errors import InputError as InputError
-    from hrdepth.predictor import Prediction as Prediction
-    from hrdepth.predictor import Predictor as Predictor
+    from hrdepth.inference.predictor import Prediction as Prediction
+    from hrdepth.inference.predictor import Predictor as Predictor
+    from hrdepth.weights.checkpoint import load_network as load_network
+    from hrdepth.weights.checkpoint import load_pose_network as load_pose_network
 
 try:
     __version__ = version("hrdepth")
@@ -23,12 +23,19 @@ except PackageNotFoundError:  # a source tree that is not installed
 
 _HOME = {
     "InputError": "errors",
-    "Prediction": "predictor",
-    "Predictor": "predictor",
-    "load_network": "checkpoints",
-    "load_pose_network": "checkpoints",
+    "Prediction": "inference.prediction",
+    "Predictor": "inference.predictor",
+    "load_network": "weights.checkpoint",
+    "load_pose_network": "weights.checkpoint",
 }
-_MODULES = ("checkpoints", "evaluation", "geometry", "losses", "media", "visualize")
+_MODULES = {
+    "checkpoints": "weights.checkpoint",
+    "evaluation": "evaluation",
+    "geometry": "geometry",
+    "losses": "losses",
+    "media": "io.media",
+    "visualize": "io.visualize",
+}
 
 __all__ = ["InputError", "Prediction", "Predictor", "__version__", "load_network", "load_pose_network"]
 
@@ -37,7 +44,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"hrdepth.{_HOME[name]}"), name)
     if name in _MODULES:
-        return importlib.import_module(f"hrdepth.{name}")
+        return importlib.import_module(f"hrdepth.{_MODULES[name]}")
     raise AttributeError(f"module 'hrdepth' has no attribute '{name}'")
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from hrdepth.checkpoints import save_checkpoint
+from fake_run import run_folder
 from hrdepth.config import AppConfig, UploadLimits
 from hrdepth.networks import build_network
-from runs import run_folder
-from small import NETWORK
+from hrdepth.weights.checkpoint import save_checkpoint
+from tiny_networks import NETWORK
 
 LIMITS = UploadLimits(megabytes=4, megapixels=2, side=4000, seconds=2)
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from test_uploads import HOSTILE, claim, clip
 
-from hrdepth.predictor import Predictor
-from hrdepth.video import VideoWriter
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.video import VideoWriter
 
 SETTINGS = ("tiny", "pytorch", "as trained", 0)
 

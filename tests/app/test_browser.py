@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hrdepth.predictor import Predictor
+from hrdepth.inference.predictor import Predictor
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 # WebGL without a graphics card.

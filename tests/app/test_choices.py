@@ -6,7 +6,7 @@ import pytest
 from hrdepth.app import networks as module
 from hrdepth.app.networks import Networks
 from hrdepth.errors import InputError
-from hrdepth.runtimes import RUNTIMES, default_runtime, unavailable
+from hrdepth.inference.runtimes import RUNTIMES, default_runtime, unavailable
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
 THERE = [name for name in RUNTIMES if unavailable(name) is None]
@@ -41,7 +41,7 @@ def test_an_exported_file_runs_in_the_runtime_that_it_is_for(weights, tmp_path):
     pytest.importorskip("onnxruntime", reason="needs onnxruntime (extra export)")
     pytest.importorskip("onnxscript", reason="needs onnxscript (extra export)")
     from hrdepth.config import ExportConfig
-    from hrdepth.export import export
+    from hrdepth.inference.export import export
 
     export(ExportConfig(str(weights), str(tmp_path / "tiny.onnx")))
     networks = Networks([tmp_path / "tiny.onnx"], "cpu")

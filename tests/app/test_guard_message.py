@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-import trees
+import fake_datasets
 from hrdepth.config import DatasetConfig, LogConfig, NetworkConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 from hrdepth.errors import TrainingStopped
 
@@ -13,11 +13,11 @@ from hrdepth.errors import TrainingStopped
 def test_the_guards_message_reaches_the_page(tmp_path):
     pytest.importorskip("lightning", reason="needs lightning (extra train)")
     pytest.importorskip("gradio", reason="needs gradio (extra app)")
-    from hrdepth.app.run_folder import find_runs
     from hrdepth.app.training_tab import TrainingTab
+    from hrdepth.io.run_folder import find_runs
     from hrdepth.training import train
 
-    root = trees.drive(tmp_path / "data", frames=6)
+    root = fake_datasets.drive(tmp_path / "data", frames=6)
     part = DatasetConfig("folder", str(root), str(root / "train.txt"))
     config = TrainConfig(
         train=[part], validation=[part], output=str(tmp_path / "runs" / "wild"), size=(64, 96), batch_size=2,

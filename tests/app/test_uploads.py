@@ -10,7 +10,7 @@ from PIL import Image
 from hrdepth.app.uploads import clip_frames, kind_of, load_picture
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
-from hrdepth.video import VideoWriter
+from hrdepth.io.video import VideoWriter
 
 LIMITS = UploadLimits(megabytes=2, megapixels=0.5, side=2000, seconds=1)
 

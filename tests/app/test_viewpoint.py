@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hrdepth.app.viewpoint import ASPECT, FIELD, framed, from_behind
-from hrdepth.pointcloud import PointCloud, assumed_intrinsics, point_cloud
+from hrdepth.io.pointcloud import PointCloud, assumed_intrinsics, point_cloud
 
 SIZE = (60, 200)
 WALL = np.linspace(4, 40, SIZE[1]) * np.ones(SIZE)

@@ -5,13 +5,13 @@ import json
 import pytest
 import yaml
 
-import trees
+import fake_datasets
 from hrdepth.cli import main
 
 
 @pytest.fixture
 def config(tmp_path):
-    root = trees.drive(tmp_path / "data")
+    root = fake_datasets.drive(tmp_path / "data")
     part = {"dataset": "folder", "root": str(root), "split": str(root / "train.txt")}
     content = {"train": [part], "validation": [part], "output": "run", "size": [64, 96], "batch_size": 2}
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(content))

@@ -12,7 +12,7 @@ from hrdepth.benchmark.roofline import limit, operations
 from hrdepth.benchmark.subject import BASELINE, Eager, Subject, Variant, drawn_picture
 from hrdepth.config import BenchmarkPredictConfig
 from hrdepth.errors import InputError
-from hrdepth.runtimes import RUNTIMES
+from hrdepth.inference.runtimes import RUNTIMES
 
 
 def test_runtimes_beside_the_baseline(tmp_path, capsys, monkeypatch):

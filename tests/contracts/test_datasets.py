@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-import trees
+import fake_datasets
 from hrdepth import geometry
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import DATASETS, build_mix, build_reader
@@ -22,14 +22,14 @@ def name(request):
 
 @pytest.fixture
 def config(name, tmp_path):
-    trees.TREES[name](tmp_path)
+    fake_datasets.TREES[name](tmp_path)
     return DatasetConfig(name, str(tmp_path), str(tmp_path / "train.txt"))
 
 
 @pytest.mark.parametrize("any_name", DATASETS)
 def test_targets_alone_make_a_batch(any_name, tmp_path):
     """What learns from a teacher needs no sources; a frame without neighbours will do."""
-    trees.TREES[any_name](tmp_path)
+    fake_datasets.TREES[any_name](tmp_path)
     parts = [DatasetConfig(any_name, str(tmp_path), str(tmp_path / "train.txt"), missing=m) for m in ("error", "skip")]
     augment = AugmentConfig(flip=1.0, zoom=2.0, jitter=1.0, noise=0.1)
     for data in (build_mix(parts, [], (32, 64)), build_mix(parts, [], (32, 64), augment)):
@@ -59,7 +59,7 @@ def test_the_other_eye_is_half_a_metre_to_the_right(config):
     data = build_mix([config], ["s"], (64, 96))
     sample = data[0]
     assert sample["stereo_pose"][0, 3] == pytest.approx(-0.5)
-    # The right eye's picture is the left's, three pixels on (trees.py): content moves left.
+    # The right eye's picture is the left's, three pixels on (fake_datasets.py): content moves left.
     assert (sample["sources"][0][:, :, :-3] - sample["target"][:, :, 3:]).abs().mean() < 0.03
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hrdepth.inference.runtimes import load_runtime, unavailable
+from hrdepth.inference.runtimes.graphs import openvino_model, write_onnx, write_openvino, write_torch_export
+from hrdepth.inference.runtimes.inference import Graph, for_inference
+from hrdepth.inference.runtimes.source import Description
 from hrdepth.networks import NETWORKS, build_network
 from hrdepth.networks.blocks import DisparityHead
-from hrdepth.runtimes import load_runtime, unavailable
-from hrdepth.runtimes.graphs import openvino_model, write_onnx, write_openvino, write_torch_export
-from hrdepth.runtimes.inference import Graph, for_inference
-from hrdepth.runtimes.source import Description
-from small import narrow
+from tiny_networks import narrow
 
 
 def save_openvino(graph, path, *, size, metadata):

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from hrdepth import geometry
-from hrdepth.checkpoints import load_network, save_checkpoint
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
+from hrdepth.inference.runtimes import load_runtime
 from hrdepth.networks import NETWORKS, build_network, build_pose_network
 from hrdepth.networks.blocks import channels_last
-from hrdepth.runtimes import load_runtime
-from small import narrow
+from hrdepth.weights.checkpoint import load_network, save_checkpoint
+from tiny_networks import narrow
 
 # Without ResNet-18's classifier and without reductions that nothing reads. Those of other systems are held against what
 # was published in tests/networks.

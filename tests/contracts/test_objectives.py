@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-import small
-import trees
-from hrdepth.checkpoints import save_checkpoint
+import fake_datasets
+import tiny_networks
 from hrdepth.config import DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.data.objects import use_objects
@@ -16,8 +15,10 @@ from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import OBJECTIVES, build_objective, check_objective
 from hrdepth.training.panels import training_panel
+from hrdepth.weights.checkpoint import save_checkpoint
 
-OBJECT_NETWORK = {"object_network": small.POSE_NETWORK.name, "object_options": small.POSE_NETWORK.options}
+POSE = tiny_networks.POSE_NETWORK
+OBJECT_NETWORK = {"object_network": POSE.name, "object_options": POSE.options}
 # Every way to use every objective: its sources and options.
 WAYS = {
     "view_synthesis M": ([-1, 1], {}),
@@ -37,7 +38,7 @@ WAYS = {
     "distillation MTS": ([-1, 1, "s"], {"self_supervision": 0.5, "view_synthesis": {"auto_mask": False}}),
 }
 # A first guess of one unit: the true shift of three pixels is within reach of noise that repeats every eight.
-NETWORK = NetworkConfig(small.NETWORK.name, {**small.NETWORK.options, "min_depth": 0.5})
+NETWORK = NetworkConfig(tiny_networks.NETWORK.name, {**tiny_networks.NETWORK.options, "min_depth": 0.5})
 POSE_NETWORKS = {"sfmlearner": NetworkConfig("posecnn", {"explainability": True})}
 
 
@@ -47,7 +48,7 @@ def way(request):
 
 
 def batch_of(tmp_path, frames):
-    trees.objects(trees.drive(tmp_path))
+    fake_datasets.objects(fake_datasets.drive(tmp_path))
     # The eyes 0.1 units apart, as in the paper's configs.
     config = DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})
     data = build_mix([config], frames, (64, 96))
@@ -75,7 +76,7 @@ def objective_of(way, tmp_path, **more):
         options = {"teacher": teacher_file(tmp_path), **options}
     torch.manual_seed(0)
     network = build_network(NETWORK)
-    pose_network = build_pose_network(POSE_NETWORKS.get(name, small.POSE_NETWORK))
+    pose_network = build_pose_network(POSE_NETWORKS.get(name, tiny_networks.POSE_NETWORK))
     return build_objective(ObjectiveConfig(name, frames, {**options, **more}), network, pose_network)
 
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from hrdepth.checkpoints import load_pose_network, save_checkpoint
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import POSE_NETWORKS, build_network, build_pose_network
+from hrdepth.weights.checkpoint import load_pose_network, save_checkpoint
 
 # Of the decoder, and of the whole network.
 PARAMETERS = {"posenet": (1_314_572, 12_500_492), "posecnn": (1_181_702, 1_586_774)}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-import trees
+import fake_datasets
 from hrdepth import geometry
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
@@ -26,12 +26,12 @@ def draws(root, augment, count=6, **settings):
 
 @pytest.fixture
 def drive(tmp_path):
-    return trees.drive(tmp_path)
+    return fake_datasets.drive(tmp_path)
 
 
 def synthesis_error(wall, sample, *, mirror=1.0, intrinsics=None):
     """Mean error of the views synthesised by true depth and motion, where the source shows the point."""
-    wall = trees.Wall((mirror * wall.slope[0], wall.slope[1]), wall.distance, wall.motion * [mirror, 1, 1])
+    wall = fake_datasets.Wall((mirror * wall.slope[0], wall.slope[1]), wall.distance, wall.motion * [mirror, 1, 1])
     place = 2 * wall.motion  # of sample 1, frame 2
     poses = torch.eye(4).repeat(3, 1, 1)
     poses[:2, :3, 3] = torch.tensor(np.stack([wall.motion, -wall.motion]))  # of frames 1 and 3
@@ -50,7 +50,7 @@ def synthesis_error(wall, sample, *, mirror=1.0, intrinsics=None):
 
 @pytest.mark.parametrize(("augment", "mirror"), [(ZOOMED, 1.0), (MIRRORED, -1.0)])
 def test_views_are_synthesised_as_exactly_from_zoomed_pictures(tmp_path, augment, mirror):
-    wall = trees.Wall()
+    wall = fake_datasets.Wall()
     wall.drive(tmp_path)
     whole = build(tmp_path)[1]
     exact = synthesis_error(wall, whole)
@@ -64,12 +64,12 @@ def test_views_are_synthesised_as_exactly_from_zoomed_pictures(tmp_path, augment
 
 @pytest.mark.parametrize(("augment", "mirror"), [(ZOOMED, 1.0), (MIRRORED, -1.0)])
 def test_a_point_lands_where_k_projects_it(tmp_path, augment, mirror):
-    root = trees.Wall().drive(tmp_path)
+    root = fake_datasets.Wall().drive(tmp_path)
     point = np.array([0.4, -0.3, 6.0])
     x, y = 200 * point[0] / point[2] + 0.46 * 288, 190 * point[1] / point[2] + 0.55 * 192
     rows, columns = np.mgrid[:192, :288]
     dot = np.uint8(255 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 50))
-    trees.save(trees.Image.fromarray(dot).convert("RGB"), root / "wall" / "left" / "000002.png")
+    fake_datasets.save(fake_datasets.Image.fromarray(dot).convert("RGB"), root / "wall" / "left" / "000002.png")
     inside = 0
     for sample in draws(root, augment, count=12, frames=(-1,)):
         expected = sample["intrinsics"].double().numpy() @ (point * [mirror, 1, 1])
@@ -101,11 +101,11 @@ def test_zoom_is_uniform_in_its_logarithm_and_stays_in_the_picture():
 def test_a_zoom_keeps_the_sharpness_of_the_file(tmp_path):
     """Cut before the one resize: the zoomed picture has detail that the small one has lost."""
     stripes = np.uint8(255 * (np.arange(384) // 2 % 2))[None, :, None].repeat(256, axis=0).repeat(3, axis=2)
-    root = trees.drive(tmp_path, stereo=False, size=(256, 384))
+    root = fake_datasets.drive(tmp_path, stereo=False, size=(256, 384))
     for file in (root / "drive" / "left").iterdir():
-        trees.save(trees.Image.fromarray(stripes), file)
+        fake_datasets.save(fake_datasets.Image.fromarray(stripes), file)
     change = {"fx": 220.0, "fy": 240.0, "cx": 190.0, "cy": 125.0, "width": 384, "height": 256}
-    (root / "drive" / "camera.yaml").write_text(trees.yaml.safe_dump(change))
+    (root / "drive" / "camera.yaml").write_text(fake_datasets.yaml.safe_dump(change))
     contrast = [float(s["target"].std()) for s in (build(root, frames=(-1,))[1], *draws(root, AugmentConfig(
         flip=0.0, jitter=0.0, zoom=8.0), count=12, frames=(-1,)))]  # fmt: skip
     assert contrast[0] < 0.1

@@ -11,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-import trees
+import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig, PrepareConfig, TrainConfig
-from hrdepth.data import DATASETS, build_mix, prepare
+from hrdepth.data import DATASETS, build_mix
 from hrdepth.data.cache import PictureCache, cached_size, needed_pictures, use_cache
 from hrdepth.errors import InputError
+from hrdepth.prepare import cache as cache_module
 from hrdepth.training import build_loaders
 
 FRAMES = [-1, 1, "s"]
@@ -24,7 +25,7 @@ SIZE = (32, 64)
 
 
 def make_config(name, root):
-    trees.TREES[name](root)
+    fake_datasets.TREES[name](root)
     part = DatasetConfig(name, str(root), str(root / "train.txt"))
     return TrainConfig([part], [part], "run", objective=ObjectiveConfig(frames=FRAMES), size=SIZE)
 
@@ -40,11 +41,11 @@ def folder(tmp_path):
 
 
 def fill(config, folder):
-    return prepare.prepare(PrepareConfig(config, str(folder), threads=2))
+    return cache_module.prepare(PrepareConfig(config, str(folder), threads=2))
 
 
 def verify(folder):
-    return prepare.prepare(PrepareConfig(cache=str(folder), verify=True, threads=2))
+    return cache_module.prepare(PrepareConfig(cache=str(folder), verify=True, threads=2))
 
 
 def mixes(config, augment=None):
@@ -60,7 +61,7 @@ def same(a, b):
 def test_samples_are_the_same_bit_by_bit_without_a_look_at_the_sources(name, original, tmp_path, folder, monkeypatch):
     config = make_config(name, tmp_path / "data")
     if original:
-        monkeypatch.setattr(prepare, "cached_size", lambda config, mixes: None)
+        monkeypatch.setattr(cache_module, "cached_size", lambda config, mixes: None)
     cache = fill(config, folder)
     assert cache.size == (None if original or name == "cityscapes" else SIZE)  # whose crop is cut from the source
     plain, cached = mixes(config, AugmentConfig()), mixes(config, AugmentConfig())
@@ -84,13 +85,13 @@ def test_training_and_validation_load_from_the_cache(config, folder):
     plain, cached = build_loaders(replace(config, cache=None)), build_loaders(config)
     expected = {name: next(iter(loader)) for name, loader in plain.items()}
     for path in needed_pictures(mixes(config)):
-        Image.new("RGB", trees.SIZE[::-1]).save(path)
+        Image.new("RGB", fake_datasets.SIZE[::-1]).save(path)
     assert all(same(next(iter(cached[name])), batch) for name, batch in expected.items())
 
 
 def test_an_interrupted_preparation_goes_on(config, folder, monkeypatch):
     written = []
-    write = prepare._write_picture
+    write = cache_module._write_picture
 
     def interrupted(cache, source):
         if len(written) == 4:
@@ -98,12 +99,14 @@ def test_an_interrupted_preparation_goes_on(config, folder, monkeypatch):
         written.append(source)
         return write(cache, source)
 
-    monkeypatch.setattr(prepare, "_write_picture", interrupted)
+    monkeypatch.setattr(cache_module, "_write_picture", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        prepare.prepare(PrepareConfig(config, str(folder), threads=1))
+        cache_module.prepare(PrepareConfig(config, str(folder), threads=1))
     assert len(PictureCache.open(folder).entries) == 4
     first = list(written)
-    monkeypatch.setattr(prepare, "_write_picture", lambda cache, source: written.append(source) or write(cache, source))
+    monkeypatch.setattr(
+        cache_module, "_write_picture", lambda cache, source: written.append(source) or write(cache, source)
+    )
     fill(config, folder)
     assert not set(first) & set(written[4:])
     assert sorted(written) == needed_pictures(mixes(config))
@@ -114,7 +117,7 @@ def test_an_interrupted_preparation_goes_on(config, folder, monkeypatch):
 def test_a_changed_source_is_read_anew(config, folder, caplog):
     fill(config, folder)
     source = needed_pictures(mixes(config))[2]
-    Image.new("RGB", trees.SIZE[::-1], "red").save(source)
+    Image.new("RGB", fake_datasets.SIZE[::-1], "red").save(source)
     cached = mixes(config)
     with caplog.at_level(logging.WARNING):
         use_cache(str(folder), config, cached)
@@ -192,9 +195,9 @@ def test_the_cache_may_be_reached_by_a_link_and_lie_anywhere(config, folder, tmp
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_and_a_full_one_during(config, folder, monkeypatch):
-    usage = prepare.shutil.disk_usage(config.train[0].root)
+    usage = cache_module.shutil.disk_usage(config.train[0].root)
     with monkeypatch.context() as patch:
-        patch.setattr(prepare.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+        patch.setattr(cache_module.shutil, "disk_usage", lambda path: usage._replace(free=1000))
         with pytest.raises(InputError, match="GiB left; choose a folder on another disk"):
             fill(config, folder)
     assert not list(folder.rglob("*.npy"))
@@ -225,8 +228,8 @@ def test_what_is_no_cache_is_left_alone(config, folder, tmp_path):
 
 def test_prepare_says_what_it_lacks(config, folder):
     with pytest.raises(InputError, match="--cache"):
-        prepare.prepare(PrepareConfig(config))
+        cache_module.prepare(PrepareConfig(config))
     with pytest.raises(InputError, match="--config"):
-        prepare.prepare(PrepareConfig(cache=str(folder)))
+        cache_module.prepare(PrepareConfig(cache=str(folder)))
     with pytest.raises(InputError, match="threads 0"):
-        prepare.prepare(PrepareConfig(config, str(folder), threads=0))
+        cache_module.prepare(PrepareConfig(config, str(folder), threads=0))

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-import trees
+import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig, DepthProtocol, GroundTruthConfig, TrainConfig
 from hrdepth.data import build_mix, build_reader
 from hrdepth.data.augment import Window
 from hrdepth.data.cache import cached_size
-from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import evaluate_network
-from hrdepth.images import read_image
+from hrdepth.io.images import read_image
+from hrdepth.truth.ground_truth import build_ground_truth
 
 
 @pytest.fixture
 def root(tmp_path):
-    return trees.cityscapes(tmp_path)
+    return fake_datasets.cityscapes(tmp_path)
 
 
 def test_parts_are_splits(root):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from torch.utils.data import default_collate
 
-import trees
+import fake_datasets
 from hrdepth.config import DatasetConfig
 from hrdepth.data import build_mix
 from hrdepth.data.scale import metres_per_unit
@@ -15,7 +15,7 @@ CAMERA = {"width": 96, "height": 64, "fx": 55, "fy": 60, "cx": 47, "cy": 31}
 
 @pytest.fixture
 def root(tmp_path):
-    return trees.drive(tmp_path)
+    return fake_datasets.drive(tmp_path)
 
 
 def change(root, **entries):
@@ -106,8 +106,8 @@ def test_a_rig_that_cannot_be(root, options, sentence):
 
 
 def test_cameras_of_all_kinds_in_one_split(root):
-    trees.drive(root, "wide", size=(64, 192))
-    trees.drive(root, "alone", stereo=False, size=(128, 96))
+    fake_datasets.drive(root, "wide", size=(64, 192))
+    fake_datasets.drive(root, "alone", stereo=False, size=(128, 96))
     change(root, fx=70.0)
     entries = {"width": 192, "height": 64, "fx": 110.0, "fy": 80.0, "cx": 95.5, "cy": 30.0, "baseline": 0.25}
     (root / "wide" / "camera.yaml").write_text(yaml.safe_dump(entries))

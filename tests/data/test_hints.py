@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import trees
+import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
 from hrdepth.data.augment import Window
@@ -26,7 +26,7 @@ def hints(tmp_path):
 
 @pytest.fixture
 def part(tmp_path):
-    return DatasetConfig("pictures", str(trees.pictures(tmp_path / "pictures")))
+    return DatasetConfig("pictures", str(fake_datasets.pictures(tmp_path / "pictures")))
 
 
 def ramp():

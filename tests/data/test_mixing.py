@@ -2,7 +2,7 @@ from collections import Counter
 
 import torch
 
-import trees
+import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
 from hrdepth.data.mixing import MixedSampler
@@ -33,8 +33,8 @@ def test_order_follows_seed_and_epoch_and_tells_the_epoch():
 
 
 def test_a_mix_finds_its_parts_in_every_epoch(tmp_path):
-    trees.drive(tmp_path / "a", frames=5)
-    trees.drive(tmp_path / "b", frames=7, stereo=False)
+    fake_datasets.drive(tmp_path / "a", frames=5)
+    fake_datasets.drive(tmp_path / "b", frames=7, stereo=False)
     parts = [DatasetConfig("folder", str(tmp_path / name), str(tmp_path / name / "train.txt")) for name in "ab"]
     mix = build_mix(parts, [-1, "s"], (64, 96), AugmentConfig())
     assert len(mix) == 3 + 5

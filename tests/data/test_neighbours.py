@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-import trees
+import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
 from hrdepth.data.frames import load_picture
 from hrdepth.data.neighbours import MOTION_SIZE, motion
 from hrdepth.errors import InputError
-from hrdepth.images import small_grey
+from hrdepth.io.images import small_grey
 
 CALM = AugmentConfig(flip=0, jitter=0)
 
@@ -22,7 +22,7 @@ CALM = AugmentConfig(flip=0, jitter=0)
 @pytest.fixture
 def part(tmp_path):
     """Twenty frames; 3 to 9 and 12 to 16 are the split, 10 and 11 are held out."""
-    root = trees.drive(tmp_path, frames=20)
+    root = fake_datasets.drive(tmp_path, frames=20)
     (root / "train.txt").write_text("".join(f"drive {n} l\n" for n in (*range(3, 10), *range(12, 17))))
     return DatasetConfig("folder", str(root), str(root / "train.txt"), distances=[1, 2, 3])
 
@@ -126,7 +126,9 @@ def test_skip_does_not_excuse_the_target_itself(part):
 def test_still_frames_are_left_out(part, caplog):
     random = np.random.default_rng(0)
     for number in (6, 7, 8):  # the camera stands from 5 to 8: sensor noise, another exposure
-        noisy = 0.97 * np.asarray(Image.open(left(part, 5)), dtype=np.float32) + random.normal(0, 3, (*trees.SIZE, 3))
+        noisy = 0.97 * np.asarray(Image.open(left(part, 5)), dtype=np.float32) + random.normal(
+            0, 3, (*fake_datasets.SIZE, 3)
+        )
         Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(left(part, number))
     with caplog.at_level(logging.INFO):
         mix = build_mix([replace(part, min_motion=0.012)], [-1, 1], (64, 96))

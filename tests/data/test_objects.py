@@ -5,20 +5,20 @@ import pytest
 import torch
 from PIL import Image
 
-import trees
+import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
 from hrdepth.data.objects import load_objects, objects_file, use_objects
 from hrdepth.errors import InputError
 
 
-def mix(root, size=trees.SIZE, augment=None, frames=(-1, 1)):
+def mix(root, size=fake_datasets.SIZE, augment=None, frames=(-1, 1)):
     return build_mix([DatasetConfig("folder", str(root), str(root / "train.txt"))], list(frames), size, augment)
 
 
 @pytest.fixture
 def drive(tmp_path):
-    return trees.objects(trees.drive(tmp_path))
+    return fake_datasets.objects(fake_datasets.drive(tmp_path))
 
 
 def read(root, number):
@@ -47,14 +47,14 @@ def test_they_are_resized_without_making_new_numbers_and_mirrored(drive):
 
 def test_sixteen_bits_are_read(drive):
     picture = drive / "drive" / "left" / "000000.png"
-    Image.fromarray(np.full(trees.SIZE, 300, np.uint16)).save(objects_file(picture))
-    assert load_objects(picture, trees.SIZE).unique().tolist() == [300]
+    Image.fromarray(np.full(fake_datasets.SIZE, 300, np.uint16)).save(objects_file(picture))
+    assert load_objects(picture, fake_datasets.SIZE).unique().tolist() == [300]
 
 
 @pytest.mark.parametrize(
     ("mask", "said"),
     [
-        (Image.new("RGB", trees.SIZE[::-1]), "has 3 channels"),
+        (Image.new("RGB", fake_datasets.SIZE[::-1]), "has 3 channels"),
         (Image.new("L", (10, 20)), "has 10x20 pixels, its picture 96x64"),
         (None, "cannot be read"),
     ],
@@ -67,11 +67,11 @@ def test_a_wrong_mask_is_named(drive, mask, said):
     else:
         mask.save(file)
     with pytest.raises(InputError, match=said) as caught:
-        load_objects(picture, trees.SIZE)
+        load_objects(picture, fake_datasets.SIZE)
     assert str(file) in str(caught.value)
 
 
 def test_a_set_without_any_says_where_they_should_be(tmp_path):
-    data = mix(trees.drive(tmp_path))
+    data = mix(fake_datasets.drive(tmp_path))
     with pytest.raises(InputError, match=r"left_objects.0000.*make some"):
         use_objects(data.datasets)

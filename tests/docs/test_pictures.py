@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import NetworkConfig
+from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
-from hrdepth.predictor import Predictor
+from hrdepth.weights.checkpoint import save_checkpoint
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "pictures.py"
 

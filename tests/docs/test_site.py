@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hrdepth.commands import COMMANDS
+from hrdepth.cli.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

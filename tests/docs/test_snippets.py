@@ -15,14 +15,14 @@ import pytest
 import yaml
 from PIL import Image
 
-import trees
-from hrdepth.checkpoints import save_checkpoint
-from hrdepth.cli import _as_settings, _chosen, _config, _parser, _spelt_out, _with_preset
-from hrdepth.commands import COMMANDS
+import fake_datasets
+from hrdepth.cli.commands import COMMANDS
+from hrdepth.cli.main import _as_settings, _chosen, _config, _parser, _spelt_out, _with_preset
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
-from hrdepth.pretrained import Pretrained
+from hrdepth.weights.checkpoint import save_checkpoint
+from hrdepth.weights.share import Pretrained
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,8 +54,8 @@ def named(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("named")
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     shutil.copy(ROOT / "configs" / "demo.yaml", tmp_path / "run.yaml")
-    trees.drive(tmp_path / "drives", frames=6)
-    trees.drive(tmp_path / "data", frames=6)
+    fake_datasets.drive(tmp_path / "drives", frames=6)
+    fake_datasets.drive(tmp_path / "data", frames=6)
     shutil.copy(ROOT / "results" / "street" / "card.yaml", tmp_path)
     Image.linear_gradient("L").resize((96, 64)).save(tmp_path / "street.jpg")
     (tmp_path / "runs" / "mine").mkdir(parents=True)

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import trees
-from hrdepth.checkpoints import save_checkpoint
+import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import CorruptionsConfig, DepthProtocol, GroundTruthConfig, NetworkConfig
-from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.corruption_errors import (
     KITTI_C,
@@ -24,9 +22,11 @@ from hrdepth.evaluation.corruption_errors import (
     resilience,
 )
 from hrdepth.evaluation.corruptions import corruptions
-from hrdepth.files import file_sha256
+from hrdepth.io.files import file_sha256
 from hrdepth.networks import build_network
-from small import NETWORK
+from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.weights.checkpoint import save_checkpoint
+from tiny_networks import NETWORK
 
 WHOLE = DepthProtocol(crop="none")
 MONODEPTH2 = NetworkConfig("monodepth2", {"backbone": "test_efficientnet"})
@@ -224,7 +224,7 @@ def test_what_is_unfinished_or_finished_is_not_overwritten_silently(
 
 
 def test_the_datas_own_protocol(library, weights, tmp_path):
-    root = trees.cityscapes(tmp_path / "cs")
+    root = fake_datasets.cityscapes(tmp_path / "cs")
     data = GroundTruthConfig("cityscapes", str(root))
     found = corruptions(CorruptionsConfig(data, weights, kinds=["fog"], severities=[1], runtime="pytorch"))
     assert (found["protocol"]["crop"], found["protocol"]["max_depth"]) == ("none", 80.0)
@@ -243,7 +243,7 @@ def test_the_library_itself():
     library = pytest.importorskip("imagecorruptions")
     known = library.get_corruption_names("all")
     assert [kind for kind in KITTI_C if kind not in known] == ["dark", "color_quant", "iso_noise"]
-    image = trees.picture(0, size=(32, 48))
+    image = fake_datasets.picture(0, size=(32, 48))
     for kind in (kind for kind in KITTI_C if kind in known):
         clear, same, strong = (
             corrupted(lambda image: np.asarray(image), kind, severity)(image) for severity in (1, 1, 5)

@@ -8,7 +8,6 @@ import pytest
 
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol
-from hrdepth.data.ground_truth import GroundTruth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.alignment import aligned_depth, scale_and_shift
 from hrdepth.evaluation.bootstrap import bootstrap_intervals
@@ -16,6 +15,7 @@ from hrdepth.evaluation.edges import boundary_f1, depth_edges, edge_distances, e
 from hrdepth.evaluation.extra_packages import extra_module
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.points import cloud_distances, points_of
+from hrdepth.truth.ground_truth import GroundTruth
 
 WHOLE = DepthProtocol(crop="none")
 

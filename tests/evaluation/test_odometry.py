@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hrdepth.checkpoints import save_checkpoint
 from hrdepth.cli import main
 from hrdepth.errors import InputError
 from hrdepth.evaluation.odometry import compare, predict_motions
@@ -27,7 +26,8 @@ from hrdepth.evaluation.trajectory import (
 )
 from hrdepth.geometry import pose_matrix
 from hrdepth.networks import build_network, build_pose_network
-from small import NETWORK, POSE_NETWORK
+from hrdepth.weights.checkpoint import save_checkpoint
+from tiny_networks import NETWORK, POSE_NETWORK
 
 
 def turn(angle, axis=1):

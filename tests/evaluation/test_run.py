@@ -9,7 +9,6 @@ from PIL import Image
 from rich.console import Console
 
 from hrdepth.config import DepthProtocol, GroundTruthConfig
-from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation import (
     METRICS,
@@ -20,6 +19,7 @@ from hrdepth.evaluation import (
     evaluate_network,
     mean_prediction_baseline,
 )
+from hrdepth.truth.ground_truth import build_ground_truth
 
 SIZE = (20, 60)
 WHOLE = DepthProtocol(crop="none")

@@ -12,7 +12,7 @@ from hrdepth.config import TabulateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.tabulate import tabulate
-from hrdepth.provenance import provenance
+from hrdepth.io.provenance import provenance
 
 
 def result(folder, value, **more):

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import default_collate
 from torch.utils.flop_counter import FlopCounterMode
 
-import trees
+import fake_datasets
 from hrdepth.config import DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
@@ -213,7 +213,7 @@ SMALL = [
 
 @pytest.mark.parametrize(("name", "options"), SMALL, ids=lambda value: str(value))
 def test_the_loss_falls_in_a_few_steps(name, options, tmp_path):
-    trees.drive(tmp_path)
+    fake_datasets.drive(tmp_path)
     dataset = DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})
     data = build_mix([dataset], ["s"], (64, 64))
     batch = default_collate([data[0], data[1]])

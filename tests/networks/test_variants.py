@@ -11,7 +11,7 @@ from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import NETWORKS, build_network, build_pose_network
 from hrdepth.networks.summary import PAPER_ROWS, SIZES, summaries, summarise
-from small import narrow
+from tiny_networks import narrow
 
 
 @pytest.mark.parametrize("row", PAPER_ROWS, ids=lambda row: row.rows)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import default_collate
 
-import trees
+import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
@@ -33,7 +33,7 @@ class Says(nn.Module):
 @pytest.fixture
 def batch(tmp_path):
     """A wall that faces the camera, seen by two cameras, as it is and through random zooms."""
-    wall = trees.Wall(slope=(0, 0), distance=DISTANCE, motion=(0, 0, 0))
+    wall = fake_datasets.Wall(slope=(0, 0), distance=DISTANCE, motion=(0, 0, 0))
     parts = []
     for name, size, focal in (("short", (192, 288), 150.0), ("long", (128, 192), 220.0)):
         root = wall.drive(tmp_path / name, size=size, focal=focal)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-import trees
+import fake_datasets
 from hrdepth.config import DatasetConfig, NetworkConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
@@ -19,7 +19,7 @@ K = np.array([[60.0, 0, 31.5], [0, 60.0, 23.5], [0, 0, 1]])
 
 @pytest.fixture
 def wall():
-    wall = trees.Wall()
+    wall = fake_datasets.Wall()
     places = [np.zeros(3), np.array([0.3, 0.1, 0.5]), np.array([-0.2, 0.0, -0.4])]
     depths = [torch.tensor(wall.depth(K, SIZE, place), dtype=torch.float32)[None, None] for place in places]
     poses = torch.eye(4).repeat(1, 2, 1, 1)
@@ -74,8 +74,8 @@ def test_a_weight_that_is_none():
 
 
 def test_the_network_sees_the_target_and_then_all_sources_at_once(tmp_path):
-    trees.drive(tmp_path)
-    data = build_mix([DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"))], [-1, 1], trees.SIZE)
+    fake_datasets.drive(tmp_path)
+    data = build_mix([DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"))], [-1, 1], fake_datasets.SIZE)
     batch = default_collate([data[0]])
     network, seen = build_network(NetworkConfig("lite_hrdepth")), []
     network.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import default_collate
 
-import trees
-from hrdepth.checkpoints import save_checkpoint
+import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.data.frames import load_picture
@@ -17,7 +16,8 @@ from hrdepth.networks import build_network
 from hrdepth.objectives import build_objective
 from hrdepth.objectives.teacher import Teacher, resize
 from hrdepth.objectives.teacher_cache import TeacherCache, fill
-from small import NETWORK
+from hrdepth.weights.checkpoint import save_checkpoint
+from tiny_networks import NETWORK
 
 SIZE = (64, 96)
 
@@ -42,7 +42,7 @@ def teacher(tmp_path):
 
 @pytest.fixture
 def pictures(tmp_path):
-    root = trees.pictures(tmp_path / "pictures")
+    root = fake_datasets.pictures(tmp_path / "pictures")
     return DatasetConfig("pictures", str(root))
 
 
@@ -269,7 +269,7 @@ def test_no_teacher_gets_a_sentence(tmp_path):
 
 
 def test_lists_of_pictures(tmp_path):
-    root = trees.pictures(tmp_path)
+    root = fake_datasets.pictures(tmp_path)
     data = build_mix([DatasetConfig("pictures", str(root), str(root / "train.txt"))], [], SIZE)
     assert [data.name(i).rsplit(" (", 1)[0] for i in range(3)] == ["b.png 0 l", "a/d 1.JPG 0 l", "a/c.jpg 0 l"]
     (root / "train.txt").write_text("b.png\nc.png\n")

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.utils.data import default_collate
 
-import trees
+import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig
 from hrdepth.data import build_mix
 from hrdepth.networks import build_network
@@ -16,9 +16,9 @@ HOOD = np.s_[..., 48:, :]
 
 
 def config_of(root, *, mask):
-    trees.drive(root)
+    fake_datasets.drive(root)
     if mask:
-        keep = np.full(trees.SIZE, 255, np.uint8)
+        keep = np.full(fake_datasets.SIZE, 255, np.uint8)
         keep[HOOD] = 0
         Image.fromarray(keep).save(root / "drive" / "mask.png")
     return DatasetConfig("folder", str(root), str(root / "train.txt"))
@@ -26,7 +26,7 @@ def config_of(root, *, mask):
 
 @pytest.fixture
 def batch(tmp_path):
-    data = build_mix([config_of(tmp_path, mask=True)], [-1, 1], trees.SIZE)
+    data = build_mix([config_of(tmp_path, mask=True)], [-1, 1], fake_datasets.SIZE)
     return default_collate([data[0], data[1]])
 
 
@@ -43,7 +43,7 @@ def loss_and_gradient(batch, disparity, **options):
 
 def test_what_a_mask_covers_does_not_count(batch):
     torch.manual_seed(0)
-    disparity = 0.05 + 0.05 * torch.rand(2, 1, *trees.SIZE)
+    disparity = 0.05 + 0.05 * torch.rand(2, 1, *fake_datasets.SIZE)
     loss, gradient = loss_and_gradient(batch, disparity, auto_mask=False)
     other = dict(batch)
     for name in ("target", "sources"):
@@ -63,7 +63,7 @@ def test_a_source_is_not_read_where_it_is_masked(batch):
     objective = ViewSynthesis(build_network(NetworkConfig("lite_hrdepth")), torch.nn.Identity(), tie_break=0.0)
     poses = torch.eye(4).repeat(2, 2, 1, 1)
     poses[:, 0, 1, 3], poses[:, 1, 1, 3] = 0.5, -0.5  # down in the first source, up in the second
-    errors = objective.synthesis_errors(batch, torch.full((2, 1, *trees.SIZE), 0.05), poses)
+    errors = objective.synthesis_errors(batch, torch.full((2, 1, *fake_datasets.SIZE), 0.05), poses)
     row = 46  # just above the hood
     assert errors[:, 0, row].isinf().all()
     assert errors[:, 1, row].isfinite().all()
@@ -76,11 +76,11 @@ def test_masks_follow_size_zoom_and_flip(tmp_path):
     assert (small[:, :23].mean(), small[:, 24:].mean()) == (1, 0)
     # A recording that shows its own mask: whatever happens to the picture happens to the mask.
     half = config_of(tmp_path / "half", mask=False)
-    keep = np.full(trees.SIZE, 255, np.uint8)
+    keep = np.full(fake_datasets.SIZE, 255, np.uint8)
     keep[:, :40] = 0
     for file in [tmp_path / "half/drive/mask.png", *(tmp_path / "half/drive/left").iterdir()]:
         Image.fromarray(keep).save(file)
-    mix = build_mix([half], [-1, 1], trees.SIZE, AugmentConfig(flip=0.5, jitter=0, zoom=1.5), seed=1)
+    mix = build_mix([half], [-1, 1], fake_datasets.SIZE, AugmentConfig(flip=0.5, jitter=0, zoom=1.5), seed=1)
     samples = [mix[1 + draw * len(mix)] for draw in range(24)]
     for sample in samples:
         shown = (sample["target"][:1] > 0.98).float()
@@ -90,8 +90,8 @@ def test_masks_follow_size_zoom_and_flip(tmp_path):
 
 def test_sets_with_and_without_masks_mix(tmp_path):
     parts = [config_of(tmp_path / name, mask=name == "a") for name in "ab"]
-    mix = build_mix(parts, [-1, 1], trees.SIZE)
+    mix = build_mix(parts, [-1, 1], fake_datasets.SIZE)
     batch = default_collate([mix[0], mix[len(mix) - 1]])
-    assert batch["mask"].shape == (2, 1, *trees.SIZE)
+    assert batch["mask"].shape == (2, 1, *fake_datasets.SIZE)
     assert (batch["mask"][1].all(), bool(batch["mask"][0].all())) == (True, False)
-    assert "mask" not in build_mix(parts[1:], [-1, 1], trees.SIZE)[0]
+    assert "mask" not in build_mix(parts[1:], [-1, 1], fake_datasets.SIZE)[0]

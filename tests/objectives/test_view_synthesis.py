@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-import trees
+import fake_datasets
 from hrdepth.config import DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
@@ -13,7 +13,7 @@ from hrdepth.objectives import build_objective
 
 
 def batch_of(tmp_path, frames):
-    trees.drive(tmp_path)
+    fake_datasets.drive(tmp_path)
     config = DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})
     data = build_mix([config], frames, (64, 96))
     return default_collate([data[i] for i in range(len(data))])
@@ -73,7 +73,7 @@ def test_compiled_and_plain_code_give_the_same_loss_and_gradients(tmp_path):
 
 @pytest.mark.parametrize("kind", ["hrdepth", "lite_hrdepth"])
 def test_bfloat16_gives_the_loss_within_one_percent(kind, tmp_path):
-    trees.Wall().drive(tmp_path)
+    fake_datasets.Wall().drive(tmp_path)
     data = build_mix([DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"))], [-1, 1], (64, 96))
     batch = default_collate([data[item] for item in range(len(data))])
     torch.manual_seed(0)

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import yaml
 
-import trees
-from hrdepth.checkpoints import save_checkpoint
+import fake_datasets
+from fake_run import run_folder
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReportConfig
-from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
+from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
-from hrdepth.predictor import Predictor
 from hrdepth.published import PUBLISHED, corresponding_row
 from hrdepth.report.cloud import encode_cloud
 from hrdepth.report.run import RunFolder
-from runs import run_folder
+from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.weights.checkpoint import save_checkpoint
 
 pytest.importorskip("jinja2", reason="needs jinja2 (extra report)")
 from hrdepth.report import report
@@ -35,7 +35,7 @@ PROTOCOL = DepthProtocol(crop="none")
 def run(tmp_path_factory):
     """A run on a drive with true depth, with the weights of an untrained network."""
     root = tmp_path_factory.mktemp("report")
-    folder = run_folder(root / "run", data=trees.drive(root / "data", frames=7))
+    folder = run_folder(root / "run", data=fake_datasets.drive(root / "data", frames=7))
     config = NetworkConfig("lite_hrdepth")
     save_checkpoint(folder / "best.safetensors", build_network(config), config, size=(64, 96), metres_per_unit=5.4)
     return folder

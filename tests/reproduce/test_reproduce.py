@@ -11,9 +11,8 @@ import pytest
 import torch
 import yaml
 
-import small
-import trees
-from hrdepth.checkpoints import save_checkpoint
+import fake_datasets
+import tiny_networks
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReproduceTableConfig
 from hrdepth.errors import InputError, TrainingStopped
@@ -25,13 +24,14 @@ from hrdepth.reproduce.plan import plan_training
 from hrdepth.reproduce.runs import find_weights, train_missing
 from hrdepth.reproduce.spread import difference, spread
 from hrdepth.reproduce.table import reproduce_table
+from hrdepth.weights.checkpoint import save_checkpoint
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 LITE = NetworkConfig("lite_hrdepth")
 BASE, OURS, STEREO = "kitti-monodepth2-m-640x192", "kitti-hrdepth-m-640x192", "kitti-hrdepth-ms-640x192"
 
 
-def weights(path, seed=0, metres_per_unit=None, network=small.NETWORK):
+def weights(path, seed=0, metres_per_unit=None, network=tiny_networks.NETWORK):
     torch.manual_seed(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(path, build_network(network), network, size=(64, 96), metres_per_unit=metres_per_unit)
@@ -40,7 +40,7 @@ def weights(path, seed=0, metres_per_unit=None, network=small.NETWORK):
 
 @pytest.fixture
 def config(tmp_path):
-    data = trees.drive(tmp_path / "data", frames=10)
+    data = fake_datasets.drive(tmp_path / "data", frames=10)
     return ReproduceTableConfig(
         out=str(tmp_path / "out"),
         data=GroundTruthConfig("drive", str(data)),
@@ -173,7 +173,7 @@ def test_a_given_network_is_named_and_held_against_the_row(config, capsys):
     run = content(config, "table2")[1][packnet]["measured"][0]["runs"][0]
     assert run["network"] == {"name": "lite_hrdepth", "options": {}}
     # Options count with their defaults; a row's own network has no note.
-    own = {**small.NETWORK.options, "skip": "dense"}
+    own = {**tiny_networks.NETWORK.options, "skip": "dense"}
     plain = weights(runs / "plain.safetensors", network=NetworkConfig("hrdepth", own))
     reproduce_table("table4", replace(config, weights=[f"{dense}={plain}"], format="markdown"))
     said = capsys.readouterr().out

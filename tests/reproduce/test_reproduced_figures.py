@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-import trees
-from hrdepth.checkpoints import save_checkpoint
+import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.reproduce.regions import depth_regions, enlarge, reduce_truth, region_errors
+from hrdepth.weights.checkpoint import save_checkpoint
 
 pytest.importorskip("skimage", reason="edges need the extra 'metrics'")
 
@@ -74,7 +74,14 @@ def test_sparse_depth_is_refused():
 
 @pytest.fixture
 def truth(tmp_path):
-    return ["--data.kind", "drive", "--data.root", str(trees.drive(tmp_path / "data")), "--protocol.crop", "none"]
+    return [
+        "--data.kind",
+        "drive",
+        "--data.root",
+        str(fake_datasets.drive(tmp_path / "data")),
+        "--protocol.crop",
+        "none",
+    ]
 
 
 def net(path, name, size=(64, 96)):

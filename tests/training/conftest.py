@@ -2,14 +2,14 @@
 
 import pytest
 
-import trees
+import fake_datasets
 from hrdepth.config import DatasetConfig, LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
-from small import NETWORK, POSE_NETWORK
+from tiny_networks import NETWORK, POSE_NETWORK
 
 
 @pytest.fixture
 def tiny(tmp_path):
-    root = trees.drive(tmp_path / "data", frames=10)
+    root = fake_datasets.drive(tmp_path / "data", frames=10)
     part = DatasetConfig("folder", str(root), str(root / "train.txt"))
     (root / "few.txt").write_text("drive 2 l\ndrive 5 l\n")
     few = DatasetConfig("folder", str(root), str(root / "few.txt"))

@@ -10,11 +10,11 @@ import yaml
 from lightning import Callback
 from torch import nn
 
-from hrdepth.checkpoints import read_checkpoint
 from hrdepth.config import AugmentConfig, ObjectiveConfig
 from hrdepth.data import mixing
 from hrdepth.data.mixing import MixedSampler, SharedSampler
 from hrdepth.training.resume import plain_settings
+from hrdepth.weights.checkpoint import read_checkpoint
 
 
 class Gradients(Callback):

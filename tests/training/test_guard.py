@@ -6,8 +6,7 @@ import pytest
 import torch
 import yaml
 
-import trees
-from hrdepth.checkpoints import read_checkpoint, save_checkpoint
+import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import (
     DatasetConfig,
@@ -26,7 +25,8 @@ from hrdepth.networks.pose import PoseNet
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
 from hrdepth.training.health import Health, Judge, Step
-from small import NETWORK, POSE_NETWORK
+from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
+from tiny_networks import NETWORK, POSE_NETWORK
 
 NAN = float("nan")
 # Seen to be good in so few steps, with these seeds.
@@ -39,7 +39,7 @@ QUICK = GuardConfig(patience=2, keep_every_steps=1)
 
 @pytest.fixture
 def config(tmp_path):
-    root = trees.drive(tmp_path / "data", frames=8)
+    root = fake_datasets.drive(tmp_path / "data", frames=8)
     part = DatasetConfig("folder", str(root), str(root / "train.txt"))
     return TrainConfig(
         train=[part],

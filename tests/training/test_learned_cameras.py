@@ -7,8 +7,7 @@ import torch
 import yaml
 from torch.utils.data import default_collate
 
-import trees
-from hrdepth.checkpoints import choose_camera, read_cameras, read_checkpoint
+import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import AugmentConfig, DatasetConfig, IntrinsicsConfig, LogConfig, ObjectiveConfig
 from hrdepth.data import build_mix
@@ -18,6 +17,7 @@ from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
 from hrdepth.training.cameras import find_learned_cameras
+from hrdepth.weights.checkpoint import choose_camera, read_cameras, read_checkpoint
 
 SIZE = (64, 96)
 
@@ -83,7 +83,7 @@ def test_marked_cameras_alone_are_learned_and_the_others_stay(config):
     root = config.train[0].root
     from pathlib import Path
 
-    trees.drive(Path(root), "known", frames=6)
+    fake_datasets.drive(Path(root), "known", frames=6)
     both = replace(marked, train=[DatasetConfig("folder", root)], validation=[DatasetConfig("folder", root)])
     training, validation = mixes(both)
     cameras = find_learned_cameras(both, training, validation)
@@ -102,7 +102,7 @@ def test_each_recording_has_its_camera_or_all_share_one(config):
     from pathlib import Path
 
     root = Path(config.train[0].root)
-    trees.drive(root, "second", frames=6)
+    fake_datasets.drive(root, "second", frames=6)
     part = DatasetConfig("folder", str(root))
     two = replace(config, train=[part], validation=[part], intrinsics=IntrinsicsConfig("all", 60.0))
     table = find_learned_cameras(two, *mixes(two)).table()
@@ -110,7 +110,7 @@ def test_each_recording_has_its_camera_or_all_share_one(config):
     assert table[0].fx == pytest.approx(96 / 2 / np.tan(np.radians(30)), rel=1e-5)
     shared = replace(two, intrinsics=IntrinsicsConfig("all", shared=True))
     assert len(find_learned_cameras(shared, *mixes(shared)).table()) == 1
-    trees.drive(root, "third", frames=6, size=(96, 96))
+    fake_datasets.drive(root, "third", frames=6, size=(96, 96))
     with pytest.raises(InputError, match="one camera does not take"):
         find_learned_cameras(shared, *mixes(shared))
 
@@ -142,7 +142,7 @@ def test_a_run_learns_logs_and_keeps_the_camera_and_predict_uses_it(config, tmp_
     header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {"camera/drive/fx", "camera/drive/cy"} <= set(header)
     picture = tmp_path / "picture.png"
-    trees.picture(0, size=(128, 192)).save(picture)
+    fake_datasets.picture(0, size=(128, 192)).save(picture)
     assert main(["predict", str(picture), "--weights", str(best), "--out", str(tmp_path / "out"), "--device=cpu"]) == 0
     with np.load(tmp_path / "out" / "picture.npz") as found:
         np.testing.assert_allclose(found["intrinsics"], camera.intrinsics((128, 192)))

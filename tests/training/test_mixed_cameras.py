@@ -6,20 +6,20 @@ from dataclasses import replace
 import pytest
 import torch
 
-import trees
-from hrdepth.checkpoints import read_checkpoint, save_checkpoint
+import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig, LogConfig, ObjectiveConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.training import build_training_objective, train
-from small import NETWORK, POSE_NETWORK
+from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
+from tiny_networks import NETWORK, POSE_NETWORK
 
 
 @pytest.fixture
 def config(tmp_path):
     """A short lens without a second eye, and a long one with it, of another size."""
-    wall, parts = trees.Wall(), []
+    wall, parts = fake_datasets.Wall(), []
     for name, size, focal, stereo in (("short", (96, 128), 70.0, False), ("long", (128, 192), 200.0, True)):
         root = wall.drive(tmp_path / name, size=size, focal=focal, stereo=stereo)
         parts.append(DatasetConfig("folder", str(root), str(root / "train.txt")))

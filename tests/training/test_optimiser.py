@@ -113,7 +113,7 @@ def test_the_average_is_validated_and_written(tiny, monkeypatch):
     monkeypatch.setattr(ViewSynthesis, "forward", watched)
     train(replace(tiny, epochs=1, average=0.5))
     state = torch.load(Path(tiny.output) / "last.ckpt", weights_only=True)["state_dict"]
-    from hrdepth.checkpoints import read_checkpoint
+    from hrdepth.weights.checkpoint import read_checkpoint
 
     written = read_checkpoint(Path(tiny.output) / "last.safetensors").network.state_dict()
     for name, value in written.items():

@@ -13,7 +13,6 @@ import pytest
 import torch
 import yaml
 
-from hrdepth.checkpoints import read_checkpoint
 from hrdepth.config import GuardConfig, LogConfig, ObjectiveConfig, OptimiserConfig
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
@@ -21,6 +20,7 @@ from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
 from hrdepth.training.module import DepthModule
 from hrdepth.training.resume import plain_settings
+from hrdepth.weights.checkpoint import read_checkpoint
 
 
 class Killed(BaseException):

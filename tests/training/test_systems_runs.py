@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-import trees
-from hrdepth.checkpoints import load_network, load_pose_network
+import fake_datasets
 from hrdepth.config import LogConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.errors import InputError
 from hrdepth.training import train
-from small import POSE_NETWORK
+from hrdepth.weights.checkpoint import load_network, load_pose_network
+from tiny_networks import POSE_NETWORK
 
 WAYS = {
     "sfmlearner": (NetworkConfig("posecnn", {"explainability": True}), {}),
@@ -22,7 +22,7 @@ WAYS = {
 @pytest.mark.parametrize("name", WAYS)
 def test_a_run_ends_with_weights(name, tiny):
     pose_network, options = WAYS[name]
-    trees.objects(Path(tiny.train[0].root), frames=10)
+    fake_datasets.objects(Path(tiny.train[0].root), frames=10)
     config = replace(
         tiny,
         pose_network=pose_network,

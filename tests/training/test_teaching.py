@@ -8,16 +8,16 @@ import torch
 import yaml
 from safetensors import safe_open
 
-import trees
-from hrdepth.checkpoints import read_checkpoint, save_checkpoint
+import fake_datasets
+from hrdepth.check.scan import scan_data
 from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, ObjectiveConfig, PrepareConfig
-from hrdepth.data.prepare import prepare
-from hrdepth.data.scan import scan_data
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.teacher_cache import TeacherCache
+from hrdepth.prepare.cache import prepare
 from hrdepth.training import train
+from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
 MONODEPTH2 = NetworkConfig("monodepth2")
 
@@ -34,7 +34,7 @@ def taught(tiny, tmp_path):
     network.start_at(8.0)
     teacher = tmp_path / "teacher.safetensors"
     save_checkpoint(teacher, network, MONODEPTH2, size=(64, 128), metres_per_unit=5.4, canonical_focal=0.6)
-    part = DatasetConfig("pictures", str(trees.pictures(tmp_path / "pictures")))
+    part = DatasetConfig("pictures", str(fake_datasets.pictures(tmp_path / "pictures")))
     objective = ObjectiveConfig("distillation", [], {"teacher": str(teacher)})
     return replace(tiny, train=[part], validation=[part], objective=objective, canonical_focal=0.6, epochs=2)
 

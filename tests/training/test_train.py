@@ -7,8 +7,7 @@ import pytest
 import torch
 import yaml
 
-import trees
-from hrdepth.checkpoints import read_checkpoint
+import fake_datasets
 from hrdepth.config import (
     DatasetConfig,
     LogConfig,
@@ -20,12 +19,13 @@ from hrdepth.config import (
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
-from small import NETWORK, POSE_NETWORK
+from hrdepth.weights.checkpoint import read_checkpoint
+from tiny_networks import NETWORK, POSE_NETWORK
 
 
 @pytest.fixture
 def config(tmp_path):
-    root = trees.drive(tmp_path / "data")
+    root = fake_datasets.drive(tmp_path / "data")
     part = DatasetConfig("folder", str(root), str(root / "train.txt"))
     return TrainConfig(
         train=[part],

@@ -21,11 +21,11 @@ from typing import Any
 
 from hrdepth.app.answers import rehearse
 from hrdepth.app.networks import Networks
-from hrdepth.app.run_folder import find_runs
 from hrdepth.app.server import LocalOnly, private_folder, without_telemetry
 from hrdepth.app.sessions import Sessions
 from hrdepth.config import AppConfig
 from hrdepth.errors import InputError
+from hrdepth.io.run_folder import find_runs
 
 __all__ = ["run", "serve"]
 

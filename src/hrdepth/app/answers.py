@@ -20,12 +20,12 @@ from hrdepth.app.uploads import clip_frames, kind_of, load_picture
 from hrdepth.app.viewpoint import Viewpoint, framed, from_behind
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
-from hrdepth.images import write_depth_png, write_image
-from hrdepth.pointcloud import KITTI_FOCAL, PointCloud, assumed_intrinsics, point_cloud, write_glb, write_ply
-from hrdepth.predictor import Prediction, Predictor
-from hrdepth.streams import write_npz
-from hrdepth.video import VideoWriter
-from hrdepth.visualize import StableRange, colorize_disparity, panel
+from hrdepth.inference.folder import write_npz
+from hrdepth.inference.predictor import Prediction, Predictor
+from hrdepth.io.images import write_depth_png, write_image
+from hrdepth.io.pointcloud import KITTI_FOCAL, PointCloud, assumed_intrinsics, point_cloud, write_glb, write_ply
+from hrdepth.io.video import VideoWriter
+from hrdepth.io.visualize import StableRange, colorize_disparity, panel
 
 __all__ = ["EXAMPLES", "answer", "clip_video", "cloud_for_page", "depth_at", "files", "rehearse", "reservation", "take"]
 

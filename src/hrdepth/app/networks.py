@@ -10,10 +10,10 @@ from pathlib import Path
 from threading import Lock
 
 from hrdepth.errors import InputError
-from hrdepth.predictor import Predictor
+from hrdepth.inference.predictor import Predictor
+from hrdepth.inference.runtimes import RUNTIMES, SUFFIXES, fastest_runtime, unavailable
 from hrdepth.registry import lookup
-from hrdepth.runtimes import RUNTIMES, SUFFIXES, fastest_runtime, unavailable
-from hrdepth.weights import on_board, weights_file
+from hrdepth.weights.find import on_board, weights_file
 from hrdepth.weights.hub import SCHEME
 
 __all__ = ["AS_TRAINED", "SIZES", "Networks"]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
-from hrdepth.predictor import Prediction
+from hrdepth.inference.predictor import Prediction
 
 __all__ = ["Session", "Sessions"]
 

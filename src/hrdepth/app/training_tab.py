@@ -10,8 +10,8 @@ import gradio as gr
 import pandas
 
 from hrdepth.app.page import said
-from hrdepth.app.run_folder import RunStatus, read_run
-from hrdepth.images import read_image
+from hrdepth.io.images import read_image
+from hrdepth.io.run_folder import RunStatus, read_run
 from hrdepth.registry import lookup
 
 __all__ = ["TrainingTab"]

@@ -14,8 +14,8 @@ from PIL import Image
 
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
-from hrdepth.images import picture_size, read_image
-from hrdepth.video import open_video
+from hrdepth.io.images import picture_size, read_image
+from hrdepth.io.video import open_video
 
 __all__ = ["ClipFrame", "clip_frames", "kind_of", "load_picture"]
 

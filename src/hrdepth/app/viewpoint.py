@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.pointcloud import PointCloud
+from hrdepth.io.pointcloud import PointCloud
 
 __all__ = ["Viewpoint", "framed", "from_behind"]
 

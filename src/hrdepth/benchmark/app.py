@@ -18,11 +18,11 @@ from rich.progress import track
 
 from hrdepth.benchmark.report import Measurement, print_table, write_report
 from hrdepth.benchmark.subject import Subject, drawn_picture
-from hrdepth.checkpoints import read_checkpoint, save_checkpoint
 from hrdepth.config import AppConfig, BenchmarkAppConfig
 from hrdepth.errors import InputError
-from hrdepth.files import output_file
-from hrdepth.weights import weights_file
+from hrdepth.io.files import output_file
+from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
+from hrdepth.weights.find import weights_file
 
 __all__ = ["benchmark_app"]
 

@@ -15,12 +15,12 @@ from rich.progress import track
 from hrdepth.benchmark.report import Measurement, write_report
 from hrdepth.config import DepthProtocol
 from hrdepth.config.inference_benchmark import BenchmarkEvaluateConfig
-from hrdepth.data.ground_truth import GroundTruth, GroundTruthSet
 from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS, depth_errors, evaluate_disparities
 from hrdepth.evaluation.depth import resize_disparity, valid_pixels
-from hrdepth.files import output_file
-from hrdepth.tables import ResultTable, table_format
+from hrdepth.io.files import output_file
+from hrdepth.io.tables import ResultTable, table_format
+from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet
 
 __all__ = ["benchmark_evaluate", "plainly"]
 

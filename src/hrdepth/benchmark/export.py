@@ -16,12 +16,12 @@ from hrdepth.config import ExportConfig
 from hrdepth.config.export import FORMATS
 from hrdepth.config.inference_benchmark import EXPORTS, BenchmarkExportConfig
 from hrdepth.errors import InputError
-from hrdepth.export import export
-from hrdepth.files import output_file, write_json
-from hrdepth.provenance import provenance
+from hrdepth.inference.export import export
+from hrdepth.inference.runtimes import SUFFIXES, unavailable
+from hrdepth.io.files import output_file, write_json
+from hrdepth.io.provenance import provenance
+from hrdepth.io.tables import ResultTable, table_format
 from hrdepth.registry import lookup
-from hrdepth.runtimes import SUFFIXES, unavailable
-from hrdepth.tables import ResultTable, table_format
 
 __all__ = ["Exported", "benchmark_export"]
 

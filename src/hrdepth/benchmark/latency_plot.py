@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from hrdepth.benchmark.report import Measurement
-from hrdepth.plotting import colour, new_figure, save, style
+from hrdepth.io.plotting import colour, new_figure, save, style
 
 __all__ = ["SUFFIXES", "plot"]
 

@@ -14,7 +14,7 @@ from hrdepth.config import BenchmarkLoadConfig, TrainConfig
 from hrdepth.data.batch import Batch
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
-from hrdepth.files import output_file
+from hrdepth.io.files import output_file
 from hrdepth.training import build_loaders
 
 __all__ = ["benchmark_load"]

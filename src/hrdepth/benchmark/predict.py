@@ -21,9 +21,9 @@ from hrdepth.benchmark.subject import BASELINE, Subject, Variant, write_pictures
 from hrdepth.benchmark.turns import Contestant, Job, contestants
 from hrdepth.config.inference_benchmark import BenchmarkPredictConfig
 from hrdepth.errors import InputError
-from hrdepth.files import output_file, write_json
-from hrdepth.provenance import provenance
-from hrdepth.tables import ResultTable, table_format
+from hrdepth.io.files import output_file, write_json
+from hrdepth.io.provenance import provenance
+from hrdepth.io.tables import ResultTable, table_format
 
 __all__ = ["Latency", "benchmark_predict"]
 

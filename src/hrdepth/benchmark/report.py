@@ -14,8 +14,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from hrdepth.files import write_json
-from hrdepth.provenance import provenance
+from hrdepth.io.files import write_json
+from hrdepth.io.provenance import provenance
 
 __all__ = ["Measurement", "machine", "memory", "peak_memory", "print_table", "write_report"]
 

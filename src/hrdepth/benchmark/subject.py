@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from hrdepth.checkpoints import read_checkpoint, save_checkpoint
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
+from hrdepth.inference.runtimes import PRECISIONS, RUNTIMES, load_runtime, unavailable
 from hrdepth.networks import build_network
 from hrdepth.registry import lookup
-from hrdepth.runtimes import PRECISIONS, RUNTIMES, load_runtime, unavailable
+from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
 __all__ = ["BASELINE", "Subject", "Variant", "drawn_picture", "write_pictures"]
 

@@ -19,7 +19,7 @@ from hrdepth.benchmark.report import Measurement, print_table, write_report
 from hrdepth.benchmark.workloads import MATRIX, made_drive, serve
 from hrdepth.config import BenchmarkTrainConfig, TrainConfig
 from hrdepth.errors import InputError
-from hrdepth.files import output_file
+from hrdepth.io.files import output_file
 
 __all__ = ["benchmark_train"]
 

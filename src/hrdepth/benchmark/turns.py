@@ -124,7 +124,7 @@ def _rates(job: Job) -> tuple[dict[str, Callable[[], float]], torch.device]:
 
 
 def _network(job: Job, variant: Variant) -> tuple[dict[str, Callable[[], float]], torch.device]:
-    from hrdepth.predictor import Predictor
+    from hrdepth.inference.predictor import Predictor
 
     run, device = job.subject.run(variant, job.size, job.threads, job.device, job.calibration)
     image = torch.rand(1, 3, *job.size, generator=torch.Generator().manual_seed(0)).to(device)

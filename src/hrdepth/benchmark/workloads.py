@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.data.batch import Batch
-from hrdepth.predictor import choose_device
+from hrdepth.inference.predictor import choose_device
 
 __all__ = ["FRAME_SIZE", "WORKLOADS", "made_drive", "serve"]
 

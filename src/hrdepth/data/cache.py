@@ -24,9 +24,9 @@ from PIL import Image
 from hrdepth.config import TrainConfig
 from hrdepth.data.mixing import Mix
 from hrdepth.errors import InputError
-from hrdepth.files import write_json
-from hrdepth.images import read_image
-from hrdepth.provenance import provenance
+from hrdepth.io.files import write_json
+from hrdepth.io.images import read_image
+from hrdepth.io.provenance import provenance
 
 __all__ = ["Entry", "PictureCache", "cached_size", "needed_pictures", "use_cache"]
 

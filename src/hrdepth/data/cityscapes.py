@@ -21,8 +21,8 @@ from hrdepth.config import GroundTruthConfig
 from hrdepth.data.frames import SUFFIXES, Camera, find_picture
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
-from hrdepth.files import existing_file
 from hrdepth.geometry import pinhole
+from hrdepth.io.files import existing_file
 
 __all__ = [
     "KEPT_HEIGHT",

@@ -14,8 +14,8 @@ import yaml
 from hrdepth.data.frames import SUFFIXES, Camera
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
-from hrdepth.files import existing_file
 from hrdepth.geometry import pinhole
+from hrdepth.io.files import existing_file
 
 __all__ = ["Folder", "numbered_pictures", "read_camera"]
 

@@ -23,7 +23,7 @@ from hrdepth.data.objects import load_objects
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.geometry import crop_intrinsics, scale_intrinsics
-from hrdepth.images import read_image
+from hrdepth.io.images import read_image
 
 __all__ = [
     "Camera",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path
+from hrdepth.io.files import atomic_path
 
 __all__ = ["keyed_file", "read_map", "write_map"]
 

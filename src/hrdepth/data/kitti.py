@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.data.frames import SUFFIXES, Camera, find_picture
-from hrdepth.data.lidar import read_calibration
+from hrdepth.data.kitti_calibration import read_calibration
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
-from hrdepth.files import existing_file
+from hrdepth.io.files import existing_file
 
 __all__ = ["KittiOdometry", "KittiRaw", "first_size", "read_projections"]
 

@@ -16,7 +16,7 @@ from rich.progress import track
 
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.images import small_grey
+from hrdepth.io.images import small_grey
 
 if TYPE_CHECKING:
     from hrdepth.data.frames import Camera, FrameReader

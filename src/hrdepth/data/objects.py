@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hrdepth.data.augment import WHOLE, Window
 from hrdepth.errors import InputError
-from hrdepth.images import picture_size
+from hrdepth.io.images import picture_size
 
 __all__ = ["load_objects", "objects_file", "use_objects"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from hrdepth.data.frames import Camera
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.files import existing_file
-from hrdepth.images import picture_size
-from hrdepth.media import PICTURE_SUFFIXES
+from hrdepth.io.files import existing_file
+from hrdepth.io.images import picture_size
+from hrdepth.io.media import PICTURE_SUFFIXES
 
 __all__ = ["Pictures"]
 

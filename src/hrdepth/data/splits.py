@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path
+from hrdepth.io.files import atomic_path
 from hrdepth.registry import lookup
 
 __all__ = ["SPLITS", "SplitLine", "read_split", "replace_lines", "split_lines"]

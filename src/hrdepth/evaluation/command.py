@@ -8,15 +8,15 @@ from typing import Any
 from rich.console import Console
 
 from hrdepth.config import EvaluateConfig
-from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.evaluation.run import evaluate_disparities, evaluate_network
-from hrdepth.files import output_folder
-from hrdepth.predictor import Predictor
-from hrdepth.provenance import provenance
-from hrdepth.weights import weights_file
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.files import output_folder
+from hrdepth.io.provenance import provenance
+from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.weights.find import weights_file
 
 __all__ = ["evaluate"]
 

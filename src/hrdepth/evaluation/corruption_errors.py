@@ -18,10 +18,10 @@ from PIL import Image
 from rich.progress import track
 
 from hrdepth.config import DepthProtocol
-from hrdepth.data.ground_truth import GroundTruthSet
 from hrdepth.errors import InputError
 from hrdepth.evaluation.extra_packages import extra_module
 from hrdepth.evaluation.run import Predict, evaluate_network
+from hrdepth.truth.ground_truth import GroundTruthSet
 
 __all__ = [
     "CLEAN",

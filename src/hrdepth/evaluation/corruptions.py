@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from hrdepth.config.robustness import CorruptionsConfig
-from hrdepth.data.ground_truth import build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.corruption_errors import (
     KITTI_C,
@@ -24,13 +23,14 @@ from hrdepth.evaluation.corruption_errors import (
     resilience,
 )
 from hrdepth.evaluation.unfinished import Unfinished, data_digest
-from hrdepth.files import existing_file, file_sha256, write_json
-from hrdepth.predictor import Predictor
-from hrdepth.provenance import provenance
+from hrdepth.inference.predictor import Predictor
+from hrdepth.inference.runtimes.source import Description
+from hrdepth.io.files import existing_file, file_sha256, write_json
+from hrdepth.io.provenance import provenance
+from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
-from hrdepth.runtimes.source import Description
-from hrdepth.tables import ResultTable
-from hrdepth.weights import weights_file
+from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.weights.find import weights_file
 
 __all__ = ["corruptions"]
 

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
-from hrdepth.predictor import blend_flipped
-from hrdepth.tables import METRIC_HEADINGS
+from hrdepth.inference.predictor import blend_flipped
+from hrdepth.io.tables import METRIC_HEADINGS
 
 __all__ = [
     "METRICS",

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import DepthProtocol
-from hrdepth.data.ground_truth import GroundTruth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import (
     METRICS,
@@ -19,6 +18,7 @@ from hrdepth.evaluation.depth import (
     resize_disparity,
     sample_disparity,
 )
+from hrdepth.truth.ground_truth import GroundTruth
 
 __all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras"]
 

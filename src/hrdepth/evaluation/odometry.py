@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from hrdepth.checkpoints import read_checkpoint
 from hrdepth.config import OdometryConfig
 from hrdepth.data.frames import picture_tensor
 from hrdepth.errors import InputError
@@ -27,12 +26,13 @@ from hrdepth.evaluation.trajectory import (
     write_kitti,
     write_tum,
 )
-from hrdepth.files import output_folder, write_json
 from hrdepth.geometry import pose_matrix
-from hrdepth.media import frames, probe
-from hrdepth.plotting import colour, new_figure, save, style
-from hrdepth.predictor import choose_device
-from hrdepth.provenance import provenance
+from hrdepth.inference.predictor import choose_device
+from hrdepth.io.files import output_folder, write_json
+from hrdepth.io.media import frames, probe
+from hrdepth.io.plotting import colour, new_figure, save, style
+from hrdepth.io.provenance import provenance
+from hrdepth.weights.checkpoint import read_checkpoint
 
 __all__ = ["compare", "odometry", "predict_motions"]
 

@@ -15,8 +15,8 @@ from hrdepth.config import DepthProtocol
 from hrdepth.evaluation.bootstrap import LEVEL, bootstrap_intervals
 from hrdepth.evaluation.depth import GARG_COLUMNS, GARG_ROWS, METRICS
 from hrdepth.evaluation.extras import EXTRA_HEADINGS
-from hrdepth.files import atomic_path, output_folder, write_json
-from hrdepth.tables import METRIC_HEADINGS, ResultTable
+from hrdepth.io.files import atomic_path, output_folder, write_json
+from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
 
 __all__ = ["HEADINGS", "Evaluation", "Row", "describe_protocol"]
 

@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hrdepth.config import DepthProtocol
-from hrdepth.data.ground_truth import GroundTruth, GroundTruthSet
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import blend_flipped, check_disparity, evaluate_image
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.parallel import in_order
 from hrdepth.evaluation.results import Evaluation, Row
-from hrdepth.files import existing_file
 from hrdepth.geometry import focal_factor
-from hrdepth.images import read_image
+from hrdepth.io.files import existing_file
+from hrdepth.io.images import read_image
+from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet
 
 __all__ = [
     "constant_depth_baseline",

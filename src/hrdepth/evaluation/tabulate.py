@@ -13,10 +13,10 @@ from hrdepth.config.robustness import TabulateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.extras import EXTRA_GROUPS, EXTRA_HEADINGS
-from hrdepth.files import existing_file, output_file
-from hrdepth.provenance import provenance
+from hrdepth.io.files import existing_file, output_file
+from hrdepth.io.provenance import provenance
+from hrdepth.io.tables import METRIC_HEADINGS, ResultTable, table_format
 from hrdepth.registry import lookup
-from hrdepth.tables import METRIC_HEADINGS, ResultTable, table_format
 
 __all__ = ["tabulate"]
 

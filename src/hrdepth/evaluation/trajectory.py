@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path, existing_file
+from hrdepth.io.files import atomic_path, existing_file
 
 __all__ = [
     "align",

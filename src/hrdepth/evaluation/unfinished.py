@@ -15,7 +15,7 @@ from typing import Any
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.errors import InputError
-from hrdepth.files import file_sha256, output_folder, write_json
+from hrdepth.io.files import file_sha256, output_folder, write_json
 
 __all__ = ["UNFINISHED", "Unfinished", "data_digest"]
 

@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 from hrdepth.errors import InputError
-from hrdepth.networks.pretrained import load_local_weights
+from hrdepth.networks.backbone_weights import load_local_weights
 
 __all__ = ["Backbone", "MobileNetV3", "build_backbone"]
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrdepth.checkpoints import Checkpoint, read_checkpoint
-from hrdepth.files import file_sha256
 from hrdepth.geometry import scaled_disparity
-from hrdepth.weights import weights_file
+from hrdepth.io.files import file_sha256
+from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
+from hrdepth.weights.find import weights_file
 
 __all__ = ["Teacher", "typical_depth"]
 

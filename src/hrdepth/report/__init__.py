@@ -18,13 +18,12 @@ from typing import Any
 import yaml
 
 from hrdepth.config import ReportConfig
-from hrdepth.data.ground_truth import GroundTruthSet
 from hrdepth.errors import InputError
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.evaluation.run import evaluate_network
-from hrdepth.files import atomic_path, file_sha256, output_file
-from hrdepth.predictor import Predictor
-from hrdepth.provenance import provenance
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.files import atomic_path, file_sha256, output_file
+from hrdepth.io.provenance import provenance
 from hrdepth.published import corresponding_row
 from hrdepth.report.charts import curves_chart, frames_chart
 from hrdepth.report.frames import Shown, chosen_frames, plain_frames
@@ -32,6 +31,7 @@ from hrdepth.report.render import data_url, render
 from hrdepth.report.results import ResultSet, read_results, result_set
 from hrdepth.report.run import RunFolder
 from hrdepth.report.truth import find_truth
+from hrdepth.truth.ground_truth import GroundTruthSet
 
 __all__ = ["report"]
 
@@ -106,6 +106,6 @@ def _frames(
 
 
 def _parameters(weights: Path) -> int:
-    from hrdepth.checkpoints import read_checkpoint
+    from hrdepth.weights.checkpoint import read_checkpoint
 
     return sum(parameter.numel() for parameter in read_checkpoint(weights).network.parameters())

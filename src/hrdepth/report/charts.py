@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from hrdepth.errors import InputError
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.figures.curves import learning_curves
-from hrdepth.plotting import colour, new_figure, style
+from hrdepth.io.plotting import colour, new_figure, style
+from hrdepth.report.curves import learning_curves
 from hrdepth.report.frames import Shown
 
 __all__ = ["curves_chart", "frames_chart"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.pointcloud import point_cloud
+from hrdepth.io.pointcloud import point_cloud
 
 __all__ = ["Cloud", "encode_cloud"]
 

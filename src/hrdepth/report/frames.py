@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from hrdepth.config import DatasetConfig
 from hrdepth.data import build_reader
-from hrdepth.data.ground_truth import GroundTruth, GroundTruthSet
 from hrdepth.errors import InputError
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.figures.comparison import WORST, visible
-from hrdepth.figures.samples import predict_sample
-from hrdepth.pointcloud import assumed_intrinsics
-from hrdepth.predictor import Predictor
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.pointcloud import assumed_intrinsics
+from hrdepth.io.visualize import colorize_disparity, colorize_error, disparity_range
 from hrdepth.report.cloud import Cloud, encode_cloud
+from hrdepth.report.comparison import WORST, visible
 from hrdepth.report.render import data_url
-from hrdepth.visualize import colorize_disparity, colorize_error, disparity_range
+from hrdepth.report.samples import predict_sample
+from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet
 
 __all__ = ["Shown", "chosen_frames", "plain_frames"]
 

@@ -14,7 +14,7 @@ from PIL import Image
 from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.results import HEADINGS
-from hrdepth.images import read_image
+from hrdepth.io.images import read_image
 
 __all__ = ["data_url", "render"]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from hrdepth.app.run_folder import RunStatus, read_run
 from hrdepth.config import DatasetConfig
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.weights import weights_file
+from hrdepth.io.run_folder import RunStatus, read_run
+from hrdepth.weights.find import weights_file
 
 __all__ = ["DataPart", "RunFolder"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.ground_truth import GroundTruthSet, build_ground_truth
 from hrdepth.errors import InputError
+from hrdepth.truth.ground_truth import GroundTruthSet, build_ground_truth
 
 __all__ = ["find_truth"]
 

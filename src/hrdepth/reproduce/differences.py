@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hrdepth.evaluation.depth import METRICS
+from hrdepth.io.tables import ResultTable
 from hrdepth.reproduce.measure import Measurement
 from hrdepth.reproduce.paper import HEADINGS, PaperTable
 from hrdepth.reproduce.spread import Spread, difference, verdict
-from hrdepth.tables import ResultTable
 
 __all__ = ["Difference", "differences_table", "find_differences"]
 

@@ -12,20 +12,20 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hrdepth.config.reproduction import ReproduceRegionsConfig
-from hrdepth.data.ground_truth import GroundTruth
 from hrdepth.errors import InputError
 from hrdepth.evaluation.bootstrap import bootstrap_intervals
 from hrdepth.evaluation.depth import valid_pixels
 from hrdepth.evaluation.run import predict_picture
-from hrdepth.files import write_json
-from hrdepth.plotting import colour, new_figure, save, style
-from hrdepth.predictor import Predictor
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.files import write_json
+from hrdepth.io.plotting import colour, new_figure, save, style
+from hrdepth.io.tables import ResultTable
 from hrdepth.reproduce.how import Used, describe_shown, figure_content, how_table, protocol_text, write_tables
 from hrdepth.reproduce.paper import PaperRow, row_of
 from hrdepth.reproduce.place import Place, open_place
 from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarge, reduce_truth, region_errors
 from hrdepth.reproduce.runs import shown_weights
-from hrdepth.tables import ResultTable
+from hrdepth.truth.ground_truth import GroundTruth
 
 __all__ = ["Series", "draw_regions", "reproduce_figure2"]
 

@@ -10,8 +10,8 @@ from typing import Any
 from hrdepth.config import CompareConfig
 from hrdepth.config.reproduction import ReproduceFigureConfig
 from hrdepth.errors import InputError
-from hrdepth.figures.command import compare
-from hrdepth.files import write_json
+from hrdepth.io.files import write_json
+from hrdepth.report.compare import compare
 from hrdepth.reproduce.how import Used, describe_shown, figure_content, how_table
 from hrdepth.reproduce.network import network_text, unlike_row
 from hrdepth.reproduce.paper import PaperRow, row_of

@@ -9,14 +9,14 @@ from typing import Any
 
 from hrdepth.config import DepthProtocol
 from hrdepth.config.reproduction import ReproduceConfig
-from hrdepth.files import atomic_path
-from hrdepth.provenance import provenance
+from hrdepth.io.files import atomic_path
+from hrdepth.io.provenance import provenance
+from hrdepth.io.tables import ResultTable
 from hrdepth.reproduce.measure import describe
 from hrdepth.reproduce.network import network_text
 from hrdepth.reproduce.paper import PaperRow
 from hrdepth.reproduce.place import Place
 from hrdepth.reproduce.runs import Weights
-from hrdepth.tables import ResultTable
 
 __all__ = ["Used", "describe_shown", "figure_content", "how_table", "protocol_text", "row_note", "write_tables"]
 

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig
 from hrdepth.config.reproduction import ReproduceConfig
-from hrdepth.data.ground_truth import GroundTruthSet
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.run import evaluate_network
-from hrdepth.files import file_sha256, output_folder, write_json
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.files import file_sha256, output_folder, write_json
+from hrdepth.io.provenance import provenance
 from hrdepth.networks.summary import summarise
-from hrdepth.predictor import Predictor
-from hrdepth.provenance import provenance
 from hrdepth.reproduce.network import held_network
 from hrdepth.reproduce.runs import Weights
+from hrdepth.truth.ground_truth import GroundTruthSet
 
 __all__ = ["MEASURED", "Measurement", "describe", "fingerprint", "measure", "results_folder"]
 

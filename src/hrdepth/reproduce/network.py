@@ -12,11 +12,11 @@ from typing import Any
 from hrdepth.config import NetworkConfig
 from hrdepth.config.reproduction import ReproduceConfig
 from hrdepth.errors import InputError
+from hrdepth.inference.runtimes.source import SUFFIXES, open_source
 from hrdepth.networks import NETWORKS
 from hrdepth.reproduce.paper import PaperRow
 from hrdepth.reproduce.plan import plan_training
-from hrdepth.runtimes.source import SUFFIXES, open_source
-from hrdepth.tensor_files import read_metadata
+from hrdepth.weights.tensor_files import read_metadata
 
 __all__ = ["HeldNetwork", "held_network", "network_text", "unlike", "unlike_row"]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from hrdepth.io.tables import METRIC_HEADINGS
 from hrdepth.registry import lookup
-from hrdepth.tables import METRIC_HEADINGS
 
 __all__ = ["HEADINGS", "PaperRow", "PaperTable", "paper_table", "row_of"]
 

@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hrdepth.config.reproduction import ReproduceConfig
-from hrdepth.data.ground_truth import GroundTruthSet, build_ground_truth
 from hrdepth.errors import InputError
 from hrdepth.registry import lookup
 from hrdepth.reproduce.measure import fingerprint, results_folder
 from hrdepth.reproduce.runs import Given, given_weights
+from hrdepth.truth.ground_truth import GroundTruthSet, build_ground_truth
 
 __all__ = ["Place", "open_place"]
 
@@ -55,7 +55,7 @@ def open_place(config: ReproduceConfig, names: Collection[str]) -> Place:
     if given and config.data is None:
         raise InputError("weights are given, but no true depth to hold them against; give --data.kind and --data.root")
     for drive in config.render:
-        from hrdepth.data.synthetic import render_drive
+        from hrdepth.synthetic import render_drive
 
         settings = asdict(drive)
         render_drive(settings.pop("root"), **settings)

@@ -18,7 +18,7 @@ from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.reproduce.network import unlike, unlike_row
 from hrdepth.reproduce.paper import PaperRow
 from hrdepth.reproduce.plan import BEST, Plan, plan_training, run_folder
-from hrdepth.weights import weights_file
+from hrdepth.weights.find import weights_file
 
 __all__ = ["Given", "Weights", "find_weights", "given_weights", "seeds_text", "shown_weights", "train_missing"]
 

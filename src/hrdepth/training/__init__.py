@@ -12,8 +12,8 @@ from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from hrdepth.check.scan import check_data
 from hrdepth.config import TrainConfig
-from hrdepth.data.scan import check_data
 from hrdepth.errors import InputError
 from hrdepth.memory import keep_memory
 from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles

@@ -15,14 +15,14 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hrdepth.checkpoints import save_checkpoint
 from hrdepth.config import TrainConfig
 from hrdepth.errors import TrainingStopped
-from hrdepth.files import atomic_path
-from hrdepth.images import write_image
-from hrdepth.provenance import provenance
+from hrdepth.io.files import atomic_path
+from hrdepth.io.images import write_image
+from hrdepth.io.provenance import provenance
 from hrdepth.training.module import DepthModule
 from hrdepth.training.panels import training_panel
+from hrdepth.weights.checkpoint import save_checkpoint
 
 __all__ = ["ImagePanels", "ProgressReport", "WeightFiles"]
 

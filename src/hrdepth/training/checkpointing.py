@@ -14,7 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from hrdepth.config import TrainConfig
-from hrdepth.files import atomic_path
+from hrdepth.io.files import atomic_path
 from hrdepth.training.folder import note_end
 from hrdepth.training.metrics import MetricsFile
 from hrdepth.training.resume import LAST, plain_settings

@@ -12,14 +12,14 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer
 
+from hrdepth.check.diagnosis import Cause, diagnose
 from hrdepth.config import TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.mixing import Mix
-from hrdepth.diagnosis import Cause, diagnose
 from hrdepth.errors import InputError
-from hrdepth.files import write_json
+from hrdepth.io.files import write_json
+from hrdepth.io.provenance import provenance
 from hrdepth.objectives import Objective
-from hrdepth.provenance import provenance
 from hrdepth.training.module import DepthModule
 from hrdepth.training.objective import build_training_objective
 

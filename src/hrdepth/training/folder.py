@@ -13,8 +13,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from hrdepth.config import TrainConfig
 from hrdepth.errors import InputError
-from hrdepth.files import atomic_path, output_folder, write_json
-from hrdepth.provenance import provenance
+from hrdepth.io.files import atomic_path, output_folder, write_json
+from hrdepth.io.provenance import provenance
 from hrdepth.training.resume import LAST, Start, plain_settings
 
 __all__ = ["is_first_process", "note_end", "prepare_folder"]

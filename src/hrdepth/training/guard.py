@@ -12,8 +12,8 @@ from torch.utils.hooks import RemovableHandle
 from hrdepth.config import GuardConfig
 from hrdepth.data.batch import Batch
 from hrdepth.errors import TrainingStopped
-from hrdepth.files import write_json
-from hrdepth.images import write_image
+from hrdepth.io.files import write_json
+from hrdepth.io.images import write_image
 from hrdepth.training.callbacks import WeightFiles
 from hrdepth.training.diagnosing import find_causes
 from hrdepth.training.findings import find_not_finite

@@ -18,8 +18,8 @@ from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler
 from hrdepth.data.objects import use_objects
 from hrdepth.data.scale import metres_per_unit
 from hrdepth.errors import InputError
+from hrdepth.inference.predictor import choose_device
 from hrdepth.objectives import check_objective
-from hrdepth.predictor import choose_device
 from hrdepth.training.checkpointing import ignore_signals
 
 __all__ = ["build_loaders", "with_scale"]

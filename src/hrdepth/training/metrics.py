@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from hrdepth.files import atomic_path
+from hrdepth.io.files import atomic_path
 
 __all__ = ["MetricsFile"]
 

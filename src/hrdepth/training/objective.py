@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import nn
 
-from hrdepth.checkpoints import read_checkpoint
 from hrdepth.compilation import compiled
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.depthwise import fast_depthwise, has_depthwise
@@ -13,6 +12,7 @@ from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.blocks import channels_last
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives import Objective, build_objective
+from hrdepth.weights.checkpoint import read_checkpoint
 
 __all__ = ["build_training_objective"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hrdepth.visualize import colorize_disparity, colorize_error
+from hrdepth.io.visualize import colorize_disparity, colorize_error
 
 __all__ = ["training_panel"]
 

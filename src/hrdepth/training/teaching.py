@@ -11,11 +11,11 @@ from hrdepth.config import TrainConfig
 from hrdepth.data.hints import Hints, use_hints
 from hrdepth.data.mixing import Mix
 from hrdepth.errors import InputError
+from hrdepth.inference.predictor import choose_device
 from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.objective import Objective
 from hrdepth.objectives.teacher import Teacher, typical_depth
 from hrdepth.objectives.teacher_cache import TeacherCache, fill
-from hrdepth.predictor import choose_device
 
 __all__ = ["use_depth_hints", "use_teacher_cache", "with_teacher"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from hrdepth.errors import InputError
-from hrdepth.files import existing_file
+from hrdepth.io.files import existing_file
+from hrdepth.io.tables import METRIC_HEADINGS
 from hrdepth.registry import check_options
-from hrdepth.tables import METRIC_HEADINGS
 
 __all__ = ["Card", "Facts", "read_card"]
 
@@ -29,7 +29,7 @@ class Facts:
         scale: what a unit of depth is, in words.
         licence: SPDX, or None where nobody said.
         sha256: of the tensors.
-        provenance: see `hrdepth.provenance`.
+        provenance: see `hrdepth.io.provenance`.
     """
 
     name: str

@@ -1,0 +1,181 @@
+"""What is wrong with a training set, before any training: `hrdepth doctor data/`.
+
+    sequence      along a recording: duplicates, still stretches, cuts, jumps of exposure
+    rig           camera and second eye
+    findings      what can be found
+    page          the page
+
+`data.scan` has found what is missing or cannot be read before these look at the pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from hrdepth.check.doctor_page import write_page
+from hrdepth.check.findings import KINDS, Finding, Series, runs
+from hrdepth.check.rig import examine_camera, examine_eyes
+from hrdepth.check.scan import scan_data
+from hrdepth.check.sequence import examine_sequence
+from hrdepth.config import DatasetConfig, TrainConfig
+from hrdepth.config.video import DoctorConfig
+from hrdepth.data.folder import MASK, numbered_pictures, read_camera
+from hrdepth.errors import InputError
+from hrdepth.io.images import picture_size, read_image
+from hrdepth.prepare.manifest import read_manifest, verify_drive
+from hrdepth.registry import lookup
+
+__all__ = ["Examination", "examine"]
+
+PAIRS = 8  # of both eyes that are measured a recording
+CAMERA_WORDS = ("focal lengths", "principal point", "another shape", "must give the numbers", "camera file")
+LEFT_OVER = 0.3  # share of a picture that a mask must leave
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What the doctor says.
+
+    Attributes:
+        findings: all of them.
+        counted: those whose kind is not ignored.
+        series: the recordings that were looked at.
+        page: where the page lies.
+    """
+
+    findings: list[Finding]
+    counted: list[Finding]
+    series: list[Series]
+    page: Path
+
+    @property
+    def verdict(self) -> str:
+        """One line."""
+        count = len(self.counted)
+        return f"{count} thing{'s' if count != 1 else ''} to mend" if count else "fit for training"
+
+
+def examine(config: DoctorConfig) -> Examination:
+    """Look through a folder of drives on disk, and write a page about it.
+
+    Raises:
+        InputError: there is no such folder, it holds no drive, or the page cannot be written.
+    """
+    for kind in config.ignore:
+        lookup(KINDS, kind, "kind of finding")
+    root = Path(config.data)
+    if not root.is_dir():
+        raise InputError(f"the data folder {root} does not exist")
+    findings = list(_scan(root))
+    series = [part for part in _series(root) if part.numbers]
+    if not series and not findings:
+        raise InputError(f"{root} holds no drive on disk (DRIVE/camera.yaml, DRIVE/left/000000.png)")
+    for part in track(series, "examining", transient=True):
+        found = list(_examine(root, part))
+        findings += [finding for finding in found if not _said(finding, findings)]
+    counted = [finding for finding in findings if finding.kind not in config.ignore]
+    page = Path(config.page) if config.page is not None else root / "doctor.html"
+    examination = Examination(findings, counted, series, page)
+    write_page(examination.verdict, findings, counted, series, page, root)
+    return examination
+
+
+def _scan(root: Path) -> Iterator[Finding]:
+    """Yield what `data.scan` finds with the set's own splits, every picture decoded."""
+    splits = {use: root / f"{use}.txt" for use in ("train", "val")}
+    train, val = (
+        [DatasetConfig("folder", str(root), str(file) if file.is_file() else None)] for file in splits.values()
+    )
+    alone = not splits["val"].is_file()
+    report = scan_data(TrainConfig(train, train if alone else val, "", scan="full"))
+    for sentence in [*report.errors, *([] if alone else report.warnings)]:
+        yield Finding(_kind(sentence), root.name, sentence)
+    for drive in sorted(root.iterdir()):
+        manifest = read_manifest(drive) if drive.is_dir() else None
+        if manifest is not None and "chosen" in manifest:
+            for sentence in verify_drive(drive)[:5]:
+                yield Finding("missing", drive.name, f"{sentence}; run hrdepth prepare again with --overwrite true")
+
+
+def _kind(sentence: str) -> str:
+    """Tell what a sentence of the scan or of a camera's reader speaks of."""
+    if "baseline" in sentence:
+        return "baseline"
+    return "camera" if any(words in sentence for words in CAMERA_WORDS) else "missing"
+
+
+def _said(finding: Finding, before: list[Finding]) -> bool:
+    return any(finding.kind == other.kind and finding.sentence in other.sentence for other in before)
+
+
+def _series(root: Path) -> Iterator[Series]:
+    for file in sorted(root.rglob("camera.yaml")):
+        eyes = [file.parent / "left", file.parent]
+        pictures = numbered_pictures(eyes[0] if eyes[0].is_dir() else eyes[1])
+        readable = {number: path for number, path in sorted(pictures.items()) if _can_be_read(path)}
+        yield Series(str(file.parent.relative_to(root)), list(readable), readable)
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        read_image(path)
+    except InputError:  # the scan has said it
+        return False
+    return True
+
+
+def _examine(root: Path, part: Series) -> Iterator[Finding]:
+    folder = root / part.name
+    size = picture_size(part.pictures[part.numbers[0]])
+    part.facts |= {"frames": str(len(part.numbers)), "size": f"{size[1]}x{size[0]}"}
+    part.thumbnails = [part.pictures[number] for number in part.numbers[:: max(1, len(part.numbers) // 4)]][:4]
+    try:
+        camera = read_camera(folder / "camera.yaml")
+        k = camera.intrinsics
+        part.facts["K"] = ", ".join(f"{value:.1f}" for value in (k[0, 0], k[1, 1], k[0, 2], k[1, 2]))
+        yield from examine_camera(part.name, camera, size)
+    except InputError as error:
+        yield Finding(_kind(str(error)), part.name, str(error))
+    yield from _gaps(root, part)
+    yield from examine_sequence(part)
+    right = numbered_pictures(folder / "right")
+    pairs = [(path, right[number]) for number, path in part.pictures.items() if number in right]
+    if pairs:
+        part.facts["second eye"] = f"{100 * len(pairs) / len(part.numbers):.0f} %"
+        yield from examine_eyes(part.name, pairs[:: max(1, len(pairs) // PAIRS)][:PAIRS])
+    if (folder / MASK).is_file():
+        yield from _examine_mask(folder / MASK, size, part)
+
+
+def _gaps(root: Path, part: Series) -> Iterator[Finding]:
+    """Yield numbers that are missing within a recording; one that `hrdepth prepare` made leaves some out on purpose."""
+    manifest = read_manifest(root / part.name)
+    if manifest is not None and "chosen" in manifest:
+        return
+    stretches = list(runs(part.numbers))
+    gaps = [(last + 1, first - 1) for (_, last), (first, _) in pairwise(stretches)]
+    if gaps:
+        listed = ", ".join(f"{first} to {last}" if last > first else f"{first}" for first, last in gaps[:5])
+        yield Finding(
+            "missing", part.name,
+            f"no frames {listed}{', ...' if len(gaps) > 5 else ''} between {part.numbers[0]} and {part.numbers[-1]}; "
+            "complete the recording, or make each stretch a drive of its own",
+        )  # fmt: skip
+
+
+def _examine_mask(file: Path, size: tuple[int, int], part: Series) -> Iterator[Finding]:
+    keep = np.asarray(read_image(file).convert("L")) > 250
+    part.mask = file.with_suffix(".jpg") if file.with_suffix(".jpg").is_file() else file
+    part.facts["masked"] = f"{100 * (1 - keep.mean()):.1f} %"
+    if abs(keep.shape[1] * size[0] / (keep.shape[0] * size[1]) - 1) > 0.02:
+        yield Finding("mask", part.name, f"{file.name} is {keep.shape[1]}x{keep.shape[0]}, the pictures are "
+                      f"{size[1]}x{size[0]}; make it anew", [file])  # fmt: skip
+    elif keep.mean() < LEFT_OVER:
+        yield Finding("mask", part.name, f"{file.name} leaves {100 * keep.mean():.0f} % of the picture; white is kept",
+                      [file])  # fmt: skip

@@ -1,0 +1,68 @@
+"""What networks make of samples: a disparity that is constant, a pose that explodes, a mask that takes all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from hrdepth.check.causes import Cause
+from hrdepth.config import GuardConfig
+from hrdepth.data.batch import Batch
+from hrdepth.geometry import scaled_disparity
+from hrdepth.objectives import Objective
+from hrdepth.objectives.view_synthesis import ViewSynthesis
+
+__all__ = ["examine_networks"]
+
+# Share of the pixels; less is left of a picture that teaches nothing.
+KEPT = 0.03
+
+
+def examine_networks(objective: Objective, batch: Batch, limits: GuardConfig | None = None) -> Iterator[Cause]:
+    """Yield what is wrong with networks, by the limits of the guard.
+
+    Args:
+        objective: in eval mode.
+        batch: samples without random changes.
+        limits: see `GuardConfig`.
+    """
+    limits = limits or GuardConfig()
+    network = objective.network
+    near = scaled_disparity(network(batch["target"])[0].float(), network.min_depth, network.max_depth)
+    variance, mean = torch.var_mean(near.flatten(1), dim=1)
+    spread = float((variance.sqrt() / mean).max())
+    synthesis = getattr(objective, "view_synthesis", objective)
+    if isinstance(synthesis, ViewSynthesis) and synthesis.pose_network is not None:
+        yield from _examine_pose(synthesis, batch, mean, limits)
+    if spread < limits.min_spread:
+        yield Cause(
+            "constant disparity",
+            f"1/depth varies by {spread:.2g} of its mean within a picture, depth is about {1 / float(mean.mean()):.3g} "
+            "units everywhere",
+        )
+    if isinstance(synthesis, ViewSynthesis) and synthesis.auto_mask:
+        inside = batch["mask"].mean() if "mask" in batch else torch.ones(())
+        kept = float(synthesis.panels(batch)["kept"].mean() / inside.clamp(min=1e-6))
+        if kept < KEPT:
+            yield Cause(
+                "all mask",
+                f"the auto-mask leaves {100 * kept:.1f} % of the pixels: what the networks see explains the pictures "
+                "no better than no motion at all",
+            )
+
+
+def _examine_pose(objective: ViewSynthesis, batch: Batch, nearness: Tensor, limits: GuardConfig) -> Iterator[Cause]:
+    temporal = [index for index, frame in enumerate(objective.frames) if frame != "s"]
+    poses = objective.poses(batch)[:, temporal]  # (B,T,4,4)
+    motion = float((poses[..., :3, 3].norm(dim=-1) * nearness[:, None]).mean())
+    cosine = (poses[..., :3, :3].diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    rotation = float(cosine.clamp(-1, 1).acos().mean())
+    if motion > limits.max_motion:
+        yield Cause(
+            "exploding pose",
+            f"between neighbours the camera is said to move {motion:.3g} times as far as things are away",
+        )
+    elif rotation > limits.max_rotation:
+        yield Cause("exploding pose", f"between neighbours the camera is said to turn by {rotation:.2g} radians")

@@ -1,0 +1,160 @@
+"""What pictures and cameras say by themselves: K, the second eye, motion between neighbours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hrdepth.check.causes import Cause
+from hrdepth.data.batch import Batch
+from hrdepth.data.neighbours import MOTION_SIZE, motion
+from hrdepth.prepare.multiview import box_mean
+
+__all__ = ["examine_recordings"]
+
+# As in hrdepth doctor: what no lens does.
+OFF_CENTRE, SQUARE, FOV = 0.2, 1.15, (15.0, 150.0)
+# Pictures are compared at this width, within a window of so many pixels.
+WIDTH, WINDOW = 96, 7
+# Shifts that are tried at a time: few enough for the caches.
+TOGETHER = 8
+# Standard deviation in a window above which it can be found again, as a share of the brightness range.
+TEXTURE = 0.03
+# Shares of the width. KITTI at ten hertz is at 0.024 by median and below 0.04 at most.
+FAR, REACH = (0.06, (8, 20))
+# Share of the brightness range, as `min_motion` in docs/data.md.
+STILL = 0.012
+# The eyes are swapped where shifts the wrong way explain the other eye so much better.
+BETTER = 0.7
+
+
+def examine_recordings(batch: Batch, frames: Sequence[int | str] | None) -> Iterator[Cause]:
+    """Yield what is wrong with samples, whatever the networks.
+
+    Args:
+        batch: samples without random changes.
+        frames: the sources' names; None looks at the cameras alone.
+    """
+    yield from _examine_cameras(batch)
+    for index, frame in enumerate(frames or ()):
+        valid = batch["source_valid"][:, index]
+        if frame == "s" and valid.any():
+            yield from _examine_eyes(*_pair(batch, index, valid), batch["stereo_pose"][valid, 0, 3])
+    temporal = [index for index, frame in enumerate(frames or ()) if frame != "s"]
+    pairs = [_pair(batch, index, batch["source_valid"][:, index]) for index in temporal]
+    if sum(len(target) for target, _ in pairs):
+        yield from _examine_motion(*(torch.cat(pictures) for pictures in zip(*pairs, strict=True)))
+
+
+def _examine_cameras(batch: Batch) -> Iterator[Cause]:
+    height, width = batch["target"].shape[-2:]
+    known = batch["camera"] < 0 if "camera" in batch else torch.ones(len(batch["target"]), dtype=torch.bool)
+    wrong = []
+    for k in batch["intrinsics"][known.to(batch["intrinsics"].device)].tolist():
+        (fx, _, cx), (_, fy, cy) = k[0], k[1]
+        if min(fx, fy) <= 0:
+            wrong.append(f"fx {fx:g} and fy {fy:g} must be positive")
+            continue
+        angle = math.degrees(2 * math.atan(width / 2 / fx))
+        if abs(cx / width - 0.5) > OFF_CENTRE or abs(cy / height - 0.5) > OFF_CENTRE:
+            wrong.append(f"the principal point ({cx:.0f}, {cy:.0f}) lies far beside the middle of {width}x{height}")
+        elif not FOV[0] < angle < FOV[1]:
+            wrong.append(f"fx {fx:.4g} makes a field of view of {angle:.0f} degrees of {width} pixels")
+        elif not 1 / SQUARE < fx / fy < SQUARE and height / width > 0.2:
+            wrong.append(f"fx {fx:.0f} and fy {fy:.0f} differ by more than lenses do")
+    if wrong:
+        yield Cause("wrong K", f"{wrong[0]}, in {len(wrong)} of {len(known)} samples")
+
+
+def _examine_eyes(target: Tensor, other: Tensor, side: Tensor) -> Iterator[Cause]:
+    """Compare shifts the way that the pose says with those the other way; `side` (B,) is the pose's x."""
+    target, other, textured = _shrunk(target), _shrunk(other), _textured(_shrunk(target))
+    wrong, seen = 0, 0
+    for one, two, detail, x in zip(target, other, textured, side.tolist(), strict=True):
+        costs = {
+            sign: _costs(one[None], two[None], [(0, sign * d) for d in range(REACH[1])])[0].amin(dim=0)[detail[0]]
+            for sign in (-1, 1)
+        }
+        expected = 1 if x > 0 else -1  # the other eye to the right (x < 0): things lie further left there
+        if x and detail.any():
+            seen += 1
+            wrong += bool(costs[-expected].mean() < BETTER * costs[expected].mean())
+    if wrong > seen / 2:
+        yield Cause(
+            "swapped stereo",
+            f"in {wrong} of {seen} samples the other eye fits when it is moved the other way than its pose says",
+        )
+
+
+def _examine_motion(target: Tensor, source: Tensor) -> Iterator[Cause]:
+    small = [_bytes(picture) for picture in (target, source)]
+    stillness = [motion(one, two) for one, two in zip(*small, strict=True)]
+    still = sum(amount < STILL for amount in stillness)
+    if still > len(stillness) / 2:
+        yield Cause(
+            "frame rate too high",
+            f"in {still} of {len(stillness)} pairs of neighbours the picture does not change: the camera stands",
+        )
+        return
+    one, two = _shrunk(target), _shrunk(source)
+    down, across = REACH
+    shifts = [(y, x) for y in range(-down, down + 1) for x in range(-across, across + 1)]
+    shifts.sort(key=lambda shift: math.hypot(*shift))  # of equals the shortest
+    lengths = torch.tensor([math.hypot(*shift) for shift in shifts], device=one.device) / WIDTH
+    best = lengths[_costs(one, two, shifts).argmin(dim=1)]  # (B,h,w)
+    detail = _textured(one)[:, 0]
+    medians = [float(way[seen].median()) for way, seen in zip(best, detail, strict=True) if seen.any()]
+    far = [median for median in medians if median > FAR]
+    if len(far) > len(medians) / 2:
+        middle = sorted(far)[len(far) // 2]
+        yield Cause(
+            "frame rate too low",
+            f"in {len(far)} of {len(medians)} pairs of neighbours the picture moves too far to be followed, by "
+            f"{100 * middle:.0f} % of its width",
+        )
+
+
+def _pair(batch: Batch, index: int, valid: Tensor) -> tuple[Tensor, Tensor]:
+    return batch["target"][valid], batch["sources"][valid, index]
+
+
+def _shrunk(pictures: Tensor) -> Tensor:
+    """Return grey pictures (B,1,h,w) of width WIDTH."""
+    height, width = pictures.shape[-2:]
+    size = (max(1, round(height * WIDTH / width)), WIDTH)
+    return F.interpolate(pictures.mean(dim=1, keepdim=True), size, mode="area")
+
+
+def _bytes(pictures: Tensor):  # type: ignore[no-untyped-def]
+    size = tuple(min(side, most) for side, most in zip(pictures.shape[-2:], MOTION_SIZE, strict=True))
+    small = F.interpolate(pictures.mean(dim=1, keepdim=True), size, mode="area")[:, 0]
+    return (255 * small).round().byte().cpu().numpy()
+
+
+def _textured(pictures: Tensor) -> Tensor:
+    """Return where windows hold detail, and the whole reach lies inside: (B,1,h,w) bool."""
+    mean = box_mean(pictures, WINDOW)
+    spread = (box_mean(pictures**2, WINDOW) - mean**2).clamp(min=0).sqrt()
+    inside = torch.zeros_like(spread, dtype=torch.bool)
+    down, across = (min(most, side // 4) for most, side in zip(REACH, pictures.shape[-2:], strict=True))
+    inside[..., down : pictures.shape[-2] - down, across : pictures.shape[-1] - across] = True
+    return (spread > TEXTURE) & inside
+
+
+def _costs(target: Tensor, source: Tensor, shifts: Sequence[tuple[int, int]]) -> Tensor:
+    """Return the mean difference of windows for each shift (down, right) of the source's point: (B,N,h,w)."""
+    down, right = (max(abs(shift[axis]) for shift in shifts) for axis in (0, 1))
+    padded = F.pad(source, (right, right, down, down), mode="replicate")
+    height, width = target.shape[-2:]
+    costs = []
+    for start in range(0, len(shifts), TOGETHER):
+        moved = [
+            padded[..., down + y : down + y + height, right + x : right + x + width]
+            for y, x in shifts[start : start + TOGETHER]
+        ]
+        costs.append(box_mean((target - torch.cat(moved, dim=1)).abs(), WINDOW))
+    return torch.cat(costs, dim=1)

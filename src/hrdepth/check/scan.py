@@ -1,0 +1,220 @@
+"""Everything that is wrong with the data of a run, before it begins and all at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.progress import track
+
+from hrdepth.config import DatasetConfig, TrainConfig
+from hrdepth.data import build_reader
+from hrdepth.data.frames import FrameReader
+from hrdepth.data.neighbours import Neighbours, and_more
+from hrdepth.data.splits import SplitLine
+from hrdepth.errors import InputError
+from hrdepth.io.images import picture_size, read_image
+
+__all__ = ["Report", "check_data", "scan_data"]
+
+log = logging.getLogger(__name__)
+
+# How far the ratio width / height may differ: from the camera's, since 1242x375 is often stored as 1024x320 (3.4 %);
+# within a recording, where all pictures went the same way, by rounding alone.
+CAMERA_TOLERANCE, RECORDING_TOLERANCE = 0.05, 0.02
+
+
+@dataclass
+class Report:
+    """What a scan found.
+
+    Attributes:
+        errors: what keeps a run from beginning, a sentence each.
+        warnings: what lets it run, but makes its numbers mean less.
+        summary: a line a data set: recordings, frames, cameras, sizes, frames with a second eye.
+    """
+
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    summary: list[str] = field(default_factory=list)
+
+    def add(self, *errors: str) -> None:
+        """Add errors, each once: training and validation often share a recording."""
+        self.errors += [error for error in dict.fromkeys(errors) if error not in self.errors]
+
+
+@dataclass
+class _Set:
+    """A data set under the scan: `pictures` maps each picture to the first line that needs it."""
+
+    name: str
+    reader: FrameReader
+    neighbours: Neighbours
+    pictures: dict[Path, SplitLine] = field(default_factory=dict)
+    sizes: dict[str, dict[Path, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
+
+
+def check_data(config: TrainConfig) -> None:
+    """Scan the data of a run as `config.scan` asks, and log the warnings.
+
+    Raises:
+        InputError: something is wrong; up to 20 findings are named.
+    """
+    if config.scan == "off":
+        return
+    report = scan_data(config)
+    for warning in report.warnings:
+        log.warning("warning: %s", warning)
+    if report.errors:
+        raise InputError.several(report.errors)
+
+
+def scan_data(config: TrainConfig) -> Report:
+    """Look through all data sets of a run; decode every picture where `config.scan` is `full`.
+
+    Missing pictures and neighbours, unreadable pictures, pictures of another shape than the camera's or their
+    recording's, wrong cameras, a second eye without a baseline and lines that stand twice are errors. Frames in both
+    training and validation are a warning.
+    """
+    report = Report()
+    if not (config.train and config.validation):
+        report.add("no data set is given; name at least one under train and one under validation")
+    parts = {
+        "train": [part for data in config.train for part in _open(data, "train", config, report)],
+        "validation": [part for data in config.validation for part in _open(data, "validation", config, report)],
+    }
+    sets = [*parts["train"], *parts["validation"]]
+    for part in sets:
+        report.add(*part.neighbours.faults(), *_twice(part.reader.targets))
+        for line in part.reader.targets:
+            for path in part.neighbours.existing(line):
+                part.pictures.setdefault(path, line)
+    _read_pictures(sets, report, decode=config.scan == "full")
+    for part in sets:
+        report.add(*_other_shapes(part))
+        report.summary.append(_summary(part))
+    report.warnings += _in_both(parts["train"], parts["validation"])
+    return report
+
+
+def _open(data: DatasetConfig, use: str, config: TrainConfig, report: Report) -> Iterator[_Set]:
+    try:
+        reader = build_reader(data)
+        yield _Set(
+            f"{use}: {data.dataset} at {data.root}",
+            reader,
+            Neighbours(reader, config.objective.frames, data.distances, data.missing),
+        )
+    except InputError as error:
+        report.add(*(error.findings or (str(error),)))
+
+
+def _twice(targets: Sequence[SplitLine]) -> Iterator[str]:
+    first: dict[tuple[str, int, str], SplitLine] = {}
+    for line in targets:
+        key = (line.folder, line.frame, line.side)
+        if key in first:
+            yield (
+                f"{line.origin}: '{line.name}' stands at {first[key].origin} already; leave one out, or give the data "
+                "set a larger weight"
+            )
+        first.setdefault(key, line)
+
+
+def _read_pictures(sets: Sequence[_Set], report: Report, *, decode: bool) -> None:
+    """Read each picture once, or its header, and note its size with every set that has it."""
+    lines = {path: line for part in reversed(sets) for path, line in part.pictures.items()}
+
+    def size(path: Path) -> tuple[int, int] | InputError:
+        try:
+            if not decode:
+                return picture_size(path)
+            image = read_image(path)
+            return image.height, image.width
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        read = track(pool.map(size, lines), "looking through the pictures", len(lines), disable=len(lines) < 2000)
+        found = dict(zip(lines, read, strict=True))
+    report.add(*(f"{lines[p].origin}: {bad}; copy it again" for p, bad in found.items() if isinstance(bad, InputError)))
+    for part in sets:
+        for path, line in part.pictures.items():
+            if not isinstance(known := found[path], InputError):
+                part.sizes[line.folder][path] = known
+
+
+def _other_shapes(part: _Set) -> Iterator[str]:
+    """Yield recordings whose pictures cannot be those of their camera, or of one camera."""
+    for folder, sizes in part.sizes.items():
+        usual = Counter(sizes.values()).most_common(1)[0][0]
+        others = [path for path, size in sizes.items() if _differ(size, usual, RECORDING_TOLERANCE)]
+        if others:
+            sentence = (
+                f"{part.pictures[others[0]].origin}: {others[0]} is {_text(sizes[others[0]])} (width x height), most "
+                f"pictures of '{folder}' are {_text(usual)}; bring all to one shape"
+            )
+            yield and_more(sentence, len(others) - 1, "picture")
+        line = part.pictures[next(iter(sizes))]
+        try:
+            camera = part.reader.camera(line)
+        except InputError:  # said already
+            continue
+        if _differ(camera.size, usual, CAMERA_TOLERANCE):
+            yield (
+                f"{line.origin}: the pictures of '{folder}' are {_text(usual)} (width x height), the K of "
+                f"{camera.source} holds for {_text(camera.size)}, another shape; give the K of the pictures as they are"
+            )
+
+
+def _differ(size: tuple[int, int], other: tuple[int, int], tolerance: float) -> bool:
+    ratio = size[1] * other[0] / (size[0] * other[1])
+    # A pixel more or less is rounding, however small the picture.
+    return max(ratio, 1 / ratio) > 1 + max(tolerance, 1 / min(*size, *other))
+
+
+def _in_both(training: Sequence[_Set], validation: Sequence[_Set]) -> Iterator[str]:
+    learned: dict[str, str] = {}
+    for part in training:
+        for path, line in _targets(part):
+            learned.setdefault(path, line.origin)
+    both = {path: line for part in validation for path, line in _targets(part) if path in learned}
+    if both:
+        path, line = next(iter(both.items()))
+        yield and_more(
+            f"{line.origin}: {path} is a frame of training too ({learned[path]}), so that the validation loss rewards "
+            "memory; take it out of one of the two", len(both) - 1, "frame",
+        )  # fmt: skip
+
+
+def _targets(part: _Set) -> Iterator[tuple[str, SplitLine]]:
+    for line in part.reader.targets:
+        path = part.reader.picture(line, 0)
+        if path is not None:
+            yield os.path.abspath(path), line  # noqa: PTH100  (a link may be another recording's name on purpose)
+
+
+def _summary(part: _Set) -> str:
+    targets = part.reader.targets
+    cameras = set()
+    for line in {(line.folder, line.side): line for line in targets}.values():
+        try:
+            camera = part.reader.camera(line)
+            cameras.add((camera.size, tuple(camera.intrinsics.ravel()), camera.baseline))
+        except InputError:  # among the errors
+            continue
+    sizes = sorted({_text(size) for known in part.sizes.values() for size in known.values()})
+    eyes = sum(part.reader.picture(line, "s") is not None for line in targets)
+    return (
+        f"{part.name}: {len(targets)} frames of {len({line.folder for line in targets})} recordings, {len(cameras)} "
+        f"cameras, pictures {', '.join(sizes)}, second eye for {100 * eyes / len(targets):.0f} %"
+    )
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"

@@ -1,0 +1,136 @@
+"""What is wrong along a recording: duplicates, still stretches, cuts, too much motion, jumps of exposure."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrdepth.check.findings import Finding, Series, runs
+from hrdepth.io.images import read_image
+from hrdepth.prepare.motion import STILL, Step, is_cut, measure_step, small
+
+__all__ = ["examine_sequence"]
+
+# Mean absolute difference, as a share of the brightness range: one picture stored twice gives 0, compressed twice
+# 0.001; a still camera's noise makes 0.004 (docs/data.md).
+SAME = 0.0008
+STILL_RUN = 5  # steps in a row; fewer are a stop at a kerb
+JUMP = math.log(1.25)  # brightness from frame to frame; a camera's own exposure stays below 1.13 on KITTI
+FAST = 0.2  # share of the steps that cannot be followed, from which it is the frame rate and no cut
+
+Steps = dict[int, Step]
+
+
+def examine_sequence(series: Series) -> Iterator[Finding]:
+    """Measure every step between neighbouring frames, note the motions in `series`, and yield what is wrong."""
+    steps: Steps = {}
+    last: tuple[int, NDArray[np.uint8]] | None = None
+    for number in series.numbers:
+        grey = small(np.asarray(read_image(series.pictures[number])))
+        if last is not None and last[0] == number - 1 and last[1].shape == grey.shape:
+            steps[number], _ = measure_step(last[1], grey)
+        last = number, grey
+    series.motions = {number: step.motion for number, step in steps.items()}
+    if steps:
+        series.facts["motion"] = (
+            f"{100 * float(np.median(list(series.motions.values()))):.2f} % of the longer side a step"
+        )
+    same = [number for number, step in steps.items() if step.difference < SAME]
+    cuts = [number for number, step in steps.items() if is_cut(step)]
+    yield from _duplicates(series, same)
+    yield from _still(series, steps, set(same))
+    yield from _cuts(series, steps, cuts)
+    jumps = [n for n, step in steps.items() if abs(step.gain) > JUMP and n not in cuts]
+    if jumps:
+        strongest = max(jumps, key=lambda n: abs(steps[n].gain))
+        factor = math.exp(abs(steps[strongest].gain))
+        yield Finding(
+            "exposure",
+            series.name,
+            f"brightness jumps between neighbours at {_list(jumps)}, by up to a factor of {factor:.2f} at frame "
+            f"{strongest}; lock the exposure, or leave these frames out of the split",
+            _pair(series, strongest),
+        )
+
+
+def _duplicates(series: Series, same: list[int]) -> Iterator[Finding]:
+    if same:
+        share = len(same) / max(1, len(series.numbers) - 1)
+        regular = 0.3 < share < 0.8
+        advice = "; the source has a lower frame rate than its file: prepare it with a larger stride" if regular else ""
+        yield Finding(
+            "duplicate",
+            series.name,
+            f"{len(same)} of {len(series.numbers)} frames repeat the one before, first {_list(same)}"
+            + (advice or "; take them out, and number the rest anew"),
+            _pair(series, same[0]),
+        )
+    copies = [numbers for numbers in _alike(series) if not set(numbers) & {*same, *(number - 1 for number in same)}]
+    if copies:
+        yield Finding(
+            "duplicate",
+            series.name,
+            f"frames {_list(copies[0])} hold the same picture"
+            + (f", and {len(copies) - 1} more groups do" if len(copies) > 1 else "")
+            + "; was a part of the recording copied twice?",
+            [series.pictures[number] for number in copies[0][:2]],
+        )
+
+
+def _alike(series: Series) -> list[list[int]]:
+    """Return groups of frames whose files are the same, byte by byte."""
+    sizes: dict[int, list[int]] = defaultdict(list)
+    for number, path in series.pictures.items():
+        sizes[path.stat().st_size].append(number)
+    contents: dict[bytes, list[int]] = defaultdict(list)
+    for numbers in sizes.values():
+        for number in numbers if len(numbers) > 1 else ():
+            contents[hashlib.sha256(series.pictures[number].read_bytes()).digest()].append(number)
+    return [sorted(numbers) for numbers in contents.values() if len(numbers) > 1]
+
+
+def _still(series: Series, steps: Steps, same: set[int]) -> Iterator[Finding]:
+    still = [number for number, step in steps.items() if step.motion < STILL and number not in same]
+    stretches = [(first, last) for first, last in runs(still) if last - first + 1 >= STILL_RUN]
+    if stretches:
+        frames = sum(last - first + 1 for first, last in stretches)
+        listed = ", ".join(f"{first - 1} to {last}" for first, last in stretches[:5])
+        yield Finding(
+            "still",
+            series.name,
+            f"the camera stands for {frames} of {len(steps)} steps (frames {listed}"
+            f"{', ...' if len(stretches) > 5 else ''}); set min_motion: 0.012 to train, or prepare the video",
+            [series.pictures[stretches[0][0] - 1], series.pictures[stretches[0][1]]],
+        )
+
+
+def _cuts(series: Series, steps: Steps, cuts: list[int]) -> Iterator[Finding]:
+    if cuts and len(cuts) > max(3, FAST * len(steps)):
+        yield Finding(
+            "fast",
+            series.name,
+            f"{len(cuts)} of {len(steps)} steps move so far that little can be followed; take more frames a second",
+            _pair(series, cuts[len(cuts) // 2]),
+        )
+    elif cuts:
+        yield Finding(
+            "cut",
+            series.name,
+            f"another scene begins at frame{'s' if len(cuts) > 1 else ''} {_list(cuts)}; leave a number out there, "
+            "so that the frames before and after are no neighbours",
+            _pair(series, cuts[0]),
+        )
+
+
+def _pair(series: Series, number: int) -> list[Path]:
+    return [series.pictures[number - 1], series.pictures[number]]
+
+
+def _list(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")

@@ -1,0 +1,7 @@
+"""`python -m hrdepth.cli`."""
+
+import sys
+
+from hrdepth.cli.main import main
+
+sys.exit(main())

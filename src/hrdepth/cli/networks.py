@@ -1,0 +1,48 @@
+"""Networks and their files: models, export, pack, import-weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from hrdepth.config import ExportConfig, ImportConfig, ModelsConfig, PackConfig
+
+__all__ = ["export", "import_weights", "models", "pack"]
+
+
+def models(config: ModelsConfig) -> None:
+    """List the networks: parameters, GFLOPs, and where they stand in the paper."""
+    from rich.console import Console
+
+    from hrdepth.networks.summary import listing, summaries
+    from hrdepth.weights.find import on_board
+
+    found = summaries()
+    if config.json:
+        print(json.dumps([summary.as_dict() for summary in found], indent=2))
+    else:
+        Console().print(listing(found))
+        print(f"weights on board: {', '.join(on_board()) or 'none'}")
+
+
+def export(config: ExportConfig) -> None:
+    """Export a network for other runtimes, and check the file against PyTorch."""
+    from hrdepth.inference.export import export as run
+
+    print(run(config))
+
+
+def pack(config: PackConfig) -> None:
+    """Make weights small for others: the depth network, half the bytes, checked, with licence, hash and card."""
+    from hrdepth.inference.pack import pack as run
+
+    print(run(config))
+
+
+def import_weights(config: ImportConfig) -> None:
+    """Turn published encoder.pth and depth.pth files into one weights file of this package."""
+    from hrdepth.weights.released import import_weights as run
+
+    settings = dataclasses.asdict(config)
+    run(**settings)
+    print(config.out)

@@ -1,0 +1,95 @@
+"""Data: prepare, doctor, render."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hrdepth.config import (
+    DoctorConfig,
+    PrepareCityscapesConfig,
+    PrepareConfig,
+    PrepareHintsConfig,
+    PrepareKittiConfig,
+    PrepareOdometryConfig,
+    PrepareVideoConfig,
+    PublishedDataConfig,
+    RenderConfig,
+)
+from hrdepth.errors import InputError
+
+__all__ = [
+    "doctor",
+    "prepare_cache",
+    "prepare_cityscapes",
+    "prepare_hints",
+    "prepare_kitti",
+    "prepare_odometry",
+    "prepare_video",
+    "render",
+]
+
+
+def prepare_video(config: PrepareVideoConfig) -> None:
+    """Make a training set of videos or folders of frames."""
+    from hrdepth.prepare.video import prepare_videos
+
+    print("\n".join(map(str, prepare_videos(config))))
+    if not config.verify:
+        print(f"next: hrdepth doctor {config.out}, then hrdepth train --data {config.out}")
+
+
+def prepare_cache(config: PrepareConfig) -> None:
+    """Decode and resize the pictures of a training once, into a cache that loads faster."""
+    from hrdepth.prepare.cache import prepare as run
+
+    cache = run(config)
+    print(f"{len(cache.entries)} pictures in {cache.folder}")
+
+
+def prepare_hints(config: PrepareHintsConfig) -> None:
+    """Find the depth of a training's pictures by geometry, where several views agree, to learn from."""
+    from hrdepth.prepare.hints import prepare_hints as run
+
+    hints = run(config)
+    print(f"hints in {hints.folder}; train with --objective.options.hints {hints.folder}")
+
+
+def prepare_kitti(config: PrepareKittiConfig) -> None:
+    """Look KITTI raw over and prepare it: what is missing, lists, true depth, JPEG, cache."""
+    _prepare_published("kitti", config)
+
+
+def prepare_odometry(config: PrepareOdometryConfig) -> None:
+    """Look KITTI odometry over and prepare it, likewise."""
+    _prepare_published("kitti-odometry", config)
+
+
+def prepare_cityscapes(config: PrepareCityscapesConfig) -> None:
+    """Look CityScapes over and prepare it, likewise."""
+    _prepare_published("cityscapes", config)
+
+
+def _prepare_published(name: str, config: PublishedDataConfig) -> None:
+    from hrdepth.prepare.published import prepare_published
+
+    for sentence in prepare_published(name, config):
+        print(sentence)
+
+
+def doctor(config: DoctorConfig) -> None:
+    """Examine a training set and write a page: what is wrong with it, before any training."""
+    from hrdepth.check.doctor import examine
+
+    examination = examine(config)
+    print("\n".join(map(str, examination.findings)))
+    print(f"{examination.verdict}: {examination.page}")
+    if examination.counted:
+        raise InputError(f"{examination.verdict}, listed above")
+
+
+def render(config: RenderConfig) -> None:
+    """Render a synthetic drive through a street, with exact depth and poses."""
+    from hrdepth.synthetic import render_drive
+
+    settings = dataclasses.asdict(config)
+    print(render_drive(settings.pop("root"), **settings))

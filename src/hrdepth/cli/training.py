@@ -1,0 +1,44 @@
+"""Training: train, scan, diagnose, report."""
+
+from __future__ import annotations
+
+from hrdepth.config import DiagnoseConfig, ReportConfig, TrainConfig
+from hrdepth.errors import InputError, training_extra
+
+__all__ = ["diagnose", "report", "scan", "train"]
+
+
+def train(config: TrainConfig) -> None:
+    """Train a depth network by self-supervision."""
+    with training_extra():
+        from hrdepth.training import train as run
+
+    print(f"weights with the lowest validation loss: {run(config)}")
+
+
+def scan(config: TrainConfig) -> None:
+    """Look through the data of a training config and list everything that is wrong with it."""
+    from hrdepth.check.scan import scan_data
+
+    report = scan_data(config)
+    print("\n".join([*report.errors, *(f"warning: {warning}" for warning in report.warnings)] or report.summary))
+    if findings := len(report.errors) + len(report.warnings):
+        raise InputError(f"{findings} thing{'s' if findings > 1 else ''} to mend, listed above")
+
+
+def diagnose(config: DiagnoseConfig) -> None:
+    """Say why a training fails: the probable cause first."""
+    with training_extra():
+        from hrdepth.training.diagnosing import diagnose_run
+
+    causes = diagnose_run(config.run)
+    print("\n".join(map(str, causes)) or "nothing found that makes a training fail")
+    if causes:
+        raise InputError(f"{config.run}: probable cause: {causes[0].name}; all are listed above")
+
+
+def report(config: ReportConfig) -> None:
+    """Write a page on a training: curves, metrics, best and worst frames, a point cloud, settings."""
+    from hrdepth.report import report as run
+
+    print(run(config))

@@ -1,0 +1,240 @@
+"""`hrdepth export`: a network as a file for other runtimes, checked against PyTorch before it gets its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hrdepth.config.export import FORMATS, ExportConfig
+from hrdepth.errors import InputError
+from hrdepth.evaluation.run import evaluate_network
+from hrdepth.inference.predictor import Predictor
+from hrdepth.inference.runtimes import SUFFIXES, load_runtime, unavailable
+from hrdepth.inference.runtimes.graphs import openvino_model, write_onnx, write_openvino, write_torch_export
+from hrdepth.inference.runtimes.inference import Graph, for_inference
+from hrdepth.inference.runtimes.quantisation import KEEP, calibration_pictures, quantise
+from hrdepth.inference.runtimes.source import Description
+from hrdepth.io.images import read_image
+from hrdepth.io.provenance import provenance
+from hrdepth.networks.blocks import NORMALISATIONS
+from hrdepth.registry import lookup
+from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
+
+__all__ = ["ExportReport", "export"]
+
+# What rounding leaves between two runtimes in float32, and what eight bits may change.
+TOLERANCE = 1e-4
+INT8_TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was exported, and how near it comes to PyTorch.
+
+    Attributes:
+        path: the file.
+        largest: largest difference of disparity, which lies in (0,1).
+        relative: mean of |difference| / disparity.
+        abs_rel: Abs Rel of the network in PyTorch and of the file, where there was depth to compare with.
+    """
+
+    path: Path
+    largest: float
+    relative: float
+    abs_rel: tuple[float, float] | None = None
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        text = (
+            f"{self.path}: disparity differs from PyTorch's by {self.largest:.1e} at most, {self.relative:.2%} in mean"
+        )
+        if self.abs_rel is None:
+            return text
+        return f"{text}; Abs Rel {self.abs_rel[0]:.4f} before, {self.abs_rel[1]:.4f} after"
+
+
+def export(config: ExportConfig) -> ExportReport:
+    """Export a network, check the file, and only then give it its name.
+
+    Raises:
+        InputError: settings that do not go together, a package that is missing, or a file that differs from PyTorch
+            by more than the tolerance, or loses more Abs Rel than allowed; nothing is left of it then.
+    """
+    out, kind = _checked(config)
+    checkpoint = read_checkpoint(config.weights)
+    size = config.size or checkpoint.size
+    _check_size(size, checkpoint.network.stride)
+    description = _describe(config, checkpoint, size)
+    with _staged(out) as path:
+        _write(kind, path, config, checkpoint, description)
+        report = _compare(path, config, checkpoint, size)
+    return dataclasses.replace(report, path=out)
+
+
+def _checked(config: ExportConfig) -> tuple[Path, str]:
+    """Return the file and its format."""
+    out = Path(config.out)
+    of_name = {suffix: kind for kind, suffix in FORMATS.items()}
+    kind = config.format or of_name.get(out.suffix)
+    if kind is None:
+        raise InputError(f"{out} does not say a format; end it in {', '.join(of_name)}, or give --format")
+    if out.suffix != lookup(FORMATS, kind, "format"):
+        raise InputError(f"a file of format {kind} ends in {FORMATS[kind]}, not as {out}")
+    if config.int8 and kind != "openvino":
+        raise InputError(f"int8 is for --format openvino, not for {kind}")
+    if config.int8 and config.calibration is None:
+        raise InputError("int8 needs pictures to be calibrated on; give their folder with --calibration")
+    if config.calibration is not None and not config.int8:
+        raise InputError("--calibration is for int8; add --int8 or leave it out")
+    if reason := unavailable(SUFFIXES[out.suffix]):
+        raise InputError(f"format {kind} cannot be checked here: {reason}")
+    for path in _files(out):
+        if path.exists() and not config.overwrite:
+            raise InputError(f"{path} exists already; choose another name or pass --overwrite true")
+    return out, kind
+
+
+def _check_size(size: tuple[int, int], stride: int) -> None:
+    if any(length % stride or length < 2 * stride for length in size):
+        raise InputError(
+            f"the size {size[0]}x{size[1]} (height x width) must be multiples of {stride}, at least {2 * stride}"
+        )
+
+
+def _describe(config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> Description:
+    described = Description.of(checkpoint)
+    made = provenance(weights=Path(config.weights).name, weights_provenance=checkpoint.provenance)
+    mean = std = None
+    if not config.normalisation:
+        name = checkpoint.network_config.options.get("normalisation", "released")
+        mean, std = NORMALISATIONS[name]
+    return dataclasses.replace(
+        described,
+        size=size,
+        fixed=not config.dynamic,
+        output="depth" if config.depth else "disparity",
+        mean=mean,
+        std=std,
+        precision="int8" if config.int8 else "float32",
+        licence=config.licence or described.licence,
+        provenance=made,
+    )
+
+
+def _write(kind: str, path: Path, config: ExportConfig, checkpoint: Checkpoint, description: Description) -> None:
+    finest = for_inference(checkpoint.network, static=True)
+    unit = description.depth_factor if config.depth else None
+    graph = Graph(finest, normalisation=config.normalisation, depth=unit).eval()
+    metadata, size = description.metadata(), None if config.dynamic else description.size
+    if kind == "onnx":
+        write_onnx(graph, path, size=size, metadata=metadata)
+    elif kind == "torch-export":
+        write_torch_export(graph, path, size=size, metadata=metadata)
+    else:
+        model = openvino_model(graph, size)
+        if config.int8:
+            assert config.calibration is not None
+            normalise = None
+            if description.mean is not None and description.std is not None:
+                normalise = (description.mean, description.std)
+            model = quantise(
+                model,
+                Path(config.calibration),
+                description.size,
+                normalise=normalise,
+                keep=KEEP if config.quantisation.keep is None else config.quantisation.keep,
+                pictures=config.quantisation.pictures,
+            )
+        write_openvino(model, path, metadata=metadata)
+
+
+def _compare(path: Path, config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> ExportReport:
+    """Run the file and PyTorch on the same pictures.
+
+    Raises:
+        InputError: they differ by more than is allowed.
+    """
+    exported = load_runtime(path)
+    differences, relative = [], []
+    for image in _pictures(config, size):
+        with torch.inference_mode():
+            expected = checkpoint.network(image)[0]
+        difference = (exported(image)[0] - expected).abs()
+        differences.append(float(difference.max()))
+        relative.append(float((difference / expected).mean()))
+    report = ExportReport(path, float(np.max(differences)), float(np.mean(relative)))
+    measured, allowed, what = report.largest, TOLERANCE, "by at most"
+    if config.int8:
+        measured, allowed, what = report.relative, INT8_TOLERANCE, "relative, in mean, by"
+    allowed = allowed if config.tolerance is None else config.tolerance
+    if not measured <= allowed:  # NaN is not
+        raise InputError(
+            f"the exported network differs from PyTorch {what} {measured:.2g} of disparity, more than the "
+            f"{allowed:.2g} allowed; {config.out} was not written. {_remedy(config)}"
+        )
+    if config.data is None:
+        return report
+    before, after = (_abs_rel(network, config, checkpoint, size) for network in (checkpoint.network, exported))
+    if not after - before <= config.max_loss:
+        raise InputError(
+            f"the exported network has Abs Rel {after:.4f}, PyTorch {before:.4f}: {after - before:.4f} more, "
+            f"{config.max_loss:g} allowed; {config.out} was not written. {_remedy(config)}"
+        )
+    return dataclasses.replace(report, abs_rel=(before, after))
+
+
+def _remedy(config: ExportConfig) -> str:
+    if config.int8:
+        return "Calibrate on pictures nearer to the network's own, or keep more layers in float (quantisation.keep)"
+    return "Try another format, or report the network and the versions of torch and of the runtime"
+
+
+def _pictures(config: ExportConfig, size: tuple[int, int]) -> Iterator[Tensor]:
+    """Yield pictures (B,3,H,W) to compare on: of the calibration folder, or smooth noise, at each kind of size."""
+    if config.calibration is not None:
+        for path in calibration_pictures(Path(config.calibration), 4):
+            resized = read_image(path).resize((size[1], size[0]), Image.Resampling.LANCZOS)
+            yield torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float() / 255
+        return
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.rand(2, 3, 8, 12, generator=random)
+    shapes = [(1, size), (2, (size[0] + 32, size[1] + 64))] if config.dynamic else [(1, size)]
+    for batch, shape in shapes:
+        yield torch.nn.functional.interpolate(coarse[:batch], size=shape, mode="bilinear", align_corners=False)
+
+
+def _abs_rel(network: Any, config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> float:
+    assert config.data is not None
+    truths = build_ground_truth(config.data)
+    protocol, focal = config.protocol.of(config.data.kind), checkpoint.canonical_focal
+    predictor = Predictor(network, size, canonical_focal=focal, device="cpu")
+    return evaluate_network(predictor.scaled_disparity, truths, protocol, canonical_focal=focal).mean["abs_rel"]
+
+
+def _files(out: Path) -> list[Path]:
+    """Name what is written: the weights before the graph that needs them."""
+    return [out.with_suffix(".bin"), out] if out.suffix == FORMATS["openvino"] else [out]
+
+
+@contextmanager
+def _staged(out: Path) -> Iterator[Path]:
+    """Yield a path of the same name in a temporary folder beside; move its files to their place on success."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=out.parent) as folder:
+            staged = Path(folder) / out.name
+            yield staged
+            for written, place in zip(_files(staged), _files(out), strict=True):
+                written.replace(place)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error.strerror or error}); choose another place") from error

@@ -1,0 +1,214 @@
+"""A picture, a folder or a video through a Predictor, written to disk while the next pictures are predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hrdepth.errors import InputError
+from hrdepth.inference.manifest import MANIFEST, check_same, settings
+from hrdepth.inference.outputs import Outputs, Writer, check_outputs, write_npz
+from hrdepth.inference.pipeline import WriteBehind, read_ahead
+from hrdepth.inference.predictor import Prediction, Predictor
+from hrdepth.io.files import output_folder, write_json
+from hrdepth.io.media import Frame, MediaInfo, frames, probe
+from hrdepth.io.provenance import provenance
+from hrdepth.networks.intrinsics import LearnedCamera
+
+__all__ = ["predict_to_folder", "write_npz"]
+
+KnownCamera = ArrayLike | LearnedCamera | None
+
+
+@dataclass
+class _Run:
+    """What has become of the pictures."""
+
+    source: Path
+    writer: Writer
+    kept: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def is_wanted(self, name: str) -> bool:
+        """Say whether a picture of a folder has yet to be predicted; note those that have been."""
+        files = self.writer.outputs.of_picture(name)
+        if all((self.writer.out / file).is_file() for file in files):
+            self.kept.append(name)
+            self.writer.written += [self.writer.out / file for file in files]
+            return False
+        return True
+
+
+def predict_to_folder(
+    predictor: Predictor,
+    source: str | Path,
+    out: str | Path,
+    *,
+    npz: bool | None = None,
+    depth_png: bool = False,
+    panel: bool = True,
+    depth_video: bool = False,
+    ply: bool = False,
+    glb: bool = False,
+    smooth: str | None = None,
+    flicker: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: bool = True,
+    intrinsics: ArrayLike | None = None,
+    weights: str | Path | None = None,
+    camera: LearnedCamera | None = None,
+) -> list[Path]:
+    """Predict depth for a picture, a folder or a video and write what came of it.
+
+    A picture NAME gives NAME_disparity.png (magma, near is bright), NAME_panel.png (picture and disparity
+    side by side), NAME.npz (see `write_npz`) and NAME_depth.png (16 bits, depth x 256, in metres where they
+    are known and in network units otherwise), NAME.ply and NAME.glb (points). A video NAME gives NAME_panel.mp4, or
+    NAME_disparity.mp4 without panels, with colours that do not flicker, NAME_depth.mkv, and the other files per frame
+    under NAME_000000 and so on. predict.json says what was done and what the numbers mean.
+
+    The next pictures are read and the last results written while the network computes; a few wait on either side, so
+    memory does not grow with their number. A picture of a folder that cannot be read is reported on stderr and in
+    predict.json and left out; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
+    playable video, a folder that `resume` goes on with.
+
+    Args:
+        predictor: the network.
+        source: a picture, a folder of pictures, or a video.
+        out: the folder for the results, made if missing.
+        npz: write the .npz files; by default for pictures and folders, not for videos.
+        depth_png: write the 16-bit PNGs.
+        panel: write panels.
+        depth_video: write the depth of a video as a video, 16-bit FFV1, depth x 256.
+        ply: write point clouds for tools.
+        glb: write point clouds for viewers.
+        smooth: `exponential` or `flow`: smooth disparity over time.
+        flicker: measure how much disparity trembles, for predict.json.
+        overwrite: write into a folder that holds something.
+        resume: go on with what a stopped run left in `out`: pictures whose files are there are left as they are.
+        progress: show a progress bar on stderr.
+        intrinsics: (3,3) in pixels of the pictures, kept in the .npz files; see `Prediction`.
+        weights: the weights file, for predict.json.
+        camera: whose intrinsics were learned, instead of `intrinsics`; brought to each picture's size.
+
+    Returns:
+        The paths of the files that are there, predict.json last.
+
+    Raises:
+        InputError: `source` is no picture, folder of pictures or video, not one picture of it can be read,
+            `out` cannot be written, holds something already, or is `source` itself, what is wanted makes no sense, or
+            `out` cannot be gone on with.
+    """
+    source, out = Path(source), Path(out)
+    info = probe(source)
+    if info.kind == "folder" and out.resolve() == source.resolve():
+        raise InputError(f"the results cannot go into the folder of the pictures, {source}; choose another with --out")
+    npz = info.kind != "video" if npz is None else npz
+    outputs = Outputs(npz, depth_png, panel, depth_video, ply, glb, smooth, flicker)
+    check_outputs(outputs, info.kind)
+    known: KnownCamera = camera or intrinsics
+    described = settings(predictor, source, info, outputs, weights, known)
+    resume = resume and out.is_dir() and any(out.iterdir())
+    if resume:
+        _check_resume(info, outputs, out, described)
+    video = source.stem if info.kind == "video" else None
+    writer = Writer(output_folder(out, overwrite=overwrite or resume), outputs, video, info.fps)
+    run = _Run(source, writer)
+    complete = False
+    try:
+        write_json(out / MANIFEST, provenance(**described, complete=False))
+        _predict_all(predictor, info, run, known, progress=progress, resume=resume)
+        complete = True
+    finally:
+        if writer.done or run.kept:
+            _finish(run, described, complete=complete and not run.skipped)
+        else:
+            (out / MANIFEST).unlink(missing_ok=True)
+    if not (writer.done or run.kept):
+        raise InputError(f"not one picture of {source} can be read: {run.skipped[0]}")
+    return writer.written
+
+
+def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[str, Any]) -> None:
+    if info.kind == "video":
+        raise InputError("a video's results are one file, which cannot be gone on with; pass --overwrite true instead")
+    if outputs.smooth is not None or outputs.flicker:
+        raise InputError("smoothing and flicker need all frames from the first on; pass --overwrite true instead")
+    check_same(out, described)
+
+
+def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:
+    writer = run.writer
+    content = provenance(
+        **described,
+        pictures=writer.done + len(run.kept),
+        kept=len(run.kept),
+        flicker=writer.flicker(),
+        skipped=[reason.replace(str(run.source), run.source.name) for reason in run.skipped],
+        files=[path.name for path in writer.written if path.exists()],
+        complete=complete,
+    )
+    write_json(writer.out / MANIFEST, content)
+    writer.written.append(writer.out / MANIFEST)
+
+
+def _predict_all(
+    predictor: Predictor, info: MediaInfo, run: _Run, known: KnownCamera, *, progress: bool, resume: bool
+) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.1f}/s"))
+    with ExitStack() as stack:
+        console = Console(stderr=True)
+        shown = progress and console.is_terminal
+        bar = stack.enter_context(Progress(*columns[:3], TimeRemainingColumn(), console=console, disable=not shown))
+        task = bar.add_task(run.source.name, total=info.count)
+
+        def skip(error: InputError) -> None:
+            run.skipped.append(str(error))
+            bar.console.print(f"left out: {error}", markup=False, highlight=False, soft_wrap=True)
+            bar.advance(task)
+
+        def is_wanted(name: str) -> bool:
+            wanted = run.is_wanted(name)
+            bar.advance(task, 0 if wanted else 1)
+            return wanted
+
+        def write(named: tuple[str, Prediction]) -> None:
+            run.writer(*named)
+            bar.advance(task)
+
+        stack.enter_context(run.writer)
+        behind = stack.enter_context(WriteBehind(write))
+        pictures = _frames(run.source, info, skip, is_wanted if resume else None)
+        for frame in _until_damaged(stack.enter_context(read_ahead(pictures)), info, skip):
+            behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame.image))))
+
+
+def _frames(source: Path, info: MediaInfo, skip: Any, is_wanted: Any) -> Iterator[Frame]:
+    if info.kind != "folder":
+        return frames(source)
+    return frames(source, on_error=skip, is_wanted=is_wanted)
+
+
+def _until_damaged(pictures: Iterator[Frame], info: MediaInfo, skip: Any) -> Iterator[Frame]:
+    """Yield frames; a video that is damaged behind its first frame ends there."""
+    begun = False
+    try:
+        for frame in pictures:
+            begun = True
+            yield frame
+    except InputError as error:
+        if not begun or info.kind != "video":
+            raise
+        skip(error)
+
+
+def _intrinsics(known: KnownCamera, image: NDArray[np.uint8]) -> ArrayLike | None:
+    return known.intrinsics((image.shape[0], image.shape[1])) if isinstance(known, LearnedCamera) else known

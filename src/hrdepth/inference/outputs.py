@@ -1,0 +1,221 @@
+"""What is written for a prediction: pictures, arrays, point clouds, videos."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrdepth.errors import InputError
+from hrdepth.inference.predictor import Prediction
+from hrdepth.inference.smoothing import Flicker, Smoother
+from hrdepth.io.files import atomic_path
+from hrdepth.io.images import write_depth_png, write_image
+from hrdepth.io.pointcloud import assumed_intrinsics, point_cloud, write_glb, write_ply
+from hrdepth.io.video import DepthVideoWriter, VideoWriter
+from hrdepth.io.visualize import StableRange, colorize_disparity, panel
+
+__all__ = ["Outputs", "Writer", "check_outputs", "write_npz"]
+
+VIDEO_WIDTH = 4096
+"""Wider videos are scaled down to this: many players cannot decode more."""
+SMOOTHING = ("exponential", "flow")
+FAR_MEDIANS = 20.0
+"""Points farther than so many median depths, such as the sky, are left out of a cloud."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is wanted of each prediction.
+
+    Attributes:
+        npz: NAME.npz, see `write_npz`.
+        depth_png: NAME_depth.png, 16 bits, depth x 256.
+        panel: picture and disparity side by side.
+        depth_video: of a video, NAME_depth.mkv: 16-bit FFV1 without loss, depth x 256.
+        ply: NAME.ply, a point cloud for tools.
+        glb: NAME.glb, a point cloud for viewers.
+        smooth: `exponential` or `flow`: smooth disparity over time, see `stability.Smoother`; None leaves it.
+        flicker: measure how much disparity trembles, see `stability.Flicker`.
+    """
+
+    npz: bool = True
+    depth_png: bool = False
+    panel: bool = True
+    depth_video: bool = False
+    ply: bool = False
+    glb: bool = False
+    smooth: str | None = None
+    flicker: bool = False
+
+    def of_picture(self, name: str) -> list[str]:
+        """Return the names of the files of one picture."""
+        suffixes = {
+            "_disparity.png": True,
+            "_panel.png": self.panel,
+            ".npz": self.npz,
+            "_depth.png": self.depth_png,
+            ".ply": self.ply,
+            ".glb": self.glb,
+        }
+        return [f"{name}{suffix}" for suffix, wanted in suffixes.items() if wanted]
+
+
+@dataclass
+class Writer:
+    """Writes predictions to a folder, in order; a context manager.
+
+    Args:
+        out: the folder.
+        outputs: what is wanted.
+        video: the stem of the files of a video, None for pictures.
+        fps: of the video.
+
+    Attributes:
+        written: the files, in order.
+        done: predictions written.
+    """
+
+    out: Path
+    outputs: Outputs
+    video: str | None = None
+    fps: float | None = None
+    written: list[Path] = field(default_factory=list)
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self._stack = ExitStack()
+        self._colours = StableRange()
+        smooth = self.outputs.smooth
+        self._smoother = None if smooth is None else Smoother(smooth)  # type: ignore[arg-type]  # it checks
+        self._flicker = {"network": Flicker(), "smoothed": Flicker()} if self.outputs.flicker else {}
+
+    def __enter__(self) -> Writer:
+        self._frames = self._depths = None
+        if self.video is not None:
+            name = f"{self.video}_{'panel' if self.outputs.panel else 'disparity'}.mp4"
+            self._frames = self._stack.enter_context(VideoWriter(self._add(name), self.fps))
+            if self.outputs.depth_video:
+                path = self._add(f"{self.video}_depth.mkv")
+                self._depths = self._stack.enter_context(DepthVideoWriter(path, self.fps))
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def __call__(self, name: str, prediction: Prediction) -> None:
+        """Write what is wanted of the next prediction."""
+        prediction = self._smoothed(prediction)
+        self._write_arrays(name, prediction)
+        self._write_points(name, prediction)
+        if self._frames is not None:
+            self._frames.write(_video_frame(prediction, self._colours, self.outputs.panel))
+        else:
+            self._write_pictures(name, prediction)
+        if self._depths is not None:
+            self._depths.write(_best_depth(prediction))
+        self.done += 1
+
+    def flicker(self) -> dict[str, float] | None:
+        """Return the flicker figure: `network` as predicted, `smoothed` where disparity was."""
+        return {name: round(found.value, 5) for name, found in self._flicker.items() if found.pairs} or None
+
+    def _smoothed(self, prediction: Prediction) -> Prediction:
+        if self._flicker:
+            self._flicker["network"].update(prediction.image, prediction.disparity)
+        if self._smoother is None:
+            return prediction
+        prediction = replace(prediction, disparity=self._smoother(prediction.image, prediction.disparity))
+        if self._flicker:
+            self._flicker["smoothed"].update(prediction.image, prediction.disparity)
+        return prediction
+
+    def _write_pictures(self, name: str, prediction: Prediction) -> None:
+        write_image(self._add(f"{name}_disparity.png"), colorize_disparity(prediction.disparity))
+        if self.outputs.panel:
+            write_image(self._add(f"{name}_panel.png"), panel(prediction.image, prediction.disparity))
+
+    def _write_arrays(self, name: str, prediction: Prediction) -> None:
+        if self.outputs.npz:
+            write_npz(self._add(f"{name}.npz"), prediction)
+        if self.outputs.depth_png:
+            write_depth_png(self._add(f"{name}_depth.png"), _best_depth(prediction))
+
+    def _write_points(self, name: str, prediction: Prediction) -> None:
+        if not (self.outputs.ply or self.outputs.glb):
+            return
+        depth, camera = _best_depth(prediction), prediction.intrinsics
+        height, width = depth.shape
+        matrix = assumed_intrinsics((height, width)) if camera is None else camera
+        cloud = point_cloud(depth, prediction.image, matrix, far=FAR_MEDIANS * float(np.median(depth)))
+        about = {
+            "unit": "metres" if prediction.metres_per_unit is not None else prediction.scale,
+            "camera": "as given" if camera is not None else f"assumed: fx = {matrix[0, 0]:g} pixels",
+        }
+        if self.outputs.ply:
+            write_ply(self._add(f"{name}.ply"), cloud, about)
+        if self.outputs.glb:
+            write_glb(self._add(f"{name}.glb"), cloud, about)
+
+    def _add(self, name: str) -> Path:
+        self.written.append(self.out / name)
+        return self.written[-1]
+
+
+def write_npz(path: str | Path, prediction: Prediction) -> None:
+    """Write a prediction as .npz, atomically; `numpy.load` reads it without pickle.
+
+    Arrays: disparity and depth (H,W) float32, min_depth and max_depth in network units, scale (what a unit
+    of depth is, a text), metres_per_unit, intrinsics (3,3) and canonical_focal only where they are known.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    arrays: dict[str, Any] = {
+        "disparity": prediction.disparity,
+        "depth": prediction.depth,
+        "min_depth": np.float64(prediction.min_depth),
+        "max_depth": np.float64(prediction.max_depth),
+        "scale": np.array(prediction.scale),
+        "metres_per_unit": prediction.metres_per_unit,
+        "intrinsics": prediction.intrinsics,
+        "canonical_focal": prediction.canonical_focal,
+    }
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{name: value for name, value in arrays.items() if value is not None})
+
+
+def check_outputs(outputs: Outputs, kind: str) -> None:
+    """Check that what is wanted makes sense for a `picture`, a `folder` or a `video`.
+
+    Raises:
+        InputError: it does not.
+    """
+    if outputs.depth_video and kind != "video":
+        raise InputError("a depth video is made of a video; for pictures take --depth-png true")
+    if outputs.smooth not in (None, *SMOOTHING):
+        raise InputError(f"unknown smoothing '{outputs.smooth}': give {' or '.join(SMOOTHING)}")
+    if kind == "picture" and (outputs.smooth is not None or outputs.flicker):
+        raise InputError("smoothing and flicker are about many frames in the order of time, not one picture")
+
+
+def _best_depth(prediction: Prediction) -> NDArray[np.float32]:
+    return prediction.depth if prediction.metres_per_unit is None else prediction.depth_metres
+
+
+def _video_frame(prediction: Prediction, colours: StableRange, with_picture: bool) -> NDArray[np.uint8]:
+    low, high = colours.update(prediction.disparity)
+    if with_picture:
+        image = panel(prediction.image, prediction.disparity, vmin=low, vmax=high, labels=None)
+    else:
+        image = colorize_disparity(prediction.disparity, low, high)
+    height, width = image.shape[:2]
+    if width <= VIDEO_WIDTH:
+        return image
+    smaller = (VIDEO_WIDTH, round(height * VIDEO_WIDTH / width))
+    return np.array(Image.fromarray(image).resize(smaller, Image.Resampling.BILINEAR))

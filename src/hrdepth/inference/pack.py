@@ -1,0 +1,129 @@
+"""Weights made small, checked, and given a card: `hrdepth pack`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hrdepth.config import PackConfig
+from hrdepth.errors import InputError
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.files import atomic_path, file_sha256, output_file
+from hrdepth.io.media import frames
+from hrdepth.io.provenance import provenance
+from hrdepth.weights.card import Card, read_card
+from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
+from hrdepth.weights.find import DEFAULT, FOLDER, check_licence, weights_file
+from hrdepth.weights.share import card_text, write_checkpoint
+
+__all__ = ["PackReport", "pack"]
+
+# Rendered streets that the package has anyway, and how many pictures are compared at most.
+STREETS = Path(__file__).parents[1] / "app" / "examples"
+COMPARED = 8
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """What was written.
+
+    Attributes:
+        path: of the weights.
+        card: of their card.
+        size: bytes.
+        licence: SPDX or None.
+        relative: mean relative difference of 1/depth to the network that was given.
+        largest: largest difference of the disparity.
+        pictures: on how many that was measured.
+    """
+
+    path: Path
+    card: Path
+    size: int
+    licence: str | None
+    relative: float
+    largest: float
+    pictures: int
+
+    def __str__(self) -> str:
+        licence = self.licence or "not stated (--licence)"
+        return (
+            f"{self.path}: {self.size / 1e6:.2f} MB, licence {licence}, card {self.card}; "
+            f"1/depth differs by {self.relative:.3%} in mean, disparity by {self.largest:.1e} at most "
+            f"({self.pictures} pictures)"
+        )
+
+
+def pack(config: PackConfig) -> PackReport:
+    """Write weights with what is to be said of them, and their card; both only once the check is passed.
+
+    Raises:
+        InputError: a file is missing or damaged, the packed network differs by more than the tolerance, or the file is
+            too large.
+    """
+    out = Path(config.out)
+    if out.suffix != ".safetensors":
+        raise InputError(f"{out} must end in .safetensors")
+    card = out.with_suffix(".md")
+    for path in (out, card):
+        output_file(path, overwrite=config.overwrite)
+    source = weights_file(config.weights)
+    given = read_checkpoint(source)
+    name = config.name or out.stem
+    chosen = dataclasses.replace(
+        given,
+        pose_network=given.pose_network if config.pose else None,
+        name=name,
+        licence=given.licence if config.licence is None else check_licence(config.licence),
+        card=read_card(config.card, config.results, Card.of(given.card)).as_dict(),
+        provenance={
+            **given.provenance,
+            "packed": provenance(source=source.name, sha256=file_sha256(source), dtype=config.dtype),
+        },
+    )
+    if config.pose and given.pose_network is None:
+        raise InputError(f"the weights file {source} holds no pose network to keep; leave --pose out")
+    with atomic_path(out) as staged:
+        write_checkpoint(staged, chosen, config.dtype)
+        packed = read_checkpoint(staged)
+        relative, largest, count = _compare(given, packed, config.pictures)
+        size = staged.stat().st_size
+        if not relative <= config.tolerance:
+            raise InputError(
+                f"as {config.dtype} the network differs from {source} by {relative:.2%} of 1/depth in mean, more than "
+                f"the tolerance {config.tolerance:.2%}; pack it with --dtype float32, or raise --tolerance"
+            )
+        if config.megabytes is not None and size > config.megabytes * 1e6:
+            raise InputError(
+                f"the packed weights take {size / 1e6:.2f} MB, more than --megabytes {config.megabytes:g}; take a "
+                "smaller network, or raise the limit"
+            )
+        with atomic_path(card) as temporary:
+            temporary.write_text(card_text(packed, _loaded(out)), encoding="utf-8")
+    return PackReport(out, card, size, packed.licence, relative, largest, count)
+
+
+def _loaded(out: Path) -> str:
+    """Return what `from_pretrained` takes to load the file, as Python code: its name where it comes on board."""
+    on_board = out.resolve().parent == FOLDER.resolve()
+    if on_board and out.stem == DEFAULT:
+        return ""
+    return f'"{out.stem if on_board else out.name}"'
+
+
+def _compare(given: Checkpoint, packed: Checkpoint, pictures: str | None) -> tuple[float, float, int]:
+    """Return the mean relative difference of 1/depth, the largest of disparity, and the number of pictures."""
+    one, other = (Predictor(checkpoint.network, given.size, device="cpu") for checkpoint in (given, packed))
+    relative, largest = [], [0.0]
+    for frame in islice(frames(pictures or STREETS), COMPARED):
+        image = Image.fromarray(frame.image)
+        before, after = one.scaled_disparity(image), other.scaled_disparity(image)
+        difference = np.abs(after - before)
+        relative.append(float((difference / before).mean()))
+        largest.append(float(difference.max()) / (1 / one.min_depth - 1 / one.max_depth))
+    return float(np.mean(relative)), max(largest), len(relative)

@@ -1,0 +1,131 @@
+"""What a network says about one picture, what its numbers mean, and how it shows itself."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.table import Table
+
+from hrdepth.errors import InputError
+from hrdepth.geometry import focal_factor
+from hrdepth.io.visualize import panel
+
+__all__ = ["Prediction", "scale_disparity"]
+
+SHOWN_WIDTH = 1600
+"""Of the pair in a notebook, pixels; larger ones are made smaller, so that notebooks stay light."""
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says about one picture; arrays have the picture's size.
+
+    Args:
+        disparity: float32 (H,W), the network's sigmoid output in (0,1): 1 is `min_depth`, 0 is `max_depth`.
+        image: uint8 (H,W,3), the picture, RGB.
+        min_depth: the nearest depth that the network can say, in network units.
+        max_depth: the farthest one.
+        intrinsics: (3,3) in pixels of the picture, or None if unknown.
+        metres_per_unit: metres = depth x metres_per_unit, or None where depth is known up to scale only.
+        canonical_focal: fx, in picture widths, of the camera for which the network's depth holds as it is; `depth`
+            is then that of the camera of `intrinsics`, or of the canonical one where they are unknown. None where
+            the network's depth is taken as it is for any camera.
+        runtime: what computed it, such as "openvino, float32"; "" if unknown.
+        seconds: from the picture in memory to disparity at its size, or None if unknown.
+
+    In a notebook it shows itself as picture and disparity; `rich.print` gives a table.
+    """
+
+    disparity: Float32
+    image: NDArray[np.uint8]
+    min_depth: float = 0.1
+    max_depth: float = 100.0
+    intrinsics: NDArray[np.float64] | None = None
+    metres_per_unit: float | None = None
+    canonical_focal: float | None = None
+    runtime: str = ""
+    seconds: float | None = None
+
+    @property
+    def focal_factor(self) -> float:
+        """This camera's depth = factor x the network's own; 1 without intrinsics or a canonical focal length."""
+        if self.canonical_focal is None or self.intrinsics is None:
+            return 1.0
+        return focal_factor(float(self.intrinsics[0, 0]), self.disparity.shape[1], self.canonical_focal)
+
+    @cached_property
+    def scaled_disparity(self) -> Float32:
+        """1/depth, float32 (H,W), in 1/network units: affine in `disparity`."""
+        own = scale_disparity(self.disparity, self.min_depth, self.max_depth)
+        return own if self.focal_factor == 1 else np.asarray(own / np.float32(self.focal_factor), dtype=np.float32)
+
+    @cached_property
+    def depth(self) -> Float32:
+        """Depth along the camera's axis, float32 (H,W), in network units: 1 / `scaled_disparity`."""
+        return np.asarray(np.reciprocal(self.scaled_disparity), dtype=np.float32)
+
+    @property
+    def depth_metres(self) -> Float32:
+        """Depth in metres, float32 (H,W).
+
+        Raises:
+            InputError: nobody knows how many metres a unit of this network is.
+        """
+        if self.metres_per_unit is None:
+            raise InputError("the depth is known up to scale only, not in metres: the weights carry no metres_per_unit")
+        return np.asarray(self.depth * np.float32(self.metres_per_unit), dtype=np.float32)
+
+    @property
+    def scale(self) -> str:
+        """What a unit of `depth` is, in words."""
+        if self.canonical_focal is not None and self.intrinsics is None:
+            camera = f"a camera with fx = {self.canonical_focal:g} x width; give intrinsics for another"
+            return f"{self._unit}, for {camera}"
+        return self._unit
+
+    @property
+    def _unit(self) -> str:
+        if self.metres_per_unit is None:
+            return "up to scale: ratios of depths mean something, metres are not known"
+        if self.metres_per_unit == 1:
+            return "metres"
+        return f"metres = depth x {self.metres_per_unit:g}"
+
+    def _repr_png_(self) -> bytes:
+        """Return picture and disparity side by side as PNG, for notebooks."""
+        stream = io.BytesIO()
+        image = Image.fromarray(panel(self.image, self.scaled_disparity))
+        image.thumbnail((SHOWN_WIDTH, SHOWN_WIDTH), Image.Resampling.LANCZOS)
+        image.save(stream, "PNG")
+        return stream.getvalue()
+
+    def __rich__(self) -> Table:
+        """Return a table of what is known, for the terminal."""
+        height, width = self.disparity.shape
+        low, middle, high = np.percentile(self.depth, (5, 50, 95))
+        factor, unit = (1.0, "") if self.metres_per_unit is None else (self.metres_per_unit, " m")
+        table = Table(title="Prediction", show_header=False, title_justify="left")
+        table.add_row("size", f"{width} x {height}")
+        table.add_row("depth", f"{factor * low:.3g} to {factor * high:.3g}{unit}, median {factor * middle:.3g}{unit}")
+        table.add_row("of pixels", "5 % to 95 %")
+        table.add_row("unit", self.scale)
+        if self.runtime:
+            table.add_row("runtime", self.runtime)
+        if self.seconds is not None:
+            table.add_row("time", f"{1000 * self.seconds:.0f} ms")
+        return table
+
+
+def scale_disparity(disparity: Float32, min_depth: float, max_depth: float) -> Float32:
+    """Turn a network's sigmoid output (...) into 1/depth, in 1/network units."""
+    low, high = 1 / max_depth, 1 / min_depth
+    scaled = np.asarray(np.float32(high - low) * disparity, dtype=np.float32)
+    scaled += np.float32(low)
+    return scaled

@@ -1,0 +1,109 @@
+"""ONNX Runtime, on the CPU, and through its provider TensorRT on a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hrdepth.errors import InputError
+from hrdepth.inference.runtimes.runtime import Runtime, Settings
+from hrdepth.inference.runtimes.source import Source
+
+__all__ = ["OnnxRuntime", "TensorRT", "read_metadata"]
+
+MISSING = "{} is not installed; pip install 'hrdepth[export]'"
+
+
+class OnnxRuntime(Runtime):
+    """A network in ONNX Runtime, on the CPU."""
+
+    name = "onnxruntime"
+    suffixes = ("", ".onnx")
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        super().__init__(source, settings)
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors alone
+        if settings.threads is not None:
+            options.intra_op_num_threads = settings.threads
+        with tempfile.TemporaryDirectory() as folder:
+            path = source.path if source.suffix else _converted(source, Path(folder) / "network.onnx")
+            try:
+                self.session = onnxruntime.InferenceSession(path, options, providers=self.chosen(settings))
+            except Exception as error:  # the library has no class of its own that its every version raises
+                raise InputError(f"ONNX Runtime cannot load {path} ({error}); export the weights again") from error
+        self.input = self.session.get_inputs()[0].name
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say why it cannot be used here and what to do, or None."""
+        missing = [name for name in ("onnxruntime", "onnx") if importlib.util.find_spec(name) is None]
+        return MISSING.format(missing[0]) if missing else None
+
+    def chosen(self, settings: Settings) -> list[Any]:
+        """Name the providers, best first."""
+        return ["CPUExecutionProvider"]
+
+    def infer(self, image: Tensor) -> Tensor:
+        """Run the graph."""
+        array = np.ascontiguousarray(image.detach().cpu().numpy(), dtype=np.float32)
+        return torch.from_numpy(self.session.run(None, {self.input: array})[0]).to(image.device)
+
+
+class TensorRT(OnnxRuntime):
+    """A network in TensorRT, through ONNX Runtime's provider; what TensorRT lacks runs on CUDA."""
+
+    name = "tensorrt"
+    precisions = ("float32", "bfloat16")
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say why it cannot be used here and what to do, or None."""
+        if reason := super().unavailable():
+            return reason
+        if not torch.cuda.is_available():
+            return "there is no NVIDIA GPU that PyTorch sees; take openvino, onnxruntime or pytorch"
+        import onnxruntime
+
+        if "TensorrtExecutionProvider" not in onnxruntime.get_available_providers():
+            return "this ONNX Runtime has no TensorRT; pip install onnxruntime-gpu tensorrt"
+        return None
+
+    def chosen(self, settings: Settings) -> list[Any]:
+        """Name the providers, best first."""
+        tensorrt = {"trt_bf16_enable": settings.precision == "bfloat16"}
+        return [("TensorrtExecutionProvider", tensorrt), "CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read what `hrdepth export` wrote about a file, without its weights.
+
+    Raises:
+        InputError: the package onnx is not there, or it is no ONNX file.
+    """
+    if reason := OnnxRuntime.unavailable():
+        raise InputError(f"{path} cannot be read: {reason}")
+    import onnx
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's, whose class differs by version
+        raise InputError(f"{path} is damaged or no ONNX file ({error})") from error
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def _converted(source: Source, path: Path) -> Path:
+    from hrdepth.inference.runtimes.graphs import write_onnx
+    from hrdepth.inference.runtimes.inference import Graph, for_inference
+
+    assert source.network is not None
+    write_onnx(Graph(for_inference(source.network, static=True)), path, size=None, metadata={})
+    return path

@@ -1,0 +1,102 @@
+"""OpenVINO on the CPU: float32, bfloat16, or int8 through NNCF."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hrdepth.errors import InputError
+from hrdepth.inference.runtimes.openvino_core import shared_core
+from hrdepth.inference.runtimes.runtime import Runtime, Settings
+from hrdepth.inference.runtimes.source import Source
+
+__all__ = ["OpenVINO", "read_metadata"]
+
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenVINO(Runtime):
+    """A network in OpenVINO; compiled for each size of picture when it is first seen."""
+
+    name = "openvino"
+    precisions = ("float32", "bfloat16", "int8")
+    suffixes = ("", ".xml", ".onnx")
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        super().__init__(source, settings)
+        self.properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        # What int8 leaves in floating point stays in float32.
+        self.properties["INFERENCE_PRECISION_HINT"] = HINTS.get(self.precision, "f32")
+        if settings.threads is not None:
+            self.properties["INFERENCE_NUM_THREADS"] = settings.threads
+        self.model = self._model(source, settings)
+        self.requests: dict[tuple[int, ...], Any] = {}
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say why it cannot be used here and what to do, or None."""
+        missing = [name for name in ("openvino", "onnx") if importlib.util.find_spec(name) is None]
+        return f"{missing[0]} is not installed; pip install 'hrdepth[openvino]'" if missing else None
+
+    def infer(self, image: Tensor) -> Tensor:
+        """Run the graph."""
+        array = np.ascontiguousarray(image.detach().cpu().numpy(), dtype=np.float32)
+        if array.shape not in self.requests:
+            self.requests[array.shape] = self._request(array.shape)
+        request = self.requests[array.shape]
+        request.infer([array], share_inputs=True)
+        return torch.from_numpy(request.get_output_tensor(0).data.copy()).to(image.device)
+
+    def _request(self, shape: tuple[int, ...]) -> Any:
+        """Compile for one shape: a graph of fixed sizes is faster than one that takes any."""
+        model = self.model
+        if model.input(0).partial_shape.is_dynamic:
+            model = model.clone()
+            model.reshape(list(shape))
+        return shared_core().compile_model(model, "CPU", self.properties).create_infer_request()
+
+    def _model(self, source: Source, settings: Settings) -> Any:
+        from hrdepth.inference.runtimes.graphs import openvino_model
+        from hrdepth.inference.runtimes.inference import Graph, for_inference
+
+        if source.network is None:
+            assert source.path is not None
+            model = _read(source.path)
+            if self.precision == "int8" and source.description.precision != "int8":
+                raise InputError(f"{source.path} is no int8 file; export it with --int8 --calibration FOLDER")
+            return model
+        model = openvino_model(Graph(for_inference(source.network, static=True)))
+        if self.precision != "int8":
+            return model
+        from hrdepth.inference.runtimes.quantisation import quantise
+
+        if settings.calibration is None:
+            raise InputError("int8 needs pictures to be calibrated on; give their folder as calibration")
+        return quantise(model, settings.calibration, settings.size or source.description.size)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read what `hrdepth export` wrote about a file.
+
+    Raises:
+        InputError: OpenVINO is not there, or it cannot read the file.
+    """
+    if reason := OpenVINO.unavailable():
+        raise InputError(f"{path} cannot be read: {reason}")
+    model = _read(path)
+    if not model.has_rt_info(["hrdepth"]):
+        return {}
+    return {key: str(getattr(value, "value", value)) for key, value in model.get_rt_info(["hrdepth"]).value.items()}
+
+
+def _read(path: Path) -> Any:
+    try:
+        return shared_core().read_model(path)
+    except RuntimeError as error:
+        beside = "" if path.suffix != ".xml" or path.with_suffix(".bin").is_file() else f"; {path.stem}.bin is missing"
+        raise InputError(f"{path} is damaged or no file that OpenVINO reads{beside} ({str(error)[:200]})") from error

@@ -1,0 +1,102 @@
+"""What every runtime keeps: contract 1, the depth range, and what its file says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hrdepth.errors import InputError
+from hrdepth.inference.runtimes.source import Source
+
+__all__ = ["PRECISIONS", "Runtime", "Settings"]
+
+PRECISIONS = ("float32", "bfloat16", "int8")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a network is to run; see `load_runtime`."""
+
+    precision: str | None = None
+    threads: int | None = None
+    compile: bool = False
+    device: str | None = None
+    calibration: Path | None = None
+    size: tuple[int, int] | None = None
+
+
+class Runtime:
+    """A depth network in one runtime: `image (B,3,H,W) in [0,1] -> {0: disparity (B,1,H,W)}`.
+
+    A subclass loads in `__init__` and computes in `infer`.
+
+    Attributes:
+        name: its key in `RUNTIMES`.
+        precisions: those that it has.
+        suffixes: of the files that it reads; "" stands for a network in memory, as from a weights file.
+        description: what the weights are: size, depth range, units, provenance.
+        precision: the one that it runs in.
+        stride: what height and width must be multiples of.
+        fixed_size: (height, width) of the only size that an exported file takes, or None.
+        device: that pictures had best lie on.
+    """
+
+    name = ""
+    precisions: tuple[str, ...] = ("float32",)
+    suffixes: tuple[str, ...] = ("",)
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        self.description = source.description
+        self.device = torch.device("cpu")
+        self.precision = settings.precision or source.description.precision
+        self.stride = source.description.stride
+        self.min_depth, self.max_depth = source.description.min_depth, source.description.max_depth
+        self.fixed_size = source.description.size if source.description.fixed else None
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Say why it cannot be used here and what to do, or None."""
+        return None
+
+    def __call__(self, image: Tensor) -> dict[int, Tensor]:
+        """Predict the finest disparity.
+
+        Args:
+            image: (B,3,H,W) in [0,1], float32.
+
+        Returns:
+            `{0: disparity (B,1,H,W) in (0,1)}`, float32 on the picture's device.
+
+        Raises:
+            InputError: the size does not fit.
+        """
+        self._check_size((int(image.shape[-2]), int(image.shape[-1])))
+        description = self.description
+        if description.mean is not None and description.std is not None:  # the file takes normalised pictures
+            mean, std = (
+                torch.tensor(v, device=image.device).view(1, 3, 1, 1) for v in (description.mean, description.std)
+            )
+            image = (image - mean) / std
+        output = self.infer(image)
+        return {0: description.disparity(output) if description.output == "depth" else output}
+
+    def infer(self, image: Tensor) -> Tensor:
+        """Run the graph: what it takes to what it gives, (B,1,H,W) float32."""
+        raise NotImplementedError
+
+    def _check_size(self, size: tuple[int, int]) -> None:
+        if self.fixed_size is not None and size != self.fixed_size:
+            wanted = "{}x{}".format(*self.fixed_size)
+            raise InputError(
+                f"the exported file takes pictures of {wanted} (height x width) alone, not {size[0]}x{size[1]}; "
+                "export it for this size or with --dynamic"
+            )
+        if any(length % self.stride or length < 2 * self.stride for length in size):
+            fitting = "x".join(str(max(2, round(length / self.stride)) * self.stride) for length in size)
+            raise InputError(
+                f"a picture of {size[0]}x{size[1]} (height x width) does not fit the network: both must be multiples "
+                f"of {self.stride} and at least {2 * self.stride}, such as {fitting}"
+            )

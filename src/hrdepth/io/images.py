@@ -1,0 +1,199 @@
+"""Pictures in files and arrays: read upright, checked, written."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hrdepth.errors import InputError
+from hrdepth.io.files import atomic_path
+
+__all__ = [
+    "DAMAGE",
+    "RUN_LENGTHS",
+    "Picture",
+    "as_rgb",
+    "open_picture",
+    "picture_size",
+    "read_image",
+    "small_grey",
+    "to_picture",
+    "to_pixels",
+    "write_depth_png",
+    "write_image",
+]
+
+Picture = str | Path | Image.Image | NDArray[Any]
+
+# Pillow also "recognises" MPEG videos, PDF and HDF5 files, so the formats are named.
+PICTURE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
+_ORIENTATION = 0x0112  # EXIF
+RUN_LENGTHS = zlib.Z_RLE
+"""How PNGs are compressed: disparity and depth in a third of the usual time, for an eighth more bytes."""
+
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+def read_image(path: str | Path) -> Image.Image:
+    """Read a picture as 8-bit RGB, upright.
+
+    The EXIF orientation is applied; see `as_rgb` for grey, 16-bit and transparent pictures.
+
+    Raises:
+        InputError: the file is missing, damaged, cut short, or not a picture.
+    """
+    with _opened(Path(path)) as image:
+        image.load()
+        return as_rgb(_upright(image))
+
+
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of a picture, upright, by its header alone.
+
+    Raises:
+        InputError: the file is missing, not a picture, or its beginning is damaged.
+    """
+    with _opened(Path(path)) as image:
+        # Pillow decodes a whole PNG to look for EXIF behind the pixels.
+        lying = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION, 1) >= 5
+        return (image.width, image.height) if lying else (image.height, image.width)
+
+
+def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read a picture as grey and small, (H,W) of `size`, fast: a JPEG is decoded at a fraction of its size.
+
+    Raises:
+        InputError: as `read_image`.
+    """
+    with _opened(Path(path)) as image:
+        image.draft("L", (size[1], size[0]))
+        return np.asarray(as_rgb(image).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open a picture, and say what goes wrong with it in one sentence."""
+    if not path.exists():
+        raise InputError(f"the picture {path} does not exist")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a picture")
+    try:
+        with open_picture(path) as image:
+            yield image
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path} is not a picture of a known kind, or its beginning is damaged") from error
+    except DAMAGE as error:
+        reason = getattr(error, "strerror", None) or str(error).strip().rstrip(".") or "damaged"
+        raise InputError(f"the picture {path} cannot be read: {reason}") from error
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Return `image` in mode RGB.
+
+    16-bit grey is scaled by 255/65535, so that frames of one camera keep their relative brightness; float
+    grey is taken as [0,1], or [0,255] if it goes beyond 1; transparent parts become white.
+
+    Example:
+        >>> as_rgb(Image.new("I;16", (2, 2), 65535)).getpixel((0, 0))
+        (255, 255, 255)
+    """
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        if image.mode != "F":
+            grey = grey * (255 / 65535)
+        elif grey.max(initial=0.0) <= 1:
+            grey = grey * 255
+        image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        over = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def to_picture(image: Picture) -> Image.Image:
+    """Turn a path, a Pillow picture or an array (see `Picture`) into an RGB picture.
+
+    Raises:
+        InputError: it cannot be read, or its shape, type or values are not those of a picture.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return as_rgb(image)
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise InputError(f"a picture must be an array (H,W,3) or grey (H,W), not one of shape {array.shape}")
+    if array.dtype == np.uint16:
+        array = array / np.float32(65535)
+    if np.issubdtype(array.dtype, np.floating):
+        if not (array.min() >= 0 and array.max() <= 1):
+            raise InputError("a picture of floats must lie in [0,1]; divide values of 0 to 255 by 255")
+        array = np.rint(array * 255).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise InputError(f"a picture must be uint8, uint16 or float, not {array.dtype}")
+    return as_rgb(Image.fromarray(array))
+
+
+def to_pixels(image: Picture) -> NDArray[np.uint8]:
+    """Turn a path, a Pillow picture or an array (see `Picture`) into an array of its own, uint8 (H,W,3).
+
+    Raises:
+        InputError: as `to_picture`.
+    """
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size:
+        return image.copy()  # by way of Pillow it takes five times as long
+    return np.array(to_picture(image))
+
+
+def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
+    """Write a uint8 picture (H,W,3) or (H,W), atomically, in the format that the suffix names.
+
+    Raises:
+        InputError: the folder cannot be written or the suffix is unknown.
+    """
+    if Path(path).suffix.lower() not in Image.registered_extensions():
+        raise InputError(f"{path}: no picture format has this suffix; use .png or .jpg")
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, compress_type=RUN_LENGTHS)
+
+
+def write_depth_png(path: str | Path, depth: NDArray[np.floating[Any]]) -> None:
+    """Write depth as a 16-bit PNG in KITTI's convention: value = depth x 256, 0 = none.
+
+    Args:
+        path: where to, atomically.
+        depth: (H,W) in metres or network units; NaN and values of 0 and below become 0 (none), values
+            beyond 255.996 become 65535, and what would round to 0 becomes 1.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    depth = np.asarray(depth, dtype=np.float64)
+    valid = depth > 0
+    values = np.zeros(depth.shape, dtype=np.uint16)
+    values[valid] = np.clip(np.rint(depth[valid] * 256), 1, 65535).astype(np.uint16)
+    with atomic_path(path) as temporary:
+        Image.fromarray(values).save(temporary, format="PNG", compress_type=RUN_LENGTHS)
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open a file as one of the formats that are pictures, without decoding it; raises what Pillow raises."""
+    Image.init()
+    return Image.open(path, formats=[name for name in PICTURE_FORMATS if name in Image.OPEN])
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except DAMAGE:  # damaged EXIF is no reason to refuse a picture
+        return image

@@ -1,0 +1,186 @@
+"""Making, completing and checking a cache of pictures: `hrdepth prepare`."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from rich.progress import track
+
+from hrdepth.config import PrepareConfig, TrainConfig
+from hrdepth.data import build_mix
+from hrdepth.data.cache import Entry, PictureCache, cached_size, checksum, needed_pictures, read_array, stamp
+from hrdepth.data.frames import resize_picture
+from hrdepth.errors import InputError
+from hrdepth.io.images import read_image
+
+__all__ = ["fill_cache", "prepare", "verify_cache"]
+
+log = logging.getLogger(__name__)
+
+# Seconds between two writings of the manifest: what a crash can lose.
+SAVE_EVERY = 30.0
+HEADER = 128  # bytes before the pixels of an .npy file
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def prepare(config: PrepareConfig) -> PictureCache:
+    """Make, complete or verify the cache that `config` names.
+
+    Raises:
+        InputError: no folder or no training config is given, or as `fill_cache` and `verify_cache`.
+    """
+    folder = config.cache or (config.config.cache if config.config is not None else None)
+    if folder is None:
+        raise InputError("where shall the cache lie? give --cache FOLDER, or set cache in the training config")
+    if config.threads is not None and config.threads < 1:
+        raise InputError(f"threads {config.threads} must be at least 1")
+    threads = config.threads or os.cpu_count() or 1
+    if config.verify:
+        return verify_cache(folder, threads)
+    if config.config is None:
+        raise InputError("whose pictures shall be cached? give --config TRAIN.yaml")
+    return fill_cache(folder, config.config, threads)
+
+
+def fill_cache(folder: str, config: TrainConfig, threads: int) -> PictureCache:
+    """Write every picture of a training config, validation included, that the cache lacks or has in an older state.
+
+    Interrupted, it goes on where it was when called again.
+
+    Raises:
+        InputError: data that cannot be read, a cache of another size, a folder of other things, or a full disk.
+    """
+    frames = config.objective.frames
+    mixes = [build_mix(part, frames, config.size) for part in (config.train, config.validation)]
+    pictures = needed_pictures(mixes)
+    cache = _open_or_create(folder, cached_size(config, mixes))
+    todo = [path for path in pictures if not cache.up_to_date(path)]
+    log.info("%d of %d pictures are in the cache %s already", len(pictures) - len(todo), len(pictures), folder)
+    _check_space(cache, todo)
+    saved = time.monotonic()
+    try:
+        for name, entry in track(_parallel(partial(_write_picture, cache), todo, threads), "caching", len(todo)):
+            cache.entries[name] = entry
+            if time.monotonic() - saved > SAVE_EVERY:
+                cache.save()
+                saved = time.monotonic()
+    finally:
+        cache.save()
+    return cache
+
+
+def verify_cache(folder: str, threads: int) -> PictureCache:
+    """Compare every cached picture with its checksum, and every source with what it was.
+
+    Bad entries are struck from the manifest, so that training reads their sources and `fill_cache` makes them anew.
+
+    Raises:
+        InputError: some are bad; each is named.
+    """
+    cache = PictureCache.open(folder)
+    names = sorted(cache.entries)
+    faults = {}
+    for name, fault in track(_parallel(partial(_fault, cache), names, threads), "verifying", len(names)):
+        if fault is not None:
+            faults[name] = fault
+            del cache.entries[name]
+    if not faults:
+        log.info("all %d pictures of the cache %s are good", len(names), folder)
+        return cache
+    cache.save()
+    listed = "; ".join(f"{cache.source(name)} ({fault})" for name, fault in faults.items())
+    raise InputError(
+        f"{len(faults)} of {len(names)} pictures of the cache {folder} were bad and are struck from it, "
+        f"run hrdepth prepare again to make them anew: {listed}"
+    )
+
+
+def _open_or_create(folder: str, size: tuple[int, int] | None) -> PictureCache:
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        empty = not any(path.iterdir())
+    except OSError as error:
+        raise InputError(f"the cache {folder} cannot be made ({error.strerror}); choose another folder") from error
+    if empty:
+        cache = PictureCache(path, size)
+        cache.save()
+        return cache
+    cache = PictureCache.open(path)
+    if cache.size != size:
+        has, wanted = ("the sources' own size" if s is None else f"{s[0]}x{s[1]}" for s in (cache.size, size))
+        raise InputError(f"the cache {folder} holds pictures of {has}, wanted are {wanted}; choose another folder")
+    return cache
+
+
+def _check_space(cache: PictureCache, todo: Sequence[Path]) -> None:
+    shapes: dict[Path, tuple[int, int]] = {}
+    needed = 0
+    for path in todo:
+        if cache.size is None and path.parent not in shapes:  # one picture stands for its folder
+            image = read_image(path)
+            shapes[path.parent] = (image.height, image.width)
+        height, width = cache.size or shapes[path.parent]
+        needed += 3 * height * width + HEADER
+    free = shutil.disk_usage(cache.folder).free
+    if needed > free:
+        raise InputError(
+            f"the cache needs {needed / 2**30:.1f} GiB, but {cache.folder} has {free / 2**30:.1f} GiB left; "
+            "choose a folder on another disk"
+        )
+
+
+def _write_picture(cache: PictureCache, source: Path) -> tuple[str, Entry]:
+    name = cache.name(source)
+    file = cache.file(name)
+    # Taken before the pixels: a source that changes meanwhile is then out of date, not wrong.
+    size, time_of_change = stamp(source) or (0, 0)
+    image = read_image(source)
+    pixels = np.asarray(image if cache.size is None else resize_picture(image, cache.size))
+    temporary = file.with_suffix(".partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            np.save(stream, pixels, allow_pickle=False)
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        full = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror)
+        raise InputError(
+            f"the cache {cache.folder} cannot be written: {full}; what is there is kept, run it again to go on"
+        ) from error
+    return name, Entry(size, time_of_change, checksum(pixels))
+
+
+def _fault(cache: PictureCache, name: str) -> tuple[str, str | None]:
+    entry = cache.entries[name]
+    try:
+        good = checksum(read_array(cache.file(name))) == entry.sha256
+    except InputError:
+        good = False
+    if not good:
+        return name, "the cached picture is damaged"
+    source = cache.source(name)
+    if not source.is_file():
+        return name, "the source is gone"
+    return name, None if cache.up_to_date(source) else "the source has changed"
+
+
+def _parallel(function: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
+    """Yield `function` of each item, in order; at most some dozens wait in memory (Pillow lets threads run at once)."""
+    step = 16 * threads
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(items), step):
+            yield from pool.map(function, items[first : first + step])

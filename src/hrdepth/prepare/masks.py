@@ -1,0 +1,215 @@
+"""Regions that never move though the camera does: what is drawn over the picture, and the car's own hood.
+
+A place that moves with the scene sees edges of every direction pass by; one that is fixed to the camera keeps the same
+edge. So the mean of the gradients over time, as vectors, divided by the mean of their lengths is near 1 there and near
+0 elsewhere. Far scenery can look alike in a short recording, but it shakes with the camera: what is drawn over the
+picture does not shift by a pixel. A hood has an edge above, dark on bright or bright on dark as the road changes, and
+little happens below it.
+
+Source: the mean gradient as evidence of what is drawn over pictures is Dekel et al. 2017, On the Effectiveness of
+Visible Watermarks, section 3. Numbers were measured on KITTI, with hood and overlay drawn in and without
+(docs/own-video.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrdepth.prepare.motion import opencv
+
+__all__ = ["MIN_FRAMES", "StillRegions", "mask_picture"]
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+MIN_FRAMES = 24  # fewer tell nothing
+BLOCK = 8  # frames over which an edge must stay, again and again
+STEADY = 0.7  # mean of the gradients over mean of their lengths, within a block
+LASTING = 0.8  # share of the blocks in which an edge stays; the same over the whole recording
+WEAK = 0.5  # instead of LASTING, beside what is found: letters before a background of their own colour
+EDGE = 4.0  # grey levels a pixel: weaker gradients are noise
+SHIFT = 0.8  # pixels that a region may shift from frame to frame; overlays 0.1 to 0.6, far scenery from 0.9
+SAMPLES = 32  # frames kept to look for shifts
+HOOD_TOP, HOOD_SPAN = 0.45, 0.6  # a hood begins below this share of the height, and crosses so much of the middle
+HOOD_EDGE = 0.85  # how constant the direction of its edge is, whatever the sign; a road's 0.7 at most
+HOOD_STRAY = 0.03  # share of the height by which its line strays from a bow
+HOOD_QUIET = 0.45  # change from frame to frame below its edge, as a share of the rest's
+TOO_MUCH = 0.6  # share of a picture that cannot all be hood: rather the camera stands
+
+
+class StillRegions:
+    """Look for regions that never move, frame by frame, in memory of some pictures.
+
+    Args:
+        size: (height, width) of the frames.
+
+    Attributes:
+        frames: how many it has seen.
+        last_frame: the last of them (H,W,3).
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+        self.frames = 0
+        self._total = _Gradients(size)
+        self._block = _Gradients(size)
+        self._steady = np.zeros(size, dtype=np.float32)
+        self._change = np.zeros(size, dtype=np.float32)
+        self._last: Floats | None = None
+        self.last_frame = np.zeros((*size, 3), dtype=np.uint8)
+        self._samples: list[Floats] = []
+        self._every = 1
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Take a frame (H,W,3) of a camera that has moved since the last one."""
+        cv2 = opencv()
+        blurred = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), 1.0)
+        grey: Floats = cv2.cvtColor(blurred, cv2.COLOR_RGB2GRAY)
+        length = self._block.add(blurred)
+        if self._last is not None:
+            self._change += np.abs(grey - self._last)
+        self._last, self.last_frame = grey, frame
+        if self.frames % self._every == 0:
+            self._samples.append(length)
+            if len(self._samples) > SAMPLES:
+                self._samples, self._every = self._samples[::2], 2 * self._every
+        self.frames += 1
+        if self.frames % BLOCK == 0:
+            self._steady += (self._block.vector() > STEADY) & (self._block.length > EDGE * BLOCK)
+            self._total.join(self._block)
+            self._block = _Gradients(self.size)
+
+    def find(self) -> Mask:
+        """Return the regions that never move (H,W); none where too few frames were seen, or nearly all stands."""
+        if self.frames < MIN_FRAMES:
+            return np.zeros(self.size, dtype=bool)
+        still = self._overlays() | self._hood()
+        return still if still.mean() < TOO_MUCH else np.zeros_like(still)
+
+    def _overlays(self) -> Mask:
+        cv2, (height, width) = opencv(), self.size
+        edges = (self._steady >= LASTING * (self.frames // BLOCK)) & (self._total.vector() > LASTING)
+        # Letters of a line lie together; then what they enclose is filled.
+        reach = max(3, width // 40) | 1
+        joined = cv2.morphologyEx(edges.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
+        evidence = np.bincount(labels.ravel(), weights=edges.ravel(), minlength=count)
+        sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].min(axis=1)
+        large = (evidence >= 3e-4 * height * width) & (sides >= 0.012 * width)
+        found = np.zeros(self.size, dtype=np.uint8)
+        for label in np.flatnonzero(large[1:]) + 1:
+            if self._shift(edges, stats[label]) < SHIFT:
+                found |= labels == label
+        found = self._grown(found, reach)
+        outlines, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        filled = cv2.drawContours(np.zeros(self.size, np.uint8), outlines, -1, 1, thickness=cv2.FILLED)
+        margin = max(3, width // 64) | 1  # the loss looks at windows
+        grown: Mask = cv2.dilate(filled, np.ones((margin, margin), np.uint8)).astype(bool)
+        return grown
+
+    def _grown(self, found: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
+        """Add what is likely to be of the same writing: weaker evidence that joins it, in the same rows."""
+        cv2 = opencv()
+        weak = (self._steady >= WEAK * (self.frames // BLOCK)) & (self._total.vector() > WEAK)
+        weak &= np.asarray(found.any(axis=1))[:, None]
+        joined = cv2.morphologyEx((weak | (found > 0)).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, reach), np.uint8))
+        _, labels = cv2.connectedComponents(joined)
+        grown: NDArray[np.uint8] = np.isin(labels, np.unique(labels[found > 0])).astype(np.uint8)
+        return grown if found.any() else found
+
+    def _shift(self, edges: Mask, box: NDArray[np.int32]) -> float:
+        """Return the median shift of a region, in pixels, against what lasts in it; the larger of both axes."""
+        cv2, around = opencv(), 6
+        x, y, width, height = (int(value) for value in box[:4])
+        part = np.s_[max(0, y - around) : y + height + around, max(0, x - around) : x + width + around]
+        lengths = [sample[part] for sample in self._samples]
+        lasting = cv2.dilate(edges[part].astype(np.uint8), np.ones((5, 5), np.uint8))
+        reference = (np.mean(lengths, axis=0) * lasting).astype(np.float32)
+        lengths = [np.minimum(length, reference.max()) for length in lengths]  # the scene's edges may be stronger
+        window = cv2.createHanningWindow(reference.shape[::-1], cv2.CV_32F)
+        shifts = np.array([cv2.phaseCorrelate(reference, length, window)[0] for length in lengths])
+        shift: NDArray[np.float64] = np.median(np.abs(shifts - np.median(shifts, axis=0)), axis=0)
+        return float(shift.max())
+
+    def _hood(self) -> Mask:
+        cv2, (height, width) = opencv(), self.size
+        rows = np.arange(height)[:, None]
+        change = cv2.blur(self._change, (9, 3))
+        most = np.maximum.accumulate(change[::-1])[::-1]  # from here down to the border
+        margin = max(2, height // 60)  # the edge itself changes with the road
+        quiet = most[np.minimum(rows[:, 0] + margin, height - 1)] < HOOD_QUIET * np.median(change[height // 3 :])
+        strong = self._total.length > EDGE / 2 * self.frames
+        tops = (self._total.direction() > HOOD_EDGE) & strong & quiet & (rows > HOOD_TOP * height)
+        found = tops.any(axis=0)
+        hood = np.zeros(self.size, dtype=bool)
+        if found[width // 4 : width - width // 4].mean() < HOOD_SPAN:
+            return hood
+        columns = np.flatnonzero(found)
+        tops_there = tops.argmax(axis=0)[columns]
+        # A hood's line is a bow; columns far from it have seen something else above.
+        near = np.ones(len(columns), dtype=bool)
+        for _ in range(4):
+            bow = np.polyfit(columns[near], tops_there[near], 2)
+            distance = np.abs(np.polyval(bow, columns) - tops_there)
+            near = distance <= max(HOOD_STRAY * height, float(np.median(distance)))
+        top = np.interp(np.arange(width), columns[near], tops_there[near])
+        hood[:] = rows >= top - margin
+        return hood
+
+
+class _Gradients:
+    """Sums over frames: gradients as vectors, their lengths, and their directions without sign (doubled angles)."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.length = np.zeros(size, dtype=np.float32)
+        self._vector = np.zeros(size, dtype=np.complex64)
+        self._doubled = np.zeros(size, dtype=np.complex64)
+
+    def add(self, image: Floats) -> Floats:
+        """Add a picture (H,W,3), and return its gradients' lengths."""
+        gradients = np.stack([_gradient(image[..., channel]) for channel in range(3)])
+        # The strongest of the colours: yellow letters before the sky are no darker than it.
+        strongest = np.abs(gradients).argmax(axis=0)
+        gradient = np.take_along_axis(gradients, strongest[None], axis=0)[0]
+        length: Floats = np.abs(gradient)
+        self.length += length
+        self._vector += gradient
+        self._doubled += gradient * gradient / np.maximum(length, 1e-3)
+        return length
+
+    def join(self, other: _Gradients) -> None:
+        self.length += other.length
+        self._vector += other._vector
+        self._doubled += other._doubled
+
+    def vector(self) -> Floats:
+        """Return how constant the gradient is, in 0 to 1."""
+        constant: NDArray[Any] = np.abs(self._vector) / np.maximum(self.length, 1e-3)
+        return constant
+
+    def direction(self) -> Floats:
+        """Return how constant its direction is, whatever the sign, in 0 to 1."""
+        constant: NDArray[Any] = np.abs(self._doubled) / np.maximum(self.length, 1e-3)
+        return constant
+
+
+def mask_picture(frame: NDArray[np.uint8], keep: Mask) -> NDArray[np.uint8]:
+    """Return a frame (H,W,3) with what is left out of the loss in red, outlined."""
+    cv2 = opencv()
+    picture = frame.astype(np.float32)
+    picture[~keep] = 0.5 * picture[~keep] + 0.5 * np.array([255.0, 30.0, 30.0], dtype=np.float32)
+    drawn: NDArray[np.uint8] = picture.astype(np.uint8)
+    outlines, _ = cv2.findContours((~keep).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(drawn, outlines, -1, (255, 255, 0), 1)
+    return drawn
+
+
+def _gradient(grey: Floats) -> NDArray[np.complex64]:
+    """Return the gradient in grey levels a pixel, x as the real part."""
+    cv2 = opencv()
+    x, y = (cv2.Sobel(grey, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
+    gradient: NDArray[np.complex64] = x + np.complex64(1j) * y
+    return gradient

@@ -1,0 +1,124 @@
+"""The training config of a prepared set: what `hrdepth train --data data/` trains with, before other settings."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrdepth.errors import InputError
+from hrdepth.weights.checkpoint import read_checkpoint
+
+__all__ = ["preset", "start_on_board"]
+
+STEPS = 20_000  # samples an epoch times epochs, at least, for a set of any size
+HELD = 200  # steps after which a pose network of its own has seen enough of the depth that it starts from
+STILL = 0.012  # see docs/data.md
+FINE_TUNING = 0.25  # share of the samples that a network needs which has learnt from other recordings
+
+
+def preset(data: str | Path) -> dict[str, Any]:
+    """Return the settings of `config.TrainConfig` that suit a folder of drives on disk.
+
+    Size, split, sources, batch and epochs follow from what the folder holds; the rest stays at its default.
+
+    Args:
+        data: what `hrdepth prepare` or `hrdepth render` made, or a folder in that layout.
+
+    Raises:
+        InputError: there is no such folder, no drive in it, or no list of frames.
+    """
+    root = Path(data)
+    cameras = _cameras(root)
+    training, validation = (_count(root / file) for file in ("train.txt", "val.txt"))
+    if not training:
+        raise InputError(f"{root} has no train.txt; make the set with hrdepth prepare, or give --config")
+    if not validation:
+        raise InputError(
+            f"{root} has no val.txt: nothing is held out to choose the best weights by; prepare more video, or name "
+            "frames there yourself"
+        )
+    stereo = any((drive / "right").is_dir() for drive in cameras)
+    still = any(not (drive / "manifest.json").is_file() for drive in cameras)  # prepare has left them out already
+    part = {"dataset": "folder", "root": str(root), "missing": "skip", "min_motion": STILL if still else None}
+    settings: dict[str, Any] = {
+        "train": [{**part, "split": str(root / "train.txt"), "distances": [1, 2]}],
+        "validation": [{**part, "split": str(root / "val.txt")}],
+        "output": str(Path("runs") / root.resolve().name),
+        "size": list(_size(list(cameras.values()))),
+        "objective": {"frames": [-1, 1, "s"] if stereo else [-1, 1]},
+        "batch_size": max(1, min(12, training // 4)),
+        "epochs": max(20, min(200, round(STEPS / training))),
+        "optimiser": {"schedule": "cosine", "warmup_steps": 100},
+        "average": 0.999 if training >= 1000 else None,
+        "channels_last": True,
+        "workers": max(0, min(4, (os.cpu_count() or 1) - 1)),
+    }
+    start = start_on_board()
+    if start is not None:
+        settings |= _fine_tuning(start)
+        settings["epochs"] = max(5, round(FINE_TUNING * settings["epochs"]))
+        if "pose_network" not in settings:  # the file has none; one that knows nothing would spoil the depth
+            settings["hold_depth_steps"] = min(HELD, settings["epochs"] * training // settings["batch_size"] // 4)
+    elif len({_relative_focal(camera) for camera in cameras.values()}) > 1:
+        settings["canonical_focal"] = sorted(map(_relative_focal, cameras.values()))[len(cameras) // 2]
+    return settings
+
+
+def start_on_board() -> Path | None:
+    """Return the weights file that comes with the package, from which a training starts; None where there is none."""
+    if importlib.util.find_spec("hrdepth.weights.find") is None:
+        return None
+    files: dict[str, Path] = importlib.import_module("hrdepth.weights.find").on_board()
+    return next(iter(files.values()), None)
+
+
+def _fine_tuning(start: Path) -> dict[str, Any]:
+    """Return the settings that a training from a weights file needs: its networks, its camera."""
+    found = read_checkpoint(start)
+    settings: dict[str, Any] = {"init": str(start), "network": asdict(found.network_config)}
+    if found.pose_network_config is not None:
+        settings["pose_network"] = asdict(found.pose_network_config)
+    if found.canonical_focal is not None:
+        settings["canonical_focal"] = found.canonical_focal
+    return settings
+
+
+def _cameras(root: Path) -> dict[Path, dict[str, Any]]:
+    if not root.is_dir():
+        raise InputError(f"the data folder {root} does not exist; make it with hrdepth prepare VIDEO --out {root}")
+    cameras = {}
+    for file in sorted(root.rglob("camera.yaml")):
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            cameras[file.parent] = {key: float(content[key]) for key in ("width", "height", "fx")}
+        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+            raise InputError(f"{file} must give width, height, fx, fy, cx and cy in pixels ({error})") from error
+    if not cameras:
+        raise InputError(f"{root} holds no drive (no camera.yaml); make it with hrdepth prepare VIDEO --out {root}")
+    return cameras
+
+
+def _count(split: Path) -> int:
+    try:
+        lines = split.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return sum(bool(line.strip()) and not line.startswith("#") for line in lines)
+
+
+def _size(cameras: list[dict[str, Any]]) -> tuple[int, int]:
+    """Return the most frequent size, in multiples of 32, at most 640 on the longer side."""
+    sizes = [(int(camera["height"]), int(camera["width"])) for camera in cameras]
+    height, width = max(set(sizes), key=sizes.count)
+    factor = min(1.0, 640 / max(height, width))
+    return max(64, int(height * factor / 32 + 0.5) * 32), max(64, int(width * factor / 32 + 0.5) * 32)
+
+
+def _relative_focal(camera: dict[str, Any]) -> float:
+    return float(round(camera["fx"] / camera["width"], 4))

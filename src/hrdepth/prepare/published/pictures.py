@@ -1,0 +1,214 @@
+"""All pictures of a data set: looked at, and turned from PNG to JPEG."""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from hrdepth.errors import InputError
+from hrdepth.evaluation.parallel import in_order
+from hrdepth.io.files import atomic_path, write_json
+from hrdepth.io.images import read_image
+from hrdepth.io.provenance import provenance
+from hrdepth.prepare.published.layout import Layout, resized_size
+
+__all__ = ["convert_to_jpeg", "damaged_pictures"]
+
+RECORD = "jpeg.json"
+"""Beside what was made: with which settings. A JPEG that is older was not made with them."""
+SAME = 1.0  # grey levels of 255: other versions of libjpeg round otherwise, by less
+
+
+def damaged_pictures(pictures: Sequence[Path], threads: int | None) -> list[str]:
+    """Decode every picture; return a sentence for each that cannot be."""
+    found = in_order(_damage, ((path,) for path in pictures), threads)
+    return [sentence for sentence in track(found, "decoding", len(pictures)) if sentence is not None]
+
+
+def convert_to_jpeg(
+    layout: Layout,
+    out: Path,
+    *,
+    quality: int,
+    width: int | None = None,
+    delete_originals: bool = False,
+    threads: int | None = None,
+    overwrite: bool = False,
+) -> tuple[int, int]:
+    """Write a JPEG of each PNG of a data set, below `out` at the same place; go on where an earlier call stopped.
+
+    Args:
+        layout: knows the pictures, and the small files that are copied with them to another folder.
+        out: the folder, which exists; the data set's own writes the JPEGs beside the originals.
+        quality: of the JPEGs, 1 to 100.
+        width: wider pictures are made smaller, to this many pixels; None for none.
+        delete_originals: delete the PNGs, once each JPEG shows what its PNG would give now.
+        threads: that read and write.
+        overwrite: replace what is there and was made otherwise.
+
+    Returns:
+        How many JPEGs were written, and how many PNGs deleted.
+
+    Raises:
+        InputError: there are no pictures, or one is damaged; JPEGs or copies are there that were made otherwise; a JPEG
+            shows something else than its PNG; the folder cannot be written. What was written is kept.
+    """
+    elsewhere = out.resolve() != layout.root.resolve()
+    if width is not None and layout.scales_calibration and not elsewhere:
+        raise InputError(
+            f"the calibrations below {layout.root} hold for the pictures as they lie there, and would be wrong beside "
+            "smaller ones; give another folder with --out, where they are scaled"
+        )
+    work = [(path, out / layout.relative(path).with_suffix(".jpg")) for path in _sources(layout, elsewhere)]
+    settings = {"quality": quality, "width": width}
+    since = _made_since(out / RECORD, settings, overwrite=overwrite) if work else None
+    todo = [item for item in work if not _up_to_date(*item, since)]
+    other = [jpeg for _, jpeg in todo if jpeg.exists()]
+    if other and not overwrite:
+        raise InputError(
+            f"{len(other)} of the JPEGs to write are there already and were not made by this step from the pictures as "
+            f"they are now, such as {other[0]}; move them away, give another folder with --out, or pass --overwrite "
+            "true to replace them"
+        )
+    if elsewhere:
+        _copy_companions(layout, out, width, overwrite=overwrite)
+    if todo and since is None:
+        write_json(out / RECORD, settings | provenance())
+    writing = in_order(_write_jpeg, ((*item, quality, width) for item in todo), threads)
+    written = sum(1 for _ in track(writing, "to JPEG", len(todo)))
+    if not delete_originals:
+        return written, 0
+    comparing = in_order(_difference, ((*item, quality) for item in work), threads)
+    different = [sentence for sentence in track(comparing, "comparing", len(work)) if sentence is not None]
+    if different:
+        raise InputError.several(different)
+    for png, _ in work:
+        png.unlink()
+    return written, len(work)
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        read_image(path)
+    except InputError as error:
+        return f"{error}; unpack it again"
+    return None
+
+
+def _sources(layout: Layout, elsewhere: bool) -> list[Path]:
+    """Return the pictures to make JPEGs of: all, or the PNGs where the JPEGs go beside them."""
+    pictures = list(layout.pictures())
+    if not pictures:
+        raise InputError(f"{layout.root} holds none of the pictures that are wanted; unpack the archives there")
+    if elsewhere:
+        return pictures
+    # A PNG whose JPEG is there is no longer what a reader finds first.
+    return sorted({png for path in pictures if (png := path.with_suffix(".png")).is_file()})
+
+
+def _made_since(record: Path, settings: dict[str, Any], *, overwrite: bool) -> int | None:
+    """Return when JPEGs with these settings were begun, ns; None for never.
+
+    Raises:
+        InputError: those there were made with other settings, and `overwrite` is false.
+    """
+    if not record.exists():
+        return None
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+        known = {name: content[name] for name in settings}
+    except (OSError, ValueError, KeyError, TypeError):
+        known = {}
+    if known == settings:
+        return record.stat().st_mtime_ns
+    if not overwrite:
+        told = ", ".join(f"{name} {value}" for name, value in known.items()) or "settings that it does not say"
+        asked = ", ".join(f"{name} {value}" for name, value in settings.items())
+        raise InputError(
+            f"{record}: the JPEGs there were made with {told}, and not {asked}; ask for the same, give another folder "
+            "with --out, or pass --overwrite true to make them anew"
+        )
+    return None
+
+
+def _up_to_date(source: Path, jpeg: Path, since: int | None) -> bool:
+    """Say whether a JPEG was made after its source and after its settings, as `make` would."""
+    return since is not None and jpeg.is_file() and jpeg.stat().st_mtime_ns >= max(since, source.stat().st_mtime_ns)
+
+
+def _write_jpeg(source: Path, file: Path, quality: int, width: int | None) -> None:
+    """Write one JPEG; a JPEG that need not shrink is copied."""
+    image = read_image(source)
+    height, wide = resized_size((image.height, image.width), width)
+    temporary = file.with_name(f".{file.name}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if source.suffix.lower() != ".png" and wide == image.width:
+            shutil.copyfile(source, temporary)
+        else:
+            if wide < image.width:
+                image = image.resize((wide, height), Image.Resampling.LANCZOS)
+            image.save(temporary, format="JPEG", quality=quality)
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        full = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror)
+        raise InputError(f"{file} cannot be written: {full}; what is there is kept, run it again to go on") from error
+
+
+def _copy_companions(layout: Layout, out: Path, width: int | None, *, overwrite: bool) -> None:
+    """Copy the small files, those that give K in pixels as smaller pictures need them; replace none."""
+    copies = [(file, out / layout.relative(file)) for file in layout.companions()]
+    texts = {file: None if width is None else layout.resized(file, width) for file, _ in copies}
+    todo = [(file, copy) for file, copy in copies if not _is_copy(file, copy, texts[file])]
+    edited = [(file, copy) for file, copy in todo if copy.exists()]
+    if edited and not overwrite:
+        file, copy = edited[0]
+        raise InputError(
+            f"{copy} is there and is not what {file} gives ({len(edited)} such in all); move it away, or pass "
+            "--overwrite true to replace it"
+        )
+    for file, copy in todo:
+        text = texts[file]
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(copy) as temporary:
+                if text is None:
+                    shutil.copy2(file, temporary)  # with its time, so that the next look need not read it
+                else:
+                    temporary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{copy} cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _is_copy(file: Path, copy: Path, text: str | None) -> bool:
+    if not copy.is_file():
+        return False
+    return filecmp.cmp(file, copy) if text is None else copy.read_bytes() == text.encode()
+
+
+def _difference(png: Path, jpeg: Path, quality: int) -> str | None:
+    """Return a sentence if a JPEG shows something else than its PNG would as a JPEG of this quality."""
+    fresh = io.BytesIO()
+    read_image(png).save(fresh, format="JPEG", quality=quality)
+    with Image.open(fresh) as image:
+        expected, shown = np.asarray(image, dtype=np.float32), np.asarray(read_image(jpeg), dtype=np.float32)
+    if expected.shape != shown.shape:
+        return f"{jpeg} has another size than {png}; no PNG was deleted, delete the JPEG and run it again"
+    difference = float(np.abs(expected - shown).mean())
+    if difference <= SAME:
+        return None
+    return (
+        f"{jpeg} is {difference:.1f} of 255 grey levels from what {png} gives; no PNG was deleted, delete the JPEG and "
+        "run it again"
+    )

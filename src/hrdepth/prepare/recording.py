@@ -1,0 +1,91 @@
+"""What stands beside the frames of a recording: camera, mask, lists of frames."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrdepth.config.video import PrepareVideoConfig
+from hrdepth.data.splits import replace_lines
+from hrdepth.errors import InputError
+from hrdepth.io.files import atomic_path
+from hrdepth.io.images import write_image
+from hrdepth.prepare.cameras import KnownCamera
+from hrdepth.prepare.framing import Framing
+from hrdepth.prepare.masks import StillRegions, mask_picture
+from hrdepth.prepare.selection import split_numbers
+
+__all__ = ["reduced", "write_camera", "write_mask", "write_split"]
+
+log = logging.getLogger(__name__)
+
+
+def write_camera(folder: Path, look: Framing, closer: int, camera: KnownCamera) -> dict[str, Any]:
+    """Write camera.yaml, and return what the manifest says of it; frames are `closer` times as small as `look`."""
+    k, (height, width) = look.intrinsics / closer, (side // closer for side in look.size)
+    numbers = {"fx": k[0, 0], "fy": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}
+    content: dict[str, Any] = {"width": width, "height": height}
+    content |= {name: round(float(value), 4) for name, value in numbers.items()}
+    # The path's last part alone: a data set travels.
+    content["source"] = re.sub(r"\S*[/\\]", "", camera.lens.source)
+    if camera.learn:
+        content["learn"] = True
+    with atomic_path(folder / "camera.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    undone = (
+        {"model": camera.lens.model, "coefficients": list(camera.lens.distortion)} if camera.lens.distortion else None
+    )
+    return {"source": content["source"], "learn": camera.learn, "distortion_undone": undone}
+
+
+def write_mask(folder: Path, look: Framing, closer: int, still: StillRegions, *, find: bool) -> dict[str, Any]:
+    """Write mask.png and its picture where anything is left out, and return what the manifest says of them."""
+    found = still.find() if find else np.zeros(look.size, dtype=bool)
+    keep, covered = _coarse(look.inside() & ~found, closer), ~_coarse(~found, closer)
+    for name in ("mask.png", "mask.jpg"):
+        (folder / name).unlink(missing_ok=True)
+    if not keep.all():
+        write_image(folder / "mask.png", np.where(keep, 255, 0).astype(np.uint8))
+        write_image(folder / "mask.jpg", mask_picture(reduced(still.last_frame, closer), keep))
+    return {"share": round(float(1 - keep.mean()), 5), "found": round(float(covered.mean()), 5), "looked": find}
+
+
+def reduced(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Shrink a picture (H,W,3) by a whole factor."""
+    return image if factor == 1 else np.asarray(Image.fromarray(image).reduce(factor))
+
+
+def _coarse(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
+    """Shrink a mask (H,W): true where it is true in the whole block."""
+    height, width = mask.shape
+    blocks = mask.reshape(height // factor, factor, width // factor, factor)
+    return np.asarray(blocks.all(axis=(1, 3)))
+
+
+def write_split(root: Path, name: str, numbers: list[int], config: PrepareVideoConfig) -> dict[str, Any]:
+    """Enter a recording's frames in train.txt and val.txt, and return what the manifest says of them.
+
+    Raises:
+        InputError: no frame has both neighbours.
+    """
+    training, validation = split_numbers(numbers, config.validation, config.gap)
+    if not training:
+        raise InputError(f"{root / name} has no frame with both neighbours; the camera moves too unsteadily")
+    if config.validation and not validation:
+        log.warning("%s: %d frames are too few to hold some out for validation", root / name, len(numbers))
+    for file, targets in (("train.txt", training), ("val.txt", validation)):
+        replace_lines(root / file, name, [f"{name} {number} l" for number in targets])
+    return {
+        "train": [training[0], training[-1]],
+        "validation": [validation[0], validation[-1]] if validation else None,
+        "train_frames": len(training),
+        "validation_frames": len(validation),
+        "gap": config.gap,
+    }

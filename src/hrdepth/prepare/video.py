@@ -1,0 +1,263 @@
+"""Videos and folders of frames to a training set: `hrdepth prepare drive.mp4 --out data/`."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import track
+
+from hrdepth.config.video import PrepareVideoConfig
+from hrdepth.errors import InputError
+from hrdepth.io.files import atomic_path
+from hrdepth.io.media import MediaInfo, frames, probe
+from hrdepth.prepare.cameras import choose_camera
+from hrdepth.prepare.framing import LONGER_SIDE, Framing
+from hrdepth.prepare.manifest import checksum, drives_with_manifest, read_manifest, verify_drive, write_manifest
+from hrdepth.prepare.masks import StillRegions
+from hrdepth.prepare.motion import opencv
+from hrdepth.prepare.recording import reduced, write_camera, write_mask, write_split
+from hrdepth.prepare.selection import Chosen, Selection, choose_stride, select_frames
+
+__all__ = ["Prepared", "prepare_videos", "verify_videos"]
+
+log = logging.getLogger(__name__)
+
+PROBE_FPS = 10.0  # motion is measured between frames about so far apart
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recording of the set, as its manifest has it.
+
+    Attributes:
+        folder: ROOT/DRIVE.
+        manifest: see `preparation.manifest`.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    def __str__(self) -> str:
+        chosen, mask, split = self.manifest["chosen"], self.manifest["mask"], self.manifest["split"]
+        left = ", ".join(f"{count} {reason}" for reason, count in chosen["left_out_frames"].items()) or "none"
+        every = "each" if chosen["stride"] == 1 else f"one in {chosen['stride']}"
+        return (
+            f"{self.folder}: {len(self.manifest['frames'])} frames, {every} of the source (left out: {left}), "
+            f"{split['train_frames']} to train on, {split['validation_frames']} to validate on; "
+            f"K from {self.manifest['camera']['source']}; {100 * mask['share']:.1f} % masked"
+        )
+
+
+def prepare_videos(config: PrepareVideoConfig) -> list[Prepared]:
+    """Prepare each input as a recording of the set in `config.out`, or verify what is there.
+
+    Interrupted, it goes on where it was when called again with the same settings.
+
+    Raises:
+        InputError: an input cannot be read or shows no motion, settings make no sense, or the folder holds a recording
+            of that name made otherwise.
+    """
+    root = Path(config.out)
+    if config.verify:
+        return verify_videos(root)
+    if not config.inputs:
+        raise InputError(
+            "what shall be prepared? give videos or folders of frames: hrdepth prepare drive.mp4 --out data"
+        )
+    _check(config)
+    opencv()
+    named: dict[str, Path] = {}
+    for path in map(Path, config.inputs):
+        name = re.sub(r"[^\w.-]+", "_", path.resolve().name if path.is_dir() else path.stem).lstrip(".") or "video"
+        if name in named:
+            raise InputError(f"{named[name]} and {path} would both be called '{name}'; rename one")
+        named[name] = path
+    return [_prepare(path, root, name, config) for name, path in named.items()]
+
+
+def verify_videos(root: Path) -> list[Prepared]:
+    """Compare every recording of a set with its manifest.
+
+    Raises:
+        InputError: there is none, or files are missing or have changed; each is named.
+    """
+    drives = drives_with_manifest(root)
+    if not drives:
+        raise InputError(f"{root} holds no recording that hrdepth prepare made")
+    faults = [fault for drive in drives for fault in verify_drive(drive)]
+    if faults:
+        raise InputError.several(faults)
+    return [Prepared(drive, read_manifest(drive) or {}) for drive in drives]
+
+
+def _check(config: PrepareVideoConfig) -> None:
+    if config.fps is not None and config.stride is not None:
+        raise InputError("either --fps or --stride, not both")
+    if (config.fps is not None and not config.fps > 0) or (config.stride is not None and config.stride < 1):
+        raise InputError("fps must be positive, stride at least 1")
+    if not 0 <= config.validation <= 0.5:
+        raise InputError(f"validation {config.validation:g} is a share; give 0 to 0.5")
+    if config.gap < 1:
+        raise InputError(f"gap {config.gap} must be at least 1 frame, so that no neighbour is on both sides")
+
+
+def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> Prepared:
+    info, folder = probe(path), root / name
+    if info.kind == "picture":
+        raise InputError(f"{path} is one picture; depth is learned from a video or a folder of frames")
+    content: dict[str, Any] = {"settings": _settings(config), "source": _source(path, info)}
+    begun = _begun(folder, content, overwrite=config.overwrite)
+    if begun is not None and begun["complete"] and not verify_drive(folder):
+        log.info("%s is there already", folder)
+        return Prepared(folder, begun)
+    stride = begun["chosen"]["stride"] if begun is not None else _stride(path, info, config)
+    first = next(iter(_images(path)))
+    camera = choose_camera(path, (first.shape[0], first.shape[1]), config.intrinsics, config.fov, config.camera)
+    framing = Framing(camera.lens, config.size, config.fit)
+    (folder / "left").mkdir(parents=True, exist_ok=True)
+    content |= {"complete": False, "chosen": {"stride": stride}, "frames": {}, "files": {}}
+    write_manifest(folder, content)
+    # What never moves is looked for at one size, whatever that of the frames: its thresholds were measured there.
+    closer = max(1, round(LONGER_SIDE / max(framing.size)))
+    look = Framing(camera.lens, (closer * framing.size[0], closer * framing.size[1]), config.fit)
+    selection, still = Selection(), StillRegions(look.size)
+    kept = _write_frames(path, info, folder, config, stride, look, closer, selection, still)
+    content["frames"] = {f"left/{_file(chosen.number, config)}": entry for chosen, entry in kept}
+    content["chosen"] = _chosen(stride, info, selection, [chosen for chosen, _ in kept])
+    content["camera"] = write_camera(folder, look, closer, camera)
+    content["mask"] = write_mask(folder, look, closer, still, find=config.mask)
+    content["split"] = write_split(root, name, [chosen.number for chosen, _ in kept], config)
+    present = [file for file in ("camera.yaml", "mask.png") if (folder / file).is_file()]
+    content["files"] = {file: {"sha256": checksum(folder / file)} for file in present}
+    content["complete"] = True
+    write_manifest(folder, content)
+    return Prepared(folder, content)
+
+
+def _settings(config: PrepareVideoConfig) -> dict[str, Any]:
+    names = ("size", "fit", "fps", "stride", "intrinsics", "camera", "fov", "validation", "gap", "mask", "format")
+    settings = {name: getattr(config, name) for name in names}
+    calibration = Path(config.intrinsics)
+    if calibration.is_file():
+        settings["intrinsics"] = {"file": calibration.name, "sha256": checksum(calibration)}
+    return settings | {"size": None if config.size is None else list(config.size)}
+
+
+def _source(path: Path, info: MediaInfo) -> dict[str, Any]:
+    status = path.stat()
+    if info.kind == "folder":
+        files = [file.stat() for file in path.iterdir() if file.is_file()]
+        sizes, changed = sum(file.st_size for file in files), max(file.st_mtime_ns for file in files)
+        return {"name": path.name, "kind": info.kind, "bytes": sizes, "mtime_ns": changed}
+    return {
+        "name": path.name,
+        "kind": info.kind,
+        "bytes": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "fps": info.fps,
+    }
+
+
+def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
+    """Return the manifest of a recording that can be gone on with, None where there is none; clear what is replaced."""
+    try:
+        occupied = folder.exists() and any(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used ({error.strerror}); choose another place") from error
+    if not occupied:
+        return None
+    begun = read_manifest(folder)
+    if begun is not None and all(begun.get(key) == value for key, value in content.items()):
+        return begun
+    if begun is None or "chosen" not in begun:
+        raise InputError(f"{folder} holds something that hrdepth prepare did not make; choose another --out")
+    if not overwrite:
+        other = "from another video" if begun.get("source") != content["source"] else "with other settings"
+        raise InputError(f"{folder} was prepared {other}; choose another --out, or pass --overwrite true")
+    shutil.rmtree(folder)
+    return None
+
+
+def _stride(path: Path, info: MediaInfo, config: PrepareVideoConfig) -> int:
+    if config.stride is not None:
+        return config.stride
+    if config.fps is not None:
+        if info.fps is None:
+            raise InputError(f"{path} is a folder, whose frames a second are not known; give --stride instead of --fps")
+        return max(1, round(info.fps / config.fps))
+    apart = 1 if info.fps is None else max(1, round(info.fps / PROBE_FPS))
+    try:
+        return choose_stride(_images(path, "measuring motion", info.count), apart, info.count)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _images(path: Path, doing: str = "", count: int | None = None) -> Iterator[NDArray[np.uint8]]:
+    known = None if count is None else float(count)
+    for frame in track(frames(path), f"{path.name}: {doing}", known, transient=True, disable=not doing):
+        yield frame.image
+
+
+def _write_frames(
+    path: Path,
+    info: MediaInfo,
+    folder: Path,
+    config: PrepareVideoConfig,
+    stride: int,
+    look: Framing,
+    closer: int,
+    selection: Selection,
+    still: StillRegions,
+) -> list[tuple[Chosen, dict[str, Any]]]:
+    """Write the frames that are not there yet; return all that belong to the recording."""
+    kept: list[tuple[Chosen, dict[str, Any]]] = []
+    shrink = partial(reduced, factor=closer)
+    images = _images(path, "writing frames", info.count)
+    try:
+        for chosen in select_frames(images, stride, selection, look.apply, shrink):
+            file = folder / "left" / _file(chosen.number, config)
+            if not file.is_file():
+                with atomic_path(file) as temporary:
+                    Image.fromarray(shrink(chosen.image)).save(temporary, quality=95, subsampling=0)
+            still.add(chosen.image)
+            entry = {"index": chosen.index, "sha256": checksum(file)}
+            if chosen.step is not None:
+                entry["motion"] = round(chosen.step.motion, 5)
+            kept.append((Chosen(chosen.number, chosen.index, chosen.image[:0], chosen.step), entry))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    numbers = {chosen.number for chosen, _ in kept}
+    alone = {number for number in numbers if not {number - 1, number + 1} & numbers}
+    for number in alone:
+        (folder / "left" / _file(number, config)).unlink()
+    kept = [pair for pair in kept if pair[0].number not in alone]
+    if len(kept) < 3:
+        raise InputError(
+            f"{path} leaves {len(kept)} frames in which the camera moves; at least 3 neighbours are needed"
+        )
+    return kept
+
+
+def _file(number: int, config: PrepareVideoConfig) -> str:
+    return f"{number:06d}.{config.format}"
+
+
+def _chosen(stride: int, info: MediaInfo, selection: Selection, kept: list[Chosen]) -> dict[str, Any]:
+    motions = [chosen.step.motion for chosen in kept if chosen.step is not None]
+    return {
+        "stride": stride,
+        "fps": None if info.fps is None else round(info.fps / stride, 3),
+        "median_motion": round(float(np.median(motions)), 5) if motions else None,
+        "left_out_frames": {reason: len(numbers) for reason, numbers in selection.left_out.items()},
+        "left_out": selection.ranges(),
+    }

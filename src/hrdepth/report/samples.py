@@ -1,0 +1,62 @@
+"""One picture with its truth and what a network says of it, brought to metres as the protocol says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrdepth.config import DepthProtocol
+from hrdepth.evaluation.depth import evaluate_image, resize_disparity, valid_pixels
+from hrdepth.evaluation.run import predict_picture
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.images import read_image
+from hrdepth.truth.ground_truth import GroundTruth
+
+__all__ = ["Sample", "predict_sample"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What one network says of one picture.
+
+    Attributes:
+        name: of the picture.
+        image: uint8 (H,W,3) at the size of the true depth.
+        scaled_disparity: (H,W), 1/metres.
+        truth: (H,W), metres, NaN where there is none or the protocol leaves it out.
+        errors: the metrics, None where nothing could be compared.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    scaled_disparity: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    errors: dict[str, float] | None
+
+    @property
+    def relative_error(self) -> NDArray[np.float32]:
+        """|prediction - truth| / truth (H,W), NaN where there is no truth."""
+        return np.asarray(np.abs(1 / self.scaled_disparity - self.truth) / self.truth, dtype=np.float32)
+
+
+def predict_sample(predictor: Predictor, truth: GroundTruth, protocol: DepthProtocol) -> Sample:
+    """Predict for a picture of a set with true depth.
+
+    Raises:
+        InputError: the picture is missing or damaged.
+    """
+    small = predict_picture(predictor.scaled_disparity, truth, protocol, predictor.canonical_focal)
+    assert truth.picture is not None  # or it could not have been predicted
+    height, width = truth.depth.shape
+    result = evaluate_image(truth.depth, small, protocol)
+    full = resize_disparity(small, (height, width)) / (result.ratio if result else 1.0)
+    return Sample(
+        truth.name,
+        np.asarray(read_image(truth.picture).resize((width, height), Image.Resampling.LANCZOS)),
+        np.clip(full, 1 / protocol.max_depth, 1 / protocol.min_depth).astype(np.float32),
+        np.where(valid_pixels(truth.depth, protocol), truth.depth, np.nan).astype(np.float32),
+        result.errors if result else None,
+    )

@@ -1,0 +1,240 @@
+"""A rendered drive on disk, in the layout that `docs/design.md` describes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+from rich.progress import track
+
+from hrdepth.data.splits import replace_lines
+from hrdepth.errors import InputError
+from hrdepth.io.files import atomic_path, write_json
+from hrdepth.io.provenance import provenance
+from hrdepth.synthetic.cars import car_textures
+from hrdepth.synthetic.rendering import Array, Scene, default_intrinsics, render_frame
+from hrdepth.synthetic.street import build_car, build_street
+from hrdepth.synthetic.trajectory import Trajectory, plan_trajectory
+
+__all__ = ["BASELINE", "render_drive"]
+
+BASELINE = 0.54  # metres between the eyes, as in KITTI
+SPLIT_GAP = 3  # frames between training and validation that belong to neither
+SCENE = 1  # raised when the same seed begins to give other pictures, so that two kinds never mix in one folder
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What decides how the frames look; two runs may share a folder only if it is the same."""
+
+    frames: int
+    height: int
+    width: int
+    seed: int
+    stereo: bool
+    samples_per_pixel: int
+    scene: int = SCENE
+    car_ahead: float | None = None
+
+    def plain(self) -> dict[str, object]:
+        """Return what tells one drive from another; without a car as if there were no such setting."""
+        return {name: value for name, value in asdict(self).items() if name != "car_ahead" or value is not None}
+
+
+def render_drive(
+    root: str | Path,
+    *,
+    name: str = "drive",
+    frames: int,
+    size: tuple[int, int] = (192, 640),
+    seed: int = 0,
+    stereo: bool = True,
+    samples_per_pixel: int = 8,
+    validation: int = 0,
+    car_ahead: float | None = None,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> Path:
+    """Render a drive to `ROOT/NAME` and enter its frames in `ROOT/train.txt` and `ROOT/val.txt`.
+
+    An interrupted run goes on where it stopped: frames that are complete, made with the same settings, are
+    kept. Depth and validation are the left eye's; with `stereo`, both eyes are training targets. Lines that
+    other drives have in the split files stay.
+
+    Args:
+        root: folder of all drives.
+        name: of this one, a plain folder name.
+        frames: how many, at least 3.
+        size: (height, width) in pixels.
+        seed: of street, path and sky; the same seed gives the same frames.
+        stereo: also render the right eye, 0.54 m to the right.
+        samples_per_pixel: rays a pixel; more are smoother and slower.
+        validation: how many frames at the end are for validation; the 3 before them are left out of training.
+        car_ahead: metres from the camera to the middle of a car that keeps its speed, in its lane; None for no car.
+        progress: show a progress bar.
+        overwrite: replace a drive that was made with other settings.
+
+    Returns:
+        The drive's folder.
+
+    Raises:
+        InputError: a number makes no sense, Mitsuba is missing, or the folder holds something else or cannot
+            be written.
+    """
+    settings = _Settings(frames, size[0], size[1], seed, stereo, samples_per_pixel, car_ahead=car_ahead)
+    _check(settings, name, validation)
+    root = Path(root)
+    folder = _prepare_folder(root / name, settings, overwrite=overwrite)
+    trajectory = plan_trajectory(frames, seed)
+    intrinsics = default_intrinsics(size)
+    _write_camera(folder, intrinsics, settings)
+    _write_poses(folder / "poses.txt", trajectory.poses)
+    missing = [frame for frame in range(frames) if not all(file.is_file() for file in _files(folder, frame, stereo))]
+    if missing:
+        _render_frames(folder, missing, trajectory, intrinsics, settings, progress=progress)
+    _write_splits(root, name, settings, validation)
+    return folder
+
+
+def _check(settings: _Settings, name: str, validation: int) -> None:
+    if not re.fullmatch(r"[\w-][\w.-]*", name):
+        raise InputError(f"the drive's name '{name}' must be a plain folder name without spaces")
+    if settings.frames < 3:
+        raise InputError(f"a drive needs at least 3 frames, so that one has both neighbours, not {settings.frames}")
+    if min(settings.height, settings.width) < 16:
+        raise InputError(f"the size {settings.height}x{settings.width} is too small; height and width need 16 pixels")
+    if settings.samples_per_pixel < 1:
+        raise InputError(f"samples_per_pixel must be at least 1, not {settings.samples_per_pixel}")
+    if settings.car_ahead is not None and not 4 <= settings.car_ahead <= 100:
+        raise InputError(f"car_ahead {settings.car_ahead:g} metres: give 4, just behind its bumper, to 100, or null")
+    if settings.seed < 0:
+        raise InputError(f"the seed must not be negative, as {settings.seed} is")
+    training = settings.frames - validation - SPLIT_GAP
+    if validation and (validation < 3 or training < 3):
+        raise InputError(
+            f"{validation} of {settings.frames} frames cannot be set aside for validation: "
+            f"it needs at least 3, {SPLIT_GAP} between, and 3 for training"
+        )
+
+
+def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Path:
+    """Create the drive's folders, or take them over if they hold frames of the same settings."""
+    manifest = folder / "manifest.json"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file; choose another place for the drive")
+    occupied = folder.is_dir() and any(folder.iterdir())
+    if occupied and not overwrite and _read_settings(manifest) != settings.plain():
+        raise InputError(
+            f"{folder} holds something else or a drive with other settings; choose another name or pass overwrite"
+        )
+    fresh = not occupied or overwrite
+    if fresh:
+        _remove_frames(folder)
+    eyes = ["left", "right"] if settings.stereo else ["left"]
+    try:
+        for part in [*eyes, "depth"]:
+            (folder / part).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be created ({error.strerror}); choose another place") from error
+    if fresh:
+        write_json(manifest, provenance(seed=settings.seed, render=settings.plain()))
+    return folder
+
+
+def _read_settings(manifest: Path) -> object:
+    try:
+        return json.loads(manifest.read_text(encoding="utf-8"))["render"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remove_frames(folder: Path) -> None:
+    """Remove earlier frames, and nothing else."""
+    for part in ("left", "right", "depth"):
+        for file in (folder / part).glob("*"):
+            if re.fullmatch(r"\d{6}\.(png|npy)", file.name):
+                file.unlink()
+    if (folder / "right").is_dir() and not any((folder / "right").iterdir()):
+        (folder / "right").rmdir()
+
+
+def _files(folder: Path, frame: int, stereo: bool) -> list[Path]:
+    """Return a frame's files in the order in which they are written."""
+    eyes = ["left", "right"] if stereo else ["left"]
+    return [folder / eye / f"{frame:06d}.png" for eye in eyes] + [folder / "depth" / f"{frame:06d}.npy"]
+
+
+def _render_frames(
+    folder: Path,
+    missing: list[int],
+    trajectory: Trajectory,
+    intrinsics: Array,
+    settings: _Settings,
+    *,
+    progress: bool,
+) -> None:
+    """Render the missing frames, each file appearing at once and complete."""
+    size = (settings.height, settings.width)
+    scene = Scene(build_street(trajectory.course, settings.seed), settings.seed)
+    textures = car_textures(np.random.default_rng([settings.seed, 8]))
+    for frame in track(missing, description=f"rendering {folder.name}", disable=not progress):
+        files = _files(folder, frame, settings.stereo)
+        pose = trajectory.poses[frame]
+        if settings.car_ahead is not None:
+            ahead = trajectory.distance(frame) + settings.car_ahead
+            scene.show(build_car(trajectory.course, ahead, textures))
+        for eye, file in enumerate(files[:-1]):
+            picture, depth = render_frame(
+                scene,
+                pose @ _shift(eye * BASELINE),
+                intrinsics,
+                size,
+                samples_per_pixel=settings.samples_per_pixel,
+                seed=2 * frame + eye,
+                with_depth=eye == 0,
+            )
+            with atomic_path(file) as temporary:
+                Image.fromarray(picture).save(temporary)
+            if eye == 0:
+                with atomic_path(files[-1]) as temporary:
+                    np.save(temporary, depth)
+
+
+def _shift(metres: float) -> Array:
+    """Return the pose (4,4) of a camera that much to the right."""
+    pose = np.eye(4)
+    pose[0, 3] = metres
+    return pose
+
+
+def _write_camera(folder: Path, intrinsics: Array, settings: _Settings) -> None:
+    camera: dict[str, float] = {"width": settings.width, "height": settings.height}
+    camera |= {"fx": float(intrinsics[0, 0]), "fy": float(intrinsics[1, 1])}
+    camera |= {"cx": float(intrinsics[0, 2]), "cy": float(intrinsics[1, 2])}
+    if settings.stereo:
+        camera["baseline"] = BASELINE
+    with atomic_path(folder / "camera.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(camera, sort_keys=False), encoding="utf-8")
+
+
+def _write_poses(file: Path, poses: Array) -> None:
+    """Write camera to world, the first camera being the world, as KITTI odometry does."""
+    relative = np.linalg.inv(poses[0]) @ poses
+    lines = [" ".join(f"{value:.10g}" for value in pose[:3].ravel()) for pose in relative]
+    with atomic_path(file) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_splits(root: Path, name: str, settings: _Settings, validation: int) -> None:
+    """Enter the targets, each with both neighbours in its part; training comes first in time."""
+    end = settings.frames - validation - (SPLIT_GAP if validation else 0)
+    sides = ("l", "r") if settings.stereo else ("l",)
+    training = [f"{name} {frame} {side}" for side in sides for frame in range(1, end - 1)]
+    held_out = range(settings.frames - validation + 1, settings.frames - 1) if validation else range(0)
+    replace_lines(root / "train.txt", name, training)
+    replace_lines(root / "val.txt", name, [f"{name} {frame} l" for frame in held_out])

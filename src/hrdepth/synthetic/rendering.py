@@ -1,0 +1,263 @@
+"""Pictures and exact depth of a street, through Mitsuba 3.
+
+Light does not depend on the camera: all surfaces are matte, the sun throws hard shadows, and the sky's light
+depends on a face's direction alone. Only the place inside a pixel is random, so there is no noise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrdepth.errors import InputError
+from hrdepth.synthetic.mesh import Mesh
+from hrdepth.synthetic.street import Street
+from hrdepth.synthetic.textures import Texture, noise
+
+__all__ = ["Scene", "default_intrinsics", "load_mitsuba", "render_frame"]
+
+Array = NDArray[np.float64]
+
+SUN_DIRECTION = np.array([0.55, 0.72, 0.42])  # where its light goes, world axes (y down)
+SUN_LIGHT = (4.1, 3.75, 3.2)
+SKY_STEPS = 12  # levels of skylight between none and full
+SKY_LIGHT = (0.56, 0.62, 0.72)
+BLOCK = 32  # pixels, fixed: it would follow the number of cores, and the sampling with it
+NEAR, FAR = 0.05, 2000.0  # metres
+CAMERA_AXES = np.diag([-1.0, -1.0, 1.0, 1.0])  # Mitsuba looks along +z with x to the left and y up
+
+
+def load_mitsuba() -> Any:
+    """Import Mitsuba with the variant that needs neither LLVM nor a GPU.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import mitsuba
+    except ImportError as error:
+        raise InputError(
+            "rendering the synthetic drive needs mitsuba; install it with pip install 'hrdepth[synthetic]'"
+        ) from error
+    if mitsuba.variant() != "scalar_rgb":
+        mitsuba.set_variant("scalar_rgb")
+    return mitsuba
+
+
+def default_intrinsics(size: tuple[int, int]) -> Array:
+    """Return K (3,3) in pixels for `size` (height, width): focal length 0.58 widths, square pixels, centred.
+
+    Pixel centres have integer coordinates, so the middle of the picture is at ((W-1)/2, (H-1)/2).
+
+    Example:
+        >>> default_intrinsics((192, 640)).tolist()
+        [[371.2, 0.0, 319.5], [0.0, 371.2, 95.5], [0.0, 0.0, 1.0]]
+    """
+    height, width = size
+    focal = round(0.58 * width, 6)
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+
+
+class Scene:
+    """A street made ready for rendering.
+
+    Every face reflects the sun and, at the same time, glows as the sky would light it. The renderer looks for
+    light in the sun alone (the glow has sampling weight 0, and is seen directly): that leaves no noise.
+
+    Args:
+        street: what to render.
+        seed: of the clouds.
+
+    Raises:
+        InputError: Mitsuba is not installed.
+    """
+
+    def __init__(self, street: Street, seed: int = 0) -> None:
+        mitsuba = load_mitsuba()
+        sun = {"type": "directional", "direction": SUN_DIRECTION.tolist(), "irradiance": _rgb(SUN_LIGHT)}
+        self._standing = {"type": "scene", "sun": sun, **_shapes(mitsuba, street)}
+        self.world = mitsuba.load_dict(self._standing)
+        self.clouds = noise(np.random.default_rng([seed, 9]), (512, 512), 1.7, 4)
+
+    def show(self, moving: Street) -> None:
+        """Put what moves where it is now, in place of where it was."""
+        mitsuba = load_mitsuba()
+        self.world = mitsuba.load_dict({**self._standing, **_shapes(mitsuba, moving, "moving-")})
+
+
+def render_frame(
+    scene: Scene,
+    pose: Array,
+    intrinsics: Array,
+    size: tuple[int, int],
+    *,
+    samples_per_pixel: int = 8,
+    seed: int = 0,
+    with_depth: bool = True,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Render one picture and its depth.
+
+    Args:
+        scene: the street.
+        pose: (4,4) camera to world, metres; x right, y down, z forward.
+        intrinsics: (3,3) in pixels of `size`, pixel centres at integer coordinates, square pixels.
+        size: (height, width).
+        samples_per_pixel: rays a pixel for the picture; depth takes one through each pixel's centre.
+        seed: of the places inside the pixels.
+        with_depth: False leaves depth zero and saves its time.
+
+    Returns:
+        The picture, sRGB uint8 (H,W,3), and depth, float32 (H,W): metres along the camera's z at the pixel's
+        centre, 0 where there is sky.
+
+    Raises:
+        InputError: the intrinsics have pixels that are not square.
+    """
+    mitsuba = load_mitsuba()
+    if not np.isclose(intrinsics[0, 0], intrinsics[1, 1], rtol=1e-6) or intrinsics[0, 1] != 0:
+        raise InputError("the synthetic drive is rendered with square pixels; make fx and fy equal and the skew zero")
+    height, width = size
+
+    def render(integrator: dict[str, Any], sampler: dict[str, Any]) -> Array:
+        sensor = _sensor(mitsuba, pose, intrinsics, size, sampler)
+        picture = mitsuba.render(
+            scene.world, sensor=sensor, integrator=mitsuba.load_dict({**integrator, "block_size": BLOCK}), seed=seed
+        )
+        return np.asarray(picture, np.float64)
+
+    inside = {"type": "independent", "sample_count": samples_per_pixel}
+    light = render({"type": "direct", "emitter_samples": 1, "bsdf_samples": 0}, inside)
+    centres = {"type": "stratified", "sample_count": 1, "jitter": False}
+    rays = _pixel_rays(intrinsics, size)
+    depth = np.zeros((height, width))
+    if with_depth:
+        # Mitsuba measures along the ray, from the near plane on; the rays are scaled to z = 1.
+        along = render({"type": "depth"}, centres)[..., 0]
+        depth = np.where(along > 0, along / np.linalg.norm(rays, axis=-1) + NEAR, 0.0)
+    sky = _sky(scene.clouds, rays @ pose[:3, :3].T)
+    colour = light[..., :3] + (1 - np.clip(light[..., 3:4], 0, 1)) * sky
+    return _display(colour), depth.astype(np.float32)
+
+
+def _rgb(value: tuple[float, float, float]) -> dict[str, Any]:
+    return {"type": "rgb", "value": list(value)}
+
+
+def _linear(texture: Texture) -> NDArray[np.float32]:
+    """Turn sRGB bytes into linear reflectance."""
+    value = texture.astype(np.float32) / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def _display(linear: Array) -> NDArray[np.uint8]:
+    """Turn linear light into sRGB bytes, rolling off what is brighter than white."""
+    linear = np.maximum(linear, 0)
+    linear = linear * (1 + linear / 2.6**2) / (1 + linear) * 1.55
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
+    return np.asarray(np.clip(np.rint(encoded * 255), 0, 255).astype(np.uint8))
+
+
+def _bitmap(mitsuba: Any, linear: NDArray[np.float32]) -> dict[str, Any]:
+    pixels = np.ascontiguousarray(linear.astype(np.float16))
+    return {"type": "bitmap", "bitmap": mitsuba.Bitmap(pixels), "raw": True, "wrap_mode": "repeat"}
+
+
+def _shapes(mitsuba: Any, street: Street, prefix: str = "") -> dict[str, Any]:
+    """Make a shape of each material and level of skylight."""
+    shapes = {}
+    for name, mesh in street.meshes.items():
+        colours = _linear(street.textures[name])
+        matte = {"type": "diffuse", "reflectance": _bitmap(mitsuba, colours)}
+        surface = mitsuba.load_dict({"type": "twosided", "nested": matte})
+        levels = _sky_levels(mesh)
+        for level in np.unique(levels):
+            faces = levels == level
+            glow = _bitmap(mitsuba, colours * (np.float32(level / SKY_STEPS) * np.array(SKY_LIGHT, np.float32)))
+            emitter = mitsuba.load_dict({"type": "area", "radiance": glow, "sampling_weight": 0.0})
+            part = Mesh(mesh.vertices[faces], mesh.uv[faces])
+            shapes[f"{prefix}{name}-{level}"] = _shape(mitsuba, name, part, surface, emitter)
+    return shapes
+
+
+def _shape(mitsuba: Any, name: str, mesh: Mesh, surface: Any, emitter: Any) -> Any:
+    """Make a Mitsuba mesh."""
+    properties = mitsuba.Properties()
+    properties["surface"] = surface
+    properties["emitter"] = emitter
+    count = len(mesh.vertices)
+    shape = mitsuba.Mesh(name, 3 * count, count, has_vertex_texcoords=True, props=properties)
+    parameters = mitsuba.traverse(shape)
+    parameters["vertex_positions"] = mesh.vertices.astype(np.float32).ravel()
+    parameters["vertex_texcoords"] = mesh.uv.astype(np.float32).ravel()
+    parameters["faces"] = np.arange(3 * count, dtype=np.uint32)
+    parameters.update()
+    return shape
+
+
+def _sky_levels(mesh: Mesh) -> NDArray[np.int64]:
+    """Return the sky's light on each face, (F,) of SKY_STEPS: most from above, little from below."""
+    normals = mesh.normals
+    level = 0.62 - 0.33 * normals[:, 1] - 0.1 * (normals[:, 0] + 0.6 * normals[:, 2])
+    return np.rint(level * SKY_STEPS).astype(np.int64)
+
+
+def _sensor(mitsuba: Any, pose: Array, intrinsics: Array, size: tuple[int, int], sampler: dict[str, Any]) -> Any:
+    """Make a pinhole camera; Mitsuba's pixel centres are at halves, those of `intrinsics` at integers."""
+    height, width = size
+    film = {
+        "type": "hdrfilm",
+        "width": width,
+        "height": height,
+        "rfilter": {"type": "box"},
+        "pixel_format": "rgba",
+    }
+    return mitsuba.load_dict(
+        {
+            "type": "perspective",
+            "fov": float(np.degrees(2 * np.arctan(width / 2 / intrinsics[0, 0]))),
+            "fov_axis": "x",
+            "near_clip": NEAR,
+            "far_clip": FAR,
+            "principal_point_offset_x": float(0.5 - (intrinsics[0, 2] + 0.5) / width),
+            "principal_point_offset_y": float(0.5 - (intrinsics[1, 2] + 0.5) / height),
+            "to_world": mitsuba.ScalarTransform4f((pose @ CAMERA_AXES).tolist()),
+            "film": film,
+            "sampler": sampler,
+        }
+    )
+
+
+def _pixel_rays(intrinsics: Array, size: tuple[int, int]) -> Array:
+    """Return the ray through each pixel's centre in camera axes, (H,W,3) with z = 1."""
+    rows, columns = np.mgrid[: size[0], : size[1]].astype(float)
+    x = (columns - intrinsics[0, 2]) / intrinsics[0, 0]
+    y = (rows - intrinsics[1, 2]) / intrinsics[1, 1]
+    return np.stack([x, y, np.ones(size)], -1)
+
+
+def _sky(clouds: Array, directions: Array) -> Array:
+    """Return the sky's linear colour in world `directions`, both (H,W,3): blue, soft clouds."""
+    unit = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+    up = np.maximum(-unit[..., 1], 0.0)
+    blue = np.exp(-6 * up)[..., None] * np.array([0.7, 0.82, 0.95]) + (1 - np.exp(-6 * up))[..., None] * np.array(
+        [0.2, 0.42, 0.84]
+    )
+    plane = unit[..., [0, 2]] / (up + 0.12)[..., None] * 90 + 256
+    cover = _sample(clouds, plane)
+    white = np.clip(0.3 + 0.5 * cover, 0, 1) * np.clip(up * 5, 0, 1)
+    return np.asarray(blue * (1 - white[..., None]) + white[..., None] * np.array([1.05, 1.04, 1.03])) * 0.9
+
+
+def _sample(picture: Array, points: Array) -> Array:
+    """Sample `picture` (H,W) at `points` (...,2) bilinearly, repeating it in both directions."""
+    low = np.floor(points).astype(int)
+    weight = points - low
+    rows, columns = picture.shape
+    r0, c0 = low[..., 1] % rows, low[..., 0] % columns
+    r1, c1 = (r0 + 1) % rows, (c0 + 1) % columns
+    wx, wy = weight[..., 0], weight[..., 1]
+    top = picture[r0, c0] * (1 - wx) + picture[r0, c1] * wx
+    bottom = picture[r1, c0] * (1 - wx) + picture[r1, c1] * wx
+    return np.asarray(top * (1 - wy) + bottom * wy)

@@ -1,0 +1,1 @@
+"""True depth for evaluation: LiDAR, depth maps in folders, published sets."""

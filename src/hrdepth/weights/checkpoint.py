@@ -1,0 +1,288 @@
+"""One safetensors file holds a network, its pose network, its config, and what its scale means.
+
+The tensors of the depth network are stored under `depth.`, those of the pose network under `pose.`; the file's
+metadata holds JSON. Nothing in the file can run code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from hrdepth.config import NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.networks import build_network, build_pose_network
+from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.intrinsics import LearnedCamera
+from hrdepth.registry import lookup
+from hrdepth.weights.find import check_licence, weights_file
+from hrdepth.weights.tensor_files import DTYPES, HASH, read_metadata, read_tensors, write_tensors
+
+__all__ = [
+    "Checkpoint",
+    "choose_camera",
+    "load_network",
+    "load_pose_network",
+    "read_cameras",
+    "read_checkpoint",
+    "save_checkpoint",
+]
+
+FORMAT = "hrdepth/1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a weights file holds.
+
+    Attributes:
+        network: the depth network, in eval mode.
+        network_config: its name and options.
+        pose_network: the pose network in eval mode, or None.
+        pose_network_config: its name and options, or None.
+        size: (height, width) in pixels that the network was trained at.
+        metres_per_unit: metres that one unit of depth stands for; None where depth is known up to scale only.
+        provenance: how the weights came about.
+        canonical_focal: fx, in picture widths, of the camera that the depth holds for; for another one it is to be
+            multiplied by `geometry.focal_factor`. None takes it as it is for any camera.
+        cameras: whose intrinsics were learned in training.
+        name: of the weights, or None.
+        licence: of the weights, SPDX; None where nobody said.
+        card: what `weights.card.Card` says of them.
+        sha256: of the tensors; None in older files.
+    """
+
+    network: DepthNetwork
+    network_config: NetworkConfig
+    pose_network: nn.Module | None
+    pose_network_config: NetworkConfig | None
+    size: tuple[int, int]
+    metres_per_unit: float | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    canonical_focal: float | None = None
+    cameras: tuple[LearnedCamera, ...] = ()
+    name: str | None = None
+    licence: str | None = None
+    card: dict[str, Any] = field(default_factory=dict)
+    sha256: str | None = None
+
+
+def save_checkpoint(
+    path: str | Path,
+    network: nn.Module,
+    network_config: NetworkConfig,
+    *,
+    size: tuple[int, int],
+    pose_network: nn.Module | None = None,
+    pose_network_config: NetworkConfig | None = None,
+    metres_per_unit: float | None = None,
+    canonical_focal: float | None = None,
+    cameras: Sequence[LearnedCamera] = (),
+    provenance: dict[str, Any] | None = None,
+    name: str | None = None,
+    licence: str | None = None,
+    card: dict[str, Any] | None = None,
+    dtype: str = "float32",
+) -> None:
+    """Write a weights file, atomically, with a hash of its tensors.
+
+    Args:
+        path: ends in `.safetensors`.
+        network: the depth network.
+        network_config: rebuilds it; `weights` among its options (where it started) is not kept.
+        size: (height, width) that it was trained at.
+        pose_network: optional.
+        pose_network_config: rebuilds that.
+        metres_per_unit: None where depth is known up to scale only.
+        canonical_focal: see `Checkpoint`.
+        cameras: see `Checkpoint`.
+        provenance: see `hrdepth.io.provenance`.
+        name: see `Checkpoint`.
+        licence: see `Checkpoint`.
+        card: see `Checkpoint`.
+        dtype: of kernels in the file, a key of `DTYPES`; they are loaded as float32. See `write_tensors`.
+
+    Raises:
+        InputError: the file cannot be written, the licence is no SPDX identifier, or there is no such dtype.
+    """
+    tensors = {f"depth.{key}": value for key, value in network.state_dict().items()}
+    if pose_network is not None:
+        tensors |= {f"pose.{key}": value for key, value in pose_network.state_dict().items()}
+    header = {
+        "network": _describe(network_config),
+        "pose_network": _describe(pose_network_config) if pose_network is not None else None,
+        "size": list(size),
+        "metres_per_unit": metres_per_unit,
+        "canonical_focal": canonical_focal,
+        "cameras": [asdict(camera) for camera in cameras],
+        "scale": scale_sentence(metres_per_unit, canonical_focal),
+        "provenance": provenance or {},
+        "name": name,
+        "licence": None if licence is None else check_licence(licence),
+        "card": card or {},
+    }
+    metadata = {"format": FORMAT, **{key: json.dumps(value) for key, value in header.items()}}
+    kept = lookup(DTYPES, dtype, "dtype")
+    write_tensors(path, tensors, metadata, None if dtype == "float32" else kept)
+
+
+def scale_sentence(metres_per_unit: float | None, canonical_focal: float | None = None) -> str:
+    """Say what a network's depth means."""
+    known = metres_per_unit is not None
+    sentence = f"metres = {metres_per_unit:g} x predicted depth" if known else "depth is known up to an unknown factor"
+    if canonical_focal is None:
+        return sentence
+    return f"{sentence}, predicted depth being fx / ({canonical_focal:g} x width) times the network's"
+
+
+def read_checkpoint(source: str | Path | None) -> Checkpoint:
+    """Read a weights file.
+
+    Args:
+        source: a file, or whatever else `weights.weights_file` finds: a name, a place on the Hub, None.
+
+    Raises:
+        InputError: the file does not exist, is damaged, is of another kind, or its tensors do not fit its config.
+    """
+    path = weights_file(source)
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise InputError(
+            f"{path} is not a weights file of hrdepth; published encoder.pth and depth.pth files are "
+            "converted by `hrdepth import-weights`"
+        )
+    try:
+        header = {key: json.loads(value) for key, value in metadata.items() if key != "format"}
+        network_config = NetworkConfig(**header["network"])
+        pose_config = NetworkConfig(**header["pose_network"]) if header["pose_network"] else None
+        height, width = header["size"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error
+    network = build_network(network_config)
+    _fill(network, tensors, "depth.", path)
+    pose_network = None
+    if pose_config is not None:
+        pose_network = build_pose_network(pose_config)
+        _fill(pose_network, tensors, "pose.", path)
+    return Checkpoint(
+        network.eval(),
+        network_config,
+        pose_network.eval() if pose_network is not None else None,
+        pose_config,
+        (height, width),
+        header.get("metres_per_unit"),
+        header.get("provenance", {}),
+        header.get("canonical_focal"),
+        _cameras(header, path),
+        header.get("name"),
+        header.get("licence"),
+        header.get("card") or {},
+        header.get(HASH),
+    )
+
+
+def read_cameras(path: str | Path | None) -> tuple[LearnedCamera, ...]:
+    """Return the learned cameras of a weights file, none of a file of another kind.
+
+    Raises:
+        InputError: the file does not exist, or its metadata is damaged.
+    """
+    path = weights_file(path)
+    return _cameras({"cameras": json.loads(read_metadata(path).get("cameras", "[]"))}, path)
+
+
+def load_network(path: str | Path | None) -> DepthNetwork:
+    """Load the depth network of a weights file, by path, name or `hf://` address, in eval mode on the CPU.
+
+    Returns:
+        A module that maps `image (B,3,H,W)` in [0,1] to `{0: disparity, 1: ..., 2: ..., 3: ...}`.
+
+    Raises:
+        InputError: as `read_checkpoint`.
+    """
+    return read_checkpoint(path).network
+
+
+def load_pose_network(path: str | Path | None) -> nn.Module:
+    """Load the pose network of a weights file, as `load_network` finds it, in eval mode on the CPU.
+
+    Returns:
+        A module that maps a stacked pair (B,6,H,W) to axis-angle and translation, see `networks.pose.PoseNet`.
+
+    Raises:
+        InputError: as `read_checkpoint`, or the file holds no pose network.
+    """
+    pose_network = read_checkpoint(path).pose_network
+    if pose_network is None:
+        raise InputError(f"the weights file {path} holds no pose network")
+    return pose_network
+
+
+def load_tensors(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+    """Fill `module` with exactly the tensors that it has.
+
+    Raises:
+        InputError: a tensor is missing, surplus or misshaped; the sentence names it.
+    """
+    wanted = module.state_dict()
+    for key, value in wanted.items():
+        if key not in tensors:
+            raise InputError(f"{source} does not fit the network: tensor '{key}' is missing")
+        if tensors[key].shape != value.shape:
+            raise InputError(
+                f"{source} does not fit the network: tensor '{key}' has shape {tuple(tensors[key].shape)}, "
+                f"the network's has {tuple(value.shape)}"
+            )
+    surplus = [key for key in tensors if key not in wanted]
+    if surplus:
+        raise InputError(f"{source} does not fit the network: tensor '{surplus[0]}' is one that it does not have")
+    module.load_state_dict(tensors)
+
+
+def _cameras(header: dict[str, Any], path: Path) -> tuple[LearnedCamera, ...]:
+    try:
+        return tuple(
+            LearnedCamera(**{**row, "size": (int(row["size"][0]), int(row["size"][1]))})
+            for row in header.get("cameras") or []
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error
+
+
+def choose_camera(path: str | Path | None, name: str | None = None) -> LearnedCamera | None:
+    """Return the learned camera of a weights file that took the pictures to come.
+
+    Args:
+        path: the weights file.
+        name: of the camera; None takes the only one there is, and none of several.
+
+    Raises:
+        InputError: no learned camera has that name, or as `read_cameras`.
+    """
+    path = weights_file(path)
+    cameras = read_cameras(path)
+    if name is None:
+        return cameras[0] if len(cameras) == 1 else None
+    for camera in cameras:
+        if camera.name == name:
+            return camera
+    raise InputError(
+        f"the weights file {path} has no learned camera '{name}'; it has {', '.join(c.name for c in cameras) or 'none'}"
+    )
+
+
+def _fill(module: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:
+    own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    load_tensors(module, own, f"the weights file {path}")
+
+
+def _describe(config: NetworkConfig | None) -> dict[str, Any]:
+    if config is None:
+        raise TypeError("a network to save needs its config")
+    options = {key: value for key, value in config.options.items() if key != "weights"}
+    return {"name": config.name, "options": options}

@@ -1,0 +1,92 @@
+"""Tensors and text in one safetensors file, with a hash of the tensors that is checked when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hrdepth.errors import InputError
+from hrdepth.io.files import atomic_path
+
+__all__ = ["DTYPES", "HASH", "read_metadata", "read_tensors", "tensors_sha256", "write_tensors"]
+
+# Where the metadata keeps the hash, as JSON like its other values.
+HASH = "sha256"
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], dtype: torch.dtype | None = None
+) -> None:
+    """Write tensors and metadata, atomically, with the hash of the tensors as they are stored.
+
+    Args:
+        path: ends in `.safetensors`.
+        tensors: by name.
+        metadata: text by name.
+        dtype: of kernels and matrices. Vectors (statistics of batch normalisation, biases) keep theirs, as they are
+            few and their errors add up, and so does what would overflow. None keeps all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    stored = {key: _storable(value, dtype) for key, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(stored, temporary, {**metadata, HASH: json.dumps(tensors_sha256(stored))})
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors and metadata. A file without a hash, by an older version or another program, is taken as it is.
+
+    Raises:
+        InputError: the file is damaged or of another format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged or no safetensors file ({error})") from error
+    if HASH in metadata and metadata[HASH] != json.dumps(tensors_sha256(tensors)):
+        raise InputError(f"{path} is damaged: its tensors are not those that were written; copy or download it again")
+    return tensors, metadata
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata alone; empty for a file of another format."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return {}
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, types, shapes and values, whatever the order; metadata may change under it.
+
+    Example:
+        >>> one, two = {"a": torch.zeros(2), "b": torch.ones(1)}, {"b": torch.ones(1), "a": torch.zeros(2)}
+        >>> tensors_sha256(one) == tensors_sha256(two), tensors_sha256(one) == tensors_sha256({"a": torch.zeros(2)})
+        (True, False)
+    """
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key].contiguous()
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _storable(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    value = tensor.detach().to("cpu", memory_format=torch.contiguous_format).contiguous()
+    if dtype is None or not value.is_floating_point() or value.ndim < 2:
+        return value
+    converted = value.to(dtype)
+    return converted if bool(converted.isfinite().all()) else value

@@ -1,0 +1,164 @@
+"""Each cause is provoked in a short real run, and named first; clean runs stay silent."""
+
+import json
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import fake_datasets
+from hrdepth.cli import main
+from hrdepth.config import (
+    DatasetConfig,
+    GuardConfig,
+    LogConfig,
+    NetworkConfig,
+    ObjectiveConfig,
+    OptimiserConfig,
+    TrainConfig,
+)
+from hrdepth.errors import InputError, TrainingStopped
+from hrdepth.training import build_training_objective, train
+from hrdepth.training.diagnosing import diagnose_run
+from hrdepth.weights.checkpoint import save_checkpoint
+from tiny_networks import NETWORK, POSE_NETWORK
+
+POSE = NetworkConfig("posenet", {"backbone": "mobilenetv3_small_100"})
+SIZE = (64, 96)
+STEP, EYES = 2, 4  # pixels between neighbours and between the eyes
+LITE = NetworkConfig("lite_hrdepth")  # its disparity is not constant from the start on, as the small one's is
+
+
+def wall(length=2000):
+    fine = np.random.default_rng(0).integers(20, 235, (SIZE[0] // 4, length // 4, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(fine).resize((length, SIZE[0]), Image.Resampling.BICUBIC))
+
+
+def drive(root, step=STEP, eyes=EYES, noise=1.0, **camera):
+    """A rectified pair of eyes that moves sideways along a wall."""
+    random = np.random.default_rng(1)
+    for number in range(10):
+        for eye, shift in (("left", 0), ("right", eyes)):
+            start = 20 + step * number + shift
+            pixels = wall()[:, start : start + SIZE[1]] + random.normal(0, noise, (*SIZE, 3))
+            fake_datasets.save(
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), root / "a" / eye / f"{number:06d}.png"
+            )
+    content = {"width": 96, "height": 64, "fx": 60.0, "fy": 60.0, "cx": 47.5, "cy": 31.5, "baseline": 0.5} | camera
+    (root / "a" / "camera.yaml").write_text(yaml.safe_dump(content))
+    (root / "train.txt").write_text("".join(f"a {number} l\n" for number in range(1, 9)))
+    return root
+
+
+def config(root, *, frames=(-1, 1, "s"), rate=1e-4, epochs=2, guard=None, **options):
+    part = DatasetConfig("folder", str(root), str(root / "train.txt"))
+    return TrainConfig(
+        train=[part],
+        validation=[part],
+        output=str(root / "run"),
+        network=NETWORK,
+        pose_network=POSE_NETWORK,
+        objective=ObjectiveConfig(frames=list(frames), options=options),
+        optimiser=OptimiserConfig(rate),
+        guard=guard or GuardConfig(warmup_steps=4),
+        log=LogConfig(every_steps=1, panels_every_steps=0),
+        size=SIZE,
+        batch_size=4,
+        epochs=epochs,
+        workers=0,
+        scan="off",
+        device="cpu",
+    )
+
+
+def causes(root):
+    return [cause["name"] for cause in json.loads((root / "run" / "diagnosis.json").read_text())["causes"]]
+
+
+def test_a_clean_run_is_silent(tmp_path, caplog, capsys):
+    with caplog.at_level(logging.WARNING):
+        train(replace(config(drive(tmp_path)), network=LITE))
+    assert causes(tmp_path) == []
+    assert not [record for record in caplog.records if "cause" in record.message]
+    assert main(["diagnose", str(tmp_path / "run")]) == 0
+    assert "nothing found" in capsys.readouterr().out
+
+
+FAULTS = {
+    "wrong K": {"cx": 90.0, "cy": 60.0},  # of a picture of twice the size
+    "swapped stereo": {"eyes": -EYES},
+    "frame rate too high": {"step": 0},
+    "frame rate too low": {"step": 60},
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_of_the_recording_is_named_first(name, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        train(config(drive(tmp_path, **FAULTS[name])))
+    assert causes(tmp_path)[0] == name
+    said = [record.message for record in caplog.records if "probable cause" in record.message]
+    assert len(said) == 1
+    assert said[0].startswith(f"probable cause: {name}: ")
+    assert {cause for cause in causes(tmp_path) if cause in FAULTS} == {name}
+
+
+def test_the_guard_names_the_cause(tmp_path):
+    """The pose explodes by its learning rate; where the eyes are swapped as well, that is said."""
+    guard = GuardConfig(patience=5)
+    with pytest.raises(TrainingStopped, match="translation of the pose network explodes") as stopped:
+        train(config(drive(tmp_path), rate=0.03, epochs=30, guard=guard))
+    assert "probable cause" not in str(stopped.value)
+    assert diagnose_run(tmp_path / "run")[0].name == "exploding pose"
+    swapped = tmp_path / "swapped"
+    with pytest.raises(TrainingStopped, match="probable cause: swapped stereo: in 8 of 8 samples"):
+        train(config(drive(swapped, eyes=-EYES), rate=0.03, epochs=30, guard=guard))
+
+
+def test_constant_disparity(tmp_path):
+    """Smoothness outweighs the pictures."""
+    train(
+        config(
+            drive(tmp_path), frames=("s",), rate=3e-3, epochs=10, smoothness=1e4,
+            guard=GuardConfig(min_spread=0.0, warmup_steps=4),
+        )  # the other eye alone: at this rate a pose may explode too
+    )  # fmt: skip
+    found = causes(tmp_path)
+    assert found[0] == "constant disparity", found
+
+
+def test_all_mask_follows_from_what_stands_still(tmp_path):
+    train(replace(config(drive(tmp_path, step=0, noise=0.0), frames=[-1, 1]), network=LITE))
+    assert causes(tmp_path) == ["frame rate too high", "all mask"]
+
+
+def test_all_mask_of_a_network_that_sees_all_wrong(tmp_path):
+    """The scene moves, and the pose network has lost its way: no view is better than the unmoved one."""
+    weights = tmp_path / "lost.safetensors"
+    settings = replace(config(drive(tmp_path), frames=[-1, 1]), network=LITE, pose_network=POSE)
+    objective = build_training_objective(settings)
+    with torch.no_grad():
+        for weight in objective.pose_network.parameters():
+            weight.mul_(1.5)
+    save_checkpoint(weights, objective.network, settings.network, size=SIZE, pose_network=objective.pose_network,
+                    pose_network_config=POSE)  # fmt: skip
+    train(replace(settings, init=str(weights)))
+    assert "all mask" in causes(tmp_path), causes(tmp_path)
+
+
+def test_folders_that_are_no_run(tmp_path, capsys):
+    assert main(["diagnose", str(tmp_path)]) == 2
+    assert "no run's folder" in capsys.readouterr().err
+    (tmp_path / "config.yaml").write_text("size: nonsense\n")
+    with pytest.raises(InputError, match="holds no training's settings"):
+        diagnose_run(tmp_path)
+    train(replace(config(drive(tmp_path / "b")), epochs=1))
+    for name in ("last", "best"):
+        (tmp_path / "b" / "run" / f"{name}.safetensors").unlink()
+    with pytest.raises(InputError, match="no weights yet"):
+        diagnose_run(tmp_path / "b" / "run")
+    assert torch.is_grad_enabled()

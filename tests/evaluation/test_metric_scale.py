@@ -1,0 +1,174 @@
+"""What a unit of depth is in metres, from known lengths."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+
+from hrdepth.cli import main
+from hrdepth.config import CalibrateScaleConfig
+from hrdepth.errors import InputError
+from hrdepth.evaluation.metric_scale import Measurement, camera_height, known_depths, moved_ways
+from hrdepth.evaluation.scale_measurements import earth_ways, road_height
+from hrdepth.networks import build_network, build_pose_network
+from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
+from tiny_networks import NETWORK, POSE_NETWORK
+
+K = np.array([[60.0, 0, 48], [0, 60.0, 20], [0, 0, 1]])
+
+
+def street(height=1.5, pitch=0.0, size=(64, 96)):
+    """Depth of a flat road that ends in a wall 30 units ahead."""
+    y, _ = np.mgrid[: size[0], : size[1]]
+    slope = (y - K[1, 2]) / K[1, 1]
+    # The road: cos(pitch) y + sin(pitch) z = height, y = slope z.
+    down = np.cos(pitch) * slope + np.sin(pitch)
+    depth = np.full(size, 30.0)
+    depth[down > 0] = np.minimum(30, height / down[down > 0])
+    return depth
+
+
+@pytest.mark.parametrize("pitch", [-0.05, 0, 0.1])
+def test_height_over_a_pitched_road(pitch):
+    assert road_height(street(1.5, pitch), K) == pytest.approx(1.5, rel=1e-6)
+
+
+def test_height_with_a_car_ahead_and_noise():
+    depth = street() * np.random.default_rng(1).normal(1, 0.01, (64, 96))
+    depth[38:50, 40:56] = 4.0
+    assert road_height(depth, K) == pytest.approx(1.5, rel=0.02)
+
+
+def test_no_road_in_front_of_a_wall():
+    assert road_height(np.full((64, 96), 5.0), K) is None
+
+
+def test_camera_height_leaves_out_pictures_without_a_road():
+    found = camera_height([street(0.3), np.full((64, 96), 5.0), street(0.3)], K, 1.65)
+    assert found.metres_per_unit == pytest.approx(5.5)
+    assert (found.count, found.left_out) == (2, 1)
+    with pytest.raises(InputError, match="flat road"):
+        camera_height([np.full((64, 96), 5.0)], K, 1.65)
+
+
+def test_ways_leave_out_stops():
+    found = moved_ways("poses", [0.2, 0.2, 0.3, 0.001], [1.0, 1.0, 1.5, 0.005])
+    assert found == Measurement("poses", pytest.approx(5), pytest.approx(0), 3, 1)
+    with pytest.raises(InputError, match=r"0\.1 m apart"):
+        moved_ways("poses", [0.2], [0.0])
+    with pytest.raises(InputError, match="gives 3 frames, the pictures are 2"):
+        moved_ways("gps", [0.2], [1.0, 1.0])
+
+
+def test_spread_is_that_of_a_normal_distribution():
+    ratios = np.random.default_rng(0).normal(5, 0.5, 20000)
+    found = known_depths(np.ones(20000), ratios)
+    assert found.metres_per_unit == pytest.approx(5, rel=0.01)
+    assert found.spread == pytest.approx(0.1, rel=0.05)
+
+
+def test_ways_on_the_earth():
+    # A minute of latitude is a nautical mile; at 60 degrees north one of longitude is half of it.
+    ways = earth_ways(np.array([[60, 8], [60 + 1 / 60, 8], [60 + 1 / 60, 8 + 1 / 60]]))
+    assert ways == pytest.approx([1853, 926], rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({}, "at least one"),
+        ({"camera_height": 1.65}, "intrinsics"),
+        ({"speed": -1.0}, "positive"),
+    ],
+)
+def test_config_refuses(known, message):
+    with pytest.raises(InputError, match=message):
+        CalibrateScaleConfig("w", "o", "i", **known)
+
+
+@pytest.fixture
+def drive(tmp_path):
+    """Weights with a pose network, six pictures, their poses."""
+    torch.manual_seed(0)
+    save_checkpoint(
+        tmp_path / "net.safetensors",
+        build_network(NETWORK),
+        NETWORK,
+        size=(64, 64),
+        pose_network=build_pose_network(POSE_NETWORK),
+        pose_network_config=POSE_NETWORK,
+    )
+    (tmp_path / "video").mkdir()
+    random = np.random.default_rng(0)
+    for index in range(6):
+        Image.fromarray(random.integers(0, 255, (40, 80, 3), dtype=np.uint8)).save(tmp_path / f"video/{index}.png")
+    rows = np.tile(np.eye(4)[:3].reshape(12), (6, 1))
+    rows[:, 11] = np.arange(6) * 0.8
+    np.savetxt(tmp_path / "poses.txt", rows)
+    return tmp_path
+
+
+def command(drive, *more):
+    weights, out = drive / "net.safetensors", drive / "scaled.safetensors"
+    return main(["calibrate-scale", str(weights), "--input", str(drive / "video"), "--out", str(out), *map(str, more)])
+
+
+def test_poses_and_speed_agree_and_are_written(drive, capsys):
+    assert command(drive, "--poses", drive / "poses.txt", "--speed", 8, "--frames-per-second", 10) == 0
+    assert "the ways differ by 0.0%" in capsys.readouterr().out
+    before, after = read_checkpoint(drive / "net.safetensors"), read_checkpoint(drive / "scaled.safetensors")
+    assert before.metres_per_unit is None
+    assert after.metres_per_unit > 0
+    assert all(torch.equal(a, b) for a, b in zip(before.network.parameters(), after.network.parameters(), strict=True))
+    with safe_open(drive / "scaled.safetensors", "pt") as file:
+        header = {key: json.loads(value) for key, value in file.metadata().items() if key != "format"}
+    assert header["metres_per_unit_spread"] >= 0
+    assert header["scale"].startswith("metres = ")
+    assert {way["kind"] for way in header["provenance"]["scale"]["measured"]} == {"poses", "speed"}
+    assert command(drive, "--poses", drive / "poses.txt") == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_known_distance_holds_afterwards(drive):
+    from hrdepth import Predictor
+
+    (drive / "known.txt").write_text("2 40 20 12.5\n")
+    assert command(drive, "--distances", drive / "known.txt") == 0
+    predicted = Predictor.from_file(drive / "scaled.safetensors")(drive / "video/2.png").depth_metres
+    assert predicted[20, 40] == pytest.approx(12.5, rel=1e-5)
+
+
+def test_gps_and_speeds_of_each_frame(drive):
+    np.savetxt(drive / "gps.txt", np.stack([48 + np.arange(6) * 1e-5, np.full(6, 8.0)], axis=1))
+    np.savetxt(drive / "speeds.txt", np.full(6, 11.12))
+    out = ["--gps", drive / "gps.txt", "--speeds", drive / "speeds.txt", "--frames-per-second", 10]
+    assert command(drive, *out) == 0
+    with safe_open(drive / "scaled.safetensors", "pt") as file:
+        measured = json.loads(file.metadata()["provenance"])["scale"]["measured"]
+    factors = {way["kind"]: way["metres_per_unit"] for way in measured}
+    assert factors["gps"] == pytest.approx(factors["speed"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("distances", "2 40 20\n", "picture x y metres"),
+        ("distances", "9 40 20 5\n", "no picture 9"),
+        ("distances", "2 400 20 5\n", "outside"),
+        ("distances", "2 40 20 -5\n", "above 0"),
+        ("gps", "48 8\n48 8\n", "2 frames, the pictures are 6"),
+        ("gps", "48\n", "latitude"),
+        ("speeds", "1\n2\n", "frames-per-second"),
+        ("poses", "1 2\n", "12"),
+    ],
+)
+def test_command_refuses(drive, capsys, name, text, sentence):
+    (drive / "known.txt").write_text(text)
+    assert command(drive, f"--{name}", drive / "known.txt") == 2
+    assert sentence in capsys.readouterr().err
+    assert not (drive / "scaled.safetensors").exists()

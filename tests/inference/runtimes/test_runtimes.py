@@ -1,0 +1,196 @@
+"""Runtimes: the same numbers in each, what each can, and what is said where one is not there."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hrdepth.config import NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.inference.predictor import Predictor
+from hrdepth.inference.runtimes import RUNTIMES, default_runtime, graphs, load_runtime, unavailable
+from hrdepth.inference.runtimes.onnx import TensorRT
+from hrdepth.networks import build_network
+from hrdepth.weights.checkpoint import save_checkpoint
+
+CONFIG = NetworkConfig("hrdepth", {"backbone": "test_resnet", "min_depth": 0.2, "max_depth": 80.0})
+PICTURE = np.tile(np.linspace(0, 255, 96).astype(np.uint8)[None, :, None], (64, 1, 3))
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    network = build_network(CONFIG).eval()
+    torch.nn.init.normal_(network.decoder.heads[0].conv.weight, 0, 0.5)
+    return network
+
+
+@pytest.fixture(scope="module")
+def weights(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "net.safetensors"
+    save_checkpoint(path, network, CONFIG, size=(64, 96), metres_per_unit=5.4, canonical_focal=0.58)
+    return path
+
+
+def without(monkeypatch, *packages):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in packages else found(name, *a))
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_runtime_keeps_the_contract(name, network, weights):
+    if reason := unavailable(name):
+        pytest.skip(reason)
+    image = torch.rand(2, 3, 64, 96)
+    with torch.inference_mode():
+        expected = network(image)[0]
+    for precision, tolerance in (("float32", 1e-4), ("bfloat16", 0.05)):
+        if precision not in RUNTIMES[name].precisions:
+            continue
+        runtime = load_runtime(weights, name, precision, threads=1)
+        found = runtime(image)
+        assert set(found) == {0}
+        assert found[0].dtype == torch.float32
+        assert (runtime.min_depth, runtime.max_depth, runtime.stride, runtime.precision) == (0.2, 80.0, 32, precision)
+        assert (found[0] - expected).abs().max() < tolerance
+        again = runtime(image[:1])[0]
+        assert torch.equal(runtime(image[:1])[0], again), "the second call of a size gives what the first gave"
+        with pytest.raises(InputError, match="such as 64x96"):
+            runtime(torch.rand(1, 3, 64, 100))
+
+
+def test_results_do_not_share_memory(network):
+    runtime = load_runtime(network)
+    first = runtime(torch.zeros(1, 3, 64, 64))[0]
+    kept = first.clone()
+    runtime(torch.ones(1, 3, 64, 64))
+    assert torch.equal(first, kept)
+
+
+def test_a_predictor_takes_any_runtime(weights):
+    expected = Predictor.from_file(weights, runtime="pytorch")(PICTURE, [[90, 0, 48], [0, 90, 32], [0, 0, 1]])
+    for name in RUNTIMES:
+        if unavailable(name):
+            continue
+        predict = Predictor.from_file(weights, runtime=name, threads=1)
+        assert predict.size == (64, 96)
+        found = predict(PICTURE, [[90, 0, 48], [0, 90, 32], [0, 0, 1]])
+        np.testing.assert_allclose(found.depth_metres, expected.depth_metres, rtol=1e-3)
+
+
+def test_flip_blending_runs_in_any_runtime(weights):
+    flipped = [Predictor.from_file(weights, runtime=n, flip=True)(PICTURE) for n in RUNTIMES if not unavailable(n)]
+    for one in flipped[1:]:
+        np.testing.assert_allclose(one.disparity, flipped[0].disparity, atol=1e-4)
+
+
+def test_compiled_by_option(network, monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch, "compile", lambda module, **options: seen.append(options) or module)
+    load_runtime(network, "pytorch", compile=True)
+    load_runtime(network, "pytorch")
+    assert seen == [{"dynamic": False}]
+
+
+def test_the_default_is_openvino_on_x86_alone(monkeypatch):
+    monkeypatch.setattr(RUNTIMES["openvino"], "unavailable", classmethod(lambda cls: None))
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert (default_runtime(), default_runtime("cpu"), default_runtime("cuda")) == ("openvino", "openvino", "pytorch")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert default_runtime() == "pytorch"
+    monkeypatch.setattr("platform.machine", lambda: "AMD64")
+    monkeypatch.setattr(RUNTIMES["openvino"], "unavailable", classmethod(lambda cls: "not there"))
+    assert default_runtime() == "pytorch"
+
+
+def test_a_missing_package_is_named(network, monkeypatch):
+    without(monkeypatch, "openvino", "onnxruntime")
+    with pytest.raises(InputError, match=r"openvino is not installed; pip install 'hrdepth\[openvino\]'"):
+        load_runtime(network, "openvino")
+    with pytest.raises(InputError, match=r"onnxruntime is not installed; pip install 'hrdepth\[export\]'"):
+        load_runtime(network, "onnxruntime")
+    assert load_runtime(network).__class__ is RUNTIMES["pytorch"]
+
+
+def test_tensorrt_says_why_it_is_not_there(network, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    if not super(TensorRT, TensorRT).unavailable():
+        with pytest.raises(InputError, match="'tensorrt' is not there: there is no NVIDIA GPU"):
+            load_runtime(network, "tensorrt")
+
+
+def test_bad_settings_get_a_sentence(network, weights):
+    with pytest.raises(InputError, match="unknown runtime 'openvion': did you mean 'openvino'"):
+        load_runtime(network, "openvion")
+    with pytest.raises(InputError, match="'pytorch' has no int8; it has float32, bfloat16"):
+        load_runtime(network, "pytorch", "int8")
+    with pytest.raises(InputError, match="unknown precision 'float8'"):
+        load_runtime(network, "pytorch", "float8")
+    with pytest.raises(InputError, match="threads"):
+        load_runtime(network, "pytorch", threads=0)
+    if not unavailable("openvino"):
+        with pytest.raises(InputError, match="give their folder as calibration"):
+            load_runtime(weights, "openvino", "int8")
+
+
+def test_foreign_and_damaged_files_get_a_sentence(tmp_path):
+    for suffix, name in ((".onnx", "onnxruntime"), (".xml", "openvino"), (".pt2", "pytorch")):
+        if unavailable(name):
+            continue
+        path = tmp_path / f"bad{suffix}"
+        path.write_bytes(b"nothing of the kind")
+        with pytest.raises(InputError, match=f"bad{suffix} is damaged or no"):
+            load_runtime(path)
+    with pytest.raises(InputError, match="does not exist"):
+        load_runtime(tmp_path / "none.onnx")
+
+
+def test_int8_from_weights(network, weights, tmp_path):
+    pytest.importorskip("nncf", reason="nncf is not installed")
+    for seed in range(3):
+        pixels = np.random.default_rng(seed).integers(0, 255, (8, 12, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((96, 64), Image.Resampling.BICUBIC).save(tmp_path / f"{seed}.png")
+    runtime = load_runtime(weights, "openvino", "int8", calibration=tmp_path, threads=1)
+    assert "FakeQuantize" in {op.get_type_name() for op in runtime.model.get_ops()}
+    image = torch.from_numpy(np.asarray(Image.open(tmp_path / "0.png"))).permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        expected = network(image)[0]
+    error = (runtime(image)[0] - expected).abs().mean()
+    assert error > 0
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no picture"):
+        load_runtime(weights, "openvino", "int8", calibration=tmp_path / "empty")
+    processor = Path("/proc/cpuinfo")
+    if processor.is_file() and "vnni" not in processor.read_text():
+        pytest.skip("this processor has no VNNI: its 16-bit sums of int8 products overflow with random weights")
+    assert error < 0.2 * expected.std()
+
+
+def test_an_export_is_silent_and_silences_nobody_else(caplog):
+    inside, logged = threading.Event(), threading.Event()
+
+    def export():
+        with graphs._quiet():
+            logging.getLogger().warning("a note of the exporter")
+            logging.getLogger().error("a fault of the exporter")
+            inside.set()
+            logged.wait(10)
+
+    thread = threading.Thread(target=export)
+    before = logging.getLogger().level
+    thread.start()
+    inside.wait(10)
+    assert logging.getLogger().level == before, "whoever puts it back later has the right one"
+    logging.getLogger().warning("a note of another thread")
+    logged.set()
+    thread.join(20)
+    logging.getLogger().warning("a note afterwards")
+    notes = [record.getMessage() for record in caplog.records]
+    assert notes == ["a fault of the exporter", "a note of another thread", "a note afterwards"]

@@ -1,0 +1,193 @@
+"""`hrdepth export`: files that say what they are, that are checked, and that other programs can read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import fake_datasets
+from hrdepth.cli import main
+from hrdepth.config import NetworkConfig
+from hrdepth.errors import InputError
+from hrdepth.inference.predictor import Predictor
+from hrdepth.inference.runtimes import SUFFIXES, load_runtime, unavailable
+from hrdepth.inference.runtimes.source import open_source
+from hrdepth.networks import build_network
+from hrdepth.weights.checkpoint import save_checkpoint
+
+CONFIG = NetworkConfig("hrdepth", {"backbone": "test_resnet", "min_depth": 0.2, "max_depth": 80.0})
+DEPLOY = Path(__file__).resolve().parents[2] / "examples" / "deploy.py"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    network = build_network(CONFIG).eval()
+    torch.nn.init.normal_(network.decoder.heads[0].conv.weight, 0, 0.5)
+    path = tmp_path_factory.mktemp("weights") / "net.safetensors"
+    made = {"command": "hrdepth train", "licence": "CC-BY-4.0"}
+    save_checkpoint(path, network, CONFIG, size=(64, 96), metres_per_unit=5.4, canonical_focal=0.6, provenance=made)
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path):
+    fake_datasets.save(fake_datasets.picture(5, size=(120, 200)), tmp_path / "pictures" / "street.png")
+    return tmp_path / "pictures" / "street.png"
+
+
+def needs(suffix):
+    if reason := unavailable(SUFFIXES[suffix]):
+        pytest.skip(reason)
+
+
+def export(*arguments):
+    return main(["export", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_says_what_it_is_and_predicts_the_same(weights, picture, tmp_path, suffix, capsys):
+    needs(suffix)
+    out = tmp_path / f"net{suffix}"
+    assert export(weights, "--out", out) == 0
+    assert "differs from PyTorch's by" in capsys.readouterr().out
+    described = open_source(out).description
+    assert described.network == {"name": CONFIG.name, "options": CONFIG.options}
+    assert (described.size, described.fixed, described.output, described.precision) == (
+        (64, 96),
+        True,
+        "disparity",
+        "float32",
+    )
+    assert (described.min_depth, described.max_depth, described.metres_per_unit) == (0.2, 80.0, 5.4)
+    assert (described.canonical_focal, described.licence) == (0.6, "CC-BY-4.0")
+    assert described.provenance["weights_provenance"]["command"] == "hrdepth train"
+    intrinsics = [[120, 0, 100], [0, 120, 60], [0, 0, 1]]
+    expected = Predictor.from_file(weights, runtime="pytorch")(picture, intrinsics)
+    np.testing.assert_allclose(
+        Predictor.from_file(out)(picture, intrinsics).depth_metres, expected.depth_metres, rtol=1e-3
+    )
+    with pytest.raises(InputError, match="takes pictures of 64x96 .* alone, not 96x96"):
+        Predictor.from_file(out, size=(96, 96))(picture)
+    assert export(weights, "--out", out) == 2
+    assert f"{out} exists already" in capsys.readouterr().err or suffix == ".xml"
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_depth_inside_normalisation_outside_any_size(weights, picture, tmp_path, suffix):
+    needs(suffix)
+    out = tmp_path / f"net{suffix}"
+    assert export(weights, "--out", out, "--dynamic", "--depth", "true", "--normalisation", "false") == 0
+    for size in ((64, 96), (96, 160)):
+        expected = Predictor.from_file(weights, size=size, runtime="pytorch")(picture)
+        found = Predictor.from_file(out, size=size)(picture)
+        np.testing.assert_allclose(found.depth, expected.depth, rtol=1e-3)
+    runtime = load_runtime(out)
+    image = torch.rand(2, 3, 64, 96)
+    metres = runtime.infer((image - 0.45) / 0.225)
+    low, high = 1 / 80, 1 / 0.2
+    torch.testing.assert_close(metres, 5.4 / (low + (high - low) * runtime(image)[0]), rtol=1e-3, atol=1e-3)
+
+
+def test_int8_is_int8_and_near(weights, picture, tmp_path, capsys):
+    needs(".xml")
+    pytest.importorskip("nncf", reason="nncf is not installed")
+    out = tmp_path / "net.xml"
+    assert export(weights, "--out", out, "--int8", "--calibration", picture.parent) == 0
+    runtime = load_runtime(out)
+    assert runtime.precision == "int8"
+    assert out.with_suffix(".bin").stat().st_size < 0.4 * weights.stat().st_size
+    exact, rough = Predictor.from_file(weights)(picture), Predictor.from_file(out)(picture)
+    assert 0 < np.abs(rough.disparity / exact.disparity - 1).mean() < 0.05
+    # Of eight bits something is lost: a tolerance of nothing refuses.
+    refused = tmp_path / "refused.xml"
+    settings = ("--int8", "--calibration", picture.parent, "--tolerance", "1e-9")
+    assert export(weights, "--out", refused, *settings) == 2
+    assert "refused.xml was not written" in capsys.readouterr().err
+    assert not list(tmp_path.glob("refused*"))
+
+
+def test_abs_rel_before_and_after(weights, tmp_path, capsys, monkeypatch):
+    needs(".onnx")
+    root = fake_datasets.drive(tmp_path / "data")
+    data = ("--data.kind", "drive", "--data.root", root, "--protocol.crop", "none")
+    assert export(weights, "--out", tmp_path / "net.onnx", *data) == 0
+    assert "Abs Rel" in capsys.readouterr().out
+    assert export(weights, "--out", tmp_path / "worse.onnx", *data, "--max_loss", "-0.1") == 2
+    assert "Abs Rel" in capsys.readouterr().err
+    assert not (tmp_path / "worse.onnx").exists()
+
+
+def test_a_bad_export_leaves_the_old_file_alone(weights, tmp_path, monkeypatch, capsys):
+    needs(".onnx")
+    out = tmp_path / "net.onnx"
+    assert export(weights, "--out", out) == 0
+    before = out.read_bytes()
+    monkeypatch.setattr("hrdepth.inference.export.Graph.forward", lambda self, image: self.finest(image) * 0.9)
+    assert export(weights, "--out", out, "--overwrite", "true") == 2
+    assert "differs from PyTorch by at most" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--out", "net.bin"], "does not say a format"),
+        (["--out", "net.xml", "--format", "onnx"], "ends in .onnx"),
+        (["--out", "net.onnx", "--format", "onxn"], "did you mean 'onnx'"),
+        (["--out", "net.onnx", "--int8", "--calibration", "."], "int8 is for --format openvino"),
+        (["--out", "net.xml", "--int8"], "give their folder with --calibration"),
+        (["--out", "net.onnx", "--calibration", "."], "--calibration is for int8"),
+        (["--out", "net.onnx", "--size", "[60,96]"], "multiples of 32"),
+        (["--out", "nowhere/net.onnx"], "cannot be written"),
+    ],
+)
+def test_bad_settings_get_a_sentence(weights, arguments, sentence, tmp_path, monkeypatch, capsys):
+    needs(".onnx")
+    needs(".xml")
+    monkeypatch.chdir(tmp_path)
+    assert export(weights, *arguments) == 2
+    assert sentence in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "settings"), [(".onnx", ()), (".xml", ("--depth", "true", "--normalisation", "false"))]
+)
+def test_the_example_deploys_without_torch_and_hrdepth(weights, picture, tmp_path, suffix, settings):
+    needs(suffix)
+    network, out = tmp_path / f"net{suffix}", tmp_path / "depth.png"
+    assert export(weights, "--out", network, *settings) == 0
+    blocked = "import runpy, sys; sys.modules.update(torch=None, hrdepth=None); sys.argv = sys.argv[1:]; "
+    script = blocked + "runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", script, str(DEPLOY), str(network), str(picture), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = np.asarray(Image.open(out)) / 256
+    expected = Predictor.from_file(weights)(picture).depth_metres
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=0.02)
+    lines = [line for line in DEPLOY.read_text().split('"""', 2)[2].splitlines() if line.strip()]
+    assert len(lines) <= 40
+    assert "torch" not in "".join(lines)
+
+
+def test_predict_and_evaluate_take_a_runtime_by_config(weights, picture, tmp_path):
+    root = fake_datasets.drive(tmp_path / "data")
+    for runtime, precision in (("pytorch", "bfloat16"), ("onnxruntime", "float32")):
+        if unavailable(runtime):
+            continue
+        chosen = ["--weights", str(weights), "--runtime", runtime, "--precision", precision, "--threads", "1"]
+        assert main(["predict", str(picture), "--out", str(tmp_path / f"p-{runtime}"), *chosen]) == 0
+        data = ["--data.kind", "drive", "--data.root", str(root), "--protocol.crop", "none"]
+        assert main(["evaluate", *data, "--out", str(tmp_path / f"e-{runtime}"), *chosen]) == 0
+        said = json.loads((tmp_path / f"e-{runtime}" / "metrics.json").read_text())["provenance"]
+        assert (said["runtime"], said["precision"]) == (runtime, precision)

@@ -1,0 +1,441 @@
+"""A picture, a folder and a video through a Predictor: what lands on disk is what was predicted."""
+
+from __future__ import annotations
+
+import json
+import os
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import Tensor
+
+import hrdepth.inference.outputs
+from hrdepth.errors import InputError
+from hrdepth.inference.folder import predict_to_folder
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.images import read_image, write_image
+from hrdepth.io.media import Frame, frames, probe
+from hrdepth.io.video import VideoWriter, read_depth_video
+from hrdepth.io.visualize import colorize_disparity
+
+SIZE = (48, 80)
+
+
+def red_channel(image: Tensor) -> dict[int, Tensor]:
+    return {0: image[:, :1].clamp(0.01, 0.99)}
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return Predictor(red_channel, (32, 64))
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    """Return a smooth picture (48,80,3) whose red channel grows downwards, as nearness does on a road."""
+    generator = np.random.default_rng(seed)
+    image = np.tile(np.linspace(20, 235, SIZE[0])[:, None, None], (1, SIZE[1], 3))
+    return (image + generator.uniform(-8, 8)).astype(np.uint8)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write_video(path: Path, count: int = 6) -> Path:
+    with VideoWriter(path, 12) as video:
+        for index in range(count):
+            video.write(picture(index))
+    return path
+
+
+class TestPicture:
+    def test_files_and_their_content(self, predictor: Predictor, tmp_path: Path) -> None:
+        write_image(tmp_path / "road.png", picture())
+        matrix = np.diag([60.0, 60.0, 1.0])
+        written = predict_to_folder(
+            predictor, tmp_path / "road.png", tmp_path / "out", intrinsics=matrix, progress=False
+        )
+        assert names(tmp_path / "out") == ["predict.json", "road.npz", "road_disparity.png", "road_panel.png"]
+        assert sorted(path.name for path in written) == names(tmp_path / "out")
+        assert written[-1].name == "predict.json"
+
+        expected = predictor(tmp_path / "road.png")
+        with np.load(tmp_path / "out" / "road.npz", allow_pickle=False) as content:
+            assert np.array_equal(content["disparity"], expected.disparity)
+            assert np.array_equal(content["depth"], expected.depth)
+            assert content["disparity"].dtype == content["depth"].dtype == np.float32
+            assert (float(content["min_depth"]), float(content["max_depth"])) == (0.1, 100)
+            assert str(content["scale"]) == expected.scale
+            assert np.array_equal(content["intrinsics"], matrix)
+            assert "metres_per_unit" not in content
+        colours = np.array(read_image(tmp_path / "out" / "road_disparity.png"))
+        assert np.array_equal(colours, colorize_disparity(expected.disparity))
+        assert colours[-1].mean() > colours[0].mean() + 100  # near, at the bottom, is bright
+        panel = np.array(read_image(tmp_path / "out" / "road_panel.png"))
+        assert np.array_equal(panel[-48:], np.concatenate([picture(), colours], axis=1))
+
+    def test_options_leave_out_and_add(self, predictor: Predictor, tmp_path: Path) -> None:
+        write_image(tmp_path / "road.png", picture())
+        predict_to_folder(
+            predictor,
+            tmp_path / "road.png",
+            tmp_path / "out",
+            npz=False,
+            panel=False,
+            depth_png=True,
+            progress=False,
+        )
+        assert names(tmp_path / "out") == ["predict.json", "road_depth.png", "road_disparity.png"]
+
+    @pytest.mark.parametrize("metres_per_unit", [None, 5.4])
+    def test_depth_png_says_its_unit(self, metres_per_unit: float | None, tmp_path: Path) -> None:
+        write_image(tmp_path / "road.png", picture())
+        predictor = Predictor(red_channel, (32, 64), metres_per_unit=metres_per_unit)
+        predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", depth_png=True, progress=False)
+        with Image.open(tmp_path / "out" / "road_depth.png") as image:
+            values = np.array(image) / 256
+        expected = predictor(tmp_path / "road.png").depth * (metres_per_unit or 1)
+        assert np.abs(values - np.clip(expected, 0, 65535 / 256)).max() <= 0.5 / 256 + 1e-5
+        units = json.loads((tmp_path / "out" / "predict.json").read_text())["units"]
+        assert ("= metres" if metres_per_unit else "= network units") in units["depth_png"]
+        assert units["metres"] == ("depth x 5.4" if metres_per_unit else None)
+
+    def test_manifest(self, predictor: Predictor, tmp_path: Path) -> None:
+        write_image(tmp_path / "road.png", picture())
+        predict_to_folder(
+            predictor,
+            tmp_path / "road.png",
+            tmp_path / "out",
+            weights=str(tmp_path / "net.safetensors"),
+            progress=False,
+        )
+        text = (tmp_path / "out" / "predict.json").read_text()
+        manifest = json.loads(text)
+        assert manifest["input"] == {"name": "road.png", "kind": "picture", "fps": None}
+        assert manifest["network"]["weights"] == "net.safetensors"
+        assert manifest["network"]["size"] == [32, 64]
+        assert (manifest["pictures"], manifest["skipped"], manifest["complete"]) == (1, [], True)
+        assert sorted([*manifest["files"], "predict.json"]) == names(tmp_path / "out")
+        assert "versions" in manifest
+        assert str(tmp_path) not in text
+
+    def test_broken_picture(self, predictor: Predictor, tmp_path: Path) -> None:
+        (tmp_path / "road.png").write_bytes(b"broken")
+        with pytest.raises(InputError, match=r"road\.png"):
+            predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
+        assert names(tmp_path / "out") == []
+
+
+class TestFolder:
+    def test_every_picture_at_its_own_size(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        write_image(folder / "1.png", picture())
+        write_image(folder / "2.png", picture()[:40, :70])
+        (folder / "notes.txt").write_text("no picture")
+        predict_to_folder(predictor, folder, tmp_path / "out", panel=False, progress=False)
+        assert names(tmp_path / "out") == [
+            "1.npz",
+            "1_disparity.png",
+            "2.npz",
+            "2_disparity.png",
+            "predict.json",
+        ]
+        with np.load(tmp_path / "out" / "2.npz") as content:
+            assert content["depth"].shape == (40, 70)
+
+    @pytest.mark.parametrize("progress", [True, False])
+    def test_broken_picture_is_said_and_left_out(
+        self, predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str], progress: bool
+    ) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for name in ("1.png", "2.png", "3.png"):
+            write_image(folder / name, picture())
+        (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:60])
+        predict_to_folder(predictor, folder, tmp_path / "out", npz=False, panel=False, progress=progress)
+        assert names(tmp_path / "out") == ["1_disparity.png", "3_disparity.png", "predict.json"]
+        captured = capsys.readouterr()
+        assert "2.png" in captured.err
+        assert captured.out == ""
+        manifest = json.loads((tmp_path / "out" / "predict.json").read_text())
+        assert (manifest["pictures"], manifest["complete"]) == (2, False)
+        assert len(manifest["skipped"]) == 1
+        assert "in/2.png" in manifest["skipped"][0]
+        assert str(tmp_path) not in manifest["skipped"][0]
+
+    def test_nothing_readable(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        (folder / "1.png").write_bytes(b"broken")
+        with pytest.raises(InputError, match="not one picture"):
+            predict_to_folder(predictor, folder, tmp_path / "out", progress=False)
+
+    def test_not_into_itself(self, predictor: Predictor, tmp_path: Path) -> None:
+        write_image(tmp_path / "1.png", picture())
+        with pytest.raises(InputError, match="folder of the pictures"):
+            predict_to_folder(predictor, tmp_path, tmp_path, overwrite=True, progress=False)
+
+
+class TestVideo:
+    def test_panel_video(self, predictor: Predictor, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "drive.mp4")
+        predict_to_folder(predictor, path, tmp_path / "out", progress=False)
+        assert names(tmp_path / "out") == ["drive_panel.mp4", "predict.json"]
+        made = probe(tmp_path / "out" / "drive_panel.mp4")
+        assert (made.kind, made.count, made.fps) == ("video", 6, 12)
+        for frame, source in zip(frames(tmp_path / "out" / "drive_panel.mp4"), frames(path), strict=True):
+            assert frame.image.shape == (48, 160, 3)
+            assert np.abs(frame.image[:, :80].astype(int) - source.image).mean() < 6
+            assert frame.image[-4:, 80:].mean() > frame.image[:4, 80:].mean() + 100
+
+    def test_arrays_per_frame_on_demand(self, predictor: Predictor, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "drive.mp4", 2)
+        predict_to_folder(predictor, path, tmp_path / "out", npz=True, depth_png=True, panel=False, progress=False)
+        assert names(tmp_path / "out") == [
+            "drive_000000.npz",
+            "drive_000000_depth.png",
+            "drive_000001.npz",
+            "drive_000001_depth.png",
+            "drive_disparity.mp4",
+            "predict.json",
+        ]
+        second = list(frames(path))[1]
+        with np.load(tmp_path / "out" / "drive_000001.npz") as content:
+            assert np.array_equal(content["disparity"], predictor(second.image).disparity)
+
+    def test_colours_do_not_flicker(self, tmp_path: Path) -> None:
+        # The disparity of a still scene is scaled up and down from frame to frame, as networks do.
+        path = write_video(tmp_path / "still.mp4", 10)
+        factors = iter([1.0, 0.6] * 5)
+        predictor = Predictor(lambda image: {0: red_channel(image)[0] * next(factors)}, (32, 64))
+        predict_to_folder(predictor, path, tmp_path / "out", panel=False, progress=False)
+        tops = [frame.image[-8:].mean() for frame in frames(tmp_path / "out" / "still_disparity.mp4")]
+        # With a range per frame all would look the same; a steady range shows the scale as it is.
+        assert abs(tops[1] - tops[0]) > 20
+
+    def test_wide_video_is_scaled_down(
+        self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(hrdepth.inference.outputs, "VIDEO_WIDTH", 100)
+        predict_to_folder(predictor, write_video(tmp_path / "a.mp4", 1), tmp_path / "out", progress=False)
+        assert next(iter(frames(tmp_path / "out" / "a_panel.mp4"))).image.shape == (30, 100, 3)
+
+    def test_video_damaged_further_on_keeps_its_beginning(
+        self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def damaged(path: Path, on_error: object = None) -> Iterator[Frame]:
+            for index in range(3):
+                yield Frame(f"a_{index:06d}", picture(index), index)
+            raise InputError(f"the video {path} is damaged after frame 3")
+
+        monkeypatch.setattr(hrdepth.inference.folder, "frames", damaged)
+        predict_to_folder(predictor, write_video(tmp_path / "a.mp4"), tmp_path / "out", progress=False)
+        assert probe(tmp_path / "out" / "a_panel.mp4").count == 3
+        manifest = json.loads((tmp_path / "out" / "predict.json").read_text())
+        assert manifest["skipped"] == ["the video a.mp4 is damaged after frame 3"]
+        assert manifest["complete"] is False
+
+    def test_interrupted_video_is_playable(self, tmp_path: Path) -> None:
+        calls = iter(range(10))
+
+        def stop_at_the_fourth(image: Tensor) -> dict[int, Tensor]:
+            if next(calls) == 3:
+                raise KeyboardInterrupt
+            return red_channel(image)
+
+        path = write_video(tmp_path / "a.mp4")
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_folder(Predictor(stop_at_the_fourth, (32, 64)), path, tmp_path / "out", progress=False)
+        assert names(tmp_path / "out") == ["a_panel.mp4", "predict.json"]
+        assert len(list(frames(tmp_path / "out" / "a_panel.mp4"))) == 3
+        manifest = json.loads((tmp_path / "out" / "predict.json").read_text())
+        assert (manifest["pictures"], manifest["complete"]) == (3, False)
+
+
+class TestOutputFolder:
+    def test_nothing_is_overwritten_silently(self, predictor: Predictor, tmp_path: Path) -> None:
+        write_image(tmp_path / "road.png", picture())
+        predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
+        before = (tmp_path / "out" / "road.npz").stat().st_mtime_ns
+        with pytest.raises(InputError, match="not empty"):
+            predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
+        assert (tmp_path / "out" / "road.npz").stat().st_mtime_ns == before
+        predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", overwrite=True, progress=False)
+        assert (tmp_path / "out" / "road.npz").stat().st_mtime_ns > before
+
+    def test_folder_that_cannot_be_made(self, predictor: Predictor, tmp_path: Path) -> None:
+        write_image(tmp_path / "road.png", picture())
+        with pytest.raises(InputError, match="output folder"):
+            predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "road.png" / "out", progress=False)
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+    def test_folder_that_cannot_be_written(self, predictor: Predictor, tmp_path: Path) -> None:
+        write_image(tmp_path / "road.png", picture())
+        (tmp_path / "out").mkdir(mode=0o500)
+        with pytest.raises(InputError, match="cannot be written"):
+            predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
+
+    def test_bad_input_makes_no_folder(self, predictor: Predictor, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="does not exist"):
+            predict_to_folder(predictor, tmp_path / "none.mp4", tmp_path / "out", progress=False)
+        assert not (tmp_path / "out").exists()
+
+
+def stop_at(call: int) -> Predictor:
+    calls = iter(range(1_000))
+
+    def network(image: Tensor) -> dict[int, Tensor]:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return red_channel(image)
+
+    return Predictor(network, (32, 64))
+
+
+class TestResume:
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for index in range(5):
+            write_image(folder / f"{index}.png", picture(index))
+        return folder
+
+    def test_a_stopped_folder_is_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder, out = self.folder(tmp_path), tmp_path / "out"
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_folder(stop_at(3), folder, out, panel=False, progress=False)
+        stopped = json.loads((out / "predict.json").read_text())
+        assert (stopped["pictures"], stopped["complete"]) == (3, False)
+        before = (out / "1.npz").stat().st_mtime_ns
+        (out / "2.npz").unlink()  # half of what belongs to a picture is not enough
+        written = predict_to_folder(predictor, folder, out, panel=False, resume=True, progress=False)
+        manifest = json.loads((out / "predict.json").read_text())
+        assert (manifest["pictures"], manifest["kept"], manifest["complete"]) == (5, 2, True)
+        assert (out / "1.npz").stat().st_mtime_ns == before
+        assert sorted(path.name for path in written) == names(out) == sorted([*manifest["files"], "predict.json"])
+        again = predict_to_folder(stop_at(0), folder, out, panel=False, resume=True, progress=False)
+        assert sorted(again) == sorted(written)
+
+    def test_a_killed_run_is_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder, out = self.folder(tmp_path), tmp_path / "out"
+        predict_to_folder(predictor, folder, out, progress=False)
+        manifest = json.loads((out / "predict.json").read_text())
+        for name in ("pictures", "kept", "flicker", "skipped", "files"):  # as it was written at the start
+            del manifest[name]
+        (out / "predict.json").write_text(json.dumps(manifest | {"complete": False}))
+        (out / "3_panel.png").unlink()
+        predict_to_folder(predictor, folder, out, resume=True, progress=False)
+        assert json.loads((out / "predict.json").read_text())["kept"] == 4
+
+    def test_an_empty_place_is_no_obstacle(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder = self.folder(tmp_path)
+        predict_to_folder(predictor, folder, tmp_path / "out", resume=True, progress=False)
+        assert len(names(tmp_path / "out")) == 16
+
+    def test_what_cannot_be_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder, out = self.folder(tmp_path), tmp_path / "out"
+        predict_to_folder(predictor, folder, out, progress=False)
+        other = Predictor(red_channel, (64, 64), metres_per_unit=5.4)
+        with pytest.raises(InputError, match=r"network\.metres_per_unit.*network\.size|network\.size"):
+            predict_to_folder(other, folder, out, resume=True, progress=False)
+        with pytest.raises(InputError, match=r"outputs\.ply"):
+            predict_to_folder(predictor, folder, out, ply=True, resume=True, progress=False)
+        with pytest.raises(InputError, match="smoothing"):
+            predict_to_folder(predictor, folder, out, smooth="exponential", resume=True, progress=False)
+        (out / "predict.json").unlink()
+        with pytest.raises(InputError, match=r"no predict\.json"):
+            predict_to_folder(predictor, folder, out, resume=True, progress=False)
+        video = write_video(tmp_path / "drive.mp4")
+        predict_to_folder(predictor, video, tmp_path / "video", progress=False)
+        with pytest.raises(InputError, match="one file"):
+            predict_to_folder(predictor, video, tmp_path / "video", resume=True, progress=False)
+
+
+class TestOutputs:
+    @pytest.mark.parametrize("metres_per_unit", [None, 5.4])
+    def test_a_depth_video_gives_depth_back(self, metres_per_unit: float | None, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "drive.mp4", 3)
+        predictor = Predictor(red_channel, (32, 64), metres_per_unit=metres_per_unit)
+        predict_to_folder(predictor, path, tmp_path / "out", depth_video=True, progress=False)
+        assert names(tmp_path / "out") == ["drive_depth.mkv", "drive_panel.mp4", "predict.json"]
+        made = list(read_depth_video(tmp_path / "out" / "drive_depth.mkv"))
+        for depth, frame in zip(made, frames(path), strict=True):
+            expected = predictor(frame.image).depth * (metres_per_unit or 1)
+            assert np.abs(depth - np.minimum(expected, 65535 / 256)).max() <= 0.5 / 256 + 1e-4
+        with pytest.raises(InputError, match="no depth video"):
+            next(read_depth_video(tmp_path / "out" / "drive_panel.mp4"))
+
+    def test_an_interrupted_depth_video_is_readable(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "drive.mp4", 5)
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_folder(stop_at(3), path, tmp_path / "out", depth_video=True, progress=False)
+        assert len(list(read_depth_video(tmp_path / "out" / "drive_depth.mkv"))) == 3
+
+    def test_point_clouds(self, predictor: Predictor, tmp_path: Path) -> None:
+        trimesh = pytest.importorskip("trimesh")
+        write_image(tmp_path / "road.png", picture())
+        predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", ply=True, glb=True, progress=False)
+        assert {"road.ply", "road.glb"} < set(names(tmp_path / "out"))
+        cloud = trimesh.load(tmp_path / "out" / "road.ply")
+        depth = predictor(tmp_path / "road.png").depth
+        assert 0 < len(cloud.vertices) <= depth.size
+        assert cloud.vertices[:, 2].min() == pytest.approx(depth.min(), rel=1e-5)
+        assert b"assumed: fx = " in (tmp_path / "out" / "road.ply").read_bytes()[:400]
+
+    def test_smoothing_lowers_the_flicker(self, tmp_path: Path) -> None:
+        pytest.importorskip("cv2")
+        path = write_video(tmp_path / "still.mp4", 8)
+        factors = iter([1.0, 0.7] * 20)
+        predictor = Predictor(lambda image: {0: red_channel(image)[0] * next(factors)}, (32, 64))
+        predict_to_folder(predictor, path, tmp_path / "out", smooth="exponential", flicker=True, progress=False)
+        found = json.loads((tmp_path / "out" / "predict.json").read_text())["flicker"]
+        assert 0 < found["smoothed"] < 0.7 * found["network"]
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            ({"smooth": "exponential"}, "not one picture"),
+            ({"smooth": "median"}, "unknown smoothing 'median'"),
+            ({"depth_video": True}, "made of a video"),
+        ],
+    )
+    def test_what_makes_no_sense(self, predictor: Predictor, tmp_path: Path, options: dict, sentence: str) -> None:
+        write_image(tmp_path / "road.png", picture())
+        with pytest.raises(InputError, match=sentence):
+            predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False, **options)
+        assert not (tmp_path / "out").exists()
+
+
+def test_memory_stays_flat_over_ten_thousand_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "1.png", picture())
+    image, alive, most = np.zeros((16, 32, 3), np.uint8), [0], [0]
+
+    class Counted(np.ndarray):
+        """Counts the pictures that are in memory."""
+
+        def __new__(cls):
+            made = np.array(image).view(cls)
+            alive[0] += 1
+            most[0] = max(most[0], alive[0])
+            weakref.finalize(made, lambda: alive.__setitem__(0, alive[0] - 1))
+            return made
+
+    def many(source: Path, **options: object) -> Iterator[Frame]:
+        return (Frame(f"{index:05d}", Counted(), index) for index in range(10_000))
+
+    seen: list[str] = []
+    monkeypatch.setattr(hrdepth.inference.folder, "frames", many)
+
+    def note(writer: hrdepth.inference.folder.Writer, name: str, prediction: object) -> None:
+        seen.append(name)
+        writer.done += 1
+
+    monkeypatch.setattr(hrdepth.inference.folder.Writer, "__call__", note)
+    predict_to_folder(Predictor(red_channel, (32, 32)), tmp_path, tmp_path / "out", progress=False)
+    assert seen == [f"{index:05d}" for index in range(10_000)]
+    assert most[0] <= 12

@@ -1,0 +1,201 @@
+"""`hrdepth prepare hints`: the depth of a drive by geometry, in a network's units, and a training that learns it."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import corridor
+from hrdepth.cli import main
+from hrdepth.config import (
+    DatasetConfig,
+    LogConfig,
+    NetworkConfig,
+    ObjectiveConfig,
+    OptimiserConfig,
+    PrepareHintsConfig,
+    TrainConfig,
+)
+from hrdepth.errors import InputError
+from hrdepth.networks import build_network
+from hrdepth.prepare import hints as module
+from hrdepth.prepare.hints import prepare_hints
+from hrdepth.prepare.structure import Structure
+from hrdepth.training import train
+from hrdepth.weights.checkpoint import save_checkpoint
+
+SIZE = (96, 256)
+LITE = NetworkConfig("lite_hrdepth")
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A network that sees 2 units, 10 metres, everywhere."""
+    torch.manual_seed(0)
+    network = build_network(LITE)
+    network.start_at(2.0)
+    for head in (part for name, part in network.named_modules() if name.endswith("heads.0.conv")):
+        nn.init.zeros_(head.weight)
+    save_checkpoint(tmp_path / "start.safetensors", network, LITE, size=SIZE, metres_per_unit=5.0, canonical_focal=0.6)
+    return str(tmp_path / "start.safetensors")
+
+
+def config_of(root, weights, tmp_path, **settings):
+    part = DatasetConfig("folder", str(root), str(root / "train.txt"))
+    training = TrainConfig([part], [replace(part, split=str(root / "val.txt"))], str(tmp_path / "unused"), size=SIZE)
+    return PrepareHintsConfig(training, str(tmp_path / "hints"), weights, **settings)
+
+
+def known(pictures, intrinsics):
+    """The true way of the camera in a unit of its own, in place of what COLMAP would find."""
+    poses, points = {}, {}
+    if intrinsics is not None:
+        # Centres of pixels do not scale exactly.
+        assert intrinsics == pytest.approx(corridor.intrinsics(), abs=0.51)
+    for picture in pictures:
+        pose = np.eye(4)
+        pose[2, 3] = -corridor.STEP * int(picture.stem) / 3
+        poses[picture] = pose
+        depth = corridor.view(int(picture.stem))[1]
+        row, column = np.mgrid[4 : SIZE[0] : 8, 4 : SIZE[1] : 8].reshape(2, -1)
+        points[picture] = np.stack([column, row, depth[row, column] / 3], -1)
+    return Structure(poses, points)
+
+
+def compare(hints, root, frame, eye="left"):
+    """Return the relative error of a hint's depth, up to one factor, and how much of the picture it covers."""
+    map_ = hints.read(root / "drive" / eye / f"{frame:06d}.png", SIZE)[0].numpy()
+    true = corridor.view(frame, eye == "right")[1]
+    there = map_ > 0
+    ratio = 1 / map_[there] / true[there]
+    return float(np.median(abs(ratio / np.median(ratio) - 1))), float(np.median(ratio)), float(there.mean())
+
+
+@pytest.mark.parametrize("calibrated", [1, 2])
+def test_a_drive_of_one_eye_gets_hints_in_the_networks_units(tmp_path, weights, monkeypatch, calibrated):
+    root = corridor.drive(tmp_path / "data", calibrated=calibrated)
+    monkeypatch.setattr(module, "structure_from_motion", known)
+    hints = prepare_hints(config_of(root, weights, tmp_path, nearest=0.3))
+    errors, ratio, share = compare(hints, root, 4)
+    assert errors < 0.04
+    assert share > 0.3
+    # The network says 2 units where the median point is as far as it is.
+    depths = np.concatenate(
+        [points[:, 2] for points in known(sorted((root / "drive/left").iterdir()), None).points.values()]
+    )
+    assert ratio == pytest.approx(2 / (3 * np.median(depths)), rel=0.1)
+    lines = (tmp_path / "hints" / "train-1.txt").read_text().splitlines()
+    assert [line.split()[1] for line in lines] == ["0", "2", "4", "6", "8"], "every second frame"
+    assert (tmp_path / "hints" / "validation-1.txt").read_text() == "drive 2 l\n"
+
+
+def test_what_is_there_is_kept_and_the_rest_is_made(tmp_path, weights, monkeypatch):
+    root = corridor.drive(tmp_path / "data", frames=8)
+    calls = []
+    monkeypatch.setattr(module, "structure_from_motion", lambda *given: calls.append(1) or known(*given))
+    config = config_of(root, weights, tmp_path, every=3)
+    hints = prepare_hints(config)
+    before = {path: path.stat().st_mtime_ns for path in hints.folder.rglob("*.npy")}
+    assert len(before) == 3
+    prepare_hints(config)
+    assert {path: path.stat().st_mtime_ns for path in hints.folder.rglob("*.npy")} == before
+    assert len(calls) == 1
+    next(iter(before)).unlink()
+    prepare_hints(config)
+    assert len(list(hints.folder.rglob("*.npy"))) == 3
+    with pytest.raises(InputError, match="choose another folder"):
+        prepare_hints(replace(config, config=replace(config.config, size=(64, 256))))
+
+
+def test_two_eyes_give_metres_without_motion(tmp_path, weights, monkeypatch):
+    root = corridor.drive(tmp_path / "data", frames=2, stereo=True)
+    monkeypatch.setattr(module, "structure_from_motion", lambda *given: pytest.fail("the other eye is enough"))
+    hints = prepare_hints(config_of(root, weights, tmp_path, nearest=1.5))
+    errors, ratio, share = compare(hints, root, 1)
+    factor = corridor.FOCAL / (0.6 * SIZE[1])  # the canonical camera sees it nearer or farther
+    assert (errors < 0.04, share > 0.4, ratio == pytest.approx(1 / factor, rel=0.03)) == (True, True, True)
+
+
+def test_a_pair_is_compared_once_for_both_eyes(tmp_path, weights, monkeypatch):
+    root = corridor.drive(tmp_path / "data", frames=2, stereo=True)
+    (root / "train.txt").write_text("drive 0 l\ndrive 0 r\n")
+    sweeps = []
+    sweep = module.plane_sweep
+    monkeypatch.setattr(module, "plane_sweep", lambda *given: sweeps.append(1) or sweep(*given))
+    config = config_of(root, weights, tmp_path, nearest=1.5)
+    hints = prepare_hints(replace(config, config=replace(config.config, validation=[])))
+    assert len(sweeps) == 2, "one for each eye"
+    for eye in ("left", "right"):
+        errors, _, share = compare(hints, root, 0, eye)
+        assert (errors < 0.04, share > 0.4) == (True, True), eye
+
+
+def test_a_camera_that_stands_still_gets_none(tmp_path, weights, monkeypatch):
+    root = corridor.drive(tmp_path / "data", frames=7)
+    monkeypatch.setattr(module, "structure_from_motion", lambda *_: Structure({}, {}))
+    hints = prepare_hints(config_of(root, weights, tmp_path))
+    assert not list(hints.folder.rglob("*.npy"))
+    assert (hints.folder / "train-1.txt").read_text() == ""
+
+
+def test_the_way_of_the_camera_is_found(tmp_path):
+    pycolmap = pytest.importorskip("pycolmap", reason="needs pycolmap (extra hints)")
+    assert pycolmap
+    from hrdepth.prepare.structure import structure_from_motion
+
+    root = corridor.drive(tmp_path / "data", frames=9)
+    pictures = sorted((root / "drive" / "left").iterdir())
+    found = structure_from_motion(pictures, corridor.intrinsics())
+    assert len(found.poses) >= 7
+    places = np.array([-pose[:3, :3].T @ pose[:3, 3] for _, pose in sorted(found.poses.items())])
+    steps = np.diff(places, axis=0)
+    assert np.linalg.norm(steps, axis=1) == pytest.approx(np.linalg.norm(steps, axis=1).mean(), rel=0.1)
+    # Depth of the points, in steps of the camera.
+    errors = []
+    for picture, points in found.points.items():
+        column, row, depth = points.T
+        true = corridor.view(int(picture.stem))[1][row.round().astype(int), column.round().astype(int)]
+        errors.append(depth / np.linalg.norm(steps, axis=1).mean() * corridor.STEP / true - 1)
+    assert np.median(abs(np.concatenate(errors))) < 0.05
+
+
+def test_a_student_learns_the_hints(tmp_path, weights, monkeypatch):
+    root = corridor.drive(tmp_path / "data")
+    monkeypatch.setattr(module, "structure_from_motion", known)
+    config = config_of(root, weights, tmp_path, every=1, nearest=0.3)
+    hints = prepare_hints(config)
+    objective = ObjectiveConfig("distillation", [], {"teacher": weights, "hints": str(hints.folder), "norm": "log-l1"})
+    run = replace(
+        config.config, objective=objective, network=LITE, init=weights, canonical_focal=0.6, size=(64, 160),
+        output=str(tmp_path / "run"), batch_size=5, epochs=10, workers=0, device="cpu", log=LogConfig(1, 0),
+        optimiser=OptimiserConfig(1e-3, schedule="constant"),
+    )  # fmt: skip
+    train(run)
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+    assert len(losses) == 20
+    assert sum(losses[-3:]) < 0.7 * sum(losses[:3])
+    with pytest.raises(InputError, match="hold for canonical_focal 0.6, the run has 0.5"):
+        train(replace(run, canonical_focal=0.5, init=None, output=str(tmp_path / "other"),
+                      objective=replace(objective, options={**objective.options, "teacher_focal": 0.5})))  # fmt: skip
+
+
+def test_bad_input_gets_a_sentence(tmp_path, weights, capsys):
+    root = corridor.drive(tmp_path / "data", frames=2)
+    for settings, sentence in (
+        ({"every": 0}, "every 0"), ({"offsets": [0]}, "none of them 0"), ({"planes": 3}, "too few"),
+        ({"nearest": 0.0}, "must be positive"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=sentence):
+            config_of(root, weights, tmp_path, **settings)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="not empty and holds no hints"):
+        prepare_hints(replace(config_of(root, weights, tmp_path), out=str(tmp_path / "mine")))
+    with pytest.raises(SystemExit) as stopped:
+        main(["prepare", "hints", "--out", "x"])
+    assert stopped.value.code == 2
+    assert "config" in capsys.readouterr().err

@@ -1,0 +1,184 @@
+"""`hrdepth prepare` on clips that nobody prepared."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
+
+from clips import SIZE, frames, video, with_hood_and_overlay
+
+from hrdepth.cli import main
+from hrdepth.config import DatasetConfig
+from hrdepth.config.video import PrepareVideoConfig
+from hrdepth.data import build_mix
+from hrdepth.errors import InputError
+from hrdepth.prepare.video import prepare_videos
+
+
+def prepare(path, out, **settings):
+    return prepare_videos(PrepareVideoConfig(out=str(out), inputs=[str(path)], **({"fov": 90.0} | settings)))[0]
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Thirty frames at the pace of a drive, a stop of ten, and another scene of twenty; a hood and an overlay."""
+    places = [*range(0, 90, 3), *[87] * 10]
+    pictures = [*frames(places), *frames(range(0, 60, 3), seed=1)]
+    return video(tmp_path / "drive.mp4", with_hood_and_overlay(pictures))
+
+
+def test_one_command_makes_a_set_that_trains(clip, tmp_path, capsys):
+    out = tmp_path / "data"
+    assert main(["prepare", str(clip), "--out", str(out), "--fov", "90"]) == 0
+    said = capsys.readouterr().out
+    assert f"hrdepth train --data {out}" in said
+    manifest = json.loads((out / "drive" / "manifest.json").read_text())
+    assert manifest["complete"]
+    assert manifest["provenance"]["versions"]["hrdepth"]
+    assert manifest["chosen"]["left_out_frames"] == {"still": 10, "cut": 1}
+    names = sorted(int(file.stem) for file in (out / "drive" / "left").iterdir())
+    # A number is left out where the scene changes.
+    assert names == [*range(30), *range(31, 51)]
+    training, validation = ((out / name).read_text().splitlines() for name in ("train.txt", "val.txt"))
+    numbers = [[int(line.split()[1]) for line in lines] for lines in (training, validation)]
+    assert {28, 29, 30, 31} & set(numbers[0]) == {28}
+    assert min(numbers[1]) - max(numbers[0]) > 10
+    part = DatasetConfig("folder", str(out), str(out / "train.txt"))
+    sample = build_mix([part], [-1, 1], SIZE)[0]
+    assert sample["intrinsics"][0, 0] == pytest.approx(64)
+    assert sample["mask"].shape == (1, *SIZE)
+
+
+def test_hood_and_overlay_are_masked_and_shown(clip, tmp_path):
+    prepare(clip, tmp_path / "data")
+    keep = np.asarray(Image.open(tmp_path / "data" / "drive" / "mask.png")) > 0
+    assert not keep[-19:].any()
+    assert keep[9:15, 8:38].mean() < 0.1
+    assert keep[24:70].mean() > 0.97
+    assert Image.open(tmp_path / "data" / "drive" / "mask.jpg").size == SIZE[::-1]
+    again = prepare(clip, tmp_path / "bare", mask=False)
+    assert again.manifest["mask"]["share"] == 0
+    assert not (tmp_path / "bare" / "drive" / "mask.png").exists()
+
+
+def test_a_clean_clip_gets_no_mask(tmp_path):
+    path = video(tmp_path / "clean.mp4", frames(range(0, 150, 3)))
+    assert prepare(path, tmp_path / "data").manifest["mask"]["share"] == 0
+
+
+@pytest.mark.parametrize(("pace", "fps", "stride"), [(2, 10, 1), (1, 30, 2)])
+def test_the_stride_follows_the_motion(tmp_path, pace, fps, stride):
+    places = np.arange(90) * pace
+    path = video(tmp_path / "v.mp4", frames(places), fps)
+    assert prepare(path, tmp_path / "data").manifest["chosen"]["stride"] == stride
+    assert prepare(path, tmp_path / "own", fps=fps / 2).manifest["chosen"]["stride"] == 2
+
+
+def test_it_goes_on_where_it_was_interrupted(clip, tmp_path, monkeypatch):
+    whole = prepare(clip, tmp_path / "whole").manifest
+    written = 0
+
+    class StoppedError(Exception):
+        pass
+
+    import hrdepth.prepare.video as module
+
+    real = module.atomic_path
+
+    def stop_after_five(path):
+        nonlocal written
+        written += path.suffix == ".jpg"
+        if written > 5:
+            raise StoppedError
+        return real(path)
+
+    monkeypatch.setattr(module, "atomic_path", stop_after_five)
+    with pytest.raises(StoppedError):
+        prepare(clip, tmp_path / "data")
+    left = tmp_path / "data" / "drive" / "left"
+    times = {file.name: file.stat().st_mtime_ns for file in left.iterdir()}
+    assert len(times) == 5
+    monkeypatch.setattr(module, "atomic_path", real)
+    resumed = prepare(clip, tmp_path / "data").manifest
+    assert all((left / name).stat().st_mtime_ns == time for name, time in times.items())
+    assert resumed["frames"] == whole["frames"]
+    assert resumed["files"] == whole["files"]
+    assert (
+        prepare(clip, tmp_path / "data").manifest["provenance"]
+        == json.loads((tmp_path / "data" / "drive" / "manifest.json").read_text())["provenance"]
+    )
+
+
+def test_verify_names_what_has_changed(clip, tmp_path, capsys):
+    prepare(clip, tmp_path / "data")
+    assert main(["prepare", "--out", str(tmp_path / "data"), "--verify"]) == 0
+    (tmp_path / "data" / "drive" / "left" / "000004.jpg").unlink()
+    Image.new("RGB", SIZE[::-1]).save(tmp_path / "data" / "drive" / "left" / "000007.jpg")
+    assert main(["prepare", "video", "--out", str(tmp_path / "data"), "--verify"]) == 2
+    said = capsys.readouterr().err
+    assert "000004.jpg is missing" in said
+    assert "000007.jpg has changed" in said
+
+
+def test_other_settings_do_not_overwrite(clip, tmp_path):
+    prepare(clip, tmp_path / "data")
+    with pytest.raises(InputError, match=r"prepared with other settings; .*overwrite"):
+        prepare(clip, tmp_path / "data", fov=60.0)
+    prepare(clip, tmp_path / "data", fov=60.0, overwrite=True)
+    (tmp_path / "mine" / "drive").mkdir(parents=True)
+    (tmp_path / "mine" / "drive" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="did not make"):
+        prepare(clip, tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "drive" / "thesis.txt").exists()
+
+
+def test_several_cameras_share_a_set(clip, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, picture in enumerate(frames(range(0, 120, 3), seed=2, size=(128, 96))):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    prepare(clip, tmp_path / "data")
+    prepare(folder, tmp_path / "data", fov=None, intrinsics="learn")
+    for name in ("train.txt", "val.txt"):
+        assert {line.split()[0] for line in (tmp_path / "data" / name).read_text().splitlines()} == {"drive", "frames"}
+    camera = yaml.safe_load((tmp_path / "data" / "frames" / "camera.yaml").read_text())
+    assert (camera["width"], camera["height"], camera["learn"]) == (96, 128, True)
+
+
+def test_letterbox_bars_are_masked_and_k_follows(clip, tmp_path):
+    prepare(clip, tmp_path / "data", size=(128, 128), fit="letterbox", mask=False)
+    keep = np.asarray(Image.open(tmp_path / "data" / "drive" / "mask.png")) > 0
+    assert keep[16:112].all()
+    assert not keep[:16].any() and not keep[112:].any()  # noqa: PT018
+    camera = yaml.safe_load((tmp_path / "data" / "drive" / "camera.yaml").read_text())
+    assert (camera["fx"], camera["cy"]) == (64, pytest.approx(47.5 + 16))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"size": (100, 128)}, "multiples of 32"),
+        ({"fov": 400.0}, "field of view"),
+        ({"fps": 5.0, "stride": 2}, "not both"),
+        ({"fov": None, "intrinsics": "exif"}, "no focal length"),
+        ({"fov": None, "intrinsics": "none.yaml"}, "none.yaml does not exist"),
+        ({"validation": 0.9}, "share"),
+    ],
+)
+def test_settings_that_cannot_work(clip, tmp_path, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        prepare(clip, tmp_path / "data", **settings)
+
+
+def test_inputs_that_teach_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"still\.mp4: nothing moves"):
+        prepare(video(tmp_path / "still.mp4", frames([7] * 30)), tmp_path / "data")
+    Image.new("RGB", (128, 96)).save(tmp_path / "one.png")
+    with pytest.raises(InputError, match="one picture"):
+        prepare(tmp_path / "one.png", tmp_path / "data")
+    with pytest.raises(InputError, match="what shall be prepared"):
+        prepare_videos(PrepareVideoConfig(out=str(tmp_path)))

@@ -1,0 +1,39 @@
+"""A car that keeps the camera's speed stays where it is in the picture, while the street moves past."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("mitsuba", reason="rendering needs mitsuba")
+
+from hrdepth.errors import InputError
+from hrdepth.synthetic import render_drive
+
+SMALL = {"frames": 3, "size": (32, 64), "stereo": False, "samples_per_pixel": 1, "progress": False}
+
+
+def test_a_car_keeps_the_camera_s_speed(tmp_path):
+    with_car = render_drive(tmp_path / "car", car_ahead=10.0, **SMALL)
+    without = render_drive(tmp_path / "none", **SMALL)
+    there = []
+    for number in range(3):
+        near, far = (np.load(folder / "depth" / f"{number:06d}.npy") for folder in (with_car, without))
+        car = near != far
+        assert (near[car] > 0).all()
+        assert ((near[car] < far[car]) | (far[car] == 0)).all()
+        assert 0.01 < car.mean() < 0.2
+        assert 7.5 < near[car].min() < 8.5  # its rear; it is 4 m long
+        there.append(car)
+    assert (there[0] & there[-1]).sum() > 0.6 * there[0].sum()
+    seen, bare = (np.asarray(Image.open(folder / "left" / "000002.png")).astype(int) for folder in (with_car, without))
+    change = np.abs(seen - bare).mean(axis=2)
+    assert change[there[-1]].mean() > 5 * change[~there[-1]].mean()  # a shadow at most
+    assert json.loads((with_car / "manifest.json").read_text())["render"]["car_ahead"] == 10
+    assert "car_ahead" not in json.loads((without / "manifest.json").read_text())["render"]
+
+
+def test_a_car_in_the_camera(tmp_path):
+    with pytest.raises(InputError, match="car_ahead 1 metres"):
+        render_drive(tmp_path, car_ahead=1.0, **SMALL)

@@ -1,0 +1,132 @@
+"""KITTI's improved ground truth and Make3D, on miniature trees of their layout."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hrdepth.cli import main
+from hrdepth.config import DepthProtocol, EvaluateConfig, GroundTruthConfig
+from hrdepth.config.evaluation import ProtocolSettings
+from hrdepth.errors import InputError
+from hrdepth.evaluation.command import evaluate
+from hrdepth.evaluation.run import evaluate_network
+from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth.make3d import CROP
+
+DRIVE = "2011_09_26_drive_0002_sync"
+
+
+# The first is one of the 652.
+def annotated(root, frames=(5, 6)):
+    for part, frame in zip(("train", "val"), frames, strict=True):
+        folder = root / part / DRIVE / "proj_depth" / "groundtruth" / "image_02"
+        folder.mkdir(parents=True)
+        depth = np.full((6, 8), 256 * frame, dtype=np.uint16)
+        Image.fromarray(depth).save(folder / f"{frame:010d}.png")
+    split = root / "split.txt"
+    split.write_text("".join(f"2011_09_26/{DRIVE} {frame:010d} l\n" for frame in frames))
+    return GroundTruthConfig("kitti_improved", depths=str(root), split=str(split))
+
+
+def test_improved_ground_truth(tmp_path):
+    truths = build_ground_truth(annotated(tmp_path))
+    assert [float(truth.depth[0, 0]) for truth in truths] == [5, 6]
+    assert truths[0].picture is None
+    assert truths[0].name == f"2011_09_26/{DRIVE} 0000000005 l"
+
+
+def test_improved_ground_truth_that_is_not_there(tmp_path):
+    config = annotated(tmp_path)
+    (tmp_path / "split.txt").write_text(f"2011_09_26/{DRIVE} 0000000007 l\n")
+    with pytest.raises(InputError, match=r"lacks the depth of 1 of 1 frames.*data_depth_annotated"):
+        build_ground_truth(config)
+    with pytest.raises(InputError, match="lacks the depth of 651 of 652"):
+        build_ground_truth(GroundTruthConfig("kitti_improved", depths=str(tmp_path)))
+    with pytest.raises(InputError, match="needs depths"):
+        build_ground_truth(GroundTruthConfig("kitti_improved"))
+    with pytest.raises(InputError, match="does not exist"):
+        build_ground_truth(GroundTruthConfig("kitti_improved", depths=str(tmp_path / "no")))
+
+
+def make3d(root):
+    io = pytest.importorskip("scipy.io")
+    (root / "Test134").mkdir()
+    (root / "Gridlaserdata").mkdir()
+    grid = np.zeros((55, 305, 4))
+    grid[:, :, 3] = 1 + np.arange(55)[:, None]
+    io.savemat(root / "Gridlaserdata" / "depth_sph_corr-math1.mat", {"Position3DGrid": grid})
+    picture = np.repeat(np.linspace(0, 255, 2272 // 2).astype(np.uint8)[:, None], 1704 // 2, axis=1)
+    Image.fromarray(picture).convert("RGB").save(root / "Test134" / "img-math1.jpg", quality=100)
+    return GroundTruthConfig("make3d", str(root))
+
+
+def test_the_middle_of_make3d(tmp_path):
+    truths = build_ground_truth(make3d(tmp_path))
+    (truth,) = truths
+    # Of 2272 rows 710 to 1562, of the laser's 55 those that these touch: 17 to 37.
+    assert CROP == (710 / 2272, 1562 / 2272)
+    assert truth.depth.shape == (21, 305)
+    assert truth.depth[:, 0].tolist() == list(range(18, 39))
+    seen = []
+
+    def predict(image):
+        seen.append(image)
+        return np.full((4, 8), 0.1, dtype=np.float32)
+
+    evaluate_network(predict, truths, DepthProtocol(crop="none"), progress=False)
+    assert seen[0].size == (852, 426)  # twice as wide as high
+    grey = np.asarray(seen[0].convert("L"))[:, 0] / 255
+    assert (grey[0], grey[-1]) == pytest.approx((0.3125, 0.6875), abs=0.01)
+
+
+def test_what_is_not_given_of_a_protocol_is_the_datas_own():
+    given = ProtocolSettings(scaling=5.4)
+    assert given.of("make3d") == DepthProtocol(max_depth=70.0, crop="none", scaling=5.4)
+    assert given.of("cityscapes") == DepthProtocol(crop="none", scaling=5.4)
+    for kind in ("kitti_lidar", "kitti_improved", "gt_depths", "drive", "folder"):
+        assert given.of(kind) == DepthProtocol(scaling=5.4)
+    assert ProtocolSettings(max_depth=50.0).of("make3d") == DepthProtocol(max_depth=50.0, crop="none")
+    assert ProtocolSettings(max_depth=80.0, crop="garg").of("make3d") == DepthProtocol()
+    whole = DepthProtocol()  # has all that there is to give
+    assert whole.of("make3d") == whole
+    with pytest.raises(InputError, match="scaling factor"):
+        ProtocolSettings(scaling=-1.0).of("make3d")
+
+
+def test_make3d_keeps_its_range_beside_another_scaling(tmp_path, capsys):
+    data = make3d(tmp_path)
+    np.save(tmp_path / "predictions.npy", np.full((1, 4, 8), 0.1, dtype=np.float32))
+    given = ["--disparities", str(tmp_path / "predictions.npy"), "--data.kind", "make3d", "--data.root", data.root]
+    assert main(["evaluate", *given, "--protocol.scaling", "5.4"]) == 0
+    assert "0.001 to 70 m, crop none" in capsys.readouterr().out
+    config = EvaluateConfig(data, disparities=str(tmp_path / "predictions.npy"))
+    assert evaluate(config).protocol == DepthProtocol(max_depth=70.0, crop="none")
+
+
+def test_pictures_to_learn_from_are_no_test_of_make3d(tmp_path, caplog):
+    data = make3d(tmp_path)
+    for folder in ("Train400Img", "Train400Depth"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "Train400Depth" / "depth_sph_corr-learned.mat").write_bytes(b"")
+    # Its depth lies among the others'; its picture says what it is.
+    (tmp_path / "Gridlaserdata" / "depth_sph_corr-seen.mat").write_bytes(b"")
+    (tmp_path / "Train400Img" / "img-seen.jpg").write_bytes(b"")
+    truths = build_ground_truth(data)
+    assert [truth.name for truth in truths] == ["math1"]
+    assert "holds 1 of Make3D's test pictures, not 134" in caplog.text
+
+
+def test_files_that_are_not_make3ds(tmp_path):
+    with pytest.raises(InputError, match="no depth_sph_corr"):
+        build_ground_truth(GroundTruthConfig("make3d", str(tmp_path)))
+    with pytest.raises(InputError, match="needs root"):
+        build_ground_truth(GroundTruthConfig("make3d"))
+    with pytest.raises(InputError, match="no split"):
+        build_ground_truth(GroundTruthConfig("make3d", str(tmp_path), split="a"))
+    io = pytest.importorskip("scipy.io")
+    (tmp_path / "depth_sph_corr-a.mat").write_bytes(b"nothing")
+    io.savemat(tmp_path / "depth_sph_corr-b.mat", {"Position3DGrid": np.zeros((3, 3))})
+    truths = build_ground_truth(GroundTruthConfig("make3d", str(tmp_path)))
+    for index, hint in enumerate(("damaged", r"must be \(rows,columns,4\)")):
+        with pytest.raises(InputError, match=hint):
+            truths[index]

@@ -1,0 +1,97 @@
+import pickle
+
+import pytest
+import torch
+
+import released_weights
+from hrdepth.errors import InputError
+from hrdepth.weights.checkpoint import read_checkpoint
+from hrdepth.weights.released import import_weights
+
+
+@pytest.fixture
+def files(shared, tmp_path):
+    return released_weights.write(tmp_path, shared / "parity", "lite_hrdepth", height=320, width=1024, use_stereo=True)
+
+
+def change(path, edit):
+    content = torch.load(path, weights_only=True)
+    edit(content)
+    torch.save(content, path)
+
+
+def test_facts_beside_the_tensors_are_kept(files, tmp_path):
+    out = tmp_path / "net.safetensors"
+    import_weights("lite_hrdepth", out=out, **files)
+    checkpoint = read_checkpoint(out)
+    assert (checkpoint.size, checkpoint.metres_per_unit) == ((320, 1024), 5.4)
+    assert checkpoint.pose_network is not None
+    assert str(tmp_path) not in str(checkpoint.provenance)
+
+
+def test_a_depth_network_alone(files, tmp_path):
+    out = tmp_path / "net.safetensors"
+    import_weights("lite_hrdepth", files["encoder"], files["depth"], out)
+    assert read_checkpoint(out).pose_network is None
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "sentence"),
+    [
+        ("encoder", lambda c: c.pop("encoder.features.0.0.weight"), "no tensor for 'features.0.0.weight'"),
+        ("encoder", lambda c: c.update({"extra.weight": torch.zeros(1)}), "'extra.weight' is one that it does not"),
+        ("encoder", lambda c: c.update({"epoch": 20}), "'epoch' is neither"),
+        ("depth", lambda c: c.update({"decoder.26.conv.bias": torch.zeros(3)}), r"heads.0.*|shape \(3,\)"),
+        ("depth", lambda c: c.update({"decoder.99.conv.bias": torch.zeros(3)}), "'decoder.99.conv.bias'"),
+        ("pose", lambda c: c.pop("net.3.bias"), "no tensor for '6.bias'"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_named(files, tmp_path, file, edit, sentence):
+    change(files[file], edit)
+    with pytest.raises(InputError, match=sentence):
+        import_weights("lite_hrdepth", out=tmp_path / "net.safetensors", **files)
+    assert not (tmp_path / "net.safetensors").exists()
+
+
+def test_files_of_another_network(files, shared, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    resnet = released_weights.write(other, shared / "parity", "hrdepth")
+    with pytest.raises(InputError, match=r"encoder\.pth does not fit"):
+        import_weights("lite_hrdepth", resnet["encoder"], files["depth"], tmp_path / "net.safetensors")
+
+
+def test_a_pickle_that_runs_code_is_refused(files, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    files["depth"].write_bytes(pickle.dumps({"decoder.0.weight": Payload()}))
+    with pytest.raises(InputError, match=r"depth\.pth cannot be read"):
+        import_weights("lite_hrdepth", out=tmp_path / "net.safetensors", **files)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"network": "lite_hrdeph"}, "did you mean 'lite_hrdepth'"),
+        ({"encoder": "nowhere.pth"}, "nowhere.pth does not exist"),
+        ({"pose": None}, "both files"),
+        ({"out": "net.pth"}, "must end in .safetensors"),
+    ],
+)
+def test_wrong_arguments(files, tmp_path, changes, sentence):
+    arguments = {"network": "lite_hrdepth", "out": tmp_path / "net.safetensors", **files} | changes
+    with pytest.raises(InputError, match=sentence):
+        import_weights(**arguments)
+
+
+def test_nothing_is_overwritten_silently(files, tmp_path):
+    out = tmp_path / "net.safetensors"
+    out.write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        import_weights("lite_hrdepth", out=out, **files)
+    assert out.read_text() == "mine"
+    import_weights("lite_hrdepth", out=out, overwrite=True, **files)
+    assert read_checkpoint(out).size == (320, 1024)
