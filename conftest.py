@@ -1,4 +1,4 @@
-"""Gives the snippets in Markdown files what a reader has in the working folder: weights, a picture, drives, a run."""
+"""Gives the snippets in Markdown files what a reader has in the working folder: weights, an image, drives, a run."""
 
 from __future__ import annotations
 

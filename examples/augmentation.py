@@ -30,7 +30,7 @@ def main() -> None:
     root = HERE / "demo" / "augmentation"
     render_drive(root, frames=3, size=(384, 1280), seed=3, stereo=False)
     config = DatasetConfig("folder", str(root))
-    rows = [row(build_mix([config], [-1, 1], SIZE)[0], "the whole picture")]
+    rows = [row(build_mix([config], [-1, 1], SIZE)[0], "the whole image")]
     data = build_mix([config], [-1, 1], SIZE, STRONG, SEED)
     rows += [row(data[draw * len(data)], "zoomed") for draw in range(DRAWS)]
     write_image(HERE / "docs" / "images" / "augmentation.png", np.concatenate(rows))
@@ -39,8 +39,8 @@ def main() -> None:
 def row(sample: dict[str, Tensor], what: str) -> np.ndarray:
     """Put what the loss compares beside what the networks see, with the focal length."""
     focal = float(sample["intrinsics"][0, 0]) / SIZE[1]
-    pictures = [to_array(sample[key]) for key in ("target", "target_augmented")]
-    return side_by_side(pictures, [f"the loss: {what}, fx = {focal:.2f} x width", "the networks"])
+    images = [to_array(sample[key]) for key in ("target", "target_augmented")]
+    return side_by_side(images, [f"the loss: {what}, fx = {focal:.2f} x width", "the networks"])
 
 
 def to_array(image: Tensor) -> np.ndarray:

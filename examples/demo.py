@@ -26,7 +26,7 @@ from hrdepth.networks import build_network
 from hrdepth.report import report
 from hrdepth.synthetic import render_drive
 from hrdepth.training import train
-from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet, build_ground_truth
+from hrdepth.truth import GroundTruth, GroundTruthSet, build_ground_truth
 from hrdepth.weights.checkpoint import save_checkpoint
 from hrdepth.weights.find import on_board
 
@@ -125,18 +125,18 @@ def look(path: Path, predictors: dict[str, Predictor], truths: GroundTruthSet) -
 
 
 def panel(predictors: dict[str, Predictor], truth: GroundTruth) -> np.ndarray:
-    """Picture, predicted and exact disparity side by side, in one colour range."""
-    assert truth.picture is not None  # a drive has its pictures
+    """Image, predicted and exact disparity side by side, in one colour range."""
+    assert truth.image is not None  # a drive has its images
     depth = truth.depth
     exact = np.divide(1, depth, out=np.zeros_like(depth), where=depth > 0)
     high = float(np.percentile(exact, 95))
-    views = [np.array(read_image(truth.picture))]
+    views = [np.array(read_image(truth.image))]
     for predictor in predictors.values():
-        disparity = predictor(truth.picture).scaled_disparity
+        disparity = predictor(truth.image).scaled_disparity
         scaled = disparity * np.median(exact[depth > 0] / disparity[depth > 0])
         views.append(colorize_disparity(scaled, 0, high))
     views.append(colorize_disparity(exact, 0, high))
-    return side_by_side(views, ["picture", *predictors, "exact"])
+    return side_by_side(views, ["image", *predictors, "exact"])
 
 
 if __name__ == "__main__":

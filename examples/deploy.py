@@ -1,4 +1,4 @@
-"""Depth of a picture from an exported network, with ONNX Runtime or OpenVINO alone: neither torch nor hrdepth.
+"""Depth of an image from an exported network, with ONNX Runtime or OpenVINO alone: neither torch nor hrdepth.
 
     pip install numpy pillow onnxruntime          # or openvino instead, for .xml files
     python deploy.py network.onnx street.jpg depth.png
@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 
 def load(path):
-    """Return the network, from pictures (1,3,h,w) to (1,1,h,w), and what its file says about it."""
+    """Return the network, from images (1,3,h,w) to (1,1,h,w), and what its file says about it."""
     if path.endswith(".onnx"):
         import onnxruntime
 
@@ -29,10 +29,10 @@ def load(path):
     return run, {key[8:]: json.loads(str(getattr(value, "value", value))) for key, value in said.items()}
 
 
-def main(network, picture, out):
+def main(network, path, out):
     """Predict and write."""
     run, about = load(network)
-    image = ImageOps.exif_transpose(Image.open(picture)).convert("RGB")
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     height, width = about["size"]
     pixels = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / 255
     if about["mean"] is not None:

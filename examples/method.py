@@ -1,7 +1,7 @@
 """Draw how the network learns and what it is made of: docs/images/method-*.
 
 Renders three frames of a synthetic street into demo/method. Exact depth and motion stand in for the two networks, so
-that the pictures show the method and not how far a training came. A car drives ahead at the camera's speed.
+that the images show the method and not how far a training came. A car drives ahead at the camera's speed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hrdepth import geometry, losses
 from hrdepth.config import NetworkConfig
-from hrdepth.data.frames import picture_tensor
+from hrdepth.data.frames import image_tensor
 from hrdepth.io.images import write_image
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.visualize import colorize_disparity, colorize_error, side_by_side
@@ -37,7 +37,7 @@ def main() -> None:
     root = HERE / "demo" / "method"
     render_drive(root, frames=3, size=SIZE, seed=SEED, stereo=False, car_ahead=9.0)
     drive = root / "drive"
-    frames = [picture_tensor(Image.open(drive / "left" / f"{n:06d}.png"), SIZE)[None] for n in range(3)]
+    frames = [image_tensor(Image.open(drive / "left" / f"{n:06d}.png"), SIZE)[None] for n in range(3)]
     depth = torch.from_numpy(np.load(drive / "depth" / "000001.npy"))[None, None]  # (1,1,H,W)
     camera = yaml.safe_load((drive / "camera.yaml").read_text())
     matrix = torch.tensor(geometry.pinhole(*(camera[name] for name in ("fx", "fy", "cx", "cy"))), dtype=torch.float32)
@@ -65,7 +65,7 @@ def views(frames: list[Tensor], depth: Tensor, matrix: Tensor, poses: list[Tenso
     known = torch.where(depth > 0, 1 / depth.clamp(min=1e-6), torch.zeros(()))[0, 0].numpy()
     rows = [
         side_by_side(
-            [picture(target), picture(sources[0]), picture(made[0])],
+            [image(target), image(sources[0]), image(made[0])],
             ["the target", "a source: the frame before", "the source, read where the target's points lie"],
         ),
         side_by_side(
@@ -84,7 +84,7 @@ def features(street: Path) -> None:
     """Show what the last fusion of the network on board reads and makes (paper, Figure 5)."""
     checkpoint = read_checkpoint(weights_file())
     image = Image.open(street)
-    maps = first_level_maps(checkpoint.network, picture_tensor(image, checkpoint.size)[None])
+    maps = first_level_maps(checkpoint.network, image_tensor(image, checkpoint.size)[None])
     size = (2 * SIZE[1], 2 * SIZE[0])
     shown = {
         label: np.asarray(Image.fromarray(colorize_disparity(values, cmap="viridis")).resize(size))
@@ -132,7 +132,7 @@ def arrow(axes: object, start: tuple[float, float], end: tuple[float, float], sh
     )  # fmt: skip
 
 
-def picture(image: Tensor) -> np.ndarray:
+def image(image: Tensor) -> np.ndarray:
     """Turn (1,3,H,W) in [0,1] into uint8 (H,W,3)."""
     return np.uint8((255 * image[0].clamp(0, 1)).round().permute(1, 2, 0).numpy())
 

@@ -1,4 +1,4 @@
-"""Make a street with a board that moves by itself: pictures of both eyes, exact depth, object masks.
+"""Make a street with a board that moves by itself: images of both eyes, exact depth, object masks.
 
     python examples/moving_board.py FOLDER [--frames 80]
 
@@ -38,10 +38,10 @@ def colour(u: np.ndarray, v: np.ndarray, seed: int) -> np.ndarray:
 
 
 def view(frame: int, right: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return picture (H,W,3) uint8, depth (H,W) float32 and objects (H,W) uint8 of a frame."""
+    """Return image (H,W,3) uint8, depth (H,W) float32 and objects (H,W) uint8 of a frame."""
     place = np.array([BASELINE if right else 0.0, 0.0, STEP * frame])
     direction = rays()
-    depth, picture = np.full(SIZE, np.inf), np.zeros((*SIZE, 3))
+    depth, image = np.full(SIZE, np.inf), np.zeros((*SIZE, 3))
     # Each plane: axis, where it stands, the two axes of its pattern.
     for seed, (axis, at, u, v) in enumerate(
         [(1, GROUND, 0, 2), (0, -WALL, 1, 2), (0, WALL, 1, 2), (2, END + STEP * frame, 0, 1)]
@@ -50,15 +50,15 @@ def view(frame: int, right: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             along = (at - place[axis]) / direction[..., axis]
         nearer = (along > 0) & (along < depth)
         points = place + np.where(nearer, along, 0)[..., None] * direction
-        picture = np.where(nearer[..., None], colour(points[..., u], points[..., v], seed), picture)
+        image = np.where(nearer[..., None], colour(points[..., u], points[..., v], seed), image)
         depth = np.where(nearer, along, depth)
     away = 9 + 1.5 * np.sin(frame / 7)  # metres before the camera: it keeps pace, and more
     centre = 1.8 * np.sin(frame / 5)
     points = place + away * direction
     side, height = points[..., 0] - centre, GROUND - points[..., 1]
     board = (abs(side) < BOARD[0]) & (height > 0) & (height < BOARD[1])
-    picture = np.where(board[..., None], colour(side, height, 9), picture)
-    return picture.astype(np.uint8), np.where(board, away, depth).astype(np.float32), board.astype(np.uint8)
+    image = np.where(board[..., None], colour(side, height, 9), image)
+    return image.astype(np.uint8), np.where(board, away, depth).astype(np.float32), board.astype(np.uint8)
 
 
 def main() -> None:
@@ -71,8 +71,8 @@ def main() -> None:
     for name in ("left", "right", "left_objects", "depth"):
         (drive / name).mkdir(parents=True)
     for frame in range(arguments.frames):
-        picture, depth, objects = view(frame, right=False)
-        Image.fromarray(picture).save(drive / "left" / f"{frame:06d}.png")
+        image, depth, objects = view(frame, right=False)
+        Image.fromarray(image).save(drive / "left" / f"{frame:06d}.png")
         Image.fromarray(objects).save(drive / "left_objects" / f"{frame:06d}.png")
         np.save(drive / "depth" / f"{frame:06d}.npy", depth)
         Image.fromarray(view(frame, right=True)[0]).save(drive / "right" / f"{frame:06d}.png")

@@ -1,7 +1,7 @@
-"""Make the pictures of the README again: a rendered street above its depth, and the page on it.
+"""Make the images of the README again: a rendered street above its depth, and the page on it.
 
-    python examples/pictures.py             # both, into docs/images; the page needs Chromium and playwright
-    python examples/pictures.py --no-page   # the first alone
+    python examples/images.py             # both, into docs/images; the page needs Chromium and playwright
+    python examples/images.py --no-page   # the first alone
 
 The streets are the rendered examples of the page, the network is the one on board.
 """
@@ -39,14 +39,14 @@ PAUSE = 2_000
 WEIGHTS: str | None = None
 """The network; None is the one on board."""
 EDGE = 4
-"""Pixels of white between pictures."""
+"""Pixels of white between images."""
 
 
 def main() -> None:
     """Make what is asked for."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--out", type=Path, default=IMAGES, help="the folder of the pictures")
-    arguments.add_argument("--no-page", dest="page", action="store_false", help="leave the picture of the page out")
+    arguments.add_argument("--out", type=Path, default=IMAGES, help="the folder of the images")
+    arguments.add_argument("--no-page", dest="page", action="store_false", help="leave the image of the page out")
     given = arguments.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     with atomic_path(given.out / "street.jpg") as path:
@@ -75,10 +75,10 @@ def photograph(path: Path) -> None:
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
-        sys.exit("the picture of the page needs playwright; install it with pip install playwright, or give --no-page")
+        sys.exit("the image of the page needs playwright; install it with pip install playwright, or give --no-page")
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        sys.exit("the picture of the page needs Chromium; install it, name it in CHROMIUM, or give --no-page")
+        sys.exit("the image of the page needs Chromium; install it, name it in CHROMIUM, or give --no-page")
     config = AppConfig(weights=(WEIGHTS,) if WEIGHTS else (), port=0)
     with hrdepth.app.serve(config) as (_, address), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

@@ -26,7 +26,7 @@ from hrdepth.io.plotting import save, style
 from hrdepth.io.provenance import provenance
 from hrdepth.networks import build_network
 from hrdepth.report.curves import learning_curves, read_log
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
 # Every so many training pictures enter the mean prediction.

@@ -32,7 +32,7 @@ def pattern(u, v, seed):
 
 
 def view(frame, right=False):
-    """Return the picture (H,W) float and depth (H,W) of a frame."""
+    """Return the image (H,W) float and depth (H,W) of a frame."""
     place = np.array([BASELINE if right else 0.0, 0.0, STEP * frame])
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     k = intrinsics()
@@ -59,7 +59,7 @@ def view(frame, right=False):
 
 
 def drive(root: Path, frames=10, *, stereo=False, calibrated=1.0):
-    """Write it in the layout of the data set `folder`, with a calibration of pictures so many times as large."""
+    """Write it in the layout of the data set `folder`, with a calibration of images so many times as large."""
     folder = root / "drive"
     eyes = {"left": False, **({"right": True} if stereo else {})}
     (folder / "depth").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Miniature recordings in the layouts that the readers know; pictures are smooth noise that moves."""
+"""Miniature recordings in the layouts that the readers know; images are smooth noise that moves."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def texture(seed: int = 0, size=SIZE, margin: int = 32) -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((size[1] + margin, size[0]), Image.Resampling.BICUBIC))
 
 
-def picture(shift: int, seed: int = 0, size=SIZE) -> Image.Image:
+def image(shift: int, seed: int = 0, size=SIZE) -> Image.Image:
     return Image.fromarray(texture(seed, size)[:, shift : shift + size[1]])
 
 
@@ -28,9 +28,9 @@ def save(image: Image.Image, path: Path) -> None:
 def drive(root: Path, name: str = "drive", frames: int = 6, *, stereo: bool = True, size=SIZE) -> Path:
     """A drive on disk as docs/design.md describes it, with depth."""
     for number in range(frames):
-        save(picture(2 * number, size=size), root / name / "left" / f"{number:06d}.png")
+        save(image(2 * number, size=size), root / name / "left" / f"{number:06d}.png")
         if stereo:
-            save(picture(2 * number + 3, size=size), root / name / "right" / f"{number:06d}.png")
+            save(image(2 * number + 3, size=size), root / name / "right" / f"{number:06d}.png")
         depth = np.linspace(50, 4, size[0], dtype=np.float32)[:, None].repeat(size[1], axis=1)
         (root / name / "depth").mkdir(exist_ok=True)
         np.save(root / name / "depth" / f"{number:06d}.npy", depth)
@@ -45,7 +45,7 @@ def drive(root: Path, name: str = "drive", frames: int = 6, *, stereo: bool = Tr
 
 
 def objects(root: Path, name: str = "drive", frames: int = 6, *, size=SIZE) -> Path:
-    """Masks for `drive`: object 1 moves with the picture, a smaller object 2 comes with frame 2."""
+    """Masks for `drive`: object 1 moves with the image, a smaller object 2 comes with frame 2."""
     for number in range(frames):
         ids = np.zeros(size, np.uint8)
         ids[30:50, 34 - 2 * number : 58 - 2 * number] = 1
@@ -58,7 +58,7 @@ def kitti_raw(root: Path, frames: int = 4) -> Path:
     date, name = "2011_09_26", "2011_09_26/2011_09_26_drive_0001_sync"
     for number in range(frames):
         for eye, shift in (("image_02", 0), ("image_03", 3)):
-            save(picture(2 * number + shift), root / name / eye / "data" / f"{number:010d}.jpg")
+            save(image(2 * number + shift), root / name / eye / "data" / f"{number:010d}.jpg")
     camera = "S_rect_0{0}: 9.6e+01 6.4e+01\nP_rect_0{0}: 55 0 47 {1} 0 60 31 0 0 0 1 0\n"
     text = "R_rect_00: 1 0 0 0 1 0 0 0 1\n"
     text += "".join(camera.format(i, -55.0 * 0.5 * (i == 3)) for i in (0, 1, 2, 3))
@@ -71,7 +71,7 @@ def kitti_odometry(root: Path, frames: int = 4) -> Path:
     sequence = root / "sequences" / "00"
     for number in range(frames):
         for eye, shift in (("image_0", 0), ("image_1", 3)):
-            save(picture(2 * number + shift).convert("L"), sequence / eye / f"{number:06d}.png")
+            save(image(2 * number + shift).convert("L"), sequence / eye / f"{number:06d}.png")
     lines = (f"P{i}: 55 0 47 {-55.0 * 0.5 * (i % 2)} 0 60 31 0 0 0 1 0\n" for i in range(4))
     (sequence / "calib.txt").write_text("".join(lines))
     (root / "train.txt").write_text("".join(f"00 {n} l\n" for n in range(1, frames - 1)))
@@ -89,7 +89,7 @@ def cityscapes(root: Path, frames: int = 4) -> Path:
         for number in range(frames):
             for eye, shift in (("left", 0), ("right", 3)):
                 file = f"{eye}Img8bit_sequence/{stem}{number:06d}_{eye}Img8bit.png"
-                save(picture(2 * number + shift, size=size), root / file)
+                save(image(2 * number + shift, size=size), root / file)
         rig = {
             "intrinsic": {"fx": 55 * 2048 / 96, "fy": 720.0, "u0": 47 * 2048 / 96, "v0": 372.0},
             "extrinsic": {"baseline": 0.5, "x": 1.7, "pitch": 0.03},
@@ -116,7 +116,7 @@ class Wall:
         self.motion = np.array(motion)
 
     def depth(self, intrinsics, size, place) -> np.ndarray:
-        """Depth (H,W) of a picture taken at `place`."""
+        """Depth (H,W) of an image taken at `place`."""
         return (self.distance - self.slope @ place) / (self._rays(intrinsics, size) @ self.slope)
 
     def view(self, intrinsics, size, place) -> Image.Image:
@@ -143,17 +143,17 @@ class Wall:
         return np.stack(rays, axis=-1)
 
 
-def pictures(root: Path) -> Path:
-    """Pictures of several shapes, of no order and no camera."""
+def images(root: Path) -> Path:
+    """Images of several shapes, of no order and no camera."""
     shapes = {"b.png": SIZE, "a/c.jpg": (96, 64), "a/d 1.JPG": (48, 160), "e.webp": SIZE}
     for seed, (name, size) in enumerate(shapes.items()):
-        save(picture(0, seed, size), root / name)
+        save(image(0, seed, size), root / name)
     (root / "train.txt").write_text("# a list\nb.png\n\na/d 1.JPG\na/c.jpg\n")
     return root
 
 
 TREES = {
-    "pictures": pictures,
+    "pictures": images,
     "folder": drive,
     "kitti_raw": kitti_raw,
     "kitti_odometry": kitti_odometry,

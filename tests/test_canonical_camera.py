@@ -14,12 +14,12 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from tiny_networks import NETWORK
 
 CANONICAL = 0.5
-# A focal length of 0.75 picture widths: things are half as far again as the canonical camera would have them.
+# A focal length of 0.75 image widths: things are half as far again as the canonical camera would have them.
 K = [[72.0, 0, 48], [0, 72, 32], [0, 0, 1]]
 WHITE = np.full((64, 96, 3), 255, np.uint8)
 
@@ -35,7 +35,7 @@ def weights(tmp_path):
 
 @pytest.fixture
 def drive(tmp_path):
-    """A drive whose camera is that of K, given for pictures of twice the size."""
+    """A drive whose camera is that of K, given for images of twice the size."""
     root = fake_datasets.drive(tmp_path / "data")
     camera = {"width": 192, "height": 128, "fx": 144.0, "fy": 144.0, "cx": 96.0, "cy": 64.0}
     (root / "drive" / "camera.yaml").write_text(yaml.safe_dump(camera))
@@ -73,8 +73,8 @@ def test_intrinsics_need_a_focal_length(weights, focal):
 
 
 def test_the_predict_command_takes_intrinsics(weights, drive, tmp_path, capsys):
-    picture = drive / "drive" / "left" / "000001.png"
-    plain = ["predict", str(picture), "--weights", str(weights), "--device", "cpu", "--out"]
+    image = drive / "drive" / "left" / "000001.png"
+    plain = ["predict", str(image), "--weights", str(weights), "--device", "cpu", "--out"]
     assert main([*plain, str(tmp_path / "a")]) == 0
     assert main([*plain, str(tmp_path / "b"), "--intrinsics", "[72, 72, 48, 32]"]) == 0
     a, b = (np.load(tmp_path / name / "000001.npz") for name in "ab")
@@ -136,4 +136,4 @@ def test_augmentation_that_makes_no_sense_gets_one_sentence(drive, tmp_path, cap
     run = ["train", "--train", part, "--validation", part, "--output", str(tmp_path / "run")]
     assert main([*run, "--augment.zoom", "0.5"]) == 2
     said = capsys.readouterr().err.strip()
-    assert said == "hrdepth: augment.zoom 0.5 must lie between 1, the whole picture, and 10"
+    assert said == "hrdepth: augment.zoom 0.5 must lie between 1, the whole image, and 10"

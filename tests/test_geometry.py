@@ -11,7 +11,7 @@ SIZE = (40, 64)
 
 
 @pytest.fixture
-def picture():
+def image():
     torch.manual_seed(0)
     return F.interpolate(torch.rand(1, 3, 10, 16), SIZE, mode="bicubic", align_corners=True).clamp(0, 1)
 
@@ -26,11 +26,9 @@ def grid():
     return torch.stack([x, y])[None]
 
 
-def test_identity_warp_is_the_picture(picture):
+def test_identity_warp_is_the_image(image):
     depth = 1 + 9 * torch.rand(1, 1, *SIZE)
-    torch.testing.assert_close(
-        geometry.view_synthesis(picture, depth, K, torch.eye(4)[None]), picture, atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(geometry.view_synthesis(image, depth, K, torch.eye(4)[None]), image, atol=1e-4, rtol=0)
 
 
 def test_projecting_what_was_lifted_gives_the_grid():
@@ -69,30 +67,30 @@ def test_a_plane_moved_sideways_shifts_by_fx_b_over_z():
     )
 
 
-def test_sampling_reads_whole_pixels_and_the_border(picture):
-    shifted = geometry.sample(picture, grid() + torch.tensor([3.0, 0])[None, :, None, None])
-    torch.testing.assert_close(shifted[..., :-3], picture[..., 3:], atol=1e-5, rtol=0)
-    torch.testing.assert_close(shifted[..., -3:], picture[..., -1:].expand(-1, -1, -1, 3), atol=1e-5, rtol=0)
+def test_sampling_reads_whole_pixels_and_the_border(image):
+    shifted = geometry.sample(image, grid() + torch.tensor([3.0, 0])[None, :, None, None])
+    torch.testing.assert_close(shifted[..., :-3], image[..., 3:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(shifted[..., -3:], image[..., -1:].expand(-1, -1, -1, 3), atol=1e-5, rtol=0)
 
 
-def test_points_behind_the_camera_stay_finite(picture):
+def test_points_behind_the_camera_stay_finite(image):
     pose = torch.eye(4)[None].clone()
     pose[0, 2, 3] = -20.0
     depth = torch.full((1, 1, *SIZE), 10.0, requires_grad=True)
-    warped = geometry.view_synthesis(picture, depth, K, pose)
+    warped = geometry.view_synthesis(image, depth, K, pose)
     warped.sum().backward()
     assert torch.isfinite(warped).all()
     assert torch.isfinite(depth.grad).all()
 
 
-def test_a_flipped_scene_has_flipped_geometry(picture, pose):
-    """Mirroring pictures, depth, K and motion mirrors the synthesised view."""
+def test_a_flipped_scene_has_flipped_geometry(image, pose):
+    """Mirroring images, depth, K and motion mirrors the synthesised view."""
     depth = 5 + torch.rand(1, 1, *SIZE)
     mirror = torch.diag(torch.tensor([-1.0, 1, 1, 1]))
     flipped = geometry.view_synthesis(
-        picture.flip(-1), depth.flip(-1), geometry.flip_intrinsics(K, SIZE[1]), mirror @ pose @ mirror
+        image.flip(-1), depth.flip(-1), geometry.flip_intrinsics(K, SIZE[1]), mirror @ pose @ mirror
     )
-    torch.testing.assert_close(flipped.flip(-1), geometry.view_synthesis(picture, depth, K, pose), atol=1e-4, rtol=0)
+    torch.testing.assert_close(flipped.flip(-1), geometry.view_synthesis(image, depth, K, pose), atol=1e-4, rtol=0)
 
 
 def test_resizing_scales_k_row_by_row():

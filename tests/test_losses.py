@@ -7,13 +7,13 @@ from hrdepth import losses
 
 
 @pytest.fixture
-def pictures():
+def images():
     torch.manual_seed(1)
     return torch.rand(2, 3, 20, 24), torch.rand(2, 3, 20, 24)
 
 
-def test_ssim_agrees_with_scikit_image(pictures):
-    a, b = pictures
+def test_ssim_agrees_with_scikit_image(images):
+    a, b = images
     ours = losses.ssim(a, b)[0, 0].numpy()
     _, theirs = structural_similarity(
         a[0, 0].numpy().astype(np.float64), b[0, 0].numpy().astype(np.float64),
@@ -22,15 +22,15 @@ def test_ssim_agrees_with_scikit_image(pictures):
     np.testing.assert_allclose(ours[1:-1, 1:-1], theirs[1:-1, 1:-1], atol=1e-5)
 
 
-def test_photometric_error_is_zero_on_itself_and_grows_with_difference(pictures):
-    a, b = pictures
+def test_photometric_error_is_zero_on_itself_and_grows_with_difference(images):
+    a, b = images
     assert losses.photometric_error(a, a).abs().max() < 1e-5
     near, far = losses.photometric_error(0.9 * a + 0.1 * b, a).mean(), losses.photometric_error(b, a).mean()
     assert 0 < near < far
 
 
-def test_without_ssim_the_l1_norm_remains(pictures):
-    a, b = pictures
+def test_without_ssim_the_l1_norm_remains(images):
+    a, b = images
     torch.testing.assert_close(losses.photometric_error(a, b, 0.0), (a - b).abs().mean(1, keepdim=True))
 
 

@@ -75,7 +75,7 @@ def test_losses(mode, reference):
         assert losses[f"loss/scale{scale}"].item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_depth_and_warped_pictures(reference):
+def test_depth_and_warped_images(reference):
     batch, poses = scene(reference, (-1, 1, "s"))
     depth = geometry.disparity_to_depth(reference["disp0"])
     torch.testing.assert_close(depth, reference["depth0"], rtol=1e-5, atol=1e-4)

@@ -72,14 +72,14 @@ def depth_to_disparity(depth: Tensor, min_depth: float = 0.1, max_depth: float =
 def focal_factor(focal_length: Number, width: int, canonical_focal: float) -> Number:
     """Return what brings depth seen by the canonical camera to depth seen by this one.
 
-    A network sees one picture and no camera: what looks twice as large, because the focal length is twice as long, it
+    A network sees one image and no camera: what looks twice as large, because the focal length is twice as long, it
     takes for twice as near. Its depth therefore holds for one canonical focal length; another camera's is this factor
     times it.
 
     Args:
         focal_length: fx of the camera, in pixels, any shape.
-        width: of its picture, in pixels.
-        canonical_focal: fx of the canonical camera, in picture widths.
+        width: of its image, in pixels.
+        canonical_focal: fx of the canonical camera, in image widths.
 
     Example:
         >>> focal_factor(1200.0, width=1000, canonical_focal=0.6)
@@ -113,7 +113,7 @@ def scale_intrinsics(intrinsics: Tensor, width_factor: float, height_factor: flo
 
 
 def flip_intrinsics(intrinsics: Tensor, width: int) -> Tensor:
-    """Follow a left-right flip of a picture `width` pixels wide: cx becomes width - 1 - cx, in (...,3,3)."""
+    """Follow a left-right flip of an image `width` pixels wide: cx becomes width - 1 - cx, in (...,3,3)."""
     flipped = intrinsics.clone()
     flipped[..., 0, 2] = width - 1 - intrinsics[..., 0, 2]
     return flipped
@@ -233,9 +233,9 @@ def view_synthesis(source: Tensor, depth: Tensor, intrinsics: Tensor, pose: Tens
         (B,3,H,W).
 
     Example:
-        >>> picture, depth = torch.rand(1, 3, 8, 8), torch.full((1, 1, 8, 8), 5.0)
+        >>> image, depth = torch.rand(1, 3, 8, 8), torch.full((1, 1, 8, 8), 5.0)
         >>> K = torch.tensor([[[8.0, 0, 4], [0, 8, 4], [0, 0, 1]]])
-        >>> torch.allclose(view_synthesis(picture, depth, K, torch.eye(4)[None]), picture, atol=1e-5)
+        >>> torch.allclose(view_synthesis(image, depth, K, torch.eye(4)[None]), image, atol=1e-5)
         True
     """
     return sample(source, project(backproject(depth, intrinsics), intrinsics, pose))

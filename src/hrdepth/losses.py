@@ -14,10 +14,10 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 class Windows(NamedTuple):
-    """What SSIM needs of one picture, (B,C,H,W) each: computed once for a target that meets many sources.
+    """What SSIM needs of one image, (B,C,H,W) each: computed once for a target that meets many sources.
 
     Attributes:
-        padded: the picture with a reflected border, (B,C,H+2,W+2).
+        padded: the image with a reflected border, (B,C,H+2,W+2).
         mean: over each 3x3 window.
         variance: over each 3x3 window.
     """
@@ -47,8 +47,8 @@ def ssim(first: Tensor | Windows, second: Tensor | Windows) -> Tensor:
     Source: Wang et al. 2004, eq. 13, with a box window.
 
     Example:
-        >>> picture = torch.rand(1, 3, 8, 8)
-        >>> torch.allclose(ssim(picture, windows(picture)), torch.ones(1, 3, 8, 8), atol=1e-4)
+        >>> image = torch.rand(1, 3, 8, 8)
+        >>> torch.allclose(ssim(image, windows(image)), torch.ones(1, 3, 8, 8), atol=1e-4)
         True
     """
     padded_1, mean_1, variance_1 = first if isinstance(first, Windows) else windows(first)
@@ -89,7 +89,7 @@ def minimum_reprojection(errors: Tensor, identity_errors: Tensor | None = None) 
     Args:
         errors: (B,S,H,W), the photometric error of each synthesised view.
         identity_errors: (B,S,H,W), that of each source as it is: the auto-mask, which takes out pixels that move with
-            the camera and pictures without motion. None for no mask.
+            the camera and images without motion. None for no mask.
 
     Returns:
         (B,1,H,W). Where an identity error is the smallest, it stands there, and no gradient flows.
@@ -105,7 +105,7 @@ def minimum_reprojection(errors: Tensor, identity_errors: Tensor | None = None) 
 
 
 def edge_aware_smoothness(disparity: Tensor, image: Tensor) -> Tensor:
-    """Ask for a smooth disparity where the picture is smooth.
+    """Ask for a smooth disparity where the image is smooth.
 
     Args:
         disparity: (B,1,H,W), divided by its own mean here, so that shrinking it gains nothing.

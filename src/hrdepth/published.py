@@ -13,7 +13,7 @@ Metrics = tuple[float | None, ...]
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A row of the paper's tables, on the 697 pictures of the Eigen split at 80 m.
+    """A row of the paper's tables, on the 697 images of the Eigen split at 80 m.
 
     Attributes:
         row: table, network, mode, size (width x height), data (K is KITTI).

@@ -16,7 +16,7 @@ def wait_briefly() -> None:
 
     PyTorch's threads (of GNU's libgomp, in its builds for Linux) turn in a loop after each piece of work, for the next
     one that may come. Where the network runs in OpenVINO or ONNX Runtime, whose own threads want the cores then, that
-    costs milliseconds a picture. What the user has set stays: `GOMP_SPINCOUNT`, `OMP_WAIT_POLICY`.
+    costs milliseconds an image. What the user has set stays: `GOMP_SPINCOUNT`, `OMP_WAIT_POLICY`.
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ):
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)

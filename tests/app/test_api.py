@@ -34,7 +34,7 @@ def client(connection):
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image(tmp_path):
     rng = np.random.default_rng(0)
     small = Image.fromarray(rng.integers(0, 255, (9, 12, 3), dtype=np.uint8))
     small.resize((120, 90), Image.Resampling.BICUBIC).save(tmp_path / "a street.png")
@@ -56,10 +56,10 @@ def fetch(address, data=None, headers=None):
         return error.code, error.read()
 
 
-def test_a_picture_through_the_api_gives_what_the_predictor_gives(client, picture, weights):
-    (left, right), _ = send(client, picture)
+def test_a_image_through_the_api_gives_what_the_predictor_gives(client, image, weights):
+    (left, right), _ = send(client, image)
     assert Image.open(left).size == Image.open(right).size == (120, 90)
-    expected = Predictor.from_file(weights)(picture)
+    expected = Predictor.from_file(weights)(image)
     found = client.predict(0.25, 0.5, api_name="/depth_at")
     assert (found["column"], found["row"], found["unit"]) == (30, 45, "m")
     assert found["depth"] == pytest.approx(float(expected.depth_metres[45, 30]), abs=1e-3)
@@ -73,9 +73,9 @@ def test_a_picture_through_the_api_gives_what_the_predictor_gives(client, pictur
     assert Path(client.predict(api_name="/point_cloud")).read_bytes().startswith(b"glTF")
 
 
-def test_size_and_focal_length_are_followed(client, picture, weights):
-    send(client, picture, ("tiny", "pytorch", "64x64", 100.0))
-    expected = Predictor.from_file(weights, size=(64, 64))(picture)
+def test_size_and_focal_length_are_followed(client, image, weights):
+    send(client, image, ("tiny", "pytorch", "64x64", 100.0))
+    expected = Predictor.from_file(weights, size=(64, 64))(image)
     arrays = np.load(client.predict(api_name="/files")[2])
     np.testing.assert_allclose(arrays["disparity"], expected.disparity, atol=1e-5)
     assert arrays["intrinsics"][0, 0] == pytest.approx(100)
@@ -101,9 +101,9 @@ def test_a_clip_through_the_api(client, tmp_path):
         ("tiny", "pytorch", "9999x9999", 0),
     ],
 )
-def test_wrong_settings_are_said(client, picture, settings):
+def test_wrong_settings_are_said(client, image, settings):
     with pytest.raises(Exception, match=r"not in the list of choices|multiples of|too large"):
-        send(client, picture, settings)
+        send(client, image, settings)
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name not in ("heavy.jpg", "empty.png", "large.png")])
@@ -116,7 +116,7 @@ def test_hostile_uploads_get_a_sentence(client, tmp_path, name):
 
 @pytest.fixture
 def noisy(tmp_path):
-    """A clip that does not become small: most of its bytes are pictures, its header lies before them."""
+    """A clip that does not become small: most of its bytes are images, its header lies before them."""
     rng = np.random.default_rng(0)
     with VideoWriter(tmp_path / "ride.mp4", 10) as video:
         for _ in range(10):
@@ -129,7 +129,7 @@ def cut(path, share):
     return path
 
 
-def test_a_clip_without_its_pictures_gets_a_sentence(client, noisy):
+def test_a_clip_without_its_images_gets_a_sentence(client, noisy):
     with pytest.raises(Exception, match=r"ride\.mp4"):
         send(client, cut(noisy, 0.02))
 
@@ -156,7 +156,7 @@ def test_a_clip_that_claims_to_be_smaller_gets_a_sentence(client, tmp_path):
         send(client, claim(clip(tmp_path / "ride.mp4", frames=3, size=(1200, 1800)), size=(64, 96)))
 
 
-def test_a_clip_that_claims_to_be_larger_has_the_size_of_its_pictures(client, tmp_path):
+def test_a_clip_that_claims_to_be_larger_has_the_size_of_its_images(client, tmp_path):
     (left, _), _ = send(client, claim(clip(tmp_path / "ride.mp4", frames=3, size=(64, 96)), size=(9000, 9000)))
     assert Image.open(left).size == (96, 64)
 
@@ -167,8 +167,8 @@ def test_a_heavy_upload_is_cut_off(client, tmp_path):
         send(client, tmp_path / "heavy.jpg")
 
 
-def test_nothing_asked_before_a_picture(client):
-    with pytest.raises(Exception, match="there is no picture yet"):
+def test_nothing_asked_before_a_image(client):
+    with pytest.raises(Exception, match="there is no image yet"):
         client.predict(0.5, 0.5, api_name="/depth_at")
 
 
@@ -221,9 +221,9 @@ def test_parts_that_are_not_used_are_closed(served):
         assert fetch(served + part)[0] in (403, 404)
 
 
-def test_an_upload_is_gone_once_it_is_read(served, client, picture):
+def test_an_upload_is_gone_once_it_is_read(served, client, image):
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
-    send(client, picture)
+    send(client, image)
     assert list(folder.glob("session-*"))
     assert not list(folder.rglob("a street.png"))
     assert folder.stat().st_mode & 0o077 == 0

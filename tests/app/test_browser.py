@@ -45,7 +45,7 @@ def page(browser, served):
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image(tmp_path):
     rng = np.random.default_rng(0)
     small = Image.fromarray(rng.integers(0, 255, (8, 24, 3), dtype=np.uint8))
     small.resize((480, 160), Image.Resampling.BICUBIC).save(tmp_path / "street.png")
@@ -63,9 +63,9 @@ def answered(page, path):
     return page.locator("#comparison img").first.bounding_box()
 
 
-def test_upload_see_drag_and_click(page, picture, weights):
-    box = answered(page, picture)
-    expected = Predictor.from_file(weights)(picture)
+def test_upload_see_drag_and_click(page, image, weights):
+    box = answered(page, image)
+    expected = Predictor.from_file(weights)(image)
     middle = box["y"] + box["height"] / 2
 
     def divider():
@@ -88,10 +88,10 @@ def test_upload_see_drag_and_click(page, picture, weights):
     assert page.locator("#comparison .place").count() == 1
 
 
-def test_the_cloud_turns(page, picture):
-    from pictures import still  # of the examples
+def test_the_cloud_turns(page, image):
+    from images import still  # of the examples
 
-    answered(page, picture)
+    answered(page, image)
     before = still(page, "#cloud canvas", 1000).astype(float)
     assert before.std() > 3, "there is something to see"
     box = page.locator("#cloud canvas").bounding_box()
@@ -102,10 +102,10 @@ def test_the_cloud_turns(page, picture):
     assert np.abs(still(page, "#cloud canvas", 500) - before).mean() > 1
 
 
-def test_downloads_hold_what_was_predicted(page, picture, weights, tmp_path):
-    answered(page, picture)
+def test_downloads_hold_what_was_predicted(page, image, weights, tmp_path):
+    answered(page, image)
     page.wait_for_selector("#download-3:not([disabled])")
-    expected = Predictor.from_file(weights)(picture)
+    expected = Predictor.from_file(weights)(image)
     found = []
     for number in range(4):
         with page.expect_download() as download:
@@ -121,9 +121,9 @@ def test_downloads_hold_what_was_predicted(page, picture, weights, tmp_path):
 
 
 def test_an_example_and_a_hostile_file(page, tmp_path):
-    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "text.jpg").write_text("no image")
     upload(page, tmp_path / "text.jpg")
-    page.wait_for_selector("text=neither a picture nor a clip")
+    page.wait_for_selector("text=neither an image nor a clip")
     page.locator("#examples button img").first.click()
     page.wait_for_selector("#comparison img")
 
@@ -138,14 +138,14 @@ def test_the_training_tab_follows_a_run(page):
     page.wait_for_selector("#curves canvas, #curves svg")
 
 
-def test_files_go_with_their_visitor(browser, served, picture):
+def test_files_go_with_their_visitor(browser, served, image):
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
     before = set(folder.glob("session-*"))
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(served)
     page.wait_for_selector("#upload")
-    answered(page, picture)
+    answered(page, image)
     page.wait_for_selector("#download-3:not([disabled])")
     (mine,) = set(folder.glob("session-*")) - before
     page.close()

@@ -8,7 +8,7 @@ from hrdepth.app.networks import Networks
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import RUNTIMES, default_runtime, unavailable
 
-PICTURE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
 THERE = [name for name in RUNTIMES if unavailable(name) is None]
 
 
@@ -22,8 +22,8 @@ def test_the_fastest_runtime_is_the_default(weights):
 @pytest.mark.parametrize("runtime", THERE)
 def test_every_runtime_that_is_there_answers_alike(weights, runtime):
     networks = Networks([weights], "cpu")
-    expected = networks.predictor("tiny", "pytorch")(PICTURE).disparity
-    made = networks.predictor("tiny", runtime)(PICTURE)
+    expected = networks.predictor("tiny", "pytorch")(IMAGE).disparity
+    made = networks.predictor("tiny", runtime)(IMAGE)
     assert made.runtime.startswith(runtime)
     np.testing.assert_allclose(made.disparity, expected, atol=1e-4)
 
@@ -46,5 +46,5 @@ def test_an_exported_file_runs_in_the_runtime_that_it_is_for(weights, tmp_path):
     export(ExportConfig(str(weights), str(tmp_path / "tiny.onnx")))
     networks = Networks([tmp_path / "tiny.onnx"], "cpu")
     assert networks.runtimes[0] == "onnxruntime"
-    expected = Networks([weights], "cpu").predictor("tiny", "pytorch")(PICTURE)
-    np.testing.assert_allclose(networks.predictor()(PICTURE).disparity, expected.disparity, atol=1e-4)
+    expected = Networks([weights], "cpu").predictor("tiny", "pytorch")(IMAGE)
+    np.testing.assert_allclose(networks.predictor()(IMAGE).disparity, expected.disparity, atol=1e-4)

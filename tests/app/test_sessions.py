@@ -48,5 +48,5 @@ def test_an_answers_files_go_with_the_next(tmp_path):
     session.begin()
     assert not old.exists()
     assert session.fresh(".png").parent.is_dir()
-    with pytest.raises(InputError, match="no picture yet"):
+    with pytest.raises(InputError, match="no image yet"):
         _ = session.answered

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hrdepth.app.uploads import clip_frames, kind_of, load_picture
+from hrdepth.app.uploads import clip_frames, kind_of, load_image
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 from hrdepth.io.video import VideoWriter
@@ -36,16 +36,16 @@ def clip(path, frames=8, size=(48, 64), fps=25):
 
 def taken(path):
     if kind_of(path, LIMITS) == "picture":
-        return load_picture(path, LIMITS)
+        return load_image(path, LIMITS)
     return list(clip_frames(path, LIMITS))
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif", ".gif", ".ppm"])
-def test_pictures_are_told_by_content(tmp_path, suffix):
+def test_images_are_told_by_content(tmp_path, suffix):
     Image.linear_gradient("L").convert("RGB").save(tmp_path / f"a{suffix}")
     renamed = (tmp_path / f"a{suffix}").rename(tmp_path / "a.mp4")
     assert kind_of(renamed, LIMITS) == "picture"
-    assert load_picture(renamed, LIMITS).size == (256, 256)
+    assert load_image(renamed, LIMITS).size == (256, 256)
 
 
 def test_a_clip_is_told_by_content(tmp_path):
@@ -57,11 +57,11 @@ def test_a_clip_is_told_by_content(tmp_path):
 
 
 HOSTILE = {
-    "text.jpg": (b"just a text\n" * 50, "neither a picture nor a clip"),
+    "text.jpg": (b"just a text\n" * 50, "neither an image nor a clip"),
     "drawing.png": (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "drawing of vectors"),
-    "list.mp4": (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n", "neither a picture nor a clip"),
-    "concat.mp4": (b"ffconcat version 1.0\nfile /etc/passwd\n", "neither a picture nor a clip"),
-    "page.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "neither a picture nor a clip"),
+    "list.mp4": (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n", "neither an image nor a clip"),
+    "concat.mp4": (b"ffconcat version 1.0\nfile /etc/passwd\n", "neither an image nor a clip"),
+    "page.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "neither an image nor a clip"),
     "empty.png": (b"", "is empty"),
     "bomb.png": (png_header(60000, 60000), "exceeds limit|at most 0.5 million"),
     "wide.png": (png_header(30000, 1), "30000x1 pixels"),
@@ -84,7 +84,7 @@ def test_hostile_files_get_a_sentence(tmp_path, name):
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_a_truncated_picture_gets_a_sentence(tmp_path, suffix, share):
+def test_a_truncated_image_gets_a_sentence(tmp_path, suffix, share):
     path = tmp_path / f"a{suffix}"
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)).save(path)

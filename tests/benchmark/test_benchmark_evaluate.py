@@ -13,14 +13,14 @@ from hrdepth.errors import InputError
 def test_metrics_of_a_set_are_timed(tmp_path, capsys):
     out = tmp_path / "evaluate.json"
     config = BenchmarkEvaluateConfig(
-        pictures=12, size=(60, 90), prediction_size=(16, 32), density=0.3, rounds=2, out=str(out)
+        images=12, size=(60, 90), prediction_size=(16, 32), density=0.3, rounds=2, out=str(out)
     )
     one, two, plain = benchmark_evaluate(config)
     assert [one.name, two.name] == ["1 thread", "2 threads"]
     assert min(one.median, two.median, plain.median) > 0
     written = json.loads(out.read_text())
     assert written["largest_difference"] < 1e-9
-    assert "Metrics of 12 pictures of 90x60" in capsys.readouterr().out
+    assert "Metrics of 12 images of 90x60" in capsys.readouterr().out
     with pytest.raises(InputError, match="exists already"):
         benchmark_evaluate(config)
 
@@ -41,7 +41,7 @@ def test_exports_are_timed_and_weighed(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("run", "config", "sentence"), [
-    (benchmark_evaluate, BenchmarkEvaluateConfig(pictures=0), "at least 1"),
+    (benchmark_evaluate, BenchmarkEvaluateConfig(images=0), "at least 1"),
     (benchmark_evaluate, BenchmarkEvaluateConfig(workers=[]), "at least 1"),
     (benchmark_evaluate, BenchmarkEvaluateConfig(density=0.0), "density 0"),
     (benchmark_evaluate, BenchmarkEvaluateConfig(size=(0, 3)), "must be positive"),

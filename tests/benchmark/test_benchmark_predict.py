@@ -9,7 +9,7 @@ from torch import nn
 
 from hrdepth.benchmark.predict import benchmark_predict
 from hrdepth.benchmark.roofline import limit, operations
-from hrdepth.benchmark.subject import BASELINE, Eager, Subject, Variant, drawn_picture
+from hrdepth.benchmark.subject import BASELINE, Eager, Subject, Variant, drawn_image
 from hrdepth.config import BenchmarkPredictConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import RUNTIMES
@@ -19,7 +19,7 @@ def test_runtimes_beside_the_baseline(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(RUNTIMES["onnxruntime"], "unavailable", classmethod(lambda cls: "onnxruntime is not installed"))
     out, table, plot = tmp_path / "predict.json", tmp_path / "table.md", tmp_path / "latency.svg"
     config = BenchmarkPredictConfig(
-        network="lite_hrdepth", runtimes=["pytorch:float32", "onnxruntime"], sizes=[(64, 64)], picture_size=(40, 90),
+        network="lite_hrdepth", runtimes=["pytorch:float32", "onnxruntime"], sizes=[(64, 64)], image_size=(40, 90),
         rounds=2, runs=2, threads=1, out=str(out), table=str(table), plot=str(plot),
     )  # fmt: skip
     baseline, faster = benchmark_predict(config)
@@ -84,10 +84,10 @@ def test_variants():
             Variant.parse(text)
 
 
-def test_a_drawn_picture():
-    picture = drawn_picture((30, 50))
-    assert picture.shape == (30, 50, 3)
-    assert statistics.pstdev(picture.reshape(-1).tolist()) > 10
+def test_a_drawn_image():
+    image = drawn_image((30, 50))
+    assert image.shape == (30, 50, 3)
+    assert statistics.pstdev(image.reshape(-1).tolist()) > 10
 
 
 @pytest.mark.parametrize(("settings", "sentence"), [

@@ -28,7 +28,7 @@ def test_a_step_and_its_parts_are_measured(tmp_path, capsys):
         rows["step"]["median"] / rows["unit"]["median"], rel=0.8
     )  # a ratio of medians is not the median of ratios
     assert rows["peak memory above the start"]["median"] > 0
-    # Lite has 3.1M parameters and 64 x 64 pictures: far from none, far from HR-Depth at full size.
+    # Lite has 3.1M parameters and 64 x 64 images: far from none, far from HR-Depth at full size.
     assert 0.1 < rows["floating-point operations"]["median"] < 10
     assert written["provenance"]["versions"]["torch"]
     assert "step in units" in capsys.readouterr().out

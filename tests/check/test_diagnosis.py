@@ -89,7 +89,7 @@ def test_a_clean_run_is_silent(tmp_path, caplog, capsys):
 
 
 FAULTS = {
-    "wrong K": {"cx": 90.0, "cy": 60.0},  # of a picture of twice the size
+    "wrong K": {"cx": 90.0, "cy": 60.0},  # of an image of twice the size
     "swapped stereo": {"eyes": -EYES},
     "frame rate too high": {"step": 0},
     "frame rate too low": {"step": 60},
@@ -120,7 +120,7 @@ def test_the_guard_names_the_cause(tmp_path):
 
 
 def test_constant_disparity(tmp_path):
-    """Smoothness outweighs the pictures."""
+    """Smoothness outweighs the images."""
     train(
         config(
             drive(tmp_path), frames=("s",), rate=3e-3, epochs=10, smoothness=1e4,

@@ -26,10 +26,10 @@ def wall(length=600):
 @pytest.fixture
 def data(tmp_path):
     """A rectified pair of eyes that moves sideways along a wall."""
-    picture = wall()
+    image = wall()
     for number in range(16):
         for eye, shift in (("left", 0), ("right", 5)):
-            part = picture[:, 3 * number + shift : 3 * number + shift + SIZE[1]]
+            part = image[:, 3 * number + shift : 3 * number + shift + SIZE[1]]
             fake_datasets.save(Image.fromarray(part), tmp_path / "a" / eye / f"{number:06d}.png")
     camera = {"width": 160, "height": 96, "fx": 120.0, "fy": 120.0, "cx": 80.0, "cy": 48.0, "baseline": 0.3}
     (tmp_path / "a" / "camera.yaml").write_text(yaml.safe_dump(camera))
@@ -82,9 +82,9 @@ def raise_right_eye(data):
 
 def cut(data):
     other = np.random.default_rng(5).integers(20, 235, (24, 150, 3), dtype=np.uint8)
-    picture = np.asarray(Image.fromarray(other).resize((600, 96), Image.Resampling.BICUBIC))
+    image = np.asarray(Image.fromarray(other).resize((600, 96), Image.Resampling.BICUBIC))
     for number in range(8, 16):
-        Image.fromarray(picture[:, 3 * number : 3 * number + 160]).save(left(data, number))
+        Image.fromarray(image[:, 3 * number : 3 * number + 160]).save(left(data, number))
     for path in (data / "a" / "right").iterdir():
         path.unlink()
 
@@ -112,7 +112,7 @@ FAULTS = {
     "missing: cut short": ("missing", lambda d: left(d, 5).write_bytes(left(d, 5).read_bytes()[:300]), "000005.png"),
     "missing: a gap": ("missing", lambda d: left(d, 9).unlink(), "no frames 9 between"),
     "duplicate: repeated": ("duplicate", lambda d: left(d, 5).write_bytes(left(d, 4).read_bytes()), "repeat"),
-    "duplicate: copied": ("duplicate", lambda d: left(d, 12).write_bytes(left(d, 3).read_bytes()), "same picture"),
+    "duplicate: copied": ("duplicate", lambda d: left(d, 12).write_bytes(left(d, 3).read_bytes()), "same image"),
     "still": ("still", still, "stands for 7 of 15"),
     "cut": ("cut", cut, "another scene begins at frame 8"),
     "fast": ("fast", fast, "take more frames"),
@@ -126,7 +126,7 @@ FAULTS = {
     "camera: another size": ("camera", lambda d: camera(d, fx=240.0, fy=240.0, cx=140.0, cy=85.0), "middle"),
     "camera: angle": ("camera", lambda d: camera(d, fx=1200.0, fy=1200.0), "field of view"),
     "stereo: rows": ("stereo", raise_right_eye, "not rectified"),
-    "stereo: copied": ("stereo", copy_eye, "same pictures"),
+    "stereo: copied": ("stereo", copy_eye, "same images"),
     "baseline: eyes": ("baseline", swap_eyes, "swapped"),
     "baseline: sign": ("baseline", lambda d: camera(d, baseline=-0.3), "positive"),
     "baseline: millimetres": ("baseline", lambda d: camera(d, baseline=120.0), "millimetres"),

@@ -28,14 +28,14 @@ def test_good_data_give_a_summary(config):
     report = scan_data(replace(config, scan="full"))
     assert not report.errors + report.warnings
     assert len(report.summary) == 2
-    assert report.summary[0].endswith("6 frames of 1 recordings, 1 cameras, pictures 96x64, second eye for 100 %")
+    assert report.summary[0].endswith("6 frames of 1 recordings, 1 cameras, images 96x64, second eye for 100 %")
     check_data(config)
 
 
 def test_everything_wrong_is_said_at_once(config, tmp_path):
     left, right = (tmp_path / "a" / eye for eye in ("left", "right"))
     (left / "000003.png").unlink()  # 1, for three lines
-    (left / "000006.png").write_bytes(b"no picture")  # 2
+    (left / "000006.png").write_bytes(b"no image")  # 2
     Image.new("RGB", (64, 64)).save(right / "000005.png")  # 3
     (tmp_path / "a.txt").write_text((tmp_path / "a.txt").read_text() + "a 5 l\n")  # 4
     camera = yaml.safe_load((tmp_path / "b" / "camera.yaml").read_text())
@@ -47,8 +47,8 @@ def test_everything_wrong_is_said_at_once(config, tmp_path):
     assert len(lines) == 6
     for sentence in (
         "a.txt:2: frame 2 of 'a' misses its neighbour at +1; complete the recording or leave the line out (and 2 more",
-        f"a.txt:5: {left / '000006.png'} is not a picture",
-        f"a.txt:5: {right / '000005.png'} is 64x64 (width x height), most pictures of 'a' are 96x64",
+        f"a.txt:5: {left / '000006.png'} is not an image",
+        f"a.txt:5: {right / '000005.png'} is 64x64 (width x height), most images of 'a' are 96x64",
         "a.txt:7: 'a 5 l' stands at ",
         "camera.yaml: focal lengths fx = 0.58",
         "none.txt does not exist",
@@ -61,7 +61,7 @@ def test_only_a_full_scan_decodes(config, tmp_path):
     file.write_bytes(file.read_bytes()[:400])
     assert not scan_data(config).errors
     (error,) = scan_data(replace(config, scan="full")).errors
-    assert error.startswith(f"{tmp_path / 'a.txt'}:2: the picture {file} cannot be read")
+    assert error.startswith(f"{tmp_path / 'a.txt'}:2: the image {file} cannot be read")
 
 
 def test_a_camera_of_another_shape(config, tmp_path):
@@ -69,7 +69,7 @@ def test_a_camera_of_another_shape(config, tmp_path):
         for file in (tmp_path / "a" / eye).iterdir():
             Image.new("RGB", (96, 80)).save(file)
     (error,) = scan_data(config).errors
-    assert "a.txt:1: the pictures of 'a' are 96x80 (width x height), the K of" in error
+    assert "a.txt:1: the images of 'a' are 96x80 (width x height), the K of" in error
     for eye in ("left", "right"):
         for file in (tmp_path / "a" / eye).iterdir():
             Image.new("RGB", (50, 33)).save(file)  # resized, a pixel of rounding

@@ -67,7 +67,7 @@ def test_train_takes_a_config_and_overrides(train_config, tmp_path, capsys):
     assert main(["train", "--config", str(tmp_path / "run" / "config.yaml"), "--output", str(tmp_path / "two")]) == 0
 
 
-def test_predict_writes_pictures_and_numbers(weights, data, tmp_path):
+def test_predict_writes_images_and_numbers(weights, data, tmp_path):
     assert main(["predict", str(data / "drive" / "left"), "--weights", str(weights), "--out", str(tmp_path / "o")]) == 0
     content = np.load(tmp_path / "o" / "000000.npz")
     assert content["disparity"].shape == content["depth"].shape == fake_datasets.SIZE
@@ -82,8 +82,8 @@ def test_hyphens_and_underscores_are_one(capsys):
 
 @pytest.mark.parametrize("written", [["--intrinsics", "60,61.5,48,3.2e1"], ["--intrinsics=[60, 61.5, 48, 32]"]])
 def test_numbers_need_no_brackets(weights, data, tmp_path, written):
-    picture = str(data / "drive" / "left" / "000000.png")
-    assert main(["predict", picture, "--weights", str(weights), "--out", str(tmp_path / "o"), *written]) == 0
+    image = str(data / "drive" / "left" / "000000.png")
+    assert main(["predict", image, "--weights", str(weights), "--out", str(tmp_path / "o"), *written]) == 0
     camera = np.load(tmp_path / "o" / "000000.npz")["intrinsics"]
     assert camera.tolist() == [[60, 0, 48], [0, 61.5, 32], [0, 0, 1]]
 
@@ -115,7 +115,7 @@ def test_a_wrong_split_line_is_named(train_config, data, capsys):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_truncated_picture_is_named(train_config, data, capsys, workers):
+def test_a_truncated_image_is_named(train_config, data, capsys, workers):
     file = data / "drive" / "left" / "000002.png"
     file.write_bytes(file.read_bytes()[:400])
     said = refused(capsys, "train", "--config", train_config, "--workers", workers)

@@ -59,7 +59,7 @@ def test_the_other_eye_is_half_a_metre_to_the_right(config):
     data = build_mix([config], ["s"], (64, 96))
     sample = data[0]
     assert sample["stereo_pose"][0, 3] == pytest.approx(-0.5)
-    # The right eye's picture is the left's, three pixels on (fake_datasets.py): content moves left.
+    # The right eye's image is the left's, three pixels on (fake_datasets.py): content moves left.
     assert (sample["sources"][0][:, :, :-3] - sample["target"][:, :, 3:]).abs().mean() < 0.03
 
 
@@ -87,7 +87,7 @@ def test_augmentation_follows_seed_and_epoch_alone(config):
 
 
 def test_k_follows_a_zoom(config):
-    """The zoomed picture shows what its K says: each of its pixels, by both K, is one of the whole picture."""
+    """The zoomed image shows what its K says: each of its pixels, by both K, is one of the whole image."""
     whole = build_mix([config], [-1, 1, "s"], (64, 96))[1]
     data = build_mix([config], [-1, 1, "s"], (64, 96), AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1)
     samples = [data[1 + draw * len(data)] for draw in range(8)]

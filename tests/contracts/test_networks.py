@@ -67,7 +67,7 @@ def test_evaluation_is_deterministic_and_independent_of_the_batch(network):
     torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_the_picture_matters(network):
+def test_the_image_matters(network):
     network.eval()
     with torch.no_grad():
         assert not torch.allclose(network(torch.rand(1, 3, 64, 96))[0], network(torch.rand(1, 3, 64, 96))[0])

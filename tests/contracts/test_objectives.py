@@ -122,7 +122,7 @@ def test_the_loss_stays_in_float32_under_autocast(way, tmp_path):
 
 
 def test_what_a_mask_covers_teaches_nothing(way, tmp_path):
-    """Neither as target nor as source; but for smoothness, which asks no picture."""
+    """Neither as target nor as source; but for smoothness, which asks no image."""
     batch = batch_of(tmp_path, WAYS[way][0])
     batch["mask"] = torch.ones_like(batch["target"][:, :1])
     batch["mask"][..., 40:, :] = 0

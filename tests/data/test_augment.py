@@ -49,7 +49,7 @@ def synthesis_error(wall, sample, *, mirror=1.0, intrinsics=None):
 
 
 @pytest.mark.parametrize(("augment", "mirror"), [(ZOOMED, 1.0), (MIRRORED, -1.0)])
-def test_views_are_synthesised_as_exactly_from_zoomed_pictures(tmp_path, augment, mirror):
+def test_views_are_synthesised_as_exactly_from_zoomed_images(tmp_path, augment, mirror):
     wall = fake_datasets.Wall()
     wall.drive(tmp_path)
     whole = build(tmp_path)[1]
@@ -85,7 +85,7 @@ def test_a_point_lands_where_k_projects_it(tmp_path, augment, mirror):
     assert inside >= 4
 
 
-def test_zoom_is_uniform_in_its_logarithm_and_stays_in_the_picture():
+def test_zoom_is_uniform_in_its_logarithm_and_stays_in_the_image():
     random = np.random.default_rng(0)
     windows = [draw_window(ZOOMED, random) for _ in range(2000)]
     zooms = np.log([1 / window.extent for window in windows])
@@ -99,7 +99,7 @@ def test_zoom_is_uniform_in_its_logarithm_and_stays_in_the_picture():
 
 
 def test_a_zoom_keeps_the_sharpness_of_the_file(tmp_path):
-    """Cut before the one resize: the zoomed picture has detail that the small one has lost."""
+    """Cut before the one resize: the zoomed image has detail that the small one has lost."""
     stripes = np.uint8(255 * (np.arange(384) // 2 % 2))[None, :, None].repeat(256, axis=0).repeat(3, axis=2)
     root = fake_datasets.drive(tmp_path, stereo=False, size=(256, 384))
     for file in (root / "drive" / "left").iterdir():
@@ -138,8 +138,8 @@ def roughness(images):
 def test_networks_see_the_change_and_the_loss_does_not(drive, what):
     clean = build(drive)[1]
     torch.manual_seed(0)
-    for pictures, twins in (("target", "target_augmented"), ("sources", "sources_augmented")):
-        clean[pictures] = clean[twins] = torch.rand_like(clean[pictures])
+    for images, twins in (("target", "target_augmented"), ("sources", "sources_augmented")):
+        clean[images] = clean[twins] = torch.rand_like(clean[images])
     augment = AugmentConfig(blur_sigma=(1.0, 1.5), **{what: 1.0})
     before = torch.cat([clean["target"][None], clean["sources"]])
     changed = degrade(clean, augment, np.random.default_rng(0))

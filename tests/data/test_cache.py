@@ -15,7 +15,7 @@ import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig, PrepareConfig, TrainConfig
 from hrdepth.data import DATASETS, build_mix
-from hrdepth.data.cache import PictureCache, cached_size, needed_pictures, use_cache
+from hrdepth.data.cache import ImageCache, cached_size, needed_images, use_cache
 from hrdepth.errors import InputError
 from hrdepth.prepare import cache as cache_module
 from hrdepth.training import build_loaders
@@ -67,7 +67,7 @@ def test_samples_are_the_same_bit_by_bit_without_a_look_at_the_sources(name, ori
     plain, cached = mixes(config, AugmentConfig()), mixes(config, AugmentConfig())
     expected = [part[item] for part in plain for item in range(3 * len(part))]
     use_cache(str(folder), config, cached)
-    for path in needed_pictures(cached):
+    for path in needed_images(cached):
         with Image.open(path) as image:
             size = image.size
         Image.new("RGB", size).save(path)  # after the matching: whoever reads a source now sees black
@@ -84,14 +84,14 @@ def test_training_and_validation_load_from_the_cache(config, folder):
     fill(config, folder)
     plain, cached = build_loaders(replace(config, cache=None)), build_loaders(config)
     expected = {name: next(iter(loader)) for name, loader in plain.items()}
-    for path in needed_pictures(mixes(config)):
+    for path in needed_images(mixes(config)):
         Image.new("RGB", fake_datasets.SIZE[::-1]).save(path)
     assert all(same(next(iter(cached[name])), batch) for name, batch in expected.items())
 
 
 def test_an_interrupted_preparation_goes_on(config, folder, monkeypatch):
     written = []
-    write = cache_module._write_picture
+    write = cache_module._write_image
 
     def interrupted(cache, source):
         if len(written) == 4:
@@ -99,24 +99,24 @@ def test_an_interrupted_preparation_goes_on(config, folder, monkeypatch):
         written.append(source)
         return write(cache, source)
 
-    monkeypatch.setattr(cache_module, "_write_picture", interrupted)
+    monkeypatch.setattr(cache_module, "_write_image", interrupted)
     with pytest.raises(KeyboardInterrupt):
         cache_module.prepare(PrepareConfig(config, str(folder), threads=1))
-    assert len(PictureCache.open(folder).entries) == 4
+    assert len(ImageCache.open(folder).entries) == 4
     first = list(written)
     monkeypatch.setattr(
-        cache_module, "_write_picture", lambda cache, source: written.append(source) or write(cache, source)
+        cache_module, "_write_image", lambda cache, source: written.append(source) or write(cache, source)
     )
     fill(config, folder)
     assert not set(first) & set(written[4:])
-    assert sorted(written) == needed_pictures(mixes(config))
+    assert sorted(written) == needed_images(mixes(config))
     assert not list(folder.rglob("*.partial"))
     verify(folder)
 
 
 def test_a_changed_source_is_read_anew(config, folder, caplog):
     fill(config, folder)
-    source = needed_pictures(mixes(config))[2]
+    source = needed_images(mixes(config))[2]
     Image.new("RGB", fake_datasets.SIZE[::-1], "red").save(source)
     cached = mixes(config)
     with caplog.at_level(logging.WARNING):
@@ -134,7 +134,7 @@ def test_a_changed_source_is_read_anew(config, folder, caplog):
 def test_verify_finds_a_flipped_byte_a_changed_and_a_lost_source(config, folder, capsys):
     cache = fill(config, folder)
     assert main(["prepare", "--cache", str(folder), "--verify"]) == 0
-    flipped, changed, lost, cut = needed_pictures(mixes(config))[:4]
+    flipped, changed, lost, cut = needed_images(mixes(config))[:4]
     content = bytearray(cache.file(cache.name(flipped)).read_bytes())
     content[-1] ^= 1
     cache.file(cache.name(flipped)).write_bytes(content)
@@ -146,7 +146,7 @@ def test_verify_finds_a_flipped_byte_a_changed_and_a_lost_source(config, folder,
     capsys.readouterr()
     assert main(["prepare", "--cache", str(folder), "--verify"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("hrdepth: 4 of 10 pictures")
+    assert said.startswith("hrdepth: 4 of 10 images")
     for path, fault in ((flipped, "damaged"), (cut, "damaged"), (changed, "changed"), (lost, "gone")):
         assert fault in said.split(str(path))[1].split(")")[0]
     # They are struck from the manifest, so preparing again mends the cache.
@@ -155,11 +155,11 @@ def test_verify_finds_a_flipped_byte_a_changed_and_a_lost_source(config, folder,
     verify(folder)
 
 
-def test_a_damaged_picture_is_named_in_training(config, folder):
+def test_a_damaged_image_is_named_in_training(config, folder):
     cache = fill(config, folder)
     cached = mixes(config)
     use_cache(str(folder), config, cached)
-    file = cache.file(cache.name(needed_pictures(cached)[0]))
+    file = cache.file(cache.name(needed_images(cached)[0]))
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(InputError, match=f"{file.name} is damaged.*--verify"):
         [cached[0][item] for item in range(len(cached[0]))]
@@ -174,7 +174,7 @@ def test_a_cache_of_another_size_is_refused(config, folder):
         use_cache(str(folder), other, mixes(other))
 
 
-def test_a_zoom_needs_pictures_of_their_own_size(config, folder):
+def test_a_zoom_needs_images_of_their_own_size(config, folder):
     class Zooming:
         zoom = 1.5
 
@@ -191,7 +191,7 @@ def test_the_cache_may_be_reached_by_a_link_and_lie_anywhere(config, folder, tmp
     folder.mkdir()
     link.symlink_to(folder)
     fill(config, link)
-    assert PictureCache.open(folder).match(needed_pictures(mixes(config))) == 0
+    assert ImageCache.open(folder).match(needed_images(mixes(config))) == 0
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_and_a_full_one_during(config, folder, monkeypatch):

@@ -15,7 +15,7 @@ from hrdepth.data.cache import cached_size
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.io.images import read_image
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_bad_cameras_are_named(root):
         build_reader(DatasetConfig("cityscapes", str(root), "train", options={"keep": 75}))
 
 
-def test_a_cache_of_cropped_pictures_keeps_their_size(root):
+def test_a_cache_of_cropped_images_keeps_their_size(root):
     data = [DatasetConfig("cityscapes", str(root), "train")]
     config = TrainConfig(data, data, "run", size=(32, 64))
     assert cached_size(config, [build_mix(data, [-1, 1], config.size)]) is None

@@ -7,7 +7,7 @@ from torchvision.transforms.v2 import functional as F
 from hrdepth.data.colours import shift_hue
 
 
-def pictures():
+def make_images():
     seed = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, 3, 32, 48), generator=seed).float() / 255
     images[0, :, :4] = torch.rand(4, 48, generator=seed)  # grey
@@ -20,9 +20,9 @@ def pictures():
 
 @pytest.mark.parametrize("turns", [-0.5, -0.1, 0.0, 0.03, 1 / 3, 0.5])
 def test_as_torchvision(turns):
-    images = pictures()
+    images = make_images()
     # The float64 result is exact to 1e-15: it shows that what is left is torchvision's own rounding.
     exact = shift_hue(images.double(), turns)
     assert (shift_hue(images, turns) - exact).abs().max() < 1e-6
     assert (F.adjust_hue(images, turns) - exact).abs().max() < 2e-6
-    assert torch.equal(images, pictures())
+    assert torch.equal(images, make_images())

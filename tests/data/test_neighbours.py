@@ -11,7 +11,7 @@ from PIL import Image
 import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
-from hrdepth.data.frames import load_picture
+from hrdepth.data.frames import load_image
 from hrdepth.data.neighbours import MOTION_SIZE, motion
 from hrdepth.errors import InputError
 from hrdepth.io.images import small_grey
@@ -32,7 +32,7 @@ def left(part, number):
 
 
 def distances(mix, index, draws=60):
-    """Return how often each distance is drawn for sample `index`, told by the pictures themselves."""
+    """Return how often each distance is drawn for sample `index`, told by the images themselves."""
     data = mix.datasets[0]
     frame = data.reader.targets[index].frame
     drawn = Counter()
@@ -49,14 +49,14 @@ def test_each_draw_of_a_sample_takes_one_distance(part):
     middle = distances(mix, 3)
     assert set(middle) == {1, 2, 3}
     assert min(middle.values()) > 8
-    # The batch holds the pictures of that distance, the same each time it is asked for.
+    # The batch holds the images of that distance, the same each time it is asked for.
     again = build_mix([part], [-1, 1], (64, 96), CALM)
     for draw in range(6):
         item = 3 + draw * len(mix)
         sources = mix[item]["sources"]
         before, after = mix.datasets[0].neighbours.sources(mix.datasets[0].reader.targets[3], (0, item))
-        assert torch.equal(sources[0], load_picture(before, (64, 96)))
-        assert torch.equal(sources[1], load_picture(after, (64, 96)))
+        assert torch.equal(sources[0], load_image(before, (64, 96)))
+        assert torch.equal(sources[1], load_image(after, (64, 96)))
         assert torch.equal(sources, again[item]["sources"])
 
 
@@ -102,7 +102,7 @@ def test_a_missing_side_is_masked_by_skip(part, caplog):
     (Path(part.root) / "train.txt").write_text("drive 3 l\ndrive 5 l\ndrive 6 l\n")
     with pytest.raises(InputError) as said:
         build_mix([part], [-1, 1], (64, 96))
-    first, second = str(said.value).splitlines()  # each missing picture once
+    first, second = str(said.value).splitlines()  # each missing image once
     assert "train.txt:1: frame 3 of 'drive' misses its neighbour at -1" in first
     assert "train.txt:1: frame 3 of 'drive' misses its neighbour at +1" in second
     assert second.endswith("(and 1 more line)")
@@ -119,7 +119,7 @@ def test_a_missing_side_is_masked_by_skip(part, caplog):
 
 def test_skip_does_not_excuse_the_target_itself(part):
     left(part, 5).unlink()
-    with pytest.raises(InputError, match="frame 5 of 'drive' misses its picture"):
+    with pytest.raises(InputError, match="frame 5 of 'drive' misses its image"):
         build_mix([replace(part, missing="skip")], [-1, 1], (64, 96))
 
 
@@ -134,7 +134,7 @@ def test_still_frames_are_left_out(part, caplog):
         mix = build_mix([replace(part, min_motion=0.012)], [-1, 1], (64, 96))
     assert [line.frame for line in mix.datasets[0].reader.targets] == [3, 4, 9, 12, 13, 14, 15, 16]
     assert "4 of 12 frames left out: 0 without a source, 4 still" in caplog.text
-    assert torch.equal(mix[2]["target"], load_picture(left(part, 9), (64, 96)))
+    assert torch.equal(mix[2]["target"], load_image(left(part, 9), (64, 96)))
     # Stereo alone learns from a standing camera, too.
     assert len(build_mix([replace(part, min_motion=0.012)], ["s"], (64, 96))) == 12
     with pytest.raises(InputError, match="none of 12 frames is left, 0 have no source, 12 differ"):

@@ -1,4 +1,4 @@
-"""Object masks: found beside the pictures, resized by nearest neighbour, mirrored with them."""
+"""Object masks: found beside the images, resized by nearest neighbour, mirrored with them."""
 
 import numpy as np
 import pytest
@@ -46,28 +46,28 @@ def test_they_are_resized_without_making_new_numbers_and_mirrored(drive):
 
 
 def test_sixteen_bits_are_read(drive):
-    picture = drive / "drive" / "left" / "000000.png"
-    Image.fromarray(np.full(fake_datasets.SIZE, 300, np.uint16)).save(objects_file(picture))
-    assert load_objects(picture, fake_datasets.SIZE).unique().tolist() == [300]
+    image = drive / "drive" / "left" / "000000.png"
+    Image.fromarray(np.full(fake_datasets.SIZE, 300, np.uint16)).save(objects_file(image))
+    assert load_objects(image, fake_datasets.SIZE).unique().tolist() == [300]
 
 
 @pytest.mark.parametrize(
     ("mask", "said"),
     [
         (Image.new("RGB", fake_datasets.SIZE[::-1]), "has 3 channels"),
-        (Image.new("L", (10, 20)), "has 10x20 pixels, its picture 96x64"),
+        (Image.new("L", (10, 20)), "has 10x20 pixels, its image 96x64"),
         (None, "cannot be read"),
     ],
 )
 def test_a_wrong_mask_is_named(drive, mask, said):
-    picture = drive / "drive" / "left" / "000000.png"
-    file = objects_file(picture)
+    image = drive / "drive" / "left" / "000000.png"
+    file = objects_file(image)
     if mask is None:
-        file.write_bytes(b"no picture")
+        file.write_bytes(b"no image")
     else:
         mask.save(file)
     with pytest.raises(InputError, match=said) as caught:
-        load_objects(picture, fake_datasets.SIZE)
+        load_objects(image, fake_datasets.SIZE)
     assert str(file) in str(caught.value)
 
 

@@ -24,7 +24,7 @@ def test_every_target_has_its_neighbours_and_some_a_second_eye(name, shared):
     mix = build_mix([config(shared, name)], [-1, 1, "s"], (128, 416))
     reader = mix.datasets[0].reader
     assert len(mix) == PARTS[name][1]
-    assert sum(reader.picture(line, "s") is not None for line in reader.targets) == PARTS[name][2]
+    assert sum(reader.image(line, "s") is not None for line in reader.targets) == PARTS[name][2]
 
 
 def test_k_and_baseline_of_the_real_cameras(shared):

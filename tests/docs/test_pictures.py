@@ -1,4 +1,4 @@
-"""`examples/pictures.py`, which makes the pictures of the README again, works: at a tiny size, and in a browser."""
+"""`examples/images.py`, which makes the images of the README again, works: at a tiny size, and in a browser."""
 
 import importlib.util
 import os
@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "pictures.py"
 
 
 @pytest.fixture
-def pictures(tmp_path, monkeypatch):
+def images(tmp_path, monkeypatch):
     """The script, with a tiny network for the one on board and two tiny streets."""
     spec = importlib.util.spec_from_file_location("pictures", SCRIPT)
     module = importlib.util.module_from_spec(spec)
@@ -40,38 +40,38 @@ def run(module, monkeypatch, *arguments):
     module.main()
 
 
-def test_streets_stand_above_their_disparity(pictures, tmp_path, monkeypatch, capsys):
-    run(pictures, monkeypatch, "--out", tmp_path / "out", "--no-page")
+def test_streets_stand_above_their_disparity(images, tmp_path, monkeypatch, capsys):
+    run(images, monkeypatch, "--out", tmp_path / "out", "--no-page")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["street.jpg"]
     assert str(tmp_path / "out" / "street.jpg") in capsys.readouterr().out
-    made = np.asarray(pictures.street())
-    edge = pictures.EDGE
+    made = np.asarray(images.street())
+    edge = images.EDGE
     assert made.shape == (2 * 40 + edge, 2 * 80 + edge, 3)
     assert Image.open(tmp_path / "out" / "street.jpg").size == made.shape[1::-1]
     prediction = Predictor.from_file(tmp_path / "tiny.safetensors")(tmp_path / "streets" / "1.jpg")
     np.testing.assert_array_equal(made[:40, 80 + edge :], prediction.image)
     np.testing.assert_array_equal(made[40 : 40 + edge], 255)
-    colours = pictures.colorize_disparity(prediction.disparity)
+    colours = images.colorize_disparity(prediction.disparity)
     assert np.abs(made[40 + edge :, 80 + edge :].astype(int) - colours).mean() < 2
 
 
-def test_without_a_browser_it_says_so(pictures, tmp_path, monkeypatch):
+def test_without_a_browser_it_says_so(images, tmp_path, monkeypatch):
     pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
     monkeypatch.delenv("CHROMIUM", raising=False)
-    monkeypatch.setattr(pictures.shutil, "which", lambda name: None)
+    monkeypatch.setattr(images.shutil, "which", lambda name: None)
     with pytest.raises(SystemExit, match="needs Chromium.*--no-page"):
-        run(pictures, monkeypatch, "--out", tmp_path / "out")
+        run(images, monkeypatch, "--out", tmp_path / "out")
     assert not (tmp_path / "out" / "app.png").exists()
 
 
 @pytest.mark.slow
-def test_the_page_is_photographed(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "PAUSE", 500)
+def test_the_page_is_photographed(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "PAUSE", 500)
     pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
     pytest.importorskip("gradio", reason="needs gradio (extra app)")
     if not (os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")):
         pytest.skip("needs Chromium, such as Debian's: apt-get install chromium")
-    pictures.photograph(tmp_path / "app.png")
+    images.photograph(tmp_path / "app.png")
     seen = np.asarray(Image.open(tmp_path / "app.png").convert("RGB")).astype(float)
-    assert seen.shape == (pictures.VIEW["height"], pictures.VIEW["width"], 3)
+    assert seen.shape == (images.VIEW["height"], images.VIEW["width"], 3)
     assert seen.std() > 30, "there is something to see"

@@ -24,7 +24,7 @@ from hrdepth.evaluation.corruption_errors import (
 from hrdepth.evaluation.corruptions import corruptions
 from hrdepth.io.files import file_sha256
 from hrdepth.networks import build_network
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_networks import NETWORK
 
@@ -80,7 +80,7 @@ def brightness(image):
     return np.asarray(image.convert("L"), dtype=np.float32) / 255
 
 
-def test_the_picture_is_corrupted_and_nothing_else(library, data):
+def test_the_image_is_corrupted_and_nothing_else(library, data):
     truths = build_ground_truth(data)
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     found = measure(brightness, truths, WHOLE, ["fog", "snow"], [1, 5])
@@ -147,7 +147,7 @@ def test_the_base_is_a_monodepth2(library, data, weights, tmp_path):
 
 
 class Interrupted:
-    """The stand-in for the library, interrupted at a picture."""
+    """The stand-in for the library, interrupted at an image."""
 
     def __init__(self, monkeypatch, at):
         self.seen, self.at = [], at
@@ -168,7 +168,7 @@ def test_what_was_finished_before_an_interruption_is_gone_on_with(
     out = tmp_path / "out"
     config = CorruptionsConfig(data, weights, weights, out=str(out), **SETTINGS)
     whole = corruptions(CorruptionsConfig(data, weights, weights, **SETTINGS))
-    stand_in = Interrupted(monkeypatch, at=4 + 3)  # after the network: the base's second picture in snow
+    stand_in = Interrupted(monkeypatch, at=4 + 3)  # after the network: the base's second image in snow
     with pytest.raises(KeyboardInterrupt):
         corruptions(config)
     assert [path.name for path in out.iterdir()] == ["unfinished.json"]
@@ -230,12 +230,12 @@ def test_the_datas_own_protocol(library, weights, tmp_path):
     assert (found["protocol"]["crop"], found["protocol"]["max_depth"]) == ("none", 80.0)
 
 
-def test_a_picture_that_is_too_small(library, data, weights, capsys):
+def test_a_image_that_is_too_small(library, data, weights, capsys):
     Image.new("RGB", (40, 31)).save(f"{data.root}/image/b.png")
     given = ["--data.kind", "folder", "--data.root", data.root, "--weights", weights, "--kinds", "[fog]"]
     assert main(["corruptions", *given, "--severities", "[1]", "--runtime", "pytorch"]) == 2
     error = capsys.readouterr().err
-    assert "b.png: the picture is 40x31 (width x height); corruptions need 32 pixels" in error
+    assert "b.png: the image is 40x31 (width x height); corruptions need 32 pixels" in error
     assert "Traceback" not in error
 
 
@@ -243,7 +243,7 @@ def test_the_library_itself():
     library = pytest.importorskip("imagecorruptions")
     known = library.get_corruption_names("all")
     assert [kind for kind in KITTI_C if kind not in known] == ["dark", "color_quant", "iso_noise"]
-    image = fake_datasets.picture(0, size=(32, 48))
+    image = fake_datasets.image(0, size=(32, 48))
     for kind in (kind for kind in KITTI_C if kind in known):
         clear, same, strong = (
             corrupted(lambda image: np.asarray(image), kind, severity)(image) for severity in (1, 1, 5)

@@ -15,7 +15,7 @@ from hrdepth.evaluation.edges import boundary_f1, depth_edges, edge_distances, e
 from hrdepth.evaluation.extra_packages import extra_module
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.points import cloud_distances, points_of
-from hrdepth.truth.ground_truth import GroundTruth
+from hrdepth.truth import GroundTruth
 
 WHOLE = DepthProtocol(crop="none")
 
@@ -78,7 +78,7 @@ def test_edges_of_depth():
     np.testing.assert_array_equal(depth_edges(step(20) * 7), edges)
 
 
-def test_edge_errors_of_a_picture():
+def test_edge_errors_of_a_image():
     perfect = edge_errors(step(20), step(20), WHOLE)
     assert perfect == {"edge_accuracy": 0, "edge_completeness": 0, "boundary_f1": 1}
     moved = edge_errors(step(20), step(24), WHOLE)
@@ -119,7 +119,7 @@ def test_points():
             cloud_distances(true, bad, 0.1)
 
 
-def test_points_of_a_picture():
+def test_points_of_a_image():
     depth = np.full((4, 6), 10.0)
     truth = GroundTruth("a", None, depth, np.array([[5.0, 0, 3], [0, 5, 2], [0, 0, 1]]))
     found = Extras(points=True)(truth, 1 / depth, WHOLE)
@@ -146,7 +146,7 @@ def test_intervals():
             bootstrap_intervals(values[:, :1], settings[0], level=settings[1])
 
 
-def test_no_picture_has_it_and_nothing_is_said_of_it():
+def test_no_image_has_it_and_nothing_is_said_of_it():
     values = np.array([[1.0, np.nan], [2.0, np.nan]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -189,7 +189,7 @@ def test_the_command(tmp_path, capsys):
     assert "without the protocol's crop" in said["edges"]["in_words"]
     tables = printed.split("\n\n")  # a table that follows text without a blank line is text
     assert next(part for part in tables if "| measure |" in part).startswith("| measure |")
-    assert "edges: of the whole picture, whatever the crop" in printed
+    assert "edges: of the whole image, whatever the crop" in printed
     assert (out / "per_image.csv").read_text().splitlines()[0].endswith("edge_completeness,boundary_f1")
     assert main([*given, "--format", "latex"]) == 0
     assert r"\begin{tabular}{lrrrrrrr}" in capsys.readouterr().out

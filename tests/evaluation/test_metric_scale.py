@@ -48,7 +48,7 @@ def test_no_road_in_front_of_a_wall():
     assert road_height(np.full((64, 96), 5.0), K) is None
 
 
-def test_camera_height_leaves_out_pictures_without_a_road():
+def test_camera_height_leaves_out_images_without_a_road():
     found = camera_height([street(0.3), np.full((64, 96), 5.0), street(0.3)], K, 1.65)
     assert found.metres_per_unit == pytest.approx(5.5)
     assert (found.count, found.left_out) == (2, 1)
@@ -61,7 +61,7 @@ def test_ways_leave_out_stops():
     assert found == Measurement("poses", pytest.approx(5), pytest.approx(0), 3, 1)
     with pytest.raises(InputError, match=r"0\.1 m apart"):
         moved_ways("poses", [0.2], [0.0])
-    with pytest.raises(InputError, match="gives 3 frames, the pictures are 2"):
+    with pytest.raises(InputError, match="gives 3 frames, the images are 2"):
         moved_ways("gps", [0.2], [1.0, 1.0])
 
 
@@ -93,7 +93,7 @@ def test_config_refuses(known, message):
 
 @pytest.fixture
 def drive(tmp_path):
-    """Weights with a pose network, six pictures, their poses."""
+    """Weights with a pose network, six images, their poses."""
     torch.manual_seed(0)
     save_checkpoint(
         tmp_path / "net.safetensors",
@@ -157,11 +157,11 @@ def test_gps_and_speeds_of_each_frame(drive):
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("distances", "2 40 20\n", "picture x y metres"),
-        ("distances", "9 40 20 5\n", "no picture 9"),
+        ("distances", "2 40 20\n", "image x y metres"),
+        ("distances", "9 40 20 5\n", "no image 9"),
         ("distances", "2 400 20 5\n", "outside"),
         ("distances", "2 40 20 -5\n", "above 0"),
-        ("gps", "48 8\n48 8\n", "2 frames, the pictures are 6"),
+        ("gps", "48 8\n48 8\n", "2 frames, the images are 6"),
         ("gps", "48\n", "latitude"),
         ("speeds", "1\n2\n", "frames-per-second"),
         ("poses", "1 2\n", "12"),

@@ -173,7 +173,7 @@ def test_a_still_trajectory_cannot_be_aligned():
 
 
 class Ahead(nn.Module):
-    """Says how much brighter the second picture is, as motion ahead."""
+    """Says how much brighter the second image is, as motion ahead."""
 
     def __init__(self):
         super().__init__()
@@ -185,7 +185,7 @@ class Ahead(nn.Module):
         return torch.zeros(1, 2, 1, 3), translation
 
 
-def pictures(folder, count=6):
+def images(folder, count=6):
     folder.mkdir()
     for index in range(count):
         Image.new("RGB", (48, 32), (index * 51,) * 3).save(folder / f"{index}.png")
@@ -193,7 +193,7 @@ def pictures(folder, count=6):
 
 
 def test_motions_follow_the_order_of_time(tmp_path):
-    motions = predict_motions(Ahead(), pictures(tmp_path / "video"), (32, 64))
+    motions = predict_motions(Ahead(), images(tmp_path / "video"), (32, 64))
     assert chain(motions)[:, 2, 3] == pytest.approx(np.arange(6) * 0.2, abs=1e-6)
 
 
@@ -215,7 +215,7 @@ def weights(tmp_path):
 
 def test_command(tmp_path, weights, capsys):
     write_kitti(tmp_path / "true.txt", drive(6))
-    video, out = pictures(tmp_path / "video"), tmp_path / "out"
+    video, out = images(tmp_path / "video"), tmp_path / "out"
     command = ["odometry", str(video), "--weights", str(weights), "--out", str(out)]
     assert main([*command, "--poses", str(tmp_path / "true.txt"), "--trained-on", "true"]) == 0
     metrics = json.loads((out / "metrics.json").read_text())
@@ -233,11 +233,11 @@ def test_command(tmp_path, weights, capsys):
 
 def test_command_refuses(tmp_path, weights, capsys):
     write_kitti(tmp_path / "true.txt", drive(9))
-    video = pictures(tmp_path / "video")
+    video = images(tmp_path / "video")
     command = ["odometry", str(video), "--weights", str(weights), "--out"]
     assert main([*command, str(tmp_path / "a"), "--poses", str(tmp_path / "true.txt")]) == 2
     assert "9 poses" in capsys.readouterr().err
-    single = pictures(tmp_path / "single", 1)
+    single = images(tmp_path / "single", 1)
     assert main(["odometry", str(single), "--weights", str(weights), "--out", str(tmp_path / "b")]) == 2
     assert "fewer than two frames" in capsys.readouterr().err
     alone = tmp_path / "alone.safetensors"

@@ -19,7 +19,7 @@ from hrdepth.evaluation import (
     evaluate_network,
     mean_prediction_baseline,
 )
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 
 SIZE = (20, 60)
 WHOLE = DepthProtocol(crop="none")
@@ -42,7 +42,7 @@ def root(tmp_path, depths):
         (root / kind).mkdir(parents=True)
     for name, depth in zip("abc", depths, strict=True):
         np.save(root / "depth" / f"{name}.npy", depth)
-        # The picture says how near things are, so that a "network" can read it.
+        # The image says how near things are, so that a "network" can read it.
         grey = Image.fromarray(np.rint(400 / depth).astype(np.uint8))
         grey.convert("RGB").save(root / "image" / f"{name}.png")
     return root
@@ -53,7 +53,7 @@ def brightness(image):
     return np.asarray(image.convert("L"), dtype=np.float32) / 255
 
 
-def test_mean_over_pictures_not_over_pixels(root, depths):
+def test_mean_over_images_not_over_pixels(root, depths):
     depths[0][:, 5:] = 0
     np.save(root / "depth" / "a.npy", depths[0])
     disparities = [1 / np.full(SIZE, 10.0)] * 3
@@ -91,8 +91,8 @@ def test_forms_of_predictions(tmp_path, root, depths, kind):
 @pytest.mark.parametrize(
     ("array", "hint"),
     [
-        (np.ones((2, 4, 4)), "2 predictions for 3 pictures"),
-        (np.ones((4, 4, 4)), "4 predictions for 3 pictures"),
+        (np.ones((2, 4, 4)), "2 predictions for 3 images"),
+        (np.ones((4, 4, 4)), "4 predictions for 3 images"),
         (np.ones((3, 4)), r"\(N,h,w\)"),
         (np.ones((3, 2, 4, 4)), r"\(N,h,w\)"),
         (np.ones((3, 4, 4), dtype=int), r"\(N,h,w\)"),
@@ -133,7 +133,7 @@ def test_files_of_predictions_that_cannot_be_read(tmp_path, root):
 
 def test_network(root):
     evaluation = evaluate_network(brightness, folder_set(root), WHOLE, progress=True)
-    assert evaluation.mean["abs_rel"] < 0.05  # the picture's 8 bits
+    assert evaluation.mean["abs_rel"] < 0.05  # the image's 8 bits
     assert len(evaluation.rows) == 3
 
 
@@ -159,18 +159,18 @@ def test_network_with_flip_post_processing(root):
         evaluate_disparities([blend] * 3, folder_set(root), DepthProtocol(post_process=True))
 
 
-def test_network_errors_name_the_picture(root):
+def test_network_errors_name_the_image(root):
     with pytest.raises(InputError, match=r"a\.png: .*no numbers"):
         evaluate_network(lambda image: np.full((2, 2), np.nan), folder_set(root), WHOLE)
     (root / "image" / "b.png").unlink()
-    with pytest.raises(InputError, match="picture of 'b' is not there"):
+    with pytest.raises(InputError, match="image of 'b' is not there"):
         evaluate_network(brightness, folder_set(root), WHOLE)
     (root / "image" / "b.png").write_bytes((root / "image" / "a.png").read_bytes()[:-200])
     with pytest.raises(InputError, match=r"b\.png"):
         evaluate_network(brightness, folder_set(root), WHOLE)
 
 
-def test_pictures_without_truth_are_skipped_and_counted(tmp_path, root):
+def test_images_without_truth_are_skipped_and_counted(tmp_path, root):
     np.save(root / "depth" / "b.npy", np.zeros(SIZE, np.float32))
     evaluation = constant_depth_baseline(folder_set(root), WHOLE)
     assert ([row.name for row in evaluation.rows], evaluation.skipped) == (["a", "c"], ("b",))
@@ -182,7 +182,7 @@ def test_pictures_without_truth_are_skipped_and_counted(tmp_path, root):
     }
     for name in "ac":
         np.save(root / "depth" / f"{name}.npy", np.full(SIZE, 500, np.float32))
-    with pytest.raises(InputError, match="none of the 3 pictures"):
+    with pytest.raises(InputError, match="none of the 3 images"):
         constant_depth_baseline(folder_set(root), WHOLE)
 
 
@@ -235,7 +235,7 @@ def test_result_files(tmp_path, root):
         "max_depth": 80.0,
     }
     words = " ".join(protocol["in_words"].values())
-    for said in ("disparity", "80 m", "0.40810811", "median", "mean over pictures"):
+    for said in ("disparity", "80 m", "0.40810811", "median", "mean over images"):
         assert said in words
     assert str(tmp_path) not in (out / "metrics.json").read_text()
 
@@ -251,7 +251,7 @@ def test_table(root):
         console.print(evaluation.table().rich())
     text = capture.get()
     assert f"{evaluation.mean['abs_rel']:.3f}" in text
-    assert "mean over 3 pictures" in text
+    assert "mean over 3 images" in text
     assert "depth x 5.4" in text
 
 

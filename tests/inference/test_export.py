@@ -38,8 +38,8 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture
-def picture(tmp_path):
-    fake_datasets.save(fake_datasets.picture(5, size=(120, 200)), tmp_path / "pictures" / "street.png")
+def image(tmp_path):
+    fake_datasets.save(fake_datasets.image(5, size=(120, 200)), tmp_path / "pictures" / "street.png")
     return tmp_path / "pictures" / "street.png"
 
 
@@ -53,7 +53,7 @@ def export(*arguments):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_file_says_what_it_is_and_predicts_the_same(weights, picture, tmp_path, suffix, capsys):
+def test_a_file_says_what_it_is_and_predicts_the_same(weights, image, tmp_path, suffix, capsys):
     needs(suffix)
     out = tmp_path / f"net{suffix}"
     assert export(weights, "--out", out) == 0
@@ -70,24 +70,24 @@ def test_a_file_says_what_it_is_and_predicts_the_same(weights, picture, tmp_path
     assert (described.canonical_focal, described.licence) == (0.6, "CC-BY-4.0")
     assert described.provenance["weights_provenance"]["command"] == "hrdepth train"
     intrinsics = [[120, 0, 100], [0, 120, 60], [0, 0, 1]]
-    expected = Predictor.from_file(weights, runtime="pytorch")(picture, intrinsics)
+    expected = Predictor.from_file(weights, runtime="pytorch")(image, intrinsics)
     np.testing.assert_allclose(
-        Predictor.from_file(out)(picture, intrinsics).depth_metres, expected.depth_metres, rtol=1e-3
+        Predictor.from_file(out)(image, intrinsics).depth_metres, expected.depth_metres, rtol=1e-3
     )
-    with pytest.raises(InputError, match="takes pictures of 64x96 .* alone, not 96x96"):
-        Predictor.from_file(out, size=(96, 96))(picture)
+    with pytest.raises(InputError, match="takes images of 64x96 .* alone, not 96x96"):
+        Predictor.from_file(out, size=(96, 96))(image)
     assert export(weights, "--out", out) == 2
     assert f"{out} exists already" in capsys.readouterr().err or suffix == ".xml"
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
-def test_depth_inside_normalisation_outside_any_size(weights, picture, tmp_path, suffix):
+def test_depth_inside_normalisation_outside_any_size(weights, image, tmp_path, suffix):
     needs(suffix)
     out = tmp_path / f"net{suffix}"
     assert export(weights, "--out", out, "--dynamic", "--depth", "true", "--normalisation", "false") == 0
     for size in ((64, 96), (96, 160)):
-        expected = Predictor.from_file(weights, size=size, runtime="pytorch")(picture)
-        found = Predictor.from_file(out, size=size)(picture)
+        expected = Predictor.from_file(weights, size=size, runtime="pytorch")(image)
+        found = Predictor.from_file(out, size=size)(image)
         np.testing.assert_allclose(found.depth, expected.depth, rtol=1e-3)
     runtime = load_runtime(out)
     image = torch.rand(2, 3, 64, 96)
@@ -96,19 +96,19 @@ def test_depth_inside_normalisation_outside_any_size(weights, picture, tmp_path,
     torch.testing.assert_close(metres, 5.4 / (low + (high - low) * runtime(image)[0]), rtol=1e-3, atol=1e-3)
 
 
-def test_int8_is_int8_and_near(weights, picture, tmp_path, capsys):
+def test_int8_is_int8_and_near(weights, image, tmp_path, capsys):
     needs(".xml")
     pytest.importorskip("nncf", reason="nncf is not installed")
     out = tmp_path / "net.xml"
-    assert export(weights, "--out", out, "--int8", "--calibration", picture.parent) == 0
+    assert export(weights, "--out", out, "--int8", "--calibration", image.parent) == 0
     runtime = load_runtime(out)
     assert runtime.precision == "int8"
     assert out.with_suffix(".bin").stat().st_size < 0.4 * weights.stat().st_size
-    exact, rough = Predictor.from_file(weights)(picture), Predictor.from_file(out)(picture)
+    exact, rough = Predictor.from_file(weights)(image), Predictor.from_file(out)(image)
     assert 0 < np.abs(rough.disparity / exact.disparity - 1).mean() < 0.05
     # Of eight bits something is lost: a tolerance of nothing refuses.
     refused = tmp_path / "refused.xml"
-    settings = ("--int8", "--calibration", picture.parent, "--tolerance", "1e-9")
+    settings = ("--int8", "--calibration", image.parent, "--tolerance", "1e-9")
     assert export(weights, "--out", refused, *settings) == 2
     assert "refused.xml was not written" in capsys.readouterr().err
     assert not list(tmp_path.glob("refused*"))
@@ -162,17 +162,17 @@ def test_bad_settings_get_a_sentence(weights, arguments, sentence, tmp_path, mon
 @pytest.mark.parametrize(
     ("suffix", "settings"), [(".onnx", ()), (".xml", ("--depth", "true", "--normalisation", "false"))]
 )
-def test_the_example_deploys_without_torch_and_hrdepth(weights, picture, tmp_path, suffix, settings):
+def test_the_example_deploys_without_torch_and_hrdepth(weights, image, tmp_path, suffix, settings):
     needs(suffix)
     network, out = tmp_path / f"net{suffix}", tmp_path / "depth.png"
     assert export(weights, "--out", network, *settings) == 0
     blocked = "import runpy, sys; sys.modules.update(torch=None, hrdepth=None); sys.argv = sys.argv[1:]; "
     script = blocked + "runpy.run_path(sys.argv[0], run_name='__main__')"
-    command = [sys.executable, "-c", script, str(DEPLOY), str(network), str(picture), str(out)]
+    command = [sys.executable, "-c", script, str(DEPLOY), str(network), str(image), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = np.asarray(Image.open(out)) / 256
-    expected = Predictor.from_file(weights)(picture).depth_metres
+    expected = Predictor.from_file(weights)(image).depth_metres
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=0.02)
     lines = [line for line in DEPLOY.read_text().split('"""', 2)[2].splitlines() if line.strip()]
@@ -180,13 +180,13 @@ def test_the_example_deploys_without_torch_and_hrdepth(weights, picture, tmp_pat
     assert "torch" not in "".join(lines)
 
 
-def test_predict_and_evaluate_take_a_runtime_by_config(weights, picture, tmp_path):
+def test_predict_and_evaluate_take_a_runtime_by_config(weights, image, tmp_path):
     root = fake_datasets.drive(tmp_path / "data")
     for runtime, precision in (("pytorch", "bfloat16"), ("onnxruntime", "float32")):
         if unavailable(runtime):
             continue
         chosen = ["--weights", str(weights), "--runtime", runtime, "--precision", precision, "--threads", "1"]
-        assert main(["predict", str(picture), "--out", str(tmp_path / f"p-{runtime}"), *chosen]) == 0
+        assert main(["predict", str(image), "--out", str(tmp_path / f"p-{runtime}"), *chosen]) == 0
         data = ["--data.kind", "drive", "--data.root", str(root), "--protocol.crop", "none"]
         assert main(["evaluate", *data, "--out", str(tmp_path / f"e-{runtime}"), *chosen]) == 0
         said = json.loads((tmp_path / f"e-{runtime}" / "metrics.json").read_text())["provenance"]

@@ -63,7 +63,7 @@ def test_packed_weights_say_everything_and_predict_alike(weights, tmp_path, caps
     assert open_source(out).description.licence == "CC-BY-NC-SA-3.0"
     card = (tmp_path / "lane.md").read_text()
     for said in (
-        "# Lane", "| lanes, 8 pictures | Abs Rel |", "| network | 0.100 | 0.700 | 4.500 | 0.200 | 0.900 |",
+        "# Lane", "| lanes, 8 images | Abs Rel |", "| network | 0.100 | 0.700 | 4.500 | 0.200 | 0.900 |",
         "crop: none", "non-commercial use only", "840 steps", "folder: drives, a.txt", checkpoint.sha256,
     ):  # fmt: skip
         assert said in card
@@ -79,7 +79,7 @@ def test_metrics_of_evaluate_fill_the_card(weights, tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps({"metrics": ROW, "images": 4, "ground_truth": "drive x"}))
     out = tmp_path / "n.safetensors"
     report = pack(PackConfig(str(weights), str(out), results=str(tmp_path / "metrics.json"), pose=True))
-    assert "| drive x, 4 pictures |" in report.card.read_text()
+    assert "| drive x, 4 images |" in report.card.read_text()
     assert report.size == out.stat().st_size
     assert 0 < report.relative < 0.01
     assert read_checkpoint(out).pose_network is not None
@@ -94,7 +94,7 @@ def test_metrics_of_evaluate_fill_the_card(weights, tmp_path):
         ({"card": "none.yaml"}, "the file of the card none.yaml does not exist"),
         ({"results": __file__}, "cannot be read|no 'results'"),
         ({"dtype": "int4"}, "unknown dtype 'int4'"),
-        ({"pictures": "nowhere"}, "nowhere"),
+        ({"images": "nowhere"}, "nowhere"),
     ],
 )
 def test_what_fails_leaves_nothing(weights, tmp_path, settings, sentence):
@@ -127,6 +127,6 @@ def test_the_card_says_how_to_load_what_comes_on_board(weights, tmp_path, monkey
     monkeypatch.setattr("hrdepth.inference.pack.FOLDER", tmp_path)
     for name, code in (("street", "from_pretrained()"), ("alley", 'from_pretrained("alley")')):
         report = pack(
-            PackConfig(str(weights), str(tmp_path / f"{name}.safetensors"), pictures=str(STREETS / "street-1.jpg"))
+            PackConfig(str(weights), str(tmp_path / f"{name}.safetensors"), images=str(STREETS / "street-1.jpg"))
         )
         assert code in report.card.read_text()

@@ -1,4 +1,4 @@
-"""A picture, a folder and a video through a Predictor: what lands on disk is what was predicted."""
+"""An image, a folder and a video through a Predictor: what lands on disk is what was predicted."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def predictor() -> Predictor:
     return Predictor(red_channel, (32, 64))
 
 
-def picture(seed: int = 0) -> np.ndarray:
-    """Return a smooth picture (48,80,3) whose red channel grows downwards, as nearness does on a road."""
+def make_image(seed: int = 0) -> np.ndarray:
+    """Return a smooth image (48,80,3) whose red channel grows downwards, as nearness does on a road."""
     generator = np.random.default_rng(seed)
     image = np.tile(np.linspace(20, 235, SIZE[0])[:, None, None], (1, SIZE[1], 3))
     return (image + generator.uniform(-8, 8)).astype(np.uint8)
@@ -48,13 +48,13 @@ def names(folder: Path) -> list[str]:
 def write_video(path: Path, count: int = 6) -> Path:
     with VideoWriter(path, 12) as video:
         for index in range(count):
-            video.write(picture(index))
+            video.write(make_image(index))
     return path
 
 
-class TestPicture:
+class TestImage:
     def test_files_and_their_content(self, predictor: Predictor, tmp_path: Path) -> None:
-        write_image(tmp_path / "road.png", picture())
+        write_image(tmp_path / "road.png", make_image())
         matrix = np.diag([60.0, 60.0, 1.0])
         written = predict_to_folder(
             predictor, tmp_path / "road.png", tmp_path / "out", intrinsics=matrix, progress=False
@@ -76,10 +76,10 @@ class TestPicture:
         assert np.array_equal(colours, colorize_disparity(expected.disparity))
         assert colours[-1].mean() > colours[0].mean() + 100  # near, at the bottom, is bright
         panel = np.array(read_image(tmp_path / "out" / "road_panel.png"))
-        assert np.array_equal(panel[-48:], np.concatenate([picture(), colours], axis=1))
+        assert np.array_equal(panel[-48:], np.concatenate([make_image(), colours], axis=1))
 
     def test_options_leave_out_and_add(self, predictor: Predictor, tmp_path: Path) -> None:
-        write_image(tmp_path / "road.png", picture())
+        write_image(tmp_path / "road.png", make_image())
         predict_to_folder(
             predictor,
             tmp_path / "road.png",
@@ -93,7 +93,7 @@ class TestPicture:
 
     @pytest.mark.parametrize("metres_per_unit", [None, 5.4])
     def test_depth_png_says_its_unit(self, metres_per_unit: float | None, tmp_path: Path) -> None:
-        write_image(tmp_path / "road.png", picture())
+        write_image(tmp_path / "road.png", make_image())
         predictor = Predictor(red_channel, (32, 64), metres_per_unit=metres_per_unit)
         predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", depth_png=True, progress=False)
         with Image.open(tmp_path / "out" / "road_depth.png") as image:
@@ -105,7 +105,7 @@ class TestPicture:
         assert units["metres"] == ("depth x 5.4" if metres_per_unit else None)
 
     def test_manifest(self, predictor: Predictor, tmp_path: Path) -> None:
-        write_image(tmp_path / "road.png", picture())
+        write_image(tmp_path / "road.png", make_image())
         predict_to_folder(
             predictor,
             tmp_path / "road.png",
@@ -123,7 +123,7 @@ class TestPicture:
         assert "versions" in manifest
         assert str(tmp_path) not in text
 
-    def test_broken_picture(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_broken_image(self, predictor: Predictor, tmp_path: Path) -> None:
         (tmp_path / "road.png").write_bytes(b"broken")
         with pytest.raises(InputError, match=r"road\.png"):
             predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
@@ -131,12 +131,12 @@ class TestPicture:
 
 
 class TestFolder:
-    def test_every_picture_at_its_own_size(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_every_image_at_its_own_size(self, predictor: Predictor, tmp_path: Path) -> None:
         folder = tmp_path / "in"
         folder.mkdir()
-        write_image(folder / "1.png", picture())
-        write_image(folder / "2.png", picture()[:40, :70])
-        (folder / "notes.txt").write_text("no picture")
+        write_image(folder / "1.png", make_image())
+        write_image(folder / "2.png", make_image()[:40, :70])
+        (folder / "notes.txt").write_text("no image")
         predict_to_folder(predictor, folder, tmp_path / "out", panel=False, progress=False)
         assert names(tmp_path / "out") == [
             "1.npz",
@@ -149,13 +149,13 @@ class TestFolder:
             assert content["depth"].shape == (40, 70)
 
     @pytest.mark.parametrize("progress", [True, False])
-    def test_broken_picture_is_said_and_left_out(
+    def test_broken_image_is_said_and_left_out(
         self, predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str], progress: bool
     ) -> None:
         folder = tmp_path / "in"
         folder.mkdir()
         for name in ("1.png", "2.png", "3.png"):
-            write_image(folder / name, picture())
+            write_image(folder / name, make_image())
         (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:60])
         predict_to_folder(predictor, folder, tmp_path / "out", npz=False, panel=False, progress=progress)
         assert names(tmp_path / "out") == ["1_disparity.png", "3_disparity.png", "predict.json"]
@@ -172,12 +172,12 @@ class TestFolder:
         folder = tmp_path / "in"
         folder.mkdir()
         (folder / "1.png").write_bytes(b"broken")
-        with pytest.raises(InputError, match="not one picture"):
+        with pytest.raises(InputError, match="not one image"):
             predict_to_folder(predictor, folder, tmp_path / "out", progress=False)
 
     def test_not_into_itself(self, predictor: Predictor, tmp_path: Path) -> None:
-        write_image(tmp_path / "1.png", picture())
-        with pytest.raises(InputError, match="folder of the pictures"):
+        write_image(tmp_path / "1.png", make_image())
+        with pytest.raises(InputError, match="folder of the images"):
             predict_to_folder(predictor, tmp_path, tmp_path, overwrite=True, progress=False)
 
 
@@ -230,7 +230,7 @@ class TestVideo:
     ) -> None:
         def damaged(path: Path, on_error: object = None) -> Iterator[Frame]:
             for index in range(3):
-                yield Frame(f"a_{index:06d}", picture(index), index)
+                yield Frame(f"a_{index:06d}", make_image(index), index)
             raise InputError(f"the video {path} is damaged after frame 3")
 
         monkeypatch.setattr(hrdepth.inference.folder, "frames", damaged)
@@ -259,7 +259,7 @@ class TestVideo:
 
 class TestOutputFolder:
     def test_nothing_is_overwritten_silently(self, predictor: Predictor, tmp_path: Path) -> None:
-        write_image(tmp_path / "road.png", picture())
+        write_image(tmp_path / "road.png", make_image())
         predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
         before = (tmp_path / "out" / "road.npz").stat().st_mtime_ns
         with pytest.raises(InputError, match="not empty"):
@@ -269,13 +269,13 @@ class TestOutputFolder:
         assert (tmp_path / "out" / "road.npz").stat().st_mtime_ns > before
 
     def test_folder_that_cannot_be_made(self, predictor: Predictor, tmp_path: Path) -> None:
-        write_image(tmp_path / "road.png", picture())
+        write_image(tmp_path / "road.png", make_image())
         with pytest.raises(InputError, match="output folder"):
             predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "road.png" / "out", progress=False)
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
     def test_folder_that_cannot_be_written(self, predictor: Predictor, tmp_path: Path) -> None:
-        write_image(tmp_path / "road.png", picture())
+        write_image(tmp_path / "road.png", make_image())
         (tmp_path / "out").mkdir(mode=0o500)
         with pytest.raises(InputError, match="cannot be written"):
             predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
@@ -302,7 +302,7 @@ class TestResume:
         folder = tmp_path / "in"
         folder.mkdir()
         for index in range(5):
-            write_image(folder / f"{index}.png", picture(index))
+            write_image(folder / f"{index}.png", make_image(index))
         return folder
 
     def test_a_stopped_folder_is_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ class TestResume:
         stopped = json.loads((out / "predict.json").read_text())
         assert (stopped["pictures"], stopped["complete"]) == (3, False)
         before = (out / "1.npz").stat().st_mtime_ns
-        (out / "2.npz").unlink()  # half of what belongs to a picture is not enough
+        (out / "2.npz").unlink()  # half of what belongs to an image is not enough
         written = predict_to_folder(predictor, folder, out, panel=False, resume=True, progress=False)
         manifest = json.loads((out / "predict.json").read_text())
         assert (manifest["pictures"], manifest["kept"], manifest["complete"]) == (5, 2, True)
@@ -378,7 +378,7 @@ class TestOutputs:
 
     def test_point_clouds(self, predictor: Predictor, tmp_path: Path) -> None:
         trimesh = pytest.importorskip("trimesh")
-        write_image(tmp_path / "road.png", picture())
+        write_image(tmp_path / "road.png", make_image())
         predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", ply=True, glb=True, progress=False)
         assert {"road.ply", "road.glb"} < set(names(tmp_path / "out"))
         cloud = trimesh.load(tmp_path / "out" / "road.ply")
@@ -399,24 +399,24 @@ class TestOutputs:
     @pytest.mark.parametrize(
         ("options", "sentence"),
         [
-            ({"smooth": "exponential"}, "not one picture"),
+            ({"smooth": "exponential"}, "not one image"),
             ({"smooth": "median"}, "unknown smoothing 'median'"),
             ({"depth_video": True}, "made of a video"),
         ],
     )
     def test_what_makes_no_sense(self, predictor: Predictor, tmp_path: Path, options: dict, sentence: str) -> None:
-        write_image(tmp_path / "road.png", picture())
+        write_image(tmp_path / "road.png", make_image())
         with pytest.raises(InputError, match=sentence):
             predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False, **options)
         assert not (tmp_path / "out").exists()
 
 
 def test_memory_stays_flat_over_ten_thousand_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_image(tmp_path / "1.png", picture())
+    write_image(tmp_path / "1.png", make_image())
     image, alive, most = np.zeros((16, 32, 3), np.uint8), [0], [0]
 
     class Counted(np.ndarray):
-        """Counts the pictures that are in memory."""
+        """Counts the images that are in memory."""
 
         def __new__(cls):
             made = np.array(image).view(cls)

@@ -23,13 +23,13 @@ def told(made):
     return console.export_text()
 
 
-def test_a_notebook_shows_picture_and_disparity():
+def test_a_notebook_shows_image_and_disparity():
     made = prediction()
     shown = np.asarray(Image.open(io.BytesIO(made._repr_png_())))
     np.testing.assert_array_equal(shown, panel(made.image, made.scaled_disparity))
 
 
-def test_a_large_picture_is_made_smaller_for_a_notebook():
+def test_a_large_image_is_made_smaller_for_a_notebook():
     with Image.open(io.BytesIO(prediction(300, 1200)._repr_png_())) as image:
         assert image.format == "PNG"
         assert image.width == SHOWN_WIDTH
@@ -61,5 +61,5 @@ def test_a_predictor_says_where_and_how_long():
 
 
 @pytest.mark.parametrize("name", ["disparity", "depth", "scaled_disparity"])
-def test_arrays_keep_the_pictures_size(name):
+def test_arrays_keep_the_images_size(name):
     assert getattr(prediction(), name).shape == (20, 30)

@@ -1,4 +1,4 @@
-"""From a picture to a Prediction: sizes, formats, the depth formula, flip blending, bad input."""
+"""From an image to a Prediction: sizes, formats, the depth formula, flip blending, bad input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RAMP = np.tile(np.linspace(0, 255, 96).astype(np.uint8)[None, :, None], (64, 1, 
 
 
 class Brightness(nn.Module):
-    """A network whose disparity is the picture's red channel, with a parameter that has a device."""
+    """A network whose disparity is the image's red channel, with a parameter that has a device."""
 
     stride = 32
 
@@ -48,7 +48,7 @@ def network() -> Brightness:
     return Brightness()
 
 
-def test_prediction_has_the_pictures_size(network: Brightness) -> None:
+def test_prediction_has_the_images_size(network: Brightness) -> None:
     prediction = Predictor(network, (32, 64), device="cpu")(RAMP)
     assert network.seen.shape == (1, 3, 32, 64)
     assert 0 <= network.seen.min() < network.seen.max() <= 1
@@ -96,7 +96,7 @@ def test_metres(network: Brightness) -> None:
     assert Predictor(network, (32, 64), metres_per_unit=1.0, device="cpu")(RAMP).scale == "metres"
 
 
-def test_every_kind_of_picture_gives_the_same(network: Brightness, tmp_path: Path) -> None:
+def test_every_kind_of_image_gives_the_same(network: Brightness, tmp_path: Path) -> None:
     Image.fromarray(RAMP).save(tmp_path / "a.png")
     predict = Predictor(network, (32, 64), device="cpu")
     expected = predict(RAMP).disparity
@@ -113,8 +113,8 @@ def test_every_kind_of_picture_gives_the_same(network: Brightness, tmp_path: Pat
         "with alpha": opaque,
         "not contiguous": np.asfortranarray(RAMP),
     }
-    for name, picture in kinds.items():
-        assert np.array_equal(predict(picture).disparity, expected), name
+    for name, image in kinds.items():
+        assert np.array_equal(predict(image).disparity, expected), name
 
 
 def test_intrinsics_are_kept(network: Brightness) -> None:
@@ -173,7 +173,7 @@ def test_size_error_suggests_the_nearest(network: Brightness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "message"),
+    ("image", "message"),
     [
         (np.zeros((3, 64, 96), np.uint8), "shape"),
         (np.zeros((64,), np.uint8), "shape"),
@@ -183,9 +183,9 @@ def test_size_error_suggests_the_nearest(network: Brightness) -> None:
         (np.zeros((64, 96, 3), np.int64), "int64"),
     ],
 )
-def test_bad_pictures(network: Brightness, picture: np.ndarray, message: str) -> None:
+def test_bad_images(network: Brightness, image: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Predictor(network, (32, 64), device="cpu")(picture)
+        Predictor(network, (32, 64), device="cpu")(image)
 
 
 def test_bad_path_is_named(network: Brightness, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ SIZE = (64, 128)
 
 
 def texture(seed=0):
-    """A wide picture with structure that flow can follow."""
+    """A wide image with structure that flow can follow."""
     coarse = np.random.default_rng(seed).integers(0, 255, (16, 64), dtype=np.uint8)
     grey = np.kron(coarse, np.ones((4, 4), dtype=np.uint8))
     for axis in (0, 1):
@@ -22,7 +22,7 @@ def texture(seed=0):
 
 
 def panning(count=8, step=3, noise=0.05):
-    """A camera that pans over a scene: pictures, true disparity, trembling disparity."""
+    """A camera that pans over a scene: images, true disparity, trembling disparity."""
     scene, random = texture(), np.random.default_rng(1)
     truth = np.where((np.arange(scene.shape[1]) // 32) % 2, 0.6, 0.2).astype(np.float32)
     for index in range(count):

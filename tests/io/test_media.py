@@ -1,4 +1,4 @@
-"""Pictures and videos: what comes in is upright RGB, what goes out opens again, what is bad is named."""
+"""Images and videos: what comes in is upright RGB, what goes out opens again, what is bad is named."""
 
 from __future__ import annotations
 
@@ -94,10 +94,10 @@ class TestReadImage:
         with pytest.raises(InputError, match=rf"cut\{suffix} cannot be read"):
             read_image(path)
 
-    @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\nxx"])
+    @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\nxx"])
     def test_other_content_is_named(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "a.png").write_bytes(content)
-        with pytest.raises(InputError, match=r"a\.png is not a picture"):
+        with pytest.raises(InputError, match=r"a\.png is not an image"):
             read_image(tmp_path / "a.png")
 
     def test_missing_file_and_folder(self, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ class TestFolder:
     def test_natural_order_without_other_files(self, tmp_path: Path) -> None:
         for name in ("10.png", "9.png", "b2.jpg", "b10.JPG", "100.png", "._9.png"):
             write_image(tmp_path / name, QUADRANTS)
-        (tmp_path / "notes.txt").write_text("no picture")
+        (tmp_path / "notes.txt").write_text("no image")
         (tmp_path / "sub.png").mkdir()
         found = list(frames(tmp_path))
         assert [frame.name for frame in found] == ["9", "10", "100", "b2", "b10"]
@@ -124,7 +124,7 @@ class TestFolder:
             write_image(tmp_path / name, QUADRANTS)
         assert [frame.name for frame in frames(tmp_path)] == ["a.jpg", "a.png", "b"]
 
-    def test_broken_picture_is_raised_or_reported(self, tmp_path: Path) -> None:
+    def test_broken_image_is_raised_or_reported(self, tmp_path: Path) -> None:
         for name in ("1.png", "2.png", "3.png"):
             write_image(tmp_path / name, QUADRANTS)
         (tmp_path / "2.png").write_bytes(b"broken")
@@ -134,11 +134,11 @@ class TestFolder:
         assert [frame.name for frame in frames(tmp_path, errors.append)] == ["1", "3"]
         assert len(errors) == 1
 
-    def test_empty_and_pictureless_folders(self, tmp_path: Path) -> None:
+    def test_empty_and_imageless_folders(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="is empty"):
             frames(tmp_path)
-        (tmp_path / "notes.txt").write_text("no picture")
-        with pytest.raises(InputError, match="holds no pictures"):
+        (tmp_path / "notes.txt").write_text("no image")
+        with pytest.raises(InputError, match="holds no images"):
             frames(tmp_path)
 
 
@@ -247,9 +247,9 @@ class TestBadInput:
             ("page.pdf", b"%PDF-1.4\n%%EOF\n"),
         ],
     )
-    def test_neither_picture_nor_video(self, tmp_path: Path, name: str, content: bytes) -> None:
+    def test_neither_image_nor_video(self, tmp_path: Path, name: str, content: bytes) -> None:
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=rf"{name} is neither a picture nor a video"):
+        with pytest.raises(InputError, match=rf"{name} is neither an image nor a video"):
             frames(tmp_path / name)
 
     def test_video_cut_short(self, tmp_path: Path) -> None:
@@ -264,10 +264,10 @@ class TestBadInput:
             sound.setsampwidth(2)
             sound.setframerate(8000)
             sound.writeframes(bytes(16000))
-        with pytest.raises(InputError, match=r"a\.wav holds sound but no pictures"):
+        with pytest.raises(InputError, match=r"a\.wav holds sound but no images"):
             frames(tmp_path / "a.wav")
 
-    def test_sound_with_a_cover_picture(self, tmp_path: Path) -> None:
+    def test_sound_with_a_cover_image(self, tmp_path: Path) -> None:
         path = tmp_path / "song.m4a"
         with av.open(str(path), "w", format="mp4") as container:
             sound = container.add_stream("aac", rate=44100)
@@ -278,7 +278,7 @@ class TestBadInput:
             silence.rate = 44100
             container.mux(cover.encode(av.VideoFrame(64, 64, "yuvj420p")))
             container.mux([*sound.encode(silence), *sound.encode(None)])
-        with pytest.raises(InputError, match="sound but no pictures"):
+        with pytest.raises(InputError, match="sound but no images"):
             frames(path)
 
     def test_video_without_frames(self, tmp_path: Path) -> None:

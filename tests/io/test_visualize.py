@@ -81,13 +81,13 @@ def test_error_grows_brighter_from_zero() -> None:
     error = np.array([[0.0, 1.0, 2.0, np.nan]])
     rows = brightness(colorize_error(error, vmax=2.0))[0]
     assert rows[0] < rows[1] < rows[2]
-    # The colours start at zero, not at the smallest error of the picture.
+    # The colours start at zero, not at the smallest error of the image.
     assert colorize_error(error + 1, vmax=2.0)[0, 0].tolist() == colorize_error(error, vmax=2.0)[0, 1].tolist()
     assert colorize_error(error)[0, 3].tolist() == list(NO_VALUE)
     assert colorize_error(np.zeros((2, 2)))[0, 0].tolist() == colorize_error(error)[0, 0].tolist()
 
 
-def test_panel_has_the_picture_and_its_disparity() -> None:
+def test_panel_has_the_image_and_its_disparity() -> None:
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     disparity = np.random.default_rng(1).random((48, 64))
     plain = panel(image, disparity, labels=None)
@@ -107,7 +107,7 @@ def test_side_by_side_scales_to_the_first() -> None:
     assert (row[:, 20:] == 255).all()
     with pytest.raises(ValueError, match="labels"):
         side_by_side([row], ["one", "two"])
-    with pytest.raises(ValueError, match="0 pictures"):
+    with pytest.raises(ValueError, match="0 images"):
         side_by_side([])
 
 

@@ -48,8 +48,8 @@ def test_a_pose_network_reads_the_coarsest_map_and_needs_no_stem():
     ("name", "reason"),
     [
         ("vit_tiny_patch16_224", "strides"),
-        ("swin_tiny_patch4_window7_224", "cannot read a picture of 64x96"),
-        ("inception_v3", "cannot read a picture|feature maps"),
+        ("swin_tiny_patch4_window7_224", "cannot read an image of 64x96"),
+        ("inception_v3", "cannot read an image|feature maps"),
         ("resnet18x", "unknown backbone"),
     ],
 )
@@ -131,14 +131,14 @@ def test_a_file_of_the_extractor_itself(tmp_path):
     assert all(torch.equal(backbone.network.state_dict()[key], value) for key, value in extractor.state_dict().items())
 
 
-def test_weights_for_pictures_start_a_pose_network(tmp_path):
+def test_weights_for_images_start_a_pose_network(tmp_path):
     network = whole("test_resnet")
     path = save(network.state_dict(), tmp_path / "net.pth")
-    pictures = build_backbone("test_resnet", weights=path).eval()
+    images = build_backbone("test_resnet", weights=path).eval()
     pairs = build_backbone("test_resnet", weights=path, in_channels=6, coarsest=True).eval()
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(pairs(torch.cat([image, image], dim=1))[-1], pictures(image)[-1])
+        torch.testing.assert_close(pairs(torch.cat([image, image], dim=1))[-1], images(image)[-1])
 
 
 def other_names(change):

@@ -298,8 +298,8 @@ def test_dual_networks_see_the_whole_at_a_third_and_the_detail_at_full_size():
     assert sizes == {"low": (32, 64), "high": (96, 192)}
 
 
-def test_a_reduction_that_leaves_nothing_of_the_picture_is_refused():
-    with pytest.raises(InputError, match=r"reduction 64 of dualnets leaves 1x3 .* of a picture of 64x192"):
+def test_a_reduction_that_leaves_nothing_of_the_image_is_refused():
+    with pytest.raises(InputError, match=r"reduction 64 of dualnets leaves 1x3 .* of an image of 64x192"):
         build_network(NetworkConfig("dualnets", {"reduction": 64}))(torch.rand(1, 3, 64, 192))
 
 

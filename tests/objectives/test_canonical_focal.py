@@ -17,7 +17,7 @@ SIZE, CANONICAL, DISTANCE = (64, 96), 0.6, 8.0
 
 
 class Says(nn.Module):
-    """A network that sees the given depths, one a sample, whatever the picture."""
+    """A network that sees the given depths, one a sample, whatever the image."""
 
     min_depth, max_depth = 0.1, 100.0
 

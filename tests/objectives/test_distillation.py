@@ -10,7 +10,7 @@ from torch.utils.data import default_collate
 import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
-from hrdepth.data.frames import load_picture
+from hrdepth.data.frames import load_image
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.objectives import build_objective
@@ -33,7 +33,7 @@ def teacher(tmp_path):
         with torch.no_grad():
             for key, weight in network.named_parameters():
                 if key.endswith("heads.0.conv.weight"):
-                    weight.mul_(20)  # a disparity that varies with the picture
+                    weight.mul_(20)  # a disparity that varies with the image
         save_checkpoint(tmp_path / name, network, config, size=size, **settings)
         return str(tmp_path / name)
 
@@ -41,8 +41,8 @@ def teacher(tmp_path):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    root = fake_datasets.pictures(tmp_path / "pictures")
+def images(tmp_path):
+    root = fake_datasets.images(tmp_path / "pictures")
     return DatasetConfig("pictures", str(root))
 
 
@@ -75,21 +75,21 @@ def test_the_norms(teacher, norm, distance):
     objective = objective_of(teacher(), norm=norm, scales=[0])
     wanted, said = (torch.tensor([[[pair, pair]]]) for pair in ([0.3, 0.5], [0.1, 0.5]))
     objective.network = Says(said)
-    picture = torch.zeros(1, 3, 2, 2)
-    batch = {"target": picture, "target_augmented": picture, "teacher": 0.01 + 9.99 * wanted}
+    image = torch.zeros(1, 3, 2, 2)
+    batch = {"target": image, "target_augmented": image, "teacher": 0.01 + 9.99 * wanted}
     assert objective(batch)["loss"].item() == pytest.approx(distance, rel=1e-3)
 
 
 def test_a_hint_takes_the_teachers_place_and_counts_more(teacher):
     objective = objective_of(teacher(), scales=[0], elsewhere=0.5)
     objective.network = Says(torch.zeros(2, 1, 2, 2))
-    picture = torch.zeros(2, 3, 2, 2)
-    batch = {"target": picture, "target_augmented": picture, "teacher": torch.full((2, 1, 2, 2), 0.01 + 9.99 * 0.2)}
+    image = torch.zeros(2, 3, 2, 2)
+    batch = {"target": image, "target_augmented": image, "teacher": torch.full((2, 1, 2, 2), 0.01 + 9.99 * 0.2)}
     batch["hint"] = torch.zeros(2, 1, 2, 2)
     assert objective(batch)["loss"].item() == pytest.approx(0.2, rel=1e-4), "without a hint it is the teacher's"
     batch["hint"][0, 0, 0] = 0.01 + 9.99 * 0.6
     assert objective.target(batch)[:, 0, :, 0].tolist() == [pytest.approx([0.6, 0.2]), pytest.approx([0.2, 0.2])]
-    # Two pixels of 0.6 count 1, two of 0.2 beside them 0.5, the four of the other picture 1.
+    # Two pixels of 0.6 count 1, two of 0.2 beside them 0.5, the four of the other image 1.
     assert objective(batch)["loss"].item() == pytest.approx((2 * 0.6 + 0.5 * 2 * 0.2 + 4 * 0.2) / 7, rel=1e-4)
     with pytest.raises(InputError, match="elsewhere 2 .* between 0 and 1"):
         objective_of(teacher(), elsewhere=2)
@@ -98,8 +98,8 @@ def test_a_hint_takes_the_teachers_place_and_counts_more(teacher):
 def test_hints_alone_need_no_teacher(tmp_path):
     objective = objective_of("", scales=[0], hints=str(tmp_path))
     objective.network = Says(torch.zeros(2, 1, 2, 2))
-    picture = torch.zeros(2, 3, 2, 2)
-    batch = {"target": picture, "target_augmented": picture, "hint": torch.zeros(2, 1, 2, 2)}
+    image = torch.zeros(2, 3, 2, 2)
+    batch = {"target": image, "target_augmented": image, "hint": torch.zeros(2, 1, 2, 2)}
     assert objective(batch)["loss"].item() == 0, "nobody knows anything"
     batch["hint"][0, 0, 0] = 0.01 + 9.99 * 0.6
     assert objective(batch)["loss"].item() == pytest.approx(0.6, rel=1e-4), "the rest does not count"
@@ -121,34 +121,34 @@ def test_coarse_scales_count_at_full_size_and_weight_the_same(teacher):
     assert losses["loss"].item() == pytest.approx(3 * wanted.mean().item() / 2, rel=1e-4)
 
 
-def test_a_teacher_of_the_students_kind_and_weights_leaves_nothing_to_learn(teacher, pictures):
+def test_a_teacher_of_the_students_kind_and_weights_leaves_nothing_to_learn(teacher, images):
     path = teacher()
     objective = objective_of(path, scales=[0])
     objective.network = build_network(NETWORK)
     objective.network.load_state_dict(Teacher.read(path)._network.state_dict())
-    batch = batch_of(pictures)
+    batch = batch_of(images)
     assert objective.eval()(batch)["loss"].item() == pytest.approx(0, abs=1e-6)
     panels = objective.panels(batch)
     assert panels["error"].max() < 1e-5
     assert panels["teacher"].std() > 0.1 * panels["teacher"].mean()
 
 
-def test_the_teacher_sees_the_picture_without_changed_colours_and_mirrored_alike(teacher, pictures):
+def test_the_teacher_sees_the_image_without_changed_colours_and_mirrored_alike(teacher, images):
     objective = objective_of(teacher())
-    plain = objective.target(batch_of(pictures))
+    plain = objective.target(batch_of(images))
     colours = AugmentConfig(flip=0, jitter=1.0, brightness=0.5, hue=0.3, noise=0.2)
-    batch = batch_of(pictures, colours)
+    batch = batch_of(images, colours)
     assert not torch.equal(batch["target"], batch["target_augmented"])
     assert torch.equal(objective.target(batch), plain)
-    mirrored = batch_of(pictures, AugmentConfig(flip=1.0, jitter=0))["target"]
+    mirrored = batch_of(images, AugmentConfig(flip=1.0, jitter=0))["target"]
     assert torch.equal(mirrored, batch["target"].flip(-1))
     assert (objective.target({"target": mirrored}) - objective.teacher.disparity(mirrored)).abs().max() < 1e-5
 
 
-def test_the_teacher_stays_as_it_is(teacher, pictures):
+def test_the_teacher_stays_as_it_is(teacher, images):
     objective = objective_of(teacher()).train()
     before = {name: value.clone() for name, value in objective.teacher._network.state_dict().items()}
-    batch = batch_of(pictures)
+    batch = batch_of(images)
     optimiser = torch.optim.Adam(objective.parameters(), 1e-2)
     for _ in range(2):
         objective(batch)["loss"].backward()
@@ -159,10 +159,10 @@ def test_the_teacher_stays_as_it_is(teacher, pictures):
     assert set(objective.state_dict()) == {f"network.{name}" for name in objective.network.state_dict()}
 
 
-def test_a_teacher_of_another_size_and_kind(teacher, pictures):
+def test_a_teacher_of_another_size_and_kind(teacher, images):
     config = NetworkConfig("monodepth2")
     objective = objective_of(teacher(config=config, size=(96, 160)))
-    batch = batch_of(pictures)
+    batch = batch_of(images)
     seen = objective.teacher.scaled_disparity(batch["target"])
     assert seen.shape == (4, 1, *SIZE)
     assert objective(batch)["loss"].isfinite()
@@ -170,23 +170,23 @@ def test_a_teacher_of_another_size_and_kind(teacher, pictures):
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_the_cache_says_what_the_teacher_says(teacher, pictures, tmp_path, flip):
+def test_the_cache_says_what_the_teacher_says(teacher, images, tmp_path, flip):
     one = Teacher.read(teacher(size=(64, 128)))
-    data = build_mix([pictures], [], SIZE, AugmentConfig(flip=flip, jitter=0.5))
+    data = build_mix([images], [], SIZE, AugmentConfig(flip=flip, jitter=0.5))
     cache = TeacherCache.of(one, tmp_path / "cache")
     [part] = data.datasets
     paths = [part.neighbours.target(line) for line in part.reader.targets]
     assert fill(cache, one, paths, torch.device("cpu")) == 4
     part.teacher = cache.read
     batch = default_collate([data[item] for item in range(4)])
-    expected = one.scaled_disparity(torch.stack([load_picture(path, one.size) for path in paths]))
+    expected = one.scaled_disparity(torch.stack([load_image(path, one.size) for path in paths]))
     expected = resize(expected, SIZE)
     expected = expected.flip(-1) if flip else expected
     assert batch["teacher"].dtype == torch.float32
     torch.testing.assert_close(batch["teacher"], expected, rtol=2e-3, atol=1e-4)
 
 
-def test_the_cache_goes_on_where_it_was_and_knows_what_changed(teacher, pictures, tmp_path):
+def test_the_cache_goes_on_where_it_was_and_knows_what_changed(teacher, images, tmp_path):
     one = Teacher.read(teacher())
     cache = TeacherCache.of(one, tmp_path / "cache")
     paths = sorted(p for p in (tmp_path / "pictures").rglob("*") if p.is_file() and p.suffix != ".txt")
@@ -209,10 +209,10 @@ def test_the_cache_goes_on_where_it_was_and_knows_what_changed(teacher, pictures
         cache.read(paths[0], SIZE)
 
 
-def test_a_zoom_cuts_the_cached_map_and_makes_it_nearer(teacher, pictures, tmp_path):
+def test_a_zoom_cuts_the_cached_map_and_makes_it_nearer(teacher, images, tmp_path):
     one = Teacher.read(teacher(canonical_focal=0.6))
     cache = TeacherCache.of(one, tmp_path / "cache")
-    data = build_mix([pictures], [], SIZE, AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1)
+    data = build_mix([images], [], SIZE, AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1)
     part = data.datasets[0]
     paths = [part.neighbours.target(line) for line in part.reader.targets]
     fill(cache, one, paths, torch.device("cpu"))
@@ -268,8 +268,8 @@ def test_no_teacher_gets_a_sentence(tmp_path):
         objective_of(str(tmp_path / "none.safetensors"))
 
 
-def test_lists_of_pictures(tmp_path):
-    root = fake_datasets.pictures(tmp_path)
+def test_lists_of_images(tmp_path):
+    root = fake_datasets.images(tmp_path)
     data = build_mix([DatasetConfig("pictures", str(root), str(root / "train.txt"))], [], SIZE)
     assert [data.name(i).rsplit(" (", 1)[0] for i in range(3)] == ["b.png 0 l", "a/d 1.JPG 0 l", "a/c.jpg 0 l"]
     (root / "train.txt").write_text("b.png\nc.png\n")
@@ -281,5 +281,5 @@ def test_lists_of_pictures(tmp_path):
     with pytest.raises(InputError, match="misses its neighbour at -1"):
         build_mix([DatasetConfig("pictures", str(root))], [-1, 1], SIZE)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match="holds no images"):
         build_mix([DatasetConfig("pictures", str(tmp_path / "empty"))], [], SIZE)

@@ -74,7 +74,7 @@ def test_masks_follow_size_zoom_and_flip(tmp_path):
     small = build_mix([part], [-1, 1], (32, 64))[0]["mask"]
     assert small.shape == (1, 32, 64)
     assert (small[:, :23].mean(), small[:, 24:].mean()) == (1, 0)
-    # A recording that shows its own mask: whatever happens to the picture happens to the mask.
+    # A recording that shows its own mask: whatever happens to the image happens to the mask.
     half = config_of(tmp_path / "half", mask=False)
     keep = np.full(fake_datasets.SIZE, 255, np.uint8)
     keep[:, :40] = 0

@@ -115,7 +115,7 @@ def test_alignment_pulls_a_wrong_pose_right_and_near_points_back():
 
 
 def cloud_of(depth, step):
-    """Points (N,3) float64 of every `step`-th pixel of a depth (h,W), the picture's upper rows."""
+    """Points (N,3) float64 of every `step`-th pixel of a depth (h,W), the image's upper rows."""
     y, x = np.mgrid[: depth.shape[0] : step, : depth.shape[1] : step]
     rays = np.stack([(x - 47) / 60, (y - 31) / 55, np.ones_like(x)], axis=-1)
     return (rays * depth[::step, ::step, None]).reshape(-1, 3)
@@ -184,7 +184,7 @@ def test_points_that_the_mask_covers_are_in_neither_cloud():
     assert loss_of(disparity, torch.where(mask > 0.5, seen, 0.5 * seen))[0] == pytest.approx(loss, rel=1e-6)
 
 
-def test_what_leaves_the_sources_picture_does_not_count():
+def test_what_leaves_the_sources_image_does_not_count():
     objective = objective_of("vid2depth", torch.full((1, 1, *SIZE), 5.0))
     target = torch.rand(1, 3, *SIZE)
     batch = objective.with_cameras(batch_of(target, target))
@@ -237,7 +237,7 @@ def test_an_objects_own_motion_explains_it_and_what_it_hid_does_not_count():
 
 
 def waves(x, y):
-    """A picture without edges, known everywhere, (3,H,W)."""
+    """An image without edges, known everywhere, (3,H,W)."""
     return 0.5 + 0.25 * torch.stack([torch.sin(0.2 * x) + torch.cos(0.15 * y), torch.sin(0.12 * x + 0.2 * y),
                                      torch.cos(0.2 * x - 0.1 * y)])  # fmt: skip
 

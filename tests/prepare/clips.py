@@ -22,20 +22,20 @@ def frames(places, seed=0, size=SIZE) -> list[np.ndarray]:
     return [whole[:, int(place) : int(place) + size[1]].copy() for place in places]
 
 
-def video(path: Path, pictures, fps=10) -> Path:
+def video(path: Path, images, fps=10) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, fps) as writer:
-        for picture in pictures:
-            writer.write(picture)
+        for image in images:
+            writer.write(image)
     return path
 
 
-def with_hood_and_overlay(pictures) -> list[np.ndarray]:
+def with_hood_and_overlay(images) -> list[np.ndarray]:
     drawn = []
-    for picture in pictures:
-        picture = picture.copy()
-        picture[-20:] = 20
+    for image in images:
+        image = image.copy()
+        image[-20:] = 20
         for column in range(8, 40, 6):  # letters
-            picture[8:16, column : column + 3] = 255
-        drawn.append(picture)
+            image[8:16, column : column + 3] = 255
+        drawn.append(image)
     return drawn

@@ -73,7 +73,7 @@ def test_other_files_are_refused(text, tmp_path):
         read_calibration(tmp_path / "x.yaml")
 
 
-def test_a_calibration_follows_the_pictures_size_but_not_their_shape(tmp_path):
+def test_a_calibration_follows_the_images_size_but_not_their_shape(tmp_path):
     (tmp_path / "c.yaml").write_text(FILES["camera.yaml"][0])
     half = choose_camera(tmp_path, (240, 320), str(tmp_path / "c.yaml"), None).lens
     np.testing.assert_allclose(half.intrinsics[[0, 1], [0, 1]], (250, 255))
@@ -81,10 +81,10 @@ def test_a_calibration_follows_the_pictures_size_but_not_their_shape(tmp_path):
         choose_camera(tmp_path, (640, 480), str(tmp_path / "c.yaml"), None)
 
 
-def test_exif_of_a_folder_of_pictures(tmp_path):
+def test_exif_of_a_folder_of_images(tmp_path):
     image = Image.new("RGB", (360, 240))
     exif = Image.Exif()
-    exif.get_ifd(0x8769)[0xA405] = 36  # on 35 mm film, 36 mm wide, that is as long as the picture is wide
+    exif.get_ifd(0x8769)[0xA405] = 36  # on 35 mm film, 36 mm wide, that is as long as the image is wide
     image.save(tmp_path / "a.jpg", exif=exif)
     known = choose_camera(tmp_path, (240, 360), "auto", None)
     assert known.lens.intrinsics[0, 0] == pytest.approx(360)

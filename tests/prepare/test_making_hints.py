@@ -49,24 +49,24 @@ def config_of(root, weights, tmp_path, **settings):
     return PrepareHintsConfig(training, str(tmp_path / "hints"), weights, **settings)
 
 
-def known(pictures, intrinsics):
+def known(images, intrinsics):
     """The true way of the camera in a unit of its own, in place of what COLMAP would find."""
     poses, points = {}, {}
     if intrinsics is not None:
         # Centres of pixels do not scale exactly.
         assert intrinsics == pytest.approx(corridor.intrinsics(), abs=0.51)
-    for picture in pictures:
+    for image in images:
         pose = np.eye(4)
-        pose[2, 3] = -corridor.STEP * int(picture.stem) / 3
-        poses[picture] = pose
-        depth = corridor.view(int(picture.stem))[1]
+        pose[2, 3] = -corridor.STEP * int(image.stem) / 3
+        poses[image] = pose
+        depth = corridor.view(int(image.stem))[1]
         row, column = np.mgrid[4 : SIZE[0] : 8, 4 : SIZE[1] : 8].reshape(2, -1)
-        points[picture] = np.stack([column, row, depth[row, column] / 3], -1)
+        points[image] = np.stack([column, row, depth[row, column] / 3], -1)
     return Structure(poses, points)
 
 
 def compare(hints, root, frame, eye="left"):
-    """Return the relative error of a hint's depth, up to one factor, and how much of the picture it covers."""
+    """Return the relative error of a hint's depth, up to one factor, and how much of the image it covers."""
     map_ = hints.read(root / "drive" / eye / f"{frame:06d}.png", SIZE)[0].numpy()
     true = corridor.view(frame, eye == "right")[1]
     there = map_ > 0
@@ -147,17 +147,17 @@ def test_the_way_of_the_camera_is_found(tmp_path):
     from hrdepth.prepare.structure import structure_from_motion
 
     root = corridor.drive(tmp_path / "data", frames=9)
-    pictures = sorted((root / "drive" / "left").iterdir())
-    found = structure_from_motion(pictures, corridor.intrinsics())
+    images = sorted((root / "drive" / "left").iterdir())
+    found = structure_from_motion(images, corridor.intrinsics())
     assert len(found.poses) >= 7
     places = np.array([-pose[:3, :3].T @ pose[:3, 3] for _, pose in sorted(found.poses.items())])
     steps = np.diff(places, axis=0)
     assert np.linalg.norm(steps, axis=1) == pytest.approx(np.linalg.norm(steps, axis=1).mean(), rel=0.1)
     # Depth of the points, in steps of the camera.
     errors = []
-    for picture, points in found.points.items():
+    for image, points in found.points.items():
         column, row, depth = points.T
-        true = corridor.view(int(picture.stem))[1][row.round().astype(int), column.round().astype(int)]
+        true = corridor.view(int(image.stem))[1][row.round().astype(int), column.round().astype(int)]
         errors.append(depth / np.linalg.norm(steps, axis=1).mean() * corridor.STEP / true - 1)
     assert np.median(abs(np.concatenate(errors))) < 0.05
 

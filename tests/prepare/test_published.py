@@ -10,7 +10,7 @@ from archives import NAME, kitti_raw, prepare
 import fake_datasets
 from hrdepth.config import GroundTruthConfig
 from hrdepth.errors import InputError
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.truth.sparse_maps import read_depth_maps
 
 ODOMETRY = ("--train", "[00]", "--test", "[]")
@@ -25,7 +25,7 @@ def test_complete_kitti(kitti, capsys):
     assert prepare("kitti", kitti, "--verify") == 0
     out = capsys.readouterr().out
     assert "1 of 1 drives, 9 of 9 files" in out
-    assert "all 8 pictures can be decoded" in out
+    assert "all 8 images can be decoded" in out
     assert "missing" not in out
 
 
@@ -48,8 +48,8 @@ def test_missing_archives_have_their_official_names(kitti, capsys):
 
 
 def test_damage_is_named(kitti, capsys):
-    picture = kitti / NAME / "image_02" / "data" / "0000000001.png"
-    picture.write_bytes(picture.read_bytes()[:-200])
+    image = kitti / NAME / "image_02" / "data" / "0000000001.png"
+    image.write_bytes(image.read_bytes()[:-200])
     scan = kitti / NAME / "velodyne_points" / "data" / "0000000002.bin"
     scan.write_bytes(scan.read_bytes()[:-3])
     assert prepare("kitti", kitti, "--verify") == 2
@@ -69,7 +69,7 @@ def test_true_depth_is_exported_once_and_is_the_scans(kitti, capsys):
     assert len(exported) == 1
     assert (of_scans[0].depth > 0).sum() > 20
     np.testing.assert_array_equal(exported[0].depth, of_scans[0].depth)
-    assert exported[0].picture == of_scans[0].picture
+    assert exported[0].image == of_scans[0].image
     assert "laser's forward" in read_depth_maps(file).about["ground_truth"]
     made = file.read_bytes()
     assert prepare("kitti", kitti, "--ground-truth") == 0  # goes on with what else is asked for
@@ -100,7 +100,7 @@ def test_kitti_odometry(tmp_path, capsys):
     root = odometry(tmp_path)
     assert prepare("kitti-odometry", root, *ODOMETRY) == 2
     out = capsys.readouterr().out
-    assert "1 of 1 sequences, 24 left pictures, 1 with a right eye" in out
+    assert "1 of 1 sequences, 24 left images, 1 with a right eye" in out
     assert "data_odometry_color.zip or data_odometry_gray.zip: 1 sequence not complete" in out
     assert "data_odometry_poses.zip: 1 file not there, such as poses/00.txt" in out
     assert prepare("kitti-odometry", root, *ODOMETRY, "--splits", "--verify") == 0
@@ -120,14 +120,14 @@ def test_cityscapes(tmp_path, capsys):
     (root / "camera/val/lindau/lindau_000000_000002_camera.json").unlink()
     assert prepare("cityscapes", root, "--stereo") == 2
     out = capsys.readouterr().out
-    assert "4 of 89250 left pictures of train" in out
-    assert "leftImg8bit_sequence_trainvaltest.zip: 89246 left pictures of train" in out
-    assert "rightImg8bit_sequence_trainvaltest.zip: 1 train picture not there" in out
+    assert "4 of 89250 left images of train" in out
+    assert "leftImg8bit_sequence_trainvaltest.zip: 89246 left images of train" in out
+    assert "rightImg8bit_sequence_trainvaltest.zip: 1 train image not there" in out
     assert "camera_trainvaltest.zip: 1 of 1 snippets of val without a camera, such as lindau/lindau_000000" in out
     assert "disparity" not in out
     made = tmp_path / "made"
     assert prepare("cityscapes", root, "--stereo", "--verify", "--jpeg", "--out", str(made), "--parts", "[train]") == 0
-    assert "all 7 pictures can be decoded" in capsys.readouterr().out
+    assert "all 7 images can be decoded" in capsys.readouterr().out
     assert len(list(made.glob("**/*.jpg"))) == 7
     assert (made / "camera/train/ulm/ulm_000000_000002_camera.json").is_file()
     assert prepare("cityscapes", made, "--splits", "--parts", "[train]") == 0
@@ -139,7 +139,7 @@ def test_a_cache_of_what_a_config_needs(kitti, tmp_path, capsys):
     data = f"[{{dataset: kitti_raw, root: {kitti}, split: {kitti}/train.txt}}]"
     run.write_text(f"output: run\nsize: [32, 64]\ntrain: {data}\nvalidation: {data}\n")
     assert prepare("kitti", kitti, "--cache", str(tmp_path / "cache"), "--config", str(run)) == 0
-    assert "8 pictures in the cache" in capsys.readouterr().out
+    assert "8 images in the cache" in capsys.readouterr().out
     assert prepare("kitti", kitti, "--cache", str(tmp_path / "cache")) == 2
     assert "needs both cache" in capsys.readouterr().err
 
@@ -151,7 +151,7 @@ def test_where_there_is_nothing_no_step_succeeds(name, tmp_path, capsys):
     wanted = ("--lists", f"[{lists}/train.txt]", "--test", lists / "test.txt") if name == "kitti" else ()
     for step in ("--verify", "--jpeg"):
         assert prepare(name, root, *wanted, step) == 2
-        assert "holds none of the pictures that are wanted" in capsys.readouterr().err
+        assert "holds none of the images that are wanted" in capsys.readouterr().err
     assert prepare(name, root, *wanted, "--splits") == 2
     said = capsys.readouterr()
     assert "no list" in said.out
@@ -209,9 +209,9 @@ def test_the_right_eye_of_odometry(tmp_path, capsys):
     root = odometry(tmp_path)
     (root / "sequences/00/image_1/000003.png").unlink()
     assert prepare("kitti-odometry", root, *ODOMETRY) == 2
-    assert "right picture" not in capsys.readouterr().out
+    assert "right image" not in capsys.readouterr().out
     assert prepare("kitti-odometry", root, *ODOMETRY, "--stereo=true") == 2
-    sentence = "data_odometry_gray.zip: 1 right picture not there, such as sequences/00/image_1/000003"
+    sentence = "data_odometry_gray.zip: 1 right image not there, such as sequences/00/image_1/000003"
     assert sentence in capsys.readouterr().out
 
 
@@ -222,9 +222,9 @@ def test_the_right_eye_of_odometry(tmp_path, capsys):
         ("sequences/00/calib.txt", "P2: 55 0 47 0 0 60 31 0 0 0 1 0\n", "has no line P0"),
         ("sequences/00/calib.txt", "P0: 55 0 nan 0 0 60 31 0 0 0 1 0\n", "P0 must be finite"),
         ("sequences/00/calib.txt", "P0: 0 0 47 0 0 60 31 0 0 0 1 0\n", "focal lengths positive"),
-        ("poses/00.txt", "", "has 0 poses for 24 pictures"),
+        ("poses/00.txt", "", "has 0 poses for 24 images"),
         ("poses/00.txt", "nan " * 12 + "\n", "00.txt:1: a pose must have twelve finite numbers"),
-        ("poses/00.txt", "1 0 0 0 0 1 0 0 0 0 1 0\n" * 23, "has 23 poses for 24 pictures"),
+        ("poses/00.txt", "1 0 0 0 0 1 0 0 0 0 1 0\n" * 23, "has 23 poses for 24 images"),
     ],
 )
 def test_damage_of_odometry_is_named(file, text, sentence, tmp_path, capsys):
@@ -247,11 +247,11 @@ def test_every_snippet_has_a_camera_and_of_val_a_disparity(tmp_path, capsys):
         for number in range(first, first + 30):
             name = f"val/frankfurt/frankfurt_000000_{number:06d}"
             fake_datasets.save(
-                fake_datasets.picture(0, size=(16, 32)), root / f"leftImg8bit_sequence/{name}_leftImg8bit.png"
+                fake_datasets.image(0, size=(16, 32)), root / f"leftImg8bit_sequence/{name}_leftImg8bit.png"
             )
         name = f"val/frankfurt/frankfurt_000000_{first + 19:06d}"
         fake_datasets.save(
-            fake_datasets.picture(0, size=(16, 32)).convert("I;16"), root / f"disparity/{name}_disparity.png"
+            fake_datasets.image(0, size=(16, 32)).convert("I;16"), root / f"disparity/{name}_disparity.png"
         )
         (root / f"camera/{name}_camera.json").parent.mkdir(parents=True, exist_ok=True)
         (root / f"camera/{name}_camera.json").write_text(json.dumps(camera))

@@ -146,15 +146,15 @@ def test_a_jpeg_that_shows_something_else_keeps_all_originals(kind, quality, kit
     settings = ("--jpeg", "--quality", quality)
     assert prepare("kitti", kitti, *settings) == 0
     made = kitti / f"{FRAME}.jpg"
-    picture = read_image(made.with_suffix(".png"))
+    image = read_image(made.with_suffix(".png"))
     if kind == "red":
-        Image.new("RGB", picture.size, "red").save(made)
+        Image.new("RGB", image.size, "red").save(made)
     elif kind == "neighbour":
         made.write_bytes(made.with_name("0000000002.jpg").read_bytes())
     elif kind == "poorer":
-        picture.save(made, quality=5)
+        image.save(made, quality=5)
     elif kind == "smaller":
-        picture.resize((48, 32)).save(made, quality=int(quality))
+        image.resize((48, 32)).save(made, quality=int(quality))
     else:
         made.write_bytes(made.read_bytes()[:-300])
     assert prepare("kitti", kitti, *settings, "--delete-originals") == 2
@@ -171,7 +171,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("width", [40, 48])  # the height of the former is rounded
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_smaller_pictures_keep_k_of_a_network(name, width, tmp_path):
+def test_smaller_images_keep_k_of_a_network(name, width, tmp_path):
     kind, tree, more = LAYOUTS[name]
     root, out = tree(tmp_path / "big"), tmp_path / "small"
     assert prepare(name, root, *more, "--jpeg", "--width", width, "--out", out) == 0

@@ -27,8 +27,8 @@ def prepare(path, out, **settings):
 def clip(tmp_path):
     """Thirty frames at the pace of a drive, a stop of ten, and another scene of twenty; a hood and an overlay."""
     places = [*range(0, 90, 3), *[87] * 10]
-    pictures = [*frames(places), *frames(range(0, 60, 3), seed=1)]
-    return video(tmp_path / "drive.mp4", with_hood_and_overlay(pictures))
+    images = [*frames(places), *frames(range(0, 60, 3), seed=1)]
+    return video(tmp_path / "drive.mp4", with_hood_and_overlay(images))
 
 
 def test_one_command_makes_a_set_that_trains(clip, tmp_path, capsys):
@@ -139,8 +139,8 @@ def test_other_settings_do_not_overwrite(clip, tmp_path):
 def test_several_cameras_share_a_set(clip, tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
-    for number, picture in enumerate(frames(range(0, 120, 3), seed=2, size=(128, 96))):
-        Image.fromarray(picture).save(folder / f"{number}.png")
+    for number, image in enumerate(frames(range(0, 120, 3), seed=2, size=(128, 96))):
+        Image.fromarray(image).save(folder / f"{number}.png")
     prepare(clip, tmp_path / "data")
     prepare(folder, tmp_path / "data", fov=None, intrinsics="learn")
     for name in ("train.txt", "val.txt"):
@@ -178,7 +178,7 @@ def test_inputs_that_teach_nothing(tmp_path):
     with pytest.raises(InputError, match=r"still\.mp4: nothing moves"):
         prepare(video(tmp_path / "still.mp4", frames([7] * 30)), tmp_path / "data")
     Image.new("RGB", (128, 96)).save(tmp_path / "one.png")
-    with pytest.raises(InputError, match="one picture"):
+    with pytest.raises(InputError, match="one image"):
         prepare(tmp_path / "one.png", tmp_path / "data")
     with pytest.raises(InputError, match="what shall be prepared"):
         prepare_videos(PrepareVideoConfig(out=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""Pictures of results."""
+"""Images of results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hrdepth.report.comparison import error_by_distance, error_histogram
 from hrdepth.report.curves import learning_curves, read_log
 from hrdepth.report.features import draw_features, first_level_maps
 from hrdepth.report.samples import Sample, predict_sample
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import save_checkpoint
 
 SIZE = (64, 96)
@@ -27,7 +27,7 @@ SIZE = (64, 96)
 
 @pytest.fixture
 def truths(tmp_path):
-    """Three pictures with depth, as KITTI's 16-bit PNG."""
+    """Three images with depth, as KITTI's 16-bit PNG."""
     random = np.random.default_rng(0)
     for name in ("image", "depth"):
         (tmp_path / "data" / name).mkdir(parents=True)
@@ -80,7 +80,7 @@ def test_command_draws_everything(tmp_path, truths, capsys):
         (["--pictures", "[7]"], "0 to 2"),
         (["--runs", "[nowhere]"], "the log of the run"),
         (["--labels", "[same,same]"], "same name"),
-        (["--count", "0"], "count 0: give the number of pictures"),
+        (["--count", "0"], "count 0: give the number of images"),
     ],
 )
 def test_command_refuses(tmp_path, truths, capsys, more, sentence):
@@ -100,7 +100,7 @@ def test_sample_is_in_metres(truths):
     assert np.nanmean(sample.relative_error) == pytest.approx(sample.errors["abs_rel"], rel=1e-3)
 
 
-def test_sample_follows_the_camera_and_the_mirrored_picture(truths):
+def test_sample_follows_the_camera_and_the_mirrored_image(truths):
     truth = dataclasses.replace(
         build_ground_truth(GroundTruthConfig("folder", str(truths)))[0],
         intrinsics=np.array([[96.0, 0, 48], [0, 96.0, 32], [0, 0, 1]]),
@@ -151,7 +151,7 @@ def test_first_level_maps(name, options, count):
     assert maps["encoder's map"] == pytest.approx((first[0] ** 2).mean(0).sqrt().numpy(), rel=1e-4)
 
 
-def test_maps_of_other_shapes_cover_the_picture():
+def test_maps_of_other_shapes_cover_the_image():
     image = np.zeros((60, 180, 3), np.uint8)
     maps = {"small": {"map": np.zeros((32, 96), np.float32)}, "wide": {"map": np.zeros((20, 64), np.float32)}}
     figure = draw_features(image, maps)

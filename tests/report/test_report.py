@@ -21,7 +21,7 @@ from hrdepth.networks import build_network
 from hrdepth.published import PUBLISHED, corresponding_row
 from hrdepth.report.cloud import encode_cloud
 from hrdepth.report.run import RunFolder
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import save_checkpoint
 
 pytest.importorskip("jinja2", reason="needs jinja2 (extra report)")
@@ -97,7 +97,7 @@ def test_results_of_evaluate_are_taken_over(config, run, tmp_path):
     page = report(replace(config, results=str(tmp_path / "results"), bootstrap=0)).read_text()
     assert f"<td>{made.mean['sq_rel']:.3f}</td>" in page
     assert "Worst: Abs Rel" in page, "the frames are still found in the data"
-    # Of another set: the numbers alone, and pictures without errors.
+    # Of another set: the numbers alone, and images without errors.
     text = (tmp_path / "results" / "per_image.csv").read_text()
     (tmp_path / "results" / "per_image.csv").write_text(text.replace("drive ", "other "))
     assert "Validation frames" in report(replace(config, results=str(tmp_path / "results"), overwrite=True)).read_text()
@@ -107,7 +107,7 @@ def test_several_sets_of_results(config, tmp_path):
     metrics = dict(zip(("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3"), range(7), strict=True))
     (tmp_path / "metrics.json").write_text(json.dumps({"results": {"streets": {"pictures": 8, "network": metrics}}}))
     page = report(replace(config, results=str(tmp_path))).read_text()
-    assert "8 pictures: streets" in page
+    assert "8 images: streets" in page
     assert "<td>6.000</td>" in page
 
 
@@ -120,7 +120,7 @@ def test_without_true_depth(config, run, tmp_path):
     finally:
         (tmp_path / "depth").rename(hidden)
     assert "nothing measured" in page
-    assert "Picture 2" in page
+    assert "Image 2" in page
     assert 'id="cloud"' in page
 
 

@@ -32,8 +32,8 @@ def test_the_page_in_chromium(config):  # noqa: F811
         assert page.locator("svg").count() == 2
 
         def cloud():
-            picture = Image.open(io.BytesIO(page.locator("#cloud").screenshot()))
-            return np.asarray(picture.convert("RGB")).astype(float)
+            image = Image.open(io.BytesIO(page.locator("#cloud").screenshot()))
+            return np.asarray(image.convert("RGB")).astype(float)
 
         page.locator("#cloud").scroll_into_view_if_needed()
         page.wait_for_timeout(500)

@@ -66,7 +66,7 @@ def test_rows_found_missing_and_used_again(config, monkeypatch, capsys):
     assert "| +dense SC |" in said
     assert said.count("| not measured |") == 6  # three rows, in the table and in how it was measured
     assert "no weights in" in said
-    assert "Other pictures than the paper's" in said
+    assert "Other images than the paper's" in said
     found, rows = content(config)
     assert [row["state"] for row in found["rows"]] == ["measured", *["not measured"] * 3, "measured"]
     run = rows[OURS]["measured"][0]["runs"][0]
@@ -129,7 +129,7 @@ def test_missing_and_stopped_seeds_are_told_and_one_seed_gives_no_verdict(config
     reproduce_table("table4", replace(config, seeds=[0, 1, 2], format="markdown"))
     said = capsys.readouterr().out
     assert [said.count(f"| measured, {count} |") for count in ("3 seeds", "2 seeds", "1 seed")] == [1, 1, 1]
-    assert "95 % intervals over seeds, where a row has one over pictures" in said
+    assert "95 % intervals over seeds, where a row has one over images" in said
     note = f"seeds 0, 2 of 0, 1, 2; seed 1: stopped by the guard: the loss is NaN; remove {runs / f'{OURS}-seed1'}"
     assert note in said
     assert "seed 2: stopped by the guard: a pose explodes" in said  # it left weights
@@ -140,7 +140,7 @@ def test_missing_and_stopped_seeds_are_told_and_one_seed_gives_no_verdict(config
     assert over == {(OURS, "seeds", 2), (fse, "pictures", 1)}
     verdicts = {one["verdict"] for one in found["differences"] if one["name"] == fse}
     assert verdicts == {"one seed"}
-    assert "| pictures | one seed |" in said
+    assert "| images | one seed |" in said
 
 
 def test_given_files_do_not_pair_with_trainings(config, capsys):
@@ -401,8 +401,8 @@ def test_it_is_said_where_cityscapes_was_left_out(config):
 
 
 def measurement(values, seed):
-    pictures = {str(number): None for number in range(len(values))}
-    content = {"seed": seed, "place": None, "pictures": pictures}
+    images = {str(number): None for number in range(len(values))}
+    content = {"seed": seed, "place": None, "pictures": images}
     return Measurement(np.array(values)[:, None].repeat(7, axis=1), content)
 
 

@@ -150,7 +150,7 @@ def test_a_figure_shows_one_training_and_says_which(tmp_path, truth):
     [
         ("figure2", ["--low_size", "[0,0]"], "low_size [0, 0]: give height and width in pixels, each 1 or more"),
         ("figure2", ["--low_size", "[-5,3]"], "low_size [-5, 3]"),
-        ("figure4", ["--count", "0"], "count 0: give the number of pictures, 1 or more"),
+        ("figure4", ["--count", "0"], "count 0: give the number of images, 1 or more"),
         ("figure4", ["--dpi", "0"], "dpi 0: give dots per inch"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A car that keeps the camera's speed stays where it is in the picture, while the street moves past."""
+"""A car that keeps the camera's speed stays where it is in the image, while the street moves past."""
 
 import json
 

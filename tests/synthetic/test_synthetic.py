@@ -120,13 +120,13 @@ def warp(source: NDArray[np.uint8], depth: Array, target_to_source: Array) -> tu
     u, v = K[0, 0] * moved[0] / z + K[0, 2], K[1, 1] * moved[1] / z + K[1, 2]
     inside = (depth > 0) & (moved[2] > 0.1) & (u >= 0) & (u <= SIZE[1] - 1) & (v >= 0) & (v <= SIZE[0] - 1)
     grid = torch.tensor(np.stack([2 * u / (SIZE[1] - 1) - 1, 2 * v / (SIZE[0] - 1) - 1], -1))[None]
-    picture = torch.tensor(source, dtype=torch.float64).permute(2, 0, 1)[None]
-    sampled = torch.nn.functional.grid_sample(picture, grid, align_corners=True)[0].permute(1, 2, 0)
+    image = torch.tensor(source, dtype=torch.float64).permute(2, 0, 1)[None]
+    sampled = torch.nn.functional.grid_sample(image, grid, align_corners=True)[0].permute(1, 2, 0)
     return sampled.numpy(), inside
 
 
 @pytest.mark.parametrize("pair", ["straight", "curve", "stereo"])
-def test_depth_pose_and_intrinsics_agree_with_the_pictures(frames: Frames, pair: str) -> None:
+def test_depth_pose_and_intrinsics_agree_with_the_images(frames: Frames, pair: str) -> None:
     turns = turn_per_frame(frames.poses)
     first = int(np.argmax(turns < 0.2) if pair == "straight" else np.argmax(turns >= 2) + 2)
     target_pose = frames.poses[first]
@@ -137,7 +137,7 @@ def test_depth_pose_and_intrinsics_agree_with_the_pictures(frames: Frames, pair:
     def error(target_to_source: Array) -> float:
         warped, inside = warp(source, depth.astype(float), target_to_source)
         difference = np.abs(warped - target).mean(-1)[inside]
-        return float(np.minimum(difference, 60).mean())  # capped: some of it is hidden in the other picture
+        return float(np.minimum(difference, 60).mean())  # capped: some of it is hidden in the other image
 
     move = np.linalg.inv(source_pose) @ target_pose
     right, still, wrong = error(move), error(np.eye(4)), error(np.linalg.inv(move))
@@ -184,8 +184,8 @@ def test_the_same_seed_gives_the_same_frame(frames: Frames, street: Street) -> N
 
 
 def test_every_surface_has_texture(frames: Frames) -> None:
-    picture, depth = frames.render(frames.poses[6])
-    grey = picture.mean(-1)
+    image, depth = frames.render(frames.poses[6])
+    grey = image.mean(-1)
     spread = [
         grey[y : y + 16, x : x + 16].std()
         for y in range(0, SIZE[0], 16)
@@ -332,8 +332,8 @@ def test_rendered_files(tmp_path: Path, frames: Frames, street: Street, monkeypa
     monkeypatch.setattr(drive_module, "build_street", lambda *_: street)
     monkeypatch.setattr(drive_module, "Scene", lambda *_: frames.scene)
     folder = synthetic.render_drive(tmp_path, frames=3, size=(32, 96), samples_per_pixel=2, progress=False)
-    with Image.open(folder / "left" / "000001.png") as picture:
-        assert picture.size == (96, 32)
+    with Image.open(folder / "left" / "000001.png") as image:
+        assert image.size == (96, 32)
     left, right = (np.asarray(Image.open(folder / eye / "000001.png"), float) for eye in ("left", "right"))
     assert np.abs(left - right).mean() > 2
     assert np.load(folder / "depth" / "000001.npy").max() > 20

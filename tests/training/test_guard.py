@@ -99,8 +99,8 @@ def poison(monkeypatch, key, frame, *, training=True):
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("target", "input picture 'target' holds NaN"),
-        ("sources_augmented", "input picture 'sources_augmented' holds NaN"),
+        ("target", "input image 'target' holds NaN"),
+        ("sources_augmented", "input image 'sources_augmented' holds NaN"),
         ("intrinsics", "input 'intrinsics' holds NaN"),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_nan_in_the_loss_alone(config, monkeypatch):
 def test_a_nan_in_validation_names_its_frame_and_keeps_the_weights(config, tmp_path, monkeypatch):
     poison(monkeypatch, "target_augmented", 4, training=False)
     sentence = stopped(replace(config, guard=QUICK))
-    assert "at step 3: input picture 'target_augmented' holds NaN, on validation frame drive 4 l (" in sentence
+    assert "at step 3: input image 'target_augmented' holds NaN, on validation frame drive 4 l (" in sentence
     assert sentence.endswith("last.safetensors holds the last good weights, of step 2")
     assert weights(tmp_path / "run" / "last.safetensors")[1]["step"] == 2
 

@@ -141,9 +141,9 @@ def test_a_run_learns_logs_and_keeps_the_camera_and_predict_uses_it(config, tmp_
     assert camera.fx != pytest.approx(camera.start, rel=1e-4)
     header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {"camera/drive/fx", "camera/drive/cy"} <= set(header)
-    picture = tmp_path / "picture.png"
-    fake_datasets.picture(0, size=(128, 192)).save(picture)
-    assert main(["predict", str(picture), "--weights", str(best), "--out", str(tmp_path / "out"), "--device=cpu"]) == 0
+    image = tmp_path / "picture.png"
+    fake_datasets.image(0, size=(128, 192)).save(image)
+    assert main(["predict", str(image), "--weights", str(best), "--out", str(tmp_path / "out"), "--device=cpu"]) == 0
     with np.load(tmp_path / "out" / "picture.npz") as found:
         np.testing.assert_allclose(found["intrinsics"], camera.intrinsics((128, 192)))
         assert found["intrinsics"][0, 0] == pytest.approx(2 * camera.fx)
@@ -151,7 +151,7 @@ def test_a_run_learns_logs_and_keeps_the_camera_and_predict_uses_it(config, tmp_
     assert said["intrinsics"]["learned"]["name"] == "drive"
     with pytest.raises(InputError, match="has no learned camera 'other'; it has drive"):
         choose_camera(best, "other")
-    again = ["predict", str(picture), "--weights", str(best), "--out", str(tmp_path / "given"), "--device=cpu"]
+    again = ["predict", str(image), "--weights", str(best), "--out", str(tmp_path / "given"), "--device=cpu"]
     assert main([*again, "--intrinsics", "[100, 100, 96, 64]"]) == 0
     with np.load(tmp_path / "given" / "picture.npz") as found:
         assert found["intrinsics"][0, 0] == 100
@@ -167,11 +167,11 @@ class GivenDepth(torch.nn.Module):
 
 
 def turning_wall(focal, angles, size=SIZE):
-    """A textured wall seen by a camera that turns in place and steps aside: exact pictures, depth and poses."""
+    """A textured wall seen by a camera that turns in place and steps aside: exact images, depth and poses."""
     height, width = size
     y, x = np.mgrid[:height, :width].astype(float)
     rays = np.stack([(x - width / 2) / focal, (y - height / 2) / focal, np.ones(size)], -1)
-    pictures, poses = [], []
+    images, poses = [], []
     for number, angle in enumerate(angles):
         c, s = np.cos(angle), np.sin(angle)
         turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
@@ -181,26 +181,26 @@ def turning_wall(focal, angles, size=SIZE):
         scale = (4.0 - place @ slope) / (world @ slope)
         points = place + scale[..., None] * world
         waves = np.array([[5.0, 2.0], [-2.0, 4.5], [3.5, -3.5]])
-        pictures.append(torch.from_numpy(0.5 + 0.35 * np.sin(points[..., :2] @ waves.T)).float().permute(2, 0, 1))
+        images.append(torch.from_numpy(0.5 + 0.35 * np.sin(points[..., :2] @ waves.T)).float().permute(2, 0, 1))
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = turn, place
         poses.append((pose, torch.from_numpy(scale).float()))
-    return pictures, poses
+    return images, poses
 
 
 def test_a_turning_camera_tells_its_focal_length():
     """Pose and K together, by the loss of training, from a start that is 30 % off; depth is given."""
     focal = 80.0
-    pictures, truth = turning_wall(focal, np.radians([0, 6, -2, 5, -3]))
-    count = len(pictures) - 2
+    images, truth = turning_wall(focal, np.radians([0, 6, -2, 5, -3]))
+    count = len(images) - 2
     camera = LearnedCamera("wall", SIZE, 1.3 * focal, 1.3 * focal, SIZE[1] / 2, SIZE[0] / 2, 1.3 * focal)
     cameras = LearnedIntrinsics([camera], principal_point=False)
     objective = ViewSynthesis(GivenDepth(), torch.nn.Identity(), frames=(-1, 1), auto_mask=False, scales=(0,),
                               cameras=cameras)  # fmt: skip
     depths = torch.stack([depth for _, depth in truth[1:-1]])[:, None]
     batch = {
-        "target": torch.stack(pictures[1:-1]),
-        "sources": torch.stack([torch.stack(pictures[:-2]), torch.stack(pictures[2:])], dim=1),
+        "target": torch.stack(images[1:-1]),
+        "sources": torch.stack([torch.stack(images[:-2]), torch.stack(images[2:])], dim=1),
         "source_valid": torch.ones(count, 2, dtype=torch.bool),
         "intrinsics": torch.eye(3).expand(count, 3, 3),
         "camera": torch.zeros(count, dtype=torch.int64),

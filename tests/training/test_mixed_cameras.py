@@ -82,5 +82,5 @@ def test_a_zoom_without_canonical_focal_is_warned_of(config, caplog):
 
 @pytest.mark.parametrize("focal", [721.5, 0.0, -0.6, float("nan")])
 def test_a_focal_length_in_pixels_or_none_at_all(config, focal):
-    with pytest.raises(InputError, match="a focal length in picture widths, such as 0.58"):
+    with pytest.raises(InputError, match="a focal length in image widths, such as 0.58"):
         train(replace(config, canonical_focal=focal))

@@ -28,13 +28,13 @@ class Killed(BaseException):
 
 @pytest.fixture
 def taught(tiny, tmp_path):
-    """A student of pictures of all shapes, and its teacher of another kind and size."""
+    """A student of images of all shapes, and its teacher of another kind and size."""
     torch.manual_seed(1)
     network = build_network(MONODEPTH2)
     network.start_at(8.0)
     teacher = tmp_path / "teacher.safetensors"
     save_checkpoint(teacher, network, MONODEPTH2, size=(64, 128), metres_per_unit=5.4, canonical_focal=0.6)
-    part = DatasetConfig("pictures", str(fake_datasets.pictures(tmp_path / "pictures")))
+    part = DatasetConfig("pictures", str(fake_datasets.images(tmp_path / "pictures")))
     objective = ObjectiveConfig("distillation", [], {"teacher": str(teacher)})
     return replace(tiny, train=[part], validation=[part], objective=objective, canonical_focal=0.6, epochs=2)
 
@@ -44,7 +44,7 @@ def with_options(config, **options):
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_a_student_of_pictures_takes_over_the_teachers_units(taught, tmp_path, cached):
+def test_a_student_of_images_takes_over_the_teachers_units(taught, tmp_path, cached):
     config = with_options(taught, cache=str(tmp_path / "cache")) if cached else taught
     best = train(config)
     student = read_checkpoint(best)
@@ -80,7 +80,7 @@ def test_a_cached_teacher_looks_once(taught, tmp_path, monkeypatch):
 def test_a_run_that_was_killed_and_resumed_ends_bit_equal(taught, tiny, tmp_path, monkeypatch, options, changes):
     if "cache" in options:
         options = {"cache": str(tmp_path / "cache")}
-    if "self_supervision" in options:  # beside pictures of recordings, in the teacher's units
+    if "self_supervision" in options:  # beside images of recordings, in the teacher's units
         data = [replace(part, options={"baseline": 0.5 / 5.4}) for part in (*tiny.train, *tiny.validation)]
         objective = replace(taught.objective, frames=["s"])
         taught = replace(taught, train=data[:1], validation=data[1:], objective=objective)
@@ -117,11 +117,11 @@ def test_data_sets_can_be_mixed(taught, tiny):
     assert not scan_data(both).errors
 
 
-def test_pictures_can_be_prepared_and_scanned(taught, tmp_path):
+def test_images_can_be_prepared_and_scanned(taught, tmp_path):
     cache = prepare(PrepareConfig(config=taught, cache=str(tmp_path / "prepared"), threads=1))
     assert len(cache.entries) == 4
     train(replace(taught, cache=str(tmp_path / "prepared"), epochs=1))
-    (tmp_path / "pictures" / "b.png").write_bytes(b"no picture")
+    (tmp_path / "pictures" / "b.png").write_bytes(b"no image")
     assert "b.png" in " ".join(scan_data(taught).errors)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.errors import InputError
-from hrdepth.truth.ground_truth import GROUND_TRUTHS, build_ground_truth, read_depth
+from hrdepth.truth import GROUND_TRUTHS, build_ground_truth, read_depth
 from hrdepth.truth.sparse_maps import write_sparse_maps
 
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
@@ -24,7 +24,7 @@ def build(kind, **settings):
 
 @pytest.fixture
 def kitti(tmp_path):
-    """KITTI raw with one picture and two scans of one point each, 5 and 6 m ahead of the laser."""
+    """KITTI raw with one image and two scans of one point each, 5 and 6 m ahead of the laser."""
     day, drive = tmp_path / "2011_09_26", tmp_path / DRIVE
     (drive / "image_02" / "data").mkdir(parents=True)
     (drive / "velodyne_points" / "data").mkdir(parents=True)
@@ -43,8 +43,8 @@ def test_kitti_lidar(kitti):
     truths = build("kitti_lidar", root=kitti, split=kitti / "test.txt")
     assert len(truths) == 3
     first, second, right = truths
-    assert (first.name, first.picture) == (f"{DRIVE} 0000000004 l", None)
-    assert second.picture == kitti / DRIVE / "image_02" / "data" / "0000000003.png"
+    assert (first.name, first.image) == (f"{DRIVE} 0000000004 l", None)
+    assert second.image == kitti / DRIVE / "image_02" / "data" / "0000000003.png"
     assert first.depth.shape == (6, 8)
     assert first.depth.dtype == np.float32
     assert first.depth[2, 3] == 6
@@ -76,7 +76,7 @@ def test_kitti_lidar_of_real_frames(shared):
     mini = shared / "kitti-mini"
     truths = build("kitti_lidar", root=mini / "raw", split=mini / "splits" / "raw_test.txt")
     assert len(truths) == 25
-    assert truths[0].picture.suffix == ".jpg"
+    assert truths[0].image.suffix == ".jpg"
     with np.load(shared / "parity" / "lidar.npz") as reference:
         assert (truths[0].depth > 0).sum() == len(reference["frame0_depth"])
 
@@ -92,18 +92,18 @@ def test_folder(tmp_path):
     np.save(tmp_path / "depth" / "a.npy", metres.astype(np.float64) * 2)
     truths = build("folder", root=tmp_path)
     assert [truth.name for truth in truths] == ["a", "b"]
-    assert [truth.picture for truth in truths] == [None, None]
+    assert [truth.image for truth in truths] == [None, None]
     np.testing.assert_array_equal(truths[0].depth, metres * 2)
     np.testing.assert_array_equal(truths[1].depth, metres)
     (tmp_path / "image").mkdir()
     Image.new("RGB", (2, 2)).save(tmp_path / "image" / "b.jpg")
-    assert build("folder", root=tmp_path)[1].picture == tmp_path / "image" / "b.jpg"
+    assert build("folder", root=tmp_path)[1].image == tmp_path / "image" / "b.jpg"
 
 
 def test_folder_of_real_frames(shared):
     truths = build("folder", root=shared / "kitti-mini" / "singles")
     assert len(truths) == 8
-    assert all(truth.picture is not None and (truth.depth > 0).sum() > 1000 for truth in truths)
+    assert all(truth.image is not None and (truth.depth > 0).sum() > 1000 for truth in truths)
     assert 0 < max(truth.depth.max() for truth in truths) < 120
 
 
@@ -163,7 +163,7 @@ def test_drive(tmp_path):
     truths = build("drive", root=tmp_path)
     assert len(truths) == 2
     np.testing.assert_array_equal(truths[0].depth, metres)
-    assert truths[0].picture == tmp_path / "street" / "left" / "000007.png"
+    assert truths[0].image == tmp_path / "street" / "left" / "000007.png"
     with pytest.raises(InputError, match="no depth map of frame 8") as error:
         truths[1]
     assert "val.txt:2" in str(error.value)
@@ -214,7 +214,7 @@ def test_gt_depths_as_numpy_saves_them(tmp_path):
     for truth, expected in zip(truths, MAPS, strict=True):
         np.testing.assert_array_equal(truth.depth, expected)
         assert truth.depth.dtype == np.float32
-        assert truth.picture is None
+        assert truth.image is None
     assert [truth.name for truth in truths] == ["000000", "000001"]
 
 
@@ -240,10 +240,10 @@ def test_gt_depths_of_one_size_are_not_pickled(tmp_path):
         np.testing.assert_array_equal([truth.depth for truth in truths], maps)
 
 
-def test_gt_depths_with_pictures(kitti):
+def test_gt_depths_with_images(kitti):
     np.savez(kitti / "gt.npz", data=objects([*MAPS, MAPS[0]]))
     truths = build("gt_depths", depths=kitti / "gt.npz", root=kitti, split=kitti / "test.txt")
-    assert [truth.picture is None for truth in truths] == [True, False, True]
+    assert [truth.image is None for truth in truths] == [True, False, True]
     assert truths[1].name == f"{DRIVE} 3 l"
     with pytest.raises(InputError, match="both or neither"):
         build("gt_depths", depths=kitti / "gt.npz", root=kitti)
@@ -263,8 +263,8 @@ def test_gt_depths_say_what_depth_they_hold(kitti):
     laser, camera = (export(kitti, f"{kind}.npz", kind) for kind in ("laser", "camera"))
     scans = build("kitti_lidar", root=kitti, split=kitti / "test.txt")
     assert build("gt_depths", depths=laser).description == scans.description
-    with_pictures = build("gt_depths", depths=camera, root=kitti, split=kitti / "test.txt")
-    assert with_pictures.description == scans.description.replace("the laser's forward coordinate", "the camera's z")
+    with_images = build("gt_depths", depths=camera, root=kitti, split=kitti / "test.txt")
+    assert with_images.description == scans.description.replace("the laser's forward coordinate", "the camera's z")
     np.savez(kitti / "gt.npz", data=objects(MAPS))
     assert build("gt_depths", depths=kitti / "gt.npz").description == "depth maps of gt.npz"
 

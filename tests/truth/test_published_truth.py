@@ -10,7 +10,7 @@ from hrdepth.config.evaluation import ProtocolSettings
 from hrdepth.errors import InputError
 from hrdepth.evaluation.command import evaluate
 from hrdepth.evaluation.run import evaluate_network
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.truth.make3d import CROP
 
 DRIVE = "2011_09_26_drive_0002_sync"
@@ -31,7 +31,7 @@ def annotated(root, frames=(5, 6)):
 def test_improved_ground_truth(tmp_path):
     truths = build_ground_truth(annotated(tmp_path))
     assert [float(truth.depth[0, 0]) for truth in truths] == [5, 6]
-    assert truths[0].picture is None
+    assert truths[0].image is None
     assert truths[0].name == f"2011_09_26/{DRIVE} 0000000005 l"
 
 
@@ -55,8 +55,8 @@ def make3d(root):
     grid = np.zeros((55, 305, 4))
     grid[:, :, 3] = 1 + np.arange(55)[:, None]
     io.savemat(root / "Gridlaserdata" / "depth_sph_corr-math1.mat", {"Position3DGrid": grid})
-    picture = np.repeat(np.linspace(0, 255, 2272 // 2).astype(np.uint8)[:, None], 1704 // 2, axis=1)
-    Image.fromarray(picture).convert("RGB").save(root / "Test134" / "img-math1.jpg", quality=100)
+    image = np.repeat(np.linspace(0, 255, 2272 // 2).astype(np.uint8)[:, None], 1704 // 2, axis=1)
+    Image.fromarray(image).convert("RGB").save(root / "Test134" / "img-math1.jpg", quality=100)
     return GroundTruthConfig("make3d", str(root))
 
 
@@ -103,17 +103,17 @@ def test_make3d_keeps_its_range_beside_another_scaling(tmp_path, capsys):
     assert evaluate(config).protocol == DepthProtocol(max_depth=70.0, crop="none")
 
 
-def test_pictures_to_learn_from_are_no_test_of_make3d(tmp_path, caplog):
+def test_images_to_learn_from_are_no_test_of_make3d(tmp_path, caplog):
     data = make3d(tmp_path)
     for folder in ("Train400Img", "Train400Depth"):
         (tmp_path / folder).mkdir()
     (tmp_path / "Train400Depth" / "depth_sph_corr-learned.mat").write_bytes(b"")
-    # Its depth lies among the others'; its picture says what it is.
+    # Its depth lies among the others'; its image says what it is.
     (tmp_path / "Gridlaserdata" / "depth_sph_corr-seen.mat").write_bytes(b"")
     (tmp_path / "Train400Img" / "img-seen.jpg").write_bytes(b"")
     truths = build_ground_truth(data)
     assert [truth.name for truth in truths] == ["math1"]
-    assert "holds 1 of Make3D's test pictures, not 134" in caplog.text
+    assert "holds 1 of Make3D's test images, not 134" in caplog.text
 
 
 def test_files_that_are_not_make3ds(tmp_path):

@@ -53,7 +53,7 @@ def board(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def picture(tmp_path):
+def image(tmp_path):
     Image.linear_gradient("L").resize((120, 80)).save(tmp_path / "street.jpg")
     return tmp_path / "street.jpg"
 
@@ -116,17 +116,17 @@ def test_what_cannot_be_stored_gets_a_sentence(tmp_path, facts, sentence):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_weights_on_board_everything_says_so(board, picture, path, capsys, monkeypatch):
-    monkeypatch.chdir(picture.parent)
+def test_without_weights_on_board_everything_says_so(board, image, path, capsys, monkeypatch):
+    monkeypatch.chdir(image.parent)
     assert on_board() == {}
     for load in (Predictor.from_pretrained, weights_file, lambda: hrdepth.load_network(None)):
         with pytest.raises(InputError, match=r"comes without weights; name a weights file, such as --weights"):
             load()
     with pytest.raises(InputError, match=r"without weights, and the weights file net does not exist"):
         Predictor.from_pretrained("net")
-    assert main(["predict", str(picture)]) == 2
+    assert main(["predict", str(image)]) == 2
     assert "comes without weights" in capsys.readouterr().err
-    assert not (picture.parent / "street_depth").exists()
+    assert not (image.parent / "street_depth").exists()
     assert main(["models"]) == 0
     assert "weights on board: none" in capsys.readouterr().out
     assert Predictor.from_pretrained(path, runtime="pytorch").source == path
@@ -154,11 +154,11 @@ def test_networks_on_board_are_what_lies_in_the_folder(board, caplog):
     assert set(hrdepth.load_network("alley")(torch.zeros(1, 3, 64, 96))) == {0, 1, 2, 3}
 
 
-def test_predict_and_evaluate_take_the_network_on_board(board, picture, monkeypatch, capsys):
-    monkeypatch.chdir(picture.parent)
+def test_predict_and_evaluate_take_the_network_on_board(board, image, monkeypatch, capsys):
+    monkeypatch.chdir(image.parent)
     save(board / "street.safetensors", **FACTS)
-    assert main(["predict", str(picture), "--runtime", "pytorch"]) == 0
-    manifest = json.loads((picture.parent / "street_depth" / "predict.json").read_text())
+    assert main(["predict", str(image), "--runtime", "pytorch"]) == 0
+    manifest = json.loads((image.parent / "street_depth" / "predict.json").read_text())
     assert manifest["network"]["weights"] == "street.safetensors"
     assert main(["evaluate", "--data.kind", "drive", "--data.root", "nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err
@@ -175,14 +175,14 @@ def test_the_page_offers_the_networks_on_board(board):
     assert networks.predictor("alley", runtime="pytorch").source == board / "alley.safetensors"
 
 
-def test_a_folder_to_hand_on(path, tmp_path, picture):
+def test_a_folder_to_hand_on(path, tmp_path, image):
     folder = tmp_path / "shared" / "lane"
     predictor = Predictor.from_file(path, runtime="pytorch")
     (tmp_path / "card.yaml").write_text(yaml.safe_dump({"data": "Walks by the river.", "limits": ["No cars."]}))
     assert predictor.save_pretrained(folder, licence="CC0-1.0", card=tmp_path / "card.yaml", dtype="float16") == folder
     again = Predictor.from_pretrained(folder, runtime="pytorch")
     assert again.source == folder / "model.safetensors"
-    assert np.abs(again(picture).disparity - predictor(picture).disparity).max() < 0.01
+    assert np.abs(again(image).disparity - predictor(image).disparity).max() < 0.01
     checkpoint = read_checkpoint(folder)
     assert (checkpoint.name, checkpoint.licence) == ("lane", "CC0-1.0")
     assert checkpoint.card == FACTS["card"] | {"data": "Walks by the river.", "limits": ["No cars."]}

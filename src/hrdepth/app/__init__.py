@@ -29,9 +29,7 @@ from hrdepth.io.run_folder import find_runs
 
 __all__ = ["run", "serve"]
 
-TITLE = (
-    "# hrdepth\nDepth from one picture. Pictures stay on the machine that serves this page, for as long as it is open."
-)
+TITLE = "# hrdepth\nDepth from one image. Images stay on the machine that serves this page, for as long as it is open."
 
 
 def run(config: AppConfig) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 import hrdepth
 from hrdepth.app.sessions import Session
-from hrdepth.app.uploads import clip_frames, kind_of, load_picture
+from hrdepth.app.uploads import clip_frames, kind_of, load_image
 from hrdepth.app.viewpoint import Viewpoint, framed, from_behind
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
@@ -33,7 +33,7 @@ EXAMPLES = sorted(Path(str(package_files("hrdepth.app"))).glob("examples/*.jpg")
 """The rendered streets that come with the page."""
 
 SHOWN_WIDTH = 1600
-"""Pictures are shown at most so wide; the files have their full size."""
+"""Images are shown at most so wide; the files have their full size."""
 CLIP_WIDTH = 960
 PAGE_POINTS = 300_000
 FAR_MEDIANS = 4.0
@@ -41,7 +41,7 @@ FAR_MEDIANS = 4.0
 
 
 def rehearse(predictor: Predictor, folder: Path) -> None:
-    """Do all that a picture asks for once, so that the first visitor waits no longer than the following ones.
+    """Do all that an image asks for once, so that the first visitor waits no longer than the following ones.
 
     Args:
         predictor: the network.
@@ -63,15 +63,15 @@ def rehearse(predictor: Predictor, folder: Path) -> None:
 
 
 def take(session: Session, path: Path, limits: UploadLimits) -> None:
-    """Check an upload and make it the session's picture; the uploaded file is gone afterwards.
+    """Check an upload and make it the session's image; the uploaded file is gone afterwards.
 
     Raises:
-        InputError: it is no picture or clip, damaged, or too large.
+        InputError: it is no image or clip, damaged, or too large.
     """
     try:
         kind = kind_of(path, limits)
         if kind == "picture":
-            image, clip = np.array(load_picture(path, limits)), None
+            image, clip = np.array(load_image(path, limits)), None
         else:
             image = next(iter(clip_frames(path, limits))).image
             clip = path.rename(session.folder / f"clip{path.suffix[:8]}")
@@ -82,21 +82,21 @@ def take(session: Session, path: Path, limits: UploadLimits) -> None:
 
 
 def answer(session: Session, predictor: Predictor, focal: float | None = None) -> tuple[str, str]:
-    """Predict for the session's picture.
+    """Predict for the session's image.
 
     Args:
-        session: holds the picture.
+        session: holds the image.
         predictor: the network.
-        focal: fx in pixels of the picture, where it is known.
+        focal: fx in pixels of the image, where it is known.
 
     Returns:
-        Paths of two pictures of the same size to lay over each other: the picture and its coloured disparity.
+        Paths of two images of the same size to lay over each other: the image and its coloured disparity.
 
     Raises:
-        InputError: there is no picture, or what `Predictor` raises.
+        InputError: there is no image, or what `Predictor` raises.
     """
     if session.image is None:
-        raise InputError("there is no picture yet; send one first")
+        raise InputError("there is no image yet; send one first")
     session.begin()
     session.prediction = predictor(session.image, _intrinsics(session.image.shape[:2], focal))
     session.colours = colorize_disparity(session.prediction.disparity)
@@ -108,7 +108,7 @@ def answer(session: Session, predictor: Predictor, focal: float | None = None) -
 
 
 def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | str]:
-    """Say the depth at a place of the picture.
+    """Say the depth at a place of the image.
 
     Args:
         session: holds the prediction.
@@ -119,11 +119,11 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
         column and row in pixels, depth, its unit ("m" or "units"), disparity, and what a unit is in words.
 
     Raises:
-        InputError: there is no picture yet, or the place is outside.
+        InputError: there is no image yet, or the place is outside.
     """
     prediction = session.answered
     if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise InputError(f"the place ({x:g}, {y:g}) is outside the picture; x and y run from 0 to 1")
+        raise InputError(f"the place ({x:g}, {y:g}) is outside the image; x and y run from 0 to 1")
     height, width = prediction.depth.shape
     column, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
     metric = prediction.metres_per_unit is not None
@@ -233,7 +233,7 @@ def _intrinsics(size: tuple[int, ...], focal: float | None) -> NDArray[np.float6
     if not focal:
         return None
     if not 0 < focal < 1e6:
-        raise InputError(f"the focal length {focal:g} must be positive, in pixels of the picture")
+        raise InputError(f"the focal length {focal:g} must be positive, in pixels of the image")
     return assumed_intrinsics((size[0], size[1]), focal / size[1])
 
 

@@ -1,4 +1,4 @@
-"""The page's first tab: picture in, disparity beside it, depth at a click, a cloud that turns, files to keep."""
+"""The page's first tab: image in, disparity beside it, depth at a click, a cloud that turns, files to keep."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ __all__ = ["DepthTab", "said"]
 HERE = Path(str(package_files("hrdepth.app")))
 BACKGROUND = (18, 20, 26)
 """Behind the point cloud."""
-ASK = "Click into the picture for the depth there."
+ASK = "Click into the image for the depth there."
 DOWNLOADS = ("Colours (PNG)", "Depth (16-bit PNG)", "Arrays (npz)", "Points (PLY)")
-# One picture at a time goes through a network, whoever asks.
+# One image at a time goes through a network, whoever asks.
 NETWORK = {"concurrency_id": "network", "concurrency_limit": 1}
 
 
@@ -62,7 +62,7 @@ class DepthTab:
         self._connect()
 
     def _inputs(self) -> None:
-        self.upload = gr.File(label="Picture or clip", file_types=["image", "video"], height=150, elem_id="upload")
+        self.upload = gr.File(label="Image or clip", file_types=["image", "video"], height=150, elem_id="upload")
         with gr.Accordion("Webcam", open=False):
             self.webcam = gr.Image(
                 sources=["webcam"], type="filepath", image_mode=None, format="jpeg", show_label=False, height=220,
@@ -80,12 +80,12 @@ class DepthTab:
             list(SIZES), value=AS_TRAINED, label="Network input", allow_custom_value=True, elem_id="size"
         )
         self.focal = gr.Number(
-            0, label="Focal length in pixels", info="fx in the picture; 0 where it is not known", elem_id="focal"
+            0, label="Focal length in pixels", info="fx in the image; 0 where it is not known", elem_id="focal"
         )
 
     def _outputs(self) -> None:
         self.slider = gr.ImageSlider(
-            label="Picture | disparity: near is bright", type="filepath", interactive=False, max_height=420,
+            label="Image | disparity: near is bright", type="filepath", interactive=False, max_height=420,
             buttons=["fullscreen"], elem_id="comparison",
         )  # fmt: skip
         self.readout = gr.HTML(ASK, elem_id="depth", js_on_load=(HERE / "pointer.js").read_text(encoding="utf-8"))
@@ -141,18 +141,18 @@ class DepthTab:
     def predict(
         self, file: str | None, network: str, runtime: str, size: str, focal: float | None, request: gr.Request
     ) -> tuple[tuple[str, str] | None, str]:
-        """Take a picture or a clip and predict its depth.
+        """Take an image or a clip and predict its depth.
 
         Args:
-            file: a picture or a clip; of a clip, the first frame.
+            file: an image or a clip; of a clip, the first frame.
             network: its name.
             runtime: where it runs.
             size: of the network's input, such as 640x192, or "as trained".
-            focal: fx in pixels of the picture, or 0 where it is not known.
+            focal: fx in pixels of the image, or 0 where it is not known.
             request: who asks.
 
         Returns:
-            The picture and its coloured disparity, and what to do next.
+            The image and its coloured disparity, and what to do next.
         """
         if not file:
             return None, ASK
@@ -164,16 +164,16 @@ class DepthTab:
     def example(
         self, network: str, runtime: str, size: str, focal: float | None, chosen: gr.SelectData, request: gr.Request
     ) -> tuple[tuple[str, str], str]:
-        """Predict for one of the pictures that come with the page."""
+        """Predict for one of the images that come with the page."""
         session = self.sessions.of(request.session_hash)
-        picture = EXAMPLES[int(chosen.index) % len(EXAMPLES)]
-        copy = Path(shutil.copy(picture, session.folder / picture.name))
+        image = EXAMPLES[int(chosen.index) % len(EXAMPLES)]
+        copy = Path(shutil.copy(image, session.folder / image.name))
         answers.take(session, copy, self.limits)
         return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
 
     @said
     def again(self, network: str, runtime: str, size: str, focal: float | None, request: gr.Request) -> tuple[Any, str]:
-        """Predict for the same picture with other settings."""
+        """Predict for the same image with other settings."""
         session = self.sessions.of(request.session_hash)
         if session.image is None:
             return gr.skip(), ASK
@@ -181,7 +181,7 @@ class DepthTab:
 
     @said
     def point_cloud(self, request: gr.Request) -> str:
-        """Return the last picture's point cloud as GLB, without flying pixels and the far end."""
+        """Return the last image's point cloud as GLB, without flying pixels and the far end."""
         return answers.cloud_for_page(self.sessions.of(request.session_hash))[0]
 
     @said
@@ -199,7 +199,7 @@ class DepthTab:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it by its default)
     ) -> str | None:
-        """Predict for every frame of the clip that was sent; return an MP4, or nothing after a picture."""
+        """Predict for every frame of the clip that was sent; return an MP4, or nothing after an image."""
         session = self.sessions.of(request.session_hash)
         if session.clip is None:
             return None
@@ -234,7 +234,7 @@ class DepthTab:
 
     @said
     def depth_at(self, x: float, y: float, request: gr.Request) -> dict[str, Any]:
-        """Say the depth of the last picture at (x, y), both from 0 to 1, from the upper left."""
+        """Say the depth of the last image at (x, y), both from 0 to 1, from the upper left."""
         return answers.depth_at(self.sessions.of(request.session_hash), float(x), float(y))
 
     @said

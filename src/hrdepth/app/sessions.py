@@ -1,4 +1,4 @@
-"""What the page remembers of a visitor: the last picture and its depth, and files in a folder that goes with them."""
+"""What the page remembers of a visitor: the last image and its depth, and files in a folder that goes with them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Session:
     Args:
         folder: of the files made for them.
         name: of what was sent, without suffix.
-        image: the picture, or a clip's first frame, uint8 (H,W,3).
+        image: the image, or a clip's first frame, uint8 (H,W,3).
         clip: the clip, moved into the folder.
         prediction: what the network said last.
         colours: its disparity in colours, uint8 (H,W,3).
@@ -65,7 +65,7 @@ class Session:
             InputError: there is none yet.
         """
         if self.prediction is None:
-            raise InputError("there is no picture yet; send one first")
+            raise InputError("there is no image yet; send one first")
         return self.prediction
 
 

@@ -17,7 +17,7 @@ from hrdepth.registry import lookup
 __all__ = ["TrainingTab"]
 
 SECONDS = 10
-PANEL = "Newest panel: picture, disparity, synthesised view, error, auto-mask"
+PANEL = "Newest panel: image, disparity, synthesised view, error, auto-mask"
 STATES = {
     "training": "training",
     "finished": "finished",

@@ -14,10 +14,10 @@ from PIL import Image
 
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
-from hrdepth.io.images import picture_size, read_image
+from hrdepth.io.images import image_size, read_image
 from hrdepth.io.video import open_video
 
-__all__ = ["ClipFrame", "clip_frames", "kind_of", "load_picture"]
+__all__ = ["ClipFrame", "clip_frames", "kind_of", "load_image"]
 
 # A clip of so many frames a second is as fast as any camera's; more are the claim of a lying header.
 MOST_FPS = 120
@@ -27,7 +27,7 @@ _CONTAINERS = {
     4: (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"),
     0: (b"\x1a\x45\xdf\xa3", b"\x00\x00\x01\xba"),
 }
-_PICTURES = (
+_IMAGES = (
     b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*",
     b"P1", b"P2", b"P3", b"P4", b"P5", b"P6",
     b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51",
@@ -44,7 +44,7 @@ class ClipFrame:
 
 
 def kind_of(path: Path, limits: UploadLimits) -> Literal["picture", "clip"]:
-    """Tell a picture from a clip by its first bytes, whatever it is called.
+    """Tell an image from a clip by its first bytes, whatever it is called.
 
     Raises:
         InputError: it is neither, empty, or of too many bytes.
@@ -56,7 +56,7 @@ def kind_of(path: Path, limits: UploadLimits) -> Literal["picture", "clip"]:
         raise InputError(f"{path.name} is empty")
     with path.open("rb") as file:
         head = file.read(512)
-    if head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+    if head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return "picture"
     if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
         return "picture"
@@ -65,20 +65,20 @@ def kind_of(path: Path, limits: UploadLimits) -> Literal["picture", "clip"]:
     # AVI, and MPEG transport streams, whose packets of 188 bytes begin with G.
     if (head[:4] == b"RIFF" and head[8:12] == b"AVI ") or (head[:1] == b"G" and head[188:189] == b"G"):
         return "clip"
-    what = "a drawing of vectors (SVG)" if b"<svg" in head.lower() else "neither a picture nor a clip"
+    what = "a drawing of vectors (SVG)" if b"<svg" in head.lower() else "neither an image nor a clip"
     raise InputError(
-        f"{path.name} is {what}, whatever its name says; send a JPEG, PNG or WebP picture, an MP4 or WebM clip"
+        f"{path.name} is {what}, whatever its name says; send a JPEG, PNG or WebP image, an MP4 or WebM clip"
     )
 
 
-def load_picture(path: Path, limits: UploadLimits) -> Image.Image:
-    """Read an uploaded picture as RGB, upright; its size is checked before a pixel is decoded.
+def load_image(path: Path, limits: UploadLimits) -> Image.Image:
+    """Read an uploaded image as RGB, upright; its size is checked before a pixel is decoded.
 
     Raises:
         InputError: it is damaged, cut short, or has too many pixels.
     """
     with _named(path):
-        _check_size(path.name, *picture_size(path), limits)
+        _check_size(path.name, *image_size(path), limits)
         return read_image(path)
 
 
@@ -102,12 +102,12 @@ def clip_frames(path: Path, limits: UploadLimits) -> Iterator[ClipFrame]:
         _check_seconds(path.name, claimed, limits)
         start = None
         try:
-            for picture in _pictures(container, stream):
-                start = float(picture.time or 0) if start is None else start
-                _check_size(path.name, picture.height, picture.width, limits)
-                _check_seconds(path.name, max(float(picture.time or 0) - start, index / MOST_FPS), limits)
-                turns = round(picture.rotation / 90) % 4
-                yield ClipFrame(np.ascontiguousarray(np.rot90(picture.to_ndarray(format="rgb24"), turns)), fps)
+            for image in _images(container, stream):
+                start = float(image.time or 0) if start is None else start
+                _check_size(path.name, image.height, image.width, limits)
+                _check_seconds(path.name, max(float(image.time or 0) - start, index / MOST_FPS), limits)
+                turns = round(image.rotation / 90) % 4
+                yield ClipFrame(np.ascontiguousarray(np.rot90(image.to_ndarray(format="rgb24"), turns)), fps)
                 index += 1
         except (av.FFmpegError, EOFError, MemoryError) as error:
             raise InputError(f"the clip {path.name} is damaged after frame {index}") from error
@@ -115,7 +115,7 @@ def clip_frames(path: Path, limits: UploadLimits) -> Iterator[ClipFrame]:
         raise InputError(f"the clip {path.name} has no frames")
 
 
-def _pictures(container: Any, stream: Any) -> Iterator[Any]:
+def _images(container: Any, stream: Any) -> Iterator[Any]:
     """Decode; a packet that the file's end cuts short is an EOFError, where FFmpeg would stop without a word."""
     for packet in container.demux(stream):
         if packet.is_corrupt:

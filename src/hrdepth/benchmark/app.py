@@ -17,7 +17,7 @@ from PIL import Image
 from rich.progress import track
 
 from hrdepth.benchmark.report import Measurement, print_table, write_report
-from hrdepth.benchmark.subject import Subject, drawn_picture
+from hrdepth.benchmark.subject import Subject, drawn_image
 from hrdepth.config import AppConfig, BenchmarkAppConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file
@@ -35,7 +35,7 @@ Times = dict[str, list[float]]
 def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
     """Measure, print a table and write JSON.
 
-    A visitor in this process uploads a picture through `gradio_client` and waits; the page is served by another.
+    A visitor in this process uploads an image through `gradio_client` and waits; the page is served by another.
     Seconds are what the visitor waits, processor seconds what the page's process computed meanwhile, on all cores
     together.
 
@@ -47,18 +47,17 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         subject, weights = _sized(config, folder)
-        picture = folder / "picture.png"
-        Image.fromarray(drawn_picture(config.picture_size)).save(picture)
+        image = folder / "picture.png"
+        Image.fromarray(drawn_image(config.image_size)).save(image)
         app = AppConfig(weights=(str(weights),), port=0, device=config.device)
         for _ in track(range(config.pages), description="pages", transient=True):
             with _page(app) as (address, processor, loading):
                 _note(times, "loading", *loading)
-                _visit(config, address, picture, processor, times)
+                _visit(config, address, image, processor, times)
     measurements = [Measurement.of(name, values, "s") for name, values in times.items()]
     height, width = config.size
     print_table(
-        f"the page with {subject.name} at {width}x{height}, pictures of "
-        f"{config.picture_size[1]}x{config.picture_size[0]}",
+        f"the page with {subject.name} at {width}x{height}, images of {config.image_size[1]}x{config.image_size[0]}",
         measurements,
     )
     if config.out is not None:
@@ -70,8 +69,8 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
 def _check(config: BenchmarkAppConfig) -> None:
     if config.pages < 1 or config.answers < 2:
         raise InputError(f"pages {config.pages} must be at least 1, answers {config.answers} at least 2")
-    if min(*config.size, *config.picture_size) < 1:
-        raise InputError(f"sizes {config.size} and {config.picture_size} must be positive")
+    if min(*config.size, *config.image_size) < 1:
+        raise InputError(f"sizes {config.size} and {config.image_size} must be positive")
     if config.out is not None:
         output_file(config.out, overwrite=config.overwrite)
     try:
@@ -141,17 +140,15 @@ def _serve(config: AppConfig, connection: Connection) -> None:
         connection.send(("", str(error)))
 
 
-def _visit(
-    config: BenchmarkAppConfig, address: str, picture: Path, processor: Callable[[], float], times: Times
-) -> None:
+def _visit(config: BenchmarkAppConfig, address: str, image: Path, processor: Callable[[], float], times: Times) -> None:
     """Ask for answers, clouds and files, one after the other, and note what each took."""
     from gradio_client import Client, handle_file
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells each request
     settings = {} if config.runtime is None else {"runtime": config.runtime}
-    client = Client(address, verbose=False, download_files=str(picture.parent / "got"))
+    client = Client(address, verbose=False, download_files=str(image.parent / "got"))
     asked: tuple[Callable[[], Any], ...] = (
-        lambda: client.predict(handle_file(str(picture)), api_name="/predict", **settings),
+        lambda: client.predict(handle_file(str(image)), api_name="/predict", **settings),
         lambda: client.predict(api_name="/point_cloud"),
         lambda: client.predict(api_name="/files"),
     )

@@ -20,12 +20,12 @@ from hrdepth.evaluation import METRICS, depth_errors, evaluate_disparities
 from hrdepth.evaluation.depth import resize_disparity, valid_pixels
 from hrdepth.io.files import output_file
 from hrdepth.io.tables import ResultTable, table_format
-from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet
+from hrdepth.truth import GroundTruth, GroundTruthSet
 
 __all__ = ["benchmark_evaluate", "plainly"]
 
 DIFFERENT = 8  # true depth maps and predictions, over and over: as many as fit into memory on any machine
-CHECKED = 4  # pictures whose metrics are held against the plain way
+CHECKED = 4  # images whose metrics are held against the plain way
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Drawn(GroundTruthSet):
             self.maps.append(depth)
 
     def __len__(self) -> int:
-        return self.config.pictures
+        return self.config.images
 
     def __getitem__(self, index: int) -> GroundTruth:
         return GroundTruth(f"{index:06d}", None, self.maps[index % DIFFERENT])
@@ -67,19 +67,17 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
             name = f"{workers} {'process' if processes else 'thread'}{('es' if processes else 's') * (workers > 1)}"
             ways[name] = _way(truths, drawn, workers, processes)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    plain, few = [], min(CHECKED, config.pictures)
+    plain, few = [], min(CHECKED, config.images)
     for _ in track(range(config.rounds), description="evaluating", transient=True):
         for name, way in ways.items():
             seconds[name].append(_timed(way))
-        plain.append(_timed(partial(_plain, truths, drawn, few)) * config.pictures / few)
+        plain.append(_timed(partial(_plain, truths, drawn, few)) * config.images / few)
     measurements = [Measurement.of(name, values, "s") for name, values in seconds.items()]
-    measurements.append(Measurement.of("plainly: whole pictures, one after the other", plain, "s"))
+    measurements.append(Measurement.of("plainly: whole images, one after the other", plain, "s"))
     table = ResultTable(
         ("compared with", "s", "spread", "pictures/s"),
-        tuple(
-            (m.name, f"{m.median:.2f}", f"{m.spread:.2f}", f"{config.pictures / m.median:.0f}") for m in measurements
-        ),
-        f"Metrics of {config.pictures} pictures of {config.size[1]}x{config.size[0]}",
+        tuple((m.name, f"{m.median:.2f}", f"{m.spread:.2f}", f"{config.images / m.median:.0f}") for m in measurements),
+        f"Metrics of {config.images} images of {config.size[1]}x{config.size[0]}",
         f"{config.density:.1%} of the pixels have true depth; predictions {config.prediction_size[1]}x"
         f"{config.prediction_size[0]}; differs from the plain way by {difference:.1e} at most",
     )
@@ -92,7 +90,7 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
 
 
 def plainly(depth: NDArray[np.float32], disparity: NDArray[np.float32], protocol: DepthProtocol) -> list[float]:
-    """Return the metrics of a picture as the protocol's text has it: the whole prediction resized, then masked."""
+    """Return the metrics of an image as the protocol's text has it: the whole prediction resized, then masked."""
     valid = valid_pixels(depth.astype(np.float64), protocol)
     true = depth[valid].astype(np.float64)
     predicted = 1 / resize_disparity(disparity.astype(np.float64), depth.shape)[valid]
@@ -101,8 +99,8 @@ def plainly(depth: NDArray[np.float32], disparity: NDArray[np.float32], protocol
 
 
 def _check(config: BenchmarkEvaluateConfig) -> None:
-    if config.pictures < 1 or config.rounds < 1 or not config.workers or min(config.workers) < 1:
-        raise InputError("pictures, rounds and workers must be at least 1")
+    if config.images < 1 or config.rounds < 1 or not config.workers or min(config.workers) < 1:
+        raise InputError("images, rounds and workers must be at least 1")
     if min(*config.size, *config.prediction_size) < 1:
         raise InputError("size and prediction_size must be positive (height x width)")
     if not 0 < config.density <= 1:

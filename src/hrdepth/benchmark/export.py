@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from hrdepth.benchmark.report import Measurement, machine
-from hrdepth.benchmark.subject import Subject, write_pictures
+from hrdepth.benchmark.subject import Subject, write_images
 from hrdepth.config import ExportConfig
 from hrdepth.config.export import FORMATS
 from hrdepth.config.inference_benchmark import EXPORTS, BenchmarkExportConfig
@@ -59,7 +59,7 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
         folder = Path(name)
         weights = subject.file(folder, size)
         original = weights.stat().st_size / 2**20
-        calibration = config.calibration or str(write_pictures(folder / "pictures", size))
+        calibration = config.calibration or str(write_images(folder / "pictures", size))
         for _ in track(range(config.rounds), description="exporting", transient=True):
             for kind in [kind for kind in formats if kind not in left_out]:
                 try:

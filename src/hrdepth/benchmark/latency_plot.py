@@ -31,7 +31,7 @@ def plot(path: str | Path, results: Sequence[tuple[str, tuple[int, int], Measure
         figure = new_figure(3.0)
         panels = figure.subplots(1, 2, sharey=True)
         for panel, (axes, title) in enumerate(
-            zip(panels, ("network alone", "picture to depth at its size"), strict=True)
+            zip(panels, ("network alone", "image to depth at its size"), strict=True)
         ):
             for index, name in enumerate(names):
                 taken = sorted((h * w / 1e6, both[panel]) for n, (h, w), *both in results if n == name)
@@ -48,6 +48,6 @@ def plot(path: str | Path, results: Sequence[tuple[str, tuple[int, int], Measure
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(ScalarFormatter())
             axes.yaxis.set_minor_formatter(NullFormatter())
-        panels[0].set_ylabel("ms a picture")
+        panels[0].set_ylabel("ms an image")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
         return save(figure, path.parent, path.stem, [path.suffix[1:]])[0]

@@ -17,7 +17,7 @@ from rich.progress import track
 from hrdepth.benchmark.latency_plot import SUFFIXES, plot
 from hrdepth.benchmark.report import Measurement, machine
 from hrdepth.benchmark.roofline import RATES, Operation, limit, operations
-from hrdepth.benchmark.subject import BASELINE, Subject, Variant, write_pictures
+from hrdepth.benchmark.subject import BASELINE, Subject, Variant, write_images
 from hrdepth.benchmark.turns import Contestant, Job, contestants
 from hrdepth.config.inference_benchmark import BenchmarkPredictConfig
 from hrdepth.errors import InputError
@@ -42,7 +42,7 @@ class Latency:
         runtime: name and precision.
         size: (height, width) of the network's input.
         network: milliseconds of the network alone.
-        end_to_end: milliseconds from the decoded picture to depth at its size.
+        end_to_end: milliseconds from the decoded image to depth at its size.
         ratio: how many times as fast as the baseline, the network alone; each turn gives one.
         end_to_end_ratio: likewise, end to end.
         peak_memory: MiB, the most that its process held while it predicted.
@@ -85,7 +85,7 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
     latencies: list[Latency] = []
     rates: dict[str, dict[str, Measurement]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        calibration = config.calibration or str(write_pictures(Path(folder) / "pictures", config.picture_size))
+        calibration = config.calibration or str(write_images(Path(folder) / "pictures", config.image_size))
         for size in config.sizes:
             jobs = {variant: _job(config, subject, variant, size, calibration) for variant in variants}
             found, rates = _measure(config, jobs, costs[size], left_out)
@@ -102,7 +102,7 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
 
 def _variants(config: BenchmarkPredictConfig) -> tuple[list[Variant], dict[str, str]]:
     """Return what is measured, the baseline first, and what is not and why."""
-    for size in (*config.sizes, config.picture_size):
+    for size in (*config.sizes, config.image_size):
         if min(size) < 1:
             raise InputError(f"the size {size[0]}x{size[1]} (height x width) must be positive")
     if not config.sizes or not config.runtimes:
@@ -126,7 +126,7 @@ def _job(
     config: BenchmarkPredictConfig, subject: Subject, variant: Variant | None, size: tuple[int, int], calibration: str
 ) -> Job:
     threads = config.threads or torch.get_num_threads()
-    return Job(subject, variant, size, config.picture_size, threads, config.device, calibration)
+    return Job(subject, variant, size, config.image_size, threads, config.device, calibration)
 
 
 def _measure(

@@ -56,7 +56,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def operations(network: nn.Module, size: tuple[int, int]) -> list[Operation]:
-    """Return what a picture of `size` (height, width) costs."""
+    """Return what an image of `size` (height, width) costs."""
     place = next(network.parameters()).device
     recorder = _Recorder()
     with torch.no_grad(), recorder:
@@ -65,7 +65,7 @@ def operations(network: nn.Module, size: tuple[int, int]) -> list[Operation]:
 
 
 def limit(found: Sequence[Operation], precision: str, rates: Mapping[str, float]) -> float:
-    """Return the least seconds a picture takes.
+    """Return the least seconds an image takes.
 
     Args:
         found: see `operations`.

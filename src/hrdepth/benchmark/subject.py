@@ -19,7 +19,7 @@ from hrdepth.networks import build_network
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
-__all__ = ["BASELINE", "Subject", "Variant", "drawn_picture", "write_pictures"]
+__all__ = ["BASELINE", "Subject", "Variant", "drawn_image", "write_images"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Subject:
     def run(
         self, variant: Variant, size: tuple[int, int], threads: int, device: str, calibration: str | None
     ) -> tuple[Any, torch.device]:
-        """Return the network in a runtime, a callable of contract 1, and the device that its pictures lie on."""
+        """Return the network in a runtime, a callable of contract 1, and the device that its images lie on."""
         torch.set_num_threads(threads)
         network = self.load()
         if not variant.runtime:
@@ -147,16 +147,16 @@ class Eager:
             return {0: self.network(image.contiguous())[0]}
 
 
-def drawn_picture(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
-    """Return a picture of smooth noise, uint8 (H,W,3)."""
+def drawn_image(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
+    """Return an image of smooth noise, uint8 (H,W,3)."""
     height, width = size
     coarse = np.random.default_rng(seed).integers(0, 255, (height // 16 + 2, width // 16 + 2, 3), dtype=np.uint8)
     return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def write_pictures(folder: Path, size: tuple[int, int], count: int = 4) -> Path:
-    """Write pictures of smooth noise to calibrate on, and return their folder."""
+def write_images(folder: Path, size: tuple[int, int], count: int = 4) -> Path:
+    """Write images of smooth noise to calibrate on, and return their folder."""
     folder.mkdir(exist_ok=True)
     for number in range(count):
-        Image.fromarray(drawn_picture(size, number)).save(folder / f"{number}.png")
+        Image.fromarray(drawn_image(size, number)).save(folder / f"{number}.png")
     return folder

@@ -134,11 +134,11 @@ def _operations(run: TrainConfig) -> float:
     from hrdepth.training import build_training_objective
 
     objective = build_training_objective(run)
-    picture = torch.rand(1, 3, *run.size)
+    image = torch.rand(1, 3, *run.size)
     pairs = sum(frame != "s" for frame in run.objective.frames)
     with FlopCounterMode(display=False) as counter:
-        sum((disparity.sum() for disparity in objective.network(picture).values()), torch.zeros(())).backward()
+        sum((disparity.sum() for disparity in objective.network(image).values()), torch.zeros(())).backward()
         if objective.pose_network is not None:
-            motions = objective.pose_network(picture.repeat(pairs, 2, 1, 1))
+            motions = objective.pose_network(image.repeat(pairs, 2, 1, 1))
             (motions[0].sum() + motions[1].sum()).backward()
     return float(counter.get_total_flops())

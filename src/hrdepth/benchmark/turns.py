@@ -17,7 +17,7 @@ import torch
 
 from hrdepth.benchmark.report import peak_memory
 from hrdepth.benchmark.roofline import RATES, finish, rate
-from hrdepth.benchmark.subject import Subject, Variant, drawn_picture
+from hrdepth.benchmark.subject import Subject, Variant, drawn_image
 from hrdepth.errors import InputError
 
 __all__ = ["Contestant", "Job", "contestants"]
@@ -30,7 +30,7 @@ class Job:
     subject: Subject
     variant: Variant | None
     size: tuple[int, int]
-    picture_size: tuple[int, int]
+    image_size: tuple[int, int]
     threads: int
     device: str
     calibration: str | None = None
@@ -127,21 +127,21 @@ def _network(job: Job, variant: Variant) -> tuple[dict[str, Callable[[], float]]
     from hrdepth.inference.predictor import Predictor
 
     run, device = job.subject.run(variant, job.size, job.threads, job.device, job.calibration)
-    image = torch.rand(1, 3, *job.size, generator=torch.Generator().manual_seed(0)).to(device)
+    batch = torch.rand(1, 3, *job.size, generator=torch.Generator().manual_seed(0)).to(device)
     predictor = Predictor(run, job.size, device=device)
-    picture = drawn_picture(job.picture_size)
+    image = drawn_image(job.image_size)
 
     def network() -> float:
         finish(device)
         start = time.perf_counter()
         with torch.inference_mode():
-            run(image)
+            run(batch)
         finish(device)
         return time.perf_counter() - start
 
     def end_to_end() -> float:
         start = time.perf_counter()
-        _ = predictor(picture).depth
+        _ = predictor(image).depth
         return time.perf_counter() - start
 
     for work in (network, end_to_end, network, end_to_end):  # compiles, fills caches

@@ -21,7 +21,7 @@ from hrdepth.inference.predictor import choose_device
 
 __all__ = ["FRAME_SIZE", "WORKLOADS", "made_drive", "serve"]
 
-# Size of the generated pictures (height, width): KITTI's.
+# Size of the generated images (height, width): KITTI's.
 FRAME_SIZE = (375, 1242)
 MATRIX = 2048
 
@@ -47,10 +47,10 @@ def made_drive(root: Path, frames: int) -> DatasetConfig:
 def unit(config: TrainConfig) -> Callable[[], None]:
     """Pass forward and backward through ResNet-18's features: float32, contiguous, nothing tuned."""
     encoder = timm.create_model("resnet18", features_only=True).to(_device(config))
-    picture = torch.rand(config.batch_size, 3, *config.size, device=_device(config))
+    image = torch.rand(config.batch_size, 3, *config.size, device=_device(config))
 
     def run() -> None:
-        sum((features.mean() for features in encoder(picture)), torch.zeros(())).backward()
+        sum((features.mean() for features in encoder(image)), torch.zeros(())).backward()
 
     return run
 

@@ -8,7 +8,7 @@ __all__ = ["CAUSES", "Cause"]
 
 # What can be found, and what to do. What stands first brings about what stands below it.
 CAUSES = {
-    "wrong K": "give fx, fy, cx and cy in pixels of a picture as large as width and height say; if they are not known, "
+    "wrong K": "give fx, fy, cx and cy in pixels of an image as large as width and height say; if they are not known, "
     "set intrinsics.learn to all",
     "swapped stereo": "exchange left and right, or change the sign of the baseline",
     "frame rate too high": "take neighbours further away (distances [2, 4]) or a larger --stride, and leave still "

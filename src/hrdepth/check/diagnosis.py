@@ -1,7 +1,7 @@
 """Why a training fails: the probable cause first.
 
     causes        what can be found, in the order of cause
-    recordings    what the pictures and cameras say by themselves
+    recordings    what the images and cameras say by themselves
     networks      what the networks make of them
 
 `diagnose` looks at a few samples. It is called at the guard's stop, at the end of a training and by `hrdepth diagnose`.

@@ -5,7 +5,7 @@
     findings      what can be found
     page          the page
 
-`data.scan` has found what is missing or cannot be read before these look at the pictures.
+`data.scan` has found what is missing or cannot be read before these look at the images.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from hrdepth.check.scan import scan_data
 from hrdepth.check.sequence import examine_sequence
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.config.video import DoctorConfig
-from hrdepth.data.folder import MASK, numbered_pictures, read_camera
+from hrdepth.data.folder import MASK, numbered_images, read_camera
 from hrdepth.errors import InputError
-from hrdepth.io.images import picture_size, read_image
+from hrdepth.io.images import image_size, read_image
 from hrdepth.prepare.manifest import read_manifest, verify_drive
 from hrdepth.registry import lookup
 
@@ -35,7 +35,7 @@ __all__ = ["Examination", "examine"]
 
 PAIRS = 8  # of both eyes that are measured a recording
 CAMERA_WORDS = ("focal lengths", "principal point", "another shape", "must give the numbers", "camera file")
-LEFT_OVER = 0.3  # share of a picture that a mask must leave
+LEFT_OVER = 0.3  # share of an image that a mask must leave
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def examine(config: DoctorConfig) -> Examination:
 
 
 def _scan(root: Path) -> Iterator[Finding]:
-    """Yield what `data.scan` finds with the set's own splits, every picture decoded."""
+    """Yield what `data.scan` finds with the set's own splits, every image decoded."""
     splits = {use: root / f"{use}.txt" for use in ("train", "val")}
     train, val = (
         [DatasetConfig("folder", str(root), str(file) if file.is_file() else None)] for file in splits.values()
@@ -117,8 +117,8 @@ def _said(finding: Finding, before: list[Finding]) -> bool:
 def _series(root: Path) -> Iterator[Series]:
     for file in sorted(root.rglob("camera.yaml")):
         eyes = [file.parent / "left", file.parent]
-        pictures = numbered_pictures(eyes[0] if eyes[0].is_dir() else eyes[1])
-        readable = {number: path for number, path in sorted(pictures.items()) if _can_be_read(path)}
+        images = numbered_images(eyes[0] if eyes[0].is_dir() else eyes[1])
+        readable = {number: path for number, path in sorted(images.items()) if _can_be_read(path)}
         yield Series(str(file.parent.relative_to(root)), list(readable), readable)
 
 
@@ -132,9 +132,9 @@ def _can_be_read(path: Path) -> bool:
 
 def _examine(root: Path, part: Series) -> Iterator[Finding]:
     folder = root / part.name
-    size = picture_size(part.pictures[part.numbers[0]])
+    size = image_size(part.images[part.numbers[0]])
     part.facts |= {"frames": str(len(part.numbers)), "size": f"{size[1]}x{size[0]}"}
-    part.thumbnails = [part.pictures[number] for number in part.numbers[:: max(1, len(part.numbers) // 4)]][:4]
+    part.thumbnails = [part.images[number] for number in part.numbers[:: max(1, len(part.numbers) // 4)]][:4]
     try:
         camera = read_camera(folder / "camera.yaml")
         k = camera.intrinsics
@@ -144,8 +144,8 @@ def _examine(root: Path, part: Series) -> Iterator[Finding]:
         yield Finding(_kind(str(error)), part.name, str(error))
     yield from _gaps(root, part)
     yield from examine_sequence(part)
-    right = numbered_pictures(folder / "right")
-    pairs = [(path, right[number]) for number, path in part.pictures.items() if number in right]
+    right = numbered_images(folder / "right")
+    pairs = [(path, right[number]) for number, path in part.images.items() if number in right]
     if pairs:
         part.facts["second eye"] = f"{100 * len(pairs) / len(part.numbers):.0f} %"
         yield from examine_eyes(part.name, pairs[:: max(1, len(pairs) // PAIRS)][:PAIRS])
@@ -174,8 +174,8 @@ def _examine_mask(file: Path, size: tuple[int, int], part: Series) -> Iterator[F
     part.mask = file.with_suffix(".jpg") if file.with_suffix(".jpg").is_file() else file
     part.facts["masked"] = f"{100 * (1 - keep.mean()):.1f} %"
     if abs(keep.shape[1] * size[0] / (keep.shape[0] * size[1]) - 1) > 0.02:
-        yield Finding("mask", part.name, f"{file.name} is {keep.shape[1]}x{keep.shape[0]}, the pictures are "
+        yield Finding("mask", part.name, f"{file.name} is {keep.shape[1]}x{keep.shape[0]}, the images are "
                       f"{size[1]}x{size[0]}; make it anew", [file])  # fmt: skip
     elif keep.mean() < LEFT_OVER:
-        yield Finding("mask", part.name, f"{file.name} leaves {100 * keep.mean():.0f} % of the picture; white is kept",
+        yield Finding("mask", part.name, f"{file.name} leaves {100 * keep.mean():.0f} % of the image; white is kept",
                       [file])  # fmt: skip

@@ -68,18 +68,18 @@ def write_page(
 
 def _finding(finding: Finding, *, ignored: bool) -> str:
     name = f"{finding.kind}{' (ignored)' if ignored else ''}"
-    pictures = "".join(_picture(path) for path in finding.pictures)
+    images = "".join(_image(path) for path in finding.images)
     return (
         f"<div class='finding{' ignored' if ignored else ''}'><b>{_text(name)}</b> in {_text(finding.place)}: "
-        f"{_text(finding.sentence)}<br>{pictures}</div>"
+        f"{_text(finding.sentence)}<br>{images}</div>"
     )
 
 
 def _series(series: Series) -> str:
     facts = "".join(f"<tr><td>{_text(name)}<td>{_text(value)}" for name, value in series.facts.items())
-    pictures = "".join(_picture(path) for path in series.thumbnails)
-    mask = "" if series.mask is None else f"<p>Left out of the loss:<br>{_picture(series.mask)}</p>"
-    return f"<h2>{_text(series.name)}</h2><table>{facts}</table>{pictures}{_chart(series)}{mask}"
+    images = "".join(_image(path) for path in series.thumbnails)
+    mask = "" if series.mask is None else f"<p>Left out of the loss:<br>{_image(series.mask)}</p>"
+    return f"<h2>{_text(series.name)}</h2><table>{facts}</table>{images}{_chart(series)}{mask}"
 
 
 def _chart(series: Series) -> str:
@@ -103,7 +103,7 @@ def _chart(series: Series) -> str:
     )
 
 
-def _picture(path: Path) -> str:
+def _image(path: Path) -> str:
     try:
         image = read_image(path)
     except InputError:

@@ -10,11 +10,11 @@ __all__ = ["KINDS", "Finding", "Series", "runs"]
 
 KINDS = {
     "missing": "frames or neighbours that are not there, files that cannot be read or have changed",
-    "duplicate": "the same picture more than once",
+    "duplicate": "the same image more than once",
     "still": "stretches in which the camera stands",
     "cut": "neighbouring frames that show different scenes",
     "fast": "so much motion between frames that little can be followed",
-    "camera": "K that cannot be that of the pictures",
+    "camera": "K that cannot be that of the images",
     "stereo": "eyes that are not rectified, not of one time, or the same",
     "baseline": "eyes swapped, or the baseline's sign or unit wrong",
     "exposure": "jumps of brightness between neighbours",
@@ -30,13 +30,13 @@ class Finding:
         kind: a key of `KINDS`.
         place: the recording, or a file.
         sentence: what, where, what to do.
-        pictures: that show it.
+        images: that show it.
     """
 
     kind: str
     place: str
     sentence: str
-    pictures: Sequence[Path] = ()
+    images: Sequence[Path] = ()
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.place}: {self.sentence}"
@@ -49,16 +49,16 @@ class Series:
     Attributes:
         name: of the drive.
         numbers: of its frames, ascending.
-        pictures: by number.
+        images: by number.
         motions: by number, the motion from the frame before, as a share of the longer side.
         facts: what a reader of the page wants to know, by name.
-        thumbnails: some of its pictures.
-        mask: a picture of what is left out.
+        thumbnails: some of its images.
+        mask: an image of what is left out.
     """
 
     name: str
     numbers: list[int]
-    pictures: dict[int, Path]
+    images: dict[int, Path]
     motions: dict[int, float] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     thumbnails: list[Path] = field(default_factory=list)

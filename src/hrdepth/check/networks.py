@@ -16,7 +16,7 @@ from hrdepth.objectives.view_synthesis import ViewSynthesis
 
 __all__ = ["examine_networks"]
 
-# Share of the pixels; less is left of a picture that teaches nothing.
+# Share of the pixels; less is left of an image that teaches nothing.
 KEPT = 0.03
 
 
@@ -39,7 +39,7 @@ def examine_networks(objective: Objective, batch: Batch, limits: GuardConfig | N
     if spread < limits.min_spread:
         yield Cause(
             "constant disparity",
-            f"1/depth varies by {spread:.2g} of its mean within a picture, depth is about {1 / float(mean.mean()):.3g} "
+            f"1/depth varies by {spread:.2g} of its mean within an image, depth is about {1 / float(mean.mean()):.3g} "
             "units everywhere",
         )
     if isinstance(synthesis, ViewSynthesis) and synthesis.auto_mask:
@@ -48,7 +48,7 @@ def examine_networks(objective: Objective, batch: Batch, limits: GuardConfig | N
         if kept < KEPT:
             yield Cause(
                 "all mask",
-                f"the auto-mask leaves {100 * kept:.1f} % of the pixels: what the networks see explains the pictures "
+                f"the auto-mask leaves {100 * kept:.1f} % of the pixels: what the networks see explains the images "
                 "no better than no motion at all",
             )
 

@@ -1,4 +1,4 @@
-"""What pictures and cameras say by themselves: K, the second eye, motion between neighbours."""
+"""What images and cameras say by themselves: K, the second eye, motion between neighbours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["examine_recordings"]
 
 # As in hrdepth doctor: what no lens does.
 OFF_CENTRE, SQUARE, FOV = 0.2, 1.15, (15.0, 150.0)
-# Pictures are compared at this width, within a window of so many pixels.
+# Images are compared at this width, within a window of so many pixels.
 WIDTH, WINDOW = 96, 7
 # Shifts that are tried at a time: few enough for the caches.
 TOGETHER = 8
@@ -47,7 +47,7 @@ def examine_recordings(batch: Batch, frames: Sequence[int | str] | None) -> Iter
     temporal = [index for index, frame in enumerate(frames or ()) if frame != "s"]
     pairs = [_pair(batch, index, batch["source_valid"][:, index]) for index in temporal]
     if sum(len(target) for target, _ in pairs):
-        yield from _examine_motion(*(torch.cat(pictures) for pictures in zip(*pairs, strict=True)))
+        yield from _examine_motion(*(torch.cat(images) for images in zip(*pairs, strict=True)))
 
 
 def _examine_cameras(batch: Batch) -> Iterator[Cause]:
@@ -91,13 +91,13 @@ def _examine_eyes(target: Tensor, other: Tensor, side: Tensor) -> Iterator[Cause
 
 
 def _examine_motion(target: Tensor, source: Tensor) -> Iterator[Cause]:
-    small = [_bytes(picture) for picture in (target, source)]
+    small = [_bytes(image) for image in (target, source)]
     stillness = [motion(one, two) for one, two in zip(*small, strict=True)]
     still = sum(amount < STILL for amount in stillness)
     if still > len(stillness) / 2:
         yield Cause(
             "frame rate too high",
-            f"in {still} of {len(stillness)} pairs of neighbours the picture does not change: the camera stands",
+            f"in {still} of {len(stillness)} pairs of neighbours the image does not change: the camera stands",
         )
         return
     one, two = _shrunk(target), _shrunk(source)
@@ -113,7 +113,7 @@ def _examine_motion(target: Tensor, source: Tensor) -> Iterator[Cause]:
         middle = sorted(far)[len(far) // 2]
         yield Cause(
             "frame rate too low",
-            f"in {len(far)} of {len(medians)} pairs of neighbours the picture moves too far to be followed, by "
+            f"in {len(far)} of {len(medians)} pairs of neighbours the image moves too far to be followed, by "
             f"{100 * middle:.0f} % of its width",
         )
 
@@ -122,26 +122,26 @@ def _pair(batch: Batch, index: int, valid: Tensor) -> tuple[Tensor, Tensor]:
     return batch["target"][valid], batch["sources"][valid, index]
 
 
-def _shrunk(pictures: Tensor) -> Tensor:
-    """Return grey pictures (B,1,h,w) of width WIDTH."""
-    height, width = pictures.shape[-2:]
+def _shrunk(images: Tensor) -> Tensor:
+    """Return grey images (B,1,h,w) of width WIDTH."""
+    height, width = images.shape[-2:]
     size = (max(1, round(height * WIDTH / width)), WIDTH)
-    return F.interpolate(pictures.mean(dim=1, keepdim=True), size, mode="area")
+    return F.interpolate(images.mean(dim=1, keepdim=True), size, mode="area")
 
 
-def _bytes(pictures: Tensor):  # type: ignore[no-untyped-def]
-    size = tuple(min(side, most) for side, most in zip(pictures.shape[-2:], MOTION_SIZE, strict=True))
-    small = F.interpolate(pictures.mean(dim=1, keepdim=True), size, mode="area")[:, 0]
+def _bytes(images: Tensor):  # type: ignore[no-untyped-def]
+    size = tuple(min(side, most) for side, most in zip(images.shape[-2:], MOTION_SIZE, strict=True))
+    small = F.interpolate(images.mean(dim=1, keepdim=True), size, mode="area")[:, 0]
     return (255 * small).round().byte().cpu().numpy()
 
 
-def _textured(pictures: Tensor) -> Tensor:
+def _textured(images: Tensor) -> Tensor:
     """Return where windows hold detail, and the whole reach lies inside: (B,1,h,w) bool."""
-    mean = box_mean(pictures, WINDOW)
-    spread = (box_mean(pictures**2, WINDOW) - mean**2).clamp(min=0).sqrt()
+    mean = box_mean(images, WINDOW)
+    spread = (box_mean(images**2, WINDOW) - mean**2).clamp(min=0).sqrt()
     inside = torch.zeros_like(spread, dtype=torch.bool)
-    down, across = (min(most, side // 4) for most, side in zip(REACH, pictures.shape[-2:], strict=True))
-    inside[..., down : pictures.shape[-2] - down, across : pictures.shape[-1] - across] = True
+    down, across = (min(most, side // 4) for most, side in zip(REACH, images.shape[-2:], strict=True))
+    inside[..., down : images.shape[-2] - down, across : images.shape[-1] - across] = True
     return (spread > TEXTURE) & inside
 
 

@@ -17,16 +17,16 @@ from hrdepth.prepare.motion import opencv
 
 __all__ = ["EyeShift", "examine_camera", "examine_eyes", "measure_eyes"]
 
-OFF_CENTRE = 0.2  # share of the side by which a principal point lies beside the middle of an uncropped picture
+OFF_CENTRE = 0.2  # share of the side by which a principal point lies beside the middle of an uncropped image
 SQUARE = 1.15  # ratio of fx and fy, in pixels of one size
 FOV = (15.0, 150.0)  # degrees, horizontally
 STEREO_WIDTH = 512  # at which disparities are measured
-ROWS = 1.0  # pixels of a picture 640 wide by which rectified eyes may differ in height
+ROWS = 1.0  # pixels of an image 640 wide by which rectified eyes may differ in height
 LONGEST, SHORTEST = 5.0, 0.01  # metres between the eyes
 
 
 def examine_camera(name: str, camera: Camera, size: tuple[int, int]) -> Iterator[Finding]:
-    """Yield what does not fit between a camera and its pictures of `size` (height, width).
+    """Yield what does not fit between a camera and its images of `size` (height, width).
 
     Units and a principal point outside are found where the camera is read.
     """
@@ -35,21 +35,21 @@ def examine_camera(name: str, camera: Camera, size: tuple[int, int]) -> Iterator
     aside, high = abs(cx - width / 2) / width, abs(cy - height / 2) / height
     swapped = abs(cx - height / 2) / height + abs(cy - width / 2) / width
     if (width > height) != (size[1] > size[0]) and width != height:
-        yield Finding("camera", name, f"{camera.source} is {width}x{height} (width x height), the pictures are "
+        yield Finding("camera", name, f"{camera.source} is {width}x{height} (width x height), the images are "
                       f"{size[1]}x{size[0]}: width and height are swapped")  # fmt: skip
     elif max(aside, high) > OFF_CENTRE and swapped < 0.5 * (aside + high):
         yield Finding(
             "camera", name,
-            f"the principal point ({cx:g}, {cy:g}) fits a picture of {height}x{width}: cx and cy, and perhaps fx and "
+            f"the principal point ({cx:g}, {cy:g}) fits an image of {height}x{width}: cx and cy, and perhaps fx and "
             f"fy, are swapped in {camera.source}",
         )  # fmt: skip
     elif max(aside, high) > OFF_CENTRE:
         yield Finding(
             "camera", name,
             f"the principal point ({cx:g}, {cy:g}) lies far beside the middle of {width}x{height}; is {camera.source} "
-            "that of another size or of the uncropped picture?",
+            "that of another size or of the uncropped image?",
         )  # fmt: skip
-    # Pictures may be stored in another shape than K holds for; then K follows each side by itself.
+    # Images may be stored in another shape than K holds for; then K follows each side by itself.
     ratio = (fx * size[1] / width) / (fy * size[0] / height)
     if max(ratio, 1 / ratio) > SQUARE:
         yield Finding("camera", name, f"fx {fx:g} and fy {fy:g} differ by more than lenses do: pixels are square; "
@@ -65,12 +65,12 @@ def examine_camera(name: str, camera: Camera, size: tuple[int, int]) -> Iterator
 
 @dataclass(frozen=True)
 class EyeShift:
-    """How the right eye's picture lies to the left's, in pixels of a picture 640 wide.
+    """How the right eye's image lies to the left's, in pixels of an image 640 wide.
 
     Attributes:
         across: median horizontal shift; negative, since the right eye sees things further left.
         rows: median vertical shift, and how far shifts spread: 0 for rectified eyes.
-        followed: share of the picture that both eyes see.
+        followed: share of the image that both eyes see.
     """
 
     across: float
@@ -92,7 +92,7 @@ def measure_eyes(left: Path, right: Path) -> EyeShift:
     x, y = columns + there[..., 0], rows + there[..., 1]
     returned = there + cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     inside = (x > 0) & (x < size[0] - 1) & (y > 0) & (y < size[1] - 1)
-    # Heights can be told where the picture changes from row to row.
+    # Heights can be told where the image changes from row to row.
     change = np.abs(cv2.Sobel(first, cv2.CV_32F, 0, 1, scale=1 / 8)) > 4
     followed = inside & (np.hypot(returned[..., 0], returned[..., 1]) < 1)
     good: NDArray[np.bool_] = followed & change
@@ -115,18 +115,18 @@ def examine_eyes(name: str, pairs: list[tuple[Path, Path]]) -> Iterator[Finding]
     example = list(pairs[0])
     if len(seen) < len(shifts) / 2:
         yield Finding(
-            "stereo", name, "the eyes show different scenes; are the pictures of one time, and of one rig?", example
+            "stereo", name, "the eyes show different scenes; are the images of one time, and of one rig?", example
         )
         return
     across, rows, spread = (float(np.median([getattr(s, key) for s in seen])) for key in ("across", "rows", "spread"))
     if abs(across) < 0.2 and spread < 0.2:
-        yield Finding("stereo", name, "both eyes hold the same pictures; was one folder copied?", example)
+        yield Finding("stereo", name, "both eyes hold the same images; was one folder copied?", example)
         return
     if spread > ROWS:
         yield Finding(
             "stereo", name,
-            f"the eyes are not rectified: points differ in height by {spread:.1f} pixels of a picture 640 wide (median "
-            f"{rows:+.1f}), rectified ones by less than {ROWS:g}; rectify the pictures with the rig's calibration",
+            f"the eyes are not rectified: points differ in height by {spread:.1f} pixels of an image 640 wide (median "
+            f"{rows:+.1f}), rectified ones by less than {ROWS:g}; rectify the images with the rig's calibration",
             example,
         )  # fmt: skip
     if across > 0.2:

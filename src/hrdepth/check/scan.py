@@ -18,14 +18,14 @@ from hrdepth.data.frames import FrameReader
 from hrdepth.data.neighbours import Neighbours, and_more
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.io.images import picture_size, read_image
+from hrdepth.io.images import image_size, read_image
 
 __all__ = ["Report", "check_data", "scan_data"]
 
 log = logging.getLogger(__name__)
 
 # How far the ratio width / height may differ: from the camera's, since 1242x375 is often stored as 1024x320 (3.4 %);
-# within a recording, where all pictures went the same way, by rounding alone.
+# within a recording, where all images went the same way, by rounding alone.
 CAMERA_TOLERANCE, RECORDING_TOLERANCE = 0.05, 0.02
 
 
@@ -50,12 +50,12 @@ class Report:
 
 @dataclass
 class _Set:
-    """A data set under the scan: `pictures` maps each picture to the first line that needs it."""
+    """A data set under the scan: `images` maps each image to the first line that needs it."""
 
     name: str
     reader: FrameReader
     neighbours: Neighbours
-    pictures: dict[Path, SplitLine] = field(default_factory=dict)
+    images: dict[Path, SplitLine] = field(default_factory=dict)
     sizes: dict[str, dict[Path, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
 
 
@@ -75,9 +75,9 @@ def check_data(config: TrainConfig) -> None:
 
 
 def scan_data(config: TrainConfig) -> Report:
-    """Look through all data sets of a run; decode every picture where `config.scan` is `full`.
+    """Look through all data sets of a run; decode every image where `config.scan` is `full`.
 
-    Missing pictures and neighbours, unreadable pictures, pictures of another shape than the camera's or their
+    Missing images and neighbours, unreadable images, images of another shape than the camera's or their
     recording's, wrong cameras, a second eye without a baseline and lines that stand twice are errors. Frames in both
     training and validation are a warning.
     """
@@ -93,8 +93,8 @@ def scan_data(config: TrainConfig) -> Report:
         report.add(*part.neighbours.faults(), *_twice(part.reader.targets))
         for line in part.reader.targets:
             for path in part.neighbours.existing(line):
-                part.pictures.setdefault(path, line)
-    _read_pictures(sets, report, decode=config.scan == "full")
+                part.images.setdefault(path, line)
+    _read_images(sets, report, decode=config.scan == "full")
     for part in sets:
         report.add(*_other_shapes(part))
         report.summary.append(_summary(part))
@@ -126,55 +126,55 @@ def _twice(targets: Sequence[SplitLine]) -> Iterator[str]:
         first.setdefault(key, line)
 
 
-def _read_pictures(sets: Sequence[_Set], report: Report, *, decode: bool) -> None:
-    """Read each picture once, or its header, and note its size with every set that has it."""
-    lines = {path: line for part in reversed(sets) for path, line in part.pictures.items()}
+def _read_images(sets: Sequence[_Set], report: Report, *, decode: bool) -> None:
+    """Read each image once, or its header, and note its size with every set that has it."""
+    lines = {path: line for part in reversed(sets) for path, line in part.images.items()}
 
     def size(path: Path) -> tuple[int, int] | InputError:
         try:
             if not decode:
-                return picture_size(path)
+                return image_size(path)
             image = read_image(path)
             return image.height, image.width
         except InputError as error:
             return error
 
     with ThreadPoolExecutor() as pool:
-        read = track(pool.map(size, lines), "looking through the pictures", len(lines), disable=len(lines) < 2000)
+        read = track(pool.map(size, lines), "looking through the images", len(lines), disable=len(lines) < 2000)
         found = dict(zip(lines, read, strict=True))
     report.add(*(f"{lines[p].origin}: {bad}; copy it again" for p, bad in found.items() if isinstance(bad, InputError)))
     for part in sets:
-        for path, line in part.pictures.items():
+        for path, line in part.images.items():
             if not isinstance(known := found[path], InputError):
                 part.sizes[line.folder][path] = known
 
 
 def _other_shapes(part: _Set) -> Iterator[str]:
-    """Yield recordings whose pictures cannot be those of their camera, or of one camera."""
+    """Yield recordings whose images cannot be those of their camera, or of one camera."""
     for folder, sizes in part.sizes.items():
         usual = Counter(sizes.values()).most_common(1)[0][0]
         others = [path for path, size in sizes.items() if _differ(size, usual, RECORDING_TOLERANCE)]
         if others:
             sentence = (
-                f"{part.pictures[others[0]].origin}: {others[0]} is {_text(sizes[others[0]])} (width x height), most "
-                f"pictures of '{folder}' are {_text(usual)}; bring all to one shape"
+                f"{part.images[others[0]].origin}: {others[0]} is {_text(sizes[others[0]])} (width x height), most "
+                f"images of '{folder}' are {_text(usual)}; bring all to one shape"
             )
-            yield and_more(sentence, len(others) - 1, "picture")
-        line = part.pictures[next(iter(sizes))]
+            yield and_more(sentence, len(others) - 1, "image")
+        line = part.images[next(iter(sizes))]
         try:
             camera = part.reader.camera(line)
         except InputError:  # said already
             continue
         if _differ(camera.size, usual, CAMERA_TOLERANCE):
             yield (
-                f"{line.origin}: the pictures of '{folder}' are {_text(usual)} (width x height), the K of "
-                f"{camera.source} holds for {_text(camera.size)}, another shape; give the K of the pictures as they are"
+                f"{line.origin}: the images of '{folder}' are {_text(usual)} (width x height), the K of "
+                f"{camera.source} holds for {_text(camera.size)}, another shape; give the K of the images as they are"
             )
 
 
 def _differ(size: tuple[int, int], other: tuple[int, int], tolerance: float) -> bool:
     ratio = size[1] * other[0] / (size[0] * other[1])
-    # A pixel more or less is rounding, however small the picture.
+    # A pixel more or less is rounding, however small the image.
     return max(ratio, 1 / ratio) > 1 + max(tolerance, 1 / min(*size, *other))
 
 
@@ -194,7 +194,7 @@ def _in_both(training: Sequence[_Set], validation: Sequence[_Set]) -> Iterator[s
 
 def _targets(part: _Set) -> Iterator[tuple[str, SplitLine]]:
     for line in part.reader.targets:
-        path = part.reader.picture(line, 0)
+        path = part.reader.image(line, 0)
         if path is not None:
             yield os.path.abspath(path), line  # noqa: PTH100  (a link may be another recording's name on purpose)
 
@@ -209,10 +209,10 @@ def _summary(part: _Set) -> str:
         except InputError:  # among the errors
             continue
     sizes = sorted({_text(size) for known in part.sizes.values() for size in known.values()})
-    eyes = sum(part.reader.picture(line, "s") is not None for line in targets)
+    eyes = sum(part.reader.image(line, "s") is not None for line in targets)
     return (
         f"{part.name}: {len(targets)} frames of {len({line.folder for line in targets})} recordings, {len(cameras)} "
-        f"cameras, pictures {', '.join(sizes)}, second eye for {100 * eyes / len(targets):.0f} %"
+        f"cameras, images {', '.join(sizes)}, second eye for {100 * eyes / len(targets):.0f} %"
     )
 
 

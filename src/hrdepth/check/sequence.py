@@ -17,7 +17,7 @@ from hrdepth.prepare.motion import STILL, Step, is_cut, measure_step, small
 
 __all__ = ["examine_sequence"]
 
-# Mean absolute difference, as a share of the brightness range: one picture stored twice gives 0, compressed twice
+# Mean absolute difference, as a share of the brightness range: one image stored twice gives 0, compressed twice
 # 0.001; a still camera's noise makes 0.004 (docs/data.md).
 SAME = 0.0008
 STILL_RUN = 5  # steps in a row; fewer are a stop at a kerb
@@ -32,7 +32,7 @@ def examine_sequence(series: Series) -> Iterator[Finding]:
     steps: Steps = {}
     last: tuple[int, NDArray[np.uint8]] | None = None
     for number in series.numbers:
-        grey = small(np.asarray(read_image(series.pictures[number])))
+        grey = small(np.asarray(read_image(series.images[number])))
         if last is not None and last[0] == number - 1 and last[1].shape == grey.shape:
             steps[number], _ = measure_step(last[1], grey)
         last = number, grey
@@ -76,22 +76,22 @@ def _duplicates(series: Series, same: list[int]) -> Iterator[Finding]:
         yield Finding(
             "duplicate",
             series.name,
-            f"frames {_list(copies[0])} hold the same picture"
+            f"frames {_list(copies[0])} hold the same image"
             + (f", and {len(copies) - 1} more groups do" if len(copies) > 1 else "")
             + "; was a part of the recording copied twice?",
-            [series.pictures[number] for number in copies[0][:2]],
+            [series.images[number] for number in copies[0][:2]],
         )
 
 
 def _alike(series: Series) -> list[list[int]]:
     """Return groups of frames whose files are the same, byte by byte."""
     sizes: dict[int, list[int]] = defaultdict(list)
-    for number, path in series.pictures.items():
+    for number, path in series.images.items():
         sizes[path.stat().st_size].append(number)
     contents: dict[bytes, list[int]] = defaultdict(list)
     for numbers in sizes.values():
         for number in numbers if len(numbers) > 1 else ():
-            contents[hashlib.sha256(series.pictures[number].read_bytes()).digest()].append(number)
+            contents[hashlib.sha256(series.images[number].read_bytes()).digest()].append(number)
     return [sorted(numbers) for numbers in contents.values() if len(numbers) > 1]
 
 
@@ -106,7 +106,7 @@ def _still(series: Series, steps: Steps, same: set[int]) -> Iterator[Finding]:
             series.name,
             f"the camera stands for {frames} of {len(steps)} steps (frames {listed}"
             f"{', ...' if len(stretches) > 5 else ''}); set min_motion: 0.012 to train, or prepare the video",
-            [series.pictures[stretches[0][0] - 1], series.pictures[stretches[0][1]]],
+            [series.images[stretches[0][0] - 1], series.images[stretches[0][1]]],
         )
 
 
@@ -129,7 +129,7 @@ def _cuts(series: Series, steps: Steps, cuts: list[int]) -> Iterator[Finding]:
 
 
 def _pair(series: Series, number: int) -> list[Path]:
-    return [series.pictures[number - 1], series.pictures[number]]
+    return [series.images[number - 1], series.images[number]]
 
 
 def _list(numbers: list[int]) -> str:

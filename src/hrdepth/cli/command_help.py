@@ -43,7 +43,7 @@ HELP = {
         for name in ("kitti", "kitti-odometry", "cityscapes")
         for setting, text in (
             ("root", "the folder that the archives were unpacked to"),
-            ("verify", "decode every picture, and read every calibration and laser scan"),
+            ("verify", "decode every image, and read every calibration and laser scan"),
             ("splits", "write lists of the frames that are there with both neighbours"),
             ("jpeg", "write a JPEG of each PNG, beside it or below --out; originals are kept"),
             ("delete_originals", "delete the PNGs once each has a JPEG, beside it, that shows the same"),
@@ -61,9 +61,9 @@ HELP = {
     ("predict", "ply"): "write NAME.ply, a point cloud for tools, likewise",
     ("predict", "resume"): "go on with what a stopped run of the same settings left in --out",
     ("predict", "show"): "open a window with what came out, where there is one",
-    ("predict", "input"): "a picture, a folder of pictures or a video",
+    ("predict", "input"): "an image, a folder of images or a video",
     ("calibrate-scale", "weights"): "a weights file",
-    ("odometry", "input"): "a folder of pictures or a video, in the order of time",
+    ("odometry", "input"): "a folder of images or a video, in the order of time",
     ("compare", "weights"): "weights files",
     ("report", "run"): "the folder that `hrdepth train` left",
     ("evaluate", "edges"): "accuracy and completeness of depth edges, boundary F1; needs dense true depth",
@@ -73,8 +73,8 @@ HELP = {
     ("export", "weights"): "a weights file of this package",
     ("pack", "weights"): "a weights file of this package",
     ("pack", "pose"): "keep the pose network, which trajectories and further training need",
-    ("export", "int8"): "quantise to eight bits (OpenVINO); needs --calibration, a folder of pictures",
-    ("export", "dynamic"): "take pictures of any size that fits the network, and batches",
+    ("export", "int8"): "quantise to eight bits (OpenVINO); needs --calibration, a folder of images",
+    ("export", "dynamic"): "take images of any size that fits the network, and batches",
     ("reproduce", "part"): "The paper's tables and figures: its rows beside measured ones.",
     **{
         (f"reproduce {name}", setting): text

@@ -22,7 +22,7 @@ def evaluate(config: EvaluateConfig) -> None:
 
 
 def corruptions(config: CorruptionsConfig) -> None:
-    """Evaluate a network on corrupted pictures, in KITTI-C's manner."""
+    """Evaluate a network on corrupted images, in KITTI-C's manner."""
     from hrdepth.evaluation.corruptions import corruptions as run
 
     run(config)

@@ -20,8 +20,13 @@ from hrdepth.errors import InputError
 
 __all__ = ["main"]
 
+log = logging.getLogger(__name__)
+
 # Exit statuses: bad input, and stopped by the user (128 + SIGINT).
 BAD_INPUT, INTERRUPTED = 2, 130
+
+# Options of earlier versions and their present names.
+RENAMED = {"pictures": "images", "picture_size": "image_size"}
 # Such as fx,fy,cx,cy.
 NUMBERS = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?(,[-+]?[\d.]+(e[-+]?\d+)?)+")
 
@@ -132,7 +137,11 @@ def _as_settings(argument: str) -> str:
     if not argument.startswith("--"):
         return f"[{argument}]" if NUMBERS.fullmatch(argument) else argument
     name, equals, value = argument[2:].partition("=")
-    return f"--{name.replace('-', '_')}{equals}{_as_settings(value) if value else value}"
+    name = name.replace("-", "_")
+    if name in RENAMED:
+        log.warning("--%s is now called --%s", name, RENAMED[name])
+        name = RENAMED[name]
+    return f"--{name}{equals}{_as_settings(value) if value else value}"
 
 
 def _chosen(parser: ArgumentParser, settings: Namespace) -> tuple[str, Namespace]:

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def predict(config: PredictConfig) -> None:
-    """Predict depth for a picture, a folder of pictures or a video."""
+    """Predict depth for an image, a folder of images or a video."""
     wait_briefly()
     from hrdepth.geometry import pinhole
     from hrdepth.inference.folder import predict_to_folder
@@ -58,14 +58,14 @@ def predict(config: PredictConfig) -> None:
     )
     print("\n".join(map(str, written)))
     if config.show:
-        from hrdepth.io.plotting import show_pictures
+        from hrdepth.io.plotting import show_images
 
         ending = "_panel.png" if config.panel else "_disparity.png"
-        show_pictures([path for path in written if path.name.endswith(ending)])
+        show_images([path for path in written if path.name.endswith(ending)])
 
 
 def app(config: AppConfig) -> None:
-    """Serve a page: depth of pictures, clips and the webcam, and training runs to follow."""
+    """Serve a page: depth of images, clips and the webcam, and training runs to follow."""
     wait_briefly()
     from hrdepth.app import run
 

@@ -39,15 +39,15 @@ def prepare_video(config: PrepareVideoConfig) -> None:
 
 
 def prepare_cache(config: PrepareConfig) -> None:
-    """Decode and resize the pictures of a training once, into a cache that loads faster."""
+    """Decode and resize the images of a training once, into a cache that loads faster."""
     from hrdepth.prepare.cache import prepare as run
 
     cache = run(config)
-    print(f"{len(cache.entries)} pictures in {cache.folder}")
+    print(f"{len(cache.entries)} images in {cache.folder}")
 
 
 def prepare_hints(config: PrepareHintsConfig) -> None:
-    """Find the depth of a training's pictures by geometry, where several views agree, to learn from."""
+    """Find the depth of a training's images by geometry, where several views agree, to learn from."""
     from hrdepth.prepare.hints import prepare_hints as run
 
     hints = run(config)

@@ -52,7 +52,7 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> None:
 
 
 def reproduce_figure4(config: ReproduceFigureConfig) -> None:
-    """Reproduce Figure 4: networks beside each other on pictures."""
+    """Reproduce Figure 4: networks beside each other on images."""
     from hrdepth.reproduce.figures import reproduce_figure as run
 
     _print_files(run("figure4", config))

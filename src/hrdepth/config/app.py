@@ -9,11 +9,11 @@ __all__ = ["AppConfig", "UploadLimits"]
 
 @dataclass(frozen=True)
 class UploadLimits:
-    """How large a picture or clip may be; larger ones are refused with a sentence.
+    """How large an image or clip may be; larger ones are refused with a sentence.
 
     Attributes:
         megabytes: of a file.
-        megapixels: of a picture, or of a frame of a clip.
+        megapixels: of an image, or of a frame of a clip.
         side: pixels of its longer side.
         seconds: of a clip.
     """

@@ -17,7 +17,7 @@ class BenchmarkAppConfig:
         network: instead of weights, a network by its name, with random ones.
         options: of that network.
         size: (height, width) of the network's input that the page is loaded with.
-        picture_size: (height, width) of the picture that is sent.
+        image_size: (height, width) of the image that is sent.
         pages: pages that are served, each in a process of its own: each gives one first answer.
         answers: of each page, the first included.
         runtime: a key of the runtimes; null takes the fastest that is there.
@@ -30,7 +30,7 @@ class BenchmarkAppConfig:
     network: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     size: tuple[int, int] = (192, 640)
-    picture_size: tuple[int, int] = (375, 1242)
+    image_size: tuple[int, int] = (375, 1242)
     pages: int = 3
     answers: int = 6
     runtime: str | None = None

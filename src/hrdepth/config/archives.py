@@ -17,15 +17,15 @@ class PublishedDataConfig:
 
     Attributes:
         root: the folder that its archives were unpacked to.
-        verify: decode every picture, and read every calibration and laser scan.
+        verify: decode every image, and read every calibration and laser scan.
         splits: write lists of the frames that are there with both neighbours.
         jpeg: write a JPEG of each PNG.
         quality: of the JPEGs.
-        width: of the JPEGs, pixels; wider pictures are made smaller, and K is that of their size. Null keeps the size.
+        width: of the JPEGs, pixels; wider images are made smaller, and K is that of their size. Null keeps the size.
         out: the folder for what is written; null writes beside the originals.
         delete_originals: delete the PNGs once each has a JPEG that shows the same; only where they lie side by side.
-        cache: a folder for a cache of decoded and resized pictures of `config`, see `hrdepth prepare cache`.
-        config: the training config whose pictures are cached.
+        cache: a folder for a cache of decoded and resized images of `config`, see `hrdepth prepare cache`.
+        config: the training config whose images are cached.
         threads: that read and write; null takes one a core.
         overwrite: replace what is there and differs: lists, ground truth, JPEGs, copies of calibrations.
 
@@ -50,13 +50,13 @@ class PublishedDataConfig:
         if not 1 <= self.quality <= 100:
             raise InputError(f"quality {self.quality} must lie between 1 and 100; 92 suits")
         if self.width is not None and self.width < 32:
-            raise InputError(f"width {self.width} is too small for a picture; leave it out to keep the pictures' own")
+            raise InputError(f"width {self.width} is too small for an image; leave it out to keep the images' own")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads {self.threads} must be at least 1")
         if self.delete_originals and (self.out is not None or not self.jpeg):
             raise InputError("delete_originals goes with jpeg and without out: an original goes beside its JPEG")
         if self.delete_originals and self.width is not None:
-            raise InputError("delete_originals would lose the pictures' size; leave out width, or give out")
+            raise InputError("delete_originals would lose the images' size; leave out width, or give out")
         if (self.cache is None) != (self.config is None):
             raise InputError("a cache needs both cache, its folder, and config, the training it is for")
 

@@ -14,7 +14,7 @@ __all__ = ["BenchmarkLoadConfig", "BenchmarkTrainConfig"]
 class BenchmarkTrainConfig:
     """A training step, measured in the unit of a ResNet-18's forward and backward pass.
 
-    The pictures are generated ones of KITTI's size, read from JPEG files as in a training.
+    The images are generated ones of KITTI's size, read from JPEG files as in a training.
 
     Attributes:
         network: the depth network.

@@ -15,10 +15,10 @@ class DatasetConfig:
     """One data set of a training mix.
 
     Attributes:
-        dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `cityscapes`, `folder`, `pictures`.
+        dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `cityscapes`, `folder`, `images`.
         root: the folder that holds it.
         split: a split file, or the name of one on board, such as `eigen_zhou/train`. A `folder` can do without: null
-            takes every left frame that has both neighbours. So can `pictures`, whose split lists pictures: null takes
+            takes every left frame that has both neighbours. So can `images`, whose split lists images: null takes
             all.
         weight: how often an epoch sees each of its samples; 0.5 sees half of them, 2 each twice.
         options: arguments of that data set, such as `intrinsics: paper` for KITTI raw.
@@ -26,7 +26,7 @@ class DatasetConfig:
             each time a sample is; validation takes the smallest. Beyond 1 a neighbour must be a frame of the split.
         missing: `error` stops where a neighbour at the smallest distance is missing; `skip` does without it, and
             leaves out frames that have no source at all.
-        min_motion: leave out frames whose picture differs from a neighbour's by less than this (a share of the
+        min_motion: leave out frames whose image differs from a neighbour's by less than this (a share of the
             brightness range, see `data.neighbours.motion`), since the camera stood still; 0.012 suits. Null keeps all.
     """
 
@@ -44,11 +44,11 @@ class DatasetConfig:
 class AugmentConfig:
     """Random changes of a training sample; all frames of a sample change alike.
 
-    Colours, blur and noise change what the networks see, never the pictures that the loss compares.
+    Colours, blur and noise change what the networks see, never the images that the loss compares.
 
     Attributes:
         flip: probability of mirroring left to right.
-        zoom: largest factor of a random zoom into a random part of the picture; 1 keeps all of it. Needs
+        zoom: largest factor of a random zoom into a random part of the image; 1 keeps all of it. Needs
             `canonical_focal` to keep the size of things tied to their depth.
         jitter: probability of changing the colours.
         brightness: factor drawn from 1 -/+ this.
@@ -58,7 +58,7 @@ class AugmentConfig:
         grey: probability of taking the colours away.
         blur: probability of a Gaussian blur.
         blur_sigma: smallest and largest standard deviation of that blur, in pixels of the sample.
-        noise: each sample's standard deviation of Gaussian noise is drawn from 0 to this, in units of [0,1] pictures.
+        noise: each sample's standard deviation of Gaussian noise is drawn from 0 to this, in units of [0,1] images.
 
     Raises:
         InputError: a factor, probability or range that makes no sense.
@@ -78,7 +78,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         if not 1 <= self.zoom <= 10:
-            raise InputError(f"augment.zoom {self.zoom:g} must lie between 1, the whole picture, and 10")
+            raise InputError(f"augment.zoom {self.zoom:g} must lie between 1, the whole image, and 10")
         for name in ("flip", "jitter", "grey", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"augment.{name} {getattr(self, name):g} is a probability; give 0 to 1")
@@ -86,19 +86,19 @@ class AugmentConfig:
         if not 0 < low <= high <= 10:
             raise InputError(f"augment.blur_sigma {low:g} to {high:g}: give two numbers up to 10, the smaller first")
         if not 0 <= self.noise <= 1:
-            raise InputError(f"augment.noise {self.noise:g} must lie between 0 and 1, the range of a picture's values")
+            raise InputError(f"augment.noise {self.noise:g} must lie between 0 and 1, the range of an image's values")
 
 
 @dataclass(frozen=True)
 class GroundTruthConfig:
-    """Pictures and their true depth, for evaluation.
+    """Images and their true depth, for evaluation.
 
     Attributes:
         kind: a key of `data.ground_truth.GROUND_TRUTHS`: `kitti_lidar`, `kitti_improved`, `cityscapes`, `make3d`,
             `folder`, `gt_depths` or `drive`.
-        root: the folder that holds the data. `gt_depths` needs it for the pictures alone.
+        root: the folder that holds the data. `gt_depths` needs it for the images alone.
         split: a split file, or the name of one on board. By default `eigen/test` for `kitti_lidar`,
-            `val` for `cityscapes` and `ROOT/val.txt` for `drive`; `gt_depths` needs it for the pictures alone;
+            `val` for `cityscapes` and `ROOT/val.txt` for `drive`; `gt_depths` needs it for the images alone;
             `folder` has none.
         depths: the `gt_depths.npz` of `gt_depths`; of `kitti_improved` the folder of data_depth_annotated.zip.
         lidar_depth: `laser` takes the laser's forward coordinate as depth, as published KITTI numbers do,
@@ -119,7 +119,7 @@ class RenderConfig:
     Attributes:
         root: the folder to make.
         name: of the drive, a folder below `root`.
-        frames: pictures along the drive.
+        frames: images along the drive.
         size: (height, width) in pixels.
         seed: of street and drive.
         validation: how many of the last frames are held out in val.txt.

@@ -25,11 +25,11 @@ class ProtocolSettings:
         min_depth: metres; nearer truth is left out, nearer predictions are set to it.
         max_depth: metres; farther truth is left out, farther predictions are set to it. Null for that of the data's
             own protocol: 70 for `make3d`, else 80.
-        crop: `garg` compares the picture's middle (Garg et al. 2016), `none` all of it. Null for that of the data's
+        crop: `garg` compares the image's middle (Garg et al. 2016), `none` all of it. Null for that of the data's
             own protocol: none for `make3d` and `cityscapes`, else garg.
-        scaling: `median` brings each picture's median depth to the true one; a number is a fixed factor from
+        scaling: `median` brings each image's median depth to the true one; a number is a fixed factor from
             predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
-        post_process: predict for the mirrored picture too and blend the two.
+        post_process: predict for the mirrored image too and blend the two.
     """
 
     min_depth: float = 1e-3
@@ -68,10 +68,10 @@ class DepthProtocol(ProtocolSettings):
     Attributes:
         min_depth: metres; nearer truth is left out, nearer predictions are set to it.
         max_depth: metres; farther truth is left out, farther predictions are set to it.
-        crop: `garg` compares the picture's middle (Garg et al. 2016), `none` all of it.
-        scaling: `median` brings each picture's median depth to the true one; a number is a fixed factor from
+        crop: `garg` compares the image's middle (Garg et al. 2016), `none` all of it.
+        scaling: `median` brings each image's median depth to the true one; a number is a fixed factor from
             predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
-        post_process: predict for the mirrored picture too and blend the two.
+        post_process: predict for the mirrored image too and blend the two.
 
     Raises:
         InputError: the range is empty or the factor is not positive.
@@ -109,7 +109,7 @@ class EvaluateConfig:
         precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it; null takes float32, or an exported
             file's own.
         threads: cores to compute with; null for all.
-        calibration: for int8 from weights: a folder of pictures such as the network will see.
+        calibration: for int8 from weights: a folder of images such as the network will see.
         overwrite: replace results in `out`.
         align: `lsq` also fits scale and shift of disparity by least squares, and gives its metrics beside the others.
         edges: measure accuracy and completeness of depth edges and boundary F1; needs dense true depth.

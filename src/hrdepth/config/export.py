@@ -19,19 +19,19 @@ class Int8Config:
     """How a network is brought to int8.
 
     Attributes:
-        pictures: from the calibration folder, evenly spread over it.
+        images: from the calibration folder, evenly spread over it.
         keep: regular expressions over names of layers that stay in float; null keeps the gates.
 
     Raises:
-        InputError: fewer than one picture.
+        InputError: fewer than one image.
     """
 
-    pictures: int = 64
+    images: int = 64
     keep: list[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.pictures < 1:
-            raise InputError(f"int8 needs at least one picture to calibrate on, not {self.pictures}")
+        if self.images < 1:
+            raise InputError(f"int8 needs at least one image to calibrate on, not {self.images}")
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class ExportConfig:
         weights: a weights file of this package.
         out: the file to write: ends in .onnx, .xml or .pt2. OpenVINO writes a .bin beside its .xml.
         format: `onnx`, `openvino` or `torch-export`; null takes that of the name `out`.
-        size: (height, width) of the pictures that the graph takes; null for that of training.
-        dynamic: the graph takes pictures of any size that fits the network, and batches.
-        normalisation: the graph normalises the picture, given in [0,1]; false leaves it to the caller.
+        size: (height, width) of the images that the graph takes; null for that of training.
+        dynamic: the graph takes images of any size that fits the network, and batches.
+        normalisation: the graph normalises the image, given in [0,1]; false leaves it to the caller.
         depth: the graph gives depth, in metres where the weights know them, instead of disparity.
         int8: quantise to eight bits (OpenVINO).
-        calibration: for int8: a folder of pictures such as the network will see.
+        calibration: for int8: a folder of images such as the network will see.
         quantisation: how int8 is reached.
         tolerance: the largest difference to PyTorch's disparity; null for 1e-4; for int8 the mean relative one,
             null for 0.05.

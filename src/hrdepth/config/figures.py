@@ -1,4 +1,4 @@
-"""Pictures of results."""
+"""Images of results."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ["CompareConfig"]
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """A comparison of networks, in pictures.
+    """A comparison of networks, in images.
 
     Attributes:
         weights: weights files of this package, one or several.
-        data: pictures and their true depth.
+        data: images and their true depth.
         out: the folder to write into.
         labels: what the networks are called; null takes the files' names (and their folders', where they are the same).
-        pictures: which pictures of the data stand in the comparison, by their place in it; null takes `count`, evenly.
+        images: which images of the data stand in the comparison, by their place in it; null takes `count`, evenly.
         count: how many.
         runs: folders of trainings, or one, for learning curves; may be empty.
         protocol: how depth is compared.
         features: draw the feature maps at the first level, before and after fusion (paper, Figure 5).
         formats: `svg` and `pdf` are vector graphics.
-        dpi: of `png`, and of pictures within the others.
+        dpi: of `png`, and of images within the others.
         device: `cuda`, `mps` or `cpu`; null takes the best that is there.
         overwrite: replace results in `out`.
     """
@@ -36,7 +36,7 @@ class CompareConfig:
     data: GroundTruthConfig
     out: str
     labels: list[str] | None = None
-    pictures: list[int] | None = None
+    images: list[int] | None = None
     count: int = 4
     runs: list[str] | str = field(default_factory=list)
     protocol: ProtocolSettings = field(default_factory=ProtocolSettings)
@@ -48,4 +48,4 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise InputError(f"count {self.count}: give the number of pictures, 1 or more")
+            raise InputError(f"count {self.count}: give the number of images, 1 or more")

@@ -25,12 +25,12 @@ class BenchmarkPredictConfig:
         runtimes: `RUNTIME:PRECISION`, such as `openvino:int8`; `pytorch:compiled` and `pytorch:bfloat16:compiled`
             compile. Those that are not there are named with the reason.
         sizes: (height, width) of the network's input.
-        picture_size: (height, width) of the decoded picture, and of the depth at the end.
+        image_size: (height, width) of the decoded image, and of the depth at the end.
         rounds: turns in which all are measured one after the other.
         runs: a turn, each of network alone and end to end; their median is the turn's value.
         threads: cores to compute with; null for as many as PyTorch takes.
         device: for PyTorch: `cpu`, `cuda` or `mps`.
-        calibration: for int8: a folder of pictures; null for generated ones, since speed does not depend on them.
+        calibration: for int8: a folder of images; null for generated ones, since speed does not depend on them.
         out: a JSON file for the results; null prints only.
         table: a file for the table, .md or .tex.
         plot: a file for latency against resolution: .png, .svg or .pdf.
@@ -42,7 +42,7 @@ class BenchmarkPredictConfig:
     options: dict[str, Any] = field(default_factory=dict)
     runtimes: list[str] = field(default_factory=lambda: list(VARIANTS))
     sizes: list[tuple[int, int]] = field(default_factory=lambda: [(192, 640), (320, 1024)])
-    picture_size: tuple[int, int] = (375, 1242)
+    image_size: tuple[int, int] = (375, 1242)
     rounds: int = 7
     runs: int = 5
     threads: int | None = None
@@ -59,7 +59,7 @@ class BenchmarkEvaluateConfig:
     """How long the metrics of a test set take, from predictions in memory to the table.
 
     Attributes:
-        pictures: how many; KITTI's Eigen split has 697.
+        images: how many; KITTI's Eigen split has 697.
         size: (height, width) of the true depth.
         prediction_size: (height, width) of the predictions.
         density: share of the pixels with true depth; a laser on KITTI hits about 4.5 %.
@@ -71,7 +71,7 @@ class BenchmarkEvaluateConfig:
         overwrite: replace `out` and `table`.
     """
 
-    pictures: int = 697
+    images: int = 697
     size: tuple[int, int] = (375, 1242)
     prediction_size: tuple[int, int] = (192, 640)
     density: float = 0.045
@@ -92,8 +92,8 @@ class BenchmarkExportConfig:
         network: instead of weights, a network by its name, with random ones.
         options: of that network.
         formats: of `onnx`, `openvino`, `openvino-int8`, `torch-export`.
-        size: (height, width) of the pictures that the graph takes; null for that of training.
-        calibration: for int8: a folder of pictures; null for generated ones.
+        size: (height, width) of the images that the graph takes; null for that of training.
+        calibration: for int8: a folder of images; null for generated ones.
         rounds: exports of each format, in turns.
         out: a JSON file for the results; null prints only.
         table: a file for the table, .md or .tex.

@@ -22,9 +22,9 @@ class IntrinsicsConfig:
         shared: one camera took all recordings; else each recording has its own.
         separate_fy: learn fy apart from fx; else their ratio stays, 1 from a field of view. Turns about the vertical
             axis, all that a car does, say nothing of fy.
-        principal_point: learn cx and cy too, within a quarter of the picture around their start.
+        principal_point: learn cx and cy too, within a quarter of the image around their start.
         learning_rate_factor: the focal length's logarithm changes this many times as fast as the networks' weights,
-            the principal point (in picture widths) a tenth of that.
+            the principal point (in image widths) a tenth of that.
         hold_steps: steps at whose end learning begins: a pose network that knows nothing yet pulls K anywhere.
 
     Raises:

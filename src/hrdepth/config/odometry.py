@@ -14,7 +14,7 @@ class OdometryConfig:
     """A trajectory by the pose network.
 
     Attributes:
-        input: a folder of pictures or a video, in the order of time.
+        input: a folder of images or a video, in the order of time.
         weights: a weights file of this package that holds a pose network.
         out: the folder to write into.
         poses: the true trajectory, 12 numbers a line (camera to world) for each frame, as KITTI has it; null writes the

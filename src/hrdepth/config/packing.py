@@ -23,7 +23,7 @@ class PackConfig:
         results: a JSON file of metrics for the card: `results` by set and row, or metrics.json of `hrdepth evaluate`.
         pose: keep the pose network, which trajectories and further training need.
         dtype: of the kernels: `float16` or `float32`.
-        pictures: a picture or a folder, on which packed and given network are compared; null takes rendered streets.
+        images: an image or a folder, on which packed and given network are compared; null takes rendered streets.
         tolerance: the largest mean relative difference of 1/depth between the two.
         megabytes: the largest file (10^6 bytes); null for any.
         overwrite: replace `out` and its card.
@@ -40,7 +40,7 @@ class PackConfig:
     results: str | None = None
     pose: bool = False
     dtype: str = "float16"
-    pictures: str | None = None
+    images: str | None = None
     tolerance: float = 0.01
     megabytes: float | None = None
     overwrite: bool = False

@@ -12,10 +12,10 @@ __all__ = ["PrepareConfig", "PrepareHintsConfig"]
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """A cache of decoded and resized pictures.
+    """A cache of decoded and resized images.
 
     Attributes:
-        config: the training config whose pictures are wanted.
+        config: the training config whose images are wanted.
         cache: the folder to make or to complete; null takes the config's own `cache`.
         verify: compare what the folder holds with its checksums and sources instead; needs no config.
         threads: that decode and resize; null takes one a core.
@@ -32,7 +32,7 @@ class PrepareHintsConfig:
     """Depth hints from several views, by geometry alone.
 
     Attributes:
-        config: the training config whose target pictures get hints, of its size; those of validation too.
+        config: the training config whose target images get hints, of its size; those of validation too.
         out: the folder to make or to complete.
         weights: a weights file, a name or `hf://OWNER/REPO`, whose network tells the scale of recordings of one eye; it
             fixes the hints' units. Null takes the one on board.

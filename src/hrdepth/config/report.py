@@ -18,7 +18,7 @@ class ReportConfig:
         run: the folder that `hrdepth train` left.
         out: the page; null for report.html in that folder.
         weights: a weights file, or another network by its name; null for the run's best, or its last.
-        data: pictures and their true depth to evaluate on; null takes the validation frames where they have true depth.
+        data: images and their true depth to evaluate on; null takes the validation frames where they have true depth.
         results: a folder that `hrdepth evaluate --out` wrote; null evaluates `data`, or takes what lies in the run.
         protocol: how depth is compared.
         bootstrap: resamples for 95 % intervals of every metric; 0 for none.

@@ -21,7 +21,7 @@ class ReproduceConfig:
             measured again while weights, true depth and protocol are the same.
         weights: NAME=FILE, or NAME=FILE,FILE,... with one a seed: weights of rows, by the names that a table prints,
             instead of those in `runs`.
-        data: pictures with true depth; null measures nothing.
+        data: images with true depth; null measures nothing.
         protocol: how depth is compared.
         rows: names of the rows to measure and train; `*` stands for any letters. The others are marked as not measured.
         runs: the folder of trainings, one a row: RUNS/NAME, with `seeds` RUNS/NAME-seed0 and so on.
@@ -34,7 +34,7 @@ class ReproduceConfig:
         render: drives to render where they are absent; those that are there are kept.
         device: `cuda`, `mps` or `cpu`; null takes the best that is there.
         runtime: that evaluates, see `hrdepth evaluate`; null takes the fastest that is there.
-        bootstrap: resamples for intervals over pictures.
+        bootstrap: resamples for intervals over images.
         overwrite: write into a folder that holds something else.
 
     Raises:
@@ -81,19 +81,19 @@ class ReproduceTableConfig(ReproduceConfig):
 
 @dataclass(frozen=True)
 class ReproduceFigureConfig(ReproduceConfig):
-    """Figure 4 or 5: networks on pictures.
+    """Figure 4 or 5: networks on images.
 
     Attributes:
-        pictures: which pictures of the data, by their place in it; null takes `count`, evenly.
+        images: which images of the data, by their place in it; null takes `count`, evenly.
         count: how many.
         formats: `svg` and `pdf` are vector graphics.
-        dpi: of `png`, and of pictures within the others.
+        dpi: of `png`, and of images within the others.
 
     Raises:
-        InputError: as `ReproduceConfig`, or no picture or no dot is asked for.
+        InputError: as `ReproduceConfig`, or no image or no dot is asked for.
     """
 
-    pictures: list[int] | None = None
+    images: list[int] | None = None
     count: int = 4
     formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg", "pdf"])
     dpi: int = 150
@@ -101,7 +101,7 @@ class ReproduceFigureConfig(ReproduceConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.count < 1:
-            raise InputError(f"count {self.count}: give the number of pictures, 1 or more")
+            raise InputError(f"count {self.count}: give the number of images, 1 or more")
         if self.dpi < 1:
             raise InputError(f"dpi {self.dpi}: give dots per inch, such as 150")
 

@@ -1,4 +1,4 @@
-"""Settings of evaluation on corrupted pictures, and of tables over several results."""
+"""Settings of evaluation on corrupted images, and of tables over several results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CorruptionsConfig", "TabulateConfig"]
 
 @dataclass(frozen=True)
 class CorruptionsConfig:
-    """An evaluation on corrupted pictures, in KITTI-C's manner.
+    """An evaluation on corrupted images, in KITTI-C's manner.
 
     Attributes:
         data: the frames and their depth.

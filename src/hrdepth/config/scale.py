@@ -16,15 +16,15 @@ class CalibrateScaleConfig:
     Attributes:
         weights: a weights file of this package.
         out: the weights file to write: the same network, with metres_per_unit and its spread.
-        input: a folder of pictures or a video, in the order of time.
-        intrinsics: fx, fy, cx, cy in pixels of these pictures; `camera_height` needs them, and so do weights with a
+        input: a folder of images or a video, in the order of time.
+        intrinsics: fx, fy, cx, cy in pixels of these images; `camera_height` needs them, and so do weights with a
             `canonical_focal`.
         camera_height: metres from the camera down to the road.
         poses: true poses of the frames, metres, 12 numbers a line as KITTI has them.
         speed: how fast the camera moves, metres a second.
         speeds: a text file with that for each frame, a number a line.
         gps: a text file of the frames' places, `latitude longitude` in degrees a line.
-        distances: a text file of known depths, `picture x y metres` a line: the picture's name without suffix, pixels.
+        distances: a text file of known depths, `image x y metres` a line: the image's name without suffix, pixels.
         frames_per_second: of the frames; null takes the video's. `speed` and `speeds` need it.
         device: `cuda`, `mps` or `cpu`; null takes the best that is there.
         overwrite: replace `out`.
@@ -58,4 +58,4 @@ class CalibrateScaleConfig:
                 "give at least one of camera_height, poses, speed, speeds, gps, distances to know the scale"
             )
         if self.camera_height is not None and self.intrinsics is None:
-            raise InputError("camera_height needs --intrinsics fx,fy,cx,cy, in pixels of the pictures")
+            raise InputError("camera_height needs --intrinsics fx,fy,cx,cy, in pixels of the images")

@@ -82,7 +82,7 @@ class GuardConfig:
         enabled: watch at all. NaN and infinity always stop a run then.
         every_steps: steps between two looks. Each waits for the device once; with 1 no NaN ever reaches the weights.
         min_spread: a disparity has collapsed where 1/depth varies by less than this share of its mean within every
-            picture of a batch (standard deviation by mean); trained networks are at 0.3 and above. 0 lets it.
+            image of a batch (standard deviation by mean); trained networks are at 0.3 and above. 0 lets it.
         warmup_steps: until then, a collapse is only that of a disparity that has varied ten times as much before,
             since an untrained network is nearly constant.
         max_motion: a pose explodes where the length of the translation is more than this many times the predicted
@@ -134,7 +134,7 @@ class TrainConfig:
         channels_last: keep feature maps in NHWC order, faster for ResNets.
         compile_networks: compile both networks, which takes minutes at the first step.
         workers: processes that load samples; 0 loads in the main one.
-        cache: a folder of decoded and resized pictures that `hrdepth prepare` made; changes nothing but speed. What it
+        cache: a folder of decoded and resized images that `hrdepth prepare` made; changes nothing but speed. What it
             lacks is read from the source.
         seed: of weights, order, augmentation and noise.
         deterministic: let torch take the same path through every operation where it can, and warn where it cannot;
@@ -149,12 +149,12 @@ class TrainConfig:
         metres_per_unit: metres that one unit of predicted depth stands for, where stereo fixes it;
             stored with the weights. Null takes it from the rigs of the training sets, where they agree, or from the
             teacher.
-        canonical_focal: the focal length fx, in picture widths, for which the network's depth holds as it is, such as
+        canonical_focal: the focal length fx, in image widths, for which the network's depth holds as it is, such as
             0.58 for KITTI; the depth of a sample is fx / (canonical_focal x width) times it, in the loss and wherever
             the weights are used. Makes random zoom and cameras of different focal length agree on the size of things;
             stored with the weights. Null takes the network's depth as it is, whatever the camera.
-        scan: what is looked for in the data before training begins: `quick` missing files, wrong cameras and pictures
-            of another shape, by their headers; `full` decodes every picture too; `off` missing files and wrong
+        scan: what is looked for in the data before training begins: `quick` missing files, wrong cameras and images
+            of another shape, by their headers; `full` decodes every image too; `off` missing files and wrong
             cameras alone.
         device: `auto`, `cpu`, `cuda` or `mps`.
         devices: processes on this machine, one a device.

@@ -16,7 +16,7 @@ class PrepareVideoConfig:
         inputs: videos or folders of frames, all of one camera. Another camera: call again with the same `out`.
         out: the folder of the training set; recordings that it holds already stay.
         size: (height, width) of the written frames, multiples of 32; null keeps the aspect, 640 pixels on the longer
-            side or less if the pictures are smaller.
+            side or less if the images are smaller.
         fit: `crop` cuts what is too much around the centre, `letterbox` keeps all of it between masked bars.
         fps: frames a second to take; null chooses from the measured motion. Needs a video.
         stride: take every n-th frame; null follows `fps`.

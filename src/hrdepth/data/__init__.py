@@ -9,10 +9,10 @@ from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data.cityscapes import Cityscapes
 from hrdepth.data.folder import Folder
 from hrdepth.data.frames import FrameDataset, FrameReader
+from hrdepth.data.images import Images
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
 from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import Neighbours, select
-from hrdepth.data.pictures import Pictures
 from hrdepth.errors import InputError
 from hrdepth.registry import check_options, check_values, lookup
 
@@ -23,7 +23,7 @@ DATASETS: dict[str, Callable[..., FrameReader]] = {
     "folder": Folder,
     "kitti_odometry": KittiOdometry,
     "kitti_raw": KittiRaw,
-    "pictures": Pictures,
+    "pictures": Images,
 }
 
 

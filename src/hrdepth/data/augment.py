@@ -20,12 +20,12 @@ __all__ = ["WHOLE", "Window", "augment_colours", "degrade", "draw_window", "flip
 
 @dataclass(frozen=True)
 class Window:
-    """The part of a picture that is kept, in fractions of its width and height, so that any size can be cut.
+    """The part of an image that is kept, in fractions of its width and height, so that any size can be cut.
 
     Attributes:
         left: where it begins, as a fraction of the width.
         top: likewise of the height.
-        extent: how much of width and height it keeps: 1/zoom, so that the picture keeps its shape.
+        extent: how much of width and height it keeps: 1/zoom, so that the image keeps its shape.
         height: how much of the height, where that is another part; None for `extent`.
     """
 
@@ -35,15 +35,15 @@ class Window:
     height: float | None = None
 
     def above(self, share: float) -> Window:
-        """Return the same part of the upper `share` of the picture: what lies below is never seen."""
+        """Return the same part of the upper `share` of the image: what lies below is never seen."""
         if share == 1:
             return self
         return Window(self.left, self.top * share, self.extent, share * (self.height or self.extent))
 
     def box(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
-        """Return left, top, right and bottom in pixels of a picture of `size` (height, width)."""
+        """Return left, top, right and bottom in pixels of an image of `size` (height, width)."""
         height, width = size
-        # A rounding error must not reach beyond the picture.
+        # A rounding error must not reach beyond the image.
         right, bottom = min(self.left + self.extent, 1.0), min(self.top + (self.height or self.extent), 1.0)
         return self.left * width, self.top * height, right * width, bottom * height
 
@@ -52,7 +52,7 @@ WHOLE = Window()
 
 
 def draw_window(config: AugmentConfig, random: np.random.Generator) -> Window:
-    """Draw a zoom from 1 to `config.zoom`, uniform in its logarithm, and a place in the picture for it."""
+    """Draw a zoom from 1 to `config.zoom`, uniform in its logarithm, and a place in the image for it."""
     if config.zoom == 1:
         return WHOLE  # nothing is drawn, so that the other changes are those of a run without zoom
     extent = math.exp(-random.uniform(0, math.log(config.zoom)))

@@ -36,10 +36,10 @@ class Batch(_Tensors, total=False):
             which lie at the same place in all frames. Only where a data set of the mix has masks.
         camera: (B,) int64, the row of the table of learned cameras; -1 where `intrinsics` is known. Only where any
             camera is learned.
-        view: (B,3,3), from the camera's picture, (0,0) to (1,1), to pixels of this size, through crop, resize and
+        view: (B,3,3), from the camera's image, (0,0) to (1,1), to pixels of this size, through crop, resize and
             flip. Comes with `camera`.
         teacher: (B,1,H,W), 1/depth by a teacher, in 1/units of the teacher, for its canonical camera; where it has
-            looked at the pictures before (`objectives.teacher_cache`).
+            looked at the images before (`objectives.teacher_cache`).
         hint: (B,1,H,W), 1/depth likewise, where geometry knows it without a network, else 0; see `data.hints`.
         objects: (B,1+S,H,W) int64, which object each pixel of the target and of the sources shows, 0 for none; the
             same number is the same object. Only where the objective asks for it, see `data.objects`.

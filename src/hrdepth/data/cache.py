@@ -1,10 +1,10 @@
-"""Decoded, resized pictures on disk: what training reads instead of the sources; changes nothing but speed.
+"""Decoded, resized images on disk: what training reads instead of the sources; changes nothing but speed.
 
-    CACHE/manifest.json           format, size (null: as the source is), and for each picture its source's size and
+    CACHE/manifest.json           format, size (null: as the source is), and for each image its source's size and
                                   time of change and a checksum; sources are named relative to CACHE
-    CACHE/pictures/4f/4f0c...npy  uint8 (H,W,3), named by a digest of the source's name
+    CACHE/images/4f/4f0c...npy  uint8 (H,W,3), named by a digest of the source's name
 
-One file a picture: it can be replaced alone, pictures need not be alike, and reading takes a few hundred microseconds.
+One file an image: it can be replaced alone, images need not be alike, and reading takes a few hundred microseconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hrdepth.io.files import write_json
 from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
 
-__all__ = ["Entry", "PictureCache", "cached_size", "needed_pictures", "use_cache"]
+__all__ = ["Entry", "ImageCache", "cached_size", "needed_images", "use_cache"]
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Entry:
-    """What the manifest knows of a picture.
+    """What the manifest knows of an image.
 
     Attributes:
         bytes: size of the source file.
@@ -50,12 +50,12 @@ class Entry:
     sha256: str
 
 
-class PictureCache:
-    """A folder of cached pictures and its manifest.
+class ImageCache:
+    """A folder of cached images and its manifest.
 
     Attributes:
         folder: where it lies.
-        size: (height, width) of all its pictures, or None: each as its source is.
+        size: (height, width) of all its images, or None: each as its source is.
         entries: by the name of the source, relative to the folder.
     """
 
@@ -67,7 +67,7 @@ class PictureCache:
         self._matched: dict[str, str] = {}
 
     @classmethod
-    def open(cls, folder: str | Path) -> PictureCache:
+    def open(cls, folder: str | Path) -> ImageCache:
         """Read the manifest.
 
         Raises:
@@ -90,10 +90,10 @@ class PictureCache:
 
     def save(self) -> None:
         """Write the manifest."""
-        pictures = {name: asdict(entry) for name, entry in sorted(self.entries.items())}
+        images = {name: asdict(entry) for name, entry in sorted(self.entries.items())}
         write_json(
             self.folder / "manifest.json",
-            {"format": FORMAT, "size": self.size, "pictures": pictures, "provenance": provenance()},
+            {"format": FORMAT, "size": self.size, "pictures": images, "provenance": provenance()},
         )
 
     def name(self, source: Path) -> str:
@@ -105,7 +105,7 @@ class PictureCache:
         return Path(os.path.normpath(Path(self._base) / name))
 
     def file(self, name: str) -> Path:
-        """Return where the cached picture of that name lies, or would."""
+        """Return where the cached image of that name lies, or would."""
         digest = hashlib.sha256(name.encode()).hexdigest()[:24]
         return self.folder / "pictures" / digest[:2] / f"{digest}.npy"
 
@@ -126,7 +126,7 @@ class PictureCache:
         return missing
 
     def read(self, path: Path) -> Image.Image:
-        """Read a matched picture from the cache, any other from its source.
+        """Read a matched image from the cache, any other from its source.
 
         Raises:
             InputError: the cached file or the source is damaged.
@@ -136,25 +136,25 @@ class PictureCache:
 
 
 def use_cache(folder: str, config: TrainConfig, mixes: Sequence[Mix]) -> None:
-    """Let data sets read their pictures from a cache; what it lacks is read from the source, and counted once.
+    """Let data sets read their images from a cache; what it lacks is read from the source, and counted once.
 
     Raises:
-        InputError: there is no cache, or it holds pictures of a size that cannot serve.
+        InputError: there is no cache, or it holds images of a size that cannot serve.
     """
-    cache = PictureCache.open(folder)
+    cache = ImageCache.open(folder)
     wanted = cached_size(config, mixes)
     if cache.size not in (None, wanted):
         made = "x".join(map(str, cache.size))
-        run = "zooms or crops, which needs the pictures' own size" if wanted is None else "wants {}x{}".format(*wanted)
+        run = "zooms or crops, which needs the images' own size" if wanted is None else "wants {}x{}".format(*wanted)
         raise InputError(
-            f"the cache {folder} holds pictures of {made} (height x width), the run {run}; prepare another folder"
+            f"the cache {folder} holds images of {made} (height x width), the run {run}; prepare another folder"
         )
-    pictures = needed_pictures(mixes)
-    missing = cache.match(pictures)
+    images = needed_images(mixes)
+    missing = cache.match(images)
     if missing:
         log.warning(
-            "%d of %d pictures are not in the cache %s or have changed since; run hrdepth prepare again, "
-            "until then they are read from their sources", missing, len(pictures), folder,
+            "%d of %d images are not in the cache %s or have changed since; run hrdepth prepare again, "
+            "until then they are read from their sources", missing, len(images), folder,
         )  # fmt: skip
     for mix in mixes:
         for part in mix.datasets:
@@ -162,7 +162,7 @@ def use_cache(folder: str, config: TrainConfig, mixes: Sequence[Mix]) -> None:
 
 
 def cached_size(config: TrainConfig, mixes: Sequence[Mix] = ()) -> tuple[int, int] | None:
-    """Return the size (height, width) at which a run's pictures can be cached; None: only as the sources are.
+    """Return the size (height, width) at which a run's images can be cached; None: only as the sources are.
 
     A zoom cuts its part out of the source before it is resized, and so does a crop of the car's hood.
     """
@@ -171,9 +171,9 @@ def cached_size(config: TrainConfig, mixes: Sequence[Mix] = ()) -> tuple[int, in
     return None if config.augment.zoom > 1 or cropped else (height, width)
 
 
-def needed_pictures(mixes: Sequence[Mix]) -> list[Path]:
-    """Return every picture that these data sets are made of, once, in order of their paths."""
-    return sorted({path for mix in mixes for part in mix.datasets for path in part.pictures()})
+def needed_images(mixes: Sequence[Mix]) -> list[Path]:
+    """Return every image that these data sets are made of, once, in order of their paths."""
+    return sorted({path for mix in mixes for part in mix.datasets for path in part.images()})
 
 
 def checksum(pixels: NDArray[np.uint8]) -> str:
@@ -195,7 +195,7 @@ def read_array(file: Path) -> NDArray[np.uint8]:
             raise ValueError
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
-            f"the cached picture {file} is damaged; run hrdepth prepare with --verify, then without, to make it anew"
+            f"the cached image {file} is damaged; run hrdepth prepare with --verify, then without, to make it anew"
         ) from error
     return pixels
 

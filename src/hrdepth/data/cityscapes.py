@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.frames import SUFFIXES, Camera, find_picture
+from hrdepth.data.frames import SUFFIXES, Camera, find_image
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole
@@ -36,7 +36,7 @@ __all__ = [
     "read_rig",
 ]
 
-SIZE = (1024, 2048)  # of every picture as published
+SIZE = (1024, 2048)  # of every image as published
 PARTS = ("train", "val", "test")
 # What others train on too: without the bottom quarter, the car's hood and star.
 KEPT_HEIGHT = 0.75
@@ -45,7 +45,7 @@ _NAME = re.compile(r"(?P<sequence>.+_\d{6})_(?P<frame>\d{6})_(?P<kind>\w+)$")
 
 
 class Rig(NamedTuple):
-    """What a camera file says: (3,3) in pixels of a picture of `SIZE`, and metres between the eyes."""
+    """What a camera file says: (3,3) in pixels of an image of `SIZE`, and metres between the eyes."""
 
     intrinsics: NDArray[np.float64]
     baseline: float
@@ -55,7 +55,7 @@ class Cityscapes:
     """`ROOT/leftImg8bit_sequence/PART/CITY/CITY_000000_000019_leftImg8bit.png`, right eye in `rightImg8bit_sequence`.
 
     Cameras come from `ROOT/camera/PART/CITY/..._camera.json`: one for each snippet of 30 frames, at its twentieth;
-    a frame takes the nearest of its sequence. Pictures may be JPEG, and resized copies.
+    a frame takes the nearest of its sequence. Images may be JPEG, and resized copies.
 
     Args:
         root: the folder that holds `leftImg8bit_sequence` and `camera`.
@@ -65,7 +65,7 @@ class Cityscapes:
         baseline: units between the eyes; None takes the camera's metres.
 
     Raises:
-        InputError: split, cameras or pictures are missing or wrong.
+        InputError: split, cameras or images are missing or wrong.
     """
 
     def __init__(self, root: str, split: str, keep: float = KEPT_HEIGHT, baseline: float | None = None) -> None:
@@ -83,14 +83,14 @@ class Cityscapes:
                 f"`hrdepth prepare cityscapes {root}` says what is missing"
             )
 
-    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
-        """See `FrameReader.picture`."""
+    def image(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.image`."""
         left = (line.side == "l") != (frame == "s")
         number = line.frame if frame == "s" else line.frame + int(frame)
         city, _, sequence = line.folder.rpartition("/")
         eye = SEQUENCES["l" if left else "r"]
         name = f"{sequence}_{number:06d}_{eye.removesuffix('_sequence')}"
-        return find_picture(self.root / eye / city, name) if number >= 0 else None
+        return find_image(self.root / eye / city, name) if number >= 0 else None
 
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
@@ -121,12 +121,12 @@ class Cityscapes:
         folder = self.root / SEQUENCES["l"] / part
         for city in sorted(path for path in folder.glob("*") if path.is_dir()):
             cameras = self._rigs(f"{part}/{city.name}")
-            for sequence, pictures in numbered_files(city, "leftImg8bit", SUFFIXES).items():
-                for number in sorted(pictures):
-                    inside = number - 1 in pictures and number + 1 in pictures
+            for sequence, images in numbered_files(city, "leftImg8bit", SUFFIXES).items():
+                for number in sorted(images):
+                    inside = number - 1 in images and number + 1 in images
                     if inside and (part == "train" or number in cameras.get(sequence, {})):
                         name, text = f"{part}/{city.name}/{sequence}", f"{number:06d}"
-                        yield SplitLine(name, number, "l", text, str(pictures[number]))
+                        yield SplitLine(name, number, "l", text, str(images[number]))
 
 
 def annotated_frames(root: str | Path, part: str) -> list[SplitLine]:

@@ -17,7 +17,7 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole
 from hrdepth.io.files import existing_file
 
-__all__ = ["Folder", "numbered_pictures", "read_camera"]
+__all__ = ["Folder", "numbered_images", "read_camera"]
 
 ENTRIES = ("width", "height", "fx", "fy", "cx", "cy")
 MASK = "mask.png"
@@ -40,7 +40,7 @@ class Folder:
         eyes: the folders of the left and the right eye, below a drive.
 
     Raises:
-        InputError: split, camera or pictures are missing or wrong.
+        InputError: split, camera or images are missing or wrong.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Folder:
         self._rig = None if camera is None else _camera(camera, f"the option camera of {root}")
         self.targets = self._all_targets() if split is None else read_split(split)
 
-    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
-        """See `FrameReader.picture`."""
+    def image(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.image`."""
         left = (line.side == "l") != (frame == "s")
         number = line.frame if frame == "s" else line.frame + int(frame)
-        return self._pictures(line.folder, "left" if left else "right").get(number)
+        return self._images(line.folder, "left" if left else "right").get(number)
 
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
@@ -79,11 +79,11 @@ class Folder:
         return camera if self._baseline is None else replace(camera, baseline=self._baseline)
 
     @lru_cache(maxsize=256)  # noqa: B019
-    def _pictures(self, drive: str, eye: str) -> dict[int, Path]:
+    def _images(self, drive: str, eye: str) -> dict[int, Path]:
         folder = self.root / drive / self._eyes[eye]
         if eye == "left" and not folder.is_dir():
             folder = self.root / drive
-        return numbered_pictures(folder)
+        return numbered_images(folder)
 
     def _all_targets(self) -> list[SplitLine]:
         drives = self._drives()
@@ -91,13 +91,13 @@ class Folder:
             raise InputError(
                 f"{self.root} holds no camera.yaml; each drive needs one with width, height, fx, fy, cx, cy"
                 if self._rig is None
-                else f"{self.root} holds no pictures; set the option eyes to the names of their folders"
+                else f"{self.root} holds no images; set the option eyes to the names of their folders"
             )
         targets = []
         for drive in drives:
-            pictures = self._pictures(drive, "left")
-            inside = [number for number in sorted(pictures) if number - 1 in pictures and number + 1 in pictures]
-            targets += [SplitLine(drive, number, "l", origin=str(pictures[number])) for number in inside]
+            images = self._images(drive, "left")
+            inside = [number for number in sorted(images) if number - 1 in images and number + 1 in images]
+            targets += [SplitLine(drive, number, "l", origin=str(images[number])) for number in inside]
         if not targets:
             raise InputError(f"{self.root} holds no frame with both neighbours; name frames by consecutive numbers")
         return targets
@@ -112,12 +112,12 @@ class Folder:
         return [str(drive.relative_to(self.root)) for drive in drives or plain]
 
 
-def numbered_pictures(folder: Path) -> dict[int, Path]:
-    """Return the pictures in a folder by the last run of digits in their names; none where there is no such folder."""
+def numbered_images(folder: Path) -> dict[int, Path]:
+    """Return the images in a folder by the last run of digits in their names; none where there is no such folder."""
     if not folder.is_dir():
         return {}
-    pictures = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
-    return {int(digits[-1]): path for path in pictures if (digits := re.findall(r"\d+", path.stem))}
+    images = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
+    return {int(digits[-1]): path for path in images if (digits := re.findall(r"\d+", path.stem))}
 
 
 def read_camera(file: Path) -> Camera:

@@ -1,4 +1,4 @@
-"""From a place in a recording to a sample: which pictures, resized, with the K of that size."""
+"""From a place in a recording to a sample: which images, resized, with the K of that size."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = [
     "Camera",
     "FrameDataset",
     "FrameReader",
-    "find_picture",
-    "load_picture",
-    "picture_tensor",
-    "resize_picture",
+    "find_image",
+    "image_tensor",
+    "load_image",
+    "resize_image",
     "resized_intrinsics",
     "stereo_pose",
 ]
@@ -45,17 +45,17 @@ class Camera:
     """A pinhole camera.
 
     Attributes:
-        intrinsics: (3,3) float64 in pixels of a picture of `size`.
+        intrinsics: (3,3) float64 in pixels of an image of `size`.
         size: (height, width) in pixels.
         baseline: distance to the other eye, positive, in the units that predicted depth shall have; None for one eye.
         source: where the numbers come from, for messages.
         baseline_metres: the same distance in metres, where it is known.
-        mask: a picture of the same shape, black where the camera never sees the scene: overlays, the car's own hood.
+        mask: an image of the same shape, black where the camera never sees the scene: overlays, the car's own hood.
         learn: the intrinsics are only where learning starts.
-        keep: the share of the picture's height, from the top, that samples are made of; below lies the car's hood.
+        keep: the share of the image's height, from the top, that samples are made of; below lies the car's hood.
 
     Raises:
-        InputError: the numbers cannot be pixels of such a picture.
+        InputError: the numbers cannot be pixels of such an image.
     """
 
     intrinsics: NDArray[np.float64]
@@ -72,14 +72,14 @@ class Camera:
         fx, fy, cx, cy = self.intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]]
         if not (0.1 * width < fx < 20 * width and 0.1 * height < fy < 20 * height):
             raise InputError(
-                f"{self.source}: focal lengths fx = {fx:g}, fy = {fy:g} cannot be pixels of a {width}x{height} picture "
+                f"{self.source}: focal lengths fx = {fx:g}, fy = {fy:g} cannot be pixels of a {width}x{height} image "
                 "(width x height); give K in pixels of that size, not normalised or in millimetres"
             )
         if self.baseline is not None and not self.baseline > 0:
             raise InputError(f"{self.source}: the baseline {self.baseline:g} must be positive: left and right swapped?")
         if not (0 < cx < width and 0 < cy < height):
             raise InputError(
-                f"{self.source}: the principal point ({cx:g}, {cy:g}) lies outside the {width}x{height} picture; "
+                f"{self.source}: the principal point ({cx:g}, {cy:g}) lies outside the {width}x{height} image; "
                 "give K in pixels of that size"
             )
 
@@ -91,8 +91,8 @@ class FrameReader(Protocol):
     def targets(self) -> Sequence[SplitLine]:
         """The target frames, in order."""
 
-    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
-        """Return the picture at `frame` (0 the target, an offset in time, "s" the other eye), None if there is none."""
+    def image(self, line: SplitLine, frame: int | str) -> Path | None:
+        """Return the image at `frame` (0 the target, an offset in time, "s" the other eye), None if there is none."""
 
     def camera(self, line: SplitLine) -> Camera:
         """Return the camera of the line's recording."""
@@ -108,17 +108,17 @@ class FrameDataset(Dataset[Batch]):
         augment: random changes, or None.
         seed: of those.
         neighbours: which neighbours a sample takes; by default the direct ones, none of which may be missing.
-        check: look whether every picture is there before the first is asked for.
+        check: look whether every image is there before the first is asked for.
 
     A missing second eye is marked in `source_valid`. Asking for item `i + n * len(self)` gives sample i with its n-th
-    random changes, whichever process loads it. `read` says how a picture file is read; a cache puts its own way
+    random changes, whichever process loads it. `read` says how an image file is read; a cache puts its own way
     there, see `data.cache.use_cache`. `with_masks` adds `mask` to every sample, all ones where the camera has none.
     `with_objects` adds `objects`, see `data.objects`. `cameras` adds `camera` and `view`: the row of each recording's
-    learned camera. `teacher`, where it is set, gives what a teacher sees in a window of a picture, resized, (1,H,W);
+    learned camera. `teacher`, where it is set, gives what a teacher sees in a window of an image, resized, (1,H,W);
     `hints` likewise what is known of its depth before.
 
     Raises:
-        InputError: pictures or a second eye's baseline are missing, or a camera is wrong; all are named.
+        InputError: images or a second eye's baseline are missing, or a camera is wrong; all are named.
     """
 
     def __init__(
@@ -159,12 +159,12 @@ class FrameDataset(Dataset[Batch]):
         random = np.random.default_rng((self.seed, item))
         camera = self.reader.camera(line)
         window = (WHOLE if self.augment is None else draw_window(self.augment, random)).above(camera.keep)
-        target = load_picture(self.neighbours.target(line), self.size, window, self.read)
+        target = load_image(self.neighbours.target(line), self.size, window, self.read)
         others = self.neighbours.sources(line, None if self.augment is None else (self.seed, item))
         sources = target.new_zeros(len(others), *target.shape)
         for index, path in enumerate(others):
             if path is not None:
-                sources[index] = load_picture(path, self.size, window, self.read)
+                sources[index] = load_image(path, self.size, window, self.read)
         sample = Batch(
             target=target,
             sources=sources,
@@ -204,17 +204,17 @@ class FrameDataset(Dataset[Batch]):
         return any(self.reader.camera(line).keep < 1 for line in lines.values())
 
     def targets(self) -> Iterator[Path]:
-        """Yield the pictures whose depth is learnt."""
+        """Yield the images whose depth is learnt."""
         return map(self.neighbours.target, self.reader.targets)
 
-    def pictures(self) -> Iterator[Path]:
-        """Yield every picture that samples are made of; one may come several times."""
+    def images(self) -> Iterator[Path]:
+        """Yield every image that samples are made of; one may come several times."""
         for line in self.reader.targets:
             yield from self.neighbours.existing(line)
 
 
-def find_picture(folder: Path, stem: str) -> Path | None:
-    """Return the picture `stem` in `folder`, whatever its suffix, or None."""
+def find_image(folder: Path, stem: str) -> Path | None:
+    """Return the image `stem` in `folder`, whatever its suffix, or None."""
     for suffix in SUFFIXES:
         path = folder / f"{stem}{suffix}"
         if path.is_file():
@@ -222,21 +222,21 @@ def find_picture(folder: Path, stem: str) -> Path | None:
     return None
 
 
-def load_picture(
+def load_image(
     path: Path, size: tuple[int, int], window: Window = WHOLE, read: Callable[[Path], Image.Image] = read_image
 ) -> Tensor:
-    """Read what `window` keeps of a picture as (3,H,W) in [0,1], resized once to `size` (height, width)."""
-    return picture_tensor(read(path), size, window)
+    """Read what `window` keeps of an image as (3,H,W) in [0,1], resized once to `size` (height, width)."""
+    return image_tensor(read(path), size, window)
 
 
-def picture_tensor(image: Image.Image, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
-    """Return what `window` keeps of a picture as (3,H,W) in [0,1], resized once to `size` (height, width)."""
-    pixels = torch.from_numpy(np.array(resize_picture(image, size, window)))
+def image_tensor(image: Image.Image, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+    """Return what `window` keeps of an image as (3,H,W) in [0,1], resized once to `size` (height, width)."""
+    pixels = torch.from_numpy(np.array(resize_image(image, size, window)))
     # Whole planes one after the other: what comes behind is several times slower on interleaved channels.
     return pixels.permute(2, 0, 1).contiguous().float().div_(255)
 
 
-def resize_picture(image: Image.Image, size: tuple[int, int], window: Window = WHOLE) -> Image.Image:
+def resize_image(image: Image.Image, size: tuple[int, int], window: Window = WHOLE) -> Image.Image:
     """Resize what `window` keeps to `size` (height, width), by Lanczos."""
     if image.size == (size[1], size[0]) and window == WHOLE:
         return image
@@ -259,13 +259,13 @@ def _read_mask(path: Path) -> Image.Image:
 
 
 def resized_intrinsics(camera: Camera, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
-    """Return K (3,3) of what `window` keeps of the camera's picture, in pixels of `size` (height, width)."""
+    """Return K (3,3) of what `window` keeps of the camera's image, in pixels of `size` (height, width)."""
     # Of a window the principal point may lie outside: the lens is where it was.
     return _resize(torch.from_numpy(camera.intrinsics), camera.size, size, window)
 
 
 def _view(whole: tuple[int, int], size: tuple[int, int], window: Window) -> Tensor:
-    """Return what maps the camera's picture, (0,0) to (1,1), to pixels of a sample: (3,3)."""
+    """Return what maps the camera's image, (0,0) to (1,1), to pixels of a sample: (3,3)."""
     return _resize(torch.diag(torch.tensor([whole[1], whole[0], 1.0], dtype=torch.float64)), whole, size, window)
 
 

@@ -1,11 +1,11 @@
-"""Depth hints: what geometry knows of a picture's depth before any training, where it knows anything.
+"""Depth hints: what geometry knows of an image's depth before any training, where it knows anything.
 
     HINTS/hints.json       of which size, in whose units, how they came about
     HINTS/4f/4f0c...npy    float16 (h,w), 1/depth in 1/units, as the canonical camera would see it; 0 where unknown
     HINTS/train-1.txt      the frames of the first data set to learn from that have one; and so on
 
-A file's name is a digest of the picture (its path relative to HINTS, size and time of change), so that the data may lie
-where nothing can be written, and a picture that changes has no hint. `hrdepth prepare hints` makes them.
+A file's name is a digest of the image (its path relative to HINTS, size and time of change), so that the data may lie
+where nothing can be written, and an image that changes has no hint. `hrdepth prepare hints` makes them.
 
 Source: Watson et al., "Self-Supervised Monocular Depth Hints", ICCV 2019, has the idea: there from stereo matching.
 """
@@ -64,16 +64,16 @@ class Hints:
                 f"{folder} is no folder of depth hints ({file.name}: {error}); make them with hrdepth prepare hints"
             ) from error
 
-    def file(self, picture: Path) -> Path:
-        """Return where the hint of a picture, as it now is, lies or would."""
-        return keyed_file(self.folder, picture)
+    def file(self, image: Path) -> Path:
+        """Return where the hint of an image, as it now is, lies or would."""
+        return keyed_file(self.folder, image)
 
-    def write(self, picture: Path, inverse_depth: NDArray[np.float32]) -> None:
-        """Keep 1/depth (h,w) of a picture, 0 where it is not known."""
-        write_map(self.file(picture), inverse_depth)
+    def write(self, image: Path, inverse_depth: NDArray[np.float32]) -> None:
+        """Keep 1/depth (h,w) of an image, 0 where it is not known."""
+        write_map(self.file(image), inverse_depth)
 
-    def read(self, picture: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
-        """Return 1/depth (1,H,W) of what `window` keeps of a picture, at `size`, for the canonical camera; 0 for none.
+    def read(self, image: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+        """Return 1/depth (1,H,W) of what `window` keeps of an image, at `size`, for the canonical camera; 0 for none.
 
         To the network, what a zoom shows twice as large is twice as near.
 
@@ -81,7 +81,7 @@ class Hints:
             InputError: the map is damaged.
         """
         try:
-            map_ = Image.fromarray(read_map(self.file(picture), self.size, "depth hint"))
+            map_ = Image.fromarray(read_map(self.file(image), self.size, "depth hint"))
         except FileNotFoundError:
             return torch.zeros(1, *size)
         # No value between a near and a far one, or between one and none.
@@ -90,7 +90,7 @@ class Hints:
 
 
 class _Reader(Protocol):
-    def __call__(self, picture: Path, size: tuple[int, int], window: Window) -> Tensor: ...
+    def __call__(self, image: Path, size: tuple[int, int], window: Window) -> Tensor: ...
 
 
 class _Part(Protocol):
@@ -103,12 +103,12 @@ def use_hints(hints: Hints, parts: Iterable[_Part]) -> None:
     """Let data sets read hints.
 
     Raises:
-        InputError: no target picture has any.
+        InputError: no target image has any.
     """
     parts = list(parts)
-    if not any(hints.file(picture).is_file() for part in parts for picture in part.targets()):
+    if not any(hints.file(image).is_file() for part in parts for image in part.targets()):
         raise InputError(
-            f"no picture of the training has a depth hint in {hints.folder}: they were made for other pictures, or "
+            f"no image of the training has a depth hint in {hints.folder}: they were made for other images, or "
             "these have changed since; make them with hrdepth prepare hints"
         )
     for part in parts:

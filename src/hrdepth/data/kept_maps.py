@@ -1,4 +1,4 @@
-"""What was computed of pictures once, kept in a folder: `FOLDER/4f/4f0c...npy`, float16 (h,w)."""
+"""What was computed of images once, kept in a folder: `FOLDER/4f/4f0c...npy`, float16 (h,w)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hrdepth.io.files import atomic_path
 __all__ = ["keyed_file", "read_map", "write_map"]
 
 
-def keyed_file(folder: Path, picture: Path, *about: object) -> Path:
-    """Return where what was computed of a picture, as it now is, lies in a folder, or would.
+def keyed_file(folder: Path, image: Path, *about: object) -> Path:
+    """Return where what was computed of an image, as it now is, lies in a folder, or would.
 
     Args:
         folder: where it is kept.
-        picture: whose path relative to the folder, size and time of change count.
+        image: whose path relative to the folder, size and time of change count.
         about: what else decides on the result.
     """
-    status = picture.stat()
-    name = Path(os.path.relpath(os.path.realpath(picture), os.path.realpath(folder))).as_posix()
+    status = image.stat()
+    name = Path(os.path.relpath(os.path.realpath(image), os.path.realpath(folder))).as_posix()
     key = json.dumps([name, status.st_size, status.st_mtime_ns, *about])
     digest = hashlib.sha256(key.encode()).hexdigest()[:32]
     return folder / digest[:2] / f"{digest}.npy"

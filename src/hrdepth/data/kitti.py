@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrdepth.data.frames import SUFFIXES, Camera, find_picture
+from hrdepth.data.frames import SUFFIXES, Camera, find_image
 from hrdepth.data.kitti_calibration import read_calibration
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
@@ -17,7 +17,7 @@ from hrdepth.io.files import existing_file
 
 __all__ = ["KittiOdometry", "KittiRaw", "first_size", "read_projections"]
 
-# The paper's one camera for all of KITTI, in units of picture width and height (FACTS of the release).
+# The paper's one camera for all of KITTI, in units of image width and height (FACTS of the release).
 PAPER_INTRINSICS = np.array([[0.58, 0, 0.5], [0, 1.92, 0.5], [0, 0, 1]])
 _OTHER = {"l": "r", "r": "l"}
 
@@ -32,7 +32,7 @@ class KittiRaw:
         baseline: units between the eyes; None takes the calibration's metres, the paper's configs 0.1.
 
     Raises:
-        InputError: split, calibration or pictures are missing or wrong.
+        InputError: split, calibration or images are missing or wrong.
     """
 
     def __init__(self, root: str, split: str, intrinsics: str = "calibration", baseline: float | None = None) -> None:
@@ -43,12 +43,12 @@ class KittiRaw:
         self._intrinsics = intrinsics
         self._baseline = baseline
 
-    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
-        """See `FrameReader.picture`."""
+    def image(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.image`."""
         side = _OTHER[line.side] if frame == "s" else line.side
         number = line.frame if frame == "s" else line.frame + int(frame)
         folder = self.root / line.folder / ("image_02" if side == "l" else "image_03") / "data"
-        return find_picture(folder, f"{number:010d}") if number >= 0 else None
+        return find_image(folder, f"{number:010d}") if number >= 0 else None
 
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
@@ -79,9 +79,9 @@ class KittiOdometry:
         baseline: units between the eyes; None takes calib.txt's metres.
 
     Raises:
-        InputError: split, calib.txt or pictures are missing or wrong.
+        InputError: split, calib.txt or images are missing or wrong.
 
-    The K of calib.txt is that of the pictures as they lie there.
+    The K of calib.txt is that of the images as they lie there.
     """
 
     def __init__(self, root: str, split: str, baseline: float | None = None) -> None:
@@ -89,13 +89,13 @@ class KittiOdometry:
         self.targets = read_split(split)
         self._baseline = baseline
 
-    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
-        """See `FrameReader.picture`."""
+    def image(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.image`."""
         side = _OTHER[line.side] if frame == "s" else line.side
         number = line.frame if frame == "s" else line.frame + int(frame)
         left, right = self._eyes(line.folder)
         folder = self.root / "sequences" / line.folder / f"image_{left if side == 'l' else right}"
-        return find_picture(folder, f"{number:06d}") if number >= 0 else None
+        return find_image(folder, f"{number:06d}") if number >= 0 else None
 
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
@@ -122,19 +122,19 @@ class KittiOdometry:
 
 
 def first_size(folder: Path) -> tuple[int, int]:
-    """Return (height, width), pixels, of a folder's first picture: what the K of KITTI odometry holds for.
+    """Return (height, width), pixels, of a folder's first image: what the K of KITTI odometry holds for.
 
     Raises:
-        InputError: there is no picture, or it is damaged.
+        InputError: there is no image, or it is damaged.
     """
     first = next((path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES), None)
     if first is None:
-        raise InputError(f"{folder} holds no pictures")
+        raise InputError(f"{folder} holds no images")
     try:
         with Image.open(first) as image:  # reads the header only
             return image.height, image.width
     except OSError as error:
-        raise InputError(f"{first} is damaged or no picture; copy it again") from error
+        raise InputError(f"{first} is damaged or no image; copy it again") from error
 
 
 def _offset(projection: NDArray[np.float64]) -> float:

@@ -23,7 +23,7 @@ class Calibration:
 
     Attributes:
         projections: camera -> P_rect (3,4), from rectified coordinates of camera 0, metres, to its pixels.
-        sizes: camera -> (height, width) in pixels of the rectified pictures that P_rect holds for.
+        sizes: camera -> (height, width) in pixels of the rectified images that P_rect holds for.
         rectification: R_rect_00 (3,3), from camera 0 to its rectified coordinates.
         velo_to_camera: (3,4), laser coordinates to camera 0's, metres; None if the file is not there.
         source: the folder, for messages.
@@ -36,11 +36,11 @@ class Calibration:
     source: str
 
     def intrinsics(self, camera: int) -> Float64:
-        """Return K (3,3) float64, in pixels of a picture of `size(camera)`."""
+        """Return K (3,3) float64, in pixels of an image of `size(camera)`."""
         return self._projection(camera)[:, :3].copy()
 
     def size(self, camera: int) -> tuple[int, int]:
-        """Return (height, width) in pixels of the rectified picture."""
+        """Return (height, width) in pixels of the rectified image."""
         self._projection(camera)
         return self.sizes[camera]
 

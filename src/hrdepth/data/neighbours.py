@@ -1,4 +1,4 @@
-"""Which pictures a sample sees beside its target: how far away in time, and only where the camera moved."""
+"""Which images a sample sees beside its target: how far away in time, and only where the camera moved."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ DISTANCE_STREAM = 1
 class Neighbours:
     """The sources of each target of a split.
 
-    A frame's neighbour at distance 1 may be any picture of its recording: a split names the frames to learn from, and
-    their direct neighbours belong to them, listed or not. Further away a picture counts only if it is itself a target
+    A frame's neighbour at distance 1 may be any image of its recording: a split names the frames to learn from, and
+    their direct neighbours belong to them, listed or not. Further away an image counts only if it is itself a target
     of this split, of the same recording and eye; else a training frame near the end of its stretch would reach across
     the gap into frames that are held out for validation or test.
 
@@ -61,18 +61,18 @@ class Neighbours:
         self._inside = {(line.folder, line.frame, line.side) for line in reader.targets} if further else set()
 
     def target(self, line: SplitLine) -> Path:
-        """Return the target's picture.
+        """Return the target's image.
 
         Raises:
             InputError: it is missing.
         """
-        path = self.reader.picture(line, 0)
+        path = self.reader.image(line, 0)
         if path is None:
-            raise InputError(_missing_picture(line, "its picture"))
+            raise InputError(_missing_image(line, "its image"))
         return path
 
     def sources(self, line: SplitLine, draw: tuple[int, int] | None = None) -> list[Path | None]:
-        """Return the picture of each source, None where there is none.
+        """Return the image of each source, None where there is none.
 
         A distance serves if every neighbour lies there; if not, the next smaller one is tried. The smallest serves in
         any case: what is missing there is an error or None, by `missing`.
@@ -90,7 +90,7 @@ class Neighbours:
             tried = self.distances[drawn::-1]
         found: dict[int | str, Path | None] = {}
         for distance in tried:
-            found = {frame: self._picture(line, frame, distance) for frame in self.frames}
+            found = {frame: self._image(line, frame, distance) for frame in self.frames}
             lacking = [frame for frame, path in found.items() if frame != "s" and path is None]
             if not lacking:
                 break
@@ -100,44 +100,44 @@ class Neighbours:
         return list(found.values())
 
     def existing(self, line: SplitLine) -> Iterator[Path]:
-        """Yield the pictures that are there: the target's, and its sources' at the smallest distance."""
-        paths = (self.reader.picture(line, 0), *(self._picture(line, f, self.distances[0]) for f in self.frames))
+        """Yield the images that are there: the target's, and its sources' at the smallest distance."""
+        paths = (self.reader.image(line, 0), *(self._image(line, f, self.distances[0]) for f in self.frames))
         return (path for path in paths if path is not None)
 
     def faults(self) -> list[str]:
         """Return a sentence for everything that samples need and lack.
 
-        What several lines lack, such as the one picture between two targets, is said once, at the first of them.
+        What several lines lack, such as the one image between two targets, is said once, at the first of them.
         """
         found: dict[Hashable, list[str]] = defaultdict(list)
         cameras: dict[tuple[str, str], Camera | None] = {}
         for line in self.reader.targets:
-            for cause, sentence in (*self._missing_pictures(line), *self._wrong_camera(line, cameras)):
+            for cause, sentence in (*self._missing_images(line), *self._wrong_camera(line, cameras)):
                 found[cause].append(sentence)
         return [and_more(sentences[0], len(sentences) - 1, "line") for sentences in found.values()]
 
-    def _picture(self, line: SplitLine, frame: int | str, distance: int) -> Path | None:
+    def _image(self, line: SplitLine, frame: int | str, distance: int) -> Path | None:
         if frame == "s":
-            return self.reader.picture(line, "s")
+            return self.reader.image(line, "s")
         offset = int(frame) * distance
         if distance > 1 and (line.folder, line.frame + offset, line.side) not in self._inside:
             return None
-        return self.reader.picture(line, offset)
+        return self.reader.image(line, offset)
 
-    def _missing_pictures(self, line: SplitLine) -> Iterator[tuple[Hashable, str]]:
-        if self.reader.picture(line, 0) is None:
-            yield (line.folder, line.frame, line.side), _missing_picture(line, "its picture")
+    def _missing_images(self, line: SplitLine) -> Iterator[tuple[Hashable, str]]:
+        if self.reader.image(line, 0) is None:
+            yield (line.folder, line.frame, line.side), _missing_image(line, "its image")
         distance = self.distances[0]
         for frame in self.frames if self.missing == "error" else ():
-            if frame != "s" and self._picture(line, frame, distance) is None:
-                picture = (line.folder, line.frame + int(frame) * distance, line.side)
+            if frame != "s" and self._image(line, frame, distance) is None:
+                image = (line.folder, line.frame + int(frame) * distance, line.side)
                 # Beyond distance 1 it is the split that lacks frames, not the recording: one fault for all lines.
-                yield picture if distance == 1 else "split", self._missing_neighbour(line, int(frame))
+                yield image if distance == 1 else "split", self._missing_neighbour(line, int(frame))
 
     def _missing_neighbour(self, line: SplitLine, frame: int) -> str:
         distance = self.distances[0]
         if distance == 1:
-            return _missing_picture(line, f"its neighbour at {frame:+d}")
+            return _missing_image(line, f"its neighbour at {frame:+d}")
         return (
             f"{line.origin}: the split holds no neighbour of frame {line.frame} of '{line.folder}' at "
             f"{frame * distance:+d}; add 1 to distances or set missing: skip"
@@ -154,7 +154,7 @@ class Neighbours:
             except InputError as error:
                 yield str(error), str(error)
         camera = cameras[recording]
-        second_eye = "s" in self.frames and self.reader.picture(line, "s") is not None
+        second_eye = "s" in self.frames and self.reader.image(line, "s") is not None
         if second_eye and camera is not None and camera.baseline is None:
             yield (
                 (line.folder, "baseline"),
@@ -180,9 +180,9 @@ class Subset:
     reader: FrameReader
     targets: Sequence[SplitLine]
 
-    def picture(self, line: SplitLine, frame: int | str) -> Path | None:
-        """See `FrameReader.picture`."""
-        return self.reader.picture(line, frame)
+    def image(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.image`."""
+        return self.reader.image(line, frame)
 
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
@@ -201,7 +201,7 @@ def select(reader: FrameReader, neighbours: Neighbours, min_motion: float | None
         name: of the data set, for messages.
 
     Raises:
-        InputError: none is left, or a picture cannot be read.
+        InputError: none is left, or an image cannot be read.
     """
     targets = kept = list(reader.targets)
     if neighbours.missing == "skip" and neighbours.frames:
@@ -223,7 +223,7 @@ def select(reader: FrameReader, neighbours: Neighbours, min_motion: float | None
 
 
 def motion(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Return how far two grey pictures (H,W) differ: the mean absolute difference, as a share of the brightness range.
+    """Return how far two grey images (H,W) differ: the mean absolute difference, as a share of the brightness range.
 
     Both are brought to one mean first: a camera that stands still may still change its exposure.
 
@@ -244,7 +244,7 @@ def and_more(sentence: str, count: int, what: str) -> str:
 def _motions(neighbours: Neighbours, lines: Sequence[SplitLine]) -> list[float]:
     """Return the motion of each target to its stillest neighbour at the smallest distance, NaN where there is none.
 
-    Recordings are looked at one by one, so that the small pictures of one alone are in memory.
+    Recordings are looked at one by one, so that the small images of one alone are in memory.
     """
     recordings: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, line in enumerate(lines):
@@ -266,7 +266,7 @@ def _motions(neighbours: Neighbours, lines: Sequence[SplitLine]) -> list[float]:
     return motions
 
 
-def _missing_picture(line: SplitLine, what: str) -> str:
+def _missing_image(line: SplitLine, what: str) -> str:
     return (
         f"{line.origin}: frame {line.frame} of '{line.folder}' misses {what}; "
         "complete the recording or leave the line out"

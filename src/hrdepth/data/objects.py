@@ -1,11 +1,11 @@
-"""Which object a pixel shows: one small picture of numbers for each frame, made by whoever segments.
+"""Which object a pixel shows: one small image of numbers for each frame, made by whoever segments.
 
-Beside each folder of pictures lies one of the same name and `_objects`, with a PNG for each picture that shows any:
+Beside each folder of images lies one of the same name and `_objects`, with a PNG for each image that shows any:
 
     ROOT/DRIVE/left/000012.png                a frame
     ROOT/DRIVE/left_objects/000012.png        its objects
 
-The PNG has one channel, 8 or 16 bits, and the picture's size. 0 is no object; the same number in neighbouring frames is
+The PNG has one channel, 8 or 16 bits, and the image's size. 0 is no object; the same number in neighbouring frames is
 the same object. A frame without a file shows none.
 """
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hrdepth.data.augment import WHOLE, Window
 from hrdepth.errors import InputError
-from hrdepth.io.images import picture_size
+from hrdepth.io.images import image_size
 
 __all__ = ["load_objects", "objects_file", "use_objects"]
 
@@ -30,34 +30,34 @@ __all__ = ["load_objects", "objects_file", "use_objects"]
 class _Part(Protocol):
     with_objects: bool
 
-    def pictures(self) -> Iterator[Path]: ...
+    def images(self) -> Iterator[Path]: ...
 
 
-def objects_file(picture: Path) -> Path:
-    """Return where the objects of a picture lie, or would.
+def objects_file(image: Path) -> Path:
+    """Return where the objects of an image lie, or would.
 
     Example:
         >>> objects_file(Path("drive/left/000012.jpg")).as_posix()
         'drive/left_objects/000012.png'
     """
-    return picture.parent.with_name(f"{picture.parent.name}_objects") / f"{picture.stem}.png"
+    return image.parent.with_name(f"{image.parent.name}_objects") / f"{image.stem}.png"
 
 
-def load_objects(picture: Path | None, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
-    """Read the objects of what `window` keeps of a picture, by nearest neighbour.
+def load_objects(path: Path | None, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+    """Read the objects of what `window` keeps of an image, by nearest neighbour.
 
     Args:
-        picture: the frame itself; None where there is none.
+        path: of the frame itself; None where there is none.
         size: (height, width) in pixels.
-        window: the part of the picture that is kept.
+        window: the part of the image that is kept.
 
     Returns:
         (H,W) int64, 0 for no object; all 0 without a file.
 
     Raises:
-        InputError: the file is damaged, has several channels or another shape than its picture.
+        InputError: the file is damaged, has several channels or another shape than its image.
     """
-    if picture is None or not (file := objects_file(picture)).is_file():
+    if path is None or not (file := objects_file(path)).is_file():
         return torch.zeros(size, dtype=torch.int64)
     try:
         with Image.open(file) as image:
@@ -68,9 +68,9 @@ def load_objects(picture: Path | None, size: tuple[int, int], window: Window = W
         raise InputError(
             f"the object mask {file} has {len(image.getbands())} channels; it needs one, of object numbers"
         )
-    if (image.height, image.width) != (shape := picture_size(picture)):
+    if (image.height, image.width) != (shape := image_size(path)):
         raise InputError(
-            f"the object mask {file} has {image.width}x{image.height} pixels, its picture {shape[1]}x{shape[0]}"
+            f"the object mask {file} has {image.width}x{image.height} pixels, its image {shape[1]}x{shape[0]}"
         )
     box = window.box((image.height, image.width))
     resized = image.resize((size[1], size[0]), Image.Resampling.NEAREST, box=box)
@@ -84,9 +84,9 @@ def use_objects(parts: Iterable[_Part]) -> None:
         InputError: no frame of any has some.
     """
     parts = list(parts)
-    pictures = (picture for part in parts for picture in part.pictures())
-    first = next(pictures, None)
-    if first is None or not (objects_file(first).is_file() or any(objects_file(path).is_file() for path in pictures)):
+    images = (image for part in parts for image in part.images())
+    first = next(images, None)
+    if first is None or not (objects_file(first).is_file() or any(objects_file(path).is_file() for path in images)):
         raise InputError(
             f"no frame has an object mask, such as {'' if first is None else objects_file(first)}; make some, or take "
             "objective 'view_synthesis'"

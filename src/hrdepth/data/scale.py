@@ -28,7 +28,7 @@ def metres_per_unit(datasets: Iterable[FrameDataset]) -> float:
     for data in datasets:
         seen = set()
         for line in data.reader.targets:
-            if (line.folder, line.side) in seen or data.reader.picture(line, "s") is None:
+            if (line.folder, line.side) in seen or data.reader.image(line, "s") is None:
                 continue
             seen.add((line.folder, line.side))
             camera = data.reader.camera(line)

@@ -1,4 +1,4 @@
-"""How good predicted depth is: metrics on arrays, pictures and whole sets."""
+"""How good predicted depth is: metrics on arrays, images and whole sets."""
 
 from hrdepth.evaluation.depth import (
     METRICS,

@@ -15,7 +15,7 @@ from hrdepth.evaluation.run import evaluate_disparities, evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder
 from hrdepth.io.provenance import provenance
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.weights.find import weights_file
 
 __all__ = ["evaluate"]

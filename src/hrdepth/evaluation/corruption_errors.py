@@ -1,4 +1,4 @@
-"""What a network's errors on corrupted pictures are, and what follows from them.
+"""What a network's errors on corrupted images are, and what follows from them.
 
 Source: Kong et al., RoboDepth: Robust Out-of-Distribution Depth Estimation under Corruptions, NeurIPS 2023, section 3;
 the corruptions themselves: Hendrycks, Dietterich, Benchmarking Neural Network Robustness, ICLR 2019, through the
@@ -21,7 +21,7 @@ from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.extra_packages import extra_module
 from hrdepth.evaluation.run import Predict, evaluate_network
-from hrdepth.truth.ground_truth import GroundTruthSet
+from hrdepth.truth import GroundTruthSet
 
 __all__ = [
     "CLEAN",
@@ -43,7 +43,7 @@ KITTI_C = (
 )  # fmt: skip
 SEVERITIES = (1, 2, 3, 4, 5)
 CLEAN = "clean"
-SMALLEST = 32  # pixels, of a picture's shorter side: what the library takes
+SMALLEST = 32  # pixels, of an image's shorter side: what the library takes
 
 Errors = dict[str, dict[str, dict[str, float]]]  # kind -> severity -> metric
 
@@ -59,11 +59,11 @@ def measure(
     known: Errors | None = None,
     keep: Callable[[Errors], None] | None = None,
 ) -> Errors:
-    """Return the metrics on clean pictures (`clean`, severity 0) and for each kind and severity.
+    """Return the metrics on clean images (`clean`, severity 0) and for each kind and severity.
 
     Args:
         predict: see `evaluate_network`.
-        truths: pictures and their true depth.
+        truths: images and their true depth.
         protocol: how depth is compared.
         kinds: of corruption.
         severities: of each.
@@ -85,10 +85,10 @@ def measure(
 
 
 def corrupted(predict: Predict, kind: str, severity: int) -> Predict:
-    """Corrupt each picture before it is predicted; what is drawn depends on picture, kind and severity alone.
+    """Corrupt each image before it is predicted; what is drawn depends on image, kind and severity alone.
 
     Raises:
-        InputError: a picture is too small for the library; raised when it is predicted.
+        InputError: an image is too small for the library; raised when it is predicted.
     """
     functions = library()
     corrupt: Callable[..., NDArray[Any]] = functions.corrupt
@@ -99,7 +99,7 @@ def corrupted(predict: Predict, kind: str, severity: int) -> Predict:
     def run(image: Image.Image) -> NDArray[np.float32]:
         if min(image.size) < SMALLEST:
             raise InputError(
-                f"the picture is {image.width}x{image.height} (width x height); corruptions need {SMALLEST} pixels "
+                f"the image is {image.width}x{image.height} (width x height); corruptions need {SMALLEST} pixels "
                 "each way at least"
             )
         pixels = np.asarray(image)
@@ -133,7 +133,7 @@ def relative_errors(measured: Errors, base: Errors) -> dict[str, float]:
 
 
 def resilience(measured: Errors) -> dict[str, float]:
-    """Return each kind's resilience rate, mean 1 - DEE as a share of that on clean pictures, and `mRR`, their mean."""
+    """Return each kind's resilience rate, mean 1 - DEE as a share of that on clean images, and `mRR`, their mean."""
     clean = 1 - estimation_error(measured[CLEAN]["0"])
     found = {
         kind: float(np.mean([1 - estimation_error(metrics) for metrics in by_severity.values()])) / clean

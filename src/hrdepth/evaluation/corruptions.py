@@ -1,4 +1,4 @@
-"""`hrdepth corruptions`: how much a network loses on corrupted pictures, in the manner of KITTI-C."""
+"""`hrdepth corruptions`: how much a network loses on corrupted images, in the manner of KITTI-C."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from hrdepth.io.files import existing_file, file_sha256, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.weights.find import weights_file
 
 __all__ = ["corruptions"]
@@ -121,7 +121,7 @@ def _checked(config: CorruptionsConfig) -> tuple[list[str], list[str]]:
     if not config.severities or not set(config.severities) <= set(SEVERITIES):
         raise InputError(f"severities {config.severities}: give some of 1 to 5")
     if config.protocol.post_process:
-        raise InputError("flip post-processing would corrupt the mirrored picture in another way; leave it out")
+        raise InputError("flip post-processing would corrupt the mirrored image in another way; leave it out")
     return kinds, lacking
 
 
@@ -204,7 +204,7 @@ def _table(found: Mapping[str, Any]) -> ResultTable:
         ("corruption", "Abs Rel", "δ < 1.25", "DEE", "CE", "RR"),
         tuple(rows),
         f"{found['weights']}, mean over severities {', '.join(map(str, found['severities']))}",
-        f"{found['images']} pictures. {against}. RR: 1 - DEE as a share of that on clean pictures{lacking}",
+        f"{found['images']} images. {against}. RR: 1 - DEE as a share of that on clean images{lacking}",
     )
 
 

@@ -37,7 +37,7 @@ GARG_COLUMNS = (0.03594771, 0.96405229)
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What one picture's comparison gives.
+    """What one image's comparison gives.
 
     Attributes:
         errors: the seven metrics, see `depth_errors`.
@@ -76,7 +76,7 @@ def depth_errors(ground_truth: ArrayLike, prediction: ArrayLike) -> dict[str, fl
     if true.shape != predicted.shape:
         raise InputError(f"true depth has shape {true.shape}, predicted depth {predicted.shape}")
     if not true.size:
-        raise InputError("there are no pixels to compare; leave out pictures without true depth")
+        raise InputError("there are no pixels to compare; leave out images without true depth")
     for depth, what in ((true, "true"), (predicted, "predicted")):
         if not (np.isfinite(depth).all() and (depth > 0).all()):
             raise InputError(f"{what} depth must be finite and positive; give valid pixels only, in metres")
@@ -94,7 +94,7 @@ def depth_errors(ground_truth: ArrayLike, prediction: ArrayLike) -> dict[str, fl
 
 
 def garg_crop(size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the part of a KITTI picture that is compared, bool (H,W): without sky, edges and the car's hood.
+    """Return the part of a KITTI image that is compared, bool (H,W): without sky, edges and the car's hood.
 
     Source: Garg et al., Unsupervised CNN for Single View Depth Estimation, section 4.
 
@@ -118,7 +118,7 @@ def _crop(size: tuple[int, int]) -> tuple[slice, slice]:
 def evaluate_image(
     ground_truth: NDArray[Any], scaled_disparity: NDArray[Any], protocol: DepthProtocol | None = None
 ) -> ImageResult | None:
-    """Compare one prediction with one picture's true depth.
+    """Compare one prediction with one image's true depth.
 
     The disparity is resized bilinearly to the true depth's size and inverted; the valid pixels (true depth
     within the range, inside the crop) are scaled, by the ratio of the medians or the fixed factor, and then
@@ -153,13 +153,13 @@ def evaluate_image(
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Pixels that are compared, in the order of the picture.
+    """Pixels that are compared, in the order of the image.
 
     Attributes:
         rows: int (N).
         columns: int (N).
         depth: true depth, float64 (N), metres.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
     """
 
     rows: NDArray[np.intp]
@@ -175,7 +175,7 @@ def compared_pixels(ground_truth: NDArray[Any], protocol: DepthProtocol) -> Pixe
         InputError: the array has not two dimensions.
 
     Note:
-        Of a laser's picture 95 % are empty: all that follows runs over the rest alone.
+        Of a laser's image 95 % are empty: all that follows runs over the rest alone.
     """
     truth = np.asarray(ground_truth)
     if truth.ndim != 2:
@@ -191,7 +191,7 @@ def compared_pixels(ground_truth: NDArray[Any], protocol: DepthProtocol) -> Pixe
 
 
 def sample_disparity(disparity: NDArray[np.float64], pixels: Pixels) -> NDArray[np.float64]:
-    """Return what `resize_disparity` to the picture's size gives at the pixels, float64 (N).
+    """Return what `resize_disparity` to the image's size gives at the pixels, float64 (N).
 
     Args:
         disparity: (h,w).

@@ -22,7 +22,7 @@ RATIOS = np.linspace(1.05, 1.25, 10)
 
 
 def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: DepthProtocol) -> dict[str, float]:
-    """Compare the edges of a picture; a value is NaN where the true depth has no edge.
+    """Compare the edges of an image; a value is NaN where the true depth has no edge.
 
     Args:
         truth: (H,W), metres; what is not finite and positive is none.
@@ -36,12 +36,12 @@ def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: D
         InputError: less than half of the pixels have true depth.
 
     Note:
-        iBims-1 and Depth Pro compare edges of the whole picture.
+        iBims-1 and Depth Pro compare edges of the whole image.
     """
     truth = np.asarray(truth, dtype=np.float64)
     known = np.isfinite(truth) & (truth > 0)
     if known.mean() < DENSE:
-        raise InputError(f"edges need dense true depth; {known.mean():.0%} of this picture's pixels have it")
+        raise InputError(f"edges need dense true depth; {known.mean():.0%} of this image's pixels have it")
     true = np.where(known, np.clip(np.where(known, truth, 1.0), protocol.min_depth, protocol.max_depth), np.nan)
     accuracy, completeness = edge_distances(depth_edges(true), depth_edges(np.where(known, predicted, np.nan)))
     return {
@@ -54,10 +54,10 @@ def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: D
 def describe_edges() -> dict[str, Any]:
     """Return how edges are compared, in words and values."""
     return {
-        "in_words": "edges of the whole picture, without the protocol's crop, where true depth is known; after scaling "
+        "in_words": "edges of the whole image, without the protocol's crop, where true depth is known; after scaling "
         "and clamping. Canny's edges of the logarithm of depth: those predicted beyond farthest_px of any true one are "
         "left out of accuracy, completeness is at most that (iBims-1). Boundary F1 over ratios of neighbouring depths, "
-        "weighed by ratio - 1, without thinning (Depth Pro). Pictures without true edges are left out",
+        "weighed by ratio - 1, without thinning (Depth Pro). Images without true edges are left out",
         "smoothing_px": SMOOTHING,
         "weak_ratio": WEAK,
         "strong_ratio": STRONG,

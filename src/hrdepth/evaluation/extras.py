@@ -18,7 +18,7 @@ from hrdepth.evaluation.depth import (
     resize_disparity,
     sample_disparity,
 )
-from hrdepth.truth.ground_truth import GroundTruth
+from hrdepth.truth import GroundTruth
 
 __all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras"]
 
@@ -42,7 +42,7 @@ EXTRA_GROUPS = {
 
 @dataclass(frozen=True)
 class Extras:
-    """What is measured for each picture; goes to other processes.
+    """What is measured for each image; goes to other processes.
 
     Attributes:
         align: the seven metrics after least-squares alignment, too: `lsq_abs_rel` and so on.
@@ -82,7 +82,7 @@ class Extras:
         return found
 
     def __call__(self, truth: GroundTruth, disparity: NDArray[Any], protocol: DepthProtocol) -> dict[str, float]:
-        """Measure one picture that has compared pixels.
+        """Measure one image that has compared pixels.
 
         Args:
             truth: the true depth (H,W).

@@ -10,7 +10,7 @@ __all__ = ["FACTOR", "find_holes", "hole_share"]
 
 # A hole is so many times as far as what surrounds it on all four sides...
 FACTOR = 3.0
-# ...within these shares of the picture's width and height. The sky over a street is open above.
+# ...within these shares of the image's width and height. The sky over a street is open above.
 REACH = (0.15, 0.25)
 
 
@@ -18,7 +18,7 @@ def find_holes(depth: Tensor, factor: float = FACTOR) -> Tensor:
     """Return the pixels that lie far beyond their surroundings.
 
     Such a pixel has something nearer than a `factor`-th of its depth to its left, to its right, above and below. The
-    border of the picture is nothing near.
+    border of the image is nothing near.
 
     Args:
         depth: (B,1,H,W), in any unit.

@@ -40,7 +40,7 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
         The measurements, the one that scatters least first; that one is written.
 
     Raises:
-        InputError: a file is missing or does not fit the pictures, or nothing can be measured.
+        InputError: a file is missing or does not fit the images, or nothing can be measured.
     """
     out = output_file(config.out, overwrite=config.overwrite)
     measurements = sorted([*_by_depth(config), *_by_motion(config)], key=lambda measurement: measurement.spread)
@@ -60,7 +60,7 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
 
 
 def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
-    """Measure by what is known of depth in single pictures."""
+    """Measure by what is known of depth in single images."""
     if config.camera_height is None and config.distances is None:
         return
     predictor = Predictor.from_file(config.weights, device=config.device)
@@ -94,7 +94,7 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     if wanted:
         missing = [name for name, x, y in wanted if (name, x, y) not in seen]
         if missing:
-            raise InputError(f"{config.distances}: {config.input} has no picture {missing[0]}")
+            raise InputError(f"{config.distances}: {config.input} has no image {missing[0]}")
         yield known_depths([seen[key] for key in wanted], list(wanted.values()))
 
 
@@ -145,7 +145,7 @@ def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measureme
 def _frames_per_second(config: CalibrateScaleConfig) -> float:
     rate = config.frames_per_second or probe(config.input).fps
     if rate is None:
-        raise InputError("a speed needs --frames-per-second, as a folder of pictures does not tell it")
+        raise InputError("a speed needs --frames-per-second, as a folder of images does not tell it")
     return rate
 
 
@@ -160,7 +160,7 @@ def _read_distances(path: str | None) -> dict[tuple[str, int, int], float]:
             name, x, y, metres = line.split()
             found[name, round(float(x)), round(float(y))] = float(metres)
         except ValueError as error:
-            raise InputError(f"{path}, line {number}: '{line.strip()}' should be: picture x y metres") from error
+            raise InputError(f"{path}, line {number}: '{line.strip()}' should be: image x y metres") from error
     if not found or min(found.values()) <= 0:
         raise InputError(f"{path} must give at least one distance, and all above 0 metres")
     return found

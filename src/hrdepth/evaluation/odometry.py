@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from hrdepth.config import OdometryConfig
-from hrdepth.data.frames import picture_tensor
+from hrdepth.data.frames import image_tensor
 from hrdepth.errors import InputError
 from hrdepth.evaluation.trajectory import (
     Poses,
@@ -104,7 +104,7 @@ def predict_motions(network: nn.Module, source: str | Path, size: tuple[int, int
     last: Tensor | None = None
     with torch.inference_mode():
         for frame in track(frames(source), "poses", total=count, console=Console(stderr=True)):
-            current = picture_tensor(Image.fromarray(frame.image), size)[None].to(device)  # (1,3,H,W)
+            current = image_tensor(Image.fromarray(frame.image), size)[None].to(device)  # (1,3,H,W)
             if last is not None:
                 axis_angle, translation = network(torch.cat([last, current], dim=1))
                 motions.append(pose_matrix(axis_angle[:, 0, 0], translation[:, 0, 0])[0].cpu())

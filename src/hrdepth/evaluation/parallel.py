@@ -1,4 +1,4 @@
-"""Comparing pictures on several cores: threads, or processes where reading true depth is what takes the time."""
+"""Comparing images on several cores: threads, or processes where reading true depth is what takes the time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hrdepth.errors import InputError
 __all__ = ["in_order", "usable_cores"]
 
 Result = TypeVar("Result")
-# Items that wait for a worker, so that none is idle and few pictures are in memory.
+# Items that wait for a worker, so that none is idle and few images are in memory.
 WAITING = 2
 
 

@@ -25,7 +25,7 @@ HEADINGS = tuple(METRIC_HEADINGS.values())
 
 @dataclass(frozen=True)
 class Row:
-    """One picture's result; see `evaluation.depth.ImageResult`, and `evaluation.extras` for what else was measured."""
+    """One image's result; see `evaluation.depth.ImageResult`, and `evaluation.extras` for what else was measured."""
 
     name: str
     errors: Mapping[str, float]
@@ -36,11 +36,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The results of a set of pictures.
+    """The results of a set of images.
 
     Attributes:
-        rows: one a picture, in the set's order.
-        skipped: names of the pictures without valid true depth.
+        rows: one an image, in the set's order.
+        skipped: names of the images without valid true depth.
         protocol: how depth was compared.
         ground_truth: what it was compared with, in words.
         extras_protocol: how what else was measured was measured; see `Extras.describe`.
@@ -54,12 +54,12 @@ class Evaluation:
 
     @cached_property
     def mean(self) -> dict[str, float]:
-        """The seven metrics, each the mean over pictures of per-picture values."""
+        """The seven metrics, each the mean over images of per-image values."""
         return {name: float(np.mean([row.errors[name] for row in self.rows])) for name in METRICS}
 
     @cached_property
     def extras(self) -> dict[str, float]:
-        """What else was measured, each the mean over the pictures that have it; NaN where none has."""
+        """What else was measured, each the mean over the images that have it; NaN where none has."""
         names = self.rows[0].extras
         return {name: _mean([row.extras[name] for row in self.rows]) for name in names}
 
@@ -72,12 +72,12 @@ class Evaluation:
 
     @cached_property
     def ratio_median(self) -> float:
-        """Median over pictures of the factor to metres."""
+        """Median over images of the factor to metres."""
         return float(np.median([row.ratio for row in self.rows]))
 
     @cached_property
     def ratio_std(self) -> float:
-        """Standard deviation over pictures of factor / median factor: 0 is a steady scale."""
+        """Standard deviation over images of factor / median factor: 0 is a steady scale."""
         return float(np.std([row.ratio / self.ratio_median for row in self.rows]))
 
     def write(
@@ -123,7 +123,7 @@ class Evaluation:
         return ResultTable(
             ("alignment", *HEADINGS),
             tuple(rows),
-            f"Depth, mean over {len(self.rows)} pictures{skipped}",
+            f"Depth, mean over {len(self.rows)} images{skipped}",
             f"{self.ground_truth}\n{self.protocol.min_depth:g} to {self.protocol.max_depth:g} m, crop "
             f"{self.protocol.crop}{', with 95 % intervals' if found else ''}",
         )
@@ -136,7 +136,7 @@ class Evaluation:
         for name in names:
             count = sum(bool(np.isfinite(row.extras[name])) for row in self.rows)
             rows.append((EXTRA_HEADINGS[name], self._cell(name, found), str(count)))
-        caption = "edges: of the whole picture, whatever the crop" if "edge_accuracy" in names else ""
+        caption = "edges: of the whole image, whatever the crop" if "edge_accuracy" in names else ""
         return ResultTable(("measure", "mean", "pictures"), tuple(rows), caption=caption) if rows else None
 
     def _cell(self, name: str, intervals: Mapping[str, tuple[float, float]]) -> str:
@@ -184,11 +184,11 @@ def describe_protocol(protocol: DepthProtocol) -> dict[str, str]:
         "clamped to that after scaling",
         "crop": f"Garg: rows {rows} of the height, columns {columns} of the width"
         if protocol.crop == "garg"
-        else "none: the whole picture",
-        "scaling": "median: each picture by median(true) / median(predicted) of valid pixels, before clamping"
+        else "none: the whole image",
+        "scaling": "median: each image by median(true) / median(predicted) of valid pixels, before clamping"
         if isinstance(protocol.scaling, str)
         else f"fixed: depth x {protocol.scaling:g}",
-        "post_processing": "blended with the mirrored picture's disparity" if protocol.post_process else "none",
-        "averaging": "mean over pictures of per-picture values; pictures without valid true depth skipped",
+        "post_processing": "blended with the mirrored image's disparity" if protocol.post_process else "none",
+        "averaging": "mean over images of per-image values; images without valid true depth skipped",
         "units": "sq_rel and rmse in metres; delta1 to delta3 are shares within 1.25, 1.25^2, 1.25^3",
     }

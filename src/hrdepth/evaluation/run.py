@@ -23,7 +23,7 @@ from hrdepth.evaluation.results import Evaluation, Row
 from hrdepth.geometry import focal_factor
 from hrdepth.io.files import existing_file
 from hrdepth.io.images import read_image
-from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet
+from hrdepth.truth import GroundTruth, GroundTruthSet
 
 __all__ = [
     "constant_depth_baseline",
@@ -49,9 +49,9 @@ def evaluate_disparities(
     """Evaluate predictions made elsewhere.
 
     Args:
-        scaled_disparities: one (h,w) a picture in the set's order, 1/depth in 1/metres or up to a factor; or
+        scaled_disparities: one (h,w) an image in the set's order, 1/depth in 1/metres or up to a factor; or
             an .npy or .npz file of them, see `read_disparities`.
-        ground_truths: the pictures' true depth.
+        ground_truths: the images' true depth.
         protocol: by default that of published KITTI numbers.
         progress: show a bar on the terminal.
         workers: threads that read true depth and compare; None for as many as there are cores.
@@ -59,8 +59,8 @@ def evaluate_disparities(
         extras: what else to measure.
 
     Raises:
-        InputError: there are more or fewer predictions than pictures, one is no (h,w) array of finite
-            values from 0 up (named by picture), flip post-processing is asked for, no picture has true depth.
+        InputError: there are more or fewer predictions than images, one is no (h,w) array of finite
+            values from 0 up (named by image), flip post-processing is asked for, no image has true depth.
     """
     protocol = protocol or DepthProtocol()
     if protocol.post_process:
@@ -70,7 +70,7 @@ def evaluate_disparities(
         where = str(scaled_disparities)
         scaled_disparities = read_disparities(scaled_disparities)
     elif isinstance(scaled_disparities, np.ndarray):
-        scaled_disparities = _per_picture(scaled_disparities, where)
+        scaled_disparities = _per_image(scaled_disparities, where)
     if isinstance(scaled_disparities, Sized) and len(scaled_disparities) != len(ground_truths):
         raise InputError(_count_message(where, len(scaled_disparities), len(ground_truths)))
     remaining = iter(scaled_disparities)
@@ -111,10 +111,10 @@ def read_disparities(path: str | Path) -> NDArray[Any]:
         raise InputError(
             f"{path} is no .npy or .npz of plain numbers ({error}); save scaled disparities (N,h,w)"
         ) from error
-    return _per_picture(array, str(path))
+    return _per_image(array, str(path))
 
 
-def _per_picture(array: NDArray[Any], where: str) -> NDArray[Any]:
+def _per_image(array: NDArray[Any], where: str) -> NDArray[Any]:
     if array.ndim == 4 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 3 or not np.issubdtype(array.dtype, np.floating):
@@ -133,47 +133,47 @@ def evaluate_network(
     processes: bool = False,
     extras: Extras | None = None,
 ) -> Evaluation:
-    """Evaluate whatever predicts depth from a picture.
+    """Evaluate whatever predicts depth from an image.
 
     Args:
-        predict: picture (RGB, at its own size) -> scaled disparity (h,w) float32, 1/depth, at any size; for
+        predict: image (RGB, at its own size) -> scaled disparity (h,w) float32, 1/depth, at any size; for
             instance `Predictor.scaled_disparity`.
-        ground_truths: pictures and their true depth.
+        ground_truths: images and their true depth.
         protocol: by default that of published KITTI numbers. Where it asks for flip post-processing,
-            `predict` is called for the mirrored picture too, and must not do that itself.
-        canonical_focal: fx, in picture widths, of the camera that predictions hold for: brought to that of each
-            picture where its K is known. Of no consequence under median scaling. None takes them as they are.
+            `predict` is called for the mirrored image too, and must not do that itself.
+        canonical_focal: fx, in image widths, of the camera that predictions hold for: brought to that of each
+            image where its K is known. Of no consequence under median scaling. None takes them as they are.
         progress: show a bar on the terminal.
         workers: threads that compare while the network predicts; None for as many as there are cores.
         processes: instead of threads.
         extras: what else to measure.
 
     Raises:
-        InputError: a picture is missing or damaged, a prediction is no array of finite values from 0 up, or
-            no picture has true depth.
+        InputError: an image is missing or damaged, a prediction is no array of finite values from 0 up, or
+            no image has true depth.
     """
     protocol = protocol or DepthProtocol()
 
     items = (
-        (index, truth, predict_picture(predict, truth, protocol, canonical_focal))
+        (index, truth, predict_image(predict, truth, protocol, canonical_focal))
         for index, truth in enumerate(ground_truths)
     )
     return _evaluate(_Compare(ground_truths, protocol, extras), items, workers, processes, progress)
 
 
-def predict_picture(
+def predict_image(
     predict: Predict, truth: GroundTruth, protocol: DepthProtocol, canonical_focal: float | None = None
 ) -> NDArray[Any]:
-    """Predict scaled disparity (h,w) for one picture as the protocol asks; see `evaluate_network`.
+    """Predict scaled disparity (h,w) for one image as the protocol asks; see `evaluate_network`.
 
     Raises:
-        InputError: the picture is missing or damaged, or the prediction is no array of finite values from 0 up.
+        InputError: the image is missing or damaged, or the prediction is no array of finite values from 0 up.
     """
-    if truth.picture is None:
-        raise InputError(f"the picture of '{truth.name}' is not there; a network needs it")
-    image = read_image(truth.picture)
-    if truth.picture_rows is not None:
-        upper, lower = (round(part * image.height) for part in truth.picture_rows)
+    if truth.image is None:
+        raise InputError(f"the image of '{truth.name}' is not there; a network needs it")
+    image = read_image(truth.image)
+    if truth.image_rows is not None:
+        upper, lower = (round(part * image.height) for part in truth.image_rows)
         image = image.crop((0, upper, image.width, lower))
     try:
         disparity = check_disparity(predict(image)) / _focal_factor(truth, canonical_focal)
@@ -181,7 +181,7 @@ def predict_picture(
             return disparity
         mirrored = check_disparity(predict(ImageOps.mirror(image)))[:, ::-1] / _focal_factor(truth, canonical_focal)
     except InputError as error:
-        raise InputError(f"{truth.picture}: {error}") from error
+        raise InputError(f"{truth.image}: {error}") from error
     return blend_flipped(disparity, mirrored)
 
 
@@ -194,10 +194,10 @@ def _focal_factor(truth: GroundTruth, canonical_focal: float | None) -> float:
 def constant_depth_baseline(
     ground_truths: GroundTruthSet, protocol: DepthProtocol | None = None, depth: float = 1.0
 ) -> Evaluation:
-    """Evaluate the same depth for every pixel of every picture.
+    """Evaluate the same depth for every pixel of every image.
 
     Args:
-        ground_truths: the pictures' true depth.
+        ground_truths: the images' true depth.
         protocol: by default that of published KITTI numbers.
         depth: in units that a fixed factor brings to metres; of no consequence under median scaling.
     """
@@ -209,13 +209,13 @@ def constant_depth_baseline(
 def mean_prediction_baseline(
     mean_disparity: NDArray[Any], ground_truths: GroundTruthSet, protocol: DepthProtocol | None = None
 ) -> Evaluation:
-    """Evaluate one scaled disparity (h,w), such as the mean training prediction, for every picture."""
+    """Evaluate one scaled disparity (h,w), such as the mean training prediction, for every image."""
     return evaluate_disparities(itertools.repeat(mean_disparity, len(ground_truths)), ground_truths, protocol)
 
 
 @dataclass(frozen=True)
 class _Compare:
-    """The work of one picture, in whichever thread or process; a name alone where it has no true depth."""
+    """The work of one image, in whichever thread or process; a name alone where it has no true depth."""
 
     ground_truths: GroundTruthSet
     protocol: DepthProtocol
@@ -252,7 +252,7 @@ def _evaluate(
     rows = tuple(one for one in results if isinstance(one, Row))
     if not rows:
         raise InputError(
-            f"none of the {len(truths)} pictures has true depth between {protocol.min_depth:g} and "
+            f"none of the {len(truths)} images has true depth between {protocol.min_depth:g} and "
             f"{protocol.max_depth:g} m inside the crop '{protocol.crop}'; is the depth in metres?"
         )
     skipped = tuple(one for one in results if isinstance(one, str))
@@ -272,4 +272,4 @@ def _progress_bar(*, shown: bool) -> Progress:
 
 
 def _count_message(where: str, found: int | str, expected: int) -> str:
-    return f"{where}: {found} predictions for {expected} pictures; give one a picture, in the order of the list"
+    return f"{where}: {found} predictions for {expected} images; give one an image, in the order of the list"

@@ -14,7 +14,7 @@ __all__ = ["Measurement", "camera_height", "earth_ways", "known_depths", "moved_
 
 Floats = NDArray[np.float64]
 
-# Where the road lies in a picture taken from a car: its lower part, the middle half of it (shares of height and width).
+# Where the road lies in an image taken from a car: its lower part, the middle half of it (shares of height and width).
 ROAD_TOP, ROAD_LEFT, ROAD_RIGHT = 0.6, 0.25, 0.75
 # How far from the plane, as a share of the height above it, a point still belongs to it.
 ROAD_TOLERANCE = 0.05
@@ -62,7 +62,7 @@ def road_height(depth: NDArray[np.floating], intrinsics: Floats, seed: int = 0) 
         seed: of the random choice of points.
 
     Returns:
-        The distance of the camera from the plane through most points of the picture's lower middle.
+        The distance of the camera from the plane through most points of the image's lower middle.
     """
     points = _road_points(depth, intrinsics)
     random = np.random.default_rng(seed)
@@ -83,7 +83,7 @@ def road_height(depth: NDArray[np.floating], intrinsics: Floats, seed: int = 0) 
 
 
 def camera_height(depths: Iterable[NDArray[np.floating]], intrinsics: Floats, metres: float) -> Measurement:
-    """Measure by the camera's height above the road in each picture.
+    """Measure by the camera's height above the road in each image.
 
     Args:
         depths: (H,W) each, in units.
@@ -91,11 +91,11 @@ def camera_height(depths: Iterable[NDArray[np.floating]], intrinsics: Floats, me
         metres: the true height.
 
     Raises:
-        InputError: no picture shows a road.
+        InputError: no image shows a road.
     """
     heights = [road_height(depth, intrinsics) for depth in depths]
     found = [metres / height for height in heights if height]
-    return Measurement.of("camera_height", found, len(heights), "no picture shows a flat road in its lower middle")
+    return Measurement.of("camera_height", found, len(heights), "no image shows a flat road in its lower middle")
 
 
 def moved_ways(kind: str, predicted: ArrayLike, true: ArrayLike, least: float = 0.1) -> Measurement:
@@ -112,7 +112,7 @@ def moved_ways(kind: str, predicted: ArrayLike, true: ArrayLike, least: float = 
     """
     ways, metres = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
     if ways.shape != metres.shape:
-        raise InputError(f"{kind} gives {len(metres) + 1} frames, the pictures are {len(ways) + 1}; give one for each")
+        raise InputError(f"{kind} gives {len(metres) + 1} frames, the images are {len(ways) + 1}; give one for each")
     long = (metres >= least) & (ways > 0)
     reason = f"no two frames are {least:g} m apart"
     return Measurement.of(kind, metres[long] / ways[long], len(ways), reason)

@@ -94,13 +94,13 @@ def _table(
         if len(found) > 1:
             spread = values.std(axis=0, ddof=1)
             cells = [f"{cell} ± {one:.3f}" for cell, one in zip(cells, spread, strict=True)]
-        known = np.isfinite(values).all(axis=0)  # edges are none where no picture has them
+        known = np.isfinite(values).all(axis=0)  # edges are none where no image has them
         rows.append((name, str(len(found)), *(cell if one else "–" for cell, one in zip(cells, known, strict=True))))
     several = any(len(found) > 1 for found in results.values())
     return ResultTable(
         ("network", "seeds", *(COLUMNS[column] for column in columns)),
         tuple(rows),
-        caption=f"{first['ground_truth']}, {first['images']} pictures"
+        caption=f"{first['ground_truth']}, {first['images']} images"
         + ("; mean ± standard deviation over seeds" if several else ""),
     )
 

@@ -87,7 +87,7 @@ class Unfinished:
 
 
 def data_digest(config: GroundTruthConfig) -> str:
-    """Return a hash of which pictures and true depth these are: settings, place and list."""
+    """Return a hash of which images and true depth these are: settings, place and list."""
     settings = asdict(config)
     for name in ("root", "depths"):
         settings[name] = settings[name] and str(Path(settings[name]).resolve())

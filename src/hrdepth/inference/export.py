@@ -22,13 +22,13 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import SUFFIXES, load_runtime, unavailable
 from hrdepth.inference.runtimes.graphs import openvino_model, write_onnx, write_openvino, write_torch_export
 from hrdepth.inference.runtimes.inference import Graph, for_inference
-from hrdepth.inference.runtimes.quantisation import KEEP, calibration_pictures, quantise
+from hrdepth.inference.runtimes.quantisation import KEEP, calibration_images, quantise
 from hrdepth.inference.runtimes.source import Description
 from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.blocks import NORMALISATIONS
 from hrdepth.registry import lookup
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 
 __all__ = ["ExportReport", "export"]
@@ -94,7 +94,7 @@ def _checked(config: ExportConfig) -> tuple[Path, str]:
     if config.int8 and kind != "openvino":
         raise InputError(f"int8 is for --format openvino, not for {kind}")
     if config.int8 and config.calibration is None:
-        raise InputError("int8 needs pictures to be calibrated on; give their folder with --calibration")
+        raise InputError("int8 needs images to be calibrated on; give their folder with --calibration")
     if config.calibration is not None and not config.int8:
         raise InputError("--calibration is for int8; add --int8 or leave it out")
     if reason := unavailable(SUFFIXES[out.suffix]):
@@ -154,20 +154,20 @@ def _write(kind: str, path: Path, config: ExportConfig, checkpoint: Checkpoint, 
                 description.size,
                 normalise=normalise,
                 keep=KEEP if config.quantisation.keep is None else config.quantisation.keep,
-                pictures=config.quantisation.pictures,
+                images=config.quantisation.images,
             )
         write_openvino(model, path, metadata=metadata)
 
 
 def _compare(path: Path, config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> ExportReport:
-    """Run the file and PyTorch on the same pictures.
+    """Run the file and PyTorch on the same images.
 
     Raises:
         InputError: they differ by more than is allowed.
     """
     exported = load_runtime(path)
     differences, relative = [], []
-    for image in _pictures(config, size):
+    for image in _images(config, size):
         with torch.inference_mode():
             expected = checkpoint.network(image)[0]
         difference = (exported(image)[0] - expected).abs()
@@ -196,14 +196,14 @@ def _compare(path: Path, config: ExportConfig, checkpoint: Checkpoint, size: tup
 
 def _remedy(config: ExportConfig) -> str:
     if config.int8:
-        return "Calibrate on pictures nearer to the network's own, or keep more layers in float (quantisation.keep)"
+        return "Calibrate on images nearer to the network's own, or keep more layers in float (quantisation.keep)"
     return "Try another format, or report the network and the versions of torch and of the runtime"
 
 
-def _pictures(config: ExportConfig, size: tuple[int, int]) -> Iterator[Tensor]:
-    """Yield pictures (B,3,H,W) to compare on: of the calibration folder, or smooth noise, at each kind of size."""
+def _images(config: ExportConfig, size: tuple[int, int]) -> Iterator[Tensor]:
+    """Yield images (B,3,H,W) to compare on: of the calibration folder, or smooth noise, at each kind of size."""
     if config.calibration is not None:
-        for path in calibration_pictures(Path(config.calibration), 4):
+        for path in calibration_images(Path(config.calibration), 4):
             resized = read_image(path).resize((size[1], size[0]), Image.Resampling.LANCZOS)
             yield torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float() / 255
         return

@@ -1,4 +1,4 @@
-"""A picture, a folder or a video through a Predictor, written to disk while the next pictures are predicted."""
+"""An image, a folder or a video through a Predictor, written to disk while the next images are predicted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KnownCamera = ArrayLike | LearnedCamera | None
 
 @dataclass
 class _Run:
-    """What has become of the pictures."""
+    """What has become of the images."""
 
     source: Path
     writer: Writer
@@ -38,8 +38,8 @@ class _Run:
     skipped: list[str] = field(default_factory=list)
 
     def is_wanted(self, name: str) -> bool:
-        """Say whether a picture of a folder has yet to be predicted; note those that have been."""
-        files = self.writer.outputs.of_picture(name)
+        """Say whether an image of a folder has yet to be predicted; note those that have been."""
+        files = self.writer.outputs.of_image(name)
         if all((self.writer.out / file).is_file() for file in files):
             self.kept.append(name)
             self.writer.written += [self.writer.out / file for file in files]
@@ -67,24 +67,24 @@ def predict_to_folder(
     weights: str | Path | None = None,
     camera: LearnedCamera | None = None,
 ) -> list[Path]:
-    """Predict depth for a picture, a folder or a video and write what came of it.
+    """Predict depth for an image, a folder or a video and write what came of it.
 
-    A picture NAME gives NAME_disparity.png (magma, near is bright), NAME_panel.png (picture and disparity
+    An image NAME gives NAME_disparity.png (magma, near is bright), NAME_panel.png (image and disparity
     side by side), NAME.npz (see `write_npz`) and NAME_depth.png (16 bits, depth x 256, in metres where they
     are known and in network units otherwise), NAME.ply and NAME.glb (points). A video NAME gives NAME_panel.mp4, or
     NAME_disparity.mp4 without panels, with colours that do not flicker, NAME_depth.mkv, and the other files per frame
     under NAME_000000 and so on. predict.json says what was done and what the numbers mean.
 
-    The next pictures are read and the last results written while the network computes; a few wait on either side, so
-    memory does not grow with their number. A picture of a folder that cannot be read is reported on stderr and in
+    The next images are read and the last results written while the network computes; a few wait on either side, so
+    memory does not grow with their number. An image of a folder that cannot be read is reported on stderr and in
     predict.json and left out; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
     playable video, a folder that `resume` goes on with.
 
     Args:
         predictor: the network.
-        source: a picture, a folder of pictures, or a video.
+        source: an image, a folder of images, or a video.
         out: the folder for the results, made if missing.
-        npz: write the .npz files; by default for pictures and folders, not for videos.
+        npz: write the .npz files; by default for images and folders, not for videos.
         depth_png: write the 16-bit PNGs.
         panel: write panels.
         depth_video: write the depth of a video as a video, 16-bit FFV1, depth x 256.
@@ -93,24 +93,24 @@ def predict_to_folder(
         smooth: `exponential` or `flow`: smooth disparity over time.
         flicker: measure how much disparity trembles, for predict.json.
         overwrite: write into a folder that holds something.
-        resume: go on with what a stopped run left in `out`: pictures whose files are there are left as they are.
+        resume: go on with what a stopped run left in `out`: images whose files are there are left as they are.
         progress: show a progress bar on stderr.
-        intrinsics: (3,3) in pixels of the pictures, kept in the .npz files; see `Prediction`.
+        intrinsics: (3,3) in pixels of the images, kept in the .npz files; see `Prediction`.
         weights: the weights file, for predict.json.
-        camera: whose intrinsics were learned, instead of `intrinsics`; brought to each picture's size.
+        camera: whose intrinsics were learned, instead of `intrinsics`; brought to each image's size.
 
     Returns:
         The paths of the files that are there, predict.json last.
 
     Raises:
-        InputError: `source` is no picture, folder of pictures or video, not one picture of it can be read,
+        InputError: `source` is no image, folder of images or video, not one image of it can be read,
             `out` cannot be written, holds something already, or is `source` itself, what is wanted makes no sense, or
             `out` cannot be gone on with.
     """
     source, out = Path(source), Path(out)
     info = probe(source)
     if info.kind == "folder" and out.resolve() == source.resolve():
-        raise InputError(f"the results cannot go into the folder of the pictures, {source}; choose another with --out")
+        raise InputError(f"the results cannot go into the folder of the images, {source}; choose another with --out")
     npz = info.kind != "video" if npz is None else npz
     outputs = Outputs(npz, depth_png, panel, depth_video, ply, glb, smooth, flicker)
     check_outputs(outputs, info.kind)
@@ -133,7 +133,7 @@ def predict_to_folder(
         else:
             (out / MANIFEST).unlink(missing_ok=True)
     if not (writer.done or run.kept):
-        raise InputError(f"not one picture of {source} can be read: {run.skipped[0]}")
+        raise InputError(f"not one image of {source} can be read: {run.skipped[0]}")
     return writer.written
 
 
@@ -186,8 +186,8 @@ def _predict_all(
 
         stack.enter_context(run.writer)
         behind = stack.enter_context(WriteBehind(write))
-        pictures = _frames(run.source, info, skip, is_wanted if resume else None)
-        for frame in _until_damaged(stack.enter_context(read_ahead(pictures)), info, skip):
+        images = _frames(run.source, info, skip, is_wanted if resume else None)
+        for frame in _until_damaged(stack.enter_context(read_ahead(images)), info, skip):
             behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame.image))))
 
 
@@ -197,11 +197,11 @@ def _frames(source: Path, info: MediaInfo, skip: Any, is_wanted: Any) -> Iterato
     return frames(source, on_error=skip, is_wanted=is_wanted)
 
 
-def _until_damaged(pictures: Iterator[Frame], info: MediaInfo, skip: Any) -> Iterator[Frame]:
+def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any) -> Iterator[Frame]:
     """Yield frames; a video that is damaged behind its first frame ends there."""
     begun = False
     try:
-        for frame in pictures:
+        for frame in images:
             begun = True
             yield frame
     except InputError as error:

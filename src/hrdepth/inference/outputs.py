@@ -1,4 +1,4 @@
-"""What is written for a prediction: pictures, arrays, point clouds, videos."""
+"""What is written for a prediction: images, arrays, point clouds, videos."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Outputs:
     Attributes:
         npz: NAME.npz, see `write_npz`.
         depth_png: NAME_depth.png, 16 bits, depth x 256.
-        panel: picture and disparity side by side.
+        panel: image and disparity side by side.
         depth_video: of a video, NAME_depth.mkv: 16-bit FFV1 without loss, depth x 256.
         ply: NAME.ply, a point cloud for tools.
         glb: NAME.glb, a point cloud for viewers.
@@ -53,8 +53,8 @@ class Outputs:
     smooth: str | None = None
     flicker: bool = False
 
-    def of_picture(self, name: str) -> list[str]:
-        """Return the names of the files of one picture."""
+    def of_image(self, name: str) -> list[str]:
+        """Return the names of the files of one image."""
         suffixes = {
             "_disparity.png": True,
             "_panel.png": self.panel,
@@ -73,7 +73,7 @@ class Writer:
     Args:
         out: the folder.
         outputs: what is wanted.
-        video: the stem of the files of a video, None for pictures.
+        video: the stem of the files of a video, None for images.
         fps: of the video.
 
     Attributes:
@@ -116,7 +116,7 @@ class Writer:
         if self._frames is not None:
             self._frames.write(_video_frame(prediction, self._colours, self.outputs.panel))
         else:
-            self._write_pictures(name, prediction)
+            self._write_images(name, prediction)
         if self._depths is not None:
             self._depths.write(_best_depth(prediction))
         self.done += 1
@@ -135,7 +135,7 @@ class Writer:
             self._flicker["smoothed"].update(prediction.image, prediction.disparity)
         return prediction
 
-    def _write_pictures(self, name: str, prediction: Prediction) -> None:
+    def _write_images(self, name: str, prediction: Prediction) -> None:
         write_image(self._add(f"{name}_disparity.png"), colorize_disparity(prediction.disparity))
         if self.outputs.panel:
             write_image(self._add(f"{name}_panel.png"), panel(prediction.image, prediction.disparity))
@@ -191,26 +191,26 @@ def write_npz(path: str | Path, prediction: Prediction) -> None:
 
 
 def check_outputs(outputs: Outputs, kind: str) -> None:
-    """Check that what is wanted makes sense for a `picture`, a `folder` or a `video`.
+    """Check that what is wanted makes sense for a `image`, a `folder` or a `video`.
 
     Raises:
         InputError: it does not.
     """
     if outputs.depth_video and kind != "video":
-        raise InputError("a depth video is made of a video; for pictures take --depth-png true")
+        raise InputError("a depth video is made of a video; for images take --depth-png true")
     if outputs.smooth not in (None, *SMOOTHING):
         raise InputError(f"unknown smoothing '{outputs.smooth}': give {' or '.join(SMOOTHING)}")
     if kind == "picture" and (outputs.smooth is not None or outputs.flicker):
-        raise InputError("smoothing and flicker are about many frames in the order of time, not one picture")
+        raise InputError("smoothing and flicker are about many frames in the order of time, not one image")
 
 
 def _best_depth(prediction: Prediction) -> NDArray[np.float32]:
     return prediction.depth if prediction.metres_per_unit is None else prediction.depth_metres
 
 
-def _video_frame(prediction: Prediction, colours: StableRange, with_picture: bool) -> NDArray[np.uint8]:
+def _video_frame(prediction: Prediction, colours: StableRange, with_image: bool) -> NDArray[np.uint8]:
     low, high = colours.update(prediction.disparity)
-    if with_picture:
+    if with_image:
         image = panel(prediction.image, prediction.disparity, vmin=low, vmax=high, labels=None)
     else:
         image = colorize_disparity(prediction.disparity, low, high)

@@ -23,7 +23,7 @@ from hrdepth.weights.share import card_text, write_checkpoint
 
 __all__ = ["PackReport", "pack"]
 
-# Rendered streets that the package has anyway, and how many pictures are compared at most.
+# Rendered streets that the package has anyway, and how many images are compared at most.
 STREETS = Path(__file__).parents[1] / "app" / "examples"
 COMPARED = 8
 
@@ -39,7 +39,7 @@ class PackReport:
         licence: SPDX or None.
         relative: mean relative difference of 1/depth to the network that was given.
         largest: largest difference of the disparity.
-        pictures: on how many that was measured.
+        images: on how many that was measured.
     """
 
     path: Path
@@ -48,14 +48,14 @@ class PackReport:
     licence: str | None
     relative: float
     largest: float
-    pictures: int
+    images: int
 
     def __str__(self) -> str:
         licence = self.licence or "not stated (--licence)"
         return (
             f"{self.path}: {self.size / 1e6:.2f} MB, licence {licence}, card {self.card}; "
             f"1/depth differs by {self.relative:.3%} in mean, disparity by {self.largest:.1e} at most "
-            f"({self.pictures} pictures)"
+            f"({self.images} images)"
         )
 
 
@@ -91,7 +91,7 @@ def pack(config: PackConfig) -> PackReport:
     with atomic_path(out) as staged:
         write_checkpoint(staged, chosen, config.dtype)
         packed = read_checkpoint(staged)
-        relative, largest, count = _compare(given, packed, config.pictures)
+        relative, largest, count = _compare(given, packed, config.images)
         size = staged.stat().st_size
         if not relative <= config.tolerance:
             raise InputError(
@@ -116,11 +116,11 @@ def _loaded(out: Path) -> str:
     return f'"{out.stem if on_board else out.name}"'
 
 
-def _compare(given: Checkpoint, packed: Checkpoint, pictures: str | None) -> tuple[float, float, int]:
-    """Return the mean relative difference of 1/depth, the largest of disparity, and the number of pictures."""
+def _compare(given: Checkpoint, packed: Checkpoint, images: str | None) -> tuple[float, float, int]:
+    """Return the mean relative difference of 1/depth, the largest of disparity, and the number of images."""
     one, other = (Predictor(checkpoint.network, given.size, device="cpu") for checkpoint in (given, packed))
     relative, largest = [], [0.0]
-    for frame in islice(frames(pictures or STREETS), COMPARED):
+    for frame in islice(frames(images or STREETS), COMPARED):
         image = Image.fromarray(frame.image)
         before, after = one.scaled_disparity(image), other.scaled_disparity(image)
         difference = np.abs(after - before)

@@ -14,7 +14,7 @@ __all__ = ["WriteBehind", "read_ahead"]
 T = TypeVar("T")
 
 WAITING = 3
-"""Pictures that may wait on either side: enough to keep all three busy, and few enough to keep memory flat."""
+"""Images that may wait on either side: enough to keep all three busy, and few enough to keep memory flat."""
 # How often, in seconds, a thread that waits looks whether it is still wanted.
 GLANCE = 0.05
 
@@ -24,7 +24,7 @@ def read_ahead(items: Iterator[T], most: int = WAITING) -> Iterator[Iterator[T]]
     """Run an iterator in a thread that stays at most `most` items ahead.
 
     Args:
-        items: what is slow to make, such as decoded pictures.
+        items: what is slow to make, such as decoded images.
         most: items that wait.
 
     Yields:

@@ -1,4 +1,4 @@
-"""What a network says about one picture, what its numbers mean, and how it shows itself."""
+"""What a network says about one image, what its numbers mean, and how it shows itself."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network says about one picture; arrays have the picture's size.
+    """What a network says about one image; arrays have the image's size.
 
     Args:
         disparity: float32 (H,W), the network's sigmoid output in (0,1): 1 is `min_depth`, 0 is `max_depth`.
-        image: uint8 (H,W,3), the picture, RGB.
+        image: uint8 (H,W,3), the image, RGB.
         min_depth: the nearest depth that the network can say, in network units.
         max_depth: the farthest one.
-        intrinsics: (3,3) in pixels of the picture, or None if unknown.
+        intrinsics: (3,3) in pixels of the image, or None if unknown.
         metres_per_unit: metres = depth x metres_per_unit, or None where depth is known up to scale only.
-        canonical_focal: fx, in picture widths, of the camera for which the network's depth holds as it is; `depth`
+        canonical_focal: fx, in image widths, of the camera for which the network's depth holds as it is; `depth`
             is then that of the camera of `intrinsics`, or of the canonical one where they are unknown. None where
             the network's depth is taken as it is for any camera.
         runtime: what computed it, such as "openvino, float32"; "" if unknown.
-        seconds: from the picture in memory to disparity at its size, or None if unknown.
+        seconds: from the image in memory to disparity at its size, or None if unknown.
 
-    In a notebook it shows itself as picture and disparity; `rich.print` gives a table.
+    In a notebook it shows itself as image and disparity; `rich.print` gives a table.
     """
 
     disparity: Float32
@@ -99,7 +99,7 @@ class Prediction:
         return f"metres = depth x {self.metres_per_unit:g}"
 
     def _repr_png_(self) -> bytes:
-        """Return picture and disparity side by side as PNG, for notebooks."""
+        """Return image and disparity side by side as PNG, for notebooks."""
         stream = io.BytesIO()
         image = Image.fromarray(panel(self.image, self.scaled_disparity))
         image.thumbnail((SHOWN_WIDTH, SHOWN_WIDTH), Image.Resampling.LANCZOS)

@@ -1,4 +1,4 @@
-"""From a picture to depth at its full size: resize, network, resize back, and what the numbers mean."""
+"""From an image to depth at its full size: resize, network, resize back, and what the numbers mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hrdepth.errors import InputError
 from hrdepth.inference.prediction import Prediction, scale_disparity
 from hrdepth.inference.resampling import lanczos
-from hrdepth.io.images import Picture, to_pixels
+from hrdepth.io.images import ImageLike, to_pixels
 from hrdepth.weights.find import weights_file
 from hrdepth.weights.share import Pretrained
 
@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Predictor(Pretrained):
-    """Predict depth for one picture at a time.
+    """Predict depth for one image at a time.
 
     A `torch.nn.Module` is moved to the device and set to eval mode.
 
@@ -40,7 +40,7 @@ class Predictor(Pretrained):
         metres_per_unit: metres = depth x metres_per_unit, or None if unknown.
         device: "cuda", "mps", "cpu"; by default the first of them that is there (for a callable that is no
             `nn.Module`: "cpu").
-        flip: also predict for the mirrored picture and blend the two (`blend_flipped`): smoother borders,
+        flip: also predict for the mirrored image and blend the two (`blend_flipped`): smoother borders,
             twice the time.
         canonical_focal: see `Prediction`.
 
@@ -115,7 +115,7 @@ class Predictor(Pretrained):
             precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it.
             threads: cores to compute with; None for all.
             compile: for PyTorch: compile the network.
-            calibration: a folder of pictures, for int8 from weights.
+            calibration: a folder of images, for int8 from weights.
 
         Raises:
             InputError: the file is missing or damaged, or what `load_runtime` or `Predictor` raise.
@@ -160,16 +160,16 @@ class Predictor(Pretrained):
         """
         return cls.from_file(weights_file(source), **settings)
 
-    def __call__(self, image: Picture, intrinsics: ArrayLike | None = None) -> Prediction:
-        """Predict for one picture.
+    def __call__(self, image: ImageLike, intrinsics: ArrayLike | None = None) -> Prediction:
+        """Predict for one image.
 
         Args:
-            image: a path (the EXIF orientation is applied); a Pillow picture or an array, taken as they
+            image: a path (the EXIF orientation is applied); a Pillow image or an array, taken as they
                 stand: uint8 or uint16, or float in [0,1], (H,W,3), (H,W,4) or grey (H,W).
-            intrinsics: (3,3) in pixels of this picture, kept with the prediction; see there.
+            intrinsics: (3,3) in pixels of this image, kept with the prediction; see there.
 
         Raises:
-            InputError: the picture cannot be read or is no picture, the intrinsics are no (3,3) matrix, or
+            InputError: the image cannot be read or is no image, the intrinsics are no (3,3) matrix, or
                 the network gives values that are no numbers.
         """
         pixels = to_pixels(image)
@@ -189,12 +189,12 @@ class Predictor(Pretrained):
             seconds=perf_counter() - started,
         )
 
-    def scaled_disparity(self, image: Picture) -> Float32:
+    def scaled_disparity(self, image: ImageLike) -> Float32:
         """Return 1/depth at the network's size, float32 (h,w), in 1/network units, for the canonical camera."""
         return scale_disparity(self._predict(to_pixels(image)), self.min_depth, self.max_depth)
 
-    def disparities_with_flip(self, image: Picture) -> tuple[Float32, Float32]:
-        """Return the sigmoid output for the picture and, mirrored back, for its mirror image: two (h,w)."""
+    def disparities_with_flip(self, image: ImageLike) -> tuple[Float32, Float32]:
+        """Return the sigmoid output for the image and, mirrored back, for its mirror image: two (h,w)."""
         both = self._run(to_pixels(image), flip=True)
         return both[0], np.ascontiguousarray(both[1, :, ::-1])
 
@@ -216,15 +216,15 @@ class Predictor(Pretrained):
 
 
 def blend_flipped(left: NDArray[Any], right: NDArray[Any]) -> Float32:
-    """Blend the disparity of a picture with that of its mirror image.
+    """Blend the disparity of an image with that of its mirror image.
 
     Each has its weakness at one border, where the network sees too little: within 5 % of the left border the
     mirrored one counts alone, within 5 % of the right border the plain one, fading over another 5 % to
     their mean.
 
     Args:
-        left: (...,H,W), disparity of the picture, of either kind (the blend is affine).
-        right: (...,H,W), disparity of the mirrored picture, mirrored back.
+        left: (...,H,W), disparity of the image, of either kind (the blend is affine).
+        right: (...,H,W), disparity of the mirrored image, mirrored back.
 
     Returns:
         float32 (...,H,W).

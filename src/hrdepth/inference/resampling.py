@@ -14,11 +14,11 @@ BLOCK = 32
 """Pixels of the result that one product makes: more multiply more zeros, fewer need more products."""
 
 
-def lanczos(picture: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a picture.
+def lanczos(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize an image.
 
     Args:
-        picture: uint8 (H,W,3).
+        image: uint8 (H,W,3).
         size: (h, w).
 
     Returns:
@@ -26,12 +26,12 @@ def lanczos(picture: Tensor, size: tuple[int, int]) -> Tensor:
         along the columns, rounded after each. A few in a thousand differ from Pillow's by one: it rounds its weights.
     """
     height, width = size
-    rows = picture.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
+    rows = image.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
     if width != rows.shape[2]:
-        bands = _bands(rows.shape[2], width, picture.device)
+        bands = _bands(rows.shape[2], width, image.device)
         rows = _rounded([rows[:, :, taken] @ weights.mT for taken, weights in bands], 2)
     if height != rows.shape[1]:
-        bands = _bands(rows.shape[1], height, picture.device)
+        bands = _bands(rows.shape[1], height, image.device)
         rows = _rounded([weights @ rows[:, taken] for taken, weights in bands], 1)
     return rows
 

@@ -1,6 +1,6 @@
 """Video depth that does not flicker: smoothing over time, and a figure for what is left.
 
-A network sees one picture at a time, so its disparity trembles from frame to frame. Smoothing averages over time,
+A network sees one image at a time, so its disparity trembles from frame to frame. Smoothing averages over time,
 either at each pixel or along the motion of what the pixels show, which optical flow follows.
 """
 
@@ -57,7 +57,7 @@ class Smoother:
         self._image: NDArray[np.uint8] | None = None
 
     def __call__(self, image: NDArray[np.uint8], disparity: Float32) -> Float32:
-        """Return the smoothed disparity (H,W) of the next frame, whose picture is `image` (H,W,3) uint8."""
+        """Return the smoothed disparity (H,W) of the next frame, whose image is `image` (H,W,3) uint8."""
         past = self._past(image, disparity)
         smoothed = (
             disparity
@@ -94,7 +94,7 @@ class Flicker:
         self._last: tuple[NDArray[np.uint8], Float32] | None = None
 
     def update(self, image: NDArray[np.uint8], disparity: Float32) -> None:
-        """Add the next frame: picture (H,W,3) uint8 and disparity (H,W)."""
+        """Add the next frame: image (H,W,3) uint8 and disparity (H,W)."""
         last, self._last = self._last, (image, disparity)
         if last is None or last[1].shape != disparity.shape:
             return
@@ -125,7 +125,7 @@ class _Flow:
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def carry(self, last: NDArray[np.uint8], image: NDArray[np.uint8], values: Float32) -> Float32 | None:
-        """Carry `values` (H,W) of the picture `last` to the pixels of `image`.
+        """Carry `values` (H,W) of the image `last` to the pixels of `image`.
 
         Returns:
             (H,W), NaN where flow there and back disagree, the brightness does not fit, or nothing was in sight; None
@@ -136,12 +136,12 @@ class _Flow:
         small = (min(width, FLOW_WIDTH), max(1, round(height * min(width, FLOW_WIDTH) / width)))
         before, now = (
             cv2.resize(
-                cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY), small, interpolation=cv2.INTER_AREA
+                cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY), small, interpolation=cv2.INTER_AREA
             )
-            for picture in (last, image)
+            for frame in (last, image)
         )
         if min(before.shape) < 16:  # below what DIS looks at
-            raise InputError(f"pictures of {width}x{height} are too small for optical flow")
+            raise InputError(f"images of {width}x{height} are too small for optical flow")
         back, there = self._dis.calc(now, before, None), self._dis.calc(before, now, None)
         x, y = np.meshgrid(np.arange(small[0], dtype=np.float32), np.arange(small[1], dtype=np.float32))
         at_x, at_y = x + back[..., 0], y + back[..., 1]

@@ -1,4 +1,4 @@
-"""Pictures in files and arrays: read upright, checked, written."""
+"""Images in files and arrays: read upright, checked, written."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from hrdepth.io.files import atomic_path
 __all__ = [
     "DAMAGE",
     "RUN_LENGTHS",
-    "Picture",
+    "ImageLike",
     "as_rgb",
-    "open_picture",
-    "picture_size",
+    "image_size",
+    "open_image",
     "read_image",
     "small_grey",
-    "to_picture",
+    "to_image",
     "to_pixels",
     "write_depth_png",
     "write_image",
 ]
 
-Picture = str | Path | Image.Image | NDArray[Any]
+ImageLike = str | Path | Image.Image | NDArray[Any]
 
 # Pillow also "recognises" MPEG videos, PDF and HDF5 files, so the formats are named.
-PICTURE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
+IMAGE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 _ORIENTATION = 0x0112  # EXIF
 RUN_LENGTHS = zlib.Z_RLE
 """How PNGs are compressed: disparity and depth in a third of the usual time, for an eighth more bytes."""
@@ -43,23 +43,23 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.Decomp
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """Read a picture as 8-bit RGB, upright.
+    """Read an image as 8-bit RGB, upright.
 
-    The EXIF orientation is applied; see `as_rgb` for grey, 16-bit and transparent pictures.
+    The EXIF orientation is applied; see `as_rgb` for grey, 16-bit and transparent images.
 
     Raises:
-        InputError: the file is missing, damaged, cut short, or not a picture.
+        InputError: the file is missing, damaged, cut short, or not an image.
     """
     with _opened(Path(path)) as image:
         image.load()
         return as_rgb(_upright(image))
 
 
-def picture_size(path: str | Path) -> tuple[int, int]:
-    """Return (height, width) of a picture, upright, by its header alone.
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of an image, upright, by its header alone.
 
     Raises:
-        InputError: the file is missing, not a picture, or its beginning is damaged.
+        InputError: the file is missing, not an image, or its beginning is damaged.
     """
     with _opened(Path(path)) as image:
         # Pillow decodes a whole PNG to look for EXIF behind the pixels.
@@ -68,7 +68,7 @@ def picture_size(path: str | Path) -> tuple[int, int]:
 
 
 def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Read a picture as grey and small, (H,W) of `size`, fast: a JPEG is decoded at a fraction of its size.
+    """Read an image as grey and small, (H,W) of `size`, fast: a JPEG is decoded at a fraction of its size.
 
     Raises:
         InputError: as `read_image`.
@@ -80,19 +80,19 @@ def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open a picture, and say what goes wrong with it in one sentence."""
+    """Open an image, and say what goes wrong with it in one sentence."""
     if not path.exists():
-        raise InputError(f"the picture {path} does not exist")
+        raise InputError(f"the image {path} does not exist")
     if path.is_dir():
-        raise InputError(f"{path} is a folder, not a picture")
+        raise InputError(f"{path} is a folder, not an image")
     try:
-        with open_picture(path) as image:
+        with open_image(path) as image:
             yield image
     except UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture of a known kind, or its beginning is damaged") from error
+        raise InputError(f"{path} is not an image of a known kind, or its beginning is damaged") from error
     except DAMAGE as error:
         reason = getattr(error, "strerror", None) or str(error).strip().rstrip(".") or "damaged"
-        raise InputError(f"the picture {path} cannot be read: {reason}") from error
+        raise InputError(f"the image {path} cannot be read: {reason}") from error
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
@@ -118,11 +118,11 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def to_picture(image: Picture) -> Image.Image:
-    """Turn a path, a Pillow picture or an array (see `Picture`) into an RGB picture.
+def to_image(image: ImageLike) -> Image.Image:
+    """Turn a path, a Pillow image or an array (see `ImageLike`) into an RGB image.
 
     Raises:
-        InputError: it cannot be read, or its shape, type or values are not those of a picture.
+        InputError: it cannot be read, or its shape, type or values are not those of an image.
     """
     if isinstance(image, str | Path):
         return read_image(image)
@@ -132,37 +132,37 @@ def to_picture(image: Picture) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise InputError(f"a picture must be an array (H,W,3) or grey (H,W), not one of shape {array.shape}")
+        raise InputError(f"an image must be an array (H,W,3) or grey (H,W), not one of shape {array.shape}")
     if array.dtype == np.uint16:
         array = array / np.float32(65535)
     if np.issubdtype(array.dtype, np.floating):
         if not (array.min() >= 0 and array.max() <= 1):
-            raise InputError("a picture of floats must lie in [0,1]; divide values of 0 to 255 by 255")
+            raise InputError("an image of floats must lie in [0,1]; divide values of 0 to 255 by 255")
         array = np.rint(array * 255).astype(np.uint8)
     if array.dtype != np.uint8:
-        raise InputError(f"a picture must be uint8, uint16 or float, not {array.dtype}")
+        raise InputError(f"an image must be uint8, uint16 or float, not {array.dtype}")
     return as_rgb(Image.fromarray(array))
 
 
-def to_pixels(image: Picture) -> NDArray[np.uint8]:
-    """Turn a path, a Pillow picture or an array (see `Picture`) into an array of its own, uint8 (H,W,3).
+def to_pixels(image: ImageLike) -> NDArray[np.uint8]:
+    """Turn a path, a Pillow image or an array (see `ImageLike`) into an array of its own, uint8 (H,W,3).
 
     Raises:
-        InputError: as `to_picture`.
+        InputError: as `to_image`.
     """
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size:
         return image.copy()  # by way of Pillow it takes five times as long
-    return np.array(to_picture(image))
+    return np.array(to_image(image))
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
-    """Write a uint8 picture (H,W,3) or (H,W), atomically, in the format that the suffix names.
+    """Write a uint8 image (H,W,3) or (H,W), atomically, in the format that the suffix names.
 
     Raises:
         InputError: the folder cannot be written or the suffix is unknown.
     """
     if Path(path).suffix.lower() not in Image.registered_extensions():
-        raise InputError(f"{path}: no picture format has this suffix; use .png or .jpg")
+        raise InputError(f"{path}: no image format has this suffix; use .png or .jpg")
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, compress_type=RUN_LENGTHS)
 
@@ -186,14 +186,14 @@ def write_depth_png(path: str | Path, depth: NDArray[np.floating[Any]]) -> None:
         Image.fromarray(values).save(temporary, format="PNG", compress_type=RUN_LENGTHS)
 
 
-def open_picture(path: Path) -> Image.Image:
-    """Open a file as one of the formats that are pictures, without decoding it; raises what Pillow raises."""
+def open_image(path: Path) -> Image.Image:
+    """Open a file as one of the formats that are images, without decoding it; raises what Pillow raises."""
     Image.init()
-    return Image.open(path, formats=[name for name in PICTURE_FORMATS if name in Image.OPEN])
+    return Image.open(path, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except DAMAGE:  # damaged EXIF is no reason to refuse a picture
+    except DAMAGE:  # damaged EXIF is no reason to refuse an image
         return image

@@ -1,4 +1,4 @@
-"""What a path holds, and its frames: a picture, a folder or a video becomes uint8 arrays in RGB."""
+"""What a path holds, and its frames: an image, a folder or a video becomes uint8 arrays in RGB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from hrdepth.errors import InputError
 from hrdepth.io.images import (
     DAMAGE,
-    open_picture,
+    open_image,
     read_image,
 )
 from hrdepth.io.video import open_video, read_video
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 # fmt: off
-PICTURE_SUFFIXES = frozenset([
+IMAGE_SUFFIXES = frozenset([
     ".jpg", ".jpeg", ".mpo", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm",
     ".jp2", ".avif", ".heic", ".heif",
 ])
@@ -37,7 +37,7 @@ PICTURE_SUFFIXES = frozenset([
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture of a picture, a folder or a video: `image` is uint8 (H,W,3), `index` counts from 0.
+    """One image of an image, a folder or a video: `image` is uint8 (H,W,3), `index` counts from 0.
 
     `name` is the file's name without suffix (with it where two files differ in the suffix alone), for a
     video the file's name and the number of the frame.
@@ -50,7 +50,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a path holds: `count` pictures or None if unknown, `fps` in frames a second for a video."""
+    """What a path holds: `count` images or None if unknown, `fps` in frames a second for a video."""
 
     kind: Literal["picture", "folder", "video"]
     count: int | None
@@ -61,14 +61,14 @@ def probe(path: str | Path) -> MediaInfo:
     """Say what `path` is, by its content first and its suffix second, without decoding it.
 
     Raises:
-        InputError: it does not exist, is neither picture nor video, or a folder without pictures.
+        InputError: it does not exist, is neither image nor video, or a folder without images.
     """
     path = Path(path)
     if path.is_dir():
-        return MediaInfo("folder", len(_pictures_in(path)), None)
+        return MediaInfo("folder", len(_images_in(path)), None)
     if not path.exists():
-        raise InputError(f"{path} does not exist; give a picture, a folder of pictures or a video")
-    if _is_picture(path):
+        raise InputError(f"{path} does not exist; give an image, a folder of images or a video")
+    if _is_image(path):
         return MediaInfo("picture", 1, None)
     with open_video(path) as (_, stream):
         rate = stream.average_rate or stream.guessed_rate
@@ -80,49 +80,49 @@ def frames(
     on_error: Callable[[InputError], None] | None = None,
     is_wanted: Callable[[str], bool] | None = None,
 ) -> Iterator[Frame]:
-    """Yield the pictures of a picture, a folder (in natural order: 2 before 10) or a video.
+    """Yield the images of an image, a folder (in natural order: 2 before 10) or a video.
 
-    One picture is in memory at a time. Files of a folder that are not pictures, and hidden files, are left
+    One image is in memory at a time. Files of a folder that are not images, and hidden files, are left
     out. The rotation that phones store with a video is applied.
 
     Args:
         path: what to read.
-        on_error: called with the error for each unreadable picture of a folder, which is then skipped;
+        on_error: called with the error for each unreadable image of a folder, which is then skipped;
             without it the error is raised.
-        is_wanted: asked with the name of each picture before it is read, if it is no video's; others are left out.
+        is_wanted: asked with the name of each image before it is read, if it is no video's; others are left out.
 
     Raises:
-        InputError: what `probe` raises, at once; while reading, a damaged picture, a video without frames,
+        InputError: what `probe` raises, at once; while reading, a damaged image, a video without frames,
             or a video that is damaged further on.
     """
     path = Path(path)
     kind = probe(path).kind
     if kind == "video":
         return (Frame(f"{path.stem}_{index:06d}", image, index) for index, image in enumerate(read_video(path)))
-    return _picture_frames(_pictures_in(path) if kind == "folder" else [path], on_error, is_wanted)
+    return _image_frames(_images_in(path) if kind == "folder" else [path], on_error, is_wanted)
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     try:
-        with open_picture(path) as image:
+        with open_image(path) as image:
             return not (image.format == "GIF" and getattr(image, "is_animated", False))
     except Image.DecompressionBombError:
         return True
     except DAMAGE:
-        return path.suffix.lower() in PICTURE_SUFFIXES
+        return path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def _images_in(folder: Path) -> list[Path]:
     try:
         files = [file for file in folder.iterdir() if file.is_file()]
     except OSError as error:
         raise InputError(f"the folder {folder} cannot be read ({error.strerror})") from error
     if not files:
         raise InputError(f"the folder {folder} is empty")
-    pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")]
-    if not pictures:
-        raise InputError(f"the folder {folder} holds no pictures (such as .jpg or .png)")
-    return sorted(pictures, key=lambda file: _natural(file.name))
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
+    if not images:
+        raise InputError(f"the folder {folder} holds no images (such as .jpg or .png)")
+    return sorted(images, key=lambda file: _natural(file.name))
 
 
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
@@ -130,7 +130,7 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
 
 
-def _picture_frames(
+def _image_frames(
     paths: list[Path], on_error: Callable[[InputError], None] | None, is_wanted: Callable[[str], bool] | None
 ) -> Iterator[Frame]:
     stems = [path.stem for path in paths]

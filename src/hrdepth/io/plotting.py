@@ -16,7 +16,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import read_image
 
-__all__ = ["COLOURS", "PAGE_WIDTH", "colour", "new_figure", "save", "show_pictures", "style"]
+__all__ = ["COLOURS", "PAGE_WIDTH", "colour", "new_figure", "save", "show_images", "style"]
 
 # Okabe and Ito, Color Universal Design, 2008; without the yellow, which fades on paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -69,17 +69,17 @@ def save(figure: Figure, folder: Path, name: str, formats: Sequence[str], dpi: i
     return written
 
 
-def show_pictures(paths: Sequence[Path]) -> None:
-    """Open a window with pictures, one below the other, and wait until it is closed.
+def show_images(paths: Sequence[Path]) -> None:
+    """Open a window with images, one below the other, and wait until it is closed.
 
     Args:
-        paths: picture files, of which the first few are shown.
+        paths: image files, of which the first few are shown.
 
     Raises:
         InputError: there is nothing to show, or no screen.
     """
     if not paths:
-        raise InputError("there is no picture to show; a video opens in a player")
+        raise InputError("there is no image to show; a video opens in a player")
     if matplotlib.get_backend().lower() not in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
         raise InputError(f"no window can be opened here: no screen, or no window toolkit; open {paths[0]} instead")
     pyplot = importlib.import_module("matplotlib.pyplot")

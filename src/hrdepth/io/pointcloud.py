@@ -1,4 +1,4 @@
-"""From depth and a picture to coloured points: lifted, cleared of flying pixels, written as PLY or GLB."""
+"""From depth and an image to coloured points: lifted, cleared of flying pixels, written as PLY or GLB."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hrdepth.io.files import atomic_path
 __all__ = ["KITTI_FOCAL", "PointCloud", "assumed_intrinsics", "point_cloud", "reliable", "write_glb", "write_ply"]
 
 KITTI_FOCAL = 0.58
-"""Focal length in picture widths of KITTI's cameras, which most weights have learned from."""
+"""Focal length in image widths of KITTI's cameras, which most weights have learned from."""
 
 GRAZING_DEGREES = 2.5
 """Surfaces seen under less than this angle to the ray are taken for what interpolation puts across a depth edge."""
@@ -41,11 +41,11 @@ class PointCloud:
 
 
 def assumed_intrinsics(size: tuple[int, int], focal: float = KITTI_FOCAL) -> NDArray[np.float64]:
-    """Return K (3,3) in pixels for a picture of `size` (height, width) whose camera is unknown.
+    """Return K (3,3) in pixels for an image of `size` (height, width) whose camera is unknown.
 
     Args:
-        size: of the picture.
-        focal: focal length in picture widths; a wrong one stretches the cloud along the view, and no more.
+        size: of the image.
+        focal: focal length in image widths; a wrong one stretches the cloud along the view, and no more.
 
     Example:
         >>> assumed_intrinsics((192, 640))[0].tolist()
@@ -70,7 +70,7 @@ def point_cloud(
     Args:
         depth: (H,W) along the camera's z, any unit; NaN, infinity and values of 0 and below have no point.
         image: uint8 (H,W,3).
-        intrinsics: (3,3) in pixels of the picture.
+        intrinsics: (3,3) in pixels of the image.
         far: leave out what is farther, in the depth's unit; None leaves nothing out.
         grazing_degrees: see `reliable`; 0 keeps flying pixels.
         most: thin the grid of pixels evenly until at most so many are looked at; None looks at all.
@@ -91,7 +91,7 @@ def point_cloud(
     matrix = np.asarray(intrinsics, dtype=np.float64)
     if depth.ndim != 2 or image.shape != (*depth.shape, 3) or matrix.shape != (3, 3):
         raise InputError(
-            f"points need depth (H,W), a picture (H,W,3) and K (3,3), "
+            f"points need depth (H,W), an image (H,W,3) and K (3,3), "
             f"not {depth.shape}, {image.shape} and {matrix.shape}"
         )
     keep = reliable(depth, float(matrix[0, 0]), float(matrix[1, 1]), grazing_degrees)
@@ -114,7 +114,7 @@ def reliable(depth: Float32, fx: float, fy: float, grazing_degrees: float = GRAZ
 
     A network's depth is smooth, and resizing makes it smoother: between a car and the street behind it lie pixels
     that belong to neither. A surface through them would be seen at a grazing angle, tan(angle) = 1 / (f |d ln z|),
-    whatever the size of the picture; real surfaces that lie so flat cannot be measured anyway.
+    whatever the size of the image; real surfaces that lie so flat cannot be measured anyway.
 
     Args:
         depth: (H,W), any unit.

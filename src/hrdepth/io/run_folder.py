@@ -38,7 +38,7 @@ class RunStatus:
         seconds_left: at that rate; None where it is not known, 0 after the end.
         message: the guard's, or what is to be known about a quiet run.
         curves: name to (step, value).
-        panel: the newest picture that the run drew of itself.
+        panel: the newest image that the run drew of itself.
     """
 
     name: str

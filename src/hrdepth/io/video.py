@@ -25,22 +25,22 @@ DEPTH_STEPS = 256
 
 @contextmanager
 def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
-    """Open a video; yield PyAV's container and its first stream of moving pictures.
+    """Open a video; yield PyAV's container and its first stream of moving images.
 
     Raises:
-        InputError: the file is no video, holds sound alone (a cover picture does not count), or is damaged.
+        InputError: the file is no video, holds sound alone (a cover image does not count), or is damaged.
     """
     import av
 
     unreadable = InputError(
-        f"{path} is neither a picture nor a video that can be read: damaged, cut short, or of another kind"
+        f"{path} is neither an image nor a video that can be read: damaged, cut short, or of another kind"
     )
     try:
         container = av.open(str(path))
     except (av.FFmpegError, OSError) as error:
         raise unreadable from error
     with container:
-        # FFmpeg shows text files as pictures of text ("tty") and guesses single pictures ("png_pipe").
+        # FFmpeg shows text files as images of text ("tty") and guesses single images ("png_pipe").
         if container.format.name == "tty" or container.format.name.endswith("_pipe"):
             raise unreadable
         streams = [s for s in container.streams.video if not s.disposition & type(s.disposition).attached_pic]
@@ -48,7 +48,7 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
         if any(stream.codec_context is None for stream in streams[:1]):
             raise unreadable
         if not streams and container.streams.audio:
-            raise InputError(f"{path} holds sound but no pictures")
+            raise InputError(f"{path} holds sound but no images")
         if not streams:
             raise unreadable
         streams[0].thread_type = "AUTO"
@@ -66,10 +66,10 @@ def read_video(path: str | Path) -> Iterator[NDArray[np.uint8]]:
     index = 0
     with open_video(path) as (container, stream):
         try:
-            for picture in container.decode(stream):
-                image = picture.to_ndarray(format="rgb24")
-                # Phones store a quarter turn beside the pictures; `rotation` is counter-clockwise.
-                turns = round(picture.rotation / 90) % 4
+            for frame in container.decode(stream):
+                image = frame.to_ndarray(format="rgb24")
+                # Phones store a quarter turn beside the images; `rotation` is counter-clockwise.
+                turns = round(frame.rotation / 90) % 4
                 yield np.ascontiguousarray(np.rot90(image, turns))
                 index += 1
         except av.FFmpegError as error:
@@ -117,7 +117,7 @@ class VideoWriter:
         return self
 
     def write(self, image: NDArray[Any]) -> None:
-        """Append one picture, uint8 (H,W,3)."""
+        """Append one image, uint8 (H,W,3)."""
         if not self.count:
             self._size = image.shape
             self._stream = self._new_stream(*image.shape[:2])
@@ -197,6 +197,6 @@ def read_depth_video(path: str | Path) -> Iterator[NDArray[np.float32]]:
     """
     with open_video(path) as (container, stream):
         if stream.codec_context.pix_fmt != "gray16le":
-            raise InputError(f"{path} is no depth video: its pictures are {stream.codec_context.pix_fmt}, not gray16le")
-        for picture in container.decode(stream):
-            yield (picture.to_ndarray() / np.float32(DEPTH_STEPS)).astype(np.float32)
+            raise InputError(f"{path} is no depth video: its images are {stream.codec_context.pix_fmt}, not gray16le")
+        for image in container.decode(stream):
+            yield (image.to_ndarray() / np.float32(DEPTH_STEPS)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Colours for disparity and error, and panels of pictures; NumPy in, uint8 RGB out."""
+"""Colours for disparity and error, and panels of images; NumPy in, uint8 RGB out."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def colorize_disparity(
         cmap: a colour map of matplotlib.
 
     Returns:
-        uint8 (H,W,3). A constant picture gets the middle colour; NaN and infinity are grey.
+        uint8 (H,W,3). A constant image gets the middle colour; NaN and infinity are grey.
 
     Raises:
         InputError: there is no such colour map.
@@ -85,7 +85,7 @@ def colorize_error(
 
 
 def side_by_side(images: Sequence[Array], labels: Sequence[str] | None = None) -> NDArray[np.uint8]:
-    """Put pictures in a row, each scaled to the height of the first, with labels above if there are any.
+    """Put images in a row, each scaled to the height of the first, with labels above if there are any.
 
     Args:
         images: uint8 (H,W,3) or grey (H,W).
@@ -95,14 +95,14 @@ def side_by_side(images: Sequence[Array], labels: Sequence[str] | None = None) -
         uint8 (H',W',3); without labels H' is the height of the first.
 
     Raises:
-        ValueError: there are no pictures, or not one label for each.
+        ValueError: there are no images, or not one label for each.
 
     Example:
         >>> side_by_side([np.zeros((4, 6, 3), np.uint8), np.zeros((8, 6), np.uint8)]).shape
         (4, 9, 3)
     """
     if not images or (labels is not None and len(labels) != len(images)):
-        raise ValueError(f"{len(images)} pictures need as many labels, not {len(labels or ())}")
+        raise ValueError(f"{len(images)} images need as many labels, not {len(labels or ())}")
     height = images[0].shape[0]
     row = [_to_height(np.asarray(image), height) for image in images]
     if labels is None:
@@ -123,13 +123,13 @@ def panel(
     vmin: float | None = None,
     vmax: float | None = None,
     cmap: str = "magma",
-    labels: Sequence[str] | None = ("picture", "disparity: near is bright"),
+    labels: Sequence[str] | None = ("image", "disparity: near is bright"),
 ) -> NDArray[np.uint8]:
-    """Put a picture and its coloured disparity side by side.
+    """Put an image and its coloured disparity side by side.
 
     Args:
         image: uint8 (H,W,3).
-        disparity: (h,w), scaled to the picture's height.
+        disparity: (h,w), scaled to the image's height.
         vmin: see `colorize_disparity`.
         vmax: see `colorize_disparity`.
         cmap: see `colorize_disparity`.
@@ -181,7 +181,7 @@ def _colorize(values: Array, low: float, high: float, cmap: str, constant: float
     values = values.astype(np.float32)
     finite = np.isfinite(values)
     span = high - low
-    # Rounding noise of a constant picture must not be stretched to all colours.
+    # Rounding noise of a constant image must not be stretched to all colours.
     if span <= 1e-6 * max(abs(low), abs(high)):
         level = np.full(values.shape, constant, dtype=np.float32)
     else:

@@ -30,7 +30,7 @@ def load_local_weights(network: nn.Module, path: str, body: Callable[[], nn.Modu
     """Fill `network` from a file with a state dict; its counters of batches stay at 0.
 
     Args:
-        network: the feature extractor to fill. A first convolution that reads more pictures than the file's gets
+        network: the feature extractor to fill. A first convolution that reads more images than the file's gets
             the file's repeated, and divided by their number.
         path: a `.safetensors` file or one of torch.save, read without running code.
         body: builds the network that the features are taken from, up to its classifier; its names and the order of

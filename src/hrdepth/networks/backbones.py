@@ -1,4 +1,4 @@
-"""Encoders: a picture in, five feature maps at strides 2 to 32 out."""
+"""Encoders: an image in, five feature maps at strides 2 to 32 out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Backbone(Protocol):
     channels: tuple[int, ...]
 
     def __call__(self, image: Tensor) -> list[Tensor]:
-        """Map a normalised picture (B,C,H,W) to five feature maps, finest (stride 2) first."""
+        """Map a normalised image (B,C,H,W) to five feature maps, finest (stride 2) first."""
 
 
 def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 3, coarsest: bool = False) -> nn.Module:
@@ -38,7 +38,7 @@ def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 
         name: `mobilenet_v3_large` (torchvision's order of layers), `mobilenet_v3_large_authors` (the order that
             the authors' Lite weights fit), or the name of a timm network with features at strides 2 or 4 to 32.
         weights: None for random weights, `"imagenet"` to download them, or a local file, see `load_local_weights`.
-        in_channels: 3 for a picture, 6 for a stacked pair.
+        in_channels: 3 for an image, 6 for a stacked pair.
         coarsest: only the map at stride 32 will be read; no stem is built for a level that is missing.
 
     Returns:
@@ -49,7 +49,7 @@ def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 
     """
     if name in MOBILENETS:
         if in_channels != 3:
-            raise InputError(f"backbone '{name}' takes one picture, not a stacked pair; for poses name one of timm's")
+            raise InputError(f"backbone '{name}' takes one image, not a stacked pair; for poses name one of timm's")
         return MobileNetV3(authors_order=MOBILENETS[name], weights=weights)
     return _TimmBackbone(name, weights, in_channels, coarsest)
 
@@ -90,19 +90,19 @@ class _TimmBackbone(nn.Module):
 
     @torch.no_grad()
     def _check_sizes(self) -> None:
-        """Try a small picture: some networks take one size only, crop borders, or put channels last."""
+        """Try a small image: some networks take one size only, crop borders, or put channels last."""
         self.eval()
         try:
             sizes = [tuple(feature.shape[1:]) for feature in self(torch.zeros(1, self.in_channels, 64, 96))]
         except Exception as error:
             raise InputError(
-                f"backbone '{self.name}' cannot read a picture of 64x96 ({_first_line(error)}); take one that is "
+                f"backbone '{self.name}' cannot read an image of 64x96 ({_first_line(error)}); take one that is "
                 "not bound to the size of its training"
             ) from error
         strides = STRIDES[-len(sizes) :]
         if sizes != [(width, 64 // s, 96 // s) for width, s in zip(self.channels, strides, strict=True)]:
             raise InputError(
-                f"backbone '{self.name}' makes of a picture of 64x96 feature maps (channels, height, width) of "
+                f"backbone '{self.name}' makes of an image of 64x96 feature maps (channels, height, width) of "
                 f"{sizes}, not of 1/{', 1/'.join(map(str, strides))} of its size; take another"
             )
         self.train()
@@ -174,7 +174,7 @@ class MobileNetV3(nn.Module):
             load_local_weights(self, weights)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Return the five tapped feature maps of a normalised picture (B,3,H,W)."""
+        """Return the five tapped feature maps of a normalised image (B,3,H,W)."""
         taps = []
         for index, block in enumerate(self.features):
             image = block(image)

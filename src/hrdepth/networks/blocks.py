@@ -29,7 +29,7 @@ __all__ = [
     "upsample",
 ]
 
-# Mean and standard deviation of a picture's channels in [0,1]. The released networks use two numbers for all channels;
+# Mean and standard deviation of an image's channels in [0,1]. The released networks use two numbers for all channels;
 # timm's weights were trained with those of ImageNet, or one near them.
 NORMALISATIONS = {
     "released": ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
@@ -43,7 +43,7 @@ class Normalisation(nn.Module):
 
     Args:
         name: a key of `NORMALISATIONS`.
-        pictures: how many pictures are stacked along channels.
+        images: how many images are stacked along channels.
 
     Raises:
         InputError: an unknown name.
@@ -56,15 +56,15 @@ class Normalisation(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str = "released", pictures: int = 1) -> None:
+    def __init__(self, name: str = "released", images: int = 1) -> None:
         super().__init__()
         mean, std = lookup(NORMALISATIONS, name, "normalisation")
         # Not in the state dict: the name in the config says it all, and published weights have no such tensors.
-        self.register_buffer("mean", torch.tensor(mean * pictures).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std * pictures).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean * images).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std * images).view(1, -1, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the normalised picture (B,C,H,W)."""
+        """Return the normalised image (B,C,H,W)."""
         return (image - self.mean) / self.std
 
 
@@ -206,7 +206,7 @@ class DepthNetwork(nn.Module):
     Args:
         min_depth: the depth, in network units, that disparity 1 stands for.
         max_depth: the depth that disparity 0 stands for.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
 
     Raises:
         InputError: the range is empty or not positive, or the normalisation unknown.
@@ -239,7 +239,7 @@ class DepthNetwork(nn.Module):
         height, width = image.shape[-2:]
         if (height, width) != (fitting := (_nearest(height, self.stride), _nearest(width, self.stride))):
             raise InputError(
-                f"a picture of {height}x{width} (height x width) does not fit the network: both must be multiples "
+                f"an image of {height}x{width} (height x width) does not fit the network: both must be multiples "
                 f"of {self.stride} and at least {2 * self.stride}, such as {fitting[0]}x{fitting[1]}"
             )
         return self.disparities(self.normalise(image))
@@ -270,7 +270,7 @@ class DepthNetwork(nn.Module):
                 yield module.conv.bias
 
     def disparities(self, image: Tensor) -> dict[int, Tensor]:
-        """Predict from a normalised picture; a network that is no encoder and decoder has its own."""
+        """Predict from a normalised image; a network that is no encoder and decoder has its own."""
         disparities: dict[int, Tensor] = self.decoder(self.encoder(image))
         return disparities
 

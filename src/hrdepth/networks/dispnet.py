@@ -22,7 +22,7 @@ class DispNet(DepthNetwork):
         activation: makes the activation of each convolution.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
         batch_norm: between each convolution and its activation, but for the disparities'.
 
     Source: Zhou et al. 2017, section 3.5 and Figure 4a; Godard et al. 2017, supplement, the same table of layers.

@@ -12,9 +12,9 @@ from hrdepth.networks.blocks import DepthNetwork, DisparityHead, concatenate, cr
 
 __all__ = ["DualNets"]
 
-LOW = (16, 32, 64, 128, 256)  # channels of the low-resolution decoder, strides 1 to 16 of its picture
+LOW = (16, 32, 64, 128, 256)  # channels of the low-resolution decoder, strides 1 to 16 of its image
 HIGH = ((32, 7), (64, 5), (128, 3))  # channels and kernels of the high-resolution encoder, strides 2 to 8
-LEAST = 16  # rows and columns of the low-resolution picture: one, where the decoder starts at stride 16
+LEAST = 16  # rows and columns of the low-resolution image: one, where the decoder starts at stride 16
 DETAIL = (16, 32, 64, 128)  # channels of the high-resolution decoder, strides 1 to 8
 
 
@@ -68,22 +68,22 @@ class _LowResolution(nn.Module):
             raised = crop_to(upsample(self.reduce[level](x)), features[level])
             x = self.fuse[level](concatenate([raised, features[level]]) if level else raised)
             decoded.append(x)
-        return decoded[:-4:-1]  # finest first: strides 1, 2, 4 of the small picture
+        return decoded[:-4:-1]  # finest first: strides 1, 2, 4 of the small image
 
 
 class DualNets(DepthNetwork):
-    """Dual networks: LR-Net sees the picture at a third of its size, HR-Net at all of it; 15.2M parameters.
+    """Dual networks: LR-Net sees the image at a third of its size, HR-Net at all of it; 15.2M parameters.
 
     Args:
         backbone: of the low-resolution network, see `build_backbone`.
         weights: the backbone's start: None, `"imagenet"` or a local file.
-        reduction: how many times smaller the low-resolution picture is, a whole number.
+        reduction: how many times smaller the low-resolution image is, a whole number.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
 
     Raises:
-        InputError: the reduction is no whole number from 2, or (from `forward`) leaves too little of a picture.
+        InputError: the reduction is no whole number from 2, or (from `forward`) leaves too little of an image.
 
     Source: Zhou et al., "Unsupervised High-Resolution Depth Learning from Videos with Dual Networks", ICCV 2019,
     section 3: a deep network at 416x128, a shallow one at 1248x384 that reads its features, self-attention.
@@ -129,7 +129,7 @@ class DualNets(DepthNetwork):
         height, width = ((length + self.reduction - 1) // self.reduction for length in image.shape[-2:])
         if min(height, width) < LEAST:
             raise InputError(
-                f"reduction {self.reduction} of dualnets leaves {height}x{width} (height x width) of a picture of "
+                f"reduction {self.reduction} of dualnets leaves {height}x{width} (height x width) of an image of "
                 f"{image.shape[-2]}x{image.shape[-1]}, and its low-resolution network needs {LEAST}x{LEAST}; "
                 "take a smaller reduction, such as 3, or a larger size"
             )

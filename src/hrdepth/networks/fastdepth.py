@@ -42,7 +42,7 @@ class FastDepth(DepthNetwork):
         widths: `dense`, or `pruned`: what NetAdapt left of the channels.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
 
     Raises:
         InputError: unknown widths.

@@ -213,7 +213,7 @@ class HRDepth(DepthNetwork):
         squeeze: put a 1x1 convolution before fusion nodes from column 2 on.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
 
     Source: paper, section "HR-Depth Network" and Table 4.
 

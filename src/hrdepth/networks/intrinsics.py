@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 __all__ = ["LearnedCamera", "LearnedIntrinsics"]
 
-# The principal point stays within this share of the picture around its start: more is a wrong crop, not a lens.
+# The principal point stays within this share of the image around its start: more is a wrong crop, not a lens.
 REACH = 0.25
 # The principal point's step as a share of the focal length's.
 POINT_SPEED = 0.1
@@ -24,7 +24,7 @@ class LearnedCamera:
 
     Attributes:
         name: of its recording.
-        size: (height, width) of its pictures.
+        size: (height, width) of its images.
         fx: pixels of `size`, as fy, cx and cy.
         fy: likewise.
         cx: likewise.
@@ -41,7 +41,7 @@ class LearnedCamera:
     start: float
 
     def intrinsics(self, size: tuple[int, int] | None = None) -> NDArray[np.float64]:
-        """Return K (3,3) in pixels of a picture of `size` (height, width); by default its own.
+        """Return K (3,3) in pixels of an image of `size` (height, width); by default its own.
 
         Example:
             >>> camera = LearnedCamera("drive", (100, 200), 120.0, 120.0, 100.0, 50.0, 90.0)
@@ -57,7 +57,7 @@ class LearnedIntrinsics(nn.Module):
     """K of each camera as parameters that training changes with the networks.
 
     Stored are the logarithm of the focal length over its start, so that it stays positive, and the principal point's
-    way from its start; both in picture widths or heights, so that they hold for every size.
+    way from its start; both in image widths or heights, so that they hold for every size.
 
     Args:
         cameras: where learning starts.
@@ -91,7 +91,7 @@ class LearnedIntrinsics(nn.Module):
 
         Args:
             camera: (B,) which row, negative where K is known.
-            view: (B,3,3), from the camera's picture, (0,0) to (1,1), to the sample's pixels: crop, resize, flip.
+            view: (B,3,3), from the camera's image, (0,0) to (1,1), to the sample's pixels: crop, resize, flip.
             given: (B,3,3), K of the sample where it is known.
 
         Returns:
@@ -100,7 +100,7 @@ class LearnedIntrinsics(nn.Module):
         fx, fy, cx, cy = self._normalised()[camera.clamp(min=0)].unbind(dim=1)
         zero, one = torch.zeros_like(fx), torch.ones_like(fx)
         own = torch.stack([fx, zero, cx, zero, fy, cy, zero, zero, one], dim=1).view(-1, 3, 3)
-        # Of a mirrored picture the camera's x axis points the other way, so that fx stays positive.
+        # Of a mirrored image the camera's x axis points the other way, so that fx stays positive.
         mirror = torch.stack([view[:, 0, 0].sign(), one, one], dim=1)
         learned = view @ own * mirror[:, None]
         return torch.where((camera >= 0)[:, None, None], learned, given)
@@ -116,7 +116,7 @@ class LearnedIntrinsics(nn.Module):
         return found
 
     def _normalised(self) -> Tensor:
-        """Return fx and cx in picture widths, fy and cy in heights: (N,4)."""
+        """Return fx and cx in image widths, fy and cy in heights: (N,4)."""
         focal = self.start[:, :2] * torch.exp(self.speed * self.log_focal)
         point = self.start[:, 2:] + REACH * torch.tanh(POINT_SPEED * self.speed / REACH * self.point)
         return torch.cat([focal, point], dim=1)

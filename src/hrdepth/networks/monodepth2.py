@@ -46,7 +46,7 @@ class Monodepth2(DepthNetwork):
         weights: the backbone's start: None, `"imagenet"` or a local file.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
 
     Source: Godard et al. 2019, section 3 and supplementary table of layers; the paper's Table 4, "baseline".
 

@@ -82,7 +82,7 @@ class PackNet(DepthNetwork):
         width: channels at full size, a multiple of 32; 64 is the published network, 32 has a quarter of its weights.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
 
     Raises:
         InputError: the width is no multiple of 32.

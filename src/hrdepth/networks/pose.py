@@ -36,7 +36,7 @@ class PoseNet(nn.Module):
 
     def __init__(self, backbone: str = "resnet18", weights: str | None = None, normalisation: str = "released") -> None:
         super().__init__()
-        self.normalise = Normalisation(normalisation, pictures=2)
+        self.normalise = Normalisation(normalisation, images=2)
         self.encoder = build_backbone(backbone, weights=weights, in_channels=6, coarsest=True)
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
         self.decoder = nn.Sequential(

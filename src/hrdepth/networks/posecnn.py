@@ -18,7 +18,7 @@ DECODER = ((256, 3), (128, 3), (64, 3), (32, 5), (16, 7))  # of the deconvolutio
 
 
 class PoseCNN(nn.Module):
-    """Seven convolutions with stride 2, a 1x1 convolution and a mean over the picture: 1,586,774 parameters.
+    """Seven convolutions with stride 2, a 1x1 convolution and a mean over the image: 1,586,774 parameters.
 
     Args:
         explainability: build the five deconvolutions of the explainability mask too.
@@ -41,7 +41,7 @@ class PoseCNN(nn.Module):
 
     def __init__(self, explainability: bool = False, batch_norm: bool = False, normalisation: str = "none") -> None:
         super().__init__()
-        self.normalise = Normalisation(normalisation, pictures=2)
+        self.normalise = Normalisation(normalisation, images=2)
         channels = (6, *(width for width, _ in ENCODER))
         self.encoder = nn.Sequential(
             *(

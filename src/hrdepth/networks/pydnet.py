@@ -69,13 +69,13 @@ class PyDNet(DepthNetwork):
     Args:
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
 
     Source: Poggi et al., "Towards real-time unsupervised monocular depth estimation on CPU", IROS 2018, section III
     and Figure 2; the widths also in the Apache-2.0 repository mobilePydnet.
 
     Note:
-        Its own output is 0.3 sigmoid, in picture widths of a stereo rig, for the left and the right view, at strides
+        Its own output is 0.3 sigmoid, in image widths of a stereo rig, for the left and the right view, at strides
         2, 4 and 8. Here the sigmoid of the left view is the disparity of scales 1 to 3 and the depth range takes the
         factor's place; scale 0 is scale 1 resized bilinearly, as its authors resize for evaluation. The coarsest level
         has stride 64: where a size is a multiple of 32 alone, what a deconvolution has too much is cut off.

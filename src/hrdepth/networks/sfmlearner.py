@@ -20,7 +20,7 @@ class SfMLearner(DispNet):
             sizes. The authors' code of later has none, as it did not help with batches of four (their issue 30).
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
 
     Source: Zhou et al., "Unsupervised Learning of Depth and Ego-Motion from Video", CVPR 2017, section 3.5 and
     Figure 4a.

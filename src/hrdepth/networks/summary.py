@@ -61,7 +61,7 @@ class NetworkSummary:
         parameters_as_in_paper: with those that the released code builds but never reads: the backbone's classifier
             and some reductions.
         paper_millions: the paper's count, or None.
-        gflops: by size as the paper writes it (width x height): 1e9 operations a picture, a multiply-add counts as
+        gflops: by size as the paper writes it (width x height): 1e9 operations an image, a multiply-add counts as
             two; convolutions and matrix products only.
         rows: where it stands in the paper's tables, or "".
     """

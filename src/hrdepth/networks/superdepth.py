@@ -49,7 +49,7 @@ class SuperDepth(DispNet):
         upsampling: `subpixel`, or `resize`: the baseline that its paper compares with.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
-        normalisation: of the picture: `released`, `imagenet` or `none`.
+        normalisation: of the image: `released`, `imagenet` or `none`.
 
     Raises:
         InputError: an unknown way of upsampling.
@@ -59,7 +59,7 @@ class SuperDepth(DispNet):
 
     Note:
         The paper prints neither a table of layers nor a parameter count. Its own output is the sigmoid of DispNet's
-        heads, times a fraction of the picture's width; the depth range takes that factor's place.
+        heads, times a fraction of the image's width; the depth range takes that factor's place.
 
     Example:
         >>> import torch

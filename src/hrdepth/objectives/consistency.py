@@ -46,8 +46,8 @@ def depth_consistency(
         mask: (B,1,H,W), see `Batch`; None leaves nothing out.
 
     Returns:
-        The difference is |a - b| / (a + b) (eq. 4), where the point lies before the source and within its picture, and
-        neither picture's mask leaves it out. The weight takes each pixel's best source.
+        The difference is |a - b| / (a + b) (eq. 4), where the point lies before the source and within its image, and
+        neither image's mask leaves it out. The weight takes each pixel's best source.
     """
     differences, seen = [], []
     points = backproject(depth, intrinsics)

@@ -33,7 +33,7 @@ NORMS = {
 class Distillation(Objective):
     """Come near a frozen teacher's disparity (paper, eq. 10).
 
-    The teacher sees the picture as it is, the student with colours changed; both mirrored and zoomed alike. What the
+    The teacher sees the image as it is, the student with colours changed; both mirrored and zoomed alike. What the
     batch's mask leaves out is not learnt.
 
     Args:
@@ -48,12 +48,12 @@ class Distillation(Objective):
         self_supervision: weight of the self-supervised loss; 0 learns from the teacher alone (T), above 0 from both
             (MT).
         view_synthesis: options of the self-supervised loss, see `ViewSynthesis`.
-        hints: a folder of depth hints (`data.hints`). Where a picture has one it is learnt instead of what the teacher
+        hints: a folder of depth hints (`data.hints`). Where an image has one it is learnt instead of what the teacher
             sees; without a teacher nothing else is.
-        elsewhere: where a picture has hints, the weight of its other pixels, at which it follows the teacher.
+        elsewhere: where an image has hints, the weight of its other pixels, at which it follows the teacher.
         cache: a folder for the teacher's disparities, computed once, see `objectives.teacher_cache`; None has it look
-            at every picture anew.
-        teacher_focal: the canonical focal length of the teacher's depth, in picture widths, where its file does not
+            at every image anew.
+        teacher_focal: the canonical focal length of the teacher's depth, in image widths, where its file does not
             tell; such as 0.58 for published KITTI weights.
         canonical_focal: that of the student. Where both have one, the teacher's depth is brought to the student's.
         cameras: of the self-supervised loss, see `ViewSynthesis`.
@@ -193,7 +193,7 @@ class Distillation(Objective):
         weights = torch.ones_like(batch["target"][:, :1])
         if "hint" in batch:
             known = batch["hint"] > 0
-            # A picture without any hint is the teacher's as a whole.
+            # An image without any hint is the teacher's as a whole.
             counts = known if self.teacher is None else known | ~known.flatten(1).any(1)[:, None, None, None]
             weights = torch.where(counts, 1.0, 0.0 if self.teacher is None else self.elsewhere)
         if "mask" in batch:

@@ -21,7 +21,7 @@ class Teacher:
     """The depth network of a weights file, frozen and in eval mode.
 
     It is no `nn.Module`, so that an objective that has one neither trains nor stores it, and copies of the objective
-    (for averaged weights) share it. It follows the pictures to their device.
+    (for averaged weights) share it. It follows the images to their device.
 
     Args:
         checkpoint: read from the file.
@@ -29,7 +29,7 @@ class Teacher:
         focal: the canonical focal length of its depth, where the file does not tell.
 
     Attributes:
-        size: (height, width) of its pictures.
+        size: (height, width) of its images.
         min_depth: the nearest depth that it can say, network units.
         max_depth: the farthest one.
         metres_per_unit: see `Checkpoint`.
@@ -57,7 +57,7 @@ class Teacher:
 
     @torch.no_grad()
     def scaled_disparity(self, image: Tensor) -> Tensor:
-        """Predict 1/depth, in 1/units of the teacher, as its canonical camera would see the picture.
+        """Predict 1/depth, in 1/units of the teacher, as its canonical camera would see the image.
 
         Args:
             image: (B,3,H,W) in [0,1], without colour augmentation; resized for the teacher.
@@ -71,7 +71,7 @@ class Teacher:
 
     @torch.no_grad()
     def disparity(self, image: Tensor) -> Tensor:
-        """Return the sigmoid output (B,1,h,w) for pictures (B,3,h,w) of the teacher's size."""
+        """Return the sigmoid output (B,1,h,w) for images (B,3,h,w) of the teacher's size."""
         self._network.to(image.device)
         finest: Tensor = self._network(image)[0]
         return finest.float()
@@ -86,7 +86,7 @@ class Teacher:
 
 
 def typical_depth(teacher: Teacher, images: Tensor) -> float:
-    """Return the median depth that the teacher sees in pictures (B,3,H,W), in its units, to two digits."""
+    """Return the median depth that the teacher sees in images (B,3,H,W), in its units, to two digits."""
     return float(f"{1 / float(teacher.scaled_disparity(images).median()):.2g}")
 
 

@@ -1,10 +1,10 @@
-"""What a teacher sees in pictures, computed once and kept on disk.
+"""What a teacher sees in images, computed once and kept on disk.
 
-    CACHE/4f/4f0c...npy    float16 (h,w), the teacher's sigmoid output at its own size for one whole picture
+    CACHE/4f/4f0c...npy    float16 (h,w), the teacher's sigmoid output at its own size for one whole image
 
-A file's name is a digest of the picture (its path relative to CACHE, size and time of change), the teacher (the hash of
+A file's name is a digest of the image (its path relative to CACHE, size and time of change), the teacher (the hash of
 its file) and its size. So whatever changes, the map is computed anew, and an interrupted run goes on where it was. Seen
-at its own size, a picture gives the teacher all the detail that it was trained with, whatever the student's size.
+at its own size, an image gives the teacher all the detail that it was trained with, whatever the student's size.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.progress import track
 from torch import Tensor
 
 from hrdepth.data.augment import WHOLE, Window
-from hrdepth.data.frames import load_picture
+from hrdepth.data.frames import load_image
 from hrdepth.data.kept_maps import keyed_file, read_map, write_map
 from hrdepth.errors import InputError
 from hrdepth.objectives.teacher import Teacher
@@ -65,28 +65,28 @@ class TeacherCache:
             raise InputError(f"the teacher's cache {path} cannot be made ({error.strerror}); choose another") from error
         return cls(path, teacher.sha256(), teacher.size, teacher.min_depth, teacher.max_depth)
 
-    def file(self, picture: Path) -> Path:
-        """Return where the map of a picture, as it now is, lies or would."""
-        return keyed_file(self.folder, picture, self.teacher, self.size)
+    def file(self, image: Path) -> Path:
+        """Return where the map of an image, as it now is, lies or would."""
+        return keyed_file(self.folder, image, self.teacher, self.size)
 
-    def write(self, picture: Path, disparity: Tensor) -> None:
-        """Keep the teacher's disparity (h,w) of a picture."""
-        write_map(self.file(picture), disparity.cpu().numpy())
+    def write(self, image: Path, disparity: Tensor) -> None:
+        """Keep the teacher's disparity (h,w) of an image."""
+        write_map(self.file(image), disparity.cpu().numpy())
 
-    def read(self, picture: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
-        """Return 1/depth (1,H,W) of what `window` keeps of a picture, at `size`, for the canonical camera.
+    def read(self, image: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+        """Return 1/depth (1,H,W) of what `window` keeps of an image, at `size`, for the canonical camera.
 
         To the network, what a zoom shows twice as large is twice as near.
 
         Raises:
             InputError: the map is missing or damaged.
         """
-        file = self.file(picture)
+        file = self.file(image)
         try:
             disparity = read_map(file, self.size, "teacher's map")
         except FileNotFoundError as error:
             raise InputError(
-                f"the teacher's cache {self.folder} lacks a map that it had: a picture changed during the run, or "
+                f"the teacher's cache {self.folder} lacks a map that it had: an image changed during the run, or "
                 f"{file.name} was removed; start again with --resume last"
             ) from error
         map_ = Image.fromarray(1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity)
@@ -95,21 +95,21 @@ class TeacherCache:
         return torch.from_numpy(np.array(map_))[None] / window.extent
 
 
-def fill(cache: TeacherCache, teacher: Teacher, pictures: Iterable[Path], device: torch.device) -> int:
-    """Compute what the cache lacks of `pictures`; return how much that was.
+def fill(cache: TeacherCache, teacher: Teacher, images: Iterable[Path], device: torch.device) -> int:
+    """Compute what the cache lacks of `images`; return how much that was.
 
     Raises:
-        InputError: a picture cannot be read, the folder cannot be written, or the teacher gives NaN.
+        InputError: an image cannot be read, the folder cannot be written, or the teacher gives NaN.
     """
-    missing = [picture for picture in dict.fromkeys(pictures) if not cache.file(picture).is_file()]
+    missing = [image for image in dict.fromkeys(images) if not cache.file(image).is_file()]
     if missing:
-        log.info("the teacher looks at %d pictures for the cache %s", len(missing), cache.folder)
+        log.info("the teacher looks at %d images for the cache %s", len(missing), cache.folder)
     starts = range(0, len(missing), BATCH)
     for start in track(starts, "teacher", disable=len(missing) < 64):
         part = missing[start : start + BATCH]
-        images = torch.stack([load_picture(picture, cache.size) for picture in part])
-        for picture, disparity in zip(part, teacher.disparity(images.to(device))[:, 0], strict=True):
+        batch = torch.stack([load_image(image, cache.size) for image in part])
+        for image, disparity in zip(part, teacher.disparity(batch.to(device))[:, 0], strict=True):
             if not disparity.isfinite().all():
-                raise InputError(f"the teacher {teacher.path} gives NaN for {picture}: its weights are damaged")
-            cache.write(picture, disparity)
+                raise InputError(f"the teacher {teacher.path} gives NaN for {image}: its weights are damaged")
+            cache.write(image, disparity)
     return len(missing)

@@ -26,7 +26,7 @@ class PointAlignment(ViewSynthesis):
     """View synthesis with a 3D term: the target's points, moved by the pose, against each source's, by ICP.
 
     Where ICP still finds a motion, the pose is wrong; where points then lie apart, the depth is. Pixels that leave
-    the source's picture count in neither term (the paper's principled masks), nor do those that the batch's mask leaves
+    the source's image count in neither term (the paper's principled masks), nor do those that the batch's mask leaves
     out.
 
     Args:
@@ -147,7 +147,7 @@ class PointAlignment(ViewSynthesis):
         return values[..., ::step, ::step]
 
     def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
-        """See `ViewSynthesis`; the fourth channel is 0 where the pixel lies outside the source's picture too."""
+        """See `ViewSynthesis`; the fourth channel is 0 where the pixel lies outside the source's image too."""
         points = backproject(self.depth(disparity, batch), batch["intrinsics"])
         views = []
         for source, pose in zip(batch["sources"].unbind(1), poses.unbind(1), strict=True):
@@ -160,6 +160,6 @@ class PointAlignment(ViewSynthesis):
 
 
 def _inside(pixels: Tensor, points: Tensor, size: torch.Size) -> Tensor:
-    """Say which pixels (B,2,h,w) of points (B,3,h,w) lie in a picture of `size`, in front of the camera: (B,h,w)."""
+    """Say which pixels (B,2,h,w) of points (B,3,h,w) lie in an image of `size`, in front of the camera: (B,h,w)."""
     x, y = pixels.unbind(1)
     return (x >= 0) & (x <= size[1] - 1) & (y >= 0) & (y <= size[0] - 1) & (points[:, 2] > 0)

@@ -38,7 +38,7 @@ class ViewSynthesis(Objective):
         scales: of the network's disparities.
         compile: fuse synthesis and losses with torch.compile, which takes about a minute at the first step; without a
             working compiler they run as they are.
-        canonical_focal: fx, in picture widths, of the camera that the network's depth holds for; a sample's depth is
+        canonical_focal: fx, in image widths, of the camera that the network's depth holds for; a sample's depth is
             `geometry.focal_factor` times it. None takes the depth as it is, whatever the camera.
         cameras: those whose K is learned; None where the batch knows all.
         consistency: weight of the difference between the depths of target and sources; where it is not 0, pixels count

@@ -1,4 +1,4 @@
-"""Making, completing and checking a cache of pictures: `hrdepth prepare`."""
+"""Making, completing and checking a cache of images: `hrdepth prepare`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rich.progress import track
 
 from hrdepth.config import PrepareConfig, TrainConfig
 from hrdepth.data import build_mix
-from hrdepth.data.cache import Entry, PictureCache, cached_size, checksum, needed_pictures, read_array, stamp
-from hrdepth.data.frames import resize_picture
+from hrdepth.data.cache import Entry, ImageCache, cached_size, checksum, needed_images, read_array, stamp
+from hrdepth.data.frames import resize_image
 from hrdepth.errors import InputError
 from hrdepth.io.images import read_image
 
@@ -35,7 +35,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def prepare(config: PrepareConfig) -> PictureCache:
+def prepare(config: PrepareConfig) -> ImageCache:
     """Make, complete or verify the cache that `config` names.
 
     Raises:
@@ -50,12 +50,12 @@ def prepare(config: PrepareConfig) -> PictureCache:
     if config.verify:
         return verify_cache(folder, threads)
     if config.config is None:
-        raise InputError("whose pictures shall be cached? give --config TRAIN.yaml")
+        raise InputError("whose images shall be cached? give --config TRAIN.yaml")
     return fill_cache(folder, config.config, threads)
 
 
-def fill_cache(folder: str, config: TrainConfig, threads: int) -> PictureCache:
-    """Write every picture of a training config, validation included, that the cache lacks or has in an older state.
+def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
+    """Write every image of a training config, validation included, that the cache lacks or has in an older state.
 
     Interrupted, it goes on where it was when called again.
 
@@ -64,14 +64,14 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> PictureCache:
     """
     frames = config.objective.frames
     mixes = [build_mix(part, frames, config.size) for part in (config.train, config.validation)]
-    pictures = needed_pictures(mixes)
+    images = needed_images(mixes)
     cache = _open_or_create(folder, cached_size(config, mixes))
-    todo = [path for path in pictures if not cache.up_to_date(path)]
-    log.info("%d of %d pictures are in the cache %s already", len(pictures) - len(todo), len(pictures), folder)
+    todo = [path for path in images if not cache.up_to_date(path)]
+    log.info("%d of %d images are in the cache %s already", len(images) - len(todo), len(images), folder)
     _check_space(cache, todo)
     saved = time.monotonic()
     try:
-        for name, entry in track(_parallel(partial(_write_picture, cache), todo, threads), "caching", len(todo)):
+        for name, entry in track(_parallel(partial(_write_image, cache), todo, threads), "caching", len(todo)):
             cache.entries[name] = entry
             if time.monotonic() - saved > SAVE_EVERY:
                 cache.save()
@@ -81,15 +81,15 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> PictureCache:
     return cache
 
 
-def verify_cache(folder: str, threads: int) -> PictureCache:
-    """Compare every cached picture with its checksum, and every source with what it was.
+def verify_cache(folder: str, threads: int) -> ImageCache:
+    """Compare every cached image with its checksum, and every source with what it was.
 
     Bad entries are struck from the manifest, so that training reads their sources and `fill_cache` makes them anew.
 
     Raises:
         InputError: some are bad; each is named.
     """
-    cache = PictureCache.open(folder)
+    cache = ImageCache.open(folder)
     names = sorted(cache.entries)
     faults = {}
     for name, fault in track(_parallel(partial(_fault, cache), names, threads), "verifying", len(names)):
@@ -97,17 +97,17 @@ def verify_cache(folder: str, threads: int) -> PictureCache:
             faults[name] = fault
             del cache.entries[name]
     if not faults:
-        log.info("all %d pictures of the cache %s are good", len(names), folder)
+        log.info("all %d images of the cache %s are good", len(names), folder)
         return cache
     cache.save()
     listed = "; ".join(f"{cache.source(name)} ({fault})" for name, fault in faults.items())
     raise InputError(
-        f"{len(faults)} of {len(names)} pictures of the cache {folder} were bad and are struck from it, "
+        f"{len(faults)} of {len(names)} images of the cache {folder} were bad and are struck from it, "
         f"run hrdepth prepare again to make them anew: {listed}"
     )
 
 
-def _open_or_create(folder: str, size: tuple[int, int] | None) -> PictureCache:
+def _open_or_create(folder: str, size: tuple[int, int] | None) -> ImageCache:
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -115,21 +115,21 @@ def _open_or_create(folder: str, size: tuple[int, int] | None) -> PictureCache:
     except OSError as error:
         raise InputError(f"the cache {folder} cannot be made ({error.strerror}); choose another folder") from error
     if empty:
-        cache = PictureCache(path, size)
+        cache = ImageCache(path, size)
         cache.save()
         return cache
-    cache = PictureCache.open(path)
+    cache = ImageCache.open(path)
     if cache.size != size:
         has, wanted = ("the sources' own size" if s is None else f"{s[0]}x{s[1]}" for s in (cache.size, size))
-        raise InputError(f"the cache {folder} holds pictures of {has}, wanted are {wanted}; choose another folder")
+        raise InputError(f"the cache {folder} holds images of {has}, wanted are {wanted}; choose another folder")
     return cache
 
 
-def _check_space(cache: PictureCache, todo: Sequence[Path]) -> None:
+def _check_space(cache: ImageCache, todo: Sequence[Path]) -> None:
     shapes: dict[Path, tuple[int, int]] = {}
     needed = 0
     for path in todo:
-        if cache.size is None and path.parent not in shapes:  # one picture stands for its folder
+        if cache.size is None and path.parent not in shapes:  # one image stands for its folder
             image = read_image(path)
             shapes[path.parent] = (image.height, image.width)
         height, width = cache.size or shapes[path.parent]
@@ -142,13 +142,13 @@ def _check_space(cache: PictureCache, todo: Sequence[Path]) -> None:
         )
 
 
-def _write_picture(cache: PictureCache, source: Path) -> tuple[str, Entry]:
+def _write_image(cache: ImageCache, source: Path) -> tuple[str, Entry]:
     name = cache.name(source)
     file = cache.file(name)
     # Taken before the pixels: a source that changes meanwhile is then out of date, not wrong.
     size, time_of_change = stamp(source) or (0, 0)
     image = read_image(source)
-    pixels = np.asarray(image if cache.size is None else resize_picture(image, cache.size))
+    pixels = np.asarray(image if cache.size is None else resize_image(image, cache.size))
     temporary = file.with_suffix(".partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -164,14 +164,14 @@ def _write_picture(cache: PictureCache, source: Path) -> tuple[str, Entry]:
     return name, Entry(size, time_of_change, checksum(pixels))
 
 
-def _fault(cache: PictureCache, name: str) -> tuple[str, str | None]:
+def _fault(cache: ImageCache, name: str) -> tuple[str, str | None]:
     entry = cache.entries[name]
     try:
         good = checksum(read_array(cache.file(name))) == entry.sha256
     except InputError:
         good = False
     if not good:
-        return name, "the cached picture is damaged"
+        return name, "the cached image is damaged"
     source = cache.source(name)
     if not source.is_file():
         return name, "the source is gone"

@@ -26,8 +26,8 @@ class Lens:
     """A camera as it is, with its distortion.
 
     Attributes:
-        intrinsics: (3,3) float64, pixels of a picture of `size`; pixel centres have integer coordinates.
-        size: (height, width), None where the file does not say it: that of the pictures.
+        intrinsics: (3,3) float64, pixels of an image of `size`; pixel centres have integer coordinates.
+        size: (height, width), None where the file does not say it: that of the images.
         model: `brown` is OpenCV's usual one (k1, k2, p1, p2, k3, ...), `fisheye` its equidistant one (k1 to k4).
         distortion: its coefficients; empty for a pinhole.
         source: where the numbers come from, for messages.
@@ -104,7 +104,7 @@ def _colmap(rows: list[list[str]], camera: str | None, source: str) -> Lens:
 
 
 def _kitti(entries: dict[str, list[str]], camera: str | None, source: str) -> Lens:
-    """Read calib_cam_to_cam.txt or an odometry calib.txt: rectified pictures, the left colour camera by default."""
+    """Read calib_cam_to_cam.txt or an odometry calib.txt: rectified images, the left colour camera by default."""
     number = "2" if camera is None else camera.zfill(1)
     long, short = f"P_rect_{number.zfill(2)}", f"P{int(number)}"
     if long not in entries and short not in entries:

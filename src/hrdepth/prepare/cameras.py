@@ -19,7 +19,7 @@ __all__ = ["START_FOV", "KnownCamera", "choose_camera", "lens_from_fov"]
 log = logging.getLogger(__name__)
 
 START_FOV = 70.0  # degrees: phones and dash cameras lie between 60 and 120
-# EXIF (CIPA DC-008): focal length as if on 35 mm film, whose picture has this diagonal in mm.
+# EXIF (CIPA DC-008): focal length as if on 35 mm film, whose image has this diagonal in mm.
 EXIF_IFD, FOCAL_35MM, FILM_DIAGONAL = 0x8769, 0xA405, math.hypot(36, 24)
 
 
@@ -38,13 +38,13 @@ def choose_camera(
 
     Args:
         path: of the video or folder.
-        size: (height, width) of its upright pictures.
+        size: (height, width) of its upright images.
         intrinsics: see `config.PrepareVideoConfig`.
         fov: likewise.
         camera: likewise.
 
     Raises:
-        InputError: nothing tells, or a calibration is of pictures of another shape.
+        InputError: nothing tells, or a calibration is of images of another shape.
     """
     if fov is not None and not 5 <= fov <= 170:
         raise InputError(f"fov {fov:g} is no horizontal field of view in degrees; give 5 to 170")
@@ -106,7 +106,7 @@ def _from_exif(path: Path, size: tuple[int, int]) -> Lens | None:
 
 
 def _film_focal(path: Path) -> float | None:
-    """Return the focal length as if on 35 mm film, in mm, of the first picture or of a phone's video."""
+    """Return the focal length as if on 35 mm film, in mm, of the first image or of a phone's video."""
     if path.is_dir():
         for file in sorted(path.iterdir()):
             try:
@@ -127,18 +127,14 @@ def _film_focal(path: Path) -> float | None:
 
 
 def _fitted(lens: Lens, size: tuple[int, int], path: Path) -> Lens:
-    """Bring a calibration to the pictures' size; another size of the same shape is one of the same camera."""
+    """Bring a calibration to the images' size; another size of the same shape is one of the same camera."""
     if lens.size is None or lens.size == size:
         return replace(lens, size=size)
     height, width = size[0] / lens.size[0], size[1] / lens.size[1]
     if abs(height / width - 1) > 0.01:
         (h, w), turned = lens.size, lens.size == size[::-1]
         raise InputError(
-            f"{lens.source} holds for {w}x{h} pictures (width x height), those of {path} are {size[1]}x{size[0]}"
-            + (
-                "; calibrate with pictures held upright as in the video"
-                if turned
-                else "; give the calibration of these"
-            )
+            f"{lens.source} holds for {w}x{h} images (width x height), those of {path} are {size[1]}x{size[0]}"
+            + ("; calibrate with images held upright as in the video" if turned else "; give the calibration of these")
         )
     return replace(lens, size=size, intrinsics=np.diag([width, height, 1.0]) @ lens.intrinsics)

@@ -1,4 +1,4 @@
-"""From a picture as the camera took it to a frame of the training set: undistorted, cropped or letterboxed, resized."""
+"""From an image as the camera took it to a frame of the training set: undistorted, cropped or letterboxed, resized."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LONGER_SIDE = 640
 
 
 class Framing:
-    """How pictures of one camera become frames of one size; K follows.
+    """How images of one camera become frames of one size; K follows.
 
     Args:
-        lens: the camera; its `size` is that of the pictures.
+        lens: the camera; its `size` is that of the images.
         size: (height, width) of the frames, multiples of 32; None takes `natural_size`.
         fit: `crop` or `letterbox`.
 
@@ -31,7 +31,7 @@ class Framing:
         size: (height, width) of the frames.
 
     Raises:
-        InputError: a size that is no multiple of 32, or a lens that leaves nothing of the picture.
+        InputError: a size that is no multiple of 32, or a lens that leaves nothing of the image.
     """
 
     def __init__(self, lens: Lens, size: tuple[int, int] | None, fit: Literal["crop", "letterbox"] = "crop") -> None:
@@ -63,10 +63,10 @@ class Framing:
         self.intrinsics: NDArray[np.float64] = place @ resize @ shift @ pinhole
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Turn a picture (H,W,3) of the lens's size into a frame.
+        """Turn an image (H,W,3) of the lens's size into a frame.
 
         Raises:
-            InputError: the picture has another size.
+            InputError: the image has another size.
         """
         if image.shape[:2] != self.source:
             raise InputError(
@@ -85,7 +85,7 @@ class Framing:
         return frame
 
     def inside(self) -> NDArray[np.bool_]:
-        """Return where a frame shows the picture (H,W): all but a letterbox's bars."""
+        """Return where a frame shows the image (H,W): all but a letterbox's bars."""
         x, y, width, height = self._inner
         shown = np.zeros(self.size, dtype=bool)
         shown[y : y + height, x : x + width] = True
@@ -93,7 +93,7 @@ class Framing:
 
     @cached_property
     def _pinhole(self) -> NDArray[np.float64]:
-        """The K of the undistorted picture: the largest view in which every pixel was seen."""
+        """The K of the undistorted image: the largest view in which every pixel was seen."""
         if self.lens.model == "pinhole":
             return self.lens.intrinsics
         cv2, wide_first = opencv(), self.source[::-1]
@@ -106,7 +106,7 @@ class Framing:
             new, _ = cv2.getOptimalNewCameraMatrix(self.lens.intrinsics, coefficients, wide_first, 0.0)
         if not (np.isfinite(new).all() and new[0, 0] > 0 and new[1, 1] > 0):
             raise InputError(
-                f"{self.lens.source}: its distortion leaves nothing of a picture; are the coefficients right?"
+                f"{self.lens.source}: its distortion leaves nothing of an image; are the coefficients right?"
             )
         matrix: NDArray[np.float64] = np.asarray(new, dtype=np.float64).copy()
         # OpenCV stretches each side by itself; pixels stay as they are with the larger of both factors.
@@ -127,20 +127,20 @@ class Framing:
 
 
 def natural_size(source: tuple[int, int]) -> tuple[int, int]:
-    """Choose the size of frames: the picture's shape, multiples of 32, 640 on the longer side or less.
+    """Choose the size of frames: the image's shape, multiples of 32, 640 on the longer side or less.
 
     Args:
-        source: (height, width) of the pictures.
+        source: (height, width) of the images.
 
     Raises:
-        InputError: the pictures are smaller than 64 pixels.
+        InputError: the images are smaller than 64 pixels.
 
     Example:
         >>> natural_size((1080, 1920)), natural_size((1920, 1080)), natural_size((192, 640))
         ((352, 640), (640, 352), (192, 640))
     """
     if min(source) < 64:
-        raise InputError(f"its pictures are {source[1]}x{source[0]}; the networks need 64 pixels at least")
+        raise InputError(f"its images are {source[1]}x{source[0]}; the networks need 64 pixels at least")
     factor = min(1.0, LONGER_SIDE / max(source))
     height, width = (max(64, 32 * int(side * factor / 32 + 0.499)) for side in source)
     return min(height, source[0] // 32 * 32), min(width, source[1] // 32 * 32)

@@ -1,6 +1,6 @@
-"""Depth hints for the pictures of a training: `hrdepth prepare hints`.
+"""Depth hints for the images of a training: `hrdepth prepare hints`.
 
-Where a picture has its other eye, that is compared with it. Elsewhere structure from motion finds the camera's way
+Where an image has its other eye, that is compared with it. Elsewhere structure from motion finds the camera's way
 through each recording, and neighbours in time are compared; that depth is known up to one factor a recording, which is
 the median of what a network sees of the points. Pixels count where the depths of several views agree, and where the
 unmoved neighbour explains them less well: what moves along with the camera has none.
@@ -24,13 +24,13 @@ from torch import Tensor
 
 from hrdepth.config import PrepareHintsConfig
 from hrdepth.data import build_reader
-from hrdepth.data.frames import Camera, FrameReader, load_picture, resized_intrinsics, stereo_pose
+from hrdepth.data.frames import Camera, FrameReader, load_image, resized_intrinsics, stereo_pose
 from hrdepth.data.hints import ABOUT, Hints
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose
 from hrdepth.io.files import atomic_path, output_folder, write_json
-from hrdepth.io.images import picture_size
+from hrdepth.io.images import image_size
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.multiview import Sweep, View, consistent, normalised, plane_sweep
 from hrdepth.prepare.structure import structure_from_motion
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST = 6  # frames that structure from motion needs
 GAP = 3  # frames that may be missing within a recording
-LOOKED_AT = 30  # pictures that the factor of a recording is taken from
+LOOKED_AT = 30  # images that the factor of a recording is taken from
 NEAR = 8.0  # network units; a network's far depth says little of scale
 WORST = 0.6  # cost of a match that is believed
 FEW = 0.02  # of the points are nearer than the nearest plane
@@ -52,7 +52,7 @@ Item = TypeVar("Item")
 
 
 def prepare_hints(config: PrepareHintsConfig) -> Hints:
-    """Write a hint for the pictures of a training config that have none yet; interrupted, it goes on when called again.
+    """Write a hint for the images of a training config that have none yet; interrupted, it goes on when called again.
 
     `train-1.txt`, ..., `validation-1.txt`, ... list the frames of each data set that have one, as splits.
 
@@ -66,11 +66,11 @@ def prepare_hints(config: PrepareHintsConfig) -> Hints:
     parts |= {f"validation-{number}": part for number, part in enumerate(config.config.validation, 1)}
     for name, part in parts.items():
         reader = build_reader(part)
-        pictures = [(line, path) for line in reader.targets if (path := reader.picture(line, 0))]
-        targets = {path for _, path in pictures}
+        images = [(line, path) for line in reader.targets if (path := reader.image(line, 0))]
+        targets = {path for _, path in images}
         for lines in _runs(reader):
             made += _hint_run(config, hints, start, reader, lines, targets)
-        hinted = [line for line, path in pictures if hints.file(path).is_file()]
+        hinted = [line for line, path in images if hints.file(path).is_file()]
         with atomic_path(hints.folder / f"{name}.txt") as temporary:
             temporary.write_text("".join(f"{line.name}\n" for line in hinted), encoding="utf-8")
         log.info("%s: %d of %d frames have hints", part.root, len(hinted), len(reader.targets))
@@ -127,22 +127,22 @@ def _hint_run(
     targets: Container[Path],
 ) -> int:
     camera = reader.camera(lines[0])
-    pictures = [reader.picture(line, 0) for line in lines]
-    found = [(line, picture) for line, picture in zip(lines, pictures, strict=True) if picture is not None]
-    others = {picture: reader.picture(line, "s") for line, picture in found}
+    images = [reader.image(line, 0) for line in lines]
+    found = [(line, image) for line, image in zip(lines, images, strict=True) if image is not None]
+    others = {image: reader.image(line, "s") for line, image in found}
     stereo = camera.baseline is not None and all(others.values())
-    wanted = [picture for _, picture in found[:: 1 if stereo else config.every]]
-    if all(hints.file(picture).is_file() for picture in wanted):
+    wanted = [image for _, image in found[:: 1 if stereo else config.every]]
+    if all(hints.file(image).is_file() for image in wanted):
         return 0
     k = resized_intrinsics(camera, hints.size)
     log.info("%s: %d frames%s", lines[0].folder, len(found), " of two eyes" if stereo else "")
     if stereo:
-        pairs = [(line, picture, other) for line, picture in found if (other := others[picture])]
+        pairs = [(line, image, other) for line, image in found if (other := others[image])]
         return _hint_pairs(config, hints, start, camera, k, pairs, targets)
     if len(found) < SHORTEST:
         log.info("%s: too short for hints", lines[0].folder)
         return 0
-    return _hint_motion(config, hints, start, camera, k, [picture for _, picture in found], wanted)
+    return _hint_motion(config, hints, start, camera, k, [image for _, image in found], wanted)
 
 
 def _hint_pairs(
@@ -162,17 +162,17 @@ def _hint_pairs(
     step = float(planes[1])
 
     def hint(pair: tuple[SplitLine, Path, Path]) -> int:
-        line, picture, other = pair
-        if hints.file(picture).is_file():
+        line, image, other = pair
+        if hints.file(image).is_file():
             return 0
         pose = stereo_pose(camera, line.side)
         pose[0, 3] /= factor
         back = invert_pose(pose[None])[0]
-        views = [_view(path, hints.size) for path in (picture, other)]
+        views = [_view(path, hints.size) for path in (image, other)]
         here = plane_sweep(views[0], views[1:], k, [pose], planes)
         there = plane_sweep(views[1], views[:1], k, [back], planes)
         agreed = consistent(here.inverse_depth, there.inverse_depth, k, pose, 1.5 * step)
-        _write(hints, picture, here, agreed, step, moving=False)
+        _write(hints, image, here, agreed, step, moving=False)
         if other not in targets or hints.file(other).is_file():
             return 1
         agreed = consistent(there.inverse_depth, here.inverse_depth, k, back, 1.5 * step)
@@ -188,74 +188,74 @@ def _hint_motion(
     start: Checkpoint,
     camera: Camera,
     k: Tensor,
-    pictures: list[Path],
+    images: list[Path],
     wanted: list[Path],
 ) -> int:
     """Compare neighbours in time."""
-    # The calibration may be that of larger pictures.
-    shape = picture_size(pictures[0])
-    structure = structure_from_motion(pictures, resized_intrinsics(camera, shape).double().numpy())
-    placed = [picture for picture in pictures if picture in structure.poses]
+    # The calibration may be that of larger images.
+    shape = image_size(images[0])
+    structure = structure_from_motion(images, resized_intrinsics(camera, shape).double().numpy())
+    placed = [image for image in images if image in structure.poses]
     if len(placed) < SHORTEST:
-        log.info("%s: its pictures do not show how the camera moved; no hints", pictures[0].parent)
+        log.info("%s: its images do not show how the camera moved; no hints", images[0].parent)
         return 0
     scale = _scale(start, placed, structure.points, shape)
     if scale is None:
-        log.info("%s: too few points to tell its scale; no hints", pictures[0].parent)
+        log.info("%s: too few points to tell its scale; no hints", images[0].parent)
         return 0
     poses = {}
-    for picture in placed:
-        pose = structure.poses[picture].copy()
+    for image in placed:
+        pose = structure.poses[image].copy()
         pose[:3, 3] *= scale
-        poses[picture] = torch.from_numpy(pose).float()
-    depths = np.concatenate([structure.points[picture][:, 2] for picture in placed]) * scale
+        poses[image] = torch.from_numpy(pose).float()
+    depths = np.concatenate([structure.points[image][:, 2] for image in placed]) * scale
     planes = torch.linspace(0, 1 / max(0.7 * float(np.quantile(depths, FEW)), config.nearest), config.planes)
     step = float(planes[1])
-    place = {picture: number for number, picture in enumerate(placed)}
-    targets = [picture for picture in wanted if picture in place]
-    view = lru_cache(maxsize=64)(lambda picture: _view(picture, hints.size))
+    place = {image: number for number, image in enumerate(placed)}
+    targets = [image for image in wanted if image in place]
+    view = lru_cache(maxsize=64)(lambda image: _view(image, hints.size))
     sweeps: dict[Path, Sweep] = {}
 
-    def sweep(picture: Path) -> bool:
-        near = [place[picture] + offset for offset in config.offsets]
+    def sweep(image: Path) -> bool:
+        near = [place[image] + offset for offset in config.offsets]
         sources = [placed[number] for number in near if 0 <= number < len(placed)]
-        relative = [poses[source] @ invert_pose(poses[picture][None])[0] for source in sources]
-        found = plane_sweep(view(picture), [view(source) for source in sources], k, relative, planes)
-        sweeps[picture] = Sweep(*(part.half() for part in found))
+        relative = [poses[source] @ invert_pose(poses[image][None])[0] for source in sources]
+        found = plane_sweep(view(image), [view(source) for source in sources], k, relative, planes)
+        sweeps[image] = Sweep(*(part.half() for part in found))
         return True
 
     _count(sweep, targets, "views")
-    for number, picture in enumerate(targets):
-        here = sweeps[picture].inverse_depth.float()
+    for number, image in enumerate(targets):
+        here = sweeps[image].inverse_depth.float()
         agreed = torch.zeros_like(here, dtype=torch.bool)
         for other in targets[max(0, number - 2) : number + 3]:
-            if other != picture:
-                moved = poses[other] @ invert_pose(poses[picture][None])[0]
+            if other != image:
+                moved = poses[other] @ invert_pose(poses[image][None])[0]
                 agreed |= consistent(here, sweeps[other].inverse_depth.float(), k, moved, 1.5 * step)
-        _write(hints, picture, sweeps[picture], agreed, step, moving=True)
+        _write(hints, image, sweeps[image], agreed, step, moving=True)
     return len(targets)
 
 
-def _write(hints: Hints, picture: Path, sweep: Sweep, agreed: Tensor, step: float, *, moving: bool) -> None:
+def _write(hints: Hints, image: Path, sweep: Sweep, agreed: Tensor, step: float, *, moving: bool) -> None:
     cost, unmoved = sweep.cost.float(), sweep.unmoved.float()
     believed = agreed & (cost < WORST)
     if moving:
         believed &= cost < unmoved
     # Beyond the first plane depth is a guess, but far.
     inverse = sweep.inverse_depth.float().clamp(min=step)
-    hints.write(picture, torch.where(believed, inverse, 0.0).numpy())
+    hints.write(image, torch.where(believed, inverse, 0.0).numpy())
 
 
 def _scale(
-    start: Checkpoint, pictures: list[Path], points: dict[Path, NDArray[np.float64]], shape: tuple[int, int]
+    start: Checkpoint, images: list[Path], points: dict[Path, NDArray[np.float64]], shape: tuple[int, int]
 ) -> float | None:
-    """Return the network's depth over that of the points, the median of the pictures' medians."""
+    """Return the network's depth over that of the points, the median of the images' medians."""
     network, (height, width) = start.network, start.size
     ratios = []
-    for picture in pictures[:: max(1, len(pictures) // LOOKED_AT)]:
-        column, row, depth = points[picture].T
+    for image in images[:: max(1, len(images) // LOOKED_AT)]:
+        column, row, depth = points[image].T
         with torch.inference_mode():
-            disparity = network(load_picture(picture, start.size)[None])[0]
+            disparity = network(load_image(image, start.size)[None])[0]
         seen = disparity_to_depth(disparity, network.min_depth, network.max_depth)[0, 0].numpy()
         there = seen[
             np.clip((row * height / shape[0]).astype(int), 0, height - 1),
@@ -267,8 +267,8 @@ def _scale(
     return float(np.median(ratios)) if ratios else None
 
 
-def _view(picture: Path, size: tuple[int, int]) -> View:
-    return normalised(load_picture(picture, size).mean(0, keepdim=True))
+def _view(image: Path, size: tuple[int, int]) -> View:
+    return normalised(load_image(image, size).mean(0, keepdim=True))
 
 
 def _count(work: Callable[[Item], int], items: Sequence[Item], name: str) -> int:

@@ -5,7 +5,7 @@ source                name, bytes, time of change, kind of what it was made of
 complete              false until every frame is written
 chosen                stride, frames a second, median motion; frames left out, by reason, as ranges of the source
 camera                where K comes from, whether it is to be learned, what was undone
-mask                  share of the picture left out of the loss
+mask                  share of the image left out of the loss
 frames                by file name: number in the source, motion since the last, SHA-256
 split                 first and last frame of training and validation
 provenance            how it came about

@@ -1,12 +1,12 @@
-"""Regions that never move though the camera does: what is drawn over the picture, and the car's own hood.
+"""Regions that never move though the camera does: what is drawn over the image, and the car's own hood.
 
 A place that moves with the scene sees edges of every direction pass by; one that is fixed to the camera keeps the same
 edge. So the mean of the gradients over time, as vectors, divided by the mean of their lengths is near 1 there and near
 0 elsewhere. Far scenery can look alike in a short recording, but it shakes with the camera: what is drawn over the
-picture does not shift by a pixel. A hood has an edge above, dark on bright or bright on dark as the road changes, and
+image does not shift by a pixel. A hood has an edge above, dark on bright or bright on dark as the road changes, and
 little happens below it.
 
-Source: the mean gradient as evidence of what is drawn over pictures is Dekel et al. 2017, On the Effectiveness of
+Source: the mean gradient as evidence of what is drawn over images is Dekel et al. 2017, On the Effectiveness of
 Visible Watermarks, section 3. Numbers were measured on KITTI, with hood and overlay drawn in and without
 (docs/own-video.md).
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hrdepth.prepare.motion import opencv
 
-__all__ = ["MIN_FRAMES", "StillRegions", "mask_picture"]
+__all__ = ["MIN_FRAMES", "StillRegions", "mask_image"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -37,11 +37,11 @@ HOOD_TOP, HOOD_SPAN = 0.45, 0.6  # a hood begins below this share of the height,
 HOOD_EDGE = 0.85  # how constant the direction of its edge is, whatever the sign; a road's 0.7 at most
 HOOD_STRAY = 0.03  # share of the height by which its line strays from a bow
 HOOD_QUIET = 0.45  # change from frame to frame below its edge, as a share of the rest's
-TOO_MUCH = 0.6  # share of a picture that cannot all be hood: rather the camera stands
+TOO_MUCH = 0.6  # share of an image that cannot all be hood: rather the camera stands
 
 
 class StillRegions:
-    """Look for regions that never move, frame by frame, in memory of some pictures.
+    """Look for regions that never move, frame by frame, in memory of some images.
 
     Args:
         size: (height, width) of the frames.
@@ -169,7 +169,7 @@ class _Gradients:
         self._doubled = np.zeros(size, dtype=np.complex64)
 
     def add(self, image: Floats) -> Floats:
-        """Add a picture (H,W,3), and return its gradients' lengths."""
+        """Add an image (H,W,3), and return its gradients' lengths."""
         gradients = np.stack([_gradient(image[..., channel]) for channel in range(3)])
         # The strongest of the colours: yellow letters before the sky are no darker than it.
         strongest = np.abs(gradients).argmax(axis=0)
@@ -196,12 +196,12 @@ class _Gradients:
         return constant
 
 
-def mask_picture(frame: NDArray[np.uint8], keep: Mask) -> NDArray[np.uint8]:
+def mask_image(frame: NDArray[np.uint8], keep: Mask) -> NDArray[np.uint8]:
     """Return a frame (H,W,3) with what is left out of the loss in red, outlined."""
     cv2 = opencv()
-    picture = frame.astype(np.float32)
-    picture[~keep] = 0.5 * picture[~keep] + 0.5 * np.array([255.0, 30.0, 30.0], dtype=np.float32)
-    drawn: NDArray[np.uint8] = picture.astype(np.uint8)
+    image = frame.astype(np.float32)
+    image[~keep] = 0.5 * image[~keep] + 0.5 * np.array([255.0, 30.0, 30.0], dtype=np.float32)
+    drawn: NDArray[np.uint8] = image.astype(np.uint8)
     outlines, _ = cv2.findContours((~keep).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(drawn, outlines, -1, (255, 255, 0), 1)
     return drawn

@@ -30,10 +30,10 @@ class Step:
 
     Attributes:
         motion: median optical flow, as a share of the longer side.
-        followed: share of the picture whose flow there and back again meets itself.
+        followed: share of the image whose flow there and back again meets itself.
         likeness: correlation of what is followed, in -1 to 1.
         gain: median change of brightness of what is followed, as a natural logarithm.
-        difference: mean absolute difference of the pictures as they are, see `data.neighbours.motion`.
+        difference: mean absolute difference of the images as they are, see `data.neighbours.motion`.
     """
 
     motion: float
@@ -57,7 +57,7 @@ def opencv() -> Any:
 
 
 def small(image: NDArray[np.uint8]) -> Grey:
-    """Shrink a picture (H,W,3) to grey with `WIDTH` pixels on the longer side."""
+    """Shrink an image (H,W,3) to grey with `WIDTH` pixels on the longer side."""
     cv2 = opencv()
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
     factor = WIDTH / max(grey.shape)
@@ -67,10 +67,10 @@ def small(image: NDArray[np.uint8]) -> Grey:
 
 
 def measure_step(first: Grey, second: Grey) -> tuple[Step, NDArray[np.float32]]:
-    """Measure what changed between two small grey pictures of one shape (H,W).
+    """Measure what changed between two small grey images of one shape (H,W).
 
     Returns:
-        The step, and the optical flow (H,W,2) in pixels of the small pictures.
+        The step, and the optical flow (H,W,2) in pixels of the small images.
     """
     cv2 = opencv()
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
@@ -96,7 +96,7 @@ def measure_step(first: Grey, second: Grey) -> tuple[Step, NDArray[np.float32]]:
 def is_cut(step: Step) -> bool:
     """Say whether the second frame shows another scene, or moved so far that nothing can be followed.
 
-    Neighbouring KITTI frames are followed for 0.47 of the picture and more, cuts between its drives for 0.09 by
+    Neighbouring KITTI frames are followed for 0.47 of the image and more, cuts between its drives for 0.09 by
     median; where cuts are followed for more than 0.3, likeness is low.
     """
     return step.followed < 0.3 or (step.followed < 0.45 and step.likeness < 0.5)

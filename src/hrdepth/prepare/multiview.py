@@ -26,7 +26,7 @@ OUTSIDE = 1.05  # cost of a pixel that a source does not see: worse than any tha
 
 
 class View(NamedTuple):
-    """A picture as `plane_sweep` compares it.
+    """An image as `plane_sweep` compares it.
 
     Attributes:
         grey: (1,1,H,W), about zero.
@@ -45,7 +45,7 @@ class Sweep(NamedTuple):
     Attributes:
         inverse_depth: (H,W), between the planes too.
         cost: (H,W) in [0,1], one minus the correlation with the better half of the sources there.
-        unmoved: (H,W) in [0,1], likewise with the best source as it is: small where nothing moves in the picture.
+        unmoved: (H,W) in [0,1], likewise with the best source as it is: small where nothing moves in the image.
     """
 
     inverse_depth: Tensor
@@ -54,7 +54,7 @@ class Sweep(NamedTuple):
 
 
 def normalised(grey: Tensor) -> View:
-    """Prepare a picture (1,H,W) in [0,1]."""
+    """Prepare an image (1,H,W) in [0,1]."""
     centred = grey[None] - 0.5
     mean = box_mean(centred, WINDOW)
     variance = (box_mean(centred * centred, WINDOW) - mean * mean).clamp(min=0)

@@ -19,7 +19,7 @@ from hrdepth.io.files import atomic_path
 from hrdepth.io.images import write_image
 from hrdepth.prepare.cameras import KnownCamera
 from hrdepth.prepare.framing import Framing
-from hrdepth.prepare.masks import StillRegions, mask_picture
+from hrdepth.prepare.masks import StillRegions, mask_image
 from hrdepth.prepare.selection import split_numbers
 
 __all__ = ["reduced", "write_camera", "write_mask", "write_split"]
@@ -46,19 +46,19 @@ def write_camera(folder: Path, look: Framing, closer: int, camera: KnownCamera) 
 
 
 def write_mask(folder: Path, look: Framing, closer: int, still: StillRegions, *, find: bool) -> dict[str, Any]:
-    """Write mask.png and its picture where anything is left out, and return what the manifest says of them."""
+    """Write mask.png and its image where anything is left out, and return what the manifest says of them."""
     found = still.find() if find else np.zeros(look.size, dtype=bool)
     keep, covered = _coarse(look.inside() & ~found, closer), ~_coarse(~found, closer)
     for name in ("mask.png", "mask.jpg"):
         (folder / name).unlink(missing_ok=True)
     if not keep.all():
         write_image(folder / "mask.png", np.where(keep, 255, 0).astype(np.uint8))
-        write_image(folder / "mask.jpg", mask_picture(reduced(still.last_frame, closer), keep))
+        write_image(folder / "mask.jpg", mask_image(reduced(still.last_frame, closer), keep))
     return {"share": round(float(1 - keep.mean()), 5), "found": round(float(covered.mean()), 5), "looked": find}
 
 
 def reduced(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Shrink a picture (H,W,3) by a whole factor."""
+    """Shrink an image (H,W,3) by a whole factor."""
     return image if factor == 1 else np.asarray(Image.fromarray(image).reduce(factor))
 
 

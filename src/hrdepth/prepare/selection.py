@@ -132,7 +132,7 @@ def split_numbers(numbers: list[int], share: float, gap: int) -> tuple[list[int]
     first = len(numbers) - held  # of validation
     if not held or first - gap < 3:
         return _inner(numbers), []
-    # A gap counts pictures that neither side sees, neighbours included.
+    # A gap counts images that neither side sees, neighbours included.
     return _inner(numbers[: first - gap]), _inner(numbers[first:])
 
 

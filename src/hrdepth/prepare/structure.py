@@ -14,9 +14,9 @@ from hrdepth.errors import InputError
 
 __all__ = ["Structure", "structure_from_motion"]
 
-OVERLAP = 5  # pictures before and behind that a picture is compared with
-FEATURES = 3000  # of a picture, at most
-LEAST_TRACK, LARGEST_ERROR = 3, 1.0  # pictures that see a point, and pixels: others are not trusted
+OVERLAP = 5  # images before and behind that an image is compared with
+FEATURES = 3000  # of an image, at most
+LEAST_TRACK, LARGEST_ERROR = 3, 1.0  # images that see a point, and pixels: others are not trusted
 SEED = 0
 
 
@@ -24,19 +24,19 @@ class Structure(NamedTuple):
     """Where the camera was.
 
     Attributes:
-        poses: (4,4) float64 by picture, world to camera; a picture that does not fit has none. Up to scale.
-        points: (N,3) by picture, the points that it saw: column, row in its pixels, and depth.
+        poses: (4,4) float64 by image, world to camera; an image that does not fit has none. Up to scale.
+        points: (N,3) by image, the points that it saw: column, row in its pixels, and depth.
     """
 
     poses: dict[Path, NDArray[np.float64]]
     points: dict[Path, NDArray[np.float64]]
 
 
-def structure_from_motion(pictures: Sequence[Path], intrinsics: NDArray[np.float64]) -> Structure:
-    """Find poses and points of the pictures of one camera, in the order in which they were taken.
+def structure_from_motion(images: Sequence[Path], intrinsics: NDArray[np.float64]) -> Structure:
+    """Find poses and points of the images of one camera, in the order in which they were taken.
 
     Args:
-        pictures: of one folder.
+        images: of one folder.
         intrinsics: (3,3) in their pixels.
 
     Returns:
@@ -55,7 +55,7 @@ def structure_from_motion(pictures: Sequence[Path], intrinsics: NDArray[np.float
         ) from error
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR)
     pycolmap.set_random_seed(SEED)
-    folder, names = pictures[0].parent, [picture.name for picture in pictures]
+    folder, names = images[0].parent, [image.name for image in images]
     with tempfile.TemporaryDirectory(prefix="hrdepth-structure-") as temporary:
         database = Path(temporary) / "database.db"
         _extract(pycolmap, database, folder, names, intrinsics)
@@ -87,7 +87,7 @@ def _extract(pycolmap: Any, database: Path, folder: Path, names: list[str], intr
     extraction = pycolmap.FeatureExtractionOptions()
     extraction.use_gpu = False
     extraction.sift.max_num_features = FEATURES
-    extraction.sift.peak_threshold = 0.003  # half its own: pictures are small
+    extraction.sift.peak_threshold = 0.003  # half its own: images are small
     pycolmap.extract_features(
         database,
         folder,
@@ -112,6 +112,6 @@ def _read(model: Any, folder: Path) -> Structure:
             point = model.points3D[point2d.point3D_id]
             if point.error < LARGEST_ERROR and point.track.length() >= LEAST_TRACK:
                 seen.append((*(point2d.xy - 0.5), pose[2, :3] @ point.xyz + pose[2, 3]))
-        picture = folder / image.name
-        poses[picture], points[picture] = pose, np.array(seen).reshape(-1, 3)
+        path = folder / image.name
+        poses[path], points[path] = pose, np.array(seen).reshape(-1, 3)
     return Structure(poses, points)

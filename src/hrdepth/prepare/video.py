@@ -114,7 +114,7 @@ def _check(config: PrepareVideoConfig) -> None:
 def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> Prepared:
     info, folder = probe(path), root / name
     if info.kind == "picture":
-        raise InputError(f"{path} is one picture; depth is learned from a video or a folder of frames")
+        raise InputError(f"{path} is one image; depth is learned from a video or a folder of frames")
     content: dict[str, Any] = {"settings": _settings(config), "source": _source(path, info)}
     begun = _begun(folder, content, overwrite=config.overwrite)
     if begun is not None and begun["complete"] and not verify_drive(folder):

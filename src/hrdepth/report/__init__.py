@@ -1,7 +1,7 @@
 """`hrdepth report`: a training on one page that needs nothing but itself.
 
 run        what the run's folder says
-truth      true depth and pictures for it
+truth      true depth and images for it
 results    metrics with intervals, beside the paper's row
 frames     best, median and worst frame
 cloud      the points of the viewer
@@ -31,7 +31,7 @@ from hrdepth.report.render import data_url, render
 from hrdepth.report.results import ResultSet, read_results, result_set
 from hrdepth.report.run import RunFolder
 from hrdepth.report.truth import find_truth
-from hrdepth.truth.ground_truth import GroundTruthSet
+from hrdepth.truth import GroundTruthSet
 
 __all__ = ["report"]
 
@@ -66,7 +66,7 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
         "paper": corresponding_row(run.settings),
         "truth": about_data,
         "frames": frames,
-        "cloud": next((shown.cloud(config.points) for shown in frames if shown.label in ("median", "picture 2")), None),
+        "cloud": next((shown.cloud(config.points) for shown in frames if shown.label in ("median", "image 2")), None),
         "curves": curves_chart(run.folder),
         "spread": frames_chart(evaluation, frames) if evaluation is not None else None,
         "panels": [(path.stem.lstrip("0") or "0", data_url(path)) for path in run.panels],
@@ -80,7 +80,7 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
 def _evaluated(
     config: ReportConfig, run: RunFolder, predictor: Predictor, truths: GroundTruthSet | None
 ) -> tuple[Evaluation | None, list[ResultSet]]:
-    """Return results per picture, read or made, and what else was once measured."""
+    """Return results per image, read or made, and what else was once measured."""
     if config.results is not None:
         return read_results(Path(config.results))
     if config.data is None:

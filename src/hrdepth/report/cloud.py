@@ -49,12 +49,12 @@ def encode_cloud(
     *,
     assumed: bool,
 ) -> Cloud:
-    """Lift a picture and write its points as text.
+    """Lift an image and write its points as text.
 
     Args:
         depth: (H,W) along the camera's axis.
         image: uint8 (H,W,3).
-        intrinsics: (3,3) in pixels of the picture.
+        intrinsics: (3,3) in pixels of the image.
         most: points, at most.
         unit: of depth.
         assumed: the focal length is a guess.

@@ -1,4 +1,4 @@
-"""`hrdepth compare`: all figures of some networks on some pictures."""
+"""`hrdepth compare`: all figures of some networks on some images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from hrdepth.config import CompareConfig
-from hrdepth.data.frames import picture_tensor
+from hrdepth.data.frames import image_tensor
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder, write_json
@@ -21,7 +21,7 @@ from hrdepth.report.comparison import error_by_distance, error_histogram, side_b
 from hrdepth.report.curves import learning_curves
 from hrdepth.report.features import draw_features, first_level_maps
 from hrdepth.report.samples import Sample, predict_sample
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import load_network
 
 __all__ = ["compare"]
@@ -31,7 +31,7 @@ def compare(config: CompareConfig) -> list[Path]:
     """Write comparison.*, distance.*, histogram.*, features.*, curves.* and compare.json; return the files.
 
     Raises:
-        InputError: no weights, labels that do not fit, pictures that are not there, or what reading them raises.
+        InputError: no weights, labels that do not fit, images that are not there, or what reading them raises.
     """
     labels = _labels(config.weights, config.labels)
     truths = build_ground_truth(config.data)
@@ -74,7 +74,7 @@ def _features(
     """Return the maps of the networks that have a fusion at the first level."""
     maps = {}
     for (name, predictor), path in zip(predictors.items(), weights, strict=True):
-        batch = picture_tensor(Image.fromarray(rows[name][0].image), predictor.size)[None]  # (1,3,H,W)
+        batch = image_tensor(Image.fromarray(rows[name][0].image), predictor.size)[None]  # (1,3,H,W)
         try:
             maps[name] = first_level_maps(load_network(path), batch)
         except InputError as error:
@@ -96,9 +96,9 @@ def _labels(weights: Sequence[str], labels: Sequence[str] | None) -> list[str]:
 
 
 def _chosen(config: CompareConfig, length: int) -> list[int]:
-    if config.pictures is None:
+    if config.images is None:
         return sorted({round(at) for at in np.linspace(0, length - 1, min(config.count, length))})
-    wrong = [at for at in config.pictures if not 0 <= at < length]
-    if wrong or not config.pictures:
-        raise InputError(f"pictures {wrong}: the data has those from 0 to {length - 1}")
-    return config.pictures
+    wrong = [at for at in config.images if not 0 <= at < length]
+    if wrong or not config.images:
+        raise InputError(f"images {wrong}: the data has those from 0 to {length - 1}")
+    return config.images

@@ -1,4 +1,4 @@
-"""Networks one above the other on the same pictures (paper, Figure 4), and where their errors lie."""
+"""Networks one above the other on the same images (paper, Figure 4), and where their errors lie."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Rows = Mapping[str, Sequence[Sample]]
 
 
 def side_by_side(rows: Rows) -> Figure:
-    """Draw pictures in columns: the picture, each network's disparity in one range of colours, truth, and error maps.
+    """Draw images in columns: the image, each network's disparity in one range of colours, truth, and error maps.
 
     Args:
-        rows: for each network's name its samples, of the same pictures in the same order.
+        rows: for each network's name its samples, of the same images in the same order.
 
     Source: paper, Figure 4.
     """
     first = next(iter(rows.values()))
-    names = ["picture", *rows, "truth", *(f"error of {name}" for name in rows)]
+    names = ["image", *rows, "truth", *(f"error of {name}" for name in rows)]
     height, width = first[0].image.shape[:2]
     figure = new_figure(0.35 + len(names) * PAGE_WIDTH / len(first) * height / width)
     grid = figure.subplots(len(names), len(first), squeeze=False)

@@ -72,7 +72,7 @@ def draw_features(image: NDArray[np.uint8], maps: Mapping[str, Mapping[str, NDAr
         column[0].imshow(image)
         column[0].set_title(name)
         for axis, (label, values) in zip(column[1:], own.items(), strict=False):
-            # Networks of other sizes see the picture at other ratios of its sides.
+            # Networks of other sizes see the image at other ratios of its sides.
             axis.imshow(values, cmap="viridis", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
             axis.set_title(label, fontsize=6)
         for axis in column:

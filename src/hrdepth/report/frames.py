@@ -20,7 +20,7 @@ from hrdepth.report.cloud import Cloud, encode_cloud
 from hrdepth.report.comparison import WORST, visible
 from hrdepth.report.render import data_url
 from hrdepth.report.samples import predict_sample
-from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet
+from hrdepth.truth import GroundTruth, GroundTruthSet
 
 __all__ = ["Shown", "chosen_frames", "plain_frames"]
 
@@ -32,10 +32,10 @@ class Shown:
     """A frame on the page.
 
     Attributes:
-        label: why this one: `best`, `median`, `worst`, or `picture N`.
+        label: why this one: `best`, `median`, `worst`, or `image N`.
         name: of the frame.
         abs_rel: its error, or None where there is no truth.
-        views: what it is and the picture as a data URL: picture, disparity, truth, error.
+        views: what it is and the image as a data URL: image, disparity, truth, error.
         image: uint8 (H,W,3).
         depth: (H,W), metres, or network units where metres are not known.
         intrinsics: (3,3) in pixels, or None if unknown.
@@ -65,32 +65,32 @@ def chosen_frames(predictor: Predictor, truths: GroundTruthSet, evaluation: Eval
     """Return the frames with the lowest, the median and the highest Abs Rel; none where they are of another set.
 
     Raises:
-        InputError: a picture is missing or damaged.
+        InputError: an image is missing or damaged.
     """
     order = np.argsort([row.errors["abs_rel"] for row in evaluation.rows], kind="stable")
     places = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     shown = []
     for label, place in places.items():
         truth = _find(truths, evaluation, int(place))
-        if truth is None or truth.picture is None:
+        if truth is None or truth.image is None:
             return []
         shown.append(_compared(label, predictor, truth, evaluation))
     return shown
 
 
 def plain_frames(predictor: Predictor, parts: Sequence[DatasetConfig]) -> list[Shown]:
-    """Return some pictures of the first validation set that is there, with disparity alone."""
+    """Return some images of the first validation set that is there, with disparity alone."""
     for part in parts:
         try:
             reader = build_reader(part)
             targets = reader.targets
             places = sorted({round(at) for at in np.linspace(0, len(targets) - 1, min(COUNT, len(targets)))})
             lines = [targets[place] for place in places]
-            pictures = [(line.name, reader.picture(line, 0)) for line in lines]
+            images = [(line.name, reader.image(line, 0)) for line in lines]
             return [
-                _plain(f"picture {number}", name, predictor, picture)
-                for number, (name, picture) in enumerate(pictures, 1)
-                if picture is not None
+                _plain(f"image {number}", name, predictor, image)
+                for number, (name, image) in enumerate(images, 1)
+                if image is not None
             ]
         except InputError:
             continue
@@ -98,7 +98,7 @@ def plain_frames(predictor: Predictor, parts: Sequence[DatasetConfig]) -> list[S
 
 
 def _find(truths: GroundTruthSet, evaluation: Evaluation, place: int) -> GroundTruth | None:
-    """Return the truth of a row: pictures that were skipped lie before it, at most."""
+    """Return the truth of a row: images that were skipped lie before it, at most."""
     name = evaluation.rows[place].name
     last = min(place + len(evaluation.skipped) + 1, len(truths))
     return next((truth for at in range(place, last) if (truth := truths[at]).name == name), None)
@@ -128,8 +128,8 @@ def _compared(label: str, predictor: Predictor, truth: GroundTruth, evaluation: 
     )
 
 
-def _plain(label: str, name: str, predictor: Predictor, picture: Any) -> Shown:
-    prediction = predictor(picture)
+def _plain(label: str, name: str, predictor: Predictor, image: Any) -> Shown:
+    prediction = predictor(image)
     metric = prediction.metres_per_unit is not None
     views = {
         "picture": data_url(prediction.image),

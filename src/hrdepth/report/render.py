@@ -1,4 +1,4 @@
-"""From parts to the page: pictures as text, and the template."""
+"""From parts to the page: images as text, and the template."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from hrdepth.io.images import read_image
 __all__ = ["data_url", "render"]
 
 WIDTH = 1100
-"""Pictures on the page are at most so wide."""
+"""Images on the page are at most so wide."""
 
 
-def data_url(picture: NDArray[np.uint8] | Path) -> str:
-    """Return a picture, uint8 (H,W,3) or a file, as a JPEG within a URL."""
-    image = read_image(picture) if isinstance(picture, Path) else Image.fromarray(picture)
+def data_url(source: NDArray[np.uint8] | Path) -> str:
+    """Return an image, uint8 (H,W,3) or a file, as a JPEG within a URL."""
+    image = read_image(source) if isinstance(source, Path) else Image.fromarray(source)
     if image.width > WIDTH:
         image = image.resize((WIDTH, max(1, round(image.height * WIDTH / image.width))), Image.Resampling.LANCZOS)
     stream = io.BytesIO()

@@ -34,10 +34,10 @@ class ResultRow:
 
 @dataclass(frozen=True)
 class ResultSet:
-    """Rows that were measured on the same pictures.
+    """Rows that were measured on the same images.
 
     Attributes:
-        title: which pictures.
+        title: which images.
         rows: one or several.
         caption: how depth was compared.
     """
@@ -48,15 +48,15 @@ class ResultSet:
 
 
 def result_set(evaluation: Evaluation, resamples: int, beside: Mapping[str, Evaluation]) -> ResultSet:
-    """Put an evaluation, and others on the same pictures, into rows."""
+    """Put an evaluation, and others on the same images, into rows."""
     rows = {"this run": evaluation, **beside}
     protocol = evaluation.protocol
     scaling = "each prediction scaled by its median" if protocol.scaling == "median" else f"depth x {protocol.scaling}"
     return ResultSet(
-        f"{len(evaluation.rows)} pictures: {evaluation.ground_truth}",
+        f"{len(evaluation.rows)} images: {evaluation.ground_truth}",
         tuple(ResultRow(name, one.mean, one.intervals(resamples) if resamples else {}) for name, one in rows.items()),
-        f"Mean over pictures, {protocol.min_depth:g} to {protocol.max_depth:g} m, crop {protocol.crop}, {scaling}"
-        + (f"; 95 % intervals by {resamples} bootstrap resamples of the pictures." if resamples else "."),
+        f"Mean over images, {protocol.min_depth:g} to {protocol.max_depth:g} m, crop {protocol.crop}, {scaling}"
+        + (f"; 95 % intervals by {resamples} bootstrap resamples of the images." if resamples else "."),
     )
 
 
@@ -67,7 +67,7 @@ def read_results(folder: Path) -> tuple[Evaluation | None, list[ResultSet]]:
         folder: with metrics.json and, where `hrdepth evaluate` wrote it, per_image.csv.
 
     Returns:
-        The evaluation, where results of each picture are there; and sets of rows that have means alone.
+        The evaluation, where results of each image are there; and sets of rows that have means alone.
 
     Raises:
         InputError: there is no metrics.json, or a file is damaged.
@@ -81,7 +81,7 @@ def read_results(folder: Path) -> tuple[Evaluation | None, list[ResultSet]]:
             return None, [_several(name, rows) for name, rows in content["results"].items()]
         if (folder / "per_image.csv").is_file():
             return _evaluation(content, folder / "per_image.csv"), []
-        title = f"{content['images']} pictures: {content['ground_truth']}"
+        title = f"{content['images']} images: {content['ground_truth']}"
         return None, [ResultSet(title, (ResultRow("this run", _metrics(content["metrics"])),))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"the results in {folder} are damaged ({error}); evaluate again") from error
@@ -89,7 +89,7 @@ def read_results(folder: Path) -> tuple[Evaluation | None, list[ResultSet]]:
 
 def _several(name: str, rows: Mapping[str, Any]) -> ResultSet:
     found = tuple(ResultRow(row, _metrics(values)) for row, values in rows.items() if isinstance(values, dict))
-    return ResultSet(f"{rows['pictures']} pictures: {name}" if "pictures" in rows else name, found)
+    return ResultSet(f"{rows['pictures']} images: {name}" if "pictures" in rows else name, found)
 
 
 def _metrics(values: Mapping[str, Any]) -> dict[str, float]:

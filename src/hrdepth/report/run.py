@@ -108,7 +108,7 @@ class RunFolder:
 
     @property
     def panels(self) -> list[Path]:
-        """The first and the newest picture that the run drew of itself, and the one at the guard's stop."""
+        """The first and the newest image that the run drew of itself, and the one at the guard's stop."""
         drawn = sorted(path for path in self.folder.glob("panels/*.png") if path.stem.isdecimal())
         stopped = self.folder / "panels" / "stopped.png"
         return [*dict.fromkeys(drawn[:1] + drawn[-1:]), *([stopped] if stopped.is_file() else [])]

@@ -1,4 +1,4 @@
-"""One picture with its truth and what a network says of it, brought to metres as the protocol says."""
+"""One image with its truth and what a network says of it, brought to metres as the protocol says."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from PIL import Image
 
 from hrdepth.config import DepthProtocol
 from hrdepth.evaluation.depth import evaluate_image, resize_disparity, valid_pixels
-from hrdepth.evaluation.run import predict_picture
+from hrdepth.evaluation.run import predict_image
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.images import read_image
-from hrdepth.truth.ground_truth import GroundTruth
+from hrdepth.truth import GroundTruth
 
 __all__ = ["Sample", "predict_sample"]
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What one network says of one picture.
+    """What one network says of one image.
 
     Attributes:
-        name: of the picture.
+        name: of the image.
         image: uint8 (H,W,3) at the size of the true depth.
         scaled_disparity: (H,W), 1/metres.
         truth: (H,W), metres, NaN where there is none or the protocol leaves it out.
@@ -43,19 +43,19 @@ class Sample:
 
 
 def predict_sample(predictor: Predictor, truth: GroundTruth, protocol: DepthProtocol) -> Sample:
-    """Predict for a picture of a set with true depth.
+    """Predict for an image of a set with true depth.
 
     Raises:
-        InputError: the picture is missing or damaged.
+        InputError: the image is missing or damaged.
     """
-    small = predict_picture(predictor.scaled_disparity, truth, protocol, predictor.canonical_focal)
-    assert truth.picture is not None  # or it could not have been predicted
+    small = predict_image(predictor.scaled_disparity, truth, protocol, predictor.canonical_focal)
+    assert truth.image is not None  # or it could not have been predicted
     height, width = truth.depth.shape
     result = evaluate_image(truth.depth, small, protocol)
     full = resize_disparity(small, (height, width)) / (result.ratio if result else 1.0)
     return Sample(
         truth.name,
-        np.asarray(read_image(truth.picture).resize((width, height), Image.Resampling.LANCZOS)),
+        np.asarray(read_image(truth.image).resize((width, height), Image.Resampling.LANCZOS)),
         np.clip(full, 1 / protocol.max_depth, 1 / protocol.min_depth).astype(np.float32),
         np.where(valid_pixels(truth.depth, protocol), truth.depth, np.nan).astype(np.float32),
         result.errors if result else None,

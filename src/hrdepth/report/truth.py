@@ -7,7 +7,7 @@ from typing import Any
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.errors import InputError
-from hrdepth.truth.ground_truth import GroundTruthSet, build_ground_truth
+from hrdepth.truth import GroundTruthSet, build_ground_truth
 
 __all__ = ["find_truth"]
 
@@ -16,7 +16,7 @@ KINDS = {"folder": "drive", "kitti_raw": "kitti_lidar"}
 
 
 def find_truth(given: GroundTruthConfig | None, settings: Mapping[str, Any]) -> tuple[GroundTruthSet | None, str]:
-    """Return pictures with true depth, and what is to be known of them.
+    """Return images with true depth, and what is to be known of them.
 
     Args:
         given: to be taken; None for the first set of the validation that has true depth.

@@ -29,7 +29,7 @@ class Difference:
         measured: the mean over the pairs.
         low: of its 95 % interval,
         high: likewise.
-        over: what the interval is over: `seeds` or `pictures`.
+        over: what the interval is over: `seeds` or `images`.
         seeds: pairs of measurements.
         verdict: see `spread.verdict`; none where one seed was left of several.
     """
@@ -54,7 +54,7 @@ def find_differences(
     Args:
         table: of the paper.
         measured: by row, one a seed; rows that were not measured may be absent.
-        resamples: for intervals over pictures.
+        resamples: for intervals over images.
         seeds: how many were asked for.
     """
     reference = measured.get(table.reference)

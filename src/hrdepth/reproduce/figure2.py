@@ -15,7 +15,7 @@ from hrdepth.config.reproduction import ReproduceRegionsConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.bootstrap import bootstrap_intervals
 from hrdepth.evaluation.depth import valid_pixels
-from hrdepth.evaluation.run import predict_picture
+from hrdepth.evaluation.run import predict_image
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import write_json
 from hrdepth.io.plotting import colour, new_figure, save, style
@@ -25,7 +25,7 @@ from hrdepth.reproduce.paper import PaperRow, row_of
 from hrdepth.reproduce.place import Place, open_place
 from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarge, reduce_truth, region_errors
 from hrdepth.reproduce.runs import shown_weights
-from hrdepth.truth.ground_truth import GroundTruth
+from hrdepth.truth import GroundTruth
 
 __all__ = ["Series", "draw_regions", "reproduce_figure2"]
 
@@ -39,8 +39,8 @@ class Series:
     Attributes:
         source: what it is of.
         enlarged: one of `ENLARGED`.
-        values: (pictures, regions), NaN where a picture has none of a region.
-        interval: 95 % over pictures (regions,2).
+        values: (images, regions), NaN where an image has none of a region.
+        interval: 95 % over images (regions,2).
     """
 
     source: str
@@ -50,7 +50,7 @@ class Series:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Over the pictures that have a region (regions)."""
+        """Over the images that have a region (regions)."""
         counts = np.isfinite(self.values).sum(axis=0)
         return np.where(counts, np.nansum(self.values, axis=0) / np.maximum(counts, 1), np.nan)
 
@@ -80,7 +80,7 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
         small_size = config.low_size or (sizes[0] if sizes else (height // 3, width // 3))
         small = {"true depth, {1}x{0}".format(*small_size): reduce_truth(truth.depth, small_size)}
         for name, predictor in sources.items():
-            predicted = predict_picture(predictor.scaled_disparity, truth, config.protocol, predictor.canonical_focal)
+            predicted = predict_image(predictor.scaled_disparity, truth, config.protocol, predictor.canonical_focal)
             small[name] = np.asarray(predicted, dtype=np.float64)
         for name, disparity in small.items():
             for how in ENLARGED:
@@ -92,7 +92,7 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
         for (name, how), rows in errors.items()
     ]
     share = np.mean(shares, axis=0)
-    tables = [_table(series, share, f"{truths.description}, {len(truths)} pictures", missing, config), how_table(used)]
+    tables = [_table(series, share, f"{truths.description}, {len(truths)} images", missing, config), how_table(used)]
     for table in tables:
         table.show(config.format)
     with style():
@@ -183,7 +183,7 @@ def _table(
         ("Abs Rel", "enlarged", *REGIONS),
         tuple(rows),
         "Figure 2. Where errors lie",
-        f"{data}, {protocol_text(config.protocol)}, with 95 % intervals over pictures. "
+        f"{data}, {protocol_text(config.protocol)}, with 95 % intervals over images. "
         f"High gradient: jumps of {config.gradient:.0%} to a neighbour; "
         f"edges: within {config.edge_width} pixels of one."
         + "".join(f"\nnot measured: {name}: {reason}" for name, reason in missing.items()),

@@ -1,4 +1,4 @@
-"""`hrdepth reproduce figure4` and `figure5`: the paper's networks on pictures, through `hrdepth compare`."""
+"""`hrdepth reproduce figure4` and `figure5`: the paper's networks on images, through `hrdepth compare`."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
         config: the settings.
 
     Raises:
-        InputError: no pictures with true depth were given, or none of the networks is there.
+        InputError: no images with true depth were given, or none of the networks is there.
 
     Source: paper, Figures 4 and 5.
     """
     place = open_place(config, FIGURES[name])
     if config.data is None:
-        raise InputError(f"{name} needs pictures with true depth; give --data.kind and --data.root")
+        raise InputError(f"{name} needs images with true depth; give --data.kind and --data.root")
     weights, about, missing, lines = [], dict[str, dict[str, Any]](), dict[str, str](), []
     for row in map(row_of, FIGURES[name]):
         found, reason = None, "not asked for by --rows"
@@ -75,7 +75,7 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
         data=config.data,
         out=str(folder),
         labels=list(about),
-        pictures=config.pictures,
+        images=config.images,
         count=config.count,
         protocol=config.protocol,
         features=name == "figure5",

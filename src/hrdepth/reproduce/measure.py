@@ -24,7 +24,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.networks.summary import summarise
 from hrdepth.reproduce.network import held_network
 from hrdepth.reproduce.runs import Weights
-from hrdepth.truth.ground_truth import GroundTruthSet
+from hrdepth.truth import GroundTruthSet
 
 __all__ = ["MEASURED", "Measurement", "describe", "fingerprint", "measure", "results_folder"]
 
@@ -38,7 +38,7 @@ class Measurement:
     """One weights file on one set.
 
     Attributes:
-        values: by picture, the seven metrics (N,7).
+        values: by image, the seven metrics (N,7).
         content: of the file that keeps it: key, what `describe` says, metrics, parameters and more.
     """
 
@@ -47,7 +47,7 @@ class Measurement:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """The seven metrics (7), means over pictures."""
+        """The seven metrics (7), means over images."""
         return np.asarray(self.values.mean(axis=0))
 
 
@@ -76,13 +76,13 @@ def measure(
     Args:
         name: of the row.
         weights: the file.
-        truths: pictures with true depth.
+        truths: images with true depth.
         identity: their `fingerprint`.
         config: names the folder, device and runtime.
         protocol: how depth is compared.
 
     Raises:
-        InputError: weights or pictures cannot be read, or no picture has true depth.
+        InputError: weights or images cannot be read, or no image has true depth.
     """
     about = describe(name, weights)
     digest = about["weights_sha256"]
@@ -112,7 +112,7 @@ def measure(
     write_json(file, content)
     kept = _read(file, key)
     if kept is None:
-        raise InputError(f"{file} cannot be read back; two pictures of the true depth have the same name")
+        raise InputError(f"{file} cannot be read back; two images of the true depth have the same name")
     return kept
 
 
@@ -141,7 +141,7 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
 
 
 def fingerprint(config: GroundTruthConfig, truths: GroundTruthSet) -> str:
-    """Return a hash of which pictures and true depth these are: settings, place, list, and how a drive was rendered."""
+    """Return a hash of which images and true depth these are: settings, place, list, and how a drive was rendered."""
     root = None if config.root is None else Path(config.root)
     lists = [Path(part) for part in (config.split,) if part and Path(part).is_file()]
     if root is not None and config.kind == "drive":

@@ -20,7 +20,7 @@ HEADINGS = {"parameters": "#Para", **METRIC_HEADINGS}
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row, on the 697 pictures of KITTI's Eigen split at 80 m.
+    """A row, on the 697 images of KITTI's Eigen split at 80 m.
 
     Attributes:
         name: of its weights.

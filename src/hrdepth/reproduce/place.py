@@ -12,7 +12,7 @@ from hrdepth.errors import InputError
 from hrdepth.registry import lookup
 from hrdepth.reproduce.measure import fingerprint, results_folder
 from hrdepth.reproduce.runs import Given, given_weights
-from hrdepth.truth.ground_truth import GroundTruthSet, build_ground_truth
+from hrdepth.truth import GroundTruthSet, build_ground_truth
 
 __all__ = ["Place", "open_place"]
 
@@ -24,7 +24,7 @@ class Place:
     Attributes:
         folder: of results.
         given: weights by name.
-        truths: pictures with true depth; None measures nothing.
+        truths: images with true depth; None measures nothing.
         identity: their `measure.fingerprint`.
         wanted: names of the rows to measure and train.
     """

@@ -38,7 +38,7 @@ def depth_regions(depth: NDArray[np.float32], gradient: float, edge_width: int) 
     """
     known = np.isfinite(depth) & (depth > 0)
     if known.mean() < DENSE:
-        raise InputError(f"figure 2 needs dense true depth; {known.mean():.0%} of this picture's pixels have it")
+        raise InputError(f"figure 2 needs dense true depth; {known.mean():.0%} of this image's pixels have it")
     logarithm = np.where(known, np.log(np.where(known, depth, 1.0)), np.nan).astype(np.float64)
     steepest = np.zeros(depth.shape)
     for axis in (0, 1):
@@ -70,13 +70,13 @@ def enlarge(disparity: NDArray[np.float64], size: tuple[int, int], how: str) -> 
 def region_errors(
     truth: NDArray[np.float32], disparity: NDArray[np.float64], masks: Masks, protocol: DepthProtocol
 ) -> dict[str, float]:
-    """Return the Abs Rel of each region, NaN where a picture has none of it.
+    """Return the Abs Rel of each region, NaN where an image has none of it.
 
     Args:
         truth: (H,W), metres.
         disparity: scaled disparity (H,W), 1/depth.
         masks: the regions.
-        protocol: how the whole picture is scaled, cropped and clamped.
+        protocol: how the whole image is scaled, cropped and clamped.
     """
     valid = valid_pixels(truth, protocol)
     if not valid.any():

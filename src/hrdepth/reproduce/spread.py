@@ -1,4 +1,4 @@
-"""Means over seeds and pictures with intervals, and whether a difference is more than chance."""
+"""Means over seeds and images with intervals, and whether a difference is more than chance."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Spread:
     Attributes:
         mean: (7).
         deviation: standard deviation over seeds (7), NaN with one seed.
-        interval: 95 % (7,2): over seeds by Student's t where there are several, else over pictures by the bootstrap.
+        interval: 95 % (7,2): over seeds by Student's t where there are several, else over images by the bootstrap.
         seeds: how many.
-        over: `seeds` or `pictures`.
+        over: `seeds` or `images`.
     """
 
     mean: NDArray[np.float64]
@@ -46,7 +46,7 @@ def difference(found: Sequence[Measurement], reference: Sequence[Measurement], r
     """Return the row's metrics minus the reference's, in pairs.
 
     Trainings pair with those of the same seed, given files with those at the same place in their list, and where both
-    have one without either, these. None where nothing pairs or the pictures differ.
+    have one without either, these. None where nothing pairs or the images differ.
     """
     others = {_partner(one): one for one in reference}
     pairs = [(one, others[_partner(one)]) for one in found if _partner(one) in others]

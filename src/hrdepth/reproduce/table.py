@@ -26,7 +26,7 @@ __all__ = ["ReproducedRow", "reproduce_table"]
 log = logging.getLogger(__name__)
 
 WIDE = 4  # columns of a table up to which intervals stand in it
-EIGEN = "the 697 pictures of KITTI's Eigen split at 80 m"
+EIGEN = "the 697 images of KITTI's Eigen split at 80 m"
 
 
 @dataclass(frozen=True)
@@ -140,14 +140,14 @@ def _caption(table: PaperTable, rows: list[ReproducedRow], place: Place, config:
     if place.truths is None or not any(one.found for one in rows):
         return text
     description, count = place.truths.description, len(place.truths)
-    text += f"\nmeasured: {description}, {count} pictures, {protocol_text(config.protocol)}"
+    text += f"\nmeasured: {description}, {count} images, {protocol_text(config.protocol)}"
     several = _several(rows, config)
     if len(table.columns) <= WIDE:
-        text += f"; 95 % intervals over {'seeds, where a row has one over pictures' if several else 'pictures'}"
+        text += f"; 95 % intervals over {'seeds, where a row has one over images' if several else 'images'}"
     elif several:
         text += "; mean ± standard deviation over seeds, where there are several"
     if not (description.endswith("eigen/test") and count == 697):
-        text += ".\nOther pictures than the paper's: rows compare with each other, not with its numbers"
+        text += ".\nOther images than the paper's: rows compare with each other, not with its numbers"
     return f"{text}."
 
 

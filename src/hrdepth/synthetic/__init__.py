@@ -1,8 +1,8 @@
-"""A synthetic drive along a textured street: pictures with exact depth, poses, intrinsics and a second eye.
+"""A synthetic drive along a textured street: images with exact depth, poses, intrinsics and a second eye.
 
     trajectory    where the camera drives
     street        what stands there: houses, cars, furniture, with textures, as meshes
-    rendering     pictures and depth of it, through Mitsuba 3
+    rendering     images and depth of it, through Mitsuba 3
     drive         all of it on disk
 
 Importing this needs no Mitsuba; rendering does.

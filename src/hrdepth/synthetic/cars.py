@@ -116,11 +116,11 @@ def _darker(colour: Colour, factor: float) -> Colour:
 
 
 def _side(rng: np.random.Generator, shape: CarShape, colour: Colour) -> Texture:
-    """The car from its left, front to the right; the picture covers length and height exactly."""
+    """The car from its left, front to the right; the image covers length and height exactly."""
     width, height = round(shape.length * SCALE), round(shape.height * SCALE)
     shade = np.linspace(1.12, 0.72, height)[:, None, None]
-    picture = Image.fromarray(np.clip(plain((height, width), colour) * shade, 0, 255).astype(np.uint8))
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(np.clip(plain((height, width), colour) * shade, 0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
 
     def at(x: float, y: float) -> tuple[float, float]:
         return x * SCALE, height - y * SCALE
@@ -144,7 +144,7 @@ def _side(rng: np.random.Generator, shape: CarShape, colour: Colour) -> Texture:
     draw.rectangle((*at(shape.length - 0.26, 0.76), *at(shape.length, 0.62)), fill=(238, 236, 214))
     for x in shape.wheels:
         draw.ellipse((*at(x - 0.42, WHEEL + 0.42), *at(x + 0.42, WHEEL - 0.42)), fill=(22, 22, 24))
-    return rough(rng, np.asarray(picture, float), 0.04)
+    return rough(rng, np.asarray(image, float), 0.04)
 
 
 def _lengths(shape: CarShape) -> Array:
@@ -153,14 +153,14 @@ def _lengths(shape: CarShape) -> Array:
 
 
 def _strip(rng: np.random.Generator, shape: CarShape, colour: Colour) -> Texture:
-    """What lies across the car from rear foot over the roof to front foot, top to bottom in the picture."""
+    """What lies across the car from rear foot over the roof to front foot, top to bottom in the image."""
     across = round(shape.width * SCALE)
     pieces = []
     for part, length in zip(shape.parts, _lengths(shape), strict=True):
         rows = max(4, round(length * SCALE))
-        picture = Image.new("RGB", (across, rows), colour if part != "glass" else _darker(colour, 0.8))
-        _draw_part(ImageDraw.Draw(picture), part, across, rows, colour)
-        pieces.append(np.asarray(picture, float))
+        image = Image.new("RGB", (across, rows), colour if part != "glass" else _darker(colour, 0.8))
+        _draw_part(ImageDraw.Draw(image), part, across, rows, colour)
+        pieces.append(np.asarray(image, float))
     return rough(rng, np.concatenate(pieces), 0.05)
 
 
@@ -192,14 +192,14 @@ def _brighter(colour: Colour) -> Colour:
 
 def _wheel(rng: np.random.Generator) -> Texture:
     """A tyre with a spoked rim, (128,128,3)."""
-    picture = Image.new("RGB", (128, 128), (30, 30, 32))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (128, 128), (30, 30, 32))
+    draw = ImageDraw.Draw(image)
     draw.ellipse((26, 26, 102, 102), fill=(172, 174, 178))
     for angle in np.linspace(0, 2 * np.pi, 6)[:-1]:
         spot = np.array([64, 64]) + 24 * np.array([np.cos(angle), np.sin(angle)])
         draw.ellipse((*(spot - 9), *(spot + 9)), fill=(64, 66, 70))
     draw.ellipse((56, 56, 72, 72), fill=(96, 98, 102))
-    return rough(rng, np.asarray(picture, float), 0.08)
+    return rough(rng, np.asarray(image, float), 0.08)
 
 
 def add_car(builder: MeshBuilder, place: Placement, shape: CarShape, colour: int) -> None:

@@ -25,7 +25,7 @@ __all__ = ["BASELINE", "render_drive"]
 
 BASELINE = 0.54  # metres between the eyes, as in KITTI
 SPLIT_GAP = 3  # frames between training and validation that belong to neither
-SCENE = 1  # raised when the same seed begins to give other pictures, so that two kinds never mix in one folder
+SCENE = 1  # raised when the same seed begins to give other images, so that two kinds never mix in one folder
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _render_frames(
             ahead = trajectory.distance(frame) + settings.car_ahead
             scene.show(build_car(trajectory.course, ahead, textures))
         for eye, file in enumerate(files[:-1]):
-            picture, depth = render_frame(
+            image, depth = render_frame(
                 scene,
                 pose @ _shift(eye * BASELINE),
                 intrinsics,
@@ -199,7 +199,7 @@ def _render_frames(
                 with_depth=eye == 0,
             )
             with atomic_path(file) as temporary:
-                Image.fromarray(picture).save(temporary)
+                Image.fromarray(image).save(temporary)
             if eye == 0:
                 with atomic_path(files[-1]) as temporary:
                     np.save(temporary, depth)

@@ -111,8 +111,8 @@ def _wall(rng: np.random.Generator, style: HouseStyle, size: tuple[int, int]) ->
 def _facade(rng: np.random.Generator, style: HouseStyle, width: float, *, front: bool) -> Texture:
     """Draw one wall with its windows; the front also has a door or a shop."""
     size = (round(style.height * SCALE), round(width * SCALE))
-    picture = Image.fromarray(_wall(rng, style, size).astype(np.uint8))
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(_wall(rng, style, size).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
     plinth = tuple(int(c * 0.55) for c in style.wall)
     draw.rectangle((0, size[0] - 0.4 * SCALE, size[1], size[0]), fill=plinth)
     bays = max(1, int(width / BAY))
@@ -131,7 +131,7 @@ def _facade(rng: np.random.Generator, style: HouseStyle, width: float, *, front:
             elif front or rng.random() < 0.55:
                 _draw_window(draw, rng, centre, foot, style)
     draw.rectangle((0, 0, size[1], 0.16 * SCALE), fill=tuple(int(c * 0.62) for c in style.wall))
-    return rough(rng, np.asarray(picture, float), 0.045)
+    return rough(rng, np.asarray(image, float), 0.045)
 
 
 def _draw_window(

@@ -23,7 +23,7 @@ class Mesh:
 
     Attributes:
         vertices: (F,3,3) corners in world metres, wound so that the normal points outwards.
-        uv: (F,3,2) texture coordinates: u along the picture's columns, v down its rows, 1 is all of it.
+        uv: (F,3,2) texture coordinates: u along the image's columns, v down its rows, 1 is all of it.
     """
 
     def __init__(self, vertices: Array, uv: Array) -> None:

@@ -1,4 +1,4 @@
-"""Pictures and exact depth of a street, through Mitsuba 3.
+"""Images and exact depth of a street, through Mitsuba 3.
 
 Light does not depend on the camera: all surfaces are matte, the sun throws hard shadows, and the sky's light
 depends on a face's direction alone. Only the place inside a pixel is random, so there is no noise.
@@ -49,7 +49,7 @@ def load_mitsuba() -> Any:
 def default_intrinsics(size: tuple[int, int]) -> Array:
     """Return K (3,3) in pixels for `size` (height, width): focal length 0.58 widths, square pixels, centred.
 
-    Pixel centres have integer coordinates, so the middle of the picture is at ((W-1)/2, (H-1)/2).
+    Pixel centres have integer coordinates, so the middle of the image is at ((W-1)/2, (H-1)/2).
 
     Example:
         >>> default_intrinsics((192, 640)).tolist()
@@ -97,19 +97,19 @@ def render_frame(
     seed: int = 0,
     with_depth: bool = True,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Render one picture and its depth.
+    """Render one image and its depth.
 
     Args:
         scene: the street.
         pose: (4,4) camera to world, metres; x right, y down, z forward.
         intrinsics: (3,3) in pixels of `size`, pixel centres at integer coordinates, square pixels.
         size: (height, width).
-        samples_per_pixel: rays a pixel for the picture; depth takes one through each pixel's centre.
+        samples_per_pixel: rays a pixel for the image; depth takes one through each pixel's centre.
         seed: of the places inside the pixels.
         with_depth: False leaves depth zero and saves its time.
 
     Returns:
-        The picture, sRGB uint8 (H,W,3), and depth, float32 (H,W): metres along the camera's z at the pixel's
+        The image, sRGB uint8 (H,W,3), and depth, float32 (H,W): metres along the camera's z at the pixel's
         centre, 0 where there is sky.
 
     Raises:
@@ -122,10 +122,10 @@ def render_frame(
 
     def render(integrator: dict[str, Any], sampler: dict[str, Any]) -> Array:
         sensor = _sensor(mitsuba, pose, intrinsics, size, sampler)
-        picture = mitsuba.render(
+        image = mitsuba.render(
             scene.world, sensor=sensor, integrator=mitsuba.load_dict({**integrator, "block_size": BLOCK}), seed=seed
         )
-        return np.asarray(picture, np.float64)
+        return np.asarray(image, np.float64)
 
     inside = {"type": "independent", "sample_count": samples_per_pixel}
     light = render({"type": "direct", "emitter_samples": 1, "bsdf_samples": 0}, inside)
@@ -250,14 +250,14 @@ def _sky(clouds: Array, directions: Array) -> Array:
     return np.asarray(blue * (1 - white[..., None]) + white[..., None] * np.array([1.05, 1.04, 1.03])) * 0.9
 
 
-def _sample(picture: Array, points: Array) -> Array:
-    """Sample `picture` (H,W) at `points` (...,2) bilinearly, repeating it in both directions."""
+def _sample(image: Array, points: Array) -> Array:
+    """Sample `image` (H,W) at `points` (...,2) bilinearly, repeating it in both directions."""
     low = np.floor(points).astype(int)
     weight = points - low
-    rows, columns = picture.shape
+    rows, columns = image.shape
     r0, c0 = low[..., 1] % rows, low[..., 0] % columns
     r1, c1 = (r0 + 1) % rows, (c0 + 1) % columns
     wx, wy = weight[..., 0], weight[..., 1]
-    top = picture[r0, c0] * (1 - wx) + picture[r0, c1] * wx
-    bottom = picture[r1, c0] * (1 - wx) + picture[r1, c1] * wx
+    top = image[r0, c0] * (1 - wx) + image[r0, c1] * wx
+    bottom = image[r1, c0] * (1 - wx) + image[r1, c1] * wx
     return np.asarray(top * (1 - wy) + bottom * wy)

@@ -30,10 +30,10 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.0, 
     return np.asarray(result / result.std())
 
 
-def rough(rng: np.random.Generator, picture: Array, amount: float, slope: float = 0.8) -> Texture:
-    """Multiply `picture` (H,W,3) in [0,255] by noise of strength `amount` and return it as bytes."""
-    factor = 1 + amount * noise(rng, (picture.shape[0], picture.shape[1]), slope)
-    return np.clip(picture * factor[..., None], 0, 255).astype(np.uint8)
+def rough(rng: np.random.Generator, image: Array, amount: float, slope: float = 0.8) -> Texture:
+    """Multiply `image` (H,W,3) in [0,255] by noise of strength `amount` and return it as bytes."""
+    factor = 1 + amount * noise(rng, (image.shape[0], image.shape[1]), slope)
+    return np.clip(image * factor[..., None], 0, 255).astype(np.uint8)
 
 
 def plain(size: tuple[int, int], colour: Colour) -> Array:
@@ -72,8 +72,8 @@ def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str
     for lane in ((lines["left"] + lines["middle"]) / 2, (lines["right"] + lines["middle"]) / 2):
         for track in (lane - 0.75, lane + 0.75):
             tone = tone - 9 * np.exp(-(((metres - track) / 0.22) ** 2))[None]
-    picture = Image.fromarray(np.clip(tone, 0, 255).astype(np.uint8)).convert("RGB")
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(np.clip(tone, 0, 255).astype(np.uint8)).convert("RGB")
+    draw = ImageDraw.Draw(image)
     for _ in range(9):
         x, y = rng.uniform(lines["left"] * across, lines["right"] * across), rng.uniform(0, rows)
         w, h, shade = rng.uniform(0.5, 1.4) * across, rng.uniform(0.8, 3) * along, int(rng.integers(62, 84))
@@ -85,7 +85,7 @@ def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str
     for y in rng.uniform(0, rows, 4):
         x = rng.choice([lines["middle"] + 0.9, lines["middle"] - 1.4]) * across
         draw.ellipse((x, y, x + 0.62 * across, y + 0.62 * along), fill=(70, 64, 58), outline=(40, 38, 36), width=4)
-    asphalt = np.asarray(picture, float)
+    asphalt = np.asarray(image, float)
     stones = np.tile(np.asarray(_slabs(rng, (512, columns), 16, (124, 112, 104)), float), (rows // 512, 1, 1))
     parking = (metres < lines["left"]) | (metres > lines["right"])
     asphalt[:, parking] = stones[:, parking]
@@ -174,8 +174,8 @@ def _signs() -> list[Array]:
     """Faces of three traffic signs, (96,96,3): speed limit, parking, give way on a white board."""
     faces = []
     for kind in range(3):
-        picture = Image.new("RGB", (96, 96), (246, 246, 244) if kind != 1 else (32, 82, 168))
-        draw = ImageDraw.Draw(picture)
+        image = Image.new("RGB", (96, 96), (246, 246, 244) if kind != 1 else (32, 82, 168))
+        draw = ImageDraw.Draw(image)
         if kind == 0:
             draw.ellipse((3, 3, 92, 92), outline=(200, 30, 34), width=14)
             draw.line([(30, 30), (44, 30), (44, 48), (32, 48), (44, 48), (44, 66), (30, 66)], (20, 20, 20), 6)
@@ -187,5 +187,5 @@ def _signs() -> list[Array]:
         else:
             draw.polygon([(6, 10), (90, 10), (48, 84)], fill=(204, 32, 36))
             draw.polygon([(24, 20), (72, 20), (48, 62)], fill=(246, 246, 244))
-        faces.append(np.asarray(picture, float))
+        faces.append(np.asarray(image, float))
     return faces

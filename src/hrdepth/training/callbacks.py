@@ -228,7 +228,7 @@ class WeightFiles(Callback):
 
 
 class ImagePanels(Callback):
-    """Draw what the objective shows of the first validation samples: picture, disparity, error and more."""
+    """Draw what the objective shows of the first validation samples: image, disparity, error and more."""
 
     def __init__(self, folder: Path, every_steps: int, samples: int) -> None:
         self.folder = folder
@@ -259,9 +259,9 @@ class ImagePanels(Callback):
             self._batch = torch.utils.data.default_collate(samples)
         batch = {key: value.to(module.device) for key, value in self._batch.items()}
         module.eval()
-        picture = training_panel(module.kept.panels(batch))  # type: ignore[arg-type]
+        image = training_panel(module.kept.panels(batch))  # type: ignore[arg-type]
         module.train()
-        write_image(self.folder / f"{trainer.global_step:06d}.png", picture)
+        write_image(self.folder / f"{trainer.global_step:06d}.png", image)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("panel", picture, trainer.global_step, dataformats="HWC")
+                logger.experiment.add_image("panel", image, trainer.global_step, dataformats="HWC")

@@ -33,7 +33,7 @@ def find_learned_cameras(config: TrainConfig, training: Mix, validation: Mix) ->
         None where all cameras are known.
 
     Raises:
-        InputError: the other eye is the only source, or `shared` recordings have pictures of another shape.
+        InputError: the other eye is the only source, or `shared` recordings have images of another shape.
     """
     settings = config.intrinsics
     if settings.learn == "none":
@@ -62,7 +62,7 @@ def find_learned_cameras(config: TrainConfig, training: Mix, validation: Mix) ->
 
 
 class CameraReport(Callback):
-    """Log fx, fy, cx and cy of each learned camera, in pixels of its pictures, and say them after each validation."""
+    """Log fx, fy, cx and cy of each learned camera, in pixels of its images, and say them after each validation."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -113,6 +113,6 @@ def _check_shape(starts: list[LearnedCamera], camera: Camera, folder: str, setti
         first = starts[0].size
         if not math.isclose(first[0] / first[1], camera.size[0] / camera.size[1], rel_tol=0.01):
             raise InputError(
-                f"intrinsics.shared: '{starts[0].name}' has pictures of {first[1]}x{first[0]}, '{folder}' of "
+                f"intrinsics.shared: '{starts[0].name}' has images of {first[1]}x{first[0]}, '{folder}' of "
                 f"{camera.size[1]}x{camera.size[0]} pixels, which one camera does not take; set it to false"
             )

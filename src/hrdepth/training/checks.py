@@ -65,7 +65,7 @@ def check_settings(config: TrainConfig) -> None:
     if config.canonical_focal is not None and not 0.1 < config.canonical_focal < 20:
         raise InputError(
             f"canonical_focal {config.canonical_focal:g} must lie between 0.1 and 20: "
-            "a focal length in picture widths, such as 0.58 for KITTI"
+            "a focal length in image widths, such as 0.58 for KITTI"
         )
     if config.augment.zoom > 1 and config.canonical_focal is None:
         log.warning(

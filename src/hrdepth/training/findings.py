@@ -16,7 +16,7 @@ __all__ = ["find_not_finite"]
 LOWER_RATE = "lower optimiser.learning_rate, or set precision to 32-true where it is another"
 INPUT_ADVICE = {
     "intrinsics": "check the camera of these recordings",
-    "view": "check the size of these recordings' pictures",
+    "view": "check the size of these recordings' images",
     "stereo_pose": "check the baseline of these recordings",
 }
 
@@ -77,6 +77,6 @@ def _suspects(step: Step, objective: nn.Module) -> Iterator[Suspect]:
 def _inputs(batch: Batch) -> Iterator[Suspect]:
     for name, value in batch.items():
         if isinstance(value, Tensor) and value.is_floating_point():
-            kind = "input" if name in INPUT_ADVICE else "input picture"
-            advice = INPUT_ADVICE.get(name, "look at these pictures, and at augment")
+            kind = "input" if name in INPUT_ADVICE else "input image"
+            advice = INPUT_ADVICE.get(name, "look at these images, and at augment")
             yield Suspect(f"{kind} '{name}'", value, advice, by_sample=True)

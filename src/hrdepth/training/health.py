@@ -16,7 +16,7 @@ from hrdepth.geometry import scaled_disparity
 __all__ = ["Finding", "Health", "Judge", "Step", "measure"]
 
 LOOK_AT_DEPTH = (
-    "see whether the camera moves between these frames and K is in pixels of the pictures, then lower "
+    "see whether the camera moves between these frames and K is in pixels of the images, then lower "
     "optimiser.learning_rate or the objective's smoothness"
 )
 LOOK_AT_POSE = (
@@ -57,9 +57,9 @@ class Health(NamedTuple):
         inputs: sum of the batch's small tensors (cameras and baselines), of interest only where it is not finite.
         loss: what is minimised.
         gradient: the largest norm of the gradient of a parameter.
-        spread: standard deviation of 1/depth over a picture, as a share of its mean; the largest of the batch.
+        spread: standard deviation of 1/depth over an image, as a share of its mean; the largest of the batch.
         nearness: mean of 1/depth over the batch, in 1/network units.
-        motion: length of the predicted translation times the picture's mean of 1/depth, averaged over the pairs.
+        motion: length of the predicted translation times the image's mean of 1/depth, averaged over the pairs.
         rotation: predicted angle in radians, averaged likewise.
     """
 
@@ -159,7 +159,7 @@ class Judge:
         if name == "disparity":
             what = (
                 f"disparity at scale {min(step.disparities)} is nearly constant {steps}: 1/depth varies by "
-                f"{health.spread:.2g} of its mean within a picture, depth is about {1 / health.nearness:.3g} units"
+                f"{health.spread:.2g} of its mean within an image, depth is about {1 / health.nearness:.3g} units"
             )
             return Finding(what, LOOK_AT_DEPTH)
         if name == "translation":
@@ -178,9 +178,9 @@ class Judge:
 
 
 def _spread_and_nearness(step: Step, objective: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return each picture's relative standard deviation and mean of 1/depth at the finest scale, (B,) each.
+    """Return each image's relative standard deviation and mean of 1/depth at the finest scale, (B,) each.
 
-    Of 1/depth, not of disparity: a disparity of 0 or 1 all over the picture is as constant as one in between.
+    Of 1/depth, not of disparity: a disparity of 0 or 1 all over the image is as constant as one in between.
     """
     network: Any = objective.network
     disparity = step.disparities[min(step.disparities)].float()
@@ -190,7 +190,7 @@ def _spread_and_nearness(step: Step, objective: nn.Module) -> tuple[Tensor, Tens
 
 
 def _motions(step: Step, objective: nn.Module) -> Tensor:
-    """Return the length of each translation (P,) as a multiple of its picture's (harmonic mean) depth."""
+    """Return the length of each translation (P,) as a multiple of its image's (harmonic mean) depth."""
     assert step.translation is not None
     near = _spread_and_nearness(step, objective)[1]
     lengths: Tensor = step.translation.float().norm(dim=1)

@@ -1,4 +1,4 @@
-"""The picture that a run draws of itself."""
+"""The image that a run draws of itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def training_panel(views: dict[str, Tensor]) -> NDArray[np.uint8]:
     """Put samples side by side, and their views below each other.
 
     Args:
-        views: what an objective's `panels` returns, of the names in `ORDER`, each (B,C,H,W): picture, disparity, the
+        views: what an objective's `panels` returns, of the names in `ORDER`, each (B,C,H,W): image, disparity, the
             teacher's, synthesised view, error, auto-mask, explainability mask, objects that move.
 
     Returns:
@@ -35,5 +35,5 @@ def _draw(name: str, array: NDArray[np.float32]) -> NDArray[np.uint8]:
         return colorize_disparity(array[0])
     if name == "error":
         return colorize_error(array[0], 0.0, 0.5)
-    picture = (255 * np.nan_to_num(array).clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
-    return np.broadcast_to(picture, (*picture.shape[:2], 3))
+    image = (255 * np.nan_to_num(array).clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
+    return np.broadcast_to(image, (*image.shape[:2], 3))

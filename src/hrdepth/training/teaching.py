@@ -1,4 +1,4 @@
-"""What a run takes over from a teacher before it begins: units, a first guess, and what it sees in the pictures."""
+"""What a run takes over from a teacher before it begins: units, a first guess, and what it sees in the images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["use_depth_hints", "use_teacher_cache", "with_teacher"]
 
 log = logging.getLogger(__name__)
 
-# Pictures that the first guess is taken from.
+# Images that the first guess is taken from.
 LOOKED_AT = 8
 
 
@@ -45,8 +45,8 @@ def with_teacher(config: TrainConfig, training: Mix) -> TrainConfig:
         )
     if config.initial_depth is None and config.init is None:
         step = max(1, len(training) // LOOKED_AT)
-        pictures = torch.stack([training[item]["target"] for item in range(0, len(training), step)[:LOOKED_AT]])
-        depth = typical_depth(teacher, pictures)
+        images = torch.stack([training[item]["target"] for item in range(0, len(training), step)[:LOOKED_AT]])
+        depth = typical_depth(teacher, images)
         if config.canonical_focal is not None and teacher.canonical_focal is not None:
             depth *= config.canonical_focal / teacher.canonical_focal
         config = replace(config, initial_depth=depth)
@@ -69,12 +69,12 @@ def use_depth_hints(config: TrainConfig, mixes: list[Mix]) -> None:
             f"the depth hints in {folder} hold for canonical_focal {hints.canonical_focal}, the run has "
             f"{config.canonical_focal}; make them anew with hrdepth prepare hints, or set canonical_focal to theirs"
         )
-    _check_zoom(config, "depth hints are of whole pictures")
+    _check_zoom(config, "depth hints are of whole images")
     use_hints(hints, [part for mix in mixes for part in mix.datasets])
 
 
 def use_teacher_cache(config: TrainConfig, objective: Objective, mixes: list[Mix]) -> None:
-    """Let the teacher look at every target picture once, and let samples carry what it saw, where the config asks.
+    """Let the teacher look at every target image once, and let samples carry what it saw, where the config asks.
 
     Raises:
         InputError: a zoom without a canonical focal length, in which the cached depth has no meaning, or as
@@ -83,11 +83,11 @@ def use_teacher_cache(config: TrainConfig, objective: Objective, mixes: list[Mix
     folder = config.objective.options.get("cache")
     if not isinstance(objective, Distillation) or objective.teacher is None or folder is None:
         return
-    _check_zoom(config, "the teacher's cache holds whole pictures")
+    _check_zoom(config, "the teacher's cache holds whole images")
     cache = TeacherCache.of(objective.teacher, folder)
     parts = [part for mix in mixes for part in mix.datasets]
-    pictures = [picture for part in parts for picture in part.targets()]
-    fill(cache, objective.teacher, pictures, choose_device(None if config.device == "auto" else config.device))
+    images = [image for part in parts for image in part.targets()]
+    fill(cache, objective.teacher, images, choose_device(None if config.device == "auto" else config.device))
     for part in parts:
         part.teacher = cache.read
 

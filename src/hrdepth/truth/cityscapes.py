@@ -6,18 +6,18 @@ from pathlib import Path
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.cityscapes import KEPT_HEIGHT, SEQUENCES, SIZE, depth_of, part_or_split, read_disparity, read_rig
-from hrdepth.data.frames import find_picture
+from hrdepth.data.frames import find_image
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
-from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet
+from hrdepth.truth.base import GroundTruth, GroundTruthSet
 
 __all__ = ["CityscapesDepth"]
 
 
 class CityscapesDepth(GroundTruthSet):
-    """`ROOT/disparity/PART/CITY/..._disparity.png` with `ROOT/camera` and pictures of either archive.
+    """`ROOT/disparity/PART/CITY/..._disparity.png` with `ROOT/camera` and images of either archive.
 
-    Depth is baseline x fx / disparity, disparity (p - 1) / 256, of the upper three quarters of the picture. Semi-global
+    Depth is baseline x fx / disparity, disparity (p - 1) / 256, of the upper three quarters of the image. Semi-global
     matching made it: exact it is not.
     """
 
@@ -47,6 +47,6 @@ class CityscapesDepth(GroundTruthSet):
         height, width = depth.shape
         intrinsics = rig.intrinsics * [[width / SIZE[1]], [height / SIZE[0]], [1.0]]
         folders = (self._root / kind / city for kind in (SEQUENCES["l"], "leftImg8bit"))
-        picture = next(filter(None, (find_picture(folder, f"{stem}_leftImg8bit") for folder in folders)), None)
+        image = next(filter(None, (find_image(folder, f"{stem}_leftImg8bit") for folder in folders)), None)
         kept = depth[: round(KEPT_HEIGHT * height)]
-        return GroundTruth(line.name, picture, kept, intrinsics, picture_rows=(0.0, KEPT_HEIGHT))
+        return GroundTruth(line.name, image, kept, intrinsics, image_rows=(0.0, KEPT_HEIGHT))

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.frames import find_picture
+from hrdepth.data.frames import find_image
 from hrdepth.data.kitti_calibration import read_calibration
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
-from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet, read_depth
+from hrdepth.truth.base import GroundTruth, GroundTruthSet, read_depth
 
 __all__ = ["KittiImproved"]
 
@@ -20,7 +20,7 @@ __all__ = ["KittiImproved"]
 class KittiImproved(GroundTruthSet):
     """`DEPTHS/{train,val}/DRIVE/proj_depth/groundtruth/image_02/FRAME.png` as KITTI's archive has it.
 
-    `root`, KITTI raw, adds pictures and intrinsics.
+    `root`, KITTI raw, adds images and intrinsics.
     """
 
     def __init__(self, config: GroundTruthConfig) -> None:
@@ -56,12 +56,12 @@ class KittiImproved(GroundTruthSet):
         if self._root is None:
             return GroundTruth(line.name, None, depth)
         camera = 2 if line.side == "l" else 3
-        picture = find_picture(self._root / line.folder / f"image_0{camera}" / "data", f"{line.frame:010d}")
+        image = find_image(self._root / line.folder / f"image_0{camera}" / "data", f"{line.frame:010d}")
         try:
             intrinsics = read_calibration(self._root / line.folder.split("/")[0]).intrinsics(camera)
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
-        return GroundTruth(line.name, picture, depth, intrinsics)
+        return GroundTruth(line.name, image, depth, intrinsics)
 
     def _file(self, line: SplitLine) -> Path | None:
         camera = "image_02" if line.side == "l" else "image_03"

@@ -48,7 +48,7 @@ def project_lidar(
     Args:
         points: (N,3) or more columns, metres: x forward, y left, z up.
         velo_to_image: (3,4), see `Calibration.velo_to_image`.
-        size: (height, width) of the picture in pixels.
+        size: (height, width) of the image in pixels.
         depth: `laser` takes the laser's forward coordinate x, `camera` the camera's z.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Make3D's 134 test pictures with the depth of a laser, the central part that published numbers compare.
+"""Make3D's 134 test images with the depth of a laser, the central part that published numbers compare.
 
 Source: Saxena, Sun, Ng, Make3D, TPAMI 2009; the central crop, twice as wide as high: Godard et al., Unsupervised
 Monocular Depth Estimation with Left-Right Consistency, CVPR 2017.
@@ -16,29 +16,29 @@ from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.errors import InputError
-from hrdepth.truth.ground_truth import GroundTruth, GroundTruthSet
+from hrdepth.truth.base import GroundTruth, GroundTruthSet
 
 __all__ = ["CROP", "Make3D"]
 
 log = logging.getLogger(__name__)
 
-# The pictures are 1704 wide and 2272 high; their middle, half as high as wide, as fractions of the height.
+# The images are 1704 wide and 2272 high; their middle, half as high as wide, as fractions of the height.
 CROP = ((2272 - 852) / 2 / 2272, (2272 + 852) / 2 / 2272)
-PICTURES = 134
-TRAINING = "train400"  # begins the names of folders with the pictures to learn from
+IMAGES = 134
+TRAINING = "train400"  # begins the names of folders with the images to learn from
 DISTANCE = 3  # of the four layers of Position3DGrid
 
 
 class Make3D(GroundTruthSet):
     """`img-NAME.jpg` and `depth_sph_corr-NAME.mat`, in any folders below `root`, as the archives have them.
 
-    Frames whose picture or depth lies in a folder Train400Img or Train400Depth are to learn from, and left out.
+    Frames whose image or depth lies in a folder Train400Img or Train400Depth are to learn from, and left out.
 
-    The laser gave 55 rows of 305 distances a picture; its rows within the crop are compared. Networks see the cropped
-    picture, and so must predictions made elsewhere.
+    The laser gave 55 rows of 305 distances an image; its rows within the crop are compared. Networks see the cropped
+    image, and so must predictions made elsewhere.
     """
 
-    description = "Make3D's test pictures, central crop, the laser's distance"
+    description = "Make3D's test images, central crop, the laser's distance"
 
     def __init__(self, config: GroundTruthConfig) -> None:
         if config.root is None or not Path(config.root).is_dir():
@@ -47,15 +47,15 @@ class Make3D(GroundTruthSet):
             raise InputError("ground truth 'make3d' has no split and no depths; leave them out")
         root = Path(config.root)
         depths, learned = _found(root, "depth_sph_corr-", ".mat")
-        pictures, seen = _found(root, "img-", ".jpg")
+        images, seen = _found(root, "img-", ".jpg")
         self._names = sorted(set(depths) - learned - seen)
         if not self._names:
             raise InputError(
-                f"{root} holds no depth_sph_corr-*.mat of test pictures; unpack Test134Depth.tar.gz and Test134.tar.gz"
+                f"{root} holds no depth_sph_corr-*.mat of test images; unpack Test134Depth.tar.gz and Test134.tar.gz"
             )
-        if len(self._names) != PICTURES:
-            log.warning("%s holds %d of Make3D's test pictures, not %d", root, len(self._names), PICTURES)
-        self._depths, self._pictures = depths, pictures
+        if len(self._names) != IMAGES:
+            log.warning("%s holds %d of Make3D's test images, not %d", root, len(self._names), IMAGES)
+        self._depths, self._images = depths, images
 
     def __len__(self) -> int:
         return len(self._names)
@@ -64,7 +64,7 @@ class Make3D(GroundTruthSet):
         name = self._names[index]
         depth = _read(self._depths[name])
         rows = slice(math.floor(CROP[0] * len(depth)), math.ceil(CROP[1] * len(depth)))
-        return GroundTruth(name, self._pictures.get(name), depth[rows], picture_rows=CROP)
+        return GroundTruth(name, self._images.get(name), depth[rows], image_rows=CROP)
 
 
 def _found(root: Path, prefix: str, suffix: str) -> tuple[dict[str, Path], set[str]]:

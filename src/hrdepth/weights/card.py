@@ -54,7 +54,7 @@ class Card:
         recipe: how it was trained.
         limits: what it cannot do, a sentence each.
         notes: to the numbers, a sentence each.
-        results: metrics by set and row: `{set: {"pictures": number, row: {metric: value}}}`.
+        results: metrics by set and row: `{set: {"images": number, row: {metric: value}}}`.
         protocol: how depth was compared, in words.
     """
 
@@ -89,7 +89,7 @@ class Card:
         parts = [
             _front_matter(facts.licence),
             f"# {self.title or facts.name}",
-            self.summary or "A network that sees depth in one picture, trained by `hrdepth`.",
+            self.summary or "A network that sees depth in one image, trained by `hrdepth`.",
             _table(facts, stated),
             "## Use\n\n    pip install hrdepth\n\n"
             f'    from hrdepth import Predictor\n\n    prediction = Predictor.from_pretrained({source})("street.jpg")\n'
@@ -206,7 +206,7 @@ def _numbers(results: Mapping[str, Any], protocol: Mapping[str, str], notes: Seq
         return _joined("Not measured.", _list(notes))
     parts = []
     for name, rows in results.items():
-        table = [f"| {name}, {rows['pictures']} pictures | {' | '.join(METRIC_HEADINGS.values())} |", "|---" * 8 + "|"]
+        table = [f"| {name}, {rows['pictures']} images | {' | '.join(METRIC_HEADINGS.values())} |", "|---" * 8 + "|"]
         for row, values in rows.items():
             if row != "pictures":
                 cells = " | ".join(f"{values[metric]:.3f}" if metric in values else "" for metric in METRIC_HEADINGS)

@@ -48,7 +48,7 @@ class Checkpoint:
         size: (height, width) in pixels that the network was trained at.
         metres_per_unit: metres that one unit of depth stands for; None where depth is known up to scale only.
         provenance: how the weights came about.
-        canonical_focal: fx, in picture widths, of the camera that the depth holds for; for another one it is to be
+        canonical_focal: fx, in image widths, of the camera that the depth holds for; for another one it is to be
             multiplied by `geometry.focal_factor`. None takes it as it is for any camera.
         cameras: whose intrinsics were learned in training.
         name: of the weights, or None.
@@ -255,7 +255,7 @@ def _cameras(header: dict[str, Any], path: Path) -> tuple[LearnedCamera, ...]:
 
 
 def choose_camera(path: str | Path | None, name: str | None = None) -> LearnedCamera | None:
-    """Return the learned camera of a weights file that took the pictures to come.
+    """Return the learned camera of a weights file that took the images to come.
 
     Args:
         path: the weights file.

@@ -21,7 +21,7 @@ from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import save_checkpoint
 
 CONFIG = NetworkConfig("hrdepth", {"backbone": "test_resnet", "min_depth": 0.2, "max_depth": 80.0})
-PICTURE = np.tile(np.linspace(0, 255, 96).astype(np.uint8)[None, :, None], (64, 1, 3))
+IMAGE = np.tile(np.linspace(0, 255, 96).astype(np.uint8)[None, :, None], (64, 1, 3))
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +75,18 @@ def test_results_do_not_share_memory(network):
 
 
 def test_a_predictor_takes_any_runtime(weights):
-    expected = Predictor.from_file(weights, runtime="pytorch")(PICTURE, [[90, 0, 48], [0, 90, 32], [0, 0, 1]])
+    expected = Predictor.from_file(weights, runtime="pytorch")(IMAGE, [[90, 0, 48], [0, 90, 32], [0, 0, 1]])
     for name in RUNTIMES:
         if unavailable(name):
             continue
         predict = Predictor.from_file(weights, runtime=name, threads=1)
         assert predict.size == (64, 96)
-        found = predict(PICTURE, [[90, 0, 48], [0, 90, 32], [0, 0, 1]])
+        found = predict(IMAGE, [[90, 0, 48], [0, 90, 32], [0, 0, 1]])
         np.testing.assert_allclose(found.depth_metres, expected.depth_metres, rtol=1e-3)
 
 
 def test_flip_blending_runs_in_any_runtime(weights):
-    flipped = [Predictor.from_file(weights, runtime=n, flip=True)(PICTURE) for n in RUNTIMES if not unavailable(n)]
+    flipped = [Predictor.from_file(weights, runtime=n, flip=True)(IMAGE) for n in RUNTIMES if not unavailable(n)]
     for one in flipped[1:]:
         np.testing.assert_allclose(one.disparity, flipped[0].disparity, atol=1e-4)
 
@@ -165,7 +165,7 @@ def test_int8_from_weights(network, weights, tmp_path):
     error = (runtime(image)[0] - expected).abs().mean()
     assert error > 0
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no picture"):
+    with pytest.raises(InputError, match="holds no image"):
         load_runtime(weights, "openvino", "int8", calibration=tmp_path / "empty")
     processor = Path("/proc/cpuinfo")
     if processor.is_file() and "vnni" not in processor.read_text():

@@ -54,7 +54,7 @@ def load_runtime(
         threads: cores to compute with; None for all. For PyTorch the number holds for the whole process.
         compile: for PyTorch: compile; the first call of each size takes a minute.
         device: for PyTorch: `cuda`, `mps` or `cpu`; the others have their own.
-        calibration: for int8: a folder of pictures such as the network will see.
+        calibration: for int8: a folder of images such as the network will see.
         size: (height, width) that int8 is calibrated at; by default that of training.
 
     Returns:

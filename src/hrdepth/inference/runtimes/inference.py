@@ -37,7 +37,7 @@ class Graph(nn.Module):
 
     Args:
         finest: a network's finest disparity.
-        normalisation: the graph takes pictures in [0,1]; else pictures that the caller has normalised.
+        normalisation: the graph takes images in [0,1]; else images that the caller has normalised.
         depth: None gives disparity; else depth = `depth` / (1/max_depth + (1/min_depth - 1/max_depth) disparity).
     """
 
@@ -52,7 +52,7 @@ class Graph(nn.Module):
         self.range = 1 / float(getattr(network, "min_depth", 0.1)) - self.low
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map a picture (B,3,H,W) to disparity or depth (B,1,H,W)."""
+        """Map an image (B,3,H,W) to disparity or depth (B,1,H,W)."""
         disparity: Tensor = self.finest(image)
         return disparity if self.unit is None else self.unit / (self.low + self.range * disparity)
 
@@ -61,7 +61,7 @@ def for_inference(network: nn.Module, *, static: bool = False) -> Finest:
     """Copy a network and simplify the copy.
 
     Batch norm goes into the convolution before it, heads other than the finest are left out. The result is compared
-    with the original on a small picture; where it should differ, the network is taken as it is.
+    with the original on a small image; where it should differ, the network is taken as it is.
 
     Args:
         network: a depth network; it stays as it was.

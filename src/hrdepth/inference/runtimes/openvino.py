@@ -21,7 +21,7 @@ HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVINO(Runtime):
-    """A network in OpenVINO; compiled for each size of picture when it is first seen."""
+    """A network in OpenVINO; compiled for each size of image when it is first seen."""
 
     name = "openvino"
     precisions = ("float32", "bfloat16", "int8")
@@ -76,7 +76,7 @@ class OpenVINO(Runtime):
         from hrdepth.inference.runtimes.quantisation import quantise
 
         if settings.calibration is None:
-            raise InputError("int8 needs pictures to be calibrated on; give their folder as calibration")
+            raise InputError("int8 needs images to be calibrated on; give their folder as calibration")
         return quantise(model, settings.calibration, settings.size or source.description.size)
 
 

@@ -1,4 +1,4 @@
-"""Int8: weights and activations in eight bits, with ranges from a folder of pictures, through NNCF."""
+"""Int8: weights and activations in eight bits, with ranges from a folder of images, through NNCF."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.openvino_core import signal_stack_kept
 from hrdepth.io.images import read_image
 
-__all__ = ["KEEP", "calibration_pictures", "quantise"]
+__all__ = ["KEEP", "calibration_images", "quantise"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 
@@ -26,17 +26,17 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 KEEP = (".*gate.*", ".*/fc[12]/.*", ".*/conv_stem/.*", r".*/blocks\.0/.*")
 
 
-def calibration_pictures(folder: Path, limit: int) -> list[Path]:
-    """List up to `limit` pictures below a folder, evenly spread over it.
+def calibration_images(folder: Path, limit: int) -> list[Path]:
+    """List up to `limit` images below a folder, evenly spread over it.
 
     Raises:
-        InputError: there is no such folder, or no picture in it.
+        InputError: there is no such folder, or no image in it.
     """
     if not folder.is_dir():
-        raise InputError(f"the calibration folder {folder} does not exist; give one with pictures as the network sees")
+        raise InputError(f"the calibration folder {folder} does not exist; give one with images as the network sees")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise InputError(f"the calibration folder {folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"the calibration folder {folder} holds no image ({', '.join(sorted(SUFFIXES))})")
     if len(found) <= limit:
         return found
     return [found[int(index)] for index in np.linspace(0, len(found) - 1, limit)]
@@ -48,33 +48,33 @@ def quantise(
     size: tuple[int, int],
     *,
     keep: Sequence[str] = KEEP,
-    pictures: int = 64,
+    images: int = 64,
     normalise: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Any:
     """Quantise an OpenVINO model.
 
     Args:
-        model: takes pictures of `size`, or of any; what it takes stays as it is.
-        folder: of pictures such as the network will see.
+        model: takes images of `size`, or of any; what it takes stays as it is.
+        folder: of images such as the network will see.
         size: (height, width) that they are resized to.
         keep: regular expressions over the names of layers that stay in float.
-        pictures: at most so many of them.
-        normalise: mean and standard deviation by which pictures in [0,1] are normalised for it; None for none.
+        images: at most so many of them.
+        normalise: mean and standard deviation by which images in [0,1] are normalised for it; None for none.
 
     Raises:
-        InputError: NNCF is not installed, or the folder holds no pictures.
+        InputError: NNCF is not installed, or the folder holds no images.
     """
     if importlib.util.find_spec("nncf") is None:
         raise InputError("int8 needs nncf; install it with pip install 'hrdepth[openvino]'")
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    paths = calibration_pictures(folder, pictures)
+    paths = calibration_images(folder, images)
     mean, std = (np.array(values, dtype=np.float32) for values in normalise or ((0,) * 3, (1,) * 3))
 
     def sample(path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
-        picture = read_image(path).resize((size[1], size[0]), Image.Resampling.LANCZOS)
-        pixels = (np.asarray(picture, dtype=np.float32) / 255 - mean) / std
+        image = read_image(path).resize((size[1], size[0]), Image.Resampling.LANCZOS)
+        pixels = (np.asarray(image, dtype=np.float32) / 255 - mean) / std
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])  # (1,3,h,w)
 
     shape = model.input(0).partial_shape

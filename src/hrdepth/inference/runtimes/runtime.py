@@ -41,7 +41,7 @@ class Runtime:
         precision: the one that it runs in.
         stride: what height and width must be multiples of.
         fixed_size: (height, width) of the only size that an exported file takes, or None.
-        device: that pictures had best lie on.
+        device: that images had best lie on.
     """
 
     name = ""
@@ -68,14 +68,14 @@ class Runtime:
             image: (B,3,H,W) in [0,1], float32.
 
         Returns:
-            `{0: disparity (B,1,H,W) in (0,1)}`, float32 on the picture's device.
+            `{0: disparity (B,1,H,W) in (0,1)}`, float32 on the image's device.
 
         Raises:
             InputError: the size does not fit.
         """
         self._check_size((int(image.shape[-2]), int(image.shape[-1])))
         description = self.description
-        if description.mean is not None and description.std is not None:  # the file takes normalised pictures
+        if description.mean is not None and description.std is not None:  # the file takes normalised images
             mean, std = (
                 torch.tensor(v, device=image.device).view(1, 3, 1, 1) for v in (description.mean, description.std)
             )
@@ -91,12 +91,12 @@ class Runtime:
         if self.fixed_size is not None and size != self.fixed_size:
             wanted = "{}x{}".format(*self.fixed_size)
             raise InputError(
-                f"the exported file takes pictures of {wanted} (height x width) alone, not {size[0]}x{size[1]}; "
+                f"the exported file takes images of {wanted} (height x width) alone, not {size[0]}x{size[1]}; "
                 "export it for this size or with --dynamic"
             )
         if any(length % self.stride or length < 2 * self.stride for length in size):
             fitting = "x".join(str(max(2, round(length / self.stride)) * self.stride) for length in size)
             raise InputError(
-                f"a picture of {size[0]}x{size[1]} (height x width) does not fit the network: both must be multiples "
+                f"an image of {size[0]}x{size[1]} (height x width) does not fit the network: both must be multiples "
                 f"of {self.stride} and at least {2 * self.stride}, such as {fitting}"
             )

@@ -36,7 +36,7 @@ class Description:
         metres_per_unit: metres = depth x metres_per_unit; None where depth is known up to scale only.
         canonical_focal: see `Checkpoint`.
         output: `disparity` in (0,1), or `depth`: metres where metres_per_unit is known, else network units.
-        mean: None where the graph takes pictures in [0,1]; else what the caller subtracts first, and
+        mean: None where the graph takes images in [0,1]; else what the caller subtracts first, and
         std: divides by.
         precision: of the file: `float32` or `int8`.
         licence: of the weights, as far as known.

@@ -38,7 +38,7 @@ class CityscapesLayout(Layout):
 
     def found(self) -> str:
         """See `Layout.found`."""
-        counts = [f"{len(self._left[p])} of {FRAMES * SNIPPETS[p]} left pictures of {p}" for p in self._parts]
+        counts = [f"{len(self._left[p])} of {FRAMES * SNIPPETS[p]} left images of {p}" for p in self._parts]
         return f"CityScapes: {', '.join(counts)}"
 
     def missing(self) -> list[Missing]:
@@ -47,11 +47,11 @@ class CityscapesLayout(Layout):
         for part in self._parts:
             left = self._left[part]
             if len(left) < FRAMES * SNIPPETS[part]:
-                sentence = f"{FRAMES * SNIPPETS[part] - len(left)} left pictures of {part} not there"
+                sentence = f"{FRAMES * SNIPPETS[part] - len(left)} left images of {part} not there"
                 found.setdefault("leftImg8bit_sequence_trainvaltest.zip", []).append(sentence)
             rights = {self._right_of(path) for path in left} if self._stereo else set()
             if lost := sorted(rights - {path.relative_to(self.root).with_suffix("") for path in self._right[part]}):
-                found.setdefault("rightImg8bit_sequence_trainvaltest.zip", []).append(such_as(lost, f"{part} picture"))
+                found.setdefault("rightImg8bit_sequence_trainvaltest.zip", []).append(such_as(lost, f"{part} image"))
             if blind := self._snippets_without("camera", part, ".json"):
                 found.setdefault("camera_trainvaltest.zip", []).append(blind)
         if "val" in self._parts:
@@ -61,8 +61,8 @@ class CityscapesLayout(Layout):
                 found["disparity_trainvaltest.zip"] = [f"{without}, which evaluation needs"]
         return [Missing(archive, "; ".join(sentences), PAGE) for archive, sentences in found.items()]
 
-    def pictures(self) -> Iterator[Path]:
-        """See `Layout.pictures`."""
+    def images(self) -> Iterator[Path]:
+        """See `Layout.images`."""
         for part in self._parts:
             yield from self._left[part]
             yield from self._right[part] if self._stereo else ()
@@ -129,7 +129,7 @@ class CityscapesLayout(Layout):
         }
 
     def _files(self, kind: str, part: str, *suffixes: str) -> list[Path]:
-        """Return files, of a picture's PNG and JPEG the one that is read, in order of their names."""
+        """Return files, of an image's PNG and JPEG the one that is read, in order of their names."""
         found: dict[Path, Path] = {}
         for path in sorted((self.root / kind / part).glob("*/*")):
             known = found.get(path.with_suffix(""))

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hrdepth.config import PrepareKittiConfig
-from hrdepth.data.frames import find_picture
+from hrdepth.data.frames import find_image
 from hrdepth.data.kitti_calibration import read_calibration
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
@@ -71,8 +71,8 @@ class KittiRawLayout(Layout):
                 )
         return found
 
-    def pictures(self) -> Iterator[Path]:
-        """See `Layout.pictures`."""
+    def images(self) -> Iterator[Path]:
+        """See `Layout.images`."""
         for files in self._wanted.values():
             yield from (path for file in files if not _is_scan(file) and (path := self._there(file)) is not None)
 
@@ -110,19 +110,19 @@ class KittiRawLayout(Layout):
             or "none of its frames is there with both neighbours"
             for name, lines in self._lists.items()
         }
-        test = [line for line in self._test if not lost.intersection((_picture(line), _scan(line)))]
+        test = [line for line in self._test if not lost.intersection((_image(line), _scan(line)))]
         return {**lists, _file_name(self._test_name): test or "none of its frames is there with its true depth"}
 
     @cached_property
     def _wanted(self) -> dict[str, list[str]]:
-        """Files without suffix of pictures, below the root, by drive, each once."""
+        """Files without suffix of images, below the root, by drive, each once."""
         wanted: dict[str, dict[str, None]] = {}
         for lines in self._lists.values():
             for line in lines:
                 wanted.setdefault(line.folder, {}).update(dict.fromkeys(_with_neighbours(line)))
         for line in self._test:
             scan = {} if line.name in self._exported else {_scan(line): None}
-            wanted.setdefault(line.folder, {}).update({_picture(line): None, **scan})
+            wanted.setdefault(line.folder, {}).update({_image(line): None, **scan})
         return {drive: list(wanted[drive]) for drive in sorted(wanted)}
 
     @cached_property
@@ -146,16 +146,16 @@ class KittiRawLayout(Layout):
         path = self.root / file
         if _is_scan(file):
             return path if path.is_file() else None
-        return find_picture(path.parent, path.name)
+        return find_image(path.parent, path.name)
 
 
-def _picture(line: SplitLine, offset: int = 0) -> str:
+def _image(line: SplitLine, offset: int = 0) -> str:
     camera = "image_02" if line.side == "l" else "image_03"
     return f"{line.folder}/{camera}/data/{line.frame + offset:010d}"
 
 
 def _with_neighbours(line: SplitLine) -> list[str]:
-    return [_picture(line, offset) for offset in (0, -1, 1) if line.frame + offset >= 0]
+    return [_image(line, offset) for offset in (0, -1, 1) if line.frame + offset >= 0]
 
 
 def _scan(line: SplitLine) -> str:

@@ -1,4 +1,4 @@
-"""KITTI odometry: pictures in colour or grey, calibrations, poses."""
+"""KITTI odometry: images in colour or grey, calibrations, poses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hrdepth.config import PrepareOdometryConfig
-from hrdepth.data.folder import numbered_pictures
+from hrdepth.data.folder import numbered_images
 from hrdepth.data.kitti import first_size, read_projections
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
@@ -19,7 +19,7 @@ __all__ = ["KittiOdometryLayout"]
 
 PAGE = "https://www.cvlibs.net/datasets/kitti/eval_odometry.php"
 EYES = {"data_odometry_color.zip": ("image_2", "image_3"), "data_odometry_gray.zip": ("image_0", "image_1")}
-# Pictures of the sequences as published: left camera.
+# Images of the sequences as published: left camera.
 LENGTHS = {
     "00": 4541, "01": 1101, "02": 4661, "03": 801, "04": 271, "05": 2761, "06": 1101, "07": 1101, "08": 4071,
     "09": 1591, "10": 1201,
@@ -44,7 +44,7 @@ class KittiOdometryLayout(Layout):
         count = sum(len(frames) for frames in self._frames.values())
         both = sum((self._folder(name) / self._eyes[name][1]).is_dir() for name in there)
         return (
-            f"KITTI odometry: {len(there)} of {len(self._wanted)} sequences, {count} left pictures, "
+            f"KITTI odometry: {len(there)} of {len(self._wanted)} sequences, {count} left images, "
             f"{both} with a right eye"
         )
 
@@ -56,7 +56,7 @@ class KittiOdometryLayout(Layout):
         }
         found = []
         lost = [
-            f"{name} ({len(frames)} of {LENGTHS.get(name, 'unknown')} left pictures)"
+            f"{name} ({len(frames)} of {LENGTHS.get(name, 'unknown')} left images)"
             for name, frames in self._frames.items()
             if not frames or len(frames) < LENGTHS.get(name, 1)
         ]
@@ -67,17 +67,17 @@ class KittiOdometryLayout(Layout):
             if blind := [
                 path for name in self._wanted if self._eyes[name] == eyes for path in self._without_right(name)
             ]:
-                found.append(Missing(archive, such_as(blind, "right picture"), PAGE))
+                found.append(Missing(archive, such_as(blind, "right image"), PAGE))
         for archive, wanted in files.items():
             if absent := [self.relative(file) for file in wanted if not file.is_file()]:
                 found.append(Missing(archive, such_as(absent, "file"), PAGE))
         return found
 
-    def pictures(self) -> Iterator[Path]:
-        """See `Layout.pictures`."""
+    def images(self) -> Iterator[Path]:
+        """See `Layout.images`."""
         for name in self._wanted:
             for eye in self._eyes[name]:
-                yield from numbered_pictures(self._folder(name) / eye).values()
+                yield from numbered_images(self._folder(name) / eye).values()
 
     def faults(self) -> Iterator[str]:
         """See `Layout.faults`."""
@@ -101,7 +101,7 @@ class KittiOdometryLayout(Layout):
         """See `Layout.companions`."""
         for name in self._wanted:
             calibration, poses = self._files(name)
-            # Without pictures there is no size to scale a calibration by, and nothing that needs it.
+            # Without images there is no size to scale a calibration by, and nothing that needs it.
             if calibration.is_file() and self._frames[name]:
                 yield calibration
             if poses.is_file():
@@ -144,9 +144,9 @@ class KittiOdometryLayout(Layout):
         return self._folder(name) / "calib.txt", self.root / "poses" / f"{name}.txt"
 
     def _without_right(self, name: str) -> list[Path]:
-        """Return the right pictures that left ones lack, without suffix, below the root."""
+        """Return the right images that left ones lack, without suffix, below the root."""
         folder = self._folder(name) / self._eyes[name][1]
-        right = numbered_pictures(folder)
+        right = numbered_images(folder)
         lost = (path for number, path in sorted(self._frames[name].items()) if number not in right)
         return [self.relative(folder / path.stem) for path in lost]
 
@@ -160,7 +160,7 @@ class KittiOdometryLayout(Layout):
 
     @cached_property
     def _frames(self) -> dict[str, dict[int, Path]]:
-        return {name: numbered_pictures(self._folder(name) / self._eyes[name][0]) for name in self._wanted}
+        return {name: numbered_images(self._folder(name) / self._eyes[name][0]) for name in self._wanted}
 
 
 def _sequence(name: str | int) -> str:
@@ -168,8 +168,8 @@ def _sequence(name: str | int) -> str:
     return name if isinstance(name, str) else f"{name:02d}"
 
 
-def _wrong_poses(file: Path, pictures: int) -> str | None:
-    """Return a sentence on the first line that is no pose, or on poses that are fewer than `pictures`."""
+def _wrong_poses(file: Path, images: int) -> str | None:
+    """Return a sentence on the first line that is no pose, or on poses that are fewer than `images`."""
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, text in enumerate(lines, start=1):
         try:
@@ -178,6 +178,6 @@ def _wrong_poses(file: Path, pictures: int) -> str | None:
             values = []
         if len(values) != 12 or not np.isfinite(values).all():
             return f"{file}:{number}: a pose must have twelve finite numbers; unpack data_odometry_poses.zip again"
-    if not lines or len(lines) < pictures:
-        return f"{file} has {len(lines)} poses for {pictures} pictures; unpack data_odometry_poses.zip again"
+    if not lines or len(lines) < images:
+        return f"{file} has {len(lines)} poses for {images} images; unpack data_odometry_poses.zip again"
     return None

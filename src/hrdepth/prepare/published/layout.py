@@ -39,7 +39,7 @@ class Layout(ABC):
 
     Attributes:
         root: the folder that the archives were unpacked to.
-        scales_calibration: calibrations hold for the pictures as they lie beside them; see `resized`.
+        scales_calibration: calibrations hold for the images as they lie beside them; see `resized`.
     """
 
     root: Path
@@ -58,19 +58,19 @@ class Layout(ABC):
         return []
 
     @abstractmethod
-    def pictures(self) -> Iterator[Path]:
-        """Yield every picture that is there and wanted."""
+    def images(self) -> Iterator[Path]:
+        """Yield every image that is there and wanted."""
 
     @abstractmethod
     def faults(self) -> Iterator[str]:
-        """Read whatever is no picture; yield a sentence for each file that is damaged."""
+        """Read whatever is no image; yield a sentence for each file that is damaged."""
 
     @abstractmethod
     def companions(self) -> Iterator[Path]:
-        """Yield the small files that pictures elsewhere need beside them: calibrations, poses, cameras."""
+        """Yield the small files that images elsewhere need beside them: calibrations, poses, cameras."""
 
     def resized(self, companion: Path, width: int) -> str | None:
-        """Return what `companion` says beside pictures made at most `width` pixels wide; None for what it says now."""
+        """Return what `companion` says beside images made at most `width` pixels wide; None for what it says now."""
         return None
 
     @abstractmethod
@@ -95,7 +95,7 @@ def existing_root(root: str) -> Path:
 
 
 def resized_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
-    """Return the (height, width), pixels, of a picture that is made at most `width` wide.
+    """Return the (height, width), pixels, of an image that is made at most `width` wide.
 
     Example:
         >>> resized_size((375, 1242), 640), resized_size((375, 1242), 2000)

@@ -17,11 +17,11 @@ from hrdepth.io.files import atomic_path, output_file
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.cache import prepare as fill_cache
 from hrdepth.prepare.published.cityscapes import CityscapesLayout
+from hrdepth.prepare.published.images import convert_to_jpeg, damaged_images
 from hrdepth.prepare.published.kitti import GROUND_TRUTH, KittiRawLayout
 from hrdepth.prepare.published.kitti_odometry import KittiOdometryLayout
 from hrdepth.prepare.published.layout import Layout, Splits
-from hrdepth.prepare.published.pictures import convert_to_jpeg, damaged_pictures
-from hrdepth.truth.ground_truth import build_ground_truth
+from hrdepth.truth import build_ground_truth
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps, write_sparse_maps
 
 __all__ = ["LAYOUTS", "prepare_published"]
@@ -79,18 +79,18 @@ def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
         yield f"{written} JPEGs written to {out}" + (f", {deleted} PNGs deleted" if deleted else ", originals kept")
     if config.cache is not None:
         cache = fill_cache(PrepareConfig(config.config, config.cache, threads=config.threads))
-        yield f"{len(cache.entries)} pictures in the cache {cache.folder}"
+        yield f"{len(cache.entries)} images in the cache {cache.folder}"
 
 
 def _verify(layout: Layout, config: PublishedDataConfig) -> str:
-    pictures = list(layout.pictures())
+    images = list(layout.images())
     nothing = (
-        f"{config.root} holds none of the pictures that are wanted, so there is nothing to verify; unpack them there"
+        f"{config.root} holds none of the images that are wanted, so there is nothing to verify; unpack them there"
     )
-    faults = [*([] if pictures else [nothing]), *layout.faults(), *damaged_pictures(pictures, config.threads)]
+    faults = [*([] if images else [nothing]), *layout.faults(), *damaged_images(images, config.threads)]
     if faults:
         raise InputError.several(faults)
-    return f"all {len(pictures)} pictures can be decoded, and whatever lies beside them can be read"
+    return f"all {len(images)} images can be decoded, and whatever lies beside them can be read"
 
 
 def _make(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""All pictures of a data set: looked at, and turned from PNG to JPEG."""
+"""All images of a data set: looked at, and turned from PNG to JPEG."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.published.layout import Layout, resized_size
 
-__all__ = ["convert_to_jpeg", "damaged_pictures"]
+__all__ = ["convert_to_jpeg", "damaged_images"]
 
 RECORD = "jpeg.json"
 """Beside what was made: with which settings. A JPEG that is older was not made with them."""
 SAME = 1.0  # grey levels of 255: other versions of libjpeg round otherwise, by less
 
 
-def damaged_pictures(pictures: Sequence[Path], threads: int | None) -> list[str]:
-    """Decode every picture; return a sentence for each that cannot be."""
-    found = in_order(_damage, ((path,) for path in pictures), threads)
-    return [sentence for sentence in track(found, "decoding", len(pictures)) if sentence is not None]
+def damaged_images(images: Sequence[Path], threads: int | None) -> list[str]:
+    """Decode every image; return a sentence for each that cannot be."""
+    found = in_order(_damage, ((path,) for path in images), threads)
+    return [sentence for sentence in track(found, "decoding", len(images)) if sentence is not None]
 
 
 def convert_to_jpeg(
@@ -48,10 +48,10 @@ def convert_to_jpeg(
     """Write a JPEG of each PNG of a data set, below `out` at the same place; go on where an earlier call stopped.
 
     Args:
-        layout: knows the pictures, and the small files that are copied with them to another folder.
+        layout: knows the images, and the small files that are copied with them to another folder.
         out: the folder, which exists; the data set's own writes the JPEGs beside the originals.
         quality: of the JPEGs, 1 to 100.
-        width: wider pictures are made smaller, to this many pixels; None for none.
+        width: wider images are made smaller, to this many pixels; None for none.
         delete_originals: delete the PNGs, once each JPEG shows what its PNG would give now.
         threads: that read and write.
         overwrite: replace what is there and was made otherwise.
@@ -60,13 +60,13 @@ def convert_to_jpeg(
         How many JPEGs were written, and how many PNGs deleted.
 
     Raises:
-        InputError: there are no pictures, or one is damaged; JPEGs or copies are there that were made otherwise; a JPEG
+        InputError: there are no images, or one is damaged; JPEGs or copies are there that were made otherwise; a JPEG
             shows something else than its PNG; the folder cannot be written. What was written is kept.
     """
     elsewhere = out.resolve() != layout.root.resolve()
     if width is not None and layout.scales_calibration and not elsewhere:
         raise InputError(
-            f"the calibrations below {layout.root} hold for the pictures as they lie there, and would be wrong beside "
+            f"the calibrations below {layout.root} hold for the images as they lie there, and would be wrong beside "
             "smaller ones; give another folder with --out, where they are scaled"
         )
     work = [(path, out / layout.relative(path).with_suffix(".jpg")) for path in _sources(layout, elsewhere)]
@@ -76,7 +76,7 @@ def convert_to_jpeg(
     other = [jpeg for _, jpeg in todo if jpeg.exists()]
     if other and not overwrite:
         raise InputError(
-            f"{len(other)} of the JPEGs to write are there already and were not made by this step from the pictures as "
+            f"{len(other)} of the JPEGs to write are there already and were not made by this step from the images as "
             f"they are now, such as {other[0]}; move them away, give another folder with --out, or pass --overwrite "
             "true to replace them"
         )
@@ -106,14 +106,14 @@ def _damage(path: Path) -> str | None:
 
 
 def _sources(layout: Layout, elsewhere: bool) -> list[Path]:
-    """Return the pictures to make JPEGs of: all, or the PNGs where the JPEGs go beside them."""
-    pictures = list(layout.pictures())
-    if not pictures:
-        raise InputError(f"{layout.root} holds none of the pictures that are wanted; unpack the archives there")
+    """Return the images to make JPEGs of: all, or the PNGs where the JPEGs go beside them."""
+    images = list(layout.images())
+    if not images:
+        raise InputError(f"{layout.root} holds none of the images that are wanted; unpack the archives there")
     if elsewhere:
-        return pictures
+        return images
     # A PNG whose JPEG is there is no longer what a reader finds first.
-    return sorted({png for path in pictures if (png := path.with_suffix(".png")).is_file()})
+    return sorted({png for path in images if (png := path.with_suffix(".png")).is_file()})
 
 
 def _made_since(record: Path, settings: dict[str, Any], *, overwrite: bool) -> int | None:
@@ -167,7 +167,7 @@ def _write_jpeg(source: Path, file: Path, quality: int, width: int | None) -> No
 
 
 def _copy_companions(layout: Layout, out: Path, width: int | None, *, overwrite: bool) -> None:
-    """Copy the small files, those that give K in pixels as smaller pictures need them; replace none."""
+    """Copy the small files, those that give K in pixels as smaller images need them; replace none."""
     copies = [(file, out / layout.relative(file)) for file in layout.companions()]
     texts = {file: None if width is None else layout.resized(file, width) for file, _ in copies}
     todo = [(file, copy) for file, copy in copies if not _is_copy(file, copy, texts[file])]

@@ -1,0 +1,126 @@
+"""An image with its true depth, and what every source of true depth implements."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hrdepth.config import GroundTruthConfig
+from hrdepth.errors import InputError
+
+__all__ = ["GroundTruth", "GroundTruthSet", "Remembered", "data_folder", "read_depth", "refuse_settings", "short_name"]
+
+PNG_UNITS_PER_METRE = 256.0
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """One image's true depth.
+
+    Attributes:
+        name: what the image is called in results.
+        image: its file, or None if there is none, which is enough where predictions come from elsewhere.
+        depth: (H,W) float32, metres; what is not finite and positive means none.
+        intrinsics: (3,3) float64 in pixels of the depth map, or None if unknown.
+        image_rows: the part of the image that the depth is of, fractions of its height; None for all of it.
+    """
+
+    name: str
+    image: Path | None
+    depth: NDArray[np.float32]
+    intrinsics: NDArray[np.float64] | None = None
+    image_rows: tuple[float, float] | None = None
+
+
+class GroundTruthSet(ABC):
+    """A sequence of `GroundTruth`, each read when it is asked for.
+
+    Attributes:
+        description: what the depth is and which list it follows, in words, without the place on this machine.
+    """
+
+    description: str
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> GroundTruth:
+        """Read one image's true depth.
+
+        Raises:
+            InputError: a file of it is missing or damaged.
+        """
+
+    def __iter__(self) -> Iterator[GroundTruth]:
+        return (self[index] for index in range(len(self)))
+
+
+class Remembered:
+    """What a function gave for each folder; unlike `functools.cache` it goes to other processes."""
+
+    def __init__(self, read: Callable[[Path], Any]) -> None:
+        self._read, self._known = read, dict[Path, Any]()
+
+    def __call__(self, folder: Path) -> Any:
+        """Return what the function gives for `folder`, computed once."""
+        if folder not in self._known:
+            self._known[folder] = self._read(folder)
+        return self._known[folder]
+
+
+def read_depth(path: str | Path) -> NDArray[np.float32]:
+    """Read a depth map: 16-bit PNG (metres x 256, KITTI's way) or a float `.npy` in metres.
+
+    Returns:
+        (H,W) float32, metres; 0 means none.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds no depth.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".npy":
+            depth = np.load(path, allow_pickle=False)
+            if depth.ndim != 2 or not depth.size or not np.issubdtype(depth.dtype, np.floating):
+                raise InputError(f"{path} must hold float metres (H,W), it holds {depth.dtype} {depth.shape}")
+            return np.asarray(depth, dtype=np.float32)
+        with Image.open(path) as image:
+            if image.mode not in ("I;16", "I;16B", "I"):
+                raise InputError(f"{path} must be a 16-bit grey PNG (metres x 256), its mode is {image.mode}")
+            return (np.asarray(image).astype(np.float64) / PNG_UNITS_PER_METRE).astype(np.float32)
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"the depth map {path} does not exist") from error
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise InputError(f"the depth map {path} cannot be read ({error})") from error
+
+
+def data_folder(config: GroundTruthConfig, root: str | None) -> Path:
+    """Return `root` as a path; raise `InputError` where it is missing or no folder."""
+    if root is None:
+        raise InputError(f"ground truth '{config.kind}' needs root, the folder that holds the data")
+    if not Path(root).is_dir():
+        raise InputError(f"the data folder {root} does not exist")
+    return Path(root)
+
+
+def refuse_settings(config: GroundTruthConfig, **settings: str | None) -> None:
+    """Raise `InputError` for settings that this kind of ground truth does not have."""
+    for name, value in settings.items():
+        if value is not None:
+            raise InputError(f"ground truth '{config.kind}' has no {name}; leave it out or choose another kind")
+
+
+def short_name(split: str) -> str:
+    """Return the last two parts of a split's path, for descriptions."""
+    return "/".join(Path(split).parts[-2:])

@@ -1,0 +1,93 @@
+"""Depth maps in folders: images beside depth maps, and drives with exact depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrdepth.config import GroundTruthConfig
+from hrdepth.data.folder import read_camera
+from hrdepth.data.frames import find_image
+from hrdepth.data.splits import read_split
+from hrdepth.errors import InputError
+from hrdepth.truth.base import (
+    GroundTruth,
+    GroundTruthSet,
+    Remembered,
+    data_folder,
+    read_depth,
+    refuse_settings,
+    short_name,
+)
+
+__all__ = ["DepthFolder", "Drive"]
+
+
+class DepthFolder(GroundTruthSet):
+    """`ROOT/depth/NAME.png` (16 bit, metres x 256) or `.npy` (float, metres), with `ROOT/image/NAME.*`.
+
+    The order is that of the names. Images may be missing where predictions come from elsewhere.
+    """
+
+    def __init__(self, config: GroundTruthConfig) -> None:
+        root = data_folder(config, config.root)
+        refuse_settings(config, split=config.split, depths=config.depths)
+        depths = root / "depth"
+        self._files = sorted(p for p in depths.glob("*") if p.suffix in (".png", ".npy")) if depths.is_dir() else []
+        if not self._files:
+            raise InputError(f"{depths} holds no depth maps; it needs 16-bit .png (metres x 256) or .npy (metres)")
+        stems = [file.stem for file in self._files]
+        double = next((stem for stem in stems if stems.count(stem) > 1), None)
+        if double is not None:
+            raise InputError(f"{depths} holds both {double}.png and {double}.npy; keep one")
+        self._images = root / "image"
+        self.description = "depth maps in a folder, in order of their names"
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> GroundTruth:
+        file = self._files[index]
+        return GroundTruth(file.stem, find_image(self._images, file.stem), read_depth(file))
+
+
+class Drive(GroundTruthSet):
+    """`ROOT/DRIVE/left/000000.png` with exact depth along the camera's z in `ROOT/DRIVE/depth/000000.npy`."""
+
+    def __init__(self, config: GroundTruthConfig) -> None:
+        self._root = data_folder(config, config.root)
+        refuse_settings(config, depths=config.depths)
+        split = config.split or str(self._root / "val.txt")
+        self._lines = read_split(split)
+        right = next((line for line in self._lines if line.side == "r"), None)
+        if right is not None:
+            raise InputError(f"{right.origin}: true depth is there for left frames only; leave the line out")
+        self._depths = Remembered(_numbered_maps)
+        self.description = f"depth along the camera's z, split {short_name(split)}"
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> GroundTruth:
+        line = self._lines[index]
+        drive = self._root / line.folder
+        file = self._depths(drive).get(line.frame)
+        if file is None:
+            raise InputError(f"{line.origin}: {drive / 'depth'} holds no depth map of frame {line.frame}")
+        depth = read_depth(file)
+        return GroundTruth(line.name, find_image(drive / "left", file.stem), depth, _drive_intrinsics(drive, depth))
+
+
+def _drive_intrinsics(drive: Path, depth: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    if not (drive / "camera.yaml").is_file():
+        return None
+    camera = read_camera(drive / "camera.yaml")
+    height, width = camera.size
+    factors = np.array([[depth.shape[1] / width], [depth.shape[0] / height], [1.0]])
+    return np.asarray(camera.intrinsics * factors, dtype=np.float64)
+
+
+def _numbered_maps(drive: Path) -> dict[int, Path]:
+    return {int(file.stem): file for file in (drive / "depth").glob("*.npy") if file.stem.isdecimal()}

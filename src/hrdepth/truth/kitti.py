@@ -1,0 +1,108 @@
+"""KITTI: LiDAR scans, and depth maps in the order of a test split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrdepth.config import GroundTruthConfig
+from hrdepth.data.frames import find_image
+from hrdepth.data.kitti_calibration import Calibration, read_calibration
+from hrdepth.data.splits import SplitLine, read_split
+from hrdepth.errors import InputError
+from hrdepth.truth.base import (
+    GroundTruth,
+    GroundTruthSet,
+    Remembered,
+    data_folder,
+    refuse_settings,
+    short_name,
+)
+from hrdepth.truth.lidar import project_lidar, read_scan
+from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
+
+__all__ = ["GtDepths", "KittiLidar"]
+
+
+class KittiLidar(GroundTruthSet):
+    """KITTI raw: the laser's points as sparse depth of camera 2 (`l`) or 3 (`r`), at its rectified size."""
+
+    def __init__(self, config: GroundTruthConfig) -> None:
+        self._root = data_folder(config, config.root)
+        refuse_settings(config, depths=config.depths)
+        split = config.split or "eigen/test"
+        self._lines = read_split(split)
+        self._depth = config.lidar_depth
+        self._calibration = Remembered(read_calibration)
+        what = "the laser's forward coordinate" if self._depth == "laser" else "the camera's z"
+        self.description = f"KITTI LiDAR, depth is {what}, split {short_name(split)}"
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> GroundTruth:
+        line = self._lines[index]
+        camera = 2 if line.side == "l" else 3
+        drive = self._root / line.folder
+        scan = drive / "velodyne_points" / "data" / f"{line.frame:010d}.bin"
+        try:
+            calibration = self._calibration(self._root / line.folder.split("/")[0])
+            matrix = calibration.velo_to_image(camera)
+            depth = project_lidar(read_scan(scan), matrix, calibration.size(camera), self._depth)
+        except InputError as error:
+            raise InputError(f"{line.origin}: {error}") from error
+        return GroundTruth(line.name, _kitti_image(self._root, line), depth, calibration.intrinsics(camera))
+
+
+class GtDepths(GroundTruthSet):
+    """A `gt_depths.npz`: depth maps in the order of a test split, as exchanged or as `hrdepth prepare kitti` writes it.
+
+    `root` and `split` add the images of KITTI raw, and its K where its calibration is there and of the maps' size.
+    """
+
+    def __init__(self, config: GroundTruthConfig) -> None:
+        if config.depths is None:
+            raise InputError("ground truth 'gt_depths' needs depths, the path of gt_depths.npz")
+        if (config.root is None) != (config.split is None):
+            raise InputError("ground truth 'gt_depths' takes its images from root and split: give both or neither")
+        self._root = None if config.root is None else data_folder(config, config.root)
+        self._lines = [] if config.split is None else read_split(config.split)
+        self._maps = read_depth_maps(config.depths, [line.name for line in self._lines])
+        if self._lines and len(self._lines) != len(self._maps):
+            raise InputError(
+                f"{config.depths} holds {len(self._maps)} depth maps, the split {config.split} has "
+                f"{len(self._lines)} lines; give the split that the file was made from"
+            )
+        self._calibration = Remembered(read_calibration)
+        listed = f", split {short_name(config.split)}" if config.split else ""
+        self.description = f"depth maps of {Path(config.depths).name}{listed}"
+        if isinstance(self._maps, SparseMaps) and isinstance(said := self._maps.about.get("ground_truth"), str):
+            self.description = said  # as of the set that it was made from: they are the same depth
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def __getitem__(self, index: int) -> GroundTruth:
+        if self._root is None:
+            return GroundTruth(f"{index:06d}", None, self._maps[index])
+        line, depth = self._lines[index], self._maps[index]
+        intrinsics = self._intrinsics(self._root, line, depth.shape)
+        return GroundTruth(line.name, _kitti_image(self._root, line), depth, intrinsics)
+
+    def _intrinsics(self, root: Path, line: SplitLine, size: tuple[int, ...]) -> NDArray[np.float64] | None:
+        day = root / line.folder.split("/")[0]
+        if not (day / "calib_cam_to_cam.txt").is_file():
+            return None
+        try:
+            calibration: Calibration = self._calibration(day)
+        except InputError as error:
+            raise InputError(f"{line.origin}: {error}") from error
+        camera = 2 if line.side == "l" else 3
+        return calibration.intrinsics(camera) if calibration.sizes.get(camera) == size else None
+
+
+def _kitti_image(root: Path, line: SplitLine) -> Path | None:
+    folder = root / line.folder / ("image_02" if line.side == "l" else "image_03") / "data"
+    return find_image(folder, f"{line.frame:010d}")
