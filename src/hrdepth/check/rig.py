@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hrdepth.camera import Camera
 from hrdepth.check.findings import Finding
-from hrdepth.data.frames import Camera
 from hrdepth.io.images import read_image
 from hrdepth.prepare.motion import opencv
 

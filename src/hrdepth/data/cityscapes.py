@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hrdepth.camera import Camera
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.frames import SUFFIXES, Camera, find_image
+from hrdepth.data.frames import SUFFIXES, find_image
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole

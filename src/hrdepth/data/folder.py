@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from hrdepth.data.frames import SUFFIXES, Camera
+from hrdepth.camera import Camera
+from hrdepth.data.frames import SUFFIXES
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole

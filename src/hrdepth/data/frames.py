@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from hrdepth.camera import Camera
 from hrdepth.config import AugmentConfig
 from hrdepth.data.augment import WHOLE, Window, augment_colours, degrade, draw_window, flip_sample
 from hrdepth.data.batch import Batch
@@ -26,7 +25,6 @@ from hrdepth.geometry import crop_intrinsics, scale_intrinsics
 from hrdepth.io.images import read_image
 
 __all__ = [
-    "Camera",
     "FrameDataset",
     "FrameReader",
     "find_image",
@@ -38,50 +36,6 @@ __all__ = [
 ]
 
 SUFFIXES = (".jpg", ".png", ".jpeg")
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera.
-
-    Attributes:
-        intrinsics: (3,3) float64 in pixels of an image of `size`.
-        size: (height, width) in pixels.
-        baseline: distance to the other eye, positive, in the units that predicted depth shall have; None for one eye.
-        source: where the numbers come from, for messages.
-        baseline_metres: the same distance in metres, where it is known.
-        mask: an image of the same shape, black where the camera never sees the scene: overlays, the car's own hood.
-        learn: the intrinsics are only where learning starts.
-        keep: the share of the image's height, from the top, that samples are made of; below lies the car's hood.
-
-    Raises:
-        InputError: the numbers cannot be pixels of such an image.
-    """
-
-    intrinsics: NDArray[np.float64]
-    size: tuple[int, int]
-    baseline: float | None = None
-    source: str = "the camera"
-    baseline_metres: float | None = None
-    mask: Path | None = None
-    learn: bool = False
-    keep: float = 1.0
-
-    def __post_init__(self) -> None:
-        height, width = self.size
-        fx, fy, cx, cy = self.intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]]
-        if not (0.1 * width < fx < 20 * width and 0.1 * height < fy < 20 * height):
-            raise InputError(
-                f"{self.source}: focal lengths fx = {fx:g}, fy = {fy:g} cannot be pixels of a {width}x{height} image "
-                "(width x height); give K in pixels of that size, not normalised or in millimetres"
-            )
-        if self.baseline is not None and not self.baseline > 0:
-            raise InputError(f"{self.source}: the baseline {self.baseline:g} must be positive: left and right swapped?")
-        if not (0 < cx < width and 0 < cy < height):
-            raise InputError(
-                f"{self.source}: the principal point ({cx:g}, {cy:g}) lies outside the {width}x{height} image; "
-                "give K in pixels of that size"
-            )
 
 
 class FrameReader(Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hrdepth.data.frames import Camera
+from hrdepth.camera import Camera
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file

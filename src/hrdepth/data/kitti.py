@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrdepth.data.frames import SUFFIXES, Camera, find_image
+from hrdepth.camera import Camera
+from hrdepth.data.frames import SUFFIXES, find_image
 from hrdepth.data.kitti_calibration import read_calibration
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError

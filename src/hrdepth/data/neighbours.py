@@ -19,7 +19,8 @@ from hrdepth.errors import InputError
 from hrdepth.io.images import small_grey
 
 if TYPE_CHECKING:
-    from hrdepth.data.frames import Camera, FrameReader
+    from hrdepth.camera import Camera
+    from hrdepth.data.frames import FrameReader
 
 __all__ = ["Neighbours", "Subset", "and_more", "motion", "select"]
 

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
+from hrdepth.camera import Camera
 from hrdepth.config import PrepareHintsConfig
 from hrdepth.data import build_reader
-from hrdepth.data.frames import Camera, FrameReader, load_image, resized_intrinsics, stereo_pose
+from hrdepth.data.frames import FrameReader, load_image, resized_intrinsics, stereo_pose
 from hrdepth.data.hints import ABOUT, Hints
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError

@@ -9,8 +9,9 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from hrdepth.camera import Camera
 from hrdepth.config import DatasetConfig, IntrinsicsConfig, TrainConfig
-from hrdepth.data.frames import Camera, FrameDataset
+from hrdepth.data.frames import FrameDataset
 from hrdepth.data.mixing import Mix
 from hrdepth.errors import InputError
 from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
