@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["InputError", "TrainingStopped", "training_extra"]
+__all__ = ["InputError", "TrainingStopped", "require", "training_extra"]
 
 
 class InputError(ValueError):
@@ -30,6 +32,27 @@ class InputError(ValueError):
 
 class TrainingStopped(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
     """The guard ended a run that had gone wrong: which tensor, on which frames, what to look at, what is kept."""
+
+
+def require(module: str, extra: str, need: str) -> Any:
+    """Import a module that an extra of hrdepth installs.
+
+    Args:
+        module: its dotted name.
+        extra: the extra that has it.
+        need: what needs it, with the verb: "point clouds need".
+
+    Returns:
+        The module.
+
+    Raises:
+        InputError: it, or a package that it imports, is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        name = "OpenCV" if error.name == "cv2" else error.name
+        raise InputError(f"{need} {name}; install it with pip install 'hrdepth[{extra}]'") from error
 
 
 @contextmanager

@@ -161,9 +161,7 @@ class Interrupted:
         return corrupt(pixels, corruption_name, severity)
 
 
-def test_what_was_finished_before_an_interruption_is_gone_on_with(
-    library, data, weights, tmp_path, monkeypatch, caplog
-):
+def test_an_interrupted_evaluation_is_resumed(library, data, weights, tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO)
     out = tmp_path / "out"
     config = CorruptionsConfig(data, weights, weights, out=str(out), **SETTINGS)
@@ -182,7 +180,7 @@ def test_what_was_finished_before_an_interruption_is_gone_on_with(
     assert found["errors"] == whole["errors"]
     assert found["relative_errors"] == whole["relative_errors"]
     assert sorted(path.name for path in out.iterdir()) == ["corruptions.json", "table.md"]
-    assert "going on with what" in caplog.text
+    assert "resuming from" in caplog.text
 
 
 def test_what_is_unfinished_or_finished_is_not_overwritten_silently(
@@ -195,12 +193,12 @@ def test_what_is_unfinished_or_finished_is_not_overwritten_silently(
         corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
     kept = (out / "unfinished.json").read_bytes()
     for changed, hint in (
-        ({"severities": [2]}, r"\(severities\)"),
-        ({"protocol": DepthProtocol(crop="none", max_depth=70.0)}, r"\(protocol\)"),
-        ({"size": (32, 96)}, r"\(weights\)"),
+        ({"severities": [2]}, r"\(severities \[1\], now \[2\]\)"),
+        ({"protocol": DepthProtocol(crop="none", max_depth=70.0)}, r"\(protocol.max_depth 80.0, now 70.0\)"),
+        ({"size": (32, 96)}, r"\(weights.size "),
         ({"base": weights}, r"\(base\)"),
     ):
-        with pytest.raises(InputError, match=f"unfinished.json was measured with other settings {hint}.*--overwrite"):
+        with pytest.raises(InputError, match=f"unfinished.json was written with other settings {hint}.*--overwrite"):
             corruptions(CorruptionsConfig(data, weights, out=str(out), **{**SETTINGS, **changed}))
     (out / "unfinished.json").write_bytes(b"{")
     with pytest.raises(InputError, match="is damaged"):

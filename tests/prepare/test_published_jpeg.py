@@ -61,7 +61,9 @@ def test_other_settings_are_refused_unless_all_is_made_anew(more, kitti, tmp_pat
     (tmp_path / "jpeg" / NAME / "image_03" / "data" / "0000000002.jpg").unlink()
     assert prepare("kitti", kitti, *out, *more) == 2
     error = capsys.readouterr().err
-    assert "jpeg.json: the JPEGs there were made with quality 92, width 48" in error
+    assert "jpeg.json was written with other settings (" in error
+    assert ("width 48, now" in error) == ("--width" not in more or "64" in more)
+    assert ("quality 92, now 80" in error) == ("80" in more)
     assert "--overwrite true" in error
     assert made.read_bytes() == before
     assert len(list((tmp_path / "jpeg").glob("**/*.jpg"))) == 7
@@ -134,7 +136,7 @@ def test_originals_are_deleted_only_when_asked_and_copied(kitti, capsys):
 def test_poor_jpegs_keep_their_originals(kitti, capsys):
     assert prepare("kitti", kitti, "--jpeg", "--quality", "5") == 0
     assert prepare("kitti", kitti, "--jpeg", "--quality", "95", "--delete-originals") == 2
-    assert "made with quality 5" in capsys.readouterr().err
+    assert "quality 5, now 95" in capsys.readouterr().err
     assert len(list(kitti.glob("**/*.png"))) == 8
     assert prepare("kitti", kitti, "--jpeg", "--quality", "5", "--delete-originals") == 0  # as asked for
     assert not list(kitti.glob("**/*.png"))

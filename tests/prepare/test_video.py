@@ -126,7 +126,7 @@ def test_verify_names_what_has_changed(clip, tmp_path, capsys):
 
 def test_other_settings_do_not_overwrite(clip, tmp_path):
     prepare(clip, tmp_path / "data")
-    with pytest.raises(InputError, match=r"prepared with other settings; .*overwrite"):
+    with pytest.raises(InputError, match=r"written with other settings .*overwrite"):
         prepare(clip, tmp_path / "data", fov=60.0)
     prepare(clip, tmp_path / "data", fov=60.0, overwrite=True)
     (tmp_path / "mine" / "drive").mkdir(parents=True)

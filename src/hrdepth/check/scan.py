@@ -6,7 +6,6 @@ import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from hrdepth.data.neighbours import Neighbours, and_more
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.images import image_size, read_image
+from hrdepth.io.parallel import parallel_map, usable_cores
 
 __all__ = ["Report", "check_data", "scan_data"]
 
@@ -139,9 +139,10 @@ def _read_images(sets: Sequence[_Set], report: Report, *, decode: bool) -> None:
         except InputError as error:
             return error
 
-    with ThreadPoolExecutor() as pool:
-        read = track(pool.map(size, lines), "looking through the images", len(lines), disable=len(lines) < 2000)
-        found = dict(zip(lines, read, strict=True))
+    # More threads than cores: they wait for the disk.
+    sizes = parallel_map(size, lines, usable_cores() + 4)
+    read = track(sizes, "looking through the images", len(lines), disable=len(lines) < 2000)
+    found = dict(zip(lines, read, strict=True))
     report.add(*(f"{lines[p].origin}: {bad}; copy it again" for p, bad in found.items() if isinstance(bad, InputError)))
     for part in sets:
         for path, line in part.images.items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,7 @@ from rich.progress import track
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.images import small_grey
+from hrdepth.io.parallel import parallel_map, usable_cores
 
 if TYPE_CHECKING:
     from hrdepth.camera import Camera
@@ -252,18 +253,18 @@ def _motions(neighbours: Neighbours, lines: Sequence[SplitLine]) -> list[float]:
         recordings[line.folder, line.side].append(index)
     motions = [np.nan] * len(lines)
     few = len(lines) < 2000
-    with ThreadPoolExecutor() as pool:
-        for indices in track(recordings.values(), description="looking for still frames", disable=few):
-            near = {}
-            for index in indices:
-                sources = zip(neighbours.frames, neighbours.sources(lines[index]), strict=True)
-                near[index] = [path for frame, path in sources if frame != "s" and path is not None]
-            targets = {index: neighbours.target(lines[index]) for index in indices}
-            paths = list({*targets.values(), *(path for found in near.values() for path in found)})
-            grey = dict(zip(paths, pool.map(lambda path: small_grey(path, MOTION_SIZE), paths), strict=True))
-            for index, found in near.items():
-                amounts = (motion(grey[targets[index]], grey[path]) for path in found)
-                motions[index] = min(amounts, default=np.nan)
+    for indices in track(recordings.values(), description="looking for still frames", disable=few):
+        near = {}
+        for index in indices:
+            sources = zip(neighbours.frames, neighbours.sources(lines[index]), strict=True)
+            near[index] = [path for frame, path in sources if frame != "s" and path is not None]
+        targets = {index: neighbours.target(lines[index]) for index in indices}
+        paths = list({*targets.values(), *(path for found in near.values() for path in found)})
+        small = parallel_map(partial(small_grey, size=MOTION_SIZE), paths, usable_cores() + 4)  # they wait for the disk
+        grey = dict(zip(paths, small, strict=True))
+        for index, found in near.items():
+            amounts = (motion(grey[targets[index]], grey[path]) for path in found)
+            motions[index] = min(amounts, default=np.nan)
     return motions
 
 

@@ -18,11 +18,11 @@ from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import blend_flipped, check_disparity, evaluate_image
 from hrdepth.evaluation.extras import Extras
-from hrdepth.evaluation.parallel import in_order
 from hrdepth.evaluation.results import Evaluation, Row
 from hrdepth.geometry import focal_factor
 from hrdepth.io.files import existing_file
 from hrdepth.io.images import read_image
+from hrdepth.io.parallel import parallel_map
 from hrdepth.truth import GroundTruth, GroundTruthSet
 
 __all__ = [
@@ -222,7 +222,8 @@ class _Compare:
     extras: Extras | None = None
     where: str | None = None  # predictions come from, for messages; None from a network
 
-    def __call__(self, index: int, truth: GroundTruth | None, disparity: NDArray[Any]) -> Row | str:
+    def __call__(self, item: tuple[int, GroundTruth | None, NDArray[Any]]) -> Row | str:
+        index, truth, disparity = item
         truth = self.ground_truths[index] if truth is None else truth
         try:
             disparity = check_disparity(disparity)
@@ -247,7 +248,7 @@ def _evaluate(
 ) -> Evaluation:
     truths, protocol = compare.ground_truths, compare.protocol
     with _progress_bar(shown=progress) as bar:
-        found = in_order(compare, items, workers, processes=processes)
+        found = parallel_map(compare, items, workers, processes=processes)
         results = list(bar.track(found, len(truths), description="evaluating"))
     rows = tuple(one for one in results if isinstance(one, Row))
     if not rows:

@@ -1,4 +1,4 @@
-"""What a long evaluation has measured so far: kept at each step, so that the same command goes on from there.
+"""What a long evaluation has measured so far: written at each step, so that the same command resumes there.
 
 OUT/unfinished.json     settings that decide on the numbers, and what is measured; gone once the results are written
 """
@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256, output_folder, write_json
+from hrdepth.io.resumable import resume
 
 __all__ = ["UNFINISHED", "Unfinished", "data_digest"]
-
-log = logging.getLogger(__name__)
 
 UNFINISHED = "unfinished.json"
 
@@ -29,7 +26,7 @@ class Unfinished:
 
     Args:
         folder: of the results; None keeps nothing.
-        settings: whatever decides on the numbers, JSON-able. What was measured with others is not gone on with.
+        settings: whatever decides on the numbers, JSON-able. What was measured with others is not resumed.
         results: names of files that are written in the end; where one is there already, it is another result.
         overwrite: begin anew where the folder holds something else.
 
@@ -49,7 +46,8 @@ class Unfinished:
         finished = any((self._file.parent / name).exists() for name in results)
         output_folder(folder, overwrite=overwrite or (self._file.is_file() and not finished))
         if self._file.is_file():
-            self._take_over(self._file, overwrite=overwrite)
+            begun = resume(self._file, {"settings": self._settings}, overwrite=overwrite)
+            self._measured = {} if begun is None else begun["measured"]
 
     def __getitem__(self, part: str) -> dict[str, Any]:
         """Return what is measured of a part; {} if nothing is."""
@@ -66,24 +64,6 @@ class Unfinished:
         """Forget it: the results are written."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
-
-    def _take_over(self, file: Path, *, overwrite: bool) -> None:
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            settings, measured = dict(content["settings"]), dict(content["measured"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            why = f"is damaged ({error!r})"
-        else:
-            names = {**self._settings, **settings}
-            differs = [name for name in names if settings.get(name) != self._settings.get(name)]
-            if not differs:
-                self._measured = measured
-                log.info("going on with what %s holds", file)
-                return
-            why = f"was measured with other settings ({', '.join(differs)})"
-        if not overwrite:
-            raise InputError(f"{file} {why}; choose another folder, or pass --overwrite true to begin anew")
-        log.info("%s %s; beginning anew", file, why)
 
 
 def data_digest(config: GroundTruthConfig) -> str:

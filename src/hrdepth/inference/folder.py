@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hrdepth.errors import InputError
-from hrdepth.inference.manifest import MANIFEST, check_same, settings
+from hrdepth.inference.manifest import MANIFEST, settings
 from hrdepth.inference.outputs import Outputs, Writer, check_outputs, write_npz
 from hrdepth.inference.pipeline import WriteBehind, read_ahead
 from hrdepth.inference.predictor import Prediction, Predictor
+from hrdepth.io import resumable
 from hrdepth.io.files import output_folder, write_json
 from hrdepth.io.media import Frame, MediaInfo, frames, probe
 from hrdepth.io.provenance import provenance
@@ -142,7 +143,7 @@ def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[
         raise InputError("a video's results are one file, which cannot be gone on with; pass --overwrite true instead")
     if outputs.smooth is not None or outputs.flicker:
         raise InputError("smoothing and flicker need all frames from the first on; pass --overwrite true instead")
-    check_same(out, described)
+    resumable.resume(out / MANIFEST, described)
 
 
 def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:

@@ -1,8 +1,7 @@
-"""predict.json: what was done, what the numbers mean, and whether a run may be gone on with."""
+"""predict.json: what was done, what the numbers mean, and whether a run may be resumed."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hrdepth.errors import InputError
 from hrdepth.inference.outputs import Outputs
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256
 from hrdepth.io.media import MediaInfo
 from hrdepth.networks.intrinsics import LearnedCamera
 
-__all__ = ["MANIFEST", "check_same", "settings"]
+__all__ = ["MANIFEST", "settings"]
 
 MANIFEST = "predict.json"
 
@@ -61,34 +59,6 @@ def settings(
             "points": f"x right, y down, z forward, in {'metres' if metric else 'network units'}",
         },
     }
-
-
-def check_same(out: Path, wanted: dict[str, Any]) -> None:
-    """Check that the results in `out` were made with the settings that are `wanted` now.
-
-    Raises:
-        InputError: they were not, or nobody knows.
-    """
-    path = out / MANIFEST
-    try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{out} holds no {MANIFEST} that tells how its results were made; choose another folder"
-        ) from error
-    now, then = _flat(json.loads(json.dumps(wanted))), _flat(before)
-    other = [name for name, value in now.items() if then.get(name) != value]
-    if other:
-        raise InputError(
-            f"the results in {out} were made with other settings ({', '.join(other)}); choose another folder, or pass "
-            "--overwrite true to make them anew"
-        )
-
-
-def _flat(content: dict[str, Any]) -> dict[str, Any]:
-    """Return `{"part.name": value}` of a mapping whose values may be mappings."""
-    parts = {name: value if isinstance(value, dict) else {"": value} for name, value in content.items()}
-    return {f"{part}.{name}".rstrip("."): value for part, values in parts.items() for name, value in values.items()}
 
 
 def _describe(camera: ArrayLike | LearnedCamera | None) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.io.files import atomic_path
 
 __all__ = ["KITTI_FOCAL", "PointCloud", "assumed_intrinsics", "point_cloud", "reliable", "write_glb", "write_ply"]
@@ -191,8 +191,4 @@ def _unlit(tree: dict[str, Any]) -> None:
 
 
 def _trimesh() -> Any:
-    try:
-        import trimesh
-    except ModuleNotFoundError as error:
-        raise InputError("point clouds need trimesh; install it with pip install 'hrdepth[app]'") from error
-    return trimesh
+    return require("trimesh", "app", "point clouds need")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from rich.progress import track
@@ -22,6 +19,7 @@ from hrdepth.data.cache import Entry, ImageCache, cached_size, checksum, needed_
 from hrdepth.data.frames import resize_image
 from hrdepth.errors import InputError
 from hrdepth.io.images import read_image
+from hrdepth.io.parallel import parallel_map, usable_cores
 
 __all__ = ["fill_cache", "prepare", "verify_cache"]
 
@@ -30,9 +28,6 @@ log = logging.getLogger(__name__)
 # Seconds between two writings of the manifest: what a crash can lose.
 SAVE_EVERY = 30.0
 HEADER = 128  # bytes before the pixels of an .npy file
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def prepare(config: PrepareConfig) -> ImageCache:
@@ -46,7 +41,7 @@ def prepare(config: PrepareConfig) -> ImageCache:
         raise InputError("where shall the cache lie? give --cache FOLDER, or set cache in the training config")
     if config.threads is not None and config.threads < 1:
         raise InputError(f"threads {config.threads} must be at least 1")
-    threads = config.threads or os.cpu_count() or 1
+    threads = config.threads or usable_cores()
     if config.verify:
         return verify_cache(folder, threads)
     if config.config is None:
@@ -71,7 +66,7 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
     _check_space(cache, todo)
     saved = time.monotonic()
     try:
-        for name, entry in track(_parallel(partial(_write_image, cache), todo, threads), "caching", len(todo)):
+        for name, entry in track(parallel_map(partial(_write_image, cache), todo, threads), "caching", len(todo)):
             cache.entries[name] = entry
             if time.monotonic() - saved > SAVE_EVERY:
                 cache.save()
@@ -92,7 +87,7 @@ def verify_cache(folder: str, threads: int) -> ImageCache:
     cache = ImageCache.open(folder)
     names = sorted(cache.entries)
     faults = {}
-    for name, fault in track(_parallel(partial(_fault, cache), names, threads), "verifying", len(names)):
+    for name, fault in track(parallel_map(partial(_fault, cache), names, threads), "verifying", len(names)):
         if fault is not None:
             faults[name] = fault
             del cache.entries[name]
@@ -176,11 +171,3 @@ def _fault(cache: ImageCache, name: str) -> tuple[str, str | None]:
     if not source.is_file():
         return name, "the source is gone"
     return name, None if cache.up_to_date(source) else "the source has changed"
-
-
-def _parallel(function: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
-    """Yield `function` of each item, in order; at most some dozens wait in memory (Pillow lets threads run at once)."""
-    step = 16 * threads
-    with ThreadPoolExecutor(threads) as pool:
-        for first in range(0, len(items), step):
-            yield from pool.map(function, items[first : first + step])

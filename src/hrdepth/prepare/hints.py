@@ -9,9 +9,7 @@ unmoved neighbour explains them less well: what moves along with the camera has 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Container, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +30,7 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose
 from hrdepth.io.files import atomic_path, output_folder, write_json
 from hrdepth.io.images import image_size
+from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.multiview import Sweep, View, consistent, normalised, plane_sweep
 from hrdepth.prepare.structure import structure_from_motion
@@ -275,5 +274,4 @@ def _view(image: Path, size: tuple[int, int]) -> View:
 def _count(work: Callable[[Item], int], items: Sequence[Item], name: str) -> int:
     """Do `work` with each item in as many threads as there are cores; return how much it did."""
     # A thread each: torch's own would wait for each other.
-    with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, len(items)))) as pool:
-        return sum(track(pool.map(work, items), name, len(items), disable=len(items) < 16))
+    return sum(track(parallel_map(work, items), name, len(items), disable=len(items) < 16))

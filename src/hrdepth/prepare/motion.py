@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.data.neighbours import motion as difference
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 
 __all__ = ["CREEP", "STILL", "TARGET_MOTION", "Step", "is_cut", "measure_step", "opencv", "small", "stride_for"]
 
@@ -49,11 +49,7 @@ def opencv() -> Any:
     Raises:
         InputError: it is not installed.
     """
-    try:
-        import cv2
-    except ModuleNotFoundError as error:
-        raise InputError("videos need OpenCV; install it with pip install 'hrdepth[video]'") from error
-    return cv2
+    return require("cv2", "video", "videos need")
 
 
 def small(image: NDArray[np.uint8]) -> Grey:

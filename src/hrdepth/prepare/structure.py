@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.errors import InputError
+from hrdepth.errors import require
 
 __all__ = ["Structure", "structure_from_motion"]
 
@@ -47,12 +47,7 @@ def structure_from_motion(images: Sequence[Path], intrinsics: NDArray[np.float64
 
     Source: Schoenberger and Frahm, "Structure-from-Motion Revisited", CVPR 2016.
     """
-    try:
-        import pycolmap
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "structure from motion needs pycolmap; install it with pip install 'hrdepth[hints]'"
-        ) from error
+    pycolmap = require("pycolmap", "hints", "structure from motion needs")
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR)
     pycolmap.set_random_seed(SEED)
     folder, names = images[0].parent, [image.name for image in images]

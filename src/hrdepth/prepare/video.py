@@ -20,9 +20,10 @@ from hrdepth.config.video import PrepareVideoConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 from hrdepth.io.media import MediaInfo, frames, probe
+from hrdepth.io.resumable import resume
 from hrdepth.prepare.cameras import choose_camera
 from hrdepth.prepare.framing import LONGER_SIDE, Framing
-from hrdepth.prepare.manifest import checksum, drives_with_manifest, read_manifest, verify_drive, write_manifest
+from hrdepth.prepare.manifest import FILE, checksum, drives_with_manifest, read_manifest, verify_drive, write_manifest
 from hrdepth.prepare.masks import StillRegions
 from hrdepth.prepare.motion import opencv
 from hrdepth.prepare.recording import reduced, write_camera, write_mask, write_split
@@ -169,7 +170,7 @@ def _source(path: Path, info: MediaInfo) -> dict[str, Any]:
 
 
 def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
-    """Return the manifest of a recording that can be gone on with, None where there is none; clear what is replaced."""
+    """Return the manifest of a recording that can be resumed, None where there is none; clear what is replaced."""
     try:
         occupied = folder.exists() and any(folder.iterdir())
     except OSError as error:
@@ -177,15 +178,12 @@ def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[st
     if not occupied:
         return None
     begun = read_manifest(folder)
-    if begun is not None and all(begun.get(key) == value for key, value in content.items()):
-        return begun
     if begun is None or "chosen" not in begun:
         raise InputError(f"{folder} holds something that hrdepth prepare did not make; choose another --out")
-    if not overwrite:
-        other = "from another video" if begun.get("source") != content["source"] else "with other settings"
-        raise InputError(f"{folder} was prepared {other}; choose another --out, or pass --overwrite true")
-    shutil.rmtree(folder)
-    return None
+    same = resume(folder / FILE, content, overwrite=overwrite)
+    if same is None:
+        shutil.rmtree(folder)
+    return same
 
 
 def _stride(path: Path, info: MediaInfo, config: PrepareVideoConfig) -> int:

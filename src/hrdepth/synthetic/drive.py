@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from hrdepth.data.splits import replace_lines
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, write_json
 from hrdepth.io.provenance import provenance
+from hrdepth.io.resumable import resume
 from hrdepth.synthetic.cars import car_textures
 from hrdepth.synthetic.rendering import Array, Scene, default_intrinsics, render_frame
 from hrdepth.synthetic.street import build_car, build_street
@@ -128,10 +128,8 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; choose another place for the drive")
     occupied = folder.is_dir() and any(folder.iterdir())
-    if occupied and not overwrite and _read_settings(manifest) != settings.plain():
-        raise InputError(
-            f"{folder} holds something else or a drive with other settings; choose another name or pass overwrite"
-        )
+    if occupied and not overwrite:
+        resume(manifest, {"render": settings.plain()})
     fresh = not occupied or overwrite
     if fresh:
         _remove_frames(folder)
@@ -144,13 +142,6 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
     if fresh:
         write_json(manifest, provenance(seed=settings.seed, render=settings.plain()))
     return folder
-
-
-def _read_settings(manifest: Path) -> object:
-    try:
-        return json.loads(manifest.read_text(encoding="utf-8"))["render"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _remove_frames(folder: Path) -> None:

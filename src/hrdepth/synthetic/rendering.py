@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.synthetic.mesh import Mesh
 from hrdepth.synthetic.street import Street
 from hrdepth.synthetic.textures import Texture, noise
@@ -35,12 +35,7 @@ def load_mitsuba() -> Any:
     Raises:
         InputError: it is not installed.
     """
-    try:
-        import mitsuba
-    except ImportError as error:
-        raise InputError(
-            "rendering the synthetic drive needs mitsuba; install it with pip install 'hrdepth[synthetic]'"
-        ) from error
+    mitsuba = require("mitsuba", "synthetic", "rendering the synthetic drive needs")
     if mitsuba.variant() != "scalar_rgb":
         mitsuba.set_variant("scalar_rgb")
     return mitsuba

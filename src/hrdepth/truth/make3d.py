@@ -6,7 +6,6 @@ Monocular Depth Estimation with Left-Right Consistency, CVPR 2017.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.truth.base import GroundTruth, GroundTruthSet
 
 __all__ = ["CROP", "Make3D"]
@@ -81,10 +80,7 @@ def _found(root: Path, prefix: str, suffix: str) -> tuple[dict[str, Path], set[s
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    try:
-        files = importlib.import_module("scipy.io")
-    except ModuleNotFoundError as error:
-        raise InputError("Make3D's files need scipy; install it with pip install 'hrdepth[metrics]'") from error
+    files = require("scipy.io", "metrics", "Make3D's files need")
     try:
         grid = np.asarray(files.loadmat(path)["Position3DGrid"])
     except Exception as error:  # whatever a damaged file raises

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import filecmp
 import io
-import json
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from PIL import Image
 from rich.progress import track
 
 from hrdepth.errors import InputError
-from hrdepth.evaluation.parallel import in_order
 from hrdepth.io.files import atomic_path, write_json
 from hrdepth.io.images import read_image
+from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
+from hrdepth.io.resumable import resume
 from hrdepth.prepare.published.layout import Layout, resized_size
 
 __all__ = ["convert_to_jpeg", "damaged_images"]
@@ -31,7 +32,7 @@ SAME = 1.0  # grey levels of 255: other versions of libjpeg round otherwise, by 
 
 def damaged_images(images: Sequence[Path], threads: int | None) -> list[str]:
     """Decode every image; return a sentence for each that cannot be."""
-    found = in_order(_damage, ((path,) for path in images), threads)
+    found = parallel_map(_damage, images, threads)
     return [sentence for sentence in track(found, "decoding", len(images)) if sentence is not None]
 
 
@@ -84,11 +85,11 @@ def convert_to_jpeg(
         _copy_companions(layout, out, width, overwrite=overwrite)
     if todo and since is None:
         write_json(out / RECORD, settings | provenance())
-    writing = in_order(_write_jpeg, ((*item, quality, width) for item in todo), threads)
+    writing = parallel_map(partial(_write_jpeg, quality=quality, width=width), todo, threads)
     written = sum(1 for _ in track(writing, "to JPEG", len(todo)))
     if not delete_originals:
         return written, 0
-    comparing = in_order(_difference, ((*item, quality) for item in work), threads)
+    comparing = parallel_map(partial(_difference, quality=quality), work, threads)
     different = [sentence for sentence in track(comparing, "comparing", len(work)) if sentence is not None]
     if different:
         raise InputError.several(different)
@@ -124,21 +125,7 @@ def _made_since(record: Path, settings: dict[str, Any], *, overwrite: bool) -> i
     """
     if not record.exists():
         return None
-    try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        known = {name: content[name] for name in settings}
-    except (OSError, ValueError, KeyError, TypeError):
-        known = {}
-    if known == settings:
-        return record.stat().st_mtime_ns
-    if not overwrite:
-        told = ", ".join(f"{name} {value}" for name, value in known.items()) or "settings that it does not say"
-        asked = ", ".join(f"{name} {value}" for name, value in settings.items())
-        raise InputError(
-            f"{record}: the JPEGs there were made with {told}, and not {asked}; ask for the same, give another folder "
-            "with --out, or pass --overwrite true to make them anew"
-        )
-    return None
+    return None if resume(record, settings, overwrite=overwrite) is None else record.stat().st_mtime_ns
 
 
 def _up_to_date(source: Path, jpeg: Path, since: int | None) -> bool:
@@ -146,8 +133,9 @@ def _up_to_date(source: Path, jpeg: Path, since: int | None) -> bool:
     return since is not None and jpeg.is_file() and jpeg.stat().st_mtime_ns >= max(since, source.stat().st_mtime_ns)
 
 
-def _write_jpeg(source: Path, file: Path, quality: int, width: int | None) -> None:
+def _write_jpeg(item: tuple[Path, Path], quality: int, width: int | None) -> None:
     """Write one JPEG; a JPEG that need not shrink is copied."""
+    source, file = item
     image = read_image(source)
     height, wide = resized_size((image.height, image.width), width)
     temporary = file.with_name(f".{file.name}.partial")
@@ -197,8 +185,9 @@ def _is_copy(file: Path, copy: Path, text: str | None) -> bool:
     return filecmp.cmp(file, copy) if text is None else copy.read_bytes() == text.encode()
 
 
-def _difference(png: Path, jpeg: Path, quality: int) -> str | None:
+def _difference(item: tuple[Path, Path], quality: int) -> str | None:
     """Return a sentence if a JPEG shows something else than its PNG would as a JPEG of this quality."""
+    png, jpeg = item
     fresh = io.BytesIO()
     read_image(png).save(fresh, format="JPEG", quality=quality)
     with Image.open(fresh) as image:

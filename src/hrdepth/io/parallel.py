@@ -1,4 +1,4 @@
-"""Comparing images on several cores: threads, or processes where reading true depth is what takes the time."""
+"""Work on many items with several threads or processes, in order and with few of them in memory."""
 
 from __future__ import annotations
 
@@ -13,37 +13,44 @@ from typing import Any, TypeVar
 
 from hrdepth.errors import InputError
 
-__all__ = ["in_order", "usable_cores"]
+__all__ = ["parallel_map", "usable_cores"]
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Items that wait for a worker, so that none is idle and few images are in memory.
+# Items a worker that wait for it: none is idle, and few are in memory.
 WAITING = 2
 
 
-def in_order(
-    work: Callable[..., Result], items: Iterable[tuple[Any, ...]], workers: int | None, *, processes: bool = False
+def parallel_map(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None, *, processes: bool = False
 ) -> Iterator[Result]:
-    """Yield `work(*item)` for each item, in their order; what it raises is raised here.
+    """Yield `work(item)` for each item, in their order; what it raises is raised here.
+
+    When the caller stops early, or by Ctrl-C, items that no worker has begun are dropped.
 
     Args:
-        work: numpy frees the interpreter while it computes, so that threads share the cores.
-        items: taken as they are needed, by the caller's own thread.
+        work: NumPy and Pillow release the interpreter while they compute, so that threads share the cores.
+        items: read as they are needed, in the caller's own thread.
         workers: threads or processes; None for as many as there are cores, 1 works in the caller's own thread.
-        processes: instead of threads; `work` and items must go to another process.
+        processes: instead of threads; `work` and items must be picklable.
 
     Raises:
-        InputError: fewer than one worker, or `work` does not go to another process.
+        InputError: fewer than one worker, or `work` cannot be pickled.
+
+    Example:
+        >>> list(parallel_map(str.upper, "abc", workers=2))
+        ['A', 'B', 'C']
     """
     workers = usable_cores() if workers is None else workers
     if workers < 1:
         raise InputError(f"{workers} workers: give at least one, or none for as many as there are cores")
     if workers == 1 and not processes:
-        yield from (work(*item) for item in items)
+        yield from map(work, items)
         return
-    with _pool(work, workers, processes) as (pool, run):
+    with _pool(work, workers, processes) as (pool, call):
         waiting: deque[Future[Result]] = deque()
         for item in items:
-            waiting.append(pool.submit(run, *item))
+            waiting.append(pool.submit(call, item))
             if len(waiting) >= (1 + WAITING) * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -64,11 +71,11 @@ def _pool(work: Callable[..., Any], workers: int, processes: bool) -> Iterator[t
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             raise InputError(f"the true depth does not go to other processes ({error}); use threads") from error
         context = multiprocessing.get_context("spawn")
-        pool, run = ProcessPoolExecutor(workers, context, _install, (packed,)), _run
+        pool, call = ProcessPoolExecutor(workers, context, _install, (packed,)), _call
     else:
-        pool, run = ThreadPoolExecutor(workers), work
+        pool, call = ThreadPoolExecutor(workers), work
     try:
-        yield pool, run
+        yield pool, call
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -77,10 +84,10 @@ _work: Callable[..., Any]
 
 
 def _install(packed: bytes) -> None:
-    """Give a new process its work, once: the set of true depth may be large."""
+    """Unpickle the work in a new process, once: a set of true depth may be large."""
     global _work
     _work = pickle.loads(packed)  # from our own process, through a pipe
 
 
-def _run(*item: Any) -> Any:
-    return _work(*item)
+def _call(item: Any) -> Any:
+    return _work(item)
