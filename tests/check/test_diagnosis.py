@@ -39,7 +39,7 @@ def wall(length=2000):
 
 
 def drive(root, step=STEP, eyes=EYES, noise=1.0, **camera):
-    """A rectified pair of eyes that moves sideways along a wall."""
+    """A rectified stereo pair that moves sideways along a wall."""
     random = np.random.default_rng(1)
     for number in range(10):
         for eye, shift in (("left", 0), ("right", eyes)):
@@ -113,7 +113,7 @@ def test_the_guard_names_the_cause(tmp_path):
     with pytest.raises(TrainingStopped, match="translation of the pose network explodes") as stopped:
         train(config(drive(tmp_path), rate=0.03, epochs=30, guard=guard))
     assert "probable cause" not in str(stopped.value)
-    assert diagnose_run(tmp_path / "run")[0].name == "exploding pose"
+    assert diagnose_run(tmp_path / "run")[0].kind == "exploding pose"
     swapped = tmp_path / "swapped"
     with pytest.raises(TrainingStopped, match="probable cause: swapped stereo: in 8 of 8 samples"):
         train(config(drive(swapped, eyes=-EYES), rate=0.03, epochs=30, guard=guard))

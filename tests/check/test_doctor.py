@@ -25,7 +25,7 @@ def wall(length=600):
 
 @pytest.fixture
 def data(tmp_path):
-    """A rectified pair of eyes that moves sideways along a wall."""
+    """A rectified stereo pair that moves sideways along a wall."""
     image = wall()
     for number in range(16):
         for eye, shift in (("left", 0), ("right", 5)):
@@ -132,7 +132,7 @@ FAULTS = {
     "baseline: millimetres": ("baseline", lambda d: camera(d, baseline=120.0), "millimetres"),
     "baseline: unit": ("baseline", lambda d: camera(d, baseline=12.0), "unit"),
     "mask": ("mask", lambda d: Image.new("L", (160, 96)).save(d / "a" / "mask.png"), "white"),
-    "mask: shape": ("mask", lambda d: Image.new("L", (96, 96), 255).save(d / "a" / "mask.png"), "anew"),
+    "mask: shape": ("mask", lambda d: Image.new("L", (96, 96), 255).save(d / "a" / "mask.png"), "make it again"),
 }
 
 

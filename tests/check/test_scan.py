@@ -28,7 +28,7 @@ def test_good_data_give_a_summary(config):
     report = scan_data(replace(config, scan="full"))
     assert not report.errors + report.warnings
     assert len(report.summary) == 2
-    assert report.summary[0].endswith("6 frames of 1 recordings, 1 cameras, images 96x64, second eye for 100 %")
+    assert report.summary[0].endswith("6 frames of 1 recordings, 1 cameras, images 96x64, stereo pairs for 100 %")
     check_data(config)
 
 
@@ -49,7 +49,7 @@ def test_everything_wrong_is_said_at_once(config, tmp_path):
         "a.txt:2: frame 2 of 'a' misses its neighbour at +1; complete the recording or leave the line out (and 2 more",
         f"a.txt:5: {left / '000006.png'} is not an image",
         f"a.txt:5: {right / '000005.png'} is 64x64 (width x height), most images of 'a' are 96x64",
-        "a.txt:7: 'a 5 l' stands at ",
+        "a.txt:7: 'a 5 l' is listed at ",
         "camera.yaml: focal lengths fx = 0.58",
         "none.txt does not exist",
     ):

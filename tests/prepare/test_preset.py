@@ -21,11 +21,11 @@ def config_of(*arguments):
 
 @pytest.fixture(autouse=True)
 def from_scratch(monkeypatch):
-    """No network on board, whatever this installation has."""
-    monkeypatch.setattr("hrdepth.prepare.preset.start_on_board", lambda: None)
+    """No bundled network, whatever this installation has."""
+    monkeypatch.setattr("hrdepth.prepare.preset.on_board", dict)
 
 
-def test_it_starts_from_the_network_on_board(tmp_path, monkeypatch):
+def test_a_training_starts_from_the_bundled_network(tmp_path, monkeypatch):
     root = fake_datasets.drive(tmp_path / "mine", stereo=False)
     weights, settings = tmp_path / "street.safetensors", NetworkConfig("lite_hrdepth", {"min_depth": 0.2})
     pose = NetworkConfig("posenet", {"backbone": "mobilenetv3_small_100"})
@@ -34,7 +34,7 @@ def test_it_starts_from_the_network_on_board(tmp_path, monkeypatch):
         pose_network_config=pose, canonical_focal=0.58,
     )  # fmt: skip
     scratch = config_of("--data", root)
-    monkeypatch.setattr("hrdepth.prepare.preset.start_on_board", lambda: weights)
+    monkeypatch.setattr("hrdepth.prepare.preset.on_board", lambda: {"street": weights})
     config = config_of("--data", root)
     assert (config.init, config.network, config.pose_network) == (str(weights), settings, pose)
     assert (config.canonical_focal, scratch.init) == (0.58, None)
@@ -46,11 +46,11 @@ def test_it_starts_from_the_network_on_board(tmp_path, monkeypatch):
     assert config_of("--data", root, "--init", "null").init is None
 
 
-def test_depth_waits_where_the_network_on_board_has_no_pose_network(tmp_path, monkeypatch):
+def test_depth_is_frozen_where_the_bundled_network_has_no_pose_network(tmp_path, monkeypatch):
     root = fake_datasets.drive(tmp_path / "mine", stereo=False)
     weights, settings = tmp_path / "street.safetensors", NetworkConfig("lite_hrdepth")
     save_checkpoint(weights, build_network(settings), settings, size=(64, 96))
-    monkeypatch.setattr("hrdepth.prepare.preset.start_on_board", lambda: weights)
+    monkeypatch.setattr("hrdepth.prepare.preset.on_board", lambda: {"street": weights})
     config = config_of("--data", root)
     samples = len((root / "train.txt").read_text().split("\n"))
     assert 0 < config.hold_depth_steps < config.epochs * samples / config.batch_size / 2
@@ -67,7 +67,7 @@ def test_settings_follow_from_the_set(tmp_path):
     assert config.canonical_focal is None
 
 
-def test_what_is_given_goes_over_it(tmp_path):
+def test_given_settings_override_the_preset(tmp_path):
     root = fake_datasets.drive(tmp_path / "mine", stereo=False)
     (tmp_path / "own.yaml").write_text("epochs: 3\noptimiser: {learning_rate: 0.002}\n")
     config = config_of("--data", root, "--config", tmp_path / "own.yaml", "--size", "[128, 96]")
@@ -95,7 +95,7 @@ def test_folders_that_cannot_be_trained_on(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_it_trains(tmp_path, capsys):
+def test_a_training_with_the_preset_runs(tmp_path, capsys):
     pytest.importorskip("lightning", reason="training needs lightning")
     root = fake_datasets.drive(tmp_path / "mine", stereo=False)
     assert main(["train", "--data", str(root), "--output", str(tmp_path / "run"), "--epochs", "1", "--workers", "0",
@@ -103,7 +103,7 @@ def test_it_trains(tmp_path, capsys):
     assert (tmp_path / "run" / "best.safetensors").is_file()
 
 
-def test_prepare_knows_what_is_meant():
+def test_prepare_without_a_subcommand_guesses_it():
     assert _spelt_out(["prepare", "a.mp4", "--out", "d"])[:2] == ["prepare", "video"]
     assert _spelt_out(["prepare", "--out", "d", "a.mp4"])[:2] == ["prepare", "video"]
     assert _spelt_out(["prepare", "--cache", "c", "--config", "t.yaml"])[:2] == ["prepare", "cache"]

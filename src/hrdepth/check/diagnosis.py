@@ -1,10 +1,6 @@
-"""Why a training fails: the probable cause first.
+"""Find why a training fails, the probable cause first, from a few samples of its data and its networks.
 
-    causes        what can be found, in the order of cause
-    recordings    what the images and cameras say by themselves
-    networks      what the networks make of them
-
-`diagnose` looks at a few samples. It is called at the guard's stop, at the end of a training and by `hrdepth diagnose`.
+`diagnose` is called at the guard's stop, at the end of a training and by `hrdepth diagnose`.
 """
 
 from __future__ import annotations
@@ -12,17 +8,17 @@ from __future__ import annotations
 import torch
 from torch.utils.data import Dataset, default_collate
 
-from hrdepth.check.causes import CAUSES, Cause
+from hrdepth.check.finding import ADVICE, Finding
 from hrdepth.check.networks import examine_networks
-from hrdepth.check.recordings import examine_recordings
+from hrdepth.check.samples import examine_samples
 from hrdepth.data.batch import Batch
 from hrdepth.objectives import Objective
 
-__all__ = ["CAUSES", "Cause", "diagnose"]
+__all__ = ["diagnose"]
 
 
 @torch.no_grad()
-def diagnose(objective: Objective, data: Dataset[Batch], samples: int = 8, networks: bool = True) -> list[Cause]:
+def diagnose(objective: Objective, data: Dataset[Batch], samples: int = 8, networks: bool = True) -> list[Finding]:
     """Look for what makes a training fail, in a few samples of its data and in its networks.
 
     Args:
@@ -39,13 +35,13 @@ def diagnose(objective: Objective, data: Dataset[Batch], samples: int = 8, netwo
     batch: Batch = default_collate([data[item] for item in items])
     device = next(objective.parameters()).device
     batch = {name: _finite(value).to(device) for name, value in batch.items()}  # type: ignore[assignment, arg-type]
-    found = list(examine_recordings(batch, getattr(objective, "frames", None)))
+    found = list(examine_samples(batch, getattr(objective, "frames", None)))
     if networks:
         training = objective.training
         objective.eval()
         found += examine_networks(objective, batch)
         objective.train(training)
-    return sorted(found, key=lambda cause: list(CAUSES).index(cause.name))
+    return sorted(found, key=lambda finding: list(ADVICE).index(finding.kind))
 
 
 def _finite(value: torch.Tensor) -> torch.Tensor:

@@ -1,28 +1,24 @@
-"""What is wrong with a training set, before any training: `hrdepth doctor data/`.
+"""Find what is wrong with a training set, before any training: `hrdepth doctor data/`.
 
-    sequence      along a recording: duplicates, still stretches, cuts, jumps of exposure
-    rig           camera and second eye
-    findings      what can be found
-    page          the page
-
-`data.scan` has found what is missing or cannot be read before these look at the images.
+`scan` finds what is missing or cannot be read; then `sequence`, `camera` and `stereo` look at the images that are left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
-from hrdepth.check.doctor_page import write_page
-from hrdepth.check.findings import KINDS, Finding, Series, runs
-from hrdepth.check.rig import examine_camera, examine_eyes
+from hrdepth.check.camera import examine_camera
+from hrdepth.check.finding import KINDS, Finding
+from hrdepth.check.page import write_page
 from hrdepth.check.scan import scan_data
-from hrdepth.check.sequence import examine_sequence
+from hrdepth.check.sequence import Series, examine_sequence, runs
+from hrdepth.check.stereo import examine_stereo
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.config.video import DoctorConfig
 from hrdepth.data.folder import MASK, numbered_images, read_camera
@@ -33,20 +29,20 @@ from hrdepth.registry import lookup
 
 __all__ = ["Examination", "examine"]
 
-PAIRS = 8  # of both eyes that are measured a recording
+PAIRS = 8  # of left and right images that are measured a recording
 CAMERA_WORDS = ("focal lengths", "principal point", "another shape", "must give the numbers", "camera file")
 LEFT_OVER = 0.3  # share of an image that a mask must leave
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What the doctor says.
+    """What the doctor found.
 
     Attributes:
         findings: all of them.
         counted: those whose kind is not ignored.
-        series: the recordings that were looked at.
-        page: where the page lies.
+        series: the recordings that were examined.
+        page: the written page.
     """
 
     findings: list[Finding]
@@ -77,8 +73,8 @@ def examine(config: DoctorConfig) -> Examination:
     if not series and not findings:
         raise InputError(f"{root} holds no drive on disk (DRIVE/camera.yaml, DRIVE/left/000000.png)")
     for part in track(series, "examining", transient=True):
-        found = list(_examine(root, part))
-        findings += [finding for finding in found if not _said(finding, findings)]
+        found = [replace(finding, place=part.name) for finding in _examine(root, part)]
+        findings += [finding for finding in found if not _is_reported(finding, findings)]
     counted = [finding for finding in findings if finding.kind not in config.ignore]
     page = Path(config.page) if config.page is not None else root / "doctor.html"
     examination = Examination(findings, counted, series, page)
@@ -87,7 +83,7 @@ def examine(config: DoctorConfig) -> Examination:
 
 
 def _scan(root: Path) -> Iterator[Finding]:
-    """Yield what `data.scan` finds with the set's own splits, every image decoded."""
+    """Yield what `scan` finds with the set's own splits, every image decoded."""
     splits = {use: root / f"{use}.txt" for use in ("train", "val")}
     train, val = (
         [DatasetConfig("folder", str(root), str(file) if file.is_file() else None)] for file in splits.values()
@@ -95,29 +91,30 @@ def _scan(root: Path) -> Iterator[Finding]:
     alone = not splits["val"].is_file()
     report = scan_data(TrainConfig(train, train if alone else val, "", scan="full"))
     for sentence in [*report.errors, *([] if alone else report.warnings)]:
-        yield Finding(_kind(sentence), root.name, sentence)
+        yield Finding(_kind(sentence), sentence, place=root.name)
     for drive in sorted(root.iterdir()):
         manifest = read_manifest(drive) if drive.is_dir() else None
         if manifest is not None and "chosen" in manifest:
             for sentence in verify_drive(drive)[:5]:
-                yield Finding("missing", drive.name, f"{sentence}; run hrdepth prepare again with --overwrite true")
+                advice = "run hrdepth prepare again with --overwrite true"
+                yield Finding("missing", f"{sentence}; {advice}", place=drive.name)
 
 
 def _kind(sentence: str) -> str:
-    """Tell what a sentence of the scan or of a camera's reader speaks of."""
+    """Return the kind of a fault that the scan or the reader of a camera describes."""
     if "baseline" in sentence:
         return "baseline"
     return "camera" if any(words in sentence for words in CAMERA_WORDS) else "missing"
 
 
-def _said(finding: Finding, before: list[Finding]) -> bool:
+def _is_reported(finding: Finding, before: list[Finding]) -> bool:
     return any(finding.kind == other.kind and finding.sentence in other.sentence for other in before)
 
 
 def _series(root: Path) -> Iterator[Series]:
     for file in sorted(root.rglob("camera.yaml")):
-        eyes = [file.parent / "left", file.parent]
-        images = numbered_images(eyes[0] if eyes[0].is_dir() else eyes[1])
+        left = file.parent / "left"
+        images = numbered_images(left if left.is_dir() else file.parent)
         readable = {number: path for number, path in sorted(images.items()) if _can_be_read(path)}
         yield Series(str(file.parent.relative_to(root)), list(readable), readable)
 
@@ -125,7 +122,7 @@ def _series(root: Path) -> Iterator[Series]:
 def _can_be_read(path: Path) -> bool:
     try:
         read_image(path)
-    except InputError:  # the scan has said it
+    except InputError:  # the scan reports it
         return False
     return True
 
@@ -139,16 +136,16 @@ def _examine(root: Path, part: Series) -> Iterator[Finding]:
         camera = read_camera(folder / "camera.yaml")
         k = camera.intrinsics
         part.facts["K"] = ", ".join(f"{value:.1f}" for value in (k[0, 0], k[1, 1], k[0, 2], k[1, 2]))
-        yield from examine_camera(part.name, camera, size)
+        yield from examine_camera(camera, size)
     except InputError as error:
-        yield Finding(_kind(str(error)), part.name, str(error))
+        yield Finding(_kind(str(error)), str(error))
     yield from _gaps(root, part)
     yield from examine_sequence(part)
     right = numbered_images(folder / "right")
     pairs = [(path, right[number]) for number, path in part.images.items() if number in right]
     if pairs:
-        part.facts["second eye"] = f"{100 * len(pairs) / len(part.numbers):.0f} %"
-        yield from examine_eyes(part.name, pairs[:: max(1, len(pairs) // PAIRS)][:PAIRS])
+        part.facts["right images"] = f"{100 * len(pairs) / len(part.numbers):.0f} %"
+        yield from examine_stereo(pairs[:: max(1, len(pairs) // PAIRS)][:PAIRS])
     if (folder / MASK).is_file():
         yield from _examine_mask(folder / MASK, size, part)
 
@@ -163,7 +160,7 @@ def _gaps(root: Path, part: Series) -> Iterator[Finding]:
     if gaps:
         listed = ", ".join(f"{first} to {last}" if last > first else f"{first}" for first, last in gaps[:5])
         yield Finding(
-            "missing", part.name,
+            "missing",
             f"no frames {listed}{', ...' if len(gaps) > 5 else ''} between {part.numbers[0]} and {part.numbers[-1]}; "
             "complete the recording, or make each stretch a drive of its own",
         )  # fmt: skip
@@ -174,8 +171,8 @@ def _examine_mask(file: Path, size: tuple[int, int], part: Series) -> Iterator[F
     part.mask = file.with_suffix(".jpg") if file.with_suffix(".jpg").is_file() else file
     part.facts["masked"] = f"{100 * (1 - keep.mean()):.1f} %"
     if abs(keep.shape[1] * size[0] / (keep.shape[0] * size[1]) - 1) > 0.02:
-        yield Finding("mask", part.name, f"{file.name} is {keep.shape[1]}x{keep.shape[0]}, the images are "
-                      f"{size[1]}x{size[0]}; make it anew", [file])  # fmt: skip
+        yield Finding("mask", f"{file.name} is {keep.shape[1]}x{keep.shape[0]}, the images are "
+                      f"{size[1]}x{size[0]}; make it again", [file])  # fmt: skip
     elif keep.mean() < LEFT_OVER:
-        yield Finding("mask", part.name, f"{file.name} leaves {100 * keep.mean():.0f} % of the image; white is kept",
+        yield Finding("mask", f"{file.name} leaves {100 * keep.mean():.0f} % of the image; white is kept",
                       [file])  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from hrdepth.check.causes import Cause
+from hrdepth.check.finding import Finding
 from hrdepth.config import GuardConfig
 from hrdepth.data.batch import Batch
 from hrdepth.geometry import scaled_disparity
@@ -20,7 +20,7 @@ __all__ = ["examine_networks"]
 KEPT = 0.03
 
 
-def examine_networks(objective: Objective, batch: Batch, limits: GuardConfig | None = None) -> Iterator[Cause]:
+def examine_networks(objective: Objective, batch: Batch, limits: GuardConfig | None = None) -> Iterator[Finding]:
     """Yield what is wrong with networks, by the limits of the guard.
 
     Args:
@@ -37,7 +37,7 @@ def examine_networks(objective: Objective, batch: Batch, limits: GuardConfig | N
     if isinstance(synthesis, ViewSynthesis) and synthesis.pose_network is not None:
         yield from _examine_pose(synthesis, batch, mean, limits)
     if spread < limits.min_spread:
-        yield Cause(
+        yield Finding(
             "constant disparity",
             f"1/depth varies by {spread:.2g} of its mean within an image, depth is about {1 / float(mean.mean()):.3g} "
             "units everywhere",
@@ -46,23 +46,23 @@ def examine_networks(objective: Objective, batch: Batch, limits: GuardConfig | N
         inside = batch["mask"].mean() if "mask" in batch else torch.ones(())
         kept = float(synthesis.panels(batch)["kept"].mean() / inside.clamp(min=1e-6))
         if kept < KEPT:
-            yield Cause(
+            yield Finding(
                 "all mask",
                 f"the auto-mask leaves {100 * kept:.1f} % of the pixels: what the networks see explains the images "
                 "no better than no motion at all",
             )
 
 
-def _examine_pose(objective: ViewSynthesis, batch: Batch, nearness: Tensor, limits: GuardConfig) -> Iterator[Cause]:
+def _examine_pose(objective: ViewSynthesis, batch: Batch, nearness: Tensor, limits: GuardConfig) -> Iterator[Finding]:
     temporal = [index for index, frame in enumerate(objective.frames) if frame != "s"]
     poses = objective.poses(batch)[:, temporal]  # (B,T,4,4)
     motion = float((poses[..., :3, 3].norm(dim=-1) * nearness[:, None]).mean())
     cosine = (poses[..., :3, :3].diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
     rotation = float(cosine.clamp(-1, 1).acos().mean())
     if motion > limits.max_motion:
-        yield Cause(
+        yield Finding(
             "exploding pose",
-            f"between neighbours the camera is said to move {motion:.3g} times as far as things are away",
+            f"between neighbours the camera moves {motion:.3g} times as far as things are away",
         )
     elif rotation > limits.max_rotation:
-        yield Cause("exploding pose", f"between neighbours the camera is said to turn by {rotation:.2g} radians")
+        yield Finding("exploding pose", f"between neighbours the camera turns by {rotation:.2g} radians")

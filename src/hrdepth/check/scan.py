@@ -1,4 +1,4 @@
-"""Everything that is wrong with the data of a run, before it begins and all at once."""
+"""Find everything that is wrong with the data of a run, before it begins and all at once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Report:
     Attributes:
         errors: what keeps a run from beginning, a sentence each.
         warnings: what lets it run, but makes its numbers mean less.
-        summary: a line a data set: recordings, frames, cameras, sizes, frames with a second eye.
+        summary: a line a data set: recordings, frames, cameras, sizes, share of frames with a stereo partner.
     """
 
     errors: list[str] = field(default_factory=list)
@@ -78,7 +78,7 @@ def scan_data(config: TrainConfig) -> Report:
     """Look through all data sets of a run; decode every image where `config.scan` is `full`.
 
     Missing images and neighbours, unreadable images, images of another shape than the camera's or their
-    recording's, wrong cameras, a second eye without a baseline and lines that stand twice are errors. Frames in both
+    recording's, wrong cameras, stereo pairs without a baseline and repeated lines are errors. Frames in both
     training and validation are a warning.
     """
     report = Report()
@@ -90,7 +90,7 @@ def scan_data(config: TrainConfig) -> Report:
     }
     sets = [*parts["train"], *parts["validation"]]
     for part in sets:
-        report.add(*part.neighbours.faults(), *_twice(part.reader.targets))
+        report.add(*part.neighbours.faults(), *_repeated(part.reader.targets))
         for line in part.reader.targets:
             for path in part.neighbours.existing(line):
                 part.images.setdefault(path, line)
@@ -114,14 +114,14 @@ def _open(data: DatasetConfig, use: str, config: TrainConfig, report: Report) ->
         report.add(*(error.findings or (str(error),)))
 
 
-def _twice(targets: Sequence[SplitLine]) -> Iterator[str]:
+def _repeated(targets: Sequence[SplitLine]) -> Iterator[str]:
     first: dict[tuple[str, int, str], SplitLine] = {}
     for line in targets:
         key = (line.folder, line.frame, line.side)
         if key in first:
             yield (
-                f"{line.origin}: '{line.name}' stands at {first[key].origin} already; leave one out, or give the data "
-                "set a larger weight"
+                f"{line.origin}: '{line.name}' is listed at {first[key].origin} already; leave one out, or give the "
+                "data set a larger weight"
             )
         first.setdefault(key, line)
 
@@ -164,7 +164,7 @@ def _other_shapes(part: _Set) -> Iterator[str]:
         line = part.images[next(iter(sizes))]
         try:
             camera = part.reader.camera(line)
-        except InputError:  # said already
+        except InputError:  # reported already
             continue
         if _differ(camera.size, usual, CAMERA_TOLERANCE):
             yield (
@@ -210,10 +210,10 @@ def _summary(part: _Set) -> str:
         except InputError:  # among the errors
             continue
     sizes = sorted({_text(size) for known in part.sizes.values() for size in known.values()})
-    eyes = sum(part.reader.image(line, "s") is not None for line in targets)
+    pairs = sum(part.reader.image(line, "s") is not None for line in targets)
     return (
         f"{part.name}: {len(targets)} frames of {len({line.folder for line in targets})} recordings, {len(cameras)} "
-        f"cameras, images {', '.join(sizes)}, second eye for {100 * eyes / len(targets):.0f} %"
+        f"cameras, images {', '.join(sizes)}, stereo pairs for {100 * pairs / len(targets):.0f} %"
     )
 
 

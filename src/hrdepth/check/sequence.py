@@ -1,21 +1,22 @@
-"""What is wrong along a recording: duplicates, still stretches, cuts, too much motion, jumps of exposure."""
+"""Faults along a recording: duplicates, still stretches, cuts, too much motion, jumps of exposure."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.check.findings import Finding, Series, runs
+from hrdepth.check.finding import Finding
 from hrdepth.io.images import read_image
 from hrdepth.prepare.motion import STILL, Step, is_cut, measure_step, small
 
-__all__ = ["examine_sequence"]
+__all__ = ["Series", "examine_sequence", "runs"]
 
 # Mean absolute difference, as a share of the brightness range: one image stored twice gives 0, compressed twice
 # 0.001; a still camera's noise makes 0.004 (docs/data.md).
@@ -25,6 +26,47 @@ JUMP = math.log(1.25)  # brightness from frame to frame; a camera's own exposure
 FAST = 0.2  # share of the steps that cannot be followed, from which it is the frame rate and no cut
 
 Steps = dict[int, Step]
+
+
+@dataclass
+class Series:
+    """A recording under examination.
+
+    Attributes:
+        name: of the drive.
+        numbers: of its frames, ascending.
+        images: by number.
+        motions: by number, the motion from the frame before, as a share of the longer side.
+        facts: what a reader of the page wants to know, by name.
+        thumbnails: some of its images.
+        mask: an image of what is left out.
+    """
+
+    name: str
+    numbers: list[int]
+    images: dict[int, Path]
+    motions: dict[int, float] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    thumbnails: list[Path] = field(default_factory=list)
+    mask: Path | None = None
+
+
+def runs(numbers: Sequence[int], apart: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield first and last of each run of ascending numbers that lie at most `apart` from each other.
+
+    Example:
+        >>> list(runs([1, 2, 3, 7, 9], 2))
+        [(1, 3), (7, 9)]
+    """
+    start = last = None
+    for number in numbers:
+        if start is None or last is None or number - last > apart:
+            if start is not None and last is not None:
+                yield start, last
+            start = number
+        last = number
+    if start is not None and last is not None:
+        yield start, last
 
 
 def examine_sequence(series: Series) -> Iterator[Finding]:
@@ -52,7 +94,6 @@ def examine_sequence(series: Series) -> Iterator[Finding]:
         factor = math.exp(abs(steps[strongest].gain))
         yield Finding(
             "exposure",
-            series.name,
             f"brightness jumps between neighbours at {_list(jumps)}, by up to a factor of {factor:.2f} at frame "
             f"{strongest}; lock the exposure, or leave these frames out of the split",
             _pair(series, strongest),
@@ -66,7 +107,6 @@ def _duplicates(series: Series, same: list[int]) -> Iterator[Finding]:
         advice = "; the source has a lower frame rate than its file: prepare it with a larger stride" if regular else ""
         yield Finding(
             "duplicate",
-            series.name,
             f"{len(same)} of {len(series.numbers)} frames repeat the one before, first {_list(same)}"
             + (advice or "; take them out, and number the rest anew"),
             _pair(series, same[0]),
@@ -75,7 +115,6 @@ def _duplicates(series: Series, same: list[int]) -> Iterator[Finding]:
     if copies:
         yield Finding(
             "duplicate",
-            series.name,
             f"frames {_list(copies[0])} hold the same image"
             + (f", and {len(copies) - 1} more groups do" if len(copies) > 1 else "")
             + "; was a part of the recording copied twice?",
@@ -103,7 +142,6 @@ def _still(series: Series, steps: Steps, same: set[int]) -> Iterator[Finding]:
         listed = ", ".join(f"{first - 1} to {last}" for first, last in stretches[:5])
         yield Finding(
             "still",
-            series.name,
             f"the camera stands for {frames} of {len(steps)} steps (frames {listed}"
             f"{', ...' if len(stretches) > 5 else ''}); set min_motion: 0.012 to train, or prepare the video",
             [series.images[stretches[0][0] - 1], series.images[stretches[0][1]]],
@@ -114,14 +152,12 @@ def _cuts(series: Series, steps: Steps, cuts: list[int]) -> Iterator[Finding]:
     if cuts and len(cuts) > max(3, FAST * len(steps)):
         yield Finding(
             "fast",
-            series.name,
             f"{len(cuts)} of {len(steps)} steps move so far that little can be followed; take more frames a second",
             _pair(series, cuts[len(cuts) // 2]),
         )
     elif cuts:
         yield Finding(
             "cut",
-            series.name,
             f"another scene begins at frame{'s' if len(cuts) > 1 else ''} {_list(cuts)}; leave a number out there, "
             "so that the frames before and after are no neighbours",
             _pair(series, cuts[0]),

@@ -34,7 +34,7 @@ def diagnose(config: DiagnoseConfig) -> None:
     causes = diagnose_run(config.run)
     print("\n".join(map(str, causes)) or "nothing found that makes a training fail")
     if causes:
-        raise InputError(f"{config.run}: probable cause: {causes[0].name}; all are listed above")
+        raise InputError(f"{config.run}: probable cause: {causes[0].kind}; all are listed above")
 
 
 def report(config: ReportConfig) -> None:

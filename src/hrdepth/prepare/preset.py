@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -11,15 +9,16 @@ from typing import Any
 
 import yaml
 
+from hrdepth.data.neighbours import STILL
 from hrdepth.errors import InputError
 from hrdepth.weights.checkpoint import read_checkpoint
+from hrdepth.weights.find import on_board
 
-__all__ = ["preset", "start_on_board"]
+__all__ = ["preset"]
 
 STEPS = 20_000  # samples an epoch times epochs, at least, for a set of any size
-HELD = 200  # steps after which a pose network of its own has seen enough of the depth that it starts from
-STILL = 0.012  # see docs/data.md
-FINE_TUNING = 0.25  # share of the samples that a network needs which has learnt from other recordings
+FROZEN = 200  # steps after which a new pose network has seen enough of the trained depth
+FINE_TUNING = 0.25  # share of the samples that a network needs which was trained on other recordings
 
 
 def preset(data: str | Path) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def preset(data: str | Path) -> dict[str, Any]:
     Size, split, sources, batch and epochs follow from what the folder holds; the rest stays at its default.
 
     Args:
-        data: what `hrdepth prepare` or `hrdepth render` made, or a folder in that layout.
+        data: what `hrdepth prepare` or `hrdepth render` made, or a folder of that layout.
 
     Raises:
         InputError: there is no such folder, no drive in it, or no list of frames.
@@ -44,7 +43,7 @@ def preset(data: str | Path) -> dict[str, Any]:
             "frames there yourself"
         )
     stereo = any((drive / "right").is_dir() for drive in cameras)
-    still = any(not (drive / "manifest.json").is_file() for drive in cameras)  # prepare has left them out already
+    still = any(not (drive / "manifest.json").is_file() for drive in cameras)  # prepare leaves still frames out
     part = {"dataset": "folder", "root": str(root), "missing": "skip", "min_motion": STILL if still else None}
     settings: dict[str, Any] = {
         "train": [{**part, "split": str(root / "train.txt"), "distances": [1, 2]}],
@@ -59,23 +58,14 @@ def preset(data: str | Path) -> dict[str, Any]:
         "channels_last": True,
         "workers": max(0, min(4, (os.cpu_count() or 1) - 1)),
     }
-    start = start_on_board()
-    if start is not None:
+    if start := next(iter(on_board().values()), None):
         settings |= _fine_tuning(start)
         settings["epochs"] = max(5, round(FINE_TUNING * settings["epochs"]))
-        if "pose_network" not in settings:  # the file has none; one that knows nothing would spoil the depth
-            settings["hold_depth_steps"] = min(HELD, settings["epochs"] * training // settings["batch_size"] // 4)
+        if "pose_network" not in settings:  # an untrained one would spoil the depth
+            settings["hold_depth_steps"] = min(FROZEN, settings["epochs"] * training // settings["batch_size"] // 4)
     elif len({_relative_focal(camera) for camera in cameras.values()}) > 1:
         settings["canonical_focal"] = sorted(map(_relative_focal, cameras.values()))[len(cameras) // 2]
     return settings
-
-
-def start_on_board() -> Path | None:
-    """Return the weights file that comes with the package, from which a training starts; None where there is none."""
-    if importlib.util.find_spec("hrdepth.weights.find") is None:
-        return None
-    files: dict[str, Path] = importlib.import_module("hrdepth.weights.find").on_board()
-    return next(iter(files.values()), None)
 
 
 def _fine_tuning(start: Path) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer
 
-from hrdepth.check.diagnosis import Cause, diagnose
+from hrdepth.check.diagnosis import diagnose
+from hrdepth.check.finding import Finding
 from hrdepth.config import TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.mixing import Mix
@@ -32,7 +33,7 @@ DIAGNOSIS = "diagnosis.json"
 
 def find_causes(
     config: TrainConfig, objective: Objective, training: Mix | None = None, networks: bool = True
-) -> list[Cause]:
+) -> list[Finding]:
     """Look for causes in the training data of a run, without random changes, and in its networks.
 
     Args:
@@ -47,7 +48,7 @@ def find_causes(
     return diagnose(objective, mix, networks=networks)
 
 
-def diagnose_run(folder: str | Path) -> list[Cause]:
+def diagnose_run(folder: str | Path) -> list[Finding]:
     """Look for causes in a run's folder: its config, its data where they were, its newest weights.
 
     Raises:
@@ -87,8 +88,8 @@ class DiagnosisReport(Callback):
         _write(Path(self.config.output), causes)
 
 
-def _write(folder: Path, causes: Sequence[Cause]) -> None:
-    found = [{"name": cause.name, "evidence": cause.evidence, "advice": cause.advice} for cause in causes]
+def _write(folder: Path, causes: Sequence[Finding]) -> None:
+    found = [{"name": cause.kind, "evidence": cause.sentence, "advice": cause.advice} for cause in causes]
     write_json(folder / DIAGNOSIS, {"causes": found, "provenance": provenance()})
 
 

@@ -1,4 +1,4 @@
-"""The doctor's page: one file with everything in it, readable without a network."""
+"""Write the doctor's page: one HTML file with everything in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from hrdepth.check.findings import KINDS, Finding, Series
+from hrdepth.check.finding import KINDS, Finding
+from hrdepth.check.sequence import Series
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import read_image

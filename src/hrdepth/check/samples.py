@@ -1,4 +1,4 @@
-"""What images and cameras say by themselves: K, the second eye, motion between neighbours."""
+"""Faults of training samples, whatever the networks: K, stereo pairs, motion between neighbours."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrdepth.check.causes import Cause
+from hrdepth.check.camera import intrinsics_faults
+from hrdepth.check.finding import Finding
 from hrdepth.data.batch import Batch
-from hrdepth.data.neighbours import MOTION_SIZE, motion
+from hrdepth.data.neighbours import MOTION_SIZE, STILL, motion
 from hrdepth.prepare.multiview import box_mean
 
-__all__ = ["examine_recordings"]
+__all__ = ["examine_samples"]
 
-# As in hrdepth doctor: what no lens does.
-OFF_CENTRE, SQUARE, FOV = 0.2, 1.15, (15.0, 150.0)
 # Images are compared at this width, within a window of so many pixels.
 WIDTH, WINDOW = 96, 7
 # Shifts that are tried at a time: few enough for the caches.
@@ -26,13 +25,11 @@ TOGETHER = 8
 TEXTURE = 0.03
 # Shares of the width. KITTI at ten hertz is at 0.024 by median and below 0.04 at most.
 FAR, REACH = (0.06, (8, 20))
-# Share of the brightness range, as `min_motion` in docs/data.md.
-STILL = 0.012
-# The eyes are swapped where shifts the wrong way explain the other eye so much better.
+# Left and right are swapped where shifts the wrong way explain the other image so much better.
 BETTER = 0.7
 
 
-def examine_recordings(batch: Batch, frames: Sequence[int | str] | None) -> Iterator[Cause]:
+def examine_samples(batch: Batch, frames: Sequence[int | str] | None) -> Iterator[Finding]:
     """Yield what is wrong with samples, whatever the networks.
 
     Args:
@@ -43,35 +40,24 @@ def examine_recordings(batch: Batch, frames: Sequence[int | str] | None) -> Iter
     for index, frame in enumerate(frames or ()):
         valid = batch["source_valid"][:, index]
         if frame == "s" and valid.any():
-            yield from _examine_eyes(*_pair(batch, index, valid), batch["stereo_pose"][valid, 0, 3])
+            yield from _examine_stereo(*_pair(batch, index, valid), batch["stereo_pose"][valid, 0, 3])
     temporal = [index for index, frame in enumerate(frames or ()) if frame != "s"]
     pairs = [_pair(batch, index, batch["source_valid"][:, index]) for index in temporal]
     if sum(len(target) for target, _ in pairs):
         yield from _examine_motion(*(torch.cat(images) for images in zip(*pairs, strict=True)))
 
 
-def _examine_cameras(batch: Batch) -> Iterator[Cause]:
-    height, width = batch["target"].shape[-2:]
+def _examine_cameras(batch: Batch) -> Iterator[Finding]:
+    size = (batch["target"].shape[-2], batch["target"].shape[-1])
     known = batch["camera"] < 0 if "camera" in batch else torch.ones(len(batch["target"]), dtype=torch.bool)
-    wrong = []
-    for k in batch["intrinsics"][known.to(batch["intrinsics"].device)].tolist():
-        (fx, _, cx), (_, fy, cy) = k[0], k[1]
-        if min(fx, fy) <= 0:
-            wrong.append(f"fx {fx:g} and fy {fy:g} must be positive")
-            continue
-        angle = math.degrees(2 * math.atan(width / 2 / fx))
-        if abs(cx / width - 0.5) > OFF_CENTRE or abs(cy / height - 0.5) > OFF_CENTRE:
-            wrong.append(f"the principal point ({cx:.0f}, {cy:.0f}) lies far beside the middle of {width}x{height}")
-        elif not FOV[0] < angle < FOV[1]:
-            wrong.append(f"fx {fx:.4g} makes a field of view of {angle:.0f} degrees of {width} pixels")
-        elif not 1 / SQUARE < fx / fy < SQUARE and height / width > 0.2:
-            wrong.append(f"fx {fx:.0f} and fy {fy:.0f} differ by more than lenses do")
+    cameras = batch["intrinsics"][known.to(batch["intrinsics"].device)].cpu()
+    wrong = [fault for k in cameras if (fault := next(intrinsics_faults(k, size), None))]
     if wrong:
-        yield Cause("wrong K", f"{wrong[0]}, in {len(wrong)} of {len(known)} samples")
+        yield Finding("wrong K", f"{wrong[0]} (in {len(wrong)} of {len(known)} samples)")
 
 
-def _examine_eyes(target: Tensor, other: Tensor, side: Tensor) -> Iterator[Cause]:
-    """Compare shifts the way that the pose says with those the other way; `side` (B,) is the pose's x."""
+def _examine_stereo(target: Tensor, other: Tensor, side: Tensor) -> Iterator[Finding]:
+    """Compare shifts along the pose with shifts against it; `side` (B,) is the pose's x."""
     target, other, textured = _shrunk(target), _shrunk(other), _textured(_shrunk(target))
     wrong, seen = 0, 0
     for one, two, detail, x in zip(target, other, textured, side.tolist(), strict=True):
@@ -79,25 +65,25 @@ def _examine_eyes(target: Tensor, other: Tensor, side: Tensor) -> Iterator[Cause
             sign: _costs(one[None], two[None], [(0, sign * d) for d in range(REACH[1])])[0].amin(dim=0)[detail[0]]
             for sign in (-1, 1)
         }
-        expected = 1 if x > 0 else -1  # the other eye to the right (x < 0): things lie further left there
+        expected = 1 if x > 0 else -1  # the other camera to the right (x < 0): things lie further left there
         if x and detail.any():
             seen += 1
             wrong += bool(costs[-expected].mean() < BETTER * costs[expected].mean())
     if wrong > seen / 2:
-        yield Cause(
+        yield Finding(
             "swapped stereo",
-            f"in {wrong} of {seen} samples the other eye fits when it is moved the other way than its pose says",
+            f"in {wrong} of {seen} samples the other image of the pair fits better when it is shifted against its pose",
         )
 
 
-def _examine_motion(target: Tensor, source: Tensor) -> Iterator[Cause]:
+def _examine_motion(target: Tensor, source: Tensor) -> Iterator[Finding]:
     small = [_bytes(image) for image in (target, source)]
     stillness = [motion(one, two) for one, two in zip(*small, strict=True)]
     still = sum(amount < STILL for amount in stillness)
     if still > len(stillness) / 2:
-        yield Cause(
+        yield Finding(
             "frame rate too high",
-            f"in {still} of {len(stillness)} pairs of neighbours the image does not change: the camera stands",
+            f"in {still} of {len(stillness)} pairs of neighbours the image does not change: the camera stands still",
         )
         return
     one, two = _shrunk(target), _shrunk(source)
@@ -111,7 +97,7 @@ def _examine_motion(target: Tensor, source: Tensor) -> Iterator[Cause]:
     far = [median for median in medians if median > FAR]
     if len(far) > len(medians) / 2:
         middle = sorted(far)[len(far) // 2]
-        yield Cause(
+        yield Finding(
             "frame rate too low",
             f"in {len(far)} of {len(medians)} pairs of neighbours the image moves too far to be followed, by "
             f"{100 * middle:.0f} % of its width",
