@@ -4,14 +4,17 @@ import io
 import os
 import pickle
 import zipfile
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hrdepth.config import GroundTruthConfig
+from hrdepth.config import DepthProtocol, EvaluateConfig, GroundTruthConfig
+from hrdepth.config.evaluation import ProtocolSettings
 from hrdepth.errors import InputError
-from hrdepth.truth import GROUND_TRUTHS, build_ground_truth, read_depth
+from hrdepth.evaluation.command import evaluate
+from hrdepth.truth import GROUND_TRUTHS, GroundTruth, GroundTruthSet, build_ground_truth, read_depth
 from hrdepth.truth.sparse_maps import write_sparse_maps
 
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
@@ -173,8 +176,9 @@ def test_drive(tmp_path):
 
 
 def test_settings_that_are_missing_or_mean_nothing(tmp_path):
-    names = {"kitti_lidar", "kitti_improved", "cityscapes", "make3d", "folder", "gt_depths", "drive"}
-    assert set(GROUND_TRUTHS) == names
+    for kind in GROUND_TRUTHS:
+        with pytest.raises(InputError, match=f"ground truth '{kind}' needs (root|depths)"):
+            build(kind)
     with pytest.raises(InputError, match="did you mean 'folder'"):
         build("foldr")
     for kind in ("kitti_lidar", "folder", "drive"):
@@ -186,6 +190,34 @@ def test_settings_that_are_missing_or_mean_nothing(tmp_path):
             build(kind, root=tmp_path, depths="gt_depths.npz")
     with pytest.raises(InputError, match="needs depths"):
         build("gt_depths")
+
+
+class Toy(GroundTruthSet):
+    """One frame, 5 m away, whose published numbers have their own range and log10."""
+
+    protocol: ClassVar = {"max_depth": 10.0}
+    metrics = ("log10",)
+    description = "a toy"
+
+    def __init__(self, config):
+        pass
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return GroundTruth("a", None, np.full((4, 6), 5.0, np.float32))
+
+
+def test_a_new_kind_declares_its_protocol_and_metrics(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(GROUND_TRUTHS, "toy", Toy)
+    np.save(tmp_path / "disparities.npy", np.full((1, 4, 6), 0.1, np.float32))
+    config = EvaluateConfig(
+        GroundTruthConfig("toy"), disparities=str(tmp_path / "disparities.npy"), protocol=ProtocolSettings(crop="none")
+    )
+    found = evaluate(config)
+    assert found.protocol == DepthProtocol(max_depth=10.0, crop="none")
+    assert "log10" in capsys.readouterr().out
 
 
 MAPS = [np.full((2, 3), 1.5, np.float32), np.arange(20, dtype=np.float32).reshape(4, 5)]

@@ -10,7 +10,7 @@ from hrdepth.config.evaluation import ProtocolSettings
 from hrdepth.errors import InputError
 from hrdepth.evaluation.command import evaluate
 from hrdepth.evaluation.run import evaluate_network
-from hrdepth.truth import build_ground_truth
+from hrdepth.truth import GROUND_TRUTHS, build_ground_truth, depth_protocol
 from hrdepth.truth.make3d import CROP
 
 DRIVE = "2011_09_26_drive_0002_sync"
@@ -81,16 +81,16 @@ def test_the_middle_of_make3d(tmp_path):
 
 def test_what_is_not_given_of_a_protocol_is_the_datas_own():
     given = ProtocolSettings(scaling=5.4)
-    assert given.of("make3d") == DepthProtocol(max_depth=70.0, crop="none", scaling=5.4)
-    assert given.of("cityscapes") == DepthProtocol(crop="none", scaling=5.4)
-    for kind in ("kitti_lidar", "kitti_improved", "gt_depths", "drive", "folder"):
-        assert given.of(kind) == DepthProtocol(scaling=5.4)
-    assert ProtocolSettings(max_depth=50.0).of("make3d") == DepthProtocol(max_depth=50.0, crop="none")
-    assert ProtocolSettings(max_depth=80.0, crop="garg").of("make3d") == DepthProtocol()
+    assert depth_protocol("make3d", given) == DepthProtocol(max_depth=70.0, crop="none", scaling=5.4)
+    assert depth_protocol("cityscapes", given) == DepthProtocol(crop="none", scaling=5.4)
+    for kind in set(GROUND_TRUTHS) - {"make3d", "cityscapes"}:
+        assert depth_protocol(kind, given) == DepthProtocol(scaling=5.4)
+    assert depth_protocol("make3d", ProtocolSettings(max_depth=50.0)) == DepthProtocol(max_depth=50.0, crop="none")
+    assert depth_protocol("make3d", ProtocolSettings(max_depth=80.0, crop="garg")) == DepthProtocol()
     whole = DepthProtocol()  # has all that there is to give
-    assert whole.of("make3d") == whole
+    assert depth_protocol("make3d", whole) == whole
     with pytest.raises(InputError, match="scaling factor"):
-        ProtocolSettings(scaling=-1.0).of("make3d")
+        depth_protocol("make3d", ProtocolSettings(scaling=-1.0))
 
 
 def test_make3d_keeps_its_range_beside_another_scaling(tmp_path, capsys):

@@ -94,7 +94,7 @@ class GroundTruthConfig:
     """Images and their true depth, for evaluation.
 
     Attributes:
-        kind: a key of `data.ground_truth.GROUND_TRUTHS`: `kitti_lidar`, `kitti_improved`, `cityscapes`, `make3d`,
+        kind: a key of `truth.GROUND_TRUTHS`: `kitti_lidar`, `kitti_improved`, `cityscapes`, `make3d`,
             `folder`, `gt_depths` or `drive`.
         root: the folder that holds the data. `gt_depths` needs it for the images alone.
         split: a split file, or the name of one on board. By default `eigen/test` for `kitti_lidar`,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -9,12 +10,6 @@ from hrdepth.config.data import GroundTruthConfig
 from hrdepth.errors import InputError
 
 __all__ = ["DepthProtocol", "EvaluateConfig", "ProtocolSettings"]
-
-# Where published numbers of a kind of true depth are not compared as KITTI's; see `ProtocolSettings.of`.
-OWN_PROTOCOLS: dict[str, dict[str, Any]] = {
-    "make3d": {"max_depth": 70.0, "crop": "none"},
-    "cityscapes": {"crop": "none"},
-}
 
 
 @dataclass(frozen=True)
@@ -38,27 +33,14 @@ class ProtocolSettings:
     scaling: Literal["median"] | float = "median"
     post_process: bool = False
 
-    def of(self, kind: str) -> DepthProtocol:
-        """Return the whole protocol for a kind of true depth: what is not given is as its published numbers have it.
-
-        Args:
-            kind: see `GroundTruthConfig`.
+    def complete(self, own: Mapping[str, Any]) -> DepthProtocol:
+        """Return the whole protocol: what is not given is that of the data's `own`, else that of KITTI.
 
         Raises:
             InputError: as `DepthProtocol`.
-
-        Source: Make3D: Karsch, Liu, Kang, Depth Transfer, TPAMI 2014 (C1: true depth below 70 m); its central crop
-            (Godard et al., CVPR 2017) is in the frames. Of CityScapes the hood is left out already; Garg's crop is of
-            KITTI's laser.
-
-        Example:
-            >>> protocol = ProtocolSettings(scaling=5.4).of("make3d")
-            >>> protocol.max_depth, protocol.crop, protocol.scaling
-            (70.0, 'none', 5.4)
         """
         given = {one.name: getattr(self, one.name) for one in fields(ProtocolSettings)}
-        own = OWN_PROTOCOLS.get(kind, {})
-        return DepthProtocol(**own | {name: value for name, value in given.items() if value is not None})
+        return DepthProtocol(**{**own, **{name: value for name, value in given.items() if value is not None}})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hrdepth.evaluation.run import evaluate_disparities, evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder
 from hrdepth.io.provenance import provenance
-from hrdepth.truth import build_ground_truth
+from hrdepth.truth import build_ground_truth, depth_protocol
 from hrdepth.weights.find import weights_file
 
 __all__ = ["evaluate"]
@@ -30,7 +30,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """
     if config.weights is not None and config.disparities is not None:
         raise InputError("give either --weights, a network to evaluate, or --disparities, predictions made elsewhere")
-    protocol = config.protocol.of(config.data.kind)
+    protocol = depth_protocol(config.data.kind, config.protocol)
     weights = weights_file(config.weights) if config.disparities is None else None
     if config.out is not None:
         output_folder(config.out, overwrite=config.overwrite)
@@ -38,7 +38,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         raise InputError(f"bootstrap {config.bootstrap}: give the number of resamples, such as 1000, or 0 for none")
     ground_truths = build_ground_truth(config.data)
     parts = {"align": config.align == "lsq", "edges": config.edges, "points": config.points}
-    extras = Extras(**parts, log10=config.data.kind == "make3d", points_threshold=config.points_threshold)
+    parts |= dict.fromkeys(ground_truths.metrics, True)
+    extras = Extras(**parts, points_threshold=config.points_threshold)
     shared: dict[str, Any] = {"workers": config.workers, "processes": config.processes, "extras": extras}
     about: dict[str, Any]
     if weights is not None:

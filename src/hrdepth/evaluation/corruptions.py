@@ -29,7 +29,7 @@ from hrdepth.io.files import existing_file, file_sha256, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
-from hrdepth.truth import build_ground_truth
+from hrdepth.truth import build_ground_truth, depth_protocol
 from hrdepth.weights.find import weights_file
 
 __all__ = ["corruptions"]
@@ -55,7 +55,7 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
             another result, or as `evaluate_network`.
     """
     kinds, lacking = _checked(config)
-    protocol = config.protocol.of(config.data.kind)
+    protocol = depth_protocol(config.data.kind, config.protocol)
     truths = build_ground_truth(config.data)
     shared: dict[str, Any] = {
         "ground_truth": truths.description,

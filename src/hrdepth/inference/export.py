@@ -28,7 +28,7 @@ from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.blocks import NORMALISATIONS
 from hrdepth.registry import lookup
-from hrdepth.truth import build_ground_truth
+from hrdepth.truth import build_ground_truth, depth_protocol
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 
 __all__ = ["ExportReport", "export"]
@@ -217,7 +217,7 @@ def _images(config: ExportConfig, size: tuple[int, int]) -> Iterator[Tensor]:
 def _abs_rel(network: Any, config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> float:
     assert config.data is not None
     truths = build_ground_truth(config.data)
-    protocol, focal = config.protocol.of(config.data.kind), checkpoint.canonical_focal
+    protocol, focal = depth_protocol(config.data.kind, config.protocol), checkpoint.canonical_focal
     predictor = Predictor(network, size, canonical_focal=focal, device="cpu")
     return evaluate_network(predictor.scaled_disparity, truths, protocol, canonical_focal=focal).mean["abs_rel"]
 

@@ -31,7 +31,7 @@ from hrdepth.report.render import data_url, render
 from hrdepth.report.results import ResultSet, read_results, result_set
 from hrdepth.report.run import RunFolder
 from hrdepth.report.truth import find_truth
-from hrdepth.truth import GroundTruthSet
+from hrdepth.truth import GroundTruthSet, depth_protocol
 
 __all__ = ["report"]
 
@@ -91,7 +91,7 @@ def _evaluated(
     if truths is None:
         return None, []
     kind = "drive" if config.data is None else config.data.kind  # what is found by itself is compared as KITTI is
-    protocol, focal = config.protocol.of(kind), predictor.canonical_focal
+    protocol, focal = depth_protocol(kind, config.protocol), predictor.canonical_focal
     return evaluate_network(predictor.scaled_disparity, truths, protocol, canonical_focal=focal), []
 
 

@@ -21,7 +21,7 @@ from hrdepth.report.comparison import error_by_distance, error_histogram, side_b
 from hrdepth.report.curves import learning_curves
 from hrdepth.report.features import draw_features, first_level_maps
 from hrdepth.report.samples import Sample, predict_sample
-from hrdepth.truth import build_ground_truth
+from hrdepth.truth import build_ground_truth, depth_protocol
 from hrdepth.weights.checkpoint import load_network
 
 __all__ = ["compare"]
@@ -41,7 +41,7 @@ def compare(config: CompareConfig) -> list[Path]:
     }
     folder = output_folder(config.out, overwrite=config.overwrite)
     rows: dict[str, list[Sample]] = {}
-    protocol = config.protocol.of(config.data.kind)
+    protocol = depth_protocol(config.data.kind, config.protocol)
     for name, predictor in predictors.items():
         bar = track(chosen, name, console=Console(stderr=True))
         rows[name] = [predict_sample(predictor, truths[at], protocol) for at in bar]

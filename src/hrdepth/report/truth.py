@@ -1,4 +1,4 @@
-"""True depth to hold a run's network against: what is given, or what lies beside its validation frames."""
+"""Find true depth to compare a run's network with: what is given, or what lies beside its validation frames."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from typing import Any
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.errors import InputError
-from hrdepth.truth import GroundTruthSet, build_ground_truth
+from hrdepth.truth import GROUND_TRUTHS, GroundTruthSet, build_ground_truth
 
 __all__ = ["find_truth"]
 
-# Data sets whose layout has a place for true depth, and how that is read.
-KINDS = {"folder": "drive", "kitti_raw": "kitti_lidar"}
-
 
 def find_truth(given: GroundTruthConfig | None, settings: Mapping[str, Any]) -> tuple[GroundTruthSet | None, str]:
-    """Return images with true depth, and what is to be known of them.
+    """Return images with true depth, and a note on them.
 
     Args:
-        given: to be taken; None for the first set of the validation that has true depth.
+        given: the true depth to read; None for the first set of the validation that has true depth.
         settings: of the training.
 
     Raises:
@@ -28,8 +25,9 @@ def find_truth(given: GroundTruthConfig | None, settings: Mapping[str, Any]) -> 
     if given is not None:
         truths = build_ground_truth(given)
         return truths, truths.description
+    kinds = {truth.dataset: kind for kind, truth in GROUND_TRUTHS.items() if truth.dataset}
     for part in settings["validation"]:
-        if (kind := KINDS.get(part["dataset"])) is None:
+        if (kind := kinds.get(part["dataset"])) is None:
             continue
         try:
             truths = build_ground_truth(GroundTruthConfig(kind, root=part["root"], split=part.get("split")))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from hrdepth.config import GroundTruthConfig
+from hrdepth.config import DepthProtocol, GroundTruthConfig
+from hrdepth.config.evaluation import ProtocolSettings
 from hrdepth.registry import lookup
 from hrdepth.truth.base import GroundTruth, GroundTruthSet, read_depth
 from hrdepth.truth.cityscapes import CityscapesDepth
 from hrdepth.truth.folders import DepthFolder, Drive
-from hrdepth.truth.kitti import GtDepths, KittiLidar
-from hrdepth.truth.kitti_improved import KittiImproved
+from hrdepth.truth.kitti import GtDepths, KittiImproved, KittiLidar
 from hrdepth.truth.make3d import Make3D
 
-__all__ = ["GROUND_TRUTHS", "GroundTruth", "GroundTruthSet", "build_ground_truth", "read_depth"]
+__all__ = ["GROUND_TRUTHS", "GroundTruth", "GroundTruthSet", "build_ground_truth", "depth_protocol", "read_depth"]
 
-GROUND_TRUTHS: dict[str, Callable[[GroundTruthConfig], GroundTruthSet]] = {
+GROUND_TRUTHS: dict[str, type[GroundTruthSet]] = {
     "cityscapes": CityscapesDepth,
     "drive": Drive,
     "folder": DepthFolder,
@@ -33,3 +31,21 @@ def build_ground_truth(config: GroundTruthConfig) -> GroundTruthSet:
         InputError: an unknown kind, a setting that is missing or has no meaning there, or missing files.
     """
     return lookup(GROUND_TRUTHS, config.kind, "ground truth")(config)
+
+
+def depth_protocol(kind: str, given: ProtocolSettings) -> DepthProtocol:
+    """Return the whole protocol for a kind of true depth: what is not given is as its published numbers have it.
+
+    Args:
+        kind: a key of `GROUND_TRUTHS`.
+        given: the settings that were given.
+
+    Raises:
+        InputError: an unknown kind, or as `DepthProtocol`.
+
+    Example:
+        >>> protocol = depth_protocol("make3d", ProtocolSettings(scaling=5.4))
+        >>> protocol.max_depth, protocol.crop, protocol.scaling
+        (70.0, 'none', 5.4)
+    """
+    return given.complete(lookup(GROUND_TRUTHS, kind, "ground truth").protocol)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +44,23 @@ class GroundTruthSet(ABC):
 
     Attributes:
         description: what the depth is and which list it follows, in words, without the place on this machine.
+        protocol: settings of `DepthProtocol` in which published numbers differ from KITTI's.
+        metrics: that published tables have beside the seven, fields of `evaluation.extras.Extras`.
+        dataset: the training data set in whose folders this depth lies, if in any.
     """
 
     description: str
+    protocol: ClassVar[Mapping[str, Any]] = {}
+    metrics: ClassVar[tuple[str, ...]] = ()
+    dataset: ClassVar[str | None] = None
+
+    @abstractmethod
+    def __init__(self, config: GroundTruthConfig) -> None:
+        """Find the files.
+
+        Raises:
+            InputError: a setting is missing or has no meaning here, or files are missing.
+        """
 
     @abstractmethod
     def __len__(self) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any, ClassVar
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.cityscapes import KEPT_HEIGHT, SEQUENCES, SIZE, depth_of, part_or_split, read_disparity, read_rig
 from hrdepth.data.frames import find_image
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
-from hrdepth.truth.base import GroundTruth, GroundTruthSet
+from hrdepth.truth.base import GroundTruth, GroundTruthSet, data_folder, refuse_settings, short_name
 
 __all__ = ["CityscapesDepth"]
 
@@ -21,16 +21,14 @@ class CityscapesDepth(GroundTruthSet):
     matching made it: exact it is not.
     """
 
+    # The hood is left out already; Garg's crop is for KITTI's laser.
+    protocol: ClassVar[dict[str, Any]] = {"crop": "none"}
+
     def __init__(self, config: GroundTruthConfig) -> None:
-        if config.root is None:
-            raise InputError(f"ground truth '{config.kind}' needs root, the folder that holds the data")
-        if config.depths is not None:
-            raise InputError(f"ground truth '{config.kind}' has no depths; leave it out or choose another kind")
-        self._root = Path(config.root)
-        if not self._root.is_dir():
-            raise InputError(f"the data folder {self._root} does not exist")
+        self._root = data_folder(config, config.root)
+        refuse_settings(config, depths=config.depths)
         self._lines = part_or_split(config, self._root)
-        split = "/".join(Path(config.split or "val").parts[-2:])
+        split = short_name(config.split or "val")
         self.description = f"CityScapes, depth from disparity, upper {KEPT_HEIGHT:.0%}, split {split}"
 
     def __len__(self) -> int:

@@ -56,6 +56,8 @@ class DepthFolder(GroundTruthSet):
 class Drive(GroundTruthSet):
     """`ROOT/DRIVE/left/000000.png` with exact depth along the camera's z in `ROOT/DRIVE/depth/000000.npy`."""
 
+    dataset = "folder"
+
     def __init__(self, config: GroundTruthConfig) -> None:
         self._root = data_folder(config, config.root)
         refuse_settings(config, depths=config.depths)

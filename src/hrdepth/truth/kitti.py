@@ -1,8 +1,13 @@
-"""KITTI: LiDAR scans, and depth maps in the order of a test split."""
+"""KITTI: depth of its laser scans, the improved ground truth, and archives of depth maps in the order of a split.
+
+Source: the improved ground truth, eleven scans together, cleaned by stereo: Uhrig et al., Sparsity Invariant CNNs,
+3DV 2017; it has 652 of Eigen's 697 test frames.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +17,25 @@ from hrdepth.data.frames import find_image
 from hrdepth.data.kitti_calibration import Calibration, read_calibration
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
+from hrdepth.io.files import existing_file
 from hrdepth.truth.base import (
     GroundTruth,
     GroundTruthSet,
     Remembered,
     data_folder,
+    read_depth,
     refuse_settings,
     short_name,
 )
-from hrdepth.truth.lidar import project_lidar, read_scan
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
 
-__all__ = ["GtDepths", "KittiLidar"]
+__all__ = ["GtDepths", "KittiImproved", "KittiLidar", "project_lidar", "read_scan"]
 
 
 class KittiLidar(GroundTruthSet):
     """KITTI raw: the laser's points as sparse depth of camera 2 (`l`) or 3 (`r`), at its rectified size."""
+
+    dataset = "kitti_raw"
 
     def __init__(self, config: GroundTruthConfig) -> None:
         self._root = data_folder(config, config.root)
@@ -44,7 +52,7 @@ class KittiLidar(GroundTruthSet):
 
     def __getitem__(self, index: int) -> GroundTruth:
         line = self._lines[index]
-        camera = 2 if line.side == "l" else 3
+        camera = _camera(line)
         drive = self._root / line.folder
         scan = drive / "velodyne_points" / "data" / f"{line.frame:010d}.bin"
         try:
@@ -54,6 +62,54 @@ class KittiLidar(GroundTruthSet):
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
         return GroundTruth(line.name, _kitti_image(self._root, line), depth, calibration.intrinsics(camera))
+
+
+class KittiImproved(GroundTruthSet):
+    """`DEPTHS/{train,val}/DRIVE/proj_depth/groundtruth/image_02/FRAME.png` as KITTI's archive has it.
+
+    `root`, KITTI raw, adds images and intrinsics.
+    """
+
+    def __init__(self, config: GroundTruthConfig) -> None:
+        if config.depths is None:
+            raise InputError(
+                "ground truth 'kitti_improved' needs depths, the folder that data_depth_annotated.zip was unpacked to"
+            )
+        self._depths = data_folder(config, config.depths)
+        self._root = None if config.root is None else data_folder(config, config.root)
+        self._calibration = Remembered(read_calibration)
+        split = config.split or "eigen_benchmark/test"
+        self._lines = read_split(split)
+        self._files = [self._file(line) for line in self._lines]
+        missing = [line for line, file in zip(self._lines, self._files, strict=True) if file is None]
+        if missing:
+            raise InputError(
+                f"{self._depths} lacks the depth of {len(missing)} of {len(self._lines)} frames, such as "
+                f"{missing[0].name}; unpack all of data_depth_annotated.zip (train and val), or give the split "
+                "eigen_benchmark/test, which leaves out the frames that it never had"
+            )
+        self.description = f"KITTI's improved ground truth, split {short_name(split)}"
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> GroundTruth:
+        line, file = self._lines[index], self._files[index]
+        assert file is not None
+        depth = read_depth(file)
+        if self._root is None:
+            return GroundTruth(line.name, None, depth)
+        try:
+            calibration: Calibration = self._calibration(self._root / line.folder.split("/")[0])
+            intrinsics = calibration.intrinsics(_camera(line))
+        except InputError as error:
+            raise InputError(f"{line.origin}: {error}") from error
+        return GroundTruth(line.name, _kitti_image(self._root, line), depth, intrinsics)
+
+    def _file(self, line: SplitLine) -> Path | None:
+        image = f"image_0{_camera(line)}"
+        below = Path(line.folder.split("/")[-1], "proj_depth", "groundtruth", image, f"{line.frame:010d}.png")
+        return next((path for part in ("train", "val") if (path := self._depths / part / below).is_file()), None)
 
 
 class GtDepths(GroundTruthSet):
@@ -66,7 +122,7 @@ class GtDepths(GroundTruthSet):
         if config.depths is None:
             raise InputError("ground truth 'gt_depths' needs depths, the path of gt_depths.npz")
         if (config.root is None) != (config.split is None):
-            raise InputError("ground truth 'gt_depths' takes its images from root and split: give both or neither")
+            raise InputError("ground truth 'gt_depths' reads its images from root and split: give both or neither")
         self._root = None if config.root is None else data_folder(config, config.root)
         self._lines = [] if config.split is None else read_split(config.split)
         self._maps = read_depth_maps(config.depths, [line.name for line in self._lines])
@@ -78,8 +134,8 @@ class GtDepths(GroundTruthSet):
         self._calibration = Remembered(read_calibration)
         listed = f", split {short_name(config.split)}" if config.split else ""
         self.description = f"depth maps of {Path(config.depths).name}{listed}"
-        if isinstance(self._maps, SparseMaps) and isinstance(said := self._maps.about.get("ground_truth"), str):
-            self.description = said  # as of the set that it was made from: they are the same depth
+        if isinstance(self._maps, SparseMaps) and isinstance(origin := self._maps.about.get("ground_truth"), str):
+            self.description = origin  # as of the set that it was made from: they are the same depth
 
     def __len__(self) -> int:
         return len(self._maps)
@@ -99,10 +155,68 @@ class GtDepths(GroundTruthSet):
             calibration: Calibration = self._calibration(day)
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
-        camera = 2 if line.side == "l" else 3
+        camera = _camera(line)
         return calibration.intrinsics(camera) if calibration.sizes.get(camera) == size else None
 
 
+def _camera(line: SplitLine) -> int:
+    return 2 if line.side == "l" else 3
+
+
 def _kitti_image(root: Path, line: SplitLine) -> Path | None:
-    folder = root / line.folder / ("image_02" if line.side == "l" else "image_03") / "data"
-    return find_image(folder, f"{line.frame:010d}")
+    return find_image(root / line.folder / f"image_0{_camera(line)}" / "data", f"{line.frame:010d}")
+
+
+def read_scan(path: str | Path) -> NDArray[np.float32]:
+    """Read a Velodyne scan.
+
+    Returns:
+        (N,4) float32: x forward, y left, z up in metres, and the reflectance.
+
+    Raises:
+        InputError: the file is missing, empty or cut short.
+    """
+    path = existing_file(path, "the laser scan")
+    content = path.read_bytes()
+    if not content or len(content) % 16:
+        raise InputError(
+            f"the laser scan {path} is {'cut short' if content else 'empty'} ({len(content)} bytes, "
+            "16 a point); copy it again"
+        )
+    points: NDArray[np.float32] = np.frombuffer(content, dtype="<f4").reshape(-1, 4).astype(np.float32)
+    return points
+
+
+def project_lidar(
+    points: NDArray[np.floating],
+    velo_to_image: NDArray[np.float64],
+    size: tuple[int, int],
+    depth: Literal["laser", "camera"] = "laser",
+) -> NDArray[np.float32]:
+    """Project laser points to a sparse depth map.
+
+    Args:
+        points: (N,3) or more columns, metres: x forward, y left, z up.
+        velo_to_image: (3,4), see `Calibration.velo_to_image`.
+        size: (height, width) of the image in pixels.
+        depth: `laser` takes the laser's forward coordinate x, `camera` the camera's z.
+
+    Returns:
+        (H,W) float32, metres, 0 where no point falls; of several points in a pixel the nearest.
+
+    Note:
+        Published KITTI numbers use `laser`, which is about 0.27 m more than the camera's z, and on
+        pixels one-based (round - 1). Both are implemented so, or numbers would not compare.
+    """
+    height, width = size
+    finite = np.asarray(points[:, :3], dtype=np.float64)
+    finite = finite[np.isfinite(finite).all(axis=1)]
+    projected = finite @ velo_to_image[:, :3].T + velo_to_image[:, 3]
+    ahead = (finite[:, 0] > 0) & (projected[:, 2] > 0)
+    forward, projected = finite[ahead, 0], projected[ahead]
+    column, row = np.round(projected[:, :2] / projected[:, 2:]).T - 1
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    metres = (forward if depth == "laser" else projected[:, 2])[inside]
+    nearest = np.full(size, np.inf)
+    np.minimum.at(nearest, (row[inside].astype(int), column[inside].astype(int)), metres)
+    return np.where(np.isfinite(nearest), nearest, 0).astype(np.float32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,9 @@ class Make3D(GroundTruthSet):
     image, and so must predictions made elsewhere.
     """
 
+    # Karsch, Liu, Kang, Depth Transfer, TPAMI 2014 (C1: true depth below 70 m). The frames are cropped already.
+    protocol: ClassVar[dict[str, Any]] = {"max_depth": 70.0, "crop": "none"}
+    metrics = ("log10",)
     description = "Make3D's test images, central crop, the laser's distance"
 
     def __init__(self, config: GroundTruthConfig) -> None:

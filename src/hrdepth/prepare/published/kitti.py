@@ -12,7 +12,7 @@ from hrdepth.data.kitti_calibration import read_calibration
 from hrdepth.data.splits import SplitLine, read_split
 from hrdepth.errors import InputError
 from hrdepth.prepare.published.layout import Layout, Missing, Splits, existing_root, such_as
-from hrdepth.truth.lidar import read_scan
+from hrdepth.truth.kitti import read_scan
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
 
 __all__ = ["GROUND_TRUTH", "KittiRawLayout"]
