@@ -22,10 +22,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def memory_is_given_back(monkeypatch) -> None:
-    """Trainings of one process after the other would hold on to the peak of each; tests/test_memory.py has its own."""
+    """Trainings of one process after the other would hold on to the peak of each; tests/test_cpu.py has its own."""
     training = sys.modules.get("hrdepth.training")
     if training is not None:
-        monkeypatch.setattr(training, "keep_memory", lambda: False)
+        monkeypatch.setattr(training, "tune_malloc", lambda: False)
 
 
 def _logging_at_large() -> tuple[int, int, list[object]]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.data.batch import Batch
-from hrdepth.inference.predictor import choose_device
+from hrdepth.compute import choose_device
 
 __all__ = ["FRAME_SIZE", "WORKLOADS", "made_drive", "serve"]
 
@@ -167,14 +167,14 @@ def serve(config: TrainConfig, connection: Connection) -> None:
     A workload is prepared when its name comes up first, and let go when another's does.
     """
     from hrdepth.benchmark.report import memory, peak_memory
-    from hrdepth.memory import keep_memory
+    from hrdepth.cpu import tune_malloc
 
     current, run, before = "", None, 0.0
     while (asked := connection.recv()) is not None:
         name, count = asked
         if name != current:
             if name != "unit":  # the unit stays as PyTorch runs it
-                keep_memory()
+                tune_malloc()
             torch.manual_seed(0)
             current, run = name, None  # the last one's memory is free before this one's is taken
             run = WORKLOADS[name](config)
@@ -206,7 +206,7 @@ def _endless(loader: Any, config: TrainConfig) -> Iterator[Any]:
 
 
 def _device(config: TrainConfig) -> str:
-    return str(choose_device()) if config.device == "auto" else config.device
+    return str(choose_device(config.device))
 
 
 def _finish(config: TrainConfig) -> None:

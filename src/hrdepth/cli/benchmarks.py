@@ -11,7 +11,7 @@ from hrdepth.config import (
     BenchmarkTrainConfig,
 )
 from hrdepth.errors import training_extra
-from hrdepth.waiting import wait_briefly
+from hrdepth.cpu import limit_openmp_spin
 
 __all__ = [
     "benchmark_app",
@@ -41,7 +41,7 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
 
 def benchmark_predict(config: BenchmarkPredictConfig) -> None:
     """Measure a network in several runtimes, beside itself in eager float32."""
-    wait_briefly()  # as `hrdepth predict` does
+    limit_openmp_spin()  # as `hrdepth predict` does
     from hrdepth.benchmark.predict import benchmark_predict as run
 
     run(config)
@@ -63,7 +63,7 @@ def benchmark_export(config: BenchmarkExportConfig) -> None:
 
 def benchmark_app(config: BenchmarkAppConfig) -> None:
     """Measure how long a visitor of the page waits, for the first answer and for the following ones."""
-    wait_briefly()  # as `hrdepth app` does
+    limit_openmp_spin()  # as `hrdepth app` does
     from hrdepth.benchmark.app import benchmark_app as run
 
     run(config)

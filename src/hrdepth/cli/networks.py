@@ -27,9 +27,19 @@ def models(config: ModelsConfig) -> None:
 
 def export(config: ExportConfig) -> None:
     """Export a network for other runtimes, and check the file against PyTorch."""
-    from hrdepth.inference.export import export as run
+    from hrdepth.inference.export import export as export_network
+    from hrdepth.inference.predictor import Predictor
 
-    print(run(config))
+    def abs_rel(predictor: Predictor) -> float:
+        from hrdepth.evaluation.run import evaluate_network
+        from hrdepth.truth import build_ground_truth, depth_protocol
+
+        assert config.data is not None
+        truths, protocol = build_ground_truth(config.data), depth_protocol(config.data.kind, config.protocol)
+        predict, focal = predictor.scaled_disparity, predictor.canonical_focal
+        return evaluate_network(predict, truths, protocol, canonical_focal=focal).mean["abs_rel"]
+
+    print(export_network(config, None if config.data is None else abs_rel))
 
 
 def pack(config: PackConfig) -> None:

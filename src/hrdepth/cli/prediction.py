@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from hrdepth.config import AppConfig, PredictConfig
-from hrdepth.waiting import wait_briefly
+from hrdepth.cpu import limit_openmp_spin
 
 __all__ = ["app", "predict"]
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 def predict(config: PredictConfig) -> None:
     """Predict depth for an image, a folder of images or a video."""
-    wait_briefly()
+    limit_openmp_spin()
     from hrdepth.geometry import pinhole
     from hrdepth.inference.folder import predict_to_folder
     from hrdepth.inference.predictor import Predictor
@@ -66,7 +66,7 @@ def predict(config: PredictConfig) -> None:
 
 def app(config: AppConfig) -> None:
     """Serve a page: depth of images, clips and the webcam, and training runs to follow."""
-    wait_briefly()
+    limit_openmp_spin()
     from hrdepth.app import run
 
     run(config)

@@ -21,7 +21,8 @@ from hrdepth.evaluation.odometry import predict_motions
 from hrdepth.evaluation.scale_measurements import Measurement, camera_height, earth_ways, known_depths, moved_ways
 from hrdepth.evaluation.trajectory import read_poses, read_rows
 from hrdepth.geometry import pinhole
-from hrdepth.inference.predictor import Prediction, Predictor, choose_device
+from hrdepth.compute import choose_device
+from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io.files import atomic_path, existing_file, output_file
 from hrdepth.io.media import frames, probe
 from hrdepth.io.provenance import provenance

@@ -27,7 +27,7 @@ from hrdepth.evaluation.trajectory import (
     write_tum,
 )
 from hrdepth.geometry import pose_matrix
-from hrdepth.inference.predictor import choose_device
+from hrdepth.compute import choose_device
 from hrdepth.io.files import output_folder, write_json
 from hrdepth.io.media import frames, probe
 from hrdepth.io.plotting import colour, new_figure, save, style

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from hrdepth.config.export import FORMATS, ExportConfig
 from hrdepth.errors import InputError
-from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import SUFFIXES, load_runtime, unavailable
 from hrdepth.inference.runtimes.graphs import openvino_model, write_onnx, write_openvino, write_torch_export
@@ -28,7 +27,6 @@ from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.blocks import NORMALISATIONS
 from hrdepth.registry import lookup
-from hrdepth.truth import build_ground_truth, depth_protocol
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 
 __all__ = ["ExportReport", "export"]
@@ -64,8 +62,12 @@ class ExportReport:
         return f"{text}; Abs Rel {self.abs_rel[0]:.4f} before, {self.abs_rel[1]:.4f} after"
 
 
-def export(config: ExportConfig) -> ExportReport:
+def export(config: ExportConfig, abs_rel: Callable[[Predictor], float] | None = None) -> ExportReport:
     """Export a network, check the file, and only then give it its name.
+
+    Args:
+        config: what to export, and what the file may lose.
+        abs_rel: measures Abs Rel on the ground truth of the config; None skips that comparison.
 
     Raises:
         InputError: settings that do not go together, a package that is missing, or a file that differs from PyTorch
@@ -78,7 +80,7 @@ def export(config: ExportConfig) -> ExportReport:
     description = _describe(config, checkpoint, size)
     with _staged(out) as path:
         _write(kind, path, config, checkpoint, description)
-        report = _compare(path, config, checkpoint, size)
+        report = _compare(path, config, checkpoint, size, abs_rel)
     return dataclasses.replace(report, path=out)
 
 
@@ -159,7 +161,13 @@ def _write(kind: str, path: Path, config: ExportConfig, checkpoint: Checkpoint, 
         write_openvino(model, path, metadata=metadata)
 
 
-def _compare(path: Path, config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> ExportReport:
+def _compare(
+    path: Path,
+    config: ExportConfig,
+    checkpoint: Checkpoint,
+    size: tuple[int, int],
+    abs_rel: Callable[[Predictor], float] | None,
+) -> ExportReport:
     """Run the file and PyTorch on the same images.
 
     Raises:
@@ -183,9 +191,11 @@ def _compare(path: Path, config: ExportConfig, checkpoint: Checkpoint, size: tup
             f"the exported network differs from PyTorch {what} {measured:.2g} of disparity, more than the "
             f"{allowed:.2g} allowed; {config.out} was not written. {_remedy(config)}"
         )
-    if config.data is None:
+    if abs_rel is None:
         return report
-    before, after = (_abs_rel(network, config, checkpoint, size) for network in (checkpoint.network, exported))
+    focal = checkpoint.canonical_focal
+    networks = (checkpoint.network, exported)
+    before, after = (abs_rel(Predictor(network, size, canonical_focal=focal, device="cpu")) for network in networks)
     if not after - before <= config.max_loss:
         raise InputError(
             f"the exported network has Abs Rel {after:.4f}, PyTorch {before:.4f}: {after - before:.4f} more, "
@@ -212,14 +222,6 @@ def _images(config: ExportConfig, size: tuple[int, int]) -> Iterator[Tensor]:
     shapes = [(1, size), (2, (size[0] + 32, size[1] + 64))] if config.dynamic else [(1, size)]
     for batch, shape in shapes:
         yield torch.nn.functional.interpolate(coarse[:batch], size=shape, mode="bilinear", align_corners=False)
-
-
-def _abs_rel(network: Any, config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> float:
-    assert config.data is not None
-    truths = build_ground_truth(config.data)
-    protocol, focal = depth_protocol(config.data.kind, config.protocol), checkpoint.canonical_focal
-    predictor = Predictor(network, size, canonical_focal=focal, device="cpu")
-    return evaluate_network(predictor.scaled_disparity, truths, protocol, canonical_focal=focal).mean["abs_rel"]
 
 
 def _files(out: Path) -> list[Path]:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from hrdepth.compute import choose_device
 from hrdepth.errors import InputError
 from hrdepth.inference.prediction import Prediction, scale_disparity
 from hrdepth.inference.resampling import lanczos
@@ -19,7 +20,7 @@ from hrdepth.io.images import ImageLike, to_pixels
 from hrdepth.weights.find import weights_file
 from hrdepth.weights.share import Pretrained
 
-__all__ = ["Prediction", "Predictor", "blend_flipped", "choose_device"]
+__all__ = ["Prediction", "Predictor", "blend_flipped"]
 
 Network = Callable[[Tensor], Mapping[int, Tensor]]
 Float32 = NDArray[np.float32]
@@ -241,24 +242,6 @@ def blend_flipped(left: NDArray[Any], right: NDArray[Any]) -> Float32:
     mean = 0.5 * (left + right)
     blend = weight_left * left + weight_right * right + (1 - weight_left - weight_right) * mean
     return np.asarray(blend, dtype=np.float32)
-
-
-def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """Return `device`, or the best that is there: CUDA, then Apple's MPS, then the CPU.
-
-    Raises:
-        InputError: there is no such device.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device is None:
-        return torch.device(next(name for name, available in there.items() if available))
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise InputError(f"unknown device '{device}'; use cuda, mps or cpu") from error
-    if not there.get(chosen.type, True) or (chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()):
-        raise InputError(f"the device '{device}' is not available here; use cpu or leave it out")
-    return chosen
 
 
 def _check_intrinsics(intrinsics: ArrayLike) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrdepth.compilation import compiled
+from hrdepth.compute import compiled
 from hrdepth.config import ObjectiveConfig
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from hrdepth.check.scan import check_data
 from hrdepth.config import TrainConfig
 from hrdepth.errors import InputError
-from hrdepth.memory import keep_memory
+from hrdepth.cpu import tune_malloc
 from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles
 from hrdepth.training.cameras import CameraReport, find_learned_cameras
 from hrdepth.training.checkpointing import TrainingCheckpoint
@@ -56,7 +56,7 @@ def train(config: TrainConfig) -> Path:
     check_settings(config)
     check_data(config)
     _quiet()
-    keep_memory()
+    tune_malloc()
     seed_everything(config.seed, workers=True, verbose=False)
     loaders = build_loaders(config)
     config = with_teacher(with_scale(config, loaders["train"].dataset), loaders["train"].dataset)  # type: ignore[arg-type]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import torch
 
+from hrdepth.compute import choose_device
 from hrdepth.config import TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.objectives import check_objective
@@ -15,14 +15,6 @@ from hrdepth.training.optimiser import check_optimiser
 __all__ = ["check_settings"]
 
 log = logging.getLogger(__name__)
-
-DEVICES: dict[str, Callable[[], bool]] = {
-    "auto": lambda: True,
-    "cpu": lambda: True,
-    "cuda": torch.cuda.is_available,
-    "mps": torch.backends.mps.is_available,
-}
-
 
 def check_settings(config: TrainConfig) -> None:
     """Check what can be checked without looking at the data.
@@ -72,10 +64,7 @@ def check_settings(config: TrainConfig) -> None:
             "augment.zoom without canonical_focal unties the size of things from their depth; "
             "set canonical_focal to your camera's fx / width"
         )
-    if config.device not in DEVICES:
-        raise InputError(f"device '{config.device}': give one of {', '.join(DEVICES)}")
-    if not DEVICES[config.device]():
-        raise InputError(f"device '{config.device}' is not there; take auto or cpu")
+    choose_device(config.device)
     if config.sync_batch_norm and (config.device not in ("auto", "cuda") or not torch.cuda.is_available()):
         raise InputError("sync_batch_norm needs CUDA devices; set it to false")
     if config.precision not in ("32-true", "bf16-mixed"):

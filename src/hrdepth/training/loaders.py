@@ -18,7 +18,7 @@ from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler
 from hrdepth.data.objects import use_objects
 from hrdepth.data.scale import metres_per_unit
 from hrdepth.errors import InputError
-from hrdepth.inference.predictor import choose_device
+from hrdepth.compute import choose_device
 from hrdepth.objectives import check_objective
 from hrdepth.training.checkpointing import ignore_signals
 
@@ -74,7 +74,7 @@ def _start_worker(worker: int, *, yields: bool) -> None:
 
 
 def _computes_on_cpu(config: TrainConfig) -> bool:
-    return (choose_device().type if config.device == "auto" else config.device) == "cpu"
+    return choose_device(config.device).type == "cpu"
 
 
 def with_scale(config: TrainConfig, training: Mix) -> TrainConfig:

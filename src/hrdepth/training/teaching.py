@@ -11,7 +11,7 @@ from hrdepth.config import TrainConfig
 from hrdepth.data.hints import Hints, use_hints
 from hrdepth.data.mixing import Mix
 from hrdepth.errors import InputError
-from hrdepth.inference.predictor import choose_device
+from hrdepth.compute import choose_device
 from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.objective import Objective
 from hrdepth.objectives.teacher import Teacher, typical_depth
@@ -87,7 +87,7 @@ def use_teacher_cache(config: TrainConfig, objective: Objective, mixes: list[Mix
     cache = TeacherCache.of(objective.teacher, folder)
     parts = [part for mix in mixes for part in mix.datasets]
     images = [image for part in parts for image in part.targets()]
-    fill(cache, objective.teacher, images, choose_device(None if config.device == "auto" else config.device))
+    fill(cache, objective.teacher, images, choose_device(config.device))
     for part in parts:
         part.teacher = cache.read
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from torch import nn
 
+from hrdepth.compute import choose_device
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.onnx import OnnxRuntime, TensorRT
 from hrdepth.inference.runtimes.openvino import OpenVINO
-from hrdepth.inference.runtimes.pytorch import PyTorch, best_device
+from hrdepth.inference.runtimes.pytorch import PyTorch
 from hrdepth.inference.runtimes.runtime import PRECISIONS, Runtime, Settings
 from hrdepth.inference.runtimes.source import SUFFIXES, Source, open_source
 from hrdepth.registry import lookup
@@ -41,7 +42,7 @@ def load_runtime(
     *,
     threads: int | None = None,
     compile: bool = False,
-    device: str | None = None,
+    device: str | torch.device | None = "auto",
     calibration: str | Path | None = None,
     size: tuple[int, int] | None = None,
 ) -> Runtime:
@@ -114,7 +115,7 @@ def fastest_runtime(device: str | None = None) -> str:
     Args:
         device: what PyTorch would run on; None for the best that is there.
     """
-    return default_runtime(device or best_device())
+    return default_runtime(choose_device(device).type)
 
 
 def _runtime_of(source: Source, device: str | None) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hrdepth.compute import choose_device
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.inference import for_inference
 from hrdepth.inference.runtimes.runtime import Runtime, Settings
 from hrdepth.inference.runtimes.source import Source
 from hrdepth.networks.blocks import channels_last
 
-__all__ = ["PyTorch", "best_device", "read_metadata"]
+__all__ = ["PyTorch", "read_metadata"]
 
 METADATA = "hrdepth.json"
 
@@ -30,7 +31,7 @@ class PyTorch(Runtime):
 
     def __init__(self, source: Source, settings: Settings) -> None:
         super().__init__(source, settings)
-        self.device = torch.device(settings.device or best_device())
+        self.device = choose_device(settings.device)
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self.graph: Callable[[Tensor], Tensor]
@@ -48,12 +49,6 @@ class PyTorch(Runtime):
         rough = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
         with torch.inference_mode(), rough:
             return self.graph(image).float()
-
-
-def best_device() -> str:
-    """Name the best device that is there: CUDA, then Apple's MPS, then the CPU."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    return next(name for name, available in there.items() if available)
 
 
 def read_metadata(path: Path) -> dict[str, str]:

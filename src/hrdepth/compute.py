@@ -1,16 +1,82 @@
-"""Depthwise convolutions whose bfloat16 does not slow them down on a CPU."""
+"""How PyTorch computes here: on which device, compiled where that works, with fast depthwise convolutions."""
 
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["fast_depthwise", "has_depthwise"]
+from hrdepth.errors import InputError
+
+__all__ = ["choose_device", "compiled", "fast_depthwise", "has_depthwise"]
+
+log = logging.getLogger(__name__)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def choose_device(device: str | torch.device | None = "auto") -> torch.device:
+    """Return `device`; for "auto" (or None) the best that is available: CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device in (None, "auto"):
+        return torch.device(next(name for name, present in available.items() if present))
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"unknown device '{device}'; use auto, cuda, mps or cpu") from error
+    missing = not available.get(chosen.type, True)
+    if missing or (chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()):
+        raise InputError(f"the device '{device}' is not available here; use auto or cpu")
+    return chosen
+
+
+
+def compiled(function: Function, what: str) -> Function:
+    """Compile for training at the first call; log it, since it takes a while, and run uncompiled where that fails.
+
+    Args:
+        function: of tensors (or containers of them) whose shapes stay the same.
+        what: its name in messages.
+
+    Returns:
+        A function with the same result, up to rounding.
+
+    Note:
+        Without gradients the function runs as it is: validation has batches of other sizes, each of which would be
+        compiled anew. So it does where a compiler is missing or broken, which is no error; one line says so.
+    """
+    candidate = torch.compile(function, dynamic=False)
+    state: dict[str, Callable[..., Any]] = {}
+
+    def call(*arguments: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return function(*arguments)
+        if "chosen" in state:
+            return state["chosen"](*arguments)
+        log.info("compiling %s; the first step takes a minute or two longer", what)
+        try:
+            result = candidate(*arguments)
+            state["chosen"] = candidate
+        except torch._dynamo.exc.TorchDynamoException as error:
+            log.warning("%s cannot be compiled here and runs uncompiled: %s", what, _first_line(error))
+            state["chosen"] = function
+            result = function(*arguments)
+        return result
+
+    return cast(Function, call)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def has_depthwise(network: nn.Module) -> bool:

@@ -1,0 +1,52 @@
+"""Settings of a process that computes on a CPU: how long threads spin, and what freed memory becomes.
+
+No PyTorch here: it reads these settings when it is imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+__all__ = ["limit_openmp_spin", "tune_malloc"]
+
+# Loops of libgomp's spin-wait. Its default is 300,000, and 1,000 where threads outnumber cores, which slows PyTorch's
+# own networks down.
+SPIN_COUNT = 10_000
+
+# glibc's mallopt: when to return memory, how much to request at once, how many blocks may be mapped on their own.
+TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
+MEBIBYTE = 2**20
+
+
+def limit_openmp_spin() -> None:
+    """Shorten libgomp's spin-wait; call before PyTorch is imported.
+
+    PyTorch's threads (of GNU's libgomp, in its builds for Linux) spin after each piece of work, in case more follows.
+    Where the network runs in OpenVINO or ONNX Runtime, whose own threads need the cores then, that costs milliseconds
+    an image. What the user has set stays: `GOMP_SPINCOUNT`, `OMP_WAIT_POLICY`.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ):
+        os.environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
+
+
+def tune_malloc() -> bool:
+    """Keep freed memory in the process (glibc's mallopt); call before the first large tensor is made.
+
+    A step on a CPU makes and frees some hundred tensors of 10 to 50 MB. By default each is mapped and unmapped by the
+    kernel, which clears every page of it: 10 to 20 % of a training step. The price is that the process stays as large
+    as its peak. Huge pages (where the kernel allows them) save lookups besides.
+
+    Returns:
+        Whether it took effect: on Linux with glibc. Elsewhere nothing happens.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by PyTorch at its first allocation
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    settings = {MMAP_MAX: 0, TOP_PAD: 64 * MEBIBYTE, TRIM_THRESHOLD: 2**31 - 1}
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings.items())
