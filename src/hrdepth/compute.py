@@ -39,7 +39,6 @@ def choose_device(device: str | torch.device | None = "auto") -> torch.device:
     return chosen
 
 
-
 def compiled(function: Function, what: str) -> Function:
     """Compile for training at the first call; log it, since it takes a while, and run uncompiled where that fails.
 

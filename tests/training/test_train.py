@@ -172,7 +172,7 @@ def test_results_are_never_overwritten(config, tmp_path):
         ({"train": []}, "no data set"),
         ({"size": (32, 96)}, "at least 64"),
         ({"hold_depth_steps": -1}, "hold_depth_steps -1"),
-        ({"device": "gpuu"}, "give one of"),
+        ({"device": "gpuu"}, "unknown device .gpuu.; use auto"),
         ({"initial_depth": 500.0}, "outside the network's range"),
         ({"optimiser": OptimiserConfig(decay_after=0)}, "decay_after"),
         ({"network": NetworkConfig("lite_hrdept")}, "did you mean 'lite_hrdepth'"),

@@ -15,9 +15,9 @@ import yaml
 from PIL import Image
 from torch import Tensor
 
+from hrdepth.compute import choose_device
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.data.batch import Batch
-from hrdepth.compute import choose_device
 
 __all__ = ["FRAME_SIZE", "WORKLOADS", "made_drive", "serve"]
 

@@ -10,8 +10,8 @@ from hrdepth.config import (
     BenchmarkPredictConfig,
     BenchmarkTrainConfig,
 )
-from hrdepth.errors import training_extra
 from hrdepth.cpu import limit_openmp_spin
+from hrdepth.errors import training_extra
 
 __all__ = [
     "benchmark_app",

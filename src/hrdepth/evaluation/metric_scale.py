@@ -15,13 +15,13 @@ from rich.table import Table
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from hrdepth.compute import choose_device
 from hrdepth.config import CalibrateScaleConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.odometry import predict_motions
 from hrdepth.evaluation.scale_measurements import Measurement, camera_height, earth_ways, known_depths, moved_ways
 from hrdepth.evaluation.trajectory import read_poses, read_rows
 from hrdepth.geometry import pinhole
-from hrdepth.compute import choose_device
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io.files import atomic_path, existing_file, output_file
 from hrdepth.io.media import frames, probe

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
+from hrdepth.compute import choose_device
 from hrdepth.config import OdometryConfig
 from hrdepth.data.frames import image_tensor
 from hrdepth.errors import InputError
@@ -27,7 +28,6 @@ from hrdepth.evaluation.trajectory import (
     write_tum,
 )
 from hrdepth.geometry import pose_matrix
-from hrdepth.compute import choose_device
 from hrdepth.io.files import output_folder, write_json
 from hrdepth.io.media import frames, probe
 from hrdepth.io.plotting import colour, new_figure, save, style

@@ -14,8 +14,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from hrdepth.check.scan import check_data
 from hrdepth.config import TrainConfig
-from hrdepth.errors import InputError
 from hrdepth.cpu import tune_malloc
+from hrdepth.errors import InputError
 from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles
 from hrdepth.training.cameras import CameraReport, find_learned_cameras
 from hrdepth.training.checkpointing import TrainingCheckpoint

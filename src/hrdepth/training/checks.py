@@ -16,6 +16,7 @@ __all__ = ["check_settings"]
 
 log = logging.getLogger(__name__)
 
+
 def check_settings(config: TrainConfig) -> None:
     """Check what can be checked without looking at the data.
 

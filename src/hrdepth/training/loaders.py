@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch.utils.data import DataLoader
 
+from hrdepth.compute import choose_device
 from hrdepth.config import TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.batch import Batch
@@ -18,7 +19,6 @@ from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler
 from hrdepth.data.objects import use_objects
 from hrdepth.data.scale import metres_per_unit
 from hrdepth.errors import InputError
-from hrdepth.compute import choose_device
 from hrdepth.objectives import check_objective
 from hrdepth.training.checkpointing import ignore_signals
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from hrdepth.compute import compiled
+from hrdepth.compute import compiled, fast_depthwise, has_depthwise
 from hrdepth.config import NetworkConfig, TrainConfig
-from hrdepth.compute import fast_depthwise, has_depthwise
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.blocks import channels_last

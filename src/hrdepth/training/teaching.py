@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import torch
 
+from hrdepth.compute import choose_device
 from hrdepth.config import TrainConfig
 from hrdepth.data.hints import Hints, use_hints
 from hrdepth.data.mixing import Mix
 from hrdepth.errors import InputError
-from hrdepth.compute import choose_device
 from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.objective import Objective
 from hrdepth.objectives.teacher import Teacher, typical_depth

@@ -42,7 +42,7 @@ def load_runtime(
     *,
     threads: int | None = None,
     compile: bool = False,
-    device: str | torch.device | None = "auto",
+    device: str | None = "auto",
     calibration: str | Path | None = None,
     size: tuple[int, int] | None = None,
 ) -> Runtime:
