@@ -2,19 +2,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
-# A thread each: threads of two processes that wait for each other on two cores take several times as long. A worker that
-# dies ends the run with the name of its test; a new one in its place may wait for ever.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0
+# One thread per worker: the threads of two processes that wait for each other on two cores take several times as long.
+# A worker that finishes early takes tests from the other. A worker that dies ends the run with the name of its test.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --max-worker-restart 0
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test test-slow lint docs clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
 
 test: lint
-	$(PYTEST) --ignore tests/benchmark
+	$(PYTEST) -m 'not slow' --ignore tests/benchmark
 	# In fresh processes: these start others and measure memory, at which a worker that had run a thousand tests has died.
-	$(PYTEST) tests/benchmark
+	$(PYTEST) -m 'not slow' tests/benchmark
+
+# Compilers, several processes, full-size networks and exports, kills and leaks: what takes long to prove.
+test-slow: $(STAMP)
+	$(PYTEST) -m slow tests
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
