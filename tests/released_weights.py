@@ -1,5 +1,6 @@
-"""Published weight files, made from the recipe in ../shared/parity/README.md: tensors follow from their names."""
+"""Weight files with the tensors of the published ones, whose values follow from their names."""
 
+import gzip
 import json
 import zlib
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+# For each network its files, and for each file the names and shapes of its tensors in order.
+PUBLISHED = json.loads(gzip.decompress((Path(__file__).parent / "golden" / "networks.json.gz").read_bytes()))
 FILES = {"encoder.pth": "encoder", "depth.pth": "depth", "pose_encoder.pth": "pose_encoder", "pose.pth": "pose"}
 
 
@@ -25,10 +28,9 @@ def tensor(key: str, shape: list[int], salt: str) -> torch.Tensor:
     return torch.from_numpy(np.asarray(z, dtype=np.float32))
 
 
-def write(folder: Path, parity: Path, network: str, **facts) -> dict[str, Path]:
+def write(folder: Path, network: str, **facts) -> dict[str, Path]:
     """Write the files of `network` and of the pose network; return them by the importer's argument names."""
-    lists = json.loads((parity / "networks.json").read_text())
-    for name, keys in {**lists[network], **lists["posenet"]}.items():
-        content = {key: tensor(key, shape, lists["salt"]) for key, shape in keys}
+    for name, keys in {**PUBLISHED[network], **PUBLISHED["posenet"]}.items():
+        content = {key: tensor(key, shape, PUBLISHED["salt"]) for key, shape in keys}
         torch.save(content | (facts if name == "encoder.pth" else {}), folder / name)
     return {argument: folder / name for name, argument in FILES.items()}

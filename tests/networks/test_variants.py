@@ -11,6 +11,7 @@ from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import NETWORKS, build_network, build_pose_network
 from hrdepth.networks.summary import PAPER_ROWS, SIZES, summaries, summarise
+from released_weights import PUBLISHED
 from tiny_networks import narrow
 
 
@@ -24,12 +25,11 @@ def test_counts_agree_with_the_paper(row):
     assert found.parameters == sum(parameter.numel() for parameter in built.parameters())
 
 
-def test_counts_as_the_published_files_have_them(shared):
-    files = json.loads((shared / "parity" / "networks.json").read_text())
+def test_counts_as_the_published_files_have_them():
     counted = {one.name: one.parameters_as_in_paper for one in summaries() if not one.options}
     dead = ("running_mean", "running_var", "num_batches_tracked")
-    for name in NETWORKS.keys() & files.keys():  # no others are published in these formats
-        shapes = {key: shape for file in files[name].values() for key, shape in _entries(file)}
+    for name in NETWORKS.keys() & PUBLISHED.keys():  # no others are published in these formats
+        shapes = {key: shape for file in PUBLISHED[name].values() for key, shape in _entries(file)}
         # In decoders every tensor stands twice.
         once = {key: shape for key, shape in shapes.items() if not (key.startswith("decoder.") and _twice(shapes))}
         expected = sum(torch.Size(shape).numel() for key, shape in once.items() if not key.endswith(dead))

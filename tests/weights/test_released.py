@@ -1,4 +1,5 @@
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -9,9 +10,15 @@ from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.released import import_weights
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("released")
+    return released_weights.write(folder, "lite_hrdepth", height=320, width=1024, use_stereo=True)
+
+
 @pytest.fixture
-def files(shared, tmp_path):
-    return released_weights.write(tmp_path, shared / "parity", "lite_hrdepth", height=320, width=1024, use_stereo=True)
+def files(written, tmp_path):
+    return {argument: shutil.copy(path, tmp_path / path.name) for argument, path in written.items()}
 
 
 def change(path, edit):
@@ -53,10 +60,10 @@ def test_a_tensor_that_does_not_fit_is_named(files, tmp_path, file, edit, senten
     assert not (tmp_path / "net.safetensors").exists()
 
 
-def test_files_of_another_network(files, shared, tmp_path):
+def test_files_of_another_network(files, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    resnet = released_weights.write(other, shared / "parity", "hrdepth")
+    resnet = released_weights.write(other, "hrdepth")
     with pytest.raises(InputError, match=r"encoder\.pth does not fit"):
         import_weights("lite_hrdepth", resnet["encoder"], files["depth"], tmp_path / "net.safetensors")
 
