@@ -34,6 +34,7 @@ def run(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_without_a_compiler_the_function_runs_as_it_is(tmp_path):
     done = run(tmp_path, CXX="/nonexistent/c++")
     assert "the sine cannot be compiled here and runs uncompiled" in done.stderr
@@ -48,6 +49,17 @@ def test_compilation_is_announced_once(monkeypatch, caplog):
     assert [record.message for record in caplog.records] == [
         "compiling the double; the first step takes a minute or two longer"
     ]
+
+
+def test_what_cannot_be_compiled_runs_as_it_is_from_then_on(monkeypatch, caplog):
+    def failing(*_):
+        raise torch._dynamo.exc.TorchDynamoException("no compiler\nhere")
+
+    monkeypatch.setattr(torch, "compile", lambda function, **_: failing)
+    double = compiled(lambda x: 2 * x, "the double")
+    assert double(torch.ones(1)).item() == double(torch.ones(1)).item() == 2
+    [record] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert record.message == "the double cannot be compiled here and runs uncompiled: no compiler"
 
 
 def test_without_gradients_nothing_is_compiled(monkeypatch):

@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 
 import fake_datasets
 from hrdepth.cli.main import _config, _parser
-from hrdepth.config import NetworkConfig, OptimiserConfig, TrainConfig
+from hrdepth.config import OptimiserConfig, TrainConfig
 from hrdepth.data import build_mix
 from hrdepth.data.splits import SPLITS
 from hrdepth.networks import build_network
@@ -63,8 +63,7 @@ def miniature(config, folder):
 
 def save_teacher(path, config):
     """What the run before would have left: a network of the same camera, here of another size."""
-    network = NetworkConfig("hrdepth")
-    save_checkpoint(path, build_network(network), network, size=(64, 96), canonical_focal=config.canonical_focal)
+    save_checkpoint(path, build_network(NETWORK), NETWORK, size=(64, 96), canonical_focal=config.canonical_focal)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -1,5 +1,6 @@
 """Table 4's variants, the options that every network has, and the list of networks."""
 
+import functools
 import json
 
 import pytest
@@ -9,8 +10,8 @@ from torch import nn
 from hrdepth.cli import main
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
-from hrdepth.networks import NETWORKS, build_network, build_pose_network
-from hrdepth.networks.summary import PAPER_ROWS, SIZES, summaries, summarise
+from hrdepth.networks import NETWORKS, build_network, build_pose_network, summary
+from hrdepth.networks.summary import PAPER_ROWS, SIZES, summarise
 from released_weights import PUBLISHED
 from tiny_networks import narrow
 
@@ -25,8 +26,16 @@ def test_counts_agree_with_the_paper(row):
     assert found.parameters == sum(parameter.numel() for parameter in built.parameters())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def summaries_once():
+    """All networks are built and measured once for the tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(summary, "summaries", functools.cache(summary.summaries))
+        yield
+
+
 def test_counts_as_the_published_files_have_them():
-    counted = {one.name: one.parameters_as_in_paper for one in summaries() if not one.options}
+    counted = {one.name: one.parameters_as_in_paper for one in summary.summaries() if not one.options}
     dead = ("running_mean", "running_var", "num_batches_tracked")
     for name in NETWORKS.keys() & PUBLISHED.keys():  # no others are published in these formats
         shapes = {key: shape for file in PUBLISHED[name].values() for key, shape in _entries(file)}

@@ -49,6 +49,7 @@ def first_gradients(config, path):
     trainer.fit(module, loaders["train"], loaders["validation"])
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_gradients_of_the_doubled_batch(tiny, tmp_path):
     tiny = replace(tiny, objective=ObjectiveConfig(frames=[-1, 1, "s"], options={"tie_break": 0.0}), epochs=1)
     first_gradients(replace(tiny, batch_size=4, output=str(tmp_path / "one")), tmp_path / "one.pt")

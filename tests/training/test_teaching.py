@@ -19,7 +19,7 @@ from hrdepth.prepare.cache import prepare
 from hrdepth.training import train
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
-MONODEPTH2 = NetworkConfig("monodepth2")
+MONODEPTH2 = NetworkConfig("monodepth2", {"backbone": "test_efficientnet"})
 
 
 class Killed(BaseException):
