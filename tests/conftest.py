@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import sys
@@ -14,6 +15,9 @@ import pytest
 # Those of several folders have one name, and hold no examples.
 collect_ignore_glob = ["*conftest.py"]
 
+# Of mallopt: M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_MAX in bytes and blocks.
+GLIBC_DEFAULTS = {-1: 128 * 1024, -2: 128 * 1024, -4: 65536}
+
 
 def pytest_collection_finish() -> None:
     """Libraries stay: the collector of garbage need not look through what their import has made, time and again."""
@@ -21,11 +25,18 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def memory_is_given_back(monkeypatch) -> None:
-    """Trainings of one process after the other would hold on to the peak of each; tests/test_cpu.py has its own."""
-    training = sys.modules.get("hrdepth.training")
-    if training is not None:
-        monkeypatch.setattr(training, "tune_malloc", lambda: False)
+def freed_memory_goes_back_after_a_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo `tune_malloc` after each test: a worker's later tests would hold on to the peak of its largest training."""
+    tuned: list[bool] = []
+    if (training := sys.modules.get("hrdepth.training")) is not None:
+        tune = training.tune_malloc
+        monkeypatch.setattr(training, "tune_malloc", lambda: tuned.append(tune()))
+    yield
+    if any(tuned):
+        libc = ctypes.CDLL(None)
+        for parameter, default in GLIBC_DEFAULTS.items():
+            libc.mallopt(parameter, default)
+        libc.malloc_trim(0)
 
 
 def _logging_at_large() -> tuple[int, int, list[object]]:

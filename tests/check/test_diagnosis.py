@@ -13,19 +13,16 @@ from PIL import Image
 import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import (
-    DatasetConfig,
     GuardConfig,
-    LogConfig,
     NetworkConfig,
     ObjectiveConfig,
     OptimiserConfig,
-    TrainConfig,
 )
 from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.training import build_training_objective, train
 from hrdepth.training.diagnosing import diagnose_run
 from hrdepth.weights.checkpoint import save_checkpoint
-from tiny_networks import NETWORK, POSE_NETWORK
+from tiny_training import split, tiny_training
 
 POSE = NetworkConfig("posenet", {"backbone": "mobilenetv3_small_100"})
 SIZE = (64, 96)
@@ -55,23 +52,15 @@ def drive(root, step=STEP, eyes=EYES, noise=1.0, **camera):
 
 
 def config(root, *, frames=(-1, 1, "s"), rate=1e-4, epochs=2, guard=None, **options):
-    part = DatasetConfig("folder", str(root), str(root / "train.txt"))
-    return TrainConfig(
-        train=[part],
-        validation=[part],
-        output=str(root / "run"),
-        network=NETWORK,
-        pose_network=POSE_NETWORK,
+    return tiny_training(
+        root / "run",
+        split(root),
         objective=ObjectiveConfig(frames=list(frames), options=options),
         optimiser=OptimiserConfig(rate),
         guard=guard or GuardConfig(warmup_steps=4),
-        log=LogConfig(every_steps=1, panels_every_steps=0),
-        size=SIZE,
         batch_size=4,
         epochs=epochs,
-        workers=0,
         scan="off",
-        device="cpu",
     )
 
 

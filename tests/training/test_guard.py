@@ -9,13 +9,10 @@ import yaml
 import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import (
-    DatasetConfig,
     GuardConfig,
-    LogConfig,
     NetworkConfig,
     ObjectiveConfig,
     OptimiserConfig,
-    TrainConfig,
 )
 from hrdepth.data import build_mix
 from hrdepth.data.frames import FrameDataset
@@ -27,6 +24,7 @@ from hrdepth.training import build_training_objective, train
 from hrdepth.training.health import Health, Judge, Step
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from tiny_networks import NETWORK, POSE_NETWORK
+from tiny_training import split, tiny_training
 
 NAN = float("nan")
 # Seen to be good in so few steps, with these seeds.
@@ -39,21 +37,11 @@ QUICK = GuardConfig(patience=2, keep_every_steps=1)
 
 @pytest.fixture
 def config(tmp_path):
-    root = fake_datasets.drive(tmp_path / "data", frames=8)
-    part = DatasetConfig("folder", str(root), str(root / "train.txt"))
-    return TrainConfig(
-        train=[part],
-        validation=[part],
-        output=str(tmp_path / "run"),
-        network=NETWORK,
+    return tiny_training(
+        tmp_path / "run",
+        split(fake_datasets.drive(tmp_path / "data", frames=8)),
         pose_network=NetworkConfig("posenet", {"backbone": "test_resnet"}),
         objective=ObjectiveConfig(frames=[-1, 1, "s"]),
-        log=LogConfig(every_steps=1, panels_every_steps=0),
-        size=(64, 96),
-        batch_size=2,
-        epochs=2,
-        workers=0,
-        device="cpu",
     )
 
 

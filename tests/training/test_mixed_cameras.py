@@ -7,13 +7,14 @@ import pytest
 import torch
 
 import fake_datasets
-from hrdepth.config import AugmentConfig, DatasetConfig, LogConfig, ObjectiveConfig, TrainConfig
+from hrdepth.config import AugmentConfig, LogConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.training import build_training_objective, train
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
-from tiny_networks import NETWORK, POSE_NETWORK
+from tiny_networks import NETWORK
+from tiny_training import split, tiny_training
 
 
 @pytest.fixture
@@ -22,22 +23,16 @@ def config(tmp_path):
     wall, parts = fake_datasets.Wall(), []
     for name, size, focal, stereo in (("short", (96, 128), 70.0, False), ("long", (128, 192), 200.0, True)):
         root = wall.drive(tmp_path / name, size=size, focal=focal, stereo=stereo)
-        parts.append(DatasetConfig("folder", str(root), str(root / "train.txt")))
-    return TrainConfig(
-        train=parts,
-        validation=parts,
-        output=str(tmp_path / "run"),
-        network=NETWORK,
-        pose_network=POSE_NETWORK,
+        parts.append(split(root))
+    return tiny_training(
+        tmp_path / "run",
+        *parts,
         objective=ObjectiveConfig(frames=[-1, 1, "s"]),
         augment=AugmentConfig(zoom=1.6, grey=0.2, blur=0.3, noise=0.02),
         log=LogConfig(every_steps=1, panels_every_steps=2, panels=1),
-        size=(64, 96),
         batch_size=3,
         epochs=1,
-        workers=0,
         canonical_focal=0.8,
-        device="cpu",
     )
 
 

@@ -9,38 +9,27 @@ import yaml
 
 import fake_datasets
 from hrdepth.config import (
-    DatasetConfig,
     LogConfig,
     NetworkConfig,
     ObjectiveConfig,
     OptimiserConfig,
-    TrainConfig,
 )
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
 from hrdepth.weights.checkpoint import read_checkpoint
-from tiny_networks import NETWORK, POSE_NETWORK
+from tiny_networks import NETWORK
+from tiny_training import split, tiny_training
 
 
 @pytest.fixture
 def config(tmp_path):
-    root = fake_datasets.drive(tmp_path / "data")
-    part = DatasetConfig("folder", str(root), str(root / "train.txt"))
-    return TrainConfig(
-        train=[part],
-        validation=[part],
-        output=str(tmp_path / "run"),
-        network=NETWORK,
-        pose_network=POSE_NETWORK,
+    return tiny_training(
+        tmp_path / "run",
+        split(fake_datasets.drive(tmp_path / "data")),
         objective=ObjectiveConfig(frames=[-1, 1, "s"]),
         log=LogConfig(every_steps=1, panels_every_steps=2, panels=1),
-        size=(64, 96),
-        batch_size=2,
-        epochs=2,
-        workers=0,
         metres_per_unit=1.0,
-        device="cpu",
     )
 
 
