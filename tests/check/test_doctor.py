@@ -12,7 +12,7 @@ pytest.importorskip("cv2", reason="the doctor needs OpenCV")
 import fake_datasets
 from hrdepth.check.doctor import examine
 from hrdepth.cli import main
-from hrdepth.config.video import DoctorConfig
+from hrdepth.config import DoctorConfig
 from hrdepth.errors import InputError
 
 SIZE = (96, 160)

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 import hrdepth.inference.outputs
+from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.folder import predict_to_folder
 from hrdepth.inference.predictor import Predictor
@@ -84,9 +85,7 @@ class TestImage:
             predictor,
             tmp_path / "road.png",
             tmp_path / "out",
-            npz=False,
-            panel=False,
-            depth_png=True,
+            Outputs(npz=False, panel=False, depth_png=True),
             progress=False,
         )
         assert names(tmp_path / "out") == ["predict.json", "road_depth.png", "road_disparity.png"]
@@ -95,7 +94,7 @@ class TestImage:
     def test_depth_png_says_its_unit(self, metres_per_unit: float | None, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
         predictor = Predictor(red_channel, (32, 64), metres_per_unit=metres_per_unit)
-        predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", depth_png=True, progress=False)
+        predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", Outputs(depth_png=True), progress=False)
         with Image.open(tmp_path / "out" / "road_depth.png") as image:
             values = np.array(image) / 256
         expected = predictor(tmp_path / "road.png").depth * (metres_per_unit or 1)
@@ -137,7 +136,7 @@ class TestFolder:
         write_image(folder / "1.png", make_image())
         write_image(folder / "2.png", make_image()[:40, :70])
         (folder / "notes.txt").write_text("no image")
-        predict_to_folder(predictor, folder, tmp_path / "out", panel=False, progress=False)
+        predict_to_folder(predictor, folder, tmp_path / "out", Outputs(panel=False), progress=False)
         assert names(tmp_path / "out") == [
             "1.npz",
             "1_disparity.png",
@@ -157,7 +156,7 @@ class TestFolder:
         for name in ("1.png", "2.png", "3.png"):
             write_image(folder / name, make_image())
         (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:60])
-        predict_to_folder(predictor, folder, tmp_path / "out", npz=False, panel=False, progress=progress)
+        predict_to_folder(predictor, folder, tmp_path / "out", Outputs(npz=False, panel=False), progress=progress)
         assert names(tmp_path / "out") == ["1_disparity.png", "3_disparity.png", "predict.json"]
         captured = capsys.readouterr()
         assert "2.png" in captured.err
@@ -195,7 +194,9 @@ class TestVideo:
 
     def test_arrays_per_frame_on_demand(self, predictor: Predictor, tmp_path: Path) -> None:
         path = write_video(tmp_path / "drive.mp4", 2)
-        predict_to_folder(predictor, path, tmp_path / "out", npz=True, depth_png=True, panel=False, progress=False)
+        predict_to_folder(
+            predictor, path, tmp_path / "out", Outputs(npz=True, depth_png=True, panel=False), progress=False
+        )
         assert names(tmp_path / "out") == [
             "drive_000000.npz",
             "drive_000000_depth.png",
@@ -213,7 +214,7 @@ class TestVideo:
         path = write_video(tmp_path / "still.mp4", 10)
         factors = iter([1.0, 0.6] * 5)
         predictor = Predictor(lambda image: {0: red_channel(image)[0] * next(factors)}, (32, 64))
-        predict_to_folder(predictor, path, tmp_path / "out", panel=False, progress=False)
+        predict_to_folder(predictor, path, tmp_path / "out", Outputs(panel=False), progress=False)
         tops = [frame.image[-8:].mean() for frame in frames(tmp_path / "out" / "still_disparity.mp4")]
         # With a range per frame all would look the same; a steady range shows the scale as it is.
         assert abs(tops[1] - tops[0]) > 20
@@ -308,17 +309,17 @@ class TestResume:
     def test_a_stopped_folder_is_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
         folder, out = self.folder(tmp_path), tmp_path / "out"
         with pytest.raises(KeyboardInterrupt):
-            predict_to_folder(stop_at(3), folder, out, panel=False, progress=False)
+            predict_to_folder(stop_at(3), folder, out, Outputs(panel=False), progress=False)
         stopped = json.loads((out / "predict.json").read_text())
         assert (stopped["pictures"], stopped["complete"]) == (3, False)
         before = (out / "1.npz").stat().st_mtime_ns
         (out / "2.npz").unlink()  # half of what belongs to an image is not enough
-        written = predict_to_folder(predictor, folder, out, panel=False, resume=True, progress=False)
+        written = predict_to_folder(predictor, folder, out, Outputs(panel=False), resume=True, progress=False)
         manifest = json.loads((out / "predict.json").read_text())
         assert (manifest["pictures"], manifest["kept"], manifest["complete"]) == (5, 2, True)
         assert (out / "1.npz").stat().st_mtime_ns == before
         assert sorted(path.name for path in written) == names(out) == sorted([*manifest["files"], "predict.json"])
-        again = predict_to_folder(stop_at(0), folder, out, panel=False, resume=True, progress=False)
+        again = predict_to_folder(stop_at(0), folder, out, Outputs(panel=False), resume=True, progress=False)
         assert sorted(again) == sorted(written)
 
     def test_a_killed_run_is_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
@@ -344,9 +345,9 @@ class TestResume:
         with pytest.raises(InputError, match=r"network\.metres_per_unit.*network\.size|network\.size"):
             predict_to_folder(other, folder, out, resume=True, progress=False)
         with pytest.raises(InputError, match=r"outputs\.ply"):
-            predict_to_folder(predictor, folder, out, ply=True, resume=True, progress=False)
+            predict_to_folder(predictor, folder, out, Outputs(ply=True), resume=True, progress=False)
         with pytest.raises(InputError, match="smoothing"):
-            predict_to_folder(predictor, folder, out, smooth="exponential", resume=True, progress=False)
+            predict_to_folder(predictor, folder, out, Outputs(smooth="exponential"), resume=True, progress=False)
         (out / "predict.json").unlink()
         with pytest.raises(InputError, match=r"no predict\.json"):
             predict_to_folder(predictor, folder, out, resume=True, progress=False)
@@ -361,7 +362,7 @@ class TestOutputs:
     def test_a_depth_video_gives_depth_back(self, metres_per_unit: float | None, tmp_path: Path) -> None:
         path = write_video(tmp_path / "drive.mp4", 3)
         predictor = Predictor(red_channel, (32, 64), metres_per_unit=metres_per_unit)
-        predict_to_folder(predictor, path, tmp_path / "out", depth_video=True, progress=False)
+        predict_to_folder(predictor, path, tmp_path / "out", Outputs(depth_video=True), progress=False)
         assert names(tmp_path / "out") == ["drive_depth.mkv", "drive_panel.mp4", "predict.json"]
         made = list(read_depth_video(tmp_path / "out" / "drive_depth.mkv"))
         for depth, frame in zip(made, frames(path), strict=True):
@@ -373,13 +374,15 @@ class TestOutputs:
     def test_an_interrupted_depth_video_is_readable(self, tmp_path: Path) -> None:
         path = write_video(tmp_path / "drive.mp4", 5)
         with pytest.raises(KeyboardInterrupt):
-            predict_to_folder(stop_at(3), path, tmp_path / "out", depth_video=True, progress=False)
+            predict_to_folder(stop_at(3), path, tmp_path / "out", Outputs(depth_video=True), progress=False)
         assert len(list(read_depth_video(tmp_path / "out" / "drive_depth.mkv"))) == 3
 
     def test_point_clouds(self, predictor: Predictor, tmp_path: Path) -> None:
         trimesh = pytest.importorskip("trimesh")
         write_image(tmp_path / "road.png", make_image())
-        predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", ply=True, glb=True, progress=False)
+        predict_to_folder(
+            predictor, tmp_path / "road.png", tmp_path / "out", Outputs(ply=True, glb=True), progress=False
+        )
         assert {"road.ply", "road.glb"} < set(names(tmp_path / "out"))
         cloud = trimesh.load(tmp_path / "out" / "road.ply")
         depth = predictor(tmp_path / "road.png").depth
@@ -392,7 +395,9 @@ class TestOutputs:
         path = write_video(tmp_path / "still.mp4", 8)
         factors = iter([1.0, 0.7] * 20)
         predictor = Predictor(lambda image: {0: red_channel(image)[0] * next(factors)}, (32, 64))
-        predict_to_folder(predictor, path, tmp_path / "out", smooth="exponential", flicker=True, progress=False)
+        predict_to_folder(
+            predictor, path, tmp_path / "out", Outputs(smooth="exponential", flicker=True), progress=False
+        )
         found = json.loads((tmp_path / "out" / "predict.json").read_text())["flicker"]
         assert 0 < found["smoothed"] < 0.7 * found["network"]
 
@@ -407,7 +412,7 @@ class TestOutputs:
     def test_what_makes_no_sense(self, predictor: Predictor, tmp_path: Path, options: dict, sentence: str) -> None:
         write_image(tmp_path / "road.png", make_image())
         with pytest.raises(InputError, match=sentence):
-            predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False, **options)
+            predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", Outputs(**options), progress=False)
         assert not (tmp_path / "out").exists()
 
 

@@ -12,8 +12,7 @@ pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 from clips import SIZE, frames, video, with_hood_and_overlay
 
 from hrdepth.cli import main
-from hrdepth.config import DatasetConfig
-from hrdepth.config.video import PrepareVideoConfig
+from hrdepth.config import DatasetConfig, PrepareVideoConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
 from hrdepth.prepare.video import prepare_videos

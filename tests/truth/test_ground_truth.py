@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from hrdepth.config import DepthProtocol, EvaluateConfig, GroundTruthConfig
-from hrdepth.config.evaluation import ProtocolSettings
 from hrdepth.errors import InputError
 from hrdepth.evaluation.command import evaluate
 from hrdepth.truth import GROUND_TRUTHS, GroundTruth, GroundTruthSet, build_ground_truth, read_depth
@@ -213,7 +212,7 @@ def test_a_new_kind_declares_its_protocol_and_metrics(tmp_path, monkeypatch, cap
     monkeypatch.setitem(GROUND_TRUTHS, "toy", Toy)
     np.save(tmp_path / "disparities.npy", np.full((1, 4, 6), 0.1, np.float32))
     config = EvaluateConfig(
-        GroundTruthConfig("toy"), disparities=str(tmp_path / "disparities.npy"), protocol=ProtocolSettings(crop="none")
+        GroundTruthConfig("toy"), disparities=str(tmp_path / "disparities.npy"), protocol=DepthProtocol(crop="none")
     )
     found = evaluate(config)
     assert found.protocol == DepthProtocol(max_depth=10.0, crop="none")

@@ -6,7 +6,6 @@ from PIL import Image
 
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, EvaluateConfig, GroundTruthConfig
-from hrdepth.config.evaluation import ProtocolSettings
 from hrdepth.errors import InputError
 from hrdepth.evaluation.command import evaluate
 from hrdepth.evaluation.run import evaluate_network
@@ -80,17 +79,16 @@ def test_the_middle_of_make3d(tmp_path):
 
 
 def test_what_is_not_given_of_a_protocol_is_the_datas_own():
-    given = ProtocolSettings(scaling=5.4)
+    given = DepthProtocol(scaling=5.4)
     assert depth_protocol("make3d", given) == DepthProtocol(max_depth=70.0, crop="none", scaling=5.4)
-    assert depth_protocol("cityscapes", given) == DepthProtocol(crop="none", scaling=5.4)
+    assert depth_protocol("cityscapes", given) == DepthProtocol(max_depth=80.0, crop="none", scaling=5.4)
     for kind in set(GROUND_TRUTHS) - {"make3d", "cityscapes"}:
-        assert depth_protocol(kind, given) == DepthProtocol(scaling=5.4)
-    assert depth_protocol("make3d", ProtocolSettings(max_depth=50.0)) == DepthProtocol(max_depth=50.0, crop="none")
-    assert depth_protocol("make3d", ProtocolSettings(max_depth=80.0, crop="garg")) == DepthProtocol()
-    whole = DepthProtocol()  # has all that there is to give
-    assert depth_protocol("make3d", whole) == whole
+        assert depth_protocol(kind, given) == DepthProtocol(max_depth=80.0, crop="garg", scaling=5.4)
+    assert depth_protocol("make3d", DepthProtocol(max_depth=50.0)) == DepthProtocol(max_depth=50.0, crop="none")
+    whole = DepthProtocol(max_depth=80.0, crop="garg")  # nothing is null
+    assert depth_protocol("make3d", whole) == whole == DepthProtocol().complete()
     with pytest.raises(InputError, match="scaling factor"):
-        depth_protocol("make3d", ProtocolSettings(scaling=-1.0))
+        depth_protocol("make3d", DepthProtocol(scaling=-1.0))
 
 
 def test_make3d_keeps_its_range_beside_another_scaling(tmp_path, capsys):

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from hrdepth.benchmark.report import Measurement, write_report
-from hrdepth.config import DepthProtocol
-from hrdepth.config.inference_benchmark import BenchmarkEvaluateConfig
+from hrdepth.config import BenchmarkEvaluateConfig, DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS, depth_errors, evaluate_disparities
 from hrdepth.evaluation.depth import resize_disparity, valid_pixels
@@ -95,7 +94,7 @@ def plainly(depth: NDArray[np.float32], disparity: NDArray[np.float32], protocol
     true = depth[valid].astype(np.float64)
     predicted = 1 / resize_disparity(disparity.astype(np.float64), depth.shape)[valid]
     predicted *= np.median(true) / np.median(predicted)
-    return list(depth_errors(true, np.clip(predicted, protocol.min_depth, protocol.max_depth)).values())
+    return list(depth_errors(true, np.clip(predicted, *protocol.depth_range)).values())
 
 
 def _check(config: BenchmarkEvaluateConfig) -> None:

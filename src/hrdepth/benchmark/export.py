@@ -12,9 +12,7 @@ from rich.progress import track
 
 from hrdepth.benchmark.report import Measurement, machine
 from hrdepth.benchmark.subject import Subject, write_images
-from hrdepth.config import ExportConfig
-from hrdepth.config.export import FORMATS
-from hrdepth.config.inference_benchmark import EXPORTS, BenchmarkExportConfig
+from hrdepth.config import EXPORTS, FORMATS, BenchmarkExportConfig, ExportConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.export import export
 from hrdepth.inference.runtimes import SUFFIXES, unavailable

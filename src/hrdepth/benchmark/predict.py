@@ -19,7 +19,7 @@ from hrdepth.benchmark.report import Measurement, machine
 from hrdepth.benchmark.roofline import RATES, Operation, limit, operations
 from hrdepth.benchmark.subject import BASELINE, Subject, Variant, write_images
 from hrdepth.benchmark.turns import Contestant, Job, contestants
-from hrdepth.config.inference_benchmark import BenchmarkPredictConfig
+from hrdepth.config import BenchmarkPredictConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file, write_json
 from hrdepth.io.provenance import provenance

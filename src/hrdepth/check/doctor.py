@@ -19,8 +19,7 @@ from hrdepth.check.page import write_page
 from hrdepth.check.scan import scan_data
 from hrdepth.check.sequence import Series, examine_sequence, runs
 from hrdepth.check.stereo import examine_stereo
-from hrdepth.config import DatasetConfig, TrainConfig
-from hrdepth.config.video import DoctorConfig
+from hrdepth.config import DatasetConfig, DoctorConfig, TrainConfig
 from hrdepth.data.folder import MASK, numbered_images, read_camera
 from hrdepth.errors import InputError
 from hrdepth.io.images import image_size, read_image

@@ -25,16 +25,7 @@ def predict(config: PredictConfig) -> None:
 
     probe(config.input)  # what holds nothing is said at once, not when the network is loaded
     weights = weights_file(config.weights)
-    predictor = Predictor.from_file(
-        weights,
-        size=config.size,
-        device=config.device,
-        flip=config.flip,
-        runtime=config.runtime,
-        precision=config.precision,
-        threads=config.threads,
-        calibration=config.calibration,
-    )
+    predictor = Predictor.from_file(weights, flip=config.flip, **config.keywords())
     camera = choose_camera(weights, config.camera) if config.intrinsics is None else None
     if camera is not None:
         log.info("taken by the learned camera '%s'; give --intrinsics for another", camera.name)
@@ -42,14 +33,7 @@ def predict(config: PredictConfig) -> None:
         predictor,
         config.input,
         config.out or f"{Path(config.input).resolve().stem}_depth",
-        npz=config.npz,
-        depth_png=config.depth_png,
-        panel=config.panel,
-        depth_video=config.depth_video,
-        ply=config.ply,
-        glb=config.glb,
-        smooth=config.smooth,
-        flicker=config.flicker,
+        config,
         overwrite=config.overwrite,
         resume=config.resume,
         intrinsics=None if config.intrinsics is None else pinhole(*config.intrinsics),

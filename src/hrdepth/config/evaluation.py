@@ -1,20 +1,33 @@
-"""How depth is compared with the truth."""
+"""How depth and motion are compared with the truth, and the scale of depth."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hrdepth.config.data import GroundTruthConfig
+from hrdepth.config.inference import RuntimeConfig
 from hrdepth.errors import InputError
 
-__all__ = ["DepthProtocol", "EvaluateConfig", "ProtocolSettings"]
+__all__ = [
+    "CalibrateScaleConfig",
+    "CorruptionsConfig",
+    "DepthProtocol",
+    "EvaluateConfig",
+    "OdometryConfig",
+    "TabulateConfig",
+]
+
+TableFormat = Literal["text", "markdown", "latex"]
+
+
+KITTI: Mapping[str, Any] = {"max_depth": 80.0, "crop": "garg"}
 
 
 @dataclass(frozen=True)
-class ProtocolSettings:
-    """How predicted depth is compared with the truth, as far as it is given; see `DepthProtocol`.
+class DepthProtocol:
+    """How predicted depth is compared with the truth.
 
     Attributes:
         min_depth: metres; nearer truth is left out, nearer predictions are set to it.
@@ -25,6 +38,9 @@ class ProtocolSettings:
         scaling: `median` brings each image's median depth to the true one; a number is a fixed factor from
             predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
         post_process: predict for the mirrored image too and blend the two.
+
+    Raises:
+        InputError: the range is empty or the factor is not positive.
     """
 
     min_depth: float = 1e-3
@@ -33,39 +49,11 @@ class ProtocolSettings:
     scaling: Literal["median"] | float = "median"
     post_process: bool = False
 
-    def complete(self, own: Mapping[str, Any]) -> DepthProtocol:
-        """Return the whole protocol: what is not given is that of the data's `own`, else that of KITTI.
-
-        Raises:
-            InputError: as `DepthProtocol`.
-        """
-        given = {one.name: getattr(self, one.name) for one in fields(ProtocolSettings)}
-        return DepthProtocol(**{**own, **{name: value for name, value in given.items() if value is not None}})
-
-
-@dataclass(frozen=True)
-class DepthProtocol(ProtocolSettings):
-    """How predicted depth is compared with the truth; the defaults are those of published KITTI numbers.
-
-    Attributes:
-        min_depth: metres; nearer truth is left out, nearer predictions are set to it.
-        max_depth: metres; farther truth is left out, farther predictions are set to it.
-        crop: `garg` compares the image's middle (Garg et al. 2016), `none` all of it.
-        scaling: `median` brings each image's median depth to the true one; a number is a fixed factor from
-            predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
-        post_process: predict for the mirrored image too and blend the two.
-
-    Raises:
-        InputError: the range is empty or the factor is not positive.
-    """
-
-    max_depth: float = 80.0
-    crop: Literal["garg", "none"] = "garg"
-
     def __post_init__(self) -> None:
-        if not 0 < self.min_depth < self.max_depth < float("inf"):
-            raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} m is empty or not positive")
-        if self.crop not in ("garg", "none"):
+        low, high = self.depth_range
+        if not 0 < low < high < float("inf"):
+            raise InputError(f"the depth range {low:g} to {high:g} m is empty or not positive")
+        if self.crop not in ("garg", "none", None):
             raise InputError(f"unknown crop '{self.crop}': give garg or none")
         if isinstance(self.scaling, str):
             if self.scaling != "median":
@@ -73,25 +61,36 @@ class DepthProtocol(ProtocolSettings):
         elif not 0 < self.scaling < float("inf"):
             raise InputError(f"the scaling factor {self.scaling:g} must be positive")
 
+    @property
+    def depth_range(self) -> tuple[float, float]:
+        """The nearest and the farthest depth, metres; KITTI's farthest where none is given."""
+        return self.min_depth, float(KITTI["max_depth"] if self.max_depth is None else self.max_depth)
+
+    def complete(self, own: Mapping[str, Any] = KITTI) -> DepthProtocol:
+        """Return the protocol with what is null as published numbers have it.
+
+        Args:
+            own: of the data, see `GroundTruthSet.protocol`; KITTI's where it says nothing.
+
+        Example:
+            >>> DepthProtocol(scaling=5.4).complete({"max_depth": 70.0}).max_depth
+            70.0
+        """
+        null = {name: value for name, value in {**KITTI, **own}.items() if getattr(self, name) is None}
+        return replace(self, **null)
+
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(RuntimeConfig):
     """An evaluation.
 
     Attributes:
         data: the frames and their depth.
-        weights: a weights file of this package, or one that `hrdepth export` wrote; the name of a network on board, or
-            `hf://OWNER/REPO`; null for the network on board, where no `disparities` are given.
-        disparities: instead of weights, predictions made elsewhere: an .npy array (N,h,w) of 1/depth in list order.
+        weights: a weights file of this package, or one that `hrdepth export` wrote; the name of bundled weights, or
+            `hf://OWNER/REPO`; null for the bundled network, where no `disparities` are given.
+        disparities: instead of weights, predictions of another program: an .npy array (N,h,w) of 1/depth in list order.
         protocol: how depth is compared; what is not given follows the data's own protocol.
         out: a folder for metrics.json and per_image.csv; null prints only.
-        size: (height, width) that the network works at; null for that of its training.
-        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
-        runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null takes the fastest that is there.
-        precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it; null takes float32, or an exported
-            file's own.
-        threads: cores to compute with; null for all.
-        calibration: for int8 from weights: a folder of images such as the network will see.
         overwrite: replace results in `out`.
         align: `lsq` also fits scale and shift of disparity by least squares, and gives its metrics beside the others.
         edges: measure accuracy and completeness of depth edges and boundary F1; needs dense true depth.
@@ -106,20 +105,148 @@ class EvaluateConfig:
     data: GroundTruthConfig
     weights: str | None = None
     disparities: str | None = None
-    protocol: ProtocolSettings = field(default_factory=ProtocolSettings)
+    protocol: DepthProtocol = field(default_factory=DepthProtocol)
     out: str | None = None
-    size: tuple[int, int] | None = None
-    device: str | None = None
-    runtime: str | None = None
-    precision: str | None = None
-    threads: int | None = None
-    calibration: str | None = None
     overwrite: bool = False
     align: Literal["median", "lsq"] = "median"
     edges: bool = False
     points: bool = False
     points_threshold: float = 0.1
     bootstrap: int = 0
-    format: Literal["text", "markdown", "latex"] = "text"
+    format: TableFormat = "text"
     workers: int | None = None
     processes: bool = False
+
+
+@dataclass(frozen=True)
+class CorruptionsConfig(RuntimeConfig):
+    """An evaluation on corrupted images, in KITTI-C's manner.
+
+    Attributes:
+        data: the frames and their depth.
+        weights: a weights file of this package, or one that `hrdepth export` wrote.
+        base: what mCE compares with: weights of a network `monodepth2`, or corruptions.json of an earlier evaluation of
+            them on the same frames; null gives no mCE.
+        protocol: how depth is compared; what is not given follows the data's own protocol.
+        kinds: corruptions by KITTI-C's names, such as `[fog, snow]`; null for all that the library has.
+        severities: of 1 to 5.
+        out: a folder for corruptions.json and table.md, and until they are written for what is measured already: the
+            same command resumes from there. Null prints only.
+        format: of the printed table: `text`, `markdown` or `latex`.
+        overwrite: replace results in `out`, finished ones or those of another command.
+    """
+
+    data: GroundTruthConfig
+    weights: str
+    base: str | None = None
+    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    kinds: list[str] | None = None
+    severities: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    out: str | None = None
+    format: TableFormat = "text"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class TabulateConfig:
+    """A table over the results of several evaluations.
+
+    Attributes:
+        results: a row each: a folder that `hrdepth evaluate --out` wrote, or NAME=FOLDER,FOLDER,... with one folder a
+            seed.
+        metrics: columns: `seven`, `lsq`, `log10`, `edges`, `points`, or single ones by their names in metrics.json,
+            such as `[abs_rel, edges]`. All but the seven are measured where `hrdepth evaluate` was asked to.
+        out: a file for the table, .md or .tex; null prints only.
+        format: of the printed table: `text`, `markdown` or `latex`.
+        overwrite: replace `out`.
+    """
+
+    results: list[str]
+    metrics: list[str] = field(default_factory=lambda: ["seven"])
+    out: str | None = None
+    format: TableFormat = "text"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class OdometryConfig:
+    """A trajectory by the pose network.
+
+    Attributes:
+        input: a folder of images or a video, in the order of time.
+        weights: a weights file of this package that holds a pose network.
+        out: the folder to write into.
+        poses: the true trajectory, 12 numbers a line (camera to world) for each frame, as KITTI has it; null writes the
+            trajectory without errors.
+        trained_on: say in the results that the network was trained on these frames.
+        frames_per_second: of the frames, for the times in the TUM file; null takes the video's, or 10.
+        size: (height, width) that the pose network works at; null for that of its training.
+        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        overwrite: replace results in `out`.
+    """
+
+    input: str
+    weights: str
+    out: str
+    poses: str | None = None
+    trained_on: bool = False
+    frames_per_second: float | None = None
+    size: tuple[int, int] | None = None
+    device: str | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.frames_per_second is not None and not 0 < self.frames_per_second < float("inf"):
+            raise InputError(f"frames_per_second {self.frames_per_second:g} must be positive")
+
+
+@dataclass(frozen=True)
+class CalibrateScaleConfig:
+    """Known lengths, at least one kind; with several the kind whose measurements scatter least is taken.
+
+    Attributes:
+        weights: a weights file of this package.
+        out: the weights file to write: the same network, with metres_per_unit and its spread.
+        input: a folder of images or a video, in the order of time.
+        intrinsics: fx, fy, cx, cy in pixels of these images; `camera_height` needs them, and so do weights with a
+            `canonical_focal`.
+        camera_height: metres from the camera down to the road.
+        poses: true poses of the frames, metres, 12 numbers a line as KITTI has them.
+        speed: how fast the camera moves, metres a second.
+        speeds: a text file with that for each frame, a number a line.
+        gps: a text file of the frames' places, `latitude longitude` in degrees a line.
+        distances: a text file of known depths, `image x y metres` a line: the image's name without suffix, pixels.
+        frames_per_second: of the frames; null takes the video's. `speed` and `speeds` need it.
+        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        overwrite: replace `out`.
+
+    Raises:
+        InputError: nothing is known, or a length is not positive.
+    """
+
+    weights: str
+    out: str
+    input: str
+    intrinsics: tuple[float, float, float, float] | None = None
+    camera_height: float | None = None
+    poses: str | None = None
+    speed: float | None = None
+    speeds: str | None = None
+    gps: str | None = None
+    distances: str | None = None
+    frames_per_second: float | None = None
+    device: str | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("camera_height", "speed", "frames_per_second"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise InputError(f"{name} {value:g} must be positive")
+        known = (self.camera_height, self.poses, self.speed, self.speeds, self.gps, self.distances)
+        if all(value is None for value in known):
+            raise InputError(
+                "give at least one of camera_height, poses, speed, speeds, gps, distances to know the scale"
+            )
+        if self.camera_height is not None and self.intrinsics is None:
+            raise InputError("camera_height needs --intrinsics fx,fy,cx,cy, in pixels of the images")

@@ -1,51 +1,56 @@
-"""Predicting, and converting weights."""
+"""A network at work: where it runs, what is written, and the page."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-__all__ = ["ImportConfig", "PredictConfig"]
+__all__ = ["AppConfig", "Outputs", "PredictConfig", "RuntimeConfig", "UploadLimits"]
 
 
-@dataclass(frozen=True)
-class PredictConfig:
-    """A prediction.
+@dataclass(frozen=True, kw_only=True)
+class RuntimeConfig:
+    """Where and how a network runs; commands that run one inherit these options.
 
     Attributes:
-        input: an image, a folder of images or a video.
-        weights: a weights file of this package, or one that `hrdepth export` wrote; the name of a network on board;
-            `hf://OWNER/REPO` on the Hugging Face Hub; null for the network on board.
-        out: the folder to write into; null for NAME_depth here, after the input's name.
         size: (height, width) that the network works at; null for that of its training.
-        flip: blend with the prediction for the mirrored image.
-        npz: write NAME.npz with disparity and depth; null means for images and folders, not for videos.
-        depth_png: write NAME_depth.png, 16 bits, depth x 256.
-        panel: put image and disparity side by side in one more image.
-        depth_video: of a video, write NAME_depth.mkv: 16-bit FFV1 without loss, depth x 256.
-        ply: write NAME.ply, a point cloud for tools; without `intrinsics` for a camera like KITTI's.
-        glb: write NAME.glb, a point cloud for viewers, likewise.
-        smooth: `exponential` or `flow`: smooth disparity over time, each pixel with its past, or along what moves.
-        flicker: measure how much disparity trembles, and write it into predict.json.
-        intrinsics: fx, fy, cx, cy in pixels of the images, where they are known: kept in the .npz files, and what
-            weights with a `canonical_focal` need for depth in their units.
-        camera: which of the learned cameras of the weights took the images, where there are several and `intrinsics`
-            is not given; the only one is taken by itself.
         device: `cuda`, `mps` or `cpu`; null takes the best that is there.
         runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null takes the fastest that is there.
         precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it; null takes float32, or an exported
             file's own.
         threads: cores to compute with; null for all.
         calibration: for int8 from weights: a folder of images such as the network will see.
-        overwrite: replace results in `out`.
-        resume: go on with what a stopped run of the same settings left in `out`.
-        show: open a window with what came out, where there is one.
+        compile: for PyTorch: compile the network, which takes a minute at first.
     """
 
-    input: str
-    weights: str | None = None
-    out: str | None = None
     size: tuple[int, int] | None = None
-    flip: bool = False
+    device: str | None = None
+    runtime: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    calibration: str | None = None
+    compile: bool = False
+
+    def keywords(self) -> dict[str, Any]:
+        """Return these options by name, as `Predictor.from_file` takes them."""
+        return {option.name: getattr(self, option.name) for option in fields(RuntimeConfig)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What is written of each prediction. NAME is that of the image, or of the video's frame.
+
+    Attributes:
+        npz: write NAME.npz with disparity and depth; null means for images and folders, not for videos.
+        depth_png: write NAME_depth.png, 16 bits, depth x 256.
+        panel: put image and disparity side by side in one more image.
+        depth_video: of a video, write NAME_depth.mkv: 16-bit FFV1 without loss, depth x 256.
+        ply: write NAME.ply, a point cloud for tools; without `intrinsics` for a camera like KITTI's.
+        glb: write NAME.glb, a point cloud for viewers; without `intrinsics` for a camera like KITTI's.
+        smooth: `exponential` or `flow`: smooth disparity over time, each pixel with its past, or along what moves.
+        flicker: measure how much disparity flickers, and write it into predict.json.
+    """
+
     npz: bool | None = None
     depth_png: bool = False
     panel: bool = True
@@ -54,38 +59,73 @@ class PredictConfig:
     glb: bool = False
     smooth: str | None = None
     flicker: bool = False
+
+
+@dataclass(frozen=True)
+class PredictConfig(Outputs, RuntimeConfig):
+    """A prediction.
+
+    Attributes:
+        input: an image, a folder of images or a video.
+        weights: a weights file of this package, or one that `hrdepth export` wrote; the name of bundled weights;
+            `hf://OWNER/REPO` on the Hugging Face Hub; null for the bundled network.
+        out: the folder to write into; null for NAME_depth here, after the input's name.
+        flip: blend with the prediction for the mirrored image.
+        intrinsics: fx, fy, cx, cy in pixels of the images, where they are known: stored in the .npz files, and what
+            weights with a `canonical_focal` need for depth in their units.
+        camera: which of the learned cameras of the weights took the images, where there are several and `intrinsics`
+            is not given; the only one is taken by itself.
+        overwrite: replace results in `out`.
+        resume: continue what a stopped run with the same options left in `out`.
+        show: open a window with the results, where there is one.
+    """
+
+    input: str
+    weights: str | None = None
+    out: str | None = None
+    flip: bool = False
     intrinsics: tuple[float, float, float, float] | None = None
     camera: str | None = None
-    device: str | None = None
-    runtime: str | None = None
-    precision: str | None = None
-    threads: int | None = None
-    calibration: str | None = None
     overwrite: bool = False
     resume: bool = False
     show: bool = False
 
 
 @dataclass(frozen=True)
-class ImportConfig:
-    """Published weight files to convert.
+class UploadLimits:
+    """How large an image or clip may be; larger ones are refused with a sentence.
 
     Attributes:
-        network: `hrdepth`, `lite_hrdepth` or `monodepth2`.
-        encoder: encoder.pth.
-        depth: depth.pth.
-        out: the file to write, ends in .safetensors.
-        pose_encoder: pose_encoder.pth, together with `pose`.
-        pose: pose.pth.
-        size: (height, width) of training, where the encoder file does not carry it.
-        overwrite: replace `out`.
+        megabytes: of a file.
+        megapixels: of an image, or of a frame of a clip.
+        side: pixels of its longer side.
+        seconds: of a clip.
     """
 
-    network: str
-    encoder: str
-    depth: str
-    out: str
-    pose_encoder: str | None = None
-    pose: str | None = None
-    size: tuple[int, int] = (192, 640)
-    overwrite: bool = False
+    megabytes: float = 50.0
+    megapixels: float = 40.0
+    side: int = 16384
+    seconds: float = 20.0
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """The page in the browser.
+
+    Attributes:
+        weights: weights files to choose from, names or `hf://OWNER/REPO`; none for all that are bundled.
+        runs: run folders of `hrdepth train` to follow, or folders of such folders.
+        host: the address to listen on; 0.0.0.0 lets other machines in.
+        port: to listen on; 0 takes a free one.
+        limits: what an upload may be.
+        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        open: open the page in a browser.
+    """
+
+    weights: tuple[str, ...] | str = ()
+    runs: tuple[str, ...] | str = ()
+    host: str = "127.0.0.1"
+    port: int = 7860
+    limits: UploadLimits = UploadLimits()
+    device: str | None = None
+    open: bool = False

@@ -1,13 +1,23 @@
-"""What is prepared before training."""
+"""Training sets: prepared, examined."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from hrdepth.config.training import TrainConfig
 from hrdepth.errors import InputError
 
-__all__ = ["PrepareConfig", "PrepareHintsConfig"]
+__all__ = [
+    "DoctorConfig",
+    "PrepareCityscapesConfig",
+    "PrepareConfig",
+    "PrepareHintsConfig",
+    "PrepareKittiConfig",
+    "PrepareOdometryConfig",
+    "PrepareVideoConfig",
+    "PublishedDataConfig",
+]
 
 
 @dataclass(frozen=True)
@@ -62,3 +72,157 @@ class PrepareHintsConfig:
             raise InputError(f"planes {self.planes} are too few to tell depths apart; 88 suit")
         if not self.nearest > 0:
             raise InputError(f"nearest {self.nearest:g} must be positive, in network units")
+
+
+@dataclass(frozen=True)
+class PrepareVideoConfig:
+    """Videos, or folders of frames, to turn into a training set.
+
+    Attributes:
+        inputs: videos or folders of frames, all of one camera. Another camera: call again with the same `out`.
+        out: the folder of the training set; recordings that it holds already stay.
+        size: (height, width) of the written frames, multiples of 32; null keeps the aspect, 640 pixels on the longer
+            side or less if the images are smaller.
+        fit: `crop` cuts what is too much around the centre, `letterbox` keeps all of it between masked bars.
+        fps: frames a second to take; null chooses from the measured motion. Needs a video.
+        stride: take every n-th frame; null follows `fps`.
+        intrinsics: a calibration file (KITTI, COLMAP cameras.txt, OpenCV YAML, ROS camera_info YAML, or a camera.yaml
+            of this package), whose lens distortion is undone; `exif`; `learn` starts from `fov` and is marked to be
+            learned; `auto` takes EXIF where there is any, else learns. Unused where `fov` alone is given.
+        camera: which one, where the calibration file knows several: COLMAP's camera number, KITTI's 0 to 3.
+        fov: horizontal field of view in degrees; with `learn` it is the start only.
+        validation: the share of each recording, at its end, that is held out.
+        gap: frames between training and validation that belong to neither.
+        mask: look for overlays and the car's own hood, and mask them.
+        format: of the written frames; `png` is without loss and five times as large.
+        verify: compare the recordings in `out` with their manifests instead.
+        overwrite: replace recordings of the same name that were made with other settings or from another video.
+    """
+
+    out: str
+    inputs: list[str] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    fit: Literal["crop", "letterbox"] = "crop"
+    fps: float | None = None
+    stride: int | None = None
+    intrinsics: str = "auto"
+    camera: str | None = None
+    fov: float | None = None
+    validation: float = 0.1
+    gap: int = 10
+    mask: bool = True
+    format: Literal["jpg", "png"] = "jpg"
+    verify: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """A training set to examine.
+
+    Attributes:
+        data: the folder of drives on disk, as `hrdepth prepare` or `hrdepth render` leave it.
+        page: where the page goes; null writes DATA/doctor.html.
+        ignore: kinds of finding that do not count: `missing`, `duplicate`, `still`, `cut`, `fast`, `camera`,
+            `stereo`, `baseline`, `exposure`, `mask`. They stand on the page all the same.
+    """
+
+    data: str
+    page: str | None = None
+    ignore: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PublishedDataConfig:
+    """A published data set to look over and to prepare. Without any of the steps it is only looked over.
+
+    Attributes:
+        root: the folder that its archives were unpacked to.
+        verify: decode every image, and read every calibration and laser scan.
+        splits: write lists of the frames that are there with both neighbours.
+        jpeg: write a JPEG of each PNG.
+        quality: of the JPEGs.
+        width: of the JPEGs, pixels; wider images are made smaller, and K is that of their size. Null keeps the size.
+        out: the folder for what is written; null writes beside the originals.
+        delete_originals: delete the PNGs once each has a JPEG that shows the same; only where they lie side by side.
+        cache: a folder for a cache of decoded and resized images of `config`, see `hrdepth prepare cache`.
+        config: the training config whose images are cached.
+        threads: that read and write; null takes one a core.
+        overwrite: replace what is there and differs: lists, ground truth, JPEGs, copies of calibrations.
+
+    Raises:
+        InputError: settings that cannot go together.
+    """
+
+    root: str
+    verify: bool = False
+    splits: bool = False
+    jpeg: bool = False
+    quality: int = 92
+    width: int | None = None
+    out: str | None = None
+    delete_originals: bool = False
+    cache: str | None = None
+    config: TrainConfig | None = None
+    threads: int | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= 100:
+            raise InputError(f"quality {self.quality} must lie between 1 and 100; 92 suits")
+        if self.width is not None and self.width < 32:
+            raise InputError(f"width {self.width} is too small for an image; leave it out to keep the images' own")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads {self.threads} must be at least 1")
+        if self.delete_originals and (self.out is not None or not self.jpeg):
+            raise InputError("delete_originals goes with jpeg and without out: an original goes beside its JPEG")
+        if self.delete_originals and self.width is not None:
+            raise InputError("delete_originals would lose the images' size; leave out width, or give out")
+        if (self.cache is None) != (self.config is None):
+            raise InputError("a cache needs both cache, its folder, and config, the training it is for")
+
+
+@dataclass(frozen=True)
+class PrepareKittiConfig(PublishedDataConfig):
+    """KITTI raw.
+
+    Attributes:
+        lists: the frames that are wanted: splits on board, or files.
+        test: the list whose true depth is exported.
+        ground_truth: write `gt_depths.npz`, the laser's depth of `test`, so that evaluation needs no scans.
+        lidar_depth: `laser` takes the laser's forward coordinate as depth, as published numbers do, `camera` the
+            camera's z.
+    """
+
+    lists: list[str] = field(default_factory=lambda: ["eigen_zhou/train", "eigen_zhou/val"])
+    test: str = "eigen/test"
+    ground_truth: bool = False
+    lidar_depth: Literal["laser", "camera"] = "laser"
+
+
+@dataclass(frozen=True)
+class PrepareOdometryConfig(PublishedDataConfig):
+    """KITTI odometry.
+
+    Attributes:
+        train: sequences to learn from, as in [00, 01]; the last tenth of each is for validation.
+        test: sequences for trajectories.
+        stereo: the right eye is wanted, for mode MS.
+    """
+
+    train: list[str | int] = field(default_factory=lambda: [f"{number:02d}" for number in range(9)])
+    test: list[str | int] = field(default_factory=lambda: ["09", "10"])
+    stereo: bool = False
+
+
+@dataclass(frozen=True)
+class PrepareCityscapesConfig(PublishedDataConfig):
+    """CityScapes.
+
+    Attributes:
+        parts: which are wanted.
+        stereo: the right eye is wanted, for mode MS.
+    """
+
+    parts: list[Literal["train", "val", "test"]] = field(default_factory=lambda: ["train", "val"])
+    stereo: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hrdepth.config.data import GroundTruthConfig, RenderConfig
-from hrdepth.config.evaluation import DepthProtocol
+from hrdepth.config.evaluation import DepthProtocol, TableFormat
 from hrdepth.errors import InputError
 
 __all__ = ["ReproduceConfig", "ReproduceFigureConfig", "ReproduceRegionsConfig", "ReproduceTableConfig"]
@@ -44,7 +44,7 @@ class ReproduceConfig:
     out: str
     weights: list[str] = field(default_factory=list)
     data: GroundTruthConfig | None = None
-    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    protocol: DepthProtocol = field(default_factory=lambda: DepthProtocol().complete())
     rows: list[str] = field(default_factory=lambda: ["*"])
     runs: str = "runs"
     configs: str = "configs"
@@ -60,6 +60,7 @@ class ReproduceConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "protocol", self.protocol.complete())  # as KITTI's, whatever the data
         if not 0.05 <= self.resolution <= 4:
             raise InputError(f"resolution {self.resolution:g} is a factor of the rows' sizes; give 0.05 to 4")
         if self.bootstrap < 1:
@@ -76,7 +77,7 @@ class ReproduceTableConfig(ReproduceConfig):
         format: of the printed table: `text`, `markdown` or `latex`.
     """
 
-    format: Literal["text", "markdown", "latex"] = "text"
+    format: TableFormat = "text"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class ReproduceRegionsConfig(ReproduceConfig):
     gradient: float = 0.05
     edge_width: int = 2
     formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg", "pdf"])
-    format: Literal["text", "markdown", "latex"] = "text"
+    format: TableFormat = "text"
 
     def __post_init__(self) -> None:
         super().__post_init__()

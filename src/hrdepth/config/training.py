@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hrdepth.config.data import AugmentConfig, DatasetConfig
-from hrdepth.config.intrinsics import IntrinsicsConfig
-from hrdepth.config.network import NetworkConfig
+from hrdepth.config.networks import IntrinsicsConfig, NetworkConfig
 
-__all__ = ["GuardConfig", "LogConfig", "ObjectiveConfig", "OptimiserConfig", "TrainConfig"]
+__all__ = ["DiagnoseConfig", "GuardConfig", "LogConfig", "ObjectiveConfig", "OptimiserConfig", "TrainConfig"]
 
 
 @dataclass(frozen=True)
@@ -201,3 +200,14 @@ class TrainConfig:
     nodes: int = 1
     strategy: str = "auto"
     sync_batch_norm: bool = False
+
+
+@dataclass(frozen=True)
+class DiagnoseConfig:
+    """A run to look into.
+
+    Attributes:
+        run: its folder, as `hrdepth train` left it; the data must lie where they did.
+    """
+
+    run: str

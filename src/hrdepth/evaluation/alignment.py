@@ -42,4 +42,5 @@ def aligned_depth(
         protocol: whose range the result is clamped to; a disparity that comes out negative is as far as that goes.
     """
     scale, shift = scale_and_shift(1 / true, disparity)
-    return np.asarray(1 / np.clip(scale * disparity + shift, 1 / protocol.max_depth, 1 / protocol.min_depth))
+    nearest, farthest = protocol.depth_range
+    return np.asarray(1 / np.clip(scale * disparity + shift, 1 / farthest, 1 / nearest))

@@ -43,15 +43,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     shared: dict[str, Any] = {"workers": config.workers, "processes": config.processes, "extras": extras}
     about: dict[str, Any]
     if weights is not None:
-        predictor = Predictor.from_file(
-            weights,
-            size=config.size,
-            device=config.device,
-            runtime=config.runtime,
-            precision=config.precision,
-            threads=config.threads,
-            calibration=config.calibration,
-        )
+        predictor = Predictor.from_file(weights, **config.keywords())
         focal = predictor.canonical_focal
         evaluation = evaluate_network(
             predictor.scaled_disparity, ground_truths, protocol, canonical_focal=focal, **shared

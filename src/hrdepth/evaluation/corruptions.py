@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hrdepth.config.robustness import CorruptionsConfig
+from hrdepth.config import CorruptionsConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.corruption_errors import (
     KITTI_C,
@@ -128,10 +128,7 @@ def _checked(config: CorruptionsConfig) -> tuple[list[str], list[str]]:
 def _network(config: CorruptionsConfig, source: str) -> tuple[Predictor, dict[str, Any]]:
     """Return a predictor, and what is to be known about it."""
     weights = weights_file(source)
-    predictor = Predictor.from_file(
-        weights, size=config.size, device=config.device, runtime=config.runtime, precision=config.precision,
-        threads=config.threads,
-    )  # fmt: skip
+    predictor = Predictor.from_file(weights, **config.keywords())
     described = getattr(predictor.network, "description", Description())
     # Of OpenVINO's two files the other one holds the weights.
     held = weights.with_suffix(".bin") if weights.suffix == ".xml" else weights

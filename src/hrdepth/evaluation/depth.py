@@ -147,7 +147,7 @@ def evaluate_image(
     with np.errstate(divide="ignore"):  # disparity 0 is infinitely far and is clamped
         predicted = 1 / sample_disparity(disparity, pixels)
     ratio = median_ratio(true, predicted) if isinstance(protocol.scaling, str) else float(protocol.scaling)
-    predicted = np.clip(predicted * ratio, protocol.min_depth, protocol.max_depth)
+    predicted = np.clip(predicted * ratio, *protocol.depth_range)
     return ImageResult(depth_errors(true, predicted), ratio, true.size)
 
 
@@ -181,11 +181,12 @@ def compared_pixels(ground_truth: NDArray[Any], protocol: DepthProtocol) -> Pixe
     if truth.ndim != 2:
         raise InputError(f"true depth must be (H,W), not of shape {truth.shape}")
     size = (int(truth.shape[0]), int(truth.shape[1]))
-    rows, columns = _crop(size) if protocol.crop == "garg" else (slice(0, size[0]), slice(0, size[1]))
+    rows, columns = _crop(size) if protocol.crop != "none" else (slice(0, size[0]), slice(0, size[1]))
     inside = truth[rows, columns]
     found = np.flatnonzero(inside > 0)
     depth = inside.reshape(-1)[found].astype(np.float64)  # the range is compared in float64, as the reference does
-    kept = (depth > protocol.min_depth) & (depth < protocol.max_depth)
+    nearest, farthest = protocol.depth_range
+    kept = (depth > nearest) & (depth < farthest)
     y, x = np.divmod(found[kept], max(1, inside.shape[1]))
     return Pixels(y + rows.start, x + columns.start, depth[kept], size)
 
@@ -231,8 +232,9 @@ def _neighbours(length: int, full: int) -> tuple[NDArray[np.intp], NDArray[np.in
 
 def valid_pixels(truth: NDArray[Any], protocol: DepthProtocol) -> NDArray[np.bool_]:
     """Return where true depth (H,W), metres, is compared: within the protocol's range and crop, bool (H,W)."""
-    valid = (truth > protocol.min_depth) & (truth < protocol.max_depth)
-    if protocol.crop == "garg":
+    nearest, farthest = protocol.depth_range
+    valid = (truth > nearest) & (truth < farthest)
+    if protocol.crop != "none":
         valid &= garg_crop((truth.shape[0], truth.shape[1]))
     return np.asarray(valid)
 

@@ -42,7 +42,7 @@ def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: D
     known = np.isfinite(truth) & (truth > 0)
     if known.mean() < DENSE:
         raise InputError(f"edges need dense true depth; {known.mean():.0%} of this image's pixels have it")
-    true = np.where(known, np.clip(np.where(known, truth, 1.0), protocol.min_depth, protocol.max_depth), np.nan)
+    true = np.where(known, np.clip(np.where(known, truth, 1.0), *protocol.depth_range), np.nan)
     accuracy, completeness = edge_distances(depth_edges(true), depth_edges(np.where(known, predicted, np.nan)))
     return {
         "edge_accuracy": accuracy,

@@ -105,7 +105,7 @@ class Extras:
         with np.errstate(divide="ignore"):
             predicted = 1 / sampled
         ratio = median_ratio(pixels.depth, predicted) if isinstance(protocol.scaling, str) else float(protocol.scaling)
-        predicted = np.clip(ratio * predicted, protocol.min_depth, protocol.max_depth)
+        predicted = np.clip(ratio * predicted, *protocol.depth_range)
         if self.log10:
             found["log10"] = float(np.mean(np.abs(np.log10(pixels.depth) - np.log10(predicted))))
         if self.edges:
@@ -113,7 +113,7 @@ class Extras:
 
             with np.errstate(divide="ignore"):
                 full = ratio / resize_disparity(disparity, pixels.size)
-            found |= edge_errors(truth.depth, np.clip(full, protocol.min_depth, protocol.max_depth), protocol)
+            found |= edge_errors(truth.depth, np.clip(full, *protocol.depth_range), protocol)
         if self.points:
             from hrdepth.evaluation.points import point_errors
 

@@ -62,7 +62,7 @@ def evaluate_disparities(
         InputError: there are more or fewer predictions than images, one is no (h,w) array of finite
             values from 0 up (named by image), flip post-processing is asked for, no image has true depth.
     """
-    protocol = protocol or DepthProtocol()
+    protocol = (protocol or DepthProtocol()).complete()
     if protocol.post_process:
         raise InputError("flip post-processing needs a network; predictions made elsewhere are taken as they are")
     where = "the predictions"
@@ -152,7 +152,7 @@ def evaluate_network(
         InputError: an image is missing or damaged, a prediction is no array of finite values from 0 up, or
             no image has true depth.
     """
-    protocol = protocol or DepthProtocol()
+    protocol = (protocol or DepthProtocol()).complete()
 
     items = (
         (index, truth, predict_image(predict, truth, protocol, canonical_focal))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hrdepth.config.robustness import TabulateConfig
+from hrdepth.config import TabulateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.extras import EXTRA_GROUPS, EXTRA_HEADINGS

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.manifest import MANIFEST, settings
-from hrdepth.inference.outputs import Outputs, Writer, check_outputs, write_npz
+from hrdepth.inference.outputs import Writer, check_outputs, image_files, resolve_outputs, write_npz
 from hrdepth.inference.pipeline import WriteBehind, read_ahead
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io import resumable
@@ -40,7 +41,7 @@ class _Run:
 
     def is_wanted(self, name: str) -> bool:
         """Say whether an image of a folder has yet to be predicted; note those that have been."""
-        files = self.writer.outputs.of_image(name)
+        files = image_files(name, self.writer.outputs)
         if all((self.writer.out / file).is_file() for file in files):
             self.kept.append(name)
             self.writer.written += [self.writer.out / file for file in files]
@@ -52,15 +53,8 @@ def predict_to_folder(
     predictor: Predictor,
     source: str | Path,
     out: str | Path,
+    outputs: Outputs | None = None,
     *,
-    npz: bool | None = None,
-    depth_png: bool = False,
-    panel: bool = True,
-    depth_video: bool = False,
-    ply: bool = False,
-    glb: bool = False,
-    smooth: str | None = None,
-    flicker: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     progress: bool = True,
@@ -85,14 +79,7 @@ def predict_to_folder(
         predictor: the network.
         source: an image, a folder of images, or a video.
         out: the folder for the results, made if missing.
-        npz: write the .npz files; by default for images and folders, not for videos.
-        depth_png: write the 16-bit PNGs.
-        panel: write panels.
-        depth_video: write the depth of a video as a video, 16-bit FFV1, depth x 256.
-        ply: write point clouds for tools.
-        glb: write point clouds for viewers.
-        smooth: `exponential` or `flow`: smooth disparity over time.
-        flicker: measure how much disparity trembles, for predict.json.
+        outputs: what to write.
         overwrite: write into a folder that holds something.
         resume: go on with what a stopped run left in `out`: images whose files are there are left as they are.
         progress: show a progress bar on stderr.
@@ -112,8 +99,7 @@ def predict_to_folder(
     info = probe(source)
     if info.kind == "folder" and out.resolve() == source.resolve():
         raise InputError(f"the results cannot go into the folder of the images, {source}; choose another with --out")
-    npz = info.kind != "video" if npz is None else npz
-    outputs = Outputs(npz, depth_png, panel, depth_video, ply, glb, smooth, flicker)
+    outputs = resolve_outputs(outputs or Outputs(), info.kind)
     check_outputs(outputs, info.kind)
     known: KnownCamera = camera or intrinsics
     described = settings(predictor, source, info, outputs, weights, known)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hrdepth.inference.outputs import Outputs
+from hrdepth.config import Outputs
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256
 from hrdepth.io.media import MediaInfo

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Prediction
 from hrdepth.inference.smoothing import Flicker, Smoother
@@ -20,7 +21,7 @@ from hrdepth.io.pointcloud import assumed_intrinsics, point_cloud, write_glb, wr
 from hrdepth.io.video import DepthVideoWriter, VideoWriter
 from hrdepth.io.visualize import StableRange, colorize_disparity, panel
 
-__all__ = ["Outputs", "Writer", "check_outputs", "write_npz"]
+__all__ = ["Writer", "check_outputs", "image_files", "resolve_outputs", "write_npz"]
 
 VIDEO_WIDTH = 4096
 """Wider videos are scaled down to this: many players cannot decode more."""
@@ -29,41 +30,25 @@ FAR_MEDIANS = 20.0
 """Points farther than so many median depths, such as the sky, are left out of a cloud."""
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What is wanted of each prediction.
+def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
+    """Return the outputs alone, with .npz files of images and folders, not of videos, where that is not said."""
+    chosen = {field.name: getattr(outputs, field.name) for field in fields(Outputs)}
+    if outputs.npz is None:
+        chosen["npz"] = kind != "video"
+    return Outputs(**chosen)
 
-    Attributes:
-        npz: NAME.npz, see `write_npz`.
-        depth_png: NAME_depth.png, 16 bits, depth x 256.
-        panel: image and disparity side by side.
-        depth_video: of a video, NAME_depth.mkv: 16-bit FFV1 without loss, depth x 256.
-        ply: NAME.ply, a point cloud for tools.
-        glb: NAME.glb, a point cloud for viewers.
-        smooth: `exponential` or `flow`: smooth disparity over time, see `stability.Smoother`; None leaves it.
-        flicker: measure how much disparity trembles, see `stability.Flicker`.
-    """
 
-    npz: bool = True
-    depth_png: bool = False
-    panel: bool = True
-    depth_video: bool = False
-    ply: bool = False
-    glb: bool = False
-    smooth: str | None = None
-    flicker: bool = False
-
-    def of_image(self, name: str) -> list[str]:
-        """Return the names of the files of one image."""
-        suffixes = {
-            "_disparity.png": True,
-            "_panel.png": self.panel,
-            ".npz": self.npz,
-            "_depth.png": self.depth_png,
-            ".ply": self.ply,
-            ".glb": self.glb,
-        }
-        return [f"{name}{suffix}" for suffix, wanted in suffixes.items() if wanted]
+def image_files(name: str, outputs: Outputs) -> list[str]:
+    """Return the names of the files of one image."""
+    suffixes = {
+        "_disparity.png": True,
+        "_panel.png": outputs.panel,
+        ".npz": outputs.npz,
+        "_depth.png": outputs.depth_png,
+        ".ply": outputs.ply,
+        ".glb": outputs.glb,
+    }
+    return [f"{name}{suffix}" for suffix, wanted in suffixes.items() if wanted]
 
 
 @dataclass

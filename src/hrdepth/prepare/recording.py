@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrdepth.config.video import PrepareVideoConfig
+from hrdepth.config import PrepareVideoConfig
 from hrdepth.data.splits import replace_lines
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path

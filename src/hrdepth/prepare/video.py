@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from hrdepth.config.video import PrepareVideoConfig
+from hrdepth.config import PrepareVideoConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 from hrdepth.io.media import MediaInfo, frames, probe

@@ -51,12 +51,13 @@ def predict_sample(predictor: Predictor, truth: GroundTruth, protocol: DepthProt
     small = predict_image(predictor.scaled_disparity, truth, protocol, predictor.canonical_focal)
     assert truth.image is not None  # or it could not have been predicted
     height, width = truth.depth.shape
+    nearest, farthest = protocol.depth_range
     result = evaluate_image(truth.depth, small, protocol)
     full = resize_disparity(small, (height, width)) / (result.ratio if result else 1.0)
     return Sample(
         truth.name,
         np.asarray(read_image(truth.image).resize((width, height), Image.Resampling.LANCZOS)),
-        np.clip(full, 1 / protocol.max_depth, 1 / protocol.min_depth).astype(np.float32),
+        np.clip(full, 1 / farthest, 1 / nearest).astype(np.float32),
         np.where(valid_pixels(truth.depth, protocol), truth.depth, np.nan).astype(np.float32),
         result.errors if result else None,
     )

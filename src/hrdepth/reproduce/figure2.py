@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hrdepth.config.reproduction import ReproduceRegionsConfig
+from hrdepth.config import ReproduceRegionsConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.bootstrap import bootstrap_intervals
 from hrdepth.evaluation.depth import valid_pixels

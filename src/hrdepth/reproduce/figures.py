@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hrdepth.config import CompareConfig
-from hrdepth.config.reproduction import ReproduceFigureConfig
+from hrdepth.config import CompareConfig, ReproduceFigureConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
 from hrdepth.report.compare import compare

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hrdepth.config import DepthProtocol
-from hrdepth.config.reproduction import ReproduceConfig
+from hrdepth.config import DepthProtocol, ReproduceConfig
 from hrdepth.io.files import atomic_path
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
@@ -113,7 +112,7 @@ def protocol_text(protocol: DepthProtocol) -> str:
     """Say in a caption how depth was compared.
 
     Example:
-        >>> protocol_text(DepthProtocol(crop="none"))
+        >>> protocol_text(DepthProtocol(crop="none").complete())
         '80 m, crop none, scaled by the median'
     """
     scaling = "scaled by the median" if protocol.scaling == "median" else f"depth x {protocol.scaling:g}"

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig
-from hrdepth.config.reproduction import ReproduceConfig
+from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReproduceConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.run import evaluate_network

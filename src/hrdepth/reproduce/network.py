@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hrdepth.config import NetworkConfig
-from hrdepth.config.reproduction import ReproduceConfig
+from hrdepth.config import NetworkConfig, ReproduceConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.source import SUFFIXES, open_source
 from hrdepth.networks import NETWORKS

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from hrdepth.config.reproduction import ReproduceConfig
+from hrdepth.config import ReproduceConfig
 from hrdepth.errors import InputError
 from hrdepth.registry import lookup
 from hrdepth.reproduce.measure import fingerprint, results_folder

@@ -11,8 +11,7 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser
 
-from hrdepth.config import DatasetConfig, TrainConfig
-from hrdepth.config.reproduction import ReproduceConfig
+from hrdepth.config import DatasetConfig, ReproduceConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.reproduce.paper import PaperRow
 

@@ -86,7 +86,7 @@ def region_errors(
     true = truth.astype(np.float64)
     scaled = protocol.scaling
     ratio = median_ratio(true[valid], depth[valid]) if isinstance(scaled, str) else float(scaled)
-    predicted = np.clip(ratio * depth, protocol.min_depth, protocol.max_depth)
+    predicted = np.clip(ratio * depth, *protocol.depth_range)
     error = np.abs(predicted - true) / np.where(valid, true, 1.0)
     found = {}
     for name, mask in masks.items():

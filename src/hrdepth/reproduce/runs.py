@@ -12,8 +12,7 @@ from typing import Any
 import torch
 import yaml
 
-from hrdepth.config import TrainConfig
-from hrdepth.config.reproduction import ReproduceConfig
+from hrdepth.config import ReproduceConfig, TrainConfig
 from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.reproduce.network import unlike, unlike_row
 from hrdepth.reproduce.paper import PaperRow

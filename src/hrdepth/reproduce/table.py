@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hrdepth.config.reproduction import ReproduceConfig, ReproduceTableConfig
+from hrdepth.config import ReproduceConfig, ReproduceTableConfig
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hrdepth.config import DepthProtocol, GroundTruthConfig
-from hrdepth.config.evaluation import ProtocolSettings
 from hrdepth.registry import lookup
 from hrdepth.truth.base import GroundTruth, GroundTruthSet, read_depth
 from hrdepth.truth.cityscapes import CityscapesDepth
@@ -33,7 +32,7 @@ def build_ground_truth(config: GroundTruthConfig) -> GroundTruthSet:
     return lookup(GROUND_TRUTHS, config.kind, "ground truth")(config)
 
 
-def depth_protocol(kind: str, given: ProtocolSettings) -> DepthProtocol:
+def depth_protocol(kind: str, given: DepthProtocol) -> DepthProtocol:
     """Return the whole protocol for a kind of true depth: what is not given is as its published numbers have it.
 
     Args:
@@ -44,7 +43,7 @@ def depth_protocol(kind: str, given: ProtocolSettings) -> DepthProtocol:
         InputError: an unknown kind, or as `DepthProtocol`.
 
     Example:
-        >>> protocol = depth_protocol("make3d", ProtocolSettings(scaling=5.4))
+        >>> protocol = depth_protocol("make3d", DepthProtocol(scaling=5.4))
         >>> protocol.max_depth, protocol.crop, protocol.scaling
         (70.0, 'none', 5.4)
     """

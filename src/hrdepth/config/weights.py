@@ -1,0 +1,144 @@
+"""Files of weights: exported, packed, imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hrdepth.config.data import GroundTruthConfig
+from hrdepth.config.evaluation import DepthProtocol
+from hrdepth.errors import InputError
+
+__all__ = ["FORMATS", "ExportConfig", "ImportConfig", "Int8Config", "PackConfig"]
+
+
+# Formats and what their files' names end in.
+FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
+
+
+@dataclass(frozen=True)
+class Int8Config:
+    """How a network is brought to int8.
+
+    Attributes:
+        images: from the calibration folder, evenly spread over it.
+        keep: regular expressions over names of layers that stay in float; null keeps the gates.
+
+    Raises:
+        InputError: fewer than one image.
+    """
+
+    images: int = 64
+    keep: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise InputError(f"int8 needs at least one image to calibrate on, not {self.images}")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """A network to export.
+
+    Attributes:
+        weights: a weights file of this package.
+        out: the file to write: ends in .onnx, .xml or .pt2. OpenVINO writes a .bin beside its .xml.
+        format: `onnx`, `openvino` or `torch-export`; null takes that of the name `out`.
+        size: (height, width) of the images that the graph takes; null for that of training.
+        dynamic: the graph takes images of any size that fits the network, and batches.
+        normalisation: the graph normalises the image, given in [0,1]; false leaves it to the caller.
+        depth: the graph gives depth, in metres where the weights know them, instead of disparity.
+        int8: quantise to eight bits (OpenVINO).
+        calibration: for int8: a folder of images such as the network will see.
+        quantisation: how int8 is reached.
+        tolerance: the largest difference to PyTorch's disparity; null for 1e-4; for int8 the mean relative one,
+            null for 0.05.
+        data: frames with true depth, for Abs Rel before and after; null skips that.
+        protocol: how depth is compared.
+        max_loss: the largest rise of Abs Rel.
+        licence: of the weights, for the file's metadata; null takes what the weights say.
+        overwrite: replace `out`.
+    """
+
+    weights: str
+    out: str
+    format: str | None = None
+    size: tuple[int, int] | None = None
+    dynamic: bool = False
+    normalisation: bool = True
+    depth: bool = False
+    int8: bool = False
+    calibration: str | None = None
+    quantisation: Int8Config = field(default_factory=Int8Config)
+    tolerance: float | None = None
+    data: GroundTruthConfig | None = None
+    protocol: DepthProtocol = field(default_factory=DepthProtocol)
+    max_loss: float = 0.005
+    licence: str | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """Weights to pack.
+
+    Attributes:
+        weights: a weights file of this package.
+        out: the file to write, ends in .safetensors; the card is written beside it, as .md.
+        name: of the weights; null takes that of `out`.
+        licence: of the weights, SPDX, such as CC-BY-NC-SA-3.0; null takes what the weights say.
+        card: a YAML file of what is to be said: title, summary, data, terms, recipe, limits, notes; null takes what the
+            weights say.
+        results: a JSON file of metrics for the card: `results` by set and row, or metrics.json of `hrdepth evaluate`.
+        pose: keep the pose network, which trajectories and further training need.
+        dtype: of the kernels: `float16` or `float32`.
+        images: an image or a folder, on which packed and given network are compared; null takes rendered streets.
+        tolerance: the largest mean relative difference of 1/depth between the two.
+        megabytes: the largest file (10^6 bytes); null for any.
+        overwrite: replace `out` and its card.
+
+    Raises:
+        InputError: a bound is not positive.
+    """
+
+    weights: str
+    out: str
+    name: str | None = None
+    licence: str | None = None
+    card: str | None = None
+    results: str | None = None
+    pose: bool = False
+    dtype: str = "float16"
+    images: str | None = None
+    tolerance: float = 0.01
+    megabytes: float | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for bound, value in (("tolerance", self.tolerance), ("megabytes", self.megabytes)):
+            if value is not None and not 0 < value < float("inf"):
+                raise InputError(f"{bound} {value:g} must be positive")
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Published weight files to convert.
+
+    Attributes:
+        network: `hrdepth`, `lite_hrdepth` or `monodepth2`.
+        encoder: encoder.pth.
+        depth: depth.pth.
+        out: the file to write, ends in .safetensors.
+        pose_encoder: pose_encoder.pth, together with `pose`.
+        pose: pose.pth.
+        size: (height, width) of training, where the encoder file does not carry it.
+        overwrite: replace `out`.
+    """
+
+    network: str
+    encoder: str
+    depth: str
+    out: str
+    pose_encoder: str | None = None
+    pose: str | None = None
+    size: tuple[int, int] = (192, 640)
+    overwrite: bool = False
