@@ -1,16 +1,22 @@
-"""The camera of an image."""
+"""The camera of an image, and what a network's disparity means for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
 
-__all__ = ["Camera"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Camera", "DepthScale", "focal_factor"]
+
+Number = TypeVar("Number", float, "Tensor")
 
 
 @dataclass(frozen=True)
@@ -56,3 +62,99 @@ class Camera:
                 f"{self.source}: the principal point ({cx:g}, {cy:g}) lies outside the {width}x{height} image; "
                 "give K in pixels of that size"
             )
+
+
+@dataclass(frozen=True)
+class DepthScale:
+    """What a network's disparity means: it turns disparity into depth, and says what a unit of depth is.
+
+    Attributes:
+        min_depth: the depth at disparity 1, in network units.
+        max_depth: the depth at disparity 0.
+        metres_per_unit: metres = depth x metres_per_unit; None where depth is known up to scale only.
+        canonical_focal: fx, in image widths, of the camera that the network's depth holds for; another camera's depth
+            is `focal_factor` times it. None where depth is taken as it is for any camera.
+
+    Raises:
+        InputError: the range is empty or not positive.
+
+    Example:
+        >>> DepthScale(metres_per_unit=5.4).depth(np.array([0.0, 1.0], np.float32)).round(3).tolist()
+        [100.0, 0.10000000149011612]
+    """
+
+    min_depth: float = 0.1
+    max_depth: float = 100.0
+    metres_per_unit: float | None = None
+    canonical_focal: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_depth < self.max_depth:
+            raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty or not positive")
+
+    def focal_factor(self, intrinsics: NDArray[np.float64] | None, width: int) -> float:
+        """Return depth for a camera / the network's depth; 1 without intrinsics or a canonical focal length.
+
+        Args:
+            intrinsics: (3,3) in pixels of an image that is `width` wide.
+            width: pixels.
+        """
+        if self.canonical_focal is None or intrinsics is None:
+            return 1.0
+        return focal_factor(float(intrinsics[0, 0]), width, self.canonical_focal)
+
+    def scaled_disparity(
+        self, disparity: NDArray[np.float32], intrinsics: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
+        """Turn disparity (...,H,W) into 1/depth, in 1/network units.
+
+        Args:
+            disparity: the network's sigmoid output.
+            intrinsics: (3,3) of the camera, in pixels of this map; None for the canonical camera.
+        """
+        low, high = 1 / self.max_depth, 1 / self.min_depth
+        scaled = np.asarray(np.float32(high - low) * disparity, dtype=np.float32)
+        scaled += np.float32(low)
+        factor = self.focal_factor(intrinsics, disparity.shape[-1])
+        return scaled if factor == 1 else np.asarray(scaled / np.float32(factor), dtype=np.float32)
+
+    def depth(
+        self, disparity: NDArray[np.float32], intrinsics: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float32]:
+        """Turn disparity into depth in network units; arguments as for `scaled_disparity`."""
+        return np.asarray(np.reciprocal(self.scaled_disparity(disparity, intrinsics)), dtype=np.float32)
+
+    @property
+    def unit(self) -> str:
+        """What a unit of depth is, in words."""
+        if self.metres_per_unit is None:
+            return "up to scale: ratios of depths mean something, metres are not known"
+        return "metres" if self.metres_per_unit == 1 else f"metres = depth x {self.metres_per_unit:g}"
+
+    @property
+    def sentence(self) -> str:
+        """What the network's depth means, in words."""
+        metres = self.metres_per_unit
+        known = "depth is known up to an unknown factor" if metres is None else f"metres = {metres:g} x predicted depth"
+        if self.canonical_focal is None:
+            return known
+        return f"{known}, predicted depth being fx / ({self.canonical_focal:g} x width) times the network's"
+
+
+def focal_factor(focal_length: Number, width: int, canonical_focal: float) -> Number:
+    """Return what brings depth seen by the canonical camera to depth seen by this one.
+
+    A network sees one image and no camera: what looks twice as large, because the focal length is twice as long, it
+    takes for twice as near. Its depth therefore holds for one canonical focal length; another camera's is this factor
+    times it.
+
+    Args:
+        focal_length: fx of the camera, in pixels, any shape.
+        width: of its image, in pixels.
+        canonical_focal: fx of the canonical camera, in image widths.
+
+    Example:
+        >>> focal_factor(1200.0, width=1000, canonical_focal=0.6)
+        2.0
+    """
+    return focal_length / (canonical_focal * width)

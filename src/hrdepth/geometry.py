@@ -6,8 +6,6 @@ Cameras look along +z, x points right, y down. Pixel centres have integer coordi
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,7 +18,6 @@ __all__ = [
     "depth_to_disparity",
     "disparity_to_depth",
     "flip_intrinsics",
-    "focal_factor",
     "invert_pose",
     "pinhole",
     "pose_matrix",
@@ -33,8 +30,6 @@ __all__ = [
 
 # Points nearer to the source camera than this (or behind it) are projected as if they were here, in network units.
 NEAREST = 1e-3
-
-Number = TypeVar("Number", float, Tensor)
 
 
 def scaled_disparity(disparity: Tensor, min_depth: float = 0.1, max_depth: float = 100.0) -> Tensor:
@@ -67,25 +62,6 @@ def depth_to_disparity(depth: Tensor, min_depth: float = 0.1, max_depth: float =
         tensor(0.2500)
     """
     return (1 / depth - 1 / max_depth) / (1 / min_depth - 1 / max_depth)
-
-
-def focal_factor(focal_length: Number, width: int, canonical_focal: float) -> Number:
-    """Return what brings depth seen by the canonical camera to depth seen by this one.
-
-    A network sees one image and no camera: what looks twice as large, because the focal length is twice as long, it
-    takes for twice as near. Its depth therefore holds for one canonical focal length; another camera's is this factor
-    times it.
-
-    Args:
-        focal_length: fx of the camera, in pixels, any shape.
-        width: of its image, in pixels.
-        canonical_focal: fx of the canonical camera, in image widths.
-
-    Example:
-        >>> focal_factor(1200.0, width=1000, canonical_focal=0.6)
-        2.0
-    """
-    return focal_length / (canonical_focal * width)
 
 
 def pinhole(fx: float, fy: float, cx: float, cy: float) -> NDArray[np.float64]:

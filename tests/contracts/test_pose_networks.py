@@ -8,16 +8,11 @@ from hrdepth.errors import InputError
 from hrdepth.networks import POSE_NETWORKS, build_network, build_pose_network
 from hrdepth.weights.checkpoint import load_pose_network, save_checkpoint
 
-# Of the decoder, and of the whole network.
-PARAMETERS = {"posenet": (1_314_572, 12_500_492), "posecnn": (1_181_702, 1_586_774)}
-
 pytestmark = pytest.mark.parametrize("name", POSE_NETWORKS)
 
 
 def test_motions_are_small_and_those_of_a_pair(name):
     network = build_pose_network(NetworkConfig(name)).eval()
-    counted = [sum(parameter.numel() for parameter in part.parameters()) for part in (network.decoder, network)]
-    assert tuple(counted) == PARAMETERS[name]
     axis_angle, translation = network(torch.rand(2, 6, 64, 96))
     assert axis_angle.shape == translation.shape
     assert axis_angle.shape[0] == 2

@@ -12,7 +12,7 @@ from hrdepth.data import build_mix
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, pose_matrix
 from hrdepth.networks import build_network, build_pose_network
-from hrdepth.networks.posecnn import euler_to_axis_angle
+from hrdepth.networks.pose import euler_to_axis_angle
 from hrdepth.objectives import build_objective
 
 SIZE = 128  # divisible by the largest stride: every shape is the published one

@@ -145,3 +145,18 @@ def test_models_lists_every_network(capsys):
     assert main(["models"]) == 0
     table = capsys.readouterr().out
     assert all(text in table for text in (*NETWORKS, "14.068M", "14.614M", "16.06M", "22.44", "Table 4"))
+
+
+# Without ResNet-18's classifier and without reductions that nothing reads.
+@pytest.mark.parametrize(
+    ("name", "whole", "decoder"),
+    [
+        ("hrdepth", 14_068_308, 2_891_796),
+        ("lite_hrdepth", 3_109_964, 293_532),
+        ("monodepth2", 14_329_236, 3_152_724),
+    ],
+)
+def test_parameters_are_as_many_as_published(name, whole, decoder):
+    network = build_network(NetworkConfig(name))
+    counted = [sum(parameter.numel() for parameter in part.parameters()) for part in (network, network.decoder)]
+    assert counted == [whole, decoder]

@@ -6,10 +6,11 @@ from torch import nn
 from torch.utils.data import default_collate
 
 import fake_datasets
+from hrdepth.camera import focal_factor
 from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
-from hrdepth.geometry import depth_to_disparity, focal_factor
+from hrdepth.geometry import depth_to_disparity
 from hrdepth.objectives import build_objective
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 

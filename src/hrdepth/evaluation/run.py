@@ -14,12 +14,12 @@ from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hrdepth.camera import focal_factor
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import blend_flipped, check_disparity, evaluate_image
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import Evaluation, Row
-from hrdepth.geometry import focal_factor
 from hrdepth.io.files import existing_file
 from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map

@@ -24,7 +24,7 @@ from hrdepth.inference.runtimes.quantisation import KEEP, calibration_images, qu
 from hrdepth.inference.runtimes.source import Description
 from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
-from hrdepth.networks.blocks import NORMALISATIONS
+from hrdepth.networks.base import NORMALISATIONS
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 

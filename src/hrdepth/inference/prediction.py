@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.table import Table
 
+from hrdepth.camera import focal_factor
 from hrdepth.errors import InputError
-from hrdepth.geometry import focal_factor
 from hrdepth.io.visualize import panel
 
 __all__ = ["Prediction", "scale_disparity"]

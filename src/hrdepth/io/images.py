@@ -21,6 +21,7 @@ __all__ = [
     "RUN_LENGTHS",
     "ImageLike",
     "as_rgb",
+    "check_size",
     "image_size",
     "open_image",
     "read_image",
@@ -197,3 +198,30 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except DAMAGE:  # damaged EXIF is no reason to refuse an image
         return image
+
+
+def check_size(size: tuple[int, int], stride: int, least: int = 2) -> None:
+    """Check that an image's size fits a network.
+
+    Args:
+        size: (height, width).
+        stride: what both must be multiples of.
+        least: strides that both must have at least; two, as reflection at the coarsest map has nothing to mirror
+            otherwise.
+
+    Raises:
+        InputError: it does not; the sentence names the nearest size that does.
+
+    Example:
+        >>> check_size((190, 650), 32)
+        Traceback (most recent call last):
+        ...
+        hrdepth.errors.InputError: an image of 190x650 (height x width) does not fit the network: both must be \
+multiples of 32 and at least 64, such as 192x640
+    """
+    if any(length % stride or length < least * stride for length in size):
+        fitting = "x".join(str(max(least, round(length / stride)) * stride) for length in size)
+        raise InputError(
+            f"an image of {size[0]}x{size[1]} (height x width) does not fit the network: both must be multiples of "
+            f"{stride} and at least {least * stride}, such as {fitting}"
+        )

@@ -8,17 +8,15 @@ from typing import Any
 from torch import nn
 
 from hrdepth.config import NetworkConfig
-from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.dispnet import SfMLearner, SuperDepth
 from hrdepth.networks.dualnets import DualNets
 from hrdepth.networks.fastdepth import FastDepth
 from hrdepth.networks.hrdepth import HRDepth, LiteHRDepth
 from hrdepth.networks.monodepth2 import Monodepth2
 from hrdepth.networks.packnet import PackNet
-from hrdepth.networks.pose import PoseNet
-from hrdepth.networks.posecnn import PoseCNN
+from hrdepth.networks.pose import PoseCNN, PoseNet
 from hrdepth.networks.pydnet import PyDNet
-from hrdepth.networks.sfmlearner import SfMLearner
-from hrdepth.networks.superdepth import SuperDepth
 from hrdepth.registry import check_options, check_values, lookup
 
 __all__ = ["NETWORKS", "POSE_NETWORKS", "build_network", "build_pose_network"]

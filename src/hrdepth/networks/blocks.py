@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrdepth.errors import InputError
-from hrdepth.geometry import depth_to_disparity
-from hrdepth.registry import lookup
-
 __all__ = [
     "ConvBlock",
-    "DepthNetwork",
     "DisparityHead",
-    "Normalisation",
     "Pointwise",
     "ReflectionConv3x3",
     "activated",
@@ -28,44 +21,6 @@ __all__ = [
     "start_at_xavier",
     "upsample",
 ]
-
-# Mean and standard deviation of an image's channels in [0,1]. The released networks use two numbers for all channels;
-# timm's weights were trained with those of ImageNet, or one near them.
-NORMALISATIONS = {
-    "released": ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-}
-
-
-class Normalisation(nn.Module):
-    """Subtract a mean and divide by a standard deviation, channel by channel, inside the network.
-
-    Args:
-        name: a key of `NORMALISATIONS`.
-        images: how many images are stacked along channels.
-
-    Raises:
-        InputError: an unknown name.
-
-    Example:
-        >>> Normalisation("none")(torch.full((1, 3, 2, 2), 0.25)).mean()
-        tensor(0.2500)
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, name: str = "released", images: int = 1) -> None:
-        super().__init__()
-        mean, std = lookup(NORMALISATIONS, name, "normalisation")
-        # Not in the state dict: the name in the config says it all, and published weights have no such tensors.
-        self.register_buffer("mean", torch.tensor(mean * images).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std * images).view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the normalised image (B,C,H,W)."""
-        return (image - self.mean) / self.std
 
 
 class ReflectionConv3x3(nn.Conv2d):
@@ -196,85 +151,3 @@ def _dense(gradient: Tensor) -> Tensor:
 def crop_to(features: Tensor, like: Tensor) -> Tensor:
     """Cut off rows and columns that `like` lacks: 3 rows, halved to 2 and doubled to 4, are one too many."""
     return features[..., : like.shape[-2], : like.shape[-1]]
-
-
-class DepthNetwork(nn.Module):
-    """What every depth network keeps (contract 1): normalisation, the size check, the depth range.
-
-    A subclass builds `encoder` and `decoder`, or defines `disparities(normalised image) -> {scale: disparity}`.
-
-    Args:
-        min_depth: the depth, in network units, that disparity 1 stands for.
-        max_depth: the depth that disparity 0 stands for.
-        normalisation: of the image: `released`, `imagenet` or `none`.
-
-    Raises:
-        InputError: the range is empty or not positive, or the normalisation unknown.
-    """
-
-    stride = 32
-    encoder: nn.Module
-    decoder: nn.Module
-
-    def __init__(self, min_depth: float = 0.1, max_depth: float = 100.0, normalisation: str = "released") -> None:
-        super().__init__()
-        self.normalise = Normalisation(normalisation)
-        if not 0 < min_depth < max_depth:
-            raise InputError(f"the depth range {min_depth} to {max_depth} is not an increasing, positive pair")
-        self.min_depth = min_depth
-        self.max_depth = max_depth
-
-    def forward(self, image: Tensor) -> dict[int, Tensor]:
-        """Predict disparity at four scales.
-
-        Args:
-            image: (B,3,H,W) in [0,1]; H and W are multiples of `stride`, at least twice it.
-
-        Returns:
-            `{s: disparity (B,1,H/2^s,W/2^s) in (0,1)}` for s = 0 (finest) to 3.
-
-        Raises:
-            InputError: the size is no multiple of `stride` or too small.
-        """
-        height, width = image.shape[-2:]
-        if (height, width) != (fitting := (_nearest(height, self.stride), _nearest(width, self.stride))):
-            raise InputError(
-                f"an image of {height}x{width} (height x width) does not fit the network: both must be multiples "
-                f"of {self.stride} and at least {2 * self.stride}, such as {fitting[0]}x{fitting[1]}"
-            )
-        return self.disparities(self.normalise(image))
-
-    def start_at(self, depth: float) -> None:
-        """Set the heads' biases so that an untrained network predicts about `depth`, in network units, everywhere.
-
-        Without it the first guess is disparity 0.5, twice `min_depth`: from there, the other eye of a stereo rig sees
-        nothing of what the target sees, and a network without ImageNet weights is slow to find its way.
-
-        Raises:
-            InputError: `depth` lies outside the network's range.
-        """
-        if not self.min_depth < depth < self.max_depth:
-            raise InputError(
-                f"the initial depth {depth:g} lies outside the network's range, "
-                f"{self.min_depth:g} to {self.max_depth:g}"
-            )
-        disparity = float(depth_to_disparity(torch.tensor(depth), self.min_depth, self.max_depth))
-        with torch.no_grad():
-            for bias in self.head_biases():
-                bias.fill_(math.log(disparity / (1 - disparity)))
-
-    def head_biases(self) -> Iterator[Tensor]:
-        """Yield the biases that disparities are the sigmoid of; a network without `DisparityHead` has its own."""
-        for module in self.modules():
-            if isinstance(module, DisparityHead) and module.conv.bias is not None:
-                yield module.conv.bias
-
-    def disparities(self, image: Tensor) -> dict[int, Tensor]:
-        """Predict from a normalised image; a network that is no encoder and decoder has its own."""
-        disparities: dict[int, Tensor] = self.decoder(self.encoder(image))
-        return disparities
-
-
-def _nearest(length: int, stride: int) -> int:
-    """The coarsest map needs two rows and columns: reflection has nothing to mirror otherwise."""
-    return max(2 * stride, round(length / stride) * stride)

@@ -1,14 +1,18 @@
-"""DispNet as monocular networks use it: seven levels down, seven up, a disparity at each of the four finest."""
+"""DispNet as SfMLearner and SuperDepth use it: seven levels down, seven up, a disparity at each of the four finest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from hrdepth.networks.blocks import DepthNetwork, DisparityHead, activated, concatenate, crop_to, upsample
+from hrdepth.geometry import scaled_disparity
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.blocks import DisparityHead, activated, concatenate, crop_to, start_at_xavier, upsample
+from hrdepth.registry import lookup
 
-__all__ = ["DispNet"]
+__all__ = ["DispNet", "SfMLearner", "SuperDepth"]
 
 ENCODER = ((32, 7), (64, 5), (128, 3), (256, 3), (512, 3), (512, 3), (512, 3))  # channels and kernels, strides 2 to 128
 DECODER = (16, 32, 64, 128, 256, 512, 512)  # channels of levels 0 to 6, at strides 1 to 64
@@ -31,6 +35,8 @@ class DispNet(DepthNetwork):
         The encoder has stride 128: where a size is a smaller multiple of 32, what an upsampling has too much is cut
         off.
     """
+
+    crops_maps = True
 
     def __init__(
         self,
@@ -80,3 +86,116 @@ class DispNet(DepthNetwork):
     def coarser(self, disparity: Tensor) -> Tensor:
         """Return what the next finer level reads of a disparity (B,1,H,W): (B,1,2H,2W)."""
         return upsample(disparity)
+
+
+class SfMLearner(DispNet):
+    """SfMLearner's DispNet: 31.6M parameters; upsamples by 3x3 deconvolutions, activates by ReLU.
+
+    Args:
+        batch_norm: in all layers but those of disparity, as in the paper; needs batches of two or more at the smallest
+            sizes. The authors' code of later has none, as it did not help with batches of four (their issue 30).
+        min_depth: depth at disparity 1, network units.
+        max_depth: depth at disparity 0, network units.
+        normalisation: of the image: `released`, `imagenet` or `none`.
+
+    Source: Zhou et al., "Unsupervised Learning of Depth and Ego-Motion from Video", CVPR 2017, section 3.5 and
+    Figure 4a.
+
+    Note:
+        Its own output is depth = 1 / (10 sigmoid + 0.01). The sigmoid is our disparity, and with the default range,
+        1/10.01 to 100, the conversion is exact. Finer levels read the coarser inverse depth in its own unit.
+
+    Example:
+        >>> import torch
+        >>> SfMLearner()(torch.rand(1, 3, 64, 64))[3].shape
+        torch.Size([1, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        batch_norm: bool = False,
+        min_depth: float = 1 / 10.01,
+        max_depth: float = 100.0,
+        normalisation: str = "none",
+    ) -> None:
+        def double(before: int, after: int) -> nn.Sequential:
+            layer = nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1, bias=not batch_norm)
+            return activated(layer, _activation(), batch_norm)
+
+        super().__init__(double, _activation, min_depth, max_depth, normalisation, batch_norm)
+        start_at_xavier(self)
+
+    def coarser(self, disparity: Tensor) -> Tensor:
+        """See `DispNet.coarser`."""
+        inverse_depth = scaled_disparity(disparity, self.min_depth, self.max_depth)
+        return F.interpolate(inverse_depth, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _activation() -> nn.Module:
+    return nn.ReLU(inplace=True)
+
+
+class SubPixel(nn.Module):
+    """Double height and width: 3x3 convolution to four maps for each wanted one, which become its 2x2 pixels.
+
+    Source: Shi et al. 2016, section 3.2; SuperDepth, section III.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the activated features (B,out,2H,2W)."""
+        return F.pixel_shuffle(F.elu(self.conv(features)), 2)
+
+
+class ResizeConvolution(nn.Module):
+    """Double height and width by nearest neighbour, then a 3x3 convolution: what SuperDepth replaces."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the activated features (B,out,2H,2W)."""
+        return F.elu(self.conv(upsample(features)))
+
+
+UPSAMPLINGS: dict[str, type[SubPixel] | type[ResizeConvolution]] = {"subpixel": SubPixel, "resize": ResizeConvolution}
+
+
+class SuperDepth(DispNet):
+    """SuperDepth: DispNet with sub-pixel convolutions in its decoder; 50.5M parameters, 31.6M with `resize`.
+
+    Args:
+        upsampling: `subpixel`, or `resize`: the baseline that its paper compares with.
+        min_depth: depth at disparity 1, network units.
+        max_depth: depth at disparity 0, network units.
+        normalisation: of the image: `released`, `imagenet` or `none`.
+
+    Raises:
+        InputError: an unknown way of upsampling.
+
+    Source: Pillai et al., "SuperDepth", ICRA 2019, section III: DispNet with the changes and the table of layers of
+    Godard et al. 2017 (supplement), one disparity a scale, sub-pixel convolutions in place of resize-convolutions.
+
+    Note:
+        The paper prints neither a table of layers nor a parameter count. Its own output is the sigmoid of DispNet's
+        heads, times a fraction of the image's width; the depth range takes that factor's place.
+
+    Example:
+        >>> import torch
+        >>> SuperDepth()(torch.rand(1, 3, 64, 64))[3].shape
+        torch.Size([1, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        upsampling: str = "subpixel",
+        min_depth: float = 0.1,
+        max_depth: float = 100.0,
+        normalisation: str = "none",
+    ) -> None:
+        make = lookup(UPSAMPLINGS, upsampling, "upsampling")
+        super().__init__(make, lambda: nn.ELU(inplace=True), min_depth, max_depth, normalisation)

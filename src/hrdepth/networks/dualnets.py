@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from hrdepth.errors import InputError
 from hrdepth.networks.backbones import build_backbone
-from hrdepth.networks.blocks import DepthNetwork, DisparityHead, concatenate, crop_to, upsample
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.blocks import DisparityHead, concatenate, crop_to, upsample
 
 __all__ = ["DualNets"]
 
@@ -96,6 +97,8 @@ class DualNets(DepthNetwork):
         >>> DualNets().eval()(torch.rand(1, 3, 64, 96))[3].shape
         torch.Size([1, 1, 8, 12])
     """
+
+    crops_maps = True
 
     def __init__(
         self,

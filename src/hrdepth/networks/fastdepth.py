@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrdepth.networks.blocks import DepthNetwork, DisparityHead, upsample
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.blocks import DisparityHead, upsample
 from hrdepth.registry import lookup
 
 __all__ = ["FastDepth"]

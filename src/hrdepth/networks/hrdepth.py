@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from hrdepth.errors import InputError
 from hrdepth.networks.backbones import build_backbone
-from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, Pointwise, concatenate, upsample
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.blocks import ConvBlock, DisparityHead, Pointwise, concatenate, upsample
 from hrdepth.registry import lookup
 
 __all__ = ["DecoderTable", "FeatureFusionSE", "FusionSE", "HRDepth", "HRDepthDecoder", "LiteHRDepth"]

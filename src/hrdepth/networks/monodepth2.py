@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hrdepth.networks.backbones import build_backbone
-from hrdepth.networks.blocks import ConvBlock, DepthNetwork, DisparityHead, concatenate, upsample
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.blocks import ConvBlock, DisparityHead, concatenate, upsample
 
 __all__ = ["Monodepth2", "Monodepth2Decoder"]
 

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.errors import InputError
-from hrdepth.networks.blocks import DepthNetwork, DisparityHead, concatenate, start_at_xavier, upsample
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.blocks import DisparityHead, concatenate, start_at_xavier, upsample
 
 __all__ = ["PackNet"]
 

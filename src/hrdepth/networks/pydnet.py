@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrdepth.networks.blocks import DepthNetwork, concatenate, crop_to, start_at_xavier
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.blocks import concatenate, crop_to, start_at_xavier
 
 __all__ = ["PyDNet"]
 
@@ -84,6 +85,8 @@ class PyDNet(DepthNetwork):
         >>> PyDNet()(torch.rand(1, 3, 64, 96))[3].shape
         torch.Size([1, 1, 8, 12])
     """
+
+    crops_maps = True
 
     def __init__(self, min_depth: float = 0.1, max_depth: float = 100.0, normalisation: str = "none") -> None:
         super().__init__(min_depth, max_depth, normalisation)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from hrdepth.config import ObjectiveConfig
-from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.objective import Objective

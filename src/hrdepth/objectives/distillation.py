@@ -13,7 +13,7 @@ from hrdepth.config import ObjectiveConfig
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
-from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.nesting import check_nested
 from hrdepth.objectives.objective import Objective, check_numbers, check_scales

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hrdepth.config import ObjectiveConfig
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
-from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 
 __all__ = ["Objective", "check_numbers", "check_scales"]

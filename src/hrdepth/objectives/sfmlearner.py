@@ -13,9 +13,9 @@ from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import scale_intrinsics, scaled_disparity, view_synthesis
 from hrdepth.losses import photometric_error
-from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
-from hrdepth.networks.posecnn import PoseCNN
+from hrdepth.networks.pose import PoseCNN
 from hrdepth.objectives.objective import check_numbers, check_scales
 from hrdepth.objectives.view_synthesis import ViewSynthesis, shrink
 

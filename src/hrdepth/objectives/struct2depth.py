@@ -13,7 +13,7 @@ from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import invert_pose, pose_matrix, view_synthesis
 from hrdepth.networks import build_pose_network
-from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
 from hrdepth.objectives.nesting import check_nested, mean_inside, with_mask

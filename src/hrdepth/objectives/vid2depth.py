@@ -12,7 +12,7 @@ from hrdepth.config import ObjectiveConfig
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import backproject, invert_pose, project, sample
-from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.alignment import iterative_closest_points
 from hrdepth.objectives.nesting import check_nested, mean_inside, with_mask

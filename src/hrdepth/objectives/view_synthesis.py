@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrdepth.camera import focal_factor
 from hrdepth.compute import compiled
 from hrdepth.config import ObjectiveConfig
 from hrdepth.data.batch import Batch
 from hrdepth.errors import InputError
-from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose, pose_matrix, view_synthesis
+from hrdepth.geometry import disparity_to_depth, invert_pose, pose_matrix, view_synthesis
 from hrdepth.losses import Windows, edge_aware_smoothness, minimum_reprojection, photometric_error, windows
-from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
 from hrdepth.objectives.consistency import Consistency, depth_consistency
@@ -39,7 +40,7 @@ class ViewSynthesis(Objective):
         compile: fuse synthesis and losses with torch.compile, which takes about a minute at the first step; without a
             working compiler they run as they are.
         canonical_focal: fx, in image widths, of the camera that the network's depth holds for; a sample's depth is
-            `geometry.focal_factor` times it. None takes the depth as it is, whatever the camera.
+            `camera.focal_factor` times it. None takes the depth as it is, whatever the camera.
         cameras: those whose K is learned; None where the batch knows all.
         consistency: weight of the difference between the depths of target and sources; where it is not 0, pixels count
             the less the more the depths differ. Takes a pass of the depth network for each source.

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from hrdepth.camera import Camera
+from hrdepth.camera import Camera, focal_factor
 from hrdepth.config import PrepareHintsConfig
 from hrdepth.data import build_reader
 from hrdepth.data.frames import FrameReader, load_image, resized_intrinsics, stereo_pose
 from hrdepth.data.hints import ABOUT, Hints
 from hrdepth.data.splits import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.geometry import disparity_to_depth, focal_factor, invert_pose
+from hrdepth.geometry import disparity_to_depth, invert_pose
 from hrdepth.io.files import atomic_path, output_folder, write_json
 from hrdepth.io.images import image_size
 from hrdepth.io.parallel import parallel_map

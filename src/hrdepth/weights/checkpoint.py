@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
-from hrdepth.networks.blocks import DepthNetwork
+from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedCamera
 from hrdepth.registry import lookup
 from hrdepth.weights.find import check_licence, weights_file

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from hrdepth.networks.blocks import DepthNetwork, Pointwise
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.blocks import Pointwise
 from hrdepth.networks.hrdepth import FeatureFusionSE
 
 __all__ = ["Finest", "Graph", "for_inference"]
