@@ -23,7 +23,7 @@ from hrdepth.config import DatasetConfig, DoctorConfig, TrainConfig
 from hrdepth.data.folder import MASK, numbered_images, read_camera
 from hrdepth.errors import InputError
 from hrdepth.io.images import image_size, read_image
-from hrdepth.prepare.manifest import read_manifest, verify_drive
+from hrdepth.prepare.recording import read_manifest, verify_drive
 from hrdepth.registry import lookup
 
 __all__ = ["Examination", "examine"]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from hrdepth.check.camera import intrinsics_faults
 from hrdepth.check.finding import Finding
 from hrdepth.data.batch import Batch
-from hrdepth.data.neighbours import MOTION_SIZE, STILL, motion
+from hrdepth.data.neighbours import MOTION_SIZE, MIN_MOTION, motion
 from hrdepth.prepare.multiview import box_mean
 
 __all__ = ["examine_samples"]
@@ -79,7 +79,7 @@ def _examine_stereo(target: Tensor, other: Tensor, side: Tensor) -> Iterator[Fin
 def _examine_motion(target: Tensor, source: Tensor) -> Iterator[Finding]:
     small = [_bytes(image) for image in (target, source)]
     stillness = [motion(one, two) for one, two in zip(*small, strict=True)]
-    still = sum(amount < STILL for amount in stillness)
+    still = sum(amount < MIN_MOTION for amount in stillness)
     if still > len(stillness) / 2:
         yield Finding(
             "frame rate too high",

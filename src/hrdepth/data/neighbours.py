@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 # Large enough that a step of 4 cm shows, small enough that noise and compression average out (docs/data.md).
 MOTION_SIZE = (64, 208)
 # Motion below which the camera stands still: KITTI and its noise were measured (docs/data.md).
-STILL = 0.012
+MIN_MOTION = 0.012
 # Keeps the draws of distances apart from those of the random changes, which are then the same without distances.
 DISTANCE_STREAM = 1
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from hrdepth.data.neighbours import STILL
+from hrdepth.data.neighbours import MIN_MOTION
 from hrdepth.errors import InputError
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import on_board
@@ -44,7 +44,7 @@ def preset(data: str | Path) -> dict[str, Any]:
         )
     stereo = any((drive / "right").is_dir() for drive in cameras)
     still = any(not (drive / "manifest.json").is_file() for drive in cameras)  # prepare leaves still frames out
-    part = {"dataset": "folder", "root": str(root), "missing": "skip", "min_motion": STILL if still else None}
+    part = {"dataset": "folder", "root": str(root), "missing": "skip", "min_motion": MIN_MOTION if still else None}
     settings: dict[str, Any] = {
         "train": [{**part, "split": str(root / "train.txt"), "distances": [1, 2]}],
         "validation": [{**part, "split": str(root / "val.txt")}],

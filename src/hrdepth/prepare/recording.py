@@ -1,7 +1,22 @@
-"""What stands beside the frames of a recording: camera, mask, lists of frames."""
+"""What lies beside the frames of a prepared recording: manifest, camera, mask, lists of frames.
+
+`ROOT/DRIVE/manifest.json` has
+
+format, settings      what decides how the frames look; a recording is resumed only if they are equal
+source                name, bytes, time of change, kind of the video or folder
+complete              false until every frame is written
+chosen                stride, frames a second, median motion; frames left out, by reason, as ranges of the source
+camera                where K comes from, whether it is to be learned, which distortion was removed
+mask                  share of the image left out of the loss
+frames                by file name: number in the source, motion since the last, SHA-256
+files                 SHA-256 of the other files
+split                 first and last frame of training and validation
+provenance            command, versions, date
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from pathlib import Path
@@ -15,16 +30,72 @@ from PIL import Image
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.data.splits import replace_lines
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import atomic_path, file_sha256, write_json
 from hrdepth.io.images import write_image
+from hrdepth.io.provenance import provenance
 from hrdepth.prepare.cameras import KnownCamera
 from hrdepth.prepare.framing import Framing
 from hrdepth.prepare.masks import StillRegions, mask_image
-from hrdepth.prepare.selection import split_numbers
+from hrdepth.prepare.motion import split_numbers
 
-__all__ = ["reduced", "write_camera", "write_mask", "write_split"]
+__all__ = [
+    "MANIFEST",
+    "drives_with_manifest",
+    "read_manifest",
+    "reduced",
+    "verify_drive",
+    "write_camera",
+    "write_manifest",
+    "write_mask",
+    "write_split",
+]
 
 log = logging.getLogger(__name__)
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+def read_manifest(drive: Path) -> dict[str, Any] | None:
+    """Return the manifest of a recording, None where there is none.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    file = drive / MANIFEST
+    if not file.is_file():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{file} is damaged; delete the folder {drive} and prepare it anew") from error
+    return content
+
+
+def write_manifest(drive: Path, content: dict[str, Any]) -> None:
+    """Write a manifest, with its provenance."""
+    write_json(drive / MANIFEST, {"format": FORMAT, **content, "provenance": provenance()})
+
+
+def drives_with_manifest(root: Path) -> list[Path]:
+    """Return the recordings of a set that `hrdepth prepare` made, in order of their names."""
+    found = [file.parent for file in sorted(root.glob(f"*/{MANIFEST}"))]
+    return [drive for drive in found if "chosen" in (read_manifest(drive) or {})]
+
+
+def verify_drive(drive: Path) -> list[str]:
+    """Compare a recording's files with its manifest; return a sentence for each that is missing or changed."""
+    manifest = read_manifest(drive) or {}
+    if not manifest.get("complete"):
+        return [f"{drive} is not complete; run hrdepth prepare again to go on"]
+    faults = []
+    for name, known in {**manifest["frames"], **manifest["files"]}.items():
+        file = drive / name
+        if not file.is_file():
+            faults.append(f"{file} is missing")
+        elif file_sha256(file) != known["sha256"]:
+            faults.append(f"{file} has changed")
+    return faults
 
 
 def write_camera(folder: Path, look: Framing, closer: int, camera: KnownCamera) -> dict[str, Any]:

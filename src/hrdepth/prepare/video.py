@@ -18,16 +18,24 @@ from rich.progress import track
 
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import atomic_path, file_sha256
 from hrdepth.io.media import MediaInfo, frames, probe
 from hrdepth.io.resumable import resume
 from hrdepth.prepare.cameras import choose_camera
 from hrdepth.prepare.framing import LONGER_SIDE, Framing
-from hrdepth.prepare.manifest import FILE, checksum, drives_with_manifest, read_manifest, verify_drive, write_manifest
 from hrdepth.prepare.masks import StillRegions
-from hrdepth.prepare.motion import opencv
-from hrdepth.prepare.recording import reduced, write_camera, write_mask, write_split
-from hrdepth.prepare.selection import Chosen, Selection, choose_stride, select_frames
+from hrdepth.prepare.motion import Chosen, Selection, choose_stride, opencv, select_frames
+from hrdepth.prepare.recording import (
+    MANIFEST,
+    drives_with_manifest,
+    read_manifest,
+    reduced,
+    verify_drive,
+    write_camera,
+    write_manifest,
+    write_mask,
+    write_split,
+)
 
 __all__ = ["Prepared", "prepare_videos", "verify_videos"]
 
@@ -139,7 +147,7 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     content["mask"] = write_mask(folder, look, closer, still, find=config.mask)
     content["split"] = write_split(root, name, [chosen.number for chosen, _ in kept], config)
     present = [file for file in ("camera.yaml", "mask.png") if (folder / file).is_file()]
-    content["files"] = {file: {"sha256": checksum(folder / file)} for file in present}
+    content["files"] = {file: {"sha256": file_sha256(folder / file)} for file in present}
     content["complete"] = True
     write_manifest(folder, content)
     return Prepared(folder, content)
@@ -150,7 +158,7 @@ def _settings(config: PrepareVideoConfig) -> dict[str, Any]:
     settings = {name: getattr(config, name) for name in names}
     calibration = Path(config.intrinsics)
     if calibration.is_file():
-        settings["intrinsics"] = {"file": calibration.name, "sha256": checksum(calibration)}
+        settings["intrinsics"] = {"file": calibration.name, "sha256": file_sha256(calibration)}
     return settings | {"size": None if config.size is None else list(config.size)}
 
 
@@ -180,7 +188,7 @@ def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[st
     begun = read_manifest(folder)
     if begun is None or "chosen" not in begun:
         raise InputError(f"{folder} holds something that hrdepth prepare did not make; choose another --out")
-    same = resume(folder / FILE, content, overwrite=overwrite)
+    same = resume(folder / MANIFEST, content, overwrite=overwrite)
     if same is None:
         shutil.rmtree(folder)
     return same
@@ -228,7 +236,7 @@ def _write_frames(
                 with atomic_path(file) as temporary:
                     Image.fromarray(shrink(chosen.image)).save(temporary, quality=95, subsampling=0)
             still.add(chosen.image)
-            entry = {"index": chosen.index, "sha256": checksum(file)}
+            entry = {"index": chosen.index, "sha256": file_sha256(file)}
             if chosen.step is not None:
                 entry["motion"] = round(chosen.step.motion, 5)
             kept.append((Chosen(chosen.number, chosen.index, chosen.image[:0], chosen.step), entry))

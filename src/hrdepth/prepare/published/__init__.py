@@ -1,10 +1,142 @@
 """Published data sets, from their archives to training: `hrdepth prepare kitti|kitti-odometry|cityscapes`.
 
-`layout` is what each of them must say of itself; `kitti`, `kitti_odometry` and `cityscapes` say it: what is there, what
-is missing, by the archives' official names, and lists of frames. `images` decodes all and makes JPEG of PNG, `steps`
-has the steps in their order.
+`layout` is the interface of a data set on disk, `kitti`, `kitti_odometry` and `cityscapes` implement it, `jpeg` decodes
+all images and writes JPEGs. The steps are here, in their order.
 """
 
-from hrdepth.prepare.published.steps import prepare_published
+from __future__ import annotations
 
-__all__ = ["prepare_published"]
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from hrdepth.config import GroundTruthConfig, PrepareConfig, PrepareKittiConfig, PublishedDataConfig
+from hrdepth.data.splits import read_split
+from hrdepth.errors import InputError
+from hrdepth.io.files import atomic_path, output_file
+from hrdepth.io.provenance import provenance
+from hrdepth.prepare.cache import prepare as fill_cache
+from hrdepth.prepare.published.cityscapes import CityscapesLayout
+from hrdepth.prepare.published.jpeg import convert_to_jpeg, damaged_images
+from hrdepth.prepare.published.kitti import GROUND_TRUTH, KittiRawLayout
+from hrdepth.prepare.published.kitti_odometry import KittiOdometryLayout
+from hrdepth.prepare.published.layout import Layout, Splits
+from hrdepth.truth import build_ground_truth
+from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps, write_sparse_maps
+
+__all__ = ["LAYOUTS", "prepare_published"]
+
+LAYOUTS: dict[str, Callable[[Any], Layout]] = {
+    "kitti": KittiRawLayout,
+    "kitti-odometry": KittiOdometryLayout,
+    "cityscapes": CityscapesLayout,
+}
+
+
+def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
+    """Say what is there and what is missing, then do the steps that are asked for; yield what is said.
+
+    Args:
+        name: a key of `LAYOUTS`.
+        config: of that data set.
+
+    Raises:
+        InputError: something is missing and no step is asked for; files are damaged; a step cannot be done.
+    """
+    layout = LAYOUTS[name](config)
+    ground_truth = isinstance(config, PrepareKittiConfig) and config.ground_truth
+    looked_over = not any([config.verify, config.splits, config.jpeg, config.cache, ground_truth])
+    yield layout.found()
+    missing, impossible = layout.missing(), layout.impossible()
+    yield from (f"missing: {one}" for one in missing)
+    yield from (f"impossible: {one}" for one in impossible)
+    if missing and looked_over:
+        raise InputError(
+            f"{len(missing)} archive{'s' * (len(missing) > 1)} missing or not complete, listed above; unpack into "
+            f"{config.root}, or prepare what is there (--splits, --jpeg, --verify)"
+        )
+    if impossible and looked_over:
+        raise InputError("the lists name frames that cannot be, listed above; leave those lines out")
+    out = Path(config.out or config.root)
+    if config.splits or config.jpeg or ground_truth:
+        _make(out / "splits" if config.splits else out)
+    if config.verify:
+        yield _verify(layout, config)
+    if config.splits:
+        yield from _write_splits(layout.splits(), out / "splits", overwrite=config.overwrite)
+    if isinstance(config, PrepareKittiConfig) and config.ground_truth:
+        yield f"true depth: {_export_depth(config, out)}"
+    if config.jpeg:
+        written, deleted = convert_to_jpeg(
+            layout,
+            out,
+            quality=config.quality,
+            width=config.width,
+            delete_originals=config.delete_originals,
+            threads=config.threads,
+            overwrite=config.overwrite,
+        )
+        yield f"{written} JPEGs written to {out}" + (f", {deleted} PNGs deleted" if deleted else ", originals kept")
+    if config.cache is not None:
+        cache = fill_cache(PrepareConfig(config.config, config.cache, threads=config.threads))
+        yield f"{len(cache.entries)} images in the cache {cache.folder}"
+
+
+def _verify(layout: Layout, config: PublishedDataConfig) -> str:
+    images = list(layout.images())
+    nothing = (
+        f"{config.root} holds none of the images that are wanted, so there is nothing to verify; unpack them there"
+    )
+    faults = [*([] if images else [nothing]), *layout.faults(), *damaged_images(images, config.threads)]
+    if faults:
+        raise InputError.several(faults)
+    return f"all {len(images)} images can be decoded, and whatever lies beside them can be read"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); give another folder with --out") from error
+
+
+def _write_splits(lists: Splits, folder: Path, *, overwrite: bool) -> Iterator[str]:
+    """Write the lists that can be; say of the others why not."""
+    for name, lines in lists.items():
+        if isinstance(lines, str):
+            yield f"no list {name}: {lines}"
+            continue
+        file = folder / f"{name}.txt"
+        text = "".join(f"{line.name}\n" for line in lines)
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            with atomic_path(output_file(file, overwrite=overwrite)) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        yield f"{len(lines)} frames: {file}"
+    if all(isinstance(lines, str) for lines in lists.values()):
+        raise InputError(f"no list can be written to {folder}, for the reasons above; unpack what is missing")
+
+
+def _export_depth(config: PrepareKittiConfig, out: Path) -> Path:
+    """Write the laser's depth of the test list once; see `data.sparse_maps`."""
+    file = out / GROUND_TRUTH
+    data = GroundTruthConfig("kitti_lidar", config.root, config.test, lidar_depth=config.lidar_depth)
+    truths = build_ground_truth(data)
+    if file.is_file() and not config.overwrite:
+        there = read_depth_maps(file)
+        frames = [line.name for line in read_split(config.test)]
+        if isinstance(there, SparseMaps) and (there.names, there.about.get("ground_truth")) == (
+            frames,
+            truths.description,
+        ):
+            return file
+    output_file(file, overwrite=config.overwrite)
+
+    def maps() -> Iterator[tuple[str, NDArray[np.float32]]]:
+        for truth in track(truths, "true depth", len(truths)):
+            yield truth.name, truth.depth
+
+    return write_sparse_maps(file, maps(), {"ground_truth": truths.description, **provenance()})
