@@ -114,7 +114,7 @@ def test_constant_disparity(tmp_path):
         config(
             drive(tmp_path), frames=("s",), rate=3e-3, epochs=10, smoothness=1e4,
             guard=GuardConfig(min_spread=0.0, warmup_steps=4),
-        )  # the other eye alone: at this rate a pose may explode too
+        )  # the right image alone: at this rate a pose may explode too
     )  # fmt: skip
     found = causes(tmp_path)
     assert found[0] == "constant disparity", found

@@ -112,7 +112,7 @@ def test_what_is_there_is_kept_and_the_rest_is_made(tmp_path, weights, monkeypat
 
 def test_two_eyes_give_metres_without_motion(tmp_path, weights, monkeypatch):
     root = corridor.drive(tmp_path / "data", frames=2, stereo=True)
-    monkeypatch.setattr(module, "structure_from_motion", lambda *given: pytest.fail("the other eye is enough"))
+    monkeypatch.setattr(module, "structure_from_motion", lambda *given: pytest.fail("the stereo pair is enough"))
     hints = prepare_hints(config_of(root, weights, tmp_path, nearest=1.5))
     errors, ratio, share = compare(hints, root, 1)
     factor = corridor.FOCAL / (0.6 * SIZE[1])  # the canonical camera sees it nearer or farther

@@ -100,7 +100,7 @@ def test_kitti_odometry(tmp_path, capsys):
     root = odometry(tmp_path)
     assert prepare("kitti-odometry", root, *ODOMETRY) == 2
     out = capsys.readouterr().out
-    assert "1 of 1 sequences, 24 left images, 1 with a right eye" in out
+    assert "1 of 1 sequences, 24 left images, 1 with right images" in out
     assert "data_odometry_color.zip or data_odometry_gray.zip: 1 sequence not complete" in out
     assert "data_odometry_poses.zip: 1 file not there, such as poses/00.txt" in out
     assert prepare("kitti-odometry", root, *ODOMETRY, "--splits", "--verify") == 0

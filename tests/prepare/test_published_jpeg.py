@@ -53,7 +53,7 @@ def test_goes_on_where_it_stopped(kitti, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("more", [("--width", "64"), ("--quality", "80"), ("--width", "48", "--quality", "80")])
-def test_other_settings_are_refused_unless_all_is_made_anew(more, kitti, tmp_path, capsys):
+def test_other_settings_need_overwrite(more, kitti, tmp_path, capsys):
     out = ("--jpeg", "--out", tmp_path / "jpeg")
     made = tmp_path / "jpeg" / f"{FRAME}.jpg"
     assert prepare("kitti", kitti, *out, "--width", "48") == 0
@@ -73,7 +73,7 @@ def test_other_settings_are_refused_unless_all_is_made_anew(more, kitti, tmp_pat
     assert prepare("kitti", kitti, *out, *more) == 0
 
 
-def test_making_anew_goes_on_too(kitti, capsys):
+def test_overwriting_can_be_resumed(kitti, capsys):
     """What an interrupted run with other settings left is not taken for its own."""
     assert prepare("kitti", kitti, "--jpeg", "--quality", "5") == 0
     made = kitti / f"{FRAME}.jpg"

@@ -179,5 +179,5 @@ def test_inputs_that_teach_nothing(tmp_path):
     Image.new("RGB", (128, 96)).save(tmp_path / "one.png")
     with pytest.raises(InputError, match="one image"):
         prepare(tmp_path / "one.png", tmp_path / "data")
-    with pytest.raises(InputError, match="what shall be prepared"):
+    with pytest.raises(InputError, match="no input is given"):
         prepare_videos(PrepareVideoConfig(out=str(tmp_path)))

@@ -161,7 +161,7 @@ def _gaps(root: Path, part: Series) -> Iterator[Finding]:
         yield Finding(
             "missing",
             f"no frames {listed}{', ...' if len(gaps) > 5 else ''} between {part.numbers[0]} and {part.numbers[-1]}; "
-            "complete the recording, or make each stretch a drive of its own",
+            "complete the recording, or make each stretch a separate drive",
         )  # fmt: skip
 
 
@@ -173,5 +173,5 @@ def _examine_mask(file: Path, size: tuple[int, int], part: Series) -> Iterator[F
         yield Finding("mask", f"{file.name} is {keep.shape[1]}x{keep.shape[0]}, the images are "
                       f"{size[1]}x{size[0]}; make it again", [file])  # fmt: skip
     elif keep.mean() < LEFT_OVER:
-        yield Finding("mask", f"{file.name} leaves {100 * keep.mean():.0f} % of the image; white is kept",
+        yield Finding("mask", f"{file.name} leaves {100 * keep.mean():.0f} % of the image; white is learned from",
                       [file])  # fmt: skip

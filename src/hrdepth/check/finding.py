@@ -12,7 +12,7 @@ __all__ = ["ADVICE", "KINDS", "Finding"]
 KINDS = {
     "missing": "frames or neighbours that are not there, files that cannot be read or have changed",
     "duplicate": "the same image more than once",
-    "still": "stretches in which the camera stands",
+    "still": "stretches in which the camera stands still",
     "cut": "neighbouring frames that show different scenes",
     "fast": "so much motion between frames that little can be followed",
     "camera": "K that cannot be that of the images",
@@ -56,7 +56,7 @@ class Finding:
 
     @property
     def advice(self) -> str:
-        """What to do, where the sentence does not say so; else empty."""
+        """What to do, for a kind of `ADVICE`; else empty."""
         return ADVICE.get(self.kind, "")
 
     def __str__(self) -> str:

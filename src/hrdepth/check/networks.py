@@ -1,4 +1,4 @@
-"""What networks make of samples: a disparity that is constant, a pose that explodes, a mask that takes all."""
+"""Faults of networks: a constant disparity, an exploding pose, a mask that leaves nothing."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _series(series: Series) -> str:
 
 
 def _chart(series: Series) -> str:
-    """Draw the motion of each step as a bar; below the line the camera stands."""
+    """Draw the motion of each step as a bar; below the line the camera stands still."""
     if not series.motions:
         return ""
     width, height = CHART

@@ -34,8 +34,8 @@ class Report:
     """What a scan found.
 
     Attributes:
-        errors: what keeps a run from beginning, a sentence each.
-        warnings: what lets it run, but makes its numbers mean less.
+        errors: faults with which a run cannot start, a sentence each.
+        warnings: faults with which it runs, but its numbers mean less.
         summary: a line a data set: recordings, frames, cameras, sizes, share of frames with a stereo partner.
     """
 
@@ -189,7 +189,7 @@ def _in_both(training: Sequence[_Set], validation: Sequence[_Set]) -> Iterator[s
         path, line = next(iter(both.items()))
         yield and_more(
             f"{line.origin}: {path} is a frame of training too ({learned[path]}), so that the validation loss rewards "
-            "memory; take it out of one of the two", len(both) - 1, "frame",
+            "memory; remove it from one of the two", len(both) - 1, "frame",
         )  # fmt: skip
 
 

@@ -37,8 +37,8 @@ class Series:
         numbers: of its frames, ascending.
         images: by number.
         motions: by number, the motion from the frame before, as a share of the longer side.
-        facts: what a reader of the page wants to know, by name.
-        thumbnails: some of its images.
+        facts: for the page, by name.
+        thumbnails: some of the images.
         mask: an image of what is left out.
     """
 
@@ -108,7 +108,7 @@ def _duplicates(series: Series, same: list[int]) -> Iterator[Finding]:
         yield Finding(
             "duplicate",
             f"{len(same)} of {len(series.numbers)} frames repeat the one before, first {_list(same)}"
-            + (advice or "; take them out, and number the rest anew"),
+            + (advice or "; remove them, and renumber the rest"),
             _pair(series, same[0]),
         )
     copies = [numbers for numbers in _alike(series) if not set(numbers) & {*same, *(number - 1 for number in same)}]
@@ -142,7 +142,7 @@ def _still(series: Series, steps: Steps, same: set[int]) -> Iterator[Finding]:
         listed = ", ".join(f"{first - 1} to {last}" for first, last in stretches[:5])
         yield Finding(
             "still",
-            f"the camera stands for {frames} of {len(steps)} steps (frames {listed}"
+            f"the camera stands still for {frames} of {len(steps)} steps (frames {listed}"
             f"{', ...' if len(stretches) > 5 else ''}); set min_motion: 0.012 to train, or prepare the video",
             [series.images[stretches[0][0] - 1], series.images[stretches[0][1]]],
         )
@@ -152,7 +152,7 @@ def _cuts(series: Series, steps: Steps, cuts: list[int]) -> Iterator[Finding]:
     if cuts and len(cuts) > max(3, FAST * len(steps)):
         yield Finding(
             "fast",
-            f"{len(cuts)} of {len(steps)} steps move so far that little can be followed; take more frames a second",
+            f"{len(cuts)} of {len(steps)} steps move so far that little can be followed; extract more frames a second",
             _pair(series, cuts[len(cuts) // 2]),
         )
     elif cuts:

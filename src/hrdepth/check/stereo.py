@@ -49,7 +49,7 @@ def _measure(left: Path, right: Path) -> _Shift:
     x, y = columns + there[..., 0], rows + there[..., 1]
     returned = there + cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     inside = (x > 0) & (x < size[0] - 1) & (y > 0) & (y < size[1] - 1)
-    # Heights can be told where the image changes from row to row.
+    # Vertical shifts can be measured where the image changes from row to row.
     change = np.abs(cv2.Sobel(first, cv2.CV_32F, 0, 1, scale=1 / 8)) > 4
     followed = inside & (np.hypot(returned[..., 0], returned[..., 1]) < 1)
     good: NDArray[np.bool_] = followed & change

@@ -20,7 +20,7 @@ __all__ = ["atomic_path", "existing_file", "file_sha256", "output_file", "output
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on error.
 
-    The temporary name keeps the suffix, so that writers that guess the format from it still work.
+    The temporary name has the same suffix, so that writers that guess the format from it still work.
 
     Raises:
         InputError: the folder does not exist or cannot be written.
@@ -38,7 +38,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); choose another place") from error
+        raise InputError(f"{path} cannot be written ({error.strerror}); choose another folder") from error
     temporary = Path(name)
     try:
         yield temporary

@@ -81,7 +81,7 @@ def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image, and say what goes wrong with it in one sentence."""
+    """Open an image; turn what goes wrong with it into one sentence."""
     if not path.exists():
         raise InputError(f"the image {path} does not exist")
     if path.is_dir():
@@ -100,7 +100,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
     """Return `image` in mode RGB.
 
     16-bit grey is scaled by 255/65535, so that frames of one camera keep their relative brightness; float
-    grey is taken as [0,1], or [0,255] if it goes beyond 1; transparent parts become white.
+    grey is read as [0,1], or [0,255] if it goes beyond 1; transparent parts become white.
 
     Example:
         >>> as_rgb(Image.new("I;16", (2, 2), 65535)).getpixel((0, 0))
@@ -146,13 +146,13 @@ def to_image(image: ImageLike) -> Image.Image:
 
 
 def to_pixels(image: ImageLike) -> NDArray[np.uint8]:
-    """Turn a path, a Pillow image or an array (see `ImageLike`) into an array of its own, uint8 (H,W,3).
+    """Convert a path, a Pillow image or an array (see `ImageLike`) to a new array, uint8 (H,W,3).
 
     Raises:
         InputError: as `to_image`.
     """
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,) and image.size:
-        return image.copy()  # by way of Pillow it takes five times as long
+        return image.copy()  # through Pillow it is five times as slow
     return np.array(to_image(image))
 
 

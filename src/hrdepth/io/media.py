@@ -58,7 +58,7 @@ class MediaInfo:
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """Say what `path` is, by its content first and its suffix second, without decoding it.
+    """Find out what `path` is, by its content first and its suffix second, without decoding it.
 
     Raises:
         InputError: it does not exist, is neither image nor video, or a folder without images.

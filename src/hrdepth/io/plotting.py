@@ -1,4 +1,4 @@
-"""How figures look: sizes of a two-column paper, colours that the colour-blind can tell apart, vector output."""
+"""Style of figures: sizes of a two-column paper, colours that are safe for the colour-blind, vector output."""
 
 from __future__ import annotations
 

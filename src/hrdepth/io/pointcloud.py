@@ -19,7 +19,7 @@ KITTI_FOCAL = 0.58
 """Focal length in image widths of KITTI's cameras, which most weights have learned from."""
 
 GRAZING_DEGREES = 2.5
-"""Surfaces seen under less than this angle to the ray are taken for what interpolation puts across a depth edge."""
+"""Surfaces at less than this angle to the ray count as interpolation across a depth edge."""
 
 Float32 = NDArray[np.float32]
 
@@ -72,7 +72,7 @@ def point_cloud(
         image: uint8 (H,W,3).
         intrinsics: (3,3) in pixels of the image.
         far: leave out what is farther, in the depth's unit; None leaves nothing out.
-        grazing_degrees: see `reliable`; 0 keeps flying pixels.
+        grazing_degrees: see `reliable`; 0 includes flying pixels.
         most: thin the grid of pixels evenly until at most so many are looked at; None looks at all.
 
     Returns:
@@ -110,7 +110,7 @@ def point_cloud(
 
 
 def reliable(depth: Float32, fx: float, fy: float, grazing_degrees: float = GRAZING_DEGREES) -> NDArray[np.bool_]:
-    """Tell pixels that lie on a surface from those that float across a depth edge.
+    """Find pixels that lie on a surface, and do not float across a depth edge.
 
     A network's depth is smooth, and resizing makes it smoother: between a car and the street behind it lie pixels
     that belong to neither. A surface through them would be seen at a grazing angle, tan(angle) = 1 / (f |d ln z|),
@@ -119,7 +119,7 @@ def reliable(depth: Float32, fx: float, fy: float, grazing_degrees: float = GRAZ
     Args:
         depth: (H,W), any unit.
         fx: focal length in pixels.
-        fy: likewise.
+        fy: vertical focal length in pixels.
         grazing_degrees: the smallest angle between ray and surface that is trusted.
 
     Returns:
@@ -145,7 +145,7 @@ def write_ply(path: str | Path, cloud: PointCloud, about: Mapping[str, str] | No
     Args:
         path: the file.
         cloud: what to write.
-        about: what the header says in comments, such as the unit.
+        about: comments of the header, such as the unit.
 
     Raises:
         InputError: trimesh is missing, or the folder cannot be written.
@@ -163,7 +163,7 @@ def write_glb(path: str | Path, cloud: PointCloud, about: Mapping[str, str] | No
     Args:
         path: the file.
         cloud: what to write.
-        about: kept as the scene's `extras`.
+        about: the scene's `extras`.
 
     Raises:
         InputError: trimesh is missing, or the folder cannot be written.

@@ -22,7 +22,7 @@ PACKAGES = (
 def provenance(seed: int | None = None, **extra: Any) -> dict[str, Any]:
     """Return command, versions, seed, date and machine, and whatever `extra` adds; JSON-able if `extra` is.
 
-    Paths in the command are cut to their last two parts, so that a result file does not tell where it was made.
+    Paths in the command are cut to their last two parts, so that a result file does not show where it was made.
     """
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *map(_shorten, sys.argv[1:])]),

@@ -1,6 +1,6 @@
 """Resume work that was interrupted, if its settings are still the same.
 
-Whatever takes long writes a JSON record of its settings before it begins; `resume` compares it with those of now.
+Long work writes a JSON record of its settings before it begins; `resume` compares it with those of now.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a training run's folder says about the run: how far it is, its curves, its newest panel, why it stopped."""
+"""Read a training run's folder: its progress, curves, newest panel, and why it stopped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RunStatus:
         epoch: that it is in, from 1; 0 before the first.
         epochs: in all.
         step: of the optimiser, from 1; 0 before the first.
-        steps: in all, as far as the folder tells.
+        steps: in all, as far as the folder shows.
         samples_per_second: the latest.
         minutes: trained so far.
         seconds_left: at that rate; None where it is not known, 0 after the end.
@@ -140,7 +140,7 @@ def _last(rows: list[dict[str, str]]) -> dict[str, float]:
 
 
 def _validated_last(rows: list[dict[str, str]], epochs: int) -> bool:
-    """Say whether the validation after the last epoch is there: weights of a mix make its steps hard to foretell."""
+    """Return whether the validation after the last epoch is there: weights of a mix make its steps hard to predict."""
     return any(_number(row.get("val/loss")) is not None and _number(row.get("epoch")) == epochs - 1 for row in rows)
 
 
@@ -169,8 +169,8 @@ def _ahead(
 
 
 def _state(folder: Path, rows: list[dict[str, str]], left: float | None) -> tuple[str, str]:
-    if said := _json(folder / "stopped.json").get("message"):
-        return "stopped", str(said)
+    if message := _json(folder / "stopped.json").get("message"):
+        return "stopped", str(message)
     if left == 0.0:
         return "finished", ""
     written = folder / ("metrics.csv" if rows else "config.yaml")

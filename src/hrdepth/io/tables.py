@@ -115,12 +115,12 @@ class ResultTable:
         return self.latex() if form == "latex" else self.markdown()
 
     def write(self, path: str | Path, form: str | None = None, comment: Sequence[str] = ()) -> Path:
-        """Write the table, as LaTeX where `form` or the ending .tex says so, else as Markdown.
+        """Write the table, as LaTeX for `form` latex or the suffix .tex, else as Markdown.
 
         Args:
             path: of the file.
             form: `markdown` or `latex`; None goes by the ending.
-            comment: lines above the table that do not show, such as how it came about.
+            comment: invisible lines above the table, such as its provenance.
         """
         path = Path(path)
         form = form or table_format(path)

@@ -166,7 +166,7 @@ class StableRange:
         self._range: tuple[float, float] | None = None
 
     def update(self, disparity: Array, percentile: float = 95.0) -> tuple[float, float]:
-        """Take in one frame (H,W); return the range (vmin, vmax) to colour it with."""
+        """Add one frame (H,W); return the range (vmin, vmax) to colour it with."""
         if self._range is not None and not np.isfinite(disparity).any():
             return self._range
         low, high = disparity_range(disparity, percentile)
@@ -194,7 +194,7 @@ def _colorize(values: Array, low: float, high: float, cmap: str, constant: float
 @lru_cache(maxsize=8)
 def _table(cmap: str) -> NDArray[np.uint8]:
     if cmap not in colormaps:
-        raise InputError(f"unknown colour map '{cmap}'; take one of matplotlib's, such as magma or viridis")
+        raise InputError(f"unknown colour map '{cmap}'; give one of matplotlib's, such as magma or viridis")
     table: NDArray[np.uint8] = colormaps[cmap](np.linspace(0, 1, 256), bytes=True)[:, :3].copy()
     return table
 

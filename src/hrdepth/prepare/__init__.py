@@ -1,14 +1,15 @@
-"""From any video to a training set.
+"""Make training sets.
 
-video         one recording after the other: what `hrdepth prepare` does
-motion        how two frames differ
-selection     which frames are kept, which are held out
-cameras       K from a file, EXIF, a field of view; calibration reads the files
-framing       undistorted, cropped or letterboxed, resized; K follows
-masks         what never moves
-recording     camera, mask and lists beside the frames
-manifest      what a recording knows of itself; verified by it
+video         videos to a training set, one recording after the other: `hrdepth prepare`
+motion        motion between frames, and which frames are selected
+cameras       K from a calibration file, EXIF or a field of view
+framing       undistorting, cropping or letterboxing, resizing; K follows
+masks         regions that never move
+recording     manifest, camera, mask and lists beside the frames
 preset        the training config of a prepared set
+cache         decoded images: `hrdepth prepare cache`
+hints         depth hints by geometry: `hrdepth prepare hints`, with structure and multiview
+published     KITTI and CityScapes: `hrdepth prepare kitti|kitti-odometry|cityscapes`
 
-Importing this needs no OpenCV; preparing does.
+Importing this needs no OpenCV; preparing videos does.
 """

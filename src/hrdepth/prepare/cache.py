@@ -1,4 +1,4 @@
-"""Making, completing and checking a cache of images: `hrdepth prepare`."""
+"""Make, complete and verify a cache of decoded images: `hrdepth prepare cache`."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def prepare(config: PrepareConfig) -> ImageCache:
     """
     folder = config.cache or (config.config.cache if config.config is not None else None)
     if folder is None:
-        raise InputError("where shall the cache lie? give --cache FOLDER, or set cache in the training config")
+        raise InputError("no folder for the cache is given: pass --cache FOLDER, or set cache in the training config")
     if config.threads is not None and config.threads < 1:
         raise InputError(f"threads {config.threads} must be at least 1")
     threads = config.threads or usable_cores()
     if config.verify:
         return verify_cache(folder, threads)
     if config.config is None:
-        raise InputError("whose images shall be cached? give --config TRAIN.yaml")
+        raise InputError("no images to cache are given: pass --config TRAIN.yaml")
     return fill_cache(folder, config.config, threads)
 
 
 def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
     """Write every image of a training config, validation included, that the cache lacks or has in an older state.
 
-    Interrupted, it goes on where it was when called again.
+    When interrupted, it resumes where it was when called again.
 
     Raises:
         InputError: data that cannot be read, a cache of another size, a folder of other things, or a full disk.
@@ -79,7 +79,7 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
 def verify_cache(folder: str, threads: int) -> ImageCache:
     """Compare every cached image with its checksum, and every source with what it was.
 
-    Bad entries are struck from the manifest, so that training reads their sources and `fill_cache` makes them anew.
+    Bad entries are removed from the manifest, so that training reads their sources and `fill_cache` writes them again.
 
     Raises:
         InputError: some are bad; each is named.
@@ -97,8 +97,8 @@ def verify_cache(folder: str, threads: int) -> ImageCache:
     cache.save()
     listed = "; ".join(f"{cache.source(name)} ({fault})" for name, fault in faults.items())
     raise InputError(
-        f"{len(faults)} of {len(names)} images of the cache {folder} were bad and are struck from it, "
-        f"run hrdepth prepare again to make them anew: {listed}"
+        f"{len(faults)} of {len(names)} images of the cache {folder} were bad and are removed from it, "
+        f"run hrdepth prepare again to write them again: {listed}"
     )
 
 
@@ -116,7 +116,7 @@ def _open_or_create(folder: str, size: tuple[int, int] | None) -> ImageCache:
     cache = ImageCache.open(path)
     if cache.size != size:
         has, wanted = ("the sources' own size" if s is None else f"{s[0]}x{s[1]}" for s in (cache.size, size))
-        raise InputError(f"the cache {folder} holds images of {has}, wanted are {wanted}; choose another folder")
+        raise InputError(f"the cache {folder} holds images of {has}, needed are {wanted}; choose another folder")
     return cache
 
 
@@ -140,7 +140,7 @@ def _check_space(cache: ImageCache, todo: Sequence[Path]) -> None:
 def _write_image(cache: ImageCache, source: Path) -> tuple[str, Entry]:
     name = cache.name(source)
     file = cache.file(name)
-    # Taken before the pixels: a source that changes meanwhile is then out of date, not wrong.
+    # Read before the pixels: a source that changes meanwhile is then out of date, not wrong.
     size, time_of_change = stamp(source) or (0, 0)
     image = read_image(source)
     pixels = np.asarray(image if cache.size is None else resize_image(image, cache.size))
@@ -153,9 +153,7 @@ def _write_image(cache: ImageCache, source: Path) -> tuple[str, Entry]:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         full = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror)
-        raise InputError(
-            f"the cache {cache.folder} cannot be written: {full}; what is there is kept, run it again to go on"
-        ) from error
+        raise InputError(f"the cache {cache.folder} cannot be written: {full}; run it again to resume") from error
     return name, Entry(size, time_of_change, checksum(pixels))
 
 

@@ -1,4 +1,4 @@
-"""Calibration files in the formats that calibration tools write."""
+"""Read calibration files in the formats of common calibration tools."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FORMATS = "KITTI, COLMAP cameras.txt, OpenCV YAML, ROS camera_info YAML, or a ca
 
 @dataclass(frozen=True, eq=False)
 class Lens:
-    """A camera as it is, with its distortion.
+    """A real camera, with its distortion.
 
     Attributes:
         intrinsics: (3,3) float64, pixels of an image of `size`; pixel centres have integer coordinates.
-        size: (height, width), None where the file does not say it: that of the images.
+        size: (height, width), None where the file does not give it.
         model: `brown` is OpenCV's usual one (k1, k2, p1, p2, k3, ...), `fisheye` its equidistant one (k1 to k4).
         distortion: its coefficients; empty for a pinhole.
         source: where the numbers come from, for messages.
@@ -45,10 +45,10 @@ def read_calibration(path: str | Path, camera: str | None = None) -> Lens:
 
     Args:
         path: see `FORMATS`.
-        camera: which one, where the file knows several.
+        camera: which one, where the file has several.
 
     Raises:
-        InputError: the file is missing, of no known format, knows several cameras, or lacks a number.
+        InputError: the file is missing, of no known format, has several cameras, or lacks a number.
     """
     file = existing_file(path, "the calibration file")
     try:
@@ -72,7 +72,7 @@ def _matrix(fx: float, fy: float, cx: float, cy: float) -> NDArray[np.float64]:
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=np.float64)
 
 
-# COLMAP's camera models: focal lengths, and where its other parameters stand among OpenCV's coefficients.
+# COLMAP's camera models: focal lengths, and how many distortion coefficients, in OpenCV's order.
 COLMAP: dict[str, tuple[int, Model, int]] = {
     "SIMPLE_PINHOLE": (1, "pinhole", 0),
     "PINHOLE": (2, "pinhole", 0),
@@ -118,7 +118,7 @@ def _kitti(entries: dict[str, list[str]], camera: str | None, source: str) -> Le
 
 def _yaml(text: str, source: str) -> Lens:
     """Read OpenCV's YAML, ROS's, or a camera.yaml."""
-    # OpenCV writes a directive that YAML does not know, and names its matrices by a tag of its own.
+    # OpenCV writes a directive that YAML does not have, and its own tag for matrices.
     text = re.sub(r"^%YAML.*$", "", text, flags=re.MULTILINE).replace("!!opencv-matrix", "")
     content: Any = yaml.safe_load(text.lstrip().removeprefix("---"))
     size = _size(content)
@@ -164,5 +164,5 @@ def _only(cameras: dict[str, Any], camera: str | None, source: str) -> str:
     if camera is None and len(cameras) == 1:
         return next(iter(cameras))
     if camera is None or camera not in cameras:
-        raise InputError(f"{source} knows the cameras {', '.join(cameras)}; set --camera to one of them")
+        raise InputError(f"{source} has the cameras {', '.join(cameras)}; set --camera to one of them")
     return camera

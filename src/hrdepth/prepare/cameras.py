@@ -1,4 +1,4 @@
-"""Which camera took it: from a file, EXIF, a field of view, or to be learned."""
+"""Find the camera of a video: from a calibration file, EXIF or a field of view, or to be learned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXIF_IFD, FOCAL_35MM, FILM_DIAGONAL = 0x8769, 0xA405, math.hypot(36, 24)
 
 @dataclass(frozen=True)
 class KnownCamera:
-    """A lens, and whether its numbers are only where learning starts."""
+    """A lens, and whether its numbers only initialise learning."""
 
     lens: Lens
     learn: bool = False
@@ -40,11 +40,11 @@ def choose_camera(
         path: of the video or folder.
         size: (height, width) of its upright images.
         intrinsics: see `config.PrepareVideoConfig`.
-        fov: likewise.
-        camera: likewise.
+        fov: horizontal field of view in degrees.
+        camera: which one, where the calibration file has several.
 
     Raises:
-        InputError: nothing tells, or a calibration is of images of another shape.
+        InputError: EXIF was asked for and there is none, or a calibration is of images of another shape.
     """
     if fov is not None and not 5 <= fov <= 170:
         raise InputError(f"fov {fov:g} is no horizontal field of view in degrees; give 5 to 170")
@@ -63,7 +63,7 @@ def choose_camera(
         if intrinsics == "exif":
             raise InputError(f"{path} carries no focal length in its EXIF; give --fov or a calibration file")
         log.warning(
-            "%s does not tell its camera: starting from a field of view of %g degrees, to be learned; "
+            "%s has no calibration: starting from a field of view of %g degrees, to be learned; "
             "--fov or --intrinsics FILE is better", path, START_FOV,
         )  # fmt: skip
         return KnownCamera(_start(None, size), learn=True)
@@ -132,9 +132,9 @@ def _fitted(lens: Lens, size: tuple[int, int], path: Path) -> Lens:
         return replace(lens, size=size)
     height, width = size[0] / lens.size[0], size[1] / lens.size[1]
     if abs(height / width - 1) > 0.01:
-        (h, w), turned = lens.size, lens.size == size[::-1]
+        (h, w), rotated = lens.size, lens.size == size[::-1]
         raise InputError(
             f"{lens.source} holds for {w}x{h} images (width x height), those of {path} are {size[1]}x{size[0]}"
-            + ("; calibrate with images held upright as in the video" if turned else "; give the calibration of these")
+            + ("; calibrate with images held upright as in the video" if rotated else "; give the calibration of these")
         )
     return replace(lens, size=size, intrinsics=np.diag([width, height, 1.0]) @ lens.intrinsics)

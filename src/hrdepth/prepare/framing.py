@@ -1,4 +1,4 @@
-"""From an image as the camera took it to a frame of the training set: undistorted, cropped or letterboxed, resized."""
+"""Turn an image of a camera into a frame of the training set: undistort, crop or letterbox, resize."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Framing:
 
     Args:
         lens: the camera; its `size` is that of the images.
-        size: (height, width) of the frames, multiples of 32; None takes `natural_size`.
+        size: (height, width) of the frames, multiples of 32; None for `natural_size`.
         fit: `crop` or `letterbox`.
 
     Attributes:

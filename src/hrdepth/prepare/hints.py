@@ -1,9 +1,9 @@
 """Depth hints for the images of a training: `hrdepth prepare hints`.
 
-Where an image has its other eye, that is compared with it. Elsewhere structure from motion finds the camera's way
-through each recording, and neighbours in time are compared; that depth is known up to one factor a recording, which is
-the median of what a network sees of the points. Pixels count where the depths of several views agree, and where the
-unmoved neighbour explains them less well: what moves along with the camera has none.
+The two images of a stereo pair are compared. Without pairs structure from motion finds the camera's path through each
+recording, and neighbours in time are compared; that depth is known up to one factor a recording, which is the median
+ratio of a network's depth to that of the points. A pixel has a hint where the depths of several views agree, and where
+the unwarped neighbour explains it less well: what moves along with the camera has none.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ log = logging.getLogger(__name__)
 
 SHORTEST = 6  # frames that structure from motion needs
 GAP = 3  # frames that may be missing within a recording
-LOOKED_AT = 30  # images that the factor of a recording is taken from
-NEAR = 8.0  # network units; a network's far depth says little of scale
-WORST = 0.6  # cost of a match that is believed
+SCALE_IMAGES = 30  # images that decide the factor of a recording
+NEAR = 8.0  # network units; a network's far depth is too uncertain for the scale
+WORST = 0.6  # cost of a match that is accepted
 FEW = 0.02  # of the points are nearer than the nearest plane
 
 
@@ -52,7 +52,7 @@ Item = TypeVar("Item")
 
 
 def prepare_hints(config: PrepareHintsConfig) -> Hints:
-    """Write a hint for the images of a training config that have none yet; interrupted, it goes on when called again.
+    """Write a hint for the images of a training config that have none yet; it resumes when called again.
 
     `train-1.txt`, ..., `validation-1.txt`, ... list the frames of each data set that have one, as splits.
 
@@ -85,7 +85,7 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> Hints:
         if (hints.size, hints.canonical_focal) != (size, start.canonical_focal):
             raise InputError(
                 f"the hints in {folder} are of {hints.size[0]}x{hints.size[1]} (height x width) for canonical_focal "
-                f"{hints.canonical_focal}, asked for are {size[0]}x{size[1]} for {start.canonical_focal}; choose "
+                f"{hints.canonical_focal}, needed are {size[0]}x{size[1]} for {start.canonical_focal}; choose "
                 "another folder"
             )
         return hints
@@ -106,7 +106,7 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> Hints:
 
 
 def _runs(reader: FrameReader) -> Iterator[list[SplitLine]]:
-    """Yield the target frames of each recording and eye in order, cut where frames are missing."""
+    """Yield the target frames of each recording and camera in order, cut where frames are missing."""
     lines = sorted(reader.targets, key=lambda line: (line.folder, line.side, line.frame))
     run: list[SplitLine] = []
     for line in lines:
@@ -135,7 +135,7 @@ def _hint_run(
     if all(hints.file(image).is_file() for image in wanted):
         return 0
     k = resized_intrinsics(camera, hints.size)
-    log.info("%s: %d frames%s", lines[0].folder, len(found), " of two eyes" if stereo else "")
+    log.info("%s: %d frames%s", lines[0].folder, len(found), ", in stereo pairs" if stereo else "")
     if stereo:
         pairs = [(line, image, other) for line, image in found if (other := others[image])]
         return _hint_pairs(config, hints, start, camera, k, pairs, targets)
@@ -154,7 +154,7 @@ def _hint_pairs(
     pairs: Sequence[tuple[SplitLine, Path, Path]],
     targets: Container[Path],
 ) -> int:
-    """Compare both eyes, whose distance gives the scale. The other has its hint, too, if it is among the targets."""
+    """Compare the images of pairs, whose baseline gives the scale; the other image has a hint too if it is a target."""
     factor = 1.0
     if start.canonical_focal is not None:
         factor = float(focal_factor(camera.intrinsics[0, 0], camera.size[1], start.canonical_focal))
@@ -197,11 +197,11 @@ def _hint_motion(
     structure = structure_from_motion(images, resized_intrinsics(camera, shape).double().numpy())
     placed = [image for image in images if image in structure.poses]
     if len(placed) < SHORTEST:
-        log.info("%s: its images do not show how the camera moved; no hints", images[0].parent)
+        log.info("%s: structure from motion finds no path of the camera; no hints", images[0].parent)
         return 0
     scale = _scale(start, placed, structure.points, shape)
     if scale is None:
-        log.info("%s: too few points to tell its scale; no hints", images[0].parent)
+        log.info("%s: too few points for its scale; no hints", images[0].parent)
         return 0
     poses = {}
     for image in placed:
@@ -238,12 +238,12 @@ def _hint_motion(
 
 def _write(hints: Hints, image: Path, sweep: Sweep, agreed: Tensor, step: float, *, moving: bool) -> None:
     cost, unmoved = sweep.cost.float(), sweep.unmoved.float()
-    believed = agreed & (cost < WORST)
+    accepted = agreed & (cost < WORST)
     if moving:
-        believed &= cost < unmoved
+        accepted &= cost < unmoved
     # Beyond the first plane depth is a guess, but far.
     inverse = sweep.inverse_depth.float().clamp(min=step)
-    hints.write(image, torch.where(believed, inverse, 0.0).numpy())
+    hints.write(image, torch.where(accepted, inverse, 0.0).numpy())
 
 
 def _scale(
@@ -252,7 +252,7 @@ def _scale(
     """Return the network's depth over that of the points, the median of the images' medians."""
     network, (height, width) = start.network, start.size
     ratios = []
-    for image in images[:: max(1, len(images) // LOOKED_AT)]:
+    for image in images[:: max(1, len(images) // SCALE_IMAGES)]:
         column, row, depth = points[image].T
         with torch.inference_mode():
             disparity = network(load_image(image, start.size)[None])[0]
@@ -272,6 +272,6 @@ def _view(image: Path, size: tuple[int, int]) -> View:
 
 
 def _count(work: Callable[[Item], int], items: Sequence[Item], name: str) -> int:
-    """Do `work` with each item in as many threads as there are cores; return how much it did."""
-    # A thread each: torch's own would wait for each other.
+    """Do `work` with each item in as many threads as there are cores; return the sum of its results."""
+    # One thread an item: torch's own threads would wait for each other.
     return sum(track(parallel_map(work, items), name, len(items), disable=len(items) < 16))

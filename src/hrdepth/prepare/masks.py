@@ -1,4 +1,4 @@
-"""Regions that never move though the camera does: what is drawn over the image, and the car's own hood.
+"""Find regions that never move though the camera does: overlays, and the hood of the car.
 
 A place that moves with the scene sees edges of every direction pass by; one that is fixed to the camera keeps the same
 edge. So the mean of the gradients over time, as vectors, divided by the mean of their lengths is near 1 there and near
@@ -25,11 +25,11 @@ __all__ = ["MIN_FRAMES", "StillRegions", "mask_image"]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-MIN_FRAMES = 24  # fewer tell nothing
+MIN_FRAMES = 24  # fewer show nothing
 BLOCK = 8  # frames over which an edge must stay, again and again
 STEADY = 0.7  # mean of the gradients over mean of their lengths, within a block
 LASTING = 0.8  # share of the blocks in which an edge stays; the same over the whole recording
-WEAK = 0.5  # instead of LASTING, beside what is found: letters before a background of their own colour
+WEAK = 0.5  # instead of LASTING, beside what is found: letters before a background of the same colour
 EDGE = 4.0  # grey levels a pixel: weaker gradients are noise
 SHIFT = 0.8  # pixels that a region may shift from frame to frame; overlays 0.1 to 0.6, far scenery from 0.9
 SAMPLES = 32  # frames kept to look for shifts
@@ -37,7 +37,7 @@ HOOD_TOP, HOOD_SPAN = 0.45, 0.6  # a hood begins below this share of the height,
 HOOD_EDGE = 0.85  # how constant the direction of its edge is, whatever the sign; a road's 0.7 at most
 HOOD_STRAY = 0.03  # share of the height by which its line strays from a bow
 HOOD_QUIET = 0.45  # change from frame to frame below its edge, as a share of the rest's
-TOO_MUCH = 0.6  # share of an image that cannot all be hood: rather the camera stands
+TOO_MUCH = 0.6  # share of an image that cannot all be hood: rather the camera stands still
 
 
 class StillRegions:
@@ -64,7 +64,7 @@ class StillRegions:
         self._every = 1
 
     def add(self, frame: NDArray[np.uint8]) -> None:
-        """Take a frame (H,W,3) of a camera that has moved since the last one."""
+        """Add a frame (H,W,3) of a camera that has moved since the last one."""
         cv2 = opencv()
         blurred = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), 1.0)
         grey: Floats = cv2.cvtColor(blurred, cv2.COLOR_RGB2GRAY)
@@ -83,7 +83,7 @@ class StillRegions:
             self._block = _Gradients(self.size)
 
     def find(self) -> Mask:
-        """Return the regions that never move (H,W); none where too few frames were seen, or nearly all stands."""
+        """Return the regions that never move (H,W); none where too few frames were seen, or nearly all is still."""
         if self.frames < MIN_FRAMES:
             return np.zeros(self.size, dtype=bool)
         still = self._overlays() | self._hood()

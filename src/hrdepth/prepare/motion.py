@@ -37,7 +37,7 @@ DARK = 8.0  # grey levels added before brightnesses are divided
 MAX_STRIDE = 30  # beyond this it is a camera that hardly moves
 
 PROBES = 300  # pairs of frames whose motion decides the stride
-LONGEST_WAIT = 20  # candidates left out in a row, after which what moves by itself has moved on
+LONGEST_WAIT = 20  # candidates left out in a row, after which moving objects are elsewhere in the image
 
 Image = NDArray[np.uint8]
 Grey = NDArray[np.uint8]
@@ -109,7 +109,7 @@ def measure_step(first: Grey, second: Grey) -> tuple[Step, NDArray[np.float32]]:
 
 
 def is_cut(step: Step) -> bool:
-    """Say whether the second frame shows another scene, or moved so far that nothing can be followed.
+    """Return whether the second frame shows another scene, or moved so far that nothing can be followed.
 
     Neighbouring KITTI frames are followed for 0.47 of the image and more, cuts between its drives for 0.09 by
     median; where cuts are followed for more than 0.3, likeness is low.
@@ -118,7 +118,7 @@ def is_cut(step: Step) -> bool:
 
 
 def stride_for(motions: list[float], apart: int = 1) -> int:
-    """Choose how many frames to go on so that the median motion of moving frames comes nearest to `TARGET_MOTION`.
+    """Choose the stride at which the median motion of moving frames comes nearest to `TARGET_MOTION`.
 
     Args:
         motions: of pairs of frames.
@@ -134,14 +134,14 @@ def stride_for(motions: list[float], apart: int = 1) -> int:
     fast = float(np.percentile(motions, 90)) if motions else 0.0
     if fast < STILL:
         raise InputError("nothing moves in it: depth can only be learned from a camera that moves")
-    # Where it stands for a part of the time, that part must not decide.
+    # Stretches in which the camera stands still must not decide.
     typical = float(np.median([amount for amount in motions if amount > 0.2 * fast]))
     return max(1, min(MAX_STRIDE, math.floor(apart * TARGET_MOTION / typical + 0.5)))
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A frame to keep: its number, which neighbours share without a gap, its number in the source, the last step."""
+    """A selected frame: its number, which neighbours share without a gap, its number in the source, the last step."""
 
     number: int
     index: int
@@ -166,7 +166,7 @@ class Selection:
 
 
 def choose_stride(images: Iterable[Image], apart: int, count: int | None) -> int:
-    """Choose how many frames to go on by the motion between frames that lie `apart`.
+    """Choose the stride by the motion between frames that lie `apart`.
 
     Args:
         images: all frames of the source, in order.
@@ -196,17 +196,18 @@ def select_frames(
     prepare: Callable[[Image], Image] = lambda image: image,
     shrink: Callable[[Image], Image] = lambda image: image,
 ) -> Iterator[Chosen]:
-    """Yield the frames to keep; `selection` learns of the others.
+    """Yield the selected frames; note the others in `selection`.
 
-    Every `stride`-th frame is a candidate. One that has moved less than `CREEP` since the last kept frame waits, so
-    that a creeping camera gives fewer frames and a still one none. After a cut, and where the camera stood so long that
-    what moves by itself has moved on, a number is left out, so that the frames before and after are no neighbours.
+    Every `stride`-th frame is a candidate. One that has moved less than `CREEP` since the last selected frame is
+    left out, so that a creeping camera gives fewer frames and a still one none. After a cut, and where the camera stood
+    so long that moving objects are elsewhere, a number is left out, so that the frames before and after are no
+    neighbours.
 
     Args:
         images: all frames of the source, in order.
         stride: frames from candidate to candidate.
         selection: filled in.
-        prepare: makes a frame of what the source shows, such as by undoing distortion.
+        prepare: makes a frame of an image of the source, such as by undistorting it.
         shrink: brings a frame to the size at which its motion is measured.
     """
     number, waited = -1, 0
@@ -234,7 +235,7 @@ def select_frames(
 
 
 def split_numbers(numbers: list[int], share: float, gap: int) -> tuple[list[int], list[int]]:
-    """Divide a recording's frames by time: training first, then a gap, validation last; both neighbours are there.
+    """Divide a recording's frames by time into training, a gap, and validation; a target has both neighbours.
 
     Args:
         numbers: of the frames, ascending; neighbours follow without a gap.
@@ -248,9 +249,9 @@ def split_numbers(numbers: list[int], share: float, gap: int) -> tuple[list[int]
         >>> split_numbers(list(range(20)), 0.2, 3)
         ([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [17, 18])
     """
-    held = max(3, round(share * len(numbers))) if share else 0
-    first = len(numbers) - held  # of validation
-    if not held or first - gap < 3:
+    validation = max(3, round(share * len(numbers))) if share else 0
+    first = len(numbers) - validation  # of the validation frames
+    if not validation or first - gap < 3:
         return _inner(numbers), []
     # A gap counts images that neither side sees, neighbours included.
     return _inner(numbers[: first - gap]), _inner(numbers[first:])

@@ -3,7 +3,7 @@
 A plane sweep (Collins, "A Space-Sweep Approach to True Multi-Image Matching", CVPR 1996) compares the target with its
 sources at every depth that is tried, semi-global matching (Hirschmueller, "Stereo Processing by Semi-Global Matching
 and Mutual Information", PAMI 2008) chooses among them. What moves by itself, mirrors or has no texture comes out wrong:
-`consistent` says where two views agree.
+`consistent` finds where two views agree.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Sweep(NamedTuple):
     Attributes:
         inverse_depth: (H,W), between the planes too.
         cost: (H,W) in [0,1], one minus the correlation with the better half of the sources there.
-        unmoved: (H,W) in [0,1], likewise with the best source as it is: small where nothing moves in the image.
+        unmoved: (H,W) in [0,1], the same with the best source, unwarped: small where nothing moves in the image.
     """
 
     inverse_depth: Tensor
@@ -68,7 +68,7 @@ def plane_sweep(
 
     Args:
         target: of (H,W) pixels.
-        sources: likewise, at least one.
+        sources: at least one, of (H,W) pixels.
         intrinsics: (3,3), pixels, of all.
         poses: (4,4) each, target to source; their unit of length is that of depth.
         planes: (D,) inverse depths from 0 on, evenly spaced, at least 3.
@@ -101,7 +101,7 @@ def plane_sweep(
 def consistent(
     inverse_depth: Tensor, other: Tensor, intrinsics: Tensor, pose: Tensor, tolerance: float, relative: float = 0.03
 ) -> Tensor:
-    """Say where the depth of two views is that of one point.
+    """Find where the depth of two views is that of one point.
 
     Args:
         inverse_depth: (H,W) of the one.
@@ -129,7 +129,7 @@ def consistent(
 def box_mean(maps: Tensor, window: int) -> Tensor:
     """Average (B,C,H,W) over windows of odd size; at the border over what of them lies inside."""
     kernel = maps.new_ones(1, 1, window, window)
-    # Each map a channel of its own: several times as fast as pooling.
+    # Each map is a channel: several times as fast as pooling.
     single = maps.flatten(0, 1)[None]
     summed = F.conv2d(single, kernel.expand(single.shape[1], -1, -1, -1), padding=window // 2, groups=single.shape[1])
     inside = F.conv2d(maps.new_ones(1, 1, *maps.shape[-2:]), kernel, padding=window // 2)
@@ -148,9 +148,9 @@ def _cost(target: View, source: View, intrinsics: Tensor, pose: Tensor, planes: 
     height, width = target.grey.shape[-2:]
     # As `geometry.project`, but divided by depth: then all planes share the product with the rays.
     rays = backproject(target.grey.new_ones(1, 1, height, width), intrinsics[None])[0]
-    turned = torch.einsum("ij,jhw->ihw", intrinsics @ pose[:3, :3], rays)
+    rotated = torch.einsum("ij,jhw->ihw", intrinsics @ pose[:3, :3], rays)
     moved = intrinsics @ pose[:3, 3]
-    x, y, z = (turned[axis] + moved[axis] * planes[:, None, None] for axis in range(3))
+    x, y, z = (rotated[axis] + moved[axis] * planes[:, None, None] for axis in range(3))
     x, y = x / z.clamp(min=1e-6), y / z.clamp(min=1e-6)
     warped = sample(torch.cat([source.grey, source.scale], 1).expand(len(planes), -1, -1, -1), torch.stack([x, y], 1))
     cost = (1 - _correlation(target, warped[:, :1], warped[:, 1:])).clamp(0, 1)[:, 0]

@@ -68,7 +68,7 @@ def read_manifest(drive: Path) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{file} is damaged; delete the folder {drive} and prepare it anew") from error
+        raise InputError(f"{file} is damaged; delete the folder {drive} and prepare it again") from error
     return content
 
 
@@ -87,7 +87,7 @@ def verify_drive(drive: Path) -> list[str]:
     """Compare a recording's files with its manifest; return a sentence for each that is missing or changed."""
     manifest = read_manifest(drive) or {}
     if not manifest.get("complete"):
-        return [f"{drive} is not complete; run hrdepth prepare again to go on"]
+        return [f"{drive} is not complete; run hrdepth prepare again to resume"]
     faults = []
     for name, known in {**manifest["frames"], **manifest["files"]}.items():
         file = drive / name
@@ -99,7 +99,7 @@ def verify_drive(drive: Path) -> list[str]:
 
 
 def write_camera(folder: Path, look: Framing, closer: int, camera: KnownCamera) -> dict[str, Any]:
-    """Write camera.yaml, and return what the manifest says of it; frames are `closer` times as small as `look`."""
+    """Write camera.yaml, and return its entry of the manifest; frames are `closer` times as small as `look`."""
     k, (height, width) = look.intrinsics / closer, (side // closer for side in look.size)
     numbers = {"fx": k[0, 0], "fy": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}
     content: dict[str, Any] = {"width": width, "height": height}
@@ -117,7 +117,7 @@ def write_camera(folder: Path, look: Framing, closer: int, camera: KnownCamera) 
 
 
 def write_mask(folder: Path, look: Framing, closer: int, still: StillRegions, *, find: bool) -> dict[str, Any]:
-    """Write mask.png and its image where anything is left out, and return what the manifest says of them."""
+    """Write mask.png and mask.jpg where anything is left out, and return their entry of the manifest."""
     found = still.find() if find else np.zeros(look.size, dtype=bool)
     keep, covered = _coarse(look.inside() & ~found, closer), ~_coarse(~found, closer)
     for name in ("mask.png", "mask.jpg"):
@@ -141,7 +141,7 @@ def _coarse(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
 
 
 def write_split(root: Path, name: str, numbers: list[int], config: PrepareVideoConfig) -> dict[str, Any]:
-    """Enter a recording's frames in train.txt and val.txt, and return what the manifest says of them.
+    """Enter a recording's frames in train.txt and val.txt, and return their entry of the manifest.
 
     Raises:
         InputError: no frame has both neighbours.

@@ -1,4 +1,4 @@
-"""Structure from motion: where the camera was, and points that it saw, up to scale; by COLMAP."""
+"""Structure from motion by COLMAP: camera poses and points, up to scale."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 0
 
 
 class Structure(NamedTuple):
-    """Where the camera was.
+    """Poses and points.
 
     Attributes:
         poses: (4,4) float64 by image, world to camera; an image that does not fit has none. Up to scale.
@@ -33,7 +33,7 @@ class Structure(NamedTuple):
 
 
 def structure_from_motion(images: Sequence[Path], intrinsics: NDArray[np.float64]) -> Structure:
-    """Find poses and points of the images of one camera, in the order in which they were taken.
+    """Find poses and points of the images of one camera, in the order of time.
 
     Args:
         images: of one folder.
@@ -66,7 +66,7 @@ def structure_from_motion(images: Sequence[Path], intrinsics: NDArray[np.float64
         options.min_model_size = LEAST_TRACK
         options.init_num_trials = 100
         options.mapper.abs_pose_min_num_inliers = 15
-        options.mapper.init_min_tri_angle = 2.0  # degrees; who drives ahead sees little parallax
+        options.mapper.init_min_tri_angle = 2.0  # degrees; driving ahead gives little parallax
         models = pycolmap.incremental_mapping(database, folder, temporary, options=options)
         if not models:
             return Structure({}, {})

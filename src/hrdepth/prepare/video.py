@@ -1,4 +1,4 @@
-"""Videos and folders of frames to a training set: `hrdepth prepare drive.mp4 --out data/`."""
+"""Make a training set of videos and folders of frames: `hrdepth prepare drive.mp4 --out data/`."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ PROBE_FPS = 10.0  # motion is measured between frames about so far apart
 
 @dataclass(frozen=True)
 class Prepared:
-    """A recording of the set, as its manifest has it.
+    """A prepared recording.
 
     Attributes:
         folder: ROOT/DRIVE.
-        manifest: see `preparation.manifest`.
+        manifest: see `prepare.recording`.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class Prepared:
     def __str__(self) -> str:
         chosen, mask, split = self.manifest["chosen"], self.manifest["mask"], self.manifest["split"]
         left = ", ".join(f"{count} {reason}" for reason, count in chosen["left_out_frames"].items()) or "none"
-        every = "each" if chosen["stride"] == 1 else f"one in {chosen['stride']}"
+        every = "every frame" if chosen["stride"] == 1 else f"one in {chosen['stride']}"
         return (
             f"{self.folder}: {len(self.manifest['frames'])} frames, {every} of the source (left out: {left}), "
             f"{split['train_frames']} to train on, {split['validation_frames']} to validate on; "
@@ -70,19 +70,17 @@ class Prepared:
 def prepare_videos(config: PrepareVideoConfig) -> list[Prepared]:
     """Prepare each input as a recording of the set in `config.out`, or verify what is there.
 
-    Interrupted, it goes on where it was when called again with the same settings.
+    When interrupted, it resumes where it was when called again with the same settings.
 
     Raises:
         InputError: an input cannot be read or shows no motion, settings make no sense, or the folder holds a recording
-            of that name made otherwise.
+            of that name made with other settings.
     """
     root = Path(config.out)
     if config.verify:
         return verify_videos(root)
     if not config.inputs:
-        raise InputError(
-            "what shall be prepared? give videos or folders of frames: hrdepth prepare drive.mp4 --out data"
-        )
+        raise InputError("no input is given; pass videos or folders of frames: hrdepth prepare drive.mp4 --out data")
     _check(config)
     opencv()
     named: dict[str, Path] = {}
@@ -127,7 +125,7 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     content: dict[str, Any] = {"settings": _settings(config), "source": _source(path, info)}
     begun = _begun(folder, content, overwrite=config.overwrite)
     if begun is not None and begun["complete"] and not verify_drive(folder):
-        log.info("%s is there already", folder)
+        log.info("%s is complete already", folder)
         return Prepared(folder, begun)
     stride = begun["chosen"]["stride"] if begun is not None else _stride(path, info, config)
     first = next(iter(_images(path)))
@@ -182,7 +180,7 @@ def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[st
     try:
         occupied = folder.exists() and any(folder.iterdir())
     except OSError as error:
-        raise InputError(f"{folder} cannot be used ({error.strerror}); choose another place") from error
+        raise InputError(f"{folder} cannot be used ({error.strerror}); choose another folder") from error
     if not occupied:
         return None
     begun = read_manifest(folder)

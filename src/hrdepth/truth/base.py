@@ -26,7 +26,7 @@ class GroundTruth:
 
     Attributes:
         name: what the image is called in results.
-        image: its file, or None if there is none, which is enough where predictions come from elsewhere.
+        image: its file, or None if there is none, which is enough for given predictions.
         depth: (H,W) float32, metres; what is not finite and positive means none.
         intrinsics: (3,3) float64 in pixels of the depth map, or None if unknown.
         image_rows: the part of the image that the depth is of, fractions of its height; None for all of it.
@@ -79,7 +79,7 @@ class GroundTruthSet(ABC):
 
 
 class Remembered:
-    """What a function gave for each folder; unlike `functools.cache` it goes to other processes."""
+    """A function of a folder with its results cached; unlike `functools.cache` it can be pickled."""
 
     def __init__(self, read: Callable[[Path], Any]) -> None:
         self._read, self._known = read, dict[Path, Any]()

@@ -28,7 +28,7 @@ __all__ = ["DepthFolder", "Drive"]
 class DepthFolder(GroundTruthSet):
     """`ROOT/depth/NAME.png` (16 bit, metres x 256) or `.npy` (float, metres), with `ROOT/image/NAME.*`.
 
-    The order is that of the names. Images may be missing where predictions come from elsewhere.
+    The order is that of the names. Images may be missing where predictions are given.
     """
 
     def __init__(self, config: GroundTruthConfig) -> None:

@@ -199,7 +199,7 @@ def project_lidar(
         points: (N,3) or more columns, metres: x forward, y left, z up.
         velo_to_image: (3,4), see `Calibration.velo_to_image`.
         size: (height, width) of the image in pixels.
-        depth: `laser` takes the laser's forward coordinate x, `camera` the camera's z.
+        depth: `laser` for the laser's forward coordinate x, `camera` for the camera's z.
 
     Returns:
         (H,W) float32, metres, 0 where no point falls; of several points in a pixel the nearest.

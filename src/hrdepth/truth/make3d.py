@@ -32,10 +32,10 @@ DISTANCE = 3  # of the four layers of Position3DGrid
 class Make3D(GroundTruthSet):
     """`img-NAME.jpg` and `depth_sph_corr-NAME.mat`, in any folders below `root`, as the archives have them.
 
-    Frames whose image or depth lies in a folder Train400Img or Train400Depth are to learn from, and left out.
+    Frames whose image or depth lies in a folder Train400Img or Train400Depth are for training, and left out.
 
-    The laser gave 55 rows of 305 distances an image; its rows within the crop are compared. Networks see the cropped
-    image, and so must predictions made elsewhere.
+    The laser measured 55 rows of 305 distances an image; its rows within the crop are compared. Networks see the
+    cropped image, and given predictions must be of it too.
     """
 
     # Karsch, Liu, Kang, Depth Transfer, TPAMI 2014 (C1: true depth below 70 m). The frames are cropped already.
@@ -71,7 +71,7 @@ class Make3D(GroundTruthSet):
 
 
 def _found(root: Path, prefix: str, suffix: str) -> tuple[dict[str, Path], set[str]]:
-    """Return files of the test by their names, and the names of those to learn from."""
+    """Return files of the test by their names, and the names of training files."""
     found: dict[str, Path] = {}
     learned = set()
     for file in sorted(root.rglob(f"{prefix}*{suffix}")):

@@ -96,14 +96,14 @@ def read_depth_maps(path: str | Path, names: Sequence[str] = ()) -> Sequence[NDA
     """
     path = existing_file(path, "the archive")
     if not zipfile.is_zipfile(path):
-        return read_float_maps(path)  # says what is wrong
+        return read_float_maps(path)  # its error names the fault
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not set(_ARRAYS) <= set(archive.files):
                 return read_float_maps(path)
             maps = SparseMaps({name: archive[name] for name in _ARRAYS})
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError, IndexError) as error:
-        raise InputError(f"{path} is damaged ({error}); make it anew with `hrdepth prepare kitti`") from error
+        raise InputError(f"{path} is damaged ({error}); make it again with `hrdepth prepare kitti`") from error
     if len(names) == len(maps):
         other = next((pair for pair in zip(maps.names, names, strict=True) if not _same_frame(*pair)), None)
         if other is not None:

@@ -38,28 +38,28 @@ LAYOUTS: dict[str, Callable[[Any], Layout]] = {
 
 
 def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
-    """Say what is there and what is missing, then do the steps that are asked for; yield what is said.
+    """Report what is there and what is missing, then do the requested steps; yield a line a finding or step.
 
     Args:
         name: a key of `LAYOUTS`.
         config: of that data set.
 
     Raises:
-        InputError: something is missing and no step is asked for; files are damaged; a step cannot be done.
+        InputError: something is missing and no step is requested; files are damaged; a step cannot be done.
     """
     layout = LAYOUTS[name](config)
     ground_truth = isinstance(config, PrepareKittiConfig) and config.ground_truth
-    looked_over = not any([config.verify, config.splits, config.jpeg, config.cache, ground_truth])
+    report_only = not any([config.verify, config.splits, config.jpeg, config.cache, ground_truth])
     yield layout.found()
     missing, impossible = layout.missing(), layout.impossible()
     yield from (f"missing: {one}" for one in missing)
     yield from (f"impossible: {one}" for one in impossible)
-    if missing and looked_over:
+    if missing and report_only:
         raise InputError(
             f"{len(missing)} archive{'s' * (len(missing) > 1)} missing or not complete, listed above; unpack into "
             f"{config.root}, or prepare what is there (--splits, --jpeg, --verify)"
         )
-    if impossible and looked_over:
+    if impossible and report_only:
         raise InputError("the lists name frames that cannot be, listed above; leave those lines out")
     out = Path(config.out or config.root)
     if config.splits or config.jpeg or ground_truth:
@@ -94,7 +94,7 @@ def _verify(layout: Layout, config: PublishedDataConfig) -> str:
     faults = [*([] if images else [nothing]), *layout.faults(), *damaged_images(images, config.threads)]
     if faults:
         raise InputError.several(faults)
-    return f"all {len(images)} images can be decoded, and whatever lies beside them can be read"
+    return f"all {len(images)} images can be decoded, and the files beside them can be read"
 
 
 def _make(folder: Path) -> None:
@@ -105,7 +105,7 @@ def _make(folder: Path) -> None:
 
 
 def _write_splits(lists: Splits, folder: Path, *, overwrite: bool) -> Iterator[str]:
-    """Write the lists that can be; say of the others why not."""
+    """Write the lists that have frames; yield why the others have none."""
     for name, lines in lists.items():
         if isinstance(lines, str):
             yield f"no list {name}: {lines}"
@@ -121,14 +121,14 @@ def _write_splits(lists: Splits, folder: Path, *, overwrite: bool) -> Iterator[s
 
 
 def _export_depth(config: PrepareKittiConfig, out: Path) -> Path:
-    """Write the laser's depth of the test list once; see `data.sparse_maps`."""
+    """Write the laser's depth of the test list once; see `truth.sparse_maps`."""
     file = out / GROUND_TRUTH
     data = GroundTruthConfig("kitti_lidar", config.root, config.test, lidar_depth=config.lidar_depth)
     truths = build_ground_truth(data)
     if file.is_file() and not config.overwrite:
-        there = read_depth_maps(file)
+        existing = read_depth_maps(file)
         frames = [line.name for line in read_split(config.test)]
-        if isinstance(there, SparseMaps) and (there.names, there.about.get("ground_truth")) == (
+        if isinstance(existing, SparseMaps) and (existing.names, existing.about.get("ground_truth")) == (
             frames,
             truths.description,
         ):

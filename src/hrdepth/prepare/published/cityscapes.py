@@ -106,7 +106,7 @@ class CityscapesLayout(Layout):
         return {part: self._files(SEQUENCES["r"], part, *SUFFIXES) for part in self._parts}
 
     def _snippets_without(self, kind: str, part: str, suffix: str) -> str | None:
-        """Say how many snippets of a part have no file of a kind, which each has one of; None if all have."""
+        """Return how many snippets of a part have no file of a kind, in words; None if all have."""
         frames = self._frames(SEQUENCES["l"], part, "leftImg8bit", SUFFIXES)
         there = self._frames(kind, part, kind, (suffix,))
         snippets = [(sequence, *ends) for sequence, numbers in frames.items() for ends in _snippets(numbers)]

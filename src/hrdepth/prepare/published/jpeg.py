@@ -1,4 +1,4 @@
-"""All images of a data set: looked at, and turned from PNG to JPEG."""
+"""Decode all images of a data set, and convert PNG to JPEG."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hrdepth.prepare.published.layout import Layout, resized_size
 __all__ = ["convert_to_jpeg", "damaged_images"]
 
 RECORD = "jpeg.json"
-"""Beside what was made: with which settings. A JPEG that is older was not made with them."""
+"""Settings of the JPEGs beside it. A JPEG that is older was not made with them."""
 SAME = 1.0  # grey levels of 255: other versions of libjpeg round otherwise, by less
 
 
@@ -46,31 +46,31 @@ def convert_to_jpeg(
     threads: int | None = None,
     overwrite: bool = False,
 ) -> tuple[int, int]:
-    """Write a JPEG of each PNG of a data set, below `out` at the same place; go on where an earlier call stopped.
+    """Write a JPEG of each PNG of a data set, below `out` at the same place; resume where an earlier call stopped.
 
     Args:
-        layout: knows the images, and the small files that are copied with them to another folder.
-        out: the folder, which exists; the data set's own writes the JPEGs beside the originals.
+        layout: lists the images, and the small files that are copied with them to another folder.
+        out: an existing folder; the data set's root writes the JPEGs beside the originals.
         quality: of the JPEGs, 1 to 100.
         width: wider images are made smaller, to this many pixels; None for none.
         delete_originals: delete the PNGs, once each JPEG shows what its PNG would give now.
         threads: that read and write.
-        overwrite: replace what is there and was made otherwise.
+        overwrite: replace files that were made with other settings.
 
     Returns:
         How many JPEGs were written, and how many PNGs deleted.
 
     Raises:
-        InputError: there are no images, or one is damaged; JPEGs or copies are there that were made otherwise; a JPEG
-            shows something else than its PNG; the folder cannot be written. What was written is kept.
+        InputError: there are no images, or one is damaged; JPEGs or copies of other settings are there; a JPEG shows
+            something else than its PNG; the folder cannot be written. What was written stays.
     """
-    elsewhere = out.resolve() != layout.root.resolve()
-    if width is not None and layout.scales_calibration and not elsewhere:
+    separate = out.resolve() != layout.root.resolve()
+    if width is not None and layout.scales_calibration and not separate:
         raise InputError(
             f"the calibrations below {layout.root} hold for the images as they lie there, and would be wrong beside "
             "smaller ones; give another folder with --out, where they are scaled"
         )
-    work = [(path, out / layout.relative(path).with_suffix(".jpg")) for path in _sources(layout, elsewhere)]
+    work = [(path, out / layout.relative(path).with_suffix(".jpg")) for path in _sources(layout, separate)]
     settings = {"quality": quality, "width": width}
     since = _made_since(out / RECORD, settings, overwrite=overwrite) if work else None
     todo = [item for item in work if not _up_to_date(*item, since)]
@@ -81,7 +81,7 @@ def convert_to_jpeg(
             f"they are now, such as {other[0]}; move them away, give another folder with --out, or pass --overwrite "
             "true to replace them"
         )
-    if elsewhere:
+    if separate:
         _copy_companions(layout, out, width, overwrite=overwrite)
     if todo and since is None:
         write_json(out / RECORD, settings | provenance())
@@ -106,12 +106,12 @@ def _damage(path: Path) -> str | None:
     return None
 
 
-def _sources(layout: Layout, elsewhere: bool) -> list[Path]:
+def _sources(layout: Layout, separate: bool) -> list[Path]:
     """Return the images to make JPEGs of: all, or the PNGs where the JPEGs go beside them."""
     images = list(layout.images())
     if not images:
         raise InputError(f"{layout.root} holds none of the images that are wanted; unpack the archives there")
-    if elsewhere:
+    if separate:
         return images
     # A PNG whose JPEG is there is no longer what a reader finds first.
     return sorted({png for path in images if (png := path.with_suffix(".png")).is_file()})
@@ -129,7 +129,7 @@ def _made_since(record: Path, settings: dict[str, Any], *, overwrite: bool) -> i
 
 
 def _up_to_date(source: Path, jpeg: Path, since: int | None) -> bool:
-    """Say whether a JPEG was made after its source and after its settings, as `make` would."""
+    """Return whether a JPEG is newer than its source and than its settings."""
     return since is not None and jpeg.is_file() and jpeg.stat().st_mtime_ns >= max(since, source.stat().st_mtime_ns)
 
 
@@ -151,7 +151,7 @@ def _write_jpeg(item: tuple[Path, Path], quality: int, width: int | None) -> Non
     except OSError as error:
         temporary.unlink(missing_ok=True)
         full = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror)
-        raise InputError(f"{file} cannot be written: {full}; what is there is kept, run it again to go on") from error
+        raise InputError(f"{file} cannot be written: {full}; run it again to resume") from error
 
 
 def _copy_companions(layout: Layout, out: Path, width: int | None, *, overwrite: bool) -> None:

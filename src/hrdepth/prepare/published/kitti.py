@@ -26,7 +26,7 @@ CALIBRATIONS = ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt")
 class KittiRawLayout(Layout):
     """`ROOT/DATE/DATE_drive_0001_sync/image_02/data/0000000000.png`, as far as the lists want it.
 
-    Targets are wanted with both neighbours and with both eyes where the list names both; frames of the test list
+    Targets are wanted with both neighbours and from both cameras where the list names both; frames of the test list
     alone, with their laser scan unless its depth has been exported.
     """
 
@@ -132,7 +132,7 @@ class KittiRawLayout(Layout):
         for file in self._exports:
             try:
                 maps = read_depth_maps(file)
-            except InputError:  # `faults` says so
+            except InputError:  # `faults` reports it
                 continue
             if isinstance(maps, SparseMaps):  # what others exchange has no names
                 found.update(maps.names)

@@ -18,7 +18,7 @@ from hrdepth.prepare.published.layout import Layout, Missing, Splits, existing_r
 __all__ = ["KittiOdometryLayout"]
 
 PAGE = "https://www.cvlibs.net/datasets/kitti/eval_odometry.php"
-EYES = {"data_odometry_color.zip": ("image_2", "image_3"), "data_odometry_gray.zip": ("image_0", "image_1")}
+CAMERAS = {"data_odometry_color.zip": ("image_2", "image_3"), "data_odometry_gray.zip": ("image_0", "image_1")}
 # Images of the sequences as published: left camera.
 LENGTHS = {
     "00": 4541, "01": 1101, "02": 4661, "03": 801, "04": 271, "05": 2761, "06": 1101, "07": 1101, "08": 4071,
@@ -42,10 +42,10 @@ class KittiOdometryLayout(Layout):
         """See `Layout.found`."""
         there = [name for name in self._wanted if self._frames[name]]
         count = sum(len(frames) for frames in self._frames.values())
-        both = sum((self._folder(name) / self._eyes[name][1]).is_dir() for name in there)
+        both = sum((self._folder(name) / self._cameras[name][1]).is_dir() for name in there)
         return (
             f"KITTI odometry: {len(there)} of {len(self._wanted)} sequences, {count} left images, "
-            f"{both} with a right eye"
+            f"{both} with right images"
         )
 
     def missing(self) -> list[Missing]:
@@ -62,10 +62,10 @@ class KittiOdometryLayout(Layout):
         ]
         if lost:
             what = f"{len(lost)} sequence{'s' * (len(lost) > 1)} not complete, such as {lost[0]}"
-            found.append(Missing(" or ".join(EYES), what, PAGE))
-        for archive, eyes in EYES.items() if self._stereo else ():
+            found.append(Missing(" or ".join(CAMERAS), what, PAGE))
+        for archive, pair in CAMERAS.items() if self._stereo else ():
             if blind := [
-                path for name in self._wanted if self._eyes[name] == eyes for path in self._without_right(name)
+                path for name in self._wanted if self._cameras[name] == pair for path in self._without_right(name)
             ]:
                 found.append(Missing(archive, such_as(blind, "right image"), PAGE))
         for archive, wanted in files.items():
@@ -76,8 +76,8 @@ class KittiOdometryLayout(Layout):
     def images(self) -> Iterator[Path]:
         """See `Layout.images`."""
         for name in self._wanted:
-            for eye in self._eyes[name]:
-                yield from numbered_images(self._folder(name) / eye).values()
+            for camera in self._cameras[name]:
+                yield from numbered_images(self._folder(name) / camera).values()
 
     def faults(self) -> Iterator[str]:
         """See `Layout.faults`."""
@@ -86,7 +86,7 @@ class KittiOdometryLayout(Layout):
             try:
                 if calibration.is_file():
                     known = read_projections(calibration)
-                    cameras = [int(eye.removeprefix("image_")) for eye in self._eyes[name][: 1 + self._stereo]]
+                    cameras = [int(camera.removeprefix("image_")) for camera in self._cameras[name][: 1 + self._stereo]]
                     yield from (
                         f"{calibration} has no line P{camera}; unpack data_odometry_calib.zip again"
                         for camera in cameras
@@ -111,7 +111,7 @@ class KittiOdometryLayout(Layout):
         """See `Layout.resized`: of a calib.txt the first two rows of each projection."""
         if companion.name != "calib.txt":
             return None
-        size = first_size(companion.parent / self._eyes[companion.parent.name][0])
+        size = first_size(companion.parent / self._cameras[companion.parent.name][0])
         if (smaller := resized_size(size, width)) == size:
             return None
         factors = np.array([[smaller[1] / size[1]], [smaller[0] / size[0]], [1.0]])
@@ -145,7 +145,7 @@ class KittiOdometryLayout(Layout):
 
     def _without_right(self, name: str) -> list[Path]:
         """Return the right images that left ones lack, without suffix, below the root."""
-        folder = self._folder(name) / self._eyes[name][1]
+        folder = self._folder(name) / self._cameras[name][1]
         right = numbered_images(folder)
         lost = (path for number, path in sorted(self._frames[name].items()) if number not in right)
         return [self.relative(folder / path.stem) for path in lost]
@@ -154,13 +154,13 @@ class KittiOdometryLayout(Layout):
         return self.root / "sequences" / name
 
     @cached_property
-    def _eyes(self) -> dict[str, tuple[str, str]]:
-        colour, grey = EYES.values()
+    def _cameras(self) -> dict[str, tuple[str, str]]:
+        colour, grey = CAMERAS.values()
         return {name: colour if (self._folder(name) / colour[0]).is_dir() else grey for name in self._wanted}
 
     @cached_property
     def _frames(self) -> dict[str, dict[int, Path]]:
-        return {name: numbered_images(self._folder(name) / self._eyes[name][0]) for name in self._wanted}
+        return {name: numbered_images(self._folder(name) / self._cameras[name][0]) for name in self._wanted}
 
 
 def _sequence(name: str | int) -> str:

@@ -1,4 +1,4 @@
-"""What a published data set says of itself."""
+"""The interface of a published data set on disk."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Splits = dict[str, list[SplitLine] | str]
 
 @dataclass(frozen=True)
 class Missing:
-    """What an archive would bring.
+    """An archive that is missing, whole or in part.
 
     Attributes:
         archive: its official name.
         what: what of it is not there, in words.
-        source: where it can be had.
+        source: where to get it.
     """
 
     archive: str
@@ -47,14 +47,14 @@ class Layout(ABC):
 
     @abstractmethod
     def found(self) -> str:
-        """Say in a line what is there."""
+        """Return a line on what is there."""
 
     @abstractmethod
     def missing(self) -> list[Missing]:
         """Return what is not there, an entry an archive, in their order."""
 
     def impossible(self) -> list[str]:
-        """Return a sentence for each list that wants what no archive can bring."""
+        """Return a sentence for each list that names frames that no archive has."""
         return []
 
     @abstractmethod
@@ -67,10 +67,10 @@ class Layout(ABC):
 
     @abstractmethod
     def companions(self) -> Iterator[Path]:
-        """Yield the small files that images elsewhere need beside them: calibrations, poses, cameras."""
+        """Yield the small files that converted images need beside them: calibrations, poses, cameras."""
 
     def resized(self, companion: Path, width: int) -> str | None:
-        """Return what `companion` says beside images made at most `width` pixels wide; None for what it says now."""
+        """Return the text of `companion` for images at most `width` pixels wide; None if it stays the same."""
         return None
 
     @abstractmethod
@@ -105,6 +105,6 @@ def resized_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
 
 
 def such_as(paths: Iterable[Path | str], what: str) -> str:
-    """Say how many are not there, and name one."""
+    """Return how many are not there, and one of them, in words."""
     listed = [str(path) for path in paths]
     return f"{len(listed)} {what}{'s' * (len(listed) > 1)} not there, such as {listed[0]}"
