@@ -205,11 +205,11 @@ def test_a_folder_that_cannot_be_made(step, kitti, tmp_path, capsys):
         assert "cannot be made" in capsys.readouterr().err
 
 
-def test_the_right_eye_of_odometry(tmp_path, capsys):
+def test_right_images_of_odometry_are_wanted_for_stereo(tmp_path, capsys):
     root = odometry(tmp_path)
     (root / "sequences/00/image_1/000003.png").unlink()
     assert prepare("kitti-odometry", root, *ODOMETRY) == 2
-    assert "right image" not in capsys.readouterr().out
+    assert "right image not there" not in capsys.readouterr().out
     assert prepare("kitti-odometry", root, *ODOMETRY, "--stereo=true") == 2
     sentence = "data_odometry_gray.zip: 1 right image not there, such as sequences/00/image_1/000003"
     assert sentence in capsys.readouterr().out
