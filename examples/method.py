@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hrdepth import geometry, losses
 from hrdepth.config import NetworkConfig
-from hrdepth.data.frames import image_tensor
+from hrdepth.data.sample import image_tensor
 from hrdepth.io.images import write_image
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.visualize import colorize_disparity, colorize_error, side_by_side

@@ -1,7 +1,9 @@
-"""Miniature recordings in the layouts that the readers know; images are smooth noise that moves."""
+"""Miniature recordings in the layouts of the readers; images are smooth noise that moves."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -57,8 +59,8 @@ def objects(root: Path, name: str = "drive", frames: int = 6, *, size=SIZE) -> P
 def kitti_raw(root: Path, frames: int = 4) -> Path:
     date, name = "2011_09_26", "2011_09_26/2011_09_26_drive_0001_sync"
     for number in range(frames):
-        for eye, shift in (("image_02", 0), ("image_03", 3)):
-            save(image(2 * number + shift), root / name / eye / "data" / f"{number:010d}.jpg")
+        for side, shift in (("image_02", 0), ("image_03", 3)):
+            save(image(2 * number + shift), root / name / side / "data" / f"{number:010d}.jpg")
     camera = "S_rect_0{0}: 9.6e+01 6.4e+01\nP_rect_0{0}: 55 0 47 {1} 0 60 31 0 0 0 1 0\n"
     text = "R_rect_00: 1 0 0 0 1 0 0 0 1\n"
     text += "".join(camera.format(i, -55.0 * 0.5 * (i == 3)) for i in (0, 1, 2, 3))
@@ -70,8 +72,8 @@ def kitti_raw(root: Path, frames: int = 4) -> Path:
 def kitti_odometry(root: Path, frames: int = 4) -> Path:
     sequence = root / "sequences" / "00"
     for number in range(frames):
-        for eye, shift in (("image_0", 0), ("image_1", 3)):
-            save(image(2 * number + shift).convert("L"), sequence / eye / f"{number:06d}.png")
+        for side, shift in (("image_0", 0), ("image_1", 3)):
+            save(image(2 * number + shift).convert("L"), sequence / side / f"{number:06d}.png")
     lines = (f"P{i}: 55 0 47 {-55.0 * 0.5 * (i % 2)} 0 60 31 0 0 0 1 0\n" for i in range(4))
     (sequence / "calib.txt").write_text("".join(lines))
     (root / "train.txt").write_text("".join(f"00 {n} l\n" for n in range(1, frames - 1)))
@@ -87,8 +89,8 @@ def cityscapes(root: Path, frames: int = 4) -> Path:
     for part, city in (("train", "ulm"), ("val", "lindau")):
         stem = f"{part}/{city}/{city}_000000_"
         for number in range(frames):
-            for eye, shift in (("left", 0), ("right", 3)):
-                file = f"{eye}Img8bit_sequence/{stem}{number:06d}_{eye}Img8bit.png"
+            for side, shift in (("left", 0), ("right", 3)):
+                file = f"{side}Img8bit_sequence/{stem}{number:06d}_{side}Img8bit.png"
                 save(image(2 * number + shift, size=size), root / file)
         rig = {
             "intrinsic": {"fx": 55 * 2048 / 96, "fy": 720.0, "u0": 47 * 2048 / 96, "v0": 372.0},
@@ -108,7 +110,7 @@ def cityscapes(root: Path, frames: int = 4) -> Path:
 class Wall:
     """A textured wall `z + slope . (x, y) = distance` seen from cameras that look along z: all that it shows is exact.
 
-    Camera n stands at `motion` times n, the right eye `baseline` to its right.
+    Camera n stands at `motion` times n, the right camera `baseline` to its right.
     """
 
     def __init__(self, slope=(0.2, -0.3), distance=8.0, motion=(0.3, 0.1, 0.5), baseline=0.5):
@@ -128,9 +130,9 @@ class Wall:
         camera = {"fx": focal, "fy": 0.95 * focal, "cx": 0.46 * size[1], "cy": 0.55 * size[0]}
         intrinsics = np.array([[camera["fx"], 0, camera["cx"]], [0, camera["fy"], camera["cy"]], [0, 0, 1]])
         for number in range(frames):
-            for eye, shift in (("left", 0.0), ("right", self.baseline))[: 1 + stereo]:
+            for side, shift in (("left", 0.0), ("right", self.baseline))[: 1 + stereo]:
                 place = self.motion * number + [shift, 0, 0]
-                save(self.view(intrinsics, size, place), root / name / eye / f"{number:06d}.png")
+                save(self.view(intrinsics, size, place), root / name / side / f"{number:06d}.png")
         camera |= {"width": size[1], "height": size[0], **({"baseline": self.baseline} if stereo else {})}
         (root / name / "camera.yaml").write_text(yaml.safe_dump(camera))
         (root / "train.txt").write_text("".join(f"{name} {number} l\n" for number in range(1, frames - 1)))
@@ -152,10 +154,25 @@ def images(root: Path) -> Path:
     return root
 
 
+def numbered(root: Path) -> Path:
+    """The layout of the data set in docs/adding.md."""
+    for number in range(4):
+        save(image(2 * number), root / f"{number:06d}.png")
+    return root
+
+
+class Tree(NamedTuple):
+    """A miniature and its camera: fx, fy, cx, cy in pixels of what is seen of 96x64."""
+
+    make: Callable[[Path], Path]
+    camera: tuple[float, float, float, float] = (55.0, 60.0, 47.0, 31.0)
+
+
 TREES = {
-    "pictures": images,
-    "folder": drive,
-    "kitti_raw": kitti_raw,
-    "kitti_odometry": kitti_odometry,
-    "cityscapes": cityscapes,
+    "images": Tree(images),
+    "folder": Tree(drive),
+    "kitti_raw": Tree(kitti_raw),
+    "kitti_odometry": Tree(kitti_odometry),
+    "cityscapes": Tree(cityscapes),
+    "numbered": Tree(numbered, (80.0, 80.0, 48.0, 32.0)),
 }

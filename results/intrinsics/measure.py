@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from hrdepth.config import DatasetConfig, IntrinsicsConfig, TrainConfig
-from hrdepth.data import build_mix
-from hrdepth.data.batch import Batch
+from hrdepth.data import mix, open_data
+from hrdepth.data.sample import Batch
 from hrdepth.evaluation.trajectory import read_poses
 from hrdepth.geometry import depth_to_disparity, invert_pose, pose_matrix
 from hrdepth.io.files import write_json
@@ -88,12 +88,13 @@ def learn(arguments: argparse.Namespace, field_of_view: float) -> dict[str, obje
     size = read_image(next(arguments.drive.rglob("left/*.png"))).size[::-1]
     part = DatasetConfig("folder", str(arguments.drive), missing="skip")
     settings = IntrinsicsConfig("all", field_of_view, separate_fy=arguments.separate_fy, learning_rate_factor=3.0)
-    mixes = {d: build_mix([part], [-d, d], size) for d in arguments.distances}
-    reader = mixes[1].datasets[0].reader
     config = TrainConfig([part], [part], "", intrinsics=settings)
-    for mix in mixes.values():
-        cameras = find_learned_cameras(config, mix, mix)
+    mixes = {}
+    for distance in arguments.distances:
+        cameras, data = find_learned_cameras(config, {"train": open_data([part], [-distance, distance])})
+        mixes[distance] = mix(data["train"], size)
     assert cameras is not None
+    reader = mixes[1].datasets[0].reader
     folder = arguments.drive / reader.targets[0].folder
     turns = turning(folder / "poses.txt")
     samples = {d: usable(d, mixes[d].datasets[0].reader.targets, arguments, turns) for d in mixes}

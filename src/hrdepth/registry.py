@@ -52,7 +52,7 @@ def check_options(kind: Callable[..., Any], options: Collection[str], what: str,
     valid = [name for name in inspect.signature(kind).parameters if name not in given]
     for option in options:
         if option not in valid:
-            raise InputError(f"{what} has no option '{option}'; it has {', '.join(valid)}")
+            raise InputError(f"{what} has no option '{option}'; it has {', '.join(valid) or 'none'}")
 
 
 def check_values(kind: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:

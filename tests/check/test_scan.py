@@ -8,8 +8,8 @@ import fake_datasets
 from hrdepth.check.scan import check_data, scan_data
 from hrdepth.cli import main
 from hrdepth.config import DatasetConfig, ObjectiveConfig, TrainConfig
-from hrdepth.data import build_mix
-from hrdepth.data.scale import metres_per_unit
+from hrdepth.data import open_data
+from hrdepth.data.mixing import metres_per_unit
 from hrdepth.errors import InputError
 
 
@@ -93,11 +93,16 @@ def test_frames_in_training_and_validation_are_a_warning(config, caplog):
     assert "is a frame of training too" in caplog.text
 
 
-def test_off_looks_at_nothing(config, tmp_path):
-    (tmp_path / "a" / "left" / "000003.png").unlink()
+def test_off_looks_for_missing_files_alone(config, tmp_path):
+    image = tmp_path / "a" / "left" / "000003.png"
+    image.write_bytes(b"no image")
     check_data(replace(config, scan="off"))
-    with pytest.raises(InputError, match="misses its neighbour"):
+    with pytest.raises(InputError, match=r"000003\.png"):
         check_data(config)
+    image.unlink()
+    for scan in ("off", "quick"):
+        with pytest.raises(InputError, match="misses its neighbour"):
+            check_data(replace(config, scan=scan))
 
 
 def test_the_command_lists_all_and_says_how_many(config, tmp_path, capsys):
@@ -119,7 +124,7 @@ def test_the_command_lists_all_and_says_how_many(config, tmp_path, capsys):
 
 def scale(*options, frames=(-1, 1, "s"), root):
     parts = [DatasetConfig("folder", str(root), options=option) for option in options]
-    return metres_per_unit(build_mix(parts, frames, (64, 96)).datasets)
+    return metres_per_unit(part.neighbours.reader for part in open_data(parts, frames))
 
 
 def test_a_unit_in_metres_follows_from_the_rigs(config, tmp_path):
@@ -137,6 +142,6 @@ def test_a_unit_in_metres_follows_from_the_rigs(config, tmp_path):
 
 @pytest.mark.parametrize("name", ["kitti_raw", "kitti_odometry"])
 def test_kitti_calibration_tells_the_metres_of_the_papers_unit(name, tmp_path):
-    fake_datasets.TREES[name](tmp_path)
+    fake_datasets.TREES[name].make(tmp_path)
     part = DatasetConfig(name, str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})
-    assert metres_per_unit(build_mix([part], ["s"], (64, 96)).datasets) == 5.0
+    assert metres_per_unit(part.neighbours.reader for part in open_data([part], ["s"])) == 5.0

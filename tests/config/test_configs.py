@@ -36,7 +36,7 @@ def miniature(config, folder):
     def tiny(part):
         root = folder / part.dataset
         if not root.exists():
-            fake_datasets.TREES[part.dataset](root)
+            fake_datasets.TREES[part.dataset].make(root)
         return dataclasses.replace(part, root=str(root), split=str(root / "train.txt"))
 
     def from_scratch(network):

@@ -1,4 +1,8 @@
-"""Every data set in the registry gives valid samples from a miniature tree."""
+"""Every data set in the registry, and the one of docs/adding.md, gives valid samples from a miniature tree."""
+
+import inspect
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,26 +15,48 @@ from hrdepth.data import DATASETS, build_mix, build_reader
 from hrdepth.data.augment import flip_sample
 from hrdepth.errors import InputError
 
-# Those that know neighbours, cameras and a second eye.
-RECORDINGS = [name for name in DATASETS if name != "pictures"]
+
+def documented():
+    """The data set that docs/adding.md adds."""
+    text = (Path(__file__).parents[2] / "docs" / "adding.md").read_text(encoding="utf-8")
+    [snippet] = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "class Numbered" in block]
+    names = {"__name__": "documented"}
+    exec(snippet.split("DATASETS[")[0], names)
+    return names["Numbered"]
 
 
-@pytest.fixture(params=RECORDINGS)
-def name(request):
-    return request.param
+KINDS = {**DATASETS, "numbered": documented()}
+RECORDINGS = [name for name, kind in KINDS.items() if kind.has_neighbours]
+STEREO = [name for name, kind in KINDS.items() if kind.has_stereo]
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch):
+    monkeypatch.setitem(DATASETS, "numbered", KINDS["numbered"])
 
 
 @pytest.fixture
 def config(name, tmp_path):
-    fake_datasets.TREES[name](tmp_path)
+    fake_datasets.TREES[name].make(tmp_path)
     return DatasetConfig(name, str(tmp_path), str(tmp_path / "train.txt"))
 
 
-@pytest.mark.parametrize("any_name", DATASETS)
-def test_targets_alone_make_a_batch(any_name, tmp_path):
+@pytest.fixture
+def frames(name):
+    return [-1, 1, "s"] if KINDS[name].has_stereo else [-1, 1]
+
+
+def test_registry_and_documentation_have_a_miniature_tree():
+    assert set(KINDS) == set(fake_datasets.TREES)
+    assert "numbered" in RECORDINGS
+    assert set(STEREO) == {"cityscapes", "folder", "kitti_odometry", "kitti_raw"}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_targets_alone_make_a_batch(name, tmp_path):
     """What learns from a teacher needs no sources; a frame without neighbours will do."""
-    fake_datasets.TREES[any_name](tmp_path)
-    parts = [DatasetConfig(any_name, str(tmp_path), str(tmp_path / "train.txt"), missing=m) for m in ("error", "skip")]
+    fake_datasets.TREES[name].make(tmp_path)
+    parts = [DatasetConfig(name, str(tmp_path), str(tmp_path / "train.txt"), missing=m) for m in ("error", "skip")]
     augment = AugmentConfig(flip=1.0, zoom=2.0, jitter=1.0, noise=0.1)
     for data in (build_mix(parts, [], (32, 64)), build_mix(parts, [], (32, 64), augment)):
         assert len(data) == 2 * len(build_reader(parts[0]).targets)
@@ -42,29 +68,33 @@ def test_targets_alone_make_a_batch(any_name, tmp_path):
         assert 0 <= batch["target"].min() < batch["target"].max() <= 1
 
 
-def test_samples_make_a_batch(config):
-    data = build_mix([config], [-1, 1, "s"], (32, 64))
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_samples_make_a_batch(name, config, frames):
+    data = build_mix([config], frames, (32, 64))
     batch = default_collate([data[0], data[1]])
     assert batch["target"].shape == (2, 3, 32, 64)
-    assert batch["sources"].shape == batch["sources_augmented"].shape == (2, 3, 3, 32, 64)
+    assert batch["sources"].shape == batch["sources_augmented"].shape == (2, len(frames), 3, 32, 64)
     assert batch["source_valid"].all()
     assert 0 <= batch["target"].min() < batch["target"].max() <= 1
     # fx, cx follow the width (96 to 64), fy, cy the height (64 to 32)
-    expected = torch.tensor([[55 * 64 / 96, 0, 47 * 64 / 96], [0, 30.0, 15.5], [0, 0, 1]])
+    fx, fy, cx, cy = fake_datasets.TREES[name].camera
+    expected = torch.tensor([[fx * 64 / 96, 0, cx * 64 / 96], [0, fy / 2, cy / 2], [0, 0, 1]])
     torch.testing.assert_close(batch["intrinsics"][0], expected)
     assert not torch.equal(batch["target"], batch["sources"][:, 0])
 
 
-def test_the_other_eye_is_half_a_metre_to_the_right(config):
+@pytest.mark.parametrize("name", STEREO)
+def test_the_right_camera_is_half_a_metre_to_the_right(config):
     data = build_mix([config], ["s"], (64, 96))
     sample = data[0]
     assert sample["stereo_pose"][0, 3] == pytest.approx(-0.5)
-    # The right eye's image is the left's, three pixels on (fake_datasets.py): content moves left.
+    # The right image is the left one, three pixels on (fake_datasets.py): content moves left.
     assert (sample["sources"][0][:, :, :-3] - sample["target"][:, :, 3:]).abs().mean() < 0.03
 
 
-def test_flipping_twice_changes_nothing(config):
-    sample = build_mix([config], [-1, 1, "s"], (64, 96))[0]
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_flipping_twice_changes_nothing(config, frames):
+    sample = build_mix([config], frames, (64, 96))[0]
     once = flip_sample(sample)
     assert once["intrinsics"][0, 2] == 96 - 1 - sample["intrinsics"][0, 2]
     assert once["stereo_pose"][0, 3] == -sample["stereo_pose"][0, 3]
@@ -72,6 +102,7 @@ def test_flipping_twice_changes_nothing(config):
     assert all(torch.equal(twice[key], sample[key]) for key in sample)
 
 
+@pytest.mark.parametrize("name", RECORDINGS)
 def test_augmentation_follows_seed_and_epoch_alone(config):
     data = build_mix([config], [-1, 1], (64, 96), AugmentConfig(), seed=3)
     again = build_mix([config], [-1, 1], (64, 96), AugmentConfig(), seed=3)
@@ -86,10 +117,11 @@ def test_augmentation_follows_seed_and_epoch_alone(config):
     assert all(torch.equal(s["target"], clean) or torch.equal(s["target"].flip(-1), clean) for s in epochs)
 
 
-def test_k_follows_a_zoom(config):
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_k_follows_a_zoom(config, frames):
     """The zoomed image shows what its K says: each of its pixels, by both K, is one of the whole image."""
-    whole = build_mix([config], [-1, 1, "s"], (64, 96))[1]
-    data = build_mix([config], [-1, 1, "s"], (64, 96), AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1)
+    whole = build_mix([config], frames, (64, 96))[1]
+    data = build_mix([config], frames, (64, 96), AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1)
     samples = [data[1 + draw * len(data)] for draw in range(8)]
     grid = torch.stack([*torch.meshgrid(torch.arange(96.0), torch.arange(64.0), indexing="xy"), torch.ones(64, 96)])
     for sample in samples:
@@ -98,8 +130,8 @@ def test_k_follows_a_zoom(config):
         pixels = torch.einsum("ij,jhw->ihw", whole["intrinsics"] @ torch.linalg.inv(k), grid)[None, :2]
         # K is scaled plainly, so that pixel centres lie half the change of a pixel's size beside it.
         pixels = pixels + 0.5 * (whole["intrinsics"][0, 0] / k[0, 0] - 1)
-        for name in ("target", "sources"):
-            zoomed, original = (each[name].reshape(1, -1, 64, 96) for each in (sample, whole))
+        for key in ("target", "sources"):
+            zoomed, original = (each[key].reshape(1, -1, 64, 96) for each in (sample, whole))
             assert (geometry.sample(original, pixels) - zoomed).abs().mean() < 0.006
         assert torch.equal(sample["stereo_pose"], whole["stereo_pose"])
         assert torch.equal(sample["target"], sample["target_augmented"])
@@ -108,23 +140,29 @@ def test_k_follows_a_zoom(config):
     assert 1 <= min(zooms) < 1.3 < 1.6 < max(zooms) <= 2
 
 
-def test_a_missing_neighbour_is_named(config, tmp_path):
-    with pytest.raises(InputError, match=r"train\.txt:1: .* misses its neighbour at -2"):
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_missing_neighbour_is_named(name, config):
+    origin = build_reader(config).targets[0].origin
+    assert name == "numbered" or origin.endswith("train.txt:1")
+    with pytest.raises(InputError, match=f"{re.escape(origin)}: .* misses its neighbour at -2"):
         build_mix([config], [-2], (64, 96))
 
 
+@pytest.mark.parametrize("name", KINDS)
 def test_an_unknown_option_is_named(config, name):
     wrong = DatasetConfig(name, config.root, config.split, options={"basline": 1})
-    with pytest.raises(InputError, match="has no option 'basline'; it has .*baseline"):
+    valid = [option for option in inspect.signature(KINDS[name]).parameters if option not in ("root", "split")]
+    with pytest.raises(InputError, match=f"has no option 'basline'; it has {', '.join(valid) or 'none'}"):
         build_reader(wrong)
 
 
-@pytest.mark.parametrize("any_name", DATASETS)
-def test_a_missing_folder_is_named(any_name):
+@pytest.mark.parametrize("name", KINDS)
+def test_a_missing_folder_is_named(name):
     with pytest.raises(InputError, match="nowhere"):
-        build_reader(DatasetConfig(any_name, "nowhere", "train.txt"))
+        build_reader(DatasetConfig(name, "nowhere", "train.txt"))
 
 
+@pytest.mark.parametrize("name", STEREO)
 def test_a_baseline_of_ones_own(config, name):
     own = DatasetConfig(name, config.root, config.split, options={"baseline": 0.1})
     assert build_mix([own], ["s"], (64, 96))[0]["stereo_pose"][0, 3] == pytest.approx(-0.1)

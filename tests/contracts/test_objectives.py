@@ -10,7 +10,7 @@ import fake_datasets
 import tiny_networks
 from hrdepth.config import DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
-from hrdepth.data.objects import use_objects
+from hrdepth.data.layers import Objects
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import OBJECTIVES, build_objective, check_objective
@@ -51,8 +51,7 @@ def batch_of(tmp_path, frames):
     fake_datasets.objects(fake_datasets.drive(tmp_path))
     # The eyes 0.1 units apart, as in the paper's configs.
     config = DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})
-    data = build_mix([config], frames, (64, 96))
-    use_objects(data.datasets)  # which most objectives leave alone
+    data = build_mix([config], frames, (64, 96), layers=[Objects()])  # which most objectives leave alone
     return default_collate([data[i] for i in range(len(data))])
 
 

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms.v2 import functional as F
 
 import fake_datasets
 from hrdepth import geometry
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
-from hrdepth.data.augment import Window, augment_colours, degrade, draw_window, flip_sample
+from hrdepth.data.augment import augment_colours, degrade, draw_window, flip_sample, shift_hue
+from hrdepth.data.sample import Window
 from hrdepth.errors import InputError
 
 SIZE = (64, 96)
@@ -197,3 +199,24 @@ def test_a_probability_is_one(drive, what):
 def test_settings_that_make_no_sense(settings, sentence):
     with pytest.raises(InputError, match=sentence):
         AugmentConfig(**settings)
+
+
+def extreme_images():
+    seed = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, 3, 32, 48), generator=seed).float() / 255
+    images[0, :, :4] = torch.rand(4, 48, generator=seed)  # grey
+    images[0, :, 4:6] = 0
+    images[0, :, 6:8] = 1
+    for row, (a, b) in enumerate([(0, 1), (1, 2), (0, 2)], start=8):  # ties, of the largest as of the smallest
+        images[0, a, row] = images[0, b, row]
+    return images
+
+
+@pytest.mark.parametrize("shift", [-0.5, -0.1, 0.0, 0.03, 1 / 3, 0.5])
+def test_the_fast_hue_shift_is_torchvisions_but_for_rounding(shift):
+    images = extreme_images()
+    # The float64 result is exact to 1e-15: it shows that what is left is torchvision's own rounding.
+    exact = shift_hue(images.double(), shift)
+    assert (shift_hue(images, shift) - exact).abs().max() < 1e-6
+    assert (F.adjust_hue(images, shift) - exact).abs().max() < 2e-6
+    assert torch.equal(images, extreme_images())

@@ -14,9 +14,10 @@ from PIL import Image
 import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig, PrepareConfig, TrainConfig
-from hrdepth.data import DATASETS, build_mix
-from hrdepth.data.cache import ImageCache, cached_size, needed_images, use_cache
+from hrdepth.data import DATASETS, mix, open_data
+from hrdepth.data.cache import ImageCache, cached_size, needed_images, open_cache
 from hrdepth.errors import InputError
+from hrdepth.io.images import read_image
 from hrdepth.prepare import cache as cache_module
 from hrdepth.training import build_loaders
 
@@ -25,7 +26,7 @@ SIZE = (32, 64)
 
 
 def make_config(name, root):
-    fake_datasets.TREES[name](root)
+    fake_datasets.TREES[name].make(root)
     part = DatasetConfig(name, str(root), str(root / "train.txt"))
     return TrainConfig([part], [part], "run", objective=ObjectiveConfig(frames=FRAMES), size=SIZE)
 
@@ -48,26 +49,32 @@ def verify(folder):
     return cache_module.prepare(PrepareConfig(cache=str(folder), verify=True, threads=2))
 
 
-def mixes(config, augment=None):
-    return [build_mix(config.train, FRAMES, config.size, augment, seed=1), build_mix(config.validation, FRAMES, SIZE)]
+def mixes(config, augment=None, cache=None):
+    read = read_image if cache is None else cache.read
+    train, validation = (open_data(part, FRAMES) for part in (config.train, config.validation))
+    return [mix(train, config.size, augment, 1, read=read), mix(validation, SIZE, read=read)]
+
+
+def sets(config):
+    return [part.neighbours for part in open_data([*config.train, *config.validation], FRAMES)]
 
 
 def same(a, b):
     return all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name != "pictures"])  # which has no neighbours
+@pytest.mark.parametrize("name", [name for name, kind in DATASETS.items() if kind.has_neighbours])
 @pytest.mark.parametrize("original", [False, True])
 def test_samples_are_the_same_bit_by_bit_without_a_look_at_the_sources(name, original, tmp_path, folder, monkeypatch):
     config = make_config(name, tmp_path / "data")
     if original:
-        monkeypatch.setattr(cache_module, "cached_size", lambda config, mixes: None)
+        monkeypatch.setattr(cache_module, "cached_size", lambda config, sets: None)
     cache = fill(config, folder)
     assert cache.size == (None if original or name == "cityscapes" else SIZE)  # whose crop is cut from the source
-    plain, cached = mixes(config, AugmentConfig()), mixes(config, AugmentConfig())
+    plain = mixes(config, AugmentConfig())
     expected = [part[item] for part in plain for item in range(3 * len(part))]
-    use_cache(str(folder), config, cached)
-    for path in needed_images(cached):
+    cached = mixes(config, AugmentConfig(), open_cache(str(folder), config, sets(config)))
+    for path in needed_images(sets(config)):
         with Image.open(path) as image:
             size = image.size
         Image.new("RGB", size).save(path)  # after the matching: whoever reads a source now sees black
@@ -84,7 +91,7 @@ def test_training_and_validation_load_from_the_cache(config, folder):
     fill(config, folder)
     plain, cached = build_loaders(replace(config, cache=None)), build_loaders(config)
     expected = {name: next(iter(loader)) for name, loader in plain.items()}
-    for path in needed_images(mixes(config)):
+    for path in needed_images(sets(config)):
         Image.new("RGB", fake_datasets.SIZE[::-1]).save(path)
     assert all(same(next(iter(cached[name])), batch) for name, batch in expected.items())
 
@@ -109,18 +116,17 @@ def test_an_interrupted_preparation_goes_on(config, folder, monkeypatch):
     )
     fill(config, folder)
     assert not set(first) & set(written[4:])
-    assert sorted(written) == needed_images(mixes(config))
+    assert sorted(written) == needed_images(sets(config))
     assert not list(folder.rglob("*.partial"))
     verify(folder)
 
 
 def test_a_changed_source_is_read_anew(config, folder, caplog):
     fill(config, folder)
-    source = needed_images(mixes(config))[2]
+    source = needed_images(sets(config))[2]
     Image.new("RGB", fake_datasets.SIZE[::-1], "red").save(source)
-    cached = mixes(config)
     with caplog.at_level(logging.WARNING):
-        use_cache(str(folder), config, cached)
+        cached = mixes(config, cache=open_cache(str(folder), config, sets(config)))
     assert [record.message[:8] for record in caplog.records] == ["1 of 10 "]
     plain = mixes(config)
     assert all(same(plain[0][item], cached[0][item]) for item in range(len(plain[0])))
@@ -134,7 +140,7 @@ def test_a_changed_source_is_read_anew(config, folder, caplog):
 def test_verify_finds_a_flipped_byte_a_changed_and_a_lost_source(config, folder, capsys):
     cache = fill(config, folder)
     assert main(["prepare", "--cache", str(folder), "--verify"]) == 0
-    flipped, changed, lost, cut = needed_images(mixes(config))[:4]
+    flipped, changed, lost, cut = needed_images(sets(config))[:4]
     content = bytearray(cache.file(cache.name(flipped)).read_bytes())
     content[-1] ^= 1
     cache.file(cache.name(flipped)).write_bytes(content)
@@ -157,9 +163,8 @@ def test_verify_finds_a_flipped_byte_a_changed_and_a_lost_source(config, folder,
 
 def test_a_damaged_image_is_named_in_training(config, folder):
     cache = fill(config, folder)
-    cached = mixes(config)
-    use_cache(str(folder), config, cached)
-    file = cache.file(cache.name(needed_images(cached)[0]))
+    cached = mixes(config, cache=open_cache(str(folder), config, sets(config)))
+    file = cache.file(cache.name(needed_images(sets(config))[0]))
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(InputError, match=f"{file.name} is damaged.*--verify"):
         [cached[0][item] for item in range(len(cached[0]))]
@@ -171,7 +176,7 @@ def test_a_cache_of_another_size_is_refused(config, folder):
     with pytest.raises(InputError, match="32x64.*64x64"):
         fill(other, folder)
     with pytest.raises(InputError, match="32x64.*64x64"):
-        use_cache(str(folder), other, mixes(other))
+        open_cache(str(folder), other, sets(other))
 
 
 def test_a_zoom_needs_images_of_their_own_size(config, folder):
@@ -182,7 +187,7 @@ def test_a_zoom_needs_images_of_their_own_size(config, folder):
     zooming = replace(config, augment=Zooming())
     assert cached_size(zooming) is None
     with pytest.raises(InputError, match="zoom"):
-        use_cache(str(folder), zooming, mixes(config))
+        open_cache(str(folder), zooming, sets(config))
 
 
 def test_the_cache_may_be_reached_by_a_link_and_lie_anywhere(config, folder, tmp_path):
@@ -191,7 +196,7 @@ def test_the_cache_may_be_reached_by_a_link_and_lie_anywhere(config, folder, tmp
     folder.mkdir()
     link.symlink_to(folder)
     fill(config, link)
-    assert ImageCache.open(folder).match(needed_images(mixes(config))) == 0
+    assert ImageCache.open(folder).match(needed_images(sets(config))) == 0
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_and_a_full_one_during(config, folder, monkeypatch):
@@ -222,7 +227,7 @@ def test_what_is_no_cache_is_left_alone(config, folder, tmp_path):
         fill(config, folder)
     (folder / "manifest.json").write_text(json.dumps({"format": 99, "size": None, "pictures": {}}))
     with pytest.raises(InputError, match="format 99"):
-        use_cache(str(folder), config, [])
+        open_cache(str(folder), config, [])
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "thesis.txt"]
 
 

@@ -9,9 +9,9 @@ import torch
 
 import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig, DepthProtocol, GroundTruthConfig, TrainConfig
-from hrdepth.data import build_mix, build_reader
-from hrdepth.data.augment import Window
+from hrdepth.data import build_mix, build_reader, open_data
 from hrdepth.data.cache import cached_size
+from hrdepth.data.sample import Window
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.io.images import read_image
@@ -88,9 +88,9 @@ def test_bad_cameras_are_named(root):
 def test_a_cache_of_cropped_images_keeps_their_size(root):
     data = [DatasetConfig("cityscapes", str(root), "train")]
     config = TrainConfig(data, data, "run", size=(32, 64))
-    assert cached_size(config, [build_mix(data, [-1, 1], config.size)]) is None
+    assert cached_size(config, [part.neighbours for part in open_data(data, [-1, 1])]) is None
     whole = [dataclasses.replace(data[0], options={"keep": 1.0})]
-    assert cached_size(config, [build_mix(whole, [-1, 1], config.size)]) == (32, 64)
+    assert cached_size(config, [part.neighbours for part in open_data(whole, [-1, 1])]) == (32, 64)
 
 
 def test_depth_from_disparity(root):

@@ -7,7 +7,7 @@ from torch.utils.data import default_collate
 import fake_datasets
 from hrdepth.config import DatasetConfig
 from hrdepth.data import build_mix
-from hrdepth.data.scale import metres_per_unit
+from hrdepth.data.mixing import metres_per_unit
 from hrdepth.errors import InputError
 
 CAMERA = {"width": 96, "height": 64, "fx": 55, "fy": 60, "cx": 47, "cy": 31}
@@ -40,9 +40,9 @@ def test_frames_may_lie_beside_the_camera_file(root):
     assert len(build(root, frames=(-1, 1))) == 4
 
 
-def test_a_second_eye_needs_a_baseline(root):
+def test_stereo_pairs_need_a_baseline(root):
     change(root, baseline=None)
-    with pytest.raises(InputError, match=r"train\.txt:1: 'drive' has a second eye, .*camera\.yaml gives no baseline"):
+    with pytest.raises(InputError, match=r"train\.txt:1: 'drive' has stereo pairs, .*camera\.yaml gives no baseline"):
         build(root)
     assert len(build(root, frames=(-1, 1))) == 4
 
@@ -53,9 +53,9 @@ def test_a_negative_baseline(root):
         build(root)
 
 
-def test_stereo_alone_names_the_line_without_a_second_eye(root):
+def test_stereo_alone_names_the_line_without_a_stereo_pair(root):
     (root / "drive" / "right" / "000003.png").unlink()
-    with pytest.raises(InputError, match=r"train\.txt:3: .* no second eye"):
+    with pytest.raises(InputError, match=r"train\.txt:3: .* no stereo pair"):
         build(root, frames=("s",))
     assert not build(root)[2]["source_valid"][2]
 
@@ -70,9 +70,9 @@ def test_a_wrong_camera_file(root, content):
 def test_a_rig_from_the_config_needs_no_file(root):
     camera = yaml.safe_load((root / "drive" / "camera.yaml").read_text())
     (root / "drive" / "camera.yaml").unlink()
-    for eye, name in (("left", "image_02"), ("right", "image_03")):
-        (root / "drive" / eye).rename(root / "drive" / name)
-    options = {"camera": {**camera, "baseline": 0.12}, "eyes": ["image_02", "image_03"]}
+    for side, name in (("left", "image_02"), ("right", "image_03")):
+        (root / "drive" / side).rename(root / "drive" / name)
+    options = {"camera": {**camera, "baseline": 0.12}, "folders": ["image_02", "image_03"]}
     for split in (str(root / "train.txt"), None):
         mix = build_mix([DatasetConfig("folder", str(root), split, options=options)], [-1, 1, "s"], (64, 96))
         assert [line.name for line in mix.datasets[0].reader.targets] == [f"drive {number} l" for number in range(1, 5)]
@@ -80,7 +80,7 @@ def test_a_rig_from_the_config_needs_no_file(root):
         assert sample["source_valid"].all()
         assert sample["stereo_pose"][0, 3] == pytest.approx(-0.12)
         assert sample["intrinsics"][0].tolist() == [55, 0, 47]
-    assert metres_per_unit(mix.datasets) == 1.0
+    assert metres_per_unit([mix.datasets[0].reader]) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,18 @@ def test_a_rig_from_the_config_needs_no_file(root):
         ({"camera": "gopro"}, "the option camera of .* must give the numbers"),
         ({"camera": {**CAMERA, "baseline": 120}}, "baseline 120 is in metres; are these millimetres"),
         ({"camera": {**CAMERA, "fx": 0.58}}, "the option camera of .* cannot be pixels"),
-        ({"eyes": ["left"]}, "give two folders"),
-        ({"eyes": "left"}, "give two folders"),
-        ({"eyes": 2}, "give two folders"),
+        ({"folders": ["left"]}, r"folders \['left'\] of the data folder .*: give two, as in \[left, right\]"),
+        ({"eyes": ["left"]}, "give two, as in"),
+        ({"folders": "left"}, "the option folders 'left' of data set 'folder' must be a list"),
+        ({"folders": 2}, "the option folders 2 of data set 'folder' must be a list"),
         ({"baseline": "wide"}, "the option baseline 'wide' of data set 'folder' must be a number or null"),
-        ({"camera": CAMERA, "eyes": ["a", "b"]}, "set the option eyes"),
+        ({"camera": CAMERA, "folders": ["a", "b"]}, "set the option folders"),
     ],
 )
 def test_a_rig_that_cannot_be(root, options, sentence):
-    if options.get("eyes") == ["a", "b"]:
-        for eye in ("left", "right"):
-            shutil.rmtree(root / "drive" / eye)
+    if options.get("folders") == ["a", "b"]:
+        for side in ("left", "right"):
+            shutil.rmtree(root / "drive" / side)
     with pytest.raises(InputError, match=sentence):
         build_mix([DatasetConfig("folder", str(root), options=options)], [-1, 1], (64, 96))
 

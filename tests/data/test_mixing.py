@@ -44,6 +44,6 @@ def test_a_mix_finds_its_parts_in_every_epoch(tmp_path):
         samples = [mix[i + epoch * len(mix)] for i in range(len(mix))]
         assert [int(sample["item"]) for sample in samples] == [i + epoch * len(mix) for i in range(len(mix))]
         assert len({float(sample["target"].sum()) for sample in samples[:3]}) == 3
-        # The second set has no second eye: masked, not missing.
+        # The second set has no stereo pairs: masked, not missing.
         assert [bool(sample["source_valid"][1]) for sample in samples] == [True] * 3 + [False] * 5
         assert torch.equal(samples[5]["sources"][1], torch.zeros(3, 64, 96))

@@ -11,8 +11,8 @@ from PIL import Image
 import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
-from hrdepth.data.frames import load_image
 from hrdepth.data.neighbours import MOTION_SIZE, motion
+from hrdepth.data.sample import load_image
 from hrdepth.errors import InputError
 from hrdepth.io.images import small_grey
 
@@ -113,7 +113,7 @@ def test_a_missing_side_is_masked_by_skip(part, caplog):
     assert [sample["source_valid"].tolist() for sample in (mix[0], mix[1])] == [[False, True], [True, True]]
     assert mix[0]["sources"][0].abs().max() == 0
     assert "1 of 3 frames left out: 1 without a source, 0 still" in caplog.text
-    # The other eye is a source too.
+    # The right image is a source too.
     assert len(build_mix([replace(part, missing="skip")], [-1, 1, "s"], (64, 96))) == 3
 
 

@@ -8,12 +8,13 @@ from PIL import Image
 import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
-from hrdepth.data.objects import load_objects, objects_file, use_objects
+from hrdepth.data.layers import Objects, load_objects, objects_file
 from hrdepth.errors import InputError
 
 
-def mix(root, size=fake_datasets.SIZE, augment=None, frames=(-1, 1)):
-    return build_mix([DatasetConfig("folder", str(root), str(root / "train.txt"))], list(frames), size, augment)
+def mix(root, size=fake_datasets.SIZE, augment=None, frames=(-1, 1), layers=()):
+    part = DatasetConfig("folder", str(root), str(root / "train.txt"))
+    return build_mix([part], list(frames), size, augment, layers=layers)
 
 
 @pytest.fixture
@@ -25,20 +26,17 @@ def read(root, number):
     return np.asarray(Image.open(root / "drive" / "left_objects" / f"{number:06d}.png")).astype(np.int64)
 
 
-def test_target_and_neighbours_have_theirs_and_the_other_eye_none(drive):
-    data = mix(drive, frames=(-1, 1, "s"))
-    assert "objects" not in data[1]  # nobody asked
-    use_objects(data.datasets)
-    objects = data[1]["objects"]  # of frame 2
+def test_target_and_neighbours_have_objects_and_the_right_image_none(drive):
+    assert "objects" not in mix(drive)[1]  # nobody asked
+    objects = mix(drive, frames=(-1, 1, "s"), layers=[Objects()])[1]["objects"]  # of frame 2
     for index, number in enumerate((2, 1, 3)):
         np.testing.assert_array_equal(objects[index], read(drive, number))
     assert not objects[3].any()
 
 
 def test_they_are_resized_without_making_new_numbers_and_mirrored(drive):
-    data = mix(drive, size=(64, 64), augment=AugmentConfig(flip=1.0, jitter=0.0))
-    plain = mix(drive, size=(64, 64))
-    use_objects([*data.datasets, *plain.datasets])
+    data = mix(drive, size=(64, 64), augment=AugmentConfig(flip=1.0, jitter=0.0), layers=[Objects()])
+    plain = mix(drive, size=(64, 64), layers=[Objects()])
     objects = data[2]["objects"]
     assert objects.dtype == torch.int64
     assert objects.unique().tolist() == [0, 1, 2]
@@ -72,6 +70,6 @@ def test_a_wrong_mask_is_named(drive, mask, said):
 
 
 def test_a_set_without_any_says_where_they_should_be(tmp_path):
-    data = mix(fake_datasets.drive(tmp_path))
+    [part] = mix(fake_datasets.drive(tmp_path)).datasets
     with pytest.raises(InputError, match=r"left_objects.0000.*make some"):
-        use_objects(data.datasets)
+        Objects.of(part.neighbours.images())

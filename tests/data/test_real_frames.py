@@ -20,7 +20,7 @@ def config(shared, name, **options):
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_every_target_has_its_neighbours_and_some_a_second_eye(name, shared):
+def test_every_target_has_its_neighbours_and_some_a_stereo_pair(name, shared):
     mix = build_mix([config(shared, name)], [-1, 1, "s"], (128, 416))
     reader = mix.datasets[0].reader
     assert len(mix) == PARTS[name][1]

@@ -10,12 +10,11 @@ from torch.utils.data import default_collate
 import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
-from hrdepth.data.frames import load_image
+from hrdepth.data.sample import load_image
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.objectives import build_objective
-from hrdepth.objectives.teacher import Teacher, resize
-from hrdepth.objectives.teacher_cache import TeacherCache, fill
+from hrdepth.objectives.teacher import Teacher, TeacherMaps, resize
 from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_networks import NETWORK
 
@@ -42,8 +41,8 @@ def teacher(tmp_path):
 
 @pytest.fixture
 def images(tmp_path):
-    root = fake_datasets.images(tmp_path / "pictures")
-    return DatasetConfig("pictures", str(root))
+    root = fake_datasets.images(tmp_path / "images")
+    return DatasetConfig("images", str(root))
 
 
 def objective_of(path, student=NETWORK, frames=(), canonical_focal=None, **options):
@@ -172,12 +171,10 @@ def test_a_teacher_of_another_size_and_kind(teacher, images):
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_the_cache_says_what_the_teacher_says(teacher, images, tmp_path, flip):
     one = Teacher.read(teacher(size=(64, 128)))
-    data = build_mix([images], [], SIZE, AugmentConfig(flip=flip, jitter=0.5))
-    cache = TeacherCache.of(one, tmp_path / "cache")
-    [part] = data.datasets
-    paths = [part.neighbours.target(line) for line in part.reader.targets]
-    assert fill(cache, one, paths, torch.device("cpu")) == 4
-    part.teacher = cache.read
+    cache = TeacherMaps.of(one, tmp_path / "cache")
+    data = build_mix([images], [], SIZE, AugmentConfig(flip=flip, jitter=0.5), layers=[cache])
+    paths = list(data.datasets[0].neighbours.targets())
+    assert cache.fill(one, paths, torch.device("cpu")) == 4
     batch = default_collate([data[item] for item in range(4)])
     expected = one.scaled_disparity(torch.stack([load_image(path, one.size) for path in paths]))
     expected = resize(expected, SIZE)
@@ -188,39 +185,38 @@ def test_the_cache_says_what_the_teacher_says(teacher, images, tmp_path, flip):
 
 def test_the_cache_goes_on_where_it_was_and_knows_what_changed(teacher, images, tmp_path):
     one = Teacher.read(teacher())
-    cache = TeacherCache.of(one, tmp_path / "cache")
-    paths = sorted(p for p in (tmp_path / "pictures").rglob("*") if p.is_file() and p.suffix != ".txt")
+    cache = TeacherMaps.of(one, tmp_path / "cache")
+    paths = sorted(p for p in (tmp_path / "images").rglob("*") if p.is_file() and p.suffix != ".txt")
     cpu = torch.device("cpu")
-    assert fill(cache, one, paths[:2], cpu) == 2
-    assert fill(cache, one, paths, cpu) == 2
-    assert fill(cache, one, paths, cpu) == 0
+    assert cache.fill(one, paths[:2], cpu) == 2
+    assert cache.fill(one, paths, cpu) == 2
+    assert cache.fill(one, paths, cpu) == 0
     paths[1].write_bytes(paths[0].read_bytes())
-    assert fill(cache, one, paths, cpu) == 1
+    assert cache.fill(one, paths, cpu) == 1
     other = Teacher.read(teacher("other.safetensors", size=(96, 128)))
-    elsewhere = TeacherCache.of(other, tmp_path / "cache")
-    assert fill(elsewhere, other, paths, cpu) == 4
-    assert elsewhere.read(paths[0], SIZE).shape == cache.read(paths[0], SIZE).shape == (1, *SIZE)
+    elsewhere = TeacherMaps.of(other, tmp_path / "cache")
+    assert elsewhere.fill(other, paths, cpu) == 4
+    assert elsewhere.resized(paths[0], SIZE).shape == cache.resized(paths[0], SIZE).shape == (1, *SIZE)
     whole = cache.file(paths[0])
     whole.write_bytes(whole.read_bytes()[:100])
     with pytest.raises(InputError, match=r"map .* is damaged .* delete it"):
-        cache.read(paths[0], SIZE)
+        cache.resized(paths[0], SIZE)
     whole.unlink()
     with pytest.raises(InputError, match="--resume last"):
-        cache.read(paths[0], SIZE)
+        cache.resized(paths[0], SIZE)
 
 
 def test_a_zoom_cuts_the_cached_map_and_makes_it_nearer(teacher, images, tmp_path):
     one = Teacher.read(teacher(canonical_focal=0.6))
-    cache = TeacherCache.of(one, tmp_path / "cache")
-    data = build_mix([images], [], SIZE, AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1)
-    part = data.datasets[0]
-    paths = [part.neighbours.target(line) for line in part.reader.targets]
-    fill(cache, one, paths, torch.device("cpu"))
-    part.teacher = cache.read
+    cache = TeacherMaps.of(one, tmp_path / "cache")
+    data = build_mix([images], [], SIZE, AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1, layers=[cache])
+    reader = data.datasets[0].reader
+    paths = list(data.datasets[0].neighbours.targets())
+    cache.fill(one, paths, torch.device("cpu"))
     for item in range(8):
-        whole = cache.read(paths[item % 4], SIZE)
+        whole = cache.resized(paths[item % 4], SIZE)
         sample = data[item]
-        size = part.reader.camera(part.reader.targets[item % 4]).size
+        size = reader.camera(reader.targets[item % 4]).size
         zoom = float(sample["intrinsics"][0, 0]) / (max(size) * SIZE[1] / size[1])
         assert 1 < zoom <= 2
         left, top = (float(size[k] / 2 / size[k] * SIZE[k] - sample["intrinsics"][1 - k, 2] / zoom) for k in (1, 0))
@@ -270,16 +266,16 @@ def test_no_teacher_gets_a_sentence(tmp_path):
 
 def test_lists_of_images(tmp_path):
     root = fake_datasets.images(tmp_path)
-    data = build_mix([DatasetConfig("pictures", str(root), str(root / "train.txt"))], [], SIZE)
+    data = build_mix([DatasetConfig("images", str(root), str(root / "train.txt"))], [], SIZE)
     assert [data.name(i).rsplit(" (", 1)[0] for i in range(3)] == ["b.png 0 l", "a/d 1.JPG 0 l", "a/c.jpg 0 l"]
     (root / "train.txt").write_text("b.png\nc.png\n")
     with pytest.raises(InputError, match=r"train.txt:2: .* holds no 'c.png'"):
-        build_mix([DatasetConfig("pictures", str(root), str(root / "train.txt"))], [], SIZE)
+        build_mix([DatasetConfig("images", str(root), str(root / "train.txt"))], [], SIZE)
     (root / "train.txt").write_text("\n# none\n")
     with pytest.raises(InputError, match="is empty"):
-        build_mix([DatasetConfig("pictures", str(root), str(root / "train.txt"))], [], SIZE)
+        build_mix([DatasetConfig("images", str(root), str(root / "train.txt"))], [], SIZE)
     with pytest.raises(InputError, match="misses its neighbour at -1"):
-        build_mix([DatasetConfig("pictures", str(root))], [-1, 1], SIZE)
+        build_mix([DatasetConfig("images", str(root))], [-1, 1], SIZE)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no images"):
-        build_mix([DatasetConfig("pictures", str(tmp_path / "empty"))], [], SIZE)
+        build_mix([DatasetConfig("images", str(tmp_path / "empty"))], [], SIZE)

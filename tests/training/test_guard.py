@@ -15,7 +15,7 @@ from hrdepth.config import (
     OptimiserConfig,
 )
 from hrdepth.data import build_mix
-from hrdepth.data.frames import FrameDataset
+from hrdepth.data.dataset import FrameDataset
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import TrainingStopped
 from hrdepth.networks.pose import PoseNet

@@ -10,7 +10,7 @@ from torch.utils.data import default_collate
 import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import AugmentConfig, DatasetConfig, IntrinsicsConfig, LogConfig, ObjectiveConfig
-from hrdepth.data import build_mix
+from hrdepth.data import build_mix, mix, open_data
 from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity, disparity_to_depth
 from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
@@ -31,8 +31,12 @@ def config(tiny):
     )
 
 
-def mixes(config, augment=None):
-    return [build_mix(part, config.objective.frames, SIZE, augment) for part in (config.train, config.validation)]
+def learned(config, augment=None):
+    """The table of learned cameras, and the mix of the training."""
+    sets = {"train": config.train, "validation": config.validation}
+    data = {use: open_data(parts, config.objective.frames) for use, parts in sets.items()}
+    cameras, data = find_learned_cameras(config, data)
+    return cameras, mix(data["train"], SIZE, augment)
 
 
 def mark(config, drive="drive"):
@@ -44,20 +48,18 @@ def mark(config, drive="drive"):
 
 def test_k_of_every_crop_and_flip_is_that_of_the_data_where_learning_starts(config):
     augment = AugmentConfig(flip=0.5, zoom=2.0, jitter=0.0)
-    training, validation = mixes(config, augment)
-    cameras = find_learned_cameras(config, training, validation)
+    cameras, training = learned(config, augment)
     batch = default_collate([training[i] for i in range(24)])
-    learned = cameras(batch["camera"], batch["view"], batch["intrinsics"])
-    torch.testing.assert_close(learned, batch["intrinsics"], rtol=1e-5, atol=1e-4)
+    found = cameras(batch["camera"], batch["view"], batch["intrinsics"])
+    torch.testing.assert_close(found, batch["intrinsics"], rtol=1e-5, atol=1e-4)
     assert {float(sign) for sign in batch["view"][:, 0, 0].sign()} == {-1.0, 1.0}
-    assert (learned[:, 0, 0] > 0).all()
+    assert (found[:, 0, 0] > 0).all()
 
 
 def test_k_of_crops_and_flips_follows_the_learned_camera(config):
     """As if the camera's own file had said so."""
     augment = AugmentConfig(flip=0.5, zoom=2.0, jitter=0.0)
-    training, validation = mixes(config, augment)
-    cameras = find_learned_cameras(config, training, validation)
+    cameras, training = learned(config, augment)
     with torch.no_grad():
         cameras.log_focal.copy_(torch.tensor([[0.02, -0.01]]))
         cameras.point.copy_(torch.tensor([[0.03, -0.02]]))
@@ -68,7 +70,7 @@ def test_k_of_crops_and_flips_follows_the_learned_camera(config):
     content = {"width": 96, "height": 64, **{key: getattr(now, key) for key in ("fx", "fy", "cx", "cy")}}
     batch = default_collate([training[i] for i in range(16)])
     file.write_text(yaml.safe_dump(content))
-    expected = default_collate([mixes(config, augment)[0][i] for i in range(16)])["intrinsics"]
+    expected = default_collate([build_mix(config.train, [-1, 1], SIZE, augment)[i] for i in range(16)])["intrinsics"]
     found = cameras(batch["camera"], batch["view"], batch["intrinsics"])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
     found[:, 0, 0].sum().backward()
@@ -78,24 +80,23 @@ def test_k_of_crops_and_flips_follows_the_learned_camera(config):
 
 def test_marked_cameras_alone_are_learned_and_the_others_stay(config):
     marked = replace(config, intrinsics=IntrinsicsConfig("marked"))
-    assert find_learned_cameras(marked, *mixes(marked)) is None
+    assert learned(marked)[0] is None
     mark(config)
     root = config.train[0].root
     from pathlib import Path
 
     fake_datasets.drive(Path(root), "known", frames=6)
     both = replace(marked, train=[DatasetConfig("folder", root)], validation=[DatasetConfig("folder", root)])
-    training, validation = mixes(both)
-    cameras = find_learned_cameras(both, training, validation)
+    cameras, training = learned(both)
     assert [camera.name for camera in cameras.table()] == ["drive"]
     batch = default_collate([training[i] for i in range(len(training))])
     assert set(batch["camera"].tolist()) == {0, -1}
     with torch.no_grad():
         cameras.log_focal.fill_(0.01)
-    learned = cameras(batch["camera"], batch["view"], batch["intrinsics"])
+    found = cameras(batch["camera"], batch["view"], batch["intrinsics"])
     known = batch["camera"] < 0
-    assert torch.equal(learned[known], batch["intrinsics"][known])
-    assert (learned[~known][:, 0, 0] > batch["intrinsics"][~known][:, 0, 0] * 1.09).all()
+    assert torch.equal(found[known], batch["intrinsics"][known])
+    assert (found[~known][:, 0, 0] > batch["intrinsics"][~known][:, 0, 0] * 1.09).all()
 
 
 def test_each_recording_has_its_camera_or_all_share_one(config):
@@ -105,20 +106,20 @@ def test_each_recording_has_its_camera_or_all_share_one(config):
     fake_datasets.drive(root, "second", frames=6)
     part = DatasetConfig("folder", str(root))
     two = replace(config, train=[part], validation=[part], intrinsics=IntrinsicsConfig("all", 60.0))
-    table = find_learned_cameras(two, *mixes(two)).table()
+    table = learned(two)[0].table()
     assert [camera.name for camera in table] == ["drive", "second"]
     assert table[0].fx == pytest.approx(96 / 2 / np.tan(np.radians(30)), rel=1e-5)
     shared = replace(two, intrinsics=IntrinsicsConfig("all", shared=True))
-    assert len(find_learned_cameras(shared, *mixes(shared)).table()) == 1
+    assert len(learned(shared)[0].table()) == 1
     fake_datasets.drive(root, "third", frames=6, size=(96, 96))
     with pytest.raises(InputError, match="one camera does not take"):
-        find_learned_cameras(shared, *mixes(shared))
+        learned(shared)
 
 
-def test_the_other_eye_alone_cannot_tell(config):
+def test_stereo_pairs_alone_cannot_teach_a_camera(config):
     stereo = replace(config, objective=ObjectiveConfig(frames=["s"]))
-    with pytest.raises(InputError, match="other eye alone"):
-        find_learned_cameras(stereo, *mixes(stereo))
+    with pytest.raises(InputError, match="stereo pairs alone"):
+        learned(stereo)
 
 
 @pytest.mark.parametrize("bad", [{"learn": "some"}, {"field_of_view": 200.0}, {"learning_rate_factor": 0.0}])

@@ -14,7 +14,7 @@ from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, Objectiv
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.objectives.distillation import Distillation
-from hrdepth.objectives.teacher_cache import TeacherCache
+from hrdepth.objectives.teacher import TeacherMaps
 from hrdepth.prepare.cache import prepare
 from hrdepth.training import train
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
@@ -34,7 +34,7 @@ def taught(tiny, tmp_path):
     network.start_at(8.0)
     teacher = tmp_path / "teacher.safetensors"
     save_checkpoint(teacher, network, MONODEPTH2, size=(64, 128), metres_per_unit=5.4, canonical_focal=0.6)
-    part = DatasetConfig("pictures", str(fake_datasets.images(tmp_path / "pictures")))
+    part = DatasetConfig("images", str(fake_datasets.images(tmp_path / "images")))
     objective = ObjectiveConfig("distillation", [], {"teacher": str(teacher)})
     return replace(tiny, train=[part], validation=[part], objective=objective, canonical_focal=0.6, epochs=2)
 
@@ -64,7 +64,7 @@ def test_a_student_of_images_takes_over_the_teachers_units(taught, tmp_path, cac
 def test_a_cached_teacher_looks_once(taught, tmp_path, monkeypatch):
     config = with_options(taught, cache=str(tmp_path / "cache"))
     train(config)
-    monkeypatch.setattr(TeacherCache, "write", None)
+    monkeypatch.setattr(TeacherMaps, "write", None)
     monkeypatch.setattr("hrdepth.objectives.teacher.Teacher.disparity", None)
     train(replace(config, output=str(tmp_path / "again"), initial_depth=8.0))
 
@@ -121,7 +121,7 @@ def test_images_can_be_prepared_and_scanned(taught, tmp_path):
     cache = prepare(PrepareConfig(config=taught, cache=str(tmp_path / "prepared"), threads=1))
     assert len(cache.entries) == 4
     train(replace(taught, cache=str(tmp_path / "prepared"), epochs=1))
-    (tmp_path / "pictures" / "b.png").write_bytes(b"no image")
+    (tmp_path / "images" / "b.png").write_bytes(b"no image")
     assert "b.png" in " ".join(scan_data(taught).errors)
 
 

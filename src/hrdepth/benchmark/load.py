@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from hrdepth.benchmark.report import Measurement, peak_memory, print_table, write_report
 from hrdepth.config import BenchmarkLoadConfig, TrainConfig
-from hrdepth.data.batch import Batch
 from hrdepth.data.mixing import MixedSampler
+from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file
 from hrdepth.training import build_loaders

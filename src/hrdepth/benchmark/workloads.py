@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hrdepth.compute import choose_device
 from hrdepth.config import DatasetConfig, TrainConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 
 __all__ = ["FRAME_SIZE", "WORKLOADS", "made_drive", "serve"]
 

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, default_collate
 from hrdepth.check.finding import ADVICE, Finding
 from hrdepth.check.networks import examine_networks
 from hrdepth.check.samples import examine_samples
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.objectives import Objective
 
 __all__ = ["diagnose"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hrdepth.check.finding import Finding
 from hrdepth.config import GuardConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.geometry import scaled_disparity
 from hrdepth.objectives import Objective
 from hrdepth.objectives.view_synthesis import ViewSynthesis

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from hrdepth.check.camera import intrinsics_faults
 from hrdepth.check.finding import Finding
-from hrdepth.data.batch import Batch
 from hrdepth.data.neighbours import MIN_MOTION, MOTION_SIZE, motion
+from hrdepth.data.sample import Batch
 from hrdepth.prepare.multiview import box_mean
 
 __all__ = ["examine_samples"]

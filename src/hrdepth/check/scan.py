@@ -12,10 +12,9 @@ from pathlib import Path
 from rich.progress import track
 
 from hrdepth.config import DatasetConfig, TrainConfig
-from hrdepth.data import build_reader
-from hrdepth.data.frames import FrameReader
+from hrdepth.data import OpenData, open_data
 from hrdepth.data.neighbours import Neighbours, and_more
-from hrdepth.data.splits import SplitLine
+from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.images import image_size, read_image
 from hrdepth.io.parallel import parallel_map, usable_cores
@@ -37,11 +36,13 @@ class Report:
         errors: faults with which a run cannot start, a sentence each.
         warnings: faults with which it runs, but its numbers mean less.
         summary: a line a data set: recordings, frames, cameras, sizes, share of frames with a stereo partner.
+        data: the opened data sets, `train` and `validation`.
     """
 
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     summary: list[str] = field(default_factory=list)
+    data: dict[str, list[OpenData]] = field(default_factory=dict)
 
     def add(self, *errors: str) -> None:
         """Add errors, each once: training and validation often share a recording."""
@@ -53,25 +54,29 @@ class _Set:
     """A data set under the scan: `images` maps each image to the first line that needs it."""
 
     name: str
-    reader: FrameReader
     neighbours: Neighbours
     images: dict[Path, SplitLine] = field(default_factory=dict)
     sizes: dict[str, dict[Path, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def check_data(config: TrainConfig) -> None:
-    """Scan the data of a run as `config.scan` asks, and log the warnings.
+def check_data(config: TrainConfig) -> dict[str, list[OpenData]]:
+    """Open the data of a run, scan it as `config.scan` asks, and log the warnings.
+
+    Returns:
+        The data sets of `train` and `validation`, without the targets that can teach nothing.
 
     Raises:
         InputError: something is wrong; up to 20 findings are named.
     """
     if config.scan == "off":
-        return
+        frames = config.objective.frames
+        return {"train": open_data(config.train, frames), "validation": open_data(config.validation, frames)}
     report = scan_data(config)
     for warning in report.warnings:
         log.warning("warning: %s", warning)
     if report.errors:
         raise InputError.several(report.errors)
+    return {use: [part.selected() for part in parts] for use, parts in report.data.items()}
 
 
 def scan_data(config: TrainConfig) -> Report:
@@ -84,14 +89,16 @@ def scan_data(config: TrainConfig) -> Report:
     report = Report()
     if not (config.train and config.validation):
         report.add("no data set is given; name at least one under train and one under validation")
-    parts = {
-        "train": [part for data in config.train for part in _open(data, "train", config, report)],
-        "validation": [part for data in config.validation for part in _open(data, "validation", config, report)],
-    }
+    parts: dict[str, list[_Set]] = {}
+    for use, configs in (("train", config.train), ("validation", config.validation)):
+        report.data[use] = [part for data in configs for part in _open(data, config, report)]
+        parts[use] = [
+            _Set(f"{use}: {part.config.dataset} at {part.config.root}", part.neighbours) for part in report.data[use]
+        ]
     sets = [*parts["train"], *parts["validation"]]
     for part in sets:
-        report.add(*part.neighbours.faults(), *_repeated(part.reader.targets))
-        for line in part.reader.targets:
+        report.add(*part.neighbours.faults(), *_repeated(part.neighbours.reader.targets))
+        for line in part.neighbours.reader.targets:
             for path in part.neighbours.existing(line):
                 part.images.setdefault(path, line)
     _read_images(sets, report, decode=config.scan == "full")
@@ -102,14 +109,9 @@ def scan_data(config: TrainConfig) -> Report:
     return report
 
 
-def _open(data: DatasetConfig, use: str, config: TrainConfig, report: Report) -> Iterator[_Set]:
+def _open(data: DatasetConfig, config: TrainConfig, report: Report) -> Iterator[OpenData]:
     try:
-        reader = build_reader(data)
-        yield _Set(
-            f"{use}: {data.dataset} at {data.root}",
-            reader,
-            Neighbours(reader, config.objective.frames, data.distances, data.missing),
-        )
+        yield OpenData.of(data, config.objective.frames)
     except InputError as error:
         report.add(*(error.findings or (str(error),)))
 
@@ -163,7 +165,7 @@ def _other_shapes(part: _Set) -> Iterator[str]:
             yield and_more(sentence, len(others) - 1, "image")
         line = part.images[next(iter(sizes))]
         try:
-            camera = part.reader.camera(line)
+            camera = part.neighbours.reader.camera(line)
         except InputError:  # reported already
             continue
         if _differ(camera.size, usual, CAMERA_TOLERANCE):
@@ -194,23 +196,23 @@ def _in_both(training: Sequence[_Set], validation: Sequence[_Set]) -> Iterator[s
 
 
 def _targets(part: _Set) -> Iterator[tuple[str, SplitLine]]:
-    for line in part.reader.targets:
-        path = part.reader.image(line, 0)
+    for line in part.neighbours.reader.targets:
+        path = part.neighbours.reader.image(line, 0)
         if path is not None:
             yield os.path.abspath(path), line  # noqa: PTH100  (a link may be another recording's name on purpose)
 
 
 def _summary(part: _Set) -> str:
-    targets = part.reader.targets
+    targets = part.neighbours.reader.targets
     cameras = set()
     for line in {(line.folder, line.side): line for line in targets}.values():
         try:
-            camera = part.reader.camera(line)
+            camera = part.neighbours.reader.camera(line)
             cameras.add((camera.size, tuple(camera.intrinsics.ravel()), camera.baseline))
         except InputError:  # among the errors
             continue
     sizes = sorted({_text(size) for known in part.sizes.values() for size in known.values()})
-    pairs = sum(part.reader.image(line, "s") is not None for line in targets)
+    pairs = sum(part.neighbours.reader.image(line, "s") is not None for line in targets)
     return (
         f"{part.name}: {len(targets)} frames of {len({line.folder for line in targets})} recordings, {len(cameras)} "
         f"cameras, images {', '.join(sizes)}, stereo pairs for {100 * pairs / len(targets):.0f} %"

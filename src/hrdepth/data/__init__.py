@@ -3,28 +3,64 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
 
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data.cityscapes import Cityscapes
-from hrdepth.data.folder import Folder
-from hrdepth.data.frames import FrameDataset, FrameReader
-from hrdepth.data.images import Images
+from hrdepth.data.dataset import FrameDataset
+from hrdepth.data.folder import Folder, Images
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
+from hrdepth.data.layers import Layer, Mask
 from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import Neighbours, select
+from hrdepth.data.reader import FrameReader
 from hrdepth.errors import InputError
+from hrdepth.io.images import read_image
 from hrdepth.registry import check_options, check_values, lookup
 
-__all__ = ["DATASETS", "build_mix", "build_reader"]
+__all__ = ["DATASETS", "OpenData", "build_mix", "build_reader", "mix", "open_data"]
+
+log = logging.getLogger(__name__)
 
 DATASETS: dict[str, Callable[..., FrameReader]] = {
     "cityscapes": Cityscapes,
     "folder": Folder,
+    "images": Images,
     "kitti_odometry": KittiOdometry,
     "kitti_raw": KittiRaw,
-    "pictures": Images,
 }
+RENAMED = {"pictures": "images"}
+
+
+@dataclass(frozen=True)
+class OpenData:
+    """A data set of a config, opened.
+
+    Attributes:
+        config: names it.
+        neighbours: its reader, and the sources of its targets.
+        layers: of this data set alone.
+    """
+
+    config: DatasetConfig
+    neighbours: Neighbours
+    layers: tuple[Layer, ...] = ()
+
+    @classmethod
+    def of(cls, config: DatasetConfig, frames: Sequence[int | str]) -> OpenData:
+        """Open the data set that `config` names; errors as `build_reader`."""
+        return cls(config, Neighbours(build_reader(config), frames, config.distances, config.missing))
+
+    def selected(self) -> OpenData:
+        """Leave out the targets that can teach nothing, see `neighbours.select`."""
+        name = f"data set '{self.config.dataset}' at {self.config.root}"
+        return replace(self, neighbours=select(self.neighbours, self.config.min_motion, name))
 
 
 def build_reader(config: DatasetConfig) -> FrameReader:
@@ -33,12 +69,12 @@ def build_reader(config: DatasetConfig) -> FrameReader:
     Raises:
         InputError: an unknown data set, an option that it does not have, or files that are missing or wrong.
     """
-    kind = lookup(DATASETS, config.dataset, "data set")
+    kind = lookup(DATASETS, _renamed("the data set", config.dataset, RENAMED), "data set")
     what = f"data set '{config.dataset}'"
-    check_options(kind, config.options, what, ("root", "split"))
-    # Of lists and sections the data sets themselves say more.
-    plain = {name: value for name, value in config.options.items() if name not in ("camera", "eyes")}
-    check_values(kind, plain, what)
+    renamed = getattr(kind, "renamed_options", {})
+    options = {_renamed(f"the option of {what}", name, renamed): value for name, value in config.options.items()}
+    check_options(kind, options, what, ("root", "split"))
+    check_values(kind, options, what)
     if not config.weight > 0:
         raise InputError(f"data set '{config.dataset}' at {config.root}: weight {config.weight:g} must be positive")
     if not config.distances or min(config.distances) < 1:
@@ -47,7 +83,44 @@ def build_reader(config: DatasetConfig) -> FrameReader:
         )
     if config.split is None and inspect.signature(kind).parameters["split"].default is inspect.Parameter.empty:
         raise InputError(f"data set '{config.dataset}' at {config.root} needs a split: a file or a name")
-    return kind(config.root, config.split, **config.options)
+    return kind(config.root, config.split, **options)
+
+
+def open_data(configs: Sequence[DatasetConfig], frames: Sequence[int | str], check: bool = True) -> list[OpenData]:
+    """Open data sets, and leave out the targets that can teach nothing.
+
+    Args:
+        configs: name them.
+        frames: the sources, see `config.ObjectiveConfig`.
+        check: whether every image is there before the first is asked for.
+
+    Raises:
+        InputError: no data set is given, as `build_reader`, or images, cameras or a baseline are missing or wrong; all
+            are named.
+    """
+    if not configs:
+        raise InputError("no data set is given; name at least one under train and one under validation")
+    sets = [OpenData.of(config, frames) for config in configs]
+    if check and (faults := [fault for part in sets for fault in part.neighbours.faults()]):
+        raise InputError.several(faults)
+    return [part.selected() for part in sets]
+
+
+def mix(
+    sets: Sequence[OpenData],
+    size: tuple[int, int],
+    augment: AugmentConfig | None = None,
+    seed: int = 0,
+    layers: Sequence[Layer] = (),
+    read: Callable[[Path], Image.Image] = read_image,
+) -> Mix:
+    """Join opened data sets to one; see `FrameDataset` for the arguments.
+
+    As soon as one of them has masks, all samples have one.
+    """
+    masks = any(camera.mask is not None for part in sets for camera in part.neighbours.cameras().values())
+    common = [*([Mask()] if masks else []), *layers]
+    return Mix([FrameDataset(p.neighbours, size, [*common, *p.layers], read, augment, seed) for p in sets])
 
 
 def build_mix(
@@ -57,25 +130,18 @@ def build_mix(
     augment: AugmentConfig | None = None,
     seed: int = 0,
     check: bool = True,
+    layers: Sequence[Layer] = (),
 ) -> Mix:
-    """Build several data sets as one; see `FrameDataset` for the arguments.
+    """Build several data sets as one; see `open_data` and `mix` for arguments and errors."""
+    return mix(open_data(configs, frames, check), size, augment, seed, layers)
 
-    Raises:
-        InputError: none is given, as `build_reader`, or as `FrameDataset`, over all sets at once.
-    """
-    if not configs:
-        raise InputError("no data set is given; name at least one under train and one under validation")
-    sets = [(config, build_reader(config)) for config in configs]
-    neighbours = [Neighbours(reader, frames, config.distances, config.missing) for config, reader in sets]
-    if check and (faults := [fault for part in neighbours for fault in part.faults()]):
-        raise InputError.several(faults)
-    parts = []
-    for (config, reader), near in zip(sets, neighbours, strict=True):
-        name = f"data set '{config.dataset}' at {config.root}"
-        kept = select(reader, near, config.min_motion, name)
-        parts.append(FrameDataset(kept, frames, size, augment, seed, near, check=False))
-    # One kind of batch: as soon as one set has masks, all samples have one.
-    with_masks = any(part.has_masks() for part in parts)
-    for part in parts:
-        part.with_masks = with_masks
-    return Mix(parts)
+
+def _renamed(what: str, name: str, names: dict[str, str]) -> str:
+    if name in names:
+        _say_renamed(what, name, names[name])
+    return names.get(name, name)
+
+
+@cache
+def _say_renamed(what: str, old: str, new: str) -> None:
+    log.warning("%s '%s' is called '%s' now", what, old, new)

@@ -2,7 +2,7 @@
 
     CACHE/manifest.json           format, size (null: as the source is), and for each image its source's size and
                                   time of change and a checksum; sources are named relative to CACHE
-    CACHE/images/4f/4f0c...npy  uint8 (H,W,3), named by a digest of the source's name
+    CACHE/pictures/4f/4f0c...npy  uint8 (H,W,3), named by a digest of the source's name
 
 One file an image: it can be replaced alone, images need not be alike, and reading takes a few hundred microseconds.
 """
@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.config import TrainConfig
-from hrdepth.data.mixing import Mix
+from hrdepth.data.neighbours import Neighbours
 from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
 from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
 
-__all__ = ["Entry", "ImageCache", "cached_size", "needed_images", "use_cache"]
+__all__ = ["Entry", "ImageCache", "cached_size", "needed_images", "open_cache"]
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Entry:
-    """What the manifest knows of an image.
+    """An image in the manifest.
 
     Attributes:
         bytes: size of the source file.
@@ -116,7 +116,7 @@ class ImageCache:
         return entry is not None and (entry.bytes, entry.mtime_ns) == stamp(source) and self.file(name).is_file()
 
     def match(self, sources: Iterable[Path]) -> int:
-        """Let `read` give those of `sources` that the cache has as they now are; return how many it has not."""
+        """Have `read` use the cache for those of `sources` that it has as they now are; return how many it has not."""
         missing = 0
         for source in sources:
             if self.up_to_date(source):
@@ -135,45 +135,49 @@ class ImageCache:
         return read_image(path) if file is None else Image.fromarray(read_array(Path(file)))
 
 
-def use_cache(folder: str, config: TrainConfig, mixes: Sequence[Mix]) -> None:
-    """Let data sets read their images from a cache; what it lacks is read from the source, and counted once.
+def open_cache(folder: str, config: TrainConfig, sets: Iterable[Neighbours]) -> ImageCache:
+    """Open the cache of a run's images; what it lacks is read from the source, and counted once.
+
+    Args:
+        folder: where it lies.
+        config: of the run.
+        sets: all data sets of the run.
 
     Raises:
         InputError: there is no cache, or it holds images of a size that cannot serve.
     """
     cache = ImageCache.open(folder)
-    wanted = cached_size(config, mixes)
+    sets = list(sets)
+    wanted = cached_size(config, sets)
     if cache.size not in (None, wanted):
         made = "x".join(map(str, cache.size))
         run = "zooms or crops, which needs the images' own size" if wanted is None else "wants {}x{}".format(*wanted)
         raise InputError(
             f"the cache {folder} holds images of {made} (height x width), the run {run}; prepare another folder"
         )
-    images = needed_images(mixes)
+    images = needed_images(sets)
     missing = cache.match(images)
     if missing:
         log.warning(
             "%d of %d images are not in the cache %s or have changed since; run hrdepth prepare again, "
             "until then they are read from their sources", missing, len(images), folder,
         )  # fmt: skip
-    for mix in mixes:
-        for part in mix.datasets:
-            part.read = cache.read
+    return cache
 
 
-def cached_size(config: TrainConfig, mixes: Sequence[Mix] = ()) -> tuple[int, int] | None:
+def cached_size(config: TrainConfig, sets: Iterable[Neighbours] = ()) -> tuple[int, int] | None:
     """Return the size (height, width) at which a run's images can be cached; None: only as the sources are.
 
     A zoom cuts its part out of the source before it is resized, and so does a crop of the car's hood.
     """
     height, width = config.size
-    cropped = any(part.is_cropped() for mix in mixes for part in mix.datasets)
+    cropped = any(camera.keep < 1 for part in sets for camera in part.cameras().values())
     return None if config.augment.zoom > 1 or cropped else (height, width)
 
 
-def needed_images(mixes: Sequence[Mix]) -> list[Path]:
-    """Return every image that these data sets are made of, once, in order of their paths."""
-    return sorted({path for mix in mixes for part in mix.datasets for path in part.images()})
+def needed_images(sets: Iterable[Neighbours]) -> list[Path]:
+    """Return every image of these data sets, once, in order of their paths."""
+    return sorted({path for part in sets for path in part.images()})
 
 
 def checksum(pixels: NDArray[np.uint8]) -> str:

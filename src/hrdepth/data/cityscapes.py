@@ -1,4 +1,4 @@
-"""CityScapes, in its own layout: sequences of 30 frames, a camera file a city's snippet, depth from disparity.
+"""CityScapes, in its own layout: sequences of 30 frames, one camera file per snippet, depth from disparity.
 
 Source: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding, CVPR 2016.
 """
@@ -19,8 +19,8 @@ from PIL import Image
 
 from hrdepth.camera import Camera
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.frames import SUFFIXES, find_image
-from hrdepth.data.splits import SplitLine, read_split
+from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder, find_image
+from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole
 from hrdepth.io.files import existing_file
@@ -39,40 +39,40 @@ __all__ = [
 
 SIZE = (1024, 2048)  # of every image as published
 PARTS = ("train", "val", "test")
-# What others train on too: without the bottom quarter, the car's hood and star.
+# Without the bottom quarter, the car's hood and star, as is usual.
 KEPT_HEIGHT = 0.75
 SEQUENCES = {"l": "leftImg8bit_sequence", "r": "rightImg8bit_sequence"}
 _NAME = re.compile(r"(?P<sequence>.+_\d{6})_(?P<frame>\d{6})_(?P<kind>\w+)$")
 
 
 class Rig(NamedTuple):
-    """What a camera file says: (3,3) in pixels of an image of `SIZE`, and metres between the eyes."""
+    """A camera file: K (3,3) in pixels of an image of `SIZE`, and the baseline in metres."""
 
     intrinsics: NDArray[np.float64]
     baseline: float
 
 
-class Cityscapes:
-    """`ROOT/leftImg8bit_sequence/PART/CITY/CITY_000000_000019_leftImg8bit.png`, right eye in `rightImg8bit_sequence`.
+class Cityscapes(FrameReader):
+    """`ROOT/leftImg8bit_sequence/PART/CITY/CITY_000000_000019_leftImg8bit.png`, and `rightImg8bit_sequence`.
 
     Cameras come from `ROOT/camera/PART/CITY/..._camera.json`: one for each snippet of 30 frames, at its twentieth;
-    a frame takes the nearest of its sequence. Images may be JPEG, and resized copies.
+    a frame has the nearest of its sequence. Images may be JPEG, and resized copies.
 
     Args:
         root: the folder that holds `leftImg8bit_sequence` and `camera`.
         split: lines of `PART/CITY/CITY_000000 frame side`, a file; or `train`, every left frame of that part that has
             both neighbours; `val` or `test`, the frames with a camera file (the annotated ones) that have them.
         keep: the share of the height, from the top, that is used; below lies the car's hood.
-        baseline: units between the eyes; None takes the camera's metres.
+        baseline: units between the cameras of a stereo pair; None takes the camera's metres.
 
     Raises:
         InputError: split, cameras or images are missing or wrong.
     """
 
+    has_stereo = True
+
     def __init__(self, root: str, split: str, keep: float = KEPT_HEIGHT, baseline: float | None = None) -> None:
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise InputError(f"the data folder {root} does not exist")
+        self.root = existing_folder(root)
         if not 0 < keep <= 1:
             raise InputError(f"keep {keep:g} of {root} is a share of the height; give a number up to 1, such as 0.75")
         self._keep = keep
@@ -86,12 +86,11 @@ class Cityscapes:
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
         """See `FrameReader.image`."""
-        left = (line.side == "l") != (frame == "s")
-        number = line.frame if frame == "s" else line.frame + int(frame)
+        number, side = line.at(frame)
         city, _, sequence = line.folder.rpartition("/")
-        eye = SEQUENCES["l" if left else "r"]
-        name = f"{sequence}_{number:06d}_{eye.removesuffix('_sequence')}"
-        return find_image(self.root / eye / city, name) if number >= 0 else None
+        folder = SEQUENCES[side]
+        name = f"{sequence}_{number:06d}_{folder.removesuffix('_sequence')}"
+        return find_image(self.root / folder / city, name) if number >= 0 else None
 
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""

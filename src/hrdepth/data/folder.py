@@ -1,4 +1,4 @@
-"""Frames in plain folders, with given intrinsics: the layout that `docs/design.md` calls a drive on disk."""
+"""Your own images in plain folders: drives with a camera (docs/data.md), or images of any kind."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from hrdepth.camera import Camera
-from hrdepth.data.frames import SUFFIXES
-from hrdepth.data.splits import SplitLine, read_split
+from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder
+from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole
 from hrdepth.io.files import existing_file
+from hrdepth.io.images import image_size
+from hrdepth.io.media import IMAGE_SUFFIXES
 
-__all__ = ["Folder", "numbered_images", "read_camera"]
+__all__ = ["Folder", "Images", "numbered_images", "read_camera"]
 
 ENTRIES = ("width", "height", "fx", "fy", "cx", "cy")
 MASK = "mask.png"
 LONGEST_BASELINE = 20.0  # metres; a rig's millimetres are more
 
 
-class Folder:
-    """`ROOT/DRIVE/left/000000.png`, `ROOT/DRIVE/right/...` for a second eye, `ROOT/DRIVE/camera.yaml`.
+class Folder(FrameReader):
+    """`ROOT/DRIVE/left/000000.png`, `ROOT/DRIVE/right/...` for stereo pairs, `ROOT/DRIVE/camera.yaml`.
 
     Frames may also lie in `ROOT/DRIVE` itself. A frame's number is the last run of digits in its name. Where there is
     a `ROOT/DRIVE/mask.png`, what is black in it is left out of the loss.
@@ -36,37 +38,37 @@ class Folder:
     Args:
         root: the folder that holds the drives; or, where it holds a camera.yaml itself, the one drive.
         split: lines of `drive frame side`; None takes every left frame that has both neighbours.
-        baseline: units between the eyes; None takes the camera's metres.
-        camera: the one rig of all drives, with the entries of a camera.yaml, which then is not needed.
-        eyes: the folders of the left and the right eye, below a drive.
+        baseline: units between the cameras of a stereo pair; None takes the camera's metres.
+        camera: the camera of all drives, with the entries of a camera.yaml, which then is not needed.
+        folders: of the left and of the right images, below a drive; once called `eyes`.
 
     Raises:
         InputError: split, camera or images are missing or wrong.
     """
+
+    has_stereo = True
+    renamed_options: ClassVar[dict[str, str]] = {"eyes": "folders"}
 
     def __init__(
         self,
         root: str,
         split: str | None = None,
         baseline: float | None = None,
-        camera: dict[str, Any] | None = None,
-        eyes: Sequence[str] = ("left", "right"),
+        camera: Any = None,
+        folders: Sequence[str] = ("left", "right"),
     ) -> None:
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise InputError(f"the data folder {root} does not exist")
-        if not isinstance(eyes, list | tuple) or len(eyes) != 2 or eyes[0] == eyes[1]:
-            raise InputError(f"eyes {eyes} of the data folder {root}: give two folders, as in [left, right]")
-        self._eyes = {"left": eyes[0], "right": eyes[1]}
+        self.root = existing_folder(root)
+        if len(folders) != 2 or folders[0] == folders[1]:
+            raise InputError(f"folders {folders} of the data folder {root}: give two, as in [left, right]")
+        self._folders = {"l": folders[0], "r": folders[1]}
         self._baseline = baseline
         self._rig = None if camera is None else _camera(camera, f"the option camera of {root}")
         self.targets = self._all_targets() if split is None else read_split(split)
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
         """See `FrameReader.image`."""
-        left = (line.side == "l") != (frame == "s")
-        number = line.frame if frame == "s" else line.frame + int(frame)
-        return self._images(line.folder, "left" if left else "right").get(number)
+        number, side = line.at(frame)
+        return self._images(line.folder, side).get(number)
 
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
@@ -80,9 +82,9 @@ class Folder:
         return camera if self._baseline is None else replace(camera, baseline=self._baseline)
 
     @lru_cache(maxsize=256)  # noqa: B019
-    def _images(self, drive: str, eye: str) -> dict[int, Path]:
-        folder = self.root / drive / self._eyes[eye]
-        if eye == "left" and not folder.is_dir():
+    def _images(self, drive: str, side: str) -> dict[int, Path]:
+        folder = self.root / drive / self._folders[side]
+        if side == "l" and not folder.is_dir():
             folder = self.root / drive
         return numbered_images(folder)
 
@@ -92,11 +94,11 @@ class Folder:
             raise InputError(
                 f"{self.root} holds no camera.yaml; each drive needs one with width, height, fx, fy, cx, cy"
                 if self._rig is None
-                else f"{self.root} holds no images; set the option eyes to the names of their folders"
+                else f"{self.root} holds no images; set the option folders to the names of theirs"
             )
         targets = []
         for drive in drives:
-            images = self._images(drive, "left")
+            images = self._images(drive, "l")
             inside = [number for number in sorted(images) if number - 1 in images and number + 1 in images]
             targets += [SplitLine(drive, number, "l", origin=str(images[number])) for number in inside]
         if not targets:
@@ -104,13 +106,69 @@ class Folder:
         return targets
 
     def _drives(self) -> list[str]:
-        """Return the folders that hold a camera.yaml; with a rig in the config those that hold the left eye's."""
+        """Return the folders that hold a camera.yaml; with a camera in the config those that hold the left images."""
         if self._rig is None:
             return [str(path.parent.relative_to(self.root)) for path in sorted(self.root.rglob("camera.yaml"))]
         folders = [self.root, *(path for path in sorted(self.root.rglob("*")) if path.is_dir())]
-        drives = [folder for folder in folders if (folder / self._eyes["left"]).is_dir()]
+        drives = [folder for folder in folders if (folder / self._folders["l"]).is_dir()]
         plain = [folder for folder in folders if any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())]
         return [str(drive.relative_to(self.root)) for drive in drives or plain]
+
+
+class Images(FrameReader):
+    """Images of any names, sizes and cameras, in a folder and those below it: enough to learn from a teacher.
+
+    There is no order in time, no stereo pair and no camera. Each image is a recording of one frame, named by its path
+    below the folder.
+
+    Args:
+        root: the folder.
+        split: a text file with a path below `root` in each line; blank lines and lines that begin with `#` are
+            skipped. None takes every image, in order of the paths, without hidden files and folders.
+
+    Raises:
+        InputError: the folder, the split or an image is missing.
+    """
+
+    has_neighbours = False
+
+    def __init__(self, root: str, split: str | None = None) -> None:
+        self.root = existing_folder(root)
+        self.targets = self._all() if split is None else self._listed(Path(split))
+
+    def image(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.image`."""
+        path = self.root / line.folder
+        return path if frame == 0 and path.is_file() else None
+
+    def camera(self, line: SplitLine) -> Camera:
+        """Return a camera of the image's size with a guessed K, which learning from a teacher does not use."""
+        path = self.root / line.folder
+        height, width = image_size(path)
+        focal = float(max(height, width))
+        return Camera(pinhole(focal, focal, width / 2, height / 2), (height, width), source=str(path))
+
+    def _all(self) -> list[SplitLine]:
+        images = (path for path in self.root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        found = (path.relative_to(self.root) for path in images)
+        visible = sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+        if not visible:
+            raise InputError(f"{self.root} holds no images")
+        return [SplitLine(name, 0, "l", origin=str(self.root / name)) for name in visible]
+
+    def _listed(self, split: Path) -> list[SplitLine]:
+        existing_file(split, "the list of images")
+        try:
+            text = split.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the list of images {split} cannot be read as a text file ({error})") from error
+        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+        listed = [SplitLine(name, 0, "l", origin=f"{split}:{n}") for n, name in lines if name and name[0] != "#"]
+        if missing := [line for line in listed if not (self.root / line.folder).is_file()]:
+            raise InputError.several([f"{line.origin}: {self.root} holds no '{line.folder}'" for line in missing])
+        if not listed:
+            raise InputError(f"the list of images {split} is empty; it needs a path below {self.root} in each line")
+        return listed
 
 
 def numbered_images(folder: Path) -> dict[int, Path]:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.camera import Camera
-from hrdepth.data.frames import SUFFIXES, find_image
 from hrdepth.data.kitti_calibration import read_calibration
-from hrdepth.data.splits import SplitLine, read_split
+from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder, find_image
+from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 
@@ -20,34 +20,34 @@ __all__ = ["KittiOdometry", "KittiRaw", "first_size", "read_projections"]
 
 # The paper's one camera for all of KITTI, in units of image width and height (FACTS of the release).
 PAPER_INTRINSICS = np.array([[0.58, 0, 0.5], [0, 1.92, 0.5], [0, 0, 1]])
-_OTHER = {"l": "r", "r": "l"}
 
 
-class KittiRaw:
-    """KITTI raw, rectified: `ROOT/DATE/DRIVE/image_02/data/0000000000.jpg` (or png), `image_03` the right eye.
+class KittiRaw(FrameReader):
+    """KITTI raw, rectified: `ROOT/DATE/DRIVE/image_02/data/0000000000.jpg` (or png), `image_03` the right image.
 
     Args:
         root: the folder that holds the dates.
-        split: lines of `DATE/DRIVE frame side`, a file or the name of a split on board.
+        split: lines of `DATE/DRIVE frame side`, a file or the name of a bundled split.
         intrinsics: `calibration` reads each date's own, `paper` takes one mean camera for all (section "KITTI").
-        baseline: units between the eyes; None takes the calibration's metres, the paper's configs 0.1.
+        baseline: units between the cameras of a stereo pair, 0.1 in the paper's configs; None takes the metres.
 
     Raises:
         InputError: split, calibration or images are missing or wrong.
     """
 
+    has_stereo = True
+
     def __init__(self, root: str, split: str, intrinsics: str = "calibration", baseline: float | None = None) -> None:
         if intrinsics not in ("calibration", "paper"):
             raise InputError(f"intrinsics '{intrinsics}' of kitti_raw: give 'calibration' or 'paper'")
-        self.root = _existing_folder(root)
+        self.root = existing_folder(root)
         self.targets = read_split(split)
         self._intrinsics = intrinsics
         self._baseline = baseline
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
         """See `FrameReader.image`."""
-        side = _OTHER[line.side] if frame == "s" else line.side
-        number = line.frame if frame == "s" else line.frame + int(frame)
+        number, side = line.at(frame)
         folder = self.root / line.folder / ("image_02" if side == "l" else "image_03") / "data"
         return find_image(folder, f"{number:010d}") if number >= 0 else None
 
@@ -69,32 +69,33 @@ class KittiRaw:
         return Camera(intrinsics, size, baseline, str(self.root / date), metres)
 
 
-class KittiOdometry:
+class KittiOdometry(FrameReader):
     """KITTI odometry: `ROOT/sequences/00/image_2/000000.png` in colour, else `image_0` in grey.
 
-    The right eye is `image_3`, else `image_1`.
+    The right image is in `image_3`, else `image_1`.
 
     Args:
         root: the folder that holds `sequences`.
         split: lines of `sequence frame side`.
-        baseline: units between the eyes; None takes calib.txt's metres.
+        baseline: units between the cameras of a stereo pair; None takes calib.txt's metres.
 
     Raises:
         InputError: split, calib.txt or images are missing or wrong.
 
-    The K of calib.txt is that of the images as they lie there.
+    The K of calib.txt holds for the images as they lie there.
     """
 
+    has_stereo = True
+
     def __init__(self, root: str, split: str, baseline: float | None = None) -> None:
-        self.root = _existing_folder(root)
+        self.root = existing_folder(root)
         self.targets = read_split(split)
         self._baseline = baseline
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
         """See `FrameReader.image`."""
-        side = _OTHER[line.side] if frame == "s" else line.side
-        number = line.frame if frame == "s" else line.frame + int(frame)
-        left, right = self._eyes(line.folder)
+        number, side = line.at(frame)
+        left, right = self._cameras(line.folder)
         folder = self.root / "sequences" / line.folder / f"image_{left if side == 'l' else right}"
         return find_image(folder, f"{number:06d}") if number >= 0 else None
 
@@ -103,13 +104,13 @@ class KittiOdometry:
         return self._camera(line.folder, line.side)
 
     @lru_cache(maxsize=64)  # noqa: B019
-    def _eyes(self, sequence: str) -> tuple[int, int]:
+    def _cameras(self, sequence: str) -> tuple[int, int]:
         folder = self.root / "sequences" / sequence
         return (2 if (folder / "image_2").is_dir() else 0), (3 if (folder / "image_3").is_dir() else 1)
 
     @lru_cache(maxsize=64)  # noqa: B019
     def _camera(self, sequence: str, side: str) -> Camera:
-        left, right = self._eyes(sequence)
+        left, right = self._cameras(sequence)
         file = self.root / "sequences" / sequence / "calib.txt"
         projections = read_projections(file)
         own = left if side == "l" else right
@@ -166,10 +167,3 @@ def read_projections(file: Path) -> dict[int, NDArray[np.float64]]:
     if not projections:
         raise InputError(f"{file} has no projections, lines of P0 to P3; unpack data_odometry_calib.zip again")
     return projections
-
-
-def _existing_folder(root: str) -> Path:
-    folder = Path(root)
-    if not folder.is_dir():
-        raise InputError(f"the data folder {root} does not exist")
-    return folder

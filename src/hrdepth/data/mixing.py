@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import distributed
 from torch.utils.data import ConcatDataset, Sampler
 
-from hrdepth.data.batch import Batch
-from hrdepth.data.frames import FrameDataset
+from hrdepth.data.dataset import FrameDataset
+from hrdepth.data.reader import FrameReader
+from hrdepth.data.sample import Batch
+from hrdepth.errors import InputError
 
-__all__ = ["Mix", "MixedSampler", "SharedSampler"]
+__all__ = ["Mix", "MixedSampler", "SharedSampler", "metres_per_unit"]
+
+# How far rigs may differ and still share one factor: KITTI's days do by 1 %.
+TOLERANCE = 0.02
 
 
 class Mix(ConcatDataset[Batch]):
@@ -33,6 +38,10 @@ class Mix(ConcatDataset[Batch]):
         """Return the target frame of an item, as `FrameDataset.name`."""
         part, inside = self._place(item)
         return part.name(inside)
+
+    def without_augmentation(self) -> Mix:
+        """Return the same samples without random changes."""
+        return Mix([part.without_augmentation() for part in self.datasets])
 
     def _place(self, item: int) -> tuple[FrameDataset, int]:
         draw, index = divmod(item, len(self))
@@ -120,6 +129,37 @@ class SharedSampler(Sampler[int]):
     def _items(self) -> range:
         rank, processes = _process()
         return range(rank, self.size, processes)
+
+
+def metres_per_unit(readers: Iterable[FrameReader]) -> float:
+    """Derive the metres of one unit of predicted depth from the baselines of all recordings.
+
+    It is the baseline in metres over the baseline in units; a config that leaves the latter alone has both the same,
+    which gives 1.
+
+    Raises:
+        InputError: no recording has stereo pairs, one gives no baseline in metres, or they disagree.
+    """
+    factors: dict[float, str] = {}
+    for reader in readers:
+        seen = set()
+        for line in reader.targets:
+            if (line.folder, line.side) in seen or reader.image(line, "s") is None:
+                continue
+            seen.add((line.folder, line.side))
+            camera = reader.camera(line)
+            if camera.baseline is None or camera.baseline_metres is None:
+                raise InputError(f"{camera.source} does not give the baseline in metres")
+            factors.setdefault(camera.baseline_metres / camera.baseline, camera.source)
+    if not factors:
+        raise InputError("no recording has stereo pairs")
+    low, high = min(factors), max(factors)
+    if high > low * (1 + TOLERANCE):
+        raise InputError(
+            f"the rigs disagree: a unit is {low:.4g} m by {factors[low]}, {high:.4g} m by {factors[high]}; "
+            "set the option baseline of each to the same share of its metres"
+        )
+    return float(f"{np.median(list(factors)):.4g}")
 
 
 def _process() -> tuple[int, int]:

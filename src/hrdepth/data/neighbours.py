@@ -5,25 +5,22 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from hrdepth.data.splits import SplitLine
+from hrdepth.camera import Camera
+from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.images import small_grey
 from hrdepth.io.parallel import parallel_map, usable_cores
 
-if TYPE_CHECKING:
-    from hrdepth.camera import Camera
-    from hrdepth.data.frames import FrameReader
-
-__all__ = ["Neighbours", "Subset", "and_more", "motion", "select"]
+__all__ = ["Neighbours", "and_more", "motion", "select"]
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +37,7 @@ class Neighbours:
 
     A frame's neighbour at distance 1 may be any image of its recording: a split names the frames to learn from, and
     their direct neighbours belong to them, listed or not. Further away an image counts only if it is itself a target
-    of this split, of the same recording and eye; else a training frame near the end of its stretch would reach across
+    of this split, of the same recording and side; else a training frame near the end of its stretch would reach across
     the gap into frames that are held out for validation or test.
 
     Args:
@@ -103,6 +100,26 @@ class Neighbours:
                 raise InputError(self._missing_neighbour(line, int(lacking[0])))
         return list(found.values())
 
+    def subset(self, lines: Sequence[SplitLine]) -> Neighbours:
+        """Return the same with fewer targets; further away all of the split still count."""
+        chosen = copy(self)
+        chosen.reader = _Subset(self.reader, lines)
+        return chosen
+
+    def targets(self) -> Iterator[Path]:
+        """Yield the images of the targets."""
+        return map(self.target, self.reader.targets)
+
+    def images(self) -> Iterator[Path]:
+        """Yield every image of every sample; one may come several times."""
+        for line in self.reader.targets:
+            yield from self.existing(line)
+
+    def cameras(self) -> dict[tuple[str, str], Camera]:
+        """Return the camera of each recording and side."""
+        lines = {(line.folder, line.side): line for line in self.reader.targets}
+        return {key: self.reader.camera(line) for key, line in lines.items()}
+
     def existing(self, line: SplitLine) -> Iterator[Path]:
         """Yield the images that are there: the target's, and its sources' at the smallest distance."""
         paths = (self.reader.image(line, 0), *(self._image(line, f, self.distances[0]) for f in self.frames))
@@ -158,64 +175,63 @@ class Neighbours:
             except InputError as error:
                 yield str(error), str(error)
         camera = cameras[recording]
-        second_eye = "s" in self.frames and self.reader.image(line, "s") is not None
-        if second_eye and camera is not None and camera.baseline is None:
+        stereo_pair = "s" in self.frames and self.reader.image(line, "s") is not None
+        if stereo_pair and camera is not None and camera.baseline is None:
             yield (
                 (line.folder, "baseline"),
                 (
-                    f"{line.origin}: '{line.folder}' has a second eye, but {camera.source} gives no baseline; "
+                    f"{line.origin}: '{line.folder}' has stereo pairs, but {camera.source} gives no baseline; "
                     "give it in metres, or set the data set's option baseline"
                 ),
             )
-        if self.frames == ("s",) and not second_eye and self.missing == "error":
+        if self.frames == ("s",) and not stereo_pair and self.missing == "error":
             yield (
-                (line.folder, line.frame, "second eye"),
+                (line.folder, line.frame, "stereo"),
                 (
-                    f"{line.origin}: frame {line.frame} of '{line.folder}' has no second eye, the only source of "
+                    f"{line.origin}: frame {line.frame} of '{line.folder}' has no stereo pair, the only source of "
                     "frames [s]; leave the line out or add neighbours to frames"
                 ),
             )
 
 
-@dataclass(frozen=True)
-class Subset:
+class _Subset(FrameReader):
     """A data set with fewer targets."""
 
-    reader: FrameReader
-    targets: Sequence[SplitLine]
+    def __init__(self, reader: FrameReader, targets: Sequence[SplitLine]) -> None:
+        self._reader = reader
+        self.targets = targets
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
         """See `FrameReader.image`."""
-        return self.reader.image(line, frame)
+        return self._reader.image(line, frame)
 
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
-        return self.reader.camera(line)
+        return self._reader.camera(line)
 
 
-def select(reader: FrameReader, neighbours: Neighbours, min_motion: float | None, name: str) -> FrameReader:
+def select(neighbours: Neighbours, min_motion: float | None, name: str) -> Neighbours:
     """Leave out the targets that can teach nothing: without any source, or with one from which nothing moved.
 
     One still neighbour is enough: it explains every pixel as it is, so that the auto-mask leaves none.
 
     Args:
-        reader: the data set.
-        neighbours: of its targets.
+        neighbours: of all targets.
         min_motion: see `config.DatasetConfig`.
         name: of the data set, for messages.
 
     Raises:
         InputError: none is left, or an image cannot be read.
     """
-    targets = kept = list(reader.targets)
+    targets = left = list(neighbours.reader.targets)
     if neighbours.missing == "skip" and neighbours.frames:
-        kept = [line for line in targets if any(neighbours.sources(line))]
-    alone = len(targets) - len(kept)
+        left = [line for line in targets if any(neighbours.sources(line))]
+    alone = len(targets) - len(left)
     if min_motion is not None and any(frame != "s" for frame in neighbours.frames):
-        moved = _motions(neighbours, kept)
-        kept = [line for line, amount in zip(kept, moved, strict=True) if not amount < min_motion]
-    still = len(targets) - alone - len(kept)
-    if not kept:
+        moved = _motions(neighbours, left)
+        left = [line for line, amount in zip(left, moved, strict=True) if not amount < min_motion]
+    still = len(targets) - alone - len(left)
+    if not left:
         raise InputError(
             f"{name}: none of {len(targets)} frames is left, {alone} have no source, {still} differ from a neighbour "
             f"by less than min_motion{'' if min_motion is None else f' {min_motion:g}'}"
@@ -223,7 +239,7 @@ def select(reader: FrameReader, neighbours: Neighbours, min_motion: float | None
     if alone or still:
         log.info("%s: %d of %d frames left out: %d without a source, %d still", name, alone + still, len(targets),
                  alone, still)  # fmt: skip
-    return reader if len(kept) == len(targets) else Subset(reader, kept)
+    return neighbours if len(left) == len(targets) else neighbours.subset(left)
 
 
 def motion(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:

@@ -1,4 +1,4 @@
-"""Lists of frames: which frame of which recording, seen by which eye."""
+"""Splits: lists of frames, from a file or bundled."""
 
 from __future__ import annotations
 
@@ -7,40 +7,18 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
+from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 from hrdepth.registry import lookup
 
-__all__ = ["SPLITS", "SplitLine", "read_split", "replace_lines", "split_lines"]
-
-
-class SplitLine(NamedTuple):
-    """One frame of a recording.
-
-    Attributes:
-        folder: the recording, relative to the data set's root: a drive or a sequence.
-        frame: the frame's number.
-        side: the eye, `l` or `r`.
-        text: the frame as it was written, with its zero padding.
-        origin: `path:line` or the split's name, for messages.
-    """
-
-    folder: str
-    frame: int
-    side: Literal["l", "r"]
-    text: str = ""
-    origin: str = ""
-
-    @property
-    def name(self) -> str:
-        """The line as it was written: `folder frame side`."""
-        return f"{self.folder} {self.text or self.frame} {self.side}"
+__all__ = ["SPLITS", "read_split", "replace_lines", "split_lines"]
 
 
 def split_lines(name: str) -> list[SplitLine]:
-    """Return a split of KITTI raw that is on board.
+    """Return a split of KITTI raw that is bundled.
 
     `eigen_zhou/train` (39810) and `eigen_zhou/val` (4424) are the lists to learn from, sorted; `eigen/test`
     (697) and `eigen_benchmark/test` (652 with improved ground truth) are in the order that exchanged
@@ -61,7 +39,7 @@ def split_lines(name: str) -> list[SplitLine]:
 
 
 def read_split(path_or_name: str | Path) -> list[SplitLine]:
-    """Read a split file, or return a split that is on board.
+    """Read a split file, or return a split that is bundled.
 
     A file holds lines of `folder frame side`; the side is `l`, `r` or missing (`l`). Blank lines and lines
     that begin with `#` are skipped.
@@ -74,7 +52,7 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
     path = Path(path_or_name)
     if not path.exists():
         if path.suffix or path.is_absolute():
-            raise InputError(f"the split file {path} does not exist; on board are {', '.join(sorted(SPLITS))}")
+            raise InputError(f"the split file {path} does not exist; bundled are {', '.join(sorted(SPLITS))}")
         return split_lines(str(path_or_name))
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -133,8 +111,8 @@ def _frames(text: str) -> Iterator[int]:
 
 def _line(drive: str, frame: int, side: str, split: str) -> SplitLine:
     # A drive's folder lies in that of its date, which its name begins with.
-    eye = cast("Literal['l', 'r']", side)
-    return SplitLine(f"{drive[:10]}/{drive}", frame, eye, f"{frame:010d}", split)
+    left_or_right = cast("Literal['l', 'r']", side)
+    return SplitLine(f"{drive[:10]}/{drive}", frame, left_or_right, f"{frame:010d}", split)
 
 
 def _zhou(split: str, *, validation: bool) -> Iterator[SplitLine]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hrdepth.compute import choose_device
 from hrdepth.config import OdometryConfig
-from hrdepth.data.frames import image_tensor
+from hrdepth.data.sample import image_tensor
 from hrdepth.errors import InputError
 from hrdepth.evaluation.trajectory import (
     Poses,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.config import ObjectiveConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.networks.base import DepthNetwork

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hrdepth.config import ObjectiveConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.objectives.view_synthesis import ViewSynthesis, check_view_synthesis
 from hrdepth.registry import check_options, check_values
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from hrdepth.config import ObjectiveConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics

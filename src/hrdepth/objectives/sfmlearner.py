@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.config import ObjectiveConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import scale_intrinsics, scaled_disparity, view_synthesis
 from hrdepth.losses import photometric_error

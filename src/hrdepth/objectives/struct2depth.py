@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hrdepth.config import NetworkConfig, ObjectiveConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import invert_pose, pose_matrix, view_synthesis
 from hrdepth.networks import build_pose_network

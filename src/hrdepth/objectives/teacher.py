@@ -1,20 +1,33 @@
-"""A frozen network to learn from, whatever it was trained at."""
+"""A frozen network to learn from, and its maps of a training's images."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
+from hrdepth.data.map_cache import MapCache
+from hrdepth.data.sample import load_image
+from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.files import file_sha256
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import weights_file
 
-__all__ = ["Teacher", "typical_depth"]
+__all__ = ["Teacher", "TeacherMaps", "typical_depth"]
+
+log = logging.getLogger(__name__)
+
+BATCH = 8
 
 
 class Teacher:
@@ -26,14 +39,14 @@ class Teacher:
     Args:
         checkpoint: read from the file.
         path: of the file.
-        focal: the canonical focal length of its depth, where the file does not tell.
+        focal: the canonical focal length of its depth, where the file gives none.
 
     Attributes:
         size: (height, width) of its images.
-        min_depth: the nearest depth that it can say, network units.
+        min_depth: the nearest depth that it can predict, network units.
         max_depth: the farthest one.
         metres_per_unit: see `Checkpoint`.
-        canonical_focal: likewise.
+        canonical_focal: see `Checkpoint`.
     """
 
     def __init__(self, checkpoint: Checkpoint, path: str | Path, focal: float | None = None) -> None:
@@ -81,12 +94,86 @@ class Teacher:
         return file_sha256(self.path)
 
     def about(self) -> dict[str, Any]:
-        """Return what a student's weights file tells of its teacher."""
+        """Return the entry for the teacher in a student's weights file."""
         return {"file": self.path.name, "sha256": self.sha256(), "network": self.name, "size": list(self.size)}
 
 
+class TeacherMaps(MapCache):
+    """`teacher` (1,H,W): 1/depth by a teacher, in 1/units of the teacher, computed once for each whole target image.
+
+        CACHE/4f/4f0c...npy    the teacher's sigmoid output at its own size
+
+    The names depend on the teacher too, so that one folder can serve several, and an interrupted run resumes. At its
+    own size, an image gives the teacher all the detail that it was trained with, whatever the student's size. Holds no
+    network, so that loaders' processes can have it.
+
+    Args:
+        folder: where they lie.
+        teacher: the hash of the teacher's file.
+        size: (height, width) of each.
+        min_depth: the teacher's range, network units.
+        max_depth: its other end.
+    """
+
+    key = "teacher"
+    kind = "teacher's map"
+    resampling = Image.Resampling.BILINEAR
+
+    def __init__(self, folder: Path, teacher: str, size: tuple[int, int], min_depth: float, max_depth: float) -> None:
+        super().__init__(folder, size, teacher, size)
+        self.min_depth = min_depth
+        self.max_depth = max_depth
+
+    @classmethod
+    def of(cls, teacher: Teacher, folder: str | Path) -> TeacherMaps:
+        """Return the maps of `teacher` in `folder`, which is made if it is missing.
+
+        Raises:
+            InputError: the folder cannot be made.
+        """
+        path = Path(folder)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the teacher's cache {path} cannot be made ({error.strerror}); choose another") from error
+        return cls(path, teacher.sha256(), teacher.size, teacher.min_depth, teacher.max_depth)
+
+    def inverse_depth(self, image: Path) -> NDArray[np.float32]:
+        """See `MapCache.inverse_depth`.
+
+        Raises:
+            InputError: the map is missing or damaged.
+        """
+        disparity = self.load(image)
+        if disparity is None:
+            raise InputError(
+                f"the teacher's cache {self.folder} lacks a map that it had: an image changed during the run, or "
+                f"{self.file(image).name} was removed; start again with --resume last"
+            )
+        return 1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity
+
+    def fill(self, teacher: Teacher, images: Iterable[Path], device: torch.device) -> int:
+        """Compute the missing maps of `images`; return how many that were.
+
+        Raises:
+            InputError: an image cannot be read, the folder cannot be written, or the teacher gives NaN.
+        """
+        missing = [image for image in dict.fromkeys(images) if not self.file(image).is_file()]
+        if missing:
+            log.info("computing the teacher's maps of %d images for the cache %s", len(missing), self.folder)
+        starts = range(0, len(missing), BATCH)
+        for start in track(starts, "teacher", disable=len(missing) < 64):
+            part = missing[start : start + BATCH]
+            batch = torch.stack([load_image(image, self.size) for image in part])
+            for image, disparity in zip(part, teacher.disparity(batch.to(device))[:, 0], strict=True):
+                if not disparity.isfinite().all():
+                    raise InputError(f"the teacher {teacher.path} gives NaN for {image}: its weights are damaged")
+                self.write(image, disparity.cpu().numpy())
+        return len(missing)
+
+
 def typical_depth(teacher: Teacher, images: Tensor) -> float:
-    """Return the median depth that the teacher sees in images (B,3,H,W), in its units, to two digits."""
+    """Return the median of the teacher's depth in images (B,3,H,W), in its units, to two digits."""
     return float(f"{1 / float(teacher.scaled_disparity(images).median()):.2g}")
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hrdepth.config import ObjectiveConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import backproject, invert_pose, project, sample
 from hrdepth.networks.base import DepthNetwork

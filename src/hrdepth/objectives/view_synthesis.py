@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from hrdepth.camera import focal_factor
 from hrdepth.compute import compiled
 from hrdepth.config import ObjectiveConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose, pose_matrix, view_synthesis
 from hrdepth.losses import Windows, edge_aware_smoothness, minimum_reprojection, photometric_error, windows

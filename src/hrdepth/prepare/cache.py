@@ -14,9 +14,9 @@ import numpy as np
 from rich.progress import track
 
 from hrdepth.config import PrepareConfig, TrainConfig
-from hrdepth.data import build_mix
+from hrdepth.data import open_data
 from hrdepth.data.cache import Entry, ImageCache, cached_size, checksum, needed_images, read_array, stamp
-from hrdepth.data.frames import resize_image
+from hrdepth.data.sample import resize_image
 from hrdepth.errors import InputError
 from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map, usable_cores
@@ -58,9 +58,10 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
         InputError: data that cannot be read, a cache of another size, a folder of other things, or a full disk.
     """
     frames = config.objective.frames
-    mixes = [build_mix(part, frames, config.size) for part in (config.train, config.validation)]
-    images = needed_images(mixes)
-    cache = _open_or_create(folder, cached_size(config, mixes))
+    data = [*open_data(config.train, frames), *open_data(config.validation, frames)]
+    sets = [part.neighbours for part in data]
+    images = needed_images(sets)
+    cache = _open_or_create(folder, cached_size(config, sets))
     todo = [path for path in images if not cache.up_to_date(path)]
     log.info("%d of %d images are in the cache %s already", len(images) - len(todo), len(images), folder)
     _check_space(cache, todo)

@@ -23,9 +23,9 @@ from torch import Tensor
 from hrdepth.camera import Camera, focal_factor
 from hrdepth.config import PrepareHintsConfig
 from hrdepth.data import build_reader
-from hrdepth.data.frames import FrameReader, load_image, resized_intrinsics, stereo_pose
-from hrdepth.data.hints import ABOUT, Hints
-from hrdepth.data.splits import SplitLine
+from hrdepth.data.map_cache import DepthHints
+from hrdepth.data.reader import FrameReader, SplitLine
+from hrdepth.data.sample import load_image, resized_intrinsics, stereo_pose
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose
 from hrdepth.io.files import atomic_path, output_folder, write_json
@@ -51,7 +51,7 @@ FEW = 0.02  # of the points are nearer than the nearest plane
 Item = TypeVar("Item")
 
 
-def prepare_hints(config: PrepareHintsConfig) -> Hints:
+def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
     """Write a hint for the images of a training config that have none yet; it resumes when called again.
 
     `train-1.txt`, ..., `validation-1.txt`, ... list the frames of each data set that have one, as splits.
@@ -78,10 +78,10 @@ def prepare_hints(config: PrepareHintsConfig) -> Hints:
     return hints
 
 
-def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> Hints:
+def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints:
     folder, size = Path(config.out), config.config.size
-    if (folder / ABOUT).is_file():
-        hints = Hints.open(folder)
+    if (folder / DepthHints.ABOUT).is_file():
+        hints = DepthHints.open(folder)
         if (hints.size, hints.canonical_focal) != (size, start.canonical_focal):
             raise InputError(
                 f"the hints in {folder} are of {hints.size[0]}x{hints.size[1]} (height x width) for canonical_focal "
@@ -101,8 +101,8 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> Hints:
         "every": config.every,
         "weights": start.sha256,
     }
-    write_json(folder / ABOUT, {**about, **provenance(seed=0)})
-    return Hints(folder, size, start.canonical_focal)
+    write_json(folder / DepthHints.ABOUT, {**about, **provenance(seed=0)})
+    return DepthHints(folder, size, start.canonical_focal)
 
 
 def _runs(reader: FrameReader) -> Iterator[list[SplitLine]]:
@@ -120,7 +120,7 @@ def _runs(reader: FrameReader) -> Iterator[list[SplitLine]]:
 
 def _hint_run(
     config: PrepareHintsConfig,
-    hints: Hints,
+    hints: DepthHints,
     start: Checkpoint,
     reader: FrameReader,
     lines: list[SplitLine],
@@ -147,7 +147,7 @@ def _hint_run(
 
 def _hint_pairs(
     config: PrepareHintsConfig,
-    hints: Hints,
+    hints: DepthHints,
     start: Checkpoint,
     camera: Camera,
     k: Tensor,
@@ -184,7 +184,7 @@ def _hint_pairs(
 
 def _hint_motion(
     config: PrepareHintsConfig,
-    hints: Hints,
+    hints: DepthHints,
     start: Checkpoint,
     camera: Camera,
     k: Tensor,
@@ -236,7 +236,7 @@ def _hint_motion(
     return len(targets)
 
 
-def _write(hints: Hints, image: Path, sweep: Sweep, agreed: Tensor, step: float, *, moving: bool) -> None:
+def _write(hints: DepthHints, image: Path, sweep: Sweep, agreed: Tensor, step: float, *, moving: bool) -> None:
     cost, unmoved = sweep.cost.float(), sweep.unmoved.float()
     accepted = agreed & (cost < WORST)
     if moving:

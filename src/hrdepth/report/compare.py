@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from hrdepth.config import CompareConfig
-from hrdepth.data.frames import image_tensor
+from hrdepth.data.sample import image_tensor
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder, write_json

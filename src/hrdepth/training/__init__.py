@@ -13,8 +13,10 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from hrdepth.check.scan import check_data
+from hrdepth.compute import choose_device
 from hrdepth.config import TrainConfig
 from hrdepth.cpu import tune_malloc
+from hrdepth.data import mix
 from hrdepth.errors import InputError
 from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles
 from hrdepth.training.cameras import CameraReport, find_learned_cameras
@@ -29,7 +31,7 @@ from hrdepth.training.metrics import MetricsFile
 from hrdepth.training.module import DepthModule
 from hrdepth.training.objective import build_training_objective
 from hrdepth.training.resume import Start, find_start
-from hrdepth.training.teaching import use_depth_hints, use_teacher_cache, with_teacher
+from hrdepth.training.teaching import objective_layers, with_teacher
 
 __all__ = ["DepthModule", "build_loaders", "build_training_objective", "train"]
 
@@ -54,18 +56,19 @@ def train(config: TrainConfig) -> Path:
     `config.yaml`, `run.json` (how it came about and what ended it), `metrics.csv`, TensorBoard's event file, `panels/`.
     """
     check_settings(config)
-    check_data(config)
+    data = check_data(config)
     _quiet()
     tune_malloc()
     seed_everything(config.seed, workers=True, verbose=False)
-    loaders = build_loaders(config)
-    config = with_teacher(with_scale(config, loaders["train"].dataset), loaders["train"].dataset)  # type: ignore[arg-type]
+    training = mix(data["train"], config.size, config.augment, config.seed)
+    config = with_teacher(with_scale(config, data["train"]), training)
     start = find_start(config)
+    cameras, data = find_learned_cameras(config, data)
     # A checkpoint brings all weights; the file that the run was once started from may be gone.
-    cameras = find_learned_cameras(config, loaders["train"].dataset, loaders["validation"].dataset)  # type: ignore[arg-type]
     objective = build_training_objective(config if start is None else replace(config, init=None), cameras)
-    use_teacher_cache(config, objective, [loader.dataset for loader in loaders.values()])  # type: ignore[misc]
-    use_depth_hints(config, [loader.dataset for loader in loaders.values()])  # type: ignore[misc]
+    sets = [part.neighbours for parts in data.values() for part in parts]
+    device = choose_device(config.device)
+    loaders = build_loaders(config, data, objective_layers(config, objective, sets, device))
     folder = Path(config.output)
     if is_first_process():
         prepare_folder(config, start, {name: len(loader.dataset) for name, loader in loaders.items()})  # type: ignore[arg-type]

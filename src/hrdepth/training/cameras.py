@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
 from hrdepth.camera import Camera
-from hrdepth.config import DatasetConfig, IntrinsicsConfig, TrainConfig
-from hrdepth.data.frames import FrameDataset
-from hrdepth.data.mixing import Mix
+from hrdepth.config import IntrinsicsConfig, TrainConfig
+from hrdepth.data import OpenData
+from hrdepth.data.layers import CameraRow, CameraView
 from hrdepth.errors import InputError
 from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
 from hrdepth.training.module import DepthModule
@@ -25,41 +26,48 @@ log = logging.getLogger(__name__)
 LOGGED = 8
 
 
-def find_learned_cameras(config: TrainConfig, training: Mix, validation: Mix) -> LearnedIntrinsics | None:
-    """Build the table of cameras to learn, and let the samples of both sets say which one took them.
+def find_learned_cameras(
+    config: TrainConfig, data: dict[str, list[OpenData]]
+) -> tuple[LearnedIntrinsics | None, dict[str, list[OpenData]]]:
+    """Build the table of cameras to learn.
 
-    A recording that is validated and not trained on keeps the camera that it gives.
+    A recording that is validated and not trained on has the camera that it gives.
+
+    Args:
+        config: of the run.
+        data: the opened data sets of `train` and `validation`.
 
     Returns:
-        None where all cameras are known.
+        The table, None where all cameras are known; and the data sets, with layers that say which row took a sample.
 
     Raises:
-        InputError: the other eye is the only source, or `shared` recordings have images of another shape.
+        InputError: stereo pairs are the only source, or `shared` recordings have images of another shape.
     """
     settings = config.intrinsics
     if settings.learn == "none":
-        return None
+        return None, data
     rows: dict[tuple[str, str], int] = {}
     starts: list[LearnedCamera] = []
-    for part, data in zip(config.train, training.datasets, strict=True):
-        for folder, camera in sorted(_recordings(data).items()):
+    for part in data["train"]:
+        for folder, camera in sorted(_recordings(part).items()):
             if (settings.learn == "all" or camera.learn) and _key(part, folder) not in rows:
                 rows[_key(part, folder)] = 0 if settings.shared else len(starts)
                 _check_shape(starts, camera, folder, settings)
                 if not (settings.shared and starts):
                     starts.append(_start(folder, camera, settings.field_of_view))
     if not starts:
-        return None
+        return None, data
     if all(frame == "s" for frame in config.objective.frames):
-        raise InputError("a camera cannot be learned from the other eye alone; add -1 and 1 to objective.frames")
-    for part, data in zip([*config.train, *config.validation], [*training.datasets, *validation.datasets], strict=True):
-        folders = _recordings(data)
-        data.cameras = {folder: rows[_key(part, folder)] for folder in folders if _key(part, folder) in rows}
-    # The samples of one batch have the same tensors.
-    for data in (*training.datasets, *validation.datasets):
-        data.cameras = data.cameras or {}
+        raise InputError("a camera cannot be learned from stereo pairs alone; add -1 and 1 to objective.frames")
+
+    def with_rows(part: OpenData) -> OpenData:
+        own = {folder: rows[_key(part, folder)] for folder in _recordings(part) if _key(part, folder) in rows}
+        return replace(part, layers=(*part.layers, CameraRow(own), CameraView()))
+
     log.info("learning the intrinsics of %d camera%s", len(starts), "" if len(starts) == 1 else "s")
-    return LearnedIntrinsics(starts, settings.separate_fy, settings.principal_point, settings.learning_rate_factor)
+    table = LearnedIntrinsics(starts, settings.separate_fy, settings.principal_point, settings.learning_rate_factor)
+    # All data sets: the samples of one batch have the same tensors.
+    return table, {use: [with_rows(part) for part in parts] for use, parts in data.items()}
 
 
 class CameraReport(Callback):
@@ -90,13 +98,14 @@ def _table(module: LightningModule) -> list[LearnedCamera]:
     return [] if cameras is None else cameras.table()
 
 
-def _recordings(data: FrameDataset) -> dict[str, Camera]:
-    lines = {line.folder: line for line in data.reader.targets}
-    return {folder: data.reader.camera(line) for folder, line in lines.items()}
+def _recordings(part: OpenData) -> dict[str, Camera]:
+    reader = part.neighbours.reader
+    lines = {line.folder: line for line in reader.targets}
+    return {folder: reader.camera(line) for folder, line in lines.items()}
 
 
-def _key(part: DatasetConfig, folder: str) -> tuple[str, str]:
-    return str(Path(part.root).resolve()), folder
+def _key(part: OpenData, folder: str) -> tuple[str, str]:
+    return str(Path(part.config.root).resolve()), folder
 
 
 def _start(name: str, camera: Camera, field_of_view: float | None) -> LearnedCamera:

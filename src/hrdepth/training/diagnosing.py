@@ -31,21 +31,15 @@ log = logging.getLogger(__name__)
 DIAGNOSIS = "diagnosis.json"
 
 
-def find_causes(
-    config: TrainConfig, objective: Objective, training: Mix | None = None, networks: bool = True
-) -> list[Finding]:
+def find_causes(objective: Objective, training: Mix, networks: bool = True) -> list[Finding]:
     """Look for causes in the training data of a run, without random changes, and in its networks.
 
     Args:
-        config: of the run.
         objective: with its networks.
-        training: its data, which know which cameras are learned; None where none is.
+        training: its data.
         networks: see `diagnosis.diagnose`.
     """
-    mix = build_mix(config.train, config.objective.frames, config.size, check=False)
-    for own, theirs in zip(mix.datasets, [] if training is None else training.datasets, strict=False):
-        own.cameras = theirs.cameras
-    return diagnose(objective, mix, networks=networks)
+    return diagnose(objective, training.without_augmentation(), networks=networks)
 
 
 def diagnose_run(folder: str | Path) -> list[Finding]:
@@ -60,7 +54,8 @@ def diagnose_run(folder: str | Path) -> list[Finding]:
     if not names:
         raise InputError(f"{folder} holds no weights yet; wait for the first validation")
     objective = build_training_objective(replace(config, init=str(folder / f"{names[0]}.safetensors")))
-    causes = find_causes(config, objective)
+    training = build_mix(config.train, config.objective.frames, config.size, check=False)
+    causes = find_causes(objective, training)
     _write(folder, causes)
     return causes
 
@@ -82,7 +77,7 @@ class DiagnosisReport(Callback):
             return
         ready = trainer.global_step >= self.config.guard.warmup_steps
         data: Any = trainer.train_dataloader
-        causes = find_causes(self.config, pl_module.kept, data.dataset, networks=ready)
+        causes = find_causes(pl_module.kept, data.dataset, networks=ready)
         for rank, cause in enumerate(causes):
             log.warning("%s: %s", "probable cause" if rank == 0 else "also", cause)
         _write(Path(self.config.output), causes)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.training.health import Finding, Step
 
 __all__ = ["find_not_finite"]

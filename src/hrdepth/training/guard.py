@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from hrdepth.config import GuardConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.errors import TrainingStopped
 from hrdepth.io.files import write_json
 from hrdepth.io.images import write_image
@@ -195,7 +195,7 @@ class Guard(Callback):
         if not trainer.is_global_zero:
             return []
         data: Any = trainer.train_dataloader
-        causes = find_causes(self.weights.config, module.kept, data.dataset, networks=False)
+        causes = find_causes(module.kept, data.dataset, networks=False)
         return [f"probable cause: {cause}" for cause in causes[:1]]
 
     def _panel(self, trainer: Trainer, module: DepthModule, finding: Finding | None) -> list[str]:

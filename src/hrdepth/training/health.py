@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hrdepth.config import GuardConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.geometry import scaled_disparity
 
 __all__ = ["Finding", "Health", "Judge", "Step", "measure"]

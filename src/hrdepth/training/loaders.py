@@ -1,25 +1,27 @@
-"""What it is trained on: the loaders, and the metres that a unit of depth stands for."""
+"""The loaders of a training, and the metres of a unit of depth."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from hrdepth.compute import choose_device
 from hrdepth.config import TrainConfig
-from hrdepth.data import build_mix
-from hrdepth.data.batch import Batch
-from hrdepth.data.cache import use_cache
-from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler
-from hrdepth.data.objects import use_objects
-from hrdepth.data.scale import metres_per_unit
+from hrdepth.data import OpenData, mix, open_data
+from hrdepth.data.cache import open_cache
+from hrdepth.data.layers import Layer
+from hrdepth.data.mixing import MixedSampler, SharedSampler, metres_per_unit
+from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
-from hrdepth.objectives import check_objective
+from hrdepth.io.images import read_image
 from hrdepth.training.checkpointing import ignore_signals
 
 __all__ = ["build_loaders", "with_scale"]
@@ -27,16 +29,25 @@ __all__ = ["build_loaders", "with_scale"]
 log = logging.getLogger(__name__)
 
 
-def build_loaders(config: TrainConfig) -> dict[str, DataLoader[Batch]]:
-    """Build the loaders `train` and `validation`."""
-    frames = config.objective.frames
-    check = config.scan == "off"  # else the scan has looked already
-    training = build_mix(config.train, frames, config.size, config.augment, config.seed, check=check)
-    validation = build_mix(config.validation, frames, config.size, check=check)
-    if check_objective(config.objective).uses_objects:
-        use_objects([*training.datasets, *validation.datasets])
+def build_loaders(
+    config: TrainConfig, data: dict[str, list[OpenData]] | None = None, layers: Sequence[Layer] = ()
+) -> dict[str, DataLoader[Batch]]:
+    """Build the loaders `train` and `validation`.
+
+    Args:
+        config: see `TrainConfig`.
+        data: the opened data sets of both, see `check.scan.check_data`; None opens those of the config.
+        layers: what samples have beside images.
+    """
+    if data is None:
+        check = config.scan == "off"  # else the scan does
+        sets = {"train": config.train, "validation": config.validation}
+        data = {use: open_data(configs, config.objective.frames, check) for use, configs in sets.items()}
+    read: Callable[[Path], Image.Image] = read_image
     if config.cache is not None:
-        use_cache(config.cache, config, [training, validation])
+        read = open_cache(config.cache, config, [part.neighbours for parts in data.values() for part in parts]).read
+    training = mix(data["train"], config.size, config.augment, config.seed, layers, read)
+    validation = mix(data["validation"], config.size, layers=layers, read=read)
     sampler = MixedSampler(
         [len(part) for part in training.datasets], [data.weight for data in config.train], config.seed
     )
@@ -77,12 +88,12 @@ def _computes_on_cpu(config: TrainConfig) -> bool:
     return choose_device(config.device).type == "cpu"
 
 
-def with_scale(config: TrainConfig, training: Mix) -> TrainConfig:
+def with_scale(config: TrainConfig, training: Sequence[OpenData]) -> TrainConfig:
     """Fill in the metres of a unit where stereo fixes them and the config does not say."""
     if "s" not in config.objective.frames:
         return config
     try:
-        derived = metres_per_unit(training.datasets)
+        derived = metres_per_unit(part.neighbours.reader for part in training)
     except InputError as reason:
         if config.metres_per_unit is None:
             log.info("depth will have no unit: %s", reason)

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hrdepth.config import OptimiserConfig
-from hrdepth.data.batch import Batch
+from hrdepth.data.sample import Batch
 from hrdepth.evaluation.holes import hole_share
 from hrdepth.geometry import disparity_to_depth
 from hrdepth.objectives import Objective

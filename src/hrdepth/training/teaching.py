@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
-from hrdepth.compute import choose_device
 from hrdepth.config import TrainConfig
-from hrdepth.data.hints import Hints, use_hints
+from hrdepth.data.layers import Layer, Objects
+from hrdepth.data.map_cache import DepthHints
 from hrdepth.data.mixing import Mix
+from hrdepth.data.neighbours import Neighbours
 from hrdepth.errors import InputError
 from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.objective import Objective
-from hrdepth.objectives.teacher import Teacher, typical_depth
-from hrdepth.objectives.teacher_cache import TeacherCache, fill
+from hrdepth.objectives.teacher import Teacher, TeacherMaps, typical_depth
 
-__all__ = ["use_depth_hints", "use_teacher_cache", "with_teacher"]
+__all__ = ["objective_layers", "with_teacher"]
 
 log = logging.getLogger(__name__)
 
@@ -54,42 +55,40 @@ def with_teacher(config: TrainConfig, training: Mix) -> TrainConfig:
     return config
 
 
-def use_depth_hints(config: TrainConfig, mixes: list[Mix]) -> None:
-    """Let samples carry the depth hints that the config names.
+def objective_layers(
+    config: TrainConfig, objective: Objective, sets: Sequence[Neighbours], device: torch.device
+) -> list[Layer]:
+    """Return what the objective wants samples to have beside images.
+
+    Args:
+        config: of the run.
+        objective: with its teacher.
+        sets: all data sets of the run.
+        device: on which the teacher runs.
 
     Raises:
-        InputError: there are none, or for another canonical focal length, or zoom without one.
+        InputError: no object masks or hints, hints of another canonical focal length, or zoom without one.
     """
-    folder = config.objective.options.get("hints")
-    if folder is None:
-        return
-    hints = Hints.open(folder)
-    if hints.canonical_focal != config.canonical_focal:
-        raise InputError(
-            f"the depth hints in {folder} hold for canonical_focal {hints.canonical_focal}, the run has "
-            f"{config.canonical_focal}; make them anew with hrdepth prepare hints, or set canonical_focal to theirs"
-        )
-    _check_zoom(config, "depth hints are of whole images")
-    use_hints(hints, [part for mix in mixes for part in mix.datasets])
-
-
-def use_teacher_cache(config: TrainConfig, objective: Objective, mixes: list[Mix]) -> None:
-    """Let the teacher look at every target image once, and let samples carry what it saw, where the config asks.
-
-    Raises:
-        InputError: a zoom without a canonical focal length, in which the cached depth has no meaning, or as
-            `teacher_cache.fill`.
-    """
-    folder = config.objective.options.get("cache")
-    if not isinstance(objective, Distillation) or objective.teacher is None or folder is None:
-        return
-    _check_zoom(config, "the teacher's cache holds whole images")
-    cache = TeacherCache.of(objective.teacher, folder)
-    parts = [part for mix in mixes for part in mix.datasets]
-    images = [image for part in parts for image in part.targets()]
-    fill(cache, objective.teacher, images, choose_device(config.device))
-    for part in parts:
-        part.teacher = cache.read
+    options = config.objective.options
+    layers: list[Layer] = []
+    if objective.uses_objects:
+        layers.append(Objects.of(image for part in sets for image in part.images()))
+    if isinstance(objective, Distillation) and objective.teacher is not None and options.get("cache") is not None:
+        _check_zoom(config, "the teacher's cache holds whole images")
+        maps = TeacherMaps.of(objective.teacher, options["cache"])
+        maps.fill(objective.teacher, (image for part in sets for image in part.targets()), device)
+        layers.append(maps)
+    if options.get("hints") is not None:
+        hints = DepthHints.open(options["hints"])
+        if hints.canonical_focal != config.canonical_focal:
+            raise InputError(
+                f"the depth hints in {hints.folder} hold for canonical_focal {hints.canonical_focal}, the run has "
+                f"{config.canonical_focal}; make them anew with hrdepth prepare hints, or set canonical_focal to theirs"
+            )
+        _check_zoom(config, "depth hints are of whole images")
+        hints.check(image for part in sets for image in part.targets())
+        layers.append(hints)
+    return layers
 
 
 def _check_zoom(config: TrainConfig, kept: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.cityscapes import KEPT_HEIGHT, SEQUENCES, SIZE, depth_of, part_or_split, read_disparity, read_rig
-from hrdepth.data.frames import find_image
+from hrdepth.data.reader import find_image
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 from hrdepth.truth.base import GroundTruth, GroundTruthSet, data_folder, refuse_settings, short_name

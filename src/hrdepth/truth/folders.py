@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.folder import read_camera
-from hrdepth.data.frames import find_image
+from hrdepth.data.reader import find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.truth.base import (

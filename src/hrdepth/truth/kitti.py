@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.frames import find_image
 from hrdepth.data.kitti_calibration import Calibration, read_calibration
-from hrdepth.data.splits import SplitLine, read_split
+from hrdepth.data.reader import SplitLine, find_image
+from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 from hrdepth.truth.base import (

@@ -15,7 +15,7 @@ from hrdepth.data.cityscapes import (
     read_disparity,
     read_rig,
 )
-from hrdepth.data.frames import SUFFIXES
+from hrdepth.data.reader import SUFFIXES
 from hrdepth.errors import InputError
 from hrdepth.prepare.published.layout import Layout, Missing, Splits, existing_root, such_as
 
@@ -92,7 +92,7 @@ class CityscapesLayout(Layout):
         lists: Splits = {}
         for part in self._parts:
             try:
-                lists[part] = Cityscapes(self._config_root, part).targets
+                lists[part] = list(Cityscapes(self._config_root, part).targets)
             except InputError as error:
                 lists[part] = str(error)
         return lists

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 
 from hrdepth.config import PrepareKittiConfig
-from hrdepth.data.frames import find_image
 from hrdepth.data.kitti_calibration import read_calibration
-from hrdepth.data.splits import SplitLine, read_split
+from hrdepth.data.reader import SplitLine, find_image
+from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.prepare.published.layout import Layout, Missing, Splits, existing_root, such_as
 from hrdepth.truth.kitti import read_scan

@@ -11,7 +11,7 @@ import numpy as np
 from hrdepth.config import PrepareOdometryConfig
 from hrdepth.data.folder import numbered_images
 from hrdepth.data.kitti import first_size, read_projections
-from hrdepth.data.splits import SplitLine
+from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.prepare.published.layout import Layout, Missing, Splits, existing_root, resized_size, such_as
 

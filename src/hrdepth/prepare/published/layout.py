@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrdepth.data.splits import SplitLine
+from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 
 __all__ = ["Layout", "Missing", "Splits", "existing_root", "resized_size", "such_as"]

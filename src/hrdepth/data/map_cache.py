@@ -1,0 +1,163 @@
+"""Maps of 1/depth that were computed for images once, and lie in a folder: `FOLDER/4f/4f0c...npy`, float16 (h,w)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from abc import abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from hrdepth.data.layers import Frames, Layer
+from hrdepth.data.sample import WHOLE, Window
+from hrdepth.errors import InputError
+from hrdepth.io.files import atomic_path
+
+__all__ = ["DepthHints", "MapCache"]
+
+
+class MapCache(Layer):
+    """A layer (1,H,W) of 1/depth, in 1/units, as the canonical camera would see it, from maps on disk.
+
+    A file's name is a digest of the image (its path relative to the folder, size and time of change) and of `about`:
+    the data may lie where nothing can be written, and an image that changes has no map.
+
+    Args:
+        folder: where the maps lie.
+        size: (height, width) of each.
+        about: what else decides on a map.
+
+    Attributes:
+        kind: what a map is called in messages.
+        resampling: how a map is brought to another size.
+    """
+
+    kind: ClassVar[str]
+    resampling: ClassVar[Image.Resampling]
+
+    def __init__(self, folder: Path, size: tuple[int, int], *about: object) -> None:
+        self.folder = folder
+        self.size = size
+        self._about = about
+
+    def file(self, image: Path) -> Path:
+        """Return where the map of an image, as it now is, lies or would."""
+        status = image.stat()
+        name = Path(os.path.relpath(os.path.realpath(image), os.path.realpath(self.folder))).as_posix()
+        key = json.dumps([name, status.st_size, status.st_mtime_ns, *self._about])
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return self.folder / digest[:2] / f"{digest}.npy"
+
+    def write(self, image: Path, map_: NDArray[np.floating]) -> None:
+        """Write the map (h,w) of an image."""
+        file = self.file(image)
+        file.parent.mkdir(exist_ok=True)
+        with atomic_path(file) as temporary, temporary.open("wb") as stream:
+            np.save(stream, map_.astype(np.float16), allow_pickle=False)
+
+    def load(self, image: Path) -> NDArray[np.float32] | None:
+        """Return the map (h,w) of an image, None if there is none.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        file = self.file(image)
+        try:
+            map_ = np.load(file, allow_pickle=False)
+            if map_.shape != self.size or map_.dtype != np.float16:
+                raise ValueError(f"it holds {map_.dtype} {map_.shape}")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"the {self.kind} {file} is damaged ({error}); delete it to have it made anew") from error
+        return np.asarray(map_, np.float32)
+
+    @abstractmethod
+    def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
+        """Return 1/depth (h,w) of a whole image, None where nothing is known of it."""
+
+    def read(self, frames: Frames, size: tuple[int, int], window: Window) -> Tensor:
+        """See `Layer.read`."""
+        return self.resized(frames.target, size, window)
+
+    def resized(self, image: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+        """Return 1/depth (1,H,W) of a part of an image; all 0 where nothing is known of it.
+
+        To a network, what a zoom shows twice as large is twice as near.
+        """
+        inverse = self.inverse_depth(image)
+        if inverse is None:
+            return torch.zeros(1, *size)
+        map_ = Image.fromarray(inverse)
+        if map_.size != (size[1], size[0]) or window != WHOLE:
+            map_ = map_.resize((size[1], size[0]), self.resampling, box=window.box(self.size))
+        return torch.from_numpy(np.array(map_))[None] / window.extent
+
+
+class DepthHints(MapCache):
+    """`hint` (1,H,W): 1/depth where geometry gives it without any training, else 0.
+
+        HINTS/hints.json       of which size, in which units, how they were made
+        HINTS/4f/4f0c...npy    a hint
+        HINTS/train-1.txt      the frames of the first data set of a training that have one; and so on
+
+    `hrdepth prepare hints` makes them.
+
+    Args:
+        folder: where they lie.
+        size: (height, width) of each.
+        canonical_focal: see `Checkpoint`; of the network whose units they have.
+
+    Source: Watson et al., "Self-Supervised Monocular Depth Hints", ICCV 2019, has the idea: there from stereo matching.
+    """
+
+    key = "hint"
+    kind = "depth hint"
+    # No value between a near and a far one, or between one and none.
+    resampling = Image.Resampling.NEAREST
+    ABOUT: ClassVar[str] = "hints.json"
+
+    def __init__(self, folder: Path, size: tuple[int, int], canonical_focal: float | None) -> None:
+        super().__init__(folder, size)
+        self.canonical_focal = canonical_focal
+
+    @classmethod
+    def open(cls, folder: str | Path) -> DepthHints:
+        """Open a folder of `hrdepth prepare hints`.
+
+        Raises:
+            InputError: it is none.
+        """
+        file = Path(folder) / cls.ABOUT
+        try:
+            about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            height, width = about["size"]
+            return cls(Path(folder), (int(height), int(width)), about["canonical_focal"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder} is no folder of depth hints ({file.name}: {error}); make them with hrdepth prepare hints"
+            ) from error
+
+    def check(self, images: Iterable[Path]) -> None:
+        """Check that these images have hints at all.
+
+        Raises:
+            InputError: none has one.
+        """
+        if not any(self.file(image).is_file() for image in images):
+            raise InputError(
+                f"no image of the training has a depth hint in {self.folder}: they were made for other images, or "
+                "these have changed since; make them with hrdepth prepare hints"
+            )
+
+    def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
+        """See `MapCache.inverse_depth`."""
+        return self.load(image)

@@ -1,0 +1,95 @@
+"""What a data set implements: which frames it has, their image files and their cameras."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, NamedTuple
+
+from hrdepth.camera import Camera
+from hrdepth.errors import InputError
+
+__all__ = ["SUFFIXES", "FrameReader", "SplitLine", "existing_folder", "find_image"]
+
+SUFFIXES = (".jpg", ".png", ".jpeg")
+
+
+class SplitLine(NamedTuple):
+    """One frame of a recording.
+
+    Attributes:
+        folder: the recording, relative to the data set's root: a drive or a sequence.
+        frame: the frame's number.
+        side: the camera, `l` or `r`.
+        text: the frame as it was written, with its zero padding.
+        origin: `path:line` or the split's name, for messages.
+    """
+
+    folder: str
+    frame: int
+    side: Literal["l", "r"]
+    text: str = ""
+    origin: str = ""
+
+    @property
+    def name(self) -> str:
+        """The line as it was written: `folder frame side`."""
+        return f"{self.folder} {self.text or self.frame} {self.side}"
+
+    def at(self, frame: int | str) -> tuple[int, Literal["l", "r"]]:
+        """Return number and side of this frame's neighbour at an offset in time; "s" is the stereo pair's other image.
+
+        Example:
+            >>> SplitLine("drive", 12, "l").at(-1), SplitLine("drive", 12, "l").at("s")
+            ((11, 'l'), (12, 'r'))
+        """
+        if frame == "s":
+            return self.frame, "r" if self.side == "l" else "l"
+        return self.frame + int(frame), self.side
+
+
+class FrameReader(ABC):
+    """A data set: one class, one file.
+
+    Attributes:
+        targets: the target frames, in order.
+        has_neighbours: whether its frames follow each other in time, so that -1 and 1 can be sources.
+        has_stereo: whether frames may have a stereo pair, so that "s" can be one.
+    """
+
+    has_neighbours: ClassVar[bool] = True
+    has_stereo: ClassVar[bool] = False
+
+    targets: Sequence[SplitLine]
+
+    @abstractmethod
+    def image(self, line: SplitLine, frame: int | str) -> Path | None:
+        """Return the image at `frame`, None if there is none.
+
+        Args:
+            line: a target.
+            frame: 0 for the target itself, an offset in time, or "s" for the other image of its stereo pair.
+        """
+
+    @abstractmethod
+    def camera(self, line: SplitLine) -> Camera:
+        """Return the camera of the line's recording."""
+
+
+def existing_folder(root: str) -> Path:
+    """Return the folder of a data set.
+
+    Raises:
+        InputError: it does not exist.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise InputError(f"the data folder {root} does not exist")
+    return folder
+
+
+def find_image(folder: Path, stem: str) -> Path | None:
+    """Return the image `stem` in `folder`, whatever its suffix, or None."""
+    paths = (folder / f"{stem}{suffix}" for suffix in SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)
