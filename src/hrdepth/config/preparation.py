@@ -26,9 +26,9 @@ class PrepareConfig:
 
     Attributes:
         config: the training config whose images are wanted.
-        cache: the folder to make or to complete; null takes the config's own `cache`.
+        cache: the folder to make or to complete; null for the config's `cache`.
         verify: compare what the folder holds with its checksums and sources instead; needs no config.
-        threads: that decode and resize; null takes one a core.
+        threads: that decode and resize; null for one a core.
     """
 
     config: TrainConfig | None = None
@@ -44,9 +44,9 @@ class PrepareHintsConfig:
     Attributes:
         config: the training config whose target images get hints, of its size; those of validation too.
         out: the folder to make or to complete.
-        weights: a weights file, a name or `hf://OWNER/REPO`, whose network tells the scale of recordings of one eye; it
-            fixes the hints' units. Null takes the one on board.
-        every: of a recording of one eye, every so manieth frame gets a hint; all are used.
+        weights: a weights file, a name or `hf://OWNER/REPO`, whose network gives the scale of monocular recordings,
+            and the hints' units. Null for the bundled one.
+        every: in a monocular recording every n-th frame gets a hint; all are used.
         offsets: how far the neighbours lie that a frame is compared with, in frames.
         planes: depths that are tried.
         nearest: of them, network units.
@@ -69,7 +69,7 @@ class PrepareHintsConfig:
         if not self.offsets or 0 in self.offsets:
             raise InputError(f"offsets {self.offsets}: give some, none of them 0, such as [-4, -1, 2, 4]")
         if self.planes < 8:
-            raise InputError(f"planes {self.planes} are too few to tell depths apart; 88 suit")
+            raise InputError(f"planes {self.planes} are too few to separate depths; try 88")
         if not self.nearest > 0:
             raise InputError(f"nearest {self.nearest:g} must be positive, in network units")
 
@@ -81,19 +81,19 @@ class PrepareVideoConfig:
     Attributes:
         inputs: videos or folders of frames, all of one camera. Another camera: call again with the same `out`.
         out: the folder of the training set; recordings that it holds already stay.
-        size: (height, width) of the written frames, multiples of 32; null keeps the aspect, 640 pixels on the longer
+        size: (height, width) of the written frames, multiples of 32; null for the same aspect, 640 pixels on the longer
             side or less if the images are smaller.
-        fit: `crop` cuts what is too much around the centre, `letterbox` keeps all of it between masked bars.
-        fps: frames a second to take; null chooses from the measured motion. Needs a video.
-        stride: take every n-th frame; null follows `fps`.
+        fit: `crop` cuts around the centre, `letterbox` adds masked bars.
+        fps: frames a second; null chooses from the measured motion. Needs a video.
+        stride: use every n-th frame; null follows `fps`.
         intrinsics: a calibration file (KITTI, COLMAP cameras.txt, OpenCV YAML, ROS camera_info YAML, or a camera.yaml
-            of this package), whose lens distortion is undone; `exif`; `learn` starts from `fov` and is marked to be
-            learned; `auto` takes EXIF where there is any, else learns. Unused where `fov` alone is given.
-        camera: which one, where the calibration file knows several: COLMAP's camera number, KITTI's 0 to 3.
+            of this package), whose lens distortion is removed; `exif`; `learn` starts from `fov` and is marked to be
+            learned; `auto` uses EXIF if there is any, else learns. Unused if `fov` alone is given.
+        camera: which one, where the calibration file has several: COLMAP's camera number, KITTI's 0 to 3.
         fov: horizontal field of view in degrees; with `learn` it is the start only.
         validation: the share of each recording, at its end, that is held out.
         gap: frames between training and validation that belong to neither.
-        mask: look for overlays and the car's own hood, and mask them.
+        mask: find overlays and the car's hood, and mask them.
         format: of the written frames; `png` is without loss and five times as large.
         verify: compare the recordings in `out` with their manifests instead.
         overwrite: replace recordings of the same name that were made with other settings or from another video.
@@ -121,10 +121,10 @@ class DoctorConfig:
     """A training set to examine.
 
     Attributes:
-        data: the folder of drives on disk, as `hrdepth prepare` or `hrdepth render` leave it.
-        page: where the page goes; null writes DATA/doctor.html.
+        data: the folder of drives on disk, as `hrdepth prepare` or `hrdepth render` write it.
+        page: the file of the page; null writes DATA/doctor.html.
         ignore: kinds of finding that do not count: `missing`, `duplicate`, `still`, `cut`, `fast`, `camera`,
-            `stereo`, `baseline`, `exposure`, `mask`. They stand on the page all the same.
+            `stereo`, `baseline`, `exposure`, `mask`. The page shows them nevertheless.
     """
 
     data: str
@@ -134,7 +134,7 @@ class DoctorConfig:
 
 @dataclass(frozen=True)
 class PublishedDataConfig:
-    """A published data set to look over and to prepare. Without any of the steps it is only looked over.
+    """A published data set to check and to prepare. Without any of the steps it is only checked.
 
     Attributes:
         root: the folder that its archives were unpacked to.
@@ -147,7 +147,7 @@ class PublishedDataConfig:
         delete_originals: delete the PNGs once each has a JPEG that shows the same; only where they lie side by side.
         cache: a folder for a cache of decoded and resized images of `config`, see `hrdepth prepare cache`.
         config: the training config whose images are cached.
-        threads: that read and write; null takes one a core.
+        threads: that read and write; null for one a core.
         overwrite: replace what is there and differs: lists, ground truth, JPEGs, copies of calibrations.
 
     Raises:
@@ -187,10 +187,10 @@ class PrepareKittiConfig(PublishedDataConfig):
     """KITTI raw.
 
     Attributes:
-        lists: the frames that are wanted: splits on board, or files.
+        lists: the frames that are wanted: bundled splits, or files.
         test: the list whose true depth is exported.
         ground_truth: write `gt_depths.npz`, the laser's depth of `test`, so that evaluation needs no scans.
-        lidar_depth: `laser` takes the laser's forward coordinate as depth, as published numbers do, `camera` the
+        lidar_depth: `laser` for the laser's forward coordinate as depth, as published numbers have it, `camera` the
             camera's z.
     """
 
@@ -207,7 +207,7 @@ class PrepareOdometryConfig(PublishedDataConfig):
     Attributes:
         train: sequences to learn from, as in [00, 01]; the last tenth of each is for validation.
         test: sequences for trajectories.
-        stereo: the right eye is wanted, for mode MS.
+        stereo: right images are wanted, for mode MS.
     """
 
     train: list[str | int] = field(default_factory=lambda: [f"{number:02d}" for number in range(9)])
@@ -221,7 +221,7 @@ class PrepareCityscapesConfig(PublishedDataConfig):
 
     Attributes:
         parts: which are wanted.
-        stereo: the right eye is wanted, for mode MS.
+        stereo: right images are wanted, for mode MS.
     """
 
     parts: list[Literal["train", "val", "test"]] = field(default_factory=lambda: ["train", "val"])

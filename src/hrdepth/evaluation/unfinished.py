@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.io.files import file_sha256, output_folder, write_json
-from hrdepth.io.resumable import resume
+from hrdepth.io.files import file_sha256, output_folder, resume, write_json
 
 __all__ = ["UNFINISHED", "Unfinished", "data_digest"]
 

@@ -19,7 +19,7 @@ from hrdepth.inference.manifest import MANIFEST, settings
 from hrdepth.inference.outputs import Writer, check_outputs, image_files, resolve_outputs, write_npz
 from hrdepth.inference.pipeline import WriteBehind, read_ahead
 from hrdepth.inference.predictor import Prediction, Predictor
-from hrdepth.io import resumable
+from hrdepth.io import files
 from hrdepth.io.files import output_folder, write_json
 from hrdepth.io.media import Frame, MediaInfo, frames, probe
 from hrdepth.io.provenance import provenance
@@ -129,7 +129,7 @@ def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[
         raise InputError("a video's results are one file, which cannot be gone on with; pass --overwrite true instead")
     if outputs.smooth is not None or outputs.flicker:
         raise InputError("smoothing and flicker need all frames from the first on; pass --overwrite true instead")
-    resumable.resume(out / MANIFEST, described)
+    files.resume(out / MANIFEST, described)
 
 
 def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:

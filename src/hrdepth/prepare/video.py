@@ -18,9 +18,8 @@ from rich.progress import track
 
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, file_sha256
+from hrdepth.io.files import atomic_path, file_sha256, resume
 from hrdepth.io.media import MediaInfo, frames, probe
-from hrdepth.io.resumable import resume
 from hrdepth.prepare.cameras import choose_camera
 from hrdepth.prepare.framing import LONGER_SIDE, Framing
 from hrdepth.prepare.masks import StillRegions

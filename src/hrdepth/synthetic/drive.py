@@ -13,9 +13,8 @@ from rich.progress import track
 
 from hrdepth.data.splits import replace_lines
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, write_json
+from hrdepth.io.files import atomic_path, resume, write_json
 from hrdepth.io.provenance import provenance
-from hrdepth.io.resumable import resume
 from hrdepth.synthetic.cars import car_textures
 from hrdepth.synthetic.rendering import Array, Scene, default_intrinsics, render_frame
 from hrdepth.synthetic.street import build_car, build_street

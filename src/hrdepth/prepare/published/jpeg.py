@@ -16,11 +16,10 @@ from PIL import Image
 from rich.progress import track
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, write_json
+from hrdepth.io.files import atomic_path, resume, write_json
 from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
-from hrdepth.io.resumable import resume
 from hrdepth.prepare.published.layout import Layout, resized_size
 
 __all__ = ["convert_to_jpeg", "damaged_images"]

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hrdepth.errors import InputError
-from hrdepth.io.resumable import resume
+from hrdepth.io.files import resume
 
 SETTINGS = {"settings": {"size": (192, 640), "car": None}, "weights": "a" * 64}
 
