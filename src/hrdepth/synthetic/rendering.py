@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 
 from hrdepth.errors import InputError, require
 from hrdepth.synthetic.mesh import Mesh
+from hrdepth.synthetic.sky import clear_sky
 from hrdepth.synthetic.street import Street
 from hrdepth.synthetic.textures import Texture, noise
 
-__all__ = ["Scene", "default_intrinsics", "load_mitsuba", "render_frame"]
+__all__ = ["Scene", "default_intrinsics", "load_mitsuba", "render_frame", "render_light"]
 
 Array = NDArray[np.float64]
+
+Vector = tuple[float, float, float]
+Lights = tuple[tuple[Vector, Vector], ...]
 
 SUN_DIRECTION = np.array([0.55, 0.72, 0.42])  # where its light goes, world axes (y down)
 SUN_LIGHT = (4.1, 3.75, 3.2)
@@ -64,22 +68,34 @@ class Scene:
     Args:
         street: what to render.
         seed: of the clouds.
+        lights: directions in which light goes (world axes) with their linear RGB; None for the one sun.
+        sky_light: linear RGB of the sky's light.
 
     Raises:
         InputError: Mitsuba is not installed.
     """
 
-    def __init__(self, street: Street, seed: int = 0) -> None:
+    def __init__(
+        self, street: Street, seed: int = 0, *, lights: Lights | None = None, sky_light: Vector = SKY_LIGHT
+    ) -> None:
         mitsuba = load_mitsuba()
-        sun = {"type": "directional", "direction": SUN_DIRECTION.tolist(), "irradiance": _rgb(SUN_LIGHT)}
-        self._standing = {"type": "scene", "sun": sun, **_shapes(mitsuba, street)}
+        self.sky_light = sky_light
+        suns = {
+            "sun" if lights is None else f"sun-{i}": {
+                "type": "directional",
+                "direction": list(direction),
+                "irradiance": _rgb(light),
+            }
+            for i, (direction, light) in enumerate(lights or ((tuple(SUN_DIRECTION.tolist()), SUN_LIGHT),))
+        }
+        self._standing = {"type": "scene", **suns, **_shapes(mitsuba, street, sky_light)}
         self.world = mitsuba.load_dict(self._standing)
         self.clouds = noise(np.random.default_rng([seed, 9]), (512, 512), 1.7, 4)
 
     def show(self, moving: Street) -> None:
         """Put what moves where it is now, in place of where it was."""
         mitsuba = load_mitsuba()
-        self.world = mitsuba.load_dict({**self._standing, **_shapes(mitsuba, moving, "moving-")})
+        self.world = mitsuba.load_dict({**self._standing, **_shapes(mitsuba, moving, self.sky_light, "moving-")})
 
 
 def render_frame(
@@ -110,6 +126,32 @@ def render_frame(
     Raises:
         InputError: the intrinsics have pixels that are not square.
     """
+    light, depth, rays = render_light(
+        scene, pose, intrinsics, size, samples_per_pixel=samples_per_pixel, seed=seed, with_depth=with_depth
+    )
+    sky = clear_sky(scene.clouds, rays)
+    colour = light[..., :3] + (1 - np.clip(light[..., 3:4], 0, 1)) * sky
+    return _display(colour), depth.astype(np.float32)
+
+
+def render_light(
+    scene: Scene,
+    pose: Array,
+    intrinsics: Array,
+    size: tuple[int, int],
+    *,
+    samples_per_pixel: int,
+    seed: int,
+    with_depth: bool,
+) -> tuple[Array, Array, Array]:
+    """Render as `render_frame` does, up to the sky and the display.
+
+    Returns:
+        Linear RGB and cover (H,W,4), depth (H,W) in metres, and the pixels' rays (H,W,3) in world axes.
+
+    Raises:
+        InputError: the intrinsics have pixels that are not square.
+    """
     mitsuba = load_mitsuba()
     if not np.isclose(intrinsics[0, 0], intrinsics[1, 1], rtol=1e-6) or intrinsics[0, 1] != 0:
         raise InputError("the synthetic drive is rendered with square pixels; make fx and fy equal and the skew zero")
@@ -131,9 +173,7 @@ def render_frame(
         # Mitsuba measures along the ray, from the near plane on; the rays are scaled to z = 1.
         along = render({"type": "depth"}, centres)[..., 0]
         depth = np.where(along > 0, along / np.linalg.norm(rays, axis=-1) + NEAR, 0.0)
-    sky = _sky(scene.clouds, rays @ pose[:3, :3].T)
-    colour = light[..., :3] + (1 - np.clip(light[..., 3:4], 0, 1)) * sky
-    return _display(colour), depth.astype(np.float32)
+    return light, depth, rays @ pose[:3, :3].T
 
 
 def _rgb(value: tuple[float, float, float]) -> dict[str, Any]:
@@ -159,7 +199,7 @@ def _bitmap(mitsuba: Any, linear: NDArray[np.float32]) -> dict[str, Any]:
     return {"type": "bitmap", "bitmap": mitsuba.Bitmap(pixels), "raw": True, "wrap_mode": "repeat"}
 
 
-def _shapes(mitsuba: Any, street: Street, prefix: str = "") -> dict[str, Any]:
+def _shapes(mitsuba: Any, street: Street, sky_light: Vector, prefix: str = "") -> dict[str, Any]:
     """Make a shape of each material and level of skylight."""
     shapes = {}
     for name, mesh in street.meshes.items():
@@ -169,7 +209,7 @@ def _shapes(mitsuba: Any, street: Street, prefix: str = "") -> dict[str, Any]:
         levels = _sky_levels(mesh)
         for level in np.unique(levels):
             faces = levels == level
-            glow = _bitmap(mitsuba, colours * (np.float32(level / SKY_STEPS) * np.array(SKY_LIGHT, np.float32)))
+            glow = _bitmap(mitsuba, colours * (np.float32(level / SKY_STEPS) * np.array(sky_light, np.float32)))
             emitter = mitsuba.load_dict({"type": "area", "radiance": glow, "sampling_weight": 0.0})
             part = Mesh(mesh.vertices[faces], mesh.uv[faces])
             shapes[f"{prefix}{name}-{level}"] = _shape(mitsuba, name, part, surface, emitter)
@@ -230,29 +270,3 @@ def _pixel_rays(intrinsics: Array, size: tuple[int, int]) -> Array:
     x = (columns - intrinsics[0, 2]) / intrinsics[0, 0]
     y = (rows - intrinsics[1, 2]) / intrinsics[1, 1]
     return np.stack([x, y, np.ones(size)], -1)
-
-
-def _sky(clouds: Array, directions: Array) -> Array:
-    """Return the sky's linear colour in world `directions`, both (H,W,3): blue, soft clouds."""
-    unit = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
-    up = np.maximum(-unit[..., 1], 0.0)
-    blue = np.exp(-6 * up)[..., None] * np.array([0.7, 0.82, 0.95]) + (1 - np.exp(-6 * up))[..., None] * np.array(
-        [0.2, 0.42, 0.84]
-    )
-    plane = unit[..., [0, 2]] / (up + 0.12)[..., None] * 90 + 256
-    cover = _sample(clouds, plane)
-    white = np.clip(0.3 + 0.5 * cover, 0, 1) * np.clip(up * 5, 0, 1)
-    return np.asarray(blue * (1 - white[..., None]) + white[..., None] * np.array([1.05, 1.04, 1.03])) * 0.9
-
-
-def _sample(image: Array, points: Array) -> Array:
-    """Sample `image` (H,W) at `points` (...,2) bilinearly, repeating it in both directions."""
-    low = np.floor(points).astype(int)
-    weight = points - low
-    rows, columns = image.shape
-    r0, c0 = low[..., 1] % rows, low[..., 0] % columns
-    r1, c1 = (r0 + 1) % rows, (c0 + 1) % columns
-    wx, wy = weight[..., 0], weight[..., 1]
-    top = image[r0, c0] * (1 - wx) + image[r0, c1] * wx
-    bottom = image[r1, c0] * (1 - wx) + image[r1, c1] * wx
-    return np.asarray(top * (1 - wy) + bottom * wy)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-__all__ = ["Texture", "ground_textures", "noise", "plant_textures", "rough", "small_textures"]
+__all__ = ["Texture", "ground_textures", "lawn", "noise", "plant_textures", "rough", "slabs", "small_textures"]
 
 Texture = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -55,9 +55,9 @@ def ground_textures(
     """
     return {
         "road": _road(rng, width, length, lines),
-        "pavement": _slabs(rng, (384, 384), 64, (168, 160, 150)),
-        "kerb": _slabs(rng, (32, 384), 96, (178, 176, 170)),
-        "lawn": _lawn(rng),
+        "pavement": slabs(rng, (384, 384), 64, (168, 160, 150)),
+        "kerb": slabs(rng, (32, 384), 96, (178, 176, 170)),
+        "lawn": lawn(rng),
     }
 
 
@@ -86,7 +86,7 @@ def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str
         x = rng.choice([lines["middle"] + 0.9, lines["middle"] - 1.4]) * across
         draw.ellipse((x, y, x + 0.62 * across, y + 0.62 * along), fill=(70, 64, 58), outline=(40, 38, 36), width=4)
     asphalt = np.asarray(image, float)
-    stones = np.tile(np.asarray(_slabs(rng, (512, columns), 16, (124, 112, 104)), float), (rows // 512, 1, 1))
+    stones = np.tile(np.asarray(slabs(rng, (512, columns), 16, (124, 112, 104)), float), (rows // 512, 1, 1))
     parking = (metres < lines["left"]) | (metres > lines["right"])
     asphalt[:, parking] = stones[:, parking]
     wear = np.tile(0.86 + 0.12 * noise(rng, (512, columns), 0.6), (rows // 512, 1)).clip(0.35, 1)[..., None]
@@ -99,7 +99,7 @@ def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str
     return np.clip(painted, 0, 255).astype(np.uint8)
 
 
-def _slabs(rng: np.random.Generator, size: tuple[int, int], slab: int, colour: Colour) -> Texture:
+def slabs(rng: np.random.Generator, size: tuple[int, int], slab: int, colour: Colour) -> Texture:
     """Stones of `slab` pixels in staggered rows, each of its own tone."""
     rows, columns = size
     y, x = np.mgrid[:rows, :columns]
@@ -112,7 +112,7 @@ def _slabs(rng: np.random.Generator, size: tuple[int, int], slab: int, colour: C
     return rough(rng, plain(size, colour) * tone[..., None], 0.06)
 
 
-def _lawn(rng: np.random.Generator) -> Texture:
+def lawn(rng: np.random.Generator) -> Texture:
     size = (512, 512)
     patches = np.clip(0.5 + 0.3 * noise(rng, size, 1.4), 0, 1)[..., None]
     colour = patches * plain(size, (112, 132, 62)) + (1 - patches) * plain(size, (74, 104, 48))
@@ -150,7 +150,7 @@ def small_textures(rng: np.random.Generator) -> dict[str, Texture]:
         f"roof-{i}": _tiles(rng, colour)
         for i, colour in enumerate(((150, 74, 52), (112, 66, 54), (84, 84, 92), (168, 98, 62)))
     }
-    textures["stone"] = _slabs(rng, (128, 256), 32, (156, 144, 124))
+    textures["stone"] = slabs(rng, (128, 256), 32, (156, 144, 124))
     boards = plain((128, 128), (150, 116, 80)) * np.where(np.arange(128) % 16 < 2, 0.35, 1)[None, :, None]
     textures["fence"] = rough(rng, boards, 0.12)
     textures["metal"] = rough(rng, plain((64, 64), (120, 124, 126)), 0.14)
