@@ -126,6 +126,7 @@ class RenderConfig:
         stereo: render the second eye.
         samples_per_pixel: rays a pixel; more is smoother and slower.
         car_ahead: metres from the camera to the middle of a car ahead that keeps the camera's speed; null for no car.
+        variety: the seed also draws camera, light, weather, kind of road, traffic and what stands beside it.
         overwrite: replace what `root` holds.
     """
 
@@ -138,4 +139,5 @@ class RenderConfig:
     stereo: bool = True
     samples_per_pixel: int = 8
     car_ahead: float | None = None
+    variety: bool = False
     overwrite: bool = False

@@ -55,7 +55,11 @@ def draw_conditions(rng: np.random.Generator) -> Conditions:
         lights, sky_light = _overcast_light(rng, azimuth, tint)
         shade = rng.uniform(0.55, 0.95)
         zenith, horizon = shade * np.array([0.72, 0.77, 0.84]) * tint, shade * rng.uniform(0.95, 1.15) * grey
-        cover, cloud, visibility = rng.uniform(0.75, 1.0), shade * rng.uniform(0.75, 1.05) * grey, rng.uniform(150, 2500)
+        cover, cloud, visibility = (
+            rng.uniform(0.75, 1.0),
+            shade * rng.uniform(0.75, 1.05) * grey,
+            rng.uniform(150, 2500),
+        )
     else:
         low = kind == "dusk"
         elevation = float(np.radians(rng.uniform(6, 16) if low else rng.uniform(18, 68)))
@@ -63,7 +67,9 @@ def draw_conditions(rng: np.random.Generator) -> Conditions:
         colour = warmth * DAYLIGHT + (1 - warmth) * np.array([4.3, 2.9, 1.7])
         strength = {"sunny": rng.uniform(0.8, 1.25), "hazy sun": rng.uniform(0.35, 0.7), "dusk": rng.uniform(0.25, 0.7)}
         lights = ((_direction(azimuth, elevation), _rgb(strength[kind] * colour * tint)),)
-        sky_light = SKYLIGHT * tint * {"sunny": rng.uniform(0.55, 1.1), "hazy sun": rng.uniform(1.0, 1.4)}.get(kind, 0.5)
+        sky_light = (
+            SKYLIGHT * tint * {"sunny": rng.uniform(0.55, 1.1), "hazy sun": rng.uniform(1.0, 1.4)}.get(kind, 0.5)
+        )
         depth = rng.uniform(0.6, 1.1)
         if low:
             zenith, horizon = np.array([0.2, 0.3, 0.52]) * depth, np.array([1.0, 0.72, 0.5]) * rng.uniform(0.5, 0.9)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
@@ -18,13 +19,15 @@ from hrdepth.io.provenance import provenance
 from hrdepth.synthetic.cars import car_textures
 from hrdepth.synthetic.rendering import Array, Scene, default_intrinsics, render_frame
 from hrdepth.synthetic.street import build_car, build_street
-from hrdepth.synthetic.trajectory import Trajectory, plan_trajectory
+from hrdepth.synthetic.trajectory import plan_trajectory
+from hrdepth.synthetic.variety import Camera, VariedDrive
 
 __all__ = ["BASELINE", "render_drive"]
 
 BASELINE = 0.54  # metres between the eyes, as in KITTI
 SPLIT_GAP = 3  # frames between training and validation that belong to neither
 SCENE = 1  # raised when the same seed begins to give other images, so that two kinds never mix in one folder
+VARIETY = 1  # the same for the seeds of varied drives
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,18 @@ class _Settings:
     samples_per_pixel: int
     scene: int = SCENE
     car_ahead: float | None = None
+    variety: bool = False
 
     def plain(self) -> dict[str, object]:
-        """Return what tells one drive from another; without a car as if there were no such setting."""
-        return {name: value for name, value in asdict(self).items() if name != "car_ahead" or value is not None}
+        """Return what tells one drive from another; without a car or variety as if there were no such setting."""
+        settings = asdict(self)
+        if self.car_ahead is None:
+            del settings["car_ahead"]
+        if self.variety:
+            settings["variety"] = VARIETY
+        else:
+            del settings["variety"]
+        return settings
 
 
 def render_drive(
@@ -56,6 +67,7 @@ def render_drive(
     samples_per_pixel: int = 8,
     validation: int = 0,
     car_ahead: float | None = None,
+    variety: bool = False,
     progress: bool = True,
     overwrite: bool = False,
 ) -> Path:
@@ -75,6 +87,7 @@ def render_drive(
         samples_per_pixel: rays a pixel; more are smoother and slower.
         validation: how many frames at the end are for validation; the 3 before them are left out of training.
         car_ahead: metres from the camera to the middle of a car that keeps its speed, in its lane; None for no car.
+        variety: the seed also draws camera, light, weather, road, traffic and what stands beside it.
         progress: show a progress bar.
         overwrite: replace a drive that was made with other settings.
 
@@ -85,17 +98,18 @@ def render_drive(
         InputError: a number makes no sense, Mitsuba is missing, or the folder holds something else or cannot
             be written.
     """
-    settings = _Settings(frames, size[0], size[1], seed, stereo, samples_per_pixel, car_ahead=car_ahead)
+    settings = _Settings(
+        frames, size[0], size[1], seed, stereo, samples_per_pixel, car_ahead=car_ahead, variety=variety
+    )
     _check(settings, name, validation)
     root = Path(root)
     folder = _prepare_folder(root / name, settings, overwrite=overwrite)
-    trajectory = plan_trajectory(frames, seed)
-    intrinsics = default_intrinsics(size)
-    _write_camera(folder, intrinsics, settings)
-    _write_poses(folder / "poses.txt", trajectory.poses)
+    drive = VariedDrive(frames, size, seed) if variety else _PlainDrive(settings)
+    _write_camera(folder, drive.intrinsics, settings)
+    _write_poses(folder / "poses.txt", drive.poses)
     missing = [frame for frame in range(frames) if not all(file.is_file() for file in _files(folder, frame, stereo))]
     if missing:
-        _render_frames(folder, missing, trajectory, intrinsics, settings, progress=progress)
+        _render_frames(folder, missing, drive, settings, progress=progress)
     _write_splits(root, name, settings, validation)
     return folder
 
@@ -111,6 +125,8 @@ def _check(settings: _Settings, name: str, validation: int) -> None:
         raise InputError(f"samples_per_pixel must be at least 1, not {settings.samples_per_pixel}")
     if settings.car_ahead is not None and not 4 <= settings.car_ahead <= 100:
         raise InputError(f"car_ahead {settings.car_ahead:g} metres: give 4, just behind its bumper, to 100, or null")
+    if settings.variety and settings.car_ahead is not None:
+        raise InputError("variety draws the traffic itself; leave out either variety or car_ahead")
     if settings.seed < 0:
         raise InputError(f"the seed must not be negative, as {settings.seed} is")
     training = settings.frames - validation - SPLIT_GAP
@@ -159,35 +175,47 @@ def _files(folder: Path, frame: int, stereo: bool) -> list[Path]:
     return [folder / eye / f"{frame:06d}.png" for eye in eyes] + [folder / "depth" / f"{frame:06d}.npy"]
 
 
-def _render_frames(
-    folder: Path,
-    missing: list[int],
-    trajectory: Trajectory,
-    intrinsics: Array,
-    settings: _Settings,
-    *,
-    progress: bool,
-) -> None:
-    """Render the missing frames, each file appearing at once and complete."""
-    size = (settings.height, settings.width)
-    scene = Scene(build_street(trajectory.course, settings.seed), settings.seed)
-    textures = car_textures(np.random.default_rng([settings.seed, 8]))
-    for frame in track(missing, description=f"rendering {folder.name}", disable=not progress):
-        files = _files(folder, frame, settings.stereo)
-        pose = trajectory.poses[frame]
-        if settings.car_ahead is not None:
-            ahead = trajectory.distance(frame) + settings.car_ahead
-            scene.show(build_car(trajectory.course, ahead, textures))
-        for eye, file in enumerate(files[:-1]):
-            image, depth = render_frame(
+class _PlainDrive:
+    """One street by day, seen by one camera."""
+
+    def __init__(self, settings: _Settings) -> None:
+        self.settings = settings
+        self.trajectory = plan_trajectory(settings.frames, settings.seed)
+        self.poses = self.trajectory.poses
+        self.intrinsics = default_intrinsics((settings.height, settings.width))
+
+    def open(self, samples_per_pixel: int) -> Camera:
+        """Build the street and return what renders its frames."""
+        settings, course = self.settings, self.trajectory.course
+        scene = Scene(build_street(course, settings.seed), settings.seed)
+        textures = car_textures(np.random.default_rng([settings.seed, 8]))
+
+        def shoot(frame: int, eye: int, pose: Array) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+            if settings.car_ahead is not None and eye == 0:
+                ahead = self.trajectory.distance(frame) + settings.car_ahead
+                scene.show(build_car(course, ahead, textures))
+            return render_frame(
                 scene,
-                pose @ _shift(eye * BASELINE),
-                intrinsics,
-                size,
-                samples_per_pixel=settings.samples_per_pixel,
+                pose,
+                self.intrinsics,
+                (settings.height, settings.width),
+                samples_per_pixel=samples_per_pixel,
                 seed=2 * frame + eye,
                 with_depth=eye == 0,
             )
+
+        return shoot
+
+
+def _render_frames(
+    folder: Path, missing: list[int], drive: _PlainDrive | VariedDrive, settings: _Settings, *, progress: bool
+) -> None:
+    """Render the missing frames, each file appearing at once and complete."""
+    shoot = drive.open(settings.samples_per_pixel)
+    for frame in track(missing, description=f"rendering {folder.name}", disable=not progress):
+        files = _files(folder, frame, settings.stereo)
+        for eye, file in enumerate(files[:-1]):
+            image, depth = shoot(frame, eye, drive.poses[frame] @ _shift(eye * BASELINE))
             with atomic_path(file) as temporary:
                 Image.fromarray(image).save(temporary)
             if eye == 0:

@@ -150,7 +150,9 @@ def draw_layout(rng: np.random.Generator) -> Layout:
         verge=float(verge),
         pavement=float(pavement),
         kerb=float(rng.uniform(0.08, 0.16)) if city or kind == "suburb" else 0.0,
-        speed=float({"highway": rng.uniform(0.8, 1.8), "country": rng.uniform(0.7, 1.5)}.get(kind, rng.uniform(0.3, 1.0))),
+        speed=float(
+            {"highway": rng.uniform(0.8, 1.8), "country": rng.uniform(0.7, 1.5)}.get(kind, rng.uniform(0.3, 1.0))
+        ),
         bend=float({"highway": 450, "avenue": 160, "lane": 55, "street": 90, "country": 120}.get(kind, 110)),
         reach=320.0 if kind in ("highway", "country", "avenue") else 200.0,
         ground=str(rng.choice(grounds.get(kind, ["lawn", "paving", "lawn", "dry-grass"]))),
@@ -180,4 +182,4 @@ def plan_course(rng: np.random.Generator, layout: Layout, frames: int) -> tuple[
     headings = np.concatenate([[0.0], np.cumsum(turn)])
     middle = headings[:-1] + turn / 2
     points = np.concatenate([np.zeros((1, 2)), np.cumsum(np.stack([np.sin(middle), np.cos(middle)], 1), 0)])
-    return Course(points, headings, np.arange(total + 1) - layout.reach), stops
+    return Course(np.asarray(points, float), np.asarray(headings, float), np.arange(total + 1.0) - layout.reach), stops

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
 from hrdepth.synthetic.palette import CLOTHES, HAIR, PAINTS, SKINS
-from hrdepth.synthetic.shapes import Sculptor
+from hrdepth.synthetic.shapes import Sculptor, point
 
 __all__ = ["Person", "add_cyclist", "add_motorcyclist", "add_walker", "draw_person"]
 
@@ -67,9 +67,7 @@ class _Body:
 
     def at(self, right: float, up: float, forward: float = 0.0) -> Array:
         """Return a point of the leaning trunk, measured from the hip."""
-        return np.asarray(
-            self.hip + self.scale * (np.array([right, 0.0, 0.0]) + up * self.up + forward * self.front)
-        )
+        return np.asarray(self.hip + self.scale * (np.array([right, 0.0, 0.0]) + up * self.up + forward * self.front))
 
     def trunk(self) -> None:
         """Add torso, neck, head and hair."""
@@ -91,7 +89,12 @@ class _Body:
             self.make.capsule(self.at(0, 0.74, -0.06), self.at(0, 0.52, -0.1), 0.075 * size, person.hair)
 
     def limb(
-        self, start: Array, end: Array, lengths: tuple[float, float], bend: ArrayLike, radii: tuple[float, float, float],
+        self,
+        start: Array,
+        end: Array,
+        lengths: tuple[float, float],
+        bend: ArrayLike,
+        radii: tuple[float, float, float],
         colours: tuple[str, str],
     ) -> None:
         """Add upper and lower limb from `start` towards `end`, the joint pushed towards `bend`."""
@@ -105,7 +108,9 @@ class _Body:
         """Add an arm whose hand is at `hand` where it reaches."""
         lower = self.person.skin if bare else self.person.top
         shoulder = self.at(side * 0.2 * self.person.girth, 0.49)
-        self.limb(shoulder, hand, (0.3, 0.27), -self.front + [0, -0.3, 0], (0.06, 0.047, 0.036), (self.person.top, lower))
+        self.limb(
+            shoulder, hand, (0.3, 0.27), -self.front + point(0, -0.3, 0), (0.06, 0.047, 0.036), (self.person.top, lower)
+        )
         reach = hand - shoulder
         most = 0.57 * self.scale
         hand = shoulder + reach * min(1.0, most / max(float(np.linalg.norm(reach)), 1e-6))
@@ -159,8 +164,10 @@ def add_walker(
     body = _Body(make, person, hip, lean=0.04 + 0.07 * pace)
     body.trunk()
     for side, angle, lift in feet:
-        ankle = size * np.array([side * 0.1, 0.087 + lift, 0.86 * np.sin(angle)])
-        body.leg(side, ankle, toe=0.6 * angle + (-1.0 if lift > 0.05 else 0.0) * lift * 3)
+        toe = 0.6 * angle - (3.0 * lift if lift > 0.05 else 0.0)
+        heel = max(0.0, -0.17 * float(np.sin(toe)))  # behind the body it leaves the ground before the toes do
+        ankle = size * np.array([side * 0.1, 0.087 + max(lift, heel), 0.86 * np.sin(angle)])
+        body.leg(side, ankle, toe)
         elbow = 0.25 + 0.3 * pace
         forward = -0.42 * np.sin(angle) * (1 if pace else 0)
         hand = body.at(side * (0.25 + 0.03 * person.girth), -0.02 + 0.12 * elbow * abs(forward) * 4, forward + 0.05)
@@ -192,14 +199,16 @@ def _dress(body: _Body, hip: Array, feet: list[tuple[float, float, float]]) -> N
         make.box(*_around(body.at(0.26 * person.girth, 0.0, 0.0), np.array([0.05, 0.13, 0.16]) * size), person.paint)
         make.path([body.at(0.25, 0.1), body.at(0.1, 0.4, 0.13), body.at(-0.1, 0.53)], 0.015, "black", segments=4)
     elif person.bag == "case":
-        make.box(*_around(hip * [1, 0, 1] + [0.32 * size, 0.36, -0.1], np.array([0.1, 0.3, 0.19])), person.paint)
+        make.box(*_around(hip * [1, 0, 1] + point(0.32 * size, 0.36, -0.1), np.array([0.1, 0.3, 0.19])), person.paint)
 
 
 def _around(centre: Array, half: Array) -> tuple[list[float], list[float]]:
     return list(centre - half), list(centre + half)
 
 
-def add_cyclist(builder: MeshBuilder, place: Placement, person: Person | None, phase: float, steer: float = 0.0) -> None:
+def add_cyclist(
+    builder: MeshBuilder, place: Placement, person: Person | None, phase: float, steer: float = 0.0
+) -> None:
     """Add a bicycle that rides along local forward; `person` None leaves it parked, `phase` turns the pedals."""
     make = Sculptor(builder, place)
     radius, rear, front = 0.33, -0.52, 0.53
@@ -213,25 +222,29 @@ def add_cyclist(builder: MeshBuilder, place: Placement, person: Person | None, p
     crank, seat, head = np.array([0, 0.3, -0.05]), np.array([0, 0.82, -0.22]), np.array([0, 0.86, 0.36])
     hub_rear, hub_front = np.array([0, radius + 0.02, rear]), np.array([0, radius + 0.02, front])
     for one, two, thick in (
-        (crank, seat, 0.02), (crank, head - [0, 0.14, -0.03], 0.022), (seat - [0, 0.08, -0.02], head, 0.02),
-        (crank, hub_rear, 0.013), (seat - [0, 0.1, -0.02], hub_rear, 0.012), (head, hub_front, 0.018),
+        (crank, seat, 0.02),
+        (crank, head - [0, 0.14, -0.03], 0.022),
+        (seat - [0, 0.08, -0.02], head, 0.02),
+        (crank, hub_rear, 0.013),
+        (seat - [0, 0.1, -0.02], hub_rear, 0.012),
+        (head, hub_front, 0.018),
     ):
         make.rod(one, two, thick, paint)
-    make.ellipsoid(seat + [0, 0.08, -0.02], (0.07, 0.035, 0.13), "black", segments=6)
-    make.rod(head, head + [0, 0.14, -0.02], 0.014, "zinc")
-    grip = head + [0, 0.15, 0.02]
-    make.path([grip + [-0.28, 0, -0.1], grip, grip + [0.28, 0, -0.1]], 0.014, "dark", segments=5)
+    make.ellipsoid(seat + point(0, 0.08, -0.02), (0.07, 0.035, 0.13), "black", segments=6)
+    make.rod(head, head + point(0, 0.14, -0.02), 0.014, "zinc")
+    grip = head + point(0, 0.15, 0.02)
+    make.path([grip + point(-0.28, 0, -0.1), grip, grip + point(0.28, 0, -0.1)], 0.014, "dark", segments=5)
     if person is None:
         return
     size = person.height / 1.75
-    body = _Body(make, person, seat + [0, 0.19 * size, 0.0], lean=0.42)
+    body = _Body(make, person, seat + point(0, 0.19 * size, 0.0), lean=0.42)
     body.trunk()
     for side in (-1.0, 1.0):
         angle = phase + (np.pi if side > 0 else 0.0)
-        pedal = crank + [side * 0.11, 0.17 * np.sin(angle), 0.17 * np.cos(angle)]
-        make.rod(crank + [side * 0.05, 0, 0], pedal, 0.012, "dark", segments=4)
-        body.leg(side, pedal + [0, 0.1, -0.04], toe=0.1)
-        body.arm(side, grip + [side * 0.27, 0.03, -0.1])
+        pedal = crank + point(side * 0.11, 0.17 * np.sin(angle), 0.17 * np.cos(angle))
+        make.rod(crank + point(side * 0.05, 0, 0), pedal, 0.012, "dark", segments=4)
+        body.leg(side, pedal + point(0, 0.1, -0.04), toe=0.1)
+        body.arm(side, grip + point(side * 0.27, 0.03, -0.1))
     if person.hat:
         make.ellipsoid(body.at(0, 0.82, 0.01), np.array([0.1, 0.085, 0.13]) * size, person.paint)
     if person.bag == "backpack":
@@ -251,7 +264,8 @@ def add_motorcyclist(builder: MeshBuilder, place: Placement, person: Person | No
         make.box((-0.18, 0.24, -0.25), (0.18, 0.32, 0.3), paint)
         make.prismoid(
             [(-0.2, 0.28, 0.38), (0.2, 0.28, 0.38), (0.2, 0.28, 0.46), (-0.2, 0.28, 0.46)],
-            [(-0.17, 0.95, 0.3), (0.17, 0.95, 0.3), (0.17, 0.95, 0.36), (-0.17, 0.95, 0.36)], paint,
+            [(-0.17, 0.95, 0.3), (0.17, 0.95, 0.3), (0.17, 0.95, 0.36), (-0.17, 0.95, 0.36)],
+            paint,
         )
         make.ellipsoid((0, 0.55, -0.5), (0.19, 0.22, 0.42), paint)
     else:
@@ -261,8 +275,8 @@ def add_motorcyclist(builder: MeshBuilder, place: Placement, person: Person | No
     make.ellipsoid((0, 0.8, -0.42), (0.15, 0.07, 0.4), "black")
     grip = np.array([0.0, 1.02, 0.36])
     for side in (-1.0, 1.0):
-        make.rod((side * 0.08, radius, front), grip + [side * 0.08, -0.04, 0], 0.028, "zinc")
-    make.path([grip + [-0.36, 0, -0.12], grip, grip + [0.36, 0, -0.12]], 0.018, "dark", segments=5)
+        make.rod((side * 0.08, radius, front), grip + point(side * 0.08, -0.04, 0), 0.028, "zinc")
+    make.path([grip + point(-0.36, 0, -0.12), grip, grip + point(0.36, 0, -0.12)], 0.018, "dark", segments=5)
     make.ellipsoid((0, 0.92, 0.48), (0.1, 0.11, 0.08), "headlamp")
     make.box((-0.07, 0.72, -1.05), (0.07, 0.8, -0.99), "red-lamp")
     if person is None:
@@ -272,7 +286,7 @@ def add_motorcyclist(builder: MeshBuilder, place: Placement, person: Person | No
     for side in (-1.0, 1.0):
         foot = (side * 0.17, 0.42, 0.28) if scooter else (side * 0.24, 0.4, -0.12)
         body.leg(side, np.array(foot), toe=0.0, bend=(side * 0.5, 0.2, 1.0))
-        body.arm(side, grip + [side * 0.33, 0.02, -0.1])
+        body.arm(side, grip + point(side * 0.33, 0.02, -0.1))
     helmet = "white" if person.hat else "black"
     make.ellipsoid(body.at(0, 0.77, 0.02), np.array([0.125, 0.145, 0.145]) * body.scale, helmet)
     make.ellipsoid(body.at(0, 0.765, 0.085), np.array([0.095, 0.05, 0.09]) * body.scale, "glass")

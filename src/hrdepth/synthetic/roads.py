@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -36,7 +38,9 @@ def road_textures(rng: np.random.Generator, layout: Layout, wet: float) -> dict[
     for name, (one, two, amount) in _GROUNDS.items():
         share = np.clip(0.5 + 0.35 * noise(rng, (256, 256), 1.3), 0, 1)[..., None]
         tint = rng.uniform(0.85, 1.15) * (1 + rng.normal(0, 0.04, 3))
-        textures[name] = rough(rng, (share * plain((256, 256), one) + (1 - share) * plain((256, 256), two)) * tint, amount, 0.4)
+        textures[name] = rough(
+            rng, (share * plain((256, 256), one) + (1 - share) * plain((256, 256), two)) * tint, amount, 0.4
+        )
     textures["stripe"] = rough(rng, plain((64, 64), (226, 226, 220)), 0.12, 0.6)
     tint = np.clip(rng.uniform(0.75, 1.15) * (1 + rng.normal(0, 0.05, 3)), 0.5, 1.3)
     textures["pavement"] = np.clip(textures["pavement"] * tint, 0, 255).astype(np.uint8)
@@ -140,7 +144,8 @@ def add_ribbon(
     if span is not None:
         inner = along[(along > span[0]) & (along < span[1])]
         along = np.concatenate([[span[0]], inner, [span[1]]])
-    rows, behind = [], []
+    rows: list[Array] = []
+    behind: list[Array] = []
     for offset, height in zip(across, up, strict=True):
         for target, o, h in ((rows, offset, height), (behind, offset - out[0], height - out[1])):
             ground = course.place(along, layout.side * o)
@@ -166,7 +171,9 @@ def add_ground(builder: MeshBuilder, layout: Layout, course: Course) -> None:
     if layout.median > 2.0:
         half = layout.median / 2 - 0.7
         if half > 0.3:
-            add_ribbon(builder, layout, course, (layout.middle - half, layout.middle + half), (0.03, 0.03), grass, (6, 6))
+            add_ribbon(
+                builder, layout, course, (layout.middle - half, layout.middle + half), (0.03, 0.03), grass, (6, 6)
+            )
     for sign, kerb in layout.kerbs():
         high, cursor = layout.kerb, kerb
         if high:
@@ -178,7 +185,9 @@ def add_ground(builder: MeshBuilder, layout: Layout, course: Course) -> None:
                 edge = cursor + sign * extent
                 add_ribbon(builder, layout, course, (cursor, edge), (high, high), material, (tile, tile))
                 cursor = edge
-        add_ribbon(builder, layout, course, (cursor, cursor + sign * 0.3), (high, -LAND), grass, (6, 6), out=(sign, 1.0))
+        add_ribbon(
+            builder, layout, course, (cursor, cursor + sign * 0.3), (high, -LAND), grass, (6, 6), out=(sign, 1.0)
+        )
     (x0, z0), (x1, z1) = course.points.min(0) - 1200, course.points.max(0) + 1200
     corners = np.array([(x0, LAND, z0), (x0, LAND, z1), (x1, LAND, z1), (x1, LAND, z0)])
     builder.polygon(corners, corners[:, [0, 2]] / 6.0, layout.ground, inside=(0.0, 1.0, 0.0))
@@ -205,7 +214,7 @@ def add_hills(builder: MeshBuilder, rng: np.random.Generator, course: Course, he
         profile = np.append(profile, profile[0])
         x, z = centre[0] + radius * np.sin(angles), centre[1] + radius * np.cos(angles)
         rows.append(np.stack([x, -profile, z], 1))
-    for low, high in zip(rows[:-1], rows[1:], strict=True):
+    for low, high in pairwise(rows):
         behind = (low[:-1] + high[1:]) / 2 + [0, 50.0, 0]
         behind[:, [0, 2]] += (behind[:, [0, 2]] - centre) * 0.2
         for vertices in (np.stack([low[:-1], high[1:], low[1:]], 1), np.stack([low[:-1], high[:-1], high[1:]], 1)):

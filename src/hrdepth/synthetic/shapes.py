@@ -11,7 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
 from hrdepth.synthetic.palette import PALETTE, cell_uv
 
-__all__ = ["LiftedPlacement", "Sculptor"]
+__all__ = ["LiftedPlacement", "Sculptor", "point"]
+
+
+def point(right: float, up: float, forward: float) -> Array:
+    """Return local coordinates (3,) in metres."""
+    return np.array([right, up, forward], float)
 
 
 class LiftedPlacement(Placement):
@@ -23,7 +28,7 @@ class LiftedPlacement(Placement):
 
     def __call__(self, local: ArrayLike) -> Array:
         """Turn (...,3) right, up, forward into (...,3) world x, y (down), z."""
-        return super().__call__(local) - np.array([0.0, self.lift, 0.0])
+        return np.asarray(super().__call__(local) - point(0.0, self.lift, 0.0))
 
 
 class Sculptor:
@@ -37,9 +42,7 @@ class Sculptor:
     def __init__(self, builder: MeshBuilder, place: Placement) -> None:
         self.builder, self.place = builder, place
 
-    def tube(
-        self, centres: ArrayLike, first: ArrayLike, second: ArrayLike, colour: str, *, segments: int = 8
-    ) -> None:
+    def tube(self, centres: ArrayLike, first: ArrayLike, second: ArrayLike, colour: str, *, segments: int = 8) -> None:
         """Add a closed skin over elliptic rings.
 
         Args:
@@ -120,7 +123,7 @@ class Sculptor:
         """Add a thick wheel around local right: tyre and rim."""
         centre = np.asarray(centre, float)
         for size, reach, colour in ((radius, half_width, "tyre"), (rim * radius, half_width + 0.012, "rim")):
-            ends = [centre - [reach, 0, 0], centre + [reach, 0, 0]]
+            ends = [centre - [reach, 0, 0], centre + point(reach, 0, 0)]
             self.tube(ends, (0.0, size, 0.0), (0.0, 0.0, size), colour, segments=14)
 
     def ellipsoid(self, centre: ArrayLike, radii: ArrayLike, colour: str, *, segments: int = 10) -> None:

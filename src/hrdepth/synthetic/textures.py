@@ -113,6 +113,7 @@ def slabs(rng: np.random.Generator, size: tuple[int, int], slab: int, colour: Co
 
 
 def lawn(rng: np.random.Generator) -> Texture:
+    """Draw grass of two greens."""
     size = (512, 512)
     patches = np.clip(0.5 + 0.3 * noise(rng, size, 1.4), 0, 1)[..., None]
     colour = patches * plain(size, (112, 132, 62)) + (1 - patches) * plain(size, (74, 104, 48))

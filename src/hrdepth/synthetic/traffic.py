@@ -11,11 +11,11 @@ from hrdepth.synthetic.layouts import Layout
 from hrdepth.synthetic.mesh import Mesh, MeshBuilder, Placement
 from hrdepth.synthetic.palette import PALETTE
 from hrdepth.synthetic.people import add_cyclist, add_motorcyclist, add_walker, draw_person
-from hrdepth.synthetic.shapes import LiftedPlacement
 from hrdepth.synthetic.street import Street
 from hrdepth.synthetic.textures import Array, Texture
 from hrdepth.synthetic.trajectory import Course
-from hrdepth.synthetic.vehicles import CARS, HEAVY, Vehicle, add_vehicle, draw_vehicle
+from hrdepth.synthetic.vehicle_shapes import add_vehicle
+from hrdepth.synthetic.vehicles import CARS, HEAVY, Vehicle, draw_vehicle
 
 __all__ = ["Traffic", "draw_kinds"]
 
@@ -35,7 +35,7 @@ class _Mover:
     turn: float
     lift: float
     half_length: float
-    add: Callable[[MeshBuilder, LiftedPlacement, float], None]
+    add: Callable[[MeshBuilder, Placement, float], None]
 
 
 class Traffic:
@@ -46,9 +46,13 @@ class Traffic:
         layout: lanes and pavements.
         course: the road.
         stops: where along the course each frame is taken, (frames,).
+        aside: the camera looks to a side, where a neighbour would often fill the image; most are left out.
     """
 
-    def __init__(self, rng: np.random.Generator, layout: Layout, course: Course, stops: Array) -> None:
+    def __init__(
+        self, rng: np.random.Generator, layout: Layout, course: Course, stops: Array, *, aside: bool = False
+    ) -> None:
+        self._room = 5.0 if aside and rng.random() < 0.8 else 1.5
         self.layout, self.course, self.stops = layout, course, stops
         self._leading: list[_Mover] = []
         self._movers: list[_Mover] = []
@@ -65,7 +69,7 @@ class Traffic:
         for mover in self._movers:
             along = mover.along + mover.along_speed * frame
             offset = mover.offset + mover.across_speed * frame
-            near = abs(along - camera) < CLEAR + mover.half_length and abs(offset) < 1.5
+            near = abs(along - camera) < CLEAR + mover.half_length and abs(offset) < self._room
             if not near and -BEHIND < along - camera < AHEAD:
                 covered = abs(mover.along_speed * frame) + abs(mover.across_speed * frame)
                 self._build(builder, mover, along, offset, covered)
@@ -101,10 +105,10 @@ class Traffic:
                 (self._leading if own else self._movers).append(mover)
                 along += half + 2.0 + float(rng.exponential(gap))
 
-    def _two_wheeler(self, rng: np.random.Generator, *, motor: bool) -> Callable[[MeshBuilder, LiftedPlacement, float], None]:
+    def _two_wheeler(self, rng: np.random.Generator, *, motor: bool) -> Callable[[MeshBuilder, Placement, float], None]:
         person, phase, scooter = draw_person(rng), float(rng.uniform(0, 6)), bool(rng.random() < 0.5)
 
-        def add(builder: MeshBuilder, place: LiftedPlacement, covered: float) -> None:
+        def add(builder: MeshBuilder, place: Placement, covered: float) -> None:
             if motor:
                 add_motorcyclist(builder, place, person, scooter)
             else:
@@ -125,19 +129,25 @@ class Traffic:
                 offset = kerb + sign * (self.layout.verge + 0.9) if paved else edge - sign * rng.uniform(0.25, 0.6)
                 direction = 1 if sign > 0 or self.layout.oncoming == 0 else -1
                 mover = _Mover(
-                    along, float(offset), direction * float(rng.uniform(0.3, 0.6)) * min(1.0, self.layout.speed), 0.0,
-                    0.0 if direction > 0 else np.pi, self.layout.kerb if paved else 0.0, 0.9, self._two_wheeler(rng, motor=False),
+                    along,
+                    float(offset),
+                    direction * float(rng.uniform(0.3, 0.6)) * min(1.0, self.layout.speed),
+                    0.0,
+                    0.0 if direction > 0 else np.pi,
+                    self.layout.kerb if paved else 0.0,
+                    0.9,
+                    self._two_wheeler(rng, motor=False),
                 )
                 if abs(mover.offset) > 0.9:
                     self._movers.append(mover)
                 along += 3 + float(rng.exponential(gap))
 
-    def _walker(self, rng: np.random.Generator, speed: float) -> Callable[[MeshBuilder, LiftedPlacement, float], None]:
+    def _walker(self, rng: np.random.Generator, speed: float) -> Callable[[MeshBuilder, Placement, float], None]:
         person, phase = draw_person(rng), float(rng.uniform(0, 2 * np.pi))
         pace = 0.0 if speed == 0 else float(rng.uniform(0.75, 1.15)) if rng.random() < 0.93 else 1.5
         gesture = float(rng.choice([0.0, 0.6, -1.0, 1.0], p=[0.6, 0.12, 0.16, 0.12]))
 
-        def add(builder: MeshBuilder, place: LiftedPlacement, covered: float) -> None:
+        def add(builder: MeshBuilder, place: Placement, covered: float) -> None:
             add_walker(builder, place, person, phase + 2 * np.pi * covered / STRIDE, pace, gesture)
 
         return add
@@ -155,12 +165,20 @@ class Traffic:
                 speed = float(rng.choice([0.0, 1.0], p=[0.2, 0.8])) * float(rng.uniform(0.05, 0.16))
                 direction = float(rng.choice([-1.0, 1.0]))
                 for member in range(int(rng.choice([1, 2, 3, 4], p=[0.66, 0.21, 0.08, 0.05]))):
-                    offset = inner + sign * ((rng.uniform(0, room) if member == 0 else min(0.62 * member, room)))
-                    turn = (0.0 if direction > 0 else np.pi) + (rng.uniform(-3, 3) if speed == 0 else rng.normal(0, 0.08))
+                    offset = inner + sign * (rng.uniform(0, room) if member == 0 else min(0.62 * member, room))
+                    turn = (0.0 if direction > 0 else np.pi) + (
+                        rng.uniform(-3, 3) if speed == 0 else rng.normal(0, 0.08)
+                    )
                     self._movers.append(
                         _Mover(
-                            along + rng.normal(0, 0.3) * (member > 0), float(offset), direction * speed, 0.0, float(turn),
-                            layout.kerb if layout.pavement else 0.0, 0.5, self._walker(rng, speed),
+                            along + rng.normal(0, 0.3) * (member > 0),
+                            float(offset),
+                            direction * speed,
+                            0.0,
+                            float(turn),
+                            layout.kerb if layout.pavement else 0.0,
+                            0.5,
+                            self._walker(rng, speed),
                         )
                     )
                 along += 1.2 + float(rng.exponential(gap))
@@ -184,11 +202,11 @@ class Traffic:
             frame += int(rng.integers(8, 24))
 
 
-def _rigid(vehicle: Vehicle) -> Callable[[MeshBuilder, LiftedPlacement, float], None]:
+def _rigid(vehicle: Vehicle) -> Callable[[MeshBuilder, Placement, float], None]:
     """Return what adds the vehicle; its triangles are made once and moved afterwards."""
     made: list[Mesh] = []
 
-    def add(builder: MeshBuilder, place: LiftedPlacement, _: float) -> None:
+    def add(builder: MeshBuilder, place: Placement, _: float) -> None:
         if not made:
             local = MeshBuilder()
             add_vehicle(local, Placement((0, 0), 0.0), vehicle)

@@ -18,9 +18,10 @@ from hrdepth.synthetic.textures import Array
 from hrdepth.synthetic.traffic import Traffic
 from hrdepth.synthetic.trajectory import Course
 
-__all__ = ["VariedDrive", "View", "draw_view"]
+__all__ = ["Camera", "VariedDrive", "View", "draw_view"]
 
 Frame = tuple[NDArray[np.uint8], NDArray[np.float32]]
+Camera = Callable[[int, int, Array], Frame]  # of frame, eye and that eye's pose
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,16 @@ class VariedDrive:
         self.layout = draw_layout(np.random.default_rng([seed, 24]))
         self.course, self.stops = plan_course(np.random.default_rng([seed, 25]), self.layout, frames)
         phases, strength = _nods(np.random.default_rng([seed, 26]))
-        waves = [strength * np.sin(np.arange(frames) / length + phase) for length, phase in zip((1.7, 2.3), phases, strict=True)]
+        waves = [
+            strength * np.sin(np.arange(frames) / length + phase)
+            for length, phase in zip((1.7, 2.3), phases, strict=True)
+        ]
         self.poses = np.stack(
             [self.view.pose(self.course, stop, nod, lean) for stop, nod, lean in zip(self.stops, *waves, strict=True)]
         )
         self.intrinsics = self.view.intrinsics(size)
 
-    def open(self, samples_per_pixel: int) -> Callable[[int, int, Array], Frame]:
+    def open(self, samples_per_pixel: int) -> Camera:
         """Build the scene and return what renders (frame, eye, pose of that eye): image and depth.
 
         Raises:
@@ -135,7 +139,9 @@ class VariedDrive:
         conditions = self.conditions
         street = build_scenery(self.layout, self.course, self.stops, self.seed, conditions.wet)
         scene = Scene(street, self.seed, lights=conditions.lights, sky_light=conditions.sky_light)
-        traffic = Traffic(np.random.default_rng([self.seed, 27]), self.layout, self.course, self.stops)
+        traffic = Traffic(
+            np.random.default_rng([self.seed, 27]), self.layout, self.course, self.stops, aside=abs(self.view.yaw) > 25
+        )
 
         def shoot(frame: int, eye: int, pose: Array) -> Frame:
             if eye == 0:
@@ -143,7 +149,13 @@ class VariedDrive:
                 if moving is not None:
                     scene.show(moving)
             light, depth, rays = render_light(
-                scene, pose, self.intrinsics, self.size, samples_per_pixel=samples_per_pixel, seed=2 * frame + eye, with_depth=True
+                scene,
+                pose,
+                self.intrinsics,
+                self.size,
+                samples_per_pixel=samples_per_pixel,
+                seed=2 * frame + eye,
+                with_depth=True,
             )
             cover = np.clip(light[..., 3:4], 0, 1)
             unit = rays / np.linalg.norm(rays, axis=-1, keepdims=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
-from hrdepth.synthetic.shapes import Sculptor
+from hrdepth.synthetic.shapes import Sculptor, point
 
 __all__ = ["TREES", "add_clumps", "add_leafy_bush", "add_leafy_tree", "add_tufts"]
 
@@ -28,11 +28,18 @@ def add_clumps(
 
 
 def _branches(
-    make: Sculptor, rng: np.random.Generator, start: Array, axis: Array, length: float, radius: float, depth: int,
-    colour: str, tips: list[Array],
+    make: Sculptor,
+    rng: np.random.Generator,
+    start: Array,
+    axis: Array,
+    length: float,
+    radius: float,
+    depth: int,
+    colour: str,
+    tips: list[Array],
 ) -> None:
     """Add a branch that bends upwards and divides `depth` times; collects where twigs end."""
-    bend = axis + rng.normal(0, 0.12, 3) + [0, 0.12, 0]
+    bend = axis + rng.normal(0, 0.12, 3) + point(0, 0.12, 0)
     middle = start + 0.5 * length * axis
     end = middle + 0.5 * length * bend / np.linalg.norm(bend)
     make.path([start, middle, end], [radius, 0.8 * radius, 0.62 * radius], colour, segments=6 if radius > 0.05 else 4)
@@ -43,8 +50,15 @@ def _branches(
         out = bend / np.linalg.norm(bend) + rng.normal(0, 0.55, 3)
         out[1] = max(out[1], -0.1)
         _branches(
-            make, rng, end - 0.15 * length * rng.random() * axis, out / np.linalg.norm(out),
-            length * rng.uniform(0.6, 0.85), 0.55 * radius, depth - 1, colour, tips,
+            make,
+            rng,
+            end - 0.15 * length * rng.random() * axis,
+            out / np.linalg.norm(out),
+            length * rng.uniform(0.6, 0.85),
+            0.55 * radius,
+            depth - 1,
+            colour,
+            tips,
         )
 
 
@@ -57,7 +71,7 @@ def add_leafy_tree(
     girth = 0.016 * height * rng.uniform(0.7, 1.4)
     lean = np.array([rng.normal(0, 0.02), 0, rng.normal(0, 0.02)]) * height
     if kind == "pine":
-        make.path([(0, -0.1, 0), lean + [0, height, 0]], [girth, 0.2 * girth], bark, segments=7)
+        make.path([point(0, -0.1, 0), lean + point(0, height, 0)], [girth, 0.2 * girth], bark, segments=7)
         rise = np.sort(rng.uniform(rng.uniform(0.06, 0.4), 0.98, int(170 * dense)))
         spread = (1 - rise) * height * rng.uniform(0.2, 0.32)
         around = rng.uniform(0, 2 * np.pi, len(rise))
@@ -66,17 +80,29 @@ def add_leafy_tree(
         add_clumps(builder, rng, place, centres, 0.12 + 0.055 * height * (1.15 - rise), "needles")
         return
     clear = height * {"poplar": 0.12, "slim": 0.35}.get(kind, rng.uniform(0.24, 0.42))
-    fork = lean + [0, clear, 0]
-    make.path([(0, -0.1, 0), (0, 0.12, 0), 0.5 * fork, fork], [1.5 * girth, 1.1 * girth, girth, 0.85 * girth], bark, segments=8)
+    fork = lean + point(0, clear, 0)
+    make.path(
+        [point(0, -0.1, 0), point(0, 0.12, 0), 0.5 * fork, fork],
+        [1.5 * girth, 1.1 * girth, girth, 0.85 * girth],
+        bark,
+        segments=8,
+    )
     tips: list[Array] = []
     narrow = kind in ("poplar", "slim")
     for around in np.arange(int(rng.integers(3, 6))) * 2.4 + rng.uniform(0, 6):
         out = np.array([np.cos(around), 1.9 if not narrow else 5.0, np.sin(around)])
         _branches(
-            make, rng, fork, out / np.linalg.norm(out), 0.3 * height * rng.uniform(0.7, 1.1), 0.6 * girth,
-            3 if kind == "bare" else 1, bark, tips,
+            make,
+            rng,
+            fork,
+            out / np.linalg.norm(out),
+            0.3 * height * rng.uniform(0.7, 1.1),
+            0.6 * girth,
+            3 if kind == "bare" else 1,
+            bark,
+            tips,
         )
-    make.path([fork, lean + [0, 0.8 * height, 0]], [0.8 * girth, 0.25 * girth], bark, segments=6)
+    make.path([fork, lean + point(0, 0.8 * height, 0)], [0.8 * girth, 0.25 * girth], bark, segments=6)
     if kind == "bare":
         return
     width = height * {"poplar": 0.1, "slim": 0.17, "round": 0.27}.get(kind, rng.uniform(0.28, 0.4))
@@ -84,8 +110,13 @@ def add_leafy_tree(
 
 
 def _add_crown(
-    builder: MeshBuilder, rng: np.random.Generator, place: Placement, lean: Array, span: tuple[float, float],
-    width: float, dense: float,
+    builder: MeshBuilder,
+    rng: np.random.Generator,
+    place: Placement,
+    lean: Array,
+    span: tuple[float, float],
+    width: float,
+    dense: float,
 ) -> None:
     """Leaves around a few lobes between two heights."""
     low, high = span
@@ -99,7 +130,7 @@ def _add_crown(
     ball = rng.standard_normal((count, 3))
     ball *= (rng.uniform(0.35, 1, count) ** 0.5 / np.linalg.norm(ball, axis=1))[:, None]
     points = (lobes[pick] + radii[pick, None] * ball) * [width, half, width]
-    centres = points + lean + [0, middle, 0]
+    centres = points + lean + point(0, middle, 0)
     centres[:, 1] = np.maximum(centres[:, 1], low)
     sizes = rng.uniform(0.75, 1.4, count) * 0.3 * (width * width * half) ** (1 / 3) / dense ** (1 / 3)
     add_clumps(builder, rng, place, centres, sizes.clip(0.12, 0.9), material)
@@ -116,7 +147,12 @@ def add_leafy_bush(
 
 
 def add_tufts(
-    builder: MeshBuilder, rng: np.random.Generator, place: Placement, size: tuple[float, float], height: float, count: int
+    builder: MeshBuilder,
+    rng: np.random.Generator,
+    place: Placement,
+    size: tuple[float, float],
+    height: float,
+    count: int,
 ) -> None:
     """Add tufts of grass on an area of `size` (right, forward) around the local origin."""
     foot = rng.uniform(-0.5, 0.5, (count, 2)) * size
