@@ -1,10 +1,12 @@
 import shutil
 
 import pytest
+import torch
 import yaml
 from torch.utils.data import default_collate
 
 import fake_datasets
+from hrdepth import data
 from hrdepth.config import DatasetConfig
 from hrdepth.data import build_mix
 from hrdepth.data.mixing import metres_per_unit
@@ -119,3 +121,24 @@ def test_cameras_of_all_kinds_in_one_split(root):
     assert batch["intrinsics"][:, 1, 1].tolist() == [60, 80, 30, 80]  # fy by the height's: 1, 1, 1/2, 1
     assert batch["stereo_pose"][:, 0, 3].tolist() == [-0.5, -0.25, 0, 0.25]
     assert batch["source_valid"].tolist() == [[True, True], [True, True], [True, False], [True, True]]
+
+
+def test_earlier_names_still_work_and_say_the_new_one_once(root, caplog):
+    (root / "drive" / "right").rename(root / "drive" / "second")
+    split = str(root / "train.txt")
+    parts = [
+        DatasetConfig("folder", str(root), split, options={"eyes": ["left", "second"]}),
+        DatasetConfig("folder", str(root), split, options={"folders": ["left", "second"]}),
+    ]
+    first, second = (build_mix([part], ["s"], (64, 96)) for part in parts)
+    assert torch.equal(first[0]["sources"], second[0]["sources"])
+    assert first[0]["source_valid"].all()
+    data._say_renamed.cache_clear()
+    with caplog.at_level("WARNING"):
+        for _ in range(2):
+            data.build_reader(parts[0])
+            data.build_reader(DatasetConfig("pictures", str(root)))
+    assert [record.message for record in caplog.records] == [
+        "in data set 'folder' the option 'eyes' is called 'folders' now",
+        "the data set 'pictures' is called 'images' now",
+    ]

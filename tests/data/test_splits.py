@@ -1,4 +1,4 @@
-"""Split files and the lists on board."""
+"""Split files and the bundled lists."""
 
 import json
 

@@ -72,7 +72,7 @@ def build_reader(config: DatasetConfig) -> FrameReader:
     kind = lookup(DATASETS, _renamed("the data set", config.dataset, RENAMED), "data set")
     what = f"data set '{config.dataset}'"
     renamed = getattr(kind, "renamed_options", {})
-    options = {_renamed(f"the option of {what}", name, renamed): value for name, value in config.options.items()}
+    options = {_renamed(f"in {what} the option", name, renamed): value for name, value in config.options.items()}
     check_options(kind, options, what, ("root", "split"))
     check_values(kind, options, what)
     if not config.weight > 0:

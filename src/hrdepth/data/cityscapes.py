@@ -1,4 +1,4 @@
-"""CityScapes, in its own layout: sequences of 30 frames, one camera file per snippet, depth from disparity.
+"""CityScapes, in its own layout: sequences of 30 frames, one camera file per snippet.
 
 Source: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding, CVPR 2016.
 """
@@ -11,14 +11,12 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hrdepth.camera import Camera
-from hrdepth.config import GroundTruthConfig
 from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder, find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
@@ -31,9 +29,7 @@ __all__ = [
     "SIZE",
     "Cityscapes",
     "Rig",
-    "annotated_frames",
     "numbered_files",
-    "read_disparity",
     "read_rig",
 ]
 
@@ -81,7 +77,7 @@ class Cityscapes(FrameReader):
         if not self.targets:
             raise InputError(
                 f"{self.root / SEQUENCES['l'] / split} holds no frame with both neighbours and what it needs; "
-                f"`hrdepth prepare cityscapes {root}` says what is missing"
+                f"`hrdepth prepare cityscapes {root}` lists what is missing"
             )
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
@@ -129,18 +125,6 @@ class Cityscapes(FrameReader):
                         yield SplitLine(name, number, "l", text, str(images[number]))
 
 
-def annotated_frames(root: str | Path, part: str) -> list[SplitLine]:
-    """Return the frames of a part that have a disparity, in order of their names."""
-    folder = Path(root) / "disparity" / part
-    found = []
-    for city in sorted(path for path in folder.glob("*") if path.is_dir()):
-        for sequence, files in numbered_files(city, "disparity", (".png",)).items():
-            side: Literal["l", "r"] = "l"
-            name = f"{part}/{city.name}/{sequence}"
-            found += [SplitLine(name, frame, side, f"{frame:06d}", str(files[frame])) for frame in sorted(files)]
-    return found
-
-
 def read_rig(file: Path) -> Rig:
     """Read a camera file.
 
@@ -160,44 +144,6 @@ def read_rig(file: Path) -> Rig:
             f"v0 {cy:g}, baseline {baseline:g}); unpack camera_trainvaltest.zip again"
         )
     return Rig(pinhole(fx, fy, cx, cy), baseline)
-
-
-def read_disparity(file: Path) -> NDArray[np.float64]:
-    """Read a disparity of CityScapes: 16-bit PNG of p, (p - 1) / 256 pixels at `SIZE`; p = 0 is none.
-
-    Returns:
-        (H,W) pixels, 0 where there is none.
-
-    Raises:
-        InputError: the file is missing, damaged, or no 16-bit PNG.
-    """
-    existing_file(file, "the disparity")
-    try:
-        with Image.open(file) as image:
-            if image.mode not in ("I;16", "I;16B", "I"):
-                raise InputError(f"{file} must be a 16-bit grey PNG, its mode is {image.mode}")
-            stored = np.asarray(image).astype(np.float64)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"the disparity {file} cannot be read ({error})") from error
-    return np.maximum(stored - 1, 0) / 256
-
-
-def depth_of(disparity: NDArray[np.float64], rig: Rig) -> NDArray[np.float32]:
-    """Return depth (H,W), metres, baseline x fx / disparity; 0 where there is none, or infinitely far."""
-    focal = rig.intrinsics[0, 0] * disparity.shape[1] / SIZE[1]
-    with np.errstate(divide="ignore"):
-        return np.where(disparity > 0, rig.baseline * focal / disparity, 0).astype(np.float32)
-
-
-def part_or_split(config: GroundTruthConfig, root: Path) -> list[SplitLine]:
-    """Return the frames that an evaluation names: a part, by default `val`, or a split file."""
-    split = config.split or "val"
-    if split not in PARTS:
-        return read_split(split)
-    lines = annotated_frames(root, split)
-    if not lines:
-        raise InputError(f"{root / 'disparity' / split} holds no disparities; unpack disparity_trainvaltest.zip there")
-    return lines
 
 
 def numbered_files(folder: Path, kind: str, suffixes: tuple[str, ...]) -> dict[str, dict[int, Path]]:

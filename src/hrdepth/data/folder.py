@@ -94,7 +94,7 @@ class Folder(FrameReader):
             raise InputError(
                 f"{self.root} holds no camera.yaml; each drive needs one with width, height, fx, fy, cx, cy"
                 if self._rig is None
-                else f"{self.root} holds no images; set the option folders to the names of theirs"
+                else f"{self.root} holds no images; set the option folders to where they are"
             )
         targets = []
         for drive in drives:

@@ -44,7 +44,7 @@ class Neighbours:
         reader: the data set, with all targets of the split.
         frames: the sources, see `config.ObjectiveConfig`.
         distances: see `config.DatasetConfig`.
-        missing: likewise.
+        missing: see `config.DatasetConfig`.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Neighbours:
     def faults(self) -> list[str]:
         """Return a sentence for everything that samples need and lack.
 
-        What several lines lack, such as the one image between two targets, is said once, at the first of them.
+        What several lines lack, such as the one image between two targets, is reported once, at the first of them.
         """
         found: dict[Hashable, list[str]] = defaultdict(list)
         cameras: dict[tuple[str, str], Camera | None] = {}

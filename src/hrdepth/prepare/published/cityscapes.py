@@ -10,14 +10,13 @@ from hrdepth.config import PrepareCityscapesConfig
 from hrdepth.data.cityscapes import (
     SEQUENCES,
     Cityscapes,
-    annotated_frames,
     numbered_files,
-    read_disparity,
     read_rig,
 )
 from hrdepth.data.reader import SUFFIXES
 from hrdepth.errors import InputError
 from hrdepth.prepare.published.layout import Layout, Missing, Splits, existing_root, such_as
+from hrdepth.truth.cityscapes import annotated_frames, read_disparity
 
 __all__ = ["CityscapesLayout"]
 

@@ -1,14 +1,15 @@
-"""Object masks: found beside the images, resized by nearest neighbour, mirrored with them."""
+"""Layers of samples: one of your own; object masks, found beside the images, resized and flipped with them."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import default_collate
 
 import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
-from hrdepth.data.layers import Objects, load_objects, objects_file
+from hrdepth.data.layers import Layer, Objects, load_objects, objects_file
 from hrdepth.errors import InputError
 
 
@@ -73,3 +74,27 @@ def test_a_set_without_any_says_where_they_should_be(tmp_path):
     [part] = mix(fake_datasets.drive(tmp_path)).datasets
     with pytest.raises(InputError, match=r"left_objects.0000.*make some"):
         Objects.of(part.neighbours.images())
+
+
+class Column(Layer):
+    """A column of the image, which a flip moves."""
+
+    key = "column"
+
+    def read(self, frames, size, window):
+        left, _, right, _ = window.box(frames.camera.size)
+        return torch.tensor((frames.camera.size[1] / 3 - left) / (right - left) * size[1])
+
+    def flip(self, plane, width):
+        return width - plane
+
+
+def test_a_layer_of_ones_own_is_one_class(tmp_path):
+    root = fake_datasets.drive(tmp_path)
+    plain = mix(root, layers=[Column(), Objects()])
+    flipped = mix(root, augment=AugmentConfig(flip=1.0, jitter=0.0), layers=[Column()])
+    batch = default_collate([plain[0], plain[1]])
+    assert batch["column"].tolist() == [32.0, 32.0]
+    assert flipped[0]["column"] == 64.0
+    zoomed = mix(root, augment=AugmentConfig(flip=0.0, jitter=0.0, zoom=2.0), layers=[Column()])
+    assert len({float(zoomed[item]["column"]) for item in range(8)}) == 8
