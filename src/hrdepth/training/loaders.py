@@ -85,7 +85,7 @@ def _start_worker(worker: int, *, yields: bool) -> None:
 
 
 def _computes_on_cpu(config: TrainConfig) -> bool:
-    return choose_device(config.device).type == "cpu"
+    return config.device == "cpu" or (config.device == "auto" and choose_device().type == "cpu")
 
 
 def with_scale(config: TrainConfig, training: Sequence[OpenData]) -> TrainConfig:
