@@ -68,7 +68,7 @@ def with_pose(arguments: argparse.Namespace) -> Path:
     """Give the network on board a pose network; what is there already is taken."""
     root, options = VARIANTS["no car"]
     config = settings(weights_file(arguments.start), arguments.drives / root, "pose", options, arguments)
-    return trained(replace(config, epochs=arguments.pose_epochs, hold_depth_steps=10**6))
+    return trained(replace(config, epochs=arguments.pose_epochs, freeze_depth_steps=10**6))
 
 
 def trained(config: TrainConfig) -> Path:

@@ -18,7 +18,7 @@ from hrdepth.cli import main as hrdepth
 from hrdepth.io.files import atomic_path
 from hrdepth.io.provenance import provenance
 
-MINI = "configs/mini-systems.yaml"
+MINI = "mini-systems"
 BATCH_NORM = '{"batch_norm": true}'
 # Config and what is set beside it.
 RUNS: dict[str, list[str]] = {
@@ -26,10 +26,10 @@ RUNS: dict[str, list[str]] = {
     "sfmlearner network": [MINI, "--network.name", "sfmlearner"],
     "sfmlearner network with batch norm": [MINI, "--network.name", "sfmlearner", "--network.options", BATCH_NORM],
     "dualnets": [MINI, "--network.name", "dualnets"],
-    "sfmlearner": ["configs/mini-sfmlearner.yaml"],
-    "vid2depth": ["configs/mini-vid2depth.yaml"],
-    "struct2depth": ["configs/moving-struct2depth.yaml"],
-    "struct2depth on kitti-mini": ["configs/mini-struct2depth.yaml"],
+    "sfmlearner": ["mini-sfmlearner"],
+    "vid2depth": ["mini-vid2depth"],
+    "struct2depth": ["moving-struct2depth"],
+    "struct2depth on kitti-mini": ["mini-struct2depth"],
 }
 # Vid2Depth leaves the constant slowly.
 MINUTES = {"vid2depth": 20, "sfmlearner network with batch norm": 4, "sfmlearner": 3, "monodepth2": 5}

@@ -16,8 +16,7 @@ import yaml
 from PIL import Image
 
 import fake_datasets
-from hrdepth.cli.commands import COMMANDS
-from hrdepth.cli.main import _as_settings, _chosen, _config, _parser, _spelt_out, _with_preset
+from hrdepth.cli.parser import parse
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
@@ -52,8 +51,7 @@ def commands():
 def named(tmp_path_factory):
     """A folder with what the snippets name."""
     tmp_path = tmp_path_factory.mktemp("named")
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    shutil.copy(ROOT / "configs" / "demo.yaml", tmp_path / "run.yaml")
+    shutil.copy(ROOT / "src" / "hrdepth" / "recipes" / "demo.yaml", tmp_path / "run.yaml")
     fake_datasets.drive(tmp_path / "drives", frames=6)
     fake_datasets.drive(tmp_path / "data", frames=6)
     shutil.copy(ROOT / "results" / "street" / "card.yaml", tmp_path)
@@ -77,18 +75,14 @@ def read(line):
     line = re.sub(r"\[(--[^\]]*)\]", r"\1", line)  # [--poses poses.txt]: what may be left out
     given = shlex.split(line, comments=True)[1:]
     given = given[: given.index("...")] if "..." in given else given
-    given = [_as_settings(argument) for argument in _spelt_out(given)]
     said = io.StringIO()
-    parser = _parser(given)
     try:
         with contextlib.redirect_stderr(said):
-            settings = parser.parse_args(_with_preset(given))
+            return parse(given)[1]
     except SystemExit as stop:
         if stop.code:
             raise AssertionError(said.getvalue()) from stop
         return None
-    name, made = _chosen(parser, settings)
-    return _config(made, COMMANDS[name][1])
 
 
 @pytest.mark.parametrize("line", commands())

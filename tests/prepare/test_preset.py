@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 import fake_datasets
-from hrdepth.cli.main import _config, _parser, _spelt_out, _with_preset, main
-from hrdepth.config import NetworkConfig, TrainConfig
+from hrdepth.cli import main
+from hrdepth.cli.parser import _spelt_out, parse
+from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.prepare.preset import preset
@@ -14,9 +15,7 @@ from hrdepth.weights.checkpoint import save_checkpoint
 
 
 def config_of(*arguments):
-    parser = _parser(["train"])
-    settings = parser.parse_args(_with_preset(["train", *map(str, arguments)]))
-    return _config(parser.instantiate(settings)["train"], TrainConfig)
+    return parse(["train", *map(str, arguments)])[1]
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +38,7 @@ def test_a_training_starts_from_the_bundled_network(tmp_path, monkeypatch):
     assert (config.init, config.network, config.pose_network) == (str(weights), settings, pose)
     assert (config.canonical_focal, scratch.init) == (0.58, None)
     assert config.epochs < scratch.epochs
-    assert config.hold_depth_steps == 0, "it brings its pose network"
+    assert config.freeze_depth_steps == 0, "it brings its pose network"
     build_training_objective(config)
     with pytest.raises(InputError, match="or init to null"):
         build_training_objective(config_of("--data", root, "--network.name", "hrdepth"))
@@ -53,7 +52,7 @@ def test_depth_is_frozen_where_the_bundled_network_has_no_pose_network(tmp_path,
     monkeypatch.setattr("hrdepth.prepare.preset.on_board", lambda: {"street": weights})
     config = config_of("--data", root)
     samples = len((root / "train.txt").read_text().split("\n"))
-    assert 0 < config.hold_depth_steps < config.epochs * samples / config.batch_size / 2
+    assert 0 < config.freeze_depth_steps < config.epochs * samples / config.batch_size / 2
 
 
 def test_settings_follow_from_the_set(tmp_path):

@@ -13,6 +13,7 @@ from hrdepth.published import PUBLISHED
 from hrdepth.reproduce.paper import paper_table, row_of
 
 ROOT = Path(__file__).resolve().parents[2]
+RECIPES = ROOT / "src" / "hrdepth" / "recipes"
 COUNTS = {"table1": 2, "table2": 17, "table3": 8, "table4": 5}
 # How a line of the text begins.
 LINE = {
@@ -48,7 +49,7 @@ def test_counts_and_configs(name):
     assert table.reference in names
     assert len({table.label(row) for row in table.rows}) == len(names)
     for row in table.rows:
-        assert row.config is None or (ROOT / "configs" / f"{row.config}.yaml").is_file()
+        assert row.config is None or (RECIPES / f"{row.config}.yaml").is_file()
 
 
 def test_spot_values():
@@ -65,7 +66,7 @@ def test_spot_values():
 
 def test_what_the_note_says_of_dense_skips_is_counted():
     row = row_of("table4-dense")
-    options = yaml.safe_load((ROOT / "configs" / f"{row.config}.yaml").read_text())["network"]["options"]
+    options = yaml.safe_load((RECIPES / f"{row.config}.yaml").read_text())["network"]["options"]
     options.pop("weights")
     counts = [
         summarise(NetworkConfig("hrdepth", {**options, "squeeze": squeeze})).parameters_as_in_paper

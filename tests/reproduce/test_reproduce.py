@@ -26,7 +26,6 @@ from hrdepth.reproduce.spread import difference, spread
 from hrdepth.reproduce.table import reproduce_table
 from hrdepth.weights.checkpoint import save_checkpoint
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 LITE = NetworkConfig("lite_hrdepth")
 BASE, OURS, STEREO = "kitti-monodepth2-m-640x192", "kitti-hrdepth-m-640x192", "kitti-hrdepth-ms-640x192"
 
@@ -46,7 +45,6 @@ def config(tmp_path):
         data=GroundTruthConfig("drive", str(data)),
         protocol=DepthProtocol(crop="none"),
         runs=str(tmp_path / "runs"),
-        configs=str(CONFIGS),
         bootstrap=50,
         device="cpu",
     )
@@ -285,7 +283,7 @@ def settings(config, **training):
     }  # fmt: skip
     (Path(root) / "few.txt").write_text("drive 2 l\ndrive 5 l\n")
     content = {
-        "out": config.out, "runs": config.runs, "configs": config.configs, "data": {"kind": "drive", "root": root},
+        "out": config.out, "runs": config.runs, "data": {"kind": "drive", "root": root},
         "protocol": {"crop": "none"}, "rows": [BASE], "seeds": [0, 1], "resolution": 0.1, "bootstrap": 20,
         "training": training,
     }  # fmt: skip

@@ -131,7 +131,7 @@ def test_settings_that_make_no_sense(bad):
 def test_a_run_learns_logs_and_keeps_the_camera_and_predict_uses_it(config, tmp_path, capsys):
     config = replace(
         config,
-        intrinsics=IntrinsicsConfig("all", 60.0, learning_rate_factor=50.0, hold_steps=1),
+        intrinsics=IntrinsicsConfig("all", 60.0, learning_rate_factor=50.0, freeze_steps=1),
         log=LogConfig(1, 0),
         epochs=1,
     )

@@ -95,7 +95,7 @@ def test_depth_waits_for_a_pose_network(config, tmp_path):
     start = read_checkpoint(first)
 
     def changed(name, steps):
-        run = replace(config, init=str(first), hold_depth_steps=steps, epochs=1, output=str(tmp_path / name))
+        run = replace(config, init=str(first), freeze_depth_steps=steps, epochs=1, output=str(tmp_path / name))
         train(run)
         after = read_checkpoint(tmp_path / name / "last.safetensors")
         return [
@@ -160,7 +160,7 @@ def test_results_are_never_overwritten(config, tmp_path):
         ({"precision": "16"}, "precision '16'"),
         ({"train": []}, "no data set"),
         ({"size": (32, 96)}, "at least 64"),
-        ({"hold_depth_steps": -1}, "hold_depth_steps -1"),
+        ({"freeze_depth_steps": -1}, "freeze_depth_steps -1"),
         ({"device": "gpuu"}, "unknown device .gpuu.; use auto"),
         ({"initial_depth": 500.0}, "outside the network's range"),
         ({"optimiser": OptimiserConfig(decay_after=0)}, "decay_after"),

@@ -1,13 +1,59 @@
-"""Networks and their files: models, export, pack, import-weights."""
+"""Networks at work, and their files: predict, app, models, export, pack, import-weights."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+from pathlib import Path
 
-from hrdepth.config import ExportConfig, ImportConfig, ModelsConfig, PackConfig
+from hrdepth.config import AppConfig, ExportConfig, ImportConfig, ModelsConfig, PackConfig, PredictConfig
+from hrdepth.cpu import limit_openmp_spin
 
-__all__ = ["export", "import_weights", "models", "pack"]
+log = logging.getLogger(__name__)
+
+
+def predict(config: PredictConfig) -> None:
+    """Predict depth for an image, a folder of images or a video."""
+    limit_openmp_spin()
+    from hrdepth.geometry import pinhole
+    from hrdepth.inference.folder import predict_to_folder
+    from hrdepth.inference.predictor import Predictor
+    from hrdepth.io.media import probe
+    from hrdepth.weights.checkpoint import choose_camera
+    from hrdepth.weights.find import weights_file
+
+    probe(config.input)  # an empty input is refused at once, not when the network is loaded
+    weights = weights_file(config.weights)
+    predictor = Predictor.from_file(weights, flip=config.flip, **config.keywords())
+    camera = choose_camera(weights, config.camera) if config.intrinsics is None else None
+    if camera is not None:
+        log.info("taken by the learned camera '%s'; give --intrinsics for another", camera.name)
+    written = predict_to_folder(
+        predictor,
+        config.input,
+        config.out or f"{Path(config.input).resolve().stem}_depth",
+        config,
+        overwrite=config.overwrite,
+        resume=config.resume,
+        intrinsics=None if config.intrinsics is None else pinhole(*config.intrinsics),
+        weights=weights,
+        camera=camera,
+    )
+    print("\n".join(map(str, written)))
+    if config.show:
+        from hrdepth.io.plotting import show_images
+
+        ending = "_panel.png" if config.panel else "_disparity.png"
+        show_images([path for path in written if path.name.endswith(ending)])
+
+
+def app(config: AppConfig) -> None:
+    """Serve a page: depth of images, clips and the webcam, and training runs to follow."""
+    limit_openmp_spin()
+    import hrdepth.app
+
+    hrdepth.app.run(config)
 
 
 def models(config: ModelsConfig) -> None:
@@ -22,12 +68,12 @@ def models(config: ModelsConfig) -> None:
         print(json.dumps([summary.as_dict() for summary in found], indent=2))
     else:
         Console().print(listing(found))
-        print(f"weights on board: {', '.join(on_board()) or 'none'}")
+        print(f"bundled weights: {', '.join(on_board()) or 'none'}")
 
 
 def export(config: ExportConfig) -> None:
     """Export a network for other runtimes, and check the file against PyTorch."""
-    from hrdepth.inference.export import export as export_network
+    from hrdepth.inference import export
     from hrdepth.inference.predictor import Predictor
 
     def abs_rel(predictor: Predictor) -> float:
@@ -39,20 +85,19 @@ def export(config: ExportConfig) -> None:
         predict, focal = predictor.scaled_disparity, predictor.canonical_focal
         return evaluate_network(predict, truths, protocol, canonical_focal=focal).mean["abs_rel"]
 
-    print(export_network(config, None if config.data is None else abs_rel))
+    print(export.export(config, None if config.data is None else abs_rel))
 
 
 def pack(config: PackConfig) -> None:
     """Make weights small for others: the depth network, half the bytes, checked, with licence, hash and card."""
-    from hrdepth.inference.pack import pack as run
+    from hrdepth.inference import pack
 
-    print(run(config))
+    print(pack.pack(config))
 
 
 def import_weights(config: ImportConfig) -> None:
     """Turn published encoder.pth and depth.pth files into one weights file of this package."""
-    from hrdepth.weights.released import import_weights as run
+    from hrdepth.weights import released
 
-    settings = dataclasses.asdict(config)
-    run(**settings)
+    released.import_weights(**dataclasses.asdict(config))
     print(config.out)

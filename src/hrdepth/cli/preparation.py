@@ -1,4 +1,4 @@
-"""Data: prepare, doctor, render."""
+"""Training sets: prepare, doctor, render."""
 
 from __future__ import annotations
 
@@ -17,17 +17,6 @@ from hrdepth.config import (
 )
 from hrdepth.errors import InputError
 
-__all__ = [
-    "doctor",
-    "prepare_cache",
-    "prepare_cityscapes",
-    "prepare_hints",
-    "prepare_kitti",
-    "prepare_odometry",
-    "prepare_video",
-    "render",
-]
-
 
 def prepare_video(config: PrepareVideoConfig) -> None:
     """Make a training set of videos or folders of frames."""
@@ -40,18 +29,18 @@ def prepare_video(config: PrepareVideoConfig) -> None:
 
 def prepare_cache(config: PrepareConfig) -> None:
     """Decode and resize the images of a training once, into a cache that loads faster."""
-    from hrdepth.prepare.cache import prepare as run
+    from hrdepth.prepare.cache import prepare
 
-    cache = run(config)
+    cache = prepare(config)
     print(f"{len(cache.entries)} images in {cache.folder}")
 
 
 def prepare_hints(config: PrepareHintsConfig) -> None:
     """Find the depth of a training's images by geometry, where several views agree, to learn from."""
-    from hrdepth.prepare.hints import prepare_hints as run
+    from hrdepth.prepare import hints
 
-    hints = run(config)
-    print(f"hints in {hints.folder}; train with --objective.options.hints {hints.folder}")
+    found = hints.prepare_hints(config)
+    print(f"hints in {found.folder}; train with --objective.options.hints {found.folder}")
 
 
 def prepare_kitti(config: PrepareKittiConfig) -> None:
@@ -60,12 +49,12 @@ def prepare_kitti(config: PrepareKittiConfig) -> None:
 
 
 def prepare_odometry(config: PrepareOdometryConfig) -> None:
-    """Look KITTI odometry over and prepare it, likewise."""
+    """Look KITTI odometry over and prepare it: what is missing, lists, JPEG, cache."""
     _prepare_published("kitti-odometry", config)
 
 
 def prepare_cityscapes(config: PrepareCityscapesConfig) -> None:
-    """Look CityScapes over and prepare it, likewise."""
+    """Look CityScapes over and prepare it: what is missing, lists, JPEG, cache."""
     _prepare_published("cityscapes", config)
 
 
@@ -91,5 +80,4 @@ def render(config: RenderConfig) -> None:
     """Render a synthetic drive through a street, with exact depth and poses."""
     from hrdepth.synthetic import render_drive
 
-    settings = dataclasses.asdict(config)
-    print(render_drive(settings.pop("root"), **settings))
+    print(render_drive(**dataclasses.asdict(config)))

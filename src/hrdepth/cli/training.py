@@ -5,15 +5,13 @@ from __future__ import annotations
 from hrdepth.config import DiagnoseConfig, ReportConfig, TrainConfig
 from hrdepth.errors import InputError, training_extra
 
-__all__ = ["diagnose", "report", "scan", "train"]
-
 
 def train(config: TrainConfig) -> None:
     """Train a depth network by self-supervision."""
     with training_extra():
-        from hrdepth.training import train as run
+        import hrdepth.training
 
-    print(f"weights with the lowest validation loss: {run(config)}")
+    print(f"weights with the lowest validation loss: {hrdepth.training.train(config)}")
 
 
 def scan(config: TrainConfig) -> None:
@@ -39,6 +37,6 @@ def diagnose(config: DiagnoseConfig) -> None:
 
 def report(config: ReportConfig) -> None:
     """Write a page on a training: curves, metrics, best and worst frames, a point cloud, settings."""
-    from hrdepth.report import report as run
+    import hrdepth.report
 
-    print(run(config))
+    print(hrdepth.report.report(config))

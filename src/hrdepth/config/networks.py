@@ -50,7 +50,7 @@ class IntrinsicsConfig:
         principal_point: learn cx and cy too, within a quarter of the image around their start.
         learning_rate_factor: the focal length's logarithm changes this many times as fast as the networks' weights,
             the principal point (in image widths) a tenth of that.
-        hold_steps: steps at whose end learning begins: a pose network that knows nothing yet pulls K anywhere.
+        freeze_steps: steps at whose end learning begins: a pose network that knows nothing yet pulls K anywhere.
 
     Raises:
         InputError: a number makes no sense.
@@ -62,7 +62,7 @@ class IntrinsicsConfig:
     separate_fy: bool = False
     principal_point: bool = True
     learning_rate_factor: float = 10.0
-    hold_steps: int = 500
+    freeze_steps: int = 500
 
     def __post_init__(self) -> None:
         if self.learn not in ("marked", "all", "none"):

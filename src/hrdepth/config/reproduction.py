@@ -25,7 +25,7 @@ class ReproduceConfig:
         protocol: how depth is compared.
         rows: names of the rows to measure and train; `*` stands for any letters. The others are marked as not measured.
         runs: the folder of trainings, one a row: RUNS/NAME, with `seeds` RUNS/NAME-seed0 and so on.
-        configs: the folder of training configs.
+        configs: a folder of training configs; null takes the recipes.
         seeds: a training each; empty for one, with the config's own seed.
         train: train what is missing, and go on with what was interrupted; of a figure's rows the first seed alone.
         roots: folders of data sets for training, by the data set's name: `{kitti_raw: /data/kitti}`.
@@ -47,7 +47,7 @@ class ReproduceConfig:
     protocol: DepthProtocol = field(default_factory=lambda: DepthProtocol().complete())
     rows: list[str] = field(default_factory=lambda: ["*"])
     runs: str = "runs"
-    configs: str = "configs"
+    configs: str | None = None
     seeds: list[int] = field(default_factory=list)
     train: bool = False
     roots: dict[str, str] = field(default_factory=dict)

@@ -139,7 +139,7 @@ class TrainConfig:
         deterministic: let torch take the same path through every operation where it can, and warn where it cannot;
             slower on CUDA.
         init: a checkpoint of this package to start from (depth and, if it has one, pose).
-        hold_depth_steps: steps at first in which the depth network that `init` brings stays as it is, while a pose
+        freeze_depth_steps: steps at first in which the depth network that `init` brings stays as it is, while a pose
             network that knows nothing yet learns from it; 200 suits weights that come without one. Without `init`
             nothing is held.
         initial_depth: the depth, in network units, that an untrained network guesses everywhere; null leaves it at
@@ -190,7 +190,7 @@ class TrainConfig:
     seed: int = 0
     deterministic: bool = False
     init: str | None = None
-    hold_depth_steps: int = 0
+    freeze_depth_steps: int = 0
     initial_depth: float | None = None
     metres_per_unit: float | None = None
     canonical_focal: float | None = None

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from hrdepth.config.files import recipe
 from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
@@ -50,6 +51,8 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
     if str(path_or_name) in SPLITS:
         return split_lines(str(path_or_name))
     path = Path(path_or_name)
+    if not path.exists():
+        path = recipe(str(path)) or path
     if not path.exists():
         if path.suffix or path.is_absolute():
             raise InputError(f"the split file {path} does not exist; bundled are {', '.join(sorted(SPLITS))}")

@@ -62,7 +62,7 @@ def preset(data: str | Path) -> dict[str, Any]:
         settings |= _fine_tuning(start)
         settings["epochs"] = max(5, round(FINE_TUNING * settings["epochs"]))
         if "pose_network" not in settings:  # an untrained one would spoil the depth
-            settings["hold_depth_steps"] = min(FROZEN, settings["epochs"] * training // settings["batch_size"] // 4)
+            settings["freeze_depth_steps"] = min(FROZEN, settings["epochs"] * training // settings["batch_size"] // 4)
     elif len({_relative_focal(camera) for camera in cameras.values()}) > 1:
         settings["canonical_focal"] = sorted(map(_relative_focal, cameras.values()))[len(cameras) // 2]
     return settings

@@ -29,7 +29,7 @@ class PaperRow:
         resolution: width x height.
         dataset: `K` or `CS + K`.
         values: by metric, and `parameters` as the paper writes them; None where none is given.
-        config: the training config that gives it, a name in configs/, or None.
+        config: the training config that gives it, a recipe's name, or None.
         settings: over that config.
         scaling: the factor to metres by which it was published, or `median`.
         elsewhere: numbers of other sources, by metric.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser
 
 from hrdepth.config import DatasetConfig, ReproduceConfig, TrainConfig
+from hrdepth.config.files import find_config, rename_keys, train_config
 from hrdepth.errors import InputError
 from hrdepth.reproduce.paper import PaperRow
 
@@ -60,17 +59,20 @@ def plan_training(
     if isinstance(row, str):
         name, source, own = row, row, {}
     elif row.config is None:
-        raise InputError(f"no config in {config.configs} trains {row.label}; give its weights: {row.name}=FILE")
+        raise InputError(
+            f"no config in {config.configs or 'the recipes'} trains {row.label}; give its weights: {row.name}=FILE"
+        )
     else:
         name, source, own = row.name, row.config, dict(row.settings)
-    file = Path(config.configs) / f"{source}.yaml"
+    file = _file(config, source)
     if not file.is_file():
         raise InputError(f"{file}, the training of {name}, does not exist; give the folder of configs with --configs")
-    settings = merge(merge(yaml.safe_load(file.read_text(encoding="utf-8")), own), config.training)
+    written = rename_keys(yaml.safe_load(file.read_text(encoding="utf-8")))
+    settings = merge(merge(written, own), rename_keys(config.training))
     settings["output"] = str(run_folder(config, name, seed))
     if seed is not None:
         settings["seed"] = seed
-    training = _read(settings, file)
+    training = train_config(settings, f"{file} with what is laid over it")
     height, width = (max(64, 32 * int(side * config.resolution / 32 + 0.5)) for side in training.size)
     training = replace(
         training,
@@ -120,7 +122,7 @@ def _with_weights_before(
 
     def place(path: Any) -> Any:
         name = Path(path).parent.name if isinstance(path, str) else ""
-        if not name or Path(path).name != BEST or not (Path(config.configs) / f"{name}.yaml").is_file():
+        if not name or Path(path).name != BEST or not _file(config, name).is_file():
             return path
         if name in given:
             return str(given[name][0])
@@ -135,17 +137,6 @@ def _with_weights_before(
     return training, tuple(needed)
 
 
-def _read(settings: Mapping[str, Any], file: Path) -> TrainConfig:
-    where = f"{file} with what is laid over it holds no training's settings"
-    for name, kind in get_type_hints(TrainConfig).items():
-        # jsonargparse gives such a value to the section's class, and what comes of that is no sentence.
-        if is_dataclass(kind) and not isinstance(settings.get(name, {}), Mapping):
-            raise InputError(f"{where}: {name} is {settings[name]}; give a section, {name}: {{setting: value, ...}}")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(TrainConfig, "training")
-    try:
-        config: TrainConfig = parser.instantiate(parser.parse_object({"training": dict(settings)})).training
-    except Exception as error:  # whatever jsonargparse makes of it
-        said = re.sub(r"<class '(\w+)'>", r"\1", " ".join(str(error).split()))
-        raise InputError(f"{where}: {said}") from error
-    return config
+def _file(config: ReproduceConfig, name: str) -> Path:
+    """Return the file of a training config; the recipes' where no other folder has it."""
+    return Path(find_config(str(Path(config.configs or "") / f"{name}.yaml")))

@@ -104,10 +104,10 @@ def _trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> T
         ProgressReport(config.batch_size * config.devices * config.nodes, config.max_minutes),
         weights,
         CameraReport(),
-        Held("cameras", config.intrinsics.hold_steps),
+        Held("cameras", config.intrinsics.freeze_steps),
     ]
-    if config.hold_depth_steps and config.init is not None:
-        callbacks.append(Held("network", config.hold_depth_steps))
+    if config.freeze_depth_steps and config.init is not None:
+        callbacks.append(Held("network", config.freeze_depth_steps))
     if config.guard.enabled:
         callbacks += [Guard(config.guard, folder, weights), DiagnosisReport(config)]
     if config.early_stop is not None:

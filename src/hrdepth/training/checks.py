@@ -49,8 +49,8 @@ def check_settings(config: TrainConfig) -> None:
         raise InputError(f"early_stop {config.early_stop} must be at least 1; null never stops early")
     if not config.checkpoint_minutes >= 0:
         raise InputError(f"checkpoint_minutes {config.checkpoint_minutes:g} must be 0 or more")
-    if config.hold_depth_steps < 0:
-        raise InputError(f"hold_depth_steps {config.hold_depth_steps} must be 0 or more")
+    if config.freeze_depth_steps < 0:
+        raise InputError(f"freeze_depth_steps {config.freeze_depth_steps} must be 0 or more")
     if config.workers < 0:
         raise InputError(f"workers {config.workers} must be 0 or more")
     if not 0 <= config.augment.hue <= 0.5:

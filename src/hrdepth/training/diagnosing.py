@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer
 
 from hrdepth.check.diagnosis import diagnose
 from hrdepth.check.finding import Finding
 from hrdepth.config import TrainConfig
+from hrdepth.config.files import read_train_config
 from hrdepth.data import build_mix
 from hrdepth.data.mixing import Mix
 from hrdepth.errors import InputError
@@ -49,7 +48,7 @@ def diagnose_run(folder: str | Path) -> list[Finding]:
         InputError: it is no run's folder, has no weights yet, or its data are gone.
     """
     folder = Path(folder)
-    config = _read_config(folder)
+    config = read_train_config(folder / "config.yaml")
     names = [name for name in ("stopped", "last", "best") if (folder / f"{name}.safetensors").is_file()]
     if not names:
         raise InputError(f"{folder} holds no weights yet; wait for the first validation")
@@ -86,17 +85,3 @@ class DiagnosisReport(Callback):
 def _write(folder: Path, causes: Sequence[Finding]) -> None:
     found = [{"name": cause.kind, "evidence": cause.sentence, "advice": cause.advice} for cause in causes]
     write_json(folder / DIAGNOSIS, {"causes": found, "provenance": provenance()})
-
-
-def _read_config(folder: Path) -> TrainConfig:
-    try:
-        settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{folder} is no run's folder: it has no readable config.yaml") from error
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(TrainConfig, "run")
-    try:
-        config: TrainConfig = parser.instantiate(parser.parse_object({"run": settings})).run
-    except Exception as error:  # whatever jsonargparse makes of it
-        raise InputError(f"{folder / 'config.yaml'} holds no training's settings ({error})") from error
-    return config

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from hrdepth.config import TrainConfig
+from hrdepth.config.files import rename_keys
 from hrdepth.errors import InputError
 
 __all__ = ["LAST", "Start", "find_start", "plain_settings"]
@@ -60,7 +61,7 @@ def find_start(config: TrainConfig) -> Start | None:
         raise InputError(f"there is no training checkpoint {path} to resume from; start a run without resume")
     content = _read(path)
     about = content["hrdepth"]
-    _compare(about["settings"], plain_settings(config), path)
+    _compare(rename_keys(about["settings"]), plain_settings(config), path)
     if config.epochs < about["epoch"] + bool(about["batch"]):
         raise InputError(f"epochs {config.epochs}: {path} has reached epoch {about['epoch']} already; set more")
     waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)

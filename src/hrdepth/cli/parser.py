@@ -1,0 +1,144 @@
+"""Arguments to a command's config: options, types, defaults and help are those of the config's dataclass."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, get_type_hints
+
+import docstring_parser
+import yaml
+from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader
+
+import hrdepth
+from hrdepth.cli.commands import COMMANDS, GROUPS
+from hrdepth.config.files import current_name, find_config, rename_keys
+
+__all__ = ["parse"]
+
+# Such as fx,fy,cx,cy.
+NUMBERS = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?(,[-+]?[\d.]+(e[-+]?\d+)?)+")
+
+_load = get_loader("yaml")
+set_loader("yaml", lambda text: rename_keys(_load(text)), (yaml.YAMLError,))
+
+
+def parse(arguments: Sequence[str]) -> tuple[str, Any]:
+    """Return the name of the command that arguments call, as `COMMANDS` has it, and its config.
+
+    Raises:
+        SystemExit: an argument is wrong, or only help or settings were asked for.
+    """
+    given = _with_preset(_with_recipe([_as_settings(argument) for argument in _spelt_out(arguments)]))
+    parser = _parser(given)
+    settings = parser.parse_args(given)
+    name = str(settings.command)
+    made = parser.instantiate(settings)[name]
+    if name in GROUPS:
+        name, made = f"{name} {made['part']}", made[made["part"]]
+    kind = _config_of(name)
+    return name, kind(**{field.name: made[field.name] for field in dataclasses.fields(kind) if field.name in made})
+
+
+def _config_of(name: str) -> type[Any]:
+    kind: type[Any] = get_type_hints(COMMANDS[name][0])["config"]
+    return kind
+
+
+def _parser(given: Sequence[str]) -> ArgumentParser:
+    """Build the parser, with the options of the given command alone: half a second less."""
+    parser = ArgumentParser(
+        prog="hrdepth",
+        description="Self-supervised monocular depth: train, evaluate, predict.",
+        version=hrdepth.__version__,
+    )
+    commands = parser.add_subcommands(dest="command")
+    parts: dict[str, Any] = {}
+    for name, (function, positional) in COMMANDS.items():
+        group, _, part = name.partition(" ")
+        if part and group not in parts:
+            several = ArgumentParser(description=GROUPS[group])
+            commands.add_subcommand(group, several, help=GROUPS[group])
+            parts[group] = several.add_subcommands(dest="part")
+        command = ArgumentParser(description=function.__doc__)
+        if list(given[: len(name.split())]) == name.split():
+            _add_options(command, name, positional)
+        (parts[group] if part else commands).add_subcommand(part or name, command, help=function.__doc__)
+    return parser
+
+
+def _add_options(command: ArgumentParser, name: str, positional: str) -> None:
+    kind = _config_of(name)
+    fields, hints, texts = dataclasses.fields(kind), get_type_hints(kind), _texts(kind)
+    if "config" not in hints:  # else it is a file with the settings of something else
+        command.add_argument(
+            "--config", action="config", help="a YAML file with any of the settings below, or a recipe"
+        )
+    if name == "train":  # replaced by a config before the others are read
+        # No setting: other commands read what `--print_config` gives.
+        about = "a set that `hrdepth prepare` made, trained with what suits it; other settings go over that"
+        command.add_argument("--data", type=str, default=argparse.SUPPRESS, help=about)
+    argument, many = positional.rstrip("+*"), positional[-1:]
+    if positional:
+        several: dict[str, Any] = {"nargs": many} if many in "+*" else {}
+        command.add_argument(argument, type=str, help=texts.get(argument), **several)
+    flags = [field for field in fields if hints[field.name] is bool]
+    skipped = {*(field.name for field in flags), *([argument] if positional else [])}
+    command.add_class_arguments(kind, as_group=False, skip=skipped, sub_configs=True)
+    for field in flags:
+        command.add_argument(
+            f"--{field.name}", action=ActionYesNo, nargs="?", default=field.default, help=texts.get(field.name)
+        )
+
+
+def _texts(kind: type) -> dict[str, str]:
+    """Return what the docstrings of a dataclass and of its bases say of each field."""
+    bases = [docstring_parser.parse(base.__doc__ or "") for base in reversed(kind.__mro__) if base is not object]
+    return {part.arg_name: part.description or "" for doc in bases for part in doc.params}
+
+
+def _spelt_out(given: Sequence[str]) -> list[str]:
+    """Complete `prepare drive.mp4 ...` and `prepare --cache ...` by the part that is meant."""
+    first = next(iter(given[1:]), "--help")
+    parts = [name.split()[1] for name in COMMANDS if name.startswith("prepare ")]
+    if list(given[:1]) != ["prepare"] or first in (*parts, "-h", "--help"):
+        return list(given)
+    of_cache = first.partition("=")[0] in ("--cache", "--config", "--verify", "--threads")
+    of_cache = of_cache and not any(argument.partition("=")[0] == "--out" for argument in given)
+    return ["prepare", "cache" if of_cache else "video", *given[1:]]
+
+
+def _as_settings(argument: str) -> str:
+    """Let `--pose-encoder` stand for `--pose_encoder`, which the config calls it, and `1,2,3` for a list of numbers."""
+    if not argument.startswith("--"):
+        return f"[{argument}]" if NUMBERS.fullmatch(argument) else argument
+    name, equals, value = argument[2:].partition("=")
+    name = ".".join(map(current_name, name.replace("-", "_").split(".")))
+    return f"--{name}{equals}{_as_settings(value) if value else value}"
+
+
+def _with_recipe(given: list[str]) -> list[str]:
+    """Replace a recipe's name behind `--config` by its file."""
+    for place, argument in enumerate(given):
+        if argument == "--config" and place + 1 < len(given):
+            given[place + 1] = find_config(given[place + 1])
+        elif argument.startswith("--config="):
+            given[place] = f"--config={find_config(argument.removeprefix('--config='))}"
+    return given
+
+
+def _with_preset(given: list[str]) -> list[str]:
+    """Replace `train --data DATA` by the settings that suit it; what else is given goes over them."""
+    if given[:1] != ["train"]:
+        return given
+    for place, argument in enumerate(given):
+        name, equals, value = argument.partition("=")
+        if name == "--data" and (equals or place + 1 < len(given)):
+            from hrdepth.prepare.preset import preset
+
+            rest = given[1:place] + given[place + (1 if equals else 2) :]
+            return ["train", "--config", json.dumps(preset(value if equals else given[place + 1])), *rest]
+    return given

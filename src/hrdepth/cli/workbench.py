@@ -1,0 +1,119 @@
+"""Benchmarks, and the paper's tables and figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hrdepth.config import (
+    BenchmarkAppConfig,
+    BenchmarkEvaluateConfig,
+    BenchmarkExportConfig,
+    BenchmarkLoadConfig,
+    BenchmarkPredictConfig,
+    BenchmarkTrainConfig,
+    ReproduceFigureConfig,
+    ReproduceRegionsConfig,
+    ReproduceTableConfig,
+)
+from hrdepth.cpu import limit_openmp_spin
+from hrdepth.errors import training_extra
+
+
+def benchmark_load(config: BenchmarkLoadConfig) -> None:
+    """Measure how fast samples are loaded, without and with a cache."""
+    with training_extra():
+        from hrdepth.benchmark import load
+
+    load.benchmark_load(config)
+
+
+def benchmark_train(config: BenchmarkTrainConfig) -> None:
+    """Measure a training step and its parts, in units of a ResNet-18's forward and backward pass."""
+    with training_extra():
+        from hrdepth.benchmark import train
+
+    train.benchmark_train(config)
+
+
+def benchmark_predict(config: BenchmarkPredictConfig) -> None:
+    """Measure a network in several runtimes, beside itself in eager float32."""
+    limit_openmp_spin()  # as `hrdepth predict` does
+    from hrdepth.benchmark import predict
+
+    predict.benchmark_predict(config)
+
+
+def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> None:
+    """Measure how long the metrics of a test set take."""
+    from hrdepth.benchmark import evaluate
+
+    evaluate.benchmark_evaluate(config)
+
+
+def benchmark_export(config: BenchmarkExportConfig) -> None:
+    """Measure how long exports take and how large they are."""
+    from hrdepth.benchmark import export
+
+    export.benchmark_export(config)
+
+
+def benchmark_app(config: BenchmarkAppConfig) -> None:
+    """Measure how long a visitor of the page waits, for the first answer and for the following ones."""
+    limit_openmp_spin()  # as `hrdepth app` does
+    from hrdepth.benchmark import app
+
+    app.benchmark_app(config)
+
+
+def reproduce_table1(config: ReproduceTableConfig) -> None:
+    """Reproduce Table 1: Monodepth2 at two resolutions."""
+    _reproduce_table("table1", config)
+
+
+def reproduce_table2(config: ReproduceTableConfig) -> None:
+    """Reproduce Table 2: HR-Depth beside other systems on KITTI."""
+    _reproduce_table("table2", config)
+
+
+def reproduce_table3(config: ReproduceTableConfig) -> None:
+    """Reproduce Table 3: Lite-HR-Depth, without and with a teacher."""
+    _reproduce_table("table3", config)
+
+
+def reproduce_table4(config: ReproduceTableConfig) -> None:
+    """Reproduce Table 4: what dense skips and fSE each bring."""
+    _reproduce_table("table4", config)
+
+
+def _reproduce_table(name: str, config: ReproduceTableConfig) -> None:
+    from hrdepth.reproduce.table import reproduce_table
+
+    _print_files(reproduce_table(name, config))
+
+
+def reproduce_figure2(config: ReproduceRegionsConfig) -> None:
+    """Reproduce Figure 2: where errors lie, at low and high resolution."""
+    from hrdepth.reproduce import figure2
+
+    _print_files(figure2.reproduce_figure2(config))
+
+
+def reproduce_figure4(config: ReproduceFigureConfig) -> None:
+    """Reproduce Figure 4: networks beside each other on images."""
+    _reproduce_figure("figure4", config)
+
+
+def reproduce_figure5(config: ReproduceFigureConfig) -> None:
+    """Reproduce Figure 5: feature maps at the first level."""
+    _reproduce_figure("figure5", config)
+
+
+def _reproduce_figure(name: str, config: ReproduceFigureConfig) -> None:
+    from hrdepth.reproduce.figures import reproduce_figure
+
+    _print_files(reproduce_figure(name, config))
+
+
+def _print_files(paths: list[Path]) -> None:
+    print("\n".join(map(str, paths)), file=sys.stderr)

@@ -1,0 +1,117 @@
+"""Files with settings: recipes by their names, keys and options by their earlier names, a training's config."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from hrdepth.config.training import TrainConfig
+from hrdepth.errors import InputError
+
+__all__ = ["RENAMED", "current_name", "find_config", "read_train_config", "recipe", "rename_keys", "train_config"]
+
+log = logging.getLogger(__name__)
+
+# Options and keys of earlier versions and their present names.
+RENAMED = {
+    "pictures": "images",
+    "picture_size": "image_size",
+    "hold_depth_steps": "freeze_depth_steps",
+    "hold_steps": "freeze_steps",
+}
+# Recipes, and the lists of frames that they name, stood in this folder before they came with the package.
+EARLIER_FOLDER, EARLIER_LISTS = "configs/", "configs/splits/"
+
+
+def current_name(name: str) -> str:
+    """Return what an option or key is called now; say so once where it had another name."""
+    if name in RENAMED:
+        _note(name, RENAMED[name])
+    return RENAMED.get(name, name)
+
+
+def rename_keys(settings: Any) -> Any:
+    """Return settings, read from YAML, with the present names of all keys and of the recipes' lists of frames."""
+    if isinstance(settings, Mapping):
+        return {current_name(str(key)): rename_keys(value) for key, value in settings.items()}
+    if isinstance(settings, list):
+        return [rename_keys(value) for value in settings]
+    if isinstance(settings, str) and settings.startswith(EARLIER_LISTS) and not Path(settings).exists():
+        return settings.removeprefix(EARLIER_FOLDER)
+    return settings
+
+
+def recipe(name: str) -> Path | None:
+    """Return the file of a recipe, or of another file that came with the recipes; None where there is none.
+
+    Args:
+        name: `kitti-hrdepth-m-640x192`, `reproduce/mini`, with or without `.yaml`; `splits/mini-hints-03.txt`; any of
+            them below the earlier folder `configs`.
+    """
+    short = name.removeprefix(EARLIER_FOLDER)
+    if Path(short).is_absolute() or ".." in Path(short).parts:
+        return None
+    folder = Path(str(resources.files("hrdepth"))) / "recipes"
+    found = next((file for file in (folder / short, folder / f"{short}.yaml") if file.is_file()), None)
+    if found is not None and name != short:
+        _note(name, short.removesuffix(".yaml"))
+    return found
+
+
+def find_config(path: str) -> str:
+    """Return a path to a file with settings: the path itself where there is such a file, else a recipe's."""
+    return path if Path(path).is_file() else str(recipe(path) or path)
+
+
+def read_train_config(file: Path) -> TrainConfig:
+    """Read the settings of a training, such as a run's config.yaml.
+
+    Raises:
+        InputError: the file is missing, or holds something else.
+    """
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{file.parent} is no run's folder: it has no readable {file.name}") from error
+    return train_config(settings, str(file))
+
+
+def train_config(settings: Any, where: str) -> TrainConfig:
+    """Return the config of settings, read from YAML.
+
+    Args:
+        settings: any of those of `TrainConfig`.
+        where: they come from, for messages.
+
+    Raises:
+        InputError: they are no training's settings.
+    """
+    where = f"{where} holds no training's settings"
+    if not isinstance(settings, Mapping):
+        raise InputError(where)
+    for name, kind in get_type_hints(TrainConfig).items():
+        # jsonargparse gives such a value to the section's class, and what comes of that is no sentence.
+        if is_dataclass(kind) and not isinstance(settings.get(name, {}), Mapping):
+            raise InputError(f"{where}: {name} is {settings[name]}; give a section, {name}: {{setting: value, ...}}")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TrainConfig, "training")
+    try:
+        config: TrainConfig = parser.instantiate(parser.parse_object({"training": rename_keys(settings)})).training
+    except Exception as error:  # whatever jsonargparse makes of it
+        sentence = re.sub(r"<class '(\w+)'>", r"\1", " ".join(str(error).split()))
+        raise InputError(f"{where}: {sentence}") from error
+    return config
+
+
+@cache  # says it once
+def _note(name: str, present: str) -> None:
+    log.warning("%s is now called %s", name, present)

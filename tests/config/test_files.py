@@ -1,0 +1,83 @@
+"""Recipes by their names, earlier names of keys and options, a training's config from its file."""
+
+import logging
+
+import pytest
+import yaml
+
+from hrdepth.cli.parser import parse
+from hrdepth.config import files
+from hrdepth.config.files import find_config, read_train_config, recipe, rename_keys
+from hrdepth.data.splits import read_split
+from hrdepth.errors import InputError
+
+NAME = "kitti-hrdepth-m-640x192"
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files._note.cache_clear()
+
+
+@pytest.mark.parametrize("path", [NAME, f"{NAME}.yaml", f"configs/{NAME}.yaml"])
+def test_a_recipe_is_found_by_its_name_and_where_it_stood_before(path, caplog):
+    assert parse(["train", "--config", path])[1].output == f"runs/{NAME}"
+    assert parse(["train", f"--config={path}", "--epochs", "3"])[1].epochs == 3
+    notes = [record.getMessage() for record in caplog.records]
+    assert notes == ([f"configs/{NAME}.yaml is now called {NAME}"] if path.startswith("configs/") else [])
+
+
+def test_a_file_of_ones_own_comes_before_a_recipe(tmp_path):
+    (tmp_path / "configs").mkdir()
+    own = tmp_path / "configs" / f"{NAME}.yaml"
+    own.write_text("mine: 1")
+    assert find_config(f"configs/{NAME}.yaml") == f"configs/{NAME}.yaml"
+    assert find_config(NAME) == str(recipe(NAME))
+
+
+def test_what_is_no_recipe_stays_as_it_is():
+    for path in ("nowhere.yaml", "/etc/passwd", "../pyproject.toml", "{}", ""):
+        assert find_config(path) == path
+        assert recipe(path) is None
+
+
+def test_the_lists_of_frames_that_recipes_name_come_with_them():
+    assert len(read_split("splits/mini-hints-03.txt")) == len(read_split("configs/splits/mini-hints-03.txt")) > 0
+    for file in recipe("demo").parent.glob("*.yaml"):
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for part in (*settings["train"], *settings["validation"]):
+            if part.get("split", "").startswith("splits/"):
+                assert recipe(part["split"]) is not None, part
+
+
+def test_earlier_names_of_options_and_keys_are_taken_and_noted_once(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
+    (tmp_path / "old.yaml").write_text("hold_depth_steps: 7\nintrinsics: {hold_steps: 9}\n")
+    for _ in range(2):
+        config = parse(["train", "--config", NAME, "--config", "old.yaml"])[1]
+        assert (config.freeze_depth_steps, config.intrinsics.freeze_steps) == (7, 9)
+    assert [record.getMessage() for record in caplog.records] == [
+        "hold_depth_steps is now called freeze_depth_steps",
+        "hold_steps is now called freeze_steps",
+    ]
+    assert parse(["train", "--config", NAME, "--intrinsics.hold-steps", "3"])[1].intrinsics.freeze_steps == 3
+    assert parse(["export", "w", "--out", "o.onnx", "--quantisation.pictures", "5"])[1].quantisation.images == 5
+
+
+def test_earlier_places_of_lists_are_those_of_now(tmp_path):
+    assert rename_keys({"train": [{"split": "configs/splits/a.txt"}]}) == {"train": [{"split": "splits/a.txt"}]}
+    (tmp_path / "configs" / "splits").mkdir(parents=True)
+    (tmp_path / "configs" / "splits" / "a.txt").write_text("drive 1 l")
+    assert rename_keys("configs/splits/a.txt") == "configs/splits/a.txt"
+
+
+def test_a_runs_config_is_read_back(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(recipe(NAME).read_text(encoding="utf-8"))
+    assert read_train_config(file) == parse(["train", "--config", NAME])[1]
+    file.write_text("network: hrdepth")
+    with pytest.raises(InputError, match="network is hrdepth; give a section"):
+        read_train_config(file)
+    with pytest.raises(InputError, match="no readable gone.yaml"):
+        read_train_config(tmp_path / "gone.yaml")
