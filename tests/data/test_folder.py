@@ -6,9 +6,8 @@ import yaml
 from torch.utils.data import default_collate
 
 import fake_datasets
-from hrdepth import data
-from hrdepth.config import DatasetConfig
-from hrdepth.data import build_mix
+from hrdepth.config import DatasetConfig, files
+from hrdepth.data import build_mix, build_reader
 from hrdepth.data.mixing import metres_per_unit
 from hrdepth.errors import InputError
 
@@ -133,12 +132,12 @@ def test_earlier_names_still_work_and_say_the_new_one_once(root, caplog):
     first, second = (build_mix([part], ["s"], (64, 96)) for part in parts)
     assert torch.equal(first[0]["sources"], second[0]["sources"])
     assert first[0]["source_valid"].all()
-    data._say_renamed.cache_clear()
+    files._note.cache_clear()
     with caplog.at_level("WARNING"):
         for _ in range(2):
-            data.build_reader(parts[0])
-            data.build_reader(DatasetConfig("pictures", str(root)))
+            build_reader(parts[0])
+            build_reader(DatasetConfig("pictures", str(root)))
     assert [record.message for record in caplog.records] == [
-        "in data set 'folder' the option 'eyes' is called 'folders' now",
-        "the data set 'pictures' is called 'images' now",
+        "eyes is now called folders",
+        "pictures is now called images",
     ]

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 RENAMED = {
     "pictures": "images",
     "picture_size": "image_size",
+    "eyes": "folders",
     "hold_depth_steps": "freeze_depth_steps",
     "hold_steps": "freeze_steps",
 }

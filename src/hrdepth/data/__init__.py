@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from PIL import Image
 
 from hrdepth.config import AugmentConfig, DatasetConfig
+from hrdepth.config.files import current_name
 from hrdepth.data.cityscapes import Cityscapes
 from hrdepth.data.dataset import FrameDataset
 from hrdepth.data.folder import Folder, Images
@@ -26,8 +25,6 @@ from hrdepth.registry import check_options, check_values, lookup
 
 __all__ = ["DATASETS", "OpenData", "build_mix", "build_reader", "mix", "open_data"]
 
-log = logging.getLogger(__name__)
-
 DATASETS: dict[str, Callable[..., FrameReader]] = {
     "cityscapes": Cityscapes,
     "folder": Folder,
@@ -35,7 +32,6 @@ DATASETS: dict[str, Callable[..., FrameReader]] = {
     "kitti_odometry": KittiOdometry,
     "kitti_raw": KittiRaw,
 }
-RENAMED = {"pictures": "images"}
 
 
 @dataclass(frozen=True)
@@ -69,10 +65,9 @@ def build_reader(config: DatasetConfig) -> FrameReader:
     Raises:
         InputError: an unknown data set, an option that it does not have, or files that are missing or wrong.
     """
-    kind = lookup(DATASETS, _renamed("the data set", config.dataset, RENAMED), "data set")
+    kind = lookup(DATASETS, current_name(config.dataset), "data set")
     what = f"data set '{config.dataset}'"
-    renamed = getattr(kind, "renamed_options", {})
-    options = {_renamed(f"in {what} the option", name, renamed): value for name, value in config.options.items()}
+    options = {current_name(name): value for name, value in config.options.items()}
     check_options(kind, options, what, ("root", "split"))
     check_values(kind, options, what)
     if not config.weight > 0:
@@ -134,14 +129,3 @@ def build_mix(
 ) -> Mix:
     """Build several data sets as one; see `open_data` and `mix` for arguments and errors."""
     return mix(open_data(configs, frames, check), size, augment, seed, layers)
-
-
-def _renamed(what: str, name: str, names: dict[str, str]) -> str:
-    if name in names:
-        _say_renamed(what, name, names[name])
-    return names.get(name, name)
-
-
-@cache
-def _say_renamed(what: str, old: str, new: str) -> None:
-    log.warning("%s '%s' is called '%s' now", what, old, new)

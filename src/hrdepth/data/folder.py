@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -47,7 +47,6 @@ class Folder(FrameReader):
     """
 
     has_stereo = True
-    renamed_options: ClassVar[dict[str, str]] = {"eyes": "folders"}
 
     def __init__(
         self,
