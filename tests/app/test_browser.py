@@ -88,6 +88,7 @@ def test_upload_see_drag_and_click(page, image, weights):
     assert page.locator("#comparison .place").count() == 1
 
 
+@pytest.mark.slow
 def test_the_cloud_turns(page, image):
     from images import still  # of the examples
 

@@ -54,8 +54,23 @@ def graph(network):
     return Graph(for_inference(network, static=True)).eval()
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
 def test_an_exported_network_is_equal(network, graph, suffix, tmp_path):
+    check_export(network, graph, suffix, tmp_path)
+
+
+# torch.export takes ten times as long as the others for networks of many layers.
+@pytest.mark.parametrize("network", ["pydnet", "fastdepth"], indirect=True)
+def test_an_exported_program_is_equal(network, graph, tmp_path):
+    check_export(network, graph, ".pt2", tmp_path)
+
+
+@pytest.mark.slow
+def test_every_exported_program_is_equal(network, graph, tmp_path):
+    check_export(network, graph, ".pt2", tmp_path)
+
+
+def check_export(network, graph, suffix, tmp_path):
     name, write = WRITERS[suffix]
     if reason := unavailable(name):
         pytest.skip(reason)

@@ -47,7 +47,17 @@ def way(request):
     return request.param
 
 
+BATCHES = {}
+
+
 def batch_of(tmp_path, frames):
+    """Four samples, read once for all tests; a dict of one's own."""
+    if (key := tuple(frames)) not in BATCHES:
+        BATCHES[key] = read_batch(tmp_path, frames)
+    return dict(BATCHES[key])
+
+
+def read_batch(tmp_path, frames):
     fake_datasets.objects(fake_datasets.drive(tmp_path))
     # The eyes 0.1 units apart, as in the paper's configs.
     config = DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})

@@ -416,6 +416,7 @@ class TestOutputs:
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_over_ten_thousand_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_image(tmp_path / "1.png", make_image())
     image, alive, most = np.zeros((16, 32, 3), np.uint8), [0], [0]

@@ -233,6 +233,7 @@ def test_the_loss_falls_in_a_few_steps(name, options, tmp_path):
     assert sum(losses[-3:]) < 0.97 * sum(losses[:3]), losses
 
 
+@pytest.mark.slow  # and tests/contracts/test_exports.py
 @pytest.mark.parametrize(("name", "options"), SMALL[:-1], ids=lambda value: str(value))
 def test_an_exported_program_says_the_same(name, options):
     torch.manual_seed(0)

@@ -18,7 +18,7 @@ from tiny_networks import narrow
 
 @pytest.mark.parametrize("row", PAPER_ROWS, ids=lambda row: row.rows)
 def test_counts_agree_with_the_paper(row):
-    found = summarise(row.network, row)
+    found = summarise(row.network, row, sizes=())
     # PyD-Net's 1.97M is written 1.9M, PackNet's 128.3M 127M.
     tolerance = {"pydnet": 0.04, "packnet": 0.02}.get(row.network.name, 0.01)
     assert found.parameters_as_in_paper / 1e6 == pytest.approx(row.parameters, rel=tolerance)
@@ -72,10 +72,19 @@ def test_plain_skips_and_convolutions_are_the_baseline():
             torch.testing.assert_close(same(image)[scale], disparity)
 
 
-@pytest.mark.parametrize("row", PAPER_ROWS, ids=lambda row: row.rows)
-def test_every_variant_learns_with_all_its_parameters(row):
+def learners():
+    """The paper's networks; PackNet, whose gradients take a gigabyte, is narrow here and whole in `make test-slow`."""
+    for row in PAPER_ROWS:
+        large = row.network.name == "packnet"
+        yield pytest.param(row.network, id=row.rows, marks=pytest.mark.slow if large else ())
+        if large:
+            yield pytest.param(narrow("packnet"), id=f"{row.rows}, narrow")
+
+
+@pytest.mark.parametrize("config", learners())
+def test_every_variant_learns_with_all_its_parameters(config):
     torch.manual_seed(0)
-    network = build_network(row.network)
+    network = build_network(config)
     sum(d.square().sum() for d in network(torch.rand(2, 3, 64, 64)).values()).backward()
     assert [key for key, p in network.named_parameters() if p.grad is None] == []
 

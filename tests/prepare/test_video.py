@@ -22,12 +22,12 @@ def prepare(path, out, **settings):
     return prepare_videos(PrepareVideoConfig(out=str(out), inputs=[str(path)], **({"fov": 90.0} | settings)))[0]
 
 
-@pytest.fixture
-def clip(tmp_path):
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
     """Thirty frames at the pace of a drive, a stop of ten, and another scene of twenty; a hood and an overlay."""
     places = [*range(0, 90, 3), *[87] * 10]
     images = [*frames(places), *frames(range(0, 60, 3), seed=1)]
-    return video(tmp_path / "drive.mp4", with_hood_and_overlay(images))
+    return video(tmp_path_factory.mktemp("clip") / "drive.mp4", with_hood_and_overlay(images))
 
 
 def test_one_command_makes_a_set_that_trains(clip, tmp_path, capsys):

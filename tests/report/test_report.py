@@ -13,7 +13,7 @@ import yaml
 import fake_datasets
 from fake_run import run_folder
 from hrdepth.cli import main
-from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReportConfig
+from hrdepth.config import DepthProtocol, GroundTruthConfig, ReportConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
 from hrdepth.inference.predictor import Predictor
@@ -23,6 +23,7 @@ from hrdepth.report.cloud import encode_cloud
 from hrdepth.report.run import RunFolder
 from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import save_checkpoint
+from tiny_networks import NETWORK
 
 pytest.importorskip("jinja2", reason="needs jinja2 (extra report)")
 from hrdepth.report import report
@@ -37,8 +38,7 @@ def run(tmp_path_factory):
     """A run on a drive with true depth, with the weights of an untrained network."""
     root = tmp_path_factory.mktemp("report")
     folder = run_folder(root / "run", data=fake_datasets.drive(root / "data", frames=7))
-    config = NetworkConfig("lite_hrdepth")
-    save_checkpoint(folder / "best.safetensors", build_network(config), config, size=(64, 96), metres_per_unit=5.4)
+    save_checkpoint(folder / "best.safetensors", build_network(NETWORK), NETWORK, size=(64, 96), metres_per_unit=5.4)
     return folder
 
 
@@ -64,14 +64,15 @@ def truth_of(run):
     return build_ground_truth(GroundTruthConfig("drive", root=data["root"]))
 
 
-def evaluation_of(run):
+@pytest.fixture(scope="module")
+def evaluation(run):
     return evaluate_network(Predictor.from_file(run / "best.safetensors").scaled_disparity, truth_of(run), PROTOCOL)
 
 
-def test_the_page_holds_what_was_measured(config, run):
+def test_the_page_holds_what_was_measured(config, run, evaluation):
     beside = {"constant depth": constant_depth_baseline(truth_of(run), PROTOCOL)}
     page = report(config, beside).read_text()
-    expected = evaluation_of(run)
+    expected = evaluation
     low, high = expected.intervals(config.bootstrap)["abs_rel"]
     assert re.search(rf"this run</th>\s*<td>{expected.mean['abs_rel']:.3f}<small>{low:.3f} to\s+{high:.3f}", page)
     assert f"<td>{beside['constant depth'].mean['rmse']:.3f}" in page
@@ -92,8 +93,8 @@ def test_the_page_needs_nothing_but_itself(config):
     assert not re.search(r"@import|url\((?!#)|fetch\(|XMLHttpRequest|import\(", page)
 
 
-def test_results_of_evaluate_are_taken_over(config, run, tmp_path):
-    made = evaluation_of(run)
+def test_results_of_evaluate_are_taken_over(config, evaluation, tmp_path):
+    made = evaluation
     made.write(tmp_path / "results")
     page = report(replace(config, results=str(tmp_path / "results"), bootstrap=0)).read_text()
     assert f"<td>{made.mean['sq_rel']:.3f}</td>" in page

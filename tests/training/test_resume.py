@@ -110,6 +110,7 @@ def test_a_run_that_was_killed_and_resumed_ends_bit_equal(tiny, tmp_path, monkey
     assert history(undisturbed) == history(config)
 
 
+@pytest.mark.slow
 def test_sigkill_in_mid_epoch(tiny, tmp_path):
     train(tiny)
     config = replace(tiny, output=str(tmp_path / "killed"))

@@ -10,7 +10,7 @@ from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
-LITE, POSE = NetworkConfig("lite_hrdepth"), NetworkConfig("posenet")
+LITE, POSE = NetworkConfig("lite_hrdepth"), NetworkConfig("posenet", {"backbone": "test_resnet"})
 
 
 @pytest.fixture

@@ -88,8 +88,10 @@ def summaries() -> list[NetworkSummary]:
     ]
 
 
-def summarise(config: NetworkConfig, row: PaperRow | None = None) -> NetworkSummary:
-    """Count a network's parameters and operations, without memory for either (on PyTorch's meta device).
+def summarise(
+    config: NetworkConfig, row: PaperRow | None = None, sizes: Sequence[tuple[int, int]] = SIZES
+) -> NetworkSummary:
+    """Count a network's parameters, and its operations at each of `sizes`, on PyTorch's meta device: without memory.
 
     Raises:
         InputError: as `build_network`.
@@ -101,7 +103,7 @@ def summarise(config: NetworkConfig, row: PaperRow | None = None) -> NetworkSumm
     with torch.device("meta"):
         network = build_network(config).eval()
     gflops = {}
-    for height, width in SIZES:
+    for height, width in sizes:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             network(torch.empty(1, 3, height, width, device="meta"))
         gflops[f"{width}x{height}"] = counter.get_total_flops() / 1e9

@@ -165,7 +165,7 @@ def _parameters(path: Path, network: Mapping[str, Any] | None) -> dict[str, int]
     """Count the network's parameters, as they run and as the paper counts; None of an exported file."""
     if path.suffix != ".safetensors" or network is None:
         return None
-    found = summarise(NetworkConfig(**network))
+    found = summarise(NetworkConfig(**network), sizes=())
     return {"run": found.parameters, "as_in_paper": found.parameters_as_in_paper}
 
 

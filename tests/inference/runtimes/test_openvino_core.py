@@ -7,6 +7,8 @@ import pytest
 
 openvino = pytest.importorskip("openvino", reason="openvino is not installed")
 
+pytestmark = pytest.mark.slow
+
 OWN_CORES = """
 import signal
 import openvino
