@@ -94,7 +94,8 @@ def test_every_objective_is_here():
 
 
 def test_the_loss_is_finite_and_falls_in_20_steps(way, tmp_path):
-    batch = batch_of(tmp_path, WAYS[way][0])
+    samples = 4 if way == "vid2depth M" else 2  # its clouds of 200 points are noisy
+    batch = {key: value[:samples] for key, value in batch_of(tmp_path, WAYS[way][0]).items()}
     objective = objective_of(way, tmp_path)
     optimiser = torch.optim.Adam(objective.parameters(), 1e-3)
     losses = []

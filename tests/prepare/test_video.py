@@ -1,6 +1,7 @@
 """`hrdepth prepare` on clips that nobody prepared."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -30,6 +31,19 @@ def clip(tmp_path_factory):
     return video(tmp_path_factory.mktemp("clip") / "drive.mp4", with_hood_and_overlay(images))
 
 
+@pytest.fixture(scope="module")
+def prepared_once(clip, tmp_path_factory):
+    """The clip prepared, and what `prepare` returned."""
+    out = tmp_path_factory.mktemp("prepared")
+    return out, prepare(clip, out)
+
+
+@pytest.fixture
+def prepared(prepared_once, tmp_path):
+    """A copy of one's own."""
+    return shutil.copytree(prepared_once[0], tmp_path / "data")
+
+
 def test_one_command_makes_a_set_that_trains(clip, tmp_path, capsys):
     out = tmp_path / "data"
     assert main(["prepare", str(clip), "--out", str(out), "--fov", "90"]) == 0
@@ -52,8 +66,7 @@ def test_one_command_makes_a_set_that_trains(clip, tmp_path, capsys):
     assert sample["mask"].shape == (1, *SIZE)
 
 
-def test_hood_and_overlay_are_masked_and_shown(clip, tmp_path):
-    prepare(clip, tmp_path / "data")
+def test_hood_and_overlay_are_masked_and_shown(clip, prepared, tmp_path):
     keep = np.asarray(Image.open(tmp_path / "data" / "drive" / "mask.png")) > 0
     assert not keep[-19:].any()
     assert keep[9:15, 8:38].mean() < 0.1
@@ -77,8 +90,8 @@ def test_the_stride_follows_the_motion(tmp_path, pace, fps, stride):
     assert prepare(path, tmp_path / "own", fps=fps / 2).manifest["chosen"]["stride"] == 2
 
 
-def test_it_goes_on_where_it_was_interrupted(clip, tmp_path, monkeypatch):
-    whole = prepare(clip, tmp_path / "whole").manifest
+def test_it_goes_on_where_it_was_interrupted(clip, prepared_once, tmp_path, monkeypatch):
+    whole = prepared_once[1].manifest
     written = 0
 
     class StoppedError(Exception):
@@ -112,8 +125,7 @@ def test_it_goes_on_where_it_was_interrupted(clip, tmp_path, monkeypatch):
     )
 
 
-def test_verify_names_what_has_changed(clip, tmp_path, capsys):
-    prepare(clip, tmp_path / "data")
+def test_verify_names_what_has_changed(prepared, tmp_path, capsys):
     assert main(["prepare", "--out", str(tmp_path / "data"), "--verify"]) == 0
     (tmp_path / "data" / "drive" / "left" / "000004.jpg").unlink()
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "data" / "drive" / "left" / "000007.jpg")
@@ -123,8 +135,7 @@ def test_verify_names_what_has_changed(clip, tmp_path, capsys):
     assert "000007.jpg has changed" in said
 
 
-def test_other_settings_do_not_overwrite(clip, tmp_path):
-    prepare(clip, tmp_path / "data")
+def test_other_settings_do_not_overwrite(clip, prepared, tmp_path):
     with pytest.raises(InputError, match=r"written with other settings .*overwrite"):
         prepare(clip, tmp_path / "data", fov=60.0)
     prepare(clip, tmp_path / "data", fov=60.0, overwrite=True)
@@ -135,12 +146,11 @@ def test_other_settings_do_not_overwrite(clip, tmp_path):
     assert (tmp_path / "mine" / "drive" / "thesis.txt").exists()
 
 
-def test_several_cameras_share_a_set(clip, tmp_path):
+def test_several_cameras_share_a_set(prepared, tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
     for number, image in enumerate(frames(range(0, 120, 3), seed=2, size=(128, 96))):
         Image.fromarray(image).save(folder / f"{number}.png")
-    prepare(clip, tmp_path / "data")
     prepare(folder, tmp_path / "data", fov=None, intrinsics="learn")
     for name in ("train.txt", "val.txt"):
         assert {line.split()[0] for line in (tmp_path / "data" / name).read_text().splitlines()} == {"drive", "frames"}
