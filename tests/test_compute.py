@@ -1,5 +1,6 @@
 """Devices, compilation where it works, and depthwise convolutions whose gradients are those of float32."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from hrdepth.compute import choose_device, compiled, fast_depthwise, has_depthwise
+from hrdepth.compute import Compiled, choose_device, compile_module, fast_depthwise, has_depthwise
 from hrdepth.config import DatasetConfig, NetworkConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
@@ -18,9 +19,9 @@ from hrdepth.training import build_training_objective
 SCRIPT = """
 import logging, torch
 logging.basicConfig(level=logging.INFO, format="%(message)s")
-from hrdepth.compute import compiled
+from hrdepth.compute import Compiled
 x = torch.ones(64, requires_grad=True)
-twice = compiled(lambda x: torch.sin(x) * 2, "the sine")
+twice = Compiled(lambda x: torch.sin(x) * 2, "the sine")
 for _ in range(2):
     twice(x).sum().backward()
 print("gradient", x.grad[0].item())
@@ -44,7 +45,7 @@ def test_without_a_compiler_the_function_runs_as_it_is(tmp_path):
 def test_compilation_is_announced_once(monkeypatch, caplog):
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     caplog.set_level("INFO")
-    double = compiled(lambda x: 2 * x, "the double")
+    double = Compiled(lambda x: 2 * x, "the double")
     assert double(torch.ones(1)).item() == double(torch.ones(1)).item() == 2
     assert [record.message for record in caplog.records] == [
         "compiling the double; the first step takes a minute or two longer"
@@ -56,7 +57,7 @@ def test_what_cannot_be_compiled_runs_as_it_is_from_then_on(monkeypatch, caplog)
         raise torch._dynamo.exc.TorchDynamoException("no compiler\nhere")
 
     monkeypatch.setattr(torch, "compile", lambda function, **_: failing)
-    double = compiled(lambda x: 2 * x, "the double")
+    double = Compiled(lambda x: 2 * x, "the double")
     assert double(torch.ones(1)).item() == double(torch.ones(1)).item() == 2
     [record] = [record for record in caplog.records if record.levelname == "WARNING"]
     assert record.message == "the double cannot be compiled here and runs uncompiled: no compiler"
@@ -65,7 +66,7 @@ def test_what_cannot_be_compiled_runs_as_it_is_from_then_on(monkeypatch, caplog)
 def test_without_gradients_nothing_is_compiled(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda function, **_: pytest.fail)
     with torch.no_grad():
-        assert compiled(lambda x: 2 * x, "the double")(torch.ones(1)).item() == 2
+        assert Compiled(lambda x: 2 * x, "the double")(torch.ones(1)).item() == 2
 
 
 def gradients(layer, image, forward, autocast=True):
@@ -118,14 +119,14 @@ def test_a_network_trains_on_the_same_gradients(name, options):
     data = [DatasetConfig("folder", "nowhere")]
     settings = {"train": data, "validation": data, "output": "nowhere", "network": NetworkConfig(name, options)}
     objective = build_training_objective(TrainConfig(**settings, precision="bf16-mixed"))
-    assert "forward" in vars(objective.network)
-    assert "forward" not in vars(objective.pose_network)
-    assert "forward" not in vars(build_training_objective(TrainConfig(**settings)).network)
+    assert objective.network._compiled_call_impl is not None
+    assert objective.pose_network._compiled_call_impl is None
+    assert build_training_objective(TrainConfig(**settings)).network._compiled_call_impl is None
 
     network, image = objective.network.eval(), torch.rand(1, 3, 64, 96)
     network.requires_grad_()
     results = []
-    for forward in (network.forward, type(network).forward.__get__(network)):
+    for forward in (network, network.forward):
         network.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
             disparities = forward(image)
@@ -148,3 +149,34 @@ def test_choose_device():
             choose_device("cuda")
     assert choose_device("cpu").type == "cpu"
     assert choose_device() == choose_device("auto") == choose_device(None)
+
+
+def test_a_copy_of_a_compiled_module_uses_its_own_weights(monkeypatch):
+    """As the moving average of the weights needs it."""
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    layer = nn.Linear(1, 1, bias=False)
+    compile_module(layer, "the layer")
+    layer(torch.ones(1))
+    again = copy.deepcopy(layer)
+    with torch.no_grad():
+        layer.weight.fill_(2.0)
+        again.weight.fill_(3.0)
+    assert (layer(torch.ones(1)).item(), again(torch.ones(1)).item()) == (2.0, 3.0)
+
+
+class Doubling:
+    def __init__(self, factor):
+        self.factor = factor
+        self.compiled = Compiled(self.times, "the product")
+
+    def times(self, x):
+        return self.factor * x
+
+
+def test_a_copy_of_a_compiled_method_belongs_to_the_copy(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    one = Doubling(2.0)
+    one.compiled(torch.ones(1))
+    again = copy.deepcopy(one)
+    again.factor = 3.0
+    assert (one.compiled(torch.ones(1)).item(), again.compiled(torch.ones(1)).item()) == (2.0, 3.0)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 import released_weights
 from hrdepth import geometry
 from hrdepth.networks.hrdepth import LiteHRDepth
+from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.weights.checkpoint import load_network, load_pose_network
 from hrdepth.weights.released import import_weights
@@ -103,7 +104,8 @@ def test_losses_are_those_recorded_when_they_agreed_with_the_reference(mode):
 def measure(mode, reference):
     batch, poses = scene(reference, MODES[mode])
     disparities = {scale: reference[f"disp{scale}"] for scale in range(4)}
-    losses = objective(MODES[mode], auto_mask=mode != "M_no_automask").losses(batch, disparities, poses)
+    output = Output(disparities, poses, batch["intrinsics"])
+    losses = objective(MODES[mode], auto_mask=mode != "M_no_automask").losses(output, batch)
     return {name: loss.item() for name, loss in losses.items()}
 
 
@@ -152,7 +154,7 @@ def test_depth_and_warped_images(reference):
 def test_auto_mask(reference):
     batch, poses = scene(reference, (-1, 1))
     own = objective((-1, 1))
-    errors = own.synthesis_errors(batch, reference["disp0"], poses).amin(dim=1)
+    errors = own.synthesis_errors(Output({0: reference["disp0"]}, poses, batch["intrinsics"]), batch).amin(dim=1)
     kept = errors < own.identity_errors(batch).amin(dim=1)
     assert (kept.float() - reference["M/kept_mask_scale0"]).abs().mean() < 1e-3
 
@@ -161,7 +163,8 @@ def test_kept_share_with_stereo(reference):
     batch, poses = scene(reference, (-1, 1, "s"))
     own = objective((-1, 1, "s"))
     for scale in range(4):
-        errors = own.synthesis_errors(batch, reference[f"disp{scale}"], poses).amin(dim=1)
+        output = Output({scale: reference[f"disp{scale}"]}, poses, batch["intrinsics"])
+        errors = own.synthesis_errors(output, batch, scale).amin(dim=1)
         share = (errors < own.identity_errors(batch).amin(dim=1)).float().mean().item()
         assert share == pytest.approx(reference[f"M_S_kept_fraction_scale{scale}"].item(), abs=1e-3)
 

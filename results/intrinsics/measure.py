@@ -29,6 +29,7 @@ from hrdepth.geometry import depth_to_disparity, invert_pose, pose_matrix
 from hrdepth.io.files import write_json
 from hrdepth.io.media import read_image
 from hrdepth.io.provenance import provenance
+from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training.cameras import find_learned_cameras
 
@@ -113,7 +114,7 @@ def learn(arguments: argparse.Namespace, field_of_view: float) -> dict[str, obje
         frames = torch.tensor([line.frame for line in lines])
         poses = torch.stack([invert_pose(motions(frames - distance, distance)), motions(frames, distance)], dim=1)
         disparity = depth_to_disparity(torch.stack([read_depth(folder, line.frame) for line in lines]), *RANGE)
-        loss = objective.losses(objective.with_cameras(batch), {0: disparity}, poses)["loss"]
+        loss = objective.losses(Output({0: disparity}, poses, objective.current_intrinsics(batch)), batch)["loss"]
         optimiser.zero_grad()
         loss.backward()
         for parameter in cameras.parameters() if held else ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,9 @@ from torch.overrides import TorchFunctionMode
 
 from hrdepth.errors import InputError
 
-__all__ = ["choose_device", "compiled", "fast_depthwise", "has_depthwise"]
+__all__ = ["Compiled", "choose_device", "compile_module", "fast_depthwise", "has_depthwise", "use_fast_depthwise"]
 
 log = logging.getLogger(__name__)
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def choose_device(device: str | torch.device | None = "auto") -> torch.device:
@@ -39,39 +37,53 @@ def choose_device(device: str | torch.device | None = "auto") -> torch.device:
     return chosen
 
 
-def compiled(function: Function, what: str) -> Function:
-    """Compile for training at the first call; log it, since it takes a while, and run uncompiled where that fails.
+class Compiled:
+    """Compile a function for training at the first call; log that, since it takes a while.
 
     Args:
         function: of tensors (or containers of them) whose shapes stay the same.
         what: its name in messages.
 
-    Returns:
-        A function with the same result, up to rounding.
+    A call gives the same result, up to rounding. A copy, such as that of a module whose method this is, belongs to the
+    copied module and is compiled by itself.
 
     Note:
         Without gradients the function runs as it is: validation has batches of other sizes, each of which would be
         compiled anew. So it does where a compiler is missing or broken, which is no error; one line says so.
     """
-    candidate = torch.compile(function, dynamic=False)
-    state: dict[str, Callable[..., Any]] = {}
 
-    def call(*arguments: Any) -> Any:
+    def __init__(self, function: Callable[..., Any], what: str) -> None:
+        self.function = function
+        self.what = what
+        self._candidate = torch.compile(function, dynamic=False)
+        self._chosen: Callable[..., Any] | None = None
+
+    def __reduce__(self) -> tuple[type[Compiled], tuple[Callable[..., Any], str]]:
+        return Compiled, (self.function, self.what)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function."""
         if not torch.is_grad_enabled():
-            return function(*arguments)
-        if "chosen" in state:
-            return state["chosen"](*arguments)
-        log.info("compiling %s; the first step takes a minute or two longer", what)
+            return self.function(*arguments)
+        if self._chosen is not None:
+            return self._chosen(*arguments)
+        log.info("compiling %s; the first step takes a minute or two longer", self.what)
         try:
-            result = candidate(*arguments)
-            state["chosen"] = candidate
+            result = self._candidate(*arguments)
+            self._chosen = self._candidate
         except torch._dynamo.exc.TorchDynamoException as error:
-            log.warning("%s cannot be compiled here and runs uncompiled: %s", what, _first_line(error))
-            state["chosen"] = function
-            result = function(*arguments)
+            log.warning("%s cannot be compiled here and runs uncompiled: %s", self.what, _first_line(error))
+            self._chosen = self.function
+            result = self.function(*arguments)
         return result
 
-    return cast(Function, call)
+
+def compile_module(module: nn.Module, what: str) -> None:
+    """Compile what a module does when it is called; `what` is its name in messages.
+
+    As `nn.Module.compile` does it, so that a copy of the module runs uncompiled, with weights of its own.
+    """
+    module._compiled_call_impl = Compiled(module._call_impl, what)
 
 
 def _first_line(error: Exception) -> str:
@@ -103,6 +115,11 @@ def fast_depthwise(forward: Callable[..., Any]) -> Callable[..., Any]:
             return forward(*arguments, **keywords)
 
     return wrapped
+
+
+def use_fast_depthwise(network: nn.Module) -> None:
+    """Let the calls of a network be `fast_depthwise`; a copy of it is called as it is."""
+    network._compiled_call_impl = fast_depthwise(network._call_impl)  # where `nn.Module.compile` puts what it makes
 
 
 class _FastDepthwise(TorchFunctionMode):

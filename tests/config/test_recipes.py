@@ -104,7 +104,7 @@ def test_one_step(file, tmp_path):
     config = miniature(read(file), tmp_path)
     mix = build_mix(config.train, config.objective.frames, config.size, config.augment, config.seed)
     objective = training.build_training_objective(config)
-    loss = objective(default_collate([mix[0], mix[0]]))["loss"]  # batch norm of a single pixel needs two samples
+    loss = objective(default_collate([mix[0], mix[0]])).loss  # batch norm of a single pixel needs two samples
     loss.backward()
     assert loss.isfinite()
     gradients = [parameter.grad for parameter in objective.parameters()]

@@ -100,33 +100,63 @@ def test_the_loss_is_finite_and_falls_in_20_steps(way, tmp_path):
     optimiser = torch.optim.Adam(objective.parameters(), 1e-3)
     losses = []
     for _ in range(20):
-        values = objective(batch)
-        assert all(value.ndim == 0 and torch.isfinite(value) for value in values.values())
+        output = objective(batch)
+        assert all(value.ndim == 0 and torch.isfinite(value) for value in output.losses.values())
         optimiser.zero_grad()
-        values["loss"].backward()
+        output.loss.backward()
         optimiser.step()
-        losses.append(values["loss"].item())
+        losses.append(output.loss.item())
     assert sum(losses[-3:]) / 3 < 0.9 * sum(losses[:3]) / 3
 
 
-def test_the_network_sees_the_target_itself_once(way, tmp_path):
-    """As the guard and the validation know by, which of its disparities is the target's."""
+def test_the_output_is_that_of_the_networks(way, tmp_path):
+    """The disparities are the target's, poses and motions those of the sources; the losses are those of the output."""
+    frames = WAYS[way][0]
+    batch = batch_of(tmp_path, frames)
+    objective = objective_of(way, tmp_path).eval()
+    torch.manual_seed(0)  # of the noise that breaks ties
+    output = objective(batch)
+    disparities = objective.network(batch["target_augmented"])
+    assert output.disparities.keys() == disparities.keys()
+    assert all(torch.equal(disparity, disparities[scale]) for scale, disparity in output.disparities.items())
+    assert objective.frames == tuple(frames)
+    assert output.poses.shape == (4, len(frames), 4, 4)
+    assert torch.equal(output.intrinsics, batch["intrinsics"])
+    neighbours = [index for index, frame in enumerate(frames) if frame != "s"]
+    if neighbours:
+        for motion in output.motions:
+            assert motion.shape == (len(neighbours), 4, 3)
+        lengths = output.poses[:, neighbours, :3, 3].norm(dim=-1)  # inverted or not
+        torch.testing.assert_close(output.motions[1].norm(dim=-1).T, lengths)
+    else:
+        assert output.motions is None
+    torch.manual_seed(0)
+    again = objective.losses(objective.predict(batch), batch)
+    assert output.losses.keys() == again.keys()
+    assert all(torch.equal(value, again[name]) for name, value in output.losses.items())
+
+
+def test_a_detached_output_gives_the_same_losses(way, tmp_path):
     batch = batch_of(tmp_path, WAYS[way][0])
-    objective = objective_of(way, tmp_path)
-    seen = []
-    objective.network.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
-    objective(batch)
-    assert sum(image is batch["target_augmented"] for image in seen) == 1
+    objective = objective_of(way, tmp_path).eval()
+    torch.manual_seed(0)
+    output = objective(batch)
+    detached = output.map(torch.Tensor.detach)
+    assert output.loss.requires_grad
+    assert not detached.loss.requires_grad
+    assert type(detached) is type(output)
+    torch.manual_seed(0)
+    assert torch.equal(objective.losses(detached, batch)["loss"], output.loss)
 
 
 def test_the_loss_stays_in_float32_under_autocast(way, tmp_path):
     batch = batch_of(tmp_path, WAYS[way][0])
     objective = objective_of(way, tmp_path).eval()
     torch.manual_seed(0)  # of the noise that breaks ties
-    exact = objective(batch)["loss"]
+    exact = objective(batch).loss
     torch.manual_seed(0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = objective(batch)["loss"]
+        rough = objective(batch).loss
     assert rough.dtype == torch.float32
     assert rough.item() == pytest.approx(exact.item(), rel=0.05)
 
@@ -149,7 +179,7 @@ def test_what_a_mask_covers_teaches_nothing(way, tmp_path):
         seen.append(output)
 
     objective.network.register_forward_hook(keep)
-    objective(batch)["loss"].backward()
+    objective(batch).loss.backward()
     gradients = [(s, d.grad.abs()) for output in seen for s, d in output.items() if d.grad is not None]
     assert gradients
     # Eight rows of scale 3's disparity reach down or up by bilinear interpolation, and one by SSIM's windows.
@@ -160,7 +190,7 @@ def test_what_a_mask_covers_teaches_nothing(way, tmp_path):
 def test_panels_can_be_drawn(way, tmp_path):
     batch = batch_of(tmp_path, WAYS[way][0])
     objective = objective_of(way, tmp_path).eval()
-    panels = objective.panels(batch)
+    panels = objective.panels(objective.predict(batch), batch)
     assert {"target", "disparity", "error"} <= set(panels)
     assert ("teacher" in panels) == way.startswith("distillation")
     assert all(value.shape[0] == 4 and value.shape[2:] == (64, 96) for value in panels.values())

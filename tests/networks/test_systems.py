@@ -225,7 +225,7 @@ def test_the_loss_falls_in_a_few_steps(name, options, tmp_path):
     optimiser = torch.optim.Adam(network.parameters(), 2e-4)
     losses = []
     for _ in range(10):
-        loss = objective(batch)["loss"]
+        loss = objective(batch).loss
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

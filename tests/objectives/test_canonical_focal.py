@@ -11,7 +11,7 @@ from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity
-from hrdepth.objectives import build_objective
+from hrdepth.objectives import Output, build_objective
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 
 SIZE, CANONICAL, DISTANCE = (64, 96), 0.6, 8.0
@@ -46,9 +46,10 @@ def batch(tmp_path):
 
 def interior_error(depths, batch, **settings):
     objective = ViewSynthesis(Says(depths), None, ["s"], **settings).eval()
-    assert torch.isfinite(objective(batch)["loss"])
+    output = objective(batch)
+    assert torch.isfinite(output.loss)
     # Where the other eye does not see, nothing can be explained.
-    return objective.panels(batch)["error"][..., 32:-32].mean(dim=(1, 2, 3))
+    return objective.panels(output, batch)["error"][..., 32:-32].mean(dim=(1, 2, 3))
 
 
 def test_one_object_at_one_depth_is_explained_by_what_each_zoom_makes_it_look_like(batch):
@@ -71,10 +72,9 @@ def test_the_canonical_camera_itself_needs_no_factor(batch):
     disparities = Says(torch.full((8,), 5.0))(batch["target"])
     short = {key: value[:1] for key, value in batch.items()}
     first = {scale: disparity[:1] for scale, disparity in disparities.items()}
+    output = Output(first, short["stereo_pose"][:, None], short["intrinsics"])
     losses = [
-        ViewSynthesis(Says(None), None, ["s"], tie_break=0.0, **settings).losses(
-            short, first, short["stereo_pose"][:, None]
-        )
+        ViewSynthesis(Says(None), None, ["s"], tie_break=0.0, **settings).losses(output, short)
         for settings in ({}, {"canonical_focal": focal})
     ]
     torch.testing.assert_close(losses[0]["loss"], losses[1]["loss"])

@@ -80,7 +80,7 @@ def test_the_network_sees_the_target_and_then_all_sources_at_once(tmp_path):
     network, seen = build_network(NetworkConfig("lite_hrdepth")), []
     network.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     objective = ViewSynthesis(network, build_pose_network(NetworkConfig("posenet")), [-1, 1], consistency=0.1)
-    losses = objective(batch)
+    losses = objective(batch).losses
     assert [len(images) for images in seen] == [1, 2]
     assert torch.equal(seen[0], batch["target_augmented"])
     assert losses["loss/consistency"].isfinite()

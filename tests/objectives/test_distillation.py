@@ -19,6 +19,7 @@ from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_networks import NETWORK
 
 SIZE = (64, 96)
+K = torch.eye(3)[None]  # which distillation alone passes through
 
 
 @pytest.fixture
@@ -75,21 +76,26 @@ def test_the_norms(teacher, norm, distance):
     wanted, said = (torch.tensor([[[pair, pair]]]) for pair in ([0.3, 0.5], [0.1, 0.5]))
     objective.network = Says(said)
     image = torch.zeros(1, 3, 2, 2)
-    batch = {"target": image, "target_augmented": image, "teacher": 0.01 + 9.99 * wanted}
-    assert objective(batch)["loss"].item() == pytest.approx(distance, rel=1e-3)
+    batch = {"target": image, "target_augmented": image, "intrinsics": K, "teacher": 0.01 + 9.99 * wanted}
+    assert objective(batch).loss.item() == pytest.approx(distance, rel=1e-3)
 
 
 def test_a_hint_takes_the_teachers_place_and_counts_more(teacher):
     objective = objective_of(teacher(), scales=[0], elsewhere=0.5)
     objective.network = Says(torch.zeros(2, 1, 2, 2))
     image = torch.zeros(2, 3, 2, 2)
-    batch = {"target": image, "target_augmented": image, "teacher": torch.full((2, 1, 2, 2), 0.01 + 9.99 * 0.2)}
+    batch = {
+        "target": image,
+        "target_augmented": image,
+        "intrinsics": K,
+        "teacher": torch.full((2, 1, 2, 2), 0.01 + 9.99 * 0.2),
+    }
     batch["hint"] = torch.zeros(2, 1, 2, 2)
-    assert objective(batch)["loss"].item() == pytest.approx(0.2, rel=1e-4), "without a hint it is the teacher's"
+    assert objective(batch).loss.item() == pytest.approx(0.2, rel=1e-4), "without a hint it is the teacher's"
     batch["hint"][0, 0, 0] = 0.01 + 9.99 * 0.6
     assert objective.target(batch)[:, 0, :, 0].tolist() == [pytest.approx([0.6, 0.2]), pytest.approx([0.2, 0.2])]
     # Two pixels of 0.6 count 1, two of 0.2 beside them 0.5, the four of the other image 1.
-    assert objective(batch)["loss"].item() == pytest.approx((2 * 0.6 + 0.5 * 2 * 0.2 + 4 * 0.2) / 7, rel=1e-4)
+    assert objective(batch).loss.item() == pytest.approx((2 * 0.6 + 0.5 * 2 * 0.2 + 4 * 0.2) / 7, rel=1e-4)
     with pytest.raises(InputError, match="elsewhere 2 .* between 0 and 1"):
         objective_of(teacher(), elsewhere=2)
 
@@ -98,11 +104,11 @@ def test_hints_alone_need_no_teacher(tmp_path):
     objective = objective_of("", scales=[0], hints=str(tmp_path))
     objective.network = Says(torch.zeros(2, 1, 2, 2))
     image = torch.zeros(2, 3, 2, 2)
-    batch = {"target": image, "target_augmented": image, "hint": torch.zeros(2, 1, 2, 2)}
-    assert objective(batch)["loss"].item() == 0, "nobody knows anything"
+    batch = {"target": image, "target_augmented": image, "intrinsics": K, "hint": torch.zeros(2, 1, 2, 2)}
+    assert objective(batch).loss.item() == 0, "nobody knows anything"
     batch["hint"][0, 0, 0] = 0.01 + 9.99 * 0.6
-    assert objective(batch)["loss"].item() == pytest.approx(0.6, rel=1e-4), "the rest does not count"
-    error = objective.panels(batch)["error"]
+    assert objective(batch).loss.item() == pytest.approx(0.6, rel=1e-4), "the rest does not count"
+    error = objective.panels(objective.predict(batch), batch)["error"]
     assert error[0, 0, 0].min() > 1
     assert error[0, 0, 1].max() == error[1].max() == 0
     assert objective.about() == {"hints": {"norm": "l1", "self_supervision": 0.0}}
@@ -112,9 +118,9 @@ def test_coarse_scales_count_at_full_size_and_weight_the_same(teacher):
     objective = objective_of(teacher(), scales=[0, 1], weight=3.0)
     wanted = torch.rand(1, 1, 4, 4)
     objective.network = Says(wanted, wanted[..., ::2, ::2] * 0)
-    batch = {"target": torch.zeros(1, 3, 4, 4), "target_augmented": torch.zeros(1, 3, 4, 4)}
+    batch = {"target": torch.zeros(1, 3, 4, 4), "target_augmented": torch.zeros(1, 3, 4, 4), "intrinsics": K}
     batch["teacher"] = 0.01 + 9.99 * wanted
-    losses = objective(batch)
+    losses = objective(batch).losses
     assert losses["loss/distillation/scale0"].item() == pytest.approx(0, abs=1e-6)
     assert losses["loss/distillation/scale1"].item() == pytest.approx(wanted.mean().item(), rel=1e-4)
     assert losses["loss"].item() == pytest.approx(3 * wanted.mean().item() / 2, rel=1e-4)
@@ -126,8 +132,8 @@ def test_a_teacher_of_the_students_kind_and_weights_leaves_nothing_to_learn(teac
     objective.network = build_network(NETWORK)
     objective.network.load_state_dict(Teacher.read(path)._network.state_dict())
     batch = batch_of(images)
-    assert objective.eval()(batch)["loss"].item() == pytest.approx(0, abs=1e-6)
-    panels = objective.panels(batch)
+    assert objective.eval()(batch).loss.item() == pytest.approx(0, abs=1e-6)
+    panels = objective.panels(objective.predict(batch), batch)
     assert panels["error"].max() < 1e-5
     assert panels["teacher"].std() > 0.1 * panels["teacher"].mean()
 
@@ -150,7 +156,7 @@ def test_the_teacher_stays_as_it_is(teacher, images):
     batch = batch_of(images)
     optimiser = torch.optim.Adam(objective.parameters(), 1e-2)
     for _ in range(2):
-        objective(batch)["loss"].backward()
+        objective(batch).loss.backward()
         optimiser.step()
     after = objective.teacher._network.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
@@ -164,7 +170,7 @@ def test_a_teacher_of_another_size_and_kind(teacher, images):
     batch = batch_of(images)
     seen = objective.teacher.scaled_disparity(batch["target"])
     assert seen.shape == (4, 1, *SIZE)
-    assert objective(batch)["loss"].isfinite()
+    assert objective(batch).loss.isfinite()
     assert objective.about()["teacher"]["size"] == [96, 160]
 
 

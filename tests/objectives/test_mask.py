@@ -10,6 +10,7 @@ import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig
 from hrdepth.data import build_mix
 from hrdepth.networks import build_network
+from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 
 HOOD = np.s_[..., 48:, :]
@@ -36,7 +37,7 @@ def loss_and_gradient(batch, disparity, **options):
     disparity = disparity.clone().requires_grad_()
     poses = torch.eye(4).repeat(2, 2, 1, 1)
     poses[:, :, 0, 3] = torch.tensor([0.02, -0.02])
-    loss = objective.losses(batch, dict.fromkeys(range(4), disparity), poses)["loss"]
+    loss = objective.losses(Output(dict.fromkeys(range(4), disparity), poses, batch["intrinsics"]), batch)["loss"]
     loss.backward()
     return loss.item(), disparity.grad
 
@@ -63,7 +64,8 @@ def test_a_source_is_not_read_where_it_is_masked(batch):
     objective = ViewSynthesis(build_network(NetworkConfig("lite_hrdepth")), torch.nn.Identity(), tie_break=0.0)
     poses = torch.eye(4).repeat(2, 2, 1, 1)
     poses[:, 0, 1, 3], poses[:, 1, 1, 3] = 0.5, -0.5  # down in the first source, up in the second
-    errors = objective.synthesis_errors(batch, torch.full((2, 1, *fake_datasets.SIZE), 0.05), poses)
+    disparity = torch.full((2, 1, *fake_datasets.SIZE), 0.05)
+    errors = objective.synthesis_errors(Output({0: disparity}, poses, batch["intrinsics"]), batch)
     row = 46  # just above the hood
     assert errors[:, 0, row].isinf().all()
     assert errors[:, 1, row].isfinite().all()

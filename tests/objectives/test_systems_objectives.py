@@ -11,12 +11,16 @@ from hrdepth.config import NetworkConfig, ObjectiveConfig
 from hrdepth.errors import InputError
 from hrdepth.geometry import backproject, depth_to_disparity, pose_matrix, project
 from hrdepth.networks import build_pose_network
-from hrdepth.objectives import build_objective, check_objective
+from hrdepth.objectives import Output, build_objective, check_objective
 from hrdepth.objectives.alignment import iterative_closest_points, rigid_fit
+from hrdepth.objectives.sfmlearner import ExplainedOutput
+from hrdepth.objectives.struct2depth import MovingOutput
 
 SIZE = (64, 96)
 K = torch.tensor([[[60.0, 0, 47], [0, 55, 31], [0, 0, 1]]])
 MOTION = pose_matrix(torch.tensor([[0.01, -0.02, 0.005]]), torch.tensor([[0.05, -0.02, 0.1]]))
+
+STILL = torch.eye(4)[None, None]
 
 
 class Constant(nn.Module):
@@ -49,6 +53,17 @@ def batch_of(target, source, **more):
         "target": target, "sources": sources, "target_augmented": target, "sources_augmented": sources,
         "intrinsics": K, "stereo_pose": torch.eye(4)[None], "source_valid": torch.ones(1, 1, dtype=torch.bool), **more,
     }  # fmt: skip
+
+
+def output_of(disparity, poses, source_disparities=None):
+    return Output({0: disparity}, poses, K, source_disparities=source_disparities)
+
+
+def moving(objective, batch, poses=STILL, **changes):
+    """The output for given poses of the camera, with the objects' motions as the network predicts them."""
+    camera = output_of(objective.network.disparity, poses)
+    masks, object_poses = objective.predict_objects(camera, batch)
+    return MovingOutput(**{**vars(camera), "object_masks": masks, "object_poses": object_poses, **changes})
 
 
 def hills():
@@ -91,9 +106,9 @@ def test_alignment_is_nought_where_pose_and_depth_are_right():
     objective = objective_of("vid2depth", depth, points=600)
     batch = batch_of(torch.rand(1, 3, *SIZE), torch.rand(1, 3, *SIZE))
     disparity = objective.network.disparity
-    right = objective.alignment_loss(batch, disparity, disparity[None], torch.eye(4)[None, None])
+    right = objective.alignment_loss(output_of(disparity, torch.eye(4)[None, None], disparity[None]), batch)
     assert right.item() == pytest.approx(0, abs=1e-3)
-    wrong = objective.alignment_loss(batch, disparity, disparity[None], MOTION[:, None])
+    wrong = objective.alignment_loss(output_of(disparity, MOTION[:, None], disparity[None]), batch)
     assert wrong.item() > 0.01
 
 
@@ -103,14 +118,14 @@ def test_alignment_pulls_a_wrong_pose_right_and_near_points_back():
     batch = batch_of(torch.rand(1, 3, *SIZE), torch.rand(1, 3, *SIZE))
     seen = objective.network.disparity.detach()[None]
     pose = MOTION[:, None].clone().requires_grad_()
-    objective.alignment_loss(batch, objective.network.disparity, seen, pose).backward()
+    objective.alignment_loss(output_of(objective.network.disparity, pose, seen), batch).backward()
     better = pose.detach() - 0.002 * pose.grad
     assert (better - torch.eye(4)).abs().sum() < (pose.detach() - torch.eye(4)).abs().sum()
 
     depth = depth.clone()
     depth[..., 20:30, 40:50] *= 0.9
     disparity = depth_to_disparity(depth).requires_grad_()
-    objective.alignment_loss(batch, disparity, seen, torch.eye(4)[None, None]).backward()
+    objective.alignment_loss(output_of(disparity, torch.eye(4)[None, None], seen), batch).backward()
     assert disparity.grad[..., 20:30, 40:50].sum() > 0  # a step against it makes the bump go back
 
 
@@ -145,7 +160,8 @@ def test_alignment_has_the_value_that_another_icp_gives(hood):
     mask = torch.ones(1, 1, *SIZE)
     mask[..., hood:, :] = 0
     batch = batch_of(*torch.rand(2, 1, 3, *SIZE), mask=mask)
-    found = objective.alignment_loss(batch, objective.network.disparity, depth_to_disparity(seen)[None], pose[:, None])
+    output = output_of(objective.network.disparity, pose[:, None], depth_to_disparity(seen)[None])
+    found = objective.alignment_loss(output, batch)
 
     turn, shift = pose[0, :3, :3].double().numpy(), pose[0, :3, 3].double().numpy()
     depth, seen = (values[0, 0, :hood].double().numpy() for values in (depth, seen))
@@ -172,7 +188,7 @@ def test_points_that_the_mask_covers_are_in_neither_cloud():
     batch = batch_of(*torch.rand(2, 1, 3, *SIZE), mask=mask)
 
     def loss_of(target, source):
-        loss = objective.alignment_loss(batch, target, depth_to_disparity(source)[None], MOTION[:, None])
+        loss = objective.alignment_loss(output_of(target, MOTION[:, None], depth_to_disparity(source)[None]), batch)
         return loss.item(), *torch.autograd.grad(loss, target)
 
     disparity = depth_to_disparity(depth).requires_grad_()
@@ -187,12 +203,12 @@ def test_points_that_the_mask_covers_are_in_neither_cloud():
 def test_what_leaves_the_sources_image_does_not_count():
     objective = objective_of("vid2depth", torch.full((1, 1, *SIZE), 5.0))
     target = torch.rand(1, 3, *SIZE)
-    batch = objective.with_cameras(batch_of(target, target))
+    batch = batch_of(target, target)
     pose = pose_matrix(torch.zeros(1, 3), torch.tensor([[10 * 5 / 60, 0.0, 0.0]]))[:, None]  # ten pixels to the right
-    errors = objective.synthesis_errors(batch, objective.network.disparity, pose)
+    errors = objective.synthesis_errors(output_of(objective.network.disparity, pose), batch)
     assert errors[..., -10:].isinf().all()
     assert errors[..., :-11].isfinite().all()
-    assert objective(batch_of(target, target))["loss"].isfinite()
+    assert objective(batch_of(target, target)).loss.isfinite()
 
 
 @pytest.mark.parametrize(("option", "value"), [("points", 2), ("iterations", 0)])
@@ -219,16 +235,14 @@ def moving_patch(shift=6):
 
 
 def with_true_motion(objective, batch, shift=6):
-    batch = objective.with_cameras(batch)
-    batch = objective.with_motions(batch, objective.network.disparity.detach(), torch.eye(4)[None, None])
-    batch["object_poses"] = pose_matrix(torch.zeros(1, 3), torch.tensor([[shift * 5 / 60, 0.0, 0.0]]))[:, None, None]
-    return batch
+    true = pose_matrix(torch.zeros(1, 3), torch.tensor([[shift * 5 / 60, 0.0, 0.0]]))
+    return moving(objective, batch, object_poses=true[:, None, None])
 
 
 def test_an_objects_own_motion_explains_it_and_what_it_hid_does_not_count():
     objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0), objects=1)
-    batch = with_true_motion(objective, moving_patch())
-    view = objective._synthesise(batch, objective.network.disparity, torch.eye(4)[None, None])[:, 0]
+    batch = moving_patch()
+    view = objective.synthesise(with_true_motion(objective, batch), batch, objective.network.disparity)[:, 0]
     seen = view[:, 3:] > 0.5
     torch.testing.assert_close(view[:, :3] * seen, batch["target"] * seen, atol=1e-3, rtol=0)
     assert seen[..., 20:40, 30:54].all()  # the object
@@ -258,7 +272,7 @@ def moving_camera_and_object(frame=1):
     objects[:, 0, 20:40, 30:54] = 7
     objects[:, 1, 15:45, 25:60] = 7
     batch = batch_of(torch.rand(1, 3, *SIZE), waves(x, y)[None], objects=objects)
-    return objective, objective.with_cameras(batch), camera, moves
+    return objective, batch, camera, moves
 
 
 def seen_at(turn, shift):
@@ -272,9 +286,8 @@ def seen_at(turn, shift):
 def test_an_object_moves_first_and_the_camera_sees_where_it_went():
     """Casser et al., eq. 6: an object's points x are seen at C (O x), with motions that do not commute."""
     objective, batch, camera, moves = moving_camera_and_object()
-    batch = objective.with_motions(batch, objective.network.disparity.detach(), camera[:, None])
-    batch["object_poses"] = moves[:, None, None]
-    view = objective._synthesise(batch, objective.network.disparity, camera[:, None])[0, 0, :3]
+    output = moving(objective, batch, camera[:, None], object_poses=moves[:, None, None])
+    view = objective.synthesise(output, batch, objective.network.disparity)[0, 0, :3]
     (c, t), (o, s) = ((pose[0, :3, :3], pose[0, :3, 3]) for pose in (camera, moves))
     own = batch["objects"][0, 0] == 7
     right, wrong = seen_at(c @ o, c @ s + t), seen_at(o @ c, o @ t + s)
@@ -291,7 +304,7 @@ def test_the_object_network_sees_the_object_as_the_cameras_motion_shows_it(frame
     objective, batch, camera, _ = moving_camera_and_object(frame)
     pairs = []
     objective.object_motion.network.register_forward_hook(lambda module, inputs, output: pairs.append(inputs[0]))
-    objective.with_motions(batch, objective.network.disparity.detach(), camera[:, None])
+    moving(objective, batch, camera[:, None])
     target, view = (pairs[0][0, :3], pairs[0][0, 3:])[::frame]  # in temporal order
     assert torch.equal(target, batch["target"][0] * (batch["objects"][0, 0] == 7))
     x, y = seen_at(camera[0, :3, :3], camera[0, :3, 3])
@@ -308,10 +321,10 @@ def test_an_object_that_the_mask_covers_is_none():
     batch["objects"][:, :, 44:, :] = 9  # larger than the patch, and on the hood
     batch["mask"] = torch.ones(1, 1, *SIZE)
     batch["mask"][..., 44:, :] = 0
-    losses = objective(batch)
+    losses = objective(batch).losses
     again = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0), objects=1)(
         {**batch, "objects": moving_patch()["objects"]}
-    )
+    ).losses
     assert losses["loss/object_size"].item() == pytest.approx(again["loss/object_size"].item(), rel=1e-6)
     losses["loss/object_size"].backward()
     assert objective.network.disparity.grad[..., 20:40, 30:54].any()
@@ -322,9 +335,9 @@ def test_an_object_that_the_mask_covers_in_part_keeps_its_height():
     depth, half = torch.full((1, 1, *SIZE), 5.0), torch.ones(1, 1, *SIZE)
     half[..., 30:, :] = 0
     objective = objective_of("struct2depth", depth, object_height=5 * 20 / 55)
-    assert objective({**moving_patch(), "mask": half})["loss/object_size"].item() == pytest.approx(0, abs=1e-5)
+    assert objective({**moving_patch(), "mask": half}).losses["loss/object_size"].item() == pytest.approx(0, abs=1e-5)
     objective = objective_of("struct2depth", depth, object_height=1.0)
-    objective({**moving_patch(), "mask": half})["loss/object_size"].backward()
+    objective({**moving_patch(), "mask": half}).losses["loss/object_size"].backward()
     gradient = objective.network.disparity.grad
     assert gradient[..., 20:30, 30:54].any()
     assert not gradient[..., 30:, :].any()
@@ -334,10 +347,7 @@ def test_an_object_that_the_source_lacks_does_not_count():
     objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0))
     batch = moving_patch()
     batch["objects"][:, 1] = 0
-    batch = objective.with_motions(
-        objective.with_cameras(batch), objective.network.disparity.detach(), torch.eye(4)[None, None]
-    )
-    errors = objective.synthesis_errors(batch, objective.network.disparity, torch.eye(4)[None, None])
+    errors = objective.synthesis_errors(moving(objective, batch), batch)
     assert errors[..., 20:40, 30:54].isinf().all()
     assert errors[..., :20, :].isfinite().all()
 
@@ -346,19 +356,17 @@ def test_only_the_largest_objects_get_a_motion():
     objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0), objects=1)
     batch = moving_patch()
     batch["objects"][:, :, 50:55, 10:20] = 3
-    batch = objective.with_motions(
-        objective.with_cameras(batch), objective.network.disparity.detach(), torch.eye(4)[None, None]
-    )
-    assert torch.equal(batch["object_masks"][0, 0, 0], batch["objects"][0, 0] == 7)
-    view = objective._synthesise(batch, objective.network.disparity, torch.eye(4)[None, None])[:, 0]
+    output = moving(objective, batch)
+    assert torch.equal(output.object_masks[0, 0, 0], batch["objects"][0, 0] == 7)
+    view = objective.synthesise(output, batch, objective.network.disparity)[:, 0]
     assert not (view[:, 3, 50:55, 10:20] > 0.5).any()
 
 
 def test_the_camera_is_found_by_what_stands_still():
     objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0)).eval()
-    batch = objective.with_cameras(moving_patch())
+    batch = moving_patch()
     changed = {**batch, "target_augmented": batch["target"] * (batch["objects"][:, :1] == 0)}
-    torch.testing.assert_close(objective.poses(batch), objective.poses(changed))
+    torch.testing.assert_close(objective.predict(batch).poses, objective.predict(changed).poses)
 
 
 @pytest.mark.parametrize("frame", [-1, 1])
@@ -369,23 +377,22 @@ def test_object_motions_are_learnt(frame):
         "struct2depth", torch.full((1, 1, *SIZE), 5.0), frames=(frame,), object_network="posecnn", size_weight=0.0
     )
     batch = moving_patch(shift=2)
-    still = torch.eye(4)[None, None]
-    objective.poses = lambda batch: still
+    objective.predict_poses = lambda batch: (STILL, None)
     optimiser = torch.optim.Adam(objective.object_motion.parameters(), 1e-3)
     losses = []
     for _ in range(60):
-        losses.append(objective(batch)["loss"])
+        losses.append(objective(batch).loss)
         optimiser.zero_grad()
         losses[-1].backward()
         optimiser.step()
-    moving = objective.with_motions(objective.with_cameras(batch), objective.network.disparity.detach(), still)
+    _, object_poses = objective.predict_objects(output_of(objective.network.disparity, STILL), batch)
     assert losses[-1] < 0.5 * losses[0]
     centre = torch.tensor([[42.0, 30.0]]).view(1, 2, 1, 1)
     point = torch.cat(
-        [(centre - K[:, :2, 2, None, None]) / torch.tensor([60.0, 55.0]).view(1, 2, 1, 1), still.new_ones(1, 1, 1, 1)],
+        [(centre - K[:, :2, 2, None, None]) / torch.tensor([60.0, 55.0]).view(1, 2, 1, 1), torch.ones(1, 1, 1, 1)],
         1,
     )
-    shift = project(5 * point, K, moving["object_poses"][:, 0, 0]) - centre
+    shift = project(5 * point, K, object_poses[:, 0, 0]) - centre
     assert shift.flatten().tolist() == pytest.approx([2, 0], abs=0.3)
 
 
@@ -394,7 +401,7 @@ def test_an_objects_height_says_how_far_it_is():
     error = []
     for depth, height in ((5.0, 5 * 20 / 55), (5.0, 1.0), (8.0, 5 * 20 / 55)):
         objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), depth), object_height=height)
-        error.append(objective(moving_patch())["loss/object_size"])
+        error.append(objective(moving_patch()).losses["loss/object_size"])
     assert error[0].item() == pytest.approx(0, abs=1e-5)
     assert error[1].item() == pytest.approx((5 - 55 / 20) / 5, rel=1e-4)
     assert error[2].item() == pytest.approx(3 / 8, rel=1e-4)
@@ -421,11 +428,11 @@ def test_the_mask_weighs_the_error_and_costs_what_it_hides():
     )
     target = torch.rand(1, 3, *SIZE)
     batch = batch_of(target, torch.rand(1, 3, *SIZE))
-    poses = torch.eye(4)[None, None]
-    error = objective.synthesis_errors(batch, objective.network.disparity, poses).mean()
+    error = objective.synthesis_errors(output_of(objective.network.disparity, STILL), batch).mean()
     for share in (1.0, 0.5):
         masks = {0: torch.full((1, 1, *SIZE), share)}
-        loss = objective._scale_loss(batch, 0, objective.network.disparity, poses, masks)
+        output = ExplainedOutput({0: objective.network.disparity}, STILL, K, explained=masks)
+        loss = objective._scale_loss(output, batch, 0)
         assert loss.item() == pytest.approx(share * error.item() - 0.2 * torch.tensor(share).log().item(), rel=1e-4)
 
 
@@ -436,9 +443,9 @@ def test_two_scales_are_summed_and_the_coarser_is_smoothed_by_half():
         x = torch.arange(SIZE[1] >> scale).float().expand(1, 1, SIZE[0] >> scale, -1)
         depths.append(1 / (0.1 + bend * x**2))  # second differences 0.002 and 0.008
     objective = objective_of("sfmlearner", tuple(depths), scales=[0, 1], explainability=0.0)
-    objective.poses = lambda batch: torch.eye(4)[None, None]
+    objective.predict_poses = lambda batch: (STILL, None)
     target = 0.9 * torch.rand(1, 3, *SIZE)
-    losses = objective(batch_of(target, target + 0.004))
+    losses = objective(batch_of(target, target + 0.004)).losses
     assert losses["loss/scale0"].item() == pytest.approx(0.004 + 0.5 * 0.002, rel=1e-3)
     assert losses["loss/scale1"].item() == pytest.approx(0.004 + 0.25 * 0.008, rel=1e-3)
     assert losses["loss"].item() == pytest.approx(0.008 + 0.001 + 0.002, rel=1e-3)
@@ -451,11 +458,12 @@ def test_a_source_is_not_read_where_the_mask_covers_it():
     mask = torch.ones(1, 1, *SIZE)
     mask[..., 48:, :] = 0
     target = torch.rand(1, 3, *SIZE)
-    objective.poses = lambda batch: pose_matrix(torch.zeros(1, 3), torch.tensor([[0.0, 10 * 5 / 55, 0.0]]))[:, None]
+    pose = pose_matrix(torch.zeros(1, 3), torch.tensor([[0.0, 10 * 5 / 55, 0.0]]))[:, None]
+    objective.predict_poses = lambda batch: (pose, None)
     source = torch.rand(1, 3, *SIZE)
-    loss = objective(batch_of(target, source, mask=mask))["loss"]
+    loss = objective(batch_of(target, source, mask=mask)).loss
     source[..., 49:, :] = 0  # what pixels from ten rows above the hood on would see
-    assert objective(batch_of(target, source, mask=mask))["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
+    assert objective(batch_of(target, source, mask=mask)).loss.item() == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_inverse_depth_is_smoothed_by_its_second_differences():
@@ -464,16 +472,20 @@ def test_inverse_depth_is_smoothed_by_its_second_differences():
     for inverse, bent in ((0.1 + 0.002 * x + 0.001 * y, False), (0.1 + 0.0001 * x**2, True)):
         objective = objective_of("sfmlearner", 1 / inverse[None, None], scales=[0], explainability=0.0)
         loss = objective._scale_loss(
+            ExplainedOutput({0: objective.network.disparity}, STILL, K),
             {**batch_of(target, target), "source_valid": torch.zeros(1, 1, dtype=torch.bool)},
-            0, objective.network.disparity, torch.eye(4)[None, None], None,
-        )  # fmt: skip
+            0,
+        )
         assert loss.item() == pytest.approx(0.5 * 0.0002 if bent else 0.0, abs=2e-7)
 
 
 def test_a_pose_network_without_mask_is_refused():
     with pytest.raises(InputError, match="explainability to true"):
         objective_of("sfmlearner", hills())
-    assert objective_of("sfmlearner", hills(), explainability=0.0).masks(batch_of(*torch.rand(2, 1, 3, *SIZE))) is None
+    assert (
+        objective_of("sfmlearner", hills(), explainability=0.0).predict_masks(batch_of(*torch.rand(2, 1, 3, *SIZE)))
+        is None
+    )
 
 
 def test_the_mask_is_the_targets_whatever_the_order_in_time():
@@ -482,4 +494,4 @@ def test_the_mask_is_the_targets_whatever_the_order_in_time():
     pose = ("posecnn", {"explainability": True})
     masks = [objective_of("sfmlearner", hills(), (frame,), pose).eval() for frame in (-1, 1)]
     masks[1].load_state_dict(masks[0].state_dict())
-    torch.testing.assert_close(*[objective.masks(batch)[0] for objective in masks])
+    torch.testing.assert_close(*[objective.predict_masks(batch)[0] for objective in masks])

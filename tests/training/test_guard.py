@@ -19,6 +19,7 @@ from hrdepth.data.dataset import FrameDataset
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import TrainingStopped
 from hrdepth.networks.pose import PoseNet
+from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
 from hrdepth.training.health import Health, Judge, Step
@@ -146,14 +147,14 @@ def test_weights_that_are_nan_from_the_start_are_named(config, tmp_path):
 
 
 def test_a_nan_in_a_gradient_alone(config, tmp_path, monkeypatch):
-    forward = ViewSynthesis.forward
+    compute = ViewSynthesis.losses
 
-    def steep(self, batch):
-        losses = forward(self, batch)
+    def steep(self, output, batch):
+        losses = compute(self, output, batch)
         slope = torch.sqrt(0 * self.network.decoder.heads[0].conv.bias).sum()  # finite, its gradient is not
         return {**losses, "loss": losses["loss"] + slope}
 
-    monkeypatch.setattr(ViewSynthesis, "forward", steep)
+    monkeypatch.setattr(ViewSynthesis, "losses", steep)
     sentence = stopped(config)
     assert "at step 0: gradient of network.decoder.heads.0.conv.bias holds NaN, on frame" in sentence
     assert all(name in sentence for name in order(config)[0])
@@ -161,9 +162,9 @@ def test_a_nan_in_a_gradient_alone(config, tmp_path, monkeypatch):
 
 
 def test_a_nan_in_the_loss_alone(config, monkeypatch):
-    forward = ViewSynthesis.forward
+    compute = ViewSynthesis.losses
     monkeypatch.setattr(
-        ViewSynthesis, "forward", lambda self, batch: {key: value + NAN for key, value in forward(self, batch).items()}
+        ViewSynthesis, "losses", lambda *args: {key: value + NAN for key, value in compute(*args).items()}
     )
     assert "at step 0: 'loss/scale0' holds NaN, on frame" in stopped(config)
 
@@ -239,14 +240,14 @@ def test_a_pose_that_explodes(config, tmp_path, monkeypatch, part, said):
 
 
 def test_the_validated_file_is_kept_where_it_is_as_good_and_newer(config, tmp_path, monkeypatch):
-    forward, calls = ViewSynthesis.forward, Counter()
+    compute, calls = ViewSynthesis.losses, Counter()
 
-    def late(self, batch):
+    def late(self, output, batch):
         calls["training"] += self.training
-        losses = forward(self, batch)
+        losses = compute(self, output, batch)
         return {key: value + NAN for key, value in losses.items()} if calls["training"] == 6 else losses
 
-    monkeypatch.setattr(ViewSynthesis, "forward", late)
+    monkeypatch.setattr(ViewSynthesis, "losses", late)
     assert stopped(config).endswith("last.safetensors holds the last good weights, of step 3")
     about = weights(tmp_path / "run" / "last.safetensors")[1]
     assert about["step"] == 3
@@ -275,8 +276,12 @@ def health(**changes):
     return Health(1.0, 0.1, 0.1, spread=0.5, nearness=0.2, motion=0.1, rotation=0.01)._replace(**changes)
 
 
+def step_of(scale):
+    return Step({}, Output({scale: torch.zeros(1)}, torch.zeros(1), torch.zeros(1)))
+
+
 def judged(config, spreads):
-    judge, step = Judge(config), Step(disparities={0: torch.zeros(1)})
+    judge, step = Judge(config), step_of(0)
     verdicts = [judge.judge(health(spread=spread), i, step, torch.nn.Module()) for i, spread in enumerate(spreads)]
     return [i for i, verdict in enumerate(verdicts) if verdict is not None]
 
@@ -289,7 +294,7 @@ def test_a_disparity_collapses_once_it_has_varied_or_should_have():
 
 
 def test_a_resumed_judge_goes_on_counting():
-    judge, step = Judge(GuardConfig(patience=3)), Step(disparities={0: torch.zeros(1)})
+    judge, step = Judge(GuardConfig(patience=3)), step_of(0)
     for spread in (0.3, 0.001, 0.001):
         assert judge.judge(health(spread=spread), 0, step, torch.nn.Module()) is None
     resumed = Judge(GuardConfig(patience=3))

@@ -14,6 +14,7 @@ from hrdepth.data import build_mix, mix, open_data
 from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity, disparity_to_depth
 from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
+from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
 from hrdepth.training.cameras import find_learned_cameras
@@ -216,7 +217,7 @@ def test_a_turning_camera_tells_its_focal_length():
     torch.testing.assert_close(disparity_to_depth(disparity), depths, rtol=1e-3, atol=1e-3)
     for _ in range(250):
         poses = pose_matrix(motion[:, :3], motion[:, 3:]).view(count, 2, 4, 4)
-        loss = objective.losses(objective.with_cameras(batch), {0: disparity}, poses)["loss"]
+        loss = objective.losses(Output({0: disparity}, poses, objective.current_intrinsics(batch)), batch)["loss"]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

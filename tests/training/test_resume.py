@@ -165,13 +165,13 @@ def test_time_that_is_over_in_mid_epoch_leaves_no_trace(tiny, tmp_path, monkeypa
         # Not the clock of the whole process, by which the served page of other tests sleeps.
         patch.setattr("hrdepth.training.checkpointing.monotonic", lambda: monotonic() + sum(late))
         at_training_batch(patch, 6, lambda: late.append(4000.0))
-        forward = ViewSynthesis.forward
+        compute = ViewSynthesis.losses
 
-        def best_at_the_end(self, batch):
-            losses = forward(self, batch)
+        def best_at_the_end(self, output, batch):
+            losses = compute(self, output, batch)
             return losses if self.training or not late else {name: loss / 100 for name, loss in losses.items()}
 
-        patch.setattr(ViewSynthesis, "forward", best_at_the_end)
+        patch.setattr(ViewSynthesis, "losses", best_at_the_end)
         train(config)
     assert (ended(tiny), ended(config)) == ("epochs", "max_minutes")
     assert training_state(config)["global_step"] == 6
@@ -211,13 +211,13 @@ def test_a_finished_run_can_go_on_for_more_epochs(tiny, tmp_path):
 
 
 def test_a_bad_step_never_replaces_the_good_checkpoint(tiny, monkeypatch):
-    forward, seen = ViewSynthesis.forward, []
+    compute, seen = ViewSynthesis.losses, []
 
-    def poisoned(self, batch):
+    def poisoned(self, *args):
         seen.append(1)
-        return {name: loss if len(seen) <= 2 else loss * float("nan") for name, loss in forward(self, batch).items()}
+        return {name: loss if len(seen) <= 2 else loss * float("nan") for name, loss in compute(self, *args).items()}
 
-    monkeypatch.setattr(ViewSynthesis, "forward", poisoned)
+    monkeypatch.setattr(ViewSynthesis, "losses", poisoned)
     with pytest.raises(InputError, match="validation loss"):
         train(replace(tiny, guard=GuardConfig(enabled=False)))
     assert training_state(tiny)["global_step"] == 2

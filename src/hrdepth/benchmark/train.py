@@ -69,8 +69,9 @@ def _training(config: BenchmarkTrainConfig, folder: Path, size: tuple[int, int],
 def _measure(config: BenchmarkTrainConfig, run: TrainConfig) -> list[Measurement]:
     where = f"{run.size[1]}x{run.size[0]}, batch {run.batch_size}"
     timed = _in_turns([["unit"], ["step"]], run, config.rounds, config.steps, f"{where}: unit and step")
-    parts = [*PARTS, "matrices", "matrices bfloat16"]
-    timed |= _in_turns([parts], run, config.rounds, config.steps, f"{where}: parts")
+    paired = any(frame != "s" for frame in run.objective.frames)
+    parts = [part for part in PARTS if part != "pose network" or paired]
+    timed |= _in_turns([[*parts, "matrices", "matrices bfloat16"]], run, config.rounds, config.steps, f"{where}: parts")
     a_sample = {name: [second / run.batch_size for second in times.seconds] for name, times in timed.items()}
     units = [step / unit for step, unit in zip(a_sample["step"], a_sample["unit"], strict=True)]
     operations = _operations(run)
@@ -78,7 +79,7 @@ def _measure(config: BenchmarkTrainConfig, run: TrainConfig) -> list[Measurement
     rates_bfloat16 = [2 * MATRIX**3 / second / 1e9 for second in timed["matrices bfloat16"].seconds]
     rate = statistics.median(rates if run.precision == "32-true" else rates_bfloat16)
     return [
-        *(Measurement.of(f"{where}: {name}", a_sample[name], "s/sample") for name in ("unit", "step", *PARTS)),
+        *(Measurement.of(f"{where}: {name}", a_sample[name], "s/sample") for name in ("unit", "step", *parts)),
         Measurement.of(f"{where}: step in units", units, "units"),
         Measurement.of(f"{where}: rate", [1 / second for second in a_sample["step"]], "samples/s"),
         Measurement.of(f"{where}: peak memory above the start", [timed["step"].peak], "MiB"),

@@ -18,6 +18,7 @@ from torch import Tensor
 from hrdepth.compute import choose_device
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.data.sample import Batch
+from hrdepth.objectives import Objective
 
 __all__ = ["FRAME_SIZE", "WORKLOADS", "made_drive", "serve"]
 
@@ -29,16 +30,21 @@ Workload = Callable[[TrainConfig], Callable[[], object]]
 
 
 def made_drive(root: Path, frames: int) -> DatasetConfig:
-    """Write a drive of smooth, moving noise as JPEG files of KITTI's size, with a second eye."""
+    """Write a drive of smooth, moving noise as JPEG files of KITTI's size: stereo pairs, with the mask of an object."""
     height, width = FRAME_SIZE
     coarse = np.random.default_rng(0).integers(0, 255, (height // 8, (width + 8 * frames) // 8, 3), dtype=np.uint8)
     strip = Image.fromarray(coarse).resize((width + 8 * frames, height), Image.Resampling.BICUBIC)
-    for eye, shift in (("left", 0), ("right", 4)):
-        (root / "drive" / eye).mkdir(parents=True)
+    for side, shift in (("left", 0), ("right", 4)):
+        (root / "drive" / side).mkdir(parents=True)
         for number in range(frames):
             left = 6 * number + shift
             frame = strip.crop((left, 0, left + width, height))
-            frame.save(root / "drive" / eye / f"{number:06d}.jpg", quality=90)
+            frame.save(root / "drive" / side / f"{number:06d}.jpg", quality=90)
+    (root / "drive" / "left_objects").mkdir()
+    for number in range(frames):
+        objects = Image.new("L", (width, height))
+        objects.paste(1, (600 - 6 * number, 150, 800 - 6 * number, 250))
+        objects.save(root / "drive" / "left_objects" / f"{number:06d}.png")
     camera = {"width": width, "height": height, "fx": 721.5, "fy": 721.5, "cx": 609.6, "cy": 172.9, "baseline": 0.1}
     (root / "drive" / "camera.yaml").write_text(yaml.safe_dump(camera), encoding="utf-8")
     return DatasetConfig("folder", str(root))
@@ -67,7 +73,7 @@ def step(config: TrainConfig) -> Callable[[], None]:
     def run() -> None:
         batch = next(batches)
         with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
-            loss = objective(batch)["loss"]
+            loss = objective(batch).loss
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -90,26 +96,26 @@ def depth_network(config: TrainConfig) -> Callable[[], None]:
 def pose_network(config: TrainConfig) -> Callable[[], None]:
     """Pass forward and backward through the pose network, all pairs."""
     objective, batch = _prepared(config)
+    network, neighbours = objective.pose_network, [i for i, frame in enumerate(objective.frames) if frame != "s"]
+    assert network is not None
+    target, sources = batch["target_augmented"], batch["sources_augmented"]
+    pairs = torch.cat([torch.cat([target, sources[:, i]], dim=1) for i in neighbours])
 
     def run() -> None:
         with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
-            poses = objective.poses(batch)
-        poses.sum().backward()
+            motions = network(pairs)
+        torch.stack([motion.sum() for motion in motions]).sum().backward()  # type: ignore[no-untyped-call]
 
     return run
 
 
 def losses(config: TrainConfig) -> Callable[[], None]:
-    """Synthesise views and compute the losses, forward and backward, from given disparities and poses."""
+    """Compute the losses, forward and backward, from a given output of the networks."""
     objective, batch = _prepared(config)
-    with torch.no_grad():
-        disparities = {scale: value.float() for scale, value in objective.network(batch["target_augmented"]).items()}
-        poses = objective.poses(batch)
-    for tensor in (poses, *disparities.values()):
-        tensor.requires_grad_()
+    output = objective.predict(batch).map(lambda tensor: tensor.detach().requires_grad_(tensor.requires_grad))
 
     def run() -> None:
-        objective.losses(batch, disparities, poses)["loss"].backward()
+        objective.losses(output, batch)["loss"].backward()  # type: ignore[no-untyped-call]
 
     return run
 
@@ -128,7 +134,7 @@ def optimiser(config: TrainConfig) -> Callable[[], None]:
 
     objective, batch = _prepared(config)
     adam = build_optimiser(objective.parameters(), config.optimiser)
-    objective(batch)["loss"].backward()
+    objective(batch).loss.backward()
 
     def run() -> None:
         adam.step()
@@ -192,7 +198,7 @@ def serve(config: TrainConfig, connection: Connection) -> None:
         connection.send((seconds, (peak_memory() or float("nan")) - before))
 
 
-def _prepared(config: TrainConfig) -> tuple[Any, Batch]:
+def _prepared(config: TrainConfig) -> tuple[Objective, Batch]:
     from hrdepth.training import build_loaders, build_training_objective
 
     objective = build_training_objective(config).to(_device(config)).train()

@@ -35,7 +35,7 @@ def diagnose(objective: Objective, data: Dataset[Batch], samples: int = 8, netwo
     batch: Batch = default_collate([data[item] for item in items])
     device = next(objective.parameters()).device
     batch = {name: _finite(value).to(device) for name, value in batch.items()}  # type: ignore[assignment, arg-type]
-    found = list(examine_samples(batch, getattr(objective, "frames", None)))
+    found = list(examine_samples(batch, objective.frames))
     if networks:
         training = objective.training
         objective.eval()

@@ -9,15 +9,15 @@ from torch import nn
 from hrdepth.config import ObjectiveConfig
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.objectives.base import Objective, Output
 from hrdepth.objectives.distillation import Distillation
-from hrdepth.objectives.objective import Objective
 from hrdepth.objectives.sfmlearner import Explainability
 from hrdepth.objectives.struct2depth import ObjectMotions
 from hrdepth.objectives.vid2depth import PointAlignment
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import check_options, check_values, lookup
 
-__all__ = ["OBJECTIVES", "Objective", "build_objective", "check_objective"]
+__all__ = ["OBJECTIVES", "Objective", "Output", "build_objective", "check_objective"]
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "distillation": Distillation,

@@ -15,8 +15,8 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.objectives.base import Objective, Output, check_numbers, check_scales
 from hrdepth.objectives.nesting import check_nested
-from hrdepth.objectives.objective import Objective, check_numbers, check_scales
 from hrdepth.objectives.teacher import Teacher
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import lookup
@@ -87,6 +87,7 @@ class Distillation(Objective):
     ) -> None:
         super().__init__()
         self.network = network
+        self.frames = tuple(frames)
         self.teacher = Teacher.read(teacher, teacher_focal) if teacher else None
         self.norm = norm
         self.scales = tuple(scales)
@@ -101,6 +102,7 @@ class Distillation(Objective):
             )
         self.pose_network = None if self.view_synthesis is None else self.view_synthesis.pose_network
         self.cameras = None if self.view_synthesis is None else self.view_synthesis.cameras
+        self.auto_mask = self.view_synthesis is not None and self.view_synthesis.auto_mask
         self._factor = 1.0
         if self.teacher is not None:
             self._check_ranges(self.teacher)
@@ -132,26 +134,32 @@ class Distillation(Objective):
             )
         check_nested(config)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, batch: Batch) -> Output:
+        """See `Objective.predict`; without self-supervision there are no poses."""
+        if self.view_synthesis is not None:
+            return self.view_synthesis.predict(batch)
+        disparities = self.network(batch["target_augmented"])
+        no_poses = batch["target"].new_zeros(len(batch["target"]), 0, 4, 4)
+        return Output(disparities, no_poses, batch["intrinsics"])
+
+    def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Return `{"loss": scalar, "loss/distillation": ..., "loss/distillation/scale0": ..., ...}`.
 
         With self-supervision also `"loss/view_synthesis"` and what `ViewSynthesis` gives.
         """
-        disparities = self.network(batch["target_augmented"])
         with torch.autocast(batch["target"].device.type, enabled=False):
             target, weights = self.target(batch), self._weights(batch)
             distances = {
-                f"loss/distillation/scale{scale}": self._distance(disparities[scale].float(), target, weights)
+                f"loss/distillation/scale{scale}": self._distance(output.disparities[scale].float(), target, weights)
                 for scale in self.scales
             }
             distance = torch.stack(list(distances.values())).mean()
         losses = {"loss": self.weight * distance, "loss/distillation": distance, **distances}
         if self.view_synthesis is not None:
-            poses = self.view_synthesis.poses(batch)
-            own = self.view_synthesis.losses(self.view_synthesis.with_cameras(batch), disparities, poses)
-            losses["loss/view_synthesis"] = own.pop("loss")
+            synthesis = self.view_synthesis.losses(output, batch)
+            losses["loss/view_synthesis"] = synthesis.pop("loss")
             losses["loss"] = losses["loss"] + self.self_supervision * losses["loss/view_synthesis"]
-            losses |= own
+            losses |= synthesis
         return losses
 
     @torch.no_grad()
@@ -167,15 +175,16 @@ class Distillation(Objective):
         return ((seen / self._factor - low) / (high - low)).clamp(0, 1)
 
     @torch.no_grad()
-    def panels(self, batch: Batch) -> dict[str, Tensor]:
-        """Return `target`, `disparity`, `teacher`, and `error`, the absolute logarithm of their depths' ratio.
+    def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """See `Objective.panels`: `target`, `disparity`, `teacher`, `error`.
 
-        With self-supervision what `ViewSynthesis` shows, and the teacher.
+        `error` is the absolute logarithm of the ratio of depths. With self-supervision it is what `ViewSynthesis`
+        shows, and the teacher.
         """
         target = self.target(batch)
         if self.view_synthesis is not None:
-            return {**self.view_synthesis.panels(batch), "teacher": target}
-        disparity = self.network(batch["target_augmented"])[0].float()
+            return {**self.view_synthesis.panels(output, batch), "teacher": target}
+        disparity = output.disparities[0].float()
         error = (self._scaled(disparity) / self._scaled(target)).log().abs()
         if self.teacher is None:
             error = error * (batch["hint"] > 0)

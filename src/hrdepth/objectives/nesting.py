@@ -10,7 +10,7 @@ from hrdepth.data.sample import Batch
 from hrdepth.objectives.view_synthesis import ViewSynthesis, check_view_synthesis
 from hrdepth.registry import check_options, check_values
 
-__all__ = ["check_nested", "mean_inside", "with_mask"]
+__all__ = ["check_nested", "mask_of", "mean_inside"]
 
 
 def check_nested(config: ObjectiveConfig) -> None:
@@ -26,9 +26,9 @@ def check_nested(config: ObjectiveConfig) -> None:
     check_view_synthesis(options, what)
 
 
-def with_mask(batch: Batch) -> Batch:
-    """Return the batch with a mask, ones where it has none: an objective that hides pixels of its own needs one."""
-    return batch if "mask" in batch else {**batch, "mask": torch.ones_like(batch["target"][:, :1])}
+def mask_of(batch: Batch) -> Tensor:
+    """Return the batch's mask (B,1,H,W), ones where it has none."""
+    return batch["mask"] if "mask" in batch else torch.ones_like(batch["target"][:, :1])
 
 
 def mean_inside(values: Tensor, mask: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,21 @@ from hrdepth.losses import photometric_error
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import PoseCNN
-from hrdepth.objectives.objective import check_numbers, check_scales
+from hrdepth.objectives.base import Output, check_numbers, check_scales
 from hrdepth.objectives.view_synthesis import ViewSynthesis, shrink
 
-__all__ = ["Explainability"]
+__all__ = ["Explainability", "ExplainedOutput"]
+
+
+@dataclass(frozen=True)
+class ExplainedOutput(Output):
+    """An `Output` with explainability masks.
+
+    Attributes:
+        explained: how far each source explains each pixel, (B,S,H/2^s,W/2^s) in [0,1] for each scale s; None without.
+    """
+
+    explained: dict[int, Tensor] | None = None
 
 
 class Explainability(ViewSynthesis):
@@ -81,23 +93,25 @@ class Explainability(ViewSynthesis):
         check_numbers(config.options, ("smoothness", "explainability"), what)
         check_scales(config.options, what)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, batch: Batch) -> ExplainedOutput:
+        """See `Objective.predict`."""
+        disparities = self.network(batch["target_augmented"])
+        poses, motions = self.predict_poses(batch)
+        explained = self.predict_masks(batch)
+        return ExplainedOutput(disparities, poses, self.current_intrinsics(batch), motions, explained=explained)
+
+    def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Return `{"loss": scalar, "loss/scale0": ..., ..., "explained": ...}`.
 
         `"loss"` is the sum over scales (eq. 4), `"explained"` the mean of the finest mask.
         """
-        disparities = self.network(batch["target_augmented"])
-        poses, masks = self.poses(batch), self.masks(batch)
-        batch = self.with_cameras(batch)
+        assert isinstance(output, ExplainedOutput)
         with torch.autocast(batch["target"].device.type, enabled=False):
-            losses = {
-                f"loss/scale{scale}": self._scale_loss(batch, scale, disparities[scale].float(), poses, masks)
-                for scale in self.scales
-            }
-            explained = {} if masks is None else {"explained": masks[0].detach().mean()}
+            losses = {f"loss/scale{scale}": self._scale_loss(output, batch, scale) for scale in self.scales}
+            explained = {} if output.explained is None else {"explained": output.explained[0].detach().mean()}
             return {"loss": torch.stack(list(losses.values())).sum(), **losses, **explained}
 
-    def masks(self, batch: Batch) -> dict[int, Tensor] | None:
+    def predict_masks(self, batch: Batch) -> dict[int, Tensor] | None:
         """Return `{s: (B,S,H/2^s,W/2^s)}`, how far each source explains each pixel; None without mask."""
         if not self.explainability or not isinstance(self.pose_network, PoseCNN):
             return None
@@ -106,36 +120,35 @@ class Explainability(ViewSynthesis):
         explained = self.pose_network.explain(torch.cat([torch.cat([target, source], 1) for source in sources]))
         return {scale: torch.cat(mask.float().chunk(len(sources)), 1) for scale, mask in explained.items()}
 
-    def _scale_loss(
-        self, batch: Batch, scale: int, disparity: Tensor, poses: Tensor, masks: dict[int, Tensor] | None
-    ) -> Tensor:
+    def _scale_loss(self, output: ExplainedOutput, batch: Batch, scale: int) -> Tensor:
+        disparity = output.disparities[scale].float()
         size = disparity.shape[-2:]
         target = shrink(batch["target"], size)
         factor = size[1] / batch["target"].shape[-1]
-        intrinsics = scale_intrinsics(batch["intrinsics"], factor, size[0] / batch["target"].shape[-2])
-        small: Batch = {**batch, "intrinsics": intrinsics}
-        depth = self.depth(disparity, small)
+        intrinsics = scale_intrinsics(output.intrinsics, factor, size[0] / batch["target"].shape[-2])
+        depth = self.depth(disparity, intrinsics)
         inside = shrink(batch["mask"], size) if "mask" in batch else torch.ones_like(target[:, :1])
         loss: Tensor = (
             self.smoothness
             / 2**scale
             * _second_differences(scaled_disparity(disparity, self.network.min_depth, self.network.max_depth))
         )
-        for index, (source, pose) in enumerate(zip(batch["sources"].unbind(1), poses.unbind(1), strict=True)):
+        for index, (source, pose) in enumerate(zip(batch["sources"].unbind(1), output.poses.unbind(1), strict=True)):
             view = view_synthesis(torch.cat([shrink(source, size), inside], dim=1), depth, intrinsics, pose)
             error = photometric_error(view[:, :3], target, ssim_weight=0)
             counts = inside * (view[:, 3:] > 0.5) * batch["source_valid"][:, index, None, None, None]
-            if masks is not None:
-                mask = masks[scale][:, index, None]
+            if output.explained is not None:
+                mask = output.explained[scale][:, index, None]
                 error = mask * error - self.explainability * mask.clamp(min=1e-6).log()
             loss = loss + (error * counts).sum() / counts.sum().clamp(min=1)
         return loss
 
     @torch.no_grad()
-    def panels(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what `ViewSynthesis` shows, and `explained`: the mask of the first source."""
-        masks = self.masks(batch)
-        return super().panels(batch) | ({} if masks is None else {"explained": masks[0][:, :1]})
+    def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """See `Objective.panels`: what `ViewSynthesis` shows, and `explained`, the mask of the first source."""
+        assert isinstance(output, ExplainedOutput)
+        explained = {} if output.explained is None else {"explained": output.explained[0][:, :1]}
+        return super().panels(output, batch) | explained
 
 
 def _second_differences(values: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,19 +17,20 @@ from hrdepth.networks import build_pose_network
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
-from hrdepth.objectives.nesting import check_nested, mean_inside, with_mask
-from hrdepth.objectives.objective import check_numbers
+from hrdepth.objectives.base import Output, check_numbers
+from hrdepth.objectives.nesting import check_nested, mask_of, mean_inside
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 
-__all__ = ["ObjectMotions"]
+__all__ = ["MovingOutput", "ObjectMotions"]
 
 
-class _Moving(Batch, total=False):
-    """A batch whose objects have motions.
+@dataclass(frozen=True, kw_only=True)
+class MovingOutput(Output):
+    """An `Output` with the N largest objects of each target.
 
     Attributes:
-        object_masks: (B,1+S,N,H,W) bool, of the N largest objects of the target, in target and sources.
-        object_poses: (B,S,N,4,4), how each moves from the target's time to the source's, in the target's camera.
+        object_masks: in target and sources, (B,1+S,N,H,W) bool.
+        object_poses: how each moves from the target's time to the source's, in the target's camera, (B,S,N,4,4).
     """
 
     object_masks: Tensor
@@ -107,49 +109,46 @@ class ObjectMotions(ViewSynthesis):
         if all(frame == "s" for frame in config.frames):
             raise InputError("objective 'struct2depth' needs neighbours in time, such as frames [-1, 1]")
 
-    def with_cameras(self, batch: Batch) -> Batch:
-        """See `ViewSynthesis.with_cameras`; with a mask and objects, none where the batch has none."""
-        batch = with_mask(super().with_cameras(batch))
-        if "objects" in batch:
-            return batch
-        nothing = torch.zeros_like(batch["target"][:, :1], dtype=torch.int64)
-        return {**batch, "objects": nothing.repeat(1, 1 + len(self.frames), 1, 1)}
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what `ViewSynthesis` does, and `"loss/object_size"`, without its weight."""
-        batch = self.with_cameras(batch)
+    def predict(self, batch: Batch) -> MovingOutput:
+        """See `Objective.predict`: the camera's motion by what shows no object in any frame, then the objects'."""
         disparities = self.network(batch["target_augmented"])
-        poses = self.poses(batch)
-        moving = self.with_motions(batch, disparities[0].float(), poses)
-        losses = self.losses(moving, disparities, poses)
+        still = (_objects(batch) == 0).all(dim=1)[:, None]  # (B,1,H,W)
+        poses, motions = self.predict_poses(
+            {
+                **batch,
+                "target_augmented": batch["target_augmented"] * still,
+                "sources_augmented": batch["sources_augmented"] * still[:, None],
+            }
+        )
+        camera = Output(disparities, poses, self.current_intrinsics(batch), motions)
+        masks, object_poses = self.predict_objects(camera, batch)
+        source_disparities = self.predict_sources(batch) if self.consistency else None
+        camera = replace(camera, source_disparities=source_disparities)
+        return MovingOutput(**vars(camera), object_masks=masks, object_poses=object_poses)
+
+    def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Return what `ViewSynthesis` does, and `"loss/object_size"`, without its weight."""
+        assert isinstance(output, MovingOutput)
+        losses = super().losses(output, batch)
         with torch.autocast(batch["target"].device.type, enabled=False):
-            losses["loss/object_size"] = self._size_error(moving, disparities[0].float())
+            losses["loss/object_size"] = self._size_error(output, batch)
             losses["loss"] = losses["loss"] + self.size_weight * losses["loss/object_size"]
-            if not cast(_Moving, moving)["object_poses"].requires_grad:
+            if not output.object_poses.requires_grad:
                 # No object in sight. Several processes expect gradients of all weights from each.
                 unused = [weight.sum() for weight in self.object_motion.network.parameters()]
                 losses["loss"] = losses["loss"] + 0 * torch.stack(unused).sum()
         return losses
 
-    def poses(self, batch: Batch) -> Tensor:
-        """See `ViewSynthesis.poses`; the network sees what shows no object in any of the frames."""
-        still = (batch["objects"] == 0).all(dim=1)[:, None]  # (B,1,H,W)
-        masked: Batch = {
-            **batch,
-            "target_augmented": batch["target_augmented"] * still,
-            "sources_augmented": batch["sources_augmented"] * still[:, None],
-        }
-        return super().poses(masked)
-
-    def with_motions(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Batch:
-        """Return the batch with the motions of its objects, from the finest disparity and the camera's poses."""
-        masks = _largest(batch["objects"], batch["mask"][:, 0] > 0.5, self.objects)
+    def predict_objects(self, camera: Output, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return masks and poses of objects, see `MovingOutput`, from the finest disparity and the camera's poses."""
+        poses, intrinsics = camera.poses, camera.intrinsics
+        masks = _largest(_objects(batch), mask_of(batch)[:, 0] > 0.5, self.objects)
         batch_size, sources = poses.shape[:2]
         motions = torch.eye(4, device=poses.device).repeat(batch_size, sources, self.objects, 1, 1)
         there = masks.flatten(3).any(-1)  # (B,1+S,N)
         there = there[:, :1] & there[:, 1:] & batch["source_valid"][:, :, None]
         with torch.no_grad():
-            depth = self.depth(disparity, batch)
+            depth = self.depth(camera.disparities[0].float(), intrinsics)
         pairs, places = [], []
         for index, frame in enumerate(self.frames):
             samples, slots = there[:, index].nonzero(as_tuple=True)
@@ -159,7 +158,7 @@ class ObjectMotions(ViewSynthesis):
                 seen = torch.cat([seen, masks[samples, 1 + index, slots][:, None].float()], dim=1)
                 with torch.no_grad(), torch.autocast(depth.device.type, enabled=False):
                     pose = poses[samples, index]
-                    view = view_synthesis(seen, depth[samples], batch["intrinsics"][samples], pose)
+                    view = view_synthesis(seen, depth[samples], intrinsics[samples], pose)
                 pairs.append(temporal_pair(target, view[:, :3] * (view[:, 3:] > 0.5), int(frame)))
                 places.append((samples, index, slots, int(frame)))
         if pairs:
@@ -170,52 +169,57 @@ class ObjectMotions(ViewSynthesis):
                 places, torch.split(found, [len(pair) for pair in pairs]), strict=True
             ):
                 motions[samples, index, slots] = invert_pose(motion) if frame < 0 else motion
-        return cast(Batch, {**batch, "object_masks": masks, "object_poses": motions})
+        return masks, motions
 
-    def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
+    def synthesise(self, output: Output, batch: Batch, disparity: Tensor) -> Tensor:
         """See `ViewSynthesis`; the pixels of an object see it where it has moved to, all others what stands still."""
-        moving = cast(_Moving, batch)
-        masks, objects = moving["object_masks"], batch["objects"]
-        depth, intrinsics = self.depth(disparity, batch), batch["intrinsics"]
+        assert isinstance(output, MovingOutput)
+        masks, objects, inside = output.object_masks, _objects(batch), mask_of(batch)
+        depth, intrinsics = self.depth(disparity, output.intrinsics), output.intrinsics
         views = []
-        for index, (source, pose) in enumerate(zip(batch["sources"].unbind(1), poses.unbind(1), strict=True)):
+        for index, (source, pose) in enumerate(zip(batch["sources"].unbind(1), output.poses.unbind(1), strict=True)):
             if self.frames[index] == "s":
-                views.append(view_synthesis(torch.cat([source, batch["mask"]], 1), depth, intrinsics, pose))
+                views.append(view_synthesis(torch.cat([source, inside], 1), depth, intrinsics, pose))
                 continue
-            still = batch["mask"] * (objects[:, 1 + index, None] == 0)
+            still = inside * (objects[:, 1 + index, None] == 0)
             view = view_synthesis(torch.cat([source, still], dim=1), depth, intrinsics, pose)
             view = torch.cat([view[:, :3], view[:, 3:] * (objects[:, :1] == 0)], dim=1)
             for slot in range(self.objects):
                 own = masks[:, 0, slot, None]
                 if own.any():
-                    seen = batch["mask"] * masks[:, 1 + index, slot].flatten(1).any(1)[:, None, None, None]
-                    whole = pose @ moving["object_poses"][:, index, slot]
+                    seen = inside * masks[:, 1 + index, slot].flatten(1).any(1)[:, None, None, None]
+                    whole = pose @ output.object_poses[:, index, slot]
                     moved = view_synthesis(torch.cat([source, seen], dim=1), depth, intrinsics, whole)
                     view = torch.where(own, moved, view)
             views.append(view)
         return torch.stack(views, dim=1)
 
-    def _size_error(self, batch: Batch, disparity: Tensor) -> Tensor:
+    def _size_error(self, output: MovingOutput, batch: Batch) -> Tensor:
         """Compare objects' depth with what their height in pixels says, as shares of the mean depth, inside the mask.
 
         Source: Casser et al. 2019, eq. 7: an object of height p that is h pixels tall is fy p / h away.
         """
-        depth = self.depth(disparity, batch)
-        masks = cast(_Moving, batch)["object_masks"][:, 0]  # (B,N,H,W)
+        depth, inside = self.depth(output.disparities[0].float(), output.intrinsics), mask_of(batch)
+        masks = output.object_masks[:, 0]  # (B,N,H,W)
         tall = masks.any(-1).sum(-1).clamp(min=1)  # (B,N) pixels
-        expected = batch["intrinsics"][:, 1, 1, None] * self.object_motion.log_height.exp() / tall
-        error = (depth - expected[..., None, None]).abs() / mean_inside(depth, batch["mask"])  # (B,N,H,W)
-        counts = masks & (batch["mask"] > 0.5)
+        expected = output.intrinsics[:, 1, 1, None] * self.object_motion.log_height.exp() / tall
+        error = (depth - expected[..., None, None]).abs() / mean_inside(depth, inside)  # (B,N,H,W)
+        counts = masks & (inside > 0.5)
         return (error * counts).sum() / counts.sum().clamp(min=1)
 
     @torch.no_grad()
-    def panels(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what `ViewSynthesis` shows, and `objects`: 1 where the target shows one that moves."""
-        batch = self.with_cameras(batch)
-        disparity = self.network(batch["target_augmented"])[0].float()
-        moving = self.with_motions(batch, disparity, self.poses(batch))
-        shown = cast(_Moving, moving)["object_masks"][:, 0].any(1, keepdim=True).float()
-        return {**super().panels(moving), "objects": shown}
+    def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """See `Objective.panels`: what `ViewSynthesis` shows, and `objects`, 1 where one moves in the target."""
+        assert isinstance(output, MovingOutput)
+        return {**super().panels(output, batch), "objects": output.object_masks[:, 0].any(1, keepdim=True).float()}
+
+
+def _objects(batch: Batch) -> Tensor:
+    """Return the batch's objects (B,1+S,H,W), none where it has none."""
+    if "objects" in batch:
+        return batch["objects"]
+    sources, (batch_size, _, height, width) = batch["sources"].shape[1], batch["target"].shape
+    return torch.zeros(batch_size, 1 + sources, height, width, dtype=torch.int64, device=batch["target"].device)
 
 
 def _largest(objects: Tensor, seen: Tensor, count: int) -> Tensor:

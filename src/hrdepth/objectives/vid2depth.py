@@ -15,8 +15,8 @@ from hrdepth.geometry import backproject, invert_pose, project, sample
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.alignment import iterative_closest_points
-from hrdepth.objectives.nesting import check_nested, mean_inside, with_mask
-from hrdepth.objectives.objective import check_numbers
+from hrdepth.objectives.base import Output, check_numbers
+from hrdepth.objectives.nesting import check_nested, mask_of, mean_inside
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 
 __all__ = ["PointAlignment"]
@@ -81,48 +81,43 @@ class PointAlignment(ViewSynthesis):
             if (value := config.options.get(name, least)) < least:
                 raise InputError(f"the option {name} {value} of objective 'vid2depth' must be {least} or more")
 
-    def with_cameras(self, batch: Batch) -> Batch:
-        """See `ViewSynthesis.with_cameras`; with a mask, which `_synthesise` adds to."""
-        return with_mask(super().with_cameras(batch))
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what `ViewSynthesis` does, and `"loss/alignment"`, without its weight."""
+    def predict(self, batch: Batch) -> Output:
+        """See `Objective.predict`; with the sources' disparities."""
         disparities = self.network(batch["target_augmented"])
-        with torch.no_grad():  # the sources' points are what is aligned to
-            sources = batch["sources_augmented"]
-            seen = self.network(sources.flatten(0, 1))[0].float().unflatten(0, sources.shape[:2])  # (B,S,1,H,W)
-        poses = self.poses(batch)
-        batch = self.with_cameras(batch)
-        losses = self.losses(batch, disparities, poses)
+        # For alignment the sources' points are fixed; `consistency` moves them too.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.consistency > 0):
+            source_disparities = self.predict_sources(batch)
+        poses, motions = self.predict_poses(batch)
+        return Output(disparities, poses, self.current_intrinsics(batch), motions, source_disparities)
+
+    def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Return what `ViewSynthesis` does, and `"loss/alignment"`, without its weight."""
+        losses = super().losses(output, batch)
         with torch.autocast(batch["target"].device.type, enabled=False):
-            losses["loss/alignment"] = self.alignment_loss(batch, disparities[0].float(), seen, poses)
+            losses["loss/alignment"] = self.alignment_loss(output, batch)
             losses["loss"] = losses["loss"] + self.alignment * losses["loss/alignment"]
         return losses
 
-    def alignment_loss(self, batch: Batch, disparity: Tensor, seen: Tensor, poses: Tensor) -> Tensor:
+    def alignment_loss(self, output: Output, batch: Batch) -> Tensor:
         """Return how far the clouds lie apart, in units of the target's mean depth.
-
-        Args:
-            batch: see `Batch`.
-            disparity: (B,1,H,W) of the target.
-            seen: (B,S,1,H,W) of the sources.
-            poses: (B,S,4,4), target to source.
 
         Returns:
             A scalar, the mean over all sources that there are. What the mask leaves out is in neither cloud.
         """
-        mask = with_mask(batch)["mask"]
+        assert output.source_disparities is not None
+        seen = output.source_disparities.detach()
+        k, mask = output.intrinsics, mask_of(batch)
         kept = self._thin(mask).flatten(1) > 0.5  # (B,N)
-        depth = self.depth(disparity, batch)
+        depth = self.depth(output.disparities[0].float(), k)
         unit = mean_inside(depth.detach(), mask)[:, 0, 0, 0]  # (B,)
-        target = self._cloud(depth, batch)
-        total, count = disparity.new_zeros(()), batch["source_valid"].sum().clamp(min=1)
-        for index, pose in enumerate(poses.unbind(1)):
-            source = self._cloud(self.depth(seen[:, index], batch), batch).flatten(2).mT
+        target = self._thin(backproject(depth, k))  # (B,3,h,w)
+        total, count = depth.new_zeros(()), batch["source_valid"].sum().clamp(min=1)
+        for index, pose in enumerate(output.poses.unbind(1)):
+            source = self._thin(backproject(self.depth(seen[:, index], k), k)).flatten(2).mT  # (B,N,3)
             fixed = pose.detach()
             moved = fixed[:, :3, :3] @ target.flatten(2) + fixed[:, :3, 3:]
-            pixels = project(target, batch["intrinsics"], fixed)
-            inside = _inside(pixels, moved.view_as(target), disparity.shape[-2:]) & (sample(mask, pixels)[:, 0] > 0.5)
+            pixels = project(target, k, fixed)
+            inside = _inside(pixels, moved.view_as(target), depth.shape[-2:]) & (sample(mask, pixels)[:, 0] > 0.5)
             weights = (inside.flatten(1) & kept & batch["source_valid"][:, index, None]).float()
             moved = moved.mT
             correction, partners = iterative_closest_points(moved.detach(), source, weights, self.iterations, kept)
@@ -134,10 +129,6 @@ class PointAlignment(ViewSynthesis):
             total = total + ((apart + motion) * batch["source_valid"][:, index]).sum()
         return total / count
 
-    def _cloud(self, depth: Tensor, batch: Batch) -> Tensor:
-        """Return points (B,3,h,w) of a depth (B,1,H,W), on the grid."""
-        return self._thin(backproject(depth, batch["intrinsics"]))
-
     def _thin(self, values: Tensor) -> Tensor:
         """Return what (B,C,H,W) says on a grid of at most `points` pixels, (B,C,h,w)."""
         height, width = values.shape[-2:]
@@ -146,13 +137,14 @@ class PointAlignment(ViewSynthesis):
             step += 1
         return values[..., ::step, ::step]
 
-    def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
+    def synthesise(self, output: Output, batch: Batch, disparity: Tensor) -> Tensor:
         """See `ViewSynthesis`; the fourth channel is 0 where the pixel lies outside the source's image too."""
-        points = backproject(self.depth(disparity, batch), batch["intrinsics"])
+        k, mask = output.intrinsics, mask_of(batch)
+        points = backproject(self.depth(disparity, k), k)
         views = []
-        for source, pose in zip(batch["sources"].unbind(1), poses.unbind(1), strict=True):
-            pixels = project(points, batch["intrinsics"], pose)
-            view = sample(torch.cat([source, batch["mask"]], dim=1), pixels)
+        for source, pose in zip(batch["sources"].unbind(1), output.poses.unbind(1), strict=True):
+            pixels = project(points, k, pose)
+            view = sample(torch.cat([source, mask], dim=1), pixels)
             moved = (pose[:, :3, :3] @ points.flatten(2) + pose[:, :3, 3:]).view_as(points)
             inside = _inside(pixels, moved, disparity.shape[-2:])[:, None]
             views.append(torch.cat([view[:, :3], view[:, 3:] * inside], dim=1))

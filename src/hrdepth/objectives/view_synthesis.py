@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.camera import focal_factor
-from hrdepth.compute import compiled
+from hrdepth.compute import Compiled
 from hrdepth.config import ObjectiveConfig
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
@@ -19,8 +19,8 @@ from hrdepth.losses import Windows, edge_aware_smoothness, minimum_reprojection,
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
+from hrdepth.objectives.base import Objective, Output, check_numbers, check_scales
 from hrdepth.objectives.consistency import Consistency, depth_consistency
-from hrdepth.objectives.objective import Objective, check_numbers, check_scales
 
 __all__ = ["ViewSynthesis", "check_view_synthesis", "shrink"]
 
@@ -83,74 +83,72 @@ class ViewSynthesis(Objective):
         self.cameras = cameras
         self.consistency = consistency
         # Functions of one scale's tensors at full size: what is compiled for one scale serves all.
-        self._best, self._unmoved = self._best_error, self._identity_errors
+        self._scale_error_as_run: Callable[..., Tensor] = self._scale_error
+        self._identity_errors_as_run: Callable[..., Tensor] = self._identity_errors
         if compile:
-            self._best = compiled(self._best_error, "view synthesis and photometric error")
-            self._unmoved = compiled(self._identity_errors, "the error of the unmoved sources")
+            self._scale_error_as_run = Compiled(self._scale_error, "view synthesis and photometric error")
+            self._identity_errors_as_run = Compiled(self._identity_errors, "the error of the unmoved sources")
 
     @classmethod
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
         check_view_synthesis(config.options, f"objective '{config.name}'")
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, batch: Batch) -> Output:
+        """See `Objective.predict`; with `consistency` also the disparities of the sources."""
+        disparities = self.network(batch["target_augmented"])
+        source_disparities = self.predict_sources(batch) if self.consistency else None
+        poses, motions = self.predict_poses(batch)
+        return Output(disparities, poses, self.current_intrinsics(batch), motions, source_disparities)
+
+    def predict_sources(self, batch: Batch) -> Tensor:
+        """Return the disparities of the sources, (B,S,1,H,W)."""
+        finest: Tensor = self.network(batch["sources_augmented"].flatten(0, 1))[0].float()  # (BS,1,H,W)
+        return finest.view(*batch["sources"].shape[:2], *finest.shape[1:])
+
+    def predict_poses(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """Return poses and motions, see `Output`: predicted for neighbours in time, known for the other camera."""
+        target, sources = batch["target_augmented"], batch["sources_augmented"]
+        temporal = [i for i, frame in enumerate(self.frames) if frame != "s"]
+        poses = {i: batch["stereo_pose"] for i, frame in enumerate(self.frames) if frame == "s"}
+        motions = None
+        if temporal and self.pose_network is not None:
+            # All pairs in one batch: half the calls, and the batch norm sees them all.
+            pairs = [temporal_pair(target, sources[:, i], int(self.frames[i])) for i in temporal]
+            axis_angle, translation = (motion[:, 0, 0] for motion in self.pose_network(torch.cat(pairs)))  # (TB,3)
+            motions = (axis_angle.view(len(temporal), -1, 3), translation.view(len(temporal), -1, 3))
+            with torch.autocast(target.device.type, enabled=False):
+                matrices = pose_matrix(axis_angle.float(), translation.float())
+                for i, pose in zip(temporal, matrices.chunk(len(temporal)), strict=True):
+                    poses[i] = invert_pose(pose) if int(self.frames[i]) < 0 else pose
+        return torch.stack([poses[i] for i in range(len(self.frames))], dim=1), motions
+
+    def current_intrinsics(self, batch: Batch) -> Tensor:
+        """Return K (B,3,3) in float32, that of learned cameras as it is now."""
+        if self.cameras is None or "camera" not in batch:
+            return batch["intrinsics"]
+        with torch.autocast(batch["target"].device.type, enabled=False):
+            k: Tensor = self.cameras(batch["camera"], batch["view"], batch["intrinsics"])
+        return k
+
+    def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Return `{"loss": scalar, "loss/scale0": ..., ...}`; `"loss"` is their mean (eq. 4).
 
         With `consistency` also `"loss/consistency"`, which is added with that weight.
         """
-        disparities = self.network(batch["target_augmented"])
-        theirs = self._source_disparities(batch) if self.consistency else None
-        poses = self.poses(batch)
-        return self.losses(self.with_cameras(batch), disparities, poses, theirs)
-
-    def with_cameras(self, batch: Batch) -> Batch:
-        """Return the batch with the K of learned cameras as they are now, in float32."""
-        if self.cameras is None or "camera" not in batch:
-            return batch
-        with torch.autocast(batch["target"].device.type, enabled=False):
-            return {**batch, "intrinsics": self.cameras(batch["camera"], batch["view"], batch["intrinsics"])}
-
-    def poses(self, batch: Batch) -> Tensor:
-        """Return the poses target to source (B,S,4,4): predicted for neighbours, known for the other eye."""
-        target, sources = batch["target_augmented"], batch["sources_augmented"]
-        temporal = [i for i, frame in enumerate(self.frames) if frame != "s"]
-        poses = {i: batch["stereo_pose"] for i, frame in enumerate(self.frames) if frame == "s"}
-        if temporal and self.pose_network is not None:
-            # All pairs in one batch: half the calls, and the batch norm sees them all.
-            pairs = [temporal_pair(target, sources[:, i], int(self.frames[i])) for i in temporal]
-            axis_angle, translation = self.pose_network(torch.cat(pairs))
-            with torch.autocast(target.device.type, enabled=False):
-                motions = pose_matrix(axis_angle[:, 0, 0].float(), translation[:, 0, 0].float())
-                for i, motion in zip(temporal, motions.chunk(len(temporal)), strict=True):
-                    poses[i] = invert_pose(motion) if int(self.frames[i]) < 0 else motion
-        return torch.stack([poses[i] for i in range(len(self.frames))], dim=1)
-
-    def losses(
-        self, batch: Batch, disparities: dict[int, Tensor], poses: Tensor, theirs: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """Compute the losses of given disparities and poses, in float32 whatever the autocast.
-
-        Args:
-            batch: see `Batch`.
-            disparities: `{s: (B,1,H/2^s,W/2^s)}`.
-            poses: (B,S,4,4), target to source.
-            theirs: (B,S,1,H,W), the sources' disparities, which `consistency` needs; by default it predicts them.
-
-        Returns:
-            As `forward`.
-        """
-        if theirs is None and self.consistency:
-            theirs = self._source_disparities(batch)
         with torch.autocast(batch["target"].device.type, enabled=False):
             target = batch["target"]
-            agreement = None if theirs is None else self._agreement(batch, disparities[0].float(), theirs, poses)
+            agreement = self._agreement(output, batch) if self.consistency else None
             weight = None if agreement is None else agreement.weight
             target_windows = windows(target)
-            identity = self._unmoved(batch, target_windows, self._noise(batch)) if self.auto_mask else None
+            identity = None
+            if self.auto_mask:
+                identity = self._identity_errors_as_run(batch, target_windows, self._noise(batch))
             losses = {}
             for scale in self.scales:
-                disparity = disparities[scale].float()
-                error = self._best(batch, target_windows, self._full_size(disparity, batch), poses, identity, weight)
+                disparity = output.disparities[scale].float()
+                full_size = _resize(disparity, target)
+                error = self._scale_error_as_run(output, batch, full_size, target_windows, identity, weight)
                 smooth = edge_aware_smoothness(disparity, shrink(target, disparity.shape[-2:]))
                 losses[f"loss/scale{scale}"] = error + self.smoothness / 2**scale * smooth
             total = torch.stack(list(losses.values())).mean()
@@ -159,9 +157,22 @@ class ViewSynthesis(Objective):
                 total = total + self.consistency * agreement.loss
             return {"loss": total, **losses}
 
-    def synthesis_errors(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
+    def synthesise(self, output: Output, batch: Batch, disparity: Tensor) -> Tensor:
+        """Return the view that each source gives through the disparity (B,1,H,W): (B,S,3,H,W).
+
+        With a fourth channel, pixels count only where it is above 0.5 in some source. Here it is what the view shows of
+        the batch's mask, where there is one.
+        """
+        depth = self.depth(disparity, output.intrinsics)
+        sources = batch["sources"].unbind(1)
+        if "mask" in batch:
+            sources = tuple(torch.cat([source, batch["mask"]], dim=1) for source in sources)
+        pairs = zip(sources, output.poses.unbind(1), strict=True)
+        return torch.stack([view_synthesis(source, depth, output.intrinsics, pose) for source, pose in pairs], dim=1)
+
+    def synthesis_errors(self, output: Output, batch: Batch, scale: int = 0) -> Tensor:
         """Return the photometric error of each synthesised view (B,S,H,W), infinite where there is no source."""
-        synthesised = self._synthesise(batch, self._full_size(disparity, batch), poses)
+        synthesised = self.synthesise(output, batch, _resize(output.disparities[scale], batch["target"]))
         return self._errors(batch, synthesised, windows(batch["target"]))
 
     def identity_errors(self, batch: Batch) -> Tensor:
@@ -174,35 +185,31 @@ class ViewSynthesis(Objective):
             return None
         return self.tie_break * torch.randn_like(batch["sources"][:, :, 0])
 
-    def _source_disparities(self, batch: Batch) -> Tensor:
-        """Return what the depth network sees in the sources (B,S,1,H,W)."""
-        seen: Tensor = self.network(batch["sources_augmented"].flatten(0, 1))[0].float()
-        return seen.view(*batch["sources"].shape[:2], *seen.shape[1:])
+    def _agreement(self, output: Output, batch: Batch) -> Consistency:
+        assert output.source_disparities is not None
+        depth = self.depth(output.disparities[0].float(), output.intrinsics)
+        source_depths = self.depth(output.source_disparities.flatten(1, 2), output.intrinsics).unsqueeze(2)
+        valid, mask = batch["source_valid"], batch.get("mask")
+        return depth_consistency(depth, source_depths, output.intrinsics, output.poses, valid, mask)
 
-    def _agreement(self, batch: Batch, disparity: Tensor, theirs: Tensor, poses: Tensor) -> Consistency:
-        own, others = self.depth(disparity, batch), self.depth(theirs.flatten(1, 2), batch).unsqueeze(2)
-        return depth_consistency(own, others, batch["intrinsics"], poses, batch["source_valid"], batch.get("mask"))
-
-    def _best_error(
+    def _scale_error(
         self,
+        output: Output,
         batch: Batch,
-        target_windows: Windows,
         disparity: Tensor,
-        poses: Tensor,
+        target_windows: Windows,
         identity: Tensor | None,
-        weight: Tensor | None = None,
+        weight: Tensor | None,
     ) -> Tensor:
         """Return the mean over all pixels of the smallest error (eq. 2), weighted; `disparity` is (B,1,H,W).
 
-        Pixels that the batch's mask leaves out do not count.
+        Where views say what of them counts, the mean is over the pixels that the batch's mask leaves in and some source
+        shows.
         """
-        errors = self._errors(batch, self._synthesise(batch, disparity, poses), target_windows)
-        smallest = minimum_reprojection(errors, identity)
+        views = self.synthesise(output, batch, disparity)
+        smallest = minimum_reprojection(self._errors(batch, views, target_windows), identity)
         smallest = smallest if weight is None else smallest * weight
-        return smallest.mean() if "mask" not in batch else _mean_inside(smallest, batch["mask"])
-
-    def _full_size(self, disparity: Tensor, batch: Batch) -> Tensor:
-        return F.interpolate(disparity, batch["target"].shape[-2:], mode="bilinear", align_corners=False)
+        return smallest.mean() if views.shape[2] == 3 else _mean_shown(smallest, batch.get("mask"))
 
     def _identity_errors(self, batch: Batch, target_windows: Windows, noise: Tensor | None) -> Tensor:
         errors = self._errors(batch, batch["sources"], target_windows)
@@ -211,46 +218,33 @@ class ViewSynthesis(Objective):
     def _errors(self, batch: Batch, views: Tensor, target_windows: Windows) -> Tensor:
         """Return the photometric error of views (B,S,3,H,W): (B,S,H,W), infinite where there is no source.
 
-        A fourth channel says what of a view was seen, by the mask; where it was not, the error is infinite too.
+        It is infinite too where a fourth channel of the views is 0.5 or less.
         """
         target = batch["target"]
         errors = [photometric_error(view[:, :3], target, self.ssim_weight, target_windows) for view in views.unbind(1)]
         if views.shape[2] > 3:
-            unseen = views.unbind(1)
-            errors = [error.where(v[:, 3:] > 0.5, torch.inf) for error, v in zip(errors, unseen, strict=True)]
+            shown = [view[:, 3:] > 0.5 for view in views.unbind(1)]
+            errors = [error.where(where, torch.inf) for error, where in zip(errors, shown, strict=True)]
         return torch.where(batch["source_valid"][:, :, None, None], torch.cat(errors, dim=1), torch.inf)
 
-    def _synthesise(self, batch: Batch, disparity: Tensor, poses: Tensor) -> Tensor:
-        """Return the view that each source gives through the disparity (B,1,H,W): (B,S,3,H,W).
-
-        With a mask in the batch, a fourth channel is what the view shows of it.
-        """
-        depth = self.depth(disparity, batch)
-        sources = batch["sources"].unbind(1)
-        if "mask" in batch:
-            sources = tuple(torch.cat([source, batch["mask"]], dim=1) for source in sources)
-        pairs = zip(sources, poses.unbind(1), strict=True)
-        return torch.stack([view_synthesis(view, depth, batch["intrinsics"], pose) for view, pose in pairs], dim=1)
-
-    def depth(self, disparity: Tensor, batch: Batch) -> Tensor:
-        """Return the depth, network units, that disparities (B,C,H,W) mean for each sample's camera."""
+    def depth(self, disparity: Tensor, intrinsics: Tensor) -> Tensor:
+        """Return the depth, network units, that disparities (B,C,H,W) mean for cameras of K (B,3,3)."""
         depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
         if self.canonical_focal is None:
             return depth
-        fx = batch["intrinsics"][:, :1, :1, None]  # (B,1,1,1)
+        fx = intrinsics[:, :1, :1, None]  # (B,1,1,1)
         return depth * focal_factor(fx, depth.shape[-1], self.canonical_focal)
 
     @torch.no_grad()
-    def panels(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what a person wants to see of a batch, each (B,C,H,W) with C 1 or 3.
+    def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """See `Objective.panels`.
 
         `target`; `disparity`; `synthesised`, `error` of each pixel's best source; `kept`, 1 where auto-mask and mask
         leave the pixel in.
         """
-        batch = self.with_cameras(batch)
-        disparity = self.network(batch["target_augmented"])[0].float()
+        disparity = output.disparities[0].float()
         target, identity = batch["target"], self.identity_errors(batch)
-        synthesised = self._synthesise(batch, disparity, self.poses(batch))  # the finest disparity has full size
+        synthesised = self.synthesise(output, batch, disparity)  # the finest disparity has full size
         errors = self._errors(batch, synthesised, windows(target))
         inside = batch["mask"] if "mask" in batch else torch.ones_like(target[:, :1])
         best = errors.argmin(dim=1)[:, None, None].expand(-1, 1, 3, *target.shape[-2:])  # (B,1,3,H,W)
@@ -275,10 +269,14 @@ def check_view_synthesis(options: Mapping[str, Any], what: str) -> None:
     check_scales(options, what)
 
 
-def _mean_inside(error: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of (B,1,H,W) where the mask is 1 and any source saw the pixel."""
-    inside = (mask > 0.5) & error.isfinite()
-    return torch.where(inside, error, 0).sum() / inside.sum().clamp(min=1)
+def _mean_shown(error: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mean of (B,1,H,W) where the mask is 1 and some source shows the pixel."""
+    counts = error.isfinite() if mask is None else (mask > 0.5) & error.isfinite()
+    return torch.where(counts, error, 0).sum() / counts.sum().clamp(min=1)
+
+
+def _resize(disparity: Tensor, image: Tensor) -> Tensor:
+    return F.interpolate(disparity, image.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def shrink(image: Tensor, size: torch.Size) -> Tensor:

@@ -258,9 +258,7 @@ class ImagePanels(Callback):
             samples = [loader.dataset[i * len(loader.dataset) // self.samples] for i in range(self.samples)]
             self._batch = torch.utils.data.default_collate(samples)
         batch = {key: value.to(module.device) for key, value in self._batch.items()}
-        module.eval()
-        image = training_panel(module.kept.panels(batch))  # type: ignore[arg-type]
-        module.train()
+        image = training_panel(module.panels(batch))  # type: ignore[arg-type]
         write_image(self.folder / f"{trainer.global_step:06d}.png", image)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

@@ -31,7 +31,7 @@ class Suspect(NamedTuple):
 
 
 @torch.no_grad()
-def find_not_finite(step: Step, objective: nn.Module) -> Finding | None:
+def find_not_finite(step: Step | None, objective: nn.Module) -> Finding | None:
     """Find the first tensor with a NaN or an infinity, in the order of cause: the others got it from there.
 
     Inputs, parameters, disparities, poses, losses, gradients; in validation running statistics too, which training
@@ -45,28 +45,29 @@ def find_not_finite(step: Step, objective: nn.Module) -> Finding | None:
         if finite.all():
             continue
         samples = None
-        if by_sample:
+        if by_sample and step is not None:
             rows = (~finite.flatten(1).all(dim=1)).nonzero()[:, 0].tolist()
             samples = sorted({row % step.samples for row in rows})
         return Finding(f"{name} holds {'NaN' if tensor.isnan().any() else 'infinity'}", advice, samples)
     return None
 
 
-def _suspects(step: Step, objective: nn.Module) -> Iterator[Suspect]:
-    if step.batch is not None:
+def _suspects(step: Step | None, objective: nn.Module) -> Iterator[Suspect]:
+    if step is not None:
         yield from _inputs(step.batch)
     for name, weight in objective.named_parameters():
         yield Suspect(f"parameter {name}", weight, "see whether the file that init names is sound; " + LOWER_RATE)
     if not objective.training:
         for name, statistic in objective.named_buffers():
             yield Suspect(f"running statistic {name}", statistic, LOWER_RATE)
-    for scale, disparity in step.disparities.items():
+    if step is None:
+        return
+    for scale, disparity in step.output.disparities.items():
         yield Suspect(f"disparity at scale {scale}", disparity, LOWER_RATE, by_sample=True)
-    for name, motion in {"axis-angle": step.axis_angle, "translation": step.translation}.items():
-        if motion is not None:
-            yield Suspect(f"{name} of the pose network", motion, LOWER_RATE, by_sample=True)
+    for name, motion in zip(("axis-angle", "translation"), step.output.motions or (), strict=False):
+        yield Suspect(f"{name} of the pose network", motion.flatten(0, 1), LOWER_RATE, by_sample=True)
     # "loss" is made of the others.
-    for name, loss in sorted(step.losses.items(), key=lambda item: item[0] == "loss"):
+    for name, loss in sorted(step.output.losses.items(), key=lambda item: item[0] == "loss"):
         yield Suspect(f"'{name}'", loss, "look at these frames and their neighbours; " + LOWER_RATE)
     # Backwards, as gradients flow: each gets it from the one behind.
     for name, weight in reversed(list(objective.named_parameters())):

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import Tensor
 
 from hrdepth.config import GuardConfig
-from hrdepth.data.sample import Batch
 from hrdepth.errors import TrainingStopped
 from hrdepth.io.files import write_json
 from hrdepth.io.images import write_image
@@ -49,8 +47,6 @@ class Guard(Callback):
         self.folder = folder
         self.weights = weights
         self._judge = Judge(config)
-        self._step = Step()
-        self._hooks: list[RemovableHandle] = []
         self._good: dict[str, Tensor] = {}
         self._first_step = self._good_step = self._good_until = 0
 
@@ -63,14 +59,11 @@ class Guard(Callback):
         self._judge.load_state_dict(state_dict)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Watch every objective of the module, and keep the state that the run starts from."""
+        """Keep the state that the run starts from."""
         assert isinstance(pl_module, DepthModule)
-        for module in pl_module.modules():
-            if isinstance(module, type(pl_module.objective)):
-                self._watch(module)
         if trainer.is_global_zero:
             (self.folder / STOPPED).unlink(missing_ok=True)
-        self._stop_on(trainer, pl_module, find_not_finite(Step(), pl_module.objective))
+        self._stop_on(trainer, pl_module, find_not_finite(None, pl_module.objective))
         self._keep(trainer, pl_module)
         self._first_step = self._good_step
 
@@ -79,61 +72,29 @@ class Guard(Callback):
         if trainer.global_step % self.config.every_steps:
             return
         assert isinstance(pl_module, DepthModule)
-        objective = pl_module.objective
-        health = measure(self._step, objective)
-        finding = None if health.is_finite else find_not_finite(self._step, objective)
+        assert pl_module.step is not None
+        step, objective = pl_module.step, pl_module.objective
+        health = measure(step, objective)
+        finding = None if health.is_finite else find_not_finite(step, objective)
         if finding is not None:
             self._stop_on(trainer, pl_module, finding)
-        finding = self._judge.judge(health, trainer.global_step, self._step, objective)
+        finding = self._judge.judge(health, trainer.global_step, step, objective)
         self._stop_on(trainer, pl_module, finding, name="stopped")
         if not self._judge.suspects:
             self._good_until = trainer.global_step
             if trainer.global_step - self._good_step >= self.config.keep_every_steps:
                 self._keep(trainer, pl_module)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Let go of the step's tensors."""
-        self._step = Step()
-
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: int
     ) -> None:
         """Look for NaN in validation, while its frames can still be named."""
+        assert isinstance(pl_module, DepthModule)
+        assert pl_module.step is not None
         finding = None
-        if not self._step.losses["loss"].isfinite():
-            assert isinstance(pl_module, DepthModule)
-            finding = find_not_finite(self._step, pl_module.objective)
+        if not pl_module.step.output.loss.isfinite():
+            finding = find_not_finite(pl_module.step, pl_module.objective)
         self._stop_on(trainer, pl_module, finding)
-        self._step = Step()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Stop watching."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
-
-    def _watch(self, objective: nn.Module) -> None:
-        def see_batch(module: nn.Module, inputs: tuple[Batch]) -> None:
-            self._step.batch = inputs[0]
-
-        def see_depth(module: nn.Module, inputs: tuple[Tensor], output: dict[int, Tensor]) -> None:
-            batch = self._step.batch
-            if batch is not None and inputs[0] is batch["target_augmented"]:  # and no source, which some predict, too
-                self._step.disparities = {scale: disparity.detach() for scale, disparity in output.items()}
-
-        def see_pose(module: nn.Module, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
-            self._step.axis_angle, self._step.translation = (motion.detach()[:, 0, 0] for motion in output)
-
-        def see_losses(module: nn.Module, inputs: Any, output: dict[str, Tensor]) -> None:
-            self._step.losses = {name: value.detach() for name, value in output.items()}
-
-        self._hooks.append(objective.register_forward_pre_hook(see_batch))
-        self._hooks.append(objective.register_forward_hook(see_losses))
-        for name, see in {"network": see_depth, "pose_network": see_pose}.items():
-            if (network := getattr(objective, name, None)) is not None:
-                self._hooks.append(network.register_forward_hook(see))
 
     def _keep(self, trainer: Trainer, module: LightningModule) -> None:
         state = module.state_dict()
@@ -163,7 +124,7 @@ class Guard(Callback):
         """
         said = [f"training stopped at step {trainer.global_step}: another process of this run found a fault"]
         if finding is not None:
-            frames = self._frames(trainer, finding.samples)
+            frames = self._frames(trainer, module.step, finding.samples)
             said = [f"training stopped at step {trainer.global_step}: {finding.what}{frames}", finding.advice]
             said += self._causes(trainer, module)
         seen = self._panel(trainer, module, finding)
@@ -176,12 +137,12 @@ class Guard(Callback):
             write_json(self.folder / STOPPED, {"message": message, "step": trainer.global_step})
         raise TrainingStopped(message)
 
-    def _frames(self, trainer: Trainer, samples: list[int] | None) -> str:
+    def _frames(self, trainer: Trainer, step: Step | None, samples: list[int] | None) -> str:
         """Name samples of the batch."""
-        batch = self._step.batch
-        if batch is None:
+        if step is None:
             return ""
-        samples = list(range(self._step.samples)) if samples is None else samples
+        batch = step.batch
+        samples = list(range(step.samples)) if samples is None else samples
         dataset = (trainer.val_dataloaders if trainer.validating else trainer.train_dataloader).dataset
         if "item" in batch and hasattr(dataset, "name"):
             names = [dataset.name(int(batch["item"][sample])) for sample in samples[:NAMED]]
@@ -200,13 +161,12 @@ class Guard(Callback):
 
     def _panel(self, trainer: Trainer, module: DepthModule, finding: Finding | None) -> list[str]:
         """Draw the samples at fault, and return the file's name, if there is any."""
-        batch = self._step.batch
-        if batch is None or not trainer.is_global_zero:
+        step = module.step
+        if step is None or not trainer.is_global_zero:
             return []
-        samples = finding.samples if finding is not None and finding.samples else list(range(self._step.samples))
-        part = {key: value[samples[:SHOWN]] for key, value in batch.items()}  # type: ignore[index]
-        module.eval()
-        write_image(self.folder / "panels" / "stopped.png", training_panel(module.kept.panels(part)))  # type: ignore[arg-type]
+        samples = finding.samples if finding is not None and finding.samples else list(range(step.samples))
+        part = {key: value[samples[:SHOWN]] for key, value in step.batch.items()}  # type: ignore[index]
+        write_image(self.folder / "panels" / "stopped.png", training_panel(module.panels(part)))  # type: ignore[arg-type]
         return ["panels/stopped.png"]
 
     def _bring_back(self, trainer: Trainer, module: DepthModule) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -16,7 +16,8 @@ from hrdepth.config import OptimiserConfig
 from hrdepth.data.sample import Batch
 from hrdepth.evaluation.holes import hole_share
 from hrdepth.geometry import disparity_to_depth
-from hrdepth.objectives import Objective
+from hrdepth.objectives import Objective, Output
+from hrdepth.training.health import Step
 from hrdepth.training.optimiser import build_optimiser, build_schedule
 
 __all__ = ["DepthModule"]
@@ -26,7 +27,7 @@ class DepthModule(LightningModule):
     """Minimise an objective's `"loss"` and log whatever else it gives.
 
     Args:
-        objective: maps a `Batch` to `{name: scalar}`.
+        objective: maps a `Batch` to an `Output`.
         optimiser: learning rate and schedule.
         average: decay of the weights' moving average, or None.
         seed: of the noise in a step.
@@ -43,6 +44,7 @@ class DepthModule(LightningModule):
         self.optimiser = optimiser
         self.seed = seed
         self.average = None if average is None else _averaged(objective, average)
+        self.step: Step | None = None  # what the guard looks at: the batch under way, until its end
 
     @property
     def kept(self) -> Objective:
@@ -52,29 +54,38 @@ class DepthModule(LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a batch."""
         seed_step(self.seed, self.current_epoch, batch_index, self.global_rank)
-        losses: dict[str, Tensor] = self.objective(batch)
-        self.log_dict({f"train/{name}": value for name, value in losses.items()}, batch_size=len(batch["target"]))
-        return losses["loss"]
+        output: Output = self.objective(batch)
+        self.step = Step(batch, output.map(Tensor.detach))
+        losses = {f"train/{name}": value for name, value in output.losses.items()}
+        self.log_dict(losses, batch_size=len(batch["target"]))
+        return output.loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Log loss and holes of a batch that is not learnt from, every time with the same noise; the mean of all."""
         seed_step(self.seed, 0, batch_index, self.global_rank)
-        seen: list[Tensor] = []
+        output: Output = self.kept(batch)
+        self.step = Step(batch, output)
+        self.log("val/loss", output.loss, batch_size=len(batch["target"]), sync_dist=True)
         network = self.kept.network
-
-        def see(module: nn.Module, inputs: tuple[Tensor], output: dict[int, Tensor]) -> None:
-            if inputs[0] is batch["target_augmented"]:  # and no source, which some objectives predict, too
-                seen.append(output[0])
-
-        hook = network.register_forward_hook(see)
-        try:
-            losses: dict[str, Tensor] = self.kept(batch)
-        finally:
-            hook.remove()
-        self.log("val/loss", losses["loss"], batch_size=len(batch["target"]), sync_dist=True)
-        depth = disparity_to_depth(seen[0].float(), network.min_depth, network.max_depth)
+        depth = disparity_to_depth(output.disparities[0].float(), network.min_depth, network.max_depth)
         holes = hole_share(depth, batch.get("mask"))
         self.log("val/holes", holes, batch_size=len(batch["target"]), sync_dist=True)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Free the step's tensors, after all callbacks have seen them."""
+        self.step = None
+
+    def on_validation_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Free the step's tensors."""
+        self.step = None
+
+    @torch.no_grad()
+    def panels(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what the validated objective shows of a batch, see `Objective.panels`."""
+        self.eval()
+        views = self.kept.panels(self.kept.predict(batch), batch)
+        self.train()
+        return views
 
     def optimizer_step(self, epoch: int, batch_index: int, optimizer: Optimizer, closure: Any = None) -> None:
         """Step, and let the average follow."""
@@ -108,7 +119,4 @@ def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
 def _averaged(objective: Objective, decay: float) -> AveragedModel:
     """Parameters are averaged; batch norm's statistics, which are averages already, are copied."""
     average = AveragedModel(objective, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
-    for module in average.modules():
-        # A forward put in by hand (a compiled one) is copied as it is and would still use the original's weights.
-        module.__dict__.pop("forward", None)
     return average.requires_grad_(False)

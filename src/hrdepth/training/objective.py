@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from hrdepth.compute import compiled, fast_depthwise, has_depthwise
+from hrdepth.compute import compile_module, has_depthwise, use_fast_depthwise
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
@@ -48,18 +48,14 @@ def build_training_objective(config: TrainConfig, cameras: LearnedIntrinsics | N
         if pose_network is not None:
             channels_last(pose_network)
     if config.compile_networks:
-        _compile(network, "the depth network")
+        compile_module(network, "the depth network")
         if pose_network is not None:
-            _compile(pose_network, "the pose network")
+            compile_module(pose_network, "the pose network")
     elif config.precision != "32-true":
         for module in (network, pose_network):
             if module is not None and has_depthwise(module):
-                module.forward = fast_depthwise(module.forward)
+                use_fast_depthwise(module)
     return build_objective(config.objective, network, pose_network, config.canonical_focal, cameras)
-
-
-def _compile(network: nn.Module, name: str) -> None:
-    network.forward = compiled(network.forward, name)
 
 
 def _check_canonical_focal(start: float | None, config: TrainConfig) -> None:

@@ -25,7 +25,7 @@ def training_panel(views: dict[str, Tensor]) -> NDArray[np.uint8]:
     """
     columns = []
     for sample in range(len(views["target"])):
-        arrays = {name: views[name][sample].float().cpu().numpy() for name in ORDER if name in views}
+        arrays = {name: views[name][sample].detach().float().cpu().numpy() for name in ORDER if name in views}
         columns.append(np.concatenate([_draw(name, array) for name, array in arrays.items()], axis=0))
     return np.concatenate(columns, axis=1)
 

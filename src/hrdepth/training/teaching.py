@@ -14,8 +14,8 @@ from hrdepth.data.map_cache import DepthHints
 from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import Neighbours
 from hrdepth.errors import InputError
+from hrdepth.objectives.base import Objective
 from hrdepth.objectives.distillation import Distillation
-from hrdepth.objectives.objective import Objective
 from hrdepth.objectives.teacher import Teacher, TeacherMaps, typical_depth
 
 __all__ = ["objective_layers", "with_teacher"]

@@ -1,0 +1,146 @@
+"""What every objective is (contract 3): the networks it trains, their output for a batch, and its losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from hrdepth.config import ObjectiveConfig
+from hrdepth.data.sample import Batch
+from hrdepth.errors import InputError
+from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.intrinsics import LearnedIntrinsics
+
+__all__ = ["Objective", "Output", "check_numbers", "check_scales"]
+
+Self = TypeVar("Self", bound="Output")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the networks of an objective predict for a batch of B samples, and its losses once they are computed.
+
+    An objective that predicts more has a subclass of its own.
+
+    Attributes:
+        disparities: of the target at each scale s, (B,1,H/2^s,W/2^s) in (0,1).
+        poses: target to source, (B,S,4,4).
+        intrinsics: K in pixels of the target, (B,3,3): the batch's, or that of learned cameras.
+        motions: axis-angle in radians and translation in network units, (T,B,3) each, as the pose network gave them
+            for the T sources that are neighbours in time; None where it was not asked.
+        source_disparities: of the sources at full size, (B,S,1,H,W); None where the losses need none.
+        losses: scalars by name; `"loss"` is what is minimised, the others are for the log.
+    """
+
+    disparities: dict[int, Tensor]
+    poses: Tensor
+    intrinsics: Tensor
+    motions: tuple[Tensor, Tensor] | None = None
+    source_disparities: Tensor | None = None
+    losses: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> Tensor:
+        """What is minimised, a scalar."""
+        return self.losses["loss"]
+
+    def map(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Return a copy in which every tensor is changed, such as by `Tensor.detach`."""
+        return replace(self, **{part.name: _changed(getattr(self, part.name), change) for part in fields(self)})
+
+
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, dict):
+        return {key: _changed(inner, change) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_changed(inner, change) for inner in value)
+    return change(value) if isinstance(value, Tensor) else value
+
+
+class Objective(nn.Module):
+    """Owns the networks that it trains. `objective(batch)` predicts, computes the losses and returns both.
+
+    Attributes:
+        network: the depth network.
+        pose_network: the pose network, or None where none is trained.
+        cameras: those whose K is learned, or None where all are known.
+        frames: the sources, see `ObjectiveConfig`.
+        auto_mask: whether pixels that the unmoved source explains better are left out.
+        uses_objects: whether its batches shall have `objects`, see `Batch`.
+    """
+
+    uses_objects = False
+
+    network: DepthNetwork
+    pose_network: nn.Module | None
+    cameras: LearnedIntrinsics | None
+    frames: tuple[int | str, ...]
+    auto_mask: bool = False
+
+    @classmethod
+    def check(cls, config: ObjectiveConfig) -> None:
+        """Check settings that make sense or not whatever the data and the networks; options have the right type.
+
+        Raises:
+            InputError: they make none.
+        """
+
+    def forward(self, batch: Batch) -> Output:
+        """Return what `predict` returns, with what `losses` returns."""
+        output = self.predict(batch)
+        return replace(output, losses=self.losses(output, batch))
+
+    def predict(self, batch: Batch) -> Output:
+        """Run the networks, each image of the target through the depth network once."""
+        raise NotImplementedError
+
+    def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Return `{"loss": scalar, ...}`, in float32 whatever the autocast.
+
+        Args:
+            output: of `predict`.
+            batch: the same batch.
+        """
+        raise NotImplementedError
+
+    def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Return what a person wants to see of a batch, each (B,C,H,W) with C 1 or 3; see `training.panels`."""
+        raise NotImplementedError
+
+    def about(self) -> dict[str, Any]:
+        """Return what a weights file records about this objective, JSON-able."""
+        return {}
+
+
+def check_numbers(options: Mapping[str, Any], names: Iterable[str], what: str, most: float = math.inf) -> None:
+    """Check weights and the like, where they are set: finite, 0 or more, `most` or less.
+
+    Raises:
+        InputError: one is not; the sentence names it, and `what` it is an option of.
+
+    Example:
+        >>> check_numbers({"smoothness": -1.0}, ["smoothness"], "objective 'view_synthesis'")
+        Traceback (most recent call last):
+        ...
+        hrdepth.errors.InputError: the option smoothness -1 of objective 'view_synthesis' must be 0 or more, and finite
+    """
+    for name in names:
+        value = options.get(name, 0)
+        if not (0 <= value <= most and math.isfinite(value)):
+            bounds = "be 0 or more, and finite" if math.isinf(most) else f"lie between 0 and {most:g}"
+            raise InputError(f"the option {name} {value:g} of {what} must {bounds}")
+
+
+def check_scales(options: Mapping[str, Any], what: str) -> None:
+    """Check the option `scales`, where it is set.
+
+    Raises:
+        InputError: it is empty, or names a scale that depth networks do not have.
+    """
+    scales = options.get("scales", (0,))
+    if not scales or not set(scales) <= {0, 1, 2, 3}:
+        raise InputError(f"the option scales {list(scales)} of {what}: give some of 0, 1, 2, 3")
