@@ -11,12 +11,13 @@ from hrdepth.cli import main
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import NETWORKS, build_network, build_pose_network, summary
-from hrdepth.networks.summary import PAPER_ROWS, SIZES, summarise
+from hrdepth.networks.summary import SIZES, summarise
+from hrdepth.paper import paper_networks
 from released_weights import PUBLISHED
 from tiny_networks import narrow
 
 
-@pytest.mark.parametrize("row", PAPER_ROWS, ids=lambda row: row.rows)
+@pytest.mark.parametrize("row", paper_networks(), ids=lambda row: row.citation)
 def test_counts_agree_with_the_paper(row):
     found = summarise(row.network, row, sizes=())
     # PyD-Net's 1.97M is written 1.9M, PackNet's 128.3M 127M.
@@ -74,11 +75,11 @@ def test_plain_skips_and_convolutions_are_the_baseline():
 
 def learners():
     """The paper's networks; PackNet, whose gradients take a gigabyte, is narrow here and whole in `make test-slow`."""
-    for row in PAPER_ROWS:
+    for row in paper_networks():
         large = row.network.name == "packnet"
-        yield pytest.param(row.network, id=row.rows, marks=pytest.mark.slow if large else ())
+        yield pytest.param(row.network, id=row.citation, marks=pytest.mark.slow if large else ())
         if large:
-            yield pytest.param(narrow("packnet"), id=f"{row.rows}, narrow")
+            yield pytest.param(narrow("packnet"), id=f"{row.citation}, narrow")
 
 
 @pytest.mark.parametrize("config", learners())

@@ -18,7 +18,6 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
-from hrdepth.published import PUBLISHED, corresponding_row
 from hrdepth.report.cloud import encode_cloud
 from hrdepth.report.run import RunFolder
 from hrdepth.truth import build_ground_truth
@@ -187,25 +186,3 @@ def test_points_survive_their_encoding():
     assert cloud.count == 96
     np.testing.assert_allclose(points[0], [-5.5 * 0.5, -3.5 * 0.5, 5.0], atol=1e-3)
     assert base64.b64decode(cloud.colours) == image.tobytes()
-
-
-def test_published_rows_are_those_of_the_recipes_and_their_page():
-    found = {}
-    page = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
-    for file in sorted(RECIPES.glob("*.yaml")):
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if (row := corresponding_row(settings)) is not None:
-            found[file.stem] = row
-            [line] = [line for line in page.splitlines() if line.startswith(f"| `{file.stem}`")]
-            numbers = re.findall(r"\d\.\d{3}", line)
-            assert [f"{value:.3f}" for value in row.metrics if value is not None] == numbers, file.stem
-    assert sorted(row.row for row in found.values()) == sorted(row.row for row in PUBLISHED)
-    assert all(name.startswith(("kitti-", "table4-")) for name in found)
-
-
-def test_another_size_or_set_is_no_row():
-    settings = yaml.safe_load((RECIPES / "kitti-hrdepth-m-640x192.yaml").read_text(encoding="utf-8"))
-    assert corresponding_row(settings).row == "Table 2, HR-Depth, M, 640x192, K"
-    assert corresponding_row(settings | {"size": [128, 416]}) is None
-    other = [part | {"split": "mine.txt"} for part in settings["train"]]
-    assert corresponding_row(settings | {"train": other}) is None

@@ -17,9 +17,9 @@ from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReproduceTableConfig
 from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.networks import build_network
+from hrdepth.paper import row_of
 from hrdepth.reproduce import measure as measuring
 from hrdepth.reproduce.measure import Measurement
-from hrdepth.reproduce.paper import row_of
 from hrdepth.reproduce.plan import plan_training
 from hrdepth.reproduce.runs import find_weights, train_missing
 from hrdepth.reproduce.spread import difference, spread

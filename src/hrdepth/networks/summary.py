@@ -13,41 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hrdepth.config import NetworkConfig
 from hrdepth.networks import NETWORKS, build_network
+from hrdepth.paper import PaperNetwork, paper_networks
 
-__all__ = ["PAPER_ROWS", "NetworkSummary", "PaperRow", "listing", "summaries", "summarise"]
+__all__ = ["NetworkSummary", "listing", "summaries", "summarise"]
 
 SIZES = ((192, 640), (320, 1024))
-
-
-@dataclass(frozen=True)
-class PaperRow:
-    """A network of the paper.
-
-    Attributes:
-        network: how it is built.
-        rows: where it stands in the paper's tables.
-        parameters: the paper's count, in millions.
-    """
-
-    network: NetworkConfig
-    rows: str
-    parameters: float
-
-
-def _variant(**options: str) -> NetworkConfig:
-    return NetworkConfig("hrdepth", dict(options))
-
-
-PAPER_ROWS = (
-    PaperRow(NetworkConfig("hrdepth"), "Table 2, HR-Depth; Table 4, +dense SC and fSE", 14.62),
-    PaperRow(NetworkConfig("lite_hrdepth"), "Table 3, Lite-HR-Depth", 3.1),
-    PaperRow(NetworkConfig("monodepth2"), "Tables 2 and 3, Monodepth2; Table 4, baseline", 14.84),
-    PaperRow(NetworkConfig("pydnet"), "Table 3, PyD-Net", 1.9),
-    PaperRow(NetworkConfig("packnet"), "Table 2, PackNet-SfM", 127.0),
-    PaperRow(_variant(fusion="conv"), "Table 4, +dense SC", 16.06),
-    PaperRow(_variant(skip="plain"), "Table 4, +fSE", 13.48),
-    PaperRow(_variant(fusion="se"), "Table 4, +dense SC and SE", 16.23),
-)
 
 
 @dataclass(frozen=True)
@@ -81,15 +51,15 @@ class NetworkSummary:
 
 def summaries() -> list[NetworkSummary]:
     """Summarise the networks of the paper and every other one in `NETWORKS`; takes seconds and no memory."""
-    listed = {row.network.name for row in PAPER_ROWS}
+    listed = {one.network.name for one in paper_networks()}
     return [
-        *(summarise(row.network, row) for row in PAPER_ROWS),
+        *(summarise(one.network, one) for one in paper_networks()),
         *(summarise(NetworkConfig(name)) for name in NETWORKS if name not in listed),
     ]
 
 
 def summarise(
-    config: NetworkConfig, row: PaperRow | None = None, sizes: Sequence[tuple[int, int]] = SIZES
+    config: NetworkConfig, paper: PaperNetwork | None = None, sizes: Sequence[tuple[int, int]] = SIZES
 ) -> NetworkSummary:
     """Count a network's parameters, and its operations at each of `sizes`, on PyTorch's meta device: without memory.
 
@@ -113,9 +83,9 @@ def summarise(
         dict(config.options),
         parameters,
         parameters + sum(_unread(module) for module in network.children()),
-        row.parameters if row else None,
+        paper.parameters if paper else None,
         gflops,
-        row.rows if row else "",
+        paper.citation if paper else "",
     )
 
 

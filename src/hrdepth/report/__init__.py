@@ -24,7 +24,7 @@ from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import atomic_path, file_sha256, output_file
 from hrdepth.io.provenance import provenance
-from hrdepth.published import corresponding_row
+from hrdepth.paper import corresponding_row
 from hrdepth.report.charts import curves_chart, frames_chart
 from hrdepth.report.frames import Shown, chosen_frames, plain_frames
 from hrdepth.report.render import data_url, render

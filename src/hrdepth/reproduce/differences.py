@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hrdepth.evaluation.depth import METRICS
-from hrdepth.io.tables import ResultTable
+from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
+from hrdepth.paper import PaperTable
 from hrdepth.reproduce.measure import Measurement
-from hrdepth.reproduce.paper import HEADINGS, PaperTable
 from hrdepth.reproduce.spread import Spread, difference, verdict
 
-__all__ = ["Difference", "differences_table", "find_differences"]
+__all__ = ["HEADINGS", "Difference", "differences_table", "find_differences"]
 
+HEADINGS = {"parameters": "#Para", **METRIC_HEADINGS}
 COMPARED = ("abs_rel", "rmse", "delta1")
 ONE_SEED = "one seed"
 

@@ -20,8 +20,8 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import write_json
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.tables import ResultTable
+from hrdepth.paper import PaperRow, row_of
 from hrdepth.reproduce.how import Used, describe_shown, figure_content, how_table, protocol_text, write_tables
-from hrdepth.reproduce.paper import PaperRow, row_of
 from hrdepth.reproduce.place import Place, open_place
 from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarge, reduce_truth, region_errors
 from hrdepth.reproduce.runs import shown_weights

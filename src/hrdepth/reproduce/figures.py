@@ -10,10 +10,10 @@ from typing import Any
 from hrdepth.config import CompareConfig, ReproduceFigureConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
+from hrdepth.paper import PaperRow, row_of
 from hrdepth.report.compare import compare
 from hrdepth.reproduce.how import Used, describe_shown, figure_content, how_table
 from hrdepth.reproduce.network import network_text, unlike_row
-from hrdepth.reproduce.paper import PaperRow, row_of
 from hrdepth.reproduce.place import open_place
 from hrdepth.reproduce.runs import Weights, shown_weights
 

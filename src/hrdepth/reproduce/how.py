@@ -11,9 +11,9 @@ from hrdepth.config import DepthProtocol, ReproduceConfig
 from hrdepth.io.files import atomic_path
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
+from hrdepth.paper import PaperRow
 from hrdepth.reproduce.measure import describe
 from hrdepth.reproduce.network import network_text
-from hrdepth.reproduce.paper import PaperRow
 from hrdepth.reproduce.place import Place
 from hrdepth.reproduce.runs import Weights
 

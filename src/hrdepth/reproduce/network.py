@@ -13,7 +13,7 @@ from hrdepth.config import NetworkConfig, ReproduceConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.source import SUFFIXES, open_source
 from hrdepth.networks import NETWORKS
-from hrdepth.reproduce.paper import PaperRow
+from hrdepth.paper import PaperRow
 from hrdepth.reproduce.plan import plan_training
 from hrdepth.weights.tensor_files import read_metadata
 

@@ -12,7 +12,7 @@ import yaml
 from hrdepth.config import DatasetConfig, ReproduceConfig, TrainConfig
 from hrdepth.config.files import find_config, rename_keys, train_config
 from hrdepth.errors import InputError
-from hrdepth.reproduce.paper import PaperRow
+from hrdepth.paper import PaperRow
 
 __all__ = ["Plan", "merge", "plan_training", "run_folder"]
 

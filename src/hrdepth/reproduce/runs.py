@@ -14,8 +14,8 @@ import yaml
 
 from hrdepth.config import ReproduceConfig, TrainConfig
 from hrdepth.errors import InputError, TrainingStopped, training_extra
+from hrdepth.paper import PaperRow
 from hrdepth.reproduce.network import unlike, unlike_row
-from hrdepth.reproduce.paper import PaperRow
 from hrdepth.reproduce.plan import BEST, Plan, plan_training, run_folder
 from hrdepth.weights.find import weights_file
 

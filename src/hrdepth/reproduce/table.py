@@ -13,10 +13,10 @@ from hrdepth.evaluation.depth import METRICS
 from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
-from hrdepth.reproduce.differences import Difference, differences_table, find_differences
+from hrdepth.paper import PaperRow, PaperTable, paper_table
+from hrdepth.reproduce.differences import HEADINGS, Difference, differences_table, find_differences
 from hrdepth.reproduce.how import Used, how_table, protocol_text, row_note, write_tables
 from hrdepth.reproduce.measure import Measurement, measure
-from hrdepth.reproduce.paper import HEADINGS, PaperRow, PaperTable, paper_table
 from hrdepth.reproduce.place import Place, open_place
 from hrdepth.reproduce.runs import find_weights, train_missing
 from hrdepth.reproduce.spread import Spread, spread

@@ -1,4 +1,4 @@
-"""The paper's rows: against its text, the configs that give them, and what the report compares with."""
+"""The paper's rows: against its text, the configs that give them, the networks and the trainings that correspond."""
 
 import re
 from pathlib import Path
@@ -9,10 +9,9 @@ import yaml
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks.summary import summarise
-from hrdepth.published import PUBLISHED
-from hrdepth.reproduce.paper import paper_table, row_of
+from hrdepth.paper import corresponding_row, paper_networks, paper_table, row_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 RECIPES = ROOT / "src" / "hrdepth" / "recipes"
 COUNTS = {"table1": 2, "table2": 17, "table3": 8, "table4": 5}
 # How a line of the text begins.
@@ -78,11 +77,56 @@ def test_what_the_note_says_of_dense_skips_is_counted():
     assert f"without them {without}" in row.note
 
 
-def test_published_rows_of_the_report_agree():
-    known = {(row.metrics[0], row.metrics[2], row.metrics[4]) for row in PUBLISHED}
-    ours = set()
-    for number in (2, 3, 4):
-        for row in paper_table(f"table{number}").rows:
-            values = {**row.values, **{key: value for key, value in row.elsewhere.items() if value is not None}}
-            ours.add(tuple(values[key] for key in ("abs_rel", "rmse", "delta1")))
-    assert known <= ours
+def settings_of(name):
+    return yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def test_a_config_corresponds_to_the_row_that_names_it():
+    found = {}
+    for file in sorted(RECIPES.glob("*.yaml")):
+        if (row := corresponding_row(settings_of(file.stem))) is not None:
+            found[file.stem] = row.config
+    rows = [row for number in (2, 3, 4) for row in paper_table(f"table{number}").rows]
+    trained = {row.config for row in rows if row.dataset == "K" and row.config and not row.measured}
+    assert found == {name: name for name in trained}
+
+
+def test_another_size_or_set_is_no_row():
+    settings = settings_of("kitti-hrdepth-m-640x192")
+    assert corresponding_row(settings).citation == "Table 2, HR-Depth, M, 640x192, K"
+    assert corresponding_row(settings | {"size": [128, 416]}) is None
+    assert corresponding_row(settings | {"init": "mine.safetensors"}) is None
+    other = [part | {"split": "mine.txt"} for part in settings["train"]]
+    assert corresponding_row(settings | {"train": other}) is None
+
+
+def test_networks_of_the_paper_have_their_rows_and_counts():
+    found = {(one.citation, one.parameters) for one in paper_networks()}
+    assert found == {
+        ("Table 2, HR-Depth; Table 4, +dense SC and fSE", 14.62),
+        ("Table 3, Lite-HR-Depth", 3.1),
+        ("Tables 2 and 3, Monodepth2; Table 4, baseline", 14.84),
+        ("Table 3, PyD-Net", 1.9),
+        ("Table 2, PackNet-SfM", 127.0),
+        ("Table 4, +dense SC", 16.06),
+        ("Table 4, +fSE", 13.48),
+        ("Table 4, +dense SC and SE", 16.23),
+    }
+    counts = {text for one in paper_networks() for _, row in one.rows if (text := row.values.get("parameters"))}
+    assert len(counts) == 7, "each network has one count; PackNet's stands in the text"
+
+
+def test_the_page_on_configs_has_the_values_of_the_rows():
+    page = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
+    assert configs_table() in page, f"docs/configs.md must have this table:\n{configs_table()}"
+
+
+def configs_table():
+    """Return the page's table: each config that gives a row, with the values that the paper prints."""
+    metrics = paper_table("table2").columns
+    lines = {}
+    for row in (row for number in (2, 3, 4) for row in paper_table(f"table{number}").rows):
+        if row.config == row.name and row.name not in lines:
+            values = " | ".join("" if (value := row.values.get(name)) is None else f"{value:.3f}" for name in metrics)
+            lines[row.name] = f"| `{row.name}` | {row.citation} | {values} |"
+    return "\n".join(lines.values())
