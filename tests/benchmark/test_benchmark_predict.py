@@ -1,21 +1,23 @@
-"""The benchmark of prediction measures what it says, at a tiny size."""
+"""`hrdepth benchmark predict`: variants beside the baseline, interleaved, with their limits; at a tiny size."""
 
 import json
+import math
 import statistics
 
 import pytest
 import torch
 from torch import nn
 
+from hrdepth.benchmark import roofline
 from hrdepth.benchmark.predict import benchmark_predict
-from hrdepth.benchmark.roofline import limit, operations
+from hrdepth.benchmark.roofline import Operation, RateTimer, limit, operations
 from hrdepth.benchmark.subject import BASELINE, Eager, Subject, Variant, drawn_image
 from hrdepth.config import BenchmarkPredictConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import RUNTIMES
 
 
-def test_runtimes_beside_the_baseline(tmp_path, capsys, monkeypatch):
+def test_runtimes_beside_the_baseline(in_process, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(RUNTIMES["onnxruntime"], "unavailable", classmethod(lambda cls: "onnxruntime is not installed"))
     out, table, plot = tmp_path / "predict.json", tmp_path / "table.md", tmp_path / "latency.svg"
     config = BenchmarkPredictConfig(
@@ -60,6 +62,31 @@ def test_operations_and_limit_by_hand():
     assert limit([second], "bfloat16", slow_memory) == pytest.approx(2 * second.numbers / 10)
 
 
+def test_an_unknown_rate_gives_no_limit():
+    assert math.isnan(limit([Operation(1e9, 1e6)], "int8", {"int8": math.nan, "memory": 1e9}))
+
+
+def test_a_plain_loop_is_no_rate_of_the_machine(monkeypatch):
+    """A kernel that is much slower than float32's is not measured at full size."""
+    monkeypatch.setattr(roofline, "MATRIX", 32)
+    monkeypatch.setattr(roofline, "PROBE", 16)
+    monkeypatch.setattr(roofline, "COPIED", 1024)
+    took = {"float32": 1.0, "bfloat16": 0.5, "int8": 40.0}
+    done = []
+
+    def multiply(self, precision, side):
+        return lambda: done.append((precision, side))
+
+    monkeypatch.setattr(RateTimer, "_multiply", multiply)
+    monkeypatch.setattr(roofline, "seconds", lambda work, device: work() or took.get(done[-1][0]))
+    timer = RateTimer("cpu", 1)
+    rates = {name: timer.measure(name) for name in took}
+    assert rates["float32"] == 2 * 32**3 / 1.0
+    assert rates["bfloat16"] == 2 * 32**3 / 0.5
+    assert math.isnan(rates["int8"])
+    assert ("int8", 32) not in done
+
+
 def test_the_baseline_is_the_network_itself():
     subject = Subject(network="lite_hrdepth")
     run, _ = subject.run(BASELINE, (64, 64), torch.get_num_threads(), "cpu", None)
@@ -71,7 +98,7 @@ def test_the_baseline_is_the_network_itself():
     assert all(p.is_contiguous() and p.dtype == torch.float32 for p in run.network.parameters())
 
 
-def test_variants():
+def test_variants_are_read_from_text():
     assert Variant.parse("openvino") == Variant("openvino", "float32")
     assert str(Variant.parse("pytorch:compiled")) == "pytorch float32, compiled"
     assert "no bfloat16" in Variant.parse("onnxruntime:bfloat16").missing()
@@ -84,7 +111,7 @@ def test_variants():
             Variant.parse(text)
 
 
-def test_a_drawn_image():
+def test_a_drawn_image_is_no_flat_one():
     image = drawn_image((30, 50))
     assert image.shape == (30, 50, 3)
     assert statistics.pstdev(image.reshape(-1).tolist()) > 10

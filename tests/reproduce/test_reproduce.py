@@ -19,10 +19,10 @@ from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.networks import build_network
 from hrdepth.paper import row_of
 from hrdepth.reproduce import measure as measuring
+from hrdepth.reproduce.differences import difference, spread
 from hrdepth.reproduce.measure import Measurement
 from hrdepth.reproduce.plan import plan_training
 from hrdepth.reproduce.runs import find_weights, train_missing
-from hrdepth.reproduce.spread import difference, spread
 from hrdepth.reproduce.table import reproduce_table
 from hrdepth.weights.checkpoint import save_checkpoint
 
@@ -229,7 +229,7 @@ def test_names_that_no_row_has(config):
     file = weights(Path(config.runs) / "net.safetensors")
     with pytest.raises(InputError, match="did you mean 'table4-fse'"):
         reproduce_table("table4", replace(config, weights=[f"table4-fsee={file}"]))
-    with pytest.raises(InputError, match="no true depth to hold them against"):
+    with pytest.raises(InputError, match="no true depth to compare them with"):
         reproduce_table("table4", replace(config, weights=[f"table4-fse={file}"], data=None))
 
 
@@ -343,7 +343,7 @@ def test_a_run_that_the_guard_stops_does_not_end_the_others(config, monkeypatch,
     (runs / f"{BASE}-seed0" / "stopped.json").rename(runs / f"{BASE}-seed0" / "metrics.csv")
     shutil.rmtree(runs / f"{BASE}-seed1")
     assert main(command) == 0
-    killed = f"seed 0: {runs / f'{BASE}-seed0'} holds a run without a training checkpoint; if it was killed, remove it"
+    killed = f"seed 0: {runs / f'{BASE}-seed0'} holds a run without a training checkpoint; if it was killed"
     assert killed in capsys.readouterr().out
     assert begun[2:] == [f"{BASE}-seed1"]
 

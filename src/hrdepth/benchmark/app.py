@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from rich.progress import track
 
 from hrdepth.benchmark.report import Measurement, print_table, write_report
 from hrdepth.benchmark.subject import Subject, drawn_image
+from hrdepth.benchmark.workers import Job, Worker, start_workers
 from hrdepth.config import AppConfig, BenchmarkAppConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file
@@ -40,7 +38,7 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
     together.
 
     Raises:
-        InputError: settings that cannot work, or as `hrdepth app` says it.
+        InputError: settings that cannot work, or as `hrdepth app`.
     """
     _check(config)
     times: Times = {}
@@ -51,9 +49,13 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
         Image.fromarray(drawn_image(config.image_size)).save(image)
         app = AppConfig(weights=(str(weights),), port=0, device=config.device)
         for _ in track(range(config.pages), description="pages", transient=True):
-            with _page(app) as (address, processor, loading):
-                _note(times, "loading", *loading)
-                _visit(config, address, image, processor, times)
+            begin = time.perf_counter()
+            with start_workers({"page": Job(Page, (app,))}) as workers:
+                page, loaded = workers["page"], time.perf_counter() - begin
+                if page.refused is not None:
+                    raise InputError(page.refused)
+                _note(times, "loading", loaded, page.call("processor_seconds"))
+                _visit(config, page, image, times)
     measurements = [Measurement.of(name, values, "s") for name, values in times.items()]
     height, width = config.size
     print_table(
@@ -93,60 +95,38 @@ def _sized(config: BenchmarkAppConfig, folder: Path) -> tuple[Subject, Path]:
     return subject, path
 
 
-@contextmanager
-def _page(config: AppConfig) -> Iterator[tuple[str, Callable[[], float], tuple[float, float]]]:
-    """Serve the page in a process of its own.
+class Page:
+    """The page, served; made in a process of its own."""
 
-    Yields:
-        Its address, what tells the processor seconds of that process so far, and what loading took: seconds,
-        processor seconds.
-    """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(config, theirs), daemon=True)
-    begin = time.perf_counter()
-    process.start()
-    theirs.close()
-    try:
-        address, said = ours.recv()
-        loaded = time.perf_counter() - begin
-        if said is not None:
-            raise InputError(said)
+    def __init__(self, config: AppConfig) -> None:
+        self.config = config
 
-        def processor() -> float:
-            ours.send("time")
-            return float(ours.recv())
+    def __enter__(self) -> Page:
+        from hrdepth.app import serve
 
-        yield address, processor, (loaded, processor())
-    except (EOFError, BrokenPipeError) as error:
-        raise InputError("the page's process ended early") from error
-    finally:
-        ours.close()
-        process.join(20)
-        process.kill()
+        self._serving = serve(self.config)
+        _, self.address = self._serving.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._serving.__exit__(*raised)
+
+    def where(self) -> str:
+        """Return the address."""
+        return self.address
+
+    def processor_seconds(self) -> float:
+        """Return the processor time of this process so far, of all cores together."""
+        return time.process_time()
 
 
-def _serve(config: AppConfig, connection: Connection) -> None:
-    from hrdepth.app import serve
-
-    try:
-        with serve(config) as (_, address):
-            connection.send((address, None))
-            while connection.recv():
-                connection.send(time.process_time())
-    except EOFError:  # the visitor has seen enough
-        return
-    except InputError as error:
-        connection.send(("", str(error)))
-
-
-def _visit(config: BenchmarkAppConfig, address: str, image: Path, processor: Callable[[], float], times: Times) -> None:
-    """Ask for answers, clouds and files, one after the other, and note what each took."""
+def _visit(config: BenchmarkAppConfig, page: Worker, image: Path, times: Times) -> None:
+    """Request answers, point clouds and files, one after the other, and note the times."""
     from gradio_client import Client, handle_file
 
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells each request
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request
     settings = {} if config.runtime is None else {"runtime": config.runtime}
-    client = Client(address, verbose=False, download_files=str(image.parent / "got"))
+    client = Client(page.call("where"), verbose=False, download_files=str(image.parent / "got"))
     asked: tuple[Callable[[], Any], ...] = (
         lambda: client.predict(handle_file(str(image)), api_name="/predict", **settings),
         lambda: client.predict(api_name="/point_cloud"),
@@ -155,10 +135,12 @@ def _visit(config: BenchmarkAppConfig, address: str, image: Path, processor: Cal
     try:
         for number in range(config.answers):
             for what, ask in zip(WHAT, asked, strict=True):
-                used, begin = processor(), time.perf_counter()
+                used, begin = page.call("processor_seconds"), time.perf_counter()
                 ask()
                 passed = time.perf_counter() - begin
-                _note(times, f"{'following' if number else 'first'} {what}", passed, processor() - used)
+                _note(
+                    times, f"{'following' if number else 'first'} {what}", passed, page.call("processor_seconds") - used
+                )
     finally:
         client.close()
 

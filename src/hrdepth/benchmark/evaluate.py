@@ -21,10 +21,10 @@ from hrdepth.io.files import output_file
 from hrdepth.io.tables import ResultTable, table_format
 from hrdepth.truth import GroundTruth, GroundTruthSet
 
-__all__ = ["benchmark_evaluate", "plainly"]
+__all__ = ["benchmark_evaluate", "reference_metrics"]
 
-DIFFERENT = 8  # true depth maps and predictions, over and over: as many as fit into memory on any machine
-CHECKED = 4  # images whose metrics are held against the plain way
+DIFFERENT = 8  # maps and predictions, used again and again, to fit into any memory
+CHECKED = 4  # images whose metrics are compared with the reference's
 
 
 @dataclass
@@ -53,32 +53,32 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
     """Measure, print a table, and write JSON and table where the settings say so.
 
     Raises:
-        InputError: settings that cannot work, or metrics that differ from the plain way's by more than 1e-6.
+        InputError: settings that cannot work, or metrics that differ from the reference's by more than 1e-6.
     """
     _check(config)
     truths = Drawn(config)
     random = np.random.default_rng(1)
     drawn = [random.uniform(0.02, 1, config.prediction_size).astype(np.float32) for _ in range(DIFFERENT)]
     difference = _difference(truths, drawn)
-    ways: dict[str, Callable[[], object]] = {}
+    variants: dict[str, Callable[[], object]] = {}
     for processes in (False, True)[: 1 + config.processes]:
         for workers in config.workers:
             name = f"{workers} {'process' if processes else 'thread'}{('es' if processes else 's') * (workers > 1)}"
-            ways[name] = _way(truths, drawn, workers, processes)
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    plain, few = [], min(CHECKED, config.images)
+            variants[name] = _variant(truths, drawn, workers, processes)
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    reference, few = [], min(CHECKED, config.images)
     for _ in track(range(config.rounds), description="evaluating", transient=True):
-        for name, way in ways.items():
-            seconds[name].append(_timed(way))
-        plain.append(_timed(partial(_plain, truths, drawn, few)) * config.images / few)
+        for name, variant in variants.items():
+            seconds[name].append(_timed(variant))
+        reference.append(_timed(partial(_reference, truths, drawn, few)) * config.images / few)
     measurements = [Measurement.of(name, values, "s") for name, values in seconds.items()]
-    measurements.append(Measurement.of("plainly: whole images, one after the other", plain, "s"))
+    measurements.append(Measurement.of("plainly: whole images, one after the other", reference, "s"))
     table = ResultTable(
-        ("compared with", "s", "spread", "pictures/s"),
+        ("compared with", "s", "spread", "images/s"),
         tuple((m.name, f"{m.median:.2f}", f"{m.spread:.2f}", f"{config.images / m.median:.0f}") for m in measurements),
         f"Metrics of {config.images} images of {config.size[1]}x{config.size[0]}",
         f"{config.density:.1%} of the pixels have true depth; predictions {config.prediction_size[1]}x"
-        f"{config.prediction_size[0]}; differs from the plain way by {difference:.1e} at most",
+        f"{config.prediction_size[0]}; differs from the reference by {difference:.1e} at most",
     )
     table.show()
     if config.table is not None:
@@ -88,8 +88,10 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
     return measurements
 
 
-def plainly(depth: NDArray[np.float32], disparity: NDArray[np.float32], protocol: DepthProtocol) -> list[float]:
-    """Return the metrics of an image as the protocol's text has it: the whole prediction resized, then masked."""
+def reference_metrics(
+    depth: NDArray[np.float32], disparity: NDArray[np.float32], protocol: DepthProtocol
+) -> list[float]:
+    """Return the metrics of an image straight from the protocol: the whole prediction resized, then masked."""
     valid = valid_pixels(depth.astype(np.float64), protocol)
     true = depth[valid].astype(np.float64)
     predicted = 1 / resize_disparity(disparity.astype(np.float64), depth.shape)[valid]
@@ -110,7 +112,7 @@ def _check(config: BenchmarkEvaluateConfig) -> None:
         table_format(config.table)
 
 
-def _way(
+def _variant(
     truths: GroundTruthSet, drawn: list[NDArray[np.float32]], workers: int, processes: bool
 ) -> Callable[[], object]:
     def run() -> object:
@@ -120,19 +122,19 @@ def _way(
     return run
 
 
-def _plain(truths: GroundTruthSet, drawn: list[NDArray[np.float32]], count: int) -> list[list[float]]:
-    return [plainly(truths[index].depth, drawn[index % DIFFERENT], DepthProtocol()) for index in range(count)]
+def _reference(truths: GroundTruthSet, drawn: list[NDArray[np.float32]], count: int) -> list[list[float]]:
+    return [reference_metrics(truths[index].depth, drawn[index % DIFFERENT], DepthProtocol()) for index in range(count)]
 
 
 def _difference(truths: GroundTruthSet, drawn: list[NDArray[np.float32]]) -> float:
     few = min(CHECKED, len(truths))
-    expected = np.array(_plain(truths, drawn, few))
+    expected = np.array(_reference(truths, drawn, few))
     disparities = itertools.islice(itertools.cycle(drawn), len(truths))
     rows = evaluate_disparities(disparities, truths, workers=1).rows[:few]
     measured = np.array([[row.errors[name] for name in METRICS] for row in rows])
     difference = float(np.abs(measured - expected).max())
     if not difference <= 1e-6:
-        raise InputError(f"the metrics differ from the plain way's by {difference:.1e}; report this with your versions")
+        raise InputError(f"the metrics differ from the reference's by {difference:.1e}; report this with your versions")
     return difference
 
 

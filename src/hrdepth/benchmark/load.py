@@ -19,8 +19,8 @@ from hrdepth.training import build_loaders
 
 __all__ = ["benchmark_load"]
 
-# Each measurement is taken in so many turns, so that the machine's moods meet all alike, and each turn in pieces.
-TURNS, PIECES = 3, 4
+# Measurements are interleaved in rounds, so that device noise affects all equally; each round has several pieces.
+ROUNDS, PIECES = 3, 4
 
 
 def benchmark_load(config: BenchmarkLoadConfig) -> list[Measurement]:
@@ -29,7 +29,7 @@ def benchmark_load(config: BenchmarkLoadConfig) -> list[Measurement]:
     What is loaded is what a training loads, augmentation and batching included; nothing is computed beside it.
 
     Raises:
-        InputError: settings that cannot work, or as training says it of data and cache.
+        InputError: settings that cannot work, or what training raises for data and cache.
     """
     _check(config)
     cache = config.cache or config.config.cache
@@ -38,8 +38,8 @@ def benchmark_load(config: BenchmarkLoadConfig) -> list[Measurement]:
         for name, folder in (("sources", None), *([("cache", cache)] if cache else [])):
             runs[f"{name}, {_processes(workers)}"] = replace(config.config, workers=workers, cache=folder)
     rates: dict[str, list[float]] = {name: [] for name in runs}
-    for name in track(list(runs) * TURNS, "loading"):
-        rates[name] += _rates(runs[name], config.seconds / TURNS)
+    for name in track(list(runs) * ROUNDS, "loading"):
+        rates[name] += _rates(runs[name], config.seconds / ROUNDS)
     measurements = [Measurement.of(name, values, "samples/s") for name, values in rates.items()]
     height, width = config.config.size
     print_table(f"loading {height}x{width}, frames {config.config.objective.frames}", measurements)

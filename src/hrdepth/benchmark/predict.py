@@ -16,9 +16,9 @@ from rich.progress import track
 
 from hrdepth.benchmark.latency_plot import SUFFIXES, plot
 from hrdepth.benchmark.report import Measurement, machine
-from hrdepth.benchmark.roofline import RATES, Operation, limit, operations
-from hrdepth.benchmark.subject import BASELINE, Subject, Variant, write_images
-from hrdepth.benchmark.turns import Contestant, Job, contestants
+from hrdepth.benchmark.roofline import RATES, Operation, RateTimer, limit, operations
+from hrdepth.benchmark.subject import BASELINE, NetworkTimer, Subject, Variant, write_images
+from hrdepth.benchmark.workers import Job, Worker, start_workers
 from hrdepth.config import BenchmarkPredictConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file, write_json
@@ -36,19 +36,18 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Latency:
-    """What one runtime takes at one size.
+    """Time and memory of one runtime at one size.
 
     Attributes:
         runtime: name and precision.
         size: (height, width) of the network's input.
         network: milliseconds of the network alone.
         end_to_end: milliseconds from the decoded image to depth at its size.
-        ratio: how many times as fast as the baseline, the network alone; each turn gives one.
-        end_to_end_ratio: likewise, end to end.
-        peak_memory: MiB, the most that its process held while it predicted.
-        loading_peak: MiB, the most while it loaded.
-        limit_ms: milliseconds below which this machine's rates do not let it go, see `roofline`; None where a rate is
-            not known.
+        ratio: how many times as fast as the baseline, the network alone; one per round.
+        end_to_end_ratio: the same, end to end.
+        peak_memory: MiB, of its process while it predicts.
+        loading_peak: MiB, of its process while it loads.
+        limit_ms: the least milliseconds by this machine's rates, see `roofline`; None where a rate is unknown.
     """
 
     runtime: str
@@ -63,12 +62,12 @@ class Latency:
 
     @property
     def beside(self) -> float:
-        """Milliseconds that all but the network takes."""
+        """Milliseconds of everything but the network."""
         return self.end_to_end.median - self.network.median
 
     @property
     def of_limit(self) -> float | None:
-        """How near it comes to the limit: 1 is there."""
+        """The limit as a share of the time; 1 reaches it."""
         return None if self.limit_ms is None else self.limit_ms / self.network.median
 
 
@@ -87,8 +86,9 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
     with tempfile.TemporaryDirectory() as folder:
         calibration = config.calibration or str(write_images(Path(folder) / "pictures", config.image_size))
         for size in config.sizes:
-            jobs = {variant: _job(config, subject, variant, size, calibration) for variant in variants}
-            found, rates = _measure(config, jobs, costs[size], left_out)
+            shared = (size, config.image_size, _threads(config), config.device, calibration)
+            jobs = {variant: Job(NetworkTimer, (subject, variant, *shared)) for variant in variants}
+            found, rates = _measure(config, jobs, size, costs[size], left_out)
             latencies += found
     described = {"name": subject.name, **_cost(network, costs)}
     table = _table(described, latencies, rates)
@@ -101,7 +101,7 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
 
 
 def _variants(config: BenchmarkPredictConfig) -> tuple[list[Variant], dict[str, str]]:
-    """Return what is measured, the baseline first, and what is not and why."""
+    """Return the variants to measure, the baseline first, and why others are left out."""
     for size in (*config.sizes, config.image_size):
         if min(size) < 1:
             raise InputError(f"the size {size[0]}x{size[1]} (height x width) must be positive")
@@ -122,42 +122,41 @@ def _variants(config: BenchmarkPredictConfig) -> tuple[list[Variant], dict[str, 
     return [BASELINE, *(variant for variant in wanted if str(variant) not in left_out)], left_out
 
 
-def _job(
-    config: BenchmarkPredictConfig, subject: Subject, variant: Variant | None, size: tuple[int, int], calibration: str
-) -> Job:
-    threads = config.threads or torch.get_num_threads()
-    return Job(subject, variant, size, config.image_size, threads, config.device, calibration)
-
-
 def _measure(
-    config: BenchmarkPredictConfig, jobs: Mapping[Variant, Job], cost: Sequence[Operation], left_out: dict[str, str]
+    config: BenchmarkPredictConfig,
+    jobs: Mapping[Variant, Job],
+    size: tuple[int, int],
+    cost: Sequence[Operation],
+    left_out: dict[str, str],
 ) -> tuple[list[Latency], dict[str, dict[str, Measurement]]]:
-    """Measure one size: the runtimes, and beside them the rates of the devices that they run on."""
-    base = jobs[BASELINE]
-    rooflines = {device: Job(**{**vars(base), "variant": None, "device": device}) for device in {"cpu", config.device}}
-    where = f"{base.size[1]}x{base.size[0]}"
-    everything = {**{str(variant): job for variant, job in jobs.items()}, **rooflines}
-    with contestants(everything) as processes:
+    """Measure one size: the variants, interleaved with each other and with the rates of their devices."""
+    where = f"{size[1]}x{size[0]}"
+    rooflines = {device: Job(RateTimer, (device, _threads(config))) for device in {"cpu", config.device}}
+    with start_workers({**{str(variant): job for variant, job in jobs.items()}, **rooflines}) as workers:
         for variant in jobs:
-            if reason := processes[str(variant)].facts.get("refused"):
+            if reason := workers[str(variant)].refused:
                 left_out[f"{variant} at {where}"] = reason
-        if str(BASELINE) + f" at {where}" in left_out:
-            raise InputError(f"the network does not run at {where}: {left_out[f'{BASELINE} at {where}']}")
-        able = [variant for variant in jobs if f"{variant} at {where}" not in left_out]
+        if reason := workers[str(BASELINE)].refused:
+            raise InputError(f"the network does not run at {where}: {reason}")
+        able = [variant for variant in jobs if workers[str(variant)].refused is None]
         times: dict[tuple[Variant, str], list[float]] = {(v, kind): [] for v in able for kind in KINDS}
         found: dict[str, dict[str, list[float]]] = {device: {name: [] for name in RATES} for device in rooflines}
         for _ in track(range(config.rounds), description=where, transient=True):
             for variant, kind in times:
-                values = processes[str(variant)].measure(kind, config.runs)
+                values = workers[str(variant)].call("measure", kind, config.runs)
                 times[variant, kind].append(1e3 * statistics.median(values))
             for device, measured in found.items():
                 for name, values in measured.items():
-                    values += processes[device].measure(name, 1)
+                    values.append(workers[device].call("measure", name))
         rates = {
             device: {n: Measurement.of(n, [one / 1e9 for one in v], _unit(n)) for n, v in measured.items()}
             for device, measured in found.items()
         }
-        return [_latency(v, base.size, times, processes[str(v)], cost, rates) for v in able], rates
+        return [_latency(v, size, times, workers[str(v)], cost, rates) for v in able], rates
+
+
+def _threads(config: BenchmarkPredictConfig) -> int:
+    return config.threads or torch.get_num_threads()
 
 
 def _unit(rate: str) -> str:
@@ -168,11 +167,12 @@ def _latency(
     variant: Variant,
     size: tuple[int, int],
     times: Mapping[tuple[Variant, str], Sequence[float]],
-    process: Contestant,
+    worker: Worker,
     cost: Sequence[Operation],
     rates: Mapping[str, Mapping[str, Measurement]],
 ) -> Latency:
-    known = {name: 1e9 * one.median for name, one in rates[process.facts["device"]].items()}
+    device, loading_peak = worker.call("loaded")
+    known = {name: 1e9 * one.median for name, one in rates[device].items()}
     least = 1e3 * limit(cost, variant.precision, known)
 
     def taken(kind: str) -> Measurement:
@@ -188,10 +188,14 @@ def _latency(
         end_to_end=taken("end_to_end"),
         ratio=ratio("network"),
         end_to_end_ratio=ratio("end_to_end"),
-        peak_memory=process.peak(),
-        loading_peak=process.facts["loading_peak"],
+        peak_memory=worker.call("peak"),
+        loading_peak=loading_peak,
         limit_ms=least if np.isfinite(least) else None,
     )
+
+
+def _rate(one: Measurement) -> str:
+    return f"{one.median:.0f} {one.unit}" if np.isfinite(one.median) else "unknown"
 
 
 def _cost(network: torch.nn.Module, costs: Mapping[tuple[int, int], Sequence[Operation]]) -> dict[str, Any]:
@@ -227,11 +231,11 @@ def _table(
         f"{where}: {cost['gflops']:.1f} GFLOP and {cost['megabytes_float32']:.0f} MB in float32"
         for where, cost in described["at"].items()
     )
-    said = "; ".join(
-        f"{device}: " + ", ".join(f"{name} {one.median:.0f} {one.unit}" for name, one in found.items())
+    measured_rates = "; ".join(
+        f"{device}: " + ", ".join(f"{name} {_rate(one)}" for name, one in found.items())
         for device, found in rates.items()
     )
-    caption = f"median ± spread (25 to 75 %) of turns. {costs}. Measured rates, {said}."
+    caption = f"median ± spread (25 to 75 %) of rounds. {costs}. Measured rates, {measured_rates}."
     title = f"{described['name']}: {described['parameters'] / 1e6:.2f}M parameters"
     return ResultTable(HEADINGS, tuple(rows), title, caption)
 
@@ -249,7 +253,7 @@ def _write(
     if config.plot is not None:
         plot(config.plot, [(one.runtime, one.size, one.network, one.end_to_end) for one in latencies])
     if config.out is not None:
-        settings = {**asdict(config), "threads": config.threads or torch.get_num_threads()}
+        settings = {**asdict(config), "threads": _threads(config)}
         content = {
             "network": dict(described),
             "settings": {**settings, "weights": config.weights and Path(config.weights).name},

@@ -1,4 +1,4 @@
-"""What every benchmark reports: measurements with their spread, the machine, a table and a JSON file."""
+"""What every benchmark reports: measurements with their spread, memory, the machine, a table and a JSON file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ from rich.table import Table
 from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance
 
-__all__ = ["Measurement", "machine", "memory", "peak_memory", "print_table", "write_report"]
+__all__ = [
+    "Measurement",
+    "machine",
+    "memory",
+    "own_peak_memory",
+    "peak_memory",
+    "print_table",
+    "reset_peak_memory",
+    "write_report",
+]
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,26 @@ def peak_memory(*, children: bool = False) -> float | None:
     return float(peak) / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, KiB elsewhere
 
 
+def own_peak_memory() -> float:
+    """Return this process's largest resident memory, MiB.
+
+    Linux: of its own pages alone; that of `peak_memory` begins with the pages of the process that started it.
+    """
+    if platform.system() == "Linux":
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    return peak_memory() or float("nan")
+
+
+def reset_peak_memory() -> None:
+    """Let `own_peak_memory` begin again, where the kernel allows it; else it includes what was before."""
+    path = Path("/proc/self/clear_refs")
+    with suppress(OSError):
+        if os.access(path, os.W_OK):
+            path.write_text("5", encoding="ascii")
+
+
 def memory() -> float | None:
     """Return the memory that this process (its main one) holds now, MiB; None where that is not known."""
     try:
@@ -115,9 +145,11 @@ def _processor() -> str:
             if name.strip() == "model name":
                 return value.strip()
     if platform.system() == "Darwin":
-        said = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
-        if said.stdout.strip():
-            return said.stdout.strip()
+        found = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+        )
+        if found.stdout.strip():
+            return found.stdout.strip()
     return platform.processor() or platform.machine()
 
 

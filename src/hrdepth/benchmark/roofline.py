@@ -1,7 +1,7 @@
-"""What a network asks of a machine, what the machine can do, and the time below which neither lets it go.
+"""What a network needs of a machine, what the machine can do, and the least time that follows.
 
 Williams, Waterman, Patterson, Roofline, CACM 2009: an operation takes at least its arithmetic over the machine's rate
-of arithmetic, and at least its bytes over the machine's rate of memory. Here it is taken operation by operation.
+of arithmetic, and at least its bytes over the machine's rate of memory. Here it is applied to each operation.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-__all__ = ["RATES", "Operation", "limit", "operations", "rate"]
+__all__ = ["RATES", "Operation", "RateTimer", "finish", "limit", "operations", "seconds"]
 
-MATRIX = 2048
+MATRIX, PROBE = 2048, 256  # a side
+SLOWEST = 0.25  # of the rate of float32: below it, PyTorch multiplies in a plain loop
 COPIED = 64 * 2**20  # float32 numbers: beyond any cache
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 RATES = (*BYTES, "memory")
@@ -80,29 +81,59 @@ def limit(found: Sequence[Operation], precision: str, rates: Mapping[str, float]
     return sum(max(one.flops / arithmetic, one.numbers * BYTES[precision] / memory) for one in found)
 
 
-def rate(name: str, device: torch.device) -> Callable[[], float]:
-    """Return what measures a rate once.
+class RateTimer:
+    """Measure what a device can do: arithmetic by precision, and memory.
 
     Args:
-        name: a precision: operations a second in a product of square matrices of 2048 numbers a side; or `memory`:
-            bytes a second of a copy, read and written ones counted.
-        device: where.
+        device: its name.
+        threads: cores to compute with.
     """
-    if name == "memory":
-        source = torch.ones(COPIED, device=device)
+
+    def __init__(self, device: str, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self.device = torch.device(device)
+        self.works: dict[str, tuple[float, Callable[[], object]]] = {}
+        for name in RATES:
+            try:
+                self.works[name] = self._memory() if name == "memory" else self._product(name)
+            except (RuntimeError, NotImplementedError, AttributeError):  # a device without such arithmetic
+                self.works[name] = (float("nan"), lambda: None)
+
+    def measure(self, name: str) -> float:
+        """Return a rate: operations a second in a product of square matrices, or bytes a second of a copy.
+
+        NaN where it is unknown: the device has no such arithmetic, or PyTorch no fast kernel for it here.
+        """
+        amount, work = self.works[name]
+        work()  # the other processes have filled the caches
+        return amount / seconds(work, self.device)
+
+    def _memory(self) -> tuple[float, Callable[[], object]]:
+        source = torch.ones(COPIED, device=self.device)
         target = torch.empty_like(source)
-        return lambda: 2 * 4 * COPIED / _seconds(lambda: target.copy_(source), device)
-    work: Callable[[], Tensor]
-    if name == "int8":
-        small = torch.randint(-9, 9, (MATRIX, MATRIX), dtype=torch.int8, device=device)
-        work = lambda: torch._int_mm(small, small)  # noqa: E731
-    else:
-        matrix = torch.rand(MATRIX, MATRIX, device=device, dtype=getattr(torch, name))
-        work = lambda: matrix @ matrix  # noqa: E731
-    return lambda: 2 * MATRIX**3 / _seconds(work, device)
+        return 2.0 * 4 * COPIED, lambda: target.copy_(source)  # read and written bytes
+
+    def _product(self, precision: str) -> tuple[float, Callable[[], object]]:
+        # A plain loop, such as that of int8 without VNNI, takes minutes and is no limit of the machine.
+        times = {}
+        for name in ("float32", precision):
+            probe = self._multiply(name, PROBE)
+            probe()
+            times[name] = min(seconds(probe, self.device) for _ in range(3))
+        if times["float32"] < SLOWEST * times[precision]:
+            return float("nan"), lambda: None
+        return 2.0 * MATRIX**3, self._multiply(precision, MATRIX)
+
+    def _multiply(self, precision: str, side: int) -> Callable[[], object]:
+        if precision == "int8":
+            whole = torch.randint(-9, 9, (side, side), dtype=torch.int8, device=self.device)
+            return lambda: torch._int_mm(whole, whole)
+        matrix = torch.rand(side, side, device=self.device, dtype=getattr(torch, precision))
+        return lambda: matrix @ matrix
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Return how long `work` takes on `device`."""
     finish(device)
     start = time.perf_counter()
     work()
@@ -111,7 +142,7 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def finish(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     elif device.type == "mps":

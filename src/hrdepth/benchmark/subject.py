@@ -1,7 +1,8 @@
-"""What the benchmarks of inference are about: a network, and the ways to run it."""
+"""What the benchmarks of inference measure: a network, and the variants to run it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from hrdepth.benchmark.report import own_peak_memory, reset_peak_memory
+from hrdepth.benchmark.roofline import seconds
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import PRECISIONS, RUNTIMES, load_runtime, unavailable
@@ -19,7 +22,7 @@ from hrdepth.networks import build_network
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
-__all__ = ["BASELINE", "Subject", "Variant", "drawn_image", "write_images"]
+__all__ = ["BASELINE", "NetworkTimer", "Subject", "Variant", "drawn_image", "write_images"]
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,13 @@ class Variant:
         return cls(runtime, precisions[0], compiled)
 
     def __str__(self) -> str:
-        """Say it as the tables do."""
+        """Return the name in tables."""
         if not self.runtime:
             return "baseline: eager float32"
         return f"{self.runtime} {self.precision}{', compiled' * self.compiled}"
 
     def missing(self) -> str | None:
-        """Say why it cannot run here, or None."""
+        """Return why it cannot run here, or None."""
         if not self.runtime:
             return None
         if self.precision not in RUNTIMES[self.runtime].precisions:
@@ -88,11 +91,11 @@ class Subject:
         if (self.weights is None) == (self.network is None):
             raise InputError("give either --weights, a weights file, or --network, the name of one with random weights")
         if self.weights is not None and self.options:
-            raise InputError("--options go with --network; a weights file knows its own")
+            raise InputError("--options go with --network; a weights file has its own")
 
     @property
     def name(self) -> str:
-        """Say what is measured, without its place on this machine."""
+        """The network without its path on this machine."""
         if self.weights is not None:
             return Path(self.weights).name
         return f"{self.network}{self.options or ''}, random weights"
@@ -145,6 +148,59 @@ class Eager:
         """Predict disparity, (B,3,H,W) -> {0: (B,1,H,W)}."""
         with torch.inference_mode():
             return {0: self.network(image.contiguous())[0]}
+
+
+class NetworkTimer:
+    """Time a network in a runtime; made in a process of its own.
+
+    Attributes:
+        device: its type.
+        loading_peak: MiB.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        variant: Variant,
+        size: tuple[int, int],
+        image_size: tuple[int, int],
+        threads: int,
+        device: str,
+        calibration: str | None = None,
+    ) -> None:
+        from hrdepth.inference.predictor import Predictor
+
+        run, where = subject.run(variant, size, threads, device, calibration)
+        batch = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(where)
+        predictor, image = Predictor(run, size, device=where), drawn_image(image_size)
+
+        def network() -> None:
+            with torch.inference_mode():
+                run(batch)
+
+        self.works: dict[str, Callable[[], object]] = {"network": network, "end_to_end": lambda: predictor(image).depth}
+        self.where = where
+        for work in (*self.works.values(), *self.works.values()):  # compiles, fills caches
+            work()
+        self.device, self.loading_peak = where.type, own_peak_memory()
+        reset_peak_memory()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+
+    def loaded(self) -> tuple[str, float]:
+        """Return the device's type and the peak of memory while loading, MiB."""
+        return self.device, self.loading_peak
+
+    def measure(self, kind: str, runs: int) -> list[float]:
+        """Return the seconds of `runs` runs of `network` alone or `end_to_end`."""
+        work = self.works[kind]
+        work()  # the other processes have filled the caches
+        return [seconds(work, self.where) for _ in range(runs)]
+
+    def peak(self) -> float:
+        """Return the peak of memory since loading, MiB: the accelerator's, where there is one."""
+        gpu = torch.cuda.max_memory_allocated() / 2**20 if self.device == "cuda" else 0
+        return gpu or own_peak_memory()
 
 
 def drawn_image(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:

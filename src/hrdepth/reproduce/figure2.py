@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,19 @@ from hrdepth.io.files import write_json
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, row_of
-from hrdepth.reproduce.how import Used, describe_shown, figure_content, how_table, protocol_text, write_tables
-from hrdepth.reproduce.place import Place, open_place
+from hrdepth.reproduce.context import ReproductionContext, open_context
+from hrdepth.reproduce.provenance_table import (
+    RowProvenance,
+    describe_shown,
+    figure_content,
+    protocol_text,
+    provenance_table,
+    write_tables,
+)
 from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarge, reduce_truth, region_errors
 from hrdepth.reproduce.runs import shown_weights
-from hrdepth.truth import GroundTruth
 
 __all__ = ["Series", "draw_regions", "reproduce_figure2"]
-
-Small = Callable[[GroundTruth], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +66,13 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
     Raises:
         InputError: no true depth was given or it is not dense, or weights that cannot be read.
     """
-    place = open_place(replace(config, rows=["*"]), [config.low, config.high])
-    truths = place.truths
+    context = open_context(replace(config, rows=["*"]), [config.low, config.high])
+    truths = context.truths
     if truths is None or config.data is None:
         raise InputError(
             "figure 2 needs dense true depth, such as a rendered drive's: --data.kind drive --data.root ROOT"
         )
-    sources, about, missing, used = _networks(config, place)
+    sources, about, missing, used = _networks(config, context)
     sizes = [one.size for one in sources.values()]
     shares, errors = [], dict[tuple[str, str], list[list[float]]]()
     for truth in truths:
@@ -92,12 +95,15 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
         for (name, how), rows in errors.items()
     ]
     share = np.mean(shares, axis=0)
-    tables = [_table(series, share, f"{truths.description}, {len(truths)} images", missing, config), how_table(used)]
+    tables = [
+        _table(series, share, f"{truths.description}, {len(truths)} images", missing, config),
+        provenance_table(used),
+    ]
     for table in tables:
         table.show(config.format)
     with style():
-        written = save(draw_regions(series, share), place.folder, "figure2", config.formats)
-    written += write_tables(place.folder / "figure2", tables)
+        written = save(draw_regions(series, share), context.folder, "figure2", config.formats)
+    written += write_tables(context.folder / "figure2", tables)
     content = {
         "figure": "figure2",
         "series": [_content(one) for one in series],
@@ -105,10 +111,10 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
         "gradient": config.gradient,
         "edge_width": config.edge_width,
         "images": len(truths),
-        **figure_content(config, place, about, missing),
+        **figure_content(config, context, about, missing),
     }
-    write_json(place.folder / "figure2.json", content)
-    return [*written, place.folder / "figure2.json"]
+    write_json(context.folder / "figure2.json", content)
+    return [*written, context.folder / "figure2.json"]
 
 
 def draw_regions(series: list[Series], share: NDArray[np.float64]) -> Figure:
@@ -139,32 +145,32 @@ def draw_regions(series: list[Series], share: NDArray[np.float64]) -> Figure:
 
 
 def _networks(
-    config: ReproduceRegionsConfig, place: Place
-) -> tuple[dict[str, Predictor], dict[str, dict[str, Any]], dict[str, str], list[Used]]:
-    """Return the networks that are there, what they are, why others are not, and a line of the table for each."""
+    config: ReproduceRegionsConfig, context: ReproductionContext
+) -> tuple[dict[str, Predictor], dict[str, dict[str, Any]], dict[str, str], list[RowProvenance]]:
+    """Return the networks that are there, their descriptions, why others are missing, and all rows' provenance."""
     sources, about, missing = dict[str, Predictor](), dict[str, dict[str, Any]](), dict[str, str]()
     used = []
     for which, name in (("low resolution", config.low), ("high resolution", config.high)):
-        row = _row(name, place)
-        found, reason = shown_weights(row, config, place.given)
+        row = _row(name, context)
+        found, reason = shown_weights(row, config, context.given)
         if found is None:
             missing[name] = reason
-            used.append(Used(which, name, [], reason))
+            used.append(RowProvenance(which, name, [], reason))
             continue
         predictor = Predictor.from_file(found.path, device=config.device, runtime=config.runtime)
         label = f"{which}, {predictor.size[1]}x{predictor.size[0]}"
         sources[label] = predictor
         about[label] = describe_shown(row, found)
-        used.append(Used(label, name, [about[label]], about[label]["note"]))
+        used.append(RowProvenance(label, name, [about[label]], about[label]["note"]))
     return sources, about, missing, used
 
 
-def _row(name: str, place: Place) -> PaperRow:
+def _row(name: str, context: ReproductionContext) -> PaperRow:
     """Return the paper's row; given weights may go by a name that none has."""
     try:
         return row_of(name)
     except InputError:
-        if name in place.given:
+        if name in context.given:
             return PaperRow(name, name, "", "", "", {})
         raise
 

@@ -12,16 +12,16 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
 from hrdepth.paper import PaperRow, row_of
 from hrdepth.report.compare import compare
-from hrdepth.reproduce.how import Used, describe_shown, figure_content, how_table
-from hrdepth.reproduce.network import network_text, unlike_row
-from hrdepth.reproduce.place import open_place
+from hrdepth.reproduce.context import open_context
+from hrdepth.reproduce.network import network_text, row_mismatch
+from hrdepth.reproduce.provenance_table import RowProvenance, describe_shown, figure_content, provenance_table
 from hrdepth.reproduce.runs import Weights, shown_weights
 
 __all__ = ["FIGURES", "reproduce_figure"]
 
 log = logging.getLogger(__name__)
 
-# The rows of the tables whose networks stand in a figure; in Figure 5 those with a fusion at the first level.
+# The rows whose networks a figure shows; in Figure 5 those with a fusion at the first level.
 FIGURES = {
     "figure4": (
         "kitti-monodepth2-m-1024x320",
@@ -34,7 +34,7 @@ FIGURES = {
 
 
 def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
-    """Train what is missing if asked to, draw the networks that are there, and say which they are; return the files.
+    """Train what is missing if asked to, draw the networks that are there, and list them; return the files.
 
     NAME.md and NAME.json in the folder of results have the weights behind each label, and why others are left out.
 
@@ -47,28 +47,28 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
 
     Source: paper, Figures 4 and 5.
     """
-    place = open_place(config, FIGURES[name])
+    context = open_context(config, FIGURES[name])
     if config.data is None:
         raise InputError(f"{name} needs images with true depth; give --data.kind and --data.root")
     weights, about, missing, lines = [], dict[str, dict[str, Any]](), dict[str, str](), []
     for row in map(row_of, FIGURES[name]):
         found, reason = None, "not asked for by --rows"
-        if row.name in place.wanted:
-            found, reason = shown_weights(row, config, place.given)
+        if row.name in context.wanted:
+            found, reason = shown_weights(row, config, context.given)
         if found is None:
             missing[row.name] = reason
             log.warning("left out of %s: %s: %s", name, row.name, reason)
-            lines.append(Used(row.label, row.name, [], reason))
+            lines.append(RowProvenance(row.label, row.name, [], reason))
             continue
         shown = describe_shown(row, found)
         label = _label(row, config, found, shown)
         weights.append(str(found.path))
         about[label] = shown
-        lines.append(Used(label, row.name, [shown], shown["note"]))
+        lines.append(RowProvenance(label, row.name, [shown], shown["note"]))
     if not weights:
         reasons = "; ".join(f"{row}: {reason}" for row, reason in missing.items())
         raise InputError(f"none of the networks of {name} is there: {reasons}")
-    folder = place.folder / name
+    folder = context.folder / name
     settings = CompareConfig(
         weights=weights,
         data=config.data,
@@ -84,16 +84,16 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
         overwrite=config.overwrite or (folder / "compare.json").is_file(),
     )
     written = compare(settings)
-    table = how_table(lines)
+    table = provenance_table(lines)
     table.show()
-    written.append(table.write(place.folder / f"{name}.md"))
-    write_json(place.folder / f"{name}.json", {"figure": name, **figure_content(config, place, about, missing)})
-    return [*written, place.folder / f"{name}.json"]
+    written.append(table.write(context.folder / f"{name}.md"))
+    write_json(context.folder / f"{name}.json", {"figure": name, **figure_content(config, context, about, missing)})
+    return [*written, context.folder / f"{name}.json"]
 
 
 def _label(row: PaperRow, config: ReproduceFigureConfig, found: Weights, shown: Mapping[str, Any]) -> str:
-    """Name a network as the paper does, at the size it has here; one that is not the row's own by what it is, too."""
+    """Name a network as the paper does, at its size here; another network than the row's by its name, too."""
     what = row.system.removesuffix("(Ours)")
-    if unlike_row(row, config, found.path):
+    if row_mismatch(row, config, found.path):
         what += f": {network_text(shown['network']) or 'unknown'}"
     return "{0}, {2}x{1}".format(what, *shown["size"])

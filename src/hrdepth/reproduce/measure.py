@@ -1,4 +1,4 @@
-"""Rows evaluated once: kept, and used again while weights, true depth and protocol are the same."""
+"""Rows evaluated once; a measurement is reused while weights, true depth and protocol are the same."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReproduceConfig
+from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.files import file_sha256, output_folder, write_json
+from hrdepth.io.files import file_sha256, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.summary import summarise
-from hrdepth.reproduce.network import held_network
+from hrdepth.reproduce.network import stored_network
 from hrdepth.reproduce.runs import Weights
 from hrdepth.truth import GroundTruthSet
 
-__all__ = ["MEASURED", "Measurement", "describe", "fingerprint", "measure", "results_folder"]
+__all__ = ["MEASURED", "Measurement", "content_hash", "describe", "measure"]
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Measurement:
 
     Attributes:
         values: by image, the seven metrics (N,7).
-        content: of the file that keeps it: key, what `describe` says, metrics, parameters and more.
+        content: of its file: key, what `describe` returns, metrics, parameters and more.
     """
 
     values: NDArray[np.float64]
@@ -48,18 +48,6 @@ class Measurement:
     def mean(self) -> NDArray[np.float64]:
         """The seven metrics (7), means over images."""
         return np.asarray(self.values.mean(axis=0))
-
-
-def results_folder(config: ReproduceConfig) -> Path:
-    """Make the folder of results, or take it over from earlier commands of this kind.
-
-    Raises:
-        InputError: it holds something else, or cannot be written.
-    """
-    known = (Path(config.out) / MEASURED).is_dir()
-    folder = output_folder(config.out, overwrite=config.overwrite or known)
-    (folder / MEASURED).mkdir(exist_ok=True)
-    return folder
 
 
 def measure(
@@ -85,13 +73,13 @@ def measure(
     """
     about = describe(name, weights)
     digest = about["weights_sha256"]
-    key = _digest({"weights": digest, "truth": identity, "protocol": asdict(protocol), "runtime": config.runtime})
+    key = content_hash({"weights": digest, "truth": identity, "protocol": asdict(protocol), "runtime": config.runtime})
     seed = "" if weights.seed is None else f"-seed{weights.seed}"
     file = Path(config.out) / MEASURED / f"{name}{seed}-{key[:12]}.json"
-    kept = _read(file, key)
-    if kept is not None:
-        log.info("%s%s: measured before, on %s", name, seed, kept.content["provenance"]["date"][:10])
-        return Measurement(kept.values, {**kept.content, **about})  # where the weights are now
+    known = _read(file, key)
+    if known is not None:
+        log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
+        return Measurement(known.values, {**known.content, **about})  # where the weights are now
     predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime)
     evaluation = evaluate_network(
         predictor.scaled_disparity, truths, protocol, canonical_focal=predictor.canonical_focal
@@ -109,23 +97,23 @@ def measure(
         "provenance": provenance(weights.seed),
     }
     write_json(file, content)
-    kept = _read(file, key)
-    if kept is None:
+    known = _read(file, key)
+    if known is None:
         raise InputError(f"{file} cannot be read back; two images of the true depth have the same name")
-    return kept
+    return known
 
 
 def describe(name: str, weights: Weights) -> dict[str, Any]:
-    """Say what is measured or shown: which file, of which training, and which network it holds.
+    """Describe what is measured or shown: the file, its training and its network.
 
     Args:
         name: of the row.
         weights: the file.
 
     Raises:
-        InputError: it is no file of weights.
+        InputError: it is not a weights file.
     """
-    held = held_network(weights.path)
+    stored = stored_network(weights.path)
     return {
         "name": name,
         "seed": weights.seed,
@@ -133,21 +121,10 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
         "place": weights.place,
         "weights": f"{weights.path.parent.name}/{weights.path.name}",
         "weights_sha256": file_sha256(weights.path),
-        "network": held.content,
-        "size": list(held.size),
+        "network": stored.content,
+        "size": list(stored.size),
         "note": weights.note,
     }
-
-
-def fingerprint(config: GroundTruthConfig, truths: GroundTruthSet) -> str:
-    """Return a hash of which images and true depth these are: settings, place, list, and how a drive was rendered."""
-    root = None if config.root is None else Path(config.root)
-    lists = [Path(part) for part in (config.split,) if part and Path(part).is_file()]
-    if root is not None and config.kind == "drive":
-        lists += [*([] if config.split else [root / "val.txt"]), *sorted(root.glob("*/manifest.json"))]
-    settings = {key: str(Path(value).resolve()) if key in ("root", "depths") and value else value
-                for key, value in asdict(config).items()}  # fmt: skip
-    return _digest({**settings, "images": len(truths), "files": [file_sha256(path) for path in lists]})
 
 
 def _read(file: Path, key: str) -> Measurement | None:
@@ -169,5 +146,6 @@ def _parameters(path: Path, network: Mapping[str, Any] | None) -> dict[str, int]
     return {"run": found.parameters, "as_in_paper": found.parameters_as_in_paper}
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def content_hash(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of settings."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Which network a file of weights holds, and whether it is the one of the row that it stands for."""
+"""Which network a weights file holds, and how it differs from the row's."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from hrdepth.paper import PaperRow
 from hrdepth.reproduce.plan import plan_training
 from hrdepth.weights.tensor_files import read_metadata
 
-__all__ = ["HeldNetwork", "held_network", "network_text", "unlike", "unlike_row"]
+__all__ = ["StoredNetwork", "network_mismatch", "network_text", "row_mismatch", "stored_network"]
 
 
 @dataclass(frozen=True)
-class HeldNetwork:
-    """What a file of weights says of its network.
+class StoredNetwork:
+    """The network of a weights file.
 
     Attributes:
-        config: name and options; None of an exported file that does not say.
+        config: name and options; None for an exported file without them.
         size: (height, width) in pixels of its input.
     """
 
@@ -38,8 +38,8 @@ class HeldNetwork:
         return None if self.config is None else asdict(self.config)
 
 
-def held_network(path: Path) -> HeldNetwork:
-    """Read what a file of weights or an exported file says of its network, without the tensors of the former.
+def stored_network(path: Path) -> StoredNetwork:
+    """Read which network a weights file or an exported file holds, without its tensors.
 
     Raises:
         InputError: it is neither, or damaged.
@@ -52,7 +52,7 @@ def held_network(path: Path) -> HeldNetwork:
             metadata = read_metadata(path)
             network, size = json.loads(metadata["network"]), json.loads(metadata["size"])
         height, width = size
-        return HeldNetwork(NetworkConfig(**network) if network else None, (int(height), int(width)))
+        return StoredNetwork(NetworkConfig(**network) if network else None, (int(height), int(width)))
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -62,29 +62,29 @@ def held_network(path: Path) -> HeldNetwork:
         ) from error
 
 
-def unlike_row(row: PaperRow, config: ReproduceConfig, path: Path) -> str:
-    """Say in what the network of a file is not that of the row's own config; "" where it is, or nothing tells."""
+def row_mismatch(row: PaperRow, config: ReproduceConfig, path: Path) -> str:
+    """Describe how the file's network differs from that of the row's config, or return ""."""
     try:
         wanted = plan_training(replace(config, training={}), row).config.network
     except InputError:  # no config to compare with
         return ""
-    return unlike(wanted, path)
+    return network_mismatch(wanted, path)
 
 
-def unlike(wanted: NetworkConfig, path: Path) -> str:
-    """Say in what the network of a file is not the one that a row wants; "" where it is."""
-    held = held_network(path).config
-    if held is None:
-        return "the file does not say which network it holds"
-    if held.name != wanted.name:
-        return f"its network is {held.name}, not the row's {wanted.name}"
-    ours, theirs = _options(held), _options(wanted)
-    others = [name for name in ours | theirs if ours.get(name) != theirs.get(name)]
+def network_mismatch(wanted: NetworkConfig, path: Path) -> str:
+    """Describe how the file's network differs from the expected one, or return ""."""
+    stored = stored_network(path).config
+    if stored is None:
+        return "the file does not name its network"
+    if stored.name != wanted.name:
+        return f"its network is {stored.name}, not the row's {wanted.name}"
+    own, expected = _options(stored), _options(wanted)
+    others = [name for name in own | expected if own.get(name) != expected.get(name)]
     return f"its network has other options than the row's: {', '.join(others)}" if others else ""
 
 
 def network_text(network: Mapping[str, Any] | None) -> str:
-    """Write name and options of a network, as a measurement keeps them, for a table.
+    """Format name and options of a network for a table.
 
     Example:
         >>> network_text({"name": "hrdepth", "options": {"fusion": "conv"}})
@@ -97,7 +97,7 @@ def network_text(network: Mapping[str, Any] | None) -> str:
 
 
 def _options(network: NetworkConfig) -> dict[str, Any]:
-    """Return all options with their defaults, but for where the weights started."""
+    """Return all options with their defaults, without the backbone's first weights."""
     kind = NETWORKS.get(network.name)
     known = {} if kind is None else inspect.signature(kind).parameters
     options = {name: one.default for name, one in known.items()} | network.options

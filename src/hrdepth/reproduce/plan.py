@@ -1,4 +1,4 @@
-"""The training that gives a row: its config, and what is laid over it to train elsewhere or shorter."""
+"""The training that gives a row: its config, with the settings that replace some of it."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def plan_training(
     seed: int | None = None,
     given: Mapping[str, list[Path]] | None = None,
 ) -> Plan:
-    """Read the config of a row and lay over it what is set.
+    """Read the config of a row and replace the settings that are given.
 
     Args:
         config: names folders, data, size and other settings.
         row: of the paper; or the name of a config that another one needs.
         seed: of the training; None for that of the config.
-        given: weights by name that need no training.
+        given: weights by name, which need no training.
 
     Raises:
         InputError: no config gives the row, the config is not there, or its settings make no sense.
@@ -72,7 +72,7 @@ def plan_training(
     settings["output"] = str(run_folder(config, name, seed))
     if seed is not None:
         settings["seed"] = seed
-    training = train_config(settings, f"{file} with what is laid over it")
+    training = train_config(settings, f"{file} with the settings over it")
     height, width = (max(64, 32 * int(side * config.resolution / 32 + 0.5)) for side in training.size)
     training = replace(
         training,
@@ -84,7 +84,7 @@ def plan_training(
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay settings over others, section by section; null takes a setting away, another name its section's rest.
+    """Replace settings by others, section by section; null removes a setting, another name the rest of its section.
 
     Source: RFC 7396, JSON Merge Patch; but that options belong to a name.
 
@@ -117,10 +117,10 @@ def _at_roots(parts: Sequence[DatasetConfig], roots: Mapping[str, str]) -> list[
 def _with_weights_before(
     training: TrainConfig, config: ReproduceConfig, seed: int | None, given: Mapping[str, list[Path]]
 ) -> tuple[TrainConfig, tuple[str, ...]]:
-    """Point `init` and a teacher at the weights that other configs leave; return those configs, too."""
+    """Point `init` and a teacher to the weights that other configs write; return those configs, too."""
     needed = []
 
-    def place(path: Any) -> Any:
+    def located(path: Any) -> Any:
         name = Path(path).parent.name if isinstance(path, str) else ""
         if not name or Path(path).name != BEST or not _file(config, name).is_file():
             return path
@@ -129,14 +129,14 @@ def _with_weights_before(
         needed.append(name)
         return str(run_folder(config, name, seed) / BEST)
 
-    training = replace(training, init=place(training.init))
+    training = replace(training, init=located(training.init))
     options = training.objective.options
     if "teacher" in options:
-        options = {**options, "teacher": place(options["teacher"])}
+        options = {**options, "teacher": located(options["teacher"])}
         training = replace(training, objective=replace(training.objective, options=options))
     return training, tuple(needed)
 
 
 def _file(config: ReproduceConfig, name: str) -> Path:
-    """Return the file of a training config; the recipes' where no other folder has it."""
+    """Return the file of a training config: in the folder of configs, else a recipe."""
     return Path(find_config(str(Path(config.configs or "") / f"{name}.yaml")))

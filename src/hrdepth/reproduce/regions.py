@@ -23,7 +23,7 @@ Masks = Mapping[str, NDArray[np.bool_]]
 
 
 def depth_regions(depth: NDArray[np.float32], gradient: float, edge_width: int) -> dict[str, NDArray[np.bool_]]:
-    """Say of each pixel of true depth where it lies; low and high gradient are all, edges lie across both.
+    """Assign each pixel of true depth to regions; low and high gradient are all, edges lie across both.
 
     Args:
         depth: (H,W), metres; what is not finite and positive is none.
@@ -43,8 +43,8 @@ def depth_regions(depth: NDArray[np.float32], gradient: float, edge_width: int) 
     steepest = np.zeros(depth.shape)
     for axis in (0, 1):
         jump = np.nan_to_num(np.abs(np.diff(logarithm, axis=axis)))  # none to where depth is unknown
-        before = [(0, 1) if place == axis else (0, 0) for place in (0, 1)]
-        after = [(1, 0) if place == axis else (0, 0) for place in (0, 1)]
+        before = [(0, 1) if one == axis else (0, 0) for one in (0, 1)]
+        after = [(1, 0) if one == axis else (0, 0) for one in (0, 1)]
         steepest = np.maximum(steepest, np.maximum(np.pad(jump, before), np.pad(jump, after)))
     high = steepest > np.log1p(gradient)
     edges = torch.from_numpy(depth_edges(np.where(known, depth, np.nan)).astype(np.float32))[None, None]
@@ -53,7 +53,7 @@ def depth_regions(depth: NDArray[np.float32], gradient: float, edge_width: int) 
 
 
 def reduce_truth(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return what a faultless network of that size would say: scaled disparity (h,w) at its pixels' centres.
+    """Return what a perfect network of that size would predict: scaled disparity (h,w) at its pixels' centres.
 
     No depth is infinitely far.
     """

@@ -1,4 +1,4 @@
-"""Where the weights of a row are, and training of those that are missing."""
+"""Find the weights of a row, and train those that are missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 from hrdepth.config import ReproduceConfig, TrainConfig
 from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.paper import PaperRow
-from hrdepth.reproduce.network import unlike, unlike_row
+from hrdepth.reproduce.network import network_mismatch, row_mismatch
 from hrdepth.reproduce.plan import BEST, Plan, plan_training, run_folder
 from hrdepth.weights.find import weights_file
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 Given = Mapping[str, list[Path]]
 # Settings that change where and how a run is written or shown, not what it learns.
-_SILENT = (
+_NOT_LEARNED_FROM = (
     "output", "resume", "max_minutes", "checkpoint_minutes", "workers", "log", "guard", "scan", "cache", "device",
     "init", "seed", "metres_per_unit",
 )  # fmt: skip
@@ -40,9 +40,9 @@ class Weights:
     Attributes:
         path: of the file.
         seed: of the training; None where there is one only, and of given weights.
-        given: they were given, not found where the row's training leaves them.
-        place: in the list of given weights, where there are several; else None.
-        note: what is to be known of their training or network, or "".
+        given: they were given, not found in the row's run folder.
+        place: position in the list of given weights, where there are several; else None.
+        note: remarks on their training or network, or "".
     """
 
     path: Path
@@ -71,16 +71,16 @@ def given_weights(texts: list[str] | None) -> dict[str, list[Path]]:
 
 
 def find_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[list[Weights], str]:
-    """Find the weights of a row, a file a seed; say which are missing and why, or "".
+    """Find the weights of a row, one file per seed; and describe which are missing and why, or "".
 
     Raises:
-        InputError: a training checkpoint is damaged, or a given file is none of weights.
+        InputError: a training checkpoint is damaged, or a given file is not a weights file.
     """
     if row.name in given:
         files = given[row.name]
         places = range(len(files)) if len(files) > 1 else [None]
         return [
-            Weights(path, given=True, place=place, note=unlike_row(row, config, path))
+            Weights(path, given=True, place=place, note=row_mismatch(row, config, path))
             for path, place in zip(files, places, strict=True)
         ], ""
     found, missing = [], dict[str, list[int | None]]()
@@ -92,14 +92,14 @@ def find_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[
             missing.setdefault(_why_missing(row, config, seed, given), []).append(seed)
     if not found and len(missing) == 1:
         return [], next(iter(missing))
-    said = [f"{seeds_text(seeds)}: {reason}" for reason, seeds in missing.items()]
+    reasons = [f"{seeds_text(seeds)}: {reason}" for reason, seeds in missing.items()]
     if found and missing:
-        said.insert(0, f"{seeds_text([one.seed for one in found])} of {', '.join(map(str, config.seeds))}")
-    return found, "; ".join(said)
+        reasons.insert(0, f"{seeds_text([one.seed for one in found])} of {', '.join(map(str, config.seeds))}")
+    return found, "; ".join(reasons)
 
 
 def shown_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[Weights | None, str]:
-    """Find the one file that a figure shows of a row, after training the first seed if asked to; or say why not.
+    """Find the file that a figure shows of a row, after training the first seed if asked to; or the reason for none.
 
     Raises:
         InputError: as `train_missing` and `find_weights`.
@@ -127,9 +127,9 @@ def seeds_text(seeds: Sequence[int | None]) -> str:
 
 
 def train_missing(row: PaperRow, config: ReproduceConfig, given: Given) -> None:
-    """Train a row whose weights are missing, and before it what it starts or learns from; go on with broken-off runs.
+    """Train a row whose weights are missing, first what it starts or learns from; resume interrupted runs.
 
-    A run that the guard stops, or that left nothing to go on from, is left as it is, and said so; so is what needs it.
+    A run that the guard stopped, or that cannot be resumed, is left alone with a warning; so is what needs it.
 
     Raises:
         InputError: no config gives the row, or what `training.train` raises.
@@ -141,7 +141,7 @@ def train_missing(row: PaperRow, config: ReproduceConfig, given: Given) -> None:
 
 
 def _train(plan: Plan, config: ReproduceConfig, seed: int | None, given: Given) -> bool:
-    """Train, and first what is needed; tell whether the run has come to its end."""
+    """Train, and first what is needed; return whether the run has finished."""
     folder = Path(plan.config.output)
     epochs = _epochs_done(folder)
     if (folder / BEST).is_file() and _has_ended(folder, epochs, plan.config):
@@ -168,24 +168,24 @@ def _seeds(config: ReproduceConfig) -> list[int | None]:
 
 
 def _has_ended(folder: Path, epochs: float | None, plan: TrainConfig) -> bool:
-    """Say whether a run that left weights has come to the end that its settings give it."""
-    if epochs is None or epochs >= plan.epochs:  # weights without a training checkpoint cannot go on
+    """Return whether a run with weights has finished by its settings."""
+    if epochs is None or epochs >= plan.epochs:  # weights without a training checkpoint cannot be resumed
         return True
     ended = _read(folder / "run.json").get("ended")
     return ended == "early_stop" or (ended == "max_minutes" and plan.max_minutes is not None)
 
 
 def _obstacle(folder: Path) -> str:
-    """Say why a run that has not ended cannot go on; "" where it can, or has not begun."""
+    """Return why an unfinished run cannot be resumed; "" where it can, or has not begun."""
     if stopped := _stopped(folder):
         return f"{stopped}; remove {folder} to try again"
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "last.ckpt").is_file():
-        return f"{folder} holds a run without a training checkpoint; if it was killed, remove it, and it is made anew"
+        return f"{folder} holds a run without a training checkpoint; if it was killed, remove it to train it again"
     return ""
 
 
 def _stopped(folder: Path) -> str:
-    """Repeat what the guard said of a run that it stopped; "" of another."""
+    """Return the guard's message on a run that it stopped, or ""."""
     path = folder / "stopped.json"
     return f"stopped by the guard: {_read(path).get('message', '')}" if path.is_file() else ""
 
@@ -195,7 +195,7 @@ def _why_missing(row: PaperRow, config: ReproduceConfig, seed: int | None, given
         return obstacle
     try:
         before = plan_training(config, row, seed, given).before
-    except InputError:  # no config says what it needs
+    except InputError:  # no config to read what it needs from
         before = ()
     for name in before:
         if obstacle := _obstacle(run_folder(config, name, seed)):
@@ -225,7 +225,7 @@ def _epochs_done(folder: Path) -> float | None:
 
 
 def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:
-    """Say where the run that left the weights is not what the config asks for, or was stopped."""
+    """Describe how the run of the weights differs from the config, and whether it was stopped."""
     folder = run_folder(config, row.name, seed)
     stopped = [text] if (text := _stopped(folder)) else []
     try:
@@ -242,10 +242,10 @@ def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given
     notes += stopped
     try:
         stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):  # weights alone, which say at least what they are
-        return "; ".join(filter(None, [*notes, unlike(plan.network, folder / BEST)]))
+    except (OSError, yaml.YAMLError):  # weights alone: their network can be compared
+        return "; ".join(filter(None, [*notes, network_mismatch(plan.network, folder / BEST)]))
     wanted = json.loads(json.dumps(asdict(plan)))
-    others = [key for key, value in wanted.items() if key not in _SILENT and _plain(stored.get(key)) != value]
+    others = [key for key, value in wanted.items() if key not in _NOT_LEARNED_FROM and _plain(stored.get(key)) != value]
     if others:
         notes.append(f"trained with other settings of {', '.join(others)}")
     return "; ".join(notes)

@@ -14,12 +14,11 @@ from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, PaperTable, paper_table
-from hrdepth.reproduce.differences import HEADINGS, Difference, differences_table, find_differences
-from hrdepth.reproduce.how import Used, how_table, protocol_text, row_note, write_tables
+from hrdepth.reproduce.context import ReproductionContext, open_context
+from hrdepth.reproduce.differences import HEADINGS, Difference, Spread, differences_table, find_differences, spread
 from hrdepth.reproduce.measure import Measurement, measure
-from hrdepth.reproduce.place import Place, open_place
+from hrdepth.reproduce.provenance_table import RowProvenance, protocol_text, provenance_table, row_note, write_tables
 from hrdepth.reproduce.runs import find_weights, train_missing
-from hrdepth.reproduce.spread import Spread, spread
 
 __all__ = ["ReproducedRow", "reproduce_table"]
 
@@ -35,7 +34,7 @@ class ReproducedRow:
 
     Attributes:
         row: the paper's.
-        found: measurements by their scaling, in words; one a seed. Empty where nothing was measured.
+        found: measurements by their scaling, in words, one per seed; empty where nothing was measured.
         reason: why nothing was, or which seeds are missing and why; or "".
     """
 
@@ -45,7 +44,7 @@ class ReproducedRow:
 
     @property
     def first(self) -> list[Measurement]:
-        """Those by the protocol that was asked for, or none."""
+        """Those by the protocol of the settings, or none."""
         return next(iter(self.found.values()), [])
 
 
@@ -63,56 +62,58 @@ def reproduce_table(name: str, config: ReproduceTableConfig) -> list[Path]:
         InputError: settings, weights or data that cannot work.
     """
     table = paper_table(name)
-    place = open_place(config, [row.name for row in table.rows])
-    rows = [_reproduce(row, config, place) for row in table.rows]
+    context = open_context(config, [row.name for row in table.rows])
+    rows = [_reproduce(row, config, context) for row in table.rows]
     firsts = {one.row.name: one.first for one in rows}
-    differences, apart = find_differences(table, firsts, config.bootstrap, len(config.seeds))
-    tables = [_main(table, rows, config, place)]
-    if differences or apart:
-        tables.append(differences_table(table, differences, apart))
-    tables.append(how_table([_used(table, one) for one in rows]))
+    differences, unpaired = find_differences(table, firsts, config.bootstrap, len(config.seeds))
+    tables = [_main(table, rows, config, context)]
+    if differences or unpaired:
+        tables.append(differences_table(table, differences, unpaired))
+    tables.append(provenance_table([_row_provenance(table, one) for one in rows]))
     for one in tables:
         one.show(config.format)
-    written = write_tables(place.folder / name, tables)
-    write_json(place.folder / f"{name}.json", _content(table, rows, differences, apart, config, place))
-    return [*written, place.folder / f"{name}.json"]
+    written = write_tables(context.folder / name, tables)
+    write_json(context.folder / f"{name}.json", _content(table, rows, differences, unpaired, config, context))
+    return [*written, context.folder / f"{name}.json"]
 
 
-def _reproduce(row: PaperRow, config: ReproduceConfig, place: Place) -> ReproducedRow:
-    if row.name not in place.wanted:
+def _reproduce(row: PaperRow, config: ReproduceConfig, context: ReproductionContext) -> ReproducedRow:
+    if row.name not in context.wanted:
         return ReproducedRow(row, {}, "not asked for by --rows")
-    if config.train and (row.config is not None or row.name in place.given):
-        train_missing(row, config, place.given)
-    weights, reason = find_weights(row, config, place.given)
-    if place.truths is None or not weights:
+    if config.train and (row.config is not None or row.name in context.given):
+        train_missing(row, config, context.given)
+    weights, reason = find_weights(row, config, context.given)
+    if context.truths is None or not weights:
         return ReproducedRow(row, {}, "no true depth was given" if weights else reason)
     found: dict[str, list[Measurement]] = {}
     for one in weights:
         log.info("measuring %s by %s", row.name, one.path)
-        first = measure(row.name, one, place.truths, place.identity, config, config.protocol)
+        first = measure(row.name, one, context.truths, context.identity, config, config.protocol)
         found.setdefault("measured", []).append(first)
         factor = first.content["metres_per_unit"]
         if factor is None and row.scaling != "median":
             factor = row.scaling
         if row.supervision == "MS" and factor is not None and config.protocol.scaling == "median":
             fixed = replace(config.protocol, scaling=float(factor))
-            again = measure(row.name, one, place.truths, place.identity, config, fixed)
+            again = measure(row.name, one, context.truths, context.identity, config, fixed)
             found.setdefault(f"measured, depth x {factor:.3g}", []).append(again)
     return ReproducedRow(row, found, reason)
 
 
-def _used(table: PaperTable, one: ReproducedRow) -> Used:
+def _row_provenance(table: PaperTable, one: ReproducedRow) -> RowProvenance:
     contents = [each.content for each in one.first]
     note = row_note(one.row, contents, one.reason) if contents else one.reason
-    return Used(table.label(one.row), one.row.name, contents, note)
+    return RowProvenance(table.label(one.row), one.row.name, contents, note)
 
 
 def _several(rows: list[ReproducedRow], config: ReproduceConfig) -> bool:
-    """Say whether it is a table of several seeds, in which each row says how many it has."""
+    """Return whether the table has several seeds, so that each row needs their number."""
     return len(config.seeds) > 1 or any(len(one.first) > 1 for one in rows)
 
 
-def _main(table: PaperTable, rows: list[ReproducedRow], config: ReproduceConfig, place: Place) -> ResultTable:
+def _main(
+    table: PaperTable, rows: list[ReproducedRow], config: ReproduceConfig, context: ReproductionContext
+) -> ResultTable:
     lines: list[tuple[str, ...]] = []
     several = _several(rows, config)
     for one in rows:
@@ -131,15 +132,17 @@ def _main(table: PaperTable, rows: list[ReproducedRow], config: ReproduceConfig,
         ("row", "", *(HEADINGS[column] for column in table.columns)),
         tuple(lines),
         f"Table {table.name[-1]}. {table.title}",
-        _caption(table, rows, place, config),
+        _caption(table, rows, context, config),
     )
 
 
-def _caption(table: PaperTable, rows: list[ReproducedRow], place: Place, config: ReproduceConfig) -> str:
+def _caption(
+    table: PaperTable, rows: list[ReproducedRow], context: ReproductionContext, config: ReproduceConfig
+) -> str:
     text = f"paper: {EIGEN}."
-    if place.truths is None or not any(one.found for one in rows):
+    if context.truths is None or not any(one.found for one in rows):
         return text
-    description, count = place.truths.description, len(place.truths)
+    description, count = context.truths.description, len(context.truths)
     text += f"\nmeasured: {description}, {count} images, {protocol_text(config.protocol)}"
     several = _several(rows, config)
     if len(table.columns) <= WIDE:
@@ -155,12 +158,12 @@ def _cell(column: str, measured: Spread, found: list[Measurement], table: PaperT
     if column == "parameters":
         counted = found[0].content["parameters"]
         return "" if counted is None else f"{counted['as_in_paper'] / 1e6:.2f}M"
-    place = METRICS.index(column)
-    text = f"{measured.mean[place]:.3f}"
+    at = METRICS.index(column)
+    text = f"{measured.mean[at]:.3f}"
     if len(table.columns) <= WIDE:
-        low, high = measured.interval[place]
+        low, high = measured.interval[at]
         return f"{text} [{low:.3f}, {high:.3f}]"
-    return text if measured.seeds == 1 else f"{text} ± {measured.deviation[place]:.3f}"
+    return text if measured.seeds == 1 else f"{text} ± {measured.deviation[at]:.3f}"
 
 
 def _number(value: float | str | None) -> str:
@@ -171,9 +174,9 @@ def _content(
     table: PaperTable,
     rows: list[ReproducedRow],
     differences: list[Difference],
-    apart: list[str],
+    unpaired: list[str],
     config: ReproduceConfig,
-    place: Place,
+    context: ReproductionContext,
 ) -> dict[str, Any]:
     listed = []
     for one in rows:
@@ -202,8 +205,8 @@ def _content(
         "reference": table.reference,
         "rows": listed,
         "differences": [asdict(one) for one in differences],
-        "not_compared": apart,
-        "data": None if place.truths is None else place.truths.description,
+        "not_compared": unpaired,
+        "data": None if context.truths is None else context.truths.description,
         "protocol": asdict(config.protocol),
         "training": dict(config.training),
         "resolution": config.resolution,

@@ -1,4 +1,4 @@
-"""The table that stands beside each table and figure: what every row was measured with, or why it was not."""
+"""The table beside each table and figure: the weights that every row was measured with, or why it was not."""
 
 from __future__ import annotations
 
@@ -12,23 +12,31 @@ from hrdepth.io.files import atomic_path
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow
+from hrdepth.reproduce.context import ReproductionContext
 from hrdepth.reproduce.measure import describe
 from hrdepth.reproduce.network import network_text
-from hrdepth.reproduce.place import Place
 from hrdepth.reproduce.runs import Weights
 
-__all__ = ["Used", "describe_shown", "figure_content", "how_table", "protocol_text", "row_note", "write_tables"]
+__all__ = [
+    "RowProvenance",
+    "describe_shown",
+    "figure_content",
+    "protocol_text",
+    "provenance_table",
+    "row_note",
+    "write_tables",
+]
 
 
 @dataclass(frozen=True)
-class Used:
-    """A row, and the weights that stood for it.
+class RowProvenance:
+    """A row and its weights.
 
     Attributes:
         label: of the row.
-        name: likewise, for the command line.
-        contents: what `measure.describe` says of each file, with `provenance`; empty where nothing was measured.
-        note: what is to be known of it, or why nothing was measured.
+        name: of its weights, for the command line.
+        contents: what `measure.describe` returns for each file, with `provenance`; empty where nothing was measured.
+        note: remarks, or why nothing was measured.
     """
 
     label: str
@@ -38,46 +46,48 @@ class Used:
 
 
 def row_note(row: PaperRow, contents: Sequence[Mapping[str, Any]], missing: str = "") -> str:
-    """Join what is to be known of a row.
+    """Join the remarks on a row.
 
     Args:
         row: of the paper.
-        contents: see `Used`.
+        contents: see `RowProvenance`.
         missing: which seeds are, and why.
     """
-    said = [row.note]
+    notes = [row.note]
     if row.measured and not any(content["given"] for content in contents):
-        said.append(f"measured: {row.measured}")
-    notes = [content["note"] for content in contents]
-    alike = len(set(notes)) == 1
-    said += [
-        note if alike or not note else f"{_which(content)}: {note}"
-        for note, content in zip(notes, contents, strict=True)
+        notes.append(f"measured: {row.measured}")
+    own = [content["note"] for content in contents]
+    same = len(set(own)) == 1
+    notes += [
+        note if same or not note else f"{_which(content)}: {note}" for note, content in zip(own, contents, strict=True)
     ]
-    return "; ".join(dict.fromkeys(filter(None, [*said, missing])))
+    return "; ".join(dict.fromkeys(filter(None, [*notes, missing])))
 
 
 def describe_shown(row: PaperRow, weights: Weights) -> dict[str, Any]:
-    """Describe weights that a figure shows, as `measure.describe` does, with the row's note and how it came about."""
+    """Describe weights that a figure shows, as `measure.describe` does, with the row's note and provenance."""
     content = describe(row.name, weights)
     return {**content, "note": row_note(row, [content]), "provenance": provenance(weights.seed)}
 
 
 def figure_content(
-    config: ReproduceConfig, place: Place, networks: Mapping[str, Mapping[str, Any]], missing: Mapping[str, str]
+    config: ReproduceConfig,
+    context: ReproductionContext,
+    networks: Mapping[str, Mapping[str, Any]],
+    missing: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return what the JSON files of all figures hold.
+    """Return what the JSON files of all figures have in common.
 
     Args:
         config: the settings.
-        place: where it was measured.
-        networks: by label, what `describe_shown` says.
+        context: what it was measured with.
+        networks: by label, what `describe_shown` returns.
         missing: by row, why it is not shown.
     """
     return {
         "networks": dict(networks),
         "not_measured": dict(missing),
-        "data": None if place.truths is None else place.truths.description,
+        "data": None if context.truths is None else context.truths.description,
         "protocol": asdict(config.protocol),
         "training": dict(config.training),
         "resolution": config.resolution,
@@ -85,7 +95,7 @@ def figure_content(
     }
 
 
-def how_table(rows: Sequence[Used]) -> ResultTable:
+def provenance_table(rows: Sequence[RowProvenance]) -> ResultTable:
     """Lay out weights, networks, dates and notes."""
     lines = []
     for one in rows:
@@ -109,7 +119,7 @@ def how_table(rows: Sequence[Used]) -> ResultTable:
 
 
 def protocol_text(protocol: DepthProtocol) -> str:
-    """Say in a caption how depth was compared.
+    """Describe in a caption how depth was compared.
 
     Example:
         >>> protocol_text(DepthProtocol(crop="none").complete())
