@@ -23,7 +23,9 @@ class Here:
 def start_workers(jobs):
     with ExitStack() as stack:
         built = {name: job.build(*job.arguments) for name, job in jobs.items()}
-        yield {name: Here(stack.enter_context(one) if hasattr(one, "__enter__") else one) for name, one in built.items()}
+        yield {
+            name: Here(stack.enter_context(one) if hasattr(one, "__enter__") else one) for name, one in built.items()
+        }
 
 
 @pytest.fixture
