@@ -76,7 +76,7 @@ def examine_sequence(series: Series) -> Iterator[Finding]:
     for number in series.numbers:
         grey = small(np.asarray(read_image(series.images[number])))
         if last is not None and last[0] == number - 1 and last[1].shape == grey.shape:
-            steps[number], _ = measure_step(last[1], grey)
+            steps[number] = measure_step(last[1], grey)
         last = number, grey
     series.motions = {number: step.motion for number, step in steps.items()}
     if steps:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hrdepth.check.finding import Finding
 from hrdepth.io.images import read_image
-from hrdepth.prepare.motion import opencv
+from hrdepth.prepare.motion import opencv, two_way_flow
 
 __all__ = ["examine_stereo"]
 
@@ -37,28 +36,23 @@ class _Shift:
 
 
 def _measure(left: Path, right: Path) -> _Shift:
-    """Measure how one pair lies to each other, by optical flow there and back again."""
+    """Measure the shift of one pair by optical flow."""
     cv2 = opencv()
     greys = [cv2.cvtColor(np.asarray(read_image(path)), cv2.COLOR_RGB2GRAY) for path in (left, right)]
     height, width = greys[0].shape
     size = WIDTH, max(32, round(height * WIDTH / width))
     first, second = (cv2.resize(grey, size, interpolation=cv2.INTER_AREA) for grey in greys)
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    there, back = search.calc(first, second, None), search.calc(second, first, None)
-    rows, columns = np.mgrid[: size[1], : size[0]].astype(np.float32)
-    x, y = columns + there[..., 0], rows + there[..., 1]
-    returned = there + cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    inside = (x > 0) & (x < size[0] - 1) & (y > 0) & (y < size[1] - 1)
+    flow, error = two_way_flow(first, second, fast=False)
     # Vertical shifts can be measured where the image changes from row to row.
     change = np.abs(cv2.Sobel(first, cv2.CV_32F, 0, 1, scale=1 / 8)) > 4
-    followed = inside & (np.hypot(returned[..., 0], returned[..., 1]) < 1)
-    good: NDArray[np.bool_] = followed & change
+    followed = error < 1
+    good = followed & change
     if good.sum() < 50:
         return _Shift(0.0, 0.0, 0.0, 0.0)
     unit = 640 / WIDTH
-    vertical = there[..., 1][good] * unit
+    vertical = flow[..., 1][good] * unit
     return _Shift(
-        float(np.median(there[..., 0][good]) * unit),
+        float(np.median(flow[..., 0][good]) * unit),
         float(np.median(vertical)),
         float(np.median(np.abs(vertical))),
         float(followed.mean()),

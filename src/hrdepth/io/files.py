@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -14,7 +15,16 @@ from typing import Any
 
 from hrdepth.errors import InputError
 
-__all__ = ["atomic_path", "existing_file", "file_sha256", "output_file", "output_folder", "resume", "write_json"]
+__all__ = [
+    "atomic_path",
+    "existing_file",
+    "file_sha256",
+    "output_file",
+    "output_folder",
+    "resume",
+    "write_failure",
+    "write_json",
+]
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +118,11 @@ def file_sha256(path: str | Path) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+def write_failure(error: OSError) -> str:
+    """Return why a file cannot be written, in words."""
+    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror)
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:

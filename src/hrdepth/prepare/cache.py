@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 import time
@@ -18,6 +17,7 @@ from hrdepth.data import open_data
 from hrdepth.data.cache import Entry, ImageCache, cached_size, checksum, needed_images, read_array, stamp
 from hrdepth.data.sample import resize_image
 from hrdepth.errors import InputError
+from hrdepth.io.files import write_failure
 from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map, usable_cores
 
@@ -153,8 +153,9 @@ def _write_image(cache: ImageCache, source: Path) -> tuple[str, Entry]:
         temporary.replace(file)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        full = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror)
-        raise InputError(f"the cache {cache.folder} cannot be written: {full}; run it again to resume") from error
+        raise InputError(
+            f"the cache {cache.folder} cannot be written: {write_failure(error)}; run it again to resume"
+        ) from error
     return name, Entry(size, time_of_change, checksum(pixels))
 
 

@@ -61,7 +61,7 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
     """
     start = read_checkpoint(config.weights)
     hints = _open_or_create(config, start)
-    made = 0
+    maker, made = _HintMaker(config, hints, start), 0
     parts = {f"train-{number}": part for number, part in enumerate(config.config.train, 1)}
     parts |= {f"validation-{number}": part for number, part in enumerate(config.config.validation, 1)}
     for name, part in parts.items():
@@ -69,7 +69,7 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
         images = [(line, path) for line in reader.targets if (path := reader.image(line, 0))]
         targets = {path for _, path in images}
         for lines in _runs(reader):
-            made += _hint_run(config, hints, start, reader, lines, targets)
+            made += maker.hint(reader, lines, targets)
         hinted = [line for line, path in images if hints.file(path).is_file()]
         with atomic_path(hints.folder / f"{name}.txt") as temporary:
             temporary.write_text("".join(f"{line.name}\n" for line in hinted), encoding="utf-8")
@@ -118,153 +118,137 @@ def _runs(reader: FrameReader) -> Iterator[list[SplitLine]]:
         yield run
 
 
-def _hint_run(
-    config: PrepareHintsConfig,
-    hints: DepthHints,
-    start: Checkpoint,
-    reader: FrameReader,
-    lines: list[SplitLine],
-    targets: Container[Path],
-) -> int:
-    camera = reader.camera(lines[0])
-    images = [reader.image(line, 0) for line in lines]
-    found = [(line, image) for line, image in zip(lines, images, strict=True) if image is not None]
-    others = {image: reader.image(line, "s") for line, image in found}
-    stereo = camera.baseline is not None and all(others.values())
-    wanted = [image for _, image in found[:: 1 if stereo else config.every]]
-    if all(hints.file(image).is_file() for image in wanted):
-        return 0
-    k = resized_intrinsics(camera, hints.size)
-    log.info("%s: %d frames%s", lines[0].folder, len(found), ", in stereo pairs" if stereo else "")
-    if stereo:
-        pairs = [(line, image, other) for line, image in found if (other := others[image])]
-        return _hint_pairs(config, hints, start, camera, k, pairs, targets)
-    if len(found) < SHORTEST:
-        log.info("%s: too short for hints", lines[0].folder)
-        return 0
-    return _hint_motion(config, hints, start, camera, k, [image for _, image in found], wanted)
+class _HintMaker:
+    """Writes the hints of recordings, in units of the network of `start`."""
 
+    def __init__(self, config: PrepareHintsConfig, hints: DepthHints, start: Checkpoint) -> None:
+        self.config, self.hints, self.start = config, hints, start
 
-def _hint_pairs(
-    config: PrepareHintsConfig,
-    hints: DepthHints,
-    start: Checkpoint,
-    camera: Camera,
-    k: Tensor,
-    pairs: Sequence[tuple[SplitLine, Path, Path]],
-    targets: Container[Path],
-) -> int:
-    """Compare the images of pairs, whose baseline gives the scale; the other image has a hint too if it is a target."""
-    factor = 1.0
-    if start.canonical_focal is not None:
-        factor = float(focal_factor(camera.intrinsics[0, 0], camera.size[1], start.canonical_focal))
-    planes = torch.linspace(0, 1 / config.nearest, config.planes)
-    step = float(planes[1])
-
-    def hint(pair: tuple[SplitLine, Path, Path]) -> int:
-        line, image, other = pair
-        if hints.file(image).is_file():
+    def hint(self, reader: FrameReader, lines: list[SplitLine], targets: Container[Path]) -> int:
+        """Write the hints of one recording that are missing; return how many were written."""
+        camera = reader.camera(lines[0])
+        images = [reader.image(line, 0) for line in lines]
+        found = [(line, image) for line, image in zip(lines, images, strict=True) if image is not None]
+        others = {image: reader.image(line, "s") for line, image in found}
+        stereo = camera.baseline is not None and all(others.values())
+        wanted = [image for _, image in found[:: 1 if stereo else self.config.every]]
+        if all(self.hints.file(image).is_file() for image in wanted):
             return 0
-        pose = stereo_pose(camera, line.side)
-        pose[0, 3] /= factor
-        back = invert_pose(pose[None])[0]
-        views = [_view(path, hints.size) for path in (image, other)]
-        here = plane_sweep(views[0], views[1:], k, [pose], planes)
-        there = plane_sweep(views[1], views[:1], k, [back], planes)
-        agreed = consistent(here.inverse_depth, there.inverse_depth, k, pose, 1.5 * step)
-        _write(hints, image, here, agreed, step, moving=False)
-        if other not in targets or hints.file(other).is_file():
-            return 1
-        agreed = consistent(there.inverse_depth, here.inverse_depth, k, back, 1.5 * step)
-        _write(hints, other, there, agreed, step, moving=False)
-        return 2
+        k = resized_intrinsics(camera, self.hints.size)
+        log.info("%s: %d frames%s", lines[0].folder, len(found), ", in stereo pairs" if stereo else "")
+        if stereo:
+            pairs = [(line, image, other) for line, image in found if (other := others[image])]
+            return self._compare_pairs(camera, k, pairs, targets)
+        if len(found) < SHORTEST:
+            log.info("%s: too short for hints", lines[0].folder)
+            return 0
+        return self._compare_neighbours(camera, k, [image for _, image in found], wanted)
 
-    return _count(hint, pairs, "pairs")
+    def _compare_pairs(
+        self, camera: Camera, k: Tensor, pairs: Sequence[tuple[SplitLine, Path, Path]], targets: Container[Path]
+    ) -> int:
+        """Compare the images of pairs, whose baseline gives the scale; both have hints if both are targets."""
+        factor = 1.0
+        if self.start.canonical_focal is not None:
+            factor = float(focal_factor(camera.intrinsics[0, 0], camera.size[1], self.start.canonical_focal))
+        planes = torch.linspace(0, 1 / self.config.nearest, self.config.planes)
+        step = float(planes[1])
 
+        def hint(pair: tuple[SplitLine, Path, Path]) -> int:
+            line, image, other = pair
+            if self.hints.file(image).is_file():
+                return 0
+            pose = stereo_pose(camera, line.side)
+            pose[0, 3] /= factor
+            back = invert_pose(pose[None])[0]
+            views = [_view(path, self.hints.size) for path in (image, other)]
+            here = plane_sweep(views[0], views[1:], k, [pose], planes)
+            there = plane_sweep(views[1], views[:1], k, [back], planes)
+            agreed = consistent(here.inverse_depth, there.inverse_depth, k, pose, 1.5 * step)
+            self._write(image, here, agreed, step, moving=False)
+            if other not in targets or self.hints.file(other).is_file():
+                return 1
+            agreed = consistent(there.inverse_depth, here.inverse_depth, k, back, 1.5 * step)
+            self._write(other, there, agreed, step, moving=False)
+            return 2
 
-def _hint_motion(
-    config: PrepareHintsConfig,
-    hints: DepthHints,
-    start: Checkpoint,
-    camera: Camera,
-    k: Tensor,
-    images: list[Path],
-    wanted: list[Path],
-) -> int:
-    """Compare neighbours in time."""
-    # The calibration may be that of larger images.
-    shape = image_size(images[0])
-    structure = structure_from_motion(images, resized_intrinsics(camera, shape).double().numpy())
-    placed = [image for image in images if image in structure.poses]
-    if len(placed) < SHORTEST:
-        log.info("%s: structure from motion finds no path of the camera; no hints", images[0].parent)
-        return 0
-    scale = _scale(start, placed, structure.points, shape)
-    if scale is None:
-        log.info("%s: too few points for its scale; no hints", images[0].parent)
-        return 0
-    poses = {}
-    for image in placed:
-        pose = structure.poses[image].copy()
-        pose[:3, 3] *= scale
-        poses[image] = torch.from_numpy(pose).float()
-    depths = np.concatenate([structure.points[image][:, 2] for image in placed]) * scale
-    planes = torch.linspace(0, 1 / max(0.7 * float(np.quantile(depths, FEW)), config.nearest), config.planes)
-    step = float(planes[1])
-    place = {image: number for number, image in enumerate(placed)}
-    targets = [image for image in wanted if image in place]
-    view = lru_cache(maxsize=64)(lambda image: _view(image, hints.size))
-    sweeps: dict[Path, Sweep] = {}
+        return _count(hint, pairs, "pairs")
 
-    def sweep(image: Path) -> bool:
-        near = [place[image] + offset for offset in config.offsets]
-        sources = [placed[number] for number in near if 0 <= number < len(placed)]
-        relative = [poses[source] @ invert_pose(poses[image][None])[0] for source in sources]
-        found = plane_sweep(view(image), [view(source) for source in sources], k, relative, planes)
-        sweeps[image] = Sweep(*(part.half() for part in found))
-        return True
+    def _compare_neighbours(self, camera: Camera, k: Tensor, images: list[Path], wanted: list[Path]) -> int:
+        """Compare neighbours in time."""
+        # The calibration may be that of larger images.
+        shape = image_size(images[0])
+        structure = structure_from_motion(images, resized_intrinsics(camera, shape).double().numpy())
+        placed = [image for image in images if image in structure.poses]
+        if len(placed) < SHORTEST:
+            log.info("%s: structure from motion finds no path of the camera; no hints", images[0].parent)
+            return 0
+        scale = self._scale(placed, structure.points, shape)
+        if scale is None:
+            log.info("%s: too few points for its scale; no hints", images[0].parent)
+            return 0
+        poses = {}
+        for image in placed:
+            pose = structure.poses[image].copy()
+            pose[:3, 3] *= scale
+            poses[image] = torch.from_numpy(pose).float()
+        depths = np.concatenate([structure.points[image][:, 2] for image in placed]) * scale
+        planes = torch.linspace(
+            0, 1 / max(0.7 * float(np.quantile(depths, FEW)), self.config.nearest), self.config.planes
+        )
+        step = float(planes[1])
+        place = {image: number for number, image in enumerate(placed)}
+        targets = [image for image in wanted if image in place]
+        view = lru_cache(maxsize=64)(lambda image: _view(image, self.hints.size))
+        sweeps: dict[Path, Sweep] = {}
 
-    _count(sweep, targets, "views")
-    for number, image in enumerate(targets):
-        here = sweeps[image].inverse_depth.float()
-        agreed = torch.zeros_like(here, dtype=torch.bool)
-        for other in targets[max(0, number - 2) : number + 3]:
-            if other != image:
-                moved = poses[other] @ invert_pose(poses[image][None])[0]
-                agreed |= consistent(here, sweeps[other].inverse_depth.float(), k, moved, 1.5 * step)
-        _write(hints, image, sweeps[image], agreed, step, moving=True)
-    return len(targets)
+        def sweep(image: Path) -> bool:
+            near = [place[image] + offset for offset in self.config.offsets]
+            sources = [placed[number] for number in near if 0 <= number < len(placed)]
+            relative = [poses[source] @ invert_pose(poses[image][None])[0] for source in sources]
+            found = plane_sweep(view(image), [view(source) for source in sources], k, relative, planes)
+            sweeps[image] = Sweep(*(part.half() for part in found))
+            return True
 
+        _count(sweep, targets, "views")
+        for number, image in enumerate(targets):
+            here = sweeps[image].inverse_depth.float()
+            agreed = torch.zeros_like(here, dtype=torch.bool)
+            for other in targets[max(0, number - 2) : number + 3]:
+                if other != image:
+                    moved = poses[other] @ invert_pose(poses[image][None])[0]
+                    agreed |= consistent(here, sweeps[other].inverse_depth.float(), k, moved, 1.5 * step)
+            self._write(image, sweeps[image], agreed, step, moving=True)
+        return len(targets)
 
-def _write(hints: DepthHints, image: Path, sweep: Sweep, agreed: Tensor, step: float, *, moving: bool) -> None:
-    cost, unmoved = sweep.cost.float(), sweep.unmoved.float()
-    accepted = agreed & (cost < WORST)
-    if moving:
-        accepted &= cost < unmoved
-    # Beyond the first plane depth is a guess, but far.
-    inverse = sweep.inverse_depth.float().clamp(min=step)
-    hints.write(image, torch.where(accepted, inverse, 0.0).numpy())
+    def _write(self, image: Path, sweep: Sweep, agreed: Tensor, step: float, *, moving: bool) -> None:
+        cost, unmoved = sweep.cost.float(), sweep.unmoved.float()
+        accepted = agreed & (cost < WORST)
+        if moving:
+            accepted &= cost < unmoved
+        # Beyond the first plane depth is a guess, but far.
+        inverse = sweep.inverse_depth.float().clamp(min=step)
+        self.hints.write(image, torch.where(accepted, inverse, 0.0).numpy())
 
-
-def _scale(
-    start: Checkpoint, images: list[Path], points: dict[Path, NDArray[np.float64]], shape: tuple[int, int]
-) -> float | None:
-    """Return the network's depth over that of the points, the median of the images' medians."""
-    network, (height, width) = start.network, start.size
-    ratios = []
-    for image in images[:: max(1, len(images) // SCALE_IMAGES)]:
-        column, row, depth = points[image].T
-        with torch.inference_mode():
-            disparity = network(load_image(image, start.size)[None])[0]
-        seen = disparity_to_depth(disparity, network.min_depth, network.max_depth)[0, 0].numpy()
-        there = seen[
-            np.clip((row * height / shape[0]).astype(int), 0, height - 1),
-            np.clip((column * width / shape[1]).astype(int), 0, width - 1),
-        ]
-        near = (there < NEAR) & (depth > 0)
-        if near.sum() >= 20:
-            ratios.append(float(np.median(there[near] / depth[near])))
-    return float(np.median(ratios)) if ratios else None
+    def _scale(
+        self, images: list[Path], points: dict[Path, NDArray[np.float64]], shape: tuple[int, int]
+    ) -> float | None:
+        """Return the network's depth over that of the points, the median of the images' medians."""
+        network, (height, width) = self.start.network, self.start.size
+        ratios = []
+        for image in images[:: max(1, len(images) // SCALE_IMAGES)]:
+            column, row, depth = points[image].T
+            with torch.inference_mode():
+                disparity = network(load_image(image, self.start.size)[None])[0]
+            seen = disparity_to_depth(disparity, network.min_depth, network.max_depth)[0, 0].numpy()
+            there = seen[
+                np.clip((row * height / shape[0]).astype(int), 0, height - 1),
+                np.clip((column * width / shape[1]).astype(int), 0, width - 1),
+            ]
+            near = (there < NEAR) & (depth > 0)
+            if near.sum() >= 20:
+                ratios.append(float(np.median(there[near] / depth[near])))
+        return float(np.median(ratios)) if ratios else None
 
 
 def _view(image: Path, size: tuple[int, int]) -> View:

@@ -27,6 +27,7 @@ __all__ = [
     "small",
     "split_numbers",
     "stride_for",
+    "two_way_flow",
 ]
 
 WIDTH = 256  # of the longer side, at which motion is measured
@@ -41,6 +42,7 @@ LONGEST_WAIT = 20  # candidates left out in a row, after which moving objects ar
 
 Image = NDArray[np.uint8]
 Grey = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -81,31 +83,45 @@ def small(image: NDArray[np.uint8]) -> Grey:
     return shrunk
 
 
-def measure_step(first: Grey, second: Grey) -> tuple[Step, NDArray[np.float32]]:
-    """Measure what changed between two small grey images of one shape (H,W).
+def two_way_flow(first: Grey, second: Grey, *, fast: bool = True) -> tuple[Floats, Floats]:
+    """Follow the pixels of one grey image (H,W) to another, and back again.
+
+    Source: dense inverse search, Kroeger et al., ECCV 2016, in OpenCV.
 
     Returns:
-        The step, and the optical flow (H,W,2) in pixels of the small images.
+        Optical flow (H,W,2) in pixels, x first; and the distance (H,W) from where a pixel began to where it returns,
+        infinite where it leaves the image.
     """
     cv2 = opencv()
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    there, back = search.calc(first, second, None), search.calc(second, first, None)
-    height, width = first.shape
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    x, y = x + there[..., 0], y + there[..., 1]
-    returned = there + cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    length = np.hypot(there[..., 0], there[..., 1])
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST if fast else cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    forward, backward = search.calc(first, second, None), search.calc(second, first, None)
+    (height, width), (x, y) = first.shape, _ends(forward)
+    returned = forward + cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     inside = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
-    followed = inside & (np.hypot(returned[..., 0], returned[..., 1]) < 1 + 0.1 * length)
+    return forward, np.where(inside, np.hypot(returned[..., 0], returned[..., 1]), np.inf)
+
+
+def _ends(flow: Floats) -> tuple[Floats, Floats]:
+    """Return x and y (H,W) of where each pixel goes."""
+    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
+    return x + flow[..., 0], y + flow[..., 1]
+
+
+def measure_step(first: Grey, second: Grey) -> Step:
+    """Measure what changed between two small grey images of one shape (H,W)."""
+    cv2 = opencv()
+    flow, error = two_way_flow(first, second)
+    longer, length = max(first.shape), np.hypot(flow[..., 0], flow[..., 1])
+    followed = error < 1 + 0.1 * length
     if followed.mean() < 0.01:
-        return Step(float(np.median(length)) / max(height, width), 0.0, 0.0, 0.0, difference(first, second)), there
-    warped = cv2.remap(second, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return Step(float(np.median(length)) / longer, 0.0, 0.0, 0.0, difference(first, second))
+    warped = cv2.remap(second, *_ends(flow), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     before, after = first[followed].astype(np.float64), warped[followed].astype(np.float64)
     varied = before.std() > 1e-3 and after.std() > 1e-3
     likeness = float(np.corrcoef(before, after)[0, 1]) if varied else 1.0
     gain = float(np.median(np.log((after + DARK) / (before + DARK))))
-    moved = float(np.median(length[followed])) / max(height, width)
-    return Step(moved, float(followed.mean()), likeness, gain, difference(first, second)), there
+    moved = float(np.median(length[followed])) / longer
+    return Step(moved, float(followed.mean()), likeness, gain, difference(first, second))
 
 
 def is_cut(step: Step) -> bool:
@@ -181,7 +197,7 @@ def choose_stride(images: Iterable[Image], apart: int, count: int | None) -> int
     first, start = None, 0
     for index, image in enumerate(images):
         if first is not None and index == start + apart:
-            step, _ = measure_step(first, small(image))
+            step = measure_step(first, small(image))
             motions += [] if is_cut(step) else [step.motion]
             first = None
         if first is None and index % every == 0:
@@ -217,7 +233,7 @@ def select_frames(
             continue
         frame = prepare(image)
         grey = small(shrink(frame))
-        step = None if last is None else measure_step(last, grey)[0]
+        step = None if last is None else measure_step(last, grey)
         if step is None:
             number += 1
         elif is_cut(step):

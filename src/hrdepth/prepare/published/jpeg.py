@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import filecmp
 import io
 import shutil
@@ -16,7 +15,7 @@ from PIL import Image
 from rich.progress import track
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, resume, write_json
+from hrdepth.io.files import atomic_path, resume, write_failure, write_json
 from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
@@ -149,8 +148,7 @@ def _write_jpeg(item: tuple[Path, Path], quality: int, width: int | None) -> Non
         temporary.replace(file)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        full = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror)
-        raise InputError(f"{file} cannot be written: {full}; run it again to resume") from error
+        raise InputError(f"{file} cannot be written: {write_failure(error)}; run it again to resume") from error
 
 
 def _copy_companions(layout: Layout, out: Path, width: int | None, *, overwrite: bool) -> None:

@@ -65,17 +65,17 @@ def known(images, intrinsics):
     return Structure(poses, points)
 
 
-def compare(hints, root, frame, eye="left"):
+def compare(hints, root, frame, side="left"):
     """Return the relative error of a hint's depth, up to one factor, and how much of the image it covers."""
-    map_ = hints.read(root / "drive" / eye / f"{frame:06d}.png", SIZE)[0].numpy()
-    true = corridor.view(frame, eye == "right")[1]
+    map_ = hints.resized(root / "drive" / side / f"{frame:06d}.png", SIZE)[0].numpy()
+    true = corridor.view(frame, side == "right")[1]
     there = map_ > 0
     ratio = 1 / map_[there] / true[there]
     return float(np.median(abs(ratio / np.median(ratio) - 1))), float(np.median(ratio)), float(there.mean())
 
 
 @pytest.mark.parametrize("calibrated", [1, 2])
-def test_a_drive_of_one_eye_gets_hints_in_the_networks_units(tmp_path, weights, monkeypatch, calibrated):
+def test_a_monocular_drive_gets_hints_in_the_networks_units(tmp_path, weights, monkeypatch, calibrated):
     root = corridor.drive(tmp_path / "data", calibrated=calibrated)
     monkeypatch.setattr(module, "structure_from_motion", known)
     hints = prepare_hints(config_of(root, weights, tmp_path, nearest=0.3))
@@ -110,7 +110,7 @@ def test_what_is_there_is_kept_and_the_rest_is_made(tmp_path, weights, monkeypat
         prepare_hints(replace(config, config=replace(config.config, size=(64, 256))))
 
 
-def test_two_eyes_give_metres_without_motion(tmp_path, weights, monkeypatch):
+def test_stereo_pairs_give_metres_without_motion(tmp_path, weights, monkeypatch):
     root = corridor.drive(tmp_path / "data", frames=2, stereo=True)
     monkeypatch.setattr(module, "structure_from_motion", lambda *given: pytest.fail("the stereo pair is enough"))
     hints = prepare_hints(config_of(root, weights, tmp_path, nearest=1.5))
@@ -119,7 +119,7 @@ def test_two_eyes_give_metres_without_motion(tmp_path, weights, monkeypatch):
     assert (errors < 0.04, share > 0.4, ratio == pytest.approx(1 / factor, rel=0.03)) == (True, True, True)
 
 
-def test_a_pair_is_compared_once_for_both_eyes(tmp_path, weights, monkeypatch):
+def test_a_pair_is_compared_once_for_both_images(tmp_path, weights, monkeypatch):
     root = corridor.drive(tmp_path / "data", frames=2, stereo=True)
     (root / "train.txt").write_text("drive 0 l\ndrive 0 r\n")
     sweeps = []
@@ -127,10 +127,10 @@ def test_a_pair_is_compared_once_for_both_eyes(tmp_path, weights, monkeypatch):
     monkeypatch.setattr(module, "plane_sweep", lambda *given: sweeps.append(1) or sweep(*given))
     config = config_of(root, weights, tmp_path, nearest=1.5)
     hints = prepare_hints(replace(config, config=replace(config.config, validation=[])))
-    assert len(sweeps) == 2, "one for each eye"
-    for eye in ("left", "right"):
-        errors, _, share = compare(hints, root, 0, eye)
-        assert (errors < 0.04, share > 0.4) == (True, True), eye
+    assert len(sweeps) == 2, "one for each image"
+    for side in ("left", "right"):
+        errors, _, share = compare(hints, root, 0, side)
+        assert (errors < 0.04, share > 0.4) == (True, True), side
 
 
 def test_a_camera_that_stands_still_gets_none(tmp_path, weights, monkeypatch):
