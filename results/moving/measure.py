@@ -22,11 +22,11 @@ import torch
 
 from hrdepth.config import DatasetConfig, LogConfig, ObjectiveConfig, OptimiserConfig, TrainConfig
 from hrdepth.data import build_mix
-from hrdepth.evaluation.holes import find_holes
 from hrdepth.geometry import disparity_to_depth
 from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.training import train
+from hrdepth.training.holes import find_holes
 from hrdepth.weights.checkpoint import load_network, read_checkpoint
 from hrdepth.weights.find import weights_file
 

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
-from hrdepth.evaluation import METRICS, blend_flipped, depth_errors, evaluate_image, garg_crop
+from hrdepth.evaluation import METRICS, depth_errors, evaluate_image, garg_crop
 from hrdepth.evaluation.depth import compared_pixels, resize_disparity, sample_disparity, valid_pixels
+from hrdepth.inference.predictor import blend_flipped
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 WHOLE = DepthProtocol(crop="none")
@@ -203,11 +206,14 @@ def test_sampling_is_resizing(size):
     disparity = random.uniform(0.01, 1, size)
     protocol = DepthProtocol()
     pixels = compared_pixels(truth, protocol)
-    mask = valid_pixels(truth.astype(np.float64), protocol)
+    mask = (truth > protocol.min_depth) & (truth < 80) & garg_crop(truth.shape)
+    np.testing.assert_array_equal(valid_pixels(truth, protocol), mask)
     np.testing.assert_array_equal(np.argwhere(mask), np.stack([pixels.rows, pixels.columns], axis=1))
     np.testing.assert_array_equal(pixels.depth, truth[mask])
-    expected = resize_disparity(disparity, truth.shape)[mask]
-    np.testing.assert_allclose(sample_disparity(disparity, pixels), expected, rtol=1e-10)
+    tensor = torch.tensor(disparity)[None, None]
+    expected = F.interpolate(tensor, truth.shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+    np.testing.assert_allclose(sample_disparity(disparity, pixels), expected[mask], rtol=1e-10)
+    np.testing.assert_allclose(resize_disparity(disparity, truth.shape), expected, rtol=1e-10)
 
 
 def test_truth_that_is_none():

@@ -8,16 +8,19 @@ import pytest
 
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol
-from hrdepth.errors import InputError
-from hrdepth.evaluation.alignment import aligned_depth, scale_and_shift
+from hrdepth.errors import InputError, require
 from hrdepth.evaluation.bootstrap import bootstrap_intervals
+from hrdepth.evaluation.depth import compare_depth
 from hrdepth.evaluation.edges import boundary_f1, depth_edges, edge_distances, edge_errors
-from hrdepth.evaluation.extra_packages import extra_module
-from hrdepth.evaluation.extras import Extras
+from hrdepth.evaluation.extras import Extras, aligned_depth, scale_and_shift
 from hrdepth.evaluation.points import cloud_distances, points_of
 from hrdepth.truth import GroundTruth
 
 WHOLE = DepthProtocol(crop="none")
+
+
+def measured(extras, truth, disparity, protocol=WHOLE):
+    return extras(truth, compare_depth(truth.depth, disparity, protocol))
 
 
 def test_scale_and_shift_are_found():
@@ -37,11 +40,12 @@ def test_a_disparity_that_comes_out_negative_is_as_far_as_the_range():
 
 def test_shift_beside_median_scaling():
     depth = np.random.default_rng(0).uniform(2, 60, (12, 20))
-    found = Extras(align=True, log10=True)(GroundTruth("a", None, depth), 0.2 * (1 / depth) + 0.05, WHOLE)
+    found = measured(Extras(align=True, log10=True), GroundTruth("a", None, depth), 0.2 * (1 / depth) + 0.05)
     assert found["lsq_abs_rel"] == pytest.approx(0, abs=1e-9)
     assert found["lsq_delta1"] == 1
     assert found["log10"] > 0.01
-    exact = Extras(log10=True)(GroundTruth("a", None, depth), 1 / (10 * depth), DepthProtocol(crop="none", scaling=1.0))
+    metres = DepthProtocol(crop="none", scaling=1.0)
+    exact = measured(Extras(log10=True), GroundTruth("a", None, depth), 1 / (10 * depth), metres)
     clipped = np.minimum(10 * depth, 80)
     assert exact["log10"] == pytest.approx(np.abs(np.log10(clipped / depth)).mean())
 
@@ -122,10 +126,10 @@ def test_points():
 def test_points_of_a_image():
     depth = np.full((4, 6), 10.0)
     truth = GroundTruth("a", None, depth, np.array([[5.0, 0, 3], [0, 5, 2], [0, 0, 1]]))
-    found = Extras(points=True)(truth, 1 / depth, WHOLE)
+    found = measured(Extras(points=True), truth, 1 / depth)
     assert found == {"chamfer": pytest.approx(0, abs=1e-9), "f_score": 1}
     with pytest.raises(InputError, match="intrinsics"):
-        Extras(points=True)(GroundTruth("a", None, depth), 1 / depth, WHOLE)
+        measured(Extras(points=True), GroundTruth("a", None, depth), 1 / depth)
     with pytest.raises(InputError, match="points_threshold"):
         Extras(points_threshold=0.0)
 
@@ -157,7 +161,7 @@ def test_no_image_has_it_and_nothing_is_said_of_it():
 
 def test_an_extra_that_is_missing():
     with pytest.raises(InputError, match=r"edge metrics need no_such_thing; .*hrdepth\[metrics\]"):
-        extra_module("no_such_thing", "edge metrics")
+        require("no_such_thing", "metrics", "edge metrics need")
 
 
 def test_the_command(tmp_path, capsys):

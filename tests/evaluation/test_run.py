@@ -12,13 +12,13 @@ from hrdepth.config import DepthProtocol, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation import (
     METRICS,
-    blend_flipped,
     constant_depth_baseline,
     depth_errors,
     evaluate_disparities,
     evaluate_network,
     mean_prediction_baseline,
 )
+from hrdepth.inference.predictor import blend_flipped
 from hrdepth.truth import build_ground_truth
 
 SIZE = (20, 60)

@@ -3,12 +3,11 @@
 from hrdepth.evaluation.depth import (
     METRICS,
     ImageResult,
-    blend_flipped,
     depth_errors,
     evaluate_image,
     garg_crop,
 )
-from hrdepth.evaluation.results import Evaluation, Row, describe_protocol
+from hrdepth.evaluation.results import Evaluation, describe_protocol
 from hrdepth.evaluation.run import (
     constant_depth_baseline,
     evaluate_disparities,
@@ -21,8 +20,6 @@ __all__ = [
     "METRICS",
     "Evaluation",
     "ImageResult",
-    "Row",
-    "blend_flipped",
     "constant_depth_baseline",
     "depth_errors",
     "describe_protocol",

@@ -18,8 +18,7 @@ from PIL import Image
 from rich.progress import track
 
 from hrdepth.config import DepthProtocol
-from hrdepth.errors import InputError
-from hrdepth.evaluation.extra_packages import extra_module
+from hrdepth.errors import InputError, require
 from hrdepth.evaluation.run import Predict, evaluate_network
 from hrdepth.truth import GroundTruthSet
 
@@ -153,4 +152,4 @@ def library() -> Any:
     Raises:
         InputError: it is not installed.
     """
-    return extra_module("imagecorruptions", "corruptions", "corruptions")
+    return require("imagecorruptions", "corruptions", "corruptions need")

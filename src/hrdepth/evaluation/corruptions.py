@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hrdepth.config import CorruptionsConfig
+from hrdepth.config import CorruptionsConfig, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.corruption_errors import (
     KITTI_C,
@@ -22,10 +23,9 @@ from hrdepth.evaluation.corruption_errors import (
     relative_errors,
     resilience,
 )
-from hrdepth.evaluation.unfinished import Unfinished, data_digest
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes.source import Description
-from hrdepth.io.files import existing_file, file_sha256, write_json
+from hrdepth.io.files import existing_file, file_sha256, output_folder, resume, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
@@ -36,6 +36,8 @@ __all__ = ["corruptions"]
 
 BASE = "monodepth2"
 RESULT, TABLE = "corruptions.json", "table.md"
+# In OUT, what is measured so far and the settings that decide on the numbers; gone once the results are written.
+UNFINISHED = "unfinished.json"
 # What is known about a network; see `_network`.
 ABOUT = (
     "weights", "weights_sha256", "network", "size", "canonical_focal", "runtime", "precision", "weights_provenance",
@@ -45,7 +47,7 @@ ABOUT = (
 def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
     """Evaluate, print a table, and write corruptions.json and table.md where `config.out` says so.
 
-    What is measured is kept there, and the same command goes on from it; see `evaluation.unfinished`.
+    What is measured is stored there at each step, and the same command resumes from it.
 
     Returns:
         What corruptions.json holds.
@@ -68,7 +70,7 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
     settings = {
         "weights": about,
         "base": base and base.about,
-        "data": data_digest(config.data),
+        "data": _data_digest(config.data),
         **shared,
         "kinds": kinds,
         "device": str(predictor.device),
@@ -207,3 +209,58 @@ def _table(found: Mapping[str, Any]) -> ResultTable:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
+
+
+class Unfinished:
+    """What is measured already, by part, as JSON has it.
+
+    Args:
+        folder: of the results; None keeps nothing.
+        settings: whatever decides on the numbers, JSON-able. What was measured with others is not resumed.
+        results: names of files that are written in the end; where one is there already, it is another result.
+        overwrite: begin anew where the folder holds something else.
+
+    Raises:
+        InputError: the folder holds results, or something unfinished of other settings, and `overwrite` is false; or
+            it cannot be written.
+    """
+
+    def __init__(
+        self, folder: str | Path | None, settings: Mapping[str, Any], results: Sequence[str], *, overwrite: bool = False
+    ) -> None:
+        self._settings: dict[str, Any] = json.loads(json.dumps(settings))  # tuples as lists, as they are read back
+        self._measured: dict[str, Any] = {}
+        self._file = None if folder is None else Path(folder) / UNFINISHED
+        if self._file is None or folder is None:
+            return
+        finished = any((self._file.parent / name).exists() for name in results)
+        output_folder(folder, overwrite=overwrite or (self._file.is_file() and not finished))
+        if self._file.is_file():
+            begun = resume(self._file, {"settings": self._settings}, overwrite=overwrite)
+            self._measured = {} if begun is None else begun["measured"]
+
+    def __getitem__(self, part: str) -> dict[str, Any]:
+        """Return what is measured of a part; {} if nothing is."""
+        found: dict[str, Any] = self._measured.get(part, {})
+        return found
+
+    def keep(self, part: str, measured: Mapping[str, Any]) -> None:
+        """Keep what is measured of a part so far."""
+        self._measured[part] = measured
+        if self._file is not None:
+            write_json(self._file, {"settings": self._settings, "measured": self._measured})
+
+    def done(self) -> None:
+        """Forget it: the results are written."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
+
+def _data_digest(config: GroundTruthConfig) -> str:
+    """Return a hash of which images and true depth these are: settings, place and list."""
+    settings = asdict(config)
+    for name in ("root", "depths"):
+        settings[name] = settings[name] and str(Path(settings[name]).resolve())
+    if config.split is not None and Path(config.split).is_file():
+        settings["split"] = file_sha256(config.split)
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

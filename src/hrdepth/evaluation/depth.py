@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
-from hrdepth.inference.predictor import blend_flipped
 from hrdepth.io.tables import METRIC_HEADINGS
 
 __all__ = [
     "METRICS",
+    "Comparison",
     "ImageResult",
     "Pixels",
-    "blend_flipped",
+    "compare_depth",
     "compared_pixels",
     "depth_errors",
     "evaluate_image",
@@ -43,11 +42,15 @@ class ImageResult:
         errors: the seven metrics, see `depth_errors`.
         ratio: the factor that the prediction was scaled by, to metres.
         valid_pixels: how many pixels were compared.
+        name: of the image.
+        extras: what else was measured, see `evaluation.extras`.
     """
 
     errors: dict[str, float]
     ratio: float
     valid_pixels: int
+    name: str = ""
+    extras: dict[str, float] = field(default_factory=dict)
 
 
 def depth_errors(ground_truth: ArrayLike, prediction: ArrayLike) -> dict[str, float]:
@@ -138,17 +141,8 @@ def evaluate_image(
     Note:
         Disparity, not depth, is resized, and the medians are taken before clamping: numbers depend on both.
     """
-    protocol = protocol or DepthProtocol()
-    disparity = check_disparity(scaled_disparity)
-    pixels = compared_pixels(ground_truth, protocol)
-    if not pixels.depth.size:
-        return None
-    true = pixels.depth
-    with np.errstate(divide="ignore"):  # disparity 0 is infinitely far and is clamped
-        predicted = 1 / sample_disparity(disparity, pixels)
-    ratio = median_ratio(true, predicted) if isinstance(protocol.scaling, str) else float(protocol.scaling)
-    predicted = np.clip(predicted * ratio, *protocol.depth_range)
-    return ImageResult(depth_errors(true, predicted), ratio, true.size)
+    found = compare_depth(ground_truth, check_disparity(scaled_disparity), protocol or DepthProtocol())
+    return None if found is None else ImageResult(found.errors, found.ratio, found.pixels.depth.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +160,52 @@ class Pixels:
     columns: NDArray[np.intp]
     depth: NDArray[np.float64]
     size: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Predicted beside true depth of an image.
+
+    Attributes:
+        pixels: that are compared, with their true depth.
+        disparity: the prediction, scaled disparity float64 (h,w).
+        sampled: the prediction at the pixels, float64 (N).
+        ratio: the factor that brings the predicted depth to metres.
+        depth: predicted depth at the pixels, scaled and clamped, float64 (N), metres.
+        protocol: how they are compared.
+    """
+
+    pixels: Pixels
+    disparity: NDArray[np.float64]
+    sampled: NDArray[np.float64]
+    ratio: float
+    depth: NDArray[np.float64]
+    protocol: DepthProtocol
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """The seven metrics."""
+        return depth_errors(self.pixels.depth, self.depth)
+
+    def full_depth(self) -> NDArray[np.float64]:
+        """Return predicted depth of the whole image, scaled and clamped, float64 (H,W), metres."""
+        with np.errstate(divide="ignore"):
+            depth = self.ratio / resize_disparity(self.disparity, self.pixels.size)
+        return np.clip(depth, *self.protocol.depth_range)
+
+
+def compare_depth(
+    ground_truth: NDArray[Any], disparity: NDArray[np.float64], protocol: DepthProtocol
+) -> Comparison | None:
+    """Compare a disparity that `check_disparity` returned, as `evaluate_image` does; None where no pixel is valid."""
+    pixels = compared_pixels(ground_truth, protocol)
+    if not pixels.depth.size:
+        return None
+    sampled = sample_disparity(disparity, pixels)
+    with np.errstate(divide="ignore"):  # disparity 0 is infinitely far and is clamped
+        depth = 1 / sampled
+    ratio = median_ratio(pixels.depth, depth) if isinstance(protocol.scaling, str) else float(protocol.scaling)
+    return Comparison(pixels, disparity, sampled, ratio, np.clip(depth * ratio, *protocol.depth_range), protocol)
 
 
 def compared_pixels(ground_truth: NDArray[Any], protocol: DepthProtocol) -> Pixels:
@@ -192,11 +232,14 @@ def compared_pixels(ground_truth: NDArray[Any], protocol: DepthProtocol) -> Pixe
 
 
 def sample_disparity(disparity: NDArray[np.float64], pixels: Pixels) -> NDArray[np.float64]:
-    """Return what `resize_disparity` to the image's size gives at the pixels, float64 (N).
+    """Return the disparity, resized bilinearly to the image's size, at the pixels, float64 (N).
 
     Args:
         disparity: (h,w).
         pixels: where.
+
+    Note:
+        As `torch.nn.functional.interpolate(..., mode="bilinear", align_corners=False)`, of the pixels alone.
     """
     if disparity.shape == pixels.size:
         return np.asarray(disparity[pixels.rows, pixels.columns])
@@ -232,11 +275,10 @@ def _neighbours(length: int, full: int) -> tuple[NDArray[np.intp], NDArray[np.in
 
 def valid_pixels(truth: NDArray[Any], protocol: DepthProtocol) -> NDArray[np.bool_]:
     """Return where true depth (H,W), metres, is compared: within the protocol's range and crop, bool (H,W)."""
-    nearest, farthest = protocol.depth_range
-    valid = (truth > nearest) & (truth < farthest)
-    if protocol.crop != "none":
-        valid &= garg_crop((truth.shape[0], truth.shape[1]))
-    return np.asarray(valid)
+    pixels = compared_pixels(truth, protocol)
+    valid = np.zeros(pixels.size, dtype=np.bool_)
+    valid[pixels.rows, pixels.columns] = True
+    return valid
 
 
 def check_disparity(scaled_disparity: NDArray[Any]) -> NDArray[np.float64]:
@@ -255,11 +297,7 @@ def check_disparity(scaled_disparity: NDArray[Any]) -> NDArray[np.float64]:
     return disparity
 
 
-def resize_disparity(disparity: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float64]:
+def resize_disparity(disparity: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
     """Resize disparity (h,w) bilinearly to `size` (height, width)."""
-    if disparity.shape == size:
-        return disparity
-    tensor = torch.tensor(disparity)[None, None]  # (1,1,h,w)
-    resized = torch.nn.functional.interpolate(tensor, size=size, mode="bilinear", align_corners=False)
-    values: NDArray[np.float64] = resized[0, 0].numpy()
-    return values
+    rows, columns = np.divmod(np.arange(size[0] * size[1]), size[1])
+    return sample_disparity(disparity, Pixels(rows, columns, np.empty(0), size)).reshape(size)

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import DepthProtocol
-from hrdepth.errors import InputError
-from hrdepth.evaluation.extra_packages import extra_module
+from hrdepth.errors import InputError, require
 
 __all__ = ["boundary_f1", "depth_edges", "describe_edges", "edge_distances", "edge_errors"]
 
@@ -72,7 +71,7 @@ def depth_edges(depth: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     Source: Canny, A Computational Approach to Edge Detection, 1986.
     """
-    feature = extra_module("skimage.feature", "edge metrics")
+    feature = require("skimage.feature", "metrics", "edge metrics need")
     known = np.isfinite(depth)
     # A step of h, smoothed by a Gaussian, has the slope h / (sigma sqrt(2 pi)); the Sobel filter gives 8 times that.
     slope = 8 / (SMOOTHING * np.sqrt(2 * np.pi))
@@ -105,7 +104,7 @@ def edge_distances(true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tup
     Source: Koch et al., Evaluation of CNN-based Single-Image Depth Estimation Methods (iBims-1), ECCV workshops 2018,
         section 3.4.
     """
-    ndimage = extra_module("scipy.ndimage", "edge metrics")
+    ndimage = require("scipy.ndimage", "metrics", "edge metrics need")
     if not true.any():
         return float("nan"), float("nan")
     to_true = ndimage.distance_transform_edt(~true)

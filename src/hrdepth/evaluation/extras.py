@@ -10,17 +10,12 @@ from numpy.typing import NDArray
 
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import (
-    METRICS,
-    compared_pixels,
-    depth_errors,
-    median_ratio,
-    resize_disparity,
-    sample_disparity,
-)
+from hrdepth.evaluation.depth import METRICS, Comparison, depth_errors
+from hrdepth.evaluation.edges import describe_edges, edge_errors
+from hrdepth.evaluation.points import describe_points, point_errors
 from hrdepth.truth import GroundTruth
 
-__all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras"]
+__all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras", "aligned_depth", "scale_and_shift"]
 
 # Beside these: `lsq_` and each of the seven.
 EXTRA_HEADINGS = {
@@ -64,9 +59,6 @@ class Extras:
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return how each group of `EXTRA_GROUPS` that is measured is measured, in words and values."""
-        from hrdepth.evaluation.edges import describe_edges
-        from hrdepth.evaluation.points import describe_points
-
         found: dict[str, dict[str, Any]] = {}
         if self.align:
             found["lsq"] = {
@@ -81,43 +73,63 @@ class Extras:
             found["points"] = describe_points(self.points_threshold)
         return found
 
-    def __call__(self, truth: GroundTruth, disparity: NDArray[Any], protocol: DepthProtocol) -> dict[str, float]:
-        """Measure one image that has compared pixels.
+    def __call__(self, truth: GroundTruth, found: Comparison) -> dict[str, float]:
+        """Measure one image.
 
         Args:
             truth: the true depth (H,W).
-            disparity: scaled disparity (h,w) float64, 1/depth.
-            protocol: how depth is scaled and clamped.
+            found: the prediction beside it.
 
         Raises:
             InputError: the true depth is too sparse for edges, or intrinsics are missing for points.
         """
-        if not (self.align or self.log10 or self.edges or self.points):
-            return {}
-        pixels = compared_pixels(truth.depth, protocol)
-        sampled = sample_disparity(disparity, pixels)
-        found: dict[str, float] = {}
+        true, protocol = found.pixels.depth, found.protocol
+        values: dict[str, float] = {}
         if self.align:
-            from hrdepth.evaluation.alignment import aligned_depth
-
-            errors = depth_errors(pixels.depth, aligned_depth(pixels.depth, sampled, protocol))
-            found |= {f"lsq_{name}": errors[name] for name in METRICS}
-        with np.errstate(divide="ignore"):
-            predicted = 1 / sampled
-        ratio = median_ratio(pixels.depth, predicted) if isinstance(protocol.scaling, str) else float(protocol.scaling)
-        predicted = np.clip(ratio * predicted, *protocol.depth_range)
+            errors = depth_errors(true, aligned_depth(true, found.sampled, protocol))
+            values |= {f"lsq_{name}": errors[name] for name in METRICS}
         if self.log10:
-            found["log10"] = float(np.mean(np.abs(np.log10(pixels.depth) - np.log10(predicted))))
+            values["log10"] = float(np.mean(np.abs(np.log10(true) - np.log10(found.depth))))
         if self.edges:
-            from hrdepth.evaluation.edges import edge_errors
-
-            with np.errstate(divide="ignore"):
-                full = ratio / resize_disparity(disparity, pixels.size)
-            found |= edge_errors(truth.depth, np.clip(full, *protocol.depth_range), protocol)
+            values |= edge_errors(truth.depth, found.full_depth(), protocol)
         if self.points:
-            from hrdepth.evaluation.points import point_errors
-
             if truth.intrinsics is None:
                 raise InputError("point-cloud metrics need the camera's intrinsics, which this ground truth lacks")
-            found |= point_errors(pixels, predicted, truth.intrinsics, self.points_threshold)
-        return found
+            values |= point_errors(found.pixels, found.depth, truth.intrinsics, self.points_threshold)
+        return values
+
+
+def scale_and_shift(true: NDArray[np.float64], disparity: NDArray[np.float64]) -> tuple[float, float]:
+    """Return s and t that minimise the sum of (s disparity + t - true)^2.
+
+    Args:
+        true: 1/depth (N).
+        disparity: (N); where it is the same everywhere, s is 0 and t the mean of `true`.
+
+    Source: Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2020, section 5.
+
+    Example:
+        >>> scale_and_shift(np.array([3.0, 5.0, 7.0]), np.array([1.0, 2.0, 3.0]))
+        (2.0, 1.0)
+    """
+    centre = disparity.mean()
+    spread = float(((disparity - centre) ** 2).sum())
+    # Rounding leaves a little where all are equal.
+    steady = spread <= 1e-24 * len(disparity) * float(centre) ** 2
+    scale = 0.0 if steady else float(((disparity - centre) * (true - true.mean())).sum()) / spread
+    return scale, float(true.mean() - scale * centre)
+
+
+def aligned_depth(
+    true: NDArray[np.float64], disparity: NDArray[np.float64], protocol: DepthProtocol
+) -> NDArray[np.float64]:
+    """Return predicted depth (N), metres, after alignment with the truth, within the protocol's range.
+
+    Args:
+        true: depth (N), metres.
+        disparity: scaled disparity (N), 1/depth up to scale and shift.
+        protocol: whose range the result is clamped to; a disparity that comes out negative is as far as that goes.
+    """
+    scale, shift = scale_and_shift(1 / true, disparity)
+    nearest, farthest = protocol.depth_range
+    return np.asarray(1 / np.clip(scale * disparity + shift, 1 / farthest, 1 / nearest))

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.evaluation.depth import Pixels
-from hrdepth.evaluation.extra_packages import extra_module
 
 __all__ = ["cloud_distances", "describe_points", "point_errors", "points_of"]
 
@@ -70,7 +69,7 @@ def cloud_distances(true: NDArray[np.float64], predicted: NDArray[np.float64], t
     Source: Knapitsch et al., Tanks and Temples, 2017; Ornek et al., From 2D to 3D: Re-thinking Benchmarking of
         Monocular Depth Prediction, 2022.
     """
-    spatial = extra_module("scipy.spatial", "point-cloud metrics")
+    spatial = require("scipy.spatial", "metrics", "point-cloud metrics need")
     for cloud, what in ((true, "true"), (predicted, "predicted")):
         if cloud.ndim != 2 or cloud.shape[1] != 3 or not len(cloud) or not np.isfinite(cloud).all():
             raise InputError(f"the {what} points must be finite (N,3), not of shape {cloud.shape}")

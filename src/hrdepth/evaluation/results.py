@@ -13,25 +13,14 @@ import numpy as np
 
 from hrdepth.config import DepthProtocol
 from hrdepth.evaluation.bootstrap import LEVEL, bootstrap_intervals
-from hrdepth.evaluation.depth import GARG_COLUMNS, GARG_ROWS, METRICS
+from hrdepth.evaluation.depth import GARG_COLUMNS, GARG_ROWS, METRICS, ImageResult
 from hrdepth.evaluation.extras import EXTRA_HEADINGS
 from hrdepth.io.files import atomic_path, output_folder, write_json
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
 
-__all__ = ["HEADINGS", "Evaluation", "Row", "describe_protocol"]
+__all__ = ["HEADINGS", "Evaluation", "describe_protocol"]
 
 HEADINGS = tuple(METRIC_HEADINGS.values())
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image's result; see `evaluation.depth.ImageResult`, and `evaluation.extras` for what else was measured."""
-
-    name: str
-    errors: Mapping[str, float]
-    ratio: float
-    valid_pixels: int
-    extras: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,7 +35,7 @@ class Evaluation:
         extras_protocol: how what else was measured was measured; see `Extras.describe`.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[ImageResult, ...]
     skipped: tuple[str, ...]
     protocol: DepthProtocol
     ground_truth: str
@@ -137,7 +126,7 @@ class Evaluation:
             count = sum(bool(np.isfinite(row.extras[name])) for row in self.rows)
             rows.append((EXTRA_HEADINGS[name], self._cell(name, found), str(count)))
         caption = "edges: of the whole image, whatever the crop" if "edge_accuracy" in names else ""
-        return ResultTable(("measure", "mean", "pictures"), tuple(rows), caption=caption) if rows else None
+        return ResultTable(("measure", "mean", "images"), tuple(rows), caption=caption) if rows else None
 
     def _cell(self, name: str, intervals: Mapping[str, tuple[float, float]]) -> str:
         value = {**self.mean, **self.extras}[name]

@@ -17,9 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hrdepth.camera import focal_factor
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import blend_flipped, check_disparity, evaluate_image
+from hrdepth.evaluation.depth import ImageResult, check_disparity, compare_depth
 from hrdepth.evaluation.extras import Extras
-from hrdepth.evaluation.results import Evaluation, Row
+from hrdepth.evaluation.results import Evaluation
+from hrdepth.inference.predictor import blend_flipped
 from hrdepth.io.files import existing_file
 from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map
@@ -222,21 +223,22 @@ class _Compare:
     extras: Extras | None = None
     where: str | None = None  # predictions come from, for messages; None from a network
 
-    def __call__(self, item: tuple[int, GroundTruth | None, NDArray[Any]]) -> Row | str:
+    def __call__(self, item: tuple[int, GroundTruth | None, NDArray[Any]]) -> ImageResult | str:
         index, truth, disparity = item
         truth = self.ground_truths[index] if truth is None else truth
+        if self.where is not None:  # a network's are checked where their images are known
+            try:
+                disparity = check_disparity(disparity)
+            except InputError as error:
+                raise InputError(f"{self.where}, number {index} ({truth.name}): {error}") from error
         try:
-            disparity = check_disparity(disparity)
-        except InputError as error:
-            raise InputError(f"{self.where}, number {index} ({truth.name}): {error}") from error
-        try:
-            result = evaluate_image(truth.depth, disparity, self.protocol)
-            if result is None:
+            found = compare_depth(truth.depth, np.asarray(disparity, dtype=np.float64), self.protocol)
+            if found is None:
                 return truth.name
-            more = self.extras(truth, disparity, self.protocol) if self.extras else {}
+            more = self.extras(truth, found) if self.extras else {}
         except InputError as error:
             raise InputError(f"{truth.name}: {error}") from error
-        return Row(truth.name, result.errors, result.ratio, result.valid_pixels, more)
+        return ImageResult(found.errors, found.ratio, found.pixels.depth.size, truth.name, more)
 
 
 def _evaluate(
@@ -250,7 +252,7 @@ def _evaluate(
     with _progress_bar(shown=progress) as bar:
         found = parallel_map(compare, items, workers, processes=processes)
         results = list(bar.track(found, len(truths), description="evaluating"))
-    rows = tuple(one for one in results if isinstance(one, Row))
+    rows = tuple(one for one in results if isinstance(one, ImageResult))
     if not rows:
         raise InputError(
             f"none of the {len(truths)} images has true depth between {protocol.min_depth:g} and "

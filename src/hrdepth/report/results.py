@@ -12,7 +12,8 @@ from typing import Any
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS
-from hrdepth.evaluation.results import Evaluation, Row
+from hrdepth.evaluation.depth import ImageResult
+from hrdepth.evaluation.results import Evaluation
 
 __all__ = ["ResultRow", "ResultSet", "read_results", "result_set"]
 
@@ -99,7 +100,7 @@ def _metrics(values: Mapping[str, Any]) -> dict[str, float]:
 def _evaluation(content: Mapping[str, Any], per_image: Path) -> Evaluation:
     with per_image.open(encoding="utf-8", newline="") as stream:
         rows = tuple(
-            Row(line["name"], _metrics(line), float(line["ratio"]), int(line["valid_pixels"]))
+            ImageResult(_metrics(line), float(line["ratio"]), int(line["valid_pixels"]), line["name"])
             for line in csv.DictReader(stream)
         )
     if not rows:

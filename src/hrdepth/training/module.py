@@ -14,10 +14,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hrdepth.config import OptimiserConfig
 from hrdepth.data.sample import Batch
-from hrdepth.evaluation.holes import hole_share
 from hrdepth.geometry import disparity_to_depth
 from hrdepth.objectives import Objective, Output
 from hrdepth.training.health import Step
+from hrdepth.training.holes import hole_share
 from hrdepth.training.optimiser import build_optimiser, build_schedule
 
 __all__ = ["DepthModule"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hrdepth.evaluation.holes import find_holes, hole_share
+from hrdepth.training.holes import find_holes, hole_share
 
 
 @pytest.fixture
