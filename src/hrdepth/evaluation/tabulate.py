@@ -64,10 +64,19 @@ def _check(name: str, one: Mapping[str, Any], first: Mapping[str, Any], columns:
     lacking = [column for column in columns if column not in one["metrics"]]
     if lacking:
         raise InputError(f"the results of '{name}' do not hold {', '.join(lacking)}; evaluate with the options for it")
-    differs = [key for key in ("protocol", "ground_truth", "images") if one[key] != first[key]]
-    differs += [f"how {key} are measured" for key in groups if one["extras"].get(key) != first["extras"].get(key)]
+    differs = [key for key in ("protocol", "ground_truth", "images") if _values(one[key]) != _values(first[key])]
+    differs += [
+        f"how {key} are measured"
+        for key in groups
+        if _values(one["extras"].get(key)) != _values(first["extras"].get(key))
+    ]
     if differs:
         raise InputError(f"the results of '{name}' differ in {', '.join(differs)}; they do not compare")
+
+
+def _values(how: Any) -> Any:
+    """Return the values of how something was measured; words may change from version to version."""
+    return {key: value for key, value in how.items() if key != "in_words"} if isinstance(how, dict) else how
 
 
 def _origin(groups: Mapping[str, Sequence[str]]) -> list[str]:
