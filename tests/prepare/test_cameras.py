@@ -1,4 +1,4 @@
-"""Calibration files of four tools, EXIF, fields of view; distortion is undone and K follows."""
+"""Calibration files of four tools, EXIF, fields of view."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,8 @@ pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 import cv2
 
 from hrdepth.errors import InputError
-from hrdepth.prepare.calibration import Lens, read_calibration
+from hrdepth.prepare.calibration import read_calibration
 from hrdepth.prepare.cameras import choose_camera
-from hrdepth.prepare.framing import Framing
 
 K = np.array([[500.0, 0, 321.5], [0, 510.0, 239.5], [0, 0, 1]])
 ROS = """
@@ -89,29 +88,3 @@ def test_exif_of_a_folder_of_images(tmp_path):
     known = choose_camera(tmp_path, (240, 360), "auto", None)
     assert known.lens.intrinsics[0, 0] == pytest.approx(360)
     assert not known.learn
-
-
-@pytest.mark.parametrize(
-    ("model", "distortion"), [("brown", (-0.25, 0.06, 0.001, 0.0, 0.0)), ("fisheye", (0.05, 0.01, 0, 0))]
-)
-@pytest.mark.parametrize(("size", "fit"), [((320, 640), "crop"), ((480, 480), "letterbox"), (None, "crop")])
-def test_a_point_lies_where_the_new_k_says(model, distortion, size, fit):
-    """Dots drawn through lens and distortion are found, in the frame, where a pinhole with its K puts them."""
-    lens = Lens(K, (480, 640), model, distortion)
-    framing = Framing(lens, size, fit)
-    rays = np.array([[[0.1, 0.12], [-0.2, -0.1], [0.25, -0.12]]])
-    coefficients = np.array(distortion)
-    if model == "fisheye":
-        seen = cv2.fisheye.distortPoints(rays, K, coefficients)[0]
-    else:
-        points = np.concatenate([rays[0], np.ones((3, 1))], axis=1)
-        seen = cv2.projectPoints(points, np.zeros(3), np.zeros(3), K, coefficients)[0][:, 0]
-    for ray, (x, y) in zip(rays[0], seen, strict=True):
-        rows, columns = np.mgrid[:480, :640]
-        dot = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 4.0**2))
-        frame = framing.apply(np.repeat((255 * dot).astype(np.uint8)[..., None], 3, axis=2))[..., 0].astype(float)
-        rows, columns = np.mgrid[: frame.shape[0], : frame.shape[1]]
-        found = np.array([(columns * frame).sum(), (rows * frame).sum()]) / frame.sum()
-        expected = (framing.intrinsics @ [*ray, 1])[:2]
-        np.testing.assert_allclose(found, expected, atol=0.7)
-    assert framing.intrinsics[0, 0] / framing.intrinsics[1, 1] == pytest.approx(500 / 510, rel=0.01)

@@ -13,7 +13,7 @@ from PIL import Image
 from hrdepth.config import DepthProtocol, EvaluateConfig, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.command import evaluate
-from hrdepth.truth import GROUND_TRUTHS, GroundTruth, GroundTruthSet, build_ground_truth, read_depth
+from hrdepth.truth import GROUND_TRUTHS, GroundTruth, GroundTruthSet, build_ground_truth, depth_protocol, read_depth
 from hrdepth.truth.sparse_maps import write_sparse_maps
 
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
@@ -217,6 +217,19 @@ def test_a_new_kind_declares_its_protocol_and_metrics(tmp_path, monkeypatch, cap
     found = evaluate(config)
     assert found.protocol == DepthProtocol(max_depth=10.0, crop="none")
     assert "log10" in capsys.readouterr().out
+
+
+def test_what_is_not_given_of_a_protocol_is_the_datas_own():
+    given = DepthProtocol(scaling=5.4)
+    assert depth_protocol("make3d", given) == DepthProtocol(max_depth=70.0, crop="none", scaling=5.4)
+    assert depth_protocol("cityscapes", given) == DepthProtocol(max_depth=80.0, crop="none", scaling=5.4)
+    for kind in set(GROUND_TRUTHS) - {"make3d", "cityscapes"}:
+        assert depth_protocol(kind, given) == DepthProtocol(max_depth=80.0, crop="garg", scaling=5.4)
+    assert depth_protocol("make3d", DepthProtocol(max_depth=50.0)) == DepthProtocol(max_depth=50.0, crop="none")
+    whole = DepthProtocol(max_depth=80.0, crop="garg")  # nothing is null
+    assert depth_protocol("make3d", whole) == whole == DepthProtocol().complete()
+    with pytest.raises(InputError, match="scaling factor"):
+        depth_protocol("make3d", DepthProtocol(scaling=-1.0))
 
 
 MAPS = [np.full((2, 3), 1.5, np.float32), np.arange(20, dtype=np.float32).reshape(4, 5)]

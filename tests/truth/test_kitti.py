@@ -1,10 +1,13 @@
-"""Calibration, laser scans and their projection."""
+"""Calibration, laser scans and their projection; the improved ground truth."""
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from hrdepth.config import GroundTruthConfig
 from hrdepth.data.kitti_calibration import read_calibration
 from hrdepth.errors import InputError
+from hrdepth.truth import build_ground_truth
 from hrdepth.truth.kitti import project_lidar, read_scan
 
 # The laser looks along x, the camera along z: right is -y, down is -z. The camera sits 0.5 m ahead.
@@ -136,3 +139,38 @@ def test_scans(tmp_path):
         read_scan(path)
     with pytest.raises(InputError, match="does not exist"):
         read_scan(tmp_path / "none.bin")
+
+
+DRIVE = "2011_09_26_drive_0002_sync"
+
+
+# The first is one of the 652.
+def annotated(root, frames=(5, 6)):
+    for part, frame in zip(("train", "val"), frames, strict=True):
+        folder = root / part / DRIVE / "proj_depth" / "groundtruth" / "image_02"
+        folder.mkdir(parents=True)
+        depth = np.full((6, 8), 256 * frame, dtype=np.uint16)
+        Image.fromarray(depth).save(folder / f"{frame:010d}.png")
+    split = root / "split.txt"
+    split.write_text("".join(f"2011_09_26/{DRIVE} {frame:010d} l\n" for frame in frames))
+    return GroundTruthConfig("kitti_improved", depths=str(root), split=str(split))
+
+
+def test_improved_ground_truth(tmp_path):
+    truths = build_ground_truth(annotated(tmp_path))
+    assert [float(truth.depth[0, 0]) for truth in truths] == [5, 6]
+    assert truths[0].image is None
+    assert truths[0].name == f"2011_09_26/{DRIVE} 0000000005 l"
+
+
+def test_improved_ground_truth_that_is_not_there(tmp_path):
+    config = annotated(tmp_path)
+    (tmp_path / "split.txt").write_text(f"2011_09_26/{DRIVE} 0000000007 l\n")
+    with pytest.raises(InputError, match=r"lacks the depth of 1 of 1 frames.*data_depth_annotated"):
+        build_ground_truth(config)
+    with pytest.raises(InputError, match="lacks the depth of 651 of 652"):
+        build_ground_truth(GroundTruthConfig("kitti_improved", depths=str(tmp_path)))
+    with pytest.raises(InputError, match="needs depths"):
+        build_ground_truth(GroundTruthConfig("kitti_improved"))
+    with pytest.raises(InputError, match="does not exist"):
+        build_ground_truth(GroundTruthConfig("kitti_improved", depths=str(tmp_path / "no")))

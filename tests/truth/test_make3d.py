@@ -1,4 +1,4 @@
-"""KITTI's improved ground truth and Make3D, on miniature trees of their layout."""
+"""Make3D, on a miniature of its layout."""
 
 import numpy as np
 import pytest
@@ -9,42 +9,8 @@ from hrdepth.config import DepthProtocol, EvaluateConfig, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.command import evaluate
 from hrdepth.evaluation.run import evaluate_network
-from hrdepth.truth import GROUND_TRUTHS, build_ground_truth, depth_protocol
+from hrdepth.truth import build_ground_truth
 from hrdepth.truth.make3d import CROP
-
-DRIVE = "2011_09_26_drive_0002_sync"
-
-
-# The first is one of the 652.
-def annotated(root, frames=(5, 6)):
-    for part, frame in zip(("train", "val"), frames, strict=True):
-        folder = root / part / DRIVE / "proj_depth" / "groundtruth" / "image_02"
-        folder.mkdir(parents=True)
-        depth = np.full((6, 8), 256 * frame, dtype=np.uint16)
-        Image.fromarray(depth).save(folder / f"{frame:010d}.png")
-    split = root / "split.txt"
-    split.write_text("".join(f"2011_09_26/{DRIVE} {frame:010d} l\n" for frame in frames))
-    return GroundTruthConfig("kitti_improved", depths=str(root), split=str(split))
-
-
-def test_improved_ground_truth(tmp_path):
-    truths = build_ground_truth(annotated(tmp_path))
-    assert [float(truth.depth[0, 0]) for truth in truths] == [5, 6]
-    assert truths[0].image is None
-    assert truths[0].name == f"2011_09_26/{DRIVE} 0000000005 l"
-
-
-def test_improved_ground_truth_that_is_not_there(tmp_path):
-    config = annotated(tmp_path)
-    (tmp_path / "split.txt").write_text(f"2011_09_26/{DRIVE} 0000000007 l\n")
-    with pytest.raises(InputError, match=r"lacks the depth of 1 of 1 frames.*data_depth_annotated"):
-        build_ground_truth(config)
-    with pytest.raises(InputError, match="lacks the depth of 651 of 652"):
-        build_ground_truth(GroundTruthConfig("kitti_improved", depths=str(tmp_path)))
-    with pytest.raises(InputError, match="needs depths"):
-        build_ground_truth(GroundTruthConfig("kitti_improved"))
-    with pytest.raises(InputError, match="does not exist"):
-        build_ground_truth(GroundTruthConfig("kitti_improved", depths=str(tmp_path / "no")))
 
 
 def make3d(root):
@@ -76,19 +42,6 @@ def test_the_middle_of_make3d(tmp_path):
     assert seen[0].size == (852, 426)  # twice as wide as high
     grey = np.asarray(seen[0].convert("L"))[:, 0] / 255
     assert (grey[0], grey[-1]) == pytest.approx((0.3125, 0.6875), abs=0.01)
-
-
-def test_what_is_not_given_of_a_protocol_is_the_datas_own():
-    given = DepthProtocol(scaling=5.4)
-    assert depth_protocol("make3d", given) == DepthProtocol(max_depth=70.0, crop="none", scaling=5.4)
-    assert depth_protocol("cityscapes", given) == DepthProtocol(max_depth=80.0, crop="none", scaling=5.4)
-    for kind in set(GROUND_TRUTHS) - {"make3d", "cityscapes"}:
-        assert depth_protocol(kind, given) == DepthProtocol(max_depth=80.0, crop="garg", scaling=5.4)
-    assert depth_protocol("make3d", DepthProtocol(max_depth=50.0)) == DepthProtocol(max_depth=50.0, crop="none")
-    whole = DepthProtocol(max_depth=80.0, crop="garg")  # nothing is null
-    assert depth_protocol("make3d", whole) == whole == DepthProtocol().complete()
-    with pytest.raises(InputError, match="scaling factor"):
-        depth_protocol("make3d", DepthProtocol(scaling=-1.0))
 
 
 def test_make3d_keeps_its_range_beside_another_scaling(tmp_path, capsys):
