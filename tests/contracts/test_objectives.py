@@ -14,7 +14,7 @@ from hrdepth.data.layers import Objects
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import OBJECTIVES, build_objective, check_objective
-from hrdepth.training.panels import training_panel
+from hrdepth.training.log import training_panel
 from hrdepth.weights.checkpoint import save_checkpoint
 
 POSE = tiny_networks.POSE_NETWORK

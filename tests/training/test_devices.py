@@ -13,7 +13,7 @@ from torch import nn
 from hrdepth.config import AugmentConfig, ObjectiveConfig
 from hrdepth.data import mixing
 from hrdepth.data.mixing import MixedSampler, SharedSampler
-from hrdepth.training.resume import plain_settings
+from hrdepth.training.state import plain_settings
 from hrdepth.weights.checkpoint import read_checkpoint
 
 

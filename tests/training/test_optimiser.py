@@ -10,7 +10,7 @@ from hrdepth.config import OptimiserConfig
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
-from hrdepth.training.module import DepthModule
+from hrdepth.training.loop import DepthModule
 from hrdepth.training.optimiser import build_optimiser, build_schedule, learning_rate_factor
 
 

@@ -18,8 +18,8 @@ from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
-from hrdepth.training.module import DepthModule
-from hrdepth.training.resume import plain_settings
+from hrdepth.training.loop import DepthModule
+from hrdepth.training.state import plain_settings
 from hrdepth.weights.checkpoint import read_checkpoint
 
 
@@ -163,7 +163,7 @@ def test_time_that_is_over_in_mid_epoch_leaves_no_trace(tiny, tmp_path, monkeypa
     with monkeypatch.context() as patch:
         late = []
         # Not the clock of the whole process, by which the served page of other tests sleeps.
-        patch.setattr("hrdepth.training.checkpointing.monotonic", lambda: monotonic() + sum(late))
+        patch.setattr("hrdepth.training.state.monotonic", lambda: monotonic() + sum(late))
         at_training_batch(patch, 6, lambda: late.append(4000.0))
         compute = ViewSynthesis.losses
 
@@ -224,7 +224,7 @@ def test_a_bad_step_never_replaces_the_good_checkpoint(tiny, monkeypatch):
 
 
 def test_bad_weights_never_replace_the_good_checkpoint(tiny, monkeypatch):
-    monkeypatch.setattr("hrdepth.training.callbacks.WeightFiles.on_validation_end", lambda *_: None)
+    monkeypatch.setattr("hrdepth.training.weights.WeightFiles.on_validation_end", lambda *_: None)
     train(replace(tiny, guard=GuardConfig(enabled=False), epochs=1))
     good = training_state(tiny)["state_dict"]
     step = DepthModule.optimizer_step

@@ -18,20 +18,16 @@ from hrdepth.config import TrainConfig
 from hrdepth.cpu import tune_malloc
 from hrdepth.data import mix
 from hrdepth.errors import InputError
-from hrdepth.training.callbacks import ImagePanels, ProgressReport, WeightFiles
-from hrdepth.training.cameras import CameraReport, find_learned_cameras
-from hrdepth.training.checkpointing import TrainingCheckpoint
-from hrdepth.training.checks import check_settings
+from hrdepth.training.cameras import find_learned_cameras
 from hrdepth.training.diagnosing import DiagnosisReport
-from hrdepth.training.folder import is_first_process, prepare_folder
 from hrdepth.training.guard import Guard
 from hrdepth.training.holding import Held
-from hrdepth.training.loaders import build_loaders, with_scale
-from hrdepth.training.metrics import MetricsFile
-from hrdepth.training.module import DepthModule
-from hrdepth.training.objective import build_training_objective
-from hrdepth.training.resume import Start, find_start
+from hrdepth.training.log import CameraReport, ImagePanels, MetricsFile, ProgressReport
+from hrdepth.training.loop import DepthModule
+from hrdepth.training.setup import build_loaders, build_training_objective, check_settings, with_scale
+from hrdepth.training.state import Start, TrainingCheckpoint, find_start, is_first_process, prepare_folder
 from hrdepth.training.teaching import objective_layers, with_teacher
+from hrdepth.training.weights import WeightFiles
 
 __all__ = ["DepthModule", "build_loaders", "build_training_objective", "train"]
 

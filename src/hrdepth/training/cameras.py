@@ -1,4 +1,4 @@
-"""Which cameras of a training are learned, and what the log says of them."""
+"""Which cameras of a training are learned."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from lightning import Callback, LightningModule, Trainer
 
 from hrdepth.camera import Camera
 from hrdepth.config import IntrinsicsConfig, TrainConfig
@@ -16,14 +13,10 @@ from hrdepth.data import OpenData
 from hrdepth.data.layers import CameraRow, CameraView
 from hrdepth.errors import InputError
 from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
-from hrdepth.training.module import DepthModule
 
-__all__ = ["CameraReport", "find_learned_cameras"]
+__all__ = ["find_learned_cameras"]
 
 log = logging.getLogger(__name__)
-
-# More cameras than this are in the weights file, but not each in the log.
-LOGGED = 8
 
 
 def find_learned_cameras(
@@ -68,34 +61,6 @@ def find_learned_cameras(
     table = LearnedIntrinsics(starts, settings.separate_fy, settings.principal_point, settings.learning_rate_factor)
     # All data sets: the samples of one batch have the same tensors.
     return table, {use: [with_rows(part) for part in parts] for use, parts in data.items()}
-
-
-class CameraReport(Callback):
-    """Log fx, fy, cx and cy of each learned camera, in pixels of its images, and say them after each validation."""
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Log them with the losses."""
-        if trainer.global_step % trainer.log_every_n_steps:
-            return
-        for camera in _table(pl_module)[:LOGGED]:
-            values = {name: getattr(camera, name) for name in ("fx", "fy", "cx", "cy")}
-            pl_module.log_dict({f"camera/{camera.name}/{name}": value for name, value in values.items()})
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say them."""
-        for camera in _table(pl_module)[:LOGGED]:
-            log.info(
-                "camera %s: fx %.1f, fy %.1f, cx %.1f, cy %.1f pixels of %dx%d (fx began at %.1f)",
-                camera.name, camera.fx, camera.fy, camera.cx, camera.cy, *camera.size[::-1], camera.start,
-            )  # fmt: skip
-
-
-def _table(module: LightningModule) -> list[LearnedCamera]:
-    assert isinstance(module, DepthModule)
-    cameras = module.kept.cameras
-    return [] if cameras is None else cameras.table()
 
 
 def _recordings(part: OpenData) -> dict[str, Camera]:

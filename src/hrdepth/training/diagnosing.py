@@ -20,8 +20,8 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.objectives import Objective
-from hrdepth.training.module import DepthModule
-from hrdepth.training.objective import build_training_objective
+from hrdepth.training.loop import DepthModule
+from hrdepth.training.setup import build_training_objective
 
 __all__ = ["DiagnosisReport", "diagnose_run", "find_causes"]
 

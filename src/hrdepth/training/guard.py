@@ -12,12 +12,11 @@ from hrdepth.config import GuardConfig
 from hrdepth.errors import TrainingStopped
 from hrdepth.io.files import write_json
 from hrdepth.io.images import write_image
-from hrdepth.training.callbacks import WeightFiles
 from hrdepth.training.diagnosing import find_causes
-from hrdepth.training.findings import find_not_finite
-from hrdepth.training.health import Finding, Judge, Step, measure
-from hrdepth.training.module import DepthModule
-from hrdepth.training.panels import training_panel
+from hrdepth.training.health import Finding, Judge, Step, find_not_finite, measure
+from hrdepth.training.log import training_panel
+from hrdepth.training.loop import DepthModule
+from hrdepth.training.weights import WeightFiles
 
 __all__ = ["Guard"]
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from lightning import Callback, LightningModule, Trainer
 
-from hrdepth.training.module import DepthModule
+from hrdepth.training.loop import DepthModule
 
 __all__ = ["Held"]
 

@@ -1,4 +1,4 @@
-"""What Lightning runs: one objective, one optimiser."""
+"""The loop that Lightning runs: one objective, one optimiser."""
 
 from __future__ import annotations
 

@@ -1,35 +1,135 @@
-"""What a run shows and keeps: progress, weights, image panels."""
+"""What a run shows: metrics.csv, progress, image panels, learned cameras."""
 
 from __future__ import annotations
 
+import csv
 import logging
-import math
-import shutil
 import time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor
 
-from hrdepth.config import TrainConfig
-from hrdepth.errors import TrainingStopped
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import write_image
-from hrdepth.io.provenance import provenance
-from hrdepth.training.module import DepthModule
-from hrdepth.training.panels import training_panel
-from hrdepth.weights.checkpoint import save_checkpoint
+from hrdepth.io.visualize import colorize_disparity, colorize_error
+from hrdepth.networks.intrinsics import LearnedCamera
+from hrdepth.training.loop import DepthModule
 
-__all__ = ["ImagePanels", "ProgressReport", "WeightFiles"]
+__all__ = ["CameraReport", "ImagePanels", "MetricsFile", "ProgressReport", "training_panel"]
 
 log = logging.getLogger(__name__)
 
+# Seconds between two writings of the file.
+INTERVAL = 30.0
+
+ORDER = ("target", "disparity", "teacher", "synthesised", "error", "kept", "explained", "objects")
+
 # Seconds between two lines where there is no terminal to draw a bar on.
 LINE_INTERVAL = 30.0
+
+# More cameras than this are in the weights file, but not each in the log.
+LOGGED = 8
+
+
+class MetricsFile(Logger):
+    """Write `metrics.csv`; Lightning's own logger deletes the file that it finds.
+
+    Args:
+        path: the file.
+        rows: of the file that a resumed run keeps; what was written after its checkpoint will come again.
+    """
+
+    def __init__(self, path: Path, rows: int = 0) -> None:
+        super().__init__()
+        self.path = path
+        self._rows: list[dict[str, Any]] = []
+        self._written = time.monotonic()
+        self._unwritten = 0
+        if rows and path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                self._rows = list(csv.DictReader(file))[:rows]
+
+    @property
+    def name(self) -> str:
+        """None is needed: a run has one such file."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """As `name`."""
+        return ""
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Leave settings to config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Add a row."""
+        self._rows.append({name: float(value) for name, value in metrics.items()} | {"step": step})
+        if "epoch" in metrics:
+            self._rows[-1]["epoch"] = int(metrics["epoch"])
+        self._unwritten += 1
+        if time.monotonic() - self._written > INTERVAL:
+            self.save()
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write what there is."""
+        if not self._unwritten:
+            return
+        columns = sorted(set().union(*self._rows))
+        with atomic_path(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self._rows)
+        self._written, self._unwritten = time.monotonic(), 0
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write the rest."""
+        self.save()
+
+
+def training_panel(views: dict[str, Tensor]) -> NDArray[np.uint8]:
+    """Put samples side by side, and their views below each other.
+
+    Args:
+        views: what an objective's `panels` returns, of the names in `ORDER`, each (B,C,H,W): image, disparity, the
+            teacher's, synthesised view, error, auto-mask, explainability mask, objects that move.
+
+    Returns:
+        (N H, B W, 3) uint8 for N views.
+    """
+    columns = []
+    for sample in range(len(views["target"])):
+        arrays = {name: views[name][sample].detach().float().cpu().numpy() for name in ORDER if name in views}
+        columns.append(np.concatenate([_draw(name, array) for name, array in arrays.items()], axis=0))
+    return np.concatenate(columns, axis=1)
+
+
+def _draw(name: str, array: NDArray[np.float32]) -> NDArray[np.uint8]:
+    if name in ("disparity", "teacher"):
+        return colorize_disparity(array[0])
+    if name == "error":
+        return colorize_error(array[0], 0.0, 0.5)
+    image = (255 * np.nan_to_num(array).clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
+    return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
 class ProgressReport(Callback):
@@ -126,107 +226,6 @@ class ProgressReport(Callback):
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
-class WeightFiles(Callback):
-    """Write `last.safetensors` after each validation and when interrupted, `best.safetensors` when the loss falls.
-
-    A run that its time ends within an epoch is validated once more than an undisturbed one. What was best before that
-    is kept beside it, so that a run that goes on knows nothing of it.
-    """
-
-    def __init__(self, folder: Path, config: TrainConfig) -> None:
-        self.folder = folder
-        self.best_file = folder / "best.safetensors"
-        self.kept_file = folder / ".best-before-the-end.safetensors"
-        self.config = config
-        self.best = float("inf")
-        self.last_step: int | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the loss of `best.safetensors`."""
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from it."""
-        self.best = state_dict["best"]
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring back what a run that goes on kept from before its end."""
-        if trainer.is_global_zero and self.kept_file.is_file():
-            self.kept_file.replace(self.best_file)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep what the epoch reached."""
-        loss = float(trainer.callback_metrics["val/loss"])
-        if not math.isfinite(loss):
-            raise TrainingStopped(
-                f"training stopped at step {trainer.global_step}: the validation loss of epoch {trainer.current_epoch} "
-                f"is {loss}; set guard.enabled to true, which says why; earlier weights, if any, are kept in "
-                f"{self.folder}"
-            )
-        self.write("last", trainer, pl_module, loss)
-        if loss < self.best:
-            self.best = loss
-            within = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-            if within and trainer.is_global_zero and self.best_file.is_file():
-                with atomic_path(self.kept_file) as temporary:
-                    shutil.copy(self.best_file, temporary)
-            self.write("best", trainer, pl_module, loss)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Keep what there is when the user interrupts."""
-        if isinstance(exception, KeyboardInterrupt):
-            self.write("last", trainer, pl_module)
-
-    def write(
-        self,
-        name: str,
-        trainer: Trainer,
-        module: LightningModule,
-        loss: float | None = None,
-        step: int | None = None,
-    ) -> bool:
-        """Write the module's weights to `NAME.safetensors`, unless they hold NaN or infinity; tell whether it did.
-
-        Args:
-            name: of the file.
-            trainer: knows epoch and step.
-            module: holds the weights.
-            loss: of the validation, where there was one.
-            step: of the weights, where it is not the trainer's.
-        """
-        assert isinstance(module, DepthModule)
-        if not trainer.is_global_zero:
-            return False
-        objective, config = module.kept, self.config
-        step = trainer.global_step if step is None else step
-        if not all(bool(value.isfinite().all()) for value in objective.state_dict().values()):
-            log.warning("the weights of step %d are not finite; %s.safetensors is left as it was", step, name)
-            return False
-        if name == "last":
-            self.last_step = step
-        save_checkpoint(
-            self.folder / f"{name}.safetensors",
-            objective.network,
-            config.network,
-            size=config.size,
-            pose_network=objective.pose_network,
-            pose_network_config=config.pose_network,
-            metres_per_unit=config.metres_per_unit,
-            canonical_focal=config.canonical_focal,
-            cameras=() if objective.cameras is None else objective.cameras.table(),
-            provenance=provenance(
-                config.seed,
-                epoch=trainer.current_epoch,
-                step=step,
-                validation_loss=loss,
-                frames=list(config.objective.frames),
-                data=[f"{data.dataset}: {Path(data.root).name}, {data.split}" for data in config.train],
-                **objective.about(),
-            ),
-        )
-        return True
-
-
 class ImagePanels(Callback):
     """Draw what the objective shows of the first validation samples: image, disparity, error and more."""
 
@@ -263,3 +262,31 @@ class ImagePanels(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("panel", image, trainer.global_step, dataformats="HWC")
+
+
+class CameraReport(Callback):
+    """Log fx, fy, cx and cy of each learned camera, in pixels of its images, and say them after each validation."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log them with the losses."""
+        if trainer.global_step % trainer.log_every_n_steps:
+            return
+        for camera in _table(pl_module)[:LOGGED]:
+            values = {name: getattr(camera, name) for name in ("fx", "fy", "cx", "cy")}
+            pl_module.log_dict({f"camera/{camera.name}/{name}": value for name, value in values.items()})
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say them."""
+        for camera in _table(pl_module)[:LOGGED]:
+            log.info(
+                "camera %s: fx %.1f, fy %.1f, cx %.1f, cy %.1f pixels of %dx%d (fx began at %.1f)",
+                camera.name, camera.fx, camera.fy, camera.cx, camera.cy, *camera.size[::-1], camera.start,
+            )  # fmt: skip
+
+
+def _table(module: LightningModule) -> list[LearnedCamera]:
+    assert isinstance(module, DepthModule)
+    cameras = module.kept.cameras
+    return [] if cameras is None else cameras.table()

@@ -1,0 +1,234 @@
+"""What a run is made of: checked settings, loaders, networks and objective."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
+
+from hrdepth.compute import choose_device, compile_module, has_depthwise, use_fast_depthwise
+from hrdepth.config import NetworkConfig, TrainConfig
+from hrdepth.data import OpenData, mix, open_data
+from hrdepth.data.cache import open_cache
+from hrdepth.data.layers import Layer
+from hrdepth.data.mixing import MixedSampler, SharedSampler, metres_per_unit
+from hrdepth.data.sample import Batch
+from hrdepth.errors import InputError
+from hrdepth.io.images import read_image
+from hrdepth.networks import build_network, build_pose_network
+from hrdepth.networks.blocks import channels_last
+from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.objectives import Objective, build_objective, check_objective
+from hrdepth.training.optimiser import check_optimiser
+from hrdepth.training.state import ignore_signals
+from hrdepth.weights.checkpoint import read_checkpoint
+
+__all__ = ["build_loaders", "build_training_objective", "check_settings", "with_scale"]
+
+log = logging.getLogger(__name__)
+
+
+def check_settings(config: TrainConfig) -> None:
+    """Check what can be checked without looking at the data.
+
+    Raises:
+        InputError: the first setting that cannot work.
+    """
+    height, width = config.size
+    if height < 64 or width < 64 or height % 32 or width % 32:
+        raise InputError(f"size {height}x{width} (height x width): both must be multiples of 32, at least 64")
+    counts = {
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "accumulate": config.accumulate,
+        "devices": config.devices,
+        "nodes": config.nodes,
+        "log.every_steps": config.log.every_steps,
+        "log.panels": config.log.panels,
+        "guard.every_steps": config.guard.every_steps,
+        "guard.patience": config.guard.patience,
+        "guard.keep_every_steps": config.guard.keep_every_steps,
+    }
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"{name} {count} must be at least 1")
+    check_optimiser(config.optimiser)
+    check_objective(config.objective)
+    if config.average is not None and not 0 < config.average < 1:
+        raise InputError(f"average {config.average:g} must lie between 0 and 1, such as 0.999; null averages nothing")
+    if config.early_stop is not None and config.early_stop < 1:
+        raise InputError(f"early_stop {config.early_stop} must be at least 1; null never stops early")
+    if not config.checkpoint_minutes >= 0:
+        raise InputError(f"checkpoint_minutes {config.checkpoint_minutes:g} must be 0 or more")
+    if config.freeze_depth_steps < 0:
+        raise InputError(f"freeze_depth_steps {config.freeze_depth_steps} must be 0 or more")
+    if config.workers < 0:
+        raise InputError(f"workers {config.workers} must be 0 or more")
+    if not 0 <= config.augment.hue <= 0.5:
+        raise InputError(f"augment.hue {config.augment.hue:g} must lie between 0 and 0.5")
+    if config.canonical_focal is not None and not 0.1 < config.canonical_focal < 20:
+        raise InputError(
+            f"canonical_focal {config.canonical_focal:g} must lie between 0.1 and 20: "
+            "a focal length in image widths, such as 0.58 for KITTI"
+        )
+    if config.augment.zoom > 1 and config.canonical_focal is None:
+        log.warning(
+            "augment.zoom without canonical_focal unties the size of things from their depth; "
+            "set canonical_focal to your camera's fx / width"
+        )
+    choose_device(config.device)
+    if config.sync_batch_norm and (config.device not in ("auto", "cuda") or not torch.cuda.is_available()):
+        raise InputError("sync_batch_norm needs CUDA devices; set it to false")
+    if config.precision not in ("32-true", "bf16-mixed"):
+        raise InputError(f"precision '{config.precision}': give '32-true' or 'bf16-mixed'")
+
+
+def build_training_objective(config: TrainConfig, cameras: LearnedIntrinsics | None = None) -> Objective:
+    """Build networks and objective, started from `config.init` where it is given.
+
+    Args:
+        config: see `TrainConfig`.
+        cameras: those that are learned, see `training.cameras`.
+
+    Raises:
+        InputError: unknown names or options, or an init checkpoint of another network.
+    """
+    network = build_network(config.network)
+    if config.initial_depth is not None:
+        network.start_at(config.initial_depth)
+    temporal = any(frame != "s" for frame in config.objective.frames)
+    pose_network = build_pose_network(config.pose_network) if temporal else None
+    if config.init is not None:
+        start = read_checkpoint(config.init)
+        _start_from(network, config.network, start.network, start.network_config, config.init)
+        _check_canonical_focal(start.canonical_focal, config)
+        ranges = [(module.min_depth, module.max_depth) for module in (start.network, network)]
+        if ranges[0] != ranges[1]:
+            raise InputError(
+                f"the weights file {config.init} speaks of depths {ranges[0][0]:g} to {ranges[0][1]:g}, the run of "
+                f"{ranges[1][0]:g} to {ranges[1][1]:g}; set min_depth and max_depth in network.options to the file's"
+            )
+        if pose_network is not None and start.pose_network is not None and start.pose_network_config is not None:
+            _start_from(pose_network, config.pose_network, start.pose_network, start.pose_network_config, config.init)
+    if config.channels_last:
+        channels_last(network)
+        if pose_network is not None:
+            channels_last(pose_network)
+    if config.compile_networks:
+        compile_module(network, "the depth network")
+        if pose_network is not None:
+            compile_module(pose_network, "the pose network")
+    elif config.precision != "32-true":
+        for module in (network, pose_network):
+            if module is not None and has_depthwise(module):
+                use_fast_depthwise(module)
+    return build_objective(config.objective, network, pose_network, config.canonical_focal, cameras)
+
+
+def _check_canonical_focal(start: float | None, config: TrainConfig) -> None:
+    # A file without one may start any run: it holds for whatever camera it was trained with.
+    if start is not None and start != config.canonical_focal:
+        wanted = "none" if config.canonical_focal is None else config.canonical_focal
+        raise InputError(
+            f"the depth of the weights file {config.init} holds for canonical_focal {start}, the run has {wanted}; "
+            f"set canonical_focal to {start}"
+        )
+
+
+def _start_from(
+    network: nn.Module, config: NetworkConfig, start: nn.Module, start_config: NetworkConfig, path: str
+) -> None:
+    try:
+        if start_config.name != config.name:
+            raise RuntimeError
+        network.load_state_dict(start.state_dict())
+    except RuntimeError as error:
+        raise InputError(
+            f"the weights file {path} holds {start_config.name} {start_config.options or ''}, the run wants "
+            f"{config.name} {config.options or ''}; set network or pose_network to that, or init to null"
+        ) from error
+
+
+def build_loaders(
+    config: TrainConfig, data: dict[str, list[OpenData]] | None = None, layers: Sequence[Layer] = ()
+) -> dict[str, DataLoader[Batch]]:
+    """Build the loaders `train` and `validation`.
+
+    Args:
+        config: see `TrainConfig`.
+        data: the opened data sets of both, see `check.scan.check_data`; None opens those of the config.
+        layers: what samples have beside images.
+    """
+    if data is None:
+        check = config.scan == "off"  # else the scan does
+        sets = {"train": config.train, "validation": config.validation}
+        data = {use: open_data(configs, config.objective.frames, check) for use, configs in sets.items()}
+    read: Callable[[Path], Image.Image] = read_image
+    if config.cache is not None:
+        read = open_cache(config.cache, config, [part.neighbours for parts in data.values() for part in parts]).read
+    training = mix(data["train"], config.size, config.augment, config.seed, layers, read)
+    validation = mix(data["validation"], config.size, layers=layers, read=read)
+    sampler = MixedSampler(
+        [len(part) for part in training.datasets], [data.weight for data in config.train], config.seed
+    )
+    processes = config.devices * config.nodes
+    if len(sampler) < config.batch_size * processes:
+        raise InputError(
+            f"{len(sampler)} training samples do not fill one batch of {config.batch_size}"
+            + (f" in each of {processes} processes" if processes > 1 else "")
+        )
+    if len(validation) < processes:
+        raise InputError(f"{len(validation)} validation samples are too few for {processes} processes")
+    shared = {
+        "batch_size": config.batch_size,
+        "num_workers": config.workers,
+        "persistent_workers": config.workers > 0,
+        "worker_init_fn": partial(_start_worker, yields=_computes_on_cpu(config)),
+        # From pinned memory the copy to the GPU runs beside the computation; Lightning then asks for it.
+        "pin_memory": config.device in ("auto", "cuda") and torch.cuda.is_available(),
+    }
+    return {
+        "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]
+        "validation": DataLoader(validation, sampler=SharedSampler(len(validation)), **shared),  # type: ignore[arg-type]
+    }
+
+
+def _start_worker(worker: int, *, yields: bool) -> None:
+    """Prepare a loader's process.
+
+    Where the networks run on the same cores, it yields to them: their threads wait for the slowest, so that a core
+    which one of them has to share costs all of them time.
+    """
+    ignore_signals()
+    if yields and hasattr(os, "nice"):
+        os.nice(5)
+
+
+def _computes_on_cpu(config: TrainConfig) -> bool:
+    return config.device == "cpu" or (config.device == "auto" and choose_device().type == "cpu")
+
+
+def with_scale(config: TrainConfig, training: Sequence[OpenData]) -> TrainConfig:
+    """Fill in the metres of a unit where stereo fixes them and the config does not say."""
+    if "s" not in config.objective.frames:
+        return config
+    try:
+        derived = metres_per_unit(part.neighbours.reader for part in training)
+    except InputError as reason:
+        if config.metres_per_unit is None:
+            log.info("depth will have no unit: %s", reason)
+        return config
+    if config.metres_per_unit is None:
+        log.info("a unit of depth is %g m, by the rigs' baselines", derived)
+        return replace(config, metres_per_unit=derived)
+    if not 0.98 < config.metres_per_unit / derived < 1.02:
+        log.warning("warning: metres_per_unit is %g, but %g by the rigs' baselines", config.metres_per_unit, derived)
+    return config

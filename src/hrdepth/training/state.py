@@ -1,0 +1,300 @@
+"""The state of a run in its folder: training checkpoint, resumption, settings, how it came about and ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import signal
+import threading
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+import yaml
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from hrdepth.config import TrainConfig
+from hrdepth.config.files import rename_keys
+from hrdepth.errors import InputError
+from hrdepth.io.files import atomic_path, output_folder, write_json
+from hrdepth.io.provenance import provenance
+from hrdepth.training.log import MetricsFile
+
+__all__ = [
+    "LAST",
+    "Start",
+    "TrainingCheckpoint",
+    "find_start",
+    "ignore_signals",
+    "is_first_process",
+    "note_end",
+    "plain_settings",
+    "prepare_folder",
+]
+
+# The training checkpoint in a run's folder.
+LAST = "last.ckpt"
+
+# Settings that change where and when a run is written, shown or ended, but no weight on the way.
+FREE = (
+    "output", "resume", "epochs", "max_minutes", "checkpoint_minutes", "workers", "log", "init", "guard", "scan",
+    "cache",
+)  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a resumed run goes on.
+
+    Attributes:
+        path: the training checkpoint.
+        epoch: the epoch to go on with, counted from 0.
+        batch: batches of that epoch that were trained already (in each process).
+        step: optimiser steps that were made.
+        rows: of metrics.csv that were written by then.
+        ended: the run had stopped early by itself.
+    """
+
+    path: Path
+    epoch: int
+    batch: int
+    step: int
+    rows: int
+    ended: bool
+
+
+def find_start(config: TrainConfig) -> Start | None:
+    """Find the training checkpoint that `config.resume` names; None for a new run.
+
+    Raises:
+        InputError: there is none, it is damaged, or it was written with other settings.
+    """
+    if config.resume is None:
+        return None
+    path = Path(config.output) / LAST if config.resume == "last" else Path(config.resume)
+    if not Path(config.output).is_dir():
+        raise InputError(f"resume goes on in the run's own folder, but output {config.output} does not exist")
+    if not path.is_file():
+        raise InputError(f"there is no training checkpoint {path} to resume from; start a run without resume")
+    content = _read(path)
+    about = content["hrdepth"]
+    _compare(rename_keys(about["settings"]), plain_settings(config), path)
+    if config.epochs < about["epoch"] + bool(about["batch"]):
+        raise InputError(f"epochs {config.epochs}: {path} has reached epoch {about['epoch']} already; set more")
+    waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)
+    ended = config.early_stop is not None and waited >= config.early_stop
+    return Start(path, about["epoch"], about["batch"], content["global_step"], about["rows"], ended)
+
+
+def plain_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings in plain containers, as YAML and a training checkpoint can hold them."""
+    return {key: _plain(value) for key, value in asdict(config).items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path} is damaged or no training checkpoint ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict) or "hrdepth" not in content:
+        raise InputError(f"{path} is not a training checkpoint of hrdepth; weights files are started from by init")
+    return content
+
+
+def _compare(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
+    free = FREE if now["optimiser"]["schedule"] != "cosine" else tuple(name for name in FREE if name != "epochs")
+    old, new = _flat(before), _flat(now)
+    for name in [*new, *(name for name in old if name not in new)]:
+        if name.split(".")[0] not in free and old.get(name) != new.get(name):
+            raise InputError(
+                f"{name} is {new.get(name)}, but {path} was written with {old.get(name)}; a resumed run takes the "
+                "settings in its folder's config.yaml"
+            )
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def prepare_folder(config: TrainConfig, start: Start | None, samples: dict[str, int]) -> None:
+    """Make the run's folder, or note in it that the run goes on.
+
+    Args:
+        config: names it.
+        start: where a resumed run goes on; None for a new one.
+        samples: how many there are to train on and to validate on.
+
+    Raises:
+        InputError: a new run's folder holds something already, or cannot be made.
+    """
+    folder = Path(config.output)
+    if start is None:
+        if (folder / LAST).exists():
+            raise InputError(f"the output folder {folder} holds a run; go on with --resume last, or choose another")
+        output_folder(folder)
+        about = provenance(config.seed, samples=samples)
+    else:
+        for remainder in folder.glob(f".*{Path(LAST).suffix}"):  # of a run that was killed while writing
+            remainder.unlink()
+        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        again = provenance(config.seed, epoch=start.epoch, batch=start.batch, step=start.step)
+        if not start.ended:
+            about.pop("ended", None)
+        about["resumed"] = [*about.get("resumed", []), again]
+    (folder / "panels").mkdir(exist_ok=True)
+    with atomic_path(folder / "config.yaml") as temporary:
+        settings = plain_settings(replace(config, resume=None))
+        temporary.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    write_json(folder / "run.json", about)
+    log.info(
+        "training %s on %d samples, validating on %d, into %s%s",
+        config.network.name, samples["train"], samples["validation"], folder,
+        "" if start is None else f", from epoch {start.epoch}, step {start.step} on",
+    )  # fmt: skip
+
+
+def note_end(folder: Path, why: str) -> None:
+    """Keep in a run's run.json what ended it: `epochs`, `max_minutes` or `early_stop`; a run broken off has none."""
+    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    write_json(folder / "run.json", {**about, "ended": why})
+
+
+def is_first_process() -> bool:
+    """Say whether this process, of all that train together, writes the folder; Lightning starts the others."""
+    first = rank_zero_only.rank == 0 and os.environ.get("NODE_RANK", "0") == "0"
+    if not first:
+        logging.getLogger("hrdepth").setLevel(logging.WARNING)
+    return first
+
+
+class TrainingCheckpoint(Callback):
+    """Keep `last.ckpt`: weights, average, optimiser, schedule, the place in the epoch, and the callbacks' states.
+
+    It is written between two optimiser steps only, when everything of the last one is done and logged: every
+    `checkpoint_minutes`, after each epoch, and on Ctrl-C or SIGTERM, which wait for that place (a second one does
+    not). So a run that goes on from it repeats the rest exactly. A state that is not finite is never written.
+
+    Args:
+        folder: of the run.
+        config: the run's settings, kept in the file.
+    """
+
+    def __init__(self, folder: Path, config: TrainConfig) -> None:
+        self.path = folder / LAST
+        self.config = config
+        self._settings = plain_settings(config)
+        self._position = (0, 0)
+        self._loss: Tensor | None = None
+        self._stop = False
+        self._time_is_over = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks and listen for signals."""
+        self._start = self._written = monotonic()
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._on_signal)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Write where it is time or a signal came: here the batches before are done and logged, this one is not."""
+        if batch_idx == 0 or batch_idx % self.config.accumulate:
+            return
+        due = monotonic() - self._written >= 60 * self.config.checkpoint_minutes
+        if trainer.strategy.reduce_boolean_decision(due or self._stop, all=False):
+            self._write(trainer, pl_module, trainer.current_epoch, batch_idx)
+            self._stop_if_asked(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End the run when its time is over, between two steps."""
+        self._loss = outputs["loss"].detach()
+        if self.config.max_minutes is None or (batch_idx + 1) % self.config.accumulate:
+            return
+        over = monotonic() - self._start >= 60 * self.config.max_minutes
+        if trainer.strategy.reduce_boolean_decision(over, all=False):
+            trainer.should_stop = self._time_is_over = True
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write before the validation of a run that ends within an epoch, which an undisturbed run does not make."""
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        done = progress.current.completed
+        if trainer.should_stop and not progress.is_last_batch and done % self.config.accumulate == 0:
+            self._write(trainer, pl_module, trainer.current_epoch, done)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write after a whole epoch and its validation."""
+        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._write(trainer, pl_module, trainer.current_epoch + 1, 0)
+            self._stop_if_asked(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note why the run is over; Lightning does not come here where it is broken off."""
+        if trainer.is_global_zero and (self.path.parent / "run.json").is_file():
+            early = "early_stop" if trainer.should_stop else "epochs"
+            note_end(self.path.parent, "max_minutes" if self._time_is_over else early)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add settings and position; bring Lightning's counters to the end of the last batch."""
+        epoch, batch = self._position
+        rows = sum(logger.rows for logger in trainer.loggers if isinstance(logger, MetricsFile))
+        checkpoint["hrdepth"] = {"settings": self._settings, "epoch": epoch, "batch": batch, "rows": rows}
+        loops = checkpoint["loops"]["fit_loop"]
+        for counters in ("total", "current"):
+            counts = loops["epoch_loop.batch_progress"][counters]
+            counts["ready"] = counts["started"] = counts["processed"] = counts["completed"]
+        loops["epoch_loop.state_dict"]["_batches_that_stepped"] = trainer.global_step
+
+    def _write(self, trainer: Trainer, module: LightningModule, epoch: int, batch: int) -> None:
+        if not trainer.strategy.reduce_boolean_decision(self._is_finite(module), all=True):
+            log.warning("step %d: loss or weights are not finite; %s is left as it was", trainer.global_step, self.path)
+            return
+        self._position = (epoch, batch)
+        for logger in trainer.loggers:
+            logger.save()
+        if trainer.is_global_zero:
+            with atomic_path(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
+        else:
+            trainer.save_checkpoint(self.path)  # takes part, writes nothing
+        self._written = monotonic()
+
+    def _is_finite(self, module: LightningModule) -> bool:
+        tensors = [value for value in module.state_dict().values() if value.is_floating_point()]
+        tensors += [] if self._loss is None else [self._loss]
+        return bool(torch.stack([value.isfinite().all() for value in tensors]).all())
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = True
+        log.info("stopping after this step, or after the validation that runs; once more stops at once")
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        if trainer.strategy.reduce_boolean_decision(self._stop, all=False):
+            raise KeyboardInterrupt
+
+
+def ignore_signals() -> None:
+    """Let a loader's process outlive a Ctrl-C, so that the main one can reach the end of its step."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
