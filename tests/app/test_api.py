@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_uploads import HOSTILE, claim, clip
 
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.video import VideoWriter
+from uploads import HOSTILE, claim, clip
 
 SETTINGS = ("tiny", "pytorch", "as trained", 0)
 

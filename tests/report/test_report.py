@@ -10,19 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-import fake_datasets
-from fake_run import run_folder
 from hrdepth.cli import main
-from hrdepth.config import DepthProtocol, GroundTruthConfig, ReportConfig
+from hrdepth.config import DepthProtocol, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
 from hrdepth.inference.predictor import Predictor
-from hrdepth.networks import build_network
 from hrdepth.report.cloud import encode_cloud
 from hrdepth.report.run import RunFolder
 from hrdepth.truth import build_ground_truth
-from hrdepth.weights.checkpoint import save_checkpoint
-from tiny_networks import NETWORK
 
 pytest.importorskip("jinja2", reason="needs jinja2 (extra report)")
 from hrdepth.report import report
@@ -30,20 +25,6 @@ from hrdepth.report import report
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "src" / "hrdepth" / "recipes"
 PROTOCOL = DepthProtocol(crop="none")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run on a drive with true depth, with the weights of an untrained network."""
-    root = tmp_path_factory.mktemp("report")
-    folder = run_folder(root / "run", data=fake_datasets.drive(root / "data", frames=7))
-    save_checkpoint(folder / "best.safetensors", build_network(NETWORK), NETWORK, size=(64, 96), metres_per_unit=5.4)
-    return folder
-
-
-@pytest.fixture
-def config(run, tmp_path):
-    return ReportConfig(str(run), out=str(tmp_path / "page.html"), protocol=PROTOCOL, points=500)
 
 
 class Addresses(HTMLParser):

@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from test_report import config, run  # noqa: F401  (fixtures)
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def test_the_page_in_chromium(config):  # noqa: F811
+def test_the_page_in_chromium(config):
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
     if CHROMIUM is None:
         pytest.skip("needs Chromium, such as Debian's: apt-get install chromium")
