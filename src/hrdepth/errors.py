@@ -11,7 +11,7 @@ __all__ = ["InputError", "TrainingStopped", "require", "training_extra"]
 
 
 class InputError(ValueError):
-    """Bad input, said in one sentence: what is wrong, where, and what to do.
+    """Bad input, reported in one sentence: what is wrong, where, and what to do.
 
     The command line prints the sentence and exits with status 2, without a traceback.
 
@@ -31,7 +31,7 @@ class InputError(ValueError):
 
 
 class TrainingStopped(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
-    """The guard ended a run that had gone wrong: which tensor, on which frames, what to look at, what is kept."""
+    """The guard ended a run that had gone wrong: which tensor, on which frames, what to look at, what was saved."""
 
 
 def require(module: str, extra: str, need: str) -> Any:

@@ -1,4 +1,4 @@
-"""Look-up by name, and what a config says to a name, with errors that help."""
+"""Look-up by name, and checks of the options that a config gives, with errors that help."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def check_values(kind: Callable[..., Any], options: Mapping[str, Any], what: str
 
 
 def _fits(value: object, annotation: Any) -> bool:
-    """Say whether a value is what an annotation says; where there is none, any is."""
+    """Return whether a value is what an annotation says; where there is none, any is."""
     kind, parts = get_origin(annotation) or annotation, get_args(annotation)
     if kind in (Any, inspect.Parameter.empty):
         return True

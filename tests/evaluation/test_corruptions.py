@@ -142,7 +142,7 @@ def test_the_base_is_a_monodepth2(library, data, weights, tmp_path):
         corruptions(CorruptionsConfig(data, weights, str(result), **SETTINGS))
     content = json.loads(result.read_text())
     result.write_text(json.dumps({**content, "provenance": {}}))  # as they were once written
-    with pytest.raises(InputError, match="does not say of which network it is"):
+    with pytest.raises(InputError, match="does not name its network"):
         corruptions(CorruptionsConfig(data, weights, str(result), **SETTINGS))
 
 

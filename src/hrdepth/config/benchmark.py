@@ -36,7 +36,7 @@ class BenchmarkTrainConfig:
         channels_last: keep feature maps in NHWC order.
         compile_networks: compile depth and pose network, too.
         workers: processes that load samples.
-        rounds: measurements of unit and step, in turns, whose median counts.
+        rounds: interleaved measurements of unit and step, whose median counts.
         steps: a measurement.
         out: a JSON file for the results; null prints only.
         overwrite: replace `out`.
@@ -99,8 +99,8 @@ class BenchmarkPredictConfig:
             compile. Those that are not there are named with the reason.
         sizes: (height, width) of the network's input.
         image_size: (height, width) of the decoded image, and of the depth at the end.
-        rounds: turns in which all are measured one after the other.
-        runs: a turn, each of network alone and end to end; their median is the turn's value.
+        rounds: in each, all are measured one after the other.
+        runs: in a round, each of network alone and end to end; their median is the round's value.
         threads: cores to compute with; null for as many as PyTorch takes.
         device: for PyTorch: `cpu`, `cuda` or `mps`.
         calibration: for int8: a folder of images; null for generated ones, since speed does not depend on them.
@@ -138,7 +138,7 @@ class BenchmarkEvaluateConfig:
         density: share of the pixels with true depth; a laser on KITTI hits about 4.5 %.
         workers: threads or processes to compare with, one measurement each.
         processes: measure processes, too.
-        rounds: measurements of each, in turns.
+        rounds: interleaved measurements of each.
         out: a JSON file for the results; null prints only.
         table: a file for the table, .md or .tex.
         overwrite: replace `out` and `table`.
@@ -167,7 +167,7 @@ class BenchmarkExportConfig:
         formats: of `onnx`, `openvino`, `openvino-int8`, `torch-export`.
         size: (height, width) of the images that the graph takes; null for that of training.
         calibration: for int8: a folder of images; null for generated ones.
-        rounds: exports of each format, in turns.
+        rounds: interleaved exports of each format.
         out: a JSON file for the results; null prints only.
         table: a file for the table, .md or .tex.
         overwrite: replace `out` and `table`.
@@ -190,7 +190,7 @@ class BenchmarkAppConfig:
     """How long the page of `hrdepth app` takes: to load, to the first answer, and to the following ones.
 
     Attributes:
-        weights: a weights file or the name of one; null, and no network, for the one on board.
+        weights: a weights file or the name of one; null, and no network, for the bundled ones.
         network: instead of weights, a network by its name, with random ones.
         options: of that network.
         size: (height, width) of the network's input that the page is loaded with.

@@ -17,7 +17,7 @@ class DatasetConfig:
     Attributes:
         dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `cityscapes`, `folder`, `images`.
         root: the folder that holds it.
-        split: a split file, or the name of one on board, such as `eigen_zhou/train`. A `folder` can do without: null
+        split: a split file, or the name of a bundled one, such as `eigen_zhou/train`. A `folder` can do without: null
             takes every left frame that has both neighbours. So can `images`, whose split lists images: null takes
             all.
         weight: how often an epoch sees each of its samples; 0.5 sees half of them, 2 each twice.
@@ -97,7 +97,7 @@ class GroundTruthConfig:
         kind: a key of `truth.GROUND_TRUTHS`: `kitti_lidar`, `kitti_improved`, `cityscapes`, `make3d`,
             `folder`, `gt_depths` or `drive`.
         root: the folder that holds the data. `gt_depths` needs it for the images alone.
-        split: a split file, or the name of one on board. By default `eigen/test` for `kitti_lidar`,
+        split: a split file, or the name of a bundled one. By default `eigen/test` for `kitti_lidar`,
             `val` for `cityscapes` and `ROOT/val.txt` for `drive`; `gt_depths` needs it for the images alone;
             `folder` has none.
         depths: the `gt_depths.npz` of `gt_depths`; of `kitti_improved` the folder of data_depth_annotated.zip.
@@ -123,7 +123,7 @@ class RenderConfig:
         size: (height, width) in pixels.
         seed: of street and drive.
         validation: how many of the last frames are held out in val.txt.
-        stereo: render the second eye.
+        stereo: render the right images too.
         samples_per_pixel: rays a pixel; more is smoother and slower.
         car_ahead: metres from the camera to the middle of a car ahead that keeps the camera's speed; null for no car.
         variety: the seed also draws camera, light, weather, kind of road, traffic and what stands beside it.

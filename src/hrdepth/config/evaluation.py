@@ -70,7 +70,7 @@ class DepthProtocol:
         """Return the protocol with what is null as published numbers have it.
 
         Args:
-            own: of the data, see `GroundTruthSet.protocol`; KITTI's where it says nothing.
+            own: of the data, see `GroundTruthSet.protocol`; the rest is KITTI's.
 
         Example:
             >>> DepthProtocol(scaling=5.4).complete({"max_depth": 70.0}).max_depth
@@ -178,7 +178,7 @@ class OdometryConfig:
         out: the folder to write into.
         poses: the true trajectory, 12 numbers a line (camera to world) for each frame, as KITTI has it; null writes the
             trajectory without errors.
-        trained_on: say in the results that the network was trained on these frames.
+        trained_on: note in the results that the network was trained on these frames.
         frames_per_second: of the frames, for the times in the TUM file; null takes the video's, or 10.
         size: (height, width) that the pose network works at; null for that of its training.
         device: `cuda`, `mps` or `cpu`; null takes the best that is there.

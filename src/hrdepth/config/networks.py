@@ -46,11 +46,11 @@ class IntrinsicsConfig:
             Null starts from the numbers of the recording.
         shared: one camera took all recordings; else each recording has its own.
         separate_fy: learn fy apart from fx; else their ratio stays, 1 from a field of view. Turns about the vertical
-            axis, all that a car does, say nothing of fy.
+            axis, all that a car does, do not determine fy.
         principal_point: learn cx and cy too, within a quarter of the image around their start.
         learning_rate_factor: the focal length's logarithm changes this many times as fast as the networks' weights,
             the principal point (in image widths) a tenth of that.
-        freeze_steps: steps at whose end learning begins: a pose network that knows nothing yet pulls K anywhere.
+        freeze_steps: steps at whose end learning begins: an untrained pose network would pull K anywhere.
 
     Raises:
         InputError: a number makes no sense.

@@ -14,10 +14,10 @@ __all__ = ["ReproduceConfig", "ReproduceFigureConfig", "ReproduceRegionsConfig",
 
 @dataclass(frozen=True)
 class ReproduceConfig:
-    """Which networks stand for the paper's, and what they are held against.
+    """Which networks stand for the paper's, and what they are compared with.
 
     Attributes:
-        out: the folder of tables and figures. Measurements are kept in its `measured/`, and what is there is not
+        out: the folder of tables and figures. Measurements are stored in its `measured/`, and what is there is not
             measured again while weights, true depth and protocol are the same.
         weights: NAME=FILE, or NAME=FILE,FILE,... with one a seed: weights of rows, by the names that a table prints,
             instead of those in `runs`.
@@ -27,11 +27,11 @@ class ReproduceConfig:
         runs: the folder of trainings, one a row: RUNS/NAME, with `seeds` RUNS/NAME-seed0 and so on.
         configs: a folder of training configs; null takes the recipes.
         seeds: a training each; empty for one, with the config's own seed.
-        train: train what is missing, and go on with what was interrupted; of a figure's rows the first seed alone.
+        train: train what is missing, and resume what was interrupted; of a figure's rows the first seed alone.
         roots: folders of data sets for training, by the data set's name: `{kitti_raw: /data/kitti}`.
-        training: settings of `hrdepth train` that go over each row's config, to train elsewhere or shorter.
+        training: settings of `hrdepth train` that go over each row's config, such as fewer epochs.
         resolution: factor of each row's size, rounded to multiples of 32.
-        render: drives to render where they are absent; those that are there are kept.
+        render: drives to render where they are absent; those that are there stay.
         device: `cuda`, `mps` or `cpu`; null takes the best that is there.
         runtime: that evaluates, see `hrdepth evaluate`; null takes the fastest that is there.
         bootstrap: resamples for intervals over images.

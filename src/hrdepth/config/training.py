@@ -17,8 +17,8 @@ class ObjectiveConfig:
 
     Attributes:
         name: a key of `objectives.OBJECTIVES`.
-        frames: the sources: integers are neighbours in time, `"s"` is the other eye. [-1, 1] is the paper's M,
-            [-1, 1, s] its MS, [s] is stereo alone, [] the T of `distillation`, which needs none.
+        frames: the sources: integers are neighbours in time, `"s"` is the other image of a stereo pair. [-1, 1]
+            is the paper's M, [-1, 1, s] its MS, [s] is stereo alone, [] the T of `distillation`, which needs none.
         options: arguments of that objective, such as `ssim_weight`, `smoothness`, `auto_mask`, `compile`; `teacher`,
             `norm`, `self_supervision` of `distillation`.
     """
@@ -81,12 +81,13 @@ class GuardConfig:
         enabled: watch at all. NaN and infinity always stop a run then.
         every_steps: steps between two looks. Each waits for the device once; with 1 no NaN ever reaches the weights.
         min_spread: a disparity has collapsed where 1/depth varies by less than this share of its mean within every
-            image of a batch (standard deviation by mean); trained networks are at 0.3 and above. 0 lets it.
+            image of a batch (standard deviation by mean); trained networks are at 0.3 and above. 0 disables the check.
         warmup_steps: until then, a collapse is only that of a disparity that has varied ten times as much before,
             since an untrained network is nearly constant.
         max_motion: a pose explodes where the length of the translation is more than this many times the predicted
-            depth, averaged over a batch; the motion between two frames is below 0.1 in most recordings. `.inf` lets it.
-        max_rotation: likewise the angle of the rotation, in radians.
+            depth, averaged over a batch; the motion between two frames is below 0.1 in most recordings. `.inf` disables
+            the check.
+        max_rotation: a pose also explodes where the angle of the rotation, in radians, is above this.
         patience: steps in a row with a collapsed disparity or an exploded pose, after which the run is stopped.
         keep_every_steps: steps between two copies of the good state in memory, which a stopped run is left with.
     """
@@ -139,9 +140,9 @@ class TrainConfig:
         deterministic: let torch take the same path through every operation where it can, and warn where it cannot;
             slower on CUDA.
         init: a checkpoint of this package to start from (depth and, if it has one, pose).
-        freeze_depth_steps: steps at first in which the depth network that `init` brings stays as it is, while a pose
-            network that knows nothing yet learns from it; 200 suits weights that come without one. Without `init`
-            nothing is held.
+        freeze_depth_steps: steps at first in which the depth network of `init` is frozen, while a pose
+            network from scratch learns from it; 200 suits weights that come without one. Without `init`
+            nothing is frozen.
         initial_depth: the depth, in network units, that an untrained network guesses everywhere; null leaves it at
             twice `min_depth`, with a teacher at the middle of what that sees. Speeds up training from scratch with
             stereo; not used with `init`.
@@ -158,7 +159,7 @@ class TrainConfig:
         device: `auto`, `cpu`, `cuda` or `mps`.
         devices: processes on this machine, one a device.
         nodes: machines.
-        strategy: how they share the work, a name that Lightning knows; `auto` takes `ddp` where there are several.
+        strategy: how they share the work, a name of Lightning's; `auto` takes `ddp` where there are several.
         sync_batch_norm: batch norm sees the samples of all processes (CUDA only), not its own alone.
     """
 

@@ -46,7 +46,7 @@ class ExportConfig:
         size: (height, width) of the images that the graph takes; null for that of training.
         dynamic: the graph takes images of any size that fits the network, and batches.
         normalisation: the graph normalises the image, given in [0,1]; false leaves it to the caller.
-        depth: the graph gives depth, in metres where the weights know them, instead of disparity.
+        depth: the graph gives depth, in metres where the weights have their scale, instead of disparity.
         int8: quantise to eight bits (OpenVINO).
         calibration: for int8: a folder of images such as the network will see.
         quantisation: how int8 is reached.
@@ -55,7 +55,7 @@ class ExportConfig:
         data: frames with true depth, for Abs Rel before and after; null skips that.
         protocol: how depth is compared.
         max_loss: the largest rise of Abs Rel.
-        licence: of the weights, for the file's metadata; null takes what the weights say.
+        licence: of the weights, for the file's metadata; null takes that in the weights.
         overwrite: replace `out`.
     """
 
@@ -85,9 +85,9 @@ class PackConfig:
         weights: a weights file of this package.
         out: the file to write, ends in .safetensors; the card is written beside it, as .md.
         name: of the weights; null takes that of `out`.
-        licence: of the weights, SPDX, such as CC-BY-NC-SA-3.0; null takes what the weights say.
-        card: a YAML file of what is to be said: title, summary, data, terms, recipe, limits, notes; null takes what the
-            weights say.
+        licence: of the weights, SPDX, such as CC-BY-NC-SA-3.0; null takes that in the weights.
+        card: a YAML file of what the card contains: title, summary, data, terms, recipe, limits, notes; null takes that
+            in the weights.
         results: a JSON file of metrics for the card: `results` by set and row, or metrics.json of `hrdepth evaluate`.
         pose: keep the pose network, which trajectories and further training need.
         dtype: of the kernels: `float16` or `float32`.

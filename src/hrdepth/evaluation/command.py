@@ -1,4 +1,4 @@
-"""`hrdepth evaluate`: a network, or predictions made elsewhere, against measured depth."""
+"""`hrdepth evaluate`: a network, or predictions of another program, against measured depth."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     """Evaluate, print the table, and write metrics.json and per_image.csv where `config.out` says so.
 
     Raises:
-        InputError: both weights and disparities are given, or neither with no network on board, or as
+        InputError: both weights and disparities are given, or neither with no bundled network, or as
             `evaluate_network` and `evaluate_disparities`.
     """
     if config.weights is not None and config.disparities is not None:
-        raise InputError("give either --weights, a network to evaluate, or --disparities, predictions made elsewhere")
+        raise InputError(
+            "give either --weights, a network to evaluate, or --disparities, another program's predictions"
+        )
     protocol = depth_protocol(config.data.kind, config.protocol)
     weights = weights_file(config.weights) if config.disparities is None else None
     if config.out is not None:

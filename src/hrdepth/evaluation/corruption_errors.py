@@ -56,7 +56,7 @@ def measure(
     *,
     canonical_focal: float | None = None,
     known: Errors | None = None,
-    keep: Callable[[Errors], None] | None = None,
+    store: Callable[[Errors], None] | None = None,
 ) -> Errors:
     """Return the metrics on clean images (`clean`, severity 0) and for each kind and severity.
 
@@ -68,7 +68,7 @@ def measure(
         severities: of each.
         canonical_focal: see `evaluate_network`.
         known: what was measured before and is taken as it is.
-        keep: called with all that is measured so far, each time that a kind and severity is.
+        store: called with all that is measured so far, each time that a kind and severity is.
     """
     runs = [(CLEAN, 0), *((kind, severity) for kind in kinds for severity in severities)]
     found: Errors = {kind: dict(by_severity) for kind, by_severity in (known or {}).items()}
@@ -78,8 +78,8 @@ def measure(
         wrapped = predict if kind == CLEAN else corrupted(predict, kind, severity)
         evaluation = evaluate_network(wrapped, truths, protocol, canonical_focal=canonical_focal, progress=False)
         found.setdefault(kind, {})[str(severity)] = evaluation.mean
-        if keep is not None:
-            keep(found)
+        if store is not None:
+            store(found)
     return found
 
 

@@ -87,7 +87,7 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
             config.severities,
             canonical_focal=predictor.canonical_focal,
             known=unfinished[part],
-            keep=lambda errors: unfinished.keep(part, errors),
+            store=lambda errors: unfinished.store(part, errors),
         )
 
     errors = measured("weights", predictor)
@@ -133,10 +133,10 @@ def _network(config: CorruptionsConfig, source: str) -> tuple[Predictor, dict[st
     predictor = Predictor.from_file(weights, **config.keywords())
     described = getattr(predictor.network, "description", Description())
     # Of OpenVINO's two files the other one holds the weights.
-    held = weights.with_suffix(".bin") if weights.suffix == ".xml" else weights
+    file = weights.with_suffix(".bin") if weights.suffix == ".xml" else weights
     return predictor, {
         "weights": weights.name,
-        "weights_sha256": file_sha256(held),
+        "weights_sha256": file_sha256(file),
         "network": described.network,
         "size": list(predictor.size),
         "canonical_focal": predictor.canonical_focal,
@@ -182,7 +182,7 @@ def _base(config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Map
 def _checked_base(about: dict[str, Any], source: str) -> dict[str, Any]:
     name = (about["network"] or {}).get("name")
     if name != BASE:
-        what = f"is of a network '{name}'" if name else "does not say of which network it is"
+        what = f"is of a network '{name}'" if name else "does not name its network"
         raise InputError(f"mCE compares with a network '{BASE}', and the base {source} {what}; give its weights")
     return about
 
@@ -215,7 +215,7 @@ class Unfinished:
     """What is measured already, by part, as JSON has it.
 
     Args:
-        folder: of the results; None keeps nothing.
+        folder: of the results; None stores nothing.
         settings: whatever decides on the numbers, JSON-able. What was measured with others is not resumed.
         results: names of files that are written in the end; where one is there already, it is another result.
         overwrite: begin anew where the folder holds something else.
@@ -244,8 +244,8 @@ class Unfinished:
         found: dict[str, Any] = self._measured.get(part, {})
         return found
 
-    def keep(self, part: str, measured: Mapping[str, Any]) -> None:
-        """Keep what is measured of a part so far."""
+    def store(self, part: str, measured: Mapping[str, Any]) -> None:
+        """Store what is measured of a part so far."""
         self._measured[part] = measured
         if self._file is not None:
             write_json(self._file, {"settings": self._settings, "measured": self._measured})

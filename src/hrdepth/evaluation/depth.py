@@ -226,9 +226,9 @@ def compared_pixels(ground_truth: NDArray[Any], protocol: DepthProtocol) -> Pixe
     found = np.flatnonzero(inside > 0)
     depth = inside.reshape(-1)[found].astype(np.float64)  # the range is compared in float64, as the reference does
     nearest, farthest = protocol.depth_range
-    kept = (depth > nearest) & (depth < farthest)
-    y, x = np.divmod(found[kept], max(1, inside.shape[1]))
-    return Pixels(y + rows.start, x + columns.start, depth[kept], size)
+    valid = (depth > nearest) & (depth < farthest)
+    y, x = np.divmod(found[valid], max(1, inside.shape[1]))
+    return Pixels(y + rows.start, x + columns.start, depth[valid], size)
 
 
 def sample_disparity(disparity: NDArray[np.float64], pixels: Pixels) -> NDArray[np.float64]:

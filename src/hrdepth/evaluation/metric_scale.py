@@ -1,4 +1,4 @@
-"""`hrdepth calibrate-scale`: known lengths in, weights that know their metres out."""
+"""`hrdepth calibrate-scale`: known lengths in, weights with their scale in metres out."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measureme
 def _frames_per_second(config: CalibrateScaleConfig) -> float:
     rate = config.frames_per_second or probe(config.input).fps
     if rate is None:
-        raise InputError("a speed needs --frames-per-second, as a folder of images does not tell it")
+        raise InputError("a speed needs --frames-per-second, which a folder of images does not have")
     return rate
 
 

@@ -46,7 +46,7 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
         What metrics.json holds.
 
     Raises:
-        InputError: the weights hold no pose network, the input has fewer than two frames, or the true poses do not fit.
+        InputError: the weights have no pose network, the input has fewer than two frames, or the true poses do not fit.
     """
     checkpoint = read_checkpoint(config.weights)
     if checkpoint.pose_network is None:

@@ -1,4 +1,4 @@
-"""Evaluate whole sets: predictions made elsewhere, a network, or the simplest guesses."""
+"""Evaluate whole sets: predictions of another program, a network, or the simplest guesses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def evaluate_disparities(
     processes: bool = False,
     extras: Extras | None = None,
 ) -> Evaluation:
-    """Evaluate predictions made elsewhere.
+    """Evaluate predictions of another program.
 
     Args:
         scaled_disparities: one (h,w) an image in the set's order, 1/depth in 1/metres or up to a factor; or
@@ -65,7 +65,7 @@ def evaluate_disparities(
     """
     protocol = (protocol or DepthProtocol()).complete()
     if protocol.post_process:
-        raise InputError("flip post-processing needs a network; predictions made elsewhere are taken as they are")
+        raise InputError("flip post-processing needs a network; another program's predictions are compared as they are")
     where = "the predictions"
     if isinstance(scaled_disparities, str | Path):
         where = str(scaled_disparities)

@@ -48,7 +48,7 @@ class Measurement:
         """Sum up the ratios; raise InputError with `reason` where there are none."""
         values = np.array([ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0])
         if not len(values):
-            raise InputError(f"{kind} tells nothing about the scale: {reason}")
+            raise InputError(f"{kind} does not determine the scale: {reason}")
         low, middle, high = np.percentile(values, [16, 50, 84])
         return cls(kind, float(middle), float((high - low) / 2 / middle), len(values), tried - len(values))
 
@@ -105,7 +105,7 @@ def moved_ways(kind: str, predicted: ArrayLike, true: ArrayLike, least: float = 
         kind: what the true ways come from.
         predicted: (N-1), units.
         true: (N-1), metres.
-        least: metres; shorter ways are left out, as they say little.
+        least: metres; shorter ways are left out, as they are imprecise.
 
     Raises:
         InputError: there are not as many of both, or no way is long enough.
