@@ -49,7 +49,7 @@ def main() -> None:
     except InputError as error:
         sys.exit(f"{error}; or remove {drive}")
 
-    print("2/5 predicting with the network on board, which has never seen this street")
+    print("2/5 predicting with the bundled network, which has never seen this street")
     data = GroundTruthConfig("drive", root=str(drive), split=str(drive / "val.txt"))
     truths = build_ground_truth(data)
     protocol = DepthProtocol(crop="none")
@@ -58,9 +58,9 @@ def main() -> None:
     if supplied is None:
         print("  this installation comes without weights; the next steps make some")
     else:
-        rows["network on board"] = evaluate_network(supplied.scaled_disparity, truths, protocol)
+        rows["bundled network"] = evaluate_network(supplied.scaled_disparity, truths, protocol)
         say(rows)
-        look(drive.parent / "on-board.png", {"network on board": supplied}, truths)
+        look(drive.parent / "on-board.png", {"bundled network": supplied}, truths)
 
     print(f"3/5 training {config.network.name} for at most {config.max_minutes:g} minutes")
     clear(Path(config.output))
@@ -79,7 +79,7 @@ def main() -> None:
         "constant depth": constant_depth_baseline(truths, protocol),
     }
     say(rows)
-    networks = {"trained here": trained} | ({"network on board": supplied} if supplied else {})
+    networks = {"trained here": trained} | ({"bundled network": supplied} if supplied else {})
     look(drive.parent / "trained.png", networks, truths)
 
     print("5/5 writing demo/report.html")

@@ -81,7 +81,7 @@ def views(frames: list[Tensor], depth: Tensor, matrix: Tensor, poses: list[Tenso
 
 
 def features(street: Path) -> None:
-    """Show what the last fusion of the network on board reads and makes (paper, Figure 5)."""
+    """Show what the last fusion of the bundled network reads and makes (paper, Figure 5)."""
     checkpoint = read_checkpoint(weights_file())
     image = Image.open(street)
     maps = first_level_maps(checkpoint.network, image_tensor(image, checkpoint.size)[None])

@@ -1,4 +1,4 @@
-"""Make a street with a board that moves by itself: images of both eyes, exact depth, object masks.
+"""Make a street with a board that moves by itself: both images of each stereo pair, exact depth, object masks.
 
     python examples/moving_board.py FOLDER [--frames 80]
 

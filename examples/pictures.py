@@ -3,7 +3,7 @@
     python examples/images.py             # both, into docs/images; the page needs Chromium and playwright
     python examples/images.py --no-page   # the first alone
 
-The streets are the rendered examples of the page, the network is the one on board.
+The streets are the rendered examples of the page, the network is the bundled one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VIEW = {"width": 1280, "height": 1000}
 PATIENCE = 120_000
 PAUSE = 2_000
 WEIGHTS: str | None = None
-"""The network; None is the one on board."""
+"""The network; None is the bundled one."""
 EDGE = 4
 """Pixels of white between images."""
 
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def street() -> Image.Image:
-    """Each rendered street above the disparity that the network on board sees in it."""
+    """Each rendered street above the disparity that the bundled network predicts for it."""
     predictor = Predictor.from_pretrained(WEIGHTS)
     columns = []
     for path in sorted(EXAMPLES.glob("*.jpg")):

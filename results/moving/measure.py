@@ -5,10 +5,10 @@
     python results/moving/measure.py moving results/moving
 
 Both drives are one, but for the car. A pose network first learns from the drive without the car, while the depth of the
-network on board is held. From there the two learn on from each drive by each objective, and are judged where the car is
+bundled network is held. From there the two learn on from each drive by each objective, and are judged where the car is
 and elsewhere: the share of holes, the mean absolute relative error of depth, whose scale is the median's outside of the
 car, and how far the car is taken to be, over how far it is. The teacher has learnt from the drive without the car.
-Writes metrics.json after each; called again, goes on where it was. Takes an hour of a core.
+Writes metrics.json after each; called again, resumes where it was. Takes an hour of a core.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def with_pose(arguments: argparse.Namespace) -> Path:
-    """Give the network on board a pose network; what is there already is taken."""
+    """Give the bundled network a pose network; what is there already is taken."""
     root, options = VARIANTS["no car"]
     config = settings(weights_file(arguments.start), arguments.drives / root, "pose", options, arguments)
     return trained(replace(config, epochs=arguments.pose_epochs, freeze_depth_steps=10**6))
