@@ -28,7 +28,7 @@ from hrdepth.synthetic import render_drive
 from hrdepth.training import train
 from hrdepth.truth import GroundTruth, GroundTruthSet, build_ground_truth
 from hrdepth.weights.checkpoint import save_checkpoint
-from hrdepth.weights.find import on_board
+from hrdepth.weights.find import bundled
 
 HERE = Path(__file__).resolve().parents[1]
 FRAMES, VALIDATION, SEED = 110, 20, 3
@@ -53,7 +53,7 @@ def main() -> None:
     data = GroundTruthConfig("drive", root=str(drive), split=str(drive / "val.txt"))
     truths = build_ground_truth(data)
     protocol = DepthProtocol(crop="none")
-    supplied = Predictor.from_pretrained() if on_board() else None
+    supplied = Predictor.from_pretrained() if bundled() else None
     rows: dict[str, Evaluation] = {}
     if supplied is None:
         print("  this installation comes without weights; the next steps make some")

@@ -25,7 +25,7 @@ from hrdepth.networks import build_network
 from hrdepth.report.features import first_level_maps
 from hrdepth.synthetic import render_drive
 from hrdepth.weights.checkpoint import read_checkpoint
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.find import locate_weights
 
 HERE = Path(__file__).resolve().parents[1]
 IMAGES = HERE / "docs" / "images"
@@ -82,7 +82,7 @@ def views(frames: list[Tensor], depth: Tensor, matrix: Tensor, poses: list[Tenso
 
 def features(street: Path) -> None:
     """Show what the last fusion of the bundled network reads and makes (paper, Figure 5)."""
-    checkpoint = read_checkpoint(weights_file())
+    checkpoint = read_checkpoint(locate_weights())
     image = Image.open(street)
     maps = first_level_maps(checkpoint.network, image_tensor(image, checkpoint.size)[None])
     size = (2 * SIZE[1], 2 * SIZE[0])

@@ -67,8 +67,8 @@ def main() -> None:
     for name in arguments.sets:
         truths = build_ground_truth(SETS[name](mini))
         fixed = None
-        if checkpoint.metres_per_unit:
-            fixed = DepthProtocol(scaling=checkpoint.metres_per_unit)
+        if checkpoint.scale.metres_per_unit:
+            fixed = DepthProtocol(scaling=checkpoint.scale.metres_per_unit)
         found = {
             "network": evaluate_network(predictor.scaled_disparity, truths, protocol),
             **(

@@ -8,6 +8,7 @@ import yaml
 from safetensors import safe_open
 
 import fake_datasets
+from hrdepth.camera import DepthScale
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, GroundTruthConfig
 from hrdepth.errors import InputError
@@ -43,12 +44,12 @@ def drive(tmp_path):
 
 
 def test_the_weights_file_knows_its_camera(weights, tmp_path):
-    assert read_checkpoint(weights).canonical_focal == CANONICAL
+    assert read_checkpoint(weights).scale.canonical_focal == CANONICAL
     with safe_open(weights, framework="pt") as file:
         sentence = json.loads(file.metadata()["scale"])
     assert sentence == "metres = 2 x predicted depth, predicted depth being fx / (0.5 x width) times the network's"
     save_checkpoint(tmp_path / "plain.safetensors", build_network(NETWORK), NETWORK, size=(64, 96))
-    assert read_checkpoint(tmp_path / "plain.safetensors").canonical_focal is None
+    assert read_checkpoint(tmp_path / "plain.safetensors").scale.canonical_focal is None
 
 
 def test_a_prediction_is_of_its_camera_or_of_the_canonical_one(weights):
@@ -62,7 +63,8 @@ def test_a_prediction_is_of_its_camera_or_of_the_canonical_one(weights):
     assert own.scale == "metres = depth x 2"
     assert canonical.scale == "metres = depth x 2, for a camera with fx = 0.5 x width; give intrinsics for another"
     # Without a canonical focal length intrinsics change nothing.
-    plain = Predictor(predict.network, (64, 96), device="cpu")
+    assert Predictor(predict.network, (64, 96), device="cpu").scale == predict.scale  # which the network carries
+    plain = Predictor(lambda image: predict.network(image), (64, 96), device="cpu")
     np.testing.assert_array_equal(plain(WHITE, K).depth, plain(WHITE).depth)
 
 
@@ -124,6 +126,7 @@ def test_the_evaluate_command_knows_the_weights_camera(weights, drive, tmp_path)
     command = ["evaluate", "--weights", str(weights), *truth, "--protocol.scaling"]
     assert main([*command, "10", "--out", str(tmp_path / "a")]) == 0
     checkpoint = read_checkpoint(weights)
+    checkpoint.network.scale = DepthScale()
     save_checkpoint(weights, checkpoint.network, NETWORK, size=(64, 96))
     assert main([*command, "15", "--out", str(tmp_path / "b")]) == 0
     a, b = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in "ab")

@@ -28,7 +28,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.training import train
 from hrdepth.training.holes import find_holes
 from hrdepth.weights.checkpoint import load_network, read_checkpoint
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.find import locate_weights
 
 VARIANTS = {
     "no car": ("without", {"auto_mask": True}),
@@ -67,7 +67,7 @@ def main() -> None:
 def with_pose(arguments: argparse.Namespace) -> Path:
     """Give the bundled network a pose network; what is there already is taken."""
     root, options = VARIANTS["no car"]
-    config = settings(weights_file(arguments.start), arguments.drives / root, "pose", options, arguments)
+    config = settings(locate_weights(arguments.start), arguments.drives / root, "pose", options, arguments)
     return trained(replace(config, epochs=arguments.pose_epochs, freeze_depth_steps=10**6))
 
 
@@ -95,7 +95,7 @@ def settings(
         output=str(arguments.drives / "runs" / name.replace(" ", "-")),
         network=found.network_config,
         init=str(start),
-        canonical_focal=found.canonical_focal,
+        canonical_focal=found.scale.canonical_focal,
         objective=objective,
         optimiser=OptimiserConfig(2e-4, schedule="cosine", warmup_steps=20),
         log=LogConfig(panels_every_steps=0),

@@ -6,8 +6,14 @@ import pytest
 import torch
 
 from hrdepth.inference.runtimes import load_runtime, unavailable
-from hrdepth.inference.runtimes.graphs import openvino_model, write_onnx, write_openvino, write_torch_export
-from hrdepth.inference.runtimes.inference import Graph, for_inference
+from hrdepth.inference.runtimes.graphs import (
+    Graph,
+    openvino_model,
+    simplify,
+    write_onnx,
+    write_openvino,
+    write_torch_export,
+)
 from hrdepth.inference.runtimes.source import Description
 from hrdepth.networks import NETWORKS, build_network
 from hrdepth.networks.blocks import DisparityHead
@@ -51,7 +57,7 @@ def has_heads(network):
 
 @pytest.fixture(scope="module")
 def graph(network):
-    return Graph(for_inference(network, static=True)).eval()
+    return Graph(simplify(network, static=True)).eval()
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
@@ -88,7 +94,7 @@ def check_export(network, graph, suffix, tmp_path):
 
 def test_simplifying_folds_batch_norm_and_leaves_the_network_alone(network):
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    simplified = for_inference(network)
+    simplified = simplify(network)
     norms = [m for m in simplified.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     heads = [m for m in simplified.modules() if isinstance(m, DisparityHead)]
     assert not norms

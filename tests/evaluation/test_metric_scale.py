@@ -122,8 +122,8 @@ def test_poses_and_speed_agree_and_are_written(drive, capsys):
     assert command(drive, "--poses", drive / "poses.txt", "--speed", 8, "--frames-per-second", 10) == 0
     assert "the ways differ by 0.0%" in capsys.readouterr().out
     before, after = read_checkpoint(drive / "net.safetensors"), read_checkpoint(drive / "scaled.safetensors")
-    assert before.metres_per_unit is None
-    assert after.metres_per_unit > 0
+    assert before.scale.metres_per_unit is None
+    assert after.scale.metres_per_unit > 0
     assert all(torch.equal(a, b) for a, b in zip(before.network.parameters(), after.network.parameters(), strict=True))
     with safe_open(drive / "scaled.safetensors", "pt") as file:
         header = {key: json.loads(value) for key, value in file.metadata().items() if key != "format"}

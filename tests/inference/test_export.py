@@ -66,8 +66,8 @@ def test_a_file_says_what_it_is_and_predicts_the_same(weights, image, tmp_path, 
         "disparity",
         "float32",
     )
-    assert (described.min_depth, described.max_depth, described.metres_per_unit) == (0.2, 80.0, 5.4)
-    assert (described.canonical_focal, described.licence) == (0.6, "CC-BY-4.0")
+    assert (described.scale.min_depth, described.scale.max_depth, described.scale.metres_per_unit) == (0.2, 80.0, 5.4)
+    assert (described.scale.canonical_focal, described.licence) == (0.6, "CC-BY-4.0")
     assert described.provenance["weights_provenance"]["command"] == "hrdepth train"
     intrinsics = [[120, 0, 100], [0, 120, 60], [0, 0, 1]]
     expected = Predictor.from_file(weights, runtime="pytorch")(image, intrinsics)

@@ -58,7 +58,7 @@ def test_packed_weights_say_everything_and_predict_alike(weights, tmp_path, caps
     assert "licence CC-BY-NC-SA-3.0" in capsys.readouterr().out
     checkpoint = read_checkpoint(out)
     assert (checkpoint.name, checkpoint.licence, checkpoint.pose_network) == ("lane", "CC-BY-NC-SA-3.0", None)
-    assert (checkpoint.size, checkpoint.canonical_focal) == ((64, 96), 0.58)
+    assert (checkpoint.size, checkpoint.scale.canonical_focal) == ((64, 96), 0.58)
     assert checkpoint.provenance["packed"]["source"] == "best.safetensors"
     assert open_source(out).description.licence == "CC-BY-NC-SA-3.0"
     card = (tmp_path / "lane.md").read_text()
@@ -123,7 +123,7 @@ def test_a_file_of_another_network(weights, tmp_path):
         pack(PackConfig(str(tmp_path / "other.safetensors"), str(tmp_path / "p.safetensors")))
 
 
-def test_the_card_says_how_to_load_what_comes_on_board(weights, tmp_path, monkeypatch):
+def test_the_card_says_how_to_load_what_is_bundled(weights, tmp_path, monkeypatch):
     monkeypatch.setattr("hrdepth.inference.pack.FOLDER", tmp_path)
     for name, code in (("street", "from_pretrained()"), ("alley", 'from_pretrained("alley")')):
         report = pack(

@@ -19,7 +19,7 @@ from hrdepth.errors import InputError
 from hrdepth.inference.folder import predict_to_folder
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.images import read_image, write_image
-from hrdepth.io.media import Frame, frames, probe
+from hrdepth.io.media import Frame, MediaInfo, frames, probe
 from hrdepth.io.video import VideoWriter, read_depth_video
 from hrdepth.io.visualize import colorize_disparity
 
@@ -105,13 +105,8 @@ class TestImage:
 
     def test_manifest(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
-        predict_to_folder(
-            predictor,
-            tmp_path / "road.png",
-            tmp_path / "out",
-            weights=str(tmp_path / "net.safetensors"),
-            progress=False,
-        )
+        predictor.source = tmp_path / "net.safetensors"
+        predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
         text = (tmp_path / "out" / "predict.json").read_text()
         manifest = json.loads(text)
         assert manifest["input"] == {"name": "road.png", "kind": "picture", "fps": None}
@@ -229,10 +224,10 @@ class TestVideo:
     def test_video_damaged_further_on_keeps_its_beginning(
         self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def damaged(path: Path, on_error: object = None) -> Iterator[Frame]:
+        def damaged(source: MediaInfo, on_error: object = None) -> Iterator[Frame]:
             for index in range(3):
                 yield Frame(f"a_{index:06d}", make_image(index), index)
-            raise InputError(f"the video {path} is damaged after frame 3")
+            raise InputError(f"the video {source.path} is damaged after frame 3")
 
         monkeypatch.setattr(hrdepth.inference.folder, "frames", damaged)
         predict_to_folder(predictor, write_video(tmp_path / "a.mp4"), tmp_path / "out", progress=False)

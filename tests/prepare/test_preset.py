@@ -21,7 +21,7 @@ def config_of(*arguments):
 @pytest.fixture(autouse=True)
 def from_scratch(monkeypatch):
     """No bundled network, whatever this installation has."""
-    monkeypatch.setattr("hrdepth.prepare.preset.on_board", dict)
+    monkeypatch.setattr("hrdepth.prepare.preset.bundled", dict)
 
 
 def test_a_training_starts_from_the_bundled_network(tmp_path, monkeypatch):
@@ -33,7 +33,7 @@ def test_a_training_starts_from_the_bundled_network(tmp_path, monkeypatch):
         pose_network_config=pose, canonical_focal=0.58,
     )  # fmt: skip
     scratch = config_of("--data", root)
-    monkeypatch.setattr("hrdepth.prepare.preset.on_board", lambda: {"street": weights})
+    monkeypatch.setattr("hrdepth.prepare.preset.bundled", lambda: {"street": weights})
     config = config_of("--data", root)
     assert (config.init, config.network, config.pose_network) == (str(weights), settings, pose)
     assert (config.canonical_focal, scratch.init) == (0.58, None)
@@ -49,7 +49,7 @@ def test_depth_is_frozen_where_the_bundled_network_has_no_pose_network(tmp_path,
     root = fake_datasets.drive(tmp_path / "mine", stereo=False)
     weights, settings = tmp_path / "street.safetensors", NetworkConfig("lite_hrdepth")
     save_checkpoint(weights, build_network(settings), settings, size=(64, 96))
-    monkeypatch.setattr("hrdepth.prepare.preset.on_board", lambda: {"street": weights})
+    monkeypatch.setattr("hrdepth.prepare.preset.bundled", lambda: {"street": weights})
     config = config_of("--data", root)
     samples = len((root / "train.txt").read_text().split("\n"))
     assert 0 < config.freeze_depth_steps < config.epochs * samples / config.batch_size / 2

@@ -56,7 +56,7 @@ def test_they_train_together_and_the_weights_know_their_camera(config, tmp_path,
         best = train(config)
     assert not [record for record in caplog.records if "canonical_focal" in record.message]
     checkpoint = read_checkpoint(best)
-    assert checkpoint.canonical_focal == 0.8
+    assert checkpoint.scale.canonical_focal == 0.8
     assert all(torch.isfinite(value).all() for value in checkpoint.network.state_dict().values())
     assert build_training_objective(replace(config, init=str(best))).canonical_focal == 0.8
     for other in (0.6, None):

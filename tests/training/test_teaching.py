@@ -48,7 +48,7 @@ def test_a_student_of_images_takes_over_the_teachers_units(taught, tmp_path, cac
     config = with_options(taught, cache=str(tmp_path / "cache")) if cached else taught
     best = train(config)
     student = read_checkpoint(best)
-    assert (student.metres_per_unit, student.canonical_focal, student.pose_network) == (5.4, 0.6, None)
+    assert (student.scale.metres_per_unit, student.scale.canonical_focal, student.pose_network) == (5.4, 0.6, None)
     about = student.provenance["teacher"]
     assert (about["file"], about["network"], about["size"]) == ("teacher.safetensors", "monodepth2", [64, 128])
     with safe_open(best, "pt") as file:

@@ -38,7 +38,7 @@ def test_a_run_leaves_weights_logs_panels_and_how_it_came_about(config, tmp_path
     run = tmp_path / "run"
     assert best == run / "best.safetensors"
     checkpoint = read_checkpoint(run / "last.safetensors")
-    assert (checkpoint.size, checkpoint.metres_per_unit) == ((64, 96), 1.0)
+    assert (checkpoint.size, checkpoint.scale.metres_per_unit) == ((64, 96), 1.0)
     assert checkpoint.provenance["step"] == 4
     assert checkpoint.pose_network is not None
     rows = list(csv.DictReader((run / "metrics.csv").open()))
@@ -67,7 +67,7 @@ def test_stereo_alone_needs_no_pose_network(config):
 def test_the_rigs_tell_the_metres_of_a_unit(config, tmp_path):
     part = replace(config.train[0], options={"baseline": 0.1})
     best = train(replace(config, train=[part], validation=[part], metres_per_unit=None, epochs=1))
-    assert read_checkpoint(best).metres_per_unit == 5.0
+    assert read_checkpoint(best).scale.metres_per_unit == 5.0
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["metres_per_unit"] == 5.0
 
 

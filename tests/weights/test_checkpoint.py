@@ -35,7 +35,7 @@ def rewrite(path, change_tensors=lambda tensors: tensors, **metadata):
 
 def test_everything_comes_back(path):
     checkpoint = read_checkpoint(path)
-    assert (checkpoint.size, checkpoint.metres_per_unit, checkpoint.provenance) == ((192, 640), 5.4, {"seed": 7})
+    assert (checkpoint.size, checkpoint.scale.metres_per_unit, checkpoint.provenance) == ((192, 640), 5.4, {"seed": 7})
     assert not checkpoint.network.training
     assert not checkpoint.pose_network.training
     image = torch.rand(1, 3, 64, 96)
@@ -51,7 +51,7 @@ def test_options_rebuild_the_network_and_the_start_is_forgotten(tmp_path):
     checkpoint = read_checkpoint(path)
     assert checkpoint.network.max_depth == 50.0
     assert "weights" not in checkpoint.network_config.options
-    assert checkpoint.metres_per_unit is None
+    assert checkpoint.scale.metres_per_unit is None
 
 
 def test_channels_last_weights_are_stored_alike(tmp_path):

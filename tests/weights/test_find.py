@@ -1,4 +1,4 @@
-"""Weights files: hashes, half precision, networks on board by name, folders to hand on."""
+"""Weights files: hashes, half precision, bundled networks by name, folders to hand on."""
 
 import json
 import logging
@@ -19,9 +19,9 @@ from hrdepth.inference.pack import STREETS
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network, summary
 from hrdepth.networks.blocks import DisparityHead
-from hrdepth.weights import find as board_of
+from hrdepth.weights import find
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
-from hrdepth.weights.find import on_board, weights_file
+from hrdepth.weights.find import bundled, locate_weights
 
 CONFIG = NetworkConfig("hrdepth", {"backbone": "test_resnet"})
 FACTS = {"licence": "CC-BY-NC-SA-3.0", "card": {"terms": "non-commercial use only"}}
@@ -43,12 +43,13 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def board(tmp_path, monkeypatch):
-    """An empty folder in place of the one with the networks on board."""
+def empty_bundle(tmp_path, monkeypatch):
+    """An empty folder in place of the one with the bundled networks."""
     folder = tmp_path / "board"
     folder.mkdir()
-    monkeypatch.setattr(board_of, "FOLDER", folder)
-    monkeypatch.setattr(board_of, "_announced", set())
+    monkeypatch.setattr(find, "FOLDER", folder)
+    monkeypatch.setattr(find, "_announced", set())
+    monkeypatch.setattr(find, "_names", {})
     return folder
 
 
@@ -73,7 +74,7 @@ def test_files_without_a_hash_load_and_changed_metadata_leaves_it_right(path):
     tensors = load_file(path)
     save_file(tensors, path, metadata | {"metres_per_unit": "2.0"})
     checkpoint = read_checkpoint(path)
-    assert (checkpoint.metres_per_unit, checkpoint.sha256) == (2.0, json.loads(metadata["sha256"]))
+    assert (checkpoint.scale.metres_per_unit, checkpoint.sha256) == (2.0, json.loads(metadata["sha256"]))
     assert (checkpoint.licence, checkpoint.card) == (FACTS["licence"], FACTS["card"])
     del metadata["sha256"], metadata["licence"], metadata["card"], metadata["name"]
     save_file(tensors, path, metadata)
@@ -116,10 +117,10 @@ def test_what_cannot_be_stored_gets_a_sentence(tmp_path, facts, sentence):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_weights_on_board_everything_says_so(board, image, path, capsys, monkeypatch):
+def test_without_bundled_weights_everything_says_so(empty_bundle, image, path, capsys, monkeypatch):
     monkeypatch.chdir(image.parent)
-    assert on_board() == {}
-    for load in (Predictor.from_pretrained, weights_file, lambda: hrdepth.load_network(None)):
+    assert bundled() == {}
+    for load in (Predictor.from_pretrained, locate_weights, lambda: hrdepth.load_network(None)):
         with pytest.raises(InputError, match=r"comes without weights; name a weights file, such as --weights"):
             load()
     with pytest.raises(InputError, match=r"without weights, and the weights file net does not exist"):
@@ -129,35 +130,39 @@ def test_without_weights_on_board_everything_says_so(board, image, path, capsys,
     assert not (image.parent / "street_depth").exists()
     monkeypatch.setattr(summary, "summaries", list)  # its table is tested in tests/networks
     assert main(["models"]) == 0
-    assert "weights on board: none" in capsys.readouterr().out
+    assert "bundled weights: none" in capsys.readouterr().out
     assert Predictor.from_pretrained(path, runtime="pytorch").source == path
 
 
-def test_networks_on_board_are_what_lies_in_the_folder(board, caplog):
-    default, other = save(board / "street.safetensors", **FACTS), save(board / "alley.safetensors")
-    (board / "street.md").write_text("card")
-    assert list(on_board()) == ["street", "alley"]
+def test_bundled_networks_are_what_lies_in_the_folder(empty_bundle, caplog):
+    default, other = save(empty_bundle / "street.safetensors", **FACTS), save(empty_bundle / "alley.safetensors")
+    (empty_bundle / "street.md").write_text("card")
+    assert list(bundled()) == ["street", "alley"]
     with caplog.at_level(logging.WARNING):
-        assert weights_file() == weights_file("street") == default
-        assert weights_file("alley") == other
+        assert locate_weights() == locate_weights("street") == default
+        assert locate_weights("alley") == other
+        assert not caplog.records  # nothing is read yet
+        for path in (default, default, other):
+            read_checkpoint(path)
     said = [record.getMessage() for record in caplog.records]
     assert (
-        said[0] == f"weights 'street': licence CC-BY-NC-SA-3.0 (non-commercial use only); card: {board / 'street.md'}"
+        said[0]
+        == f"weights 'street': licence CC-BY-NC-SA-3.0 (non-commercial use only); card: {empty_bundle / 'street.md'}"
     )
     assert said[1:] == ["weights 'alley': licence not stated"]  # and the first no second time
     default.unlink()
-    assert weights_file() == other
+    assert locate_weights() == other
     save(default)
-    with pytest.raises(InputError, match="the weights file lane does not exist; on board: street, alley"):
-        weights_file("lane")
+    with pytest.raises(InputError, match="the weights file lane does not exist; bundled: street, alley"):
+        locate_weights("lane")
     predictor = Predictor.from_pretrained(runtime="pytorch")
     assert (predictor.size, predictor.metres_per_unit) == ((64, 96), 5.4)
     assert set(hrdepth.load_network("alley")(torch.zeros(1, 3, 64, 96))) == {0, 1, 2, 3}
 
 
-def test_predict_and_evaluate_take_the_network_on_board(board, image, monkeypatch, capsys):
+def test_predict_and_evaluate_take_the_bundled_network(empty_bundle, image, monkeypatch, capsys):
     monkeypatch.chdir(image.parent)
-    save(board / "street.safetensors", **FACTS)
+    save(empty_bundle / "street.safetensors", **FACTS)
     assert main(["predict", str(image), "--runtime", "pytorch"]) == 0
     manifest = json.loads((image.parent / "street_depth" / "predict.json").read_text())
     assert manifest["network"]["weights"] == "street.safetensors"
@@ -165,15 +170,15 @@ def test_predict_and_evaluate_take_the_network_on_board(board, image, monkeypatc
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_the_page_offers_the_networks_on_board(board):
+def test_the_page_offers_the_bundled_networks(empty_bundle):
     from hrdepth.app.networks import Networks
 
     with pytest.raises(InputError, match="comes without weights"):
         Networks([])
-    save(board / "street.safetensors"), save(board / "alley.safetensors")
+    save(empty_bundle / "street.safetensors"), save(empty_bundle / "alley.safetensors")
     networks = Networks([])
     assert networks.names == ["street", "alley"]
-    assert networks.predictor("alley", runtime="pytorch").source == board / "alley.safetensors"
+    assert networks.predictor("alley", runtime="pytorch").source == empty_bundle / "alley.safetensors"
 
 
 def test_a_folder_to_hand_on(path, tmp_path, image):
@@ -184,7 +189,7 @@ def test_a_folder_to_hand_on(path, tmp_path, image):
     again = Predictor.from_pretrained(folder, runtime="pytorch")
     assert again.source == folder / "model.safetensors"
     assert np.abs(again(image).disparity - predictor(image).disparity).max() < 0.01
-    checkpoint = read_checkpoint(folder)
+    checkpoint = read_checkpoint(folder / "model.safetensors")
     assert (checkpoint.name, checkpoint.licence) == ("lane", "CC0-1.0")
     assert checkpoint.card == FACTS["card"] | {"data": "Walks by the river.", "limits": ["No cars."]}
     config = json.loads((folder / "config.json").read_text())
@@ -217,18 +222,18 @@ def test_what_cannot_be_handed_on_gets_a_sentence(path, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-def test_a_teacher_may_be_a_network_on_board(board):
+def test_a_teacher_may_be_a_bundled_network(empty_bundle):
     from hrdepth.objectives.teacher import Teacher
 
-    save(board / "street.safetensors", **FACTS)
+    save(empty_bundle / "street.safetensors", **FACTS)
     teacher = Teacher.read("street")
     assert teacher.about()["file"] == "street.safetensors"
 
 
-@pytest.mark.parametrize("name", list(on_board()) or [pytest.param("", marks=pytest.mark.skip("no network on board"))])
-def test_what_really_is_on_board(name):
-    file = on_board()[name]
-    checkpoint = read_checkpoint(name)
+@pytest.mark.parametrize("name", list(bundled()) or [pytest.param("", marks=pytest.mark.skip("no bundled network"))])
+def test_the_weights_that_are_really_bundled(name):
+    file = bundled()[name]
+    checkpoint = read_checkpoint(file)
     assert file.stat().st_size <= 8e6
     assert None not in (checkpoint.sha256, checkpoint.licence, checkpoint.name)
     card = file.with_suffix(".md").read_text(encoding="utf-8")

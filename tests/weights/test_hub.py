@@ -16,8 +16,7 @@ from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import load_network, save_checkpoint
-from hrdepth.weights.find import weights_file
-from hrdepth.weights.hub import download
+from hrdepth.weights.find import download, locate_weights
 
 hub = pytest.importorskip("huggingface_hub", reason="needs huggingface_hub (extra hub)")
 
@@ -88,6 +87,7 @@ def offline(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.utils._http.time", at_once)
     monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("hrdepth.weights.find._announced", set())
+    monkeypatch.setattr("hrdepth.weights.find._names", {})
 
 
 @pytest.fixture
@@ -102,16 +102,17 @@ def server(offline, weights, monkeypatch):
 
 
 def test_weights_come_from_the_hub_and_stay(server, weights, caplog, monkeypatch):
-    found = weights_file("hf://me/lane")
+    found = locate_weights("hf://me/lane")
     assert found.read_bytes() == weights.read_bytes()
-    assert weights_file(f"hf://me/lane@{COMMIT}/small/net.safetensors").name == "net.safetensors"
+    assert locate_weights(f"hf://me/lane@{COMMIT}/small/net.safetensors").name == "net.safetensors"
+    load_network("hf://me/lane")
     said = next(record.getMessage() for record in caplog.records if "licence" in record.getMessage())
     assert said == "weights 'hf://me/lane': licence MIT"
     predictor = Predictor.from_pretrained("hf://me/lane", runtime="pytorch")
     assert (predictor.size, predictor.source) == ((64, 96), found)
     assert set(load_network("hf://me/lane")(torch.zeros(1, 3, 64, 96))) == {0, 1, 2, 3}
     point_to(monkeypatch, "http://127.0.0.1:9")
-    assert weights_file("hf://me/lane") == found  # off line, from the cache
+    assert locate_weights("hf://me/lane") == found  # off line, from the cache
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_what_is_not_on_the_hub_gets_a_sentence(server, address, sentence):
 
 
 def test_off_line_gets_a_sentence(offline, weights):
-    with pytest.raises(InputError, match="cannot be reached; go on line"):
+    with pytest.raises(InputError, match="cannot be reached; connect"):
         download("hf://me/lane")
     with pytest.raises(InputError, match="cannot be reached"):
         Predictor.from_file(weights, runtime="pytorch").push_to_hub("me/lane", token="t")

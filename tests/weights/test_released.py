@@ -31,7 +31,7 @@ def test_facts_beside_the_tensors_are_kept(files, tmp_path):
     out = tmp_path / "net.safetensors"
     import_weights("lite_hrdepth", out=out, **files)
     checkpoint = read_checkpoint(out)
-    assert (checkpoint.size, checkpoint.metres_per_unit) == ((320, 1024), 5.4)
+    assert (checkpoint.size, checkpoint.scale.metres_per_unit) == ((320, 1024), 5.4)
     assert checkpoint.pose_network is not None
     assert str(tmp_path) not in str(checkpoint.provenance)
 

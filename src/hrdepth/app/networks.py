@@ -13,8 +13,7 @@ from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import RUNTIMES, SUFFIXES, fastest_runtime, unavailable
 from hrdepth.registry import lookup
-from hrdepth.weights.find import on_board, weights_file
-from hrdepth.weights.hub import SCHEME
+from hrdepth.weights.find import SCHEME, bundled, locate_weights
 
 __all__ = ["AS_TRAINED", "SIZES", "Networks"]
 
@@ -28,7 +27,7 @@ class Networks:
     """Predictors by name, runtime and size, made on first use.
 
     Args:
-        weights: files, or what else `weights.weights_file` finds; none for those on board.
+        weights: files, or what else `weights.locate_weights` finds; none for those on board.
         device: see `Predictor`.
 
     Raises:
@@ -39,9 +38,9 @@ class Networks:
         self.device = device
         self._load: dict[str, Callable[..., Predictor]] = {}
         self._suffixes: dict[str, str] = {}
-        sources: list[str | Path | None] = [*weights] or [*on_board()] or [None]
+        sources: list[str | Path | None] = [*weights] or [*bundled()] or [None]
         for path in sources:
-            file = weights_file(path)
+            file = locate_weights(path)
             name = str(path) if str(path).startswith(SCHEME) else file.stem
             name = name if name not in self._load else f"{file.parent.name}/{file.stem}"
             if name in self._load:

@@ -20,7 +20,7 @@ from hrdepth.config import AppConfig, BenchmarkAppConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["benchmark_app"]
 
@@ -87,7 +87,7 @@ def _sized(config: BenchmarkAppConfig, folder: Path) -> tuple[Subject, Path]:
     if config.network is not None:
         subject = Subject(config.weights, config.network, config.options)
         return subject, subject.file(folder, config.size)
-    file = weights_file(config.weights)
+    file = locate_weights(config.weights)
     subject = Subject(str(file), None, config.options)
     found = read_checkpoint(file)
     path = folder / file.name

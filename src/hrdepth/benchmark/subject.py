@@ -21,6 +21,7 @@ from hrdepth.inference.runtimes import PRECISIONS, RUNTIMES, load_runtime, unava
 from hrdepth.networks import build_network
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["BASELINE", "NetworkTimer", "Subject", "Variant", "drawn_image", "write_images"]
 
@@ -103,7 +104,7 @@ class Subject:
     def load(self) -> nn.Module:
         """Return the network in eval mode."""
         if self.weights is not None:
-            return read_checkpoint(self.weights).network.eval()
+            return read_checkpoint(locate_weights(self.weights)).network.eval()
         torch.manual_seed(0)
         return build_network(self._config()).eval()
 

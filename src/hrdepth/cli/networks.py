@@ -21,23 +21,20 @@ def predict(config: PredictConfig) -> None:
     from hrdepth.inference.predictor import Predictor
     from hrdepth.io.media import probe
     from hrdepth.weights.checkpoint import choose_camera
-    from hrdepth.weights.find import weights_file
 
-    probe(config.input)  # an empty input is refused at once, not when the network is loaded
-    weights = weights_file(config.weights)
-    predictor = Predictor.from_file(weights, flip=config.flip, **config.keywords())
-    camera = choose_camera(weights, config.camera) if config.intrinsics is None else None
+    media = probe(config.input)  # an empty input is refused at once, not when the network is loaded
+    predictor = Predictor.from_pretrained(config.weights, flip=config.flip, **config.keywords())
+    camera = choose_camera(predictor.cameras, config.camera) if config.intrinsics is None else None
     if camera is not None:
         log.info("taken by the learned camera '%s'; give --intrinsics for another", camera.name)
     written = predict_to_folder(
         predictor,
-        config.input,
+        media,
         config.out or f"{Path(config.input).resolve().stem}_depth",
         config,
         overwrite=config.overwrite,
         resume=config.resume,
         intrinsics=None if config.intrinsics is None else pinhole(*config.intrinsics),
-        weights=weights,
         camera=camera,
     )
     print("\n".join(map(str, written)))
@@ -61,14 +58,14 @@ def models(config: ModelsConfig) -> None:
     from rich.console import Console
 
     from hrdepth.networks.summary import listing, summaries
-    from hrdepth.weights.find import on_board
+    from hrdepth.weights.find import bundled
 
     found = summaries()
     if config.json:
         print(json.dumps([summary.as_dict() for summary in found], indent=2))
     else:
         Console().print(listing(found))
-        print(f"bundled weights: {', '.join(on_board()) or 'none'}")
+        print(f"bundled weights: {', '.join(bundled()) or 'none'}")
 
 
 def export(config: ExportConfig) -> None:

@@ -16,7 +16,7 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder
 from hrdepth.io.provenance import provenance
 from hrdepth.truth import build_ground_truth, depth_protocol
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["evaluate"]
 
@@ -33,7 +33,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
             "give either --weights, a network to evaluate, or --disparities, another program's predictions"
         )
     protocol = depth_protocol(config.data.kind, config.protocol)
-    weights = weights_file(config.weights) if config.disparities is None else None
+    weights = locate_weights(config.weights) if config.disparities is None else None
     if config.out is not None:
         output_folder(config.out, overwrite=config.overwrite)
     if config.bootstrap < 0:

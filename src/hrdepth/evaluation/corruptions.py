@@ -30,7 +30,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
 from hrdepth.truth import build_ground_truth, depth_protocol
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["corruptions"]
 
@@ -129,7 +129,7 @@ def _checked(config: CorruptionsConfig) -> tuple[list[str], list[str]]:
 
 def _network(config: CorruptionsConfig, source: str) -> tuple[Predictor, dict[str, Any]]:
     """Return a predictor, and what is to be known about it."""
-    weights = weights_file(source)
+    weights = locate_weights(source)
     predictor = Predictor.from_file(weights, **config.keywords())
     described = getattr(predictor.network, "description", Description())
     # Of OpenVINO's two files the other one holds the weights.

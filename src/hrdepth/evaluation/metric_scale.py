@@ -15,6 +15,7 @@ from rich.table import Table
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from hrdepth.camera import DepthScale
 from hrdepth.compute import choose_device
 from hrdepth.config import CalibrateScaleConfig
 from hrdepth.errors import InputError
@@ -26,8 +27,8 @@ from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io.files import atomic_path, existing_file, output_file
 from hrdepth.io.media import frames, probe
 from hrdepth.io.provenance import provenance
-from hrdepth.weights.checkpoint import read_checkpoint, scale_sentence
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.checkpoint import read_checkpoint
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["calibrate_scale"]
 
@@ -113,7 +114,7 @@ def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
         ways["gps"] = earth_ways(read_rows(config.gps, 2, "latitude and longitude in degrees"))
     if not ways:
         return
-    checkpoint = read_checkpoint(config.weights)
+    checkpoint = read_checkpoint(locate_weights(config.weights))
     if checkpoint.pose_network is None:
         raise InputError(f"the weights file {config.weights} holds no pose network, which known motion needs")
     network = checkpoint.pose_network.to(choose_device(config.device))
@@ -126,17 +127,18 @@ def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
 def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measurement]) -> None:
     """Copy the weights with another metres_per_unit; the tensors stay as they are, bit by bit."""
     best = measurements[0]
-    with safe_open(weights_file(config.weights), framework="pt") as file:
+    with safe_open(locate_weights(config.weights), framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         metadata = dict(file.metadata())
     focal = json.loads(metadata.get("canonical_focal", "null"))
+    scale = DepthScale(metres_per_unit=best.metres_per_unit, canonical_focal=focal)
     history = json.loads(metadata.get("provenance", "{}"))
     measured = [asdict(measurement) for measurement in measurements]
     history["scale"] = {"taken": best.kind, "measured": measured, **provenance(input=Path(config.input).name)}
     header = {
         "metres_per_unit": best.metres_per_unit,
         "metres_per_unit_spread": best.spread,
-        "scale": f"{scale_sentence(best.metres_per_unit, focal)}, +/- {best.spread:.1%}",
+        "scale": f"{scale.sentence}, +/- {best.spread:.1%}",
         "provenance": history,
     }
     with atomic_path(out) as temporary:

@@ -33,6 +33,7 @@ from hrdepth.io.media import frames, probe
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["compare", "odometry", "predict_motions"]
 
@@ -48,7 +49,7 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
     Raises:
         InputError: the weights have no pose network, the input has fewer than two frames, or the true poses do not fit.
     """
-    checkpoint = read_checkpoint(config.weights)
+    checkpoint = read_checkpoint(locate_weights(config.weights))
     if checkpoint.pose_network is None:
         raise InputError(f"the weights file {config.weights} holds no pose network, which a trajectory needs")
     true = read_poses(config.poses) if config.poses is not None else None
@@ -61,7 +62,7 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
         media.count,
     )
     predicted = chain(motions)
-    unit = checkpoint.metres_per_unit
+    unit = checkpoint.scale.metres_per_unit
     if unit is not None:
         predicted[:, :3, 3] *= unit
     if true is not None and len(true) != len(predicted):

@@ -18,15 +18,22 @@ from hrdepth.config import FORMATS, ExportConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import SUFFIXES, load_runtime, unavailable
-from hrdepth.inference.runtimes.graphs import openvino_model, write_onnx, write_openvino, write_torch_export
-from hrdepth.inference.runtimes.inference import Graph, for_inference
+from hrdepth.inference.runtimes.graphs import (
+    Graph,
+    openvino_model,
+    simplify,
+    write_onnx,
+    write_openvino,
+    write_torch_export,
+)
 from hrdepth.inference.runtimes.quantisation import KEEP, calibration_images, quantise
 from hrdepth.inference.runtimes.source import Description
-from hrdepth.io.images import read_image
+from hrdepth.io.images import check_size, read_image
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.base import NORMALISATIONS
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["ExportReport", "export"]
 
@@ -73,9 +80,9 @@ def export(config: ExportConfig, abs_rel: Callable[[Predictor], float] | None = 
             by more than the tolerance, or loses more Abs Rel than allowed; nothing is left of it then.
     """
     out, kind = _checked(config)
-    checkpoint = read_checkpoint(config.weights)
+    checkpoint = read_checkpoint(locate_weights(config.weights))
     size = config.size or checkpoint.size
-    _check_size(size, checkpoint.network.stride)
+    check_size(size, checkpoint.network.stride)
     description = _describe(config, checkpoint, size)
     with _staged(out) as path:
         _write(kind, path, config, checkpoint, description)
@@ -106,13 +113,6 @@ def _checked(config: ExportConfig) -> tuple[Path, str]:
     return out, kind
 
 
-def _check_size(size: tuple[int, int], stride: int) -> None:
-    if any(length % stride or length < 2 * stride for length in size):
-        raise InputError(
-            f"the size {size[0]}x{size[1]} (height x width) must be multiples of {stride}, at least {2 * stride}"
-        )
-
-
 def _describe(config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> Description:
     described = Description.of(checkpoint)
     made = provenance(weights=Path(config.weights).name, weights_provenance=checkpoint.provenance)
@@ -134,8 +134,8 @@ def _describe(config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int
 
 
 def _write(kind: str, path: Path, config: ExportConfig, checkpoint: Checkpoint, description: Description) -> None:
-    finest = for_inference(checkpoint.network, static=True)
-    unit = description.depth_factor if config.depth else None
+    finest = simplify(checkpoint.network, static=True)
+    unit = description.depth_unit if config.depth else None
     graph = Graph(finest, normalisation=config.normalisation, depth=unit).eval()
     metadata, size = description.metadata(), None if config.dynamic else description.size
     if kind == "onnx":
@@ -192,9 +192,7 @@ def _compare(
         )
     if abs_rel is None:
         return report
-    focal = checkpoint.canonical_focal
-    networks = (checkpoint.network, exported)
-    before, after = (abs_rel(Predictor(network, size, canonical_focal=focal, device="cpu")) for network in networks)
+    before, after = (abs_rel(Predictor(network, size, device="cpu")) for network in (checkpoint.network, exported))
     if not after - before <= config.max_loss:
         raise InputError(
             f"the exported network has Abs Rel {after:.4f}, PyTorch {before:.4f}: {after - before:.4f} more, "

@@ -51,7 +51,7 @@ class _Run:
 
 def predict_to_folder(
     predictor: Predictor,
-    source: str | Path,
+    source: str | Path | MediaInfo,
     out: str | Path,
     outputs: Outputs | None = None,
     *,
@@ -59,7 +59,6 @@ def predict_to_folder(
     resume: bool = False,
     progress: bool = True,
     intrinsics: ArrayLike | None = None,
-    weights: str | Path | None = None,
     camera: LearnedCamera | None = None,
 ) -> list[Path]:
     """Predict depth for an image, a folder or a video and write what came of it.
@@ -77,14 +76,13 @@ def predict_to_folder(
 
     Args:
         predictor: the network.
-        source: an image, a folder of images, or a video.
+        source: an image, a folder of images, or a video; as a path, or as `probe` describes it.
         out: the folder for the results, made if missing.
         outputs: what to write.
         overwrite: write into a folder that holds something.
         resume: go on with what a stopped run left in `out`: images whose files are there are left as they are.
         progress: show a progress bar on stderr.
         intrinsics: (3,3) in pixels of the images, kept in the .npz files; see `Prediction`.
-        weights: the weights file, for predict.json.
         camera: whose intrinsics were learned, instead of `intrinsics`; brought to each image's size.
 
     Returns:
@@ -95,14 +93,14 @@ def predict_to_folder(
             `out` cannot be written, holds something already, or is `source` itself, what is wanted makes no sense, or
             `out` cannot be gone on with.
     """
-    source, out = Path(source), Path(out)
-    info = probe(source)
+    info = source if isinstance(source, MediaInfo) else probe(source)
+    source, out = info.path, Path(out)
     if info.kind == "folder" and out.resolve() == source.resolve():
         raise InputError(f"the results cannot go into the folder of the images, {source}; choose another with --out")
     outputs = resolve_outputs(outputs or Outputs(), info.kind)
     check_outputs(outputs, info.kind)
     known: KnownCamera = camera or intrinsics
-    described = settings(predictor, source, info, outputs, weights, known)
+    described = settings(predictor, source, info, outputs, known)
     resume = resume and out.is_dir() and any(out.iterdir())
     if resume:
         _check_resume(info, outputs, out, described)
@@ -173,15 +171,15 @@ def _predict_all(
 
         stack.enter_context(run.writer)
         behind = stack.enter_context(WriteBehind(write))
-        images = _frames(run.source, info, skip, is_wanted if resume else None)
+        images = _frames(info, skip, is_wanted if resume else None)
         for frame in _until_damaged(stack.enter_context(read_ahead(images)), info, skip):
             behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame.image))))
 
 
-def _frames(source: Path, info: MediaInfo, skip: Any, is_wanted: Any) -> Iterator[Frame]:
+def _frames(info: MediaInfo, skip: Any, is_wanted: Any) -> Iterator[Frame]:
     if info.kind != "folder":
-        return frames(source)
-    return frames(source, on_error=skip, is_wanted=is_wanted)
+        return frames(info)
+    return frames(info, on_error=skip, is_wanted=is_wanted)
 
 
 def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any) -> Iterator[Frame]:

@@ -13,12 +13,12 @@ from PIL import Image
 from hrdepth.config import PackConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.files import atomic_path, file_sha256, output_file
+from hrdepth.io.files import atomic_path, output_file
 from hrdepth.io.media import frames
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.card import Card, read_card
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
-from hrdepth.weights.find import DEFAULT, FOLDER, check_licence, weights_file
+from hrdepth.weights.find import DEFAULT, FOLDER, check_licence, locate_weights
 from hrdepth.weights.share import card_text, write_checkpoint
 
 __all__ = ["PackReport", "pack"]
@@ -72,7 +72,7 @@ def pack(config: PackConfig) -> PackReport:
     card = out.with_suffix(".md")
     for path in (out, card):
         output_file(path, overwrite=config.overwrite)
-    source = weights_file(config.weights)
+    source = locate_weights(config.weights)
     given = read_checkpoint(source)
     name = config.name or out.stem
     chosen = dataclasses.replace(
@@ -83,7 +83,7 @@ def pack(config: PackConfig) -> PackReport:
         card=read_card(config.card, config.results, Card.of(given.card)).as_dict(),
         provenance={
             **given.provenance,
-            "packed": provenance(source=source.name, sha256=file_sha256(source), dtype=config.dtype),
+            "packed": provenance(source=source.name, sha256=given.file_sha256, dtype=config.dtype),
         },
     )
     if config.pose and given.pose_network is None:
@@ -109,11 +109,11 @@ def pack(config: PackConfig) -> PackReport:
 
 
 def _loaded(out: Path) -> str:
-    """Return what `from_pretrained` takes to load the file, as Python code: its name where it comes on board."""
-    on_board = out.resolve().parent == FOLDER.resolve()
-    if on_board and out.stem == DEFAULT:
+    """Return what `from_pretrained` takes to load the file, as Python code: its name where it is bundled."""
+    is_bundled = out.resolve().parent == FOLDER.resolve()
+    if is_bundled and out.stem == DEFAULT:
         return ""
-    return f'"{out.stem if on_board else out.name}"'
+    return f'"{out.stem if is_bundled else out.name}"'
 
 
 def _compare(given: Checkpoint, packed: Checkpoint, images: str | None) -> tuple[float, float, int]:
@@ -125,5 +125,5 @@ def _compare(given: Checkpoint, packed: Checkpoint, images: str | None) -> tuple
         before, after = one.scaled_disparity(image), other.scaled_disparity(image)
         difference = np.abs(after - before)
         relative.append(float((difference / before).mean()))
-        largest.append(float(difference.max()) / (1 / one.min_depth - 1 / one.max_depth))
+        largest.append(float(difference.max()) / (1 / one.scale.min_depth - 1 / one.scale.max_depth))
     return float(np.mean(relative)), max(largest), len(relative)

@@ -1,4 +1,4 @@
-"""What a network says about one image, what its numbers mean, and how it shows itself."""
+"""What a network predicts for one image, what its numbers mean, and how they are shown."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.table import Table
 
-from hrdepth.camera import focal_factor
+from hrdepth.camera import DepthScale
 from hrdepth.errors import InputError
 from hrdepth.io.visualize import panel
 
-__all__ = ["Prediction", "scale_disparity"]
+__all__ = ["Prediction"]
 
 SHOWN_WIDTH = 1600
 """Of the pair in a notebook, pixels; larger ones are made smaller, so that notebooks stay light."""
@@ -25,12 +25,12 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network says about one image; arrays have the image's size.
+    """What a network predicts for one image; arrays have the image's size.
 
     Args:
         disparity: float32 (H,W), the network's sigmoid output in (0,1): 1 is `min_depth`, 0 is `max_depth`.
         image: uint8 (H,W,3), the image, RGB.
-        min_depth: the nearest depth that the network can say, in network units.
+        min_depth: the nearest depth that the network can predict, in network units.
         max_depth: the farthest one.
         intrinsics: (3,3) in pixels of the image, or None if unknown.
         metres_per_unit: metres = depth x metres_per_unit, or None where depth is known up to scale only.
@@ -40,7 +40,7 @@ class Prediction:
         runtime: what computed it, such as "openvino, float32"; "" if unknown.
         seconds: from the image in memory to disparity at its size, or None if unknown.
 
-    In a notebook it shows itself as image and disparity; `rich.print` gives a table.
+    A notebook displays image and disparity; `rich.print` gives a table.
     """
 
     disparity: Float32
@@ -53,18 +53,20 @@ class Prediction:
     runtime: str = ""
     seconds: float | None = None
 
+    @cached_property
+    def depth_scale(self) -> DepthScale:
+        """What the disparity means."""
+        return DepthScale(self.min_depth, self.max_depth, self.metres_per_unit, self.canonical_focal)
+
     @property
     def focal_factor(self) -> float:
         """This camera's depth = factor x the network's own; 1 without intrinsics or a canonical focal length."""
-        if self.canonical_focal is None or self.intrinsics is None:
-            return 1.0
-        return focal_factor(float(self.intrinsics[0, 0]), self.disparity.shape[1], self.canonical_focal)
+        return self.depth_scale.focal_factor(self.intrinsics, self.disparity.shape[1])
 
     @cached_property
     def scaled_disparity(self) -> Float32:
         """1/depth, float32 (H,W), in 1/network units: affine in `disparity`."""
-        own = scale_disparity(self.disparity, self.min_depth, self.max_depth)
-        return own if self.focal_factor == 1 else np.asarray(own / np.float32(self.focal_factor), dtype=np.float32)
+        return self.depth_scale.scaled_disparity(self.disparity, self.intrinsics)
 
     @cached_property
     def depth(self) -> Float32:
@@ -72,11 +74,16 @@ class Prediction:
         return np.asarray(np.reciprocal(self.scaled_disparity), dtype=np.float32)
 
     @property
+    def best_depth(self) -> Float32:
+        """Depth in metres where they are known, else in network units, float32 (H,W)."""
+        return self.depth if self.metres_per_unit is None else self.depth_metres
+
+    @property
     def depth_metres(self) -> Float32:
         """Depth in metres, float32 (H,W).
 
         Raises:
-            InputError: nobody knows how many metres a unit of this network is.
+            InputError: it is not known how many metres a unit of this network is.
         """
         if self.metres_per_unit is None:
             raise InputError("the depth is known up to scale only, not in metres: the weights carry no metres_per_unit")
@@ -87,16 +94,8 @@ class Prediction:
         """What a unit of `depth` is, in words."""
         if self.canonical_focal is not None and self.intrinsics is None:
             camera = f"a camera with fx = {self.canonical_focal:g} x width; give intrinsics for another"
-            return f"{self._unit}, for {camera}"
-        return self._unit
-
-    @property
-    def _unit(self) -> str:
-        if self.metres_per_unit is None:
-            return "up to scale: ratios of depths mean something, metres are not known"
-        if self.metres_per_unit == 1:
-            return "metres"
-        return f"metres = depth x {self.metres_per_unit:g}"
+            return f"{self.depth_scale.unit}, for {camera}"
+        return self.depth_scale.unit
 
     def _repr_png_(self) -> bytes:
         """Return image and disparity side by side as PNG, for notebooks."""
@@ -121,11 +120,3 @@ class Prediction:
         if self.seconds is not None:
             table.add_row("time", f"{1000 * self.seconds:.0f} ms")
         return table
-
-
-def scale_disparity(disparity: Float32, min_depth: float, max_depth: float) -> Float32:
-    """Turn a network's sigmoid output (...) into 1/depth, in 1/network units."""
-    low, high = 1 / max_depth, 1 / min_depth
-    scaled = np.asarray(np.float32(high - low) * disparity, dtype=np.float32)
-    scaled += np.float32(low)
-    return scaled

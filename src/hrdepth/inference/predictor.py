@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,13 +13,17 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from hrdepth.camera import DepthScale
 from hrdepth.compute import choose_device
 from hrdepth.errors import InputError
-from hrdepth.inference.prediction import Prediction, scale_disparity
+from hrdepth.inference.prediction import Prediction
 from hrdepth.inference.resampling import lanczos
-from hrdepth.io.images import ImageLike, to_pixels
-from hrdepth.weights.find import weights_file
-from hrdepth.weights.share import Pretrained
+from hrdepth.inference.runtimes import load_runtime
+from hrdepth.io.images import ImageLike, check_size, to_pixels
+from hrdepth.networks.intrinsics import LearnedCamera
+from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
+from hrdepth.weights.find import locate_weights
+from hrdepth.weights.share import push_to_hub, save_pretrained
 
 __all__ = ["Prediction", "Predictor", "blend_flipped"]
 
@@ -27,7 +32,7 @@ Float32 = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 
-class Predictor(Pretrained):
+class Predictor:
     """Predict depth for one image at a time.
 
     A `torch.nn.Module` is moved to the device and set to eval mode.
@@ -37,16 +42,21 @@ class Predictor(Pretrained):
             another runtime's.
         size: (height, width) of the network's input, multiples of `network.stride` (32 if it has none).
         min_depth: of the network's range, in network units; by default the network's own, else 0.1.
-        max_depth: likewise, else 100.
-        metres_per_unit: metres = depth x metres_per_unit, or None if unknown.
-        device: "cuda", "mps", "cpu"; by default the first of them that is there (for a callable that is no
+        max_depth: of the network's range; by default the network's own, else 100.
+        metres_per_unit: metres = depth x metres_per_unit; by default the network's own; None if unknown.
+        device: "auto", "cuda", "mps", "cpu"; "auto" (or None) is the best that is available (for a callable that is no
             `nn.Module`: "cpu").
         flip: also predict for the mirrored image and blend the two (`blend_flipped`): smoother borders,
             twice the time.
-        canonical_focal: see `Prediction`.
+        canonical_focal: see `Prediction`; by default the network's own.
+
+    Attributes:
+        scale: what disparity means, see `hrdepth.camera.DepthScale`.
+        source: the file of weights, or None.
+        cameras: those whose intrinsics were learned with the weights.
 
     Raises:
-        InputError: the size does not fit the network, the range is empty, or the device is not there.
+        InputError: the size does not fit the network, the range is empty, or the device is not available.
 
     Example:
         >>> predict = Predictor(lambda image: {0: image[:, :1]}, size=(32, 64))
@@ -66,38 +76,60 @@ class Predictor(Pretrained):
         flip: bool = False,
         canonical_focal: float | None = None,
     ) -> None:
-        stride = int(getattr(network, "stride", 32))
-        if any(length < stride or length % stride for length in size):
-            raise InputError(
-                f"the network's input size {size[0]}x{size[1]} (height x width) must be multiples of "
-                f"{stride}, such as {'x'.join(str(max(1, round(s / stride)) * stride) for s in size)}"
-            )
+        check_size(size, int(getattr(network, "stride", 32)), least=1)
         self.size = (int(size[0]), int(size[1]))
-        self.min_depth = float(getattr(network, "min_depth", 0.1) if min_depth is None else min_depth)
-        self.max_depth = float(getattr(network, "max_depth", 100.0) if max_depth is None else max_depth)
-        if not 0 < self.min_depth < self.max_depth:
-            raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty or not positive")
-        self.metres_per_unit = metres_per_unit
+        own = getattr(network, "scale", None) or DepthScale(
+            float(getattr(network, "min_depth", 0.1)), float(getattr(network, "max_depth", 100.0))
+        )
+        given = {
+            "min_depth": min_depth,
+            "max_depth": max_depth,
+            "metres_per_unit": metres_per_unit,
+            "canonical_focal": canonical_focal,
+        }
+        self.scale: DepthScale = replace(own, **{name: value for name, value in given.items() if value is not None})
         self.flip = flip
-        self.canonical_focal = canonical_focal
         self.network: Network = network
         # What a runtime says of itself, for provenance.
         self.runtime = str(getattr(network, "name", "pytorch"))
         self.precision = str(getattr(network, "precision", "float32"))
+        self.source: Path | None = getattr(network, "path", None)
+        self.source_sha256: str | None = getattr(network, "sha256", None)
+        self.cameras: tuple[LearnedCamera, ...] = getattr(network, "cameras", ())
         self.device = torch.device("cpu")
         if isinstance(network, nn.Module):
             self.device = choose_device(device)
             network.to(self.device).eval()
-        elif device is not None:
+        elif device not in (None, "auto"):
             self.device = choose_device(device)
+
+    @property
+    def min_depth(self) -> float:
+        """The depth at disparity 1, in network units."""
+        return self.scale.min_depth
+
+    @property
+    def max_depth(self) -> float:
+        """The depth at disparity 0, in network units."""
+        return self.scale.max_depth
+
+    @property
+    def metres_per_unit(self) -> float | None:
+        """Metres = depth x this; None where depth is known up to scale only."""
+        return self.scale.metres_per_unit
+
+    @property
+    def canonical_focal(self) -> float | None:
+        """See `Prediction`."""
+        return self.scale.canonical_focal
 
     @classmethod
     def from_file(
         cls,
-        path: str | Path,
+        path: str | Path | None,
         *,
         size: tuple[int, int] | None = None,
-        device: str | torch.device | None = None,
+        device: str | torch.device | None = "auto",
         flip: bool = False,
         runtime: str | None = None,
         precision: str | None = None,
@@ -105,15 +137,15 @@ class Predictor(Pretrained):
         compile: bool = False,
         calibration: str | Path | None = None,
     ) -> Predictor:
-        """Load a file of weights, or a file that `hrdepth export` wrote.
+        """Load weights, or a file that `hrdepth export` wrote.
 
         Args:
             path: .safetensors, or exported: .onnx, .xml, .pt2; or what `from_pretrained` takes.
             size: of the network's input; by default that of training, or of an exported file.
-            device: as for `Predictor`; other runtimes than PyTorch have their own.
+            device: "auto", "cuda", "mps" or "cpu", for PyTorch; other runtimes have their own.
             flip: as for `Predictor`.
-            runtime: a key of `runtimes.RUNTIMES`; by default the fastest that is there.
-            precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it.
+            runtime: a key of `runtimes.RUNTIMES`; by default the fastest that is available.
+            precision: `float32`, `bfloat16` or `int8`, as far as the runtime supports it.
             threads: cores to compute with; None for all.
             compile: for PyTorch: compile the network.
             calibration: a folder of images, for int8 from weights.
@@ -121,53 +153,70 @@ class Predictor(Pretrained):
         Raises:
             InputError: the file is missing or damaged, or what `load_runtime` or `Predictor` raise.
         """
-        from hrdepth.inference.runtimes import load_runtime
-
-        path = weights_file(path)
-        chosen = None if device is None else str(choose_device(device))
         network = load_runtime(
-            path,
+            locate_weights(path),
             runtime,
             precision,
             threads=threads,
             compile=compile,
-            device=chosen,
+            device=None if device is None else str(device),
             calibration=calibration,
             size=size,
         )
-        described = network.description
-        predictor = cls(
-            network,
-            size or described.size,
-            metres_per_unit=described.metres_per_unit,
-            device=network.device,
-            flip=flip,
-            canonical_focal=described.canonical_focal,
-        )
-        predictor.source = path
-        return predictor
+        return cls(network, size or network.description.size, device=network.device, flip=flip)
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, **settings: Any) -> Predictor:
-        """Load the network on board, or another by its name or place.
+        """Load the bundled network, or another by its name or address.
 
         Args:
-            source: None for the network on board; the name of one on board; a file, or a folder that
+            source: None for the bundled network; the name of bundled weights; a file, or a folder that
                 `save_pretrained` wrote; `hf://OWNER/REPO[@REVISION][/FILE]` on the Hugging Face Hub (extra `hub`).
             settings: of `from_file`: size, device, flip, runtime and more.
 
         Raises:
             InputError: nothing is there under that name, the Hub cannot be reached, or as `from_file`.
         """
-        return cls.from_file(weights_file(source), **settings)
+        return cls.from_file(source, **settings)
+
+    def save_pretrained(self, folder: str | Path, **facts: Any) -> Path:
+        """Write model.safetensors, a card (README.md) and config.json into a folder that `from_pretrained` takes.
+
+        Args:
+            folder: made where it does not exist.
+            facts: name, licence, card, results, dtype, overwrite: see `hrdepth.weights.share.save_pretrained`.
+
+        Raises:
+            InputError: the predictor has no weights file, or the folder cannot be written.
+        """
+        return save_pretrained(self._checkpoint(), folder, **facts)
+
+    def push_to_hub(self, repo: str, **facts: Any) -> str:
+        """Upload what `save_pretrained` writes to the Hugging Face Hub; return its address in a browser.
+
+        Args:
+            repo: OWNER/REPO, made where there is none.
+            facts: of `save_pretrained`, and private, token, message: see `hrdepth.weights.share.push_to_hub`.
+
+        Raises:
+            InputError: the repository cannot be written or the Hub not be reached, or as `save_pretrained`.
+        """
+        return push_to_hub(self._checkpoint(), repo, **facts)
+
+    def _checkpoint(self) -> Checkpoint:
+        if self.source is None:
+            raise InputError("this predictor's network came from no file; write one with checkpoint.save_checkpoint")
+        if self.source.suffix != ".safetensors":
+            raise InputError(f"{self.source} is an exported file; load the weights that it was exported from")
+        return read_checkpoint(self.source)
 
     def __call__(self, image: ImageLike, intrinsics: ArrayLike | None = None) -> Prediction:
         """Predict for one image.
 
         Args:
-            image: a path (the EXIF orientation is applied); a Pillow image or an array, taken as they
-                stand: uint8 or uint16, or float in [0,1], (H,W,3), (H,W,4) or grey (H,W).
-            intrinsics: (3,3) in pixels of this image, kept with the prediction; see there.
+            image: a path (the EXIF orientation is applied); a Pillow image or an array, used as they
+                are: uint8 or uint16, or float in [0,1], (H,W,3), (H,W,4) or grey (H,W).
+            intrinsics: (3,3) in pixels of this image, stored with the prediction; see there.
 
         Raises:
             InputError: the image cannot be read or is no image, the intrinsics are no (3,3) matrix, or
@@ -181,18 +230,15 @@ class Predictor(Pretrained):
         return Prediction(
             disparity=np.asarray(full[0, 0].numpy(), dtype=np.float32),
             image=pixels,
-            min_depth=self.min_depth,
-            max_depth=self.max_depth,
             intrinsics=matrix,
-            metres_per_unit=self.metres_per_unit,
-            canonical_focal=self.canonical_focal,
+            **asdict(self.scale),
             runtime=f"{self.runtime}, {self.precision}",
             seconds=perf_counter() - started,
         )
 
     def scaled_disparity(self, image: ImageLike) -> Float32:
         """Return 1/depth at the network's size, float32 (h,w), in 1/network units, for the canonical camera."""
-        return scale_disparity(self._predict(to_pixels(image)), self.min_depth, self.max_depth)
+        return self.scale.scaled_disparity(self._predict(to_pixels(image)))
 
     def disparities_with_flip(self, image: ImageLike) -> tuple[Float32, Float32]:
         """Return the sigmoid output for the image and, mirrored back, for its mirror image: two (h,w)."""
@@ -220,7 +266,7 @@ def blend_flipped(left: NDArray[Any], right: NDArray[Any]) -> Float32:
     """Blend the disparity of an image with that of its mirror image.
 
     Each has its weakness at one border, where the network sees too little: within 5 % of the left border the
-    mirrored one counts alone, within 5 % of the right border the plain one, fading over another 5 % to
+    mirrored one is used alone, within 5 % of the right border the plain one, fading over another 5 % to
     their mean.
 
     Args:

@@ -52,6 +52,7 @@ class Frame:
 class MediaInfo:
     """What a path holds: `count` images or None if unknown, `fps` in frames a second for a video."""
 
+    path: Path
     kind: Literal["picture", "folder", "video"]
     count: int | None
     fps: float | None
@@ -65,18 +66,18 @@ def probe(path: str | Path) -> MediaInfo:
     """
     path = Path(path)
     if path.is_dir():
-        return MediaInfo("folder", len(_images_in(path)), None)
+        return MediaInfo(path, "folder", len(_images_in(path)), None)
     if not path.exists():
         raise InputError(f"{path} does not exist; give an image, a folder of images or a video")
     if _is_image(path):
-        return MediaInfo("picture", 1, None)
+        return MediaInfo(path, "picture", 1, None)
     with open_video(path) as (_, stream):
         rate = stream.average_rate or stream.guessed_rate
-        return MediaInfo("video", stream.frames or None, float(rate) if rate else None)
+        return MediaInfo(path, "video", stream.frames or None, float(rate) if rate else None)
 
 
 def frames(
-    path: str | Path,
+    source: str | Path | MediaInfo,
     on_error: Callable[[InputError], None] | None = None,
     is_wanted: Callable[[str], bool] | None = None,
 ) -> Iterator[Frame]:
@@ -86,7 +87,7 @@ def frames(
     out. The rotation that phones store with a video is applied.
 
     Args:
-        path: what to read.
+        source: what to read, as a path or as `probe` describes it.
         on_error: called with the error for each unreadable image of a folder, which is then skipped;
             without it the error is raised.
         is_wanted: asked with the name of each image before it is read, if it is no video's; others are left out.
@@ -95,8 +96,8 @@ def frames(
         InputError: what `probe` raises, at once; while reading, a damaged image, a video without frames,
             or a video that is damaged further on.
     """
-    path = Path(path)
-    kind = probe(path).kind
+    info = source if isinstance(source, MediaInfo) else probe(source)
+    path, kind = info.path, info.kind
     if kind == "video":
         return (Frame(f"{path.stem}_{index:06d}", image, index) for index, image in enumerate(read_video(path)))
     return _image_frames(_images_in(path) if kind == "folder" else [path], on_error, is_wanted)

@@ -21,7 +21,7 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.files import file_sha256
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["Teacher", "TeacherMaps", "typical_depth"]
 
@@ -54,15 +54,15 @@ class Teacher:
         self.size = checkpoint.size
         self.min_depth = checkpoint.network.min_depth
         self.max_depth = checkpoint.network.max_depth
-        self.metres_per_unit = checkpoint.metres_per_unit
-        self.canonical_focal = focal if checkpoint.canonical_focal is None else checkpoint.canonical_focal
+        self.metres_per_unit = checkpoint.scale.metres_per_unit
+        self.canonical_focal = focal if checkpoint.scale.canonical_focal is None else checkpoint.scale.canonical_focal
         self.name = checkpoint.network_config.name
         self._network = checkpoint.network.requires_grad_(False).eval()
 
     @classmethod
     def read(cls, path: str | Path, focal: float | None = None) -> Teacher:
         """Read a weights file, by path, name or `hf://` address; errors as `read_checkpoint`."""
-        file = weights_file(path)
+        file = locate_weights(path)
         return cls(read_checkpoint(file), file, focal)
 
     def __deepcopy__(self, memory: dict[int, Any]) -> Teacher:

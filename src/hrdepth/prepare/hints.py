@@ -35,6 +35,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.prepare.multiview import Sweep, View, consistent, normalised, plane_sweep
 from hrdepth.prepare.structure import structure_from_motion
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["prepare_hints"]
 
@@ -59,7 +60,7 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
     Raises:
         InputError: data that cannot be read, a folder of other things, or pycolmap is missing.
     """
-    start = read_checkpoint(config.weights)
+    start = read_checkpoint(locate_weights(config.weights))
     hints = _open_or_create(config, start)
     maker, made = _HintMaker(config, hints, start), 0
     parts = {f"train-{number}": part for number, part in enumerate(config.config.train, 1)}
@@ -82,10 +83,10 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints
     folder, size = Path(config.out), config.config.size
     if (folder / DepthHints.ABOUT).is_file():
         hints = DepthHints.open(folder)
-        if (hints.size, hints.canonical_focal) != (size, start.canonical_focal):
+        if (hints.size, hints.canonical_focal) != (size, start.scale.canonical_focal):
             raise InputError(
                 f"the hints in {folder} are of {hints.size[0]}x{hints.size[1]} (height x width) for canonical_focal "
-                f"{hints.canonical_focal}, needed are {size[0]}x{size[1]} for {start.canonical_focal}; choose "
+                f"{hints.canonical_focal}, needed are {size[0]}x{size[1]} for {start.scale.canonical_focal}; choose "
                 "another folder"
             )
         return hints
@@ -94,15 +95,15 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints
     output_folder(folder)
     about = {
         "size": list(size),
-        "canonical_focal": start.canonical_focal,
-        "metres_per_unit": start.metres_per_unit,
+        "canonical_focal": start.scale.canonical_focal,
+        "metres_per_unit": start.scale.metres_per_unit,
         "offsets": list(config.offsets),
         "planes": config.planes,
         "every": config.every,
         "weights": start.sha256,
     }
     write_json(folder / DepthHints.ABOUT, {**about, **provenance(seed=0)})
-    return DepthHints(folder, size, start.canonical_focal)
+    return DepthHints(folder, size, start.scale.canonical_focal)
 
 
 def _runs(reader: FrameReader) -> Iterator[list[SplitLine]]:
@@ -149,8 +150,8 @@ class _HintMaker:
     ) -> int:
         """Compare the images of pairs, whose baseline gives the scale; both have hints if both are targets."""
         factor = 1.0
-        if self.start.canonical_focal is not None:
-            factor = float(focal_factor(camera.intrinsics[0, 0], camera.size[1], self.start.canonical_focal))
+        if self.start.scale.canonical_focal is not None:
+            factor = float(focal_factor(camera.intrinsics[0, 0], camera.size[1], self.start.scale.canonical_focal))
         planes = torch.linspace(0, 1 / self.config.nearest, self.config.planes)
         step = float(planes[1])
 

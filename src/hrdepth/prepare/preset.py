@@ -12,7 +12,7 @@ import yaml
 from hrdepth.data.neighbours import MIN_MOTION
 from hrdepth.errors import InputError
 from hrdepth.weights.checkpoint import read_checkpoint
-from hrdepth.weights.find import on_board
+from hrdepth.weights.find import bundled
 
 __all__ = ["preset"]
 
@@ -58,7 +58,7 @@ def preset(data: str | Path) -> dict[str, Any]:
         "channels_last": True,
         "workers": max(0, min(4, (os.cpu_count() or 1) - 1)),
     }
-    if start := next(iter(on_board().values()), None):
+    if start := next(iter(bundled().values()), None):
         settings |= _fine_tuning(start)
         settings["epochs"] = max(5, round(FINE_TUNING * settings["epochs"]))
         if "pose_network" not in settings:  # an untrained one would spoil the depth
@@ -74,8 +74,8 @@ def _fine_tuning(start: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {"init": str(start), "network": asdict(found.network_config)}
     if found.pose_network_config is not None:
         settings["pose_network"] = asdict(found.pose_network_config)
-    if found.canonical_focal is not None:
-        settings["canonical_focal"] = found.canonical_focal
+    if found.scale.canonical_focal is not None:
+        settings["canonical_focal"] = found.scale.canonical_focal
     return settings
 
 

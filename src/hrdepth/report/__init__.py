@@ -107,5 +107,6 @@ def _frames(
 
 def _parameters(weights: Path) -> int:
     from hrdepth.weights.checkpoint import read_checkpoint
+    from hrdepth.weights.find import locate_weights
 
-    return sum(parameter.numel() for parameter in read_checkpoint(weights).network.parameters())
+    return sum(parameter.numel() for parameter in read_checkpoint(locate_weights(weights)).network.parameters())

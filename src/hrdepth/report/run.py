@@ -13,7 +13,7 @@ from hrdepth.config import DatasetConfig
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.run_folder import RunStatus, read_run
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["DataPart", "RunFolder"]
 
@@ -90,7 +90,7 @@ class RunFolder:
             InputError: there is none.
         """
         if given is not None:
-            return weights_file(given)
+            return locate_weights(given)
         found = [path for name in ("best", "last") if (path := self.folder / f"{name}.safetensors").is_file()]
         if not found:
             raise InputError(f"{self.folder} holds neither best.safetensors nor last.safetensors; give --weights")

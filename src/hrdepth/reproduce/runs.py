@@ -17,7 +17,7 @@ from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.network import network_mismatch, row_mismatch
 from hrdepth.reproduce.plan import BEST, Plan, plan_training, run_folder
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["Given", "Weights", "find_weights", "given_weights", "seeds_text", "shown_weights", "train_missing"]
 
@@ -66,7 +66,7 @@ def given_weights(texts: list[str] | None) -> dict[str, list[Path]]:
             raise InputError(f"'{text}' must read NAME=FILE or NAME=FILE,FILE,... with the name of a row")
         if name in given:
             raise InputError(f"weights of '{name}' are given twice; list them behind one name, with commas")
-        given[name] = [weights_file(path) for path in paths]
+        given[name] = [locate_weights(path) for path in paths]
     return given
 
 

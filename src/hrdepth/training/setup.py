@@ -30,6 +30,7 @@ from hrdepth.objectives import Objective, build_objective, check_objective
 from hrdepth.training.optimiser import check_optimiser
 from hrdepth.training.state import ignore_signals
 from hrdepth.weights.checkpoint import read_checkpoint
+from hrdepth.weights.find import locate_weights
 
 __all__ = ["build_loaders", "build_training_objective", "check_settings", "with_scale"]
 
@@ -107,9 +108,9 @@ def build_training_objective(config: TrainConfig, cameras: LearnedIntrinsics | N
     temporal = any(frame != "s" for frame in config.objective.frames)
     pose_network = build_pose_network(config.pose_network) if temporal else None
     if config.init is not None:
-        start = read_checkpoint(config.init)
+        start = read_checkpoint(locate_weights(config.init))
         _start_from(network, config.network, start.network, start.network_config, config.init)
-        _check_canonical_focal(start.canonical_focal, config)
+        _check_canonical_focal(start.scale.canonical_focal, config)
         ranges = [(module.min_depth, module.max_depth) for module in (start.network, network)]
         if ranges[0] != ranges[1]:
             raise InputError(

@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from hrdepth.camera import DepthScale
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
+from hrdepth.io.files import existing_file
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedCamera
 from hrdepth.registry import lookup
-from hrdepth.weights.find import check_licence, weights_file
-from hrdepth.weights.tensor_files import DTYPES, HASH, read_metadata, read_tensors, write_tensors
+from hrdepth.weights.find import announce_licence, check_licence, locate_weights
+from hrdepth.weights.tensor_files import DTYPES, HASH, read_tensors, write_tensors
 
 __all__ = [
     "Checkpoint",
     "choose_camera",
     "load_network",
     "load_pose_network",
-    "read_cameras",
     "read_checkpoint",
     "save_checkpoint",
 ]
@@ -55,6 +56,8 @@ class Checkpoint:
         licence: of the weights, SPDX; None where nobody said.
         card: what `weights.card.Card` says of them.
         sha256: of the tensors; None in older files.
+        path: the file it was read from.
+        file_sha256: of that file.
     """
 
     network: DepthNetwork
@@ -62,14 +65,19 @@ class Checkpoint:
     pose_network: nn.Module | None
     pose_network_config: NetworkConfig | None
     size: tuple[int, int]
-    metres_per_unit: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
-    canonical_focal: float | None = None
     cameras: tuple[LearnedCamera, ...] = ()
     name: str | None = None
     licence: str | None = None
     card: dict[str, Any] = field(default_factory=dict)
     sha256: str | None = None
+    path: Path | None = None
+    file_sha256: str | None = None
+
+    @property
+    def scale(self) -> DepthScale:
+        """What the network's disparity means."""
+        return self.network.scale
 
 
 def save_checkpoint(
@@ -98,8 +106,8 @@ def save_checkpoint(
         size: (height, width) that it was trained at.
         pose_network: optional.
         pose_network_config: rebuilds that.
-        metres_per_unit: None where depth is known up to scale only.
-        canonical_focal: see `Checkpoint`.
+        metres_per_unit: of its `DepthScale`; by default as the network carries it.
+        canonical_focal: of its `DepthScale`; by default as the network carries it.
         cameras: see `Checkpoint`.
         provenance: see `hrdepth.io.provenance`.
         name: see `Checkpoint`.
@@ -113,14 +121,19 @@ def save_checkpoint(
     tensors = {f"depth.{key}": value for key, value in network.state_dict().items()}
     if pose_network is not None:
         tensors |= {f"pose.{key}": value for key, value in pose_network.state_dict().items()}
+    scale = getattr(network, "scale", DepthScale())
+    if metres_per_unit is not None:
+        scale = replace(scale, metres_per_unit=metres_per_unit)
+    if canonical_focal is not None:
+        scale = replace(scale, canonical_focal=canonical_focal)
     header = {
         "network": _describe(network_config),
         "pose_network": _describe(pose_network_config) if pose_network is not None else None,
         "size": list(size),
-        "metres_per_unit": metres_per_unit,
-        "canonical_focal": canonical_focal,
+        "metres_per_unit": scale.metres_per_unit,
+        "canonical_focal": scale.canonical_focal,
         "cameras": [asdict(camera) for camera in cameras],
-        "scale": scale_sentence(metres_per_unit, canonical_focal),
+        "scale": scale.sentence,
         "provenance": provenance or {},
         "name": name,
         "licence": None if licence is None else check_licence(licence),
@@ -131,26 +144,17 @@ def save_checkpoint(
     write_tensors(path, tensors, metadata, None if dtype == "float32" else kept)
 
 
-def scale_sentence(metres_per_unit: float | None, canonical_focal: float | None = None) -> str:
-    """Say what a network's depth means."""
-    known = metres_per_unit is not None
-    sentence = f"metres = {metres_per_unit:g} x predicted depth" if known else "depth is known up to an unknown factor"
-    if canonical_focal is None:
-        return sentence
-    return f"{sentence}, predicted depth being fx / ({canonical_focal:g} x width) times the network's"
-
-
-def read_checkpoint(source: str | Path | None) -> Checkpoint:
-    """Read a weights file.
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a weights file, opening it once.
 
     Args:
-        source: a file, or whatever else `weights.weights_file` finds: a name, a place on the Hub, None.
+        path: the file, as `locate_weights` finds it by a name or an address.
 
     Raises:
         InputError: the file does not exist, is damaged, is of another kind, or its tensors do not fit its config.
     """
-    path = weights_file(source)
-    tensors, metadata = read_tensors(path)
+    path = existing_file(path, "the weights file")
+    tensors, metadata, file_sha256 = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise InputError(
             f"{path} is not a weights file of hrdepth; published encoder.pth and depth.pth files are "
@@ -164,39 +168,34 @@ def read_checkpoint(source: str | Path | None) -> Checkpoint:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error
     network = build_network(network_config)
+    network.scale = replace(
+        network.scale, metres_per_unit=header.get("metres_per_unit"), canonical_focal=header.get("canonical_focal")
+    )
     _fill(network, tensors, "depth.", path)
     pose_network = None
     if pose_config is not None:
-        pose_network = build_pose_network(pose_config)
+        pose_network = build_pose_network(pose_config).eval()
         _fill(pose_network, tensors, "pose.", path)
+    card = header.get("card") or {}
+    announce_licence(path, header.get("licence"), card.get("terms"))
     return Checkpoint(
         network.eval(),
         network_config,
-        pose_network.eval() if pose_network is not None else None,
+        pose_network,
         pose_config,
         (height, width),
-        header.get("metres_per_unit"),
-        header.get("provenance", {}),
-        header.get("canonical_focal"),
-        _cameras(header, path),
-        header.get("name"),
-        header.get("licence"),
-        header.get("card") or {},
-        header.get(HASH),
+        provenance=header.get("provenance", {}),
+        cameras=_cameras(header, path),
+        name=header.get("name"),
+        licence=header.get("licence"),
+        card=card,
+        sha256=header.get(HASH),
+        path=path,
+        file_sha256=file_sha256,
     )
 
 
-def read_cameras(path: str | Path | None) -> tuple[LearnedCamera, ...]:
-    """Return the learned cameras of a weights file, none of a file of another kind.
-
-    Raises:
-        InputError: the file does not exist, or its metadata is damaged.
-    """
-    path = weights_file(path)
-    return _cameras({"cameras": json.loads(read_metadata(path).get("cameras", "[]"))}, path)
-
-
-def load_network(path: str | Path | None) -> DepthNetwork:
+def load_network(source: str | Path | None) -> DepthNetwork:
     """Load the depth network of a weights file, by path, name or `hf://` address, in eval mode on the CPU.
 
     Returns:
@@ -205,10 +204,10 @@ def load_network(path: str | Path | None) -> DepthNetwork:
     Raises:
         InputError: as `read_checkpoint`.
     """
-    return read_checkpoint(path).network
+    return read_checkpoint(locate_weights(source)).network
 
 
-def load_pose_network(path: str | Path | None) -> nn.Module:
+def load_pose_network(source: str | Path | None) -> nn.Module:
     """Load the pose network of a weights file, as `load_network` finds it, in eval mode on the CPU.
 
     Returns:
@@ -217,10 +216,10 @@ def load_pose_network(path: str | Path | None) -> nn.Module:
     Raises:
         InputError: as `read_checkpoint`, or the file holds no pose network.
     """
-    pose_network = read_checkpoint(path).pose_network
-    if pose_network is None:
-        raise InputError(f"the weights file {path} holds no pose network")
-    return pose_network
+    checkpoint = read_checkpoint(locate_weights(source))
+    if checkpoint.pose_network is None:
+        raise InputError(f"the weights file {checkpoint.path} holds no pose network")
+    return checkpoint.pose_network
 
 
 def load_tensors(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
@@ -254,26 +253,23 @@ def _cameras(header: dict[str, Any], path: Path) -> tuple[LearnedCamera, ...]:
         raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error
 
 
-def choose_camera(path: str | Path | None, name: str | None = None) -> LearnedCamera | None:
+def choose_camera(cameras: Sequence[LearnedCamera], name: str | None = None) -> LearnedCamera | None:
     """Return the learned camera of a weights file that took the images to come.
 
     Args:
-        path: the weights file.
+        cameras: of the weights.
         name: of the camera; None takes the only one there is, and none of several.
 
     Raises:
-        InputError: no learned camera has that name, or as `read_cameras`.
+        InputError: no learned camera has that name.
     """
-    path = weights_file(path)
-    cameras = read_cameras(path)
     if name is None:
         return cameras[0] if len(cameras) == 1 else None
     for camera in cameras:
         if camera.name == name:
             return camera
-    raise InputError(
-        f"the weights file {path} has no learned camera '{name}'; it has {', '.join(c.name for c in cameras) or 'none'}"
-    )
+    names = ", ".join(camera.name for camera in cameras)
+    raise InputError(f"the weights file has no learned camera '{name}'; it has {names or 'none'}")
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:

@@ -1,63 +1,100 @@
-"""Weights files by any name: on board, on disk, or on the Hugging Face Hub.
+"""Weights files by any name: bundled with the package, on disk, or on the Hugging Face Hub.
 
-    weights/NAME.safetensors    a network on board
-    weights/NAME.md             its card: data, terms, numbers, limits
+    weights/NAME.safetensors    bundled weights
+    weights/NAME.md             their card: data, terms, numbers, limits
 
-Whatever lies here is on board; there is no list to keep. The package works without any.
+Whatever lies here is bundled; there is no list to maintain. The package works without any.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
-from hrdepth.weights.hub import MODEL_FILE, SCHEME, download
-from hrdepth.weights.tensor_files import read_metadata
 
-__all__ = ["DEFAULT", "FOLDER", "check_licence", "on_board", "weights_file"]
+__all__ = [
+    "DEFAULT",
+    "FOLDER",
+    "MODEL_FILE",
+    "SCHEME",
+    "announce_licence",
+    "bundled",
+    "check_licence",
+    "download",
+    "locate_weights",
+]
 
 log = logging.getLogger(__name__)
 
-# The network that is taken where none is named; without it the first on board.
+# The bundled weights that are used where none are named; without them the first ones.
 DEFAULT = "street"
 FOLDER = Path(__file__).parent
 # An SPDX identifier, or several: "Apache-2.0", "MIT OR CC-BY-4.0".
 SPDX = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
+
+SCHEME = "hf://"
+MODEL_FILE = "model.safetensors"  # as the Hub's repositories call it
+ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?P<file>.+))?")
+# OpenVINO's weights lie beside the graph.
+COMPANIONS = {".xml": ".bin"}
+
+# Weights that are not the user's own: the names that they were asked for by, and those whose licence was announced.
+_names: dict[Path, str] = {}
 _announced: set[Path] = set()
 
 
-def on_board() -> dict[str, Path]:
+def bundled() -> dict[str, Path]:
     """Return the weights files that came with the package, by name, the default first."""
     found = {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
     return dict(sorted(found.items(), key=lambda item: item[0] != DEFAULT))
 
 
-def weights_file(source: str | Path | None = None) -> Path:
-    """Find a weights file. The first use of one that is not the user's own says its licence in a line of the log.
+def locate_weights(source: str | Path | None = None) -> Path:
+    """Find a weights file; nothing is read yet.
 
     Args:
-        source: a file; a folder that `Predictor.save_pretrained` wrote; the name of a network on board;
-            `hf://OWNER/REPO[@REVISION][/FILE]` on the Hugging Face Hub; None for the network on board.
+        source: a file; a folder that `Predictor.save_pretrained` wrote; the name of bundled weights;
+            `hf://OWNER/REPO[@REVISION][/FILE]` on the Hugging Face Hub; None for the bundled network.
 
     Raises:
         InputError: there is no such file; the sentence says what there is.
     """
     if source is None:
-        return _supplied(next(iter(on_board()), DEFAULT))
+        return _find_bundled(next(iter(bundled()), DEFAULT))
     if str(source).startswith(SCHEME):
-        return _announce(download(str(source)), str(source))
+        path = download(str(source))
+        _names.setdefault(path, str(source))
+        return path
     path = Path(source)
     if path.is_file():
         return path
     if (path / MODEL_FILE).is_file():
         return path / MODEL_FILE
     if path.name == str(source) and not path.suffix and not path.exists():
-        return _supplied(path.name)
+        return _find_bundled(path.name)
     return existing_file(path, "the weights file")
+
+
+def announce_licence(path: Path, licence: str | None, terms: str | None = None) -> None:
+    """Log once, when weights are read that are bundled or from the Hub, what they may be used for."""
+    if path in _announced or path not in _names:
+        return
+    _announced.add(path)
+    card = path.with_suffix(".md")
+    # A warning, so that it is seen without any set-up of logging.
+    log.warning(
+        "weights '%s': licence %s%s%s",
+        _names[path],
+        licence or "not stated",
+        f" ({terms})" if terms else "",
+        f"; card: {card}" if card.is_file() else "",
+    )
 
 
 def check_licence(licence: str) -> str:
@@ -74,36 +111,81 @@ def check_licence(licence: str) -> str:
     return licence
 
 
-def _supplied(name: str) -> Path:
-    there = on_board()
-    if name in there:
-        return _announce(there[name], name)
-    if not there:
+def _find_bundled(name: str) -> Path:
+    files = bundled()
+    if name in files:
+        _names.setdefault(files[name], name)
+        return files[name]
+    if not files:
         what = "this installation comes without weights"
         what += "" if name == DEFAULT else f", and the weights file {name} does not exist"
         raise InputError(f"{what}; name a weights file, such as --weights FILE.safetensors, or hf://OWNER/REPO")
-    raise InputError(f"the weights file {name} does not exist; on board: {', '.join(there)}")
+    raise InputError(f"the weights file {name} does not exist; bundled: {', '.join(files)}")
 
 
-def _announce(path: Path, name: str) -> Path:
-    """Say once what the weights may be used for."""
-    if path not in _announced:
-        _announced.add(path)
-        metadata = read_metadata(path)
-        licence = _text(metadata, "licence") or "not stated"
-        terms = _text(metadata, "card", "terms")
-        card = path.with_suffix(".md")
-        where = f"; card: {card}" if card.is_file() else ""
-        # A licence is to be seen without any set-up of logging.
-        log.warning("weights '%s': licence %s%s%s", name, licence, f" ({terms})" if terms else "", where)
+def download(address: str) -> Path:
+    """Return a file of the Hub, downloaded on first use and kept in the Hub's cache.
+
+    Args:
+        address: `hf://OWNER/REPO[@REVISION][/FILE]`; FILE is `model.safetensors` where it is left out.
+
+    Raises:
+        InputError: the address is none, the file is not there or may not be read, or the Hub cannot be reached.
+    """
+    match = ADDRESS.fullmatch(address)
+    if match is None:
+        raise InputError(
+            f"{address} is no address on the Hugging Face Hub; write hf://OWNER/REPO or {SCHEME}OWNER/REPO/FILE"
+        )
+    repo, revision, file = match["repo"], match["revision"], match["file"] or MODEL_FILE
+    library = hub_library()
+    with hub_errors(address):
+        path = Path(library.hf_hub_download(repo, file, revision=revision, library_name="hrdepth"))
+        if companion := COMPANIONS.get(path.suffix):
+            library.hf_hub_download(repo, str(Path(file).with_suffix(companion)), revision=revision)
     return path
 
 
-def _text(metadata: dict[str, str], key: str, *rest: str) -> str | None:
+def hub_library() -> Any:
     try:
-        value = json.loads(metadata.get(key, "null"))
-        for part in rest:
-            value = value[part]
-    except (ValueError, KeyError, TypeError):
-        return None  # reading the weights will say what is wrong with the file
-    return str(value) if value else None
+        import huggingface_hub
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"the Hugging Face Hub needs {error.name}; install it with pip install 'hrdepth[hub]'"
+        ) from error
+    return huggingface_hub
+
+
+@contextmanager
+def hub_errors(address: str) -> Iterator[None]:
+    """Turn what goes wrong between here and the Hub into one sentence."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    # Not found in the cache, while the Hub could not be asked: this one is an EntryNotFoundError too.
+    except errors.LocalEntryNotFoundError as error:
+        raise InputError(
+            f"{address} is not in the cache, and the Hugging Face Hub cannot be reached; "
+            "connect to the internet, or pass a local file"
+        ) from error
+    except (errors.GatedRepoError, errors.RepositoryNotFoundError) as error:
+        raise InputError(
+            f"{address}: the Hugging Face Hub has no such repository, or it is not open to you; check the name, or "
+            "log in with `hf auth login`"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise InputError(f"{address}: the repository has no such revision") from error
+    except errors.EntryNotFoundError as error:
+        raise InputError(f"{address}: the repository holds no such file; name one with hf://OWNER/REPO/FILE") from error
+    except errors.HfHubHTTPError as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{address}: the Hugging Face Hub refuses this ({reason})") from error
+    except errors.HFValidationError as error:
+        raise InputError(f"{address} is no name of a repository: {error}") from error
+    # What is left is the connection's; its classes differ between versions of the library.
+    except Exception as error:
+        raise InputError(
+            f"{address}: the Hugging Face Hub cannot be reached ({type(error).__name__}); "
+            "connect to the internet, or pass a local file"
+        ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from hrdepth.errors import InputError
@@ -17,7 +17,7 @@ from hrdepth.io.files import atomic_path
 
 __all__ = ["DTYPES", "HASH", "read_metadata", "read_tensors", "tensors_sha256", "write_tensors"]
 
-# Where the metadata keeps the hash, as JSON like its other values.
+# Where the metadata has the hash, as JSON like its other values.
 HASH = "sha256"
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
@@ -42,21 +42,25 @@ def write_tensors(
         save_file(stored, temporary, {**metadata, HASH: json.dumps(tensors_sha256(stored))})
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read tensors and metadata. A file without a hash, by an older version or another program, is taken as it is.
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
+    """Read a file once. One without a hash, by an older version or another program, is taken as it is.
+
+    Returns:
+        The tensors, the metadata, and the SHA-256 of the whole file.
 
     Raises:
         InputError: the file is damaged or of another format.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
+        content = path.read_bytes()
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is damaged or no safetensors file ({error})") from error
+    metadata: dict[str, str] = header.get("__metadata__", {})
     if HASH in metadata and metadata[HASH] != json.dumps(tensors_sha256(tensors)):
         raise InputError(f"{path} is damaged: its tensors are not those that were written; copy or download it again")
-    return tensors, metadata
+    return tensors, metadata, hashlib.sha256(content).hexdigest()
 
 
 def read_metadata(path: Path) -> dict[str, str]:

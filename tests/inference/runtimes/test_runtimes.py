@@ -1,4 +1,4 @@
-"""Runtimes: the same numbers in each, what each can, and what is said where one is not there."""
+"""Runtimes: the same numbers in each, what each can, and what is said where one is not available."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from hrdepth.camera import DepthScale
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
@@ -58,7 +59,7 @@ def test_a_runtime_keeps_the_contract(name, network, weights):
         found = runtime(image)
         assert set(found) == {0}
         assert found[0].dtype == torch.float32
-        assert (runtime.min_depth, runtime.max_depth, runtime.stride, runtime.precision) == (0.2, 80.0, 32, precision)
+        assert (runtime.scale, runtime.stride, runtime.precision) == (DepthScale(0.2, 80.0, 5.4, 0.58), 32, precision)
         assert (found[0] - expected).abs().max() < tolerance
         again = runtime(image[:1])[0]
         assert torch.equal(runtime(image[:1])[0], again), "the second call of a size gives what the first gave"
@@ -122,7 +123,7 @@ def test_a_missing_package_is_named(network, monkeypatch):
 def test_tensorrt_says_why_it_is_not_there(network, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     if not super(TensorRT, TensorRT).unavailable():
-        with pytest.raises(InputError, match="'tensorrt' is not there: there is no NVIDIA GPU"):
+        with pytest.raises(InputError, match="'tensorrt' is not available: there is no NVIDIA GPU"):
             load_runtime(network, "tensorrt")
 
 

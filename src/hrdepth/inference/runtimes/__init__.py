@@ -54,7 +54,7 @@ def load_runtime(
         precision: `float32`, `bfloat16` or `int8`; by default float32. An exported int8 file is int8 as it is.
         threads: cores to compute with; None for all. For PyTorch the number holds for the whole process.
         compile: for PyTorch: compile; the first call of each size takes a minute.
-        device: for PyTorch: `cuda`, `mps` or `cpu`; the others have their own.
+        device: for PyTorch: `auto`, `cuda`, `mps` or `cpu`; the others have their own.
         calibration: for int8: a folder of images such as the network will see.
         size: (height, width) that int8 is calibrated at; by default that of training.
 
@@ -78,7 +78,7 @@ def load_runtime(
     name = name or _runtime_of(source, device)
     kind = RUNTIMES[name]
     if reason := unavailable(name):
-        raise InputError(f"the runtime '{name}' is not there: {reason}")
+        raise InputError(f"the runtime '{name}' is not available: {reason}")
     if source.suffix not in kind.suffixes:
         raise InputError(f"the runtime '{name}' does not read {source.path}; it reads {', '.join(kind.suffixes)}")
     if precision is not None and precision not in kind.precisions:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from hrdepth.errors import InputError
+from hrdepth.inference.runtimes.graphs import Graph, simplify, write_onnx
 from hrdepth.inference.runtimes.runtime import Runtime, Settings
 from hrdepth.inference.runtimes.source import Source
 
-__all__ = ["OnnxRuntime", "TensorRT", "read_metadata"]
+__all__ = ["OnnxRuntime", "TensorRT"]
 
 MISSING = "{} is not installed; pip install 'hrdepth[export]'"
 
@@ -83,27 +84,7 @@ class TensorRT(OnnxRuntime):
         return [("TensorrtExecutionProvider", tensorrt), "CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """Read what `hrdepth export` wrote about a file, without its weights.
-
-    Raises:
-        InputError: the package onnx is not there, or it is no ONNX file.
-    """
-    if reason := OnnxRuntime.unavailable():
-        raise InputError(f"{path} cannot be read: {reason}")
-    import onnx
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's, whose class differs by version
-        raise InputError(f"{path} is damaged or no ONNX file ({error})") from error
-    return {entry.key: entry.value for entry in model.metadata_props}
-
-
 def _converted(source: Source, path: Path) -> Path:
-    from hrdepth.inference.runtimes.graphs import write_onnx
-    from hrdepth.inference.runtimes.inference import Graph, for_inference
-
     assert source.network is not None
-    write_onnx(Graph(for_inference(source.network, static=True)), path, size=None, metadata={})
+    write_onnx(Graph(simplify(source.network, static=True)), path, size=None, metadata={})
     return path

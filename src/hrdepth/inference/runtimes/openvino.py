@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,13 @@ import torch
 from torch import Tensor
 
 from hrdepth.errors import InputError
+from hrdepth.inference.runtimes.graphs import Graph, openvino_model, simplify
 from hrdepth.inference.runtimes.openvino_core import shared_core
+from hrdepth.inference.runtimes.quantisation import quantise
 from hrdepth.inference.runtimes.runtime import Runtime, Settings
 from hrdepth.inference.runtimes.source import Source
 
-__all__ = ["OpenVINO", "read_metadata"]
+__all__ = ["OpenVINO"]
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -61,42 +62,14 @@ class OpenVINO(Runtime):
         return shared_core().compile_model(model, "CPU", self.properties).create_infer_request()
 
     def _model(self, source: Source, settings: Settings) -> Any:
-        from hrdepth.inference.runtimes.graphs import openvino_model
-        from hrdepth.inference.runtimes.inference import Graph, for_inference
-
         if source.network is None:
-            assert source.path is not None
-            model = _read(source.path)
+            model = shared_core().read_model(source.path) if source.program is None else source.program
             if self.precision == "int8" and source.description.precision != "int8":
                 raise InputError(f"{source.path} is no int8 file; export it with --int8 --calibration FOLDER")
             return model
-        model = openvino_model(Graph(for_inference(source.network, static=True)))
+        model = openvino_model(Graph(simplify(source.network, static=True)))
         if self.precision != "int8":
             return model
-        from hrdepth.inference.runtimes.quantisation import quantise
-
         if settings.calibration is None:
             raise InputError("int8 needs images to be calibrated on; give their folder as calibration")
         return quantise(model, settings.calibration, settings.size or source.description.size)
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Read what `hrdepth export` wrote about a file.
-
-    Raises:
-        InputError: OpenVINO is not there, or it cannot read the file.
-    """
-    if reason := OpenVINO.unavailable():
-        raise InputError(f"{path} cannot be read: {reason}")
-    model = _read(path)
-    if not model.has_rt_info(["hrdepth"]):
-        return {}
-    return {key: str(getattr(value, "value", value)) for key, value in model.get_rt_info(["hrdepth"]).value.items()}
-
-
-def _read(path: Path) -> Any:
-    try:
-        return shared_core().read_model(path)
-    except RuntimeError as error:
-        beside = "" if path.suffix != ".xml" or path.with_suffix(".bin").is_file() else f"; {path.stem}.bin is missing"
-        raise InputError(f"{path} is damaged or no file that OpenVINO reads{beside} ({str(error)[:200]})") from error

@@ -1,4 +1,4 @@
-"""What every runtime keeps: contract 1, the depth range, and what its file says."""
+"""What every runtime does: contract 1, the size check, and what the weights say of themselves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.source import Source
+from hrdepth.io.images import check_size
 
 __all__ = ["PRECISIONS", "Runtime", "Settings"]
 
@@ -23,7 +24,7 @@ class Settings:
     precision: str | None = None
     threads: int | None = None
     compile: bool = False
-    device: str | None = None
+    device: str | None = "auto"
     calibration: Path | None = None
     size: tuple[int, int] | None = None
 
@@ -35,9 +36,13 @@ class Runtime:
 
     Attributes:
         name: its key in `RUNTIMES`.
-        precisions: those that it has.
+        precisions: those that it supports.
         suffixes: of the files that it reads; "" stands for a network in memory, as from a weights file.
-        description: what the weights are: size, depth range, units, provenance.
+        description: what the weights are: size, scale, provenance.
+        scale: what its disparity means.
+        path: the file that it was loaded from, or None; and
+        sha256: of that file; and
+        cameras: whose intrinsics were learned with the weights.
         precision: the one that it runs in.
         stride: what height and width must be multiples of.
         fixed_size: (height, width) of the only size that an exported file takes, or None.
@@ -53,7 +58,8 @@ class Runtime:
         self.device = torch.device("cpu")
         self.precision = settings.precision or source.description.precision
         self.stride = source.description.stride
-        self.min_depth, self.max_depth = source.description.min_depth, source.description.max_depth
+        self.scale = source.description.scale
+        self.path, self.sha256, self.cameras = source.path, source.sha256, source.cameras
         self.fixed_size = source.description.size if source.description.fixed else None
 
     @classmethod
@@ -80,8 +86,7 @@ class Runtime:
                 torch.tensor(v, device=image.device).view(1, 3, 1, 1) for v in (description.mean, description.std)
             )
             image = (image - mean) / std
-        output = self.infer(image)
-        return {0: description.disparity(output) if description.output == "depth" else output}
+        return {0: description.disparity(self.infer(image))}
 
     def infer(self, image: Tensor) -> Tensor:
         """Run the graph: what it takes to what it gives, (B,1,H,W) float32."""
@@ -94,9 +99,4 @@ class Runtime:
                 f"the exported file takes images of {wanted} (height x width) alone, not {size[0]}x{size[1]}; "
                 "export it for this size or with --dynamic"
             )
-        if any(length % self.stride or length < 2 * self.stride for length in size):
-            fitting = "x".join(str(max(2, round(length / self.stride)) * self.stride) for length in size)
-            raise InputError(
-                f"an image of {size[0]}x{size[1]} (height x width) does not fit the network: both must be multiples "
-                f"of {self.stride} and at least {2 * self.stride}, such as {fitting}"
-            )
+        check_size(size, self.stride)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from hrdepth.camera import DepthScale
 from hrdepth.errors import InputError
+from hrdepth.inference.runtimes.openvino_core import shared_core
+from hrdepth.io.files import existing_file, file_sha256
+from hrdepth.networks.intrinsics import LearnedCamera
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
-from hrdepth.weights.find import weights_file
+from hrdepth.weights.find import announce_licence
 
-__all__ = ["SUFFIXES", "Description", "Source", "open_source"]
+__all__ = ["FACTS_FILE", "SUFFIXES", "Description", "Source", "open_source"]
 
 # Exported files and the runtime that each is for.
 SUFFIXES = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "pytorch"}
 # Keys in the files' metadata, so that they do not meet another tool's.
 PREFIX = "hrdepth_"
+# Where files of `torch.export` have them.
+FACTS_FILE = "hrdepth.json"
 
 
 @dataclass(frozen=True)
@@ -31,10 +39,7 @@ class Description:
         size: (height, width) of the graph, or of training where it takes any size.
         fixed: the graph takes that size alone.
         stride: what height and width must be multiples of.
-        min_depth: in network units, where disparity is 1.
-        max_depth: in network units, where disparity is 0.
-        metres_per_unit: metres = depth x metres_per_unit; None where depth is known up to scale only.
-        canonical_focal: see `Checkpoint`.
+        scale: what disparity means.
         output: `disparity` in (0,1), or `depth`: metres where metres_per_unit is known, else network units.
         mean: None where the graph takes images in [0,1]; else what the caller subtracts first, and
         std: divides by.
@@ -47,10 +52,7 @@ class Description:
     size: tuple[int, int] = (192, 640)
     fixed: bool = False
     stride: int = 32
-    min_depth: float = 0.1
-    max_depth: float = 100.0
-    metres_per_unit: float | None = None
-    canonical_focal: float | None = None
+    scale: DepthScale = field(default_factory=DepthScale)
     output: str = "disparity"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -66,17 +68,15 @@ class Description:
             {"name": config.name, "options": {k: v for k, v in config.options.items() if k != "weights"}},
             checkpoint.size,
             stride=network.stride,
-            min_depth=network.min_depth,
-            max_depth=network.max_depth,
-            metres_per_unit=checkpoint.metres_per_unit,
-            canonical_focal=checkpoint.canonical_focal,
+            scale=network.scale,
             licence=checkpoint.licence or checkpoint.provenance.get("licence"),
             provenance=checkpoint.provenance,
         )
 
     def metadata(self) -> dict[str, str]:
         """Return it as text for a file's metadata: JSON values."""
-        return {PREFIX + name: json.dumps(value) for name, value in asdict(self).items()}
+        facts = asdict(self)
+        return {PREFIX + name: json.dumps(value) for name, value in (facts.pop("scale") | facts).items()}
 
     @classmethod
     def read(cls, metadata: Mapping[str, str], path: Path) -> Description:
@@ -94,60 +94,108 @@ class Description:
             for name in ("size", "mean", "std"):
                 values[name] = tuple(values[name]) if values.get(name) is not None else None
             height, width = values.pop("size")
-            return cls(size=(int(height), int(width)), **values)
+            scale = {one.name: json.loads(found[one.name]) for one in fields(DepthScale) if one.name in found}
+            return cls(size=(int(height), int(width)), scale=DepthScale(**scale), **values)
         except (TypeError, ValueError, KeyError) as error:
             raise InputError(f"the metadata of {path} is damaged ({error}); export the weights again") from error
 
-    @property
-    def depth_factor(self) -> float:
-        """What an output of depth is in, network units times this."""
-        return self.metres_per_unit if self.metres_per_unit is not None else 1.0
+    def disparity(self, output: Tensor) -> Tensor:
+        """Turn what the graph gives into disparity in (0,1)."""
+        if self.output != "depth":
+            return output
+        low, high = 1 / self.scale.max_depth, 1 / self.scale.min_depth
+        return (self.depth_unit / output - low) / (high - low)
 
-    def disparity(self, depth: Tensor) -> Tensor:
-        """Turn an output of depth back to disparity in (0,1)."""
-        low, high = 1 / self.max_depth, 1 / self.min_depth
-        return (self.depth_factor / depth - low) / (high - low)
+    @property
+    def depth_unit(self) -> float:
+        """Where the graph gives depth, its unit is network units times this: metres where they are known."""
+        return 1.0 if self.scale.metres_per_unit is None else self.scale.metres_per_unit
 
 
 @dataclass(frozen=True)
 class Source:
-    """A network in memory, or an exported file.
+    """A network in memory, or an exported file, read once.
 
     Attributes:
         description: what is known about it.
         network: the depth network, or None for an exported file.
         path: of the file; None for a network that came from none.
         suffix: of an exported file; "" for a network.
+        program: of an exported file, as its library has read it; None for ONNX, which each runtime loads by itself.
+        sha256: of the file.
+        cameras: whose intrinsics were learned with the weights.
     """
 
     description: Description
     network: nn.Module | None = None
     path: Path | None = None
     suffix: str = ""
+    program: Any = None
+    sha256: str | None = None
+    cameras: tuple[LearnedCamera, ...] = ()
 
 
 def open_source(weights: str | Path | nn.Module) -> Source:
-    """Open a weights file, an exported file, or take a network as it is.
+    """Open a weights file, an exported file, or use a network as it is.
 
     Raises:
         InputError: the file is missing, damaged, or of another kind.
     """
     if isinstance(weights, nn.Module):
-        described = Description(
-            stride=int(getattr(weights, "stride", 32)),
-            min_depth=float(getattr(weights, "min_depth", 0.1)),
-            max_depth=float(getattr(weights, "max_depth", 100.0)),
+        scale = getattr(weights, "scale", None) or DepthScale(
+            float(getattr(weights, "min_depth", 0.1)), float(getattr(weights, "max_depth", 100.0))
         )
-        return Source(described, weights)
-    path = weights_file(weights)
+        return Source(Description(stride=int(getattr(weights, "stride", 32)), scale=scale), weights)
+    path = existing_file(weights, "the weights file")
     if path.suffix not in SUFFIXES:
-        checkpoint = read_checkpoint(path)
-        return Source(Description.of(checkpoint), checkpoint.network, path)
-    return Source(Description.read(_read_metadata(path), path), None, path, path.suffix)
+        found = read_checkpoint(path)
+        described = Description.of(found)
+        return Source(described, found.network, path, sha256=found.file_sha256, cameras=found.cameras)
+    program, metadata = _READERS[path.suffix](path)
+    described = Description.read(metadata, path)
+    announce_licence(path, described.licence)
+    return Source(described, None, path, path.suffix, program, file_sha256(path))
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
-    from hrdepth.inference.runtimes import onnx, openvino, pytorch
+def _read_onnx(path: Path) -> tuple[None, dict[str, str]]:
+    missing = [name for name in ("onnxruntime", "onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"{path} cannot be read: {missing[0]} is not installed; pip install 'hrdepth[export]'")
+    import onnx
 
-    read = {".onnx": onnx.read_metadata, ".xml": openvino.read_metadata, ".pt2": pytorch.read_metadata}
-    return read[path.suffix](path)
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's, whose class differs by version
+        raise InputError(f"{path} is damaged or no ONNX file ({error})") from error
+    return None, {entry.key: entry.value for entry in model.metadata_props}
+
+
+def _read_openvino(path: Path) -> tuple[Any, dict[str, str]]:
+    missing = [name for name in ("openvino", "onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"{path} cannot be read: {missing[0]} is not installed; pip install 'hrdepth[openvino]'")
+    try:
+        model = shared_core().read_model(path)
+    except RuntimeError as error:
+        beside = "" if path.with_suffix(".bin").is_file() else f"; {path.stem}.bin is missing"
+        raise InputError(f"{path} is damaged or no file that OpenVINO reads{beside} ({str(error)[:200]})") from error
+    if not model.has_rt_info(["hrdepth"]):
+        return model, {}
+    facts = model.get_rt_info(["hrdepth"]).value
+    return model, {key: str(getattr(value, "value", value)) for key, value in facts.items()}
+
+
+def _read_torch_export(path: Path) -> tuple[torch.export.ExportedProgram, dict[str, str]]:
+    extra: dict[str, Any] = {FACTS_FILE: ""}
+    try:
+        program = torch.export.load(path, extra_files=extra)
+    except Exception as error:  # whatever a damaged archive raises
+        raise InputError(f"{path} is damaged or no file of torch.export ({error})") from error
+    return program, json.loads(extra[FACTS_FILE]) if extra[FACTS_FILE] else {}
+
+
+_READERS: dict[str, Callable[[Path], tuple[Any, dict[str, str]]]] = {
+    ".onnx": _read_onnx,
+    ".xml": _read_openvino,
+    ".pt2": _read_torch_export,
+}
