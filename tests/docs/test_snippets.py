@@ -21,7 +21,6 @@ from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import save_checkpoint
-from hrdepth.weights.share import Pretrained
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -103,8 +102,8 @@ def test_python_runs(text, readers_place, monkeypatch):
     from hrdepth.data import DATASETS
 
     # Nothing leaves the machine: of the call to the Hub, the arguments are looked at.
-    hub = inspect.signature(Pretrained.push_to_hub)
-    monkeypatch.setattr(Pretrained, "push_to_hub", lambda *given, **named: hub.bind(*given, **named))
+    hub = inspect.signature(Predictor.push_to_hub)
+    monkeypatch.setattr(Predictor, "push_to_hub", lambda *given, **named: hub.bind(*given, **named))
     known = dict(DATASETS)
     try:
         exec(compile(text, "snippet", "exec"), {"__name__": "snippet"})
