@@ -20,6 +20,7 @@ from hrdepth.cli.parser import parse
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
+from hrdepth.weights import share
 from hrdepth.weights.checkpoint import save_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,8 +103,8 @@ def test_python_runs(text, readers_place, monkeypatch):
     from hrdepth.data import DATASETS
 
     # Nothing leaves the machine: of the call to the Hub, the arguments are looked at.
-    hub = inspect.signature(Predictor.push_to_hub)
-    monkeypatch.setattr(Predictor, "push_to_hub", lambda *given, **named: hub.bind(*given, **named))
+    hub = inspect.signature(share.push_to_hub)
+    monkeypatch.setattr("hrdepth.inference.predictor.push_to_hub", lambda *given, **named: hub.bind(*given, **named))
     known = dict(DATASETS)
     try:
         exec(compile(text, "snippet", "exec"), {"__name__": "snippet"})

@@ -13,12 +13,13 @@ from hrdepth.config import AugmentConfig, DatasetConfig, IntrinsicsConfig, LogCo
 from hrdepth.data import build_mix, mix, open_data
 from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity, disparity_to_depth
+from hrdepth.inference.runtimes.source import Description, Source
 from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
 from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
 from hrdepth.training.cameras import find_learned_cameras
-from hrdepth.weights.checkpoint import choose_camera, read_cameras, read_checkpoint
+from hrdepth.weights.checkpoint import choose_camera, read_checkpoint
 
 SIZE = (64, 96)
 
@@ -152,16 +153,17 @@ def test_a_run_learns_logs_and_keeps_the_camera_and_predict_uses_it(config, tmp_
     said = json.loads((tmp_path / "out" / "predict.json").read_text())
     assert said["intrinsics"]["learned"]["name"] == "drive"
     with pytest.raises(InputError, match="has no learned camera 'other'; it has drive"):
-        choose_camera(best, "other")
+        choose_camera(read_checkpoint(best).cameras, "other")
     again = ["predict", str(image), "--weights", str(best), "--out", str(tmp_path / "given"), "--device=cpu"]
     assert main([*again, "--intrinsics", "[100, 100, 96, 64]"]) == 0
     with np.load(tmp_path / "given" / "picture.npz") as found:
         assert found["intrinsics"][0, 0] == 100
 
 
-def test_a_file_of_another_kind_has_no_cameras(tmp_path):
-    (tmp_path / "network.onnx").write_bytes(b"not safetensors")
-    assert read_cameras(tmp_path / "network.onnx") == ()
+def test_an_exported_file_has_no_cameras():
+    exported = Source(Description(), suffix=".onnx")
+    assert exported.cameras == ()
+    assert choose_camera(exported.cameras) is None
 
 
 class GivenDepth(torch.nn.Module):

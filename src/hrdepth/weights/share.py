@@ -68,10 +68,13 @@ def push_to_hub(
     repo: str,
     *,
     name: str | None = None,
+    licence: str | None = None,
+    card: str | Path | None = None,
+    results: str | Path | None = None,
+    dtype: str = "float32",
     private: bool = False,
     token: str | None = None,
     message: str = "Weights, card and config by hrdepth",
-    **facts: Any,
 ) -> str:
     """Upload what `save_pretrained` writes to the Hugging Face Hub, as one commit.
 
@@ -79,10 +82,13 @@ def push_to_hub(
         checkpoint: the weights, as read from their file.
         repo: OWNER/REPO, made where there is none.
         name: of the weights; by default the repository's.
+        licence: SPDX; by default what the weights say.
+        card: as for `save_pretrained`.
+        results: as for `save_pretrained`.
+        dtype: of the kernels, as for `save_pretrained`.
         private: of a repository that is made.
         token: for the Hub; None takes that of `hf auth login`.
         message: of the commit.
-        facts: licence, card, results and dtype, as for `save_pretrained`.
 
     Returns:
         The repository's address in a browser.
@@ -91,9 +97,11 @@ def push_to_hub(
         InputError: the repository cannot be written or the Hub not be reached, or as `save_pretrained`.
     """
     repo = repo.removeprefix(SCHEME)
-    address, name = SCHEME + repo, name or repo.rpartition("/")[2]
+    address = SCHEME + repo
+    name = name or repo.rpartition("/")[2]
+    facts: dict[str, Any] = {"name": name, "licence": licence, "card": card, "results": results, "dtype": dtype}
     with tempfile.TemporaryDirectory() as folder:
-        save_pretrained(checkpoint, folder, name=name, overwrite=True, address=address, **facts)
+        save_pretrained(checkpoint, folder, overwrite=True, address=address, **facts)
         interface = hub_library().HfApi(token=token, library_name="hrdepth")
         with hub_errors(address):
             url = interface.create_repo(repo, private=private, exist_ok=True)
