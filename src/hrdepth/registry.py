@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from hrdepth.errors import InputError
 
-__all__ = ["check_options", "check_values", "lookup"]
+__all__ = ["check_names", "check_options", "lookup"]
 
 T = TypeVar("T")
 
@@ -37,48 +37,41 @@ def lookup(registry: Mapping[str, T], name: str, what: str) -> T:
     raise InputError(f"unknown {what} '{name}': {hint}Valid: {', '.join(sorted(registry))}")
 
 
-def check_options(kind: Callable[..., Any], options: Collection[str], what: str, given: Collection[str] = ()) -> None:
-    """Check that `kind` takes every option.
-
-    Args:
-        kind: a class or function of a registry.
-        options: names of arguments that a config sets.
-        what: names the thing in the message.
-        given: arguments that are not options, since the caller fills them.
-
-    Raises:
-        InputError: an option that it does not have; the sentence lists those that it has.
-    """
-    valid = [name for name in inspect.signature(kind).parameters if name not in given]
-    for option in options:
-        if option not in valid:
-            raise InputError(f"{what} has no option '{option}'; it has {', '.join(valid) or 'none'}")
-
-
-def check_values(kind: Callable[..., Any], options: Mapping[str, Any], what: str) -> None:
-    """Check that every option, which `kind` has, is what its annotation says.
+def check_options(kind: Callable[..., Any], options: Mapping[str, Any], what: str, given: Collection[str] = ()) -> None:
+    """Check that `kind` takes every option, and that each value is what its annotation says.
 
     Args:
         kind: a class or function of a registry.
         options: values of its arguments that a config sets, by name.
         what: names the thing in the message.
+        given: arguments that are not options, since the caller fills them.
 
     Raises:
-        InputError: a value of another type. A whole number is a number too; true and false are none.
+        InputError: an option that it does not have, with those that it has; or a value of another type. A whole number
+            is a number too; true and false are none.
 
     Example:
         >>> def network(width: int = 64, weights: str | None = None): ...
-        >>> check_values(network, {"width": 32, "weights": None}, "network 'mine'")
-        >>> check_values(network, {"width": "big"}, "network 'mine'")
+        >>> check_options(network, {"width": 32, "weights": None}, "network 'mine'")
+        >>> check_options(network, {"width": "big"}, "network 'mine'")
         Traceback (most recent call last):
         ...
         hrdepth.errors.InputError: the option width 'big' of network 'mine' must be a whole number
     """
+    check_names(kind, options, what, given)
     parameters = inspect.signature(kind, eval_str=True).parameters
     for option, value in options.items():
         annotation = parameters[option].annotation
         if not _fits(value, annotation):
             raise InputError(f"the option {option} {value!r} of {what} must be {_words(annotation)}")
+
+
+def check_names(kind: Callable[..., Any], names: Collection[str], what: str, given: Collection[str] = ()) -> None:
+    """Check that `kind` has an option of every name; see `check_options`."""
+    valid = [name for name in inspect.signature(kind).parameters if name not in given]
+    for name in names:
+        if name not in valid:
+            raise InputError(f"{what} has no option '{name}'; it has {', '.join(valid) or 'none'}")
 
 
 def _fits(value: object, annotation: Any) -> bool:

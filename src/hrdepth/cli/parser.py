@@ -88,6 +88,9 @@ def _add_options(command: ArgumentParser, name: str, positional: str) -> None:
     flags = [field for field in fields if hints[field.name] is bool]
     skipped = {*(field.name for field in flags), *([argument] if positional else [])}
     command.add_class_arguments(kind, as_group=False, skip=skipped, sub_configs=True)
+    for action in command._actions:  # those of sections, such as --protocol.post_process, need no value either
+        if getattr(action, "_typehint", None) is bool:
+            action.nargs, action.const = "?", True
     for field in flags:
         command.add_argument(
             f"--{field.name}", action=ActionYesNo, nargs="?", default=field.default, help=texts.get(field.name)

@@ -21,7 +21,7 @@ from hrdepth.data.neighbours import Neighbours, select
 from hrdepth.data.reader import FrameReader
 from hrdepth.errors import InputError
 from hrdepth.io.images import read_image
-from hrdepth.registry import check_options, check_values, lookup
+from hrdepth.registry import check_options, lookup
 
 __all__ = ["DATASETS", "OpenData", "build_mix", "build_reader", "mix", "open_data"]
 
@@ -69,7 +69,6 @@ def build_reader(config: DatasetConfig) -> FrameReader:
     what = f"data set '{config.dataset}'"
     options = {current_name(name): value for name, value in config.options.items()}
     check_options(kind, options, what, ("root", "split"))
-    check_values(kind, options, what)
     if not config.weight > 0:
         raise InputError(f"data set '{config.dataset}' at {config.root}: weight {config.weight:g} must be positive")
     if not config.distances or min(config.distances) < 1:

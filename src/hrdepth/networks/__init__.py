@@ -17,7 +17,7 @@ from hrdepth.networks.monodepth2 import Monodepth2
 from hrdepth.networks.packnet import PackNet
 from hrdepth.networks.pose import PoseCNN, PoseNet
 from hrdepth.networks.pydnet import PyDNet
-from hrdepth.registry import check_options, check_values, lookup
+from hrdepth.registry import check_options, lookup
 
 __all__ = ["NETWORKS", "POSE_NETWORKS", "build_network", "build_pose_network"]
 
@@ -58,6 +58,5 @@ def build_pose_network(config: NetworkConfig) -> nn.Module:
 def _build(registry: dict[str, Any], config: NetworkConfig, what: str) -> nn.Module:
     kind = lookup(registry, config.name, what)
     check_options(kind, config.options, f"{what} '{config.name}'")
-    check_values(kind, config.options, f"{what} '{config.name}'")
     network: nn.Module = kind(**config.options)
     return network

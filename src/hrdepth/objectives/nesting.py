@@ -8,7 +8,7 @@ from torch import Tensor
 from hrdepth.config import ObjectiveConfig
 from hrdepth.data.sample import Batch
 from hrdepth.objectives.view_synthesis import ViewSynthesis, check_view_synthesis
-from hrdepth.registry import check_options, check_values
+from hrdepth.registry import check_options
 
 __all__ = ["check_nested", "mask_of", "mean_inside"]
 
@@ -22,7 +22,6 @@ def check_nested(config: ObjectiveConfig) -> None:
     options = config.options.get("view_synthesis") or {}
     what = f"the view_synthesis of objective '{config.name}'"
     check_options(ViewSynthesis, options, what, ("network", "pose_network", "frames", "canonical_focal", "cameras"))
-    check_values(ViewSynthesis, options, what)
     check_view_synthesis(options, what)
 
 

@@ -12,7 +12,7 @@ import yaml
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 from hrdepth.io.tables import METRIC_HEADINGS
-from hrdepth.registry import check_options
+from hrdepth.registry import check_names
 
 __all__ = ["Card", "Facts", "read_card"]
 
@@ -117,7 +117,7 @@ def read_card(facts: str | Path | None, results: str | Path | None, start: Card)
     card = start
     if facts is not None:
         found = _read(facts, "the file of the card")
-        check_options(Card, list(found), f"the card {facts}")
+        check_names(Card, found, f"the card {facts}")
         card = replace(card, **found)
     if results is not None:
         found = _read(results, "the file of results")

@@ -1,0 +1,46 @@
+"""Options are those of the configs: each has a help text, switches need no value, inherited ones stay flat."""
+
+import dataclasses
+from typing import get_type_hints
+
+import pytest
+
+from hrdepth.cli.commands import COMMANDS
+from hrdepth.cli.parser import _config_of, _texts, parse
+from hrdepth.config import Outputs, PredictConfig, RuntimeConfig
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_text(name):
+    kind = _config_of(name)
+    texts = _texts(kind)
+    assert {field.name for field in dataclasses.fields(kind)} <= {name for name, text in texts.items() if text}
+    assert COMMANDS[name][0].__doc__, name
+
+
+def test_every_switch_works_without_a_value():
+    switches = [name for name, hint in get_type_hints(PredictConfig).items() if hint is bool]
+    assert {"flip", "panel", "ply", "compile", "overwrite"} <= set(switches)
+    on = parse(["predict", "a.jpg", *(f"--{name}" for name in switches)])[1]
+    assert all(getattr(on, name) for name in switches)
+    off = parse(["predict", "a.jpg", *(f"--no-{name.replace('_', '-')}" for name in switches)])[1]
+    assert not any(getattr(off, name) for name in switches)
+    assert parse(["predict", "a.jpg", "--flip", "true", "--panel=false", "--ply", "yes"])[1] == PredictConfig(
+        "a.jpg", flip=True, panel=False, ply=True
+    )
+
+
+def test_a_switch_of_a_section_needs_no_value():
+    given = ["evaluate", "--data.root", "kitti", "--protocol.post_process"]
+    assert parse([*given, "--edges"])[1].protocol.post_process
+    assert not parse([*given, "false"])[1].protocol.post_process
+
+
+def test_inherited_options_stay_flat(tmp_path):
+    file = tmp_path / "options.yaml"
+    file.write_text("runtime: onnxruntime\nply: true\nsize: [64, 96]\n")
+    name, config = parse(["predict", "a.jpg", "--config", str(file), "--threads", "2"])
+    assert name == "predict"
+    assert config == PredictConfig("a.jpg", runtime="onnxruntime", ply=True, size=(64, 96), threads=2)
+    assert config.keywords() == RuntimeConfig(runtime="onnxruntime", size=(64, 96), threads=2).keywords()
+    assert isinstance(config, Outputs)
