@@ -48,7 +48,7 @@ AT_FIRST = _logging_at_large()
 
 
 @pytest.fixture(autouse=True)
-def what_is_logged_is_seen(request: pytest.FixtureRequest) -> Iterator[None]:
+def logging_as_at_first(request: pytest.FixtureRequest) -> Iterator[None]:
     """Give each test the process's logging as it was at first; in which test it changed stands among the warnings.
 
     Once, a root logger that something had left above WARNING made tests of warnings fail that ran long after.

@@ -102,7 +102,7 @@ def weights(tmp_path):
 SETTINGS = {"protocol": WHOLE, "kinds": ["fog", "snow"], "severities": [1], "runtime": "pytorch"}
 
 
-def test_the_command(library, data, weights, tmp_path, capsys):
+def test_the_command_writes_errors_tables_and_where_they_come_from(library, data, weights, tmp_path, capsys):
     out = tmp_path / "out"
     found = corruptions(CorruptionsConfig(data, weights, weights, out=str(out), **SETTINGS))
     assert found["relative_errors"] == {"fog": 1, "snow": 1, "mCE": 1}

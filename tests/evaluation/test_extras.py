@@ -164,7 +164,7 @@ def test_an_extra_that_is_missing():
         require("no_such_thing", "metrics", "edge metrics need")
 
 
-def test_the_command(tmp_path, capsys):
+def test_the_command_writes_the_extra_metrics(tmp_path, capsys):
     (tmp_path / "data" / "depth").mkdir(parents=True)
     depths = [step(20), step(10, 4.0)]
     for name, depth in zip("ab", depths, strict=True):

@@ -138,7 +138,7 @@ def test_aligned_error_agrees_with_evo():
     assert trajectory_error(true, aligned) == pytest.approx(error.get_statistic(evo_metrics.StatisticsType.rmse))
 
 
-def test_files(tmp_path):
+def test_pose_files_are_read_and_damaged_ones_named(tmp_path):
     poses = moved(drive(7))
     write_kitti(tmp_path / "k.txt", poses)
     assert np.allclose(read_poses(tmp_path / "k.txt"), poses)

@@ -244,7 +244,7 @@ def test_result_files(tmp_path, root):
     evaluation.write(out, overwrite=True)
 
 
-def test_table(root):
+def test_the_table_has_the_mean_and_the_scaling(root):
     evaluation = constant_depth_baseline(folder_set(root), DepthProtocol(crop="none", scaling=5.4))
     console = Console(width=120, record=True)
     with console.capture() as capture:

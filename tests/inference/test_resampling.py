@@ -18,7 +18,7 @@ from hrdepth.inference.resampling import lanczos
         ((192, 64), (96, 64)),
     ],
 )
-def test_as_pillow_has_it(size, wanted):
+def test_resized_images_are_those_of_pillow(size, wanted):
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     pixels[: size[0] // 2] = (pixels[: size[0] // 2] > 127) * 255  # hard edges, where Lanczos overshoots
     resized = lanczos(torch.from_numpy(pixels), wanted)

@@ -71,7 +71,7 @@ class Says(nn.Module):
 
 
 @pytest.mark.parametrize(("norm", "distance"), [("l1", 0.1), ("l2", 0.02), ("log-l1", math.log(3.007 / 1.009) / 2)])
-def test_the_norms(teacher, norm, distance):
+def test_each_norm_measures_its_distance(teacher, norm, distance):
     objective = objective_of(teacher(), norm=norm, scales=[0])
     wanted, said = (torch.tensor([[[pair, pair]]]) for pair in ([0.3, 0.5], [0.1, 0.5]))
     objective.network = Says(said)

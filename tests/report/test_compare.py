@@ -163,7 +163,7 @@ def test_other_networks_have_no_such_maps():
         first_level_maps(torch.nn.Conv2d(3, 1, 1), torch.rand(1, 3, 8, 8))
 
 
-def test_curves(tmp_path):
+def test_curves_follow_the_log(tmp_path):
     run = log(tmp_path / "run")
     steps, values = read_log(run, "val/loss")
     assert (steps.tolist(), values.tolist()) == ([11], [0.5])

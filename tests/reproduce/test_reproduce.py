@@ -219,7 +219,7 @@ def test_nothing_to_measure_with(config, capsys):
         ({"train": True, "training": {"pose_network": [1]}}, r"pose_network is \[1\]; give a section"),
     ],
 )
-def test_bad_input(config, change, sentence):
+def test_settings_that_cannot_work_get_a_sentence(config, change, sentence):
     with pytest.raises(InputError, match=sentence) as refusal:
         reproduce_table("table4", replace(config, **change))
     assert len(str(refusal.value).splitlines()) <= 2

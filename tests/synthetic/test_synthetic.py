@@ -310,7 +310,9 @@ def test_other_settings_need_overwrite(tmp_path: Path, flat: Flat) -> None:
         ({"validation": -3}, "validation"),
     ],
 )
-def test_bad_input(tmp_path: Path, flat: Flat, options: dict[str, object], message: str) -> None:
+def test_options_that_cannot_be_rendered_get_a_sentence(
+    tmp_path: Path, flat: Flat, options: dict[str, object], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         render_flat(tmp_path, **options)
     assert not list(tmp_path.iterdir())

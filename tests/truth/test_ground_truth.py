@@ -155,7 +155,7 @@ def test_truncated_and_missing_depth_maps(tmp_path):
             read_depth(tmp_path / name)
 
 
-def test_drive(tmp_path):
+def test_a_drives_own_depth_is_found(tmp_path):
     for kind in ("left", "depth"):
         (tmp_path / "street" / kind).mkdir(parents=True)
     Image.new("RGB", (3, 2)).save(tmp_path / "street" / "left" / "000007.png")

@@ -125,7 +125,7 @@ def test_a_missing_calibration(day):
         read_calibration(day)
 
 
-def test_scans(tmp_path):
+def test_scans_are_read_and_damaged_ones_named(tmp_path):
     path = tmp_path / "scan.bin"
     points = np.arange(12, dtype="<f4").reshape(3, 4)
     path.write_bytes(points.tobytes())
