@@ -9,11 +9,11 @@ import pytest
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError, require
-from hrdepth.evaluation.bootstrap import bootstrap_intervals
 from hrdepth.evaluation.depth import compare_depth
 from hrdepth.evaluation.edges import boundary_f1, depth_edges, edge_distances, edge_errors
 from hrdepth.evaluation.extras import Extras, aligned_depth, scale_and_shift
 from hrdepth.evaluation.points import cloud_distances, points_of
+from hrdepth.evaluation.results import bootstrap_intervals
 from hrdepth.truth import GroundTruth
 
 WHOLE = DepthProtocol(crop="none")

@@ -16,13 +16,11 @@ __all__ = [
     "METRICS",
     "Comparison",
     "ImageResult",
-    "Pixels",
     "compare_depth",
     "compared_pixels",
     "depth_errors",
     "evaluate_image",
     "garg_crop",
-    "median_ratio",
     "sample_disparity",
 ]
 
@@ -237,9 +235,6 @@ def sample_disparity(disparity: NDArray[np.float64], pixels: Pixels) -> NDArray[
     Args:
         disparity: (h,w).
         pixels: where.
-
-    Note:
-        As `torch.nn.functional.interpolate(..., mode="bilinear", align_corners=False)`, of the pixels alone.
     """
     if disparity.shape == pixels.size:
         return np.asarray(disparity[pixels.rows, pixels.columns])

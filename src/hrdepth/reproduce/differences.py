@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import require
-from hrdepth.evaluation.bootstrap import LEVEL, bootstrap_intervals
 from hrdepth.evaluation.depth import METRICS
+from hrdepth.evaluation.results import LEVEL, bootstrap_intervals
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
 from hrdepth.paper import PaperTable
 from hrdepth.reproduce.measure import Measurement

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hrdepth.config import ReproduceRegionsConfig
 from hrdepth.errors import InputError
-from hrdepth.evaluation.bootstrap import bootstrap_intervals
 from hrdepth.evaluation.depth import valid_pixels
+from hrdepth.evaluation.results import bootstrap_intervals
 from hrdepth.evaluation.run import predict_image
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import write_json
