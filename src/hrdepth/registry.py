@@ -94,7 +94,7 @@ def _words(annotation: Any) -> str:
     """Say in words what `_fits` asks for."""
     kind, parts = get_origin(annotation) or annotation, get_args(annotation)
     if kind in (Union, UnionType):
-        return " or ".join(map(_words, parts))
+        return " or ".join(_words(part) for part in parts if not _is_object(part))
     if kind is Literal:
         return f"one of {', '.join(map(repr, parts))}"
     if _is_list(kind):
@@ -102,6 +102,11 @@ def _words(annotation: Any) -> str:
     if issubclass(kind, Mapping):
         return "names with values"
     return WORDS.get(kind, f"a {kind.__name__}")
+
+
+def _is_object(kind: Any) -> bool:
+    """Say whether a config, of text and numbers, cannot hold such a value."""
+    return isinstance(kind, type) and not (kind in WORDS or issubclass(kind, Mapping | Sequence))
 
 
 def _is_list(kind: Any) -> bool:

@@ -61,7 +61,7 @@ def test_a_zoom_brings_a_hint_nearer(hints, part):
 def test_samples_have_hints_that_are_flipped_with_them(hints, part):
     for image in targets(part):
         hints.write(image, ramp())
-    hints.check(targets(part))
+    hints.check(targets(part), 0.58)
     plain, flipped = (
         build_mix([part], [], SIZE, AugmentConfig(flip=flip, jitter=0), layers=[hints]) for flip in (0.0, 1.0)
     )
@@ -75,7 +75,9 @@ def test_an_image_that_changed_has_no_hint(hints, part):
     image.write_bytes(image.read_bytes() + b"\0")
     assert not hints.resized(image, SIZE).any()
     with pytest.raises(InputError, match="no image of the training has a depth hint"):
-        hints.check(targets(part))
+        hints.check(targets(part), 0.58)
+    with pytest.raises(InputError, match=r"hold for canonical_focal 0\.58, the run has None"):
+        hints.check(targets(part), None)
 
 
 def test_a_damaged_hint_is_refused(hints, part, tmp_path):

@@ -68,7 +68,7 @@ def step(config: TrainConfig) -> Callable[[], None]:
 
     objective = build_training_objective(config).to(_device(config)).train()
     optimiser = build_optimiser(objective.parameters(), config.optimiser)
-    batches = _endless(build_loaders(config)["train"], config)
+    batches = _endless(build_loaders(config, objective=objective)["train"], config)
 
     def run() -> None:
         batch = next(batches)
@@ -202,7 +202,7 @@ def _prepared(config: TrainConfig) -> tuple[Objective, Batch]:
     from hrdepth.training import build_loaders, build_training_objective
 
     objective = build_training_objective(config).to(_device(config)).train()
-    return objective, next(_endless(build_loaders(config)["train"], config))
+    return objective, next(_endless(build_loaders(config, objective=objective)["train"], config))
 
 
 def _endless(loader: Any, config: TrainConfig) -> Iterator[Any]:

@@ -146,12 +146,18 @@ class DepthHints(MapCache):
                 f"{folder} is no folder of depth hints ({file.name}: {error}); make them with hrdepth prepare hints"
             ) from error
 
-    def check(self, images: Iterable[Path]) -> None:
-        """Check that these images have hints at all.
+    def check(self, images: Iterable[Path], canonical_focal: float | None) -> None:
+        """Check that the hints suit a run with these images and this canonical focal length.
 
         Raises:
-            InputError: none has one.
+            InputError: no image has a hint, or they hold for another canonical focal length.
         """
+        if self.canonical_focal != canonical_focal:
+            raise InputError(
+                f"the depth hints in {self.folder} hold for canonical_focal {self.canonical_focal}, the run has "
+                f"{canonical_focal}; make them anew with hrdepth prepare hints, or set canonical_focal to that of the "
+                "hints"
+            )
         if not any(self.file(image).is_file() for image in images):
             raise InputError(
                 f"no image of the training has a depth hint in {self.folder}: they were made for other images, or "

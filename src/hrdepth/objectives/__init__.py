@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -50,6 +51,7 @@ def build_objective(
     pose_network: nn.Module | None,
     canonical_focal: float | None = None,
     cameras: LearnedIntrinsics | None = None,
+    inputs: Mapping[str, Any] | None = None,
 ) -> Objective:
     """Build the objective that `config` names around the networks that it trains.
 
@@ -59,6 +61,7 @@ def build_objective(
         pose_network: None where all poses are known.
         canonical_focal: see `TrainConfig`.
         cameras: those whose K is learned; None where all are known.
+        inputs: of `Objective.read_inputs`; None where the objective shall read what its options name.
 
     Raises:
         InputError: as `check_objective`, or frames that make no sense, or a teacher that does not suit.
@@ -70,6 +73,6 @@ def build_objective(
         frames=tuple(config.frames),
         canonical_focal=canonical_focal,
         cameras=cameras,
-        **config.options,
+        **{**config.options, **(inputs or {})},
     )
     return objective

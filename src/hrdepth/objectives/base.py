@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
-from hrdepth.config import ObjectiveConfig
+from hrdepth.config import ObjectiveConfig, TrainConfig
+from hrdepth.data.layers import Layer
+from hrdepth.data.mixing import Mix
+from hrdepth.data.neighbours import Neighbours
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.networks.base import DepthNetwork
@@ -70,10 +74,7 @@ class Objective(nn.Module):
         cameras: those whose K is learned, or None where all are known.
         frames: the sources, see `ObjectiveConfig`.
         auto_mask: whether pixels that the unmoved source explains better are left out.
-        uses_objects: whether its batches shall have `objects`, see `Batch`.
     """
-
-    uses_objects = False
 
     network: DepthNetwork
     pose_network: nn.Module | None
@@ -88,6 +89,42 @@ class Objective(nn.Module):
         Raises:
             InputError: they make none.
         """
+
+    @classmethod
+    def read_inputs(cls, config: ObjectiveConfig) -> dict[str, Any]:
+        """Read what the options name, once in a run and before its networks are built.
+
+        Returns:
+            What `build_objective` hands to the constructor in place of these options.
+        """
+        return {}
+
+    @classmethod
+    def complete(cls, config: TrainConfig, training: Mix, **inputs: Any) -> TrainConfig:
+        """Fill in the settings that the inputs decide, where the config leaves them open.
+
+        Args:
+            config: of the run.
+            training: its images.
+            inputs: of `read_inputs`.
+
+        Raises:
+            InputError: the config contradicts the inputs.
+        """
+        return config
+
+    def layers(self, config: TrainConfig, sets: Sequence[Neighbours], device: torch.device) -> list[Layer]:
+        """Return what samples need beside images, checked and ready to be read.
+
+        Args:
+            config: of the run.
+            sets: all its data sets.
+            device: on which maps are computed.
+
+        Raises:
+            InputError: something is missing, or does not suit the run.
+        """
+        return []
 
     def forward(self, batch: Batch) -> Output:
         """Return what `predict` returns, with what `losses` returns."""

@@ -9,7 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrdepth.config import ObjectiveConfig
+from hrdepth.config import ObjectiveConfig, TrainConfig
+from hrdepth.data.layers import Layer
+from hrdepth.data.map_cache import DepthHints
+from hrdepth.data.mixing import Mix
+from hrdepth.data.neighbours import Neighbours
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
@@ -17,7 +21,7 @@ from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.base import Objective, Output, check_numbers, check_scales
 from hrdepth.objectives.nesting import check_nested
-from hrdepth.objectives.teacher import Teacher
+from hrdepth.objectives.teacher import Teacher, TeacherMaps
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import lookup
 
@@ -40,18 +44,18 @@ class Distillation(Objective):
         network: the depth network that learns: the student.
         pose_network: of the self-supervised loss; None without it, or where all poses are known.
         frames: the sources of the self-supervised loss; [] without it.
-        teacher: a weights file. Its network may be of another kind and work at another size. "" for none, which `hints`
-            allow.
+        teacher: a weights file, or a teacher that was read; its network may be of another kind and work at another
+            size. "" for none, which `hints` allow.
         norm: a key of `NORMS`.
         scales: of the student's disparities, brought to full size; [0] learns the finest alone.
         weight: of the distance to the teacher in the loss.
         self_supervision: weight of the self-supervised loss; 0 learns from the teacher alone (T), above 0 from both
             (MT).
         view_synthesis: options of the self-supervised loss, see `ViewSynthesis`.
-        hints: a folder of depth hints (`data.hints`). Where an image has one it is learnt instead of what the teacher
-            sees; without a teacher nothing else is.
+        hints: a folder of depth hints, see `DepthHints`. Where an image has one it is learnt instead of what the
+            teacher sees; without a teacher nothing else is.
         elsewhere: where an image has hints, the weight of its other pixels, at which it follows the teacher.
-        cache: a folder for the teacher's disparities, computed once, see `objectives.teacher_cache`; None has it look
+        cache: a folder for the teacher's disparities, computed once, see `TeacherMaps`; None has it look
             at every image anew.
         teacher_focal: the canonical focal length of the teacher's depth, in image widths, where its file does not
             tell; such as 0.58 for published KITTI weights.
@@ -72,7 +76,7 @@ class Distillation(Objective):
         network: DepthNetwork,
         pose_network: nn.Module | None,
         frames: Sequence[int | str] = (),
-        teacher: str = "",
+        teacher: str | Teacher = "",
         norm: str = "l1",
         scales: Sequence[int] = (0, 1, 2, 3),
         weight: float = 1.0,
@@ -88,7 +92,10 @@ class Distillation(Objective):
         super().__init__()
         self.network = network
         self.frames = tuple(frames)
-        self.teacher = Teacher.read(teacher, teacher_focal) if teacher else None
+        if isinstance(teacher, str):
+            self.teacher = Teacher.read(teacher, teacher_focal) if teacher else None
+        else:
+            self.teacher = teacher
         self.norm = norm
         self.scales = tuple(scales)
         self.weight = weight
@@ -133,6 +140,34 @@ class Distillation(Objective):
                 "option self_supervision to a weight"
             )
         check_nested(config)
+
+    @classmethod
+    def read_inputs(cls, config: ObjectiveConfig) -> dict[str, Any]:
+        """See `Objective.read_inputs`: the teacher."""
+        path, focal = config.options.get("teacher"), config.options.get("teacher_focal")
+        return {"teacher": Teacher.read(path, focal)} if path else {}
+
+    @classmethod
+    def complete(cls, config: TrainConfig, training: Mix, **inputs: Any) -> TrainConfig:
+        """See `Objective.complete`: the metres of a unit, and the student's first guess of depth."""
+        teacher: Teacher | None = inputs.get("teacher")
+        return config if teacher is None else teacher.complete(config, training)
+
+    def layers(self, config: TrainConfig, sets: Sequence[Neighbours], device: torch.device) -> list[Layer]:
+        """See `Objective.layers`: the teacher's maps and depth hints."""
+        options = config.objective.options
+        layers: list[Layer] = []
+        if self.teacher is not None and options.get("cache") is not None:
+            _check_zoom(config, "the teacher's cache holds whole images")
+            maps = TeacherMaps.of(self.teacher, options["cache"])
+            maps.fill(self.teacher, (image for part in sets for image in part.targets()), device)
+            layers.append(maps)
+        if options.get("hints") is not None:
+            _check_zoom(config, "depth hints are of whole images")
+            hints = DepthHints.open(options["hints"])
+            hints.check((image for part in sets for image in part.targets()), config.canonical_focal)
+            layers.append(hints)
+        return layers
 
     def predict(self, batch: Batch) -> Output:
         """See `Objective.predict`; without self-supervision there are no poses."""
@@ -250,3 +285,11 @@ class Distillation(Objective):
                 f"set canonical_focal to {theirs:g}"
             )
         return canonical_focal / theirs
+
+
+def _check_zoom(config: TrainConfig, maps: str) -> None:
+    if config.augment.zoom > 1 and config.canonical_focal is None:
+        raise InputError(
+            f"{maps}, and augment.zoom cuts parts out of them; set canonical_focal, which decides what a zoom does to "
+            "depth, or leave one of the two out"
+        )

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hrdepth.config import NetworkConfig, ObjectiveConfig
+from hrdepth.config import NetworkConfig, ObjectiveConfig, TrainConfig
+from hrdepth.data.layers import Layer, Objects
+from hrdepth.data.neighbours import Neighbours
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import invert_pose, pose_matrix, view_synthesis
@@ -74,8 +76,6 @@ class ObjectMotions(ViewSynthesis):
         for `"s"` they stand still.
     """
 
-    uses_objects = True
-
     def __init__(
         self,
         network: DepthNetwork,
@@ -108,6 +108,10 @@ class ObjectMotions(ViewSynthesis):
             raise InputError(f"the option object_height {height!r} of objective 'struct2depth' must be positive")
         if all(frame == "s" for frame in config.frames):
             raise InputError("objective 'struct2depth' needs neighbours in time, such as frames [-1, 1]")
+
+    def layers(self, config: TrainConfig, sets: Sequence[Neighbours], device: torch.device) -> list[Layer]:
+        """See `Objective.layers`: the objects."""
+        return [Objects.of(image for part in sets for image in part.images())]
 
     def predict(self, batch: Batch) -> MovingOutput:
         """See `Objective.predict`: the camera's motion by what shows no object in any frame, then the objects'."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
+from hrdepth.config import TrainConfig
 from hrdepth.data.map_cache import MapCache
+from hrdepth.data.mixing import Mix
 from hrdepth.data.sample import load_image
 from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
@@ -23,11 +26,13 @@ from hrdepth.io.files import file_sha256
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["Teacher", "TeacherMaps", "typical_depth"]
+__all__ = ["Teacher", "TeacherMaps"]
 
 log = logging.getLogger(__name__)
 
 BATCH = 8
+# Images from which the student's first guess of depth is taken.
+FIRST_GUESS = 8
 
 
 class Teacher:
@@ -88,6 +93,33 @@ class Teacher:
         self._network.to(image.device)
         finest: Tensor = self._network(image)[0]
         return finest.float()
+
+    def typical_depth(self, images: Tensor) -> float:
+        """Return the median of the depth in images (B,3,H,W), in the teacher's units, to two digits."""
+        return float(f"{1 / float(self.scaled_disparity(images).median()):.2g}")
+
+    def complete(self, config: TrainConfig, training: Mix) -> TrainConfig:
+        """Fill in the metres of a unit and the student's first guess of depth, where the config leaves them open.
+
+        Raises:
+            InputError: the config has other units than the teacher.
+        """
+        wanted, metres = config.metres_per_unit, self.metres_per_unit
+        if wanted is None:
+            config = replace(config, metres_per_unit=metres)
+        elif metres is not None and not 0.98 < wanted / metres < 1.02:
+            raise InputError(
+                f"a unit of depth is {metres:g} m to the teacher {self.path}, but metres_per_unit is {wanted:g}: the "
+                "student learns the teacher's units; leave metres_per_unit out, or bring the baselines to these units"
+            )
+        if config.initial_depth is None and config.init is None:
+            items = range(0, len(training), max(1, len(training) // FIRST_GUESS))[:FIRST_GUESS]
+            depth = self.typical_depth(torch.stack([training[item]["target"] for item in items]))
+            if config.canonical_focal is not None and self.canonical_focal is not None:
+                depth *= config.canonical_focal / self.canonical_focal
+            config = replace(config, initial_depth=depth)
+            log.info("the student begins at a depth of %g units, the median of the teacher's", depth)
+        return config
 
     def sha256(self) -> str:
         """Return the hash of the weights file."""
@@ -170,11 +202,6 @@ class TeacherMaps(MapCache):
                     raise InputError(f"the teacher {teacher.path} gives NaN for {image}: its weights are damaged")
                 self.write(image, disparity.cpu().numpy())
         return len(missing)
-
-
-def typical_depth(teacher: Teacher, images: Tensor) -> float:
-    """Return the median of the teacher's depth in images (B,3,H,W), in its units, to two digits."""
-    return float(f"{1 / float(teacher.scaled_disparity(images).median()):.2g}")
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

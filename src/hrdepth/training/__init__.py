@@ -13,11 +13,11 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from hrdepth.check.scan import check_data
-from hrdepth.compute import choose_device
 from hrdepth.config import TrainConfig
 from hrdepth.cpu import tune_malloc
 from hrdepth.data import mix
 from hrdepth.errors import InputError
+from hrdepth.objectives import OBJECTIVES
 from hrdepth.training.cameras import find_learned_cameras
 from hrdepth.training.diagnosing import DiagnosisReport
 from hrdepth.training.guard import Guard
@@ -26,7 +26,6 @@ from hrdepth.training.log import CameraReport, ImagePanels, MetricsFile, Progres
 from hrdepth.training.loop import DepthModule
 from hrdepth.training.setup import build_loaders, build_training_objective, check_settings, with_scale
 from hrdepth.training.state import Start, TrainingCheckpoint, find_start, is_first_process, prepare_folder
-from hrdepth.training.teaching import objective_layers, with_teacher
 from hrdepth.training.weights import WeightFiles
 
 __all__ = ["DepthModule", "build_loaders", "build_training_objective", "train"]
@@ -56,15 +55,15 @@ def train(config: TrainConfig) -> Path:
     _quiet()
     tune_malloc()
     seed_everything(config.seed, workers=True, verbose=False)
+    kind = OBJECTIVES[config.objective.name]
+    inputs = kind.read_inputs(config.objective)
     training = mix(data["train"], config.size, config.augment, config.seed)
-    config = with_teacher(with_scale(config, data["train"]), training)
+    config = kind.complete(with_scale(config, data["train"]), training, **inputs)
     start = find_start(config)
     cameras, data = find_learned_cameras(config, data)
     # A checkpoint brings all weights; the file that the run was once started from may be gone.
-    objective = build_training_objective(config if start is None else replace(config, init=None), cameras)
-    sets = [part.neighbours for parts in data.values() for part in parts]
-    device = choose_device(config.device)
-    loaders = build_loaders(config, data, objective_layers(config, objective, sets, device))
+    objective = build_training_objective(config if start is None else replace(config, init=None), cameras, inputs)
+    loaders = build_loaders(config, data, objective)
     folder = Path(config.output)
     if is_first_process():
         prepare_folder(config, start, {name: len(loader.dataset) for name, loader in loaders.items()})  # type: ignore[arg-type]

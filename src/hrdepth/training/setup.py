@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -18,7 +19,6 @@ from hrdepth.compute import choose_device, compile_module, has_depthwise, use_fa
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.data import OpenData, mix, open_data
 from hrdepth.data.cache import open_cache
-from hrdepth.data.layers import Layer
 from hrdepth.data.mixing import MixedSampler, SharedSampler, metres_per_unit
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
@@ -92,12 +92,15 @@ def check_settings(config: TrainConfig) -> None:
         raise InputError(f"precision '{config.precision}': give '32-true' or 'bf16-mixed'")
 
 
-def build_training_objective(config: TrainConfig, cameras: LearnedIntrinsics | None = None) -> Objective:
+def build_training_objective(
+    config: TrainConfig, cameras: LearnedIntrinsics | None = None, inputs: Mapping[str, Any] | None = None
+) -> Objective:
     """Build networks and objective, started from `config.init` where it is given.
 
     Args:
         config: see `TrainConfig`.
         cameras: those that are learned, see `training.cameras`.
+        inputs: see `build_objective`.
 
     Raises:
         InputError: unknown names or options, or an init checkpoint of another network.
@@ -131,7 +134,7 @@ def build_training_objective(config: TrainConfig, cameras: LearnedIntrinsics | N
         for module in (network, pose_network):
             if module is not None and has_depthwise(module):
                 use_fast_depthwise(module)
-    return build_objective(config.objective, network, pose_network, config.canonical_focal, cameras)
+    return build_objective(config.objective, network, pose_network, config.canonical_focal, cameras, inputs)
 
 
 def _check_canonical_focal(start: float | None, config: TrainConfig) -> None:
@@ -159,22 +162,24 @@ def _start_from(
 
 
 def build_loaders(
-    config: TrainConfig, data: dict[str, list[OpenData]] | None = None, layers: Sequence[Layer] = ()
+    config: TrainConfig, data: dict[str, list[OpenData]] | None = None, objective: Objective | None = None
 ) -> dict[str, DataLoader[Batch]]:
     """Build the loaders `train` and `validation`.
 
     Args:
         config: see `TrainConfig`.
         data: the opened data sets of both, see `check.scan.check_data`; None opens those of the config.
-        layers: what samples have beside images.
+        objective: whose layers the samples have; None for images alone.
     """
     if data is None:
         check = config.scan == "off"  # else the scan does
-        sets = {"train": config.train, "validation": config.validation}
-        data = {use: open_data(configs, config.objective.frames, check) for use, configs in sets.items()}
+        configs = {"train": config.train, "validation": config.validation}
+        data = {use: open_data(parts, config.objective.frames, check) for use, parts in configs.items()}
+    sets = [part.neighbours for parts in data.values() for part in parts]
+    layers = [] if objective is None else objective.layers(config, sets, choose_device(config.device))
     read: Callable[[Path], Image.Image] = read_image
     if config.cache is not None:
-        read = open_cache(config.cache, config, [part.neighbours for parts in data.values() for part in parts]).read
+        read = open_cache(config.cache, config, sets).read
     training = mix(data["train"], config.size, config.augment, config.seed, layers, read)
     validation = mix(data["validation"], config.size, layers=layers, read=read)
     sampler = MixedSampler(

@@ -1,4 +1,4 @@
-"""A run with a teacher: what it takes over, what it keeps, and that it goes on after a stop."""
+"""A run with a teacher: whose settings it has, what it computes once, and that it resumes after a stop."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, Objectiv
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.objectives.distillation import Distillation
-from hrdepth.objectives.teacher import TeacherMaps
+from hrdepth.objectives.teacher import Teacher, TeacherMaps
 from hrdepth.prepare.cache import prepare
 from hrdepth.training import train
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
@@ -59,6 +59,13 @@ def test_a_student_of_images_takes_over_the_teachers_units(taught, tmp_path, cac
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == (4 if cached else 0)
     state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
     assert set(state) == {f"objective.network.{name}" for name in build_network(config.network).state_dict()}
+
+
+def test_the_teachers_file_is_read_once(taught, monkeypatch):
+    read, seen = Teacher.read, []
+    monkeypatch.setattr(Teacher, "read", lambda *given: seen.append(given) or read(*given))
+    train(replace(taught, epochs=1))
+    assert len(seen) == 1
 
 
 def test_a_cached_teacher_looks_once(taught, tmp_path, monkeypatch):
@@ -132,6 +139,7 @@ def test_images_can_be_prepared_and_scanned(taught, tmp_path):
         ({"canonical_focal": None}, {}, "set canonical_focal to 0.6"),
         ({"network": NetworkConfig("lite_hrdepth", {"min_depth": 0.5})}, {}, "the student of 0.5 to 100"),
         ({}, {"teacher": "nowhere.safetensors"}, "nowhere.safetensors does not exist"),
+        ({}, {"teacher": 3}, "the option teacher 3 of objective 'distillation' must be text"),
         ({}, {"norm": "l5"}, "norm"),
     ],
 )
