@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hrdepth.app.answers import rehearse
+from hrdepth.app.answers import warm_up
 from hrdepth.app.networks import Networks
 from hrdepth.app.server import LocalOnly, private_folder, without_telemetry
 from hrdepth.app.sessions import Sessions
@@ -64,7 +64,7 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
     runs = (config.runs,) if isinstance(config.runs, str) else config.runs
     networks = Networks(weights, config.device)
     with private_folder() as folder:
-        rehearse(networks.predictor(), folder / "rehearsal")
+        warm_up(networks.predictor(), folder / "warm-up")
         page = _build(config, networks, Sessions(folder), find_runs(runs))
         try:
             address = _launch(page, config)

@@ -1,4 +1,4 @@
-"""What the page and its API do with a session, in plain Python: answer, measure, lift, write."""
+"""What the page and its API do with a session, without Gradio: predict, measure depth, show points, write files."""
 
 from __future__ import annotations
 
@@ -14,34 +14,44 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-import hrdepth
 from hrdepth.app.sessions import Session
 from hrdepth.app.uploads import clip_frames, kind_of, load_image
 from hrdepth.app.viewpoint import Viewpoint, framed, from_behind
-from hrdepth.config import UploadLimits
+from hrdepth.config import Outputs, UploadLimits
 from hrdepth.errors import InputError
-from hrdepth.inference.folder import write_npz
+from hrdepth.inference.outputs import Writer, camera_of, describe_cloud, lift, video_frame
 from hrdepth.inference.predictor import Prediction, Predictor
-from hrdepth.io.images import write_depth_png, write_image
-from hrdepth.io.pointcloud import KITTI_FOCAL, PointCloud, assumed_intrinsics, point_cloud, write_glb, write_ply
+from hrdepth.io.images import write_image
+from hrdepth.io.pointcloud import assumed_intrinsics, write_glb
 from hrdepth.io.video import VideoWriter
-from hrdepth.io.visualize import StableRange, colorize_disparity, panel
+from hrdepth.io.visualize import StableRange, colorize_disparity
 
-__all__ = ["EXAMPLES", "answer", "clip_video", "cloud_for_page", "depth_at", "files", "rehearse", "reservation", "take"]
+__all__ = [
+    "EXAMPLES",
+    "clip_video",
+    "cloud_for_page",
+    "depth_at",
+    "load_upload",
+    "predict",
+    "scale_caveat",
+    "warm_up",
+    "write_downloads",
+]
 
 EXAMPLES = sorted(Path(str(package_files("hrdepth.app"))).glob("examples/*.jpg"))
 """The rendered streets that come with the page."""
 
 SHOWN_WIDTH = 1600
 """Images are shown at most so wide; the files have their full size."""
-CLIP_WIDTH = 960
+CLIP_WIDTH = 1920
+"""Of the image and its disparity, side by side."""
 PAGE_POINTS = 300_000
 FAR_MEDIANS = 4.0
 """The page's cloud ends at so many times the median depth: sky and skyline would make the rest tiny."""
 
 
-def rehearse(predictor: Predictor, folder: Path) -> None:
-    """Do all that an image asks for once, so that the first visitor waits no longer than the following ones.
+def warm_up(predictor: Predictor, folder: Path) -> None:
+    """Do once what an image asks for, so that the first visitor waits no longer than the following ones.
 
     Args:
         predictor: the network.
@@ -53,16 +63,16 @@ def rehearse(predictor: Predictor, folder: Path) -> None:
     session = Session(folder)
     folder.mkdir()
     try:
-        take(session, Path(shutil.copy(EXAMPLES[0], folder)), UploadLimits())
-        answer(session, predictor)
+        load_upload(session, Path(shutil.copy(EXAMPLES[0], folder)), UploadLimits())
+        predict(session, predictor)
         with suppress(InputError):  # of an untrained network's depth no point may be left
-            files(session)
+            write_downloads(session)
             cloud_for_page(session)
     finally:
         shutil.rmtree(folder)
 
 
-def take(session: Session, path: Path, limits: UploadLimits) -> None:
+def load_upload(session: Session, path: Path, limits: UploadLimits) -> None:
     """Check an upload and make it the session's image; the uploaded file is gone afterwards.
 
     Raises:
@@ -81,7 +91,7 @@ def take(session: Session, path: Path, limits: UploadLimits) -> None:
     session.image, session.clip, session.prediction = image, clip, None
 
 
-def answer(session: Session, predictor: Predictor, focal: float | None = None) -> tuple[str, str]:
+def predict(session: Session, predictor: Predictor, focal: float | None = None) -> tuple[str, str]:
     """Predict for the session's image.
 
     Args:
@@ -99,8 +109,8 @@ def answer(session: Session, predictor: Predictor, focal: float | None = None) -
         raise InputError("there is no image yet; send one first")
     session.begin()
     session.prediction = predictor(session.image, _intrinsics(session.image.shape[:2], focal))
-    session.colours = colorize_disparity(session.prediction.disparity)
-    shown = _at_most(session.image, SHOWN_WIDTH), _at_most(session.colours, SHOWN_WIDTH)
+    colours = colorize_disparity(session.prediction.disparity)
+    shown = _at_most(session.image, SHOWN_WIDTH), _at_most(colours, SHOWN_WIDTH)
     paths = session.fresh(".jpg"), session.fresh("_shown.jpg")
     for path, image in zip(paths, shown, strict=True):
         write_image(path, image)
@@ -108,7 +118,7 @@ def answer(session: Session, predictor: Predictor, focal: float | None = None) -
 
 
 def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | str]:
-    """Say the depth at a place of the image.
+    """Return the depth at a point of the image.
 
     Args:
         session: holds the prediction.
@@ -126,24 +136,22 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
         raise InputError(f"the place ({x:g}, {y:g}) is outside the image; x and y run from 0 to 1")
     height, width = prediction.depth.shape
     column, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
-    metric = prediction.metres_per_unit is not None
-    depth = prediction.depth_metres if metric else prediction.depth
     return {
         "column": column,
         "row": row,
-        "depth": round(float(depth[row, column]), 4),
-        "unit": "m" if metric else "units",
+        "depth": round(float(prediction.best_depth[row, column]), 4),
+        "unit": "units" if prediction.metres_per_unit is None else "m",
         "disparity": round(float(prediction.disparity[row, column]), 6),
         "scale": prediction.scale,
     }
 
 
-def reservation(prediction: Prediction) -> str:
-    """Say in a few words what has to be known about the numbers, "" where nothing has."""
+def scale_caveat(prediction: Prediction) -> str:
+    """Return what restricts the meaning of the numbers, in a few words, or ""."""
     if prediction.metres_per_unit is None:
         return "up to scale: metres are not known"
     if prediction.canonical_focal is not None and prediction.intrinsics is None:
-        return f"for a focal length of {_camera(prediction)[0, 0]:.0f} pixels; name another on the left"
+        return f"for a focal length of {camera_of(prediction)[0, 0]:.0f} pixels; name another on the left"
     return ""
 
 
@@ -158,31 +166,21 @@ def cloud_for_page(session: Session, background: tuple[int, int, int] | None = N
     Returns:
         Its path, and where to see it from.
     """
-    path = session.fresh(".glb")
-    depth = _best_depth(session.answered)
-    cloud = _cloud(session.answered, far=FAR_MEDIANS * float(np.median(depth)), most=PAGE_POINTS)
+    path, prediction = session.fresh(".glb"), session.answered
+    cloud = lift(prediction, FAR_MEDIANS, PAGE_POINTS)
     view = from_behind(cloud)
     if background is not None:
         cloud = framed(cloud, view.target, background)
-    write_glb(path, cloud, {"unit": session.answered.scale})
+    write_glb(path, cloud, describe_cloud(prediction))
     return str(path), view
 
 
-def files(session: Session) -> list[str]:
-    """Write the downloads: coloured disparity, 16-bit depth, arrays, all points; return their paths."""
-    prediction = session.answered
+def write_downloads(session: Session) -> list[str]:
+    """Write coloured disparity, 16-bit depth, arrays and points, as `hrdepth predict` does; return their paths."""
     paths = [session.fresh(end) for end in ("_disparity.png", "_depth.png", ".npz", ".ply")]
-    write_image(paths[0], colorize_disparity(prediction.disparity) if session.colours is None else session.colours)
-    write_depth_png(paths[1], _best_depth(prediction))
-    write_npz(paths[2], prediction)
-    known = "assumed" if prediction.intrinsics is None else "as given"
-    about = {
-        "unit": prediction.scale,
-        "frame": "x right, y down, z forward",
-        "camera": f"fx = {_camera(prediction)[0, 0]:g} pixels, {known}",
-        "written by": f"hrdepth {hrdepth.__version__}",
-    }
-    write_ply(paths[3], _cloud(prediction), about)
+    outputs = Outputs(npz=True, depth_png=True, ply=True, panel=False)
+    with Writer(paths[0].parent, outputs) as write:
+        write(session.name, session.answered)
     return [str(path) for path in paths]
 
 
@@ -206,27 +204,10 @@ def clip_video(
     with VideoWriter(path, first.fps) as video:
         for index, frame in enumerate(chain([first], frames)):
             prediction = predictor(frame.image, _intrinsics(frame.image.shape[:2], focal))
-            low, high = colours.update(prediction.disparity)
-            image = panel(prediction.image, prediction.disparity, vmin=low, vmax=high, labels=None)
-            video.write(_at_most(image, 2 * CLIP_WIDTH))
+            video.write(video_frame(prediction, colours, with_image=True, widest=CLIP_WIDTH))
             if progress is not None:
                 progress(index + 1)
     return str(path)
-
-
-def _cloud(prediction: Prediction, far: float | None = None, most: int | None = None) -> PointCloud:
-    return point_cloud(_best_depth(prediction), prediction.image, _camera(prediction), far=far, most=most)
-
-
-def _camera(prediction: Prediction) -> NDArray[np.float64]:
-    if prediction.intrinsics is not None:
-        return prediction.intrinsics
-    height, width = prediction.depth.shape
-    return assumed_intrinsics((height, width), prediction.canonical_focal or KITTI_FOCAL)
-
-
-def _best_depth(prediction: Prediction) -> NDArray[np.float32]:
-    return prediction.depth if prediction.metres_per_unit is None else prediction.depth_metres
 
 
 def _intrinsics(size: tuple[int, ...], focal: float | None) -> NDArray[np.float64] | None:

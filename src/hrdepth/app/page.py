@@ -19,7 +19,7 @@ from hrdepth.app.sessions import Sessions
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 
-__all__ = ["DepthTab", "said"]
+__all__ = ["DepthTab", "as_gradio_error"]
 
 HERE = Path(str(package_files("hrdepth.app")))
 BACKGROUND = (18, 20, 26)
@@ -30,7 +30,7 @@ DOWNLOADS = ("Colours (PNG)", "Depth (16-bit PNG)", "Arrays (npz)", "Points (PLY
 NETWORK = {"concurrency_id": "network", "concurrency_limit": 1}
 
 
-def said(function: Callable[..., Any]) -> Callable[..., Any]:
+def as_gradio_error(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function's `InputError` reach the page, or the API's caller, as its sentence."""
 
     @wraps(function)
@@ -137,7 +137,7 @@ class DepthTab:
         caller.click(self.clip, settings, one, api_name="clip", **NETWORK)
         gr.api(self.depth_at, api_name="depth_at")
 
-    @said
+    @as_gradio_error
     def predict(
         self, file: str | None, network: str, runtime: str, size: str, focal: float | None, request: gr.Request
     ) -> tuple[tuple[str, str] | None, str]:
@@ -157,10 +157,10 @@ class DepthTab:
         if not file:
             return None, ASK
         session = self.sessions.of(request.session_hash)
-        answers.take(session, Path(file), self.limits)
-        return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
+        answers.load_upload(session, Path(file), self.limits)
+        return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
 
-    @said
+    @as_gradio_error
     def example(
         self, network: str, runtime: str, size: str, focal: float | None, chosen: gr.SelectData, request: gr.Request
     ) -> tuple[tuple[str, str], str]:
@@ -168,28 +168,28 @@ class DepthTab:
         session = self.sessions.of(request.session_hash)
         image = EXAMPLES[int(chosen.index) % len(EXAMPLES)]
         copy = Path(shutil.copy(image, session.folder / image.name))
-        answers.take(session, copy, self.limits)
-        return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
+        answers.load_upload(session, copy, self.limits)
+        return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
 
-    @said
+    @as_gradio_error
     def again(self, network: str, runtime: str, size: str, focal: float | None, request: gr.Request) -> tuple[Any, str]:
         """Predict for the same image with other settings."""
         session = self.sessions.of(request.session_hash)
         if session.image is None:
             return gr.skip(), ASK
-        return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
+        return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
 
-    @said
+    @as_gradio_error
     def point_cloud(self, request: gr.Request) -> str:
         """Return the last image's point cloud as GLB, without flying pixels and the far end."""
         return answers.cloud_for_page(self.sessions.of(request.session_hash))[0]
 
-    @said
+    @as_gradio_error
     def files(self, request: gr.Request) -> list[str]:
-        """Return coloured disparity (PNG), depth x 256 (16-bit PNG), arrays (npz) and all points (PLY)."""
-        return answers.files(self.sessions.of(request.session_hash))
+        """Return coloured disparity (PNG), depth x 256 (16-bit PNG), arrays (npz) and points (PLY)."""
+        return answers.write_downloads(self.sessions.of(request.session_hash))
 
-    @said
+    @as_gradio_error
     def clip(
         self,
         network: str,
@@ -208,7 +208,7 @@ class DepthTab:
             session, predictor, self.limits, focal, lambda done: progress((done, None), desc="frames", unit="frames")
         )
 
-    @said
+    @as_gradio_error
     def _show_cloud(self, request: gr.Request) -> Any:
         session = self.sessions.of(request.session_hash)
         if session.prediction is None:
@@ -219,7 +219,7 @@ class DepthTab:
     def _offer(self) -> list[Any]:
         return [gr.DownloadButton(interactive=True) for _ in DOWNLOADS]
 
-    @said
+    @as_gradio_error
     def _show_clip(
         self,
         network: str,
@@ -232,17 +232,17 @@ class DepthTab:
         path = self.clip(network, runtime, size, focal, request, progress)
         return gr.Video(value=path, visible=path is not None)
 
-    @said
+    @as_gradio_error
     def depth_at(self, x: float, y: float, request: gr.Request) -> dict[str, Any]:
         """Say the depth of the last image at (x, y), both from 0 to 1, from the upper left."""
         return answers.depth_at(self.sessions.of(request.session_hash), float(x), float(y))
 
-    @said
+    @as_gradio_error
     def clicked(self, request: gr.Request, place: gr.EventData) -> str:
         """Say the depth where the visitor clicked, as the page shows it."""
         session = self.sessions.of(request.session_hash)
         found = answers.depth_at(session, float(place.x), float(place.y))
         return (
             f"<b>{found['depth']:.2f} {found['unit']}</b> at column {found['column']}, row {found['row']} "
-            f"<span class='scale'>{answers.reservation(session.answered)}</span>"
+            f"<span class='scale'>{answers.scale_caveat(session.answered)}</span>"
         )

@@ -31,8 +31,7 @@ class Session:
         name: of what was sent, without suffix.
         image: the image, or a clip's first frame, uint8 (H,W,3).
         clip: the clip, moved into the folder.
-        prediction: what the network said last.
-        colours: its disparity in colours, uint8 (H,W,3).
+        prediction: the last prediction.
         answers: how many there were.
         used: when it was last asked for, by the monotonic clock.
     """
@@ -42,7 +41,6 @@ class Session:
     image: NDArray[np.uint8] | None = None
     clip: Path | None = None
     prediction: Prediction | None = None
-    colours: NDArray[np.uint8] | None = None
     answers: int = 0
     used: float = 0.0
 

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import pandas
 
-from hrdepth.app.page import said
+from hrdepth.app.page import as_gradio_error
 from hrdepth.io.images import read_image
 from hrdepth.io.run_folder import RunStatus, read_run
 from hrdepth.registry import lookup
@@ -65,7 +65,7 @@ class TrainingTab:
             run, shown = self._load
             blocks.load(self.show, run, shown, show_progress="hidden", api_visibility="private")
 
-    @said
+    @as_gradio_error
     def show(self, run: str) -> tuple[str, Any, Any]:
         """Read the run's folder: what is said, curves, newest panel."""
         status = read_run(lookup(self.runs, run, "run"))
@@ -77,7 +77,7 @@ class TrainingTab:
         table = pandas.DataFrame(rows, columns=["step", "loss", "curve"])
         return describe(status), table, None if status.panel is None else read_image(status.panel)
 
-    @said
+    @as_gradio_error
     def training(self, run: str) -> dict[str, Any]:
         """Say how far a run is: state, epoch, step, samples a second, seconds left, the guard's message, curves."""
         status = read_run(lookup(self.runs, run, "run"))

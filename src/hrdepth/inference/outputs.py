@@ -17,11 +17,21 @@ from hrdepth.inference.predictor import Prediction
 from hrdepth.inference.smoothing import Flicker, Smoother
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import write_depth_png, write_image
-from hrdepth.io.pointcloud import assumed_intrinsics, point_cloud, write_glb, write_ply
+from hrdepth.io.pointcloud import KITTI_FOCAL, PointCloud, assumed_intrinsics, point_cloud, write_glb, write_ply
 from hrdepth.io.video import DepthVideoWriter, VideoWriter
 from hrdepth.io.visualize import StableRange, colorize_disparity, panel
 
-__all__ = ["Writer", "check_outputs", "image_files", "resolve_outputs", "write_npz"]
+__all__ = [
+    "Writer",
+    "camera_of",
+    "check_outputs",
+    "describe_cloud",
+    "image_files",
+    "lift",
+    "resolve_outputs",
+    "video_frame",
+    "write_npz",
+]
 
 VIDEO_WIDTH = 4096
 """Wider videos are scaled down to this: many players cannot decode more."""
@@ -99,11 +109,11 @@ class Writer:
         self._write_arrays(name, prediction)
         self._write_points(name, prediction)
         if self._frames is not None:
-            self._frames.write(_video_frame(prediction, self._colours, self.outputs.panel))
+            self._frames.write(video_frame(prediction, self._colours, self.outputs.panel, VIDEO_WIDTH))
         else:
             self._write_images(name, prediction)
         if self._depths is not None:
-            self._depths.write(_best_depth(prediction))
+            self._depths.write(prediction.best_depth)
         self.done += 1
 
     def flicker(self) -> dict[str, float] | None:
@@ -129,19 +139,12 @@ class Writer:
         if self.outputs.npz:
             write_npz(self._add(f"{name}.npz"), prediction)
         if self.outputs.depth_png:
-            write_depth_png(self._add(f"{name}_depth.png"), _best_depth(prediction))
+            write_depth_png(self._add(f"{name}_depth.png"), prediction.best_depth)
 
     def _write_points(self, name: str, prediction: Prediction) -> None:
         if not (self.outputs.ply or self.outputs.glb):
             return
-        depth, camera = _best_depth(prediction), prediction.intrinsics
-        height, width = depth.shape
-        matrix = assumed_intrinsics((height, width)) if camera is None else camera
-        cloud = point_cloud(depth, prediction.image, matrix, far=FAR_MEDIANS * float(np.median(depth)))
-        about = {
-            "unit": "metres" if prediction.metres_per_unit is not None else prediction.scale,
-            "camera": "as given" if camera is not None else f"assumed: fx = {matrix[0, 0]:g} pixels",
-        }
+        cloud, about = lift(prediction), describe_cloud(prediction)
         if self.outputs.ply:
             write_ply(self._add(f"{name}.ply"), cloud, about)
         if self.outputs.glb:
@@ -189,18 +192,48 @@ def check_outputs(outputs: Outputs, kind: str) -> None:
         raise InputError("smoothing and flicker are about many frames in the order of time, not one image")
 
 
-def _best_depth(prediction: Prediction) -> NDArray[np.float32]:
-    return prediction.depth if prediction.metres_per_unit is None else prediction.depth_metres
+def camera_of(prediction: Prediction) -> NDArray[np.float64]:
+    """Return the prediction's intrinsics (3,3); where they are unknown those of the network's camera, or of KITTI's."""
+    if prediction.intrinsics is not None:
+        return prediction.intrinsics
+    height, width = prediction.disparity.shape
+    return assumed_intrinsics((height, width), prediction.canonical_focal or KITTI_FOCAL)
 
 
-def _video_frame(prediction: Prediction, colours: StableRange, with_image: bool) -> NDArray[np.uint8]:
+def lift(prediction: Prediction, far_medians: float = FAR_MEDIANS, most: int | None = None) -> PointCloud:
+    """Lift a prediction to points, in metres where they are known.
+
+    Args:
+        prediction: what the network predicted.
+        far_medians: points farther than so many median depths are left out.
+        most: thin the points to about so many.
+
+    Raises:
+        InputError: no point is left.
+    """
+    depth = prediction.best_depth
+    far = far_medians * float(np.median(depth))
+    return point_cloud(depth, prediction.image, camera_of(prediction), far=far, most=most)
+
+
+def describe_cloud(prediction: Prediction) -> dict[str, str]:
+    """Return what the header of a point cloud's file says of it."""
+    fx = camera_of(prediction)[0, 0]
+    return {
+        "unit": "metres" if prediction.metres_per_unit is not None else prediction.scale,
+        "camera": "as given" if prediction.intrinsics is not None else f"assumed: fx = {fx:g} pixels",
+    }
+
+
+def video_frame(prediction: Prediction, colours: StableRange, with_image: bool, widest: int) -> NDArray[np.uint8]:
+    """Return a video's frame uint8 (h,w,3): disparity in colours that do not flicker, beside the image if wanted."""
     low, high = colours.update(prediction.disparity)
     if with_image:
         image = panel(prediction.image, prediction.disparity, vmin=low, vmax=high, labels=None)
     else:
         image = colorize_disparity(prediction.disparity, low, high)
     height, width = image.shape[:2]
-    if width <= VIDEO_WIDTH:
+    if width <= widest:
         return image
-    smaller = (VIDEO_WIDTH, round(height * VIDEO_WIDTH / width))
+    smaller = (widest, round(height * widest / width))
     return np.array(Image.fromarray(image).resize(smaller, Image.Resampling.BILINEAR))
