@@ -13,8 +13,14 @@ from safetensors import safe_open
 from hrdepth.cli import main
 from hrdepth.config import CalibrateScaleConfig
 from hrdepth.errors import InputError
-from hrdepth.evaluation.metric_scale import Measurement, camera_height, known_depths, moved_ways
-from hrdepth.evaluation.scale_measurements import earth_ways, road_height
+from hrdepth.evaluation.metric_scale import (
+    Measurement,
+    camera_height,
+    earth_ways,
+    known_depths,
+    moved_ways,
+    road_height,
+)
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from tiny_networks import NETWORK, POSE_NETWORK
