@@ -169,7 +169,7 @@ def test_a_student_learns_the_hints(tmp_path, weights, monkeypatch):
     hints = prepare_hints(config)
     objective = ObjectiveConfig("distillation", [], {"teacher": weights, "hints": str(hints.folder), "norm": "log-l1"})
     run = replace(
-        config.config, objective=objective, network=LITE, init=weights, canonical_focal=0.6, size=(64, 160),
+        config.config, objective=objective, network=LITE, init=weights, canonical_focal=0.6, size=(64, 96),
         output=str(tmp_path / "run"), batch_size=5, epochs=10, workers=0, device="cpu", log=LogConfig(1, 0),
         optimiser=OptimiserConfig(1e-3, schedule="constant"),
     )  # fmt: skip

@@ -214,10 +214,10 @@ def test_a_turning_camera_tells_its_focal_length():
 
     motion = torch.zeros(2 * count, 6, requires_grad=True)
     optimiser = torch.optim.Adam([{"params": [motion], "lr": 5e-3}, {"params": cameras.parameters(), "lr": 2e-3}])
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 250)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 120)
     disparity = depth_to_disparity(depths)
     torch.testing.assert_close(disparity_to_depth(disparity), depths, rtol=1e-3, atol=1e-3)
-    for _ in range(250):
+    for _ in range(120):
         poses = pose_matrix(motion[:, :3], motion[:, 3:]).view(count, 2, 4, 4)
         loss = objective.losses(Output({0: disparity}, poses, objective.current_intrinsics(batch)), batch)["loss"]
         optimiser.zero_grad()
