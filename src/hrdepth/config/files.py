@@ -43,7 +43,9 @@ def current_name(name: str) -> str:
 def rename_keys(settings: Any) -> Any:
     """Return settings, read from YAML, with the present names of all keys and of the recipes' lists of frames."""
     if isinstance(settings, Mapping):
-        return {current_name(str(key)): rename_keys(value) for key, value in settings.items()}
+        return {
+            current_name(key) if isinstance(key, str) else key: rename_keys(value) for key, value in settings.items()
+        }
     if isinstance(settings, list):
         return [rename_keys(value) for value in settings]
     if isinstance(settings, str) and settings.startswith(EARLIER_LISTS) and not Path(settings).exists():
