@@ -82,7 +82,7 @@ def learners():
             yield pytest.param(narrow("packnet"), id=f"{row.citation}, narrow")
 
 
-@pytest.mark.parametrize("config", learners())
+@pytest.mark.parametrize("config", list(learners()))
 def test_every_variant_learns_with_all_its_parameters(config):
     torch.manual_seed(0)
     network = build_network(config)
