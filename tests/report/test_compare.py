@@ -15,7 +15,7 @@ from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
-from hrdepth.report.comparison import error_by_distance, error_histogram
+from hrdepth.report.compare import error_by_distance, error_histogram
 from hrdepth.report.curves import learning_curves, read_log
 from hrdepth.report.features import draw_features, first_level_maps
 from hrdepth.report.samples import Sample, predict_sample

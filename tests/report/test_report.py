@@ -15,7 +15,7 @@ from hrdepth.config import DepthProtocol, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
 from hrdepth.inference.predictor import Predictor
-from hrdepth.report.cloud import encode_cloud
+from hrdepth.report.render import encode_cloud
 from hrdepth.report.run import RunFolder
 from hrdepth.truth import build_ground_truth
 

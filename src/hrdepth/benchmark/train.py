@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import statistics
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.progress import track
 from torch.utils.flop_counter import FlopCounterMode
 
 from hrdepth.benchmark.report import Measurement, print_table, write_report
-from hrdepth.benchmark.workloads import MATRIX, made_drive, serve
+from hrdepth.benchmark.workers import Job, Worker, start_workers
+from hrdepth.benchmark.workloads import MATRIX, WorkloadTimer, made_drive
 from hrdepth.config import BenchmarkTrainConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file
@@ -24,15 +22,15 @@ from hrdepth.io.files import output_file
 __all__ = ["benchmark_train"]
 
 PARTS = ("depth network", "pose network", "losses", "optimiser", "loading")
-# Enough frames that an epoch of the largest batch is no single step.
+# Enough frames for several steps an epoch.
 FRAMES_A_SAMPLE = 3
 
 
 def benchmark_train(config: BenchmarkTrainConfig) -> None:
     """Measure, print a table and write JSON.
 
-    Unit and step run in turns, each in a process of its own, so that neither tunes nor disturbs the other and the
-    machine's moods meet both. The parts follow in one process, one after the other; they need not add up to the step,
+    Unit and step are interleaved, each in a process of its own, so that neither tunes nor disturbs the other and
+    device noise affects both. The parts follow in one process, one after the other; they need not add up to the step,
     since loading overlaps.
 
     Raises:
@@ -68,10 +66,9 @@ def _training(config: BenchmarkTrainConfig, folder: Path, size: tuple[int, int],
 
 def _measure(config: BenchmarkTrainConfig, run: TrainConfig) -> list[Measurement]:
     where = f"{run.size[1]}x{run.size[0]}, batch {run.batch_size}"
-    timed = _in_turns([["unit"], ["step"]], run, config.rounds, config.steps, f"{where}: unit and step")
     paired = any(frame != "s" for frame in run.objective.frames)
     parts = [part for part in PARTS if part != "pose network" or paired]
-    timed |= _in_turns([[*parts, "matrices", "matrices bfloat16"]], run, config.rounds, config.steps, f"{where}: parts")
+    timed = _time(run, config, parts, where)
     a_sample = {name: [second / run.batch_size for second in times.seconds] for name, times in timed.items()}
     units = [step / unit for step, unit in zip(a_sample["step"], a_sample["unit"], strict=True)]
     operations = _operations(run)
@@ -92,41 +89,30 @@ def _measure(config: BenchmarkTrainConfig, run: TrainConfig) -> list[Measurement
 
 @dataclass
 class _Times:
-    seconds: list[float]
-    peak: float
+    """Seconds, a median per round, and the peak of memory above the start, MiB."""
+
+    seconds: list[float] = field(default_factory=list)
+    peak: float = 0.0
 
 
-def _in_turns(
-    processes: Sequence[Sequence[str]], run: TrainConfig, rounds: int, steps: int, said: str
-) -> dict[str, _Times]:
-    """Time workloads; each process has its own, one after the other, in turns with those of the other processes.
+def _time(run: TrainConfig, config: BenchmarkTrainConfig, parts: Sequence[str], where: str) -> dict[str, _Times]:
+    """Time unit and step, interleaved; then the parts and matrices, one after the other in one process."""
+    beside, alone = ("unit", "step"), (*parts, "matrices", "matrices bfloat16")
+    times = {name: _Times() for name in (*beside, *alone)}
 
-    Each round's entry is the median of its runs.
-    """
-    context = multiprocessing.get_context("spawn")
-    workers: list[tuple[Any, Connection]] = []
-    times = {name: _Times([], 0.0) for names in processes for name in names}
-    turns = [names for beside in zip(*processes, strict=True) for names in [beside] * rounds]
-    try:
-        for _ in processes:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(run, theirs))
-            process.start()
-            theirs.close()
-            workers.append((process, ours))
-        for names in track(turns, description=said, transient=True):
-            for name, (_, connection) in zip(names, workers, strict=True):
-                connection.send((name, steps))
-                seconds, peak = connection.recv()
-                times[name].seconds.append(statistics.median(seconds))
-                times[name].peak = peak
-    except EOFError as error:
-        raise InputError(f"the measurement of {said} ended early; its own message stands above") from error
-    finally:
-        for process, connection in workers:
-            if process.is_alive():
-                connection.send(None)
-            process.join()
+    def measure(worker: Worker, name: str) -> None:
+        seconds, times[name].peak = worker.call("measure", name, config.steps)
+        times[name].seconds.append(statistics.median(seconds))
+
+    job = Job(WorkloadTimer, (run,))
+    with start_workers(dict.fromkeys(beside, job)) as workers:
+        for _ in track(range(config.rounds), description=f"{where}: unit and step", transient=True):
+            for name, worker in workers.items():
+                measure(worker, name)
+    with start_workers({"parts": job}) as workers:
+        for name in track(alone, description=f"{where}: parts", transient=True):
+            for _ in range(config.rounds):
+                measure(workers["parts"], name)
     return times
 
 

@@ -1,10 +1,8 @@
-"""What is timed, in processes of their own: the unit, a training step, its parts, the machine's matrix rate."""
+"""What is timed in separate processes: the unit, a training step, its parts, the machine's matrix rate."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,15 @@ import yaml
 from PIL import Image
 from torch import Tensor
 
+from hrdepth.benchmark.report import memory, peak_memory
+from hrdepth.benchmark.roofline import seconds
 from hrdepth.compute import choose_device
 from hrdepth.config import DatasetConfig, TrainConfig
+from hrdepth.cpu import tune_malloc
 from hrdepth.data.sample import Batch
 from hrdepth.objectives import Objective
 
-__all__ = ["FRAME_SIZE", "WORKLOADS", "made_drive", "serve"]
+__all__ = ["FRAME_SIZE", "WORKLOADS", "WorkloadTimer", "made_drive"]
 
 # Size of the generated images (height, width): KITTI's.
 FRAME_SIZE = (375, 1242)
@@ -167,35 +168,32 @@ WORKLOADS: dict[str, Workload] = {
 }
 
 
-def serve(config: TrainConfig, connection: Connection) -> None:
-    """Answer each (name, n) with the seconds of n runs and the memory above the start, MiB; None ends.
+class WorkloadTimer:
+    """Time workloads; made in a process of its own.
 
-    A workload is prepared when its name comes up first, and let go when another's does.
+    A workload is prepared when its name comes up first, and released when another's does.
     """
-    from hrdepth.benchmark.report import memory, peak_memory
-    from hrdepth.cpu import tune_malloc
 
-    current, run, before = "", None, 0.0
-    while (asked := connection.recv()) is not None:
-        name, count = asked
-        if name != current:
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.name = ""
+        self.run: Callable[[], object] = lambda: None
+        self.before = 0.0
+
+    def measure(self, name: str, count: int) -> tuple[list[float], float]:
+        """Return the seconds of `count` runs, and the peak of memory above the start, MiB."""
+        if name != self.name:
             if name != "unit":  # the unit stays as PyTorch runs it
                 tune_malloc()
             torch.manual_seed(0)
-            current, run = name, None  # the last one's memory is free before this one's is taken
-            run = WORKLOADS[name](config)
-            before = memory() or 0.0
+            self.name, self.run = name, lambda: None  # the last one's memory is free before this one's is taken
+            self.run = WORKLOADS[name](self.config)
+            self.before = memory() or 0.0
             for _ in range(2):  # compiles, fills caches
-                run()
-        assert run is not None
-        seconds = []
-        for _ in range(count):
-            _finish(config)
-            start = time.perf_counter()
-            run()
-            _finish(config)
-            seconds.append(time.perf_counter() - start)
-        connection.send((seconds, (peak_memory() or float("nan")) - before))
+                self.run()
+        device = choose_device(self.config.device)
+        taken = [seconds(self.run, device) for _ in range(count)]
+        return taken, (peak_memory() or float("nan")) - self.before
 
 
 def _prepared(config: TrainConfig) -> tuple[Objective, Batch]:
@@ -213,10 +211,3 @@ def _endless(loader: Any, config: TrainConfig) -> Iterator[Any]:
 
 def _device(config: TrainConfig) -> str:
     return str(choose_device(config.device))
-
-
-def _finish(config: TrainConfig) -> None:
-    if _device(config) == "cuda":
-        torch.cuda.synchronize()
-    elif _device(config) == "mps":
-        torch.mps.synchronize()

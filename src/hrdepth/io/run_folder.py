@@ -14,7 +14,7 @@ import yaml
 
 from hrdepth.errors import InputError
 
-__all__ = ["RunStatus", "find_runs", "read_run"]
+__all__ = ["RunStatus", "drawn_panels", "find_runs", "read_json", "read_metrics", "read_run"]
 
 # The metrics are written every half minute; a validation may take longer.
 QUIET_SECONDS = 600.0
@@ -39,6 +39,8 @@ class RunStatus:
         message: the guard's, or what is to be known about a quiet run.
         curves: name to (step, value).
         panel: the newest image that the run drew of itself.
+        settings: of the training, as config.yaml holds them.
+        about: command, versions, samples and more, as run.json holds them.
     """
 
     name: str
@@ -54,6 +56,8 @@ class RunStatus:
     message: str = ""
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     panel: Path | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def find_runs(paths: Iterable[str | Path]) -> dict[str, Path]:
@@ -84,10 +88,10 @@ def read_run(folder: Path) -> RunStatus:
         network, epochs = str(config["network"]["name"]), int(config["epochs"])
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise InputError(f"{folder.name} is no folder of hrdepth train: config.yaml is missing or damaged") from error
-    rows = _rows(folder / "metrics.csv")
+    rows, about = read_metrics(folder), read_json(folder / "run.json")
     last = _last(rows)
     step, minutes, rate = int(last.get("step", -1)) + 1, last.get("minutes", 0.0), last.get("samples_per_second")
-    steps, left = _ahead(config, _json(folder / "run.json"), step, minutes, rate)
+    steps, left = _ahead(config, about, step, minutes, rate)
     if _validated_last(rows, epochs):
         steps, left = step, 0.0
     state, message = _state(folder, rows, left)
@@ -105,18 +109,22 @@ def read_run(folder: Path) -> RunStatus:
         message=message,
         curves={name: curve for column, name in CURVES.items() if (curve := _curve(rows, column))},
         panel=_panel(folder, state),
+        settings=config,
+        about=about,
     )
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_metrics(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of a run's metrics.csv; none where it is absent or damaged."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except (OSError, csv.Error, UnicodeDecodeError):
         return []
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file of a run holds; nothing where it is absent or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -169,7 +177,7 @@ def _ahead(
 
 
 def _state(folder: Path, rows: list[dict[str, str]], left: float | None) -> tuple[str, str]:
-    if message := _json(folder / "stopped.json").get("message"):
+    if message := read_json(folder / "stopped.json").get("message"):
         return "stopped", str(message)
     if left == 0.0:
         return "finished", ""
@@ -187,5 +195,10 @@ def _panel(folder: Path, state: str) -> Path | None:
     stopped = folder / "panels" / "stopped.png"
     if state == "stopped" and stopped.is_file():
         return stopped
-    drawn = sorted(path for path in folder.glob("panels/*.png") if path.stem.isdecimal())
+    drawn = drawn_panels(folder)
     return drawn[-1] if drawn else None
+
+
+def drawn_panels(folder: Path) -> list[Path]:
+    """Return the images that a run drew of itself while it trained, the oldest first."""
+    return sorted(path for path in folder.glob("panels/*.png") if path.stem.isdecimal())

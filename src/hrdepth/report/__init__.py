@@ -1,12 +1,14 @@
-"""`hrdepth report`: a training on one page that needs nothing but itself.
+"""`hrdepth report`: a training on one self-contained page; `hrdepth compare`: figures of several networks.
 
-run        what the run's folder says
-truth      true depth and images for it
-results    metrics with intervals, beside the paper's row
-frames     best, median and worst frame
-cloud      the points of the viewer
-charts     figures as inline SVG
-page/      template, style and viewer
+run       a run's folder in words
+results   true depth, and metrics with intervals, beside the paper's row
+samples   an image with truth and prediction
+frames    best, median and worst frame
+curves    learning curves and errors
+features  feature maps (paper, Figure 5)
+compare   `hrdepth compare`
+render    images and points as text, and the template
+page/     template, style and viewer
 """
 
 from __future__ import annotations
@@ -25,12 +27,11 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import atomic_path, file_sha256, output_file
 from hrdepth.io.provenance import provenance
 from hrdepth.paper import corresponding_row
-from hrdepth.report.charts import curves_chart, frames_chart
+from hrdepth.report.curves import curves_chart, frames_chart
 from hrdepth.report.frames import Shown, chosen_frames, plain_frames
 from hrdepth.report.render import data_url, render
-from hrdepth.report.results import ResultSet, read_results, result_set
+from hrdepth.report.results import ResultSet, find_truth, read_results, result_set
 from hrdepth.report.run import RunFolder
-from hrdepth.report.truth import find_truth
 from hrdepth.truth import GroundTruthSet, depth_protocol
 
 __all__ = ["report"]
@@ -80,7 +81,7 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
 def _evaluated(
     config: ReportConfig, run: RunFolder, predictor: Predictor, truths: GroundTruthSet | None
 ) -> tuple[Evaluation | None, list[ResultSet]]:
-    """Return results per image, read or made, and what else was once measured."""
+    """Return results per image, read or measured, and other results of the run."""
     if config.results is not None:
         return read_results(Path(config.results))
     if config.data is None:

@@ -1,4 +1,4 @@
-"""The frames of the page: the best, the median and the worst one, or some where nothing is known of errors."""
+"""The frames of the page: the best, the median and the worst one, or some where errors are unknown."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from hrdepth.evaluation.results import Evaluation
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.pointcloud import assumed_intrinsics
 from hrdepth.io.visualize import colorize_disparity, colorize_error, disparity_range
-from hrdepth.report.cloud import Cloud, encode_cloud
-from hrdepth.report.comparison import WORST, visible
-from hrdepth.report.render import data_url
-from hrdepth.report.samples import predict_sample
+from hrdepth.report.render import Cloud, data_url, encode_cloud
+from hrdepth.report.samples import WORST, predict_sample, visible
 from hrdepth.truth import GroundTruth, GroundTruthSet
 
 __all__ = ["Shown", "chosen_frames", "plain_frames"]
@@ -52,7 +50,7 @@ class Shown:
     unit: str
 
     def cloud(self, most: int) -> Cloud | None:
-        """Return the points of the viewer, or None where no pixel of the depth can be relied on."""
+        """Return the points of the viewer, or None where no depth is usable."""
         size = (self.depth.shape[0], self.depth.shape[1])
         matrix = assumed_intrinsics(size) if self.intrinsics is None else self.intrinsics
         try:

@@ -1,4 +1,4 @@
-"""Metrics of a run: read from `hrdepth evaluate`, or of an evaluation in memory, with intervals."""
+"""True depth for a run, and its metrics: read from `hrdepth evaluate`, or of an evaluation in memory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from hrdepth.config import DepthProtocol
+from hrdepth.config import DepthProtocol, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.depth import ImageResult
 from hrdepth.evaluation.results import Evaluation
+from hrdepth.truth import GROUND_TRUTHS, GroundTruthSet, build_ground_truth
 
-__all__ = ["ResultRow", "ResultSet", "read_results", "result_set"]
+__all__ = ["ResultRow", "ResultSet", "find_truth", "read_results", "result_set"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,32 @@ class ResultSet:
     title: str
     rows: tuple[ResultRow, ...]
     caption: str = ""
+
+
+def find_truth(given: GroundTruthConfig | None, settings: Mapping[str, Any]) -> tuple[GroundTruthSet | None, str]:
+    """Return images with true depth, and a note on them.
+
+    Args:
+        given: the true depth to read; None for the first set of the validation that has true depth.
+        settings: of the training.
+
+    Raises:
+        InputError: what is given is not there.
+    """
+    if given is not None:
+        truths = build_ground_truth(given)
+        return truths, truths.description
+    kinds = {truth.dataset: kind for kind, truth in GROUND_TRUTHS.items() if truth.dataset}
+    for part in settings["validation"]:
+        if (kind := kinds.get(part["dataset"])) is None:
+            continue
+        try:
+            truths = build_ground_truth(GroundTruthConfig(kind, root=part["root"], split=part.get("split")))
+            truths[0]  # a layout without depth is noticed here
+        except (InputError, IndexError):
+            continue
+        return truths, f"{truths.description}. These are validation frames: they chose the best weights"
+    return None, "no true depth was given, and none lies beside the validation frames"
 
 
 def result_set(evaluation: Evaluation, resamples: int, beside: Mapping[str, Evaluation]) -> ResultSet:

@@ -1,18 +1,15 @@
-"""What a run's folder says: settings, how it came about, how far it is, what it drew."""
+"""A run's folder in words: settings, environment, data, images that it drew."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hrdepth.config import DatasetConfig
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.io.run_folder import RunStatus, read_run
+from hrdepth.io.run_folder import RunStatus, drawn_panels, read_run
 from hrdepth.weights.find import locate_weights
 
 __all__ = ["DataPart", "RunFolder"]
@@ -26,10 +23,10 @@ class DataPart:
         use: `training` or `validation`.
         name: the kind of data set.
         root: the last two parts of its folder.
-        split: likewise of its list, or "" where it takes every frame.
-        lines: how many the list has; None where it is not there.
-        weight: how often an epoch sees each.
-        options: what else is set, in words.
+        split: the last two parts of its list, or "" where it has every frame.
+        lines: how many the list has; None where it is missing.
+        weight: how often an epoch has each.
+        options: other settings, in words.
     """
 
     use: str
@@ -43,19 +40,25 @@ class DataPart:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that `hrdepth train` left.
+    """A folder that `hrdepth train` wrote.
 
     Attributes:
         folder: itself.
-        settings: of the training, as config.yaml holds them.
-        about: how it came about, as run.json holds it.
-        status: how far it is.
+        status: settings, progress and curves.
     """
 
     folder: Path
-    settings: dict[str, Any]
-    about: dict[str, Any]
     status: RunStatus
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of the training, as config.yaml holds them."""
+        return self.status.settings
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Command, versions, samples and more, as run.json holds them."""
+        return self.status.about
 
     @classmethod
     def read(cls, folder: str | Path) -> RunFolder:
@@ -68,15 +71,11 @@ class RunFolder:
         if not folder.is_dir():
             raise InputError(f"the run folder {folder} does not exist; name one that hrdepth train wrote")
         status = read_run(folder)
-        settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        settings = status.settings
         missing = [name for name in ("train", "validation", "objective", "size") if name not in settings]
         if missing:
             raise InputError(f"{folder / 'config.yaml'} has no {missing[0]}; it is not what hrdepth train wrote")
-        try:
-            about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            about = {}
-        return cls(folder, settings, about, status)
+        return cls(folder, status)
 
     @property
     def name(self) -> str:
@@ -108,8 +107,8 @@ class RunFolder:
 
     @property
     def panels(self) -> list[Path]:
-        """The first and the newest image that the run drew of itself, and the one at the guard's stop."""
-        drawn = sorted(path for path in self.folder.glob("panels/*.png") if path.stem.isdecimal())
+        """The first and the newest image that the run drew of itself, and that of the guard's stop."""
+        drawn = drawn_panels(self.folder)
         stopped = self.folder / "panels" / "stopped.png"
         return [*dict.fromkeys(drawn[:1] + drawn[-1:]), *([stopped] if stopped.is_file() else [])]
 
@@ -127,18 +126,18 @@ class RunFolder:
 
     @property
     def samples(self) -> tuple[int, int] | None:
-        """How many there were to train and to validate on, or None where that is not known."""
+        """How many there were to train and to validate on, or None where that is unknown."""
         known = self.about.get("samples", {})
         return (int(known["train"]), int(known["validation"])) if {"train", "validation"} <= known.keys() else None
 
     @property
     def frames(self) -> str:
-        """What the network learns from, in words; "" where that is not known."""
+        """The source frames, in words; "" where they are unknown."""
         return ", ".join(map(str, self.settings["objective"].get("frames") or ()))
 
     @property
     def main_settings(self) -> dict[str, str]:
-        """The settings that one looks for first, in words."""
+        """The most important settings, in words."""
         found = {name.replace("_", " "): _network(self.settings.get(name)) for name in ("network", "pose_network")}
         found["batch size"] = str(self.settings.get("batch_size", ""))
         found["optimiser"] = _listed(self.settings.get("optimiser"))
@@ -147,7 +146,7 @@ class RunFolder:
 
     @property
     def environment(self) -> dict[str, str]:
-        """How the run came about, in words."""
+        """Command, date, seed, versions and machine, in words."""
         unknown = "not known"
         found = {name: str(self.about.get(name, unknown)) for name in ("command", "date", "seed")}
         if resumed := self.about.get("resumed"):
@@ -156,7 +155,7 @@ class RunFolder:
 
     @property
     def shown_settings(self) -> dict[str, Any]:
-        """The settings, with absolute paths cut to their last two parts: a page does not tell where it was made."""
+        """The settings, with absolute paths cut to their last two parts, so that the page has none of its machine."""
         return dict(_short(self.settings))
 
 

@@ -1,4 +1,4 @@
-"""One image with its truth and what a network says of it, brought to metres as the protocol says."""
+"""An image with its truth and a network's prediction, in metres by the protocol."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import from_numpy
+from torch.nn.functional import max_pool2d
 
 from hrdepth.config import DepthProtocol
 from hrdepth.evaluation.depth import evaluate_image, resize_disparity, valid_pixels
@@ -15,12 +17,15 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.io.images import read_image
 from hrdepth.truth import GroundTruth
 
-__all__ = ["Sample", "predict_sample"]
+__all__ = ["WORST", "Sample", "predict_sample", "visible"]
+
+WORST = 0.5
+"""The relative error of the brightest colour."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What one network says of one image.
+    """A prediction for one image.
 
     Attributes:
         name: of the image.
@@ -61,3 +66,12 @@ def predict_sample(predictor: Predictor, truth: GroundTruth, protocol: DepthProt
         np.where(valid_pixels(truth.depth, protocol), truth.depth, np.nan).astype(np.float32),
         result.errors if result else None,
     )
+
+
+def visible(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Let each laser point of a sparse map cover 3x3 pixels, since one pixel cannot be seen on paper."""
+    if np.isnan(values).mean() < 0.5:
+        return values
+    filled = from_numpy(np.where(np.isnan(values), np.float32(-np.inf), values))
+    spread = max_pool2d(filled[None, None], 3, stride=1, padding=1)[0, 0].numpy()
+    return np.where(np.isinf(spread), np.float32(np.nan), spread)

@@ -14,6 +14,7 @@ import yaml
 
 from hrdepth.config import ReproduceConfig, TrainConfig
 from hrdepth.errors import InputError, TrainingStopped, training_extra
+from hrdepth.io.run_folder import read_json
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.network import network_mismatch, row_mismatch
 from hrdepth.reproduce.plan import BEST, Plan, plan_training, run_folder
@@ -171,7 +172,7 @@ def _has_ended(folder: Path, epochs: float | None, plan: TrainConfig) -> bool:
     """Return whether a run with weights has finished by its settings."""
     if epochs is None or epochs >= plan.epochs:  # weights without a training checkpoint cannot be resumed
         return True
-    ended = _read(folder / "run.json").get("ended")
+    ended = read_json(folder / "run.json").get("ended")
     return ended == "early_stop" or (ended == "max_minutes" and plan.max_minutes is not None)
 
 
@@ -187,7 +188,7 @@ def _obstacle(folder: Path) -> str:
 def _stopped(folder: Path) -> str:
     """Return the guard's message on a run that it stopped, or ""."""
     path = folder / "stopped.json"
-    return f"stopped by the guard: {_read(path).get('message', '')}" if path.is_file() else ""
+    return f"stopped by the guard: {read_json(path).get('message', '')}" if path.is_file() else ""
 
 
 def _why_missing(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:
@@ -201,15 +202,6 @@ def _why_missing(row: PaperRow, config: ReproduceConfig, seed: int | None, given
         if obstacle := _obstacle(run_folder(config, name, seed)):
             return f"it needs {name} first: {obstacle}"
     return "no config trains it" if row.config is None else f"no weights in {config.runs}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Read a small JSON file; nothing where it is absent or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _epochs_done(folder: Path) -> float | None:
@@ -237,7 +229,7 @@ def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given
         notes.append("without CityScapes")
     epochs = _epochs_done(folder)
     if epochs is not None and epochs < plan.epochs:
-        ended = _ENDS.get(_read(folder / "run.json").get("ended", ""), "")
+        ended = _ENDS.get(read_json(folder / "run.json").get("ended", ""), "")
         notes.append(f"after {int(epochs)} of {plan.epochs} epochs{ended}")
     notes += stopped
     try:
