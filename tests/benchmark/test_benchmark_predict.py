@@ -49,6 +49,19 @@ def test_runtimes_beside_the_baseline(in_process, tmp_path, capsys, monkeypatch)
         benchmark_predict(config)
 
 
+@pytest.mark.slow
+def test_variants_are_measured_in_processes_of_their_own():
+    config = BenchmarkPredictConfig(
+        network="lite_hrdepth", runtimes=["pytorch:float32"], sizes=[(64, 64)], image_size=(40, 90), rounds=1, runs=1,
+        threads=1,
+    )  # fmt: skip
+    baseline, faster = benchmark_predict(config)
+    for one in (baseline, faster):
+        assert min(one.network.median, one.end_to_end.median, one.ratio.median, one.limit_ms) > 0
+        assert one.peak_memory > 50
+        assert one.loading_peak > 50
+
+
 def test_operations_and_limit_by_hand():
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.ReLU(), nn.Conv2d(8, 4, 1, bias=False))
     first, second = operations(network, (4, 6))

@@ -1,4 +1,4 @@
-"""Every objective of the registry can be timed."""
+"""What `hrdepth benchmark train` times runs with every objective of the registry."""
 
 import pytest
 
