@@ -198,7 +198,7 @@ class BenchmarkAppConfig:
         pages: pages that are served, each in a process of its own: each gives one first answer.
         answers: of each page, the first included.
         runtime: a key of the runtimes; null takes the fastest that is there.
-        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         out: a JSON file for the results; null prints only.
         overwrite: replace `out`.
     """
@@ -211,6 +211,6 @@ class BenchmarkAppConfig:
     pages: int = 3
     answers: int = 6
     runtime: str | None = None
-    device: str | None = None
+    device: str | None = "auto"
     out: str | None = None
     overwrite: bool = False

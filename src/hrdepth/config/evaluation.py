@@ -181,7 +181,7 @@ class OdometryConfig:
         trained_on: note in the results that the network was trained on these frames.
         frames_per_second: of the frames, for the times in the TUM file; null takes the video's, or 10.
         size: (height, width) that the pose network works at; null for that of its training.
-        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         overwrite: replace results in `out`.
     """
 
@@ -192,7 +192,7 @@ class OdometryConfig:
     trained_on: bool = False
     frames_per_second: float | None = None
     size: tuple[int, int] | None = None
-    device: str | None = None
+    device: str | None = "auto"
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -217,7 +217,7 @@ class CalibrateScaleConfig:
         gps: a text file of the frames' places, `latitude longitude` in degrees a line.
         distances: a text file of known depths, `image x y metres` a line: the image's name without suffix, pixels.
         frames_per_second: of the frames; null takes the video's. `speed` and `speeds` need it.
-        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         overwrite: replace `out`.
 
     Raises:
@@ -235,7 +235,7 @@ class CalibrateScaleConfig:
     gps: str | None = None
     distances: str | None = None
     frames_per_second: float | None = None
-    device: str | None = None
+    device: str | None = "auto"
     overwrite: bool = False
 
     def __post_init__(self) -> None:

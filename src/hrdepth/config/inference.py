@@ -14,7 +14,7 @@ class RuntimeConfig:
 
     Attributes:
         size: (height, width) that the network works at; null for that of its training.
-        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null takes the fastest that is there.
         precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it; null takes float32, or an exported
             file's own.
@@ -24,7 +24,7 @@ class RuntimeConfig:
     """
 
     size: tuple[int, int] | None = None
-    device: str | None = None
+    device: str | None = "auto"
     runtime: str | None = None
     precision: str | None = None
     threads: int | None = None
@@ -118,7 +118,7 @@ class AppConfig:
         host: the address to listen on; 0.0.0.0 lets other machines in.
         port: to listen on; 0 takes a free one.
         limits: what an upload may be.
-        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         open: open the page in a browser.
     """
 
@@ -127,5 +127,5 @@ class AppConfig:
     host: str = "127.0.0.1"
     port: int = 7860
     limits: UploadLimits = UploadLimits()
-    device: str | None = None
+    device: str | None = "auto"
     open: bool = False

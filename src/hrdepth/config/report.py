@@ -25,7 +25,7 @@ class ReportConfig:
         protocol: how depth is compared.
         bootstrap: resamples for 95 % intervals of every metric; 0 for none.
         points: of the point cloud, at most; each takes 12 bytes of the page.
-        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         overwrite: replace an earlier page.
     """
 
@@ -37,7 +37,7 @@ class ReportConfig:
     protocol: DepthProtocol = field(default_factory=DepthProtocol)
     bootstrap: int = 1000
     points: int = 120_000
-    device: str | None = None
+    device: str | None = "auto"
     overwrite: bool = False
 
 
@@ -57,7 +57,7 @@ class CompareConfig:
         features: draw the feature maps at the first level, before and after fusion (paper, Figure 5).
         formats: `svg` and `pdf` are vector graphics.
         dpi: of `png`, and of images within the others.
-        device: `cuda`, `mps` or `cpu`; null takes the best that is there.
+        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         overwrite: replace results in `out`.
     """
 
@@ -72,7 +72,7 @@ class CompareConfig:
     features: bool = True
     formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg"])
     dpi: int = 150
-    device: str | None = None
+    device: str | None = "auto"
     overwrite: bool = False
 
     def __post_init__(self) -> None:

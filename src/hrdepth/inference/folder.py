@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
-from hrdepth.inference.manifest import MANIFEST, settings
 from hrdepth.inference.outputs import Writer, check_outputs, image_files, resolve_outputs, write_npz
 from hrdepth.inference.pipeline import WriteBehind, read_ahead
 from hrdepth.inference.predictor import Prediction, Predictor
@@ -26,6 +25,8 @@ from hrdepth.io.provenance import provenance
 from hrdepth.networks.intrinsics import LearnedCamera
 
 __all__ = ["predict_to_folder", "write_npz"]
+
+MANIFEST = "predict.json"
 
 KnownCamera = ArrayLike | LearnedCamera | None
 
@@ -100,7 +101,7 @@ def predict_to_folder(
     outputs = resolve_outputs(outputs or Outputs(), info.kind)
     check_outputs(outputs, info.kind)
     known: KnownCamera = camera or intrinsics
-    described = settings(predictor, source, info, outputs, known)
+    described = _settings(predictor, source, info, outputs, known)
     resume = resume and out.is_dir() and any(out.iterdir())
     if resume:
         _check_resume(info, outputs, out, described)
@@ -197,3 +198,46 @@ def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any) -> Itera
 
 def _intrinsics(known: KnownCamera, image: NDArray[np.uint8]) -> ArrayLike | None:
     return known.intrinsics((image.shape[0], image.shape[1])) if isinstance(known, LearnedCamera) else known
+
+
+def _settings(
+    predictor: Predictor,
+    source: Path,
+    info: MediaInfo,
+    outputs: Outputs,
+    camera: ArrayLike | LearnedCamera | None,
+) -> dict[str, Any]:
+    """Return all that decides what the results are, JSON-able."""
+    scale = predictor.scale
+    metric = scale.metres_per_unit is not None
+    factor = "" if scale.canonical_focal is None or camera is None else ", x fx / (canonical_focal x width)"
+    coded = f"16 bits, value / 256 = {'metres' if metric else 'network units'}, 0 = none, 65535 = 255.996 or more"
+    return {
+        "input": {"name": source.name or source.resolve().name, "kind": info.kind, "fps": info.fps},
+        "network": {
+            "weights": None if predictor.source is None else predictor.source.name,
+            "sha256": predictor.source_sha256,
+            "runtime": predictor.runtime,
+            "precision": predictor.precision,
+            "device": str(predictor.device),
+            "size": list(predictor.size),
+            **asdict(scale),
+            "flip": predictor.flip,
+        },
+        "outputs": asdict(outputs),
+        "intrinsics": _describe(camera),
+        "units": {
+            "disparity": "the network's sigmoid output in (0,1)",
+            "depth": f"network units, 1 / (1/max_depth + (1/min_depth - 1/max_depth) x disparity){factor}",
+            "metres": f"depth x {scale.metres_per_unit:g}" if metric else None,
+            "depth_png": coded,
+            "depth_video": coded,
+            "points": f"x right, y down, z forward, in {'metres' if metric else 'network units'}",
+        },
+    }
+
+
+def _describe(camera: ArrayLike | LearnedCamera | None) -> Any:
+    if isinstance(camera, LearnedCamera):
+        return {"learned": asdict(camera)}
+    return None if camera is None else np.asarray(camera).tolist()

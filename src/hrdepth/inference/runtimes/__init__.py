@@ -13,7 +13,7 @@ from hrdepth.inference.runtimes.onnx import OnnxRuntime, TensorRT
 from hrdepth.inference.runtimes.openvino import OpenVINO
 from hrdepth.inference.runtimes.pytorch import PyTorch
 from hrdepth.inference.runtimes.runtime import PRECISIONS, Runtime, Settings
-from hrdepth.inference.runtimes.source import SUFFIXES, Source, open_source
+from hrdepth.inference.runtimes.source import SUFFIXES, open_source
 from hrdepth.registry import lookup
 
 __all__ = [
@@ -74,8 +74,9 @@ def load_runtime(
     """
     if name is not None:
         lookup(RUNTIMES, name, "runtime")
+    chosen = choose_device(device)
     source = open_source(weights)
-    name = name or _runtime_of(source, device)
+    name = name or SUFFIXES.get(source.suffix) or default_runtime(chosen.type)
     kind = RUNTIMES[name]
     if reason := unavailable(name):
         raise InputError(f"the runtime '{name}' is not available: {reason}")
@@ -86,7 +87,7 @@ def load_runtime(
         raise InputError(f"the runtime '{name}' has no {precision}; it has {', '.join(kind.precisions)}")
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads: give at least one, or none for all")
-    settings = Settings(precision, threads, compile, device, Path(calibration) if calibration else None, size)
+    settings = Settings(precision, threads, compile, chosen, Path(calibration) if calibration else None, size)
     return kind(source, settings)
 
 
@@ -116,7 +117,3 @@ def fastest_runtime(device: str | None = None) -> str:
         device: what PyTorch would run on; None for the best that is there.
     """
     return default_runtime(choose_device(device).type)
-
-
-def _runtime_of(source: Source, device: str | None) -> str:
-    return fastest_runtime(device) if source.network is not None else SUFFIXES[source.suffix]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from hrdepth.compute import choose_device
 from hrdepth.inference.runtimes.graphs import simplify
 from hrdepth.inference.runtimes.runtime import Runtime, Settings
 from hrdepth.inference.runtimes.source import Source
@@ -25,7 +24,7 @@ class PyTorch(Runtime):
 
     def __init__(self, source: Source, settings: Settings) -> None:
         super().__init__(source, settings)
-        self.device = choose_device(settings.device)
+        self.device = settings.device
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self.graph: Callable[[Tensor], Tensor]

@@ -24,7 +24,7 @@ class Settings:
     precision: str | None = None
     threads: int | None = None
     compile: bool = False
-    device: str | None = "auto"
+    device: torch.device = torch.device("cpu")  # noqa: RUF009
     calibration: Path | None = None
     size: tuple[int, int] | None = None
 
