@@ -363,14 +363,16 @@ def test_a_row_whose_teacher_was_stopped_is_not_trained(config, monkeypatch):
 def test_an_interrupted_run_with_a_limit_of_time_goes_on(config, monkeypatch, capsys):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
     command = [*settings(config, epochs=3, max_minutes=100), "--train", "--seeds", "[0]", "--format", "markdown"]
-    end = training.callbacks.WeightFiles.on_validation_end
+    from hrdepth.training.weights import WeightFiles
+
+    end = WeightFiles.on_validation_end
 
     def interrupt(self, trainer, module):
         end(self, trainer, module)
         signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.callbacks.WeightFiles, "on_validation_end", interrupt)
+        patch.setattr(WeightFiles, "on_validation_end", interrupt)
         assert main(command) == 130
     folder = Path(config.runs) / f"{BASE}-seed0"
     assert "ended" not in json.loads((folder / "run.json").read_text())
