@@ -6,14 +6,13 @@ either at each pixel or along the motion of what the pixels show, which optical 
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 
 __all__ = ["Flicker", "Smoother"]
 
@@ -114,13 +113,7 @@ class _Flow:
     """Dense optical flow (DIS, Kroeger et al., ECCV 2016) that carries values from one frame to the next."""
 
     def __init__(self) -> None:
-        try:
-            cv2: Any = importlib.import_module("cv2")
-        except ModuleNotFoundError as error:
-            raise InputError(
-                "smoothing along optical flow, and the flicker figure, need opencv; "
-                "install it with pip install 'hrdepth[video]'"
-            ) from error
+        cv2 = require("cv2", "video", "smoothing along optical flow, and the flicker figure, need")
         self._cv2 = cv2
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 

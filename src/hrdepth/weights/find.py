@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.io.files import existing_file
 
 __all__ = [
@@ -147,13 +147,7 @@ def download(address: str) -> Path:
 
 
 def hub_library() -> Any:
-    try:
-        import huggingface_hub
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"the Hugging Face Hub needs {error.name}; install it with pip install 'hrdepth[hub]'"
-        ) from error
-    return huggingface_hub
+    return require("huggingface_hub", "hub", "the Hugging Face Hub needs")
 
 
 @contextmanager
