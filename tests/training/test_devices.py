@@ -37,13 +37,13 @@ class Gradients(Callback):
 def first_gradients(config, path):
     from lightning import seed_everything
 
-    from hrdepth.training import DepthModule, _trainer, build_loaders, build_training_objective
+    from hrdepth.training import DepthModule, build_loaders, build_trainer, build_training_objective
 
     seed_everything(config.seed, verbose=False)
     loaders = build_loaders(config)
     folder = Path(config.output)
     folder.mkdir()
-    trainer = _trainer(config, folder)
+    trainer = build_trainer(config, folder)
     trainer.callbacks.append(Gradients(path))
     module = DepthModule(build_training_objective(config), config.optimiser, config.average, config.seed)
     trainer.fit(module, loaders["train"], loaders["validation"])

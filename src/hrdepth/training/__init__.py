@@ -1,147 +1,19 @@
-"""Train a depth network: `train(config)`."""
+"""Training: `train(config)`.
 
-from __future__ import annotations
+train         one run, from its settings to its weights
+setup         checked settings, loaders, networks and objective
+loop          what Lightning runs: one objective, one optimiser
+optimiser     Adam and the course of its learning rate
+state         training checkpoint, resumption, the run's folder
+weights       the weights files
+guard         stops a run that goes wrong, by its `health`
+log           metrics, progress, panels
+cameras       which cameras are learned
+diagnosing    why a training fails
+"""
 
-import logging
-import signal
-import warnings
-from dataclasses import replace
-from pathlib import Path
-
-from lightning import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
-from lightning.pytorch.loggers import TensorBoardLogger
-
-from hrdepth.check.scan import check_data
-from hrdepth.config import TrainConfig
-from hrdepth.cpu import tune_malloc
-from hrdepth.data import mix
-from hrdepth.errors import InputError
-from hrdepth.objectives import OBJECTIVES
-from hrdepth.training.cameras import find_learned_cameras
-from hrdepth.training.diagnosing import DiagnosisReport
-from hrdepth.training.guard import Guard
-from hrdepth.training.holding import Held
-from hrdepth.training.log import CameraReport, ImagePanels, MetricsFile, ProgressReport
 from hrdepth.training.loop import DepthModule
-from hrdepth.training.setup import build_loaders, build_training_objective, check_settings, with_scale
-from hrdepth.training.state import Start, TrainingCheckpoint, find_start, is_first_process, prepare_folder
-from hrdepth.training.weights import WeightFiles
+from hrdepth.training.setup import build_loaders, build_training_objective
+from hrdepth.training.train import build_trainer, train
 
-__all__ = ["DepthModule", "build_loaders", "build_training_objective", "train"]
-
-log = logging.getLogger(__name__)
-
-
-def train(config: TrainConfig) -> Path:
-    """Train, and leave weights, logs and panels in the run's folder.
-
-    Args:
-        config: see `TrainConfig`.
-
-    Returns:
-        `OUTPUT/best.safetensors`, the weights with the lowest validation loss.
-
-    Raises:
-        InputError: data, networks or settings that cannot work.
-        TrainingStopped: the guard found a fault; `last.safetensors` holds the last good weights.
-        KeyboardInterrupt: the user stopped it; `last.safetensors` holds what was reached, `resume` goes on from there.
-
-    The folder then holds `best.safetensors`, `last.safetensors`, `last.ckpt` (what a resumed run goes on from),
-    `config.yaml`, `run.json` (how it came about and what ended it), `metrics.csv`, TensorBoard's event file, `panels/`.
-    """
-    check_settings(config)
-    data = check_data(config)
-    _quiet()
-    tune_malloc()
-    seed_everything(config.seed, workers=True, verbose=False)
-    kind = OBJECTIVES[config.objective.name]
-    inputs = kind.read_inputs(config.objective)
-    training = mix(data["train"], config.size, config.augment, config.seed)
-    config = kind.complete(with_scale(config, data["train"]), training, **inputs)
-    start = find_start(config)
-    cameras, data = find_learned_cameras(config, data)
-    # A checkpoint brings all weights; the file that the run was once started from may be gone.
-    objective = build_training_objective(config if start is None else replace(config, init=None), cameras, inputs)
-    loaders = build_loaders(config, data, objective)
-    folder = Path(config.output)
-    if is_first_process():
-        prepare_folder(config, start, {name: len(loader.dataset) for name, loader in loaders.items()})  # type: ignore[arg-type]
-    if start is not None:
-        if start.ended:
-            log.info("the run in %s had stopped early; there is nothing to resume", folder)
-            return folder / "best.safetensors"
-        loaders["train"].sampler.resume_at(start.epoch, start.batch * config.batch_size)  # type: ignore[attr-defined]
-    trainer = _trainer(config, folder, start)
-    module = DepthModule(objective, config.optimiser, config.average, config.seed)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        trainer.fit(
-            module,
-            loaders["train"],
-            loaders["validation"],
-            ckpt_path=None if start is None else start.path,
-            weights_only=True,
-        )
-    except SystemExit as stop:  # what Lightning makes of Ctrl-C, after its callbacks have saved what there is
-        raise KeyboardInterrupt from stop
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)  # Lightning leaves the first ignored
-    return folder / "best.safetensors"
-
-
-def _trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> Trainer:
-    weights = WeightFiles(folder, config)
-    callbacks: list[Callback] = [
-        TrainingCheckpoint(folder, config),  # first: before the others log anything of the batch that begins
-        LearningRateMonitor(),
-        ProgressReport(config.batch_size * config.devices * config.nodes, config.max_minutes),
-        weights,
-        CameraReport(),
-        Held("cameras", config.intrinsics.freeze_steps),
-    ]
-    if config.freeze_depth_steps and config.init is not None:
-        callbacks.append(Held("network", config.freeze_depth_steps))
-    if config.guard.enabled:
-        callbacks += [Guard(config.guard, folder, weights), DiagnosisReport(config)]
-    if config.early_stop is not None:
-        # In the validation, so that the checkpoint after the epoch knows.
-        callbacks.append(EarlyStopping("val/loss", patience=config.early_stop, check_on_train_epoch_end=False))
-    if config.log.panels_every_steps:
-        callbacks.append(ImagePanels(folder / "panels", config.log.panels_every_steps, config.log.panels))
-    step, rows = (0, 0) if start is None else (start.step, start.rows)
-    try:
-        return Trainer(
-            accelerator=config.device,
-            devices=config.devices,
-            num_nodes=config.nodes,
-            strategy=config.strategy,
-            sync_batchnorm=config.sync_batch_norm,
-            accumulate_grad_batches=config.accumulate,
-            deterministic="warn" if config.deterministic else None,
-            precision=config.precision,
-            max_epochs=config.epochs,
-            log_every_n_steps=config.log.every_steps,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            logger=[
-                TensorBoardLogger(folder, name="", version=".", purge_step=step or None),
-                MetricsFile(folder / "metrics.csv", rows),
-            ],
-            callbacks=callbacks,
-        )
-    except (ValueError, RuntimeError) as error:
-        raise InputError(
-            f"devices {config.devices}, nodes {config.nodes}, strategy '{config.strategy}' cannot work here: {error}"
-        ) from error
-
-
-def _quiet() -> None:
-    """Silence advice that does not concern the user: more workers than cores, devices that are not there."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
+__all__ = ["DepthModule", "build_loaders", "build_trainer", "build_training_objective", "train"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -31,18 +32,27 @@ class DepthModule(LightningModule):
         optimiser: learning rate and schedule.
         average: decay of the weights' moving average, or None.
         seed: of the noise in a step.
+        freeze_steps: steps at first in which a part of the objective (`network`, `cameras`) stays as it is. The loss
+            reaches depth and cameras through the motion that the pose network predicts; while that is wrong, good depth
+            is pulled to whatever explains the wrong motion best, and K anywhere.
 
     Each batch's random numbers are drawn from seed, epoch, batch and process alone. So there are no random states to
     keep for a resumed run, and nothing between two steps (a validation, a panel, a loader) can disturb them.
     """
 
     def __init__(
-        self, objective: Objective, optimiser: OptimiserConfig, average: float | None = None, seed: int = 0
+        self,
+        objective: Objective,
+        optimiser: OptimiserConfig,
+        average: float | None = None,
+        seed: int = 0,
+        freeze_steps: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.objective = objective
         self.optimiser = optimiser
         self.seed = seed
+        self.freeze_steps = dict(freeze_steps or {})
         self.average = None if average is None else _averaged(objective, average)
         self.step: Step | None = None  # what the guard looks at: the batch under way, until its end
 
@@ -86,6 +96,14 @@ class DepthModule(LightningModule):
         views = self.kept.panels(self.kept.predict(batch), batch)
         self.train()
         return views
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Remove the gradients of frozen parts, without which the optimiser changes nothing; processes still agree."""
+        for name, steps in self.freeze_steps.items():
+            part = getattr(self.objective, name)
+            if self.global_step < steps and part is not None:
+                for parameter in part.parameters():
+                    parameter.grad = None
 
     def optimizer_step(self, epoch: int, batch_index: int, optimizer: Optimizer, closure: Any = None) -> None:
         """Step, and let the average follow."""

@@ -26,13 +26,13 @@ from hrdepth.io.images import read_image
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.blocks import channels_last
 from hrdepth.networks.intrinsics import LearnedIntrinsics
-from hrdepth.objectives import Objective, build_objective, check_objective
+from hrdepth.objectives import OBJECTIVES, Objective, build_objective, check_objective
 from hrdepth.training.optimiser import check_optimiser
 from hrdepth.training.state import ignore_signals
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["build_loaders", "build_training_objective", "check_settings", "with_scale"]
+__all__ = ["build_loaders", "build_training_objective", "check_settings", "complete_settings"]
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +222,22 @@ def _computes_on_cpu(config: TrainConfig) -> bool:
     return config.device == "cpu" or (config.device == "auto" and choose_device().type == "cpu")
 
 
-def with_scale(config: TrainConfig, training: Sequence[OpenData]) -> TrainConfig:
+def complete_settings(config: TrainConfig, data: dict[str, list[OpenData]]) -> tuple[TrainConfig, dict[str, Any]]:
+    """Fill in what the settings leave open and the cameras' baselines or the objective fix.
+
+    Returns:
+        The settings, and what the objective read for it, see `build_training_objective`.
+
+    Raises:
+        InputError: the settings contradict what the objective fixes.
+    """
+    kind = OBJECTIVES[config.objective.name]
+    inputs = kind.read_inputs(config.objective)
+    training = mix(data["train"], config.size, config.augment, config.seed)
+    return kind.complete(_with_scale(config, data["train"]), training, **inputs), inputs
+
+
+def _with_scale(config: TrainConfig, training: Sequence[OpenData]) -> TrainConfig:
     """Fill in the metres of a unit where stereo fixes them and the config does not say."""
     if "s" not in config.objective.frames:
         return config
