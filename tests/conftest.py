@@ -28,7 +28,7 @@ def pytest_collection_finish() -> None:
 def freed_memory_goes_back_after_a_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo `tune_malloc` after each test: a worker's later tests would hold on to the peak of its largest training."""
     tuned: list[bool] = []
-    if (training := sys.modules.get("hrdepth.training")) is not None:
+    if (training := sys.modules.get("hrdepth.training.train")) is not None:
         tune = training.tune_malloc
         monkeypatch.setattr(training, "tune_malloc", lambda: tuned.append(tune()))
     yield
