@@ -13,6 +13,7 @@ from PIL import Image
 from hrdepth.errors import InputError
 from hrdepth.synthetic import Scene, Street, render_drive
 from hrdepth.synthetic.conditions import draw_conditions, haze_over
+from hrdepth.synthetic.drive import VARIETY
 from hrdepth.synthetic.layouts import draw_layout
 from hrdepth.synthetic.mesh import MeshBuilder, Placement
 from hrdepth.synthetic.palette import PALETTE, palette_texture
@@ -73,7 +74,7 @@ def test_files_say_what_was_drawn(drive: Path) -> None:
     assert (camera["cx"], camera["cy"]) == (varied.intrinsics[0, 2], varied.intrinsics[1, 2])
     poses = np.loadtxt(drive / "poses.txt").reshape(-1, 3, 4)
     np.testing.assert_allclose(poses, (np.linalg.inv(varied.poses[0]) @ varied.poses)[:, :3], atol=1e-8)
-    assert json.loads((drive / "manifest.json").read_text())["render"]["variety"] == 1
+    assert json.loads((drive / "manifest.json").read_text())["render"]["variety"] == VARIETY
 
 
 def test_the_same_seed_gives_the_same_files(drive: Path, tmp_path: Path) -> None:

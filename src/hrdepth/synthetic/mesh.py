@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Mesh", "MeshBuilder", "Placement"]
+__all__ = ["Mesh", "MeshBuilder", "Placement", "cross"]
 
 Array = NDArray[np.float64]
 UNIT_SQUARE = (
@@ -16,6 +16,15 @@ UNIT_SQUARE = (
     (1.0, 0.0),
     (0.0, 0.0),
 )  # texture corners: bottom left, round to top left
+
+
+def cross(one: Array, two: Array) -> Array:
+    """Return the cross product of vectors (...,3); much faster than NumPy's on few of them."""
+    x1, y1, z1 = one[..., 0], one[..., 1], one[..., 2]
+    x2, y2, z2 = two[..., 0], two[..., 1], two[..., 2]
+    result = np.empty(np.broadcast_shapes(one.shape, two.shape))
+    result[..., 0], result[..., 1], result[..., 2] = y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2
+    return result
 
 
 class Mesh:
@@ -52,7 +61,8 @@ class Placement:
 
     def __call__(self, local: ArrayLike) -> Array:
         """Turn (...,3) right, up, forward into (...,3) world x, y (down), z."""
-        right, up, forward = np.moveaxis(np.asarray(local, float), -1, 0)
+        local = np.asarray(local, float)
+        right, up, forward = local[..., 0], local[..., 1], local[..., 2]
         cos, sin = np.cos(self.heading), np.sin(self.heading)
         x = self.origin[0] + right * cos + forward * sin
         z = self.origin[1] - right * sin + forward * cos
@@ -83,7 +93,7 @@ class MeshBuilder:
         """Add triangles (F,3,3) with their uv (F,3,2), turned so that the point `inside` is behind them."""
         vertices, uv = np.asarray(vertices, float), np.asarray(uv, float)
         if inside is not None:
-            normal = np.cross(vertices[:, 1] - vertices[:, 0], vertices[:, 2] - vertices[:, 0])
+            normal = cross(vertices[:, 1] - vertices[:, 0], vertices[:, 2] - vertices[:, 0])
             wrong = ((vertices.mean(1) - np.asarray(inside)) * normal).sum(1) < 0
             vertices, uv = vertices.copy(), uv.copy()
             vertices[wrong] = vertices[wrong][:, ::-1]

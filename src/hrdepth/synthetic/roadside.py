@@ -225,4 +225,4 @@ class Roadside:
             if tufts:
                 add_tufts(self.builder, rng, place, (1.2, 1.5), 0.35 * height, 40)
             else:
-                add_leafy_bush(self.builder, rng, place, (0.7, height, 1.6), 34)
+                add_leafy_bush(self.builder, rng, place, (0.7, height, 1.6), 60)

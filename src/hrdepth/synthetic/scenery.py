@@ -121,8 +121,6 @@ class _Scenery(Roadside):
                     for sign, kerb in layout.kerbs():
                         if self.take(along + 2.6 * sign, kerb + sign * 0.45, 0.4, 0.4):
                             place = layout.beside(course, along + 2.6 * sign, kerb + sign * 0.45, layout.kerb)
-                            if layout.side * sign < 0:  # its frame looks back along the course
-                                pass
                             add_traffic_light(builder, rng, place, reach)
 
     def add_buildings(self, rng: np.random.Generator, styles: list[HouseStyle]) -> None:
@@ -209,7 +207,7 @@ class _Scenery(Roadside):
                     close = self.near[0] < along < self.near[1] and depth < 20
                     if depth < 3 or rng.random() < 0.25:
                         add_leafy_bush(
-                            self.builder, rng, place, (1.6 * size, 1.5 * size, 1.6 * size), 40 if close else 16
+                            self.builder, rng, place, (1.6 * size, 1.5 * size, 1.6 * size), 75 if close else 16
                         )
                     elif close:
                         kind = kinds[int(rng.integers(3))]

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
+from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement, cross
 from hrdepth.synthetic.palette import PALETTE, cell_uv
 
 __all__ = ["LiftedPlacement", "Sculptor", "point"]
@@ -100,7 +100,7 @@ class Sculptor:
         unit = steps / np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1e-9)
         one = first - (unit @ first)[:, None] * unit
         one /= np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-9)
-        two = np.cross(unit, one)
+        two = cross(unit, one)
         self.tube(points, widths[:, None] * one, widths[:, None] * two, colour, segments=segments)
 
     def ring(
@@ -219,11 +219,18 @@ def _prism_faces(corners: int) -> tuple[NDArray[np.int64], Array]:
 
 def _frame(axis: Array) -> tuple[Array, Array, Array]:
     """Return the unit axis and two unit vectors across it."""
-    axis = axis / max(float(np.linalg.norm(axis)), 1e-9)
-    other = np.array([1.0, 0.0, 0.0]) if abs(axis[0]) < 0.8 else np.array([0.0, 0.0, 1.0])
-    first = np.cross(axis, other)
-    first /= np.linalg.norm(first)
-    return axis, first, np.cross(axis, first)
+    right, up, forward = (float(value) for value in axis)
+    length = max((right * right + up * up + forward * forward) ** 0.5, 1e-9)
+    right, up, forward = right / length, up / length, forward / length
+    if abs(right) < 0.8:  # across the axis and local right, else across the axis and local forward
+        wide = (up * up + forward * forward) ** 0.5
+        first = (0.0, forward / wide, -up / wide)
+    else:
+        wide = (right * right + up * up) ** 0.5
+        first = (up / wide, -right / wide, 0.0)
+    a, b, c = first
+    second = (up * c - forward * b, forward * a - right * c, right * b - up * a)
+    return np.array([right, up, forward]), np.array(first), np.array(second)
 
 
 def _skin(rings: Array, centres: Array) -> tuple[list[Array], list[Array], list[NDArray[np.float64]]]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from hrdepth.synthetic.textures import Array
 
-__all__ = ["clear_sky", "sample_clouds"]
+__all__ = ["clear_sky", "sample_clouds", "sample_noise"]
 
 
 def clear_sky(clouds: Array, directions: Array) -> Array:
@@ -24,10 +24,10 @@ def clear_sky(clouds: Array, directions: Array) -> Array:
 def sample_clouds(clouds: Array, unit: Array) -> Array:
     """Return the clouds' noise (H,W) where unit vectors (H,W,3) in world axes meet the cloud layer."""
     up = np.maximum(-unit[..., 1], 0.0)
-    return _sample(clouds, unit[..., [0, 2]] / (up + 0.12)[..., None] * 90 + 256)
+    return sample_noise(clouds, unit[..., [0, 2]] / (up + 0.12)[..., None] * 90 + 256)
 
 
-def _sample(image: Array, points: Array) -> Array:
+def sample_noise(image: Array, points: Array) -> Array:
     """Sample `image` (H,W) at `points` (...,2) bilinearly, repeating it in both directions."""
     low = np.floor(points).astype(int)
     weight = points - low

@@ -64,15 +64,20 @@ class Traffic:
     def at(self, frame: int, palette: Texture) -> Street | None:
         """Build what is near the camera at a frame; None where there is nothing."""
         builder, camera = MeshBuilder(), float(self.stops[frame])
-        for mover in self._leading:
-            self._build(builder, mover, camera + mover.along, mover.offset, camera)
+        there = [(mover, camera + mover.along, mover.offset, camera) for mover in self._leading]
         for mover in self._movers:
             along = mover.along + mover.along_speed * frame
             offset = mover.offset + mover.across_speed * frame
             near = abs(along - camera) < CLEAR + mover.half_length and abs(offset) < self._room
             if not near and -BEHIND < along - camera < AHEAD:
-                covered = abs(mover.along_speed * frame) + abs(mover.across_speed * frame)
-                self._build(builder, mover, along, offset, covered)
+                there.append((mover, along, offset, abs(mover.along_speed * frame) + abs(mover.across_speed * frame)))
+        vehicles = np.array([(a, o, mover.half_length) for mover, a, o, _ in there if mover.half_length > 1])
+        for mover, along, offset, covered in there:
+            if mover.half_length <= 1 and len(vehicles):
+                hit = np.abs(vehicles[:, 0] - along) < vehicles[:, 2] + mover.half_length
+                if (hit & (np.abs(vehicles[:, 1] - offset) < 1.5)).any():
+                    continue
+            self._build(builder, mover, along, offset, covered)
         meshes = builder.meshes()
         return Street(meshes, {PALETTE: palette}) if meshes else None
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hrdepth.synthetic.conditions import draw_conditions, haze_over, sky_colour
 from hrdepth.synthetic.layouts import draw_layout, plan_course
+from hrdepth.synthetic.reflection import Shot, reflect_in_road
 from hrdepth.synthetic.rendering import Scene, render_light
 from hrdepth.synthetic.scenery import build_scenery
 from hrdepth.synthetic.sensor import develop, draw_sensor
@@ -158,14 +159,20 @@ class VariedDrive:
                 with_depth=True,
             )
             cover = np.clip(light[..., 3:4], 0, 1)
-            unit = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
-            sky = sky_colour(conditions, sample_clouds(scene.clouds, unit), rays)
-            surface = haze_over(conditions, light[..., :3] / np.maximum(cover, 1e-3), depth)
-            colour = cover * surface + (1 - cover) * sky
+            surface = light[..., :3] / np.maximum(cover, 1e-3)
+            if conditions.wet:
+                shot = Shot(surface, depth, rays, pose, self.intrinsics)
+                surface = reflect_in_road(shot, self._sky(scene, rays * [1, -1, 1]), scene.clouds, conditions.wet)
+            colour = cover * haze_over(conditions, surface, depth) + (1 - cover) * self._sky(scene, rays)
             rng = np.random.default_rng([self.seed, 28, frame, eye])
             return develop(colour, self.sensor, rng), depth.astype(np.float32)
 
         return shoot
+
+    def _sky(self, scene: Scene, rays: Array) -> Array:
+        """Return the sky's linear colour in world directions (H,W,3)."""
+        unit = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+        return sky_colour(self.conditions, sample_clouds(scene.clouds, unit), rays)
 
 
 def _nods(rng: np.random.Generator) -> tuple[tuple[float, float], float]:

@@ -72,12 +72,12 @@ def add_leafy_tree(
     lean = np.array([rng.normal(0, 0.02), 0, rng.normal(0, 0.02)]) * height
     if kind == "pine":
         make.path([point(0, -0.1, 0), lean + point(0, height, 0)], [girth, 0.2 * girth], bark, segments=7)
-        rise = np.sort(rng.uniform(rng.uniform(0.06, 0.4), 0.98, int(170 * dense)))
+        rise = np.sort(rng.uniform(rng.uniform(0.06, 0.4), 0.98, int(320 * dense)))
         spread = (1 - rise) * height * rng.uniform(0.2, 0.32)
         around = rng.uniform(0, 2 * np.pi, len(rise))
         reach = spread * np.sqrt(rng.uniform(0.1, 1, len(rise)))
         centres = np.stack([reach * np.cos(around), rise * height - 0.25 * reach, reach * np.sin(around)], 1)
-        add_clumps(builder, rng, place, centres, 0.12 + 0.055 * height * (1.15 - rise), "needles")
+        add_clumps(builder, rng, place, centres, 0.1 + 0.036 * height * (1.15 - rise), "needles")
         return
     clear = height * {"poplar": 0.12, "slim": 0.35}.get(kind, rng.uniform(0.24, 0.42))
     fork = lean + point(0, clear, 0)
@@ -121,7 +121,7 @@ def _add_crown(
     """Leaves around a few lobes between two heights."""
     low, high = span
     material = f"leaves-{int(rng.choice(4, p=[0.34, 0.3, 0.26, 0.1]))}"
-    count = int(260 * dense)
+    count = int(430 * dense)
     middle, half = (low + high) / 2, (high - low) / 2
     lobes = rng.normal(0, 0.42, (7, 3)).clip(-0.75, 0.75)
     radii = rng.uniform(0.38, 0.62, 7)
@@ -132,7 +132,7 @@ def _add_crown(
     points = (lobes[pick] + radii[pick, None] * ball) * [width, half, width]
     centres = points + lean + point(0, middle, 0)
     centres[:, 1] = np.maximum(centres[:, 1], low)
-    sizes = rng.uniform(0.75, 1.4, count) * 0.3 * (width * width * half) ** (1 / 3) / dense ** (1 / 3)
+    sizes = rng.uniform(0.75, 1.4, count) * 0.23 * (width * width * half) ** (1 / 3) / dense ** (1 / 3)
     add_clumps(builder, rng, place, centres, sizes.clip(0.12, 0.9), material)
 
 
@@ -142,7 +142,7 @@ def add_leafy_bush(
     """Add a bush or a piece of hedge that fills a box of `size` (right, up, forward), centred on its foot."""
     centres = rng.uniform(-0.5, 0.5, (count, 3)) * size
     centres[:, 1] += size[1] / 2
-    sizes = rng.uniform(0.6, 1.2, count) * 0.62 * (size[0] * size[1] * size[2] / count) ** (1 / 3) * 1.6
+    sizes = rng.uniform(0.6, 1.2, count) * 0.62 * (size[0] * size[1] * size[2] / count) ** (1 / 3) * 1.3
     add_clumps(builder, rng, place, centres, sizes, str(rng.choice(["leaves-0", "leaves-1", "leaves-2", "hedge"])))
 
 
