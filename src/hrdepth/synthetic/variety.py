@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from hrdepth.synthetic.layouts import draw_layout, plan_course
 from hrdepth.synthetic.reflection import Shot, reflect_in_road
 from hrdepth.synthetic.rendering import Scene, render_light
 from hrdepth.synthetic.scenery import build_scenery
-from hrdepth.synthetic.sensor import develop, draw_sensor
+from hrdepth.synthetic.sensor import Sensor, develop, draw_sensor
 from hrdepth.synthetic.sky import sample_clouds
 from hrdepth.synthetic.textures import Array
 from hrdepth.synthetic.traffic import Traffic
@@ -21,6 +21,7 @@ from hrdepth.synthetic.trajectory import Course
 
 __all__ = ["Camera", "VariedDrive", "View", "draw_view"]
 
+MIDDLE = 0.14  # linear light that a well exposed view has on average, in stops
 Frame = tuple[NDArray[np.uint8], NDArray[np.float32]]
 Camera = Callable[[int, int, Array], Frame]  # of frame, eye and that eye's pose
 
@@ -144,6 +145,8 @@ class VariedDrive:
             np.random.default_rng([self.seed, 27]), self.layout, self.course, self.stops, aside=abs(self.view.yaw) > 25
         )
 
+        sensor = self._expose(scene)
+
         def shoot(frame: int, eye: int, pose: Array) -> Frame:
             if eye == 0:
                 moving = traffic.at(frame, street.textures["palette"])
@@ -165,9 +168,22 @@ class VariedDrive:
                 surface = reflect_in_road(shot, self._sky(scene, rays * [1, -1, 1]), scene.clouds, conditions.wet)
             colour = cover * haze_over(conditions, surface, depth) + (1 - cover) * self._sky(scene, rays)
             rng = np.random.default_rng([self.seed, 28, frame, eye])
-            return develop(colour, self.sensor, rng), depth.astype(np.float32)
+            return develop(colour, sensor, rng), depth.astype(np.float32)
 
         return shoot
+
+    def _expose(self, scene: Scene) -> Sensor:
+        """Return the sensor with its gain corrected for how light or dark the first view is."""
+        size = (24, 80)
+        intrinsics = self.view.intrinsics(size)
+        light, depth, rays = render_light(
+            scene, self.poses[0], intrinsics, size, samples_per_pixel=2, seed=0, with_depth=True
+        )
+        cover = np.clip(light[..., 3:4], 0, 1)
+        surface = haze_over(self.conditions, light[..., :3] / np.maximum(cover, 1e-3), depth)
+        seen = (cover * surface + (1 - cover) * self._sky(scene, rays)).mean(-1) * self.sensor.gain
+        middle = float(np.exp(np.log(np.maximum(seen, 0.01)).mean()))
+        return replace(self.sensor, gain=self.sensor.gain * (MIDDLE / middle) ** 0.7)
 
     def _sky(self, scene: Scene, rays: Array) -> Array:
         """Return the sky's linear colour in world directions (H,W,3)."""
