@@ -37,6 +37,8 @@ WAYS = {
     "distillation MT": ([-1, 1], {"self_supervision": 1.0}),
     "distillation MTS": ([-1, 1, "s"], {"self_supervision": 0.5, "view_synthesis": {"auto_mask": False}}),
 }
+# One that has no way of its own here is used as it is.
+WAYS |= {f"{name} M": ([-1, 1], {}) for name in OBJECTIVES if name not in {way.split()[0] for way in WAYS}}
 # A first guess of one unit: the true shift of three pixels is within reach of noise that repeats every eight.
 NETWORK = NetworkConfig(tiny_networks.NETWORK.name, {**tiny_networks.NETWORK.options, "min_depth": 0.5})
 POSE_NETWORKS = {"sfmlearner": NetworkConfig("posecnn", {"explainability": True})}
@@ -87,10 +89,6 @@ def objective_of(way, tmp_path, **more):
     network = build_network(NETWORK)
     pose_network = build_pose_network(POSE_NETWORKS.get(name, tiny_networks.POSE_NETWORK))
     return build_objective(ObjectiveConfig(name, frames, {**options, **more}), network, pose_network)
-
-
-def test_every_objective_is_here():
-    assert {way.split()[0] for way in WAYS} == set(OBJECTIVES)
 
 
 def test_the_loss_is_finite_and_falls_in_20_steps(way, tmp_path):

@@ -47,6 +47,7 @@ class Outputs:
         depth_video: of a video, write NAME_depth.mkv: 16-bit FFV1 without loss, depth x 256.
         ply: write NAME.ply, a point cloud for tools; without `intrinsics` for a camera like KITTI's.
         glb: write NAME.glb, a point cloud for viewers; without `intrinsics` for a camera like KITTI's.
+        write: other outputs by their names in `inference.outputs.OUTPUTS`.
         smooth: `exponential` or `flow`: smooth disparity over time, each pixel with its past, or along what moves.
         flicker: measure how much disparity flickers, and write it into predict.json.
     """
@@ -57,6 +58,7 @@ class Outputs:
     depth_video: bool = False
     ply: bool = False
     glb: bool = False
+    write: tuple[str, ...] | str = ()
     smooth: str | None = None
     flicker: bool = False
 

@@ -224,7 +224,8 @@ def _settings(
             **asdict(scale),
             "flip": predictor.flip,
         },
-        "outputs": asdict(outputs),
+        # `write` where it is used: a folder that an earlier version began can be resumed.
+        "outputs": {name: value for name, value in asdict(outputs).items() if name != "write" or value},
         "intrinsics": _describe(camera),
         "units": {
             "disparity": "the network's sigmoid output in (0,1)",

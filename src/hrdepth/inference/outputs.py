@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,11 @@ from hrdepth.io.images import write_depth_png, write_image
 from hrdepth.io.pointcloud import KITTI_FOCAL, PointCloud, assumed_intrinsics, point_cloud, write_glb, write_ply
 from hrdepth.io.video import DepthVideoWriter, VideoWriter
 from hrdepth.io.visualize import StableRange, colorize_disparity, panel
+from hrdepth.registry import lookup
 
 __all__ = [
+    "OUTPUTS",
+    "ImageOutput",
     "Writer",
     "camera_of",
     "check_outputs",
@@ -36,8 +41,25 @@ __all__ = [
 VIDEO_WIDTH = 4096
 """Wider videos are scaled down to this: many players cannot decode more."""
 SMOOTHING = ("exponential", "flow")
+DEFAULT = ("disparity",)
+"""Outputs that are always written."""
 FAR_MEDIANS = 20.0
 """Points farther than so many median depths, such as the sky, are left out of a cloud."""
+
+
+@dataclass(frozen=True)
+class ImageOutput:
+    """A file that `predict` writes for each image. Another one costs a file and a line in `OUTPUTS`.
+
+    Attributes:
+        suffix: of its name, after that of the image.
+        write: writes it, given path and prediction.
+        of_frames: whether each frame of a video has one, too.
+    """
+
+    suffix: str
+    write: Callable[[Path, Prediction], Any]
+    of_frames: bool = True
 
 
 def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
@@ -50,15 +72,13 @@ def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
 
 def image_files(name: str, outputs: Outputs) -> list[str]:
     """Return the names of the files of one image."""
-    suffixes = {
-        "_disparity.png": True,
-        "_panel.png": outputs.panel,
-        ".npz": outputs.npz,
-        "_depth.png": outputs.depth_png,
-        ".ply": outputs.ply,
-        ".glb": outputs.glb,
-    }
-    return [f"{name}{suffix}" for suffix, wanted in suffixes.items() if wanted]
+    return [f"{name}{output.suffix}" for output in wanted(outputs)]
+
+
+def wanted(outputs: Outputs) -> list[ImageOutput]:
+    """Return what is written for an image: the default, what has its option, and what `write` names."""
+    named = (outputs.write,) if isinstance(outputs.write, str) else outputs.write
+    return [output for name, output in OUTPUTS.items() if getattr(outputs, name, name in (*DEFAULT, *named))]
 
 
 @dataclass
@@ -106,12 +126,11 @@ class Writer:
     def __call__(self, name: str, prediction: Prediction) -> None:
         """Write what is wanted of the next prediction."""
         prediction = self._smoothed(prediction)
-        self._write_arrays(name, prediction)
-        self._write_points(name, prediction)
+        for output in wanted(self.outputs):
+            if output.of_frames or self._frames is None:
+                output.write(self._add(f"{name}{output.suffix}"), prediction)
         if self._frames is not None:
             self._frames.write(video_frame(prediction, self._colours, self.outputs.panel, VIDEO_WIDTH))
-        else:
-            self._write_images(name, prediction)
         if self._depths is not None:
             self._depths.write(prediction.best_depth)
         self.done += 1
@@ -129,26 +148,6 @@ class Writer:
         if self._flicker:
             self._flicker["smoothed"].update(prediction.image, prediction.disparity)
         return prediction
-
-    def _write_images(self, name: str, prediction: Prediction) -> None:
-        write_image(self._add(f"{name}_disparity.png"), colorize_disparity(prediction.disparity))
-        if self.outputs.panel:
-            write_image(self._add(f"{name}_panel.png"), panel(prediction.image, prediction.disparity))
-
-    def _write_arrays(self, name: str, prediction: Prediction) -> None:
-        if self.outputs.npz:
-            write_npz(self._add(f"{name}.npz"), prediction)
-        if self.outputs.depth_png:
-            write_depth_png(self._add(f"{name}_depth.png"), prediction.best_depth)
-
-    def _write_points(self, name: str, prediction: Prediction) -> None:
-        if not (self.outputs.ply or self.outputs.glb):
-            return
-        cloud, about = lift(prediction), describe_cloud(prediction)
-        if self.outputs.ply:
-            write_ply(self._add(f"{name}.ply"), cloud, about)
-        if self.outputs.glb:
-            write_glb(self._add(f"{name}.glb"), cloud, about)
 
     def _add(self, name: str) -> Path:
         self.written.append(self.out / name)
@@ -179,13 +178,15 @@ def write_npz(path: str | Path, prediction: Prediction) -> None:
 
 
 def check_outputs(outputs: Outputs, kind: str) -> None:
-    """Check that what is wanted makes sense for a `image`, a `folder` or a `video`.
+    """Check that what is wanted makes sense for an `image`, a `folder` or a `video`.
 
     Raises:
         InputError: it does not.
     """
     if outputs.depth_video and kind != "video":
         raise InputError("a depth video is made of a video; for images take --depth-png true")
+    for name in (outputs.write,) if isinstance(outputs.write, str) else outputs.write:
+        lookup(OUTPUTS, name, "output")
     if outputs.smooth not in (None, *SMOOTHING):
         raise InputError(f"unknown smoothing '{outputs.smooth}': give {' or '.join(SMOOTHING)}")
     if kind == "picture" and (outputs.smooth is not None or outputs.flicker):
@@ -237,3 +238,30 @@ def video_frame(prediction: Prediction, colours: StableRange, with_image: bool, 
         return image
     smaller = (widest, round(height * widest / width))
     return np.array(Image.fromarray(image).resize(smaller, Image.Resampling.BILINEAR))
+
+
+def _write_disparity(path: Path, prediction: Prediction) -> None:
+    write_image(path, colorize_disparity(prediction.disparity))
+
+
+def _write_panel(path: Path, prediction: Prediction) -> None:
+    write_image(path, panel(prediction.image, prediction.disparity))
+
+
+def _write_depth(path: Path, prediction: Prediction) -> None:
+    write_depth_png(path, prediction.best_depth)
+
+
+@lru_cache(maxsize=1)  # where both kinds of cloud are wanted
+def _cloud(prediction: Prediction) -> tuple[PointCloud, dict[str, str]]:
+    return lift(prediction), describe_cloud(prediction)
+
+
+OUTPUTS: dict[str, ImageOutput] = {
+    "npz": ImageOutput(".npz", write_npz),
+    "depth_png": ImageOutput("_depth.png", _write_depth),
+    "ply": ImageOutput(".ply", lambda path, prediction: write_ply(path, *_cloud(prediction))),
+    "glb": ImageOutput(".glb", lambda path, prediction: write_glb(path, *_cloud(prediction))),
+    "disparity": ImageOutput("_disparity.png", _write_disparity, of_frames=False),
+    "panel": ImageOutput("_panel.png", _write_panel, of_frames=False),
+}
