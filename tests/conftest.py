@@ -39,32 +39,44 @@ def freed_memory_goes_back_after_a_training(monkeypatch: pytest.MonkeyPatch) -> 
         libc.malloc_trim(0)
 
 
-def _logging_at_large() -> tuple[int, int, list[object]]:
+def _logging_state() -> tuple[object, ...]:
+    """Return what decides whether the package's messages are seen: of the root logger, and own loggers that changed."""
     root = logging.getLogger()
-    return root.level, root.manager.disable, list(root.filters)
+    own = [logger for logger in _own_loggers() if (logger.level, logger.disabled, logger.propagate) != (0, False, True)]
+    changed = sorted((logger.name, logger.level, logger.disabled, logger.propagate) for logger in own)
+    return root.level, root.disabled, root.manager.disable, list(root.filters), changed
 
 
-AT_FIRST = _logging_at_large()
+def _own_loggers() -> list[logging.Logger]:
+    known = logging.getLogger().manager.loggerDict
+    return [found for name, found in known.items() if name.startswith("hrdepth") and isinstance(found, logging.Logger)]
+
+
+AT_FIRST = _logging_state()
 
 
 @pytest.fixture(autouse=True)
 def logging_as_at_first(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Give each test the process's logging as it was at first; in which test it changed stands among the warnings.
+    """Give each test the process's logging as it was at first; a test that changes it is named among the warnings.
 
-    Once, a root logger that something had left above WARNING made tests of warnings fail that ran long after.
+    A root logger above WARNING, or a disabled logger, makes tests of warnings fail that run long after.
     """
-    _as_at_first(f"before {request.node.nodeid}")
+    _restore_logging(f"before {request.node.nodeid}")
     yield
-    _as_at_first(f"in {request.node.nodeid}")
+    _restore_logging(f"in {request.node.nodeid}")
 
 
-def _as_at_first(when: str) -> None:
-    found = _logging_at_large()
+def _restore_logging(when: str) -> None:
+    found = _logging_state()
     if found != AT_FIRST:
         root = logging.getLogger()
         root.setLevel(AT_FIRST[0])
-        logging.disable(AT_FIRST[1])
-        root.filters[:] = AT_FIRST[2]
+        root.disabled = False
+        logging.disable(AT_FIRST[2])
+        root.filters[:] = AT_FIRST[3]
+        for logger in _own_loggers():
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
         warnings.warn(f"{when} the process's logging went from {AT_FIRST} to {found}", stacklevel=1)
 
 

@@ -237,4 +237,4 @@ def test_the_snippet_of_the_documentation(served, tmp_path, monkeypatch):
     Image.linear_gradient("L").convert("RGB").save("street.jpg")
     place = {"__name__": "snippet"}
     exec(compile(snippet.replace("http://127.0.0.1:7860", served), "docs/app.md", "exec"), place)
-    assert Image.open(place["picture"]).size == (256, 256)
+    assert Image.open(place["image"]).size == (256, 256)
