@@ -1,4 +1,4 @@
-"""HR-Depth: self-supervised monocular depth, from a video to a network that sees depth in one image.
+"""HR-Depth: self-supervised monocular depth, from a video to a network that predicts depth from one image.
 
 Public names are loaded on first use, so that `import hrdepth` and `hrdepth --help` stay fast.
 """

@@ -26,16 +26,16 @@ class Camera:
     Attributes:
         intrinsics: (3,3) float64 in pixels of an image of `size`.
         size: (height, width) in pixels.
-        baseline: distance between the left and the right camera, positive, in the units that predicted depth shall
-            have; None without a stereo pair.
+        baseline: distance between the left and the right camera, positive, in the units that predicted depth should
+            have; None without stereo pairs.
         source: where the numbers come from, for messages.
-        baseline_metres: the same distance in metres, where it is known.
+        baseline_metres: the same distance in metres, if it is known.
         mask: an image of the same shape, black where the camera never sees the scene: overlays, the car's hood.
-        learn: whether the intrinsics are only where learning starts.
-        keep: the share of the image's height, from the top, that samples are made of; below lies the car's hood.
+        learn: whether the intrinsics are learned, and these are only the initial values.
+        keep: the share of the image's height, from the top, that samples use; the car's hood lies below.
 
     Raises:
-        InputError: the numbers cannot be pixels of such an image.
+        InputError: the intrinsics cannot be pixels of an image of this size, or the baseline is not positive.
     """
 
     intrinsics: NDArray[np.float64]
@@ -66,14 +66,14 @@ class Camera:
 
 @dataclass(frozen=True)
 class DepthScale:
-    """What a network's disparity means: it turns disparity into depth, and says what a unit of depth is.
+    """Converts a network's disparity to depth, and describes the unit of depth.
 
     Attributes:
         min_depth: the depth at disparity 1, in network units.
         max_depth: the depth at disparity 0.
         metres_per_unit: metres = depth x metres_per_unit; None where depth is known up to scale only.
         canonical_focal: fx, in image widths, of the camera that the network's depth holds for; another camera's depth
-            is `focal_factor` times it. None where depth is taken as it is for any camera.
+            is `focal_factor` times it. None if depth is used unchanged for any camera.
 
     Raises:
         InputError: the range is empty or not positive.
@@ -126,7 +126,7 @@ class DepthScale:
 
     @property
     def unit(self) -> str:
-        """What a unit of depth is, in words."""
+        """The unit of depth, in words."""
         if self.metres_per_unit is None:
             return "up to scale: ratios of depths mean something, metres are not known"
         return "metres" if self.metres_per_unit == 1 else f"metres = depth x {self.metres_per_unit:g}"
@@ -142,11 +142,11 @@ class DepthScale:
 
 
 def focal_factor(focal_length: Number, width: int, canonical_focal: float) -> Number:
-    """Return what brings depth seen by the canonical camera to depth seen by this one.
+    """Return the factor from depth for the canonical camera to depth for this camera.
 
-    A network sees one image and no camera: what looks twice as large, because the focal length is twice as long, it
-    takes for twice as near. Its depth therefore holds for one canonical focal length; another camera's is this factor
-    times it.
+    A network gets one image and no intrinsics: what looks twice as large, because the focal length is twice as long,
+    seems half as far away. Its depth therefore holds for one canonical focal length; multiply by this factor for
+    another camera.
 
     Args:
         focal_length: fx of the camera, in pixels, any shape.

@@ -1,4 +1,4 @@
-"""How PyTorch computes here: on which device, compiled where that works, with fast depthwise convolutions."""
+"""How PyTorch computes: choice of device, compilation with a fallback, fast depthwise convolutions on CPUs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def choose_device(device: str | torch.device | None = "auto") -> torch.device:
-    """Return `device`; for "auto" (or None) the best that is available: CUDA, then Apple's MPS, then the CPU.
+    """Return `device`; for "auto" (or None) the best available one: CUDA, then Apple's MPS, then the CPU.
 
     Raises:
-        InputError: there is no such device.
+        InputError: the device is unknown or not available.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device in (None, "auto"):
@@ -38,18 +38,18 @@ def choose_device(device: str | torch.device | None = "auto") -> torch.device:
 
 
 class Compiled:
-    """Compile a function for training at the first call; log that, since it takes a while.
+    """Compile a function for training at its first call; a log line announces it, since it takes a while.
 
     Args:
         function: of tensors (or containers of them) whose shapes stay the same.
         what: its name in messages.
 
-    A call gives the same result, up to rounding. A copy, such as that of a module whose method this is, belongs to the
-    copied module and is compiled by itself.
+    The result is the same up to rounding. A copy (such as that of a module whose method this is) belongs to the copied
+    module and is compiled separately.
 
     Note:
-        Without gradients the function runs as it is: validation has batches of other sizes, each of which would be
-        compiled anew. So it does where a compiler is missing or broken, which is no error; one line says so.
+        Without gradients the function runs uncompiled: validation has batches of other sizes, each of which would
+        trigger another compilation. If the compiler is missing or broken, the function runs uncompiled, with a warning.
     """
 
     def __init__(self, function: Callable[..., Any], what: str) -> None:
@@ -79,9 +79,9 @@ class Compiled:
 
 
 def compile_module(module: nn.Module, what: str) -> None:
-    """Compile what a module does when it is called; `what` is its name in messages.
+    """Compile a module's call; `what` is its name in messages.
 
-    As `nn.Module.compile` does it, so that a copy of the module runs uncompiled, with weights of its own.
+    Set where `nn.Module.compile` sets it, so that a copy of the module runs uncompiled with its own weights.
     """
     module._compiled_call_impl = Compiled(module._call_impl, what)
 
@@ -91,22 +91,22 @@ def _first_line(error: Exception) -> str:
 
 
 def has_depthwise(network: nn.Module) -> bool:
-    """Tell whether a network has convolutions with a group for each channel."""
+    """Return whether a network has convolutions with a group for each channel."""
     return any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in network.modules())
 
 
 def fast_depthwise(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a network's depthwise convolutions compute their gradients in float32, where autocast is on on a CPU.
+    """Compute gradients of a network's depthwise convolutions in float32 under autocast on a CPU.
 
-    oneDNN has fast kernels for them in float32 alone: in bfloat16 their backward pass takes up to eight times as long,
-    which costs MobileNetV3 and EfficientNet more than bfloat16 gains elsewhere. The forward pass, and all that is kept
-    for the backward pass, stay in bfloat16. Without autocast and on other devices nothing changes.
+    oneDNN has fast kernels for them in float32 only: in bfloat16 their backward pass takes up to eight times as long,
+    which costs MobileNetV3 and EfficientNet more than bfloat16 gains in the other layers. The forward pass, and all
+    tensors saved for the backward pass, stay in bfloat16. Without autocast and on other devices nothing changes.
 
     Args:
-        forward: the network's.
+        forward: the network's forward function.
 
     Returns:
-        One that gives the same.
+        A function with the same results.
     """
 
     @functools.wraps(forward)
@@ -118,12 +118,12 @@ def fast_depthwise(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def use_fast_depthwise(network: nn.Module) -> None:
-    """Let the calls of a network be `fast_depthwise`; a copy of it is called as it is."""
+    """Wrap the calls of a network in `fast_depthwise`; a copy of the network is not wrapped."""
     network._compiled_call_impl = fast_depthwise(network._call_impl)  # where `nn.Module.compile` puts what it makes
 
 
 class _FastDepthwise(TorchFunctionMode):
-    """Takes the depthwise convolutions out of all that is called within; how a backbone pads does not matter then."""
+    """Replaces depthwise convolutions in all calls inside its context, whatever module makes them."""
 
     def __torch_function__(
         self,

@@ -1,6 +1,6 @@
-"""Settings of a process that computes on a CPU: how long threads spin, and what freed memory becomes.
+"""Settings of a process that computes on a CPU: OpenMP's spin-wait and glibc's malloc.
 
-No PyTorch here: it reads these settings when it is imported.
+PyTorch is not imported here, since it reads these settings when it is imported.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def limit_openmp_spin() -> None:
     """Shorten libgomp's spin-wait; call before PyTorch is imported.
 
     PyTorch's threads (of GNU's libgomp, in its builds for Linux) spin after each piece of work, in case more follows.
-    Where the network runs in OpenVINO or ONNX Runtime, whose own threads need the cores then, that costs milliseconds
-    an image. What the user has set stays: `GOMP_SPINCOUNT`, `OMP_WAIT_POLICY`.
+    If the network runs in OpenVINO or ONNX Runtime, whose own threads need the cores, that costs milliseconds per
+    image. `GOMP_SPINCOUNT` or `OMP_WAIT_POLICY` of the user have precedence.
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ):
         os.environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
@@ -34,12 +34,12 @@ def limit_openmp_spin() -> None:
 def tune_malloc() -> bool:
     """Keep freed memory in the process (glibc's mallopt); call before the first large tensor is made.
 
-    A step on a CPU makes and frees some hundred tensors of 10 to 50 MB. By default each is mapped and unmapped by the
-    kernel, which clears every page of it: 10 to 20 % of a training step. The price is that the process stays as large
-    as its peak. Huge pages (where the kernel allows them) save lookups besides.
+    A training step on a CPU allocates and frees about a hundred tensors of 10 to 50 MB. By default the kernel maps,
+    clears and unmaps each: 10 to 20 % of the step. The price is that the process stays as large as its peak. Huge pages
+    (if the kernel allows them) save TLB misses too.
 
     Returns:
-        Whether it took effect: on Linux with glibc. Elsewhere nothing happens.
+        Whether it took effect, which needs Linux with glibc.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by PyTorch at its first allocation
     if not sys.platform.startswith("linux"):

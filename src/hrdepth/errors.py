@@ -1,4 +1,4 @@
-"""The exceptions that mean: the input is at fault, not the program."""
+"""Exceptions for wrong input, as opposed to errors of the program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class InputError(ValueError):
     The command line prints the sentence and exits with status 2, without a traceback.
 
     Attributes:
-        findings: all sentences, where `several` made the error; its text may name the first of them only.
+        findings: all sentences, if `several` made the error; its text may be limited to the first of them.
     """
 
     findings: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class InputError(ValueError):
 
 
 class TrainingStopped(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
-    """The guard ended a run that had gone wrong: which tensor, on which frames, what to look at, what was saved."""
+    """The guard stopped a training: which tensor, on which frames, what to look at, what was saved."""
 
 
 def require(module: str, extra: str, need: str) -> Any:
@@ -57,7 +57,7 @@ def require(module: str, extra: str, need: str) -> Any:
 
 @contextmanager
 def training_extra() -> Iterator[None]:
-    """Import what trains inside this.
+    """Turn a failed import in this context into an `InputError` that names the extra `train`.
 
     Raises:
         InputError: a package of the extra `train` is not installed.

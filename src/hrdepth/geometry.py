@@ -1,4 +1,4 @@
-"""From disparity to a synthesised view: pure functions, in the order in which a frame meets them.
+"""From disparity to a synthesised view: pure functions, in the order in which they are applied.
 
 Cameras look along +z, x points right, y down. Pixel centres have integer coordinates: the first is (0, 0), the last
 (W-1, H-1). A pose is a 4x4 matrix that takes points from the target camera to the source camera.
@@ -28,7 +28,7 @@ __all__ = [
     "view_synthesis",
 ]
 
-# Points nearer to the source camera than this (or behind it) are projected as if they were here, in network units.
+# Smallest z in the source camera, in network units: nearer points, and those behind it, are projected from this depth.
 NEAREST = 1e-3
 
 
@@ -45,7 +45,7 @@ def scaled_disparity(disparity: Tensor, min_depth: float = 0.1, max_depth: float
 def disparity_to_depth(disparity: Tensor, min_depth: float = 0.1, max_depth: float = 100.0) -> Tensor:
     """Map the network's sigmoid output to depth in network units, any shape.
 
-    Source: Godard et al. 2017; FACTS of the release: depth = 1 / (0.01 + 9.99 disparity) by default.
+    Source: Godard et al. 2017; as released, depth = 1 / (0.01 + 9.99 disparity) by default.
 
     Example:
         >>> disparity_to_depth(torch.tensor([0.0, 1.0]))
@@ -70,7 +70,7 @@ def pinhole(fx: float, fy: float, cx: float, cy: float) -> NDArray[np.float64]:
 
 
 def crop_intrinsics(intrinsics: Tensor, left: float, top: float) -> Tensor:
-    """Follow a crop whose upper left corner is (left, top), in pixels: the principal point of (...,3,3) moves by it."""
+    """Adapt intrinsics (...,3,3) to a crop whose upper left corner is (left, top), in pixels."""
     cropped = intrinsics.clone()
     cropped[..., 0, 2] -= left
     cropped[..., 1, 2] -= top
@@ -78,7 +78,7 @@ def crop_intrinsics(intrinsics: Tensor, left: float, top: float) -> Tensor:
 
 
 def scale_intrinsics(intrinsics: Tensor, width_factor: float, height_factor: float) -> Tensor:
-    """Follow a resize: the first row of (...,3,3) times the width's factor, the second times the height's.
+    """Adapt intrinsics (...,3,3) to a resize: the first row times the width's factor, the second times the height's.
 
     Example:
         >>> scale_intrinsics(torch.eye(3), 0.5, 0.25).diagonal()
@@ -89,7 +89,7 @@ def scale_intrinsics(intrinsics: Tensor, width_factor: float, height_factor: flo
 
 
 def flip_intrinsics(intrinsics: Tensor, width: int) -> Tensor:
-    """Follow a left-right flip of an image `width` pixels wide: cx becomes width - 1 - cx, in (...,3,3)."""
+    """Adapt intrinsics (...,3,3) to a left-right flip of an image `width` pixels wide: cx becomes width - 1 - cx."""
     flipped = intrinsics.clone()
     flipped[..., 0, 2] = width - 1 - intrinsics[..., 0, 2]
     return flipped
@@ -113,7 +113,7 @@ def pose_matrix(axis_angle: Tensor, translation: Tensor) -> Tensor:
                 [0., 1., 0., 1.],
                 [0., 0., 1., 1.]])
     """
-    # The square root's slope is infinite at 0, where every training starts: keep away from it.
+    # The square root's gradient is infinite at 0, where every training starts: a small constant avoids that.
     angle = torch.sqrt((axis_angle * axis_angle).sum(dim=1, keepdim=True) + 1e-14)[..., None]  # (B,1,1)
     x, y, z = (axis_angle / angle[..., 0]).unbind(dim=1)
     zero = torch.zeros_like(x)
@@ -136,7 +136,7 @@ def invert_pose(pose: Tensor) -> Tensor:
 
 
 def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
-    """Lift every pixel to its point in front of the camera.
+    """Lift every pixel to a 3D point in front of the camera.
 
     Args:
         depth: (B,1,H,W) along the camera's z, network units.
@@ -157,7 +157,7 @@ def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
 
 
 def project(points: Tensor, intrinsics: Tensor, pose: Tensor) -> Tensor:
-    """See points with a camera that has moved.
+    """Project points into a camera that has moved.
 
     Args:
         points: (B,3,H,W) in the target camera's frame.
@@ -165,7 +165,7 @@ def project(points: Tensor, intrinsics: Tensor, pose: Tensor) -> Tensor:
         pose: (B,4,4), target to source.
 
     Returns:
-        Pixel coordinates (B,2,H,W), x before y. A point behind the camera is projected from a hair in front of it.
+        Pixel coordinates (B,2,H,W), x before y. A point behind the camera is projected as if its depth were `NEAREST`.
     """
     camera = intrinsics @ pose[:, :3]  # (B,3,4)
     # Written out, since three sums fuse when compiled and a batched product of 3x3 matrices does not.
@@ -174,7 +174,7 @@ def project(points: Tensor, intrinsics: Tensor, pose: Tensor) -> Tensor:
 
 
 def sample(image: Tensor, pixels: Tensor) -> Tensor:
-    """Read an image at pixel coordinates, bilinearly; outside, its border.
+    """Sample an image bilinearly at pixel coordinates; outside the image, its border is repeated.
 
     Args:
         image: (B,C,H,W).
@@ -184,12 +184,13 @@ def sample(image: Tensor, pixels: Tensor) -> Tensor:
         (B,C,H',W').
 
     Note:
-        The release samples with align_corners=False on a grid made for True, so that its identity is none. Here it is.
+        The release samples with align_corners=False on a grid made for True, so that its identity warp changes the
+        image. Here the identity warp returns the image.
     """
     height, width = image.shape[-2:]
     # With a NaN among the coordinates, torch's backward on the CPU reads outside its memory and the process dies.
     pixels = pixels.nan_to_num()
-    # Border padding clamps anyway; clamping first keeps a wild projection from overflowing in the division's wake.
+    # Border padding clamps anyway; clamping first keeps far outliers from overflowing.
     x = pixels[:, 0].clamp(-width, 2 * width) * (2 / (width - 1)) - 1
     y = pixels[:, 1].clamp(-height, 2 * height) * (2 / (height - 1)) - 1
     grid = torch.stack([x, y], dim=-1)  # (B,H',W',2)

@@ -1,4 +1,4 @@
-"""Losses as pure functions; maps are (B,C,H,W), every mean over pixels stands in the caller."""
+"""Losses as pure functions of maps (B,C,H,W); they return maps, except `edge_aware_smoothness`: a scalar."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ C1, C2 = 0.01**2, 0.03**2
 
 
 class Windows(NamedTuple):
-    """What SSIM needs of one image, (B,C,H,W) each: computed once for a target that meets many sources.
+    """What SSIM needs of one image: computed once for a target that is compared with several sources.
 
     Attributes:
         padded: the image with a reflected border, (B,C,H+2,W+2).
-        mean: over each 3x3 window.
-        variance: over each 3x3 window.
+        mean: over each 3x3 window, (B,C,H,W).
+        variance: over each 3x3 window, (B,C,H,W).
     """
 
     padded: Tensor
@@ -39,7 +39,7 @@ def ssim(first: Tensor | Windows, second: Tensor | Windows) -> Tensor:
 
     Args:
         first: (B,C,H,W) in [0,1], or its windows.
-        second: likewise.
+        second: as `first`.
 
     Returns:
         The index per pixel and channel (B,C,H,W), at most 1.
@@ -66,9 +66,9 @@ def photometric_error(
 
     Args:
         synthesised: (B,3,H,W) in [0,1].
-        target: likewise.
-        ssim_weight: alpha; 0 leaves the L1 norm alone.
-        target_windows: `windows(target)`, where it is at hand.
+        target: (B,3,H,W) in [0,1].
+        ssim_weight: alpha; 0 gives the L1 norm alone.
+        target_windows: `windows(target)`, if it was computed before.
 
     Returns:
         (B,1,H,W).
@@ -84,15 +84,15 @@ def photometric_error(
 
 
 def minimum_reprojection(errors: Tensor, identity_errors: Tensor | None = None) -> Tensor:
-    """Take each pixel's best source; with identity errors, leave out pixels that no motion explains better.
+    """Return each pixel's smallest error over the sources, auto-masked if identity errors are given.
 
     Args:
         errors: (B,S,H,W), the photometric error of each synthesised view.
-        identity_errors: (B,S,H,W), that of each source as it is: the auto-mask, which takes out pixels that move with
-            the camera and images without motion. None for no mask.
+        identity_errors: (B,S,H,W), the error of each source without warping. They mask pixels that move with the
+            camera, and frames without motion. None for no auto-mask.
 
     Returns:
-        (B,1,H,W). Where an identity error is the smallest, it stands there, and no gradient flows.
+        (B,1,H,W). Where an identity error is the smallest, it is returned, and no gradient flows.
 
     Source: paper, eq. 2; Godard et al. 2019, eq. 4 and 5.
 
@@ -105,10 +105,10 @@ def minimum_reprojection(errors: Tensor, identity_errors: Tensor | None = None) 
 
 
 def edge_aware_smoothness(disparity: Tensor, image: Tensor) -> Tensor:
-    """Ask for a smooth disparity where the image is smooth.
+    """Penalise disparity gradients, less where the image has edges.
 
     Args:
-        disparity: (B,1,H,W), divided by its own mean here, so that shrinking it gains nothing.
+        disparity: (B,1,H,W), normalised by its mean here, so that shrinking it does not lower the loss.
         image: (B,3,H,W) in [0,1].
 
     Returns:
@@ -126,7 +126,7 @@ def edge_aware_smoothness(disparity: Tensor, image: Tensor) -> Tensor:
 
 
 def _box(padded: Tensor) -> Tensor:
-    """Take the mean over 3x3 windows, row by row and column by column: three times as fast as pooling on a CPU."""
+    """Return the mean over 3x3 windows; as two 1D sums it is three times as fast as pooling on a CPU."""
     across = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
     return (across[..., :-2, :] + across[..., 1:-1, :] + across[..., 2:, :]) / 9
 

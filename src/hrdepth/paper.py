@@ -1,4 +1,4 @@
-"""The rows of the paper's tables, from paper.yaml: the only place of the paper's numbers."""
+"""The rows of the paper's tables, read from paper.yaml, which holds all numbers of the paper."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _CITED = (2, 3, 4)
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row, on the 697 images of KITTI's Eigen split at 80 m.
+    """A row, evaluated on the 697 images of KITTI's Eigen split up to 80 m.
 
     Attributes:
         name: of its weights.
-        system: as the paper calls it.
-        supervision: `M` (neighbouring frames), `MS` (the right image, too) or `T` (a teacher).
+        system: its name in the paper.
+        supervision: `M` (neighbouring frames), `MS` (and the right image) or `T` (a teacher).
         resolution: width x height.
         dataset: `K` or `CS + K`.
-        values: by metric, and `parameters` as the paper writes them; None where none is given.
-        config: the training config that gives it, or None.
-        settings: over that config.
-        scaling: the factor to metres by which it was published, or `median`.
-        elsewhere: the row's numbers as published in another place, by metric.
-        note: what is peculiar.
-        measured: how this package's training of it differs from the paper's; "" where it does not.
+        values: by metric, and `parameters` as printed in the paper; None if not given.
+        config: the training config that reproduces it, or None.
+        settings: that override this config.
+        scaling: the factor to metres used for the published numbers, or `median`.
+        elsewhere: numbers of the same row that another publication gives, by metric.
+        note: a remark on this row.
+        measured: how this package's training differs from the paper's; "" if it does not.
     """
 
     name: str
@@ -54,7 +54,7 @@ class PaperRow:
 
     @property
     def label(self) -> str:
-        """The row without its table."""
+        """The row's description without its table."""
         return f"{self.system}, {self.supervision}, {self.resolution}, {self.dataset}"
 
     @property
@@ -65,7 +65,7 @@ class PaperRow:
 
     @property
     def citation(self) -> str:
-        """The row with the tables that have it.
+        """The row's description with the tables that contain it.
 
         Example:
             >>> row_of("kitti-monodepth2-m-640x192").citation
@@ -88,7 +88,7 @@ class PaperTable:
         reference: name of the row that the others are compared with.
         columns: metrics, and `parameters`.
         rows: in the paper's order.
-        pattern: of a row's label in this table.
+        pattern: a format string for a row's label in this table.
     """
 
     name: str
@@ -108,8 +108,8 @@ class PaperNetwork:
     """A network of the paper.
 
     Attributes:
-        network: how it is built.
-        rows: that it has, each with the number of its table.
+        network: its config.
+        rows: its rows, each with the number of its table.
         parameters: the paper's count, in millions.
     """
 
@@ -119,7 +119,7 @@ class PaperNetwork:
 
     @property
     def citation(self) -> str:
-        """Its systems with their tables.
+        """The network's systems with their tables.
 
         Example:
             >>> paper_networks()[0].citation
@@ -156,7 +156,7 @@ def row_of(name: str) -> PaperRow:
     """Return the first row of that name in any table.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such row.
     """
     rows = [row for number in (4, 3, 2, 1) for row in paper_table(f"table{number}").rows]
     return lookup({row.name: row for row in rows}, name, "row of the paper")
@@ -166,21 +166,23 @@ def corresponding_row(settings: Mapping[str, Any]) -> PaperRow | None:
     """Return the row that a training reproduces: the same network, supervision and size, on KITTI's Eigen-Zhou frames.
 
     Args:
-        settings: of the training, as its config.yaml holds them.
+        settings: of the training, as in its config.yaml.
     """
     network = settings["network"]
-    # Where the backbone starts from is no part of a row's name.
+    # A row's name does not depend on the backbone's initial weights.
     options = {name: value for name, value in network.get("options", {}).items() if name != "weights"}
     if any((part["dataset"], part.get("split")) != ("kitti_raw", "eigen_zhou/train") for part in settings["train"]):
         return None
-    if settings.get("init"):  # it has seen more than KITTI
+    if settings.get("init"):  # trained on more than KITTI
         return None
-    own = [one for one in paper_networks() if (one.network.name, one.network.options) == (network["name"], options)]
+    matching = [
+        one for one in paper_networks() if (one.network.name, one.network.options) == (network["name"], options)
+    ]
     wanted = (_supervision(settings["objective"]), tuple(settings["size"]))
     return next(
         (
             row
-            for one in own
+            for one in matching
             for _, row in one.rows
             if row.dataset == "K" and not row.measured and (row.supervision, row.size) == wanted
         ),
@@ -191,10 +193,10 @@ def corresponding_row(settings: Mapping[str, Any]) -> PaperRow | None:
 @cache
 def paper_networks() -> tuple[PaperNetwork, ...]:
     """Return the networks of Tables 2 to 4 that this package builds with the paper's count of parameters."""
-    every = [(number, row) for number in _CITED for row in paper_table(f"table{number}").rows]
+    all_rows = [(number, row) for number in _CITED for row in paper_table(f"table{number}").rows]
     found = []
     for one in _content()["networks"]:
-        rows = tuple((number, row) for number, row in every if fnmatchcase(row.name, one["rows"]))
+        rows = tuple((number, row) for number, row in all_rows if fnmatchcase(row.name, one["rows"]))
         counts = [text for _, row in rows if (text := row.values.get("parameters"))]
         parameters = float(str(one.get("parameters", counts and counts[0])).removesuffix("M"))
         found.append(PaperNetwork(NetworkConfig(one["network"], one.get("options", {})), rows, parameters))

@@ -1,4 +1,4 @@
-"""Look-up by name, and checks of the options that a config gives, with errors that help."""
+"""Look-up by name, and checks of a config's options, with helpful errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["check_names", "check_options", "lookup"]
 
 T = TypeVar("T")
 
-# What a value of a type is called in a message.
+# Names of types in messages.
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "null"}
 
 
@@ -22,7 +22,7 @@ def lookup(registry: Mapping[str, T], name: str, what: str) -> T:
     """Return `registry[name]`.
 
     Raises:
-        InputError: there is no such name; the sentence lists the valid ones and the nearest.
+        InputError: there is no such name; the message lists the valid ones and suggests the nearest.
 
     Example:
         >>> lookup({"hrdepth": 1, "monodepth2": 2}, "hrdeph", "network")
@@ -38,17 +38,17 @@ def lookup(registry: Mapping[str, T], name: str, what: str) -> T:
 
 
 def check_options(kind: Callable[..., Any], options: Mapping[str, Any], what: str, given: Collection[str] = ()) -> None:
-    """Check that `kind` takes every option, and that each value is what its annotation says.
+    """Check that `kind` has every option, and that each value has the annotated type.
 
     Args:
         kind: a class or function of a registry.
         options: values of its arguments that a config sets, by name.
-        what: names the thing in the message.
-        given: arguments that are not options, since the caller fills them.
+        what: what the options belong to, for messages.
+        given: arguments that are not options, since the caller sets them.
 
     Raises:
-        InputError: an option that it does not have, with those that it has; or a value of another type. A whole number
-            is a number too; true and false are none.
+        InputError: an unknown option (the message lists the valid ones), or a value of another type. A whole number is
+            a number too; true and false are not.
 
     Example:
         >>> def network(width: int = 64, weights: str | None = None): ...
@@ -75,7 +75,7 @@ def check_names(kind: Callable[..., Any], names: Collection[str], what: str, giv
 
 
 def _fits(value: object, annotation: Any) -> bool:
-    """Return whether a value is what an annotation says; where there is none, any is."""
+    """Return whether a value has the annotated type; without an annotation, any value has."""
     kind, parts = get_origin(annotation) or annotation, get_args(annotation)
     if kind in (Any, inspect.Parameter.empty):
         return True
@@ -83,7 +83,7 @@ def _fits(value: object, annotation: Any) -> bool:
         return any(_fits(value, part) for part in parts)
     if kind is Literal:
         return value in parts
-    if kind in (int, float):  # to Python a bool is an int, and an int no float
+    if kind in (int, float):  # in Python a bool is an int, and an int is not a float
         return isinstance(value, (int, kind)) and not isinstance(value, bool)
     if _is_list(kind):
         return isinstance(value, list | tuple) and all(_fits(item, parts[0]) for item in value if parts)
@@ -91,7 +91,7 @@ def _fits(value: object, annotation: Any) -> bool:
 
 
 def _words(annotation: Any) -> str:
-    """Say in words what `_fits` asks for."""
+    """Describe in words which values `_fits` accepts."""
     kind, parts = get_origin(annotation) or annotation, get_args(annotation)
     if kind in (Union, UnionType):
         return " or ".join(_words(part) for part in parts if not _is_object(part))
@@ -105,7 +105,7 @@ def _words(annotation: Any) -> str:
 
 
 def _is_object(kind: Any) -> bool:
-    """Say whether a config, of text and numbers, cannot hold such a value."""
+    """Return whether a config, which has text and numbers, cannot contain such a value."""
     return isinstance(kind, type) and not (kind in WORDS or issubclass(kind, Mapping | Sequence))
 
 
