@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,12 @@ class DepthScale:
     def __post_init__(self) -> None:
         if not 0 < self.min_depth < self.max_depth:
             raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty or not positive")
+
+    @classmethod
+    def of(cls, network: Any) -> DepthScale:
+        """Return a network's scale; of one without, the range that it names, else 0.1 to 100."""
+        own: DepthScale | None = getattr(network, "scale", None)
+        return own or cls(float(getattr(network, "min_depth", 0.1)), float(getattr(network, "max_depth", 100.0)))
 
     def focal_factor(self, intrinsics: NDArray[np.float64] | None, width: int) -> float:
         """Return depth for a camera / the network's depth; 1 without intrinsics or a canonical focal length.

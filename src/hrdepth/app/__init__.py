@@ -1,19 +1,21 @@
 """The page in the browser, `hrdepth app`; its functions are an API too.
 
 networks      by name, in any runtime, at any size
-uploads       what visitors may send: told by content, measured, refused in a sentence
-sessions      what is remembered of a visitor, and the folder that goes with them
-answers       predict, depth at a place, points, files, clips: no Gradio in it
+visitors      what they may send, and what is remembered of them, in a folder that is removed with them
+answers       predict, depth at a point, points, files, clips: no Gradio in it
 viewpoint     from where the cloud is seen
-run_folder    what a training run's folder says
-server        what the server refuses, and its temporary folder
 page, training_tab   the two tabs
+
+The page is served to this machine, from this machine, with nothing fetched.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,15 +23,30 @@ from typing import Any
 
 from hrdepth.app.answers import warm_up
 from hrdepth.app.networks import Networks
-from hrdepth.app.server import LocalOnly, private_folder, without_telemetry
-from hrdepth.app.sessions import Sessions
+from hrdepth.app.visitors import Sessions
 from hrdepth.config import AppConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.io.run_folder import find_runs
 
 __all__ = ["run", "serve"]
 
 TITLE = "# hrdepth\nDepth from one image. Images stay on the machine that serves this page, for as long as it is open."
+MOST_BODY = 2**20
+"""Bytes of a request that is no upload: they are settings."""
+
+# Parts of Gradio that run programs on uploads, remember what visitors did, or fetch from elsewhere.
+_CLOSED = (
+    "process_recording",
+    "deep_link",
+    "proxy=",
+    "vibe",
+    "undo-vibe",
+    "monitoring",
+    "runs",
+    "run-history",
+    "profiling",
+)
+_REMOTE = ("http:", "https:", "ftp:", "data:")
 
 
 def run(config: AppConfig) -> None:
@@ -51,19 +68,16 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
     Raises:
         InputError: as `run`.
     """
-    without_telemetry()
+    _disable_telemetry()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio looks whether it answers
-    try:
-        import gradio as gr
-        import matplotlib.pyplot  # noqa: F401  (Gradio would with the first call, which then waits for half a second)
-    except ModuleNotFoundError as error:
-        raise InputError(f"the page needs {error.name}; install it with pip install 'hrdepth[app]'") from error
+    gr = require("gradio", "app", "the page needs")
+    require("matplotlib.pyplot", "app", "the page needs")  # Gradio would with the first call, which then waits for it
     if int(gr.__version__.split(".")[0]) != 6:
         raise InputError(f"the page needs gradio 6, not {gr.__version__}; pip install 'hrdepth[app]'")
     weights = (config.weights,) if isinstance(config.weights, str) else config.weights
     runs = (config.runs,) if isinstance(config.runs, str) else config.runs
     networks = Networks(weights, config.device)
-    with private_folder() as folder:
+    with _private_folder() as folder:
         warm_up(networks.predictor(), folder / "warm-up")
         page = _build(config, networks, Sessions(folder), find_runs(runs))
         try:
@@ -118,7 +132,7 @@ def _launch(page: Any, config: AppConfig) -> str:
             run_history=False,
             allowed_paths=[],
             max_file_size=int(config.limits.megabytes * 1e6),
-            app_kwargs={"middleware": [Middleware(LocalOnly)]},
+            app_kwargs={"middleware": [Middleware(_LocalOnly)]},
             enable_monitoring=False,
             ssr_mode=False,
             mcp_server=False,
@@ -139,3 +153,96 @@ def _free_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Yield a folder that only this user can read, where Gradio then keeps what visitors send; remove it at the end."""
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    with tempfile.TemporaryDirectory(prefix="hrdepth-app-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        try:
+            yield folder
+        finally:
+            os.environ.pop("GRADIO_TEMP_DIR")
+            if before is not None:
+                os.environ["GRADIO_TEMP_DIR"] = before
+
+
+def _disable_telemetry() -> None:
+    """Tell Gradio and what it uses, before they are imported, to send nothing."""
+    os.environ.update(
+        GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", GRADIO_RUN_HISTORY="False"
+    )
+
+
+class _LocalOnly:
+    """Refuse requests that would make the server fetch something, or that are too long; an ASGI middleware.
+
+    Gradio downloads what a file's `path` names where that is an address, and serves addresses under `file=`.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let a request through, or answer it with a sentence."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        part = scope["path"].lstrip("/").removeprefix("gradio_api/").lstrip("/").lower()
+        if part.startswith(_CLOSED) or (part.startswith("file=") and part[5:].lstrip("/").startswith(_REMOTE)):
+            await _refuse(send, 403, "this page serves its own files only")
+        elif scope["method"] == "POST" and not part.startswith("upload"):
+            await self._checked(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _checked(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+            if len(body) > MOST_BODY:
+                await _refuse(send, 413, "the request is too long; upload files instead of sending them inside it")
+                return
+        if _names_address(body):
+            await _refuse(send, 403, "files must be uploaded; addresses are not fetched")
+            return
+        sent = False
+
+        async def replay() -> Any:
+            nonlocal sent
+            if sent:
+                return await receive()
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self.app(scope, replay, send)
+
+
+def _names_address(body: bytes) -> bool:
+    """Whether a file in the request's JSON lies elsewhere: an address as its path, or data in place of it."""
+    try:
+        parts = [json.loads(body)]
+    except (ValueError, RecursionError):
+        return False
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            path, url = str(part.get("path") or ""), str(part.get("url") or "")
+            if path.strip().lower().startswith(_REMOTE) or url.strip().lower().startswith("data:"):
+                return True
+            parts.extend(part.values())
+        elif isinstance(part, list):
+            parts.extend(part)
+    return False
+
+
+async def _refuse(send: Any, status: int, sentence: str) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps({"detail": sentence}).encode()})

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrdepth.app.sessions import Session
-from hrdepth.app.uploads import clip_frames, kind_of, load_image
 from hrdepth.app.viewpoint import Viewpoint, framed, from_behind
+from hrdepth.app.visitors import Session, clip_frames, kind_of, load_image
 from hrdepth.config import Outputs, UploadLimits
 from hrdepth.errors import InputError
 from hrdepth.inference.outputs import Writer, camera_of, describe_cloud, lift, video_frame

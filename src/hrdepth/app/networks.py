@@ -1,4 +1,4 @@
-"""The networks of the page: by name, in any runtime that is there, at any size, a few of them kept in memory."""
+"""The networks of the page: by name, in any available runtime, at any size, a few of them kept in memory."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["AS_TRAINED", "SIZES", "Networks"]
 AS_TRAINED = "as trained"
 SIZES = (AS_TRAINED, "320x96", "640x192", "1024x320", "1280x384")
 MOST_PIXELS = 2**21
-KEPT = 3
+MOST_PREDICTORS = 3
 
 
 class Networks:
     """Predictors by name, runtime and size, made on first use.
 
     Args:
-        weights: files, or what else `weights.locate_weights` finds; none for those on board.
+        weights: files, or what else `weights.locate_weights` finds; none for the bundled ones.
         device: see `Predictor`.
 
     Raises:
-        InputError: a file is missing, or none is given and none on board.
+        InputError: a file is missing, or none is given and none is bundled.
     """
 
     def __init__(self, weights: Sequence[str | Path], device: str | None = None) -> None:
@@ -57,10 +57,10 @@ class Networks:
 
     @property
     def runtimes(self) -> list[str]:
-        """Runtimes that are there, the one for the first network first: the fastest, or an exported file's own."""
-        there = [name for name in RUNTIMES if unavailable(name) is None]
+        """The available runtimes, the one for the first network first: the fastest, or an exported file's own."""
+        available = [name for name in RUNTIMES if unavailable(name) is None]
         first = self._runtime_for(self.names[0])
-        return sorted(there, key=lambda name: name != first)
+        return sorted(available, key=lambda name: name != first)
 
     def predictor(self, name: str = "", runtime: str = "", size: str = "") -> Predictor:
         """Return a predictor; empty arguments take the defaults.
@@ -83,7 +83,7 @@ class Networks:
             if key not in self._made:
                 self._made[key] = load(size=wanted, device=self.device, runtime=runtime)
             self._made.move_to_end(key)
-            while len(self._made) > KEPT:
+            while len(self._made) > MOST_PREDICTORS:
                 self._made.popitem(last=False)
             return self._made[key]
 

@@ -15,7 +15,7 @@ import gradio as gr
 from hrdepth.app import answers
 from hrdepth.app.answers import EXAMPLES
 from hrdepth.app.networks import AS_TRAINED, SIZES, Networks
-from hrdepth.app.sessions import Sessions
+from hrdepth.app.visitors import Sessions
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 

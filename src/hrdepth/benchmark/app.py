@@ -17,7 +17,7 @@ from hrdepth.benchmark.report import Measurement, print_table, write_report
 from hrdepth.benchmark.subject import Subject, drawn_image
 from hrdepth.benchmark.workers import Job, Worker, start_workers
 from hrdepth.config import AppConfig, BenchmarkAppConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.io.files import output_file
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from hrdepth.weights.find import locate_weights
@@ -75,11 +75,7 @@ def _check(config: BenchmarkAppConfig) -> None:
         raise InputError(f"sizes {config.size} and {config.image_size} must be positive")
     if config.out is not None:
         output_file(config.out, overwrite=config.overwrite)
-    try:
-        import gradio  # noqa: F401
-        import gradio_client  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise InputError(f"the page needs {error.name}; install it with pip install 'hrdepth[app]'") from error
+    require("gradio", "app", "the page needs")
 
 
 def _sized(config: BenchmarkAppConfig, folder: Path) -> tuple[Subject, Path]:

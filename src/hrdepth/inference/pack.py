@@ -16,10 +16,10 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import atomic_path, output_file
 from hrdepth.io.media import frames
 from hrdepth.io.provenance import provenance
-from hrdepth.weights.card import Card, read_card
+from hrdepth.weights.card import card_text
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
-from hrdepth.weights.find import DEFAULT, FOLDER, check_licence, locate_weights
-from hrdepth.weights.share import card_text, write_checkpoint
+from hrdepth.weights.find import DEFAULT, FOLDER, locate_weights
+from hrdepth.weights.share import describe, write_checkpoint
 
 __all__ = ["PackReport", "pack"]
 
@@ -60,7 +60,7 @@ class PackReport:
 
 
 def pack(config: PackConfig) -> PackReport:
-    """Write weights with what is to be said of them, and their card; both only once the check is passed.
+    """Write weights with their name, licence and card, and the card beside them, once the check is passed.
 
     Raises:
         InputError: a file is missing or damaged, the packed network differs by more than the tolerance, or the file is
@@ -74,13 +74,9 @@ def pack(config: PackConfig) -> PackReport:
         output_file(path, overwrite=config.overwrite)
     source = locate_weights(config.weights)
     given = read_checkpoint(source)
-    name = config.name or out.stem
     chosen = dataclasses.replace(
-        given,
+        describe(given, config.name or out.stem, config.licence, config.card, config.results),
         pose_network=given.pose_network if config.pose else None,
-        name=name,
-        licence=given.licence if config.licence is None else check_licence(config.licence),
-        card=read_card(config.card, config.results, Card.of(given.card)).as_dict(),
         provenance={
             **given.provenance,
             "packed": provenance(source=source.name, sha256=given.file_sha256, dtype=config.dtype),

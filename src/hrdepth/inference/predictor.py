@@ -78,19 +78,13 @@ class Predictor:
     ) -> None:
         check_size(size, int(getattr(network, "stride", 32)), least=1)
         self.size = (int(size[0]), int(size[1]))
-        own = getattr(network, "scale", None) or DepthScale(
-            float(getattr(network, "min_depth", 0.1)), float(getattr(network, "max_depth", 100.0))
-        )
-        given = {
-            "min_depth": min_depth,
-            "max_depth": max_depth,
-            "metres_per_unit": metres_per_unit,
-            "canonical_focal": canonical_focal,
-        }
-        self.scale: DepthScale = replace(own, **{name: value for name, value in given.items() if value is not None})
+        given: dict[str, Any] = {"min_depth": min_depth, "max_depth": max_depth}
+        given |= {"metres_per_unit": metres_per_unit, "canonical_focal": canonical_focal}
+        given = {name: value for name, value in given.items() if value is not None}
+        self.scale = replace(DepthScale.of(network), **given)
         self.flip = flip
         self.network: Network = network
-        # What a runtime says of itself, for provenance.
+        # For provenance, where the network is a runtime's.
         self.runtime = str(getattr(network, "name", "pytorch"))
         self.precision = str(getattr(network, "precision", "float32"))
         self.source: Path | None = getattr(network, "path", None)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrdepth.errors import InputError
+from hrdepth.errors import require
 from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.results import HEADINGS
 from hrdepth.io.images import read_image
@@ -104,18 +104,15 @@ def render(**parts: Any) -> str:
     Raises:
         InputError: jinja2 is missing.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ModuleNotFoundError as error:
-        raise InputError("a report needs jinja2; install it with pip install 'hrdepth[report]'") from error
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "page"),
+    jinja2 = require("jinja2", "report", "a report needs")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "page"),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: "–" if value is None else f"{value:.3f}"
     environment.filters["thousands"] = lambda value: f"{value:,}".replace(",", " ")
     metrics = list(zip(METRICS, HEADINGS, strict=True))
-    return environment.get_template("report.html").render(metrics=metrics, **parts)
+    return str(environment.get_template("report.html").render(metrics=metrics, **parts))

@@ -13,38 +13,14 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 from hrdepth.io.tables import METRIC_HEADINGS
 from hrdepth.registry import check_names
+from hrdepth.weights.checkpoint import Checkpoint
 
-__all__ = ["Card", "Facts", "read_card"]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a weights file says of itself.
-
-    Attributes:
-        name: of the weights.
-        network: with its options.
-        parameters: of the depth network.
-        size: (height, width) of training.
-        scale: what a unit of depth is, in words.
-        licence: SPDX, or None where nobody said.
-        sha256: of the tensors.
-        provenance: see `hrdepth.io.provenance`.
-    """
-
-    name: str
-    network: str
-    parameters: int
-    size: tuple[int, int]
-    scale: str
-    licence: str | None
-    sha256: str | None
-    provenance: Mapping[str, Any]
+__all__ = ["Card", "card_text", "read_card"]
 
 
 @dataclass(frozen=True)
 class Card:
-    """What its maker says of a network; the weights file keeps it.
+    """A maker's description of a network, stored in the weights file.
 
     Attributes:
         title: a heading.
@@ -70,7 +46,7 @@ class Card:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Card:
-        """Take what a weights file keeps; keys of a later version are left out."""
+        """Return the card stored in a weights file; keys of a later version are left out."""
         names = {one.name for one in fields(cls)}
         return cls(**{key: value for key, value in facts.items() if key in names})
 
@@ -78,38 +54,15 @@ class Card:
         """Return what is set, JSON-able."""
         return {key: value for key, value in asdict(self).items() if value}
 
-    def markdown(self, facts: Facts, source: str) -> str:
-        """Return the card as a page, with the front matter that the Hugging Face Hub reads.
-
-        Args:
-            facts: of the weights file.
-            source: what `Predictor.from_pretrained` takes to load it, as Python code.
-        """
-        stated = facts.licence or "not stated: ask who made it"
-        parts = [
-            _front_matter(facts.licence),
-            f"# {self.title or facts.name}",
-            self.summary or "A network that sees depth in one image, trained by `hrdepth`.",
-            _table(facts, stated),
-            "## Use\n\n    pip install hrdepth\n\n"
-            f'    from hrdepth import Predictor\n\n    prediction = Predictor.from_pretrained({source})("street.jpg")\n'
-            "    prediction.depth  # (H,W), in network units; prediction.scale says what a unit is",
-            f"## Data and terms\n\n{self.data or _data(facts.provenance)}\n\nLicence of the weights: {stated}."
-            + (f" In short: {self.terms}." if self.terms else ""),
-            f"## How it was trained\n\n{_joined(self.recipe, _made(facts.provenance))}",
-            f"## Numbers\n\n{_numbers(self.results, self.protocol, self.notes)}",
-            "## What it cannot do\n\n" + _list(self.limits or ("Nobody has said yet what this network cannot do.",)),
-        ]
-        return "\n\n".join(parts) + "\n"
-
 
 def read_card(facts: str | Path | None, results: str | Path | None, start: Card) -> Card:
-    """Read what a maker says of a network.
+    """Read a card from files.
 
     Args:
-        facts: a YAML or JSON file with fields of `Card`; None keeps those of `start`.
-        results: a JSON file with `results` by set and row, or `metrics.json` of `hrdepth evaluate`; None likewise.
-        start: what the weights say already.
+        facts: a YAML or JSON file with fields of `Card`; None leaves those of `start`.
+        results: a JSON file with `results` by set and row, or `metrics.json` of `hrdepth evaluate`; None leaves those
+            of `start`.
+        start: the card to complete.
 
     Raises:
         InputError: a file is missing, cannot be read, or says something that a card does not have.
@@ -123,6 +76,32 @@ def read_card(facts: str | Path | None, results: str | Path | None, start: Card)
         found = _read(results, "the file of results")
         card = replace(card, results=_results(found, results), protocol=_protocol(found))
     return card
+
+
+def card_text(checkpoint: Checkpoint, source: str) -> str:
+    """Return the card of weights as Markdown, with the front matter that the Hugging Face Hub reads.
+
+    Args:
+        checkpoint: as read from its file.
+        source: what `Predictor.from_pretrained` takes to load it, as Python code.
+    """
+    card, licence = Card.of(checkpoint.card), checkpoint.licence or "not stated: ask who made it"
+    name = checkpoint.name or "unnamed"
+    parts = [
+        _front_matter(checkpoint.licence),
+        f"# {card.title or name}",
+        card.summary or "A network that sees depth in one image, trained by `hrdepth`.",
+        _table(checkpoint, name, licence),
+        "## Use\n\n    pip install hrdepth\n\n"
+        f'    from hrdepth import Predictor\n\n    prediction = Predictor.from_pretrained({source})("street.jpg")\n'
+        "    prediction.depth  # (H,W), in network units; prediction.scale says what a unit is",
+        f"## Data and terms\n\n{card.data or _data(checkpoint.provenance)}\n\nLicence of the weights: {licence}."
+        + (f" In short: {card.terms}." if card.terms else ""),
+        f"## How it was trained\n\n{_joined(card.recipe, _training(checkpoint.provenance))}",
+        f"## Numbers\n\n{_numbers(card)}",
+        "## What it cannot do\n\n" + _list(card.limits or ("Nobody has said yet what this network cannot do.",)),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _read(path: str | Path, what: str) -> dict[str, Any]:
@@ -166,20 +145,24 @@ def _protocol(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _front_matter(licence: str | None) -> str:
-    # The Hub knows licences by their identifier in small letters, and "other" for the rest.
+    # The Hub lists licences by their identifiers in lower case, and "other" for the rest.
     known = "other" if licence is None or " " in licence else licence.lower()
     lines = [f"license: {known}", "library_name: hrdepth", "pipeline_tag: depth-estimation"]
     return "\n".join(["---", *lines, "tags: [monocular-depth, self-supervised, hrdepth]", "---"])
 
 
-def _table(facts: Facts, licence: str) -> str:
+def _table(checkpoint: Checkpoint, name: str, licence: str) -> str:
+    config, network, (height, width) = checkpoint.network_config, checkpoint.network, checkpoint.size
+    options = ", ".join(f"{key} {value}" for key, value in config.options.items())
+    kind = config.name + (f" ({options})" if options else "")
+    parameters = sum(parameter.numel() for parameter in network.parameters())
     rows = {
-        "weights": facts.name,
-        "network": f"{facts.network}, {facts.parameters / 1e6:.1f} million parameters",
-        "pictures": f"brought to {facts.size[1]}x{facts.size[0]} (width x height), as in training",
-        "depth": facts.scale,
+        "weights": name,
+        "network": f"{kind}, {parameters / 1e6:.1f} million parameters",
+        "pictures": f"brought to {width}x{height} (width x height), as in training",
+        "depth": f"{network.min_depth:g} to {network.max_depth:g} units; {network.scale.sentence}",
         "licence": licence,
-        "SHA-256 of the tensors": f"`{facts.sha256}`",
+        "SHA-256 of the tensors": f"`{checkpoint.sha256}`",
     }
     return "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
 
@@ -191,9 +174,9 @@ def _data(provenance: Mapping[str, Any]) -> str:
     return f"Trained on: {'; '.join(data)}. The terms of that data may bind the use of the weights."
 
 
-def _made(provenance: Mapping[str, Any]) -> str:
-    said = {"command": "`{}`", "step": "{} steps", "date": "{}", "seed": "seed {}"}
-    found = [text.format(provenance[key]) for key, text in said.items() if provenance.get(key) is not None]
+def _training(provenance: Mapping[str, Any]) -> str:
+    facts = {"command": "`{}`", "step": "{} steps", "date": "{}", "seed": "seed {}"}
+    found = [text.format(provenance[key]) for key, text in facts.items() if provenance.get(key) is not None]
     if teacher := provenance.get("teacher"):
         found.append(f"teacher {teacher.get('network')} ({teacher.get('file')}, SHA-256 {teacher.get('sha256')})")
     versions = provenance.get("versions") or {}
@@ -201,20 +184,21 @@ def _made(provenance: Mapping[str, Any]) -> str:
     return f"Made by: {', '.join(found)}." if found else "The weights do not say how they were made."
 
 
-def _numbers(results: Mapping[str, Any], protocol: Mapping[str, str], notes: Sequence[str]) -> str:
-    if not results:
-        return _joined("Not measured.", _list(notes))
+def _numbers(card: Card) -> str:
+    if not card.results:
+        return _joined("Not measured.", _list(card.notes))
     parts = []
-    for name, rows in results.items():
+    for name, rows in card.results.items():
         table = [f"| {name}, {rows['pictures']} images | {' | '.join(METRIC_HEADINGS.values())} |", "|---" * 8 + "|"]
         for row, values in rows.items():
             if row != "pictures":
                 cells = " | ".join(f"{values[metric]:.3f}" if metric in values else "" for metric in METRIC_HEADINGS)
                 table.append(f"| {row} | {cells} |")
         parts.append("\n".join(table))
-    if protocol:
-        parts.append("How depth was compared: " + "; ".join(f"{key}: {text}" for key, text in protocol.items()) + ".")
-    return _joined(*parts, _list(notes))
+    if card.protocol:
+        how = "; ".join(f"{key}: {text}" for key, text in card.protocol.items())
+        parts.append(f"How depth was compared: {how}.")
+    return _joined(*parts, _list(card.notes))
 
 
 def _list(sentences: Sequence[str]) -> str:

@@ -121,7 +121,7 @@ def save_checkpoint(
     tensors = {f"depth.{key}": value for key, value in network.state_dict().items()}
     if pose_network is not None:
         tensors |= {f"pose.{key}": value for key, value in pose_network.state_dict().items()}
-    scale = getattr(network, "scale", DepthScale())
+    scale = DepthScale.of(network)
     if metres_per_unit is not None:
         scale = replace(scale, metres_per_unit=metres_per_unit)
     if canonical_focal is not None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.io.files import atomic_path, output_folder, write_json
-from hrdepth.weights.card import Card, Facts, read_card
+from hrdepth.weights.card import Card, card_text, read_card
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from hrdepth.weights.find import MODEL_FILE, SCHEME, check_licence, hub_errors, hub_library
 
-__all__ = ["card_text", "push_to_hub", "save_pretrained", "write_checkpoint"]
+__all__ = ["describe", "push_to_hub", "save_pretrained", "write_checkpoint"]
 
 # What a repository of the Hub contains besides the weights, by the Hub's customs.
 CARD_FILE, CONFIG_FILE = "README.md", "config.json"
@@ -47,13 +47,7 @@ def save_pretrained(
         InputError: the folder cannot be written, or the licence, the card or the results are not valid.
     """
     target = Path(folder)
-    facts = read_card(card, results, Card.of(checkpoint.card))
-    checkpoint = dataclasses.replace(
-        checkpoint,
-        name=name or target.resolve().name,
-        licence=checkpoint.licence if licence is None else check_licence(licence),
-        card=facts.as_dict(),
-    )
+    checkpoint = describe(checkpoint, name or target.resolve().name, licence, card, results)
     output_folder(target, overwrite=overwrite)
     write_checkpoint(target / MODEL_FILE, checkpoint, dtype)
     written = read_checkpoint(target / MODEL_FILE)
@@ -68,13 +62,10 @@ def push_to_hub(
     repo: str,
     *,
     name: str | None = None,
-    licence: str | None = None,
-    card: str | Path | None = None,
-    results: str | Path | None = None,
-    dtype: str = "float32",
     private: bool = False,
     token: str | None = None,
     message: str = "Weights, card and config by hrdepth",
+    **facts: Any,
 ) -> str:
     """Upload what `save_pretrained` writes to the Hugging Face Hub, as one commit.
 
@@ -82,13 +73,10 @@ def push_to_hub(
         checkpoint: the weights, as read from their file.
         repo: OWNER/REPO, made where there is none.
         name: of the weights; by default the repository's.
-        licence: SPDX; by default what the weights say.
-        card: as for `save_pretrained`.
-        results: as for `save_pretrained`.
-        dtype: of the kernels, as for `save_pretrained`.
         private: of a repository that is made.
         token: for the Hub; None takes that of `hf auth login`.
         message: of the commit.
+        facts: licence, card, results and dtype, as for `save_pretrained`.
 
     Returns:
         The repository's address in a browser.
@@ -98,15 +86,41 @@ def push_to_hub(
     """
     repo = repo.removeprefix(SCHEME)
     address = SCHEME + repo
-    name = name or repo.rpartition("/")[2]
-    facts: dict[str, Any] = {"name": name, "licence": licence, "card": card, "results": results, "dtype": dtype}
     with tempfile.TemporaryDirectory() as folder:
-        save_pretrained(checkpoint, folder, overwrite=True, address=address, **facts)
+        name = name or repo.rpartition("/")[2]
+        save_pretrained(checkpoint, folder, name=name, overwrite=True, address=address, **facts)
         interface = hub_library().HfApi(token=token, library_name="hrdepth")
         with hub_errors(address):
             url = interface.create_repo(repo, private=private, exist_ok=True)
             interface.upload_folder(repo_id=url.repo_id, folder_path=Path(folder), commit_message=message)
     return str(url)
+
+
+def describe(
+    checkpoint: Checkpoint,
+    name: str,
+    licence: str | None,
+    card: str | Path | None,
+    results: str | Path | None,
+) -> Checkpoint:
+    """Return the weights with the name, licence and card that they are shared with.
+
+    Args:
+        checkpoint: the weights, as read from their file.
+        name: of the weights.
+        licence: as for `save_pretrained`.
+        card: as for `save_pretrained`.
+        results: as for `save_pretrained`.
+
+    Raises:
+        InputError: the licence, the card or the results are not valid.
+    """
+    return dataclasses.replace(
+        checkpoint,
+        name=name,
+        licence=checkpoint.licence if licence is None else check_licence(licence),
+        card=read_card(card, results, Card.of(checkpoint.card)).as_dict(),
+    )
 
 
 def write_checkpoint(path: str | Path, checkpoint: Checkpoint, dtype: str = "float32") -> None:
@@ -125,28 +139,6 @@ def write_checkpoint(path: str | Path, checkpoint: Checkpoint, dtype: str = "flo
         card=checkpoint.card,
         dtype=dtype,
     )
-
-
-def card_text(checkpoint: Checkpoint, source: str) -> str:
-    """Return the card of weights as Markdown.
-
-    Args:
-        checkpoint: as read from its file.
-        source: what `from_pretrained` takes to load it, as Python code.
-    """
-    config, network = checkpoint.network_config, checkpoint.network
-    options = ", ".join(f"{key} {value}" for key, value in config.options.items())
-    facts = Facts(
-        name=checkpoint.name or "unnamed",
-        network=config.name + (f" ({options})" if options else ""),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        size=checkpoint.size,
-        scale=f"{network.min_depth:g} to {network.max_depth:g} units; {network.scale.sentence}",
-        licence=checkpoint.licence,
-        sha256=checkpoint.sha256,
-        provenance=checkpoint.provenance,
-    )
-    return Card.of(checkpoint.card).markdown(facts, source)
 
 
 def _config(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from hrdepth.camera import DepthScale
 from hrdepth.inference.runtimes.openvino_core import shared_core
 from hrdepth.inference.runtimes.source import FACTS_FILE
 from hrdepth.networks.base import DepthNetwork
@@ -65,8 +66,9 @@ class Graph(nn.Module):
         if not normalisation and isinstance(network, DepthNetwork):
             self.finest.network.normalise = nn.Identity()
         self.unit = depth
-        self.low = 1 / float(getattr(network, "max_depth", 100.0))
-        self.range = 1 / float(getattr(network, "min_depth", 0.1)) - self.low
+        scale = DepthScale.of(network)
+        self.low = 1 / scale.max_depth
+        self.range = 1 / scale.min_depth - self.low
 
     def forward(self, image: Tensor) -> Tensor:
         """Map an image (B,3,H,W) to disparity or depth (B,1,H,W)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,14 @@ from hrdepth.inference.runtimes.source import Source
 
 __all__ = ["OnnxRuntime", "TensorRT"]
 
-MISSING = "{} is not installed; pip install 'hrdepth[export]'"
-
 
 class OnnxRuntime(Runtime):
     """A network in ONNX Runtime, on the CPU."""
 
     name = "onnxruntime"
     suffixes = ("", ".onnx")
+    packages = ("onnxruntime", "onnx")
+    extra = "export"
 
     def __init__(self, source: Source, settings: Settings) -> None:
         super().__init__(source, settings)
@@ -42,12 +41,6 @@ class OnnxRuntime(Runtime):
             except Exception as error:  # the library has no class of its own that its every version raises
                 raise InputError(f"ONNX Runtime cannot load {path} ({error}); export the weights again") from error
         self.input = self.session.get_inputs()[0].name
-
-    @classmethod
-    def unavailable(cls) -> str | None:
-        """Say why it cannot be used here and what to do, or None."""
-        missing = [name for name in ("onnxruntime", "onnx") if importlib.util.find_spec(name) is None]
-        return MISSING.format(missing[0]) if missing else None
 
     def chosen(self, settings: Settings) -> list[Any]:
         """Name the providers, best first."""

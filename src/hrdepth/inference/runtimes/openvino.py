@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,8 @@ class OpenVINO(Runtime):
     name = "openvino"
     precisions = ("float32", "bfloat16", "int8")
     suffixes = ("", ".xml", ".onnx")
+    packages = ("openvino", "onnx")
+    extra = "openvino"
 
     def __init__(self, source: Source, settings: Settings) -> None:
         super().__init__(source, settings)
@@ -37,12 +38,6 @@ class OpenVINO(Runtime):
             self.properties["INFERENCE_NUM_THREADS"] = settings.threads
         self.model = self._model(source, settings)
         self.requests: dict[tuple[int, ...], Any] = {}
-
-    @classmethod
-    def unavailable(cls) -> str | None:
-        """Say why it cannot be used here and what to do, or None."""
-        missing = [name for name in ("openvino", "onnx") if importlib.util.find_spec(name) is None]
-        return f"{missing[0]} is not installed; pip install 'hrdepth[openvino]'" if missing else None
 
     def infer(self, image: Tensor) -> Tensor:
         """Run the graph."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +10,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.openvino_core import signal_stack_kept
 from hrdepth.io.images import read_image
 
 __all__ = ["KEEP", "calibration_images", "quantise"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
-
-
 # Layers that stay in float: the gates of fSE and of squeeze-and-excitation, which work on a few numbers, cost nothing,
 # and in eight bits lose ten times as much as everything else together; and the first layers of mobile backbones, whose
 # few channels have ranges that differ most.
@@ -64,10 +61,7 @@ def quantise(
     Raises:
         InputError: NNCF is not installed, or the folder holds no images.
     """
-    if importlib.util.find_spec("nncf") is None:
-        raise InputError("int8 needs nncf; install it with pip install 'hrdepth[openvino]'")
-    import nncf
-
+    nncf = require("nncf", "openvino", "int8 needs")
     nncf.set_log_level(logging.ERROR)
     paths = calibration_images(folder, images)
     mean, std = (np.array(values, dtype=np.float32) for values in normalise or ((0,) * 3, (1,) * 3))

@@ -1,7 +1,8 @@
-"""What every runtime does: contract 1, the size check, and what the weights say of themselves."""
+"""What every runtime does: contract 1, the size check, and the description of the weights."""
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,8 @@ class Runtime:
         name: its key in `RUNTIMES`.
         precisions: those that it supports.
         suffixes: of the files that it reads; "" stands for a network in memory, as from a weights file.
+        packages: that it needs besides PyTorch, and
+        extra: of hrdepth, which installs them.
         description: what the weights are: size, scale, provenance.
         scale: what its disparity means.
         path: the file that it was loaded from, or None; and
@@ -46,12 +49,14 @@ class Runtime:
         precision: the one that it runs in.
         stride: what height and width must be multiples of.
         fixed_size: (height, width) of the only size that an exported file takes, or None.
-        device: that images had best lie on.
+        device: where images are best placed.
     """
 
     name = ""
     precisions: tuple[str, ...] = ("float32",)
     suffixes: tuple[str, ...] = ("",)
+    packages: tuple[str, ...] = ()
+    extra = ""
 
     def __init__(self, source: Source, settings: Settings) -> None:
         self.description = source.description
@@ -65,7 +70,8 @@ class Runtime:
     @classmethod
     def unavailable(cls) -> str | None:
         """Say why it cannot be used here and what to do, or None."""
-        return None
+        missing = [name for name in cls.packages if importlib.util.find_spec(name) is None]
+        return f"{missing[0]} is not installed; pip install 'hrdepth[{cls.extra}]'" if missing else None
 
     def __call__(self, image: Tensor) -> dict[int, Tensor]:
         """Predict the finest disparity.

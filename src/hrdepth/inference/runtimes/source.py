@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hrdepth.camera import DepthScale
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.openvino_core import shared_core
 from hrdepth.io.files import existing_file, file_sha256
 from hrdepth.networks.intrinsics import LearnedCamera
@@ -142,10 +141,7 @@ def open_source(weights: str | Path | nn.Module) -> Source:
         InputError: the file is missing, damaged, or of another kind.
     """
     if isinstance(weights, nn.Module):
-        scale = getattr(weights, "scale", None) or DepthScale(
-            float(getattr(weights, "min_depth", 0.1)), float(getattr(weights, "max_depth", 100.0))
-        )
-        return Source(Description(stride=int(getattr(weights, "stride", 32)), scale=scale), weights)
+        return Source(Description(stride=int(getattr(weights, "stride", 32)), scale=DepthScale.of(weights)), weights)
     path = existing_file(weights, "the weights file")
     if path.suffix not in SUFFIXES:
         found = read_checkpoint(path)
@@ -158,11 +154,7 @@ def open_source(weights: str | Path | nn.Module) -> Source:
 
 
 def _read_onnx(path: Path) -> tuple[None, dict[str, str]]:
-    missing = [name for name in ("onnxruntime", "onnx") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"{path} cannot be read: {missing[0]} is not installed; pip install 'hrdepth[export]'")
-    import onnx
-
+    onnx = require("onnx", "export", f"reading {path} needs")
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's, whose class differs by version
@@ -171,9 +163,7 @@ def _read_onnx(path: Path) -> tuple[None, dict[str, str]]:
 
 
 def _read_openvino(path: Path) -> tuple[Any, dict[str, str]]:
-    missing = [name for name in ("openvino", "onnx") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"{path} cannot be read: {missing[0]} is not installed; pip install 'hrdepth[openvino]'")
+    require("openvino", "openvino", f"reading {path} needs")
     try:
         model = shared_core().read_model(path)
     except RuntimeError as error:

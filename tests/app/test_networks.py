@@ -1,4 +1,4 @@
-"""The networks of the page: which runtimes it offers, and which it takes by itself."""
+"""The networks of the page: which runtimes it offers, and its default."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_the_fastest_runtime_is_the_default(weights):
 
 
 @pytest.mark.parametrize("runtime", THERE)
-def test_every_runtime_that_is_there_answers_alike(weights, runtime):
+def test_every_runtime_that_is_there_predicts_the_same(weights, runtime):
     networks = Networks([weights], "cpu")
     expected = networks.predictor("tiny", "pytorch")(IMAGE).disparity
     made = networks.predictor("tiny", runtime)(IMAGE)

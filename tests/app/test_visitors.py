@@ -1,10 +1,11 @@
-"""Hostile and damaged uploads: each gets one sentence, and nothing large is decoded."""
+"""Hostile and damaged uploads get one sentence and nothing large is decoded; what is remembered of visitors goes."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hrdepth.app.uploads import clip_frames, kind_of, load_image
+from hrdepth.app import visitors
+from hrdepth.app.visitors import Sessions, clip_frames, kind_of, load_image
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 from hrdepth.io.video import VideoWriter
@@ -99,3 +100,48 @@ def test_a_clip_that_claims_a_thousand_frames_a_second_is_bounded(tmp_path):
     path = clip(tmp_path / "a.mp4", frames=150, size=(16, 16), fps=1000)
     with pytest.raises(InputError, match="longer than 1 s"):
         taken(path)
+
+
+def test_visitors_do_not_meet_and_go_alone(tmp_path):
+    sessions = Sessions(tmp_path)
+    first, second = sessions.of("a"), sessions.of("b")
+    assert sessions.of("a") is first
+    assert first.folder != second.folder
+    first.fresh(".png").write_text("x")
+    sessions.close("a")
+    sessions.close("unknown")
+    assert not first.folder.exists()
+    assert second.folder.exists()
+    assert sessions.of("a") is not first
+
+
+def test_the_longest_silent_goes_when_there_are_too_many(tmp_path):
+    sessions = Sessions(tmp_path, most=2)
+    first, second = sessions.of("a"), sessions.of("b")
+    sessions.of("a")
+    sessions.of("c")
+    assert len(sessions) == 2
+    assert first.folder.exists()
+    assert not second.folder.exists()
+
+
+def test_an_hours_silence_is_an_end(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(visitors, "monotonic", lambda: clock[0])
+    sessions = Sessions(tmp_path)
+    first = sessions.of("a")
+    clock[0] = 3601.0
+    sessions.of("b")
+    assert not first.folder.exists()
+
+
+def test_an_answers_files_go_with_the_next(tmp_path):
+    session = Sessions(tmp_path).of("a")
+    session.begin()
+    old = session.fresh(".png")
+    old.write_text("x")
+    session.begin()
+    assert not old.exists()
+    assert session.fresh(".png").parent.is_dir()
+    with pytest.raises(InputError, match="no image yet"):
+        _ = session.answered
