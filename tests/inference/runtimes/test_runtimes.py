@@ -175,7 +175,6 @@ def test_int8_from_weights(network, weights, tmp_path):
 
 
 def test_an_export_is_silent_and_silences_nobody_else(caplog):
-    caplog.set_level(logging.WARNING)  # other libraries may have raised the root's
     inside, logged = threading.Event(), threading.Event()
 
     def export():
