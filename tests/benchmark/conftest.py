@@ -22,7 +22,7 @@ class Here:
 @contextmanager
 def start_workers(jobs):
     with ExitStack() as stack:
-        built = {name: job.build(*job.arguments) for name, job in jobs.items()}
+        built = {name: build() for name, build in jobs.items()}
         yield {
             name: Here(stack.enter_context(one) if hasattr(one, "__enter__") else one) for name, one in built.items()
         }

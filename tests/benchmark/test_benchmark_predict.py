@@ -12,7 +12,7 @@ from hrdepth.benchmark import roofline
 from hrdepth.benchmark.predict import benchmark_predict
 from hrdepth.benchmark.roofline import Operation, RateTimer, limit, operations
 from hrdepth.benchmark.subject import BASELINE, Eager, Subject, Variant, drawn_image
-from hrdepth.config import BenchmarkPredictConfig
+from hrdepth.config import BenchmarkNetwork, BenchmarkPredictConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import RUNTIMES
 
@@ -36,7 +36,7 @@ def test_runtimes_beside_the_baseline(in_process, tmp_path, capsys, monkeypatch)
     written = json.loads(out.read_text())
     assert written["left_out"] == {"onnxruntime float32": "onnxruntime is not installed"}
     assert written["network"]["parameters"] == sum(
-        p.numel() for p in Subject(network="lite_hrdepth").load().parameters()
+        p.numel() for p in Subject(BenchmarkNetwork(network="lite_hrdepth")).load().parameters()
     )
     assert written["rates"]["cpu"]["float32"]["median"] > 0
     assert written["rates"]["cpu"]["memory"]["unit"] == "GB/s"
@@ -87,10 +87,10 @@ def test_a_plain_loop_is_no_rate_of_the_machine(monkeypatch):
     took = {"float32": 1.0, "bfloat16": 0.5, "int8": 40.0}
     done = []
 
-    def multiply(self, precision, side):
+    def product(precision, side, device):
         return lambda: done.append((precision, side))
 
-    monkeypatch.setattr(RateTimer, "_multiply", multiply)
+    monkeypatch.setattr(roofline, "product", product)
     monkeypatch.setattr(roofline, "seconds", lambda work, device: work() or took.get(done[-1][0]))
     timer = RateTimer("cpu", 1)
     rates = {name: timer.measure(name) for name in took}
@@ -101,7 +101,7 @@ def test_a_plain_loop_is_no_rate_of_the_machine(monkeypatch):
 
 
 def test_the_baseline_is_the_network_itself():
-    subject = Subject(network="lite_hrdepth")
+    subject = Subject(BenchmarkNetwork(network="lite_hrdepth"))
     run, _ = subject.run(BASELINE, (64, 64), torch.get_num_threads(), "cpu", None)
     assert isinstance(run, Eager)
     image = torch.rand(1, 3, 64, 64)

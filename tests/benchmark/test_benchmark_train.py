@@ -7,8 +7,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import tiny_networks
+from hrdepth.benchmark.roofline import MATRIX
 from hrdepth.benchmark.train import PARTS, benchmark_train
-from hrdepth.benchmark.workloads import MATRIX, WORKLOADS, WorkloadTimer
+from hrdepth.benchmark.workloads import WORKLOADS, WorkloadTimer
 from hrdepth.config import BenchmarkTrainConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network

@@ -2,10 +2,11 @@
 
 import os
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
-from hrdepth.benchmark.workers import Job, start_workers
+from hrdepth.benchmark.workers import start_workers
 from hrdepth.errors import InputError
 
 
@@ -40,7 +41,7 @@ def break_down():
 
 def test_workers_are_called_in_turn_and_closed(tmp_path):
     file = tmp_path / "state.txt"
-    with start_workers({"a": Job(Counter, (5,)), "b": Job(opened, (file,))}) as workers:
+    with start_workers({"a": partial(Counter, 5), "b": partial(opened, file)}) as workers:
         assert [worker.refused for worker in workers.values()] == [None, None]
         (first, one), (second, two) = workers["a"].call("add", 1), workers["b"].call("add", 2)
         assert (first, second) == (6, 2)
@@ -51,7 +52,7 @@ def test_workers_are_called_in_turn_and_closed(tmp_path):
 
 
 def test_a_worker_that_cannot_build_refuses_and_the_others_go_on():
-    jobs = {"none": Job(refuse, ()), "broken": Job(break_down, ()), "able": Job(Counter, (0,))}
+    jobs = {"none": refuse, "broken": break_down, "able": partial(Counter, 0)}
     with start_workers(jobs) as workers:
         assert workers["none"].refused == "this machine has none"
         assert workers["broken"].refused == "ValueError wrong shape"
@@ -59,5 +60,5 @@ def test_a_worker_that_cannot_build_refuses_and_the_others_go_on():
 
 
 def test_a_worker_that_ends_early_is_an_error():
-    with pytest.raises(InputError, match="ended early"), start_workers({"a": Job(Counter, (0,))}) as workers:
+    with pytest.raises(InputError, match="ended early"), start_workers({"a": partial(Counter, 0)}) as workers:
         workers["a"].call("end")

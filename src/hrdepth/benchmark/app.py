@@ -5,29 +5,26 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from rich.progress import track
 
-from hrdepth.benchmark.report import Measurement, print_table, write_report
+from hrdepth.benchmark.report import Measurement, check_outputs, report_measurements
 from hrdepth.benchmark.subject import Subject, drawn_image
-from hrdepth.benchmark.workers import Job, Worker, start_workers
-from hrdepth.config import AppConfig, BenchmarkAppConfig
+from hrdepth.benchmark.workers import Worker, start_workers
+from hrdepth.config import AppConfig, BenchmarkAppConfig, BenchmarkNetwork
 from hrdepth.errors import InputError, require
-from hrdepth.io.files import output_file
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from hrdepth.weights.find import locate_weights
 
 __all__ = ["benchmark_app"]
 
-WHAT = ("answer", "point cloud", "files")
-SECONDS, PROCESSOR = "seconds", "processor seconds"
-
-Times = dict[str, list[float]]
+Times = defaultdict[str, list[float]]
 
 
 def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
@@ -41,30 +38,26 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
         InputError: settings that cannot work, or as `hrdepth app`.
     """
     _check(config)
-    times: Times = {}
+    times: Times = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         subject, weights = _sized(config, folder)
-        image = folder / "picture.png"
+        image = folder / "image.png"
         Image.fromarray(drawn_image(config.image_size)).save(image)
-        app = AppConfig(weights=(str(weights),), port=0, device=config.device)
+        page = partial(Page, AppConfig(weights=(str(weights),), port=0, device=config.device))
         for _ in track(range(config.pages), description="pages", transient=True):
             begin = time.perf_counter()
-            with start_workers({"page": Job(Page, (app,))}) as workers:
-                page, loaded = workers["page"], time.perf_counter() - begin
-                if page.refused is not None:
-                    raise InputError(page.refused)
-                _note(times, "loading", loaded, page.call("processor_seconds"))
-                _visit(config, page, image, times)
+            with start_workers({"page": page}) as workers:
+                worker, loaded = workers["page"], time.perf_counter() - begin
+                if worker.refused is not None:
+                    raise InputError(worker.refused)
+                times["loading, seconds"].append(loaded)
+                times["loading, processor seconds"].append(worker.call("processor_seconds"))
+                _visit(config, worker, image, times)
     measurements = [Measurement.of(name, values, "s") for name, values in times.items()]
-    height, width = config.size
-    print_table(
-        f"the page with {subject.name} at {width}x{height}, images of {config.image_size[1]}x{config.image_size[0]}",
-        measurements,
-    )
-    if config.out is not None:
-        settings = {**asdict(config), "weights": subject.name}
-        write_report(config.out, measurements, settings=settings, values=times)
+    (height, width), (image_height, image_width) = config.size, config.image_size
+    title = f"the page with {subject.name} at {width}x{height}, images of {image_width}x{image_height}"
+    report_measurements(config, title, measurements, settings={"weights": subject.name}, values=times)
     return measurements
 
 
@@ -73,22 +66,20 @@ def _check(config: BenchmarkAppConfig) -> None:
         raise InputError(f"pages {config.pages} must be at least 1, answers {config.answers} at least 2")
     if min(*config.size, *config.image_size) < 1:
         raise InputError(f"sizes {config.size} and {config.image_size} must be positive")
-    if config.out is not None:
-        output_file(config.out, overwrite=config.overwrite)
+    check_outputs(config)
     require("gradio", "app", "the page needs")
 
 
 def _sized(config: BenchmarkAppConfig, folder: Path) -> tuple[Subject, Path]:
     """Write the network into `folder` as one that is used at the size in question."""
     if config.network is not None:
-        subject = Subject(config.weights, config.network, config.options)
+        subject = Subject(config)
         return subject, subject.file(folder, config.size)
     file = locate_weights(config.weights)
-    subject = Subject(str(file), None, config.options)
-    found = read_checkpoint(file)
+    checkpoint = read_checkpoint(file)
     path = folder / file.name
-    save_checkpoint(path, found.network, found.network_config, size=config.size)
-    return subject, path
+    save_checkpoint(path, checkpoint.network, checkpoint.network_config, size=config.size)
+    return Subject(BenchmarkNetwork(weights=str(file), options=config.options)), path
 
 
 class Page:
@@ -107,8 +98,8 @@ class Page:
     def __exit__(self, *raised: Any) -> None:
         self._serving.__exit__(*raised)
 
-    def where(self) -> str:
-        """Return the address."""
+    def get_address(self) -> str:
+        """Return the page's address."""
         return self.address
 
     def processor_seconds(self) -> float:
@@ -122,25 +113,20 @@ def _visit(config: BenchmarkAppConfig, page: Worker, image: Path, times: Times) 
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request
     settings = {} if config.runtime is None else {"runtime": config.runtime}
-    client = Client(page.call("where"), verbose=False, download_files=str(image.parent / "got"))
-    asked: tuple[Callable[[], Any], ...] = (
-        lambda: client.predict(handle_file(str(image)), api_name="/predict", **settings),
-        lambda: client.predict(api_name="/point_cloud"),
-        lambda: client.predict(api_name="/files"),
-    )
+    client = Client(page.call("get_address"), verbose=False, download_files=str(image.parent / "downloads"))
+    requests: dict[str, Callable[[], Any]] = {
+        "answer": lambda: client.predict(handle_file(str(image)), api_name="/predict", **settings),
+        "point cloud": lambda: client.predict(api_name="/point_cloud"),
+        "files": lambda: client.predict(api_name="/files"),
+    }
     try:
         for number in range(config.answers):
-            for what, ask in zip(WHAT, asked, strict=True):
-                used, begin = page.call("processor_seconds"), time.perf_counter()
-                ask()
+            for what, request in requests.items():
+                processor, begin = page.call("processor_seconds"), time.perf_counter()
+                request()
                 passed = time.perf_counter() - begin
-                _note(
-                    times, f"{'following' if number else 'first'} {what}", passed, page.call("processor_seconds") - used
-                )
+                name = f"{'following' if number else 'first'} {what}"
+                times[f"{name}, seconds"].append(passed)
+                times[f"{name}, processor seconds"].append(page.call("processor_seconds") - processor)
     finally:
         client.close()
-
-
-def _note(times: Times, what: str, seconds: float, processor: float) -> None:
-    times.setdefault(f"{what}, {SECONDS}", []).append(seconds)
-    times.setdefault(f"{what}, {PROCESSOR}", []).append(processor)

@@ -3,47 +3,47 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
-from hrdepth.benchmark.report import Measurement, write_report
+from hrdepth.benchmark.report import Measurement, check_outputs, report
+from hrdepth.benchmark.roofline import seconds
 from hrdepth.config import BenchmarkEvaluateConfig, DepthProtocol
 from hrdepth.errors import InputError
-from hrdepth.evaluation import METRICS, depth_errors, evaluate_disparities
+from hrdepth.evaluation import METRICS, Evaluation, depth_errors, evaluate_disparities
 from hrdepth.evaluation.depth import resize_disparity, valid_pixels
-from hrdepth.io.files import output_file
-from hrdepth.io.tables import ResultTable, table_format
+from hrdepth.io.tables import ResultTable
 from hrdepth.truth import GroundTruth, GroundTruthSet
 
 __all__ = ["benchmark_evaluate", "reference_metrics"]
 
+REFERENCE = "reference: whole images, one after the other"
 DIFFERENT = 8  # maps and predictions, used again and again, to fit into any memory
 CHECKED = 4  # images whose metrics are compared with the reference's
 
 
-@dataclass
 class Drawn(GroundTruthSet):
     """Sparse true depth, drawn at random."""
 
-    config: BenchmarkEvaluateConfig
-    maps: list[NDArray[np.float32]] = field(default_factory=list)
     description = "drawn at random"
 
-    def __post_init__(self) -> None:
+    def __init__(self, config: BenchmarkEvaluateConfig) -> None:
+        self.count = config.images
+        self.maps: list[NDArray[np.float32]] = []
         random = np.random.default_rng(0)
         for _ in range(DIFFERENT):
-            depth = random.uniform(2, 78, self.config.size).astype(np.float32)
-            depth[random.random(self.config.size) >= self.config.density] = 0
+            depth = random.uniform(2, 78, config.size).astype(np.float32)
+            depth[random.random(config.size) >= config.density] = 0
             self.maps.append(depth)
 
     def __len__(self) -> int:
-        return self.config.images
+        return self.count
 
     def __getitem__(self, index: int) -> GroundTruth:
         return GroundTruth(f"{index:06d}", None, self.maps[index % DIFFERENT])
@@ -59,32 +59,37 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
     truths = Drawn(config)
     random = np.random.default_rng(1)
     drawn = [random.uniform(0.02, 1, config.prediction_size).astype(np.float32) for _ in range(DIFFERENT)]
-    difference = _difference(truths, drawn)
+    few = min(CHECKED, config.images)
+
+    def evaluate(workers: int, processes: bool) -> Evaluation:
+        disparities = itertools.islice(itertools.cycle(drawn), len(truths))
+        return evaluate_disparities(disparities, truths, workers=workers, processes=processes)
+
+    def reference() -> list[list[float]]:
+        return [reference_metrics(truths[i].depth, drawn[i % DIFFERENT], DepthProtocol()) for i in range(few)]
+
+    difference = _difference(evaluate(1, False), reference())
     variants: dict[str, Callable[[], object]] = {}
     for processes in (False, True)[: 1 + config.processes]:
         for workers in config.workers:
             name = f"{workers} {'process' if processes else 'thread'}{('es' if processes else 's') * (workers > 1)}"
-            variants[name] = _variant(truths, drawn, workers, processes)
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    reference, few = [], min(CHECKED, config.images)
+            variants[name] = partial(evaluate, workers, processes)
+    variants[REFERENCE] = reference
+    taken: dict[str, list[float]] = {name: [] for name in variants}
     for _ in track(range(config.rounds), description="evaluating", transient=True):
         for name, variant in variants.items():
-            seconds[name].append(_timed(variant))
-        reference.append(_timed(partial(_reference, truths, drawn, few)) * config.images / few)
-    measurements = [Measurement.of(name, values, "s") for name, values in seconds.items()]
-    measurements.append(Measurement.of("plainly: whole images, one after the other", reference, "s"))
+            images = few if name == REFERENCE else config.images
+            taken[name].append(seconds(variant, torch.device("cpu")) * config.images / images)
+    measurements = [Measurement.of(name, values, "s") for name, values in taken.items()]
     table = ResultTable(
-        ("compared with", "s", "spread", "images/s"),
+        ("variant", "s", "spread", "images/s"),
         tuple((m.name, f"{m.median:.2f}", f"{m.spread:.2f}", f"{config.images / m.median:.0f}") for m in measurements),
         f"Metrics of {config.images} images of {config.size[1]}x{config.size[0]}",
         f"{config.density:.1%} of the pixels have true depth; predictions {config.prediction_size[1]}x"
         f"{config.prediction_size[0]}; differs from the reference by {difference:.1e} at most",
     )
-    table.show()
-    if config.table is not None:
-        table.write(config.table)
-    if config.out is not None:
-        write_report(config.out, measurements, settings=asdict(config), largest_difference=difference)
+    content = {"largest_difference": difference, "measurements": [asdict(one) for one in measurements]}
+    report(config, table, content)
     return measurements
 
 
@@ -106,39 +111,13 @@ def _check(config: BenchmarkEvaluateConfig) -> None:
         raise InputError("size and prediction_size must be positive (height x width)")
     if not 0 < config.density <= 1:
         raise InputError(f"density {config.density:g} must lie above 0 and up to 1")
-    for path in filter(None, (config.out, config.table)):
-        output_file(path, overwrite=config.overwrite)
-    if config.table is not None:
-        table_format(config.table)
+    check_outputs(config)
 
 
-def _variant(
-    truths: GroundTruthSet, drawn: list[NDArray[np.float32]], workers: int, processes: bool
-) -> Callable[[], object]:
-    def run() -> object:
-        disparities = itertools.islice(itertools.cycle(drawn), len(truths))
-        return evaluate_disparities(disparities, truths, workers=workers, processes=processes)
-
-    return run
-
-
-def _reference(truths: GroundTruthSet, drawn: list[NDArray[np.float32]], count: int) -> list[list[float]]:
-    return [reference_metrics(truths[index].depth, drawn[index % DIFFERENT], DepthProtocol()) for index in range(count)]
-
-
-def _difference(truths: GroundTruthSet, drawn: list[NDArray[np.float32]]) -> float:
-    few = min(CHECKED, len(truths))
-    expected = np.array(_reference(truths, drawn, few))
-    disparities = itertools.islice(itertools.cycle(drawn), len(truths))
-    rows = evaluate_disparities(disparities, truths, workers=1).rows[:few]
+def _difference(evaluation: Evaluation, expected: list[list[float]]) -> float:
+    rows = evaluation.rows[: len(expected)]
     measured = np.array([[row.errors[name] for name in METRICS] for row in rows])
-    difference = float(np.abs(measured - expected).max())
+    difference = float(np.abs(measured - np.array(expected)).max())
     if not difference <= 1e-6:
         raise InputError(f"the metrics differ from the reference's by {difference:.1e}; report this with your versions")
     return difference
-
-
-def _timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

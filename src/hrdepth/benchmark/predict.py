@@ -6,32 +6,37 @@ import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from rich.progress import track
+from torch import nn
 
-from hrdepth.benchmark.latency_plot import SUFFIXES, plot
-from hrdepth.benchmark.report import Measurement, machine
+from hrdepth.benchmark.report import Measurement, check_outputs, report
 from hrdepth.benchmark.roofline import RATES, Operation, RateTimer, limit, operations
 from hrdepth.benchmark.subject import BASELINE, NetworkTimer, Subject, Variant, write_images
-from hrdepth.benchmark.workers import Job, Worker, start_workers
+from hrdepth.benchmark.workers import Worker, start_workers
 from hrdepth.config import BenchmarkPredictConfig
 from hrdepth.errors import InputError
-from hrdepth.io.files import output_file, write_json
-from hrdepth.io.provenance import provenance
-from hrdepth.io.tables import ResultTable, table_format
+from hrdepth.io.plotting import colour, new_figure, save, style
+from hrdepth.io.tables import ResultTable
 
-__all__ = ["Latency", "benchmark_predict"]
+__all__ = ["Latency", "benchmark_predict", "plot_latency"]
 
 KINDS = ("network", "end_to_end")
+PLOTS = (".png", ".svg", ".pdf")
+MARKERS = "os^Dvx*P"
+BASELINE_COLOUR = "#777777"  # dashed; the others have the colours of all figures
 HEADINGS = (
     "size, runtime", "network ms", "ratio", "end to end ms", "ratio", "beside ms", "peak MiB", "GFLOP/s", "limit ms",
     "of limit",
 )  # fmt: skip
+
+Rates = dict[str, dict[str, Measurement]]  # by device and by name of `RATES`
 
 
 @dataclass(frozen=True)
@@ -75,28 +80,32 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
     """Measure, print a table, and write JSON, table and plot where the settings say so.
 
     Raises:
-        InputError: settings that cannot work, or no runtime that is there.
+        InputError: settings that cannot work, or the network does not run at a size.
     """
-    subject = Subject(config.weights, config.network, config.options)
+    subject = Subject(config)
     variants, left_out = _variants(config)
+    threads = config.threads or torch.get_num_threads()
     network = subject.load()
     costs = {size: operations(network, size) for size in config.sizes}
     latencies: list[Latency] = []
-    rates: dict[str, dict[str, Measurement]] = {}
+    rates: Rates = {}
     with tempfile.TemporaryDirectory() as folder:
-        calibration = config.calibration or str(write_images(Path(folder) / "pictures", config.image_size))
+        calibration = config.calibration or str(write_images(Path(folder) / "images", config.image_size))
         for size in config.sizes:
-            shared = (size, config.image_size, _threads(config), config.device, calibration)
-            jobs = {variant: Job(NetworkTimer, (subject, variant, *shared)) for variant in variants}
-            found, rates = _measure(config, jobs, size, costs[size], left_out)
+            shared = (size, config.image_size, threads, config.device, calibration)
+            timers = {variant: partial(NetworkTimer, subject, variant, *shared) for variant in variants}
+            devices = {device: partial(RateTimer, device, threads) for device in {"cpu", config.device}}
+            found, rates = _measure(config, timers, devices, size, costs[size], left_out)
             latencies += found
     described = {"name": subject.name, **_cost(network, costs)}
-    table = _table(described, latencies, rates)
-    console = Console()
-    table.show()
-    for name, reason in left_out.items():
-        console.print(f"left out: {name}: {reason}", markup=False)
-    _write(config, table, described, latencies, rates, left_out)
+    content = {
+        "network": described,
+        "results": [{**asdict(one), "beside_ms": one.beside, "of_limit": one.of_limit} for one in latencies],
+        "rates": {device: {name: asdict(one) for name, one in known.items()} for device, known in rates.items()},
+    }
+    report(config, _table(described, latencies, rates), content, settings={"threads": threads}, left_out=left_out)
+    if config.plot is not None:
+        plot_latency(config.plot, latencies)
     return latencies
 
 
@@ -111,12 +120,9 @@ def _variants(config: BenchmarkPredictConfig) -> tuple[list[Variant], dict[str, 
         raise InputError(f"rounds {config.rounds} and runs {config.runs} must be at least 1")
     if config.threads is not None and config.threads < 1:
         raise InputError(f"{config.threads} threads: give at least one, or none for PyTorch's own number")
-    for path in filter(None, (config.out, config.table, config.plot)):
-        output_file(path, overwrite=config.overwrite)
-    if config.table is not None:
-        table_format(config.table)
-    if config.plot is not None and Path(config.plot).suffix not in SUFFIXES:
-        raise InputError(f"the plot {config.plot} must end in {', '.join(SUFFIXES)}")
+    check_outputs(config, config.plot)
+    if config.plot is not None and Path(config.plot).suffix not in PLOTS:
+        raise InputError(f"the plot {config.plot} must end in {', '.join(PLOTS)}")
     wanted = list(dict.fromkeys(Variant.parse(text) for text in config.runtimes))
     left_out = {str(variant): reason for variant in wanted if (reason := variant.missing())}
     return [BASELINE, *(variant for variant in wanted if str(variant) not in left_out)], left_out
@@ -124,43 +130,37 @@ def _variants(config: BenchmarkPredictConfig) -> tuple[list[Variant], dict[str, 
 
 def _measure(
     config: BenchmarkPredictConfig,
-    jobs: Mapping[Variant, Job],
+    timers: Mapping[Variant, partial[NetworkTimer]],
+    devices: Mapping[str, partial[RateTimer]],
     size: tuple[int, int],
     cost: Sequence[Operation],
     left_out: dict[str, str],
-) -> tuple[list[Latency], dict[str, dict[str, Measurement]]]:
+) -> tuple[list[Latency], Rates]:
     """Measure one size: the variants, interleaved with each other and with the rates of their devices."""
     where = f"{size[1]}x{size[0]}"
-    rooflines = {device: Job(RateTimer, (device, _threads(config))) for device in {"cpu", config.device}}
-    with start_workers({**{str(variant): job for variant, job in jobs.items()}, **rooflines}) as workers:
-        for variant in jobs:
-            if reason := workers[str(variant)].refused:
-                left_out[f"{variant} at {where}"] = reason
-        if reason := workers[str(BASELINE)].refused:
-            raise InputError(f"the network does not run at {where}: {reason}")
-        able = [variant for variant in jobs if workers[str(variant)].refused is None]
-        times: dict[tuple[Variant, str], list[float]] = {(v, kind): [] for v in able for kind in KINDS}
-        found: dict[str, dict[str, list[float]]] = {device: {name: [] for name in RATES} for device in rooflines}
+    with start_workers({**{str(variant): timer for variant, timer in timers.items()}, **devices}) as workers:
+        refused = {variant: reason for variant in timers if (reason := workers[str(variant)].refused)}
+        if BASELINE in refused:
+            raise InputError(f"the network does not run at {where}: {refused[BASELINE]}")
+        left_out.update({f"{variant} at {where}": reason for variant, reason in refused.items()})
+        able = [variant for variant in timers if variant not in refused]
+        times: dict[tuple[Variant, str], list[float]] = {(variant, kind): [] for variant in able for kind in KINDS}
+        found: dict[str, dict[str, list[float]]] = {device: {name: [] for name in RATES} for device in devices}
         for _ in track(range(config.rounds), description=where, transient=True):
             for variant, kind in times:
                 values = workers[str(variant)].call("measure", kind, config.runs)
                 times[variant, kind].append(1e3 * statistics.median(values))
             for device, measured in found.items():
                 for name, values in measured.items():
-                    values.append(workers[device].call("measure", name))
+                    values.append(workers[device].call("measure", name) / 1e9)
         rates = {
-            device: {n: Measurement.of(n, [one / 1e9 for one in v], _unit(n)) for n, v in measured.items()}
+            device: {
+                name: Measurement.of(name, values, "GB/s" if name == "memory" else "GFLOP/s")
+                for name, values in measured.items()
+            }
             for device, measured in found.items()
         }
-        return [_latency(v, size, times, workers[str(v)], cost, rates) for v in able], rates
-
-
-def _threads(config: BenchmarkPredictConfig) -> int:
-    return config.threads or torch.get_num_threads()
-
-
-def _unit(rate: str) -> str:
-    return "GB/s" if rate == "memory" else "GFLOP/s"
+        return [_latency(variant, size, times, workers[str(variant)], cost, rates) for variant in able], rates
 
 
 def _latency(
@@ -169,36 +169,21 @@ def _latency(
     times: Mapping[tuple[Variant, str], Sequence[float]],
     worker: Worker,
     cost: Sequence[Operation],
-    rates: Mapping[str, Mapping[str, Measurement]],
+    rates: Rates,
 ) -> Latency:
     device, loading_peak = worker.call("loaded")
-    known = {name: 1e9 * one.median for name, one in rates[device].items()}
-    least = 1e3 * limit(cost, variant.precision, known)
-
-    def taken(kind: str) -> Measurement:
-        return Measurement.of(kind, times[variant, kind], "ms")
-
-    def ratio(kind: str) -> Measurement:
-        return Measurement.of(kind, np.divide(times[BASELINE, kind], times[variant, kind]).tolist(), "x")
-
-    return Latency(
-        runtime=str(variant),
-        size=size,
-        network=taken("network"),
-        end_to_end=taken("end_to_end"),
-        ratio=ratio("network"),
-        end_to_end_ratio=ratio("end_to_end"),
-        peak_memory=worker.call("peak"),
-        loading_peak=loading_peak,
-        limit_ms=least if np.isfinite(least) else None,
+    least = 1e3 * limit(cost, variant.precision, {name: 1e9 * one.median for name, one in rates[device].items()})
+    network, end_to_end = (Measurement.of(kind, times[variant, kind], "ms") for kind in KINDS)
+    ratio, end_to_end_ratio = (
+        Measurement.of(kind, np.divide(times[BASELINE, kind], times[variant, kind]).tolist(), "x") for kind in KINDS
     )
+    return Latency(
+        str(variant), size, network, end_to_end, ratio, end_to_end_ratio, worker.call("peak"), loading_peak,
+        least if np.isfinite(least) else None,
+    )  # fmt: skip
 
 
-def _rate(one: Measurement) -> str:
-    return f"{one.median:.0f} {one.unit}" if np.isfinite(one.median) else "unknown"
-
-
-def _cost(network: torch.nn.Module, costs: Mapping[tuple[int, int], Sequence[Operation]]) -> dict[str, Any]:
+def _cost(network: nn.Module, costs: Mapping[tuple[int, int], Sequence[Operation]]) -> dict[str, Any]:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     at_sizes = {
         f"{size[1]}x{size[0]}": {
@@ -210,11 +195,12 @@ def _cost(network: torch.nn.Module, costs: Mapping[tuple[int, int], Sequence[Ope
     return {"parameters": parameters, "parameter_bytes": 4 * parameters, "at": at_sizes}
 
 
-def _table(
-    described: Mapping[str, Any], latencies: Sequence[Latency], rates: Mapping[str, Mapping[str, Measurement]]
-) -> ResultTable:
+def _table(described: Mapping[str, Any], latencies: Sequence[Latency], rates: Rates) -> ResultTable:
     def measured(one: Measurement, digits: int = 1) -> str:
         return f"{one.median:.{digits}f} ± {one.spread:.{digits}f}"
+
+    def rate(one: Measurement) -> str:
+        return f"{one.name} {one.median:.0f} {one.unit}" if np.isfinite(one.median) else f"{one.name} unknown"
 
     rows = []
     for one in latencies:
@@ -231,35 +217,41 @@ def _table(
         f"{where}: {cost['gflops']:.1f} GFLOP and {cost['megabytes_float32']:.0f} MB in float32"
         for where, cost in described["at"].items()
     )
-    measured_rates = "; ".join(
-        f"{device}: " + ", ".join(f"{name} {_rate(one)}" for name, one in found.items())
-        for device, found in rates.items()
-    )
-    caption = f"median ± spread (25 to 75 %) of rounds. {costs}. Measured rates, {measured_rates}."
+    known = "; ".join(f"{device}: " + ", ".join(map(rate, found.values())) for device, found in rates.items())
+    caption = f"median ± spread (25 to 75 %) of rounds. {costs}. Measured rates, {known}."
     title = f"{described['name']}: {described['parameters'] / 1e6:.2f}M parameters"
     return ResultTable(HEADINGS, tuple(rows), title, caption)
 
 
-def _write(
-    config: BenchmarkPredictConfig,
-    table: ResultTable,
-    described: Mapping[str, Any],
-    latencies: Sequence[Latency],
-    rates: Mapping[str, Mapping[str, Measurement]],
-    left_out: Mapping[str, str],
-) -> None:
-    if config.table is not None:
-        table.write(config.table)
-    if config.plot is not None:
-        plot(config.plot, [(one.runtime, one.size, one.network, one.end_to_end) for one in latencies])
-    if config.out is not None:
-        settings = {**asdict(config), "threads": _threads(config)}
-        content = {
-            "network": dict(described),
-            "settings": {**settings, "weights": config.weights and Path(config.weights).name},
-            "results": [{**asdict(one), "beside_ms": one.beside, "of_limit": one.of_limit} for one in latencies],
-            "rates": {device: {n: asdict(one) for n, one in found.items()} for device, found in rates.items()},
-            "left_out": dict(left_out),
-            "provenance": provenance(machine=machine()),
-        }
-        write_json(config.out, content)
+def plot_latency(path: str | Path, latencies: Sequence[Latency]) -> Path:
+    """Draw milliseconds against resolution, network alone and end to end, with their spread, a line a runtime.
+
+    Args:
+        path: ends in .png, .svg or .pdf.
+        latencies: the baseline's first.
+    """
+    path = Path(path)
+    sizes = sorted({one.size for one in latencies}, key=lambda size: size[0] * size[1])
+    with style():
+        figure = new_figure(3.0)
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, kind, title in zip(panels, KINDS, ("network alone", "image to depth at its size"), strict=True):
+            for index, name in enumerate(dict.fromkeys(one.runtime for one in latencies)):
+                drawn = {one.size: getattr(one, kind) for one in latencies if one.runtime == name}
+                ordered = [size for size in sizes if size in drawn]
+                axes.errorbar(
+                    [h * w / 1e6 for h, w in ordered],
+                    [drawn[size].median for size in ordered],
+                    yerr=[drawn[size].spread / 2 for size in ordered],
+                    color=colour(index - 1) if index else BASELINE_COLOUR, linestyle="-" if index else "--",
+                    linewidth=1, marker=MARKERS[index % len(MARKERS)], markersize=4, capsize=2, label=name,
+                )  # fmt: skip
+            axes.set_xticks([h * w / 1e6 for h, w in sizes], [f"{w}x{h}" for h, w in sizes])
+            axes.set(title=title, xlabel="resolution", yscale="log")
+            axes.margins(x=0.15)
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(ScalarFormatter())
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        panels[0].set_ylabel("ms an image")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
+        return save(figure, path.parent, path.stem, [path.suffix[1:]])[0]

@@ -1,33 +1,25 @@
-"""What every benchmark reports: measurements with their spread, memory, the machine, a table and a JSON file."""
+"""What every benchmark reports: measurements with their spread, the machine, a table and a JSON file."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
-from rich.table import Table
 
-from hrdepth.io.files import write_json
+from hrdepth.config.benchmark import BenchmarkOutput, BenchmarkTable
+from hrdepth.io.files import output_file, write_json
 from hrdepth.io.provenance import provenance
+from hrdepth.io.tables import ResultTable, table_format
 
-__all__ = [
-    "Measurement",
-    "machine",
-    "memory",
-    "own_peak_memory",
-    "peak_memory",
-    "print_table",
-    "reset_peak_memory",
-    "write_report",
-]
+__all__ = ["Measurement", "check_outputs", "machine", "report", "report_measurements"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class Measurement:
         median: of the samples, in `unit`.
         spread: from the 25th to the 75th percentile, in `unit`.
         unit: such as `ms` or `samples/s`.
-        samples: how often it was measured.
+        samples: number of measurements.
 
     Example:
         >>> Measurement.of("a step", [3.0, 1.0, 2.0, 10.0, 2.0], "ms")
@@ -59,10 +51,72 @@ class Measurement:
         return cls(name, float(median), float(high - low), unit, len(values))
 
 
+def check_outputs(config: BenchmarkOutput, *others: str | None) -> None:
+    """Check the files that a benchmark will write, before it measures anything.
+
+    Args:
+        config: names the JSON file, and the table where there is one.
+        others: further files.
+
+    Raises:
+        InputError: a file exists and may not be overwritten, or the table's format is unknown.
+    """
+    table = config.table if isinstance(config, BenchmarkTable) else None
+    for path in filter(None, (config.out, table, *others)):
+        output_file(path, overwrite=config.overwrite)
+    if table is not None:
+        table_format(table)
+
+
+def report(
+    config: BenchmarkOutput,
+    table: ResultTable,
+    content: Mapping[str, Any],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> None:
+    """Print the table, and write it and a JSON file where the settings name one.
+
+    Args:
+        config: the settings, written to the JSON file.
+        table: what is printed.
+        content: results, JSON-able; versions, command and machine are added.
+        settings: replace those of `config` in the JSON file.
+        left_out: what could not be measured, with the reason.
+    """
+    table.show()
+    for name, reason in (left_out or {}).items():
+        Console().print(f"left out: {name}: {reason}", markup=False)
+    if isinstance(config, BenchmarkTable) and config.table is not None:
+        table.write(config.table)
+    if config.out is not None:
+        written = {**asdict(config), **(settings or {})}
+        if written.get("weights"):
+            written["weights"] = Path(written["weights"]).name
+        parts = {} if left_out is None else {"left_out": dict(left_out)}
+        write_json(config.out, {"settings": written, **content, **parts, "provenance": provenance(machine=machine())})
+
+
+def report_measurements(
+    config: BenchmarkOutput,
+    title: str,
+    measurements: Sequence[Measurement],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    **content: Any,
+) -> None:
+    """Report measurements, a row each, and further `content` of the JSON file."""
+    rows = tuple(
+        (one.name, f"{one.median:.4g}", f"{one.spread:.2g}", one.unit, str(one.samples)) for one in measurements
+    )
+    table = ResultTable(("measured", "median", "spread", "unit", "samples"), rows, title)
+    results = [asdict(one) for one in measurements]
+    report(config, table, {**content, "measurements": results}, settings=settings)
+
+
 def machine() -> dict[str, Any]:
     """Describe the machine: processor, cores (all, and those this process may use), memory, accelerator, system."""
-    import torch
-
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
@@ -74,83 +128,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def peak_memory(*, children: bool = False) -> float | None:
-    """Return the most memory that this process has held so far, in MiB; None where that is not known.
-
-    Args:
-        children: of the largest process that it started and that has ended, instead.
-    """
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
-    return float(peak) / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, KiB elsewhere
-
-
-def own_peak_memory() -> float:
-    """Return this process's largest resident memory, MiB.
-
-    Linux: of its own pages alone; that of `peak_memory` begins with the pages of the process that started it.
-    """
-    if platform.system() == "Linux":
-        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 2**10
-    return peak_memory() or float("nan")
-
-
-def reset_peak_memory() -> None:
-    """Let `own_peak_memory` begin again, where the kernel allows it; else it includes what was before."""
-    path = Path("/proc/self/clear_refs")
-    with suppress(OSError):
-        if os.access(path, os.W_OK):
-            path.write_text("5", encoding="ascii")
-
-
-def memory() -> float | None:
-    """Return the memory that this process (its main one) holds now, MiB; None where that is not known."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-    except OSError:  # not Linux
-        return peak_memory()
-
-
-def print_table(title: str, measurements: Sequence[Measurement]) -> None:
-    """Print the measurements as a table."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("measured")
-    for column in ("median", "spread", "unit", "samples"):
-        table.add_column(column, justify="left" if column == "unit" else "right")
-    for one in measurements:
-        table.add_row(one.name, f"{one.median:.4g}", f"{one.spread:.2g}", one.unit, str(one.samples))
-    Console().print(table)
-
-
-def write_report(path: str | Path, measurements: Sequence[Measurement], **facts: Any) -> None:
-    """Write the measurements as JSON, atomically, with `facts` (such as sizes), versions, command and machine."""
-    content = {
-        **facts,
-        "measurements": [asdict(one) for one in measurements],
-        "provenance": provenance(machine=machine()),
-    }
-    write_json(path, content)
-
-
 def _processor() -> str:
+    name = ""
     if platform.system() == "Linux":
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    if platform.system() == "Darwin":
-        found = subprocess.run(
-            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
-        )
-        if found.stdout.strip():
-            return found.stdout.strip()
-    return platform.processor() or platform.machine()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    elif platform.system() == "Darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return name or platform.processor() or platform.machine()
 
 
 def _memory_gib() -> float | None:

@@ -1,7 +1,8 @@
 """What a network needs of a machine, what the machine can do, and the least time that follows.
 
-Williams, Waterman, Patterson, Roofline, CACM 2009: an operation takes at least its arithmetic over the machine's rate
-of arithmetic, and at least its bytes over the machine's rate of memory. Here it is applied to each operation.
+Source: Williams, Waterman, Patterson, Roofline, CACM 2009: an operation takes at least its arithmetic over the
+machine's rate of arithmetic, and at least its bytes over the machine's rate of memory. Here it is applied to each
+operation.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-__all__ = ["RATES", "Operation", "RateTimer", "finish", "limit", "operations", "seconds"]
+__all__ = ["RATES", "Operation", "RateTimer", "limit", "operations", "product", "seconds"]
 
 MATRIX, PROBE = 2048, 256  # a side
-SLOWEST = 0.25  # of the rate of float32: below it, PyTorch multiplies in a plain loop
+SLOWEST = 0.25  # of the rate of float32: below it, PyTorch has no library's kernel and multiplies in a plain loop
 COPIED = 64 * 2**20  # float32 numbers: beyond any cache
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 RATES = (*BYTES, "memory")
@@ -31,8 +32,8 @@ class Operation:
 
     Attributes:
         flops: a multiply-add counts as two.
-        numbers: read and written once each: input, weights, output. What stands between two such operations
-            (activations, normalisation, upsampling) is taken as done on the way.
+        numbers: read and written once each: input, weights, output. Operations between two of these (activations,
+            normalisation, upsampling) count as free.
     """
 
     flops: float
@@ -57,11 +58,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def operations(network: nn.Module, size: tuple[int, int]) -> list[Operation]:
-    """Return what an image of `size` (height, width) costs."""
-    place = next(network.parameters()).device
+    """Return the operations for an image of `size` (height, width)."""
     recorder = _Recorder()
     with torch.no_grad(), recorder:
-        network(torch.rand(1, 3, *size, device=place))
+        network(torch.rand(1, 3, *size, device=next(network.parameters()).device))
     return recorder.found
 
 
@@ -92,57 +92,54 @@ class RateTimer:
     def __init__(self, device: str, threads: int) -> None:
         torch.set_num_threads(threads)
         self.device = torch.device(device)
-        self.works: dict[str, tuple[float, Callable[[], object]]] = {}
-        for name in RATES:
+        probes: dict[str, float] = {}
+        self.works: dict[str, Callable[[], object]] = {}
+        for name in BYTES:
             try:
-                self.works[name] = self._memory() if name == "memory" else self._product(name)
+                probe = product(name, PROBE, self.device)
+                probe()
+                probes[name] = min(seconds(probe, self.device) for _ in range(3))
             except (RuntimeError, NotImplementedError, AttributeError):  # a device without such arithmetic
-                self.works[name] = (float("nan"), lambda: None)
+                continue
+            # A plain loop, such as that of int8 without VNNI, takes minutes and is no limit of the machine.
+            if probes["float32"] >= SLOWEST * probes[name]:
+                self.works[name] = product(name, MATRIX, self.device)
+        source = torch.ones(COPIED, device=self.device)
+        target = torch.empty_like(source)
+        self.works["memory"] = lambda: target.copy_(source)
 
     def measure(self, name: str) -> float:
         """Return a rate: operations a second in a product of square matrices, or bytes a second of a copy.
 
         NaN where it is unknown: the device has no such arithmetic, or PyTorch no fast kernel for it here.
         """
-        amount, work = self.works[name]
+        work = self.works.get(name)
+        if work is None:
+            return float("nan")
         work()  # the other processes have filled the caches
+        amount = 2.0 * 4 * COPIED if name == "memory" else 2.0 * MATRIX**3  # a copy reads and writes
         return amount / seconds(work, self.device)
 
-    def _memory(self) -> tuple[float, Callable[[], object]]:
-        source = torch.ones(COPIED, device=self.device)
-        target = torch.empty_like(source)
-        return 2.0 * 4 * COPIED, lambda: target.copy_(source)  # read and written bytes
 
-    def _product(self, precision: str) -> tuple[float, Callable[[], object]]:
-        # A plain loop, such as that of int8 without VNNI, takes minutes and is no limit of the machine.
-        times = {}
-        for name in ("float32", precision):
-            probe = self._multiply(name, PROBE)
-            probe()
-            times[name] = min(seconds(probe, self.device) for _ in range(3))
-        if times["float32"] < SLOWEST * times[precision]:
-            return float("nan"), lambda: None
-        return 2.0 * MATRIX**3, self._multiply(precision, MATRIX)
-
-    def _multiply(self, precision: str, side: int) -> Callable[[], object]:
-        if precision == "int8":
-            whole = torch.randint(-9, 9, (side, side), dtype=torch.int8, device=self.device)
-            return lambda: torch._int_mm(whole, whole)
-        matrix = torch.rand(side, side, device=self.device, dtype=getattr(torch, precision))
-        return lambda: matrix @ matrix
+def product(precision: str, side: int, device: torch.device) -> Callable[[], object]:
+    """Return a function that multiplies two square matrices of `side` numbers a side."""
+    if precision == "int8":
+        whole = torch.randint(-9, 9, (side, side), dtype=torch.int8, device=device)
+        return lambda: torch._int_mm(whole, whole)
+    a, b = (torch.rand(side, side, device=device, dtype=getattr(torch, precision)) for _ in range(2))
+    return lambda: a @ b
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Return how long `work` takes on `device`."""
-    finish(device)
+    """Return the seconds that `work` takes on `device`."""
+    _finish(device)
     start = time.perf_counter()
     work()
-    finish(device)
+    _finish(device)
     return time.perf_counter() - start
 
 
-def finish(device: torch.device) -> None:
-    """Wait until the device has finished."""
+def _finish(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
     elif device.type == "mps":

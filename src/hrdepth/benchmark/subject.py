@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from hrdepth.benchmark.report import own_peak_memory, reset_peak_memory
 from hrdepth.benchmark.roofline import seconds
-from hrdepth.config import NetworkConfig
+from hrdepth.benchmark.workers import peak_memory, reset_peak_memory
+from hrdepth.config import BenchmarkNetwork, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import PRECISIONS, RUNTIMES, load_runtime, unavailable
 from hrdepth.networks import build_network
@@ -80,46 +80,47 @@ class Variant:
 BASELINE = Variant("")
 
 
-@dataclass(frozen=True)
 class Subject:
-    """The network: of a weights file, or by its name with random weights."""
+    """The network of a weights file, or one by its name with random weights.
 
-    weights: str | None = None
-    network: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    Raises:
+        InputError: there is neither or both, or options without the name.
+    """
 
-    def __post_init__(self) -> None:
-        if (self.weights is None) == (self.network is None):
+    def __init__(self, config: BenchmarkNetwork) -> None:
+        self.weights = config.weights
+        self.config = None if config.network is None else NetworkConfig(config.network, dict(config.options))
+        if (self.weights is None) == (self.config is None):
             raise InputError("give either --weights, a weights file, or --network, the name of one with random weights")
-        if self.weights is not None and self.options:
+        if self.weights is not None and config.options:
             raise InputError("--options go with --network; a weights file has its own")
 
     @property
     def name(self) -> str:
         """The network without its path on this machine."""
-        if self.weights is not None:
-            return Path(self.weights).name
-        return f"{self.network}{self.options or ''}, random weights"
+        if self.config is None:
+            return Path(str(self.weights)).name
+        return f"{self.config.name}{self.config.options or ''}, random weights"
 
     def load(self) -> nn.Module:
         """Return the network in eval mode."""
-        if self.weights is not None:
+        if self.config is None:
             return read_checkpoint(locate_weights(self.weights)).network.eval()
         torch.manual_seed(0)
-        return build_network(self._config()).eval()
+        return build_network(self.config).eval()
 
     def file(self, folder: Path, size: tuple[int, int]) -> Path:
         """Return the weights file, written into `folder` where there is none yet."""
-        if self.weights is not None:
-            return Path(self.weights)
+        if self.config is None:
+            return Path(str(self.weights))
         path = folder / "random.safetensors"
-        save_checkpoint(path, self.load(), self._config(), size=size)
+        save_checkpoint(path, self.load(), self.config, size=size)
         return path
 
     def run(
         self, variant: Variant, size: tuple[int, int], threads: int, device: str, calibration: str | None
     ) -> tuple[Any, torch.device]:
-        """Return the network in a runtime, a callable of contract 1, and the device that its images lie on."""
+        """Return the network in a runtime, a callable of contract 1, and the device of its images."""
         torch.set_num_threads(threads)
         network = self.load()
         if not variant.runtime:
@@ -130,10 +131,6 @@ class Subject:
             calibration=calibration if variant.precision == "int8" else None, size=size,
         )  # fmt: skip
         return runtime, runtime.device
-
-    def _config(self) -> NetworkConfig:
-        assert self.network is not None
-        return NetworkConfig(self.network, dict(self.options))
 
 
 class Eager:
@@ -152,12 +149,7 @@ class Eager:
 
 
 class NetworkTimer:
-    """Time a network in a runtime; made in a process of its own.
-
-    Attributes:
-        device: its type.
-        loading_peak: MiB.
-    """
+    """Time a network in a runtime; made in a process of its own."""
 
     def __init__(
         self,
@@ -171,37 +163,36 @@ class NetworkTimer:
     ) -> None:
         from hrdepth.inference.predictor import Predictor
 
-        run, where = subject.run(variant, size, threads, device, calibration)
-        batch = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(where)
-        predictor, image = Predictor(run, size, device=where), drawn_image(image_size)
+        run, self.device = subject.run(variant, size, threads, device, calibration)
+        batch = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(self.device)
+        predictor, image = Predictor(run, size, device=self.device), drawn_image(image_size)
 
         def network() -> None:
             with torch.inference_mode():
                 run(batch)
 
         self.works: dict[str, Callable[[], object]] = {"network": network, "end_to_end": lambda: predictor(image).depth}
-        self.where = where
         for work in (*self.works.values(), *self.works.values()):  # compiles, fills caches
             work()
-        self.device, self.loading_peak = where.type, own_peak_memory()
+        self.loading_peak = peak_memory() or float("nan")
         reset_peak_memory()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
     def loaded(self) -> tuple[str, float]:
         """Return the device's type and the peak of memory while loading, MiB."""
-        return self.device, self.loading_peak
+        return self.device.type, self.loading_peak
 
     def measure(self, kind: str, runs: int) -> list[float]:
         """Return the seconds of `runs` runs of `network` alone or `end_to_end`."""
         work = self.works[kind]
         work()  # the other processes have filled the caches
-        return [seconds(work, self.where) for _ in range(runs)]
+        return [seconds(work, self.device) for _ in range(runs)]
 
     def peak(self) -> float:
         """Return the peak of memory since loading, MiB: the accelerator's, where there is one."""
-        gpu = torch.cuda.max_memory_allocated() / 2**20 if self.device == "cuda" else 0
-        return gpu or own_peak_memory()
+        gpu = torch.cuda.max_memory_allocated() / 2**20 if self.device.type == "cuda" else 0
+        return gpu or peak_memory() or float("nan")
 
 
 def drawn_image(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:

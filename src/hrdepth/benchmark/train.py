@@ -1,29 +1,32 @@
-"""A training step, its parts and its memory, beside the unit: ResNet-18's features, forward and backward."""
+"""`hrdepth benchmark train` and `load`: a training step, its parts and memory; and samples a second of loading."""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from rich.progress import track
 from torch.utils.flop_counter import FlopCounterMode
 
-from hrdepth.benchmark.report import Measurement, print_table, write_report
-from hrdepth.benchmark.workers import Job, Worker, start_workers
-from hrdepth.benchmark.workloads import MATRIX, WorkloadTimer, made_drive
-from hrdepth.config import BenchmarkTrainConfig, TrainConfig
+from hrdepth.benchmark.report import Measurement, check_outputs, report_measurements
+from hrdepth.benchmark.roofline import MATRIX
+from hrdepth.benchmark.workers import Worker, peak_memory, start_workers
+from hrdepth.benchmark.workloads import WorkloadTimer, load_batches, made_drive
+from hrdepth.config import BenchmarkLoadConfig, BenchmarkTrainConfig, TrainConfig
 from hrdepth.errors import InputError
-from hrdepth.io.files import output_file
+from hrdepth.training import build_training_objective
 
-__all__ = ["benchmark_train"]
+__all__ = ["benchmark_load", "benchmark_train"]
 
 PARTS = ("depth network", "pose network", "losses", "optimiser", "loading")
-# Enough frames for several steps an epoch.
-FRAMES_A_SAMPLE = 3
+FRAMES_A_SAMPLE = 3  # enough for several steps an epoch
+ROUNDS, PIECES = 3, 4  # of loading: interleaved, so that device noise affects all equally; each round has pieces
 
 
 def benchmark_train(config: BenchmarkTrainConfig) -> None:
@@ -41,17 +44,44 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
             raise InputError(f"{name} is empty; give at least one")
     if config.rounds < 1 or config.steps < 1:
         raise InputError(f"rounds {config.rounds} and steps {config.steps} must be at least 1")
-    if config.out is not None:
-        output_file(config.out, overwrite=config.overwrite)
+    check_outputs(config)
     measurements = []
     with tempfile.TemporaryDirectory() as folder:
         for size in config.sizes:
             for batch_size in config.batch_sizes:
                 run = _training(config, Path(folder) / f"{size[0]}x{size[1]}-{batch_size}", size, batch_size)
                 measurements += _measure(config, run)
-    print_table("a training step", measurements)
-    if config.out is not None:
-        write_report(config.out, measurements, settings=asdict(config))
+    report_measurements(config, "a training step", measurements)
+
+
+def benchmark_load(config: BenchmarkLoadConfig) -> list[Measurement]:
+    """Measure, print a table and write JSON.
+
+    What is loaded is what a training loads, augmentation and batching included; nothing is computed beside it.
+
+    Raises:
+        InputError: settings that cannot work, or what training raises for data and cache.
+    """
+    if not config.workers or min(config.workers) < 0:
+        raise InputError(f"workers {config.workers}: give at least one number, each 0 or more")
+    if not config.seconds > 0:
+        raise InputError(f"seconds {config.seconds:g} must be positive")
+    check_outputs(config)
+    cache = config.cache or config.config.cache
+    runs = {}
+    for workers in config.workers:
+        for name, folder in (("sources", None), *([("cache", cache)] if cache else [])):
+            runs[f"{name}, {_processes(workers)}"] = replace(config.config, workers=workers, cache=folder)
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for name in track(list(runs) * ROUNDS, "loading"):
+        rates[name] += _rates(runs[name], config.seconds / ROUNDS)
+    measurements = [Measurement.of(name, values, "samples/s") for name, values in rates.items()]
+    height, width = config.config.size
+    memory = {"main_process": peak_memory(), "largest_worker": peak_memory(children=True)}
+    title = f"loading {width}x{height}, frames {config.config.objective.frames}"
+    report_measurements(config, title, measurements, peak_memory_mib=memory)
+    print(f"peak memory: {memory['main_process'] or 0:.0f} MiB, largest worker {memory['largest_worker'] or 0:.0f} MiB")
+    return measurements
 
 
 def _training(config: BenchmarkTrainConfig, folder: Path, size: tuple[int, int], batch_size: int) -> TrainConfig:
@@ -68,18 +98,19 @@ def _measure(config: BenchmarkTrainConfig, run: TrainConfig) -> list[Measurement
     where = f"{run.size[1]}x{run.size[0]}, batch {run.batch_size}"
     paired = any(frame != "s" for frame in run.objective.frames)
     parts = [part for part in PARTS if part != "pose network" or paired]
-    timed = _time(run, config, parts, where)
-    a_sample = {name: [second / run.batch_size for second in times.seconds] for name, times in timed.items()}
+    seconds, peak = _time(run, config, parts, where)
+    a_sample = {name: [second / run.batch_size for second in values] for name, values in seconds.items()}
     units = [step / unit for step, unit in zip(a_sample["step"], a_sample["unit"], strict=True)]
     operations = _operations(run)
-    rates = [2 * MATRIX**3 / second / 1e9 for second in timed["matrices"].seconds]
-    rates_bfloat16 = [2 * MATRIX**3 / second / 1e9 for second in timed["matrices bfloat16"].seconds]
+    rates, rates_bfloat16 = (
+        [2 * MATRIX**3 / second / 1e9 for second in seconds[name]] for name in ("matrices", "matrices bfloat16")
+    )
     rate = statistics.median(rates if run.precision == "32-true" else rates_bfloat16)
     return [
         *(Measurement.of(f"{where}: {name}", a_sample[name], "s/sample") for name in ("unit", "step", *parts)),
         Measurement.of(f"{where}: step in units", units, "units"),
         Measurement.of(f"{where}: rate", [1 / second for second in a_sample["step"]], "samples/s"),
-        Measurement.of(f"{where}: peak memory above the start", [timed["step"].peak], "MiB"),
+        Measurement.of(f"{where}: peak memory above the start", [peak], "MiB"),
         Measurement.of(f"{where}: matrix rate, float32", rates, "GFLOP/s"),
         Measurement.of(f"{where}: matrix rate, bfloat16", rates_bfloat16, "GFLOP/s"),
         Measurement.of(f"{where}: floating-point operations", [operations / 1e9], "GFLOP/sample"),
@@ -87,39 +118,36 @@ def _measure(config: BenchmarkTrainConfig, run: TrainConfig) -> list[Measurement
     ]
 
 
-@dataclass
-class _Times:
-    """Seconds, a median per round, and the peak of memory above the start, MiB."""
+def _time(
+    run: TrainConfig, config: BenchmarkTrainConfig, parts: Sequence[str], where: str
+) -> tuple[dict[str, list[float]], float]:
+    """Time unit and step, interleaved; then the parts and matrices, one after the other in one process.
 
-    seconds: list[float] = field(default_factory=list)
-    peak: float = 0.0
-
-
-def _time(run: TrainConfig, config: BenchmarkTrainConfig, parts: Sequence[str], where: str) -> dict[str, _Times]:
-    """Time unit and step, interleaved; then the parts and matrices, one after the other in one process."""
-    beside, alone = ("unit", "step"), (*parts, "matrices", "matrices bfloat16")
-    times = {name: _Times() for name in (*beside, *alone)}
+    Returns:
+        Seconds by name, a median per round; and the step's peak of memory above the start, MiB.
+    """
+    interleaved, alone = ("unit", "step"), (*parts, "matrices", "matrices bfloat16")
+    medians: dict[str, list[float]] = {name: [] for name in (*interleaved, *alone)}
+    peaks: dict[str, float] = {}
 
     def measure(worker: Worker, name: str) -> None:
-        seconds, times[name].peak = worker.call("measure", name, config.steps)
-        times[name].seconds.append(statistics.median(seconds))
+        seconds, peaks[name] = worker.call("measure", name, config.steps)
+        medians[name].append(statistics.median(seconds))
 
-    job = Job(WorkloadTimer, (run,))
-    with start_workers(dict.fromkeys(beside, job)) as workers:
+    timer = partial(WorkloadTimer, run)
+    with start_workers(dict.fromkeys(interleaved, timer)) as workers:
         for _ in track(range(config.rounds), description=f"{where}: unit and step", transient=True):
             for name, worker in workers.items():
                 measure(worker, name)
-    with start_workers({"parts": job}) as workers:
+    with start_workers({"parts": timer}) as workers:
         for name in track(alone, description=f"{where}: parts", transient=True):
             for _ in range(config.rounds):
                 measure(workers["parts"], name)
-    return times
+    return medians, peaks["step"]
 
 
 def _operations(run: TrainConfig) -> float:
     """Count the floating-point operations of both networks for one sample, forward and backward."""
-    from hrdepth.training import build_training_objective
-
     objective = build_training_objective(run)
     image = torch.rand(1, 3, *run.size)
     pairs = sum(frame != "s" for frame in run.objective.frames)
@@ -129,3 +157,21 @@ def _operations(run: TrainConfig) -> float:
             motions = objective.pose_network(image.repeat(pairs, 2, 1, 1))
             (motions[0].sum() + motions[1].sum()).backward()
     return float(counter.get_total_flops())
+
+
+def _rates(config: TrainConfig, seconds: float) -> list[float]:
+    """Return samples per second over pieces of the time, once workers and their queues are under way."""
+    batches = load_batches(config)
+    for _ in range(1 + 2 * config.workers):  # the batches that workers fetch ahead
+        next(batches)
+    rates = []
+    for _ in range(PIECES):
+        samples, begin = 0, time.perf_counter()
+        while (passed := time.perf_counter() - begin) < seconds / PIECES:
+            samples += len(next(batches)["target"])
+        rates.append(samples / passed)
+    return rates
+
+
+def _processes(workers: int) -> str:
+    return "main process" if workers == 0 else f"{workers} worker{'s' * (workers > 1)}"

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from hrdepth.errors import InputError
 
-__all__ = ["Job", "Worker", "start_workers"]
+__all__ = ["Worker", "memory", "peak_memory", "reset_peak_memory", "start_workers"]
 
 SECONDS_TO_END = 20
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a process builds and then calls methods of.
-
-    Attributes:
-        build: a function of a module; a context manager that it returns is entered.
-        arguments: of `build`.
-    """
-
-    build: Callable[..., Any]
-    arguments: tuple[Any, ...]
 
 
 @dataclass
@@ -47,8 +37,12 @@ class Worker:
 
 
 @contextmanager
-def start_workers(jobs: Mapping[str, Job]) -> Iterator[dict[str, Worker]]:
+def start_workers(jobs: Mapping[str, Callable[[], Any]]) -> Iterator[dict[str, Worker]]:
     """Start a process for each job, one after the other; they end with the context.
+
+    Args:
+        jobs: what each process builds, by the worker's name: a function that can be pickled, such as a `partial` of a
+            class. Methods of what it returns are called; a context manager is entered.
 
     Raises:
         InputError: a process ended early.
@@ -57,9 +51,9 @@ def start_workers(jobs: Mapping[str, Job]) -> Iterator[dict[str, Worker]]:
     workers: dict[str, Worker] = {}
     processes = []
     try:
-        for name, job in jobs.items():
+        for name, build in jobs.items():
             parent, child = context.Pipe()
-            process = context.Process(target=_serve, args=(job, child))  # no daemon: loaders have processes
+            process = context.Process(target=_serve, args=(build, child))  # no daemon: loaders have processes
             process.start()
             child.close()
             processes.append((process, parent))
@@ -76,11 +70,12 @@ def start_workers(jobs: Mapping[str, Job]) -> Iterator[dict[str, Worker]]:
             process.join()
 
 
-def _serve(job: Job, connection: Connection) -> None:
+def _serve(build: Callable[[], Any], connection: Connection) -> None:
     with ExitStack() as stack, suppress(EOFError):  # the parent is gone
         try:
-            built = job.build(*job.arguments)
-            subject = stack.enter_context(built) if isinstance(built, AbstractContextManager) else built
+            built = build()
+            if isinstance(built, AbstractContextManager):
+                built = stack.enter_context(built)
         except Exception as error:
             # A runtime may fail in its own ways to load a network: that is a result, not an end.
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__} "
@@ -90,4 +85,43 @@ def _serve(job: Job, connection: Connection) -> None:
         connection.send(None)
         while (request := connection.recv()) is not None:
             method, arguments = request
-            connection.send(getattr(subject, method)(*arguments))
+            connection.send(getattr(built, method)(*arguments))
+
+
+def peak_memory(*, children: bool = False) -> float | None:
+    """Return the most resident memory that this process has had, in MiB; None where that is unknown.
+
+    Args:
+        children: of the largest process that it started and that has ended, instead.
+    """
+    # Linux counts in getrusage's number the pages of the process that started this one, too.
+    if not children and (peak := _linux_memory("VmHWM")) is not None:
+        return peak
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, KiB elsewhere
+
+
+def reset_peak_memory() -> None:
+    """Let `peak_memory` begin again, where the kernel allows it; else it includes what was before."""
+    path = Path("/proc/self/clear_refs")
+    with suppress(OSError):
+        if os.access(path, os.W_OK):
+            path.write_text("5", encoding="ascii")
+
+
+def memory() -> float | None:
+    """Return the resident memory of this process now, MiB; the peak outside Linux, None where that is unknown."""
+    now = _linux_memory("VmRSS")
+    return peak_memory() if now is None else now
+
+
+def _linux_memory(field: str) -> float | None:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 2**10 for line in status.splitlines() if line.startswith(f"{field}:")), None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import timm
@@ -13,21 +15,23 @@ import yaml
 from PIL import Image
 from torch import Tensor
 
-from hrdepth.benchmark.report import memory, peak_memory
-from hrdepth.benchmark.roofline import seconds
+from hrdepth.benchmark.roofline import MATRIX, product, seconds
+from hrdepth.benchmark.workers import memory, peak_memory
 from hrdepth.compute import choose_device
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.cpu import tune_malloc
+from hrdepth.data.mixing import MixedSampler
 from hrdepth.data.sample import Batch
 from hrdepth.objectives import Objective
+from hrdepth.training import build_loaders, build_training_objective
+from hrdepth.training.optimiser import build_optimiser
 
-__all__ = ["FRAME_SIZE", "WORKLOADS", "WorkloadTimer", "made_drive"]
+__all__ = ["FRAME_SIZE", "WORKLOADS", "WorkloadTimer", "load_batches", "made_drive"]
 
 # Size of the generated images (height, width): KITTI's.
 FRAME_SIZE = (375, 1242)
-MATRIX = 2048
 
-Workload = Callable[[TrainConfig], Callable[[], object]]
+Workload = Callable[[], object]
 
 
 def made_drive(root: Path, frames: int) -> DatasetConfig:
@@ -51,29 +55,22 @@ def made_drive(root: Path, frames: int) -> DatasetConfig:
     return DatasetConfig("folder", str(root))
 
 
-def unit(config: TrainConfig) -> Callable[[], None]:
+def unit(config: TrainConfig) -> Workload:
     """Pass forward and backward through ResNet-18's features: float32, contiguous, nothing tuned."""
-    encoder = timm.create_model("resnet18", features_only=True).to(_device(config))
-    image = torch.rand(config.batch_size, 3, *config.size, device=_device(config))
-
-    def run() -> None:
-        sum((features.mean() for features in encoder(image)), torch.zeros(())).backward()
-
-    return run
+    device = choose_device(config.device)
+    encoder = timm.create_model("resnet18", features_only=True).to(device)
+    image = torch.rand(config.batch_size, 3, *config.size, device=device)
+    return lambda: sum((features.mean() for features in encoder(image)), torch.zeros(())).backward()
 
 
-def step(config: TrainConfig) -> Callable[[], None]:
+def step(config: TrainConfig) -> Workload:
     """Take a training step as `hrdepth train` does, loading included."""
-    from hrdepth.training import build_loaders, build_training_objective
-    from hrdepth.training.optimiser import build_optimiser
-
-    objective = build_training_objective(config).to(_device(config)).train()
+    objective, batches = _build(config)
     optimiser = build_optimiser(objective.parameters(), config.optimiser)
-    batches = _endless(build_loaders(config, objective=objective)["train"], config)
 
     def run() -> None:
         batch = next(batches)
-        with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
+        with _autocast(config):
             loss = objective(batch).loss
         optimiser.zero_grad()
         loss.backward()
@@ -82,80 +79,64 @@ def step(config: TrainConfig) -> Callable[[], None]:
     return run
 
 
-def depth_network(config: TrainConfig) -> Callable[[], None]:
+def depth_network(config: TrainConfig) -> Workload:
     """Pass forward and backward through the depth network."""
-    objective, batch = _prepared(config)
+    objective, batches = _build(config)
+    batch = next(batches)
 
     def run() -> None:
-        with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
+        with _autocast(config):
             disparities = objective.network(batch["target_augmented"])
         torch.stack([disparity.mean() for disparity in disparities.values()]).sum().backward()  # type: ignore[no-untyped-call]
 
     return run
 
 
-def pose_network(config: TrainConfig) -> Callable[[], None]:
+def pose_network(config: TrainConfig) -> Workload:
     """Pass forward and backward through the pose network, all pairs."""
-    objective, batch = _prepared(config)
+    objective, batches = _build(config)
+    batch = next(batches)
     network, neighbours = objective.pose_network, [i for i, frame in enumerate(objective.frames) if frame != "s"]
     assert network is not None
     target, sources = batch["target_augmented"], batch["sources_augmented"]
     pairs = torch.cat([torch.cat([target, sources[:, i]], dim=1) for i in neighbours])
 
     def run() -> None:
-        with torch.autocast(_device(config), torch.bfloat16, enabled=config.precision != "32-true"):
+        with _autocast(config):
             motions = network(pairs)
         torch.stack([motion.sum() for motion in motions]).sum().backward()  # type: ignore[no-untyped-call]
 
     return run
 
 
-def losses(config: TrainConfig) -> Callable[[], None]:
+def losses(config: TrainConfig) -> Workload:
     """Compute the losses, forward and backward, from a given output of the networks."""
-    objective, batch = _prepared(config)
+    objective, batches = _build(config)
+    batch = next(batches)
     output = objective.predict(batch).map(lambda tensor: tensor.detach().requires_grad_(tensor.requires_grad))
-
-    def run() -> None:
-        objective.losses(output, batch)["loss"].backward()  # type: ignore[no-untyped-call]
-
-    return run
+    return lambda: objective.losses(output, batch)["loss"].backward()  # type: ignore[no-untyped-call]
 
 
-def loading(config: TrainConfig) -> Callable[[], Batch]:
+def loading(config: TrainConfig) -> Workload:
     """Load a batch."""
-    from hrdepth.training import build_loaders
-
-    batches = _endless(build_loaders(config)["train"], config)
+    batches = _to_device(load_batches(config), config)
     return lambda: next(batches)
 
 
-def optimiser(config: TrainConfig) -> Callable[[], None]:
+def optimiser(config: TrainConfig) -> Workload:
     """Let the optimiser change all weights."""
-    from hrdepth.training.optimiser import build_optimiser
-
-    objective, batch = _prepared(config)
+    objective, batches = _build(config)
     adam = build_optimiser(objective.parameters(), config.optimiser)
-    objective(batch).loss.backward()
-
-    def run() -> None:
-        adam.step()
-
-    return run
+    objective(next(batches)).loss.backward()
+    return adam.step
 
 
-def matrices(config: TrainConfig) -> Callable[[], Tensor]:
-    """Multiply two square matrices of 2048 numbers a side, in float32."""
-    a, b = (torch.rand(MATRIX, MATRIX, device=_device(config)) for _ in range(2))
-    return lambda: a @ b
+def matrices(precision: str, config: TrainConfig) -> Workload:
+    """Multiply two square matrices in `precision`."""
+    return product(precision, MATRIX, choose_device(config.device))
 
 
-def matrices_bfloat16(config: TrainConfig) -> Callable[[], Tensor]:
-    """Multiply two square matrices of 2048 numbers a side, in bfloat16."""
-    a, b = (torch.rand(MATRIX, MATRIX, device=_device(config), dtype=torch.bfloat16) for _ in range(2))
-    return lambda: a @ b
-
-
-WORKLOADS: dict[str, Workload] = {
+WORKLOADS: dict[str, Callable[[TrainConfig], Workload]] = {
     "unit": unit,
     "step": step,
     "depth network": depth_network,
@@ -163,8 +144,8 @@ WORKLOADS: dict[str, Workload] = {
     "losses": losses,
     "optimiser": optimiser,
     "loading": loading,
-    "matrices": matrices,
-    "matrices bfloat16": matrices_bfloat16,
+    "matrices": partial(matrices, "float32"),
+    "matrices bfloat16": partial(matrices, "bfloat16"),
 }
 
 
@@ -177,7 +158,7 @@ class WorkloadTimer:
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.name = ""
-        self.run: Callable[[], object] = lambda: None
+        self.run: Workload = lambda: None
         self.before = 0.0
 
     def measure(self, name: str, count: int) -> tuple[list[float], float]:
@@ -186,7 +167,7 @@ class WorkloadTimer:
             if name != "unit":  # the unit stays as PyTorch runs it
                 tune_malloc()
             torch.manual_seed(0)
-            self.name, self.run = name, lambda: None  # the last one's memory is free before this one's is taken
+            self.name, self.run = name, lambda: None  # frees the last one's memory before this one allocates
             self.run = WORKLOADS[name](self.config)
             self.before = memory() or 0.0
             for _ in range(2):  # compiles, fills caches
@@ -196,18 +177,27 @@ class WorkloadTimer:
         return taken, (peak_memory() or float("nan")) - self.before
 
 
-def _prepared(config: TrainConfig) -> tuple[Objective, Batch]:
-    from hrdepth.training import build_loaders, build_training_objective
-
-    objective = build_training_objective(config).to(_device(config)).train()
-    return objective, next(_endless(build_loaders(config, objective=objective)["train"], config))
-
-
-def _endless(loader: Any, config: TrainConfig) -> Iterator[Any]:
-    while True:
-        for batch in loader:
-            yield {key: value.to(_device(config), non_blocking=True) for key, value in batch.items()}
+def load_batches(config: TrainConfig, objective: Objective | None = None) -> Iterator[Batch]:
+    """Yield a training's batches without end, as its loader gives them."""
+    loader = build_loaders(config, objective=objective)["train"]
+    for epoch in itertools.count():
+        if isinstance(loader.sampler, MixedSampler):
+            loader.sampler.set_epoch(epoch)
+        yield from loader
 
 
-def _device(config: TrainConfig) -> str:
-    return str(choose_device(config.device))
+def _build(config: TrainConfig) -> tuple[Objective, Iterator[Any]]:
+    objective = build_training_objective(config).to(choose_device(config.device)).train()
+    return objective, _to_device(load_batches(config, objective), config)
+
+
+def _to_device(batches: Iterator[Batch], config: TrainConfig) -> Iterator[Any]:
+    device = choose_device(config.device)
+    for batch in batches:
+        tensors = cast("dict[str, Tensor]", batch)
+        yield {key: value.to(device, non_blocking=True) for key, value in tensors.items()}
+
+
+def _autocast(config: TrainConfig) -> torch.autocast:
+    device = choose_device(config.device).type
+    return torch.autocast(device, torch.bfloat16, enabled=config.precision != "32-true")

@@ -23,9 +23,9 @@ from hrdepth.errors import training_extra
 def benchmark_load(config: BenchmarkLoadConfig) -> None:
     """Measure how fast samples are loaded, without and with a cache."""
     with training_extra():
-        from hrdepth.benchmark import load
+        from hrdepth.benchmark import train
 
-    load.benchmark_load(config)
+    train.benchmark_load(config)
 
 
 def benchmark_train(config: BenchmarkTrainConfig) -> None:

@@ -15,13 +15,55 @@ __all__ = [
     "BenchmarkEvaluateConfig",
     "BenchmarkExportConfig",
     "BenchmarkLoadConfig",
+    "BenchmarkNetwork",
+    "BenchmarkOutput",
     "BenchmarkPredictConfig",
+    "BenchmarkTable",
     "BenchmarkTrainConfig",
 ]
 
 
 @dataclass(frozen=True)
-class BenchmarkTrainConfig:
+class BenchmarkOutput:
+    """Where a benchmark writes its results.
+
+    Attributes:
+        out: a JSON file for the results; null prints only.
+        overwrite: replace files that exist.
+    """
+
+    out: str | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class BenchmarkTable(BenchmarkOutput):
+    """Where a benchmark writes its table, too.
+
+    Attributes:
+        table: a file for the table, .md or .tex.
+    """
+
+    table: str | None = None
+
+
+@dataclass(frozen=True)
+class BenchmarkNetwork:
+    """The network that is measured.
+
+    Attributes:
+        weights: a weights file of this package, or the name of one.
+        network: instead of weights, a network by its name, with random ones.
+        options: of that network.
+    """
+
+    weights: str | None = None
+    network: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BenchmarkTrainConfig(BenchmarkOutput):
     """A training step, measured in the unit of a ResNet-18's forward and backward pass.
 
     The images are generated ones of KITTI's size, read from JPEG files as in a training.
@@ -38,8 +80,6 @@ class BenchmarkTrainConfig:
         workers: processes that load samples.
         rounds: interleaved measurements of unit and step, whose median counts.
         steps: a measurement.
-        out: a JSON file for the results; null prints only.
-        overwrite: replace `out`.
         device: `auto`, `cpu`, `cuda` or `mps`.
     """
 
@@ -54,13 +94,11 @@ class BenchmarkTrainConfig:
     workers: int = 1
     rounds: int = 5
     steps: int = 3
-    out: str | None = None
-    overwrite: bool = False
     device: str = "auto"
 
 
-@dataclass(frozen=True)
-class BenchmarkLoadConfig:
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkLoadConfig(BenchmarkOutput):
     """How fast samples are loaded, without and with a cache.
 
     Attributes:
@@ -68,16 +106,12 @@ class BenchmarkLoadConfig:
         cache: a folder that `hrdepth prepare` made, to be measured beside the sources; null takes the config's own.
         workers: numbers of processes that load, one measurement each; 0 loads in the main one.
         seconds: that each measurement takes.
-        out: a JSON file for the results; null prints only.
-        overwrite: replace `out`.
     """
 
     config: TrainConfig
     cache: str | None = None
     workers: list[int] = field(default_factory=lambda: [0, 1, 2])
     seconds: float = 20.0
-    out: str | None = None
-    overwrite: bool = False
 
 
 VARIANTS = (
@@ -88,13 +122,10 @@ EXPORTS = ("onnx", "openvino", "openvino-int8", "torch-export")
 
 
 @dataclass(frozen=True)
-class BenchmarkPredictConfig:
+class BenchmarkPredictConfig(BenchmarkNetwork, BenchmarkTable):
     """Runtimes and precisions beside the network in eager float32, contiguous, in inference mode.
 
     Attributes:
-        weights: a weights file of this package.
-        network: instead of weights, a network by its name, with random ones.
-        options: of that network.
         runtimes: `RUNTIME:PRECISION`, such as `openvino:int8`; `pytorch:compiled` and `pytorch:bfloat16:compiled`
             compile. Those that are not there are named with the reason.
         sizes: (height, width) of the network's input.
@@ -104,15 +135,9 @@ class BenchmarkPredictConfig:
         threads: cores to compute with; null for as many as PyTorch takes.
         device: for PyTorch: `cpu`, `cuda` or `mps`.
         calibration: for int8: a folder of images; null for generated ones, since speed does not depend on them.
-        out: a JSON file for the results; null prints only.
-        table: a file for the table, .md or .tex.
         plot: a file for latency against resolution: .png, .svg or .pdf.
-        overwrite: replace `out`, `table` and `plot`.
     """
 
-    weights: str | None = None
-    network: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
     runtimes: list[str] = field(default_factory=lambda: list(VARIANTS))
     sizes: list[tuple[int, int]] = field(default_factory=lambda: [(192, 640), (320, 1024)])
     image_size: tuple[int, int] = (375, 1242)
@@ -121,14 +146,11 @@ class BenchmarkPredictConfig:
     threads: int | None = None
     device: str = "cpu"
     calibration: str | None = None
-    out: str | None = None
-    table: str | None = None
     plot: str | None = None
-    overwrite: bool = False
 
 
 @dataclass(frozen=True)
-class BenchmarkEvaluateConfig:
+class BenchmarkEvaluateConfig(BenchmarkTable):
     """How long the metrics of a test set take, from predictions in memory to the table.
 
     Attributes:
@@ -139,9 +161,6 @@ class BenchmarkEvaluateConfig:
         workers: threads or processes to compare with, one measurement each.
         processes: measure processes, too.
         rounds: interleaved measurements of each.
-        out: a JSON file for the results; null prints only.
-        table: a file for the table, .md or .tex.
-        overwrite: replace `out` and `table`.
     """
 
     images: int = 697
@@ -151,66 +170,42 @@ class BenchmarkEvaluateConfig:
     workers: list[int] = field(default_factory=lambda: [1, 2])
     processes: bool = False
     rounds: int = 3
-    out: str | None = None
-    table: str | None = None
-    overwrite: bool = False
 
 
 @dataclass(frozen=True)
-class BenchmarkExportConfig:
+class BenchmarkExportConfig(BenchmarkNetwork, BenchmarkTable):
     """How long each export takes, check included, and how large its file is.
 
     Attributes:
-        weights: a weights file of this package.
-        network: instead of weights, a network by its name, with random ones.
-        options: of that network.
         formats: of `onnx`, `openvino`, `openvino-int8`, `torch-export`.
         size: (height, width) of the images that the graph takes; null for that of training.
         calibration: for int8: a folder of images; null for generated ones.
         rounds: interleaved exports of each format.
-        out: a JSON file for the results; null prints only.
-        table: a file for the table, .md or .tex.
-        overwrite: replace `out` and `table`.
     """
 
-    weights: str | None = None
-    network: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
     formats: list[str] = field(default_factory=lambda: list(EXPORTS))
     size: tuple[int, int] | None = None
     calibration: str | None = None
     rounds: int = 3
-    out: str | None = None
-    table: str | None = None
-    overwrite: bool = False
 
 
 @dataclass(frozen=True)
-class BenchmarkAppConfig:
+class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput):
     """How long the page of `hrdepth app` takes: to load, to the first answer, and to the following ones.
 
     Attributes:
         weights: a weights file or the name of one; null, and no network, for the bundled ones.
-        network: instead of weights, a network by its name, with random ones.
-        options: of that network.
         size: (height, width) of the network's input that the page is loaded with.
         image_size: (height, width) of the image that is sent.
         pages: pages that are served, each in a process of its own: each gives one first answer.
         answers: of each page, the first included.
         runtime: a key of the runtimes; null takes the fastest that is there.
         device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
-        out: a JSON file for the results; null prints only.
-        overwrite: replace `out`.
     """
 
-    weights: str | None = None
-    network: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
     size: tuple[int, int] = (192, 640)
     image_size: tuple[int, int] = (375, 1242)
     pages: int = 3
     answers: int = 6
     runtime: str | None = None
     device: str | None = "auto"
-    out: str | None = None
-    overwrite: bool = False
