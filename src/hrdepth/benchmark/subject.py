@@ -112,7 +112,7 @@ class Subject:
     def file(self, folder: Path, size: tuple[int, int]) -> Path:
         """Return the weights file, written into `folder` where there is none yet."""
         if self.config is None:
-            return Path(str(self.weights))
+            return locate_weights(self.weights)
         path = folder / "random.safetensors"
         save_checkpoint(path, self.load(), self.config, size=size)
         return path
