@@ -1,0 +1,86 @@
+"""Weights to share: a folder, and the Hugging Face Hub."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from hrdepth.errors import InputError
+from hrdepth.inference.predictor import Predictor
+from hrdepth.networks import build_network
+from hrdepth.weights.checkpoint import read_checkpoint
+from some_weights import CONFIG, FACTS
+
+
+def test_a_folder_to_hand_on(path, tmp_path, image):
+    folder = tmp_path / "shared" / "lane"
+    predictor = Predictor.from_file(path, runtime="pytorch")
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump({"data": "Walks by the river.", "limits": ["No cars."]}))
+    assert predictor.save_pretrained(folder, licence="CC0-1.0", card=tmp_path / "card.yaml", dtype="float16") == folder
+    again = Predictor.from_pretrained(folder, runtime="pytorch")
+    assert again.source == folder / "model.safetensors"
+    assert np.abs(again(image).disparity - predictor(image).disparity).max() < 0.01
+    checkpoint = read_checkpoint(folder / "model.safetensors")
+    assert (checkpoint.name, checkpoint.licence) == ("lane", "CC0-1.0")
+    assert checkpoint.card == FACTS["card"] | {"data": "Walks by the river.", "limits": ["No cars."]}
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["network"]["name"], config["size"], config["sha256"]) == ("hrdepth", [64, 96], checkpoint.sha256)
+    card = (folder / "README.md").read_text()
+    head = yaml.safe_load(card.split("---")[1])
+    assert (head["license"], head["pipeline_tag"]) == ("cc0-1.0", "depth-estimation")
+    for said in (
+        "Walks by the river.",
+        "- No cars.",
+        "metres = 5.4",
+        checkpoint.sha256,
+        f'from_pretrained("{folder}")',
+    ):
+        assert said in card
+    with pytest.raises(InputError, match="is not empty"):
+        predictor.save_pretrained(folder)
+
+
+def test_what_cannot_be_handed_on_gets_a_sentence(path, tmp_path):
+    in_memory = Predictor(build_network(CONFIG), (64, 96), device="cpu")
+    with pytest.raises(InputError, match="came from no file"):
+        in_memory.save_pretrained(tmp_path / "a")
+    in_memory.source = tmp_path / "net.onnx"
+    with pytest.raises(InputError, match="is an exported file"):
+        in_memory.save_pretrained(tmp_path / "a")
+    (tmp_path / "card.yaml").write_text("licance: MIT\n")
+    with pytest.raises(InputError, match="has no option 'licance'"):
+        Predictor.from_file(path, runtime="pytorch").save_pretrained(tmp_path / "a", card=tmp_path / "card.yaml")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_push_without_the_hub_gets_a_sentence(offline, path):
+    with pytest.raises(InputError, match="cannot be reached"):
+        Predictor.from_file(path, runtime="pytorch").push_to_hub("me/lane", token="t")
+
+
+def test_a_push_uploads_weights_card_and_config(path, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub", reason="needs huggingface_hub (extra hub)")
+    sent = {}
+
+    class Interface:
+        def __init__(self, **settings):
+            sent.update(settings)
+
+        def create_repo(self, repo_id, **settings):
+            sent.update(settings, repo=repo_id)
+            return hub.RepoUrl(f"https://huggingface.co/{repo_id}")
+
+        def upload_folder(self, *, repo_id, folder_path, commit_message):
+            sent["files"] = {path.name: path.read_bytes() for path in folder_path.iterdir()}
+            sent["message"] = commit_message
+
+    monkeypatch.setattr(hub, "HfApi", Interface)
+    predictor = Predictor.from_file(path, runtime="pytorch")
+    assert (
+        predictor.push_to_hub("hf://me/lane", private=True, token="t", message="first")
+        == "https://huggingface.co/me/lane"
+    )
+    assert (sent["repo"], sent["private"], sent["token"], sent["exist_ok"]) == ("me/lane", True, "t", True)
+    assert set(sent["files"]) == {"model.safetensors", "README.md", "config.json"}
+    assert b'from_pretrained("hf://me/lane")' in sent["files"]["README.md"]
