@@ -30,7 +30,7 @@ def test_every_runtime_that_is_there_predicts_the_same(weights, runtime):
 
 def test_a_runtime_that_is_not_there_is_not_offered(weights, monkeypatch):
     monkeypatch.setattr(module, "unavailable", lambda name: None if name == "pytorch" else "not here")
-    monkeypatch.setattr(module, "fastest_runtime", lambda device: "pytorch")
+    monkeypatch.setattr(module, "default_runtime", lambda device: "pytorch")
     networks = Networks([weights], "cpu")
     assert networks.runtimes == ["pytorch"]
     with pytest.raises(InputError, match="openvino"):

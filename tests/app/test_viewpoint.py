@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hrdepth.app.viewpoint import ASPECT, FIELD, framed, from_behind
+from hrdepth.app.viewpoint import ASPECT, FIELD_OF_VIEW, centre_box, choose_viewpoint
 from hrdepth.io.pointcloud import PointCloud, assumed_intrinsics, point_cloud
 
 SIZE = (60, 200)
@@ -27,14 +27,14 @@ def seen(points, view):
     eye = view.target + view.distance * back
     rays = points * [1, -1, -1] - eye
     ahead = -rays @ back
-    return np.stack([rays @ right, rays @ np.cross(back, right)]) / ahead / np.tan(FIELD / 2), ahead, eye
+    return np.stack([rays @ right, rays @ np.cross(back, right)]) / ahead / np.tan(FIELD_OF_VIEW / 2), ahead, eye
 
 
 @pytest.mark.parametrize("depth", [WALL, FAR_LEFT, FLOOR], ids=["near left", "near right", "floor"])
 @pytest.mark.parametrize("unit", [0.01, 1.0])
 def test_all_is_in_view_and_in_the_middle(depth, unit):
     points = cloud(unit * depth).points
-    (across, up), ahead, eye = seen(points, from_behind(cloud(unit * depth)))
+    (across, up), ahead, eye = seen(points, choose_viewpoint(cloud(unit * depth)))
     assert np.mean((ahead > 0) & (abs(across) <= ASPECT) & (abs(up) <= 1)) > 0.97
     for values in (across, up):
         low, high = np.percentile(values, [1, 99])
@@ -46,12 +46,12 @@ def test_all_is_in_view_and_in_the_middle(depth, unit):
 
 def test_two_points_make_the_target_the_middle_of_the_box():
     points = cloud(WALL)
-    view = from_behind(points)
-    more = framed(points, view.target, (18, 20, 26))
+    view = choose_viewpoint(points)
+    more = centre_box(points, view.target, (18, 20, 26))
     assert len(more) == len(points) + 2
     np.testing.assert_array_equal(more.colours[-2:], [(18, 20, 26)] * 2)
     np.testing.assert_array_equal(more.points[:-2], points.points)
     box = (more.points.min(axis=0) + more.points.max(axis=0)) / 2
     np.testing.assert_allclose(box * [1, -1, -1], view.target, atol=1e-4)
     one = PointCloud(np.array([[0, 0, 5]], np.float32), np.zeros((1, 3), np.uint8))
-    assert np.isfinite(from_behind(one).distance)
+    assert np.isfinite(choose_viewpoint(one).distance)

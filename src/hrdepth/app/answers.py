@@ -12,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from hrdepth.app.viewpoint import Viewpoint, framed, from_behind
+from hrdepth.app.viewpoint import Viewpoint, centre_box, choose_viewpoint
 from hrdepth.app.visitors import Session, clip_frames, kind_of, load_image
 from hrdepth.config import Outputs, UploadLimits
 from hrdepth.errors import InputError
-from hrdepth.inference.outputs import Writer, camera_of, describe_cloud, lift, video_frame
+from hrdepth.inference.outputs import Writer, camera_of, describe_cloud, lift, limit_width, video_frame
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io.images import write_image
 from hrdepth.io.pointcloud import assumed_intrinsics, write_glb
@@ -41,20 +40,20 @@ EXAMPLES = sorted(Path(str(package_files("hrdepth.app"))).glob("examples/*.jpg")
 """The rendered streets that come with the page."""
 
 SHOWN_WIDTH = 1600
-"""Images are shown at most so wide; the files have their full size."""
+"""Pixels; wider images are scaled down to be shown, not in the files."""
 CLIP_WIDTH = 1920
-"""Of the image and its disparity, side by side."""
+"""Of the image and its disparity side by side, pixels."""
 PAGE_POINTS = 300_000
 FAR_MEDIANS = 4.0
-"""The page's cloud ends at so many times the median depth: sky and skyline would make the rest tiny."""
+"""The page's cloud ends at this many median depths: sky and skyline would make the rest tiny."""
 
 
 def warm_up(predictor: Predictor, folder: Path) -> None:
-    """Do once what an image asks for, so that the first visitor waits no longer than the following ones.
+    """Run every step once, so that the first visitor waits no longer than the next.
 
     Args:
         predictor: the network.
-        folder: to work in; it is gone afterwards.
+        folder: to work in; removed afterwards.
 
     Raises:
         InputError: the network does not work.
@@ -72,7 +71,7 @@ def warm_up(predictor: Predictor, folder: Path) -> None:
 
 
 def load_upload(session: Session, path: Path, limits: UploadLimits) -> None:
-    """Check an upload and make it the session's image; the uploaded file is gone afterwards.
+    """Check an upload and make it the session's image; the uploaded file is removed.
 
     Raises:
         InputError: it is no image or clip, damaged, or too large.
@@ -109,7 +108,7 @@ def predict(session: Session, predictor: Predictor, focal: float | None = None) 
     session.begin()
     session.prediction = predictor(session.image, _intrinsics(session.image.shape[:2], focal))
     colours = colorize_disparity(session.prediction.disparity)
-    shown = _at_most(session.image, SHOWN_WIDTH), _at_most(colours, SHOWN_WIDTH)
+    shown = limit_width(session.image, SHOWN_WIDTH), limit_width(colours, SHOWN_WIDTH)
     paths = session.fresh(".jpg"), session.fresh("_shown.jpg")
     for path, image in zip(paths, shown, strict=True):
         write_image(path, image)
@@ -128,11 +127,11 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
         column and row in pixels, depth, its unit ("m" or "units"), disparity, and what a unit is in words.
 
     Raises:
-        InputError: there is no image yet, or the place is outside.
+        InputError: there is no image yet, or the point is outside.
     """
     prediction = session.answered
     if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise InputError(f"the place ({x:g}, {y:g}) is outside the image; x and y run from 0 to 1")
+        raise InputError(f"the point ({x:g}, {y:g}) is outside the image; x and y run from 0 to 1")
     height, width = prediction.depth.shape
     column, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
     return {
@@ -146,11 +145,11 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
 
 
 def scale_caveat(prediction: Prediction) -> str:
-    """Return what restricts the meaning of the numbers, in a few words, or ""."""
+    """Return what limits the meaning of the numbers, in a few words, or ""."""
     if prediction.metres_per_unit is None:
         return "up to scale: metres are not known"
     if prediction.canonical_focal is not None and prediction.intrinsics is None:
-        return f"for a focal length of {camera_of(prediction)[0, 0]:.0f} pixels; name another on the left"
+        return f"for a focal length of {camera_of(prediction)[0, 0]:.0f} pixels; set another on the left"
     return ""
 
 
@@ -159,17 +158,17 @@ def cloud_for_page(session: Session, background: tuple[int, int, int] | None = N
 
     Args:
         session: holds the prediction.
-        background: the viewer's colour, to add unseen points that let it turn about what lies in the middle of its
-            view; None adds none.
+        background: the viewer's colour, to add invisible points that centre its rotation on the middle of the view;
+            None adds none.
 
     Returns:
         Its path, and where to see it from.
     """
     path, prediction = session.fresh(".glb"), session.answered
     cloud = lift(prediction, FAR_MEDIANS, PAGE_POINTS)
-    view = from_behind(cloud)
+    view = choose_viewpoint(cloud)
     if background is not None:
-        cloud = framed(cloud, view.target, background)
+        cloud = centre_box(cloud, view.target, background)
     write_glb(path, cloud, describe_cloud(prediction))
     return str(path), view
 
@@ -215,10 +214,3 @@ def _intrinsics(size: tuple[int, ...], focal: float | None) -> NDArray[np.float6
     if not 0 < focal < 1e6:
         raise InputError(f"the focal length {focal:g} must be positive, in pixels of the image")
     return assumed_intrinsics((size[0], size[1]), focal / size[1])
-
-
-def _at_most(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    height, actual = image.shape[:2]
-    if actual <= width:
-        return image
-    return np.array(Image.fromarray(image).resize((width, round(height * width / actual)), Image.Resampling.BILINEAR))

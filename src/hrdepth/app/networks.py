@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+from hrdepth.compute import choose_device
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
-from hrdepth.inference.runtimes import RUNTIMES, SUFFIXES, fastest_runtime, unavailable
+from hrdepth.inference.runtimes import RUNTIMES, SUFFIXES, default_runtime, unavailable
 from hrdepth.registry import lookup
 from hrdepth.weights.find import SCHEME, bundled, locate_weights
 
@@ -88,7 +89,7 @@ class Networks:
             return self._made[key]
 
     def _runtime_for(self, name: str) -> str:
-        return SUFFIXES.get(self._suffixes[name]) or fastest_runtime(self.device)
+        return SUFFIXES.get(self._suffixes[name]) or default_runtime(choose_device(self.device).type)
 
 
 def _parse(size: str) -> tuple[int, int] | None:

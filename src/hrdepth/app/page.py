@@ -1,4 +1,4 @@
-"""The page's first tab: image in, disparity beside it, depth at a click, a cloud that turns, files to keep."""
+"""The page's first tab: an image, its disparity, depth at a click, a point cloud, downloads."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class DepthTab:
         self.readout = gr.HTML(ASK, elem_id="depth", js_on_load=(HERE / "pointer.js").read_text(encoding="utf-8"))
         self.video = gr.Video(label="Clip", visible=False, autoplay=True, loop=True, interactive=False, elem_id="clip")
         self.model = gr.Model3D(
-            label="Point cloud: drag to turn, wheel to zoom", height=400, interactive=False, buttons=[],
+            label="Point cloud: drag to rotate, wheel to zoom", height=400, interactive=False, buttons=[],
             clear_color=(*(level / 255 for level in BACKGROUND), 1.0), elem_id="cloud",
         )  # fmt: skip
         with gr.Row():
@@ -149,7 +149,7 @@ class DepthTab:
             runtime: where it runs.
             size: of the network's input, such as 640x192, or "as trained".
             focal: fx in pixels of the image, or 0 where it is not known.
-            request: who asks.
+            request: the visitor's.
 
         Returns:
             The image and its coloured disparity, and what to do next.
@@ -234,12 +234,12 @@ class DepthTab:
 
     @as_gradio_error
     def depth_at(self, x: float, y: float, request: gr.Request) -> dict[str, Any]:
-        """Say the depth of the last image at (x, y), both from 0 to 1, from the upper left."""
+        """Return the depth of the last image at (x, y), both from 0 to 1, from the upper left."""
         return answers.depth_at(self.sessions.of(request.session_hash), float(x), float(y))
 
     @as_gradio_error
     def clicked(self, request: gr.Request, place: gr.EventData) -> str:
-        """Say the depth where the visitor clicked, as the page shows it."""
+        """Describe the depth where the visitor clicked, as HTML."""
         session = self.sessions.of(request.session_hash)
         found = answers.depth_at(session, float(place.x), float(place.y))
         return (

@@ -67,7 +67,7 @@ class TrainingTab:
 
     @as_gradio_error
     def show(self, run: str) -> tuple[str, Any, Any]:
-        """Read the run's folder: what is said, curves, newest panel."""
+        """Read the run's folder: its state as HTML, its curves, its newest panel."""
         status = read_run(lookup(self.runs, run, "run"))
         rows = [
             {"step": step, "loss": value, "curve": name}
@@ -79,7 +79,7 @@ class TrainingTab:
 
     @as_gradio_error
     def training(self, run: str) -> dict[str, Any]:
-        """Say how far a run is: state, epoch, step, samples a second, seconds left, the guard's message, curves."""
+        """Return a run's progress: state, epoch, step, samples a second, seconds left, the guard's message, curves."""
         status = read_run(lookup(self.runs, run, "run"))
         return {name: value for name, value in vars(status).items() if name != "panel"}
 

@@ -1,4 +1,4 @@
-"""Where the page's viewer looks at a cloud from."""
+"""From where the page's viewer shows a point cloud."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 
 from hrdepth.io.pointcloud import PointCloud
 
-__all__ = ["Viewpoint", "framed", "from_behind"]
+__all__ = ["Viewpoint", "centre_box", "choose_viewpoint"]
 
-FIELD = 0.8
-"""The viewer's vertical field of view, radians: that of Babylon.js."""
+FIELD_OF_VIEW = 0.8
+"""The viewer's vertical field of view, radians: Babylon.js's default."""
 ASPECT = 1.9
 """The viewer's width over its height: a little less than on a wide page."""
 MARGIN = 0.95
-STRAY = 1.0
-"""So many of a hundred points may be out of view, on each side."""
-RAISED = 0.5
-"""The viewer's place is so much above the camera's, in units of how far it is behind: one sees over what is near."""
-NEAREST = 0.25
-"""The viewer's place is at least so far behind the camera, in median depths: far enough to see that it is a space."""
-LOOKED_AT = 10_000
-"""Points are thinned to about so many: enough to say where they are."""
+OUTSIDE_PERCENT = 1.0
+"""Of the points, may be out of view on each side."""
+RISE = 0.5
+"""The viewer's height above the camera over its distance behind it, to look over what is near."""
+LEAST_DISTANCE = 0.25
+"""The least distance behind the camera, in median depths: from there the cloud looks like a space, not an image."""
+MEASURED_POINTS = 10_000
+"""Points are thinned to about this many before the view is fitted to them."""
 
 _TO_VIEWER = np.array([1, -1, -1], dtype=np.float32)
 
@@ -32,7 +32,7 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """A place to look from, as Babylon.js has it: y up, z towards the viewer.
+    """A viewpoint in Babylon.js's convention: y up, z towards the viewer.
 
     Attributes:
         longitude: degrees; 90 is behind the camera.
@@ -47,12 +47,12 @@ class Viewpoint:
     target: tuple[float, float, float]
 
 
-def from_behind(cloud: PointCloud) -> Viewpoint:
-    """Say from where the cloud fills the view: from a bit behind and above the camera, just far enough for that."""
-    points = cloud.points[:: max(1, len(cloud) // LOOKED_AT)] * _TO_VIEWER
+def choose_viewpoint(cloud: PointCloud) -> Viewpoint:
+    """Return a viewpoint behind and above the camera, at the least distance from which the cloud fits the view."""
+    points = cloud.points[:: max(1, len(cloud) // MEASURED_POINTS)] * _TO_VIEWER
     depth = float(np.median(cloud.points[:, 2]))
-    for behind in depth * np.geomspace(NEAREST, 10, 40):
-        eye = np.array([0, RAISED * behind, behind])
+    for behind in depth * np.geomspace(LEAST_DISTANCE, 10, 40):
+        eye = np.array([0, RISE * behind, behind])
         across, along = _middle_ahead(points - eye)
         if _fits(points - eye, across, along):
             break
@@ -63,10 +63,10 @@ def from_behind(cloud: PointCloud) -> Viewpoint:
     return Viewpoint(float(longitude), float(np.degrees(np.arccos(-ahead[1]))), distance, (x, y, z))
 
 
-def framed(cloud: PointCloud, target: tuple[float, float, float], colour: tuple[int, int, int]) -> PointCloud:
-    """Add two points, unseen in the colour of the background, that make `target` the middle of the cloud's box.
+def centre_box(cloud: PointCloud, target: tuple[float, float, float], colour: tuple[int, int, int]) -> PointCloud:
+    """Add two points, invisible in the colour of the background, that make `target` the middle of the cloud's box.
 
-    The viewer turns about the middle of the box, wherever in it the points are.
+    The viewer rotates about the middle of the box, wherever in it the points are.
     """
     points = cloud.points * _TO_VIEWER
     low, high = points.min(axis=0), points.max(axis=0)
@@ -82,7 +82,7 @@ def _middle_ahead(rays: Array) -> tuple[float, float]:
     """Return the direction to the middle of what is seen: radians to the right, and upwards."""
     across = np.arctan2(rays[:, 0], -rays[:, 2])
     along = np.arctan2(rays[:, 1], np.hypot(rays[:, 0], rays[:, 2]))
-    ends = [np.percentile(angles, [STRAY, 100 - STRAY]) for angles in (across, along)]
+    ends = [np.percentile(angles, [OUTSIDE_PERCENT, 100 - OUTSIDE_PERCENT]) for angles in (across, along)]
     return float(ends[0].mean()), float(ends[1].mean())
 
 
@@ -92,5 +92,5 @@ def _fits(rays: Array, across: float, along: float) -> bool:
     right = rays[:, 0] * np.cos(across) + rays[:, 2] * np.sin(across)
     ahead = level * np.cos(along) + rays[:, 1] * np.sin(along)
     up = rays[:, 1] * np.cos(along) - level * np.sin(along)
-    most = np.maximum(np.abs(up), np.abs(right) / ASPECT) / (np.tan(FIELD / 2) * MARGIN)
-    return bool(np.mean((ahead > 0) & (most <= ahead)) >= 1 - 2 * STRAY / 100)
+    most = np.maximum(np.abs(up), np.abs(right) / ASPECT) / (np.tan(FIELD_OF_VIEW / 2) * MARGIN)
+    return bool(np.mean((ahead > 0) & (most <= ahead)) >= 1 - 2 * OUTSIDE_PERCENT / 100)

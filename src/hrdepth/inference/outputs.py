@@ -33,6 +33,7 @@ __all__ = [
     "describe_cloud",
     "image_files",
     "lift",
+    "limit_width",
     "resolve_outputs",
     "video_frame",
     "write_npz",
@@ -233,6 +234,11 @@ def video_frame(prediction: Prediction, colours: StableRange, with_image: bool, 
         image = panel(prediction.image, prediction.disparity, vmin=low, vmax=high, labels=None)
     else:
         image = colorize_disparity(prediction.disparity, low, high)
+    return limit_width(image, widest)
+
+
+def limit_width(image: NDArray[np.uint8], widest: int) -> NDArray[np.uint8]:
+    """Return an image uint8 (H,W,3) at most `widest` wide, scaled down where it is wider."""
     height, width = image.shape[:2]
     if width <= widest:
         return image

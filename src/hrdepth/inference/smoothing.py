@@ -1,7 +1,7 @@
 """Video depth that does not flicker: smoothing over time, and a figure for what is left.
 
-A network sees one image at a time, so its disparity trembles from frame to frame. Smoothing averages over time,
-either at each pixel or along the motion of what the pixels show, which optical flow follows.
+A network sees one image at a time, so its disparity flickers. Smoothing averages over time, either at each pixel or
+along optical flow.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from hrdepth.errors import InputError, require
 __all__ = ["Flicker", "Smoother"]
 
 Float32 = NDArray[np.float32]
-# Flow is sought at this width: enough for motion, quick enough for a video.
+# Flow is computed at this width: enough for motion, quick enough for a video.
 FLOW_WIDTH = 384
-# Brightness difference (of 255) up to which two pixels are taken for the same thing.
-SAME = 20.0
-# Where fewer pixels than this share go on from the last frame, the scene was cut.
-CUT = 0.2
+# Brightness difference (of 255) up to which two pixels may show the same point.
+MAX_CHANGE = 20.0
+# A frame that shares less than this part of its pixels with the last one begins another scene.
+MIN_SHARED = 0.2
 
 
 class Smoother:
     """Smooth disparity over time, frame by frame.
 
     Args:
-        mode: `exponential` averages each pixel with its past: no library needed, but what moves drags a trail.
-            `flow` averages along optical flow, where it can be trusted, and takes the new value elsewhere.
-        weight: of the new frame, above 0 to 1; 1 leaves everything as it is.
+        mode: `exponential` averages each pixel with its past: no library needed, but moving things leave a trail.
+            `flow` averages along optical flow where that is reliable, and uses the new value where it is not.
+        weight: of the new frame, above 0 to 1; 1 does not smooth.
 
     Raises:
         InputError: the weight is out of its range, or `flow` is asked for and opencv is not installed.
@@ -71,16 +71,16 @@ class Smoother:
         if self._last is None or self._image is None or self._last.shape != disparity.shape:
             return None
         if self._flow is not None:
-            return self._flow.carry(self._image, image, self._last)
+            return self._flow.warp(self._image, image, self._last)
         change = np.abs(self._image[::4, ::4].astype(np.int16) - image[::4, ::4]).mean(axis=2)
-        return None if (change < SAME).mean() < CUT else self._last
+        return None if (change < MAX_CHANGE).mean() < MIN_SHARED else self._last
 
 
 @dataclass
 class Flicker:
-    """How much disparity trembles: a stateful figure over the frames of a video.
+    """How much the disparity of a video flickers, frame by frame.
 
-    The mean difference between the disparity of a frame and that of the one before, carried along by optical flow,
+    The mean difference between the disparity of a frame and that of the one before, warped by optical flow,
     as a share of the mean disparity. True changes of depth count too, so compare it between two results for one video
     and not between videos. Needs opencv.
     """
@@ -97,31 +97,31 @@ class Flicker:
         last, self._last = self._last, (image, disparity)
         if last is None or last[1].shape != disparity.shape:
             return
-        carried = self._flow.carry(last[0], image, last[1])
-        if carried is not None:
-            known = ~np.isnan(carried)
-            self.total += float(np.abs(disparity - carried)[known].mean() / disparity[known].mean())
+        warped = self._flow.warp(last[0], image, last[1])
+        if warped is not None:
+            known = ~np.isnan(warped)
+            self.total += float(np.abs(disparity - warped)[known].mean() / disparity[known].mean())
             self.pairs += 1
 
     @property
     def value(self) -> float:
-        """The figure so far; NaN before two frames that go on from each other."""
+        """The figure so far; NaN before two frames of one scene."""
         return self.total / self.pairs if self.pairs else float("nan")
 
 
 class _Flow:
-    """Dense optical flow (DIS, Kroeger et al., ECCV 2016) that carries values from one frame to the next."""
+    """Dense optical flow (DIS, Kroeger et al., ECCV 2016) that warps values from one frame to the next."""
 
     def __init__(self) -> None:
         cv2 = require("cv2", "video", "smoothing along optical flow, and the flicker figure, need")
         self._cv2 = cv2
         self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
-    def carry(self, last: NDArray[np.uint8], image: NDArray[np.uint8], values: Float32) -> Float32 | None:
-        """Carry `values` (H,W) of the image `last` to the pixels of `image`.
+    def warp(self, last: NDArray[np.uint8], image: NDArray[np.uint8], values: Float32) -> Float32 | None:
+        """Warp `values` (H,W) of the image `last` to the pixels of `image`.
 
         Returns:
-            (H,W), NaN where flow there and back disagree, the brightness does not fit, or nothing was in sight; None
+            (H,W), NaN where forward and backward flow disagree, brightness changes, or the point was out of view; None
             where that is nearly everywhere: another scene.
         """
         cv2 = self._cv2
@@ -133,19 +133,19 @@ class _Flow:
             )
             for frame in (last, image)
         )
-        if min(before.shape) < 16:  # below what DIS looks at
+        if min(before.shape) < 16:  # the least that DIS takes
             raise InputError(f"images of {width}x{height} are too small for optical flow")
-        back, there = self._dis.calc(now, before, None), self._dis.calc(before, now, None)
+        backward, forward = self._dis.calc(now, before, None), self._dis.calc(before, now, None)
         x, y = np.meshgrid(np.arange(small[0], dtype=np.float32), np.arange(small[1], dtype=np.float32))
-        at_x, at_y = x + back[..., 0], y + back[..., 1]
-        returned = cv2.remap(there, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1e3)
-        looked_like = cv2.remap(before, at_x, at_y, cv2.INTER_LINEAR).astype(np.float32)
+        at_x, at_y = x + backward[..., 0], y + backward[..., 1]
+        returned = cv2.remap(forward, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1e3)
+        brightness = cv2.remap(before, at_x, at_y, cv2.INTER_LINEAR).astype(np.float32)
         inside = (at_x >= 0) & (at_x <= small[0] - 1) & (at_y >= 0) & (at_y <= small[1] - 1)
-        same = inside & (np.linalg.norm(returned + back, axis=2) < 1.5) & (np.abs(looked_like - now) < SAME)
-        if same.mean() < CUT:
+        same = inside & (np.linalg.norm(returned + backward, axis=2) < 1.5) & (np.abs(brightness - now) < MAX_CHANGE)
+        if same.mean() < MIN_SHARED:
             return None
         full_x = cv2.resize(at_x, (width, height)) * (width / small[0])
         full_y = cv2.resize(at_y, (width, height)) * (height / small[1])
-        carried = cv2.remap(values, full_x, full_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        warped = cv2.remap(values, full_x, full_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         known = cv2.resize(same.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
-        return np.where(known, carried, np.float32(np.nan)).astype(np.float32)
+        return np.where(known, warped, np.float32(np.nan)).astype(np.float32)

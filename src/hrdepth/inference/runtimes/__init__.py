@@ -22,7 +22,6 @@ __all__ = [
     "SUFFIXES",
     "Runtime",
     "default_runtime",
-    "fastest_runtime",
     "load_runtime",
     "unavailable",
 ]
@@ -62,7 +61,7 @@ def load_runtime(
         A callable, `image (B,3,H,W) in [0,1] -> {0: disparity (B,1,H,W)}`, with what `Predictor` asks of a network.
 
     Raises:
-        InputError: an unknown runtime, one that is not there, a precision that it does not have, or a bad file.
+        InputError: an unknown runtime, one that is not available, a precision that it does not support, or a bad file.
 
     Example:
         >>> import torch
@@ -101,19 +100,10 @@ def unavailable(name: str) -> str | None:
 
 
 def default_runtime(device: str | None = None) -> str:
-    """Name the fastest runtime that is there: OpenVINO on an x86 processor where it is installed, else PyTorch.
+    """Return the fastest available runtime: "openvino" on an x86 processor where it is installed, else "pytorch".
 
     Args:
         device: what PyTorch would run on; anything but the CPU takes PyTorch.
     """
     x86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
     return "openvino" if x86 and device in (None, "cpu") and unavailable("openvino") is None else "pytorch"
-
-
-def fastest_runtime(device: str | None = None) -> str:
-    """Name the runtime that weights run in by default: `default_runtime` on the best device that is there.
-
-    Args:
-        device: what PyTorch would run on; None for the best that is there.
-    """
-    return default_runtime(choose_device(device).type)
