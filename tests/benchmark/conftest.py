@@ -1,4 +1,4 @@
-"""What a benchmark measures, built in this process: starting others takes longer than all else."""
+"""Workers in this process: starting others takes longer than the rest of a test."""
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass

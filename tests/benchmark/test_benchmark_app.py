@@ -35,7 +35,7 @@ def test_first_and_following_answers_are_timed(page, tmp_path, capsys, caplog):
     assert content["settings"]["weights"] == "lite_hrdepth, random weights"
     assert content["provenance"]["machine"]["memory_gib"] > 0
     assert "the page with lite_hrdepth, random weights at 96x64" in capsys.readouterr().out
-    assert not [record for record in caplog.records if record.name == "httpx"], "requests are not told one by one"
+    assert not [record for record in caplog.records if record.name == "httpx"], "requests are not logged one by one"
     assert main(command) == 2
     assert "exists already" in capsys.readouterr().err
 
@@ -52,6 +52,6 @@ def test_first_and_following_answers_are_timed(page, tmp_path, capsys, caplog):
 )
 def test_bad_settings_get_a_sentence(page, settings, sentence, capsys):
     assert main(["benchmark", "app", *settings]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("hrdepth: ")
-    assert sentence in said
+    errors = capsys.readouterr().err
+    assert errors.startswith("hrdepth: ")
+    assert sentence in errors

@@ -15,9 +15,9 @@ def test_metrics_of_a_set_are_timed(tmp_path, capsys):
     config = BenchmarkEvaluateConfig(
         images=12, size=(60, 90), prediction_size=(16, 32), density=0.3, rounds=2, out=str(out)
     )
-    one, two, plain = benchmark_evaluate(config)
+    one, two, reference = benchmark_evaluate(config)
     assert [one.name, two.name] == ["1 thread", "2 threads"]
-    assert [one.samples, two.samples, plain.samples] == [2, 2, 2]
+    assert [one.samples, two.samples, reference.samples] == [2, 2, 2]
     written = json.loads(out.read_text())
     assert written["largest_difference"] < 1e-9
     assert "Metrics of 12 images of 90x60" in capsys.readouterr().out

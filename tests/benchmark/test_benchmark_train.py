@@ -1,4 +1,4 @@
-"""`hrdepth benchmark train`: what is measured and how the numbers follow from the times, at a tiny size."""
+"""`hrdepth benchmark train`: the workloads measured and the numbers computed from their times, at a tiny size."""
 
 import json
 

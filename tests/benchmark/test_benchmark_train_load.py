@@ -24,11 +24,11 @@ def test_a_tiny_run_writes_valid_json(config, tmp_path, capsys):
     command = ["benchmark", "load", "--config", str(config), "--cache", str(cache), "--seconds", "0.2",
                "--workers", "[0,1]", "--out", str(out)]  # fmt: skip
     assert main(command) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     content = json.loads(out.read_text())
     names = ["sources, main process", "cache, main process", "sources, 1 worker", "cache, 1 worker"]
     assert [one["name"] for one in content["measurements"]] == names
-    assert all(name in said for name in names)
+    assert all(name in printed for name in names)
     for one in content["measurements"]:
         assert one["unit"] == "samples/s"
         assert one["median"] > 0
@@ -47,6 +47,6 @@ def test_a_tiny_run_writes_valid_json(config, tmp_path, capsys):
 )
 def test_bad_settings_get_a_sentence(setting, value, config, capsys):
     assert main(["benchmark", "load", "--config", str(config), setting, value]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("hrdepth: ")
-    assert setting[2:] in said
+    printed = capsys.readouterr().err
+    assert printed.startswith("hrdepth: ")
+    assert setting[2:] in printed

@@ -1,1 +1,1 @@
-"""Time and memory of training and loading, beside what the machine can do."""
+"""Time and memory of training, prediction, evaluation, export and the page on this machine."""

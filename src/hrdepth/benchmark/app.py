@@ -1,4 +1,4 @@
-"""`hrdepth benchmark app`: how long a visitor of the page waits, for the first answer and for the following ones."""
+"""`hrdepth benchmark app`: the time until a visitor of the page gets the first and the following answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import logging
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,8 @@ Times = defaultdict[str, list[float]]
 def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
     """Measure, print a table and write JSON.
 
-    A visitor in this process uploads an image through `gradio_client` and waits; the page is served by another.
-    Seconds are what the visitor waits, processor seconds what the page's process computed meanwhile, on all cores
+    This process uploads an image through `gradio_client` and waits; another one serves the page.
+    Seconds are the visitor's wall-clock time, processor seconds those of the page's process in that time, on all cores
     together.
 
     Raises:
@@ -44,7 +46,7 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
         subject, weights = _sized(config, folder)
         image = folder / "image.png"
         Image.fromarray(drawn_image(config.image_size)).save(image)
-        page = partial(Page, AppConfig(weights=(str(weights),), port=0, device=config.device))
+        page = partial(_serve_page, AppConfig(weights=(str(weights),), port=0, device=config.device))
         for _ in track(range(config.pages), description="pages", transient=True):
             begin = time.perf_counter()
             with start_workers({"page": page}) as workers:
@@ -82,21 +84,11 @@ def _sized(config: BenchmarkAppConfig, folder: Path) -> tuple[Subject, Path]:
     return Subject(BenchmarkNetwork(weights=str(file), options=config.options)), path
 
 
+@dataclass
 class Page:
-    """The page, served; made in a process of its own."""
+    """A page that this process serves."""
 
-    def __init__(self, config: AppConfig) -> None:
-        self.config = config
-
-    def __enter__(self) -> Page:
-        from hrdepth.app import serve
-
-        self._serving = serve(self.config)
-        _, self.address = self._serving.__enter__()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._serving.__exit__(*raised)
+    address: str
 
     def get_address(self) -> str:
         """Return the page's address."""
@@ -105,6 +97,14 @@ class Page:
     def processor_seconds(self) -> float:
         """Return the processor time of this process so far, of all cores together."""
         return time.process_time()
+
+
+@contextmanager
+def _serve_page(config: AppConfig) -> Iterator[Page]:
+    from hrdepth.app import serve
+
+    with serve(config) as (_, address):
+        yield Page(address)
 
 
 def _visit(config: BenchmarkAppConfig, page: Worker, image: Path, times: Times) -> None:

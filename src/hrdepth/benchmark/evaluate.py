@@ -1,4 +1,4 @@
-"""`hrdepth benchmark evaluate`: how long the metrics of a test set take."""
+"""`hrdepth benchmark evaluate`: the time that the metrics of a test set take."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Drawn(GroundTruthSet):
 
 
 def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
-    """Measure, print a table, and write JSON and table where the settings say so.
+    """Measure, print a table, and write JSON and table if the settings name them.
 
     Raises:
         InputError: settings that cannot work, or metrics that differ from the reference's by more than 1e-6.
@@ -75,12 +75,12 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
             name = f"{workers} {'process' if processes else 'thread'}{('es' if processes else 's') * (workers > 1)}"
             variants[name] = partial(evaluate, workers, processes)
     variants[REFERENCE] = reference
-    taken: dict[str, list[float]] = {name: [] for name in variants}
+    times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in track(range(config.rounds), description="evaluating", transient=True):
         for name, variant in variants.items():
             images = few if name == REFERENCE else config.images
-            taken[name].append(seconds(variant, torch.device("cpu")) * config.images / images)
-    measurements = [Measurement.of(name, values, "s") for name, values in taken.items()]
+            times[name].append(seconds(variant, torch.device("cpu")) * config.images / images)
+    measurements = [Measurement.of(name, values, "s") for name, values in times.items()]
     table = ResultTable(
         ("variant", "s", "spread", "images/s"),
         tuple((m.name, f"{m.median:.2f}", f"{m.spread:.2f}", f"{config.images / m.median:.0f}") for m in measurements),

@@ -41,7 +41,7 @@ class Exported:
 
 
 def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
-    """Measure, print a table, and write JSON and table where the settings say so.
+    """Measure, print a table, and write JSON and table if the settings name them.
 
     Raises:
         InputError: settings that cannot work, or no format that is there.

@@ -1,4 +1,4 @@
-"""`hrdepth benchmark predict`: runtimes and precisions beside the network in eager float32."""
+"""`hrdepth benchmark predict`: runtimes and precisions compared with the network in eager float32."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Latency:
         size: (height, width) of the network's input.
         network: milliseconds of the network alone.
         end_to_end: milliseconds from the decoded image to depth at its size.
-        ratio: how many times as fast as the baseline, the network alone; one per round.
+        ratio: speed relative to the baseline's, the network alone; one per round.
         end_to_end_ratio: the same, end to end.
         peak_memory: MiB, of its process while it predicts.
         loading_peak: MiB, of its process while it loads.
@@ -77,7 +77,7 @@ class Latency:
 
 
 def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
-    """Measure, print a table, and write JSON, table and plot where the settings say so.
+    """Measure, print a table, and write JSON, table and plot if the settings name them.
 
     Raises:
         InputError: settings that cannot work, or the network does not run at a size.

@@ -1,4 +1,4 @@
-"""What a network needs of a machine, what the machine can do, and the least time that follows.
+"""A network's operations, the machine's measured rates, and the least time that follows from both.
 
 Source: Williams, Waterman, Patterson, Roofline, CACM 2009: an operation takes at least its arithmetic over the
 machine's rate of arithmetic, and at least its bytes over the machine's rate of memory. Here it is applied to each

@@ -32,7 +32,7 @@ ROUNDS, PIECES = 3, 4  # of loading: interleaved, so that device noise affects a
 def benchmark_train(config: BenchmarkTrainConfig) -> None:
     """Measure, print a table and write JSON.
 
-    Unit and step are interleaved, each in a process of its own, so that neither tunes nor disturbs the other and
+    Unit and step are interleaved, each in a process of its own, so that neither changes the other's settings and
     device noise affects both. The parts follow in one process, one after the other; they need not add up to the step,
     since loading overlaps.
 
@@ -57,7 +57,7 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
 def benchmark_load(config: BenchmarkLoadConfig) -> list[Measurement]:
     """Measure, print a table and write JSON.
 
-    What is loaded is what a training loads, augmentation and batching included; nothing is computed beside it.
+    Samples are loaded as in a training, augmentation and batching included; nothing else is computed.
 
     Raises:
         InputError: settings that cannot work, or what training raises for data and cache.
@@ -160,7 +160,7 @@ def _operations(run: TrainConfig) -> float:
 
 
 def _rates(config: TrainConfig, seconds: float) -> list[float]:
-    """Return samples per second over pieces of the time, once workers and their queues are under way."""
+    """Return samples per second over pieces of the time, once the workers' queues are full."""
     batches = load_batches(config)
     for _ in range(1 + 2 * config.workers):  # the batches that workers fetch ahead
         next(batches)

@@ -1,4 +1,4 @@
-"""What is timed in separate processes: the unit, a training step, its parts, the machine's matrix rate."""
+"""Workloads to time: the unit, a training step, its parts, the machine's matrix rate."""
 
 from __future__ import annotations
 

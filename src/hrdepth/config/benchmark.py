@@ -1,4 +1,4 @@
-"""What a benchmark measures."""
+"""Settings of the benchmarks."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ class BenchmarkTrainConfig(BenchmarkOutput):
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkLoadConfig(BenchmarkOutput):
-    """How fast samples are loaded, without and with a cache.
+    """Samples loaded a second, without and with a cache.
 
     Attributes:
         config: the training config whose samples are loaded.
-        cache: a folder that `hrdepth prepare` made, to be measured beside the sources; null takes the config's own.
+        cache: a folder that `hrdepth prepare` made, compared with the sources; null for the config's own.
         workers: numbers of processes that load, one measurement each; 0 loads in the main one.
-        seconds: that each measurement takes.
+        seconds: of each measurement.
     """
 
     config: TrainConfig
@@ -123,16 +123,16 @@ EXPORTS = ("onnx", "openvino", "openvino-int8", "torch-export")
 
 @dataclass(frozen=True)
 class BenchmarkPredictConfig(BenchmarkNetwork, BenchmarkTable):
-    """Runtimes and precisions beside the network in eager float32, contiguous, in inference mode.
+    """Runtimes and precisions, compared with the network in eager float32, contiguous, in inference mode.
 
     Attributes:
         runtimes: `RUNTIME:PRECISION`, such as `openvino:int8`; `pytorch:compiled` and `pytorch:bfloat16:compiled`
-            compile. Those that are not there are named with the reason.
+            compile. Those that are missing are listed with the reason.
         sizes: (height, width) of the network's input.
         image_size: (height, width) of the decoded image, and of the depth at the end.
         rounds: in each, all are measured one after the other.
         runs: in a round, each of network alone and end to end; their median is the round's value.
-        threads: cores to compute with; null for as many as PyTorch takes.
+        threads: cores to compute with; null for PyTorch's default.
         device: for PyTorch: `cpu`, `cuda` or `mps`.
         calibration: for int8: a folder of images; null for generated ones, since speed does not depend on them.
         plot: a file for latency against resolution: .png, .svg or .pdf.
@@ -151,10 +151,10 @@ class BenchmarkPredictConfig(BenchmarkNetwork, BenchmarkTable):
 
 @dataclass(frozen=True)
 class BenchmarkEvaluateConfig(BenchmarkTable):
-    """How long the metrics of a test set take, from predictions in memory to the table.
+    """Time of a test set's metrics, from predictions in memory to the table.
 
     Attributes:
-        images: how many; KITTI's Eigen split has 697.
+        images: their number; KITTI's Eigen split has 697.
         size: (height, width) of the true depth.
         prediction_size: (height, width) of the predictions.
         density: share of the pixels with true depth; a laser on KITTI hits about 4.5 %.
@@ -174,11 +174,11 @@ class BenchmarkEvaluateConfig(BenchmarkTable):
 
 @dataclass(frozen=True)
 class BenchmarkExportConfig(BenchmarkNetwork, BenchmarkTable):
-    """How long each export takes, check included, and how large its file is.
+    """Time and file size of each export, check included.
 
     Attributes:
         formats: of `onnx`, `openvino`, `openvino-int8`, `torch-export`.
-        size: (height, width) of the images that the graph takes; null for that of training.
+        size: (height, width) of the graph's input; null for that of training.
         calibration: for int8: a folder of images; null for generated ones.
         rounds: interleaved exports of each format.
     """
@@ -191,7 +191,7 @@ class BenchmarkExportConfig(BenchmarkNetwork, BenchmarkTable):
 
 @dataclass(frozen=True)
 class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput):
-    """How long the page of `hrdepth app` takes: to load, to the first answer, and to the following ones.
+    """Times of the page of `hrdepth app`: of loading, of the first and of the following answers.
 
     Attributes:
         weights: a weights file or the name of one; null, and no network, for the bundled ones.
@@ -199,7 +199,7 @@ class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput):
         image_size: (height, width) of the image that is sent.
         pages: pages that are served, each in a process of its own: each gives one first answer.
         answers: of each page, the first included.
-        runtime: a key of the runtimes; null takes the fastest that is there.
+        runtime: a key of the runtimes; null for the fastest that is installed.
         device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
     """
 
