@@ -21,7 +21,7 @@ from hrdepth.errors import training_extra
 
 
 def benchmark_load(config: BenchmarkLoadConfig) -> None:
-    """Measure how fast samples are loaded, without and with a cache."""
+    """Measure the samples loaded a second, without and with a cache."""
     with training_extra():
         from hrdepth.benchmark import train
 
@@ -37,7 +37,7 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
 
 
 def benchmark_predict(config: BenchmarkPredictConfig) -> None:
-    """Measure a network in several runtimes, beside itself in eager float32."""
+    """Measure a network in several runtimes, compared with itself in eager float32."""
     limit_openmp_spin()  # as `hrdepth predict` does
     from hrdepth.benchmark import predict
 
@@ -45,21 +45,21 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> None:
 
 
 def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> None:
-    """Measure how long the metrics of a test set take."""
+    """Measure the time of a test set's metrics."""
     from hrdepth.benchmark import evaluate
 
     evaluate.benchmark_evaluate(config)
 
 
 def benchmark_export(config: BenchmarkExportConfig) -> None:
-    """Measure how long exports take and how large they are."""
+    """Measure time and file size of exports."""
     from hrdepth.benchmark import export
 
     export.benchmark_export(config)
 
 
 def benchmark_app(config: BenchmarkAppConfig) -> None:
-    """Measure how long a visitor of the page waits, for the first answer and for the following ones."""
+    """Measure the time until a visitor of the page gets the first and the following answers."""
     limit_openmp_spin()  # as `hrdepth app` does
     from hrdepth.benchmark import app
 
