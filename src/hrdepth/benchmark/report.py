@@ -91,9 +91,10 @@ def report(
     if isinstance(config, BenchmarkTable) and config.table is not None:
         table.write(config.table)
     if config.out is not None:
-        written = {**asdict(config), **(settings or {})}
+        written = asdict(config)
         if written.get("weights"):
             written["weights"] = Path(written["weights"]).name
+        written.update(settings or {})
         parts = {} if left_out is None else {"left_out": dict(left_out)}
         write_json(config.out, {"settings": written, **content, **parts, "provenance": provenance(machine=machine())})
 
