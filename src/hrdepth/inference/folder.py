@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
-from hrdepth.inference.outputs import Writer, check_outputs, image_files, resolve_outputs, write_npz
+from hrdepth.inference.outputs import Writer, image_files, resolve_outputs
 from hrdepth.inference.pipeline import WriteBehind, read_ahead
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io import files
@@ -24,7 +24,7 @@ from hrdepth.io.media import Frame, MediaInfo, frames, probe
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.intrinsics import LearnedCamera
 
-__all__ = ["predict_to_folder", "write_npz"]
+__all__ = ["predict_to_folder"]
 
 MANIFEST = "predict.json"
 
@@ -33,7 +33,7 @@ KnownCamera = ArrayLike | LearnedCamera | None
 
 @dataclass
 class _Run:
-    """What has become of the images."""
+    """The state of a run: images written by an earlier one, and those that could not be read."""
 
     source: Path
     writer: Writer
@@ -41,7 +41,7 @@ class _Run:
     skipped: list[str] = field(default_factory=list)
 
     def is_wanted(self, name: str) -> bool:
-        """Say whether an image of a folder has yet to be predicted; note those that have been."""
+        """Return whether an image of a folder has yet to be predicted; note those that have been."""
         files = image_files(name, self.writer.outputs)
         if all((self.writer.out / file).is_file() for file in files):
             self.kept.append(name)
@@ -73,7 +73,7 @@ def predict_to_folder(
     The next images are read and the last results written while the network computes; a few wait on either side, so
     memory does not grow with their number. An image of a folder that cannot be read is reported on stderr and in
     predict.json and left out; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
-    playable video, a folder that `resume` goes on with.
+    playable video, a folder that `resume` completes.
 
     Args:
         predictor: the network.
@@ -81,7 +81,7 @@ def predict_to_folder(
         out: the folder for the results, made if missing.
         outputs: what to write.
         overwrite: write into a folder that holds something.
-        resume: go on with what a stopped run left in `out`: images whose files are there are left as they are.
+        resume: continue what a stopped run left in `out`: images whose files are there are not predicted again.
         progress: show a progress bar on stderr.
         intrinsics: (3,3) in pixels of the images, kept in the .npz files; see `Prediction`.
         camera: whose intrinsics were learned, instead of `intrinsics`; brought to each image's size.
@@ -91,15 +91,14 @@ def predict_to_folder(
 
     Raises:
         InputError: `source` is no image, folder of images or video, not one image of it can be read,
-            `out` cannot be written, holds something already, or is `source` itself, what is wanted makes no sense, or
-            `out` cannot be gone on with.
+            `out` cannot be written, holds something already, or is `source` itself, the outputs do not fit the input,
+            or `out` cannot be resumed.
     """
     info = source if isinstance(source, MediaInfo) else probe(source)
     source, out = info.path, Path(out)
     if info.kind == "folder" and out.resolve() == source.resolve():
         raise InputError(f"the results cannot go into the folder of the images, {source}; choose another with --out")
     outputs = resolve_outputs(outputs or Outputs(), info.kind)
-    check_outputs(outputs, info.kind)
     known: KnownCamera = camera or intrinsics
     described = _settings(predictor, source, info, outputs, known)
     resume = resume and out.is_dir() and any(out.iterdir())
@@ -125,7 +124,7 @@ def predict_to_folder(
 
 def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[str, Any]) -> None:
     if info.kind == "video":
-        raise InputError("a video's results are one file, which cannot be gone on with; pass --overwrite true instead")
+        raise InputError("a video's results are one file, which cannot be resumed; pass --overwrite true instead")
     if outputs.smooth is not None or outputs.flicker:
         raise InputError("smoothing and flicker need all frames from the first on; pass --overwrite true instead")
     files.resume(out / MANIFEST, described)
@@ -172,19 +171,15 @@ def _predict_all(
 
         stack.enter_context(run.writer)
         behind = stack.enter_context(WriteBehind(write))
-        images = _frames(info, skip, is_wanted if resume else None)
+        images = frames(info)
+        if info.kind == "folder":
+            images = frames(info, on_error=skip, is_wanted=is_wanted if resume else None)
         for frame in _until_damaged(stack.enter_context(read_ahead(images)), info, skip):
             behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame.image))))
 
 
-def _frames(info: MediaInfo, skip: Any, is_wanted: Any) -> Iterator[Frame]:
-    if info.kind != "folder":
-        return frames(info)
-    return frames(info, on_error=skip, is_wanted=is_wanted)
-
-
 def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any) -> Iterator[Frame]:
-    """Yield frames; a video that is damaged behind its first frame ends there."""
+    """Yield frames; a video that is damaged after its first frame ends there."""
     begun = False
     try:
         for frame in images:
@@ -205,9 +200,9 @@ def _settings(
     source: Path,
     info: MediaInfo,
     outputs: Outputs,
-    camera: ArrayLike | LearnedCamera | None,
+    camera: KnownCamera,
 ) -> dict[str, Any]:
-    """Return all that decides what the results are, JSON-able."""
+    """Return all that determines the results, JSON-able."""
     scale = predictor.scale
     metric = scale.metres_per_unit is not None
     factor = "" if scale.canonical_focal is None or camera is None else ", x fx / (canonical_focal x width)"
@@ -238,7 +233,7 @@ def _settings(
     }
 
 
-def _describe(camera: ArrayLike | LearnedCamera | None) -> Any:
+def _describe(camera: KnownCamera) -> Any:
     if isinstance(camera, LearnedCamera):
         return {"learned": asdict(camera)}
     return None if camera is None else np.asarray(camera).tolist()

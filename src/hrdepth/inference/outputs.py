@@ -29,7 +29,6 @@ __all__ = [
     "ImageOutput",
     "Writer",
     "camera_of",
-    "check_outputs",
     "describe_cloud",
     "image_files",
     "lift",
@@ -45,7 +44,7 @@ SMOOTHING = ("exponential", "flow")
 DEFAULT = ("disparity",)
 """Outputs that are always written."""
 FAR_MEDIANS = 20.0
-"""Points farther than so many median depths, such as the sky, are left out of a cloud."""
+"""Points farther than this many median depths, such as the sky, are left out of a cloud."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,24 @@ class ImageOutput:
 
 
 def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
-    """Return the outputs alone, with .npz files of images and folders, not of videos, where that is not said."""
+    """Check what is wanted of an `image`, a `folder` or a `video`, and decide what the options leave open.
+
+    Returns:
+        The outputs alone; unless chosen, .npz files are written of images and folders, not of videos.
+
+    Raises:
+        InputError: an output does not exist or does not fit the input.
+    """
+    if outputs.depth_video and kind != "video":
+        raise InputError("a depth video is made of a video; for images use --depth-png true")
+    for name in _named(outputs):
+        lookup(OUTPUTS, name, "output")
+    if outputs.smooth not in (None, *SMOOTHING):
+        raise InputError(f"unknown smoothing '{outputs.smooth}': give {' or '.join(SMOOTHING)}")
+    if kind == "picture" and (outputs.smooth is not None or outputs.flicker):
+        raise InputError("smoothing and flicker are about many frames in the order of time, not one image")
     chosen = {field.name: getattr(outputs, field.name) for field in fields(Outputs)}
-    if outputs.npz is None:
-        chosen["npz"] = kind != "video"
-    return Outputs(**chosen)
+    return Outputs(**chosen | {"npz": kind != "video" if outputs.npz is None else outputs.npz})
 
 
 def image_files(name: str, outputs: Outputs) -> list[str]:
@@ -78,8 +90,12 @@ def image_files(name: str, outputs: Outputs) -> list[str]:
 
 def wanted(outputs: Outputs) -> list[ImageOutput]:
     """Return what is written for an image: the default, what has its option, and what `write` names."""
-    named = (outputs.write,) if isinstance(outputs.write, str) else outputs.write
-    return [output for name, output in OUTPUTS.items() if getattr(outputs, name, name in (*DEFAULT, *named))]
+    named = (*DEFAULT, *_named(outputs))
+    return [output for name, output in OUTPUTS.items() if getattr(outputs, name, name in named)]
+
+
+def _named(outputs: Outputs) -> tuple[str, ...]:
+    return (outputs.write,) if isinstance(outputs.write, str) else outputs.write
 
 
 @dataclass
@@ -178,22 +194,6 @@ def write_npz(path: str | Path, prediction: Prediction) -> None:
         np.savez(file, **{name: value for name, value in arrays.items() if value is not None})
 
 
-def check_outputs(outputs: Outputs, kind: str) -> None:
-    """Check that what is wanted makes sense for an `image`, a `folder` or a `video`.
-
-    Raises:
-        InputError: it does not.
-    """
-    if outputs.depth_video and kind != "video":
-        raise InputError("a depth video is made of a video; for images take --depth-png true")
-    for name in (outputs.write,) if isinstance(outputs.write, str) else outputs.write:
-        lookup(OUTPUTS, name, "output")
-    if outputs.smooth not in (None, *SMOOTHING):
-        raise InputError(f"unknown smoothing '{outputs.smooth}': give {' or '.join(SMOOTHING)}")
-    if kind == "picture" and (outputs.smooth is not None or outputs.flicker):
-        raise InputError("smoothing and flicker are about many frames in the order of time, not one image")
-
-
 def camera_of(prediction: Prediction) -> NDArray[np.float64]:
     """Return the prediction's intrinsics (3,3); where they are unknown those of the network's camera, or of KITTI's."""
     if prediction.intrinsics is not None:
@@ -207,8 +207,8 @@ def lift(prediction: Prediction, far_medians: float = FAR_MEDIANS, most: int | N
 
     Args:
         prediction: what the network predicted.
-        far_medians: points farther than so many median depths are left out.
-        most: thin the points to about so many.
+        far_medians: points farther than this many median depths are left out.
+        most: thin the points to about this many.
 
     Raises:
         InputError: no point is left.
@@ -246,18 +246,6 @@ def limit_width(image: NDArray[np.uint8], widest: int) -> NDArray[np.uint8]:
     return np.array(Image.fromarray(image).resize(smaller, Image.Resampling.BILINEAR))
 
 
-def _write_disparity(path: Path, prediction: Prediction) -> None:
-    write_image(path, colorize_disparity(prediction.disparity))
-
-
-def _write_panel(path: Path, prediction: Prediction) -> None:
-    write_image(path, panel(prediction.image, prediction.disparity))
-
-
-def _write_depth(path: Path, prediction: Prediction) -> None:
-    write_depth_png(path, prediction.best_depth)
-
-
 @lru_cache(maxsize=1)  # where both kinds of cloud are wanted
 def _cloud(prediction: Prediction) -> tuple[PointCloud, dict[str, str]]:
     return lift(prediction), describe_cloud(prediction)
@@ -265,9 +253,17 @@ def _cloud(prediction: Prediction) -> tuple[PointCloud, dict[str, str]]:
 
 OUTPUTS: dict[str, ImageOutput] = {
     "npz": ImageOutput(".npz", write_npz),
-    "depth_png": ImageOutput("_depth.png", _write_depth),
+    "depth_png": ImageOutput("_depth.png", lambda path, prediction: write_depth_png(path, prediction.best_depth)),
     "ply": ImageOutput(".ply", lambda path, prediction: write_ply(path, *_cloud(prediction))),
     "glb": ImageOutput(".glb", lambda path, prediction: write_glb(path, *_cloud(prediction))),
-    "disparity": ImageOutput("_disparity.png", _write_disparity, of_frames=False),
-    "panel": ImageOutput("_panel.png", _write_panel, of_frames=False),
+    "disparity": ImageOutput(
+        "_disparity.png",
+        lambda path, prediction: write_image(path, colorize_disparity(prediction.disparity)),
+        of_frames=False,
+    ),
+    "panel": ImageOutput(
+        "_panel.png",
+        lambda path, prediction: write_image(path, panel(prediction.image, prediction.disparity)),
+        of_frames=False,
+    ),
 }

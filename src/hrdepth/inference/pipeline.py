@@ -1,4 +1,4 @@
-"""Reading, predicting and writing at the same time: a thread before and a thread behind the one that predicts."""
+"""Reading, predicting and writing at the same time: one thread each, with short queues between them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["WriteBehind", "read_ahead"]
 
 T = TypeVar("T")
 
-WAITING = 3
-"""Images that may wait on either side: enough to keep all three busy, and few enough to keep memory flat."""
-# How often, in seconds, a thread that waits looks whether it is still wanted.
-GLANCE = 0.05
+MOST_WAITING = 3
+"""Images that may wait on either side: enough to keep all three threads busy, few enough to keep memory flat."""
+# Seconds between two checks of a waiting thread for the end of the run.
+POLL_SECONDS = 0.05
 
 
 @contextmanager
-def read_ahead(items: Iterator[T], most: int = WAITING) -> Iterator[Iterator[T]]:
+def read_ahead(items: Iterator[T], most: int = MOST_WAITING) -> Iterator[Iterator[T]]:
     """Run an iterator in a thread that stays at most `most` items ahead.
 
     Args:
@@ -41,7 +41,7 @@ def read_ahead(items: Iterator[T], most: int = WAITING) -> Iterator[Iterator[T]]
     def put(kind: str, value: Any) -> bool:
         while not unwanted.is_set():
             try:
-                waiting.put((kind, value), timeout=GLANCE)
+                waiting.put((kind, value), timeout=POLL_SECONDS)
                 return True
             except Full:
                 continue
@@ -95,7 +95,7 @@ class WriteBehind(Generic[T]):
         [1, 2]
     """
 
-    def __init__(self, write: Callable[[T], None], most: int = WAITING) -> None:
+    def __init__(self, write: Callable[[T], None], most: int = MOST_WAITING) -> None:
         self._write = write
         self._waiting: Queue[T] = Queue(most)
         self._last = Event()
@@ -110,7 +110,7 @@ class WriteBehind(Generic[T]):
         """Hand over an item; wait while there are too many."""
         while self._error is None:
             try:
-                return self._waiting.put(item, timeout=GLANCE)
+                return self._waiting.put(item, timeout=POLL_SECONDS)
             except Full:
                 continue
         raise self._error
@@ -118,7 +118,7 @@ class WriteBehind(Generic[T]):
     def _run(self) -> None:
         while True:
             try:
-                item = self._waiting.get(timeout=GLANCE)
+                item = self._waiting.get(timeout=POLL_SECONDS)
             except Empty:
                 if self._last.is_set():
                     return

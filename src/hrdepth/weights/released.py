@@ -26,7 +26,7 @@ from hrdepth.weights.checkpoint import save_checkpoint
 
 __all__ = ["import_weights"]
 
-# Monodepth2's rig: its stereo training places the eyes 0.1 units apart, KITTI's are 0.54 m apart.
+# Monodepth2's rig: its stereo training places the two cameras 0.1 units apart, KITTI's are 0.54 m apart.
 KITTI_METRES_PER_UNIT = 5.4
 # Facts beside the tensors in an encoder file.
 FACTS = ("height", "width", "use_stereo")
