@@ -8,11 +8,12 @@ from pathlib import Path
 from torch import nn
 
 from hrdepth.compute import choose_device
+from hrdepth.config import RuntimeConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.onnx import OnnxRuntime, TensorRT
 from hrdepth.inference.runtimes.openvino import OpenVINO
 from hrdepth.inference.runtimes.pytorch import PyTorch
-from hrdepth.inference.runtimes.runtime import PRECISIONS, Runtime, Settings
+from hrdepth.inference.runtimes.runtime import PRECISIONS, Runtime
 from hrdepth.inference.runtimes.source import SUFFIXES, open_source
 from hrdepth.registry import lookup
 
@@ -86,8 +87,16 @@ def load_runtime(
         raise InputError(f"the runtime '{name}' has no {precision}; it has {', '.join(kind.precisions)}")
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads: give at least one, or none for all")
-    settings = Settings(precision, threads, compile, chosen, Path(calibration) if calibration else None, size)
-    return kind(source, settings)
+    options = RuntimeConfig(
+        size=size,
+        device=str(chosen),
+        runtime=name,
+        precision=precision,
+        threads=threads,
+        calibration=None if calibration is None else str(calibration),
+        compile=compile,
+    )
+    return kind(source, options)
 
 
 def unavailable(name: str) -> str | None:

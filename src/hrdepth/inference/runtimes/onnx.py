@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hrdepth.config import RuntimeConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.graphs import Graph, simplify, write_onnx
-from hrdepth.inference.runtimes.runtime import Runtime, Settings
+from hrdepth.inference.runtimes.runtime import Runtime
 from hrdepth.inference.runtimes.source import Source
 
 __all__ = ["OnnxRuntime", "TensorRT"]
@@ -26,24 +27,24 @@ class OnnxRuntime(Runtime):
     packages = ("onnxruntime", "onnx")
     extra = "export"
 
-    def __init__(self, source: Source, settings: Settings) -> None:
-        super().__init__(source, settings)
+    def __init__(self, source: Source, options: RuntimeConfig) -> None:
+        super().__init__(source, options)
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors alone
-        if settings.threads is not None:
-            options.intra_op_num_threads = settings.threads
+        session = onnxruntime.SessionOptions()
+        session.log_severity_level = 3  # errors alone
+        if options.threads is not None:
+            session.intra_op_num_threads = options.threads
         with tempfile.TemporaryDirectory() as folder:
             path = source.path if source.suffix else _converted(source, Path(folder) / "network.onnx")
             try:
-                self.session = onnxruntime.InferenceSession(path, options, providers=self.chosen(settings))
+                self.session = onnxruntime.InferenceSession(path, session, providers=self.providers(options))
             except Exception as error:  # the library has no class of its own that its every version raises
                 raise InputError(f"ONNX Runtime cannot load {path} ({error}); export the weights again") from error
         self.input = self.session.get_inputs()[0].name
 
-    def chosen(self, settings: Settings) -> list[Any]:
-        """Name the providers, best first."""
+    def providers(self, options: RuntimeConfig) -> list[Any]:
+        """Return the providers, best first."""
         return ["CPUExecutionProvider"]
 
     def infer(self, image: Tensor) -> Tensor:
@@ -71,9 +72,9 @@ class TensorRT(OnnxRuntime):
             return "this ONNX Runtime has no TensorRT; pip install onnxruntime-gpu tensorrt"
         return None
 
-    def chosen(self, settings: Settings) -> list[Any]:
-        """Name the providers, best first."""
-        tensorrt = {"trt_bf16_enable": settings.precision == "bfloat16"}
+    def providers(self, options: RuntimeConfig) -> list[Any]:
+        """Return the providers, best first."""
+        tensorrt = {"trt_bf16_enable": options.precision == "bfloat16"}
         return [("TensorrtExecutionProvider", tensorrt), "CUDAExecutionProvider", "CPUExecutionProvider"]
 
 

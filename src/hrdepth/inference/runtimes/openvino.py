@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hrdepth.config import RuntimeConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.graphs import Graph, openvino_model, simplify
 from hrdepth.inference.runtimes.openvino_core import shared_core
 from hrdepth.inference.runtimes.quantisation import quantise
-from hrdepth.inference.runtimes.runtime import Runtime, Settings
+from hrdepth.inference.runtimes.runtime import Runtime
 from hrdepth.inference.runtimes.source import Source
 
 __all__ = ["OpenVINO"]
@@ -29,14 +31,14 @@ class OpenVINO(Runtime):
     packages = ("openvino", "onnx")
     extra = "openvino"
 
-    def __init__(self, source: Source, settings: Settings) -> None:
-        super().__init__(source, settings)
+    def __init__(self, source: Source, options: RuntimeConfig) -> None:
+        super().__init__(source, options)
         self.properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         # What int8 leaves in floating point stays in float32.
         self.properties["INFERENCE_PRECISION_HINT"] = HINTS.get(self.precision, "f32")
-        if settings.threads is not None:
-            self.properties["INFERENCE_NUM_THREADS"] = settings.threads
-        self.model = self._model(source, settings)
+        if options.threads is not None:
+            self.properties["INFERENCE_NUM_THREADS"] = options.threads
+        self.model = self._model(source, options)
         self.requests: dict[tuple[int, ...], Any] = {}
 
     def infer(self, image: Tensor) -> Tensor:
@@ -56,7 +58,7 @@ class OpenVINO(Runtime):
             model.reshape(list(shape))
         return shared_core().compile_model(model, "CPU", self.properties).create_infer_request()
 
-    def _model(self, source: Source, settings: Settings) -> Any:
+    def _model(self, source: Source, options: RuntimeConfig) -> Any:
         if source.network is None:
             model = shared_core().read_model(source.path) if source.program is None else source.program
             if self.precision == "int8" and source.description.precision != "int8":
@@ -65,6 +67,6 @@ class OpenVINO(Runtime):
         model = openvino_model(Graph(simplify(source.network, static=True)))
         if self.precision != "int8":
             return model
-        if settings.calibration is None:
+        if options.calibration is None:
             raise InputError("int8 needs images to be calibrated on; give their folder as calibration")
-        return quantise(model, settings.calibration, settings.size or source.description.size)
+        return quantise(model, Path(options.calibration), options.size or source.description.size)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from hrdepth.config import RuntimeConfig
 from hrdepth.inference.runtimes.graphs import simplify
-from hrdepth.inference.runtimes.runtime import Runtime, Settings
+from hrdepth.inference.runtimes.runtime import Runtime
 from hrdepth.inference.runtimes.source import Source
 from hrdepth.networks.blocks import channels_last
 
@@ -22,18 +23,18 @@ class PyTorch(Runtime):
     precisions = ("float32", "bfloat16")
     suffixes = ("", ".pt2")
 
-    def __init__(self, source: Source, settings: Settings) -> None:
-        super().__init__(source, settings)
-        self.device = settings.device
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
+    def __init__(self, source: Source, options: RuntimeConfig) -> None:
+        super().__init__(source, options)
+        self.device = torch.device(options.device or "cpu")
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
         self.graph: Callable[[Tensor], Tensor]
         if source.network is not None:
             module: nn.Module = simplify(source.network).to(self.device)
             channels_last(module)
         else:
             module = source.program.module().to(self.device)
-        self.graph = torch.compile(module, dynamic=False) if settings.compile else module
+        self.graph = torch.compile(module, dynamic=False) if options.compile else module
 
     def infer(self, image: Tensor) -> Tensor:
         """Run the network."""

@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from hrdepth.config import RuntimeConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.source import Source
 from hrdepth.io.images import check_size
 
-__all__ = ["PRECISIONS", "Runtime", "Settings"]
+__all__ = ["PRECISIONS", "Runtime"]
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a network is to run; see `load_runtime`."""
-
-    precision: str | None = None
-    threads: int | None = None
-    compile: bool = False
-    device: torch.device = torch.device("cpu")  # noqa: RUF009
-    calibration: Path | None = None
-    size: tuple[int, int] | None = None
 
 
 class Runtime:
     """A depth network in one runtime: `image (B,3,H,W) in [0,1] -> {0: disparity (B,1,H,W)}`.
 
-    A subclass loads in `__init__` and computes in `infer`.
+    A subclass loads in `__init__`, by options whose device is chosen, and computes in `infer`.
 
     Attributes:
         name: its key in `RUNTIMES`.
@@ -58,10 +45,10 @@ class Runtime:
     packages: tuple[str, ...] = ()
     extra = ""
 
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(self, source: Source, options: RuntimeConfig) -> None:
         self.description = source.description
         self.device = torch.device("cpu")
-        self.precision = settings.precision or source.description.precision
+        self.precision = options.precision or source.description.precision
         self.stride = source.description.stride
         self.scale = source.description.scale
         self.path, self.sha256, self.cameras = source.path, source.sha256, source.cameras
