@@ -66,7 +66,7 @@ def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
     """Check what is wanted of an `image`, a `folder` or a `video`, and decide what the options leave open.
 
     Returns:
-        The outputs alone; unless chosen, .npz files are written of images and folders, not of videos.
+        The outputs; where `npz` is None, .npz files are written for images and folders, not for videos.
 
     Raises:
         InputError: an output does not exist or does not fit the input.

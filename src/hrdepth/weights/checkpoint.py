@@ -47,14 +47,11 @@ class Checkpoint:
         pose_network: the pose network in eval mode, or None.
         pose_network_config: its name and options, or None.
         size: (height, width) in pixels that the network was trained at.
-        metres_per_unit: metres that one unit of depth stands for; None where depth is known up to scale only.
         provenance: how the weights came about.
-        canonical_focal: fx, in image widths, of the camera that the depth holds for; for another one it is to be
-            multiplied by `geometry.focal_factor`. None takes it as it is for any camera.
         cameras: whose intrinsics were learned in training.
         name: of the weights, or None.
         licence: of the weights, SPDX; None where nobody said.
-        card: what `weights.card.Card` says of them.
+        card: fields of `weights.card.Card`.
         sha256: of the tensors; None in older files.
         path: the file it was read from.
         file_sha256: of that file.

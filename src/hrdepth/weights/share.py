@@ -36,8 +36,8 @@ def save_pretrained(
         checkpoint: the weights, as read from their file.
         folder: made where it does not exist.
         name: of the weights; by default the folder's.
-        licence: SPDX; by default what the weights say.
-        card: a YAML file with fields of `hrdepth.weights.card.Card`; by default what the weights say.
+        licence: SPDX; by default the one in the weights.
+        card: a YAML file with fields of `hrdepth.weights.card.Card`; by default those in the weights.
         results: a JSON file of metrics, see `hrdepth.weights.card.read_card`.
         dtype: of the kernels: `float32` or `float16`, which takes half the room.
         overwrite: replace what is in the folder.

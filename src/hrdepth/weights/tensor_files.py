@@ -43,7 +43,7 @@ def write_tensors(
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
-    """Read a file once. One without a hash, by an older version or another program, is taken as it is.
+    """Read a file once; one without a hash, by an older version or another program, is not checked.
 
     Returns:
         The tensors, the metadata, and the SHA-256 of the whole file.
@@ -64,7 +64,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Read the metadata alone; empty for a file of another format."""
+    """Read only the metadata; empty for a file of another format."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})

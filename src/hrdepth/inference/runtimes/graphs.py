@@ -36,7 +36,7 @@ _EXPORTING = threading.RLock()
 
 
 class Finest(nn.Module):
-    """A network's finest disparity alone, `(B,3,H,W) -> (B,1,H,W)`; whoever calls it has checked the size."""
+    """Only the finest disparity of a network, `(B,3,H,W) -> (B,1,H,W)`; whoever calls it has checked the size."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def simplify(network: nn.Module, *, static: bool = False) -> Finest:
     """Copy a network and simplify the copy.
 
     Batch norm goes into the convolution before it, heads other than the finest are left out. The result is compared
-    with the original on a small image; where it should differ, the network is taken as it is.
+    with the original on a small image; where it differs, the network is not simplified.
 
     Args:
         network: a depth network; it stays as it was.

@@ -32,7 +32,7 @@ class OnnxRuntime(Runtime):
         import onnxruntime
 
         session = onnxruntime.SessionOptions()
-        session.log_severity_level = 3  # errors alone
+        session.log_severity_level = 3  # errors only
         if options.threads is not None:
             session.intra_op_num_threads = options.threads
         with tempfile.TemporaryDirectory() as folder:

@@ -36,7 +36,7 @@ class Description:
     Attributes:
         network: name and options.
         size: (height, width) of the graph, or of training where it takes any size.
-        fixed: the graph takes that size alone.
+        fixed: the graph takes only that size.
         stride: what height and width must be multiples of.
         scale: what disparity means.
         output: `disparity` in (0,1), or `depth`: metres where metres_per_unit is known, else network units.
