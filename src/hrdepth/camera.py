@@ -14,9 +14,13 @@ from hrdepth.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Camera", "DepthScale", "focal_factor"]
+__all__ = ["BaselineError", "Camera", "DepthScale", "focal_factor"]
 
 Number = TypeVar("Number", float, "Tensor")
+
+
+class BaselineError(InputError):
+    """The distance between the cameras of a stereo pair is not positive, or in another unit than metres."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ class Camera:
                 "(width x height); give K in pixels of that size, not normalised or in millimetres"
             )
         if self.baseline is not None and not self.baseline > 0:
-            raise InputError(f"{self.source}: the baseline {self.baseline:g} must be positive: left and right swapped?")
+            raise BaselineError(
+                f"{self.source}: the baseline {self.baseline:g} must be positive: left and right swapped?"
+            )
         if not (0 < cx < width and 0 < cy < height):
             raise InputError(
                 f"{self.source}: the principal point ({cx:g}, {cy:g}) lies outside the {width}x{height} image; "

@@ -61,7 +61,7 @@ def test_only_a_full_scan_decodes(config, tmp_path):
     file.write_bytes(file.read_bytes()[:400])
     assert not scan_data(config).errors
     (error,) = scan_data(replace(config, scan="full")).errors
-    assert error.startswith(f"{tmp_path / 'a.txt'}:2: the image {file} cannot be read")
+    assert error.sentence.startswith(f"{tmp_path / 'a.txt'}:2: the image {file} cannot be read")
 
 
 def test_a_camera_of_another_shape(config, tmp_path):
@@ -69,7 +69,8 @@ def test_a_camera_of_another_shape(config, tmp_path):
         for file in (tmp_path / "a" / eye).iterdir():
             Image.new("RGB", (96, 80)).save(file)
     (error,) = scan_data(config).errors
-    assert "a.txt:1: the images of 'a' are 96x80 (width x height), the K of" in error
+    assert "a.txt:1: the images of 'a' are 96x80 (width x height), the K of" in error.sentence
+    assert error.kind == "camera"
     for eye in ("left", "right"):
         for file in (tmp_path / "a" / eye).iterdir():
             Image.new("RGB", (50, 33)).save(file)  # resized, a pixel of rounding

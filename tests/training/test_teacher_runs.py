@@ -129,7 +129,7 @@ def test_images_can_be_prepared_and_scanned(taught, tmp_path):
     assert len(cache.entries) == 4
     train(replace(taught, cache=str(tmp_path / "prepared"), epochs=1))
     (tmp_path / "images" / "b.png").write_bytes(b"no image")
-    assert "b.png" in " ".join(scan_data(taught).errors)
+    assert "b.png" in " ".join(error.sentence for error in scan_data(taught).errors)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Find what is wrong with a training set, before any training: `hrdepth doctor data/`.
 
-`scan` finds what is missing or cannot be read; then `sequence`, `camera` and `stereo` look at the images that are left.
+`scan` finds what is missing or cannot be read; then `camera` and `recording` examine the images that are left.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from hrdepth.camera import BaselineError
 from hrdepth.check.camera import examine_camera
 from hrdepth.check.finding import KINDS, Finding
 from hrdepth.check.page import write_page
+from hrdepth.check.recording import Recording, examine_sequence, examine_stereo, runs
 from hrdepth.check.scan import scan_data
-from hrdepth.check.sequence import Series, examine_sequence, runs
-from hrdepth.check.stereo import examine_stereo
 from hrdepth.config import DatasetConfig, DoctorConfig, TrainConfig
 from hrdepth.data.folder import MASK, numbered_images, read_camera
 from hrdepth.errors import InputError
@@ -29,7 +29,6 @@ from hrdepth.registry import lookup
 __all__ = ["Examination", "examine"]
 
 PAIRS = 8  # of left and right images that are measured a recording
-CAMERA_WORDS = ("focal lengths", "principal point", "another shape", "must give the numbers", "camera file")
 LEFT_OVER = 0.3  # share of an image that a mask must leave
 
 
@@ -40,13 +39,13 @@ class Examination:
     Attributes:
         findings: all of them.
         counted: those whose kind is not ignored.
-        series: the recordings that were examined.
+        recordings: those that were examined.
         page: the written page.
     """
 
     findings: list[Finding]
     counted: list[Finding]
-    series: list[Series]
+    recordings: list[Recording]
     page: Path
 
     @property
@@ -68,16 +67,16 @@ def examine(config: DoctorConfig) -> Examination:
     if not root.is_dir():
         raise InputError(f"the data folder {root} does not exist")
     findings = list(_scan(root))
-    series = [part for part in _series(root) if part.numbers]
-    if not series and not findings:
+    recordings = [part for part in _recordings(root) if part.numbers]
+    if not recordings and not findings:
         raise InputError(f"{root} holds no drive on disk (DRIVE/camera.yaml, DRIVE/left/000000.png)")
-    for part in track(series, "examining", transient=True):
+    for part in track(recordings, "examining", transient=True):
         found = [replace(finding, place=part.name) for finding in _examine(root, part)]
         findings += [finding for finding in found if not _is_reported(finding, findings)]
     counted = [finding for finding in findings if finding.kind not in config.ignore]
     page = Path(config.page) if config.page is not None else root / "doctor.html"
-    examination = Examination(findings, counted, series, page)
-    write_page(examination.verdict, findings, counted, series, page, root)
+    examination = Examination(findings, counted, recordings, page)
+    write_page(examination.verdict, findings, counted, recordings, page, root)
     return examination
 
 
@@ -89,8 +88,8 @@ def _scan(root: Path) -> Iterator[Finding]:
     )
     alone = not splits["val"].is_file()
     report = scan_data(TrainConfig(train, train if alone else val, "", scan="full"))
-    for sentence in [*report.errors, *([] if alone else report.warnings)]:
-        yield Finding(_kind(sentence), sentence, place=root.name)
+    for finding in [*report.errors, *([] if alone else report.warnings)]:
+        yield replace(finding, place=root.name)
     for drive in sorted(root.iterdir()):
         manifest = read_manifest(drive) if drive.is_dir() else None
         if manifest is not None and "chosen" in manifest:
@@ -99,23 +98,16 @@ def _scan(root: Path) -> Iterator[Finding]:
                 yield Finding("missing", f"{sentence}; {advice}", place=drive.name)
 
 
-def _kind(sentence: str) -> str:
-    """Return the kind of a fault that the scan or the reader of a camera describes."""
-    if "baseline" in sentence:
-        return "baseline"
-    return "camera" if any(words in sentence for words in CAMERA_WORDS) else "missing"
-
-
 def _is_reported(finding: Finding, before: list[Finding]) -> bool:
     return any(finding.kind == other.kind and finding.sentence in other.sentence for other in before)
 
 
-def _series(root: Path) -> Iterator[Series]:
+def _recordings(root: Path) -> Iterator[Recording]:
     for file in sorted(root.rglob("camera.yaml")):
         left = file.parent / "left"
         images = numbered_images(left if left.is_dir() else file.parent)
         readable = {number: path for number, path in sorted(images.items()) if _can_be_read(path)}
-        yield Series(str(file.parent.relative_to(root)), list(readable), readable)
+        yield Recording(str(file.parent.relative_to(root)), list(readable), readable)
 
 
 def _can_be_read(path: Path) -> bool:
@@ -126,7 +118,7 @@ def _can_be_read(path: Path) -> bool:
     return True
 
 
-def _examine(root: Path, part: Series) -> Iterator[Finding]:
+def _examine(root: Path, part: Recording) -> Iterator[Finding]:
     folder = root / part.name
     size = image_size(part.images[part.numbers[0]])
     part.facts |= {"frames": str(len(part.numbers)), "size": f"{size[1]}x{size[0]}"}
@@ -136,8 +128,10 @@ def _examine(root: Path, part: Series) -> Iterator[Finding]:
         k = camera.intrinsics
         part.facts["K"] = ", ".join(f"{value:.1f}" for value in (k[0, 0], k[1, 1], k[0, 2], k[1, 2]))
         yield from examine_camera(camera, size)
+    except BaselineError as error:
+        yield Finding("baseline", str(error))
     except InputError as error:
-        yield Finding(_kind(str(error)), str(error))
+        yield Finding("camera", str(error))
     yield from _gaps(root, part)
     yield from examine_sequence(part)
     right = numbered_images(folder / "right")
@@ -149,7 +143,7 @@ def _examine(root: Path, part: Series) -> Iterator[Finding]:
         yield from _examine_mask(folder / MASK, size, part)
 
 
-def _gaps(root: Path, part: Series) -> Iterator[Finding]:
+def _gaps(root: Path, part: Recording) -> Iterator[Finding]:
     """Yield numbers that are missing within a recording; one that `hrdepth prepare` made leaves some out on purpose."""
     manifest = read_manifest(root / part.name)
     if manifest is not None and "chosen" in manifest:
@@ -165,7 +159,7 @@ def _gaps(root: Path, part: Series) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _examine_mask(file: Path, size: tuple[int, int], part: Series) -> Iterator[Finding]:
+def _examine_mask(file: Path, size: tuple[int, int], part: Recording) -> Iterator[Finding]:
     keep = np.asarray(read_image(file).convert("L")) > 250
     part.mask = file.with_suffix(".jpg") if file.with_suffix(".jpg").is_file() else file
     part.facts["masked"] = f"{100 * (1 - keep.mean()):.1f} %"

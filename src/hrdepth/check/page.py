@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from hrdepth.check.finding import KINDS, Finding
-from hrdepth.check.sequence import Series
+from hrdepth.check.recording import Recording
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import read_image
@@ -39,7 +39,7 @@ def write_page(
     verdict: str,
     findings: Sequence[Finding],
     counted: Sequence[Finding],
-    series: Sequence[Series],
+    recordings: Sequence[Recording],
     page: Path,
     root: Path,
 ) -> None:
@@ -57,7 +57,7 @@ def write_page(
         f"<h1>Examination of {_text(root.resolve().name)}</h1>",
         f"<p class='verdict {'bad' if counted else 'good'}'>{_text(verdict)}</p>",
         *(_finding(finding, ignored=finding not in counted) for finding in findings),
-        *(_series(part) for part in series),
+        *(_recording(part) for part in recordings),
         "<h2>What was looked for</h2><table>",
         *(f"<tr><td>{_text(kind)}<td>{_text(what)}" for kind, what in KINDS.items()),
         f"</table><p><small>{_text(about['command'])}, {_text(about['date'])}, hrdepth "
@@ -76,25 +76,25 @@ def _finding(finding: Finding, *, ignored: bool) -> str:
     )
 
 
-def _series(series: Series) -> str:
-    facts = "".join(f"<tr><td>{_text(name)}<td>{_text(value)}" for name, value in series.facts.items())
-    images = "".join(_image(path) for path in series.thumbnails)
-    mask = "" if series.mask is None else f"<p>Left out of the loss:<br>{_image(series.mask)}</p>"
-    return f"<h2>{_text(series.name)}</h2><table>{facts}</table>{images}{_chart(series)}{mask}"
+def _recording(recording: Recording) -> str:
+    facts = "".join(f"<tr><td>{_text(name)}<td>{_text(value)}" for name, value in recording.facts.items())
+    images = "".join(_image(path) for path in recording.thumbnails)
+    mask = "" if recording.mask is None else f"<p>Left out of the loss:<br>{_image(recording.mask)}</p>"
+    return f"<h2>{_text(recording.name)}</h2><table>{facts}</table>{images}{_chart(recording)}{mask}"
 
 
-def _chart(series: Series) -> str:
+def _chart(recording: Recording) -> str:
     """Draw the motion of each step as a bar; below the line the camera stands still."""
-    if not series.motions:
+    if not recording.motions:
         return ""
     width, height = CHART
-    top = max(max(series.motions.values()), 2 * STILL)
-    first, last = series.numbers[0], max(series.numbers[-1], series.numbers[0] + 1)
+    top = max(max(recording.motions.values()), 2 * STILL)
+    first, last = recording.numbers[0], max(recording.numbers[-1], recording.numbers[0] + 1)
     wide = max(1.0, width / (last - first + 1) - 0.5)
     bars = "".join(
         f"<rect x='{(number - first) * width / (last - first + 1):.1f}' width='{wide:.1f}' "
         f"y='{height * (1 - amount / top):.1f}' height='{height * amount / top:.1f}'/>"
-        for number, amount in series.motions.items()
+        for number, amount in recording.motions.items()
     )
     line = height * (1 - STILL / top)
     return (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from hrdepth.check.finding import Finding
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.data import OpenData, open_data
 from hrdepth.data.neighbours import Neighbours, and_more
@@ -33,20 +34,22 @@ class Report:
     """What a scan found.
 
     Attributes:
-        errors: faults with which a run cannot start, a sentence each.
+        errors: faults with which a run cannot start.
         warnings: faults with which it runs, but its numbers mean less.
         summary: a line a data set: recordings, frames, cameras, sizes, share of frames with a stereo partner.
         data: the opened data sets, `train` and `validation`.
     """
 
-    errors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    errors: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
     summary: list[str] = field(default_factory=list)
     data: dict[str, list[OpenData]] = field(default_factory=dict)
 
-    def add(self, *errors: str) -> None:
+    def add(self, *sentences: str, kind: str = "missing") -> None:
         """Add errors, each once: training and validation often share a recording."""
-        self.errors += [error for error in dict.fromkeys(errors) if error not in self.errors]
+        for sentence in sentences:
+            if all(error.sentence != sentence for error in self.errors):
+                self.errors.append(Finding(kind, sentence))
 
 
 @dataclass
@@ -73,9 +76,9 @@ def check_data(config: TrainConfig) -> dict[str, list[OpenData]]:
         return {"train": open_data(config.train, frames), "validation": open_data(config.validation, frames)}
     report = scan_data(config)
     for warning in report.warnings:
-        log.warning("warning: %s", warning)
+        log.warning("warning: %s", warning.sentence)
     if report.errors:
-        raise InputError.several(report.errors)
+        raise InputError.several([error.sentence for error in report.errors])
     return {use: [part.selected() for part in parts] for use, parts in report.data.items()}
 
 
@@ -97,15 +100,17 @@ def scan_data(config: TrainConfig) -> Report:
         ]
     sets = [*parts["train"], *parts["validation"]]
     for part in sets:
-        report.add(*part.neighbours.faults(), *_repeated(part.neighbours.reader.targets))
+        for fault in part.neighbours.faults():
+            report.add(fault.sentence, kind=fault.kind)
+        report.add(*_repeated(part.neighbours.reader.targets))
         for line in part.neighbours.reader.targets:
             for path in part.neighbours.existing(line):
                 part.images.setdefault(path, line)
     _read_images(sets, report, decode=config.scan == "full")
     for part in sets:
-        report.add(*_other_shapes(part))
+        _add_other_shapes(part, report)
         report.summary.append(_summary(part))
-    report.warnings += _in_both(parts["train"], parts["validation"])
+    report.warnings += [Finding("missing", text) for text in _in_both(parts["train"], parts["validation"])]
     return report
 
 
@@ -152,8 +157,8 @@ def _read_images(sets: Sequence[_Set], report: Report, *, decode: bool) -> None:
                 part.sizes[line.folder][path] = known
 
 
-def _other_shapes(part: _Set) -> Iterator[str]:
-    """Yield recordings whose images cannot be those of their camera, or of one camera."""
+def _add_other_shapes(part: _Set, report: Report) -> None:
+    """Report recordings whose images cannot be those of their camera, or of one camera."""
     for folder, sizes in part.sizes.items():
         usual = Counter(sizes.values()).most_common(1)[0][0]
         others = [path for path, size in sizes.items() if _differ(size, usual, RECORDING_TOLERANCE)]
@@ -162,16 +167,17 @@ def _other_shapes(part: _Set) -> Iterator[str]:
                 f"{part.images[others[0]].origin}: {others[0]} is {_text(sizes[others[0]])} (width x height), most "
                 f"images of '{folder}' are {_text(usual)}; bring all to one shape"
             )
-            yield and_more(sentence, len(others) - 1, "image")
+            report.add(and_more(sentence, len(others) - 1, "image"))
         line = part.images[next(iter(sizes))]
         try:
             camera = part.neighbours.reader.camera(line)
         except InputError:  # reported already
             continue
         if _differ(camera.size, usual, CAMERA_TOLERANCE):
-            yield (
+            report.add(
                 f"{line.origin}: the images of '{folder}' are {_text(usual)} (width x height), the K of "
-                f"{camera.source} holds for {_text(camera.size)}, another shape; give the K of the images as they are"
+                f"{camera.source} holds for {_text(camera.size)}, another shape; give the K of the images as they are",
+                kind="camera",
             )
 
 
@@ -182,15 +188,15 @@ def _differ(size: tuple[int, int], other: tuple[int, int], tolerance: float) -> 
 
 
 def _in_both(training: Sequence[_Set], validation: Sequence[_Set]) -> Iterator[str]:
-    learned: dict[str, str] = {}
+    seen: dict[str, str] = {}
     for part in training:
         for path, line in _targets(part):
-            learned.setdefault(path, line.origin)
-    both = {path: line for part in validation for path, line in _targets(part) if path in learned}
+            seen.setdefault(path, line.origin)
+    both = {path: line for part in validation for path, line in _targets(part) if path in seen}
     if both:
         path, line = next(iter(both.items()))
         yield and_more(
-            f"{line.origin}: {path} is a frame of training too ({learned[path]}), so that the validation loss rewards "
+            f"{line.origin}: {path} is a frame of training too ({seen[path]}), so that the validation loss rewards "
             "memory; remove it from one of the two", len(both) - 1, "frame",
         )  # fmt: skip
 

@@ -19,9 +19,10 @@ def scan(config: TrainConfig) -> None:
     from hrdepth.check.scan import scan_data
 
     report = scan_data(config)
-    print("\n".join([*report.errors, *(f"warning: {warning}" for warning in report.warnings)] or report.summary))
-    if findings := len(report.errors) + len(report.warnings):
-        raise InputError(f"{findings} thing{'s' if findings > 1 else ''} to mend, listed above")
+    lines = [error.sentence for error in report.errors] + [f"warning: {fault.sentence}" for fault in report.warnings]
+    print("\n".join(lines or report.summary))
+    if lines:
+        raise InputError(f"{len(lines)} thing{'s' if len(lines) > 1 else ''} to mend, listed above")
 
 
 def diagnose(config: DiagnoseConfig) -> None:

@@ -95,7 +95,7 @@ def open_data(configs: Sequence[DatasetConfig], frames: Sequence[int | str], che
     if not configs:
         raise InputError("no data set is given; name at least one under train and one under validation")
     sets = [OpenData.of(config, frames) for config in configs]
-    if check and (faults := [fault for part in sets for fault in part.neighbours.faults()]):
+    if check and (faults := [fault.sentence for part in sets for fault in part.neighbours.faults()]):
         raise InputError.several(faults)
     return [part.selected() for part in sets]
 

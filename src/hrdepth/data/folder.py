@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from hrdepth.camera import Camera
+from hrdepth.camera import BaselineError, Camera
 from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
@@ -199,6 +199,6 @@ def _camera(content: Any, source: str) -> Camera:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
     if baseline is not None and baseline > LONGEST_BASELINE:
-        raise InputError(f"{source}: the baseline {baseline:g} is in metres; are these millimetres?")
+        raise BaselineError(f"{source}: the baseline {baseline:g} is in metres; are these millimetres?")
     learn = bool(content.get("learn", False))
     return Camera(pinhole(fx, fy, cx, cy), (int(height), int(width)), baseline, source, baseline, learn=learn)

@@ -8,19 +8,19 @@ from collections.abc import Hashable, Iterator, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from hrdepth.camera import Camera
+from hrdepth.camera import BaselineError, Camera
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.images import small_grey
 from hrdepth.io.parallel import parallel_map, usable_cores
 
-__all__ = ["Neighbours", "and_more", "motion", "select"]
+__all__ = ["Fault", "Neighbours", "and_more", "motion", "select"]
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,18 @@ MOTION_SIZE = (64, 208)
 MIN_MOTION = 0.012
 # Keeps the draws of distances apart from those of the random changes, which are then the same without distances.
 DISTANCE_STREAM = 1
+
+
+class Fault(NamedTuple):
+    """Something that samples need and lack.
+
+    Attributes:
+        kind: what is wrong.
+        sentence: what, where, and what to do.
+    """
+
+    kind: Literal["missing", "camera", "baseline"]
+    sentence: str
 
 
 class Neighbours:
@@ -125,17 +137,17 @@ class Neighbours:
         paths = (self.reader.image(line, 0), *(self._image(line, f, self.distances[0]) for f in self.frames))
         return (path for path in paths if path is not None)
 
-    def faults(self) -> list[str]:
-        """Return a sentence for everything that samples need and lack.
+    def faults(self) -> list[Fault]:
+        """Return everything that samples need and lack.
 
         What several lines lack, such as the one image between two targets, is reported once, at the first of them.
         """
-        found: dict[Hashable, list[str]] = defaultdict(list)
+        found: dict[Hashable, list[Fault]] = defaultdict(list)
         cameras: dict[tuple[str, str], Camera | None] = {}
         for line in self.reader.targets:
-            for cause, sentence in (*self._missing_images(line), *self._wrong_camera(line, cameras)):
-                found[cause].append(sentence)
-        return [and_more(sentences[0], len(sentences) - 1, "line") for sentences in found.values()]
+            for cause, fault in (*self._missing_images(line), *self._wrong_camera(line, cameras)):
+                found[cause].append(fault)
+        return [Fault(first.kind, and_more(first.sentence, len(others), "line")) for first, *others in found.values()]
 
     def _image(self, line: SplitLine, frame: int | str, distance: int) -> Path | None:
         if frame == "s":
@@ -145,15 +157,16 @@ class Neighbours:
             return None
         return self.reader.image(line, offset)
 
-    def _missing_images(self, line: SplitLine) -> Iterator[tuple[Hashable, str]]:
+    def _missing_images(self, line: SplitLine) -> Iterator[tuple[Hashable, Fault]]:
         if self.reader.image(line, 0) is None:
-            yield (line.folder, line.frame, line.side), _missing_image(line, "its image")
+            yield (line.folder, line.frame, line.side), Fault("missing", _missing_image(line, "its image"))
         distance = self.distances[0]
         for frame in self.frames if self.missing == "error" else ():
             if frame != "s" and self._image(line, frame, distance) is None:
                 image = (line.folder, line.frame + int(frame) * distance, line.side)
                 # Beyond distance 1 it is the split that lacks frames, not the recording: one fault for all lines.
-                yield image if distance == 1 else "split", self._missing_neighbour(line, int(frame))
+                cause = image if distance == 1 else "split"
+                yield cause, Fault("missing", self._missing_neighbour(line, int(frame)))
 
     def _missing_neighbour(self, line: SplitLine, frame: int) -> str:
         distance = self.distances[0]
@@ -166,30 +179,33 @@ class Neighbours:
 
     def _wrong_camera(
         self, line: SplitLine, cameras: dict[tuple[str, str], Camera | None]
-    ) -> Iterator[tuple[Hashable, str]]:
+    ) -> Iterator[tuple[Hashable, Fault]]:
         recording = (line.folder, line.side)
         if recording not in cameras:
             cameras[recording] = None
             try:
                 cameras[recording] = self.reader.camera(line)
             except InputError as error:
-                yield str(error), str(error)
+                kind: Literal["camera", "baseline"] = "baseline" if isinstance(error, BaselineError) else "camera"
+                yield str(error), Fault(kind, str(error))
         camera = cameras[recording]
         stereo_pair = "s" in self.frames and self.reader.image(line, "s") is not None
         if stereo_pair and camera is not None and camera.baseline is None:
             yield (
                 (line.folder, "baseline"),
-                (
+                Fault(
+                    "baseline",
                     f"{line.origin}: '{line.folder}' has stereo pairs, but {camera.source} gives no baseline; "
-                    "give it in metres, or set the data set's option baseline"
+                    "give it in metres, or set the data set's option baseline",
                 ),
             )
         if self.frames == ("s",) and not stereo_pair and self.missing == "error":
             yield (
                 (line.folder, line.frame, "stereo"),
-                (
+                Fault(
+                    "missing",
                     f"{line.origin}: frame {line.frame} of '{line.folder}' has no stereo pair, the only source of "
-                    "frames [s]; leave the line out or add neighbours to frames"
+                    "frames [s]; leave the line out or add neighbours to frames",
                 ),
             )
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hrdepth.check.networks import lengths, spread_and_nearness
+from hrdepth.check.diagnosis import lengths, spread_and_nearness
 from hrdepth.config import GuardConfig
 from hrdepth.data.sample import Batch
 from hrdepth.objectives import Objective, Output
