@@ -207,7 +207,7 @@ def test_what_is_unfinished_or_finished_is_not_overwritten_silently(
     anew = {**SETTINGS, "severities": [2], "overwrite": True}
     found = corruptions(CorruptionsConfig(data, weights, out=str(out), **anew))
     assert list(found["errors"]["fog"]) == ["2"]
-    assert "beginning anew" in caplog.text
+    assert "starting over" in caplog.text
     result = (out / "corruptions.json").read_bytes()
     # A finished result keeps its place, though something unfinished lies beside it.
     (out / "unfinished.json").write_bytes(kept)

@@ -9,8 +9,7 @@ pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 import cv2
 
 from hrdepth.errors import InputError
-from hrdepth.prepare.calibration import read_calibration
-from hrdepth.prepare.cameras import choose_camera
+from hrdepth.prepare.calibration import choose_camera, read_calibration
 
 K = np.array([[500.0, 0, 321.5], [0, 510.0, 239.5], [0, 0, 1]])
 ROS = """
@@ -74,7 +73,7 @@ def test_other_files_are_refused(text, tmp_path):
 
 def test_a_calibration_follows_the_images_size_but_not_their_shape(tmp_path):
     (tmp_path / "c.yaml").write_text(FILES["camera.yaml"][0])
-    half = choose_camera(tmp_path, (240, 320), str(tmp_path / "c.yaml"), None).lens
+    half = choose_camera(tmp_path, (240, 320), str(tmp_path / "c.yaml"), None)
     np.testing.assert_allclose(half.intrinsics[[0, 1], [0, 1]], (250, 255))
     with pytest.raises(InputError, match="held upright as in the video"):
         choose_camera(tmp_path, (640, 480), str(tmp_path / "c.yaml"), None)
@@ -85,6 +84,6 @@ def test_exif_of_a_folder_of_images(tmp_path):
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA405] = 36  # on 35 mm film, 36 mm wide, that is as long as the image is wide
     image.save(tmp_path / "a.jpg", exif=exif)
-    known = choose_camera(tmp_path, (240, 360), "auto", None)
-    assert known.lens.intrinsics[0, 0] == pytest.approx(360)
-    assert not known.learn
+    lens = choose_camera(tmp_path, (240, 360), "auto", None)
+    assert lens.intrinsics[0, 0] == pytest.approx(360)
+    assert not lens.learn

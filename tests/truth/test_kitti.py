@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.kitti_calibration import read_calibration
+from hrdepth.data.kitti import read_calibration
 from hrdepth.errors import InputError
 from hrdepth.truth import build_ground_truth
 from hrdepth.truth.kitti import project_lidar, read_scan

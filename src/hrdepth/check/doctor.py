@@ -17,12 +17,13 @@ from hrdepth.camera import BaselineError
 from hrdepth.check.camera import examine_camera
 from hrdepth.check.finding import KINDS, Finding
 from hrdepth.check.page import write_page
-from hrdepth.check.recording import Recording, examine_sequence, examine_stereo, runs
+from hrdepth.check.recording import Recording, examine_sequence, examine_stereo
 from hrdepth.check.scan import scan_data
 from hrdepth.config import DatasetConfig, DoctorConfig, TrainConfig
 from hrdepth.data.folder import MASK, numbered_images, read_camera
 from hrdepth.errors import InputError
 from hrdepth.io.images import image_size, read_image
+from hrdepth.prepare.motion import runs
 from hrdepth.prepare.recording import read_manifest, verify_drive
 from hrdepth.registry import lookup
 

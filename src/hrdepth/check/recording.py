@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from hrdepth.check.finding import Finding
 from hrdepth.io.images import read_image
-from hrdepth.prepare.motion import STILL, Step, is_cut, measure_step, opencv, small, two_way_flow
+from hrdepth.prepare.motion import STILL, Step, is_cut, measure_step, opencv, runs, small, two_way_flow
 
-__all__ = ["Recording", "examine_sequence", "examine_stereo", "runs"]
+__all__ = ["Recording", "examine_sequence", "examine_stereo"]
 
 # Mean absolute difference, as a share of the brightness range: one image stored twice gives 0, compressed twice
 # 0.001; a still camera's noise makes 0.004 (docs/data.md).
@@ -51,24 +51,6 @@ class Recording:
     facts: dict[str, str] = field(default_factory=dict)
     thumbnails: list[Path] = field(default_factory=list)
     mask: Path | None = None
-
-
-def runs(numbers: Sequence[int], apart: int = 1) -> Iterator[tuple[int, int]]:
-    """Yield first and last of each run of ascending numbers that lie at most `apart` from each other.
-
-    Example:
-        >>> list(runs([1, 2, 3, 7, 9], 2))
-        [(1, 3), (7, 9)]
-    """
-    start = last = None
-    for number in numbers:
-        if start is None or last is None or number - last > apart:
-            if start is not None and last is not None:
-                yield start, last
-            start = number
-        last = number
-    if start is not None and last is not None:
-        yield start, last
 
 
 def examine_sequence(recording: Recording) -> Iterator[Finding]:

@@ -81,11 +81,11 @@ class ImageCache:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             if content["format"] != FORMAT:
-                raise InputError(f"the cache {folder} has format {content['format']}, not {FORMAT}; prepare it anew")
+                raise InputError(f"the cache {folder} has format {content['format']}, not {FORMAT}; prepare it again")
             size = None if content["size"] is None else (int(content["size"][0]), int(content["size"][1]))
             entries = {name: Entry(**entry) for name, entry in content["pictures"].items()}
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, IndexError) as error:
-            raise InputError(f"{file} is damaged; delete the folder {folder} and prepare it anew") from error
+            raise InputError(f"{file} is damaged; delete the folder {folder} and prepare it again") from error
         return cls(Path(folder), size, entries)
 
     def save(self) -> None:
@@ -110,13 +110,13 @@ class ImageCache:
         return self.folder / "pictures" / digest[:2] / f"{digest}.npy"
 
     def up_to_date(self, source: Path) -> bool:
-        """Say whether the cache has `source` as it now is; the cached array itself is not looked at."""
+        """Return whether the cache has `source` as it now is; the cached array itself is not looked at."""
         name = self.name(source)
         entry = self.entries.get(name)
         return entry is not None and (entry.bytes, entry.mtime_ns) == stamp(source) and self.file(name).is_file()
 
     def match(self, sources: Iterable[Path]) -> int:
-        """Have `read` use the cache for those of `sources` that it has as they now are; return how many it has not."""
+        """Let `read` use the cache for the `sources` that have not changed since; return how many it lacks."""
         missing = 0
         for source in sources:
             if self.up_to_date(source):
@@ -136,7 +136,7 @@ class ImageCache:
 
 
 def open_cache(folder: str, config: TrainConfig, sets: Iterable[Neighbours]) -> ImageCache:
-    """Open the cache of a run's images; what it lacks is read from the source, and counted once.
+    """Open the cache of a run's images; what it lacks is read from the source, and these are counted in one warning.
 
     Args:
         folder: where it lies.
@@ -199,7 +199,7 @@ def read_array(file: Path) -> NDArray[np.uint8]:
             raise ValueError
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
-            f"the cached image {file} is damaged; run hrdepth prepare with --verify, then without, to make it anew"
+            f"the cached image {file} is damaged; run hrdepth prepare with --verify, then without, to write it again"
         ) from error
     return pixels
 

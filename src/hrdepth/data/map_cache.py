@@ -77,7 +77,7 @@ class MapCache(Layer):
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"the {self.kind} {file} is damaged ({error}); delete it to have it made anew") from error
+            raise InputError(f"the {self.kind} {file} is damaged ({error}); delete it to have it made again") from error
         return np.asarray(map_, np.float32)
 
     @abstractmethod
@@ -155,7 +155,7 @@ class DepthHints(MapCache):
         if self.canonical_focal != canonical_focal:
             raise InputError(
                 f"the depth hints in {self.folder} hold for canonical_focal {self.canonical_focal}, the run has "
-                f"{canonical_focal}; make them anew with hrdepth prepare hints, or set canonical_focal to that of the "
+                f"{canonical_focal}; make them again with hrdepth prepare hints, or set canonical_focal to that of the "
                 "hints"
             )
         if not any(self.file(image).is_file() for image in images):

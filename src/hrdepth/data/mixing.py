@@ -53,10 +53,10 @@ class Mix(ConcatDataset[Batch]):
 class MixedSampler(Sampler[int]):
     """Every sample of set k `weights[k]` times an epoch, in an order that seed and epoch alone decide.
 
-    A fraction of a set is drawn anew each epoch. Yields `index + n * total`, n counting the draws of a sample, so that
-    each draw gets random changes of its own and the loader's processes need not be told the epoch.
+    A fraction of a set is drawn again each epoch. Yields `index + n * total`, n counting the draws of a sample, so that
+    each draw gets random changes of its own and the loader's processes need no epoch.
 
-    Where several processes train together, each takes every n-th item of the common order, so that their batches
+    Where several processes train together, each yields every n-th item of the common order, so that their batches
     together are those of one process with n times the batch size; what is left over at the end is left out.
 
     Args:

@@ -206,9 +206,10 @@ def _settings(
     scale = predictor.scale
     metric = scale.metres_per_unit is not None
     factor = "" if scale.canonical_focal is None or camera is None else ", x fx / (canonical_focal x width)"
+    kind = "picture" if info.kind == "image" else info.kind  # the name that files of all versions have
     coded = f"16 bits, value / 256 = {'metres' if metric else 'network units'}, 0 = none, 65535 = 255.996 or more"
     return {
-        "input": {"name": source.name or source.resolve().name, "kind": info.kind, "fps": info.fps},
+        "input": {"name": source.name or source.resolve().name, "kind": kind, "fps": info.fps},
         "network": {
             "weights": None if predictor.source is None else predictor.source.name,
             "sha256": predictor.source_sha256,

@@ -77,7 +77,7 @@ def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
         lookup(OUTPUTS, name, "output")
     if outputs.smooth not in (None, *SMOOTHING):
         raise InputError(f"unknown smoothing '{outputs.smooth}': give {' or '.join(SMOOTHING)}")
-    if kind == "picture" and (outputs.smooth is not None or outputs.flicker):
+    if kind == "image" and (outputs.smooth is not None or outputs.flicker):
         raise InputError("smoothing and flicker are about many frames in the order of time, not one image")
     chosen = {field.name: getattr(outputs, field.name) for field in fields(Outputs)}
     return Outputs(**chosen | {"npz": kind != "video" if outputs.npz is None else outputs.npz})

@@ -139,10 +139,10 @@ def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool = False
     Args:
         record: the JSON file that was written when the work began.
         settings: what decides on the results, JSON-able; compared with the record's values of the same names.
-        overwrite: begin anew instead of refusing.
+        overwrite: start over instead of refusing.
 
     Returns:
-        The record; None if `overwrite` lets the work begin anew.
+        The record; None if `overwrite` lets the work start over.
 
     Raises:
         InputError: there is no record, it is damaged, or its settings differ, which are named.
@@ -168,8 +168,8 @@ def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool = False
             return content
         why = f"{record} was written with other settings ({', '.join(differing)})"
     if not overwrite:
-        raise InputError(f"{why}; choose another folder, or pass --overwrite true to begin anew")
-    log.info("%s; beginning anew", why)
+        raise InputError(f"{why}; choose another folder, or pass --overwrite true to start over")
+    log.info("%s; starting over", why)
     return None
 
 

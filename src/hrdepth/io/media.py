@@ -53,7 +53,7 @@ class MediaInfo:
     """What a path holds: `count` images or None if unknown, `fps` in frames a second for a video."""
 
     path: Path
-    kind: Literal["picture", "folder", "video"]
+    kind: Literal["image", "folder", "video"]
     count: int | None
     fps: float | None
 
@@ -70,7 +70,7 @@ def probe(path: str | Path) -> MediaInfo:
     if not path.exists():
         raise InputError(f"{path} does not exist; give an image, a folder of images or a video")
     if _is_image(path):
-        return MediaInfo(path, "picture", 1, None)
+        return MediaInfo(path, "image", 1, None)
     with open_video(path) as (_, stream):
         rate = stream.average_rate or stream.guessed_rate
         return MediaInfo(path, "video", stream.frames or None, float(rate) if rate else None)

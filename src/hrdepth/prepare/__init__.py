@@ -2,7 +2,7 @@
 
 video         videos to a training set, one recording after the other: `hrdepth prepare`
 motion        motion between frames, and which frames are selected
-cameras       K from a calibration file, EXIF or a field of view
+calibration   K from a calibration file, EXIF or a field of view
 framing       undistorting, cropping or letterboxing, resizing; K follows
 masks         regions that never move
 recording     manifest, camera, mask and lists beside the frames

@@ -1,20 +1,30 @@
-"""Read calibration files in the formats of common calibration tools."""
+"""Find the camera of a video: from a calibration file of a common tool, EXIF or a field of view, or to be learned."""
 
 from __future__ import annotations
 
+import logging
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from PIL import Image
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
+from hrdepth.io.video import open_video
 
-__all__ = ["Lens", "read_calibration"]
+__all__ = ["START_FOV", "Lens", "choose_camera", "lens_from_fov", "read_calibration"]
+
+log = logging.getLogger(__name__)
+
+START_FOV = 70.0  # degrees: phones and dash cameras lie between 60 and 120
+# EXIF (CIPA DC-008): focal length as if on 35 mm film, whose image has this diagonal in mm.
+EXIF_IFD, FOCAL_35MM, FILM_DIAGONAL = 0x8769, 0xA405, math.hypot(36, 24)
 
 Model = Literal["pinhole", "brown", "fisheye"]
 
@@ -31,6 +41,7 @@ class Lens:
         model: `brown` is OpenCV's usual one (k1, k2, p1, p2, k3, ...), `fisheye` its equidistant one (k1 to k4).
         distortion: its coefficients; empty for a pinhole.
         source: where the numbers come from, for messages.
+        learn: whether the intrinsics are to be learned, and these are only the initial values.
     """
 
     intrinsics: NDArray[np.float64]
@@ -38,6 +49,7 @@ class Lens:
     model: Model = "pinhole"
     distortion: tuple[float, ...] = ()
     source: str = "the camera"
+    learn: bool = False
 
 
 def read_calibration(path: str | Path, camera: str | None = None) -> Lens:
@@ -166,3 +178,112 @@ def _only(cameras: dict[str, Any], camera: str | None, source: str) -> str:
     if camera is None or camera not in cameras:
         raise InputError(f"{source} has the cameras {', '.join(cameras)}; set --camera to one of them")
     return camera
+
+
+def choose_camera(
+    path: Path, size: tuple[int, int], intrinsics: str, fov: float | None, camera: str | None = None
+) -> Lens:
+    """Find the camera of a video or folder of frames.
+
+    Args:
+        path: of the video or folder.
+        size: (height, width) of its upright images.
+        intrinsics: see `config.PrepareVideoConfig`.
+        fov: horizontal field of view in degrees.
+        camera: which one, where the calibration file has several.
+
+    Raises:
+        InputError: EXIF was asked for and there is none, or a calibration is of images of another shape.
+    """
+    if fov is not None and not 5 <= fov <= 170:
+        raise InputError(f"fov {fov:g} is no horizontal field of view in degrees; give 5 to 170")
+    if intrinsics == "learn":
+        return _start(fov, size)
+    if fov is not None:
+        if intrinsics != "auto":
+            raise InputError(
+                f"either --fov or --intrinsics {intrinsics}, not both; --intrinsics learn starts from --fov"
+            )
+        return lens_from_fov(fov, size)
+    if intrinsics in ("auto", "exif"):
+        found = _from_exif(path, size)
+        if found is not None:
+            return found
+        if intrinsics == "exif":
+            raise InputError(f"{path} carries no focal length in its EXIF; give --fov or a calibration file")
+        log.warning(
+            "%s has no calibration: starting from a field of view of %g degrees, to be learned; "
+            "--fov or --intrinsics FILE is better", path, START_FOV,
+        )  # fmt: skip
+        return _start(None, size)
+    return _fitted(read_calibration(intrinsics, camera), size, path)
+
+
+def lens_from_fov(fov: float, size: tuple[int, int], source: str = "") -> Lens:
+    """Return the pinhole with square pixels and the principal point in the middle.
+
+    Args:
+        fov: horizontal field of view in degrees.
+        size: (height, width) in pixels.
+        source: where it comes from, for messages.
+
+    Example:
+        >>> float(lens_from_fov(90.0, (100, 200)).intrinsics[0, 0].round(6))
+        100.0
+    """
+    focal = size[1] / 2 / math.tan(math.radians(fov) / 2)
+    return _central(focal, size, source or f"a field of view of {fov:g} degrees")
+
+
+def _start(fov: float | None, size: tuple[int, int]) -> Lens:
+    start = START_FOV if fov is None else fov
+    return replace(lens_from_fov(start, size, f"to be learned, from a field of view of {start:g} degrees"), learn=True)
+
+
+def _central(focal: float, size: tuple[int, int], source: str) -> Lens:
+    height, width = size
+    matrix = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    return Lens(matrix, size, source=source)
+
+
+def _from_exif(path: Path, size: tuple[int, int]) -> Lens | None:
+    found = _film_focal(path)
+    if found is None:
+        return None
+    focal = found / FILM_DIAGONAL * math.hypot(*size)
+    return _central(focal, size, f"EXIF: {found:g} mm as on 35 mm film")
+
+
+def _film_focal(path: Path) -> float | None:
+    """Return the focal length as if on 35 mm film, in mm, of the first image or of a phone's video."""
+    if path.is_dir():
+        for file in sorted(path.iterdir()):
+            try:
+                with Image.open(file) as image:
+                    value = image.getexif().get_ifd(EXIF_IFD).get(FOCAL_35MM)
+            except (OSError, SyntaxError, ValueError):
+                continue
+            return float(value) if value else None
+        return None
+    with open_video(path) as (container, stream):
+        for key, value in {**container.metadata, **stream.metadata}.items():
+            if key.endswith("focal_length.35mm_equivalent"):
+                try:
+                    return float(value) or None
+                except ValueError:
+                    return None
+    return None
+
+
+def _fitted(lens: Lens, size: tuple[int, int], path: Path) -> Lens:
+    """Bring a calibration to the images' size; another size of the same shape is one of the same camera."""
+    if lens.size is None or lens.size == size:
+        return replace(lens, size=size)
+    height, width = size[0] / lens.size[0], size[1] / lens.size[1]
+    if abs(height / width - 1) > 0.01:
+        (h, w), rotated = lens.size, lens.size == size[::-1]
+        raise InputError(
+            f"{lens.source} holds for {w}x{h} images (width x height), those of {path} are {size[1]}x{size[0]}"
+            + ("; calibrate with images held upright as in the video" if rotated else "; give the calibration of these")
+        )
+    return replace(lens, size=size, intrinsics=np.diag([width, height, 1.0]) @ lens.intrinsics)

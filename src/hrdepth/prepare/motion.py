@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = [
     "is_cut",
     "measure_step",
     "opencv",
+    "runs",
     "select_frames",
     "small",
     "split_numbers",
@@ -38,7 +40,7 @@ DARK = 8.0  # grey levels added before brightnesses are divided
 MAX_STRIDE = 30  # beyond this it is a camera that hardly moves
 
 PROBES = 300  # pairs of frames whose motion decides the stride
-LONGEST_WAIT = 20  # candidates left out in a row, after which moving objects are elsewhere in the image
+LONGEST_WAIT = 20  # candidates left out in a row, after which moving objects have left the place
 
 Image = NDArray[np.uint8]
 Grey = NDArray[np.uint8]
@@ -178,7 +180,12 @@ class Selection:
             >>> Selection({"still": [3, 6, 9, 30]}).ranges()
             {'still': ['3-9', '30']}
         """
-        return {reason: list(_ranges(numbers)) for reason, numbers in self.left_out.items()}
+        found = {}
+        for reason, numbers in self.left_out.items():
+            # Candidates lie a stride apart, which is the smallest step.
+            stride = min((after - before for before, after in pairwise(numbers)), default=1)
+            found[reason] = [f"{a}-{b}" if b > a else f"{a}" for a, b in runs(numbers, stride)]
+        return found
 
 
 def choose_stride(images: Iterable[Image], apart: int, count: int | None) -> int:
@@ -216,7 +223,7 @@ def select_frames(
 
     Every `stride`-th frame is a candidate. One that has moved less than `CREEP` since the last selected frame is
     left out, so that a creeping camera gives fewer frames and a still one none. After a cut, and where the camera stood
-    so long that moving objects are elsewhere, a number is left out, so that the frames before and after are no
+    so long that moving objects have moved on, a number is left out, so that the frames before and after are no
     neighbours.
 
     Args:
@@ -278,16 +285,12 @@ def _inner(numbers: list[int]) -> list[int]:
     return [number for number in numbers if number - 1 in present and number + 1 in present]
 
 
-def _ranges(numbers: list[int]) -> Iterator[str]:
-    """Yield runs; steps up to the smallest one of all belong together."""
-    if not numbers:
-        return
-    steps = np.diff(numbers)
-    usual = int(steps.min()) if len(steps) else 1
-    start = last = numbers[0]
-    for number in numbers[1:]:
-        if number - last > usual:
-            yield f"{start}-{last}" if last > start else f"{start}"
-            start = number
-        last = number
-    yield f"{start}-{last}" if last > start else f"{start}"
+def runs(numbers: Sequence[int], apart: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield first and last of each run of ascending numbers that lie at most `apart` from each other.
+
+    Example:
+        >>> list(runs([1, 2, 3, 7, 9], 2))
+        [(1, 3), (7, 9)]
+    """
+    ends = [0, *(i for i in range(1, len(numbers)) if numbers[i] - numbers[i - 1] > apart), len(numbers)]
+    return ((numbers[first], numbers[end - 1]) for first, end in pairwise(ends) if end)

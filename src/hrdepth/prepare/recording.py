@@ -33,7 +33,6 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, file_sha256, write_json
 from hrdepth.io.images import write_image
 from hrdepth.io.provenance import provenance
-from hrdepth.prepare.cameras import KnownCamera
 from hrdepth.prepare.framing import Framing
 from hrdepth.prepare.masks import StillRegions, mask_image
 from hrdepth.prepare.motion import split_numbers
@@ -98,22 +97,21 @@ def verify_drive(drive: Path) -> list[str]:
     return faults
 
 
-def write_camera(folder: Path, look: Framing, closer: int, camera: KnownCamera) -> dict[str, Any]:
+def write_camera(folder: Path, look: Framing, closer: int) -> dict[str, Any]:
     """Write camera.yaml, and return its entry of the manifest; frames are `closer` times as small as `look`."""
+    lens = look.lens
     k, (height, width) = look.intrinsics / closer, (side // closer for side in look.size)
     numbers = {"fx": k[0, 0], "fy": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}
     content: dict[str, Any] = {"width": width, "height": height}
     content |= {name: round(float(value), 4) for name, value in numbers.items()}
     # The path's last part alone: a data set travels.
-    content["source"] = re.sub(r"\S*[/\\]", "", camera.lens.source)
-    if camera.learn:
+    content["source"] = re.sub(r"\S*[/\\]", "", lens.source)
+    if lens.learn:
         content["learn"] = True
     with atomic_path(folder / "camera.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    undone = (
-        {"model": camera.lens.model, "coefficients": list(camera.lens.distortion)} if camera.lens.distortion else None
-    )
-    return {"source": content["source"], "learn": camera.learn, "distortion_undone": undone}
+    undone = {"model": lens.model, "coefficients": list(lens.distortion)} if lens.distortion else None
+    return {"source": content["source"], "learn": lens.learn, "distortion_undone": undone}
 
 
 def write_mask(folder: Path, look: Framing, closer: int, still: StillRegions, *, find: bool) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from hrdepth.config import PrepareVideoConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, file_sha256, resume
 from hrdepth.io.media import MediaInfo, frames, probe
-from hrdepth.prepare.cameras import choose_camera
+from hrdepth.prepare.calibration import choose_camera
 from hrdepth.prepare.framing import LONGER_SIDE, Framing
 from hrdepth.prepare.masks import StillRegions
 from hrdepth.prepare.motion import Chosen, Selection, choose_stride, opencv, select_frames
@@ -119,7 +119,7 @@ def _check(config: PrepareVideoConfig) -> None:
 
 def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> Prepared:
     info, folder = probe(path), root / name
-    if info.kind == "picture":
+    if info.kind == "image":
         raise InputError(f"{path} is one image; depth is learned from a video or a folder of frames")
     content: dict[str, Any] = {"settings": _settings(config), "source": _source(path, info)}
     begun = _begun(folder, content, overwrite=config.overwrite)
@@ -128,19 +128,19 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
         return Prepared(folder, begun)
     stride = begun["chosen"]["stride"] if begun is not None else _stride(path, info, config)
     first = next(iter(_images(path)))
-    camera = choose_camera(path, (first.shape[0], first.shape[1]), config.intrinsics, config.fov, config.camera)
-    framing = Framing(camera.lens, config.size, config.fit)
+    lens = choose_camera(path, (first.shape[0], first.shape[1]), config.intrinsics, config.fov, config.camera)
+    framing = Framing(lens, config.size, config.fit)
     (folder / "left").mkdir(parents=True, exist_ok=True)
     content |= {"complete": False, "chosen": {"stride": stride}, "frames": {}, "files": {}}
     write_manifest(folder, content)
     # What never moves is looked for at one size, whatever that of the frames: its thresholds were measured there.
     closer = max(1, round(LONGER_SIDE / max(framing.size)))
-    look = Framing(camera.lens, (closer * framing.size[0], closer * framing.size[1]), config.fit)
+    look = Framing(lens, (closer * framing.size[0], closer * framing.size[1]), config.fit)
     selection, still = Selection(), StillRegions(look.size)
     kept = _write_frames(path, info, folder, config, stride, look, closer, selection, still)
     content["frames"] = {f"left/{_file(chosen.number, config)}": entry for chosen, entry in kept}
     content["chosen"] = _chosen(stride, info, selection, [chosen for chosen, _ in kept])
-    content["camera"] = write_camera(folder, look, closer, camera)
+    content["camera"] = write_camera(folder, look, closer)
     content["mask"] = write_mask(folder, look, closer, still, find=config.mask)
     content["split"] = write_split(root, name, [chosen.number for chosen, _ in kept], config)
     present = [file for file in ("camera.yaml", "mask.png") if (folder / file).is_file()]

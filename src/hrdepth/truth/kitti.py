@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.kitti_calibration import Calibration, read_calibration
+from hrdepth.data.kitti import Calibration, read_calibration
 from hrdepth.data.reader import SplitLine, find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError

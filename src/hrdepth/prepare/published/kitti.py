@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hrdepth.config import PrepareKittiConfig
-from hrdepth.data.kitti_calibration import read_calibration
+from hrdepth.data.kitti import read_calibration
 from hrdepth.data.reader import SplitLine, find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
