@@ -61,13 +61,13 @@ def view(frame, right=False):
 def drive(root: Path, frames=10, *, stereo=False, calibrated=1.0):
     """Write it in the layout of the data set `folder`, with a calibration of images so many times as large."""
     folder = root / "drive"
-    eyes = {"left": False, **({"right": True} if stereo else {})}
+    sides = {"left": False, **({"right": True} if stereo else {})}
     (folder / "depth").mkdir(parents=True)
     for number in range(frames):
-        for eye, right in eyes.items():
-            (folder / eye).mkdir(exist_ok=True)
+        for side, right in sides.items():
+            (folder / side).mkdir(exist_ok=True)
             grey, depth = view(number, right)
-            Image.fromarray(grey.round().astype(np.uint8)).convert("RGB").save(folder / eye / f"{number:06d}.png")
+            Image.fromarray(grey.round().astype(np.uint8)).convert("RGB").save(folder / side / f"{number:06d}.png")
             if not right:
                 np.save(folder / "depth" / f"{number:06d}.npy", depth.astype(np.float32))
     k = intrinsics()

@@ -26,7 +26,7 @@ from tiny_training import split, tiny_training
 
 POSE = NetworkConfig("posenet", {"backbone": "mobilenetv3_small_100"})
 SIZE = (64, 96)
-STEP, EYES = 2, 4  # pixels between neighbours and between the eyes
+STEP, SHIFT = 2, 4  # pixels between neighbours, and between left and right
 LITE = NetworkConfig("lite_hrdepth")  # its disparity is not constant from the start on, as the small one's is
 
 
@@ -35,15 +35,15 @@ def wall(length=2000):
     return np.asarray(Image.fromarray(fine).resize((length, SIZE[0]), Image.Resampling.BICUBIC))
 
 
-def drive(root, step=STEP, eyes=EYES, noise=1.0, **camera):
+def drive(root, step=STEP, shift=SHIFT, noise=1.0, **camera):
     """A rectified stereo pair that moves sideways along a wall."""
     random = np.random.default_rng(1)
     for number in range(10):
-        for eye, shift in (("left", 0), ("right", eyes)):
-            start = 20 + step * number + shift
+        for side, offset in (("left", 0), ("right", shift)):
+            start = 20 + step * number + offset
             pixels = wall()[:, start : start + SIZE[1]] + random.normal(0, noise, (*SIZE, 3))
             fake_datasets.save(
-                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), root / "a" / eye / f"{number:06d}.png"
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), root / "a" / side / f"{number:06d}.png"
             )
     content = {"width": 96, "height": 64, "fx": 60.0, "fy": 60.0, "cx": 47.5, "cy": 31.5, "baseline": 0.5} | camera
     (root / "a" / "camera.yaml").write_text(yaml.safe_dump(content))
@@ -79,7 +79,7 @@ def test_a_clean_run_is_silent(tmp_path, caplog, capsys):
 
 FAULTS = {
     "wrong K": {"cx": 90.0, "cy": 60.0},  # of an image of twice the size
-    "swapped stereo": {"eyes": -EYES},
+    "swapped stereo": {"shift": -SHIFT},
     "frame rate too high": {"step": 0},
     "frame rate too low": {"step": 60},
 }
@@ -90,14 +90,14 @@ def test_a_fault_of_the_recording_is_named_first(name, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         train(config(drive(tmp_path, **FAULTS[name])))
     assert causes(tmp_path)[0] == name
-    said = [record.message for record in caplog.records if "probable cause" in record.message]
-    assert len(said) == 1
-    assert said[0].startswith(f"probable cause: {name}: ")
+    found = [record.message for record in caplog.records if "probable cause" in record.message]
+    assert len(found) == 1
+    assert found[0].startswith(f"probable cause: {name}: ")
     assert {cause for cause in causes(tmp_path) if cause in FAULTS} == {name}
 
 
 def test_the_guard_names_the_cause(tmp_path):
-    """The pose explodes by its learning rate; where the eyes are swapped as well, that is said."""
+    """The pose explodes by its learning rate; swapped stereo images are named first."""
     guard = GuardConfig(patience=5)
     with pytest.raises(TrainingStopped, match="translation of the pose network explodes") as stopped:
         train(config(drive(tmp_path), rate=0.03, epochs=30, guard=guard))
@@ -105,7 +105,7 @@ def test_the_guard_names_the_cause(tmp_path):
     assert diagnose_run(tmp_path / "run")[0].kind == "exploding pose"
     swapped = tmp_path / "swapped"
     with pytest.raises(TrainingStopped, match="probable cause: swapped stereo: in 8 of 8 samples"):
-        train(config(drive(swapped, eyes=-EYES), rate=0.03, epochs=30, guard=guard))
+        train(config(drive(swapped, shift=-SHIFT), rate=0.03, epochs=30, guard=guard))
 
 
 def test_constant_disparity(tmp_path):

@@ -28,9 +28,9 @@ def data(tmp_path):
     """A rectified stereo pair that moves sideways along a wall."""
     image = wall()
     for number in range(16):
-        for eye, shift in (("left", 0), ("right", 5)):
+        for side, shift in (("left", 0), ("right", 5)):
             part = image[:, 3 * number + shift : 3 * number + shift + SIZE[1]]
-            fake_datasets.save(Image.fromarray(part), tmp_path / "a" / eye / f"{number:06d}.png")
+            fake_datasets.save(Image.fromarray(part), tmp_path / "a" / side / f"{number:06d}.png")
     camera = {"width": 160, "height": 96, "fx": 120.0, "fy": 120.0, "cx": 80.0, "cy": 48.0, "baseline": 0.3}
     (tmp_path / "a" / "camera.yaml").write_text(yaml.safe_dump(camera))
     (tmp_path / "train.txt").write_text("".join(f"a {number} l\n" for number in range(1, 8)))
@@ -64,18 +64,18 @@ def test_clean_data_raise_nothing(data, capsys):
     assert not re.search(r"(src|href)\s*=\s*['\"]?(https?:|/|file:)", page)
 
 
-def swap_eyes(data):
+def swap_left_and_right(data):
     (data / "a" / "left").rename(data / "a" / "x")
     (data / "a" / "right").rename(data / "a" / "left")
     (data / "a" / "x").rename(data / "a" / "right")
 
 
-def copy_eye(data):
+def copy_left_to_right(data):
     for path in (data / "a" / "left").iterdir():
         (data / "a" / "right" / path.name).write_bytes(path.read_bytes())
 
 
-def raise_right_eye(data):
+def shift_right_images_down(data):
     for path in (data / "a" / "right").iterdir():
         change(path, lambda pixels: np.roll(pixels, 2, axis=0))
 
@@ -125,9 +125,9 @@ FAULTS = {
     "camera: width and height": ("camera", lambda d: camera(d, width=96, height=160, cx=48.0, cy=80.0), "swapped"),
     "camera: another size": ("camera", lambda d: camera(d, fx=240.0, fy=240.0, cx=140.0, cy=85.0), "middle"),
     "camera: angle": ("camera", lambda d: camera(d, fx=1200.0, fy=1200.0), "field of view"),
-    "stereo: rows": ("stereo", raise_right_eye, "not rectified"),
-    "stereo: copied": ("stereo", copy_eye, "same images"),
-    "baseline: eyes": ("baseline", swap_eyes, "swapped"),
+    "stereo: rows": ("stereo", shift_right_images_down, "not rectified"),
+    "stereo: copied": ("stereo", copy_left_to_right, "same images"),
+    "baseline: left and right": ("baseline", swap_left_and_right, "swapped"),
     "baseline: sign": ("baseline", lambda d: camera(d, baseline=-0.3), "positive"),
     "baseline: millimetres": ("baseline", lambda d: camera(d, baseline=120.0), "millimetres"),
     "baseline: unit": ("baseline", lambda d: camera(d, baseline=12.0), "unit"),
@@ -150,9 +150,9 @@ def test_a_planted_fault_is_found(name, data):
 def test_the_exit_status_is_for_scripts(data, capsys):
     change(left(data, 6), lambda pixels: 1.6 * pixels)
     assert main(["doctor", str(data)]) == 2
-    said = capsys.readouterr()
-    assert "exposure: a: brightness jumps between neighbours at 6, 7" in said.out
-    assert said.err.strip() == "hrdepth: 1 thing to mend, listed above"
+    printed = capsys.readouterr()
+    assert "exposure: a: brightness jumps between neighbours at 6, 7" in printed.out
+    assert printed.err.strip() == "hrdepth: 1 thing to mend, listed above"
     assert main(["doctor", str(data), "--ignore", "[exposure]", "--page", str(data / "page.html")]) == 0
     assert "(ignored)" in (data / "page.html").read_text()
 

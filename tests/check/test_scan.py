@@ -32,8 +32,8 @@ def test_good_data_give_a_summary(config):
     check_data(config)
 
 
-def test_everything_wrong_is_said_at_once(config, tmp_path):
-    left, right = (tmp_path / "a" / eye for eye in ("left", "right"))
+def test_everything_wrong_is_reported_at_once(config, tmp_path):
+    left, right = (tmp_path / "a" / side for side in ("left", "right"))
     (left / "000003.png").unlink()  # 1, for three lines
     (left / "000006.png").write_bytes(b"no image")  # 2
     Image.new("RGB", (64, 64)).save(right / "000005.png")  # 3
@@ -41,9 +41,9 @@ def test_everything_wrong_is_said_at_once(config, tmp_path):
     camera = yaml.safe_load((tmp_path / "b" / "camera.yaml").read_text())
     (tmp_path / "b" / "camera.yaml").write_text(yaml.safe_dump(camera | {"fx": 0.58}))  # 5
     none = DatasetConfig("folder", str(tmp_path), str(tmp_path / "none.txt"))  # 6
-    with pytest.raises(InputError) as said:
+    with pytest.raises(InputError) as error:
         check_data(replace(config, validation=[*config.validation, none]))
-    lines = str(said.value).splitlines()
+    lines = str(error.value).splitlines()
     assert len(lines) == 6
     for sentence in (
         "a.txt:2: frame 2 of 'a' misses its neighbour at +1; complete the recording or leave the line out (and 2 more",
@@ -65,31 +65,31 @@ def test_only_a_full_scan_decodes(config, tmp_path):
 
 
 def test_a_camera_of_another_shape(config, tmp_path):
-    for eye in ("left", "right"):
-        for file in (tmp_path / "a" / eye).iterdir():
+    for side in ("left", "right"):
+        for file in (tmp_path / "a" / side).iterdir():
             Image.new("RGB", (96, 80)).save(file)
     (error,) = scan_data(config).errors
     assert "a.txt:1: the images of 'a' are 96x80 (width x height), the K of" in error.sentence
     assert error.kind == "camera"
-    for eye in ("left", "right"):
-        for file in (tmp_path / "a" / eye).iterdir():
+    for side in ("left", "right"):
+        for file in (tmp_path / "a" / side).iterdir():
             Image.new("RGB", (50, 33)).save(file)  # resized, a pixel of rounding
     assert not scan_data(config).errors
 
 
 def test_twenty_findings_and_a_count(config, tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"a one{number} l\n" for number in range(25)))
-    with pytest.raises(InputError) as said:
+    with pytest.raises(InputError) as error:
         check_data(config)
-    lines = str(said.value).splitlines()
+    lines = str(error.value).splitlines()
     assert (len(lines), lines[0].count("a.txt:1:"), lines[-1]) == (21, 1, "... and 5 more")
 
 
 def test_frames_in_training_and_validation_are_a_warning(config, caplog):
     both = replace(config, validation=config.train)
     (warning,) = scan_data(both).warnings
-    assert "000001.png is a frame of training too" in warning
-    assert warning.endswith("(and 5 more frames)")
+    assert "000001.png is a frame of training too" in warning.sentence
+    assert warning.sentence.endswith("(and 5 more frames)")
     check_data(both)
     assert "is a frame of training too" in caplog.text
 
@@ -106,7 +106,7 @@ def test_off_looks_for_missing_files_alone(config, tmp_path):
             check_data(replace(config, scan=scan))
 
 
-def test_the_command_lists_all_and_says_how_many(config, tmp_path, capsys):
+def test_the_command_lists_all_findings_and_their_number(config, tmp_path, capsys):
     file = tmp_path / "config.yaml"
     content = {
         name: [{"dataset": "folder", "root": str(tmp_path), "split": str(tmp_path / f"{drive}.txt")}]
@@ -117,10 +117,10 @@ def test_the_command_lists_all_and_says_how_many(config, tmp_path, capsys):
     assert "train: folder at" in capsys.readouterr().out
     (tmp_path / "a.txt").write_text("".join(f"a {number} l\n" for number in range(30, 60)))
     assert main(["scan", "--config", str(file)]) == 2
-    said = capsys.readouterr()
-    # 29 to 60 are missing; what a line wants is said at the first that wants it.
-    assert sum("misses its" in line for line in said.out.splitlines()) == 32
-    assert said.err.strip() == "hrdepth: 32 things to mend, listed above"
+    printed = capsys.readouterr()
+    # 29 to 60 are missing; each is reported at the first line that needs it.
+    assert sum("misses its" in line for line in printed.out.splitlines()) == 32
+    assert printed.err.strip() == "hrdepth: 32 things to mend, listed above"
 
 
 def scale(*options, frames=(-1, 1, "s"), root):
@@ -142,7 +142,7 @@ def test_a_unit_in_metres_follows_from_the_rigs(config, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["kitti_raw", "kitti_odometry"])
-def test_kitti_calibration_tells_the_metres_of_the_papers_unit(name, tmp_path):
+def test_metres_of_the_papers_unit_follow_from_kitti_calibration(name, tmp_path):
     fake_datasets.TREES[name].make(tmp_path)
     part = DatasetConfig(name, str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})
     assert metres_per_unit(part.neighbours.reader for part in open_data([part], ["s"])) == 5.0

@@ -151,10 +151,10 @@ def test_verify_finds_a_flipped_byte_a_changed_and_a_lost_source(config, folder,
     lost.unlink()
     capsys.readouterr()
     assert main(["prepare", "--cache", str(folder), "--verify"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("hrdepth: 4 of 10 images")
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("hrdepth: 4 of 10 images")
     for path, fault in ((flipped, "damaged"), (cut, "damaged"), (changed, "changed"), (lost, "gone")):
-        assert fault in said.split(str(path))[1].split(")")[0]
+        assert fault in stderr.split(str(path))[1].split(")")[0]
     # They are struck from the manifest, so preparing again mends the cache.
     lost.write_bytes(lost_content)
     assert len(fill(config, folder).entries) == 10

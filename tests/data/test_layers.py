@@ -51,21 +51,21 @@ def test_sixteen_bits_are_read(drive):
 
 
 @pytest.mark.parametrize(
-    ("mask", "said"),
+    ("mask", "message"),
     [
         (Image.new("RGB", fake_datasets.SIZE[::-1]), "has 3 channels"),
         (Image.new("L", (10, 20)), "has 10x20 pixels, its image 96x64"),
         (None, "cannot be read"),
     ],
 )
-def test_a_wrong_mask_is_named(drive, mask, said):
+def test_a_wrong_mask_is_named(drive, mask, message):
     image = drive / "drive" / "left" / "000000.png"
     file = objects_file(image)
     if mask is None:
         file.write_bytes(b"no image")
     else:
         mask.save(file)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         load_objects(image, fake_datasets.SIZE)
     assert str(file) in str(caught.value)
 

@@ -100,9 +100,9 @@ def test_a_missing_side_is_masked_by_skip(part, caplog):
     left(part, 2).unlink()
     part = replace(part, distances=[1])
     (Path(part.root) / "train.txt").write_text("drive 3 l\ndrive 5 l\ndrive 6 l\n")
-    with pytest.raises(InputError) as said:
+    with pytest.raises(InputError) as error:
         build_mix([part], [-1, 1], (64, 96))
-    first, second = str(said.value).splitlines()  # each missing image once
+    first, second = str(error.value).splitlines()  # each missing image once
     assert "train.txt:1: frame 3 of 'drive' misses its neighbour at -1" in first
     assert "train.txt:1: frame 3 of 'drive' misses its neighbour at +1" in second
     assert second.endswith("(and 1 more line)")

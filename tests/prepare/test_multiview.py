@@ -42,7 +42,7 @@ def test_a_sweep_along_the_drive_finds_the_depth():
     assert found.unmoved[:, :40].mean() > found.unmoved[40:56, 112:144].mean() + 0.2
 
 
-def test_the_other_eye_tells_depth_too():
+def test_depth_of_a_stereo_pair():
     k = torch.from_numpy(corridor.intrinsics()).float()
     pose = torch.eye(4)
     pose[0, 3] = -corridor.BASELINE

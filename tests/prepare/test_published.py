@@ -35,12 +35,12 @@ def test_missing_archives_have_their_official_names(kitti, capsys):
     other = "2011_10_03/2011_10_03_drive_0027_sync"
     (kitti / "train.txt").write_text((kitti / "train.txt").read_text() + f"{other} 5 l\n")
     assert prepare("kitti", kitti) == 2
-    said = capsys.readouterr()
-    assert "2011_09_26_calib.zip: 1 file not there, such as 2011_09_26/calib_velo_to_cam.txt" in said.out
-    assert "2011_10_03_calib.zip: 2 files" in said.out
-    assert f"drive_0001_sync.zip: 1 file not there, such as {NAME}/image_03/data/0000000003" in said.out
-    assert "2011_10_03_drive_0027_sync.zip: the whole drive, 3 files wanted" in said.out
-    assert "4 archives missing" in said.err
+    printed = capsys.readouterr()
+    assert "2011_09_26_calib.zip: 1 file not there, such as 2011_09_26/calib_velo_to_cam.txt" in printed.out
+    assert "2011_10_03_calib.zip: 2 files" in printed.out
+    assert f"drive_0001_sync.zip: 1 file not there, such as {NAME}/image_03/data/0000000003" in printed.out
+    assert "2011_10_03_drive_0027_sync.zip: the whole drive, 3 files wanted" in printed.out
+    assert "4 archives missing" in printed.err
     # What is there can be prepared.
     assert prepare("kitti", kitti, "--splits", "--out", str(kitti / "made")) == 0
     lines = (kitti / "made" / "splits" / f"{kitti.name}_train.txt").read_text().split("\n")
@@ -153,9 +153,9 @@ def test_where_there_is_nothing_no_step_succeeds(name, tmp_path, capsys):
         assert prepare(name, root, *wanted, step) == 2
         assert "holds none of the images that are wanted" in capsys.readouterr().err
     assert prepare(name, root, *wanted, "--splits") == 2
-    said = capsys.readouterr()
-    assert "no list" in said.out
-    assert "no list can be written" in said.err
+    printed = capsys.readouterr()
+    assert "no list" in printed.out
+    assert "no list can be written" in printed.err
 
 
 def test_lists_of_one_name_are_refused(kitti, capsys):
@@ -173,11 +173,11 @@ def test_a_frame_that_none_precedes_is_the_lists_fault(kitti, capsys):
     with (kitti / "train.txt").open("a") as file:
         file.write(f"{NAME} 0 l\n")
     assert prepare("kitti", kitti) == 2
-    said = capsys.readouterr()
-    assert f"1 frame of number 0, before which there is none, such as '{NAME} 0 l'" in said.out
-    assert "train.txt:5" in said.out
-    assert "-00000" not in said.out
-    assert "leave those lines out" in said.err
+    printed = capsys.readouterr()
+    assert f"1 frame of number 0, before which there is none, such as '{NAME} 0 l'" in printed.out
+    assert "train.txt:5" in printed.out
+    assert "-00000" not in printed.out
+    assert "leave those lines out" in printed.err
     assert prepare("kitti", kitti, "--splits") == 0  # without it
     assert (kitti / "splits" / "raw_train.txt").read_text().count("\n") == 4
 
@@ -257,16 +257,16 @@ def test_every_snippet_has_a_camera_and_of_val_a_disparity(tmp_path, capsys):
         (root / f"camera/{name}_camera.json").write_text(json.dumps(camera))
     parts = ("--parts", "[val]")
     assert prepare("cityscapes", root, *parts) == 2
-    assert "camera" not in (said := capsys.readouterr().out)
-    assert "disparity" not in said
+    assert "camera" not in (stdout := capsys.readouterr().out)
+    assert "disparity" not in stdout
     (root / "camera/val/frankfurt/frankfurt_000000_000149_camera.json").unlink()
     for number in (19, 149):
         (root / f"disparity/val/frankfurt/frankfurt_000000_{number:06d}_disparity.png").unlink()
     assert prepare("cityscapes", root, *parts) == 2
-    said = capsys.readouterr().out
-    assert "camera_trainvaltest.zip: 1 of 3 snippets of val without a camera" in said
-    assert "such as frankfurt/frankfurt_000000 from frame 130 to 159" in said
-    assert "disparity_trainvaltest.zip: 2 of 3 snippets of val without a disparity" in said
+    stdout = capsys.readouterr().out
+    assert "camera_trainvaltest.zip: 1 of 3 snippets of val without a camera" in stdout
+    assert "such as frankfurt/frankfurt_000000 from frame 130 to 159" in stdout
+    assert "disparity_trainvaltest.zip: 2 of 3 snippets of val without a disparity" in stdout
 
 
 def test_what_a_camera_file_must_say(tmp_path, capsys):

@@ -47,8 +47,8 @@ def prepared(prepared_once, tmp_path):
 def test_one_command_makes_a_set_that_trains(clip, tmp_path, capsys):
     out = tmp_path / "data"
     assert main(["prepare", str(clip), "--out", str(out), "--fov", "90"]) == 0
-    said = capsys.readouterr().out
-    assert f"hrdepth train --data {out}" in said
+    stdout = capsys.readouterr().out
+    assert f"hrdepth train --data {out}" in stdout
     manifest = json.loads((out / "drive" / "manifest.json").read_text())
     assert manifest["complete"]
     assert manifest["provenance"]["versions"]["hrdepth"]
@@ -130,9 +130,9 @@ def test_verify_names_what_has_changed(prepared, tmp_path, capsys):
     (tmp_path / "data" / "drive" / "left" / "000004.jpg").unlink()
     Image.new("RGB", SIZE[::-1]).save(tmp_path / "data" / "drive" / "left" / "000007.jpg")
     assert main(["prepare", "video", "--out", str(tmp_path / "data"), "--verify"]) == 2
-    said = capsys.readouterr().err
-    assert "000004.jpg is missing" in said
-    assert "000007.jpg has changed" in said
+    stderr = capsys.readouterr().err
+    assert "000004.jpg is missing" in stderr
+    assert "000007.jpg has changed" in stderr
 
 
 def test_other_settings_do_not_overwrite(clip, prepared, tmp_path):
