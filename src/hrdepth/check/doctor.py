@@ -72,7 +72,7 @@ def examine(config: DoctorConfig) -> Examination:
     if not recordings and not findings:
         raise InputError(f"{root} holds no drive on disk (DRIVE/camera.yaml, DRIVE/left/000000.png)")
     for part in track(recordings, "examining", transient=True):
-        found = [replace(finding, place=part.name) for finding in _examine(root, part)]
+        found = [replace(finding, where=part.name) for finding in _examine(root, part)]
         findings += [finding for finding in found if not _is_reported(finding, findings)]
     counted = [finding for finding in findings if finding.kind not in config.ignore]
     page = Path(config.page) if config.page is not None else root / "doctor.html"
@@ -90,13 +90,13 @@ def _scan(root: Path) -> Iterator[Finding]:
     alone = not splits["val"].is_file()
     report = scan_data(TrainConfig(train, train if alone else val, "", scan="full"))
     for finding in [*report.errors, *([] if alone else report.warnings)]:
-        yield replace(finding, place=root.name)
+        yield replace(finding, where=root.name)
     for drive in sorted(root.iterdir()):
         manifest = read_manifest(drive) if drive.is_dir() else None
         if manifest is not None and "chosen" in manifest:
             for sentence in verify_drive(drive)[:5]:
                 advice = "run hrdepth prepare again with --overwrite true"
-                yield Finding("missing", f"{sentence}; {advice}", place=drive.name)
+                yield Finding("missing", f"{sentence}; {advice}", where=drive.name)
 
 
 def _is_reported(finding: Finding, before: list[Finding]) -> bool:

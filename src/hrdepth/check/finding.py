@@ -46,13 +46,13 @@ class Finding:
         kind: a key of `KINDS` or `ADVICE`.
         sentence: what was found, and where; for a kind of `KINDS` also what to do.
         images: that show it.
-        place: the recording or data set; empty for a run.
+        where: the recording or data set; empty for a run.
     """
 
     kind: str
     sentence: str
     images: Sequence[Path] = ()
-    place: str = ""
+    where: str = ""
 
     @property
     def advice(self) -> str:
@@ -60,5 +60,5 @@ class Finding:
         return ADVICE.get(self.kind, "")
 
     def __str__(self) -> str:
-        named = ": ".join(part for part in (self.kind, self.place, self.sentence) if part)
+        named = ": ".join(part for part in (self.kind, self.where, self.sentence) if part)
         return f"{named}; {self.advice}" if self.advice else named

@@ -71,7 +71,7 @@ def _finding(finding: Finding, *, ignored: bool) -> str:
     name = f"{finding.kind}{' (ignored)' if ignored else ''}"
     images = "".join(_image(path) for path in finding.images)
     return (
-        f"<div class='finding{' ignored' if ignored else ''}'><b>{_text(name)}</b> in {_text(finding.place)}: "
+        f"<div class='finding{' ignored' if ignored else ''}'><b>{_text(name)}</b> in {_text(finding.where)}: "
         f"{_text(finding.sentence)}<br>{images}</div>"
     )
 

@@ -98,8 +98,8 @@ class Cityscapes(FrameReader):
                 "camera_trainvaltest.zip there"
             )
         numbers = sorted(files)
-        place = bisect_left(numbers, line.frame)
-        nearest = min(numbers[max(place - 1, 0) : place + 1], key=lambda number: abs(number - line.frame))
+        after = bisect_left(numbers, line.frame)
+        nearest = min(numbers[max(after - 1, 0) : after + 1], key=lambda number: abs(number - line.frame))
         return self._camera(files[nearest])
 
     @lru_cache(maxsize=8192)  # noqa: B019  (a reader lives as long as its data set)

@@ -142,7 +142,7 @@ def first_size(folder: Path) -> tuple[int, int]:
 
 
 def _offset(projection: Float64) -> float:
-    """Return a rectified camera's place right of camera 0, metres."""
+    """Return how far a rectified camera lies right of camera 0, metres."""
     return float(projection[0, 3] / projection[0, 0])
 
 
@@ -211,7 +211,7 @@ class Calibration:
         """
         if self.velo_to_camera is None:
             raise InputError(
-                f"{Path(self.source) / 'calib_velo_to_cam.txt'} does not exist; the laser's place is needed"
+                f"{Path(self.source) / 'calib_velo_to_cam.txt'} does not exist; the laser's position is needed"
             )
         bottom = np.array([[0.0, 0.0, 0.0, 1.0]])
         rectify = np.eye(4)

@@ -29,21 +29,21 @@ class Mix(ConcatDataset[Batch]):
     datasets: list[FrameDataset]  # type: ignore[assignment]
 
     def __getitem__(self, item: int) -> Batch:
-        part, inside = self._place(item)
+        part, inside = self._locate(item)
         sample = part[inside].copy()
         sample["item"] = torch.tensor(item)  # the mix's, not the part's
         return sample
 
     def name(self, item: int) -> str:
         """Return the target frame of an item, as `FrameDataset.name`."""
-        part, inside = self._place(item)
+        part, inside = self._locate(item)
         return part.name(inside)
 
     def without_augmentation(self) -> Mix:
         """Return the same samples without random changes."""
         return Mix([part.without_augmentation() for part in self.datasets])
 
-    def _place(self, item: int) -> tuple[FrameDataset, int]:
+    def _locate(self, item: int) -> tuple[FrameDataset, int]:
         draw, index = divmod(item, len(self))
         part = int(np.searchsorted(self.cumulative_sizes, index, side="right"))
         inside = index - (self.cumulative_sizes[part - 1] if part else 0)

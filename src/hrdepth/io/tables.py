@@ -68,8 +68,8 @@ class ResultTable:
         table = Table(
             title=self.title or None, caption=self.caption or None, title_justify="left", caption_justify="left"
         )
-        for place, heading in enumerate(self.headings):
-            table.add_column(heading, justify="right" if place else "left")
+        for column, heading in enumerate(self.headings):
+            table.add_column(heading, justify="right" if column else "left")
         for row in self.rows:
             table.add_row(*row)
         return table

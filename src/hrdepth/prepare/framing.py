@@ -59,8 +59,8 @@ class Framing:
         x, y, inner_w, inner_h = self._inner
         shift = np.array([[1, 0, -self._box[0]], [0, 1, -self._box[1]], [0, 0, 1]])
         resize = np.diag([inner_w / (self._box[2] - self._box[0]), inner_h / (self._box[3] - self._box[1]), 1.0])
-        place = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
-        self.intrinsics: NDArray[np.float64] = place @ resize @ shift @ pinhole
+        translate = np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
+        self.intrinsics: NDArray[np.float64] = translate @ resize @ shift @ pinhole
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Turn an image (H,W,3) of the lens's size into a frame.

@@ -180,32 +180,32 @@ class _HintMaker:
         # The calibration may be that of larger images.
         shape = image_size(images[0])
         structure = structure_from_motion(images, resized_intrinsics(camera, shape).double().numpy())
-        placed = [image for image in images if image in structure.poses]
-        if len(placed) < SHORTEST:
+        located = [image for image in images if image in structure.poses]
+        if len(located) < SHORTEST:
             log.info("%s: structure from motion finds no path of the camera; no hints", images[0].parent)
             return 0
-        scale = self._scale(placed, structure.points, shape)
+        scale = self._scale(located, structure.points, shape)
         if scale is None:
             log.info("%s: too few points for its scale; no hints", images[0].parent)
             return 0
         poses = {}
-        for image in placed:
+        for image in located:
             pose = structure.poses[image].copy()
             pose[:3, 3] *= scale
             poses[image] = torch.from_numpy(pose).float()
-        depths = np.concatenate([structure.points[image][:, 2] for image in placed]) * scale
+        depths = np.concatenate([structure.points[image][:, 2] for image in located]) * scale
         planes = torch.linspace(
             0, 1 / max(0.7 * float(np.quantile(depths, FEW)), self.config.nearest), self.config.planes
         )
         step = float(planes[1])
-        place = {image: number for number, image in enumerate(placed)}
-        targets = [image for image in wanted if image in place]
+        position = {image: number for number, image in enumerate(located)}
+        targets = [image for image in wanted if image in position]
         view = lru_cache(maxsize=64)(lambda image: _view(image, self.hints.size))
         sweeps: dict[Path, Sweep] = {}
 
         def sweep(image: Path) -> bool:
-            near = [place[image] + offset for offset in self.config.offsets]
-            sources = [placed[number] for number in near if 0 <= number < len(placed)]
+            near = [position[image] + offset for offset in self.config.offsets]
+            sources = [located[number] for number in near if 0 <= number < len(located)]
             relative = [poses[source] @ invert_pose(poses[image][None])[0] for source in sources]
             found = plane_sweep(view(image), [view(source) for source in sources], k, relative, planes)
             sweeps[image] = Sweep(*(part.half() for part in found))

@@ -1,6 +1,6 @@
 """Find regions that never move though the camera does: overlays, and the hood of the car.
 
-A place that moves with the scene sees edges of every direction pass by; one that is fixed to the camera keeps the same
+A point that moves with the scene sees edges of every direction pass by; one that is fixed to the camera keeps the same
 edge. So the mean of the gradients over time, as vectors, divided by the mean of their lengths is near 1 there and near
 0 elsewhere. Far scenery can look alike in a short recording, but it shakes with the camera: what is drawn over the
 image does not shift by a pixel. A hood has an edge above, dark on bright or bright on dark as the road changes, and

@@ -80,8 +80,8 @@ def plane_sweep(
     best: list[Tensor] = []
     for source, pose in zip(sources, poses, strict=True):
         worse = _cost(target, source, intrinsics, pose, planes)
-        for place, lower in enumerate(best):
-            best[place], worse = torch.minimum(lower, worse), torch.maximum(lower, worse)
+        for rank, lower in enumerate(best):
+            best[rank], worse = torch.minimum(lower, worse), torch.maximum(lower, worse)
         if len(best) < (len(sources) + 1) // 2:
             best.append(worse)
     cost = torch.stack(best).mean(0)

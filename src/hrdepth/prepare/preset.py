@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from hrdepth.camera import Camera
+from hrdepth.data.folder import read_camera
 from hrdepth.data.neighbours import MIN_MOTION
 from hrdepth.errors import InputError
 from hrdepth.weights.checkpoint import read_checkpoint
@@ -79,16 +79,10 @@ def _fine_tuning(start: Path) -> dict[str, Any]:
     return settings
 
 
-def _cameras(root: Path) -> dict[Path, dict[str, Any]]:
+def _cameras(root: Path) -> dict[Path, Camera]:
     if not root.is_dir():
         raise InputError(f"the data folder {root} does not exist; make it with hrdepth prepare VIDEO --out {root}")
-    cameras = {}
-    for file in sorted(root.rglob("camera.yaml")):
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-            cameras[file.parent] = {key: float(content[key]) for key in ("width", "height", "fx")}
-        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
-            raise InputError(f"{file} must give width, height, fx, fy, cx and cy in pixels ({error})") from error
+    cameras = {file.parent: read_camera(file) for file in sorted(root.rglob("camera.yaml"))}
     if not cameras:
         raise InputError(f"{root} holds no drive (no camera.yaml); make it with hrdepth prepare VIDEO --out {root}")
     return cameras
@@ -102,13 +96,13 @@ def _count(split: Path) -> int:
     return sum(bool(line.strip()) and not line.startswith("#") for line in lines)
 
 
-def _size(cameras: list[dict[str, Any]]) -> tuple[int, int]:
+def _size(cameras: list[Camera]) -> tuple[int, int]:
     """Return the most frequent size, in multiples of 32, at most 640 on the longer side."""
-    sizes = [(int(camera["height"]), int(camera["width"])) for camera in cameras]
+    sizes = [camera.size for camera in cameras]
     height, width = max(set(sizes), key=sizes.count)
     factor = min(1.0, 640 / max(height, width))
     return max(64, int(height * factor / 32 + 0.5) * 32), max(64, int(width * factor / 32 + 0.5) * 32)
 
 
-def _relative_focal(camera: dict[str, Any]) -> float:
-    return float(round(camera["fx"] / camera["width"], 4))
+def _relative_focal(camera: Camera) -> float:
+    return round(float(camera.intrinsics[0, 0]) / camera.size[1], 4)

@@ -97,10 +97,10 @@ def verify_drive(drive: Path) -> list[str]:
     return faults
 
 
-def write_camera(folder: Path, look: Framing, closer: int) -> dict[str, Any]:
-    """Write camera.yaml, and return its entry of the manifest; frames are `closer` times as small as `look`."""
-    lens = look.lens
-    k, (height, width) = look.intrinsics / closer, (side // closer for side in look.size)
+def write_camera(folder: Path, analysis: Framing, factor: int) -> dict[str, Any]:
+    """Write camera.yaml, and return its entry of the manifest; frames are `factor` times as small as `analysis`."""
+    lens = analysis.lens
+    k, (height, width) = analysis.intrinsics / factor, (side // factor for side in analysis.size)
     numbers = {"fx": k[0, 0], "fy": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}
     content: dict[str, Any] = {"width": width, "height": height}
     content |= {name: round(float(value), 4) for name, value in numbers.items()}
@@ -114,15 +114,15 @@ def write_camera(folder: Path, look: Framing, closer: int) -> dict[str, Any]:
     return {"source": content["source"], "learn": lens.learn, "distortion_undone": undone}
 
 
-def write_mask(folder: Path, look: Framing, closer: int, still: StillRegions, *, find: bool) -> dict[str, Any]:
+def write_mask(folder: Path, analysis: Framing, factor: int, still: StillRegions, *, find: bool) -> dict[str, Any]:
     """Write mask.png and mask.jpg where anything is left out, and return their entry of the manifest."""
-    found = still.find() if find else np.zeros(look.size, dtype=bool)
-    keep, covered = _coarse(look.inside() & ~found, closer), ~_coarse(~found, closer)
+    found = still.find() if find else np.zeros(analysis.size, dtype=bool)
+    keep, covered = _coarse(analysis.inside() & ~found, factor), ~_coarse(~found, factor)
     for name in ("mask.png", "mask.jpg"):
         (folder / name).unlink(missing_ok=True)
     if not keep.all():
         write_image(folder / "mask.png", np.where(keep, 255, 0).astype(np.uint8))
-        write_image(folder / "mask.jpg", mask_image(reduced(still.last_frame, closer), keep))
+        write_image(folder / "mask.jpg", mask_image(reduced(still.last_frame, factor), keep))
     return {"share": round(float(1 - keep.mean()), 5), "found": round(float(covered.mean()), 5), "looked": find}
 
 

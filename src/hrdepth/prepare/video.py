@@ -134,14 +134,14 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     content |= {"complete": False, "chosen": {"stride": stride}, "frames": {}, "files": {}}
     write_manifest(folder, content)
     # What never moves is looked for at one size, whatever that of the frames: its thresholds were measured there.
-    closer = max(1, round(LONGER_SIDE / max(framing.size)))
-    look = Framing(lens, (closer * framing.size[0], closer * framing.size[1]), config.fit)
-    selection, still = Selection(), StillRegions(look.size)
-    kept = _write_frames(path, info, folder, config, stride, look, closer, selection, still)
+    factor = max(1, round(LONGER_SIDE / max(framing.size)))
+    analysis = Framing(lens, (factor * framing.size[0], factor * framing.size[1]), config.fit)
+    selection, still = Selection(), StillRegions(analysis.size)
+    kept = _write_frames(path, info, folder, config, stride, analysis, factor, selection, still)
     content["frames"] = {f"left/{_file(chosen.number, config)}": entry for chosen, entry in kept}
     content["chosen"] = _chosen(stride, info, selection, [chosen for chosen, _ in kept])
-    content["camera"] = write_camera(folder, look, closer)
-    content["mask"] = write_mask(folder, look, closer, still, find=config.mask)
+    content["camera"] = write_camera(folder, analysis, factor)
+    content["mask"] = write_mask(folder, analysis, factor, still, find=config.mask)
     content["split"] = write_split(root, name, [chosen.number for chosen, _ in kept], config)
     present = [file for file in ("camera.yaml", "mask.png") if (folder / file).is_file()]
     content["files"] = {file: {"sha256": file_sha256(folder / file)} for file in present}
@@ -217,17 +217,17 @@ def _write_frames(
     folder: Path,
     config: PrepareVideoConfig,
     stride: int,
-    look: Framing,
-    closer: int,
+    analysis: Framing,
+    factor: int,
     selection: Selection,
     still: StillRegions,
 ) -> list[tuple[Chosen, dict[str, Any]]]:
     """Write the frames that are not there yet; return all that belong to the recording."""
     kept: list[tuple[Chosen, dict[str, Any]]] = []
-    shrink = partial(reduced, factor=closer)
+    shrink = partial(reduced, factor=factor)
     images = _images(path, "writing frames", info.count)
     try:
-        for chosen in select_frames(images, stride, selection, look.apply, shrink):
+        for chosen in select_frames(images, stride, selection, analysis.apply, shrink):
             file = folder / "left" / _file(chosen.number, config)
             if not file.is_file():
                 with atomic_path(file) as temporary:

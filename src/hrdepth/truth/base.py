@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
+from hrdepth.data.reader import existing_folder
 from hrdepth.errors import InputError
 
 __all__ = ["GroundTruth", "GroundTruthSet", "Remembered", "data_folder", "read_depth", "refuse_settings", "short_name"]
@@ -43,7 +44,7 @@ class GroundTruthSet(ABC):
     """A sequence of `GroundTruth`, each read when it is asked for.
 
     Attributes:
-        description: what the depth is and which list it follows, in words, without the place on this machine.
+        description: what the depth is and which list it follows, in words, without paths.
         protocol: settings of `DepthProtocol` in which published numbers differ from KITTI's.
         metrics: that published tables have beside the seven, fields of `evaluation.extras.Extras`.
         dataset: the training data set in whose folders this depth lies, if in any.
@@ -123,9 +124,7 @@ def data_folder(config: GroundTruthConfig, root: str | None) -> Path:
     """Return `root` as a path; raise `InputError` where it is missing or no folder."""
     if root is None:
         raise InputError(f"ground truth '{config.kind}' needs root, the folder that holds the data")
-    if not Path(root).is_dir():
-        raise InputError(f"the data folder {root} does not exist")
-    return Path(root)
+    return existing_folder(root)
 
 
 def refuse_settings(config: GroundTruthConfig, **settings: str | None) -> None:

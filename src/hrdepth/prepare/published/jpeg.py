@@ -169,7 +169,7 @@ def _copy_companions(layout: Layout, out: Path, width: int | None, *, overwrite:
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(copy) as temporary:
                 if text is None:
-                    shutil.copy2(file, temporary)  # with its time, so that the next look need not read it
+                    shutil.copy2(file, temporary)  # with its time, so that the next call need not read it
                 else:
                     temporary.write_text(text, encoding="utf-8")
         except OSError as error:

@@ -78,7 +78,7 @@ class Layout(ABC):
         """Return lists of the frames that are there with both neighbours."""
 
     def relative(self, path: Path) -> Path:
-        """Return the place of a file below the root."""
+        """Return the path of a file below the root."""
         return path.relative_to(self.root)
 
 
