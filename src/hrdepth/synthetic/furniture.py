@@ -27,12 +27,7 @@ def _sphere(rings: int = 7, segments: int = 12) -> tuple[Array, Array, NDArray[n
 
 
 def _add_blob(
-    builder: MeshBuilder,
-    rng: np.random.Generator,
-    place: Placement,
-    centre: Array,
-    radii: Array,
-    material: str,
+    builder: MeshBuilder, rng: np.random.Generator, place: Placement, centre: Array, radii: Array, material: str
 ) -> None:
     """A dented ellipsoid."""
     vertices, uv, faces = _sphere()

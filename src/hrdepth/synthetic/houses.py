@@ -176,8 +176,7 @@ def _draw_door(draw: ImageDraw.ImageDraw, centre: float, bottom: int, trim: Colo
         for y in (top + 0.55 * SCALE, top + 1.4 * SCALE):
             draw.rectangle((x, y, x + half - 10, y + 0.7 * SCALE), fill=darker)
     draw.ellipse(
-        (centre + half - 10, foot - 1.1 * SCALE, centre + half - 4, foot - 1.1 * SCALE + 6),
-        fill=(220, 200, 120),
+        (centre + half - 10, foot - 1.1 * SCALE, centre + half - 4, foot - 1.1 * SCALE + 6), fill=(220, 200, 120)
     )
     draw.rectangle((centre - half - 14, foot, centre + half + 14, bottom), fill=(150, 146, 140))
 
@@ -207,13 +206,7 @@ def add_house(builder: MeshBuilder, rng: np.random.Generator, place: Placement, 
     materials = (f"front-{style.index}", f"side-{style.index}", f"wall-{style.index}")
     builder.box(place, (0, 0, -half), (style.depth, eaves, half), materials)
     if style.flat:
-        builder.box(
-            place,
-            (-0.15, eaves, -half - 0.1),
-            (style.depth, eaves + 0.5, half + 0.1),
-            materials[2],
-            texel=2.5,
-        )
+        builder.box(place, (-0.15, eaves, -half - 0.1), (style.depth, eaves + 0.5, half + 0.1), materials[2], texel=2.5)
         return
     _add_gable_roof(builder, place, style)
     for _ in range(int(rng.integers(1, 3))):

@@ -10,12 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["Mesh", "MeshBuilder", "Placement", "cross"]
 
 Array = NDArray[np.float64]
-UNIT_SQUARE = (
-    (0.0, 1.0),
-    (1.0, 1.0),
-    (1.0, 0.0),
-    (0.0, 0.0),
-)  # texture corners: bottom left, round to top left
+UNIT_SQUARE = ((0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0))  # texture corners: bottom left, round to top left
 
 
 def cross(one: Array, two: Array) -> Array:
@@ -41,10 +36,7 @@ class Mesh:
     @property
     def normals(self) -> Array:
         """(F,3) unit normals."""
-        normal = np.cross(
-            self.vertices[:, 1] - self.vertices[:, 0],
-            self.vertices[:, 2] - self.vertices[:, 0],
-        )
+        normal = np.cross(self.vertices[:, 1] - self.vertices[:, 0], self.vertices[:, 2] - self.vertices[:, 0])
         return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12))
 
 
@@ -159,11 +151,7 @@ class MeshBuilder:
         quads = place(np.stack([foot[:-1], foot[1:], top[1:], top[:-1]], 1))  # (sides,4,3)
         left = np.arange(sides) / sides
         uv = np.stack(
-            [
-                np.stack([left, left + 1 / sides, left + 1 / sides, left], 1),
-                np.tile([1.0, 1, 0, 0], (sides, 1)),
-            ],
-            2,
+            [np.stack([left, left + 1 / sides, left + 1 / sides, left], 1), np.tile([1.0, 1, 0, 0], (sides, 1))], 2
         )
         for half in ([0, 1, 2], [0, 2, 3]):
             self.triangles(quads[:, half], uv[:, half], material, inside=inside)

@@ -241,13 +241,7 @@ def _sky_levels(mesh: Mesh) -> NDArray[np.int64]:
 def _sensor(mitsuba: Any, pose: Array, intrinsics: Array, size: tuple[int, int], sampler: dict[str, Any]) -> Any:
     """Make a pinhole camera; Mitsuba's pixel centres are at halves, those of `intrinsics` at integers."""
     height, width = size
-    film = {
-        "type": "hdrfilm",
-        "width": width,
-        "height": height,
-        "rfilter": {"type": "box"},
-        "pixel_format": "rgba",
-    }
+    film = {"type": "hdrfilm", "width": width, "height": height, "rfilter": {"type": "box"}, "pixel_format": "rgba"}
     return mitsuba.load_dict(
         {
             "type": "perspective",

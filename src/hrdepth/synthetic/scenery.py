@@ -16,12 +16,7 @@ from hrdepth.synthetic.poles import add_traffic_light
 from hrdepth.synthetic.roads import add_crossing, add_ground, add_hills, road_textures
 from hrdepth.synthetic.roadside import Roadside
 from hrdepth.synthetic.street import Street
-from hrdepth.synthetic.structures import (
-    add_barrier,
-    add_fence,
-    add_gantry,
-    add_overpass,
-)
+from hrdepth.synthetic.structures import add_barrier, add_fence, add_gantry, add_overpass
 from hrdepth.synthetic.textures import Array, Texture, plant_textures, small_textures
 from hrdepth.synthetic.trajectory import Course
 from hrdepth.synthetic.vegetation import TREES, add_leafy_bush, add_leafy_tree

@@ -78,9 +78,7 @@ class Sculptor:
         axis, first, second = _frame(end - start)
         last = radius if end_radius is None else end_radius
         rise, shrink = np.array([-0.95, -0.6, 0.0]), np.array([0.31, 0.8, 1.0])
-        centres = np.concatenate(
-            [start + radius * rise[:, None] * axis, end - last * rise[::-1, None] * axis],
-        )
+        centres = np.concatenate([start + radius * rise[:, None] * axis, end - last * rise[::-1, None] * axis])
         radii = np.concatenate([radius * shrink, last * shrink[::-1]])[:, None]
         self.tube(centres, radii * first, radii * second, colour, segments=segments)
 

@@ -14,14 +14,7 @@ from hrdepth.synthetic.shapes import Sculptor
 from hrdepth.synthetic.textures import Array
 from hrdepth.synthetic.trajectory import Course
 
-__all__ = [
-    "add_barrier",
-    "add_fence",
-    "add_gantry",
-    "add_overpass",
-    "add_wire",
-    "sweep",
-]
+__all__ = ["add_barrier", "add_fence", "add_gantry", "add_overpass", "add_wire", "sweep"]
 
 
 def sweep(
