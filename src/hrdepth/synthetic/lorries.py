@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from hrdepth.synthetic.palette import PAINTS
 from hrdepth.synthetic.shapes import Sculptor
-from hrdepth.synthetic.vehicles import Vehicle
+
+if TYPE_CHECKING:
+    from hrdepth.synthetic.vehicles import Vehicle
 
 __all__ = ["sculpt_lorry", "sculpt_van"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from hrdepth.synthetic.mesh import MeshBuilder, Placement
 from hrdepth.synthetic.shapes import Sculptor
 
-__all__ = ["add_pole", "add_small_thing", "add_traffic_light"]
+__all__ = ["add_lamp", "add_pole", "add_sign", "add_small_thing", "add_traffic_light"]
 
 
 def add_pole(builder: MeshBuilder, rng: np.random.Generator, place: Placement, kind: str, reach: float = 2.0) -> None:
@@ -135,3 +135,26 @@ def add_small_thing(builder: MeshBuilder, rng: np.random.Generator, place: Place
         make.box((-0.18, 0, -0.18), (0.18, 0.03, 0.18), "dark")
         make.tube([(0, 0.03, 0), (0, 0.7, 0)], [[0.13, 0, 0], [0.02, 0, 0]], [[0, 0, 0.13], [0, 0, 0.02]], "orange")
         make.tube([(0, 0.35, 0), (0, 0.5, 0)], [[0.088, 0, 0], [0.06, 0, 0]], [[0, 0, 0.088], [0, 0, 0.06]], "white")
+
+
+def add_lamp(builder: MeshBuilder, place: Placement) -> None:
+    """Add a street lamp that reaches out towards local -right."""
+    builder.prism(place, (0, 0, 0), 0.12, 0.9, "metal")
+    builder.prism(place, (0, 0.9, 0), 0.07, 4.9, "metal", taper=0.7)
+    builder.box(place, (-1.5, 5.7, -0.04), (0.05, 5.8, 0.04), "metal")
+    builder.box(place, (-2.0, 5.66, -0.13), (-1.3, 5.84, 0.13), ("lamp", "lamp", "metal"))
+
+
+def add_sign(builder: MeshBuilder, place: Placement, kind: int) -> None:
+    """Add a traffic sign that faces local -forward; `kind` 0 is round, 1 square, 2 on a board."""
+    builder.prism(place, (0, 0, 0), 0.04, 2.2, "metal")
+    if kind == 0:
+        angles = np.linspace(0, 2 * np.pi, 21)[:-1]
+        outline = np.stack([np.cos(angles), np.sin(angles)], 1)
+    else:
+        outline = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
+    outline = 0.36 * outline
+    uv = np.stack([0.5 + outline[:, 0] / 0.72, 0.5 - outline[:, 1] / 0.72], 1)
+    for forward, material in ((-0.06, f"sign-{kind}"), (-0.05, "sign-back")):
+        corners = np.stack([outline[:, 0], 2.4 + outline[:, 1], np.full(len(outline), forward)], 1)
+        builder.polygon(place(corners), uv, material, inside=place((0, 2.4, -0.055)))

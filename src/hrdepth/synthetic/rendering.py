@@ -13,21 +13,15 @@ from numpy.typing import NDArray
 
 from hrdepth.errors import InputError, require
 from hrdepth.synthetic.mesh import Mesh
-from hrdepth.synthetic.sky import clear_sky
 from hrdepth.synthetic.street import Street
 from hrdepth.synthetic.textures import Texture, noise
+from hrdepth.synthetic.weather import SKY_LIGHT, SUN, Lights, Vector, clear_sky
 
-__all__ = ["Scene", "default_intrinsics", "load_mitsuba", "render_frame", "render_light"]
+__all__ = ["Scene", "default_intrinsics", "encode_srgb", "load_mitsuba", "render_frame", "render_light"]
 
 Array = NDArray[np.float64]
 
-Vector = tuple[float, float, float]
-Lights = tuple[tuple[Vector, Vector], ...]
-
-SUN_DIRECTION = np.array([0.55, 0.72, 0.42])  # where its light goes, world axes (y down)
-SUN_LIGHT = (4.1, 3.75, 3.2)
 SKY_STEPS = 12  # levels of skylight between none and full
-SKY_LIGHT = (0.56, 0.62, 0.72)
 BLOCK = 32  # pixels, fixed: it would follow the number of cores, and the sampling with it
 NEAR, FAR = 0.05, 2000.0  # metres
 CAMERA_AXES = np.diag([-1.0, -1.0, 1.0, 1.0])  # Mitsuba looks along +z with x to the left and y up
@@ -68,25 +62,23 @@ class Scene:
     Args:
         street: what to render.
         seed: of the clouds.
-        lights: directions in which light goes (world axes) with their linear RGB; None for the one sun.
+        lights: directions in which light goes (world axes) with their linear RGB irradiance.
         sky_light: linear RGB of the sky's light.
 
     Raises:
         InputError: Mitsuba is not installed.
     """
 
-    def __init__(
-        self, street: Street, seed: int = 0, *, lights: Lights | None = None, sky_light: Vector = SKY_LIGHT
-    ) -> None:
+    def __init__(self, street: Street, seed: int = 0, *, lights: Lights = SUN, sky_light: Vector = SKY_LIGHT) -> None:
         mitsuba = load_mitsuba()
         self.sky_light = sky_light
         suns = {
-            "sun" if lights is None else f"sun-{i}": {
+            f"sun-{i}": {
                 "type": "directional",
                 "direction": list(direction),
-                "irradiance": _rgb(light),
+                "irradiance": {"type": "rgb", "value": list(light)},
             }
-            for i, (direction, light) in enumerate(lights or ((tuple(SUN_DIRECTION.tolist()), SUN_LIGHT),))
+            for i, (direction, light) in enumerate(lights)
         }
         self._standing = {"type": "scene", **suns, **_shapes(mitsuba, street, sky_light)}
         self.world = mitsuba.load_dict(self._standing)
@@ -131,7 +123,8 @@ def render_frame(
     )
     sky = clear_sky(scene.clouds, rays)
     colour = light[..., :3] + (1 - np.clip(light[..., 3:4], 0, 1)) * sky
-    return _display(colour), depth.astype(np.float32)
+    image = np.clip(np.rint(encode_srgb(colour) * 255), 0, 255).astype(np.uint8)
+    return image, depth.astype(np.float32)
 
 
 def render_light(
@@ -142,7 +135,7 @@ def render_light(
     *,
     samples_per_pixel: int,
     seed: int,
-    with_depth: bool,
+    with_depth: bool = True,
 ) -> tuple[Array, Array, Array]:
     """Render as `render_frame` does, up to the sky and the display.
 
@@ -176,22 +169,17 @@ def render_light(
     return light, depth, rays @ pose[:3, :3].T
 
 
-def _rgb(value: tuple[float, float, float]) -> dict[str, Any]:
-    return {"type": "rgb", "value": list(value)}
-
-
 def _linear(texture: Texture) -> NDArray[np.float32]:
     """Turn sRGB bytes into linear reflectance."""
     value = texture.astype(np.float32) / 255
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-def _display(linear: Array) -> NDArray[np.uint8]:
-    """Turn linear light into sRGB bytes, rolling off what is brighter than white."""
-    linear = np.maximum(linear, 0)
-    linear = linear * (1 + linear / 2.6**2) / (1 + linear) * 1.55
-    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055)
-    return np.asarray(np.clip(np.rint(encoded * 255), 0, 255).astype(np.uint8))
+def encode_srgb(light: Array) -> Array:
+    """Return linear light (...,3) as sRGB values, white being 1, rolling off what is brighter."""
+    light = np.maximum(light, 0)
+    light = light * (1 + light / 2.6**2) / (1 + light) * 1.55
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
 
 
 def _bitmap(mitsuba: Any, linear: NDArray[np.float32]) -> dict[str, Any]:
@@ -211,24 +199,17 @@ def _shapes(mitsuba: Any, street: Street, sky_light: Vector, prefix: str = "") -
             faces = levels == level
             glow = _bitmap(mitsuba, colours * (np.float32(level / SKY_STEPS) * np.array(sky_light, np.float32)))
             emitter = mitsuba.load_dict({"type": "area", "radiance": glow, "sampling_weight": 0.0})
-            part = Mesh(mesh.vertices[faces], mesh.uv[faces])
-            shapes[f"{prefix}{name}-{level}"] = _shape(mitsuba, name, part, surface, emitter)
+            properties = mitsuba.Properties()
+            properties["surface"], properties["emitter"] = surface, emitter
+            count = int(faces.sum())
+            shape = mitsuba.Mesh(name, 3 * count, count, has_vertex_texcoords=True, props=properties)
+            parameters = mitsuba.traverse(shape)
+            parameters["vertex_positions"] = mesh.vertices[faces].astype(np.float32).ravel()
+            parameters["vertex_texcoords"] = mesh.uv[faces].astype(np.float32).ravel()
+            parameters["faces"] = np.arange(3 * count, dtype=np.uint32)
+            parameters.update()
+            shapes[f"{prefix}{name}-{level}"] = shape
     return shapes
-
-
-def _shape(mitsuba: Any, name: str, mesh: Mesh, surface: Any, emitter: Any) -> Any:
-    """Make a Mitsuba mesh."""
-    properties = mitsuba.Properties()
-    properties["surface"] = surface
-    properties["emitter"] = emitter
-    count = len(mesh.vertices)
-    shape = mitsuba.Mesh(name, 3 * count, count, has_vertex_texcoords=True, props=properties)
-    parameters = mitsuba.traverse(shape)
-    parameters["vertex_positions"] = mesh.vertices.astype(np.float32).ravel()
-    parameters["vertex_texcoords"] = mesh.uv.astype(np.float32).ravel()
-    parameters["faces"] = np.arange(3 * count, dtype=np.uint32)
-    parameters.update()
-    return shape
 
 
 def _sky_levels(mesh: Mesh) -> NDArray[np.int64]:

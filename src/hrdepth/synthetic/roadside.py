@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hrdepth.synthetic.furniture import add_tree
 from hrdepth.synthetic.layouts import Layout
 from hrdepth.synthetic.mesh import MeshBuilder
 from hrdepth.synthetic.people import add_cyclist, add_motorcyclist
@@ -15,9 +14,8 @@ from hrdepth.synthetic.structures import add_fence, add_wire, sweep
 from hrdepth.synthetic.textures import Array
 from hrdepth.synthetic.traffic import draw_kinds
 from hrdepth.synthetic.trajectory import Course
-from hrdepth.synthetic.vegetation import TREES, add_leafy_bush, add_leafy_tree, add_tufts
-from hrdepth.synthetic.vehicle_shapes import add_vehicle
-from hrdepth.synthetic.vehicles import draw_vehicle
+from hrdepth.synthetic.vegetation import TREES, add_leafy_bush, add_leafy_tree, add_tree, add_tufts
+from hrdepth.synthetic.vehicles import add_vehicle, draw_vehicle
 
 __all__ = ["Roadside"]
 

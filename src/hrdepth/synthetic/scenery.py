@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from hrdepth.synthetic.buildings import add_hall, add_tower, building_textures
-from hrdepth.synthetic.furniture import add_conifer, add_tree
 from hrdepth.synthetic.houses import HouseStyle, add_house, house_styles, house_textures
 from hrdepth.synthetic.layouts import Layout
 from hrdepth.synthetic.mesh import MeshBuilder
@@ -19,7 +18,7 @@ from hrdepth.synthetic.street import Street
 from hrdepth.synthetic.structures import add_barrier, add_fence, add_gantry, add_overpass
 from hrdepth.synthetic.textures import Array, Texture, plant_textures, small_textures
 from hrdepth.synthetic.trajectory import Course
-from hrdepth.synthetic.vegetation import TREES, add_leafy_bush, add_leafy_tree
+from hrdepth.synthetic.vegetation import TREES, add_conifer, add_leafy_bush, add_leafy_tree, add_tree
 
 __all__ = ["build_scenery"]
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrdepth.synthetic.cars import CAR_COLOURS, add_car, car_shapes, car_textures
-from hrdepth.synthetic.furniture import add_bush, add_conifer, add_lamp, add_sign, add_tree
 from hrdepth.synthetic.houses import HouseStyle, add_house, house_styles, house_textures
 from hrdepth.synthetic.mesh import Array, Mesh, MeshBuilder, Placement
+from hrdepth.synthetic.poles import add_lamp, add_sign
 from hrdepth.synthetic.textures import Texture, ground_textures, plant_textures, small_textures
 from hrdepth.synthetic.trajectory import Course
+from hrdepth.synthetic.vegetation import add_bush, add_conifer, add_tree
 
 __all__ = ["Street", "build_car", "build_street"]
 

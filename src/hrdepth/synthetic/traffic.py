@@ -14,8 +14,7 @@ from hrdepth.synthetic.people import add_cyclist, add_motorcyclist, add_walker, 
 from hrdepth.synthetic.street import Street
 from hrdepth.synthetic.textures import Array, Texture
 from hrdepth.synthetic.trajectory import Course
-from hrdepth.synthetic.vehicle_shapes import add_vehicle
-from hrdepth.synthetic.vehicles import CARS, HEAVY, Vehicle, draw_vehicle
+from hrdepth.synthetic.vehicles import CARS, HEAVY, Vehicle, add_vehicle, draw_vehicle
 
 __all__ = ["Traffic", "draw_kinds"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
 
-__all__ = ["CAMERA_HEIGHT", "Course", "Trajectory", "plan_trajectory"]
+__all__ = ["CAMERA_HEIGHT", "Course", "Trajectory", "plan_trajectory", "rotation"]
 
 Array = NDArray[np.float64]
 
@@ -80,6 +80,15 @@ class Trajectory:
         """Return where a frame was taken, in metres along the course."""
         away = ((self.course.points - self.poses[frame, [0, 2], 3]) ** 2).sum(axis=1)
         return float(self.course.distances[away.argmin()])
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> Array:
+    """Return the rotation (3,3) of a camera by radians to the right, upwards and clockwise, in this order."""
+    (cos_y, cos_p, cos_r), (sin_y, sin_p, sin_r) = np.cos([yaw, pitch, roll]), np.sin([yaw, pitch, roll])
+    about_y = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
+    about_x = np.array([[1, 0, 0], [0, cos_p, -sin_p], [0, sin_p, cos_p]])
+    about_z = np.array([[cos_r, -sin_r, 0], [sin_r, cos_r, 0], [0, 0, 1]])
+    return np.asarray(about_y @ about_x @ about_z)
 
 
 def plan_trajectory(frames: int, seed: int = 0) -> Trajectory:
@@ -159,11 +168,7 @@ def _nods(rng: np.random.Generator, frames: int) -> Array:
 
 def _pose(point: Array, heading: float, pitch: float, roll: float, lift: float) -> Array:
     """Camera to world from position on the road, heading, pitch (up is positive), roll and lift."""
-    cos_h, sin_h, cos_p, sin_p = np.cos(heading), np.sin(heading), np.cos(pitch), np.sin(pitch)
-    yaw = np.array([[cos_h, 0, sin_h], [0, 1, 0], [-sin_h, 0, cos_h]])
-    tilt = np.array([[1, 0, 0], [0, cos_p, -sin_p], [0, sin_p, cos_p]])
-    lean = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
     pose = np.eye(4)
-    pose[:3, :3] = yaw @ tilt @ lean
+    pose[:3, :3] = rotation(heading, pitch, roll)
     pose[:3, 3] = [point[0], -CAMERA_HEIGHT - lift, point[1]]
     return pose

@@ -1,13 +1,24 @@
-"""Trees with branches and clumps of leaves, bushes, hedges, tufts of grass."""
+"""Trees, bushes, hedges and tufts of grass: simple ones of dented ellipsoids, leafy ones of branches and clumps."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
 from hrdepth.synthetic.shapes import Sculptor, point
 
-__all__ = ["TREES", "add_clumps", "add_leafy_bush", "add_leafy_tree", "add_tufts"]
+__all__ = [
+    "TREES",
+    "add_bush",
+    "add_conifer",
+    "add_leafy_bush",
+    "add_leafy_tree",
+    "add_tree",
+    "add_tufts",
+]
 
 TREES = ("broad", "broad", "round", "poplar", "slim", "bare", "pine")
 _BODY = np.array([(1.0, 0, 0), (-0.5, 0, 0.87), (-0.5, 0, -0.87), (0, 0.55, 0), (0, -0.55, 0)])
@@ -168,3 +179,66 @@ def add_tufts(
     uv = np.array([(0.0, 0.4), (0.1, 0.4), (0.05, 0.0)]) + rng.uniform(0, 1, (len(triangles), 1, 2))
     inside = np.repeat(np.stack([foot[:, 0], 0.2 * tall, foot[:, 1]], -1), 3, axis=0)
     builder.triangles(place(triangles), uv, "tufts", inside=place(inside))
+
+
+@lru_cache(maxsize=4)
+def _sphere(rings: int = 7, segments: int = 12) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Return unit-sphere vertices (V,3), texture coordinates (V,2) and faces (F,3)."""
+    polar, azimuth = np.meshgrid(
+        np.linspace(0, np.pi, rings + 1), np.linspace(0, 2 * np.pi, segments + 1), indexing="ij"
+    )
+    vertices = np.stack([np.sin(polar) * np.cos(azimuth), np.cos(polar), np.sin(polar) * np.sin(azimuth)], -1)
+    uv = np.stack([azimuth / np.pi, polar / np.pi], -1)
+    index = np.arange(vertices[..., 0].size).reshape(rings + 1, segments + 1)
+    a, b, c, d = (part.ravel() for part in (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]))
+    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    return vertices.reshape(-1, 3), uv.reshape(-1, 2), faces
+
+
+def _add_blob(
+    builder: MeshBuilder, rng: np.random.Generator, place: Placement, centre: Array, radii: Array, material: str
+) -> None:
+    """A dented ellipsoid."""
+    vertices, uv, faces = _sphere()
+    waves = rng.normal(0, 2.4, (6, 3))
+    dents = 1 + 0.07 * np.sin(vertices @ waves.T + rng.uniform(0, 6, 6)).sum(1)
+    points = place(centre + vertices * dents[:, None] * radii)
+    triangles = points[faces]
+    edges = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    solid = np.linalg.norm(edges, axis=1) > 1e-9  # at the poles half of the triangles are flat
+    texture = uv * max(1.0, float(radii.max()) / 1.4) + rng.uniform(0, 1, 2)
+    builder.triangles(triangles[solid], texture[faces][solid], material, inside=place(centre))
+
+
+def add_tree(builder: MeshBuilder, rng: np.random.Generator, place: Placement, size: float = 1.0) -> None:
+    """Add a broad-leaved tree, about 7 m high times `size`."""
+    trunk = size * rng.uniform(2.2, 3.0)
+    builder.prism(place, (0, 0, 0), 0.17 * size, trunk + 0.8, "bark", taper=0.75)
+    material = f"leaves-{int(rng.choice(4, p=[0.36, 0.3, 0.26, 0.08]))}"
+    crown = trunk + 1.3 * size
+    for _ in range(int(rng.integers(5, 8))):
+        shift = np.array([rng.normal(0, 0.7), rng.normal(0.4, 0.75), rng.normal(0, 0.7)]) * size
+        radii = np.array([rng.uniform(0.9, 1.5), rng.uniform(0.8, 1.3), rng.uniform(0.9, 1.5)]) * size
+        shift[1] = max(shift[1], radii[1] - 1.5 * size)
+        _add_blob(builder, rng, place, np.array([0, crown, 0]) + shift, radii, material)
+
+
+def add_conifer(builder: MeshBuilder, rng: np.random.Generator, place: Placement, size: float = 1.0) -> None:
+    """Add a fir of stacked cones, about 8 m high times `size`."""
+    builder.prism(place, (0, 0, 0), 0.15 * size, 1.6 * size, "bark")
+    for level in range(4):
+        radius = (1.7 - 0.36 * level) * size * rng.uniform(0.9, 1.1)
+        foot = (1.0 + 1.5 * level) * size
+        builder.prism(place, (0, foot, 0), radius, 2.6 * size, "needles", sides=10, taper=0.02)
+        ring = np.linspace(0, 2 * np.pi, 11)[:-1]
+        disc = np.stack([radius * np.cos(ring), np.full(10, foot), radius * np.sin(ring)], 1)
+        uv = 0.5 + 0.4 * np.stack([np.cos(ring), np.sin(ring)], 1)
+        builder.polygon(place(disc), uv, "needles", inside=place((0, foot + 1, 0)))
+
+
+def add_bush(builder: MeshBuilder, rng: np.random.Generator, place: Placement, size: float = 1.0) -> None:
+    """Add a bush, about 1 m high times `size`."""
+    material = f"leaves-{int(rng.integers(3))}"
+    for _ in range(2):
+        centre = np.array([rng.normal(0, 0.25), 0.4, rng.normal(0, 0.25)]) * size
+        _add_blob(builder, rng, place, centre, np.array([0.7, 0.65, 0.7]) * size, material)

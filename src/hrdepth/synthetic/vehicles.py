@@ -1,4 +1,4 @@
-"""Kinds of vehicles and their sizes, drawn at random."""
+"""Modern vehicles, drawn at random; cars of a hull and a cabin of glass, and what they tow."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrdepth.synthetic.lorries import sculpt_lorry, sculpt_van
+from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
 from hrdepth.synthetic.palette import PAINTS
+from hrdepth.synthetic.shapes import Sculptor, point
 
-__all__ = ["CARS", "HEAVY", "Vehicle", "draw_vehicle"]
+__all__ = ["CARS", "HEAVY", "Vehicle", "add_vehicle", "draw_vehicle"]
 
 CARS = ("small", "hatchback", "saloon", "estate", "suv", "people-carrier", "pickup")
 HEAVY = ("van", "minibus", "bus", "box-lorry", "flat-lorry", "tipper", "tanker", "articulated")
@@ -61,3 +64,147 @@ def draw_vehicle(rng: np.random.Generator, kinds: tuple[str, ...] = CARS) -> Veh
         trailer=bool(kind in CARS and rng.random() < 0.06),
         details=int(rng.integers(1 << 30)),
     )
+
+
+def add_vehicle(builder: MeshBuilder, place: Placement, vehicle: Vehicle) -> None:
+    """Add the vehicle at `place`, looking along local forward."""
+    make = Sculptor(builder, place)
+    rng = np.random.default_rng(vehicle.details)
+    if vehicle.kind in CARS:
+        sculpt_car(make, rng, vehicle)
+    elif vehicle.kind in ("van", "minibus", "bus"):
+        sculpt_van(make, rng, vehicle)
+    else:
+        sculpt_lorry(make, rng, vehicle)
+
+
+# Where the cabin stands, as shares of the length from the rear: roof rear, roof front, foot rear, foot front.
+_CABINS = {
+    "small": (0.1, 0.56, 0.0, 0.8),
+    "hatchback": (0.13, 0.56, 0.02, 0.76),
+    "saloon": (0.26, 0.56, 0.13, 0.73),
+    "estate": (0.06, 0.57, 0.01, 0.74),
+    "suv": (0.08, 0.58, 0.01, 0.75),
+    "people-carrier": (0.06, 0.62, 0.01, 0.86),
+    "pickup": (0.42, 0.62, 0.39, 0.76),
+}
+
+
+def sculpt_car(make: Sculptor, rng: np.random.Generator, car: Vehicle) -> None:
+    """Add a car that looks along local forward."""
+    length, half, high = car.length, car.width / 2, car.height
+    tall = car.kind in ("suv", "pickup", "people-carrier")
+    clear = (0.3 if tall else 0.2) + rng.uniform(-0.03, 0.03)
+    belt = high * (0.62 if tall else 0.63) + rng.uniform(-0.03, 0.03)
+    rear, front = -length / 2, length / 2
+    bonnet = belt - rng.uniform(0.08, 0.2)
+    deck = belt - (rng.uniform(0.0, 0.06) if car.kind in ("saloon", "pickup") else 0.0)
+    at = [rear + share * length for share in _CABINS[car.kind]]
+    outline = [
+        (rear + 0.02, clear + 0.16),
+        (rear, (clear + belt) / 2),
+        (rear + 0.08, deck),
+        (at[2], belt),
+        (at[3], belt),
+        (front - 0.35, bonnet),
+        (front - 0.06, bonnet - 0.12),
+        (front, (clear + bonnet) / 2),
+        (front - 0.03, clear + 0.12),
+        (front - 0.2, clear),
+        (rear + 0.25, clear),
+    ]
+    make.profile(outline, -half, half, car.paint)
+    make.profile(
+        [(rear + 0.4, clear - 0.1), (front - 0.4, clear - 0.1), (front - 0.3, clear + 0.1), (rear + 0.3, clear + 0.1)],
+        -half + 0.12,
+        half - 0.12,
+        "black",
+    )
+    inset = 0.16 + rng.uniform(-0.02, 0.04)
+    foot = [
+        (-half + 0.04, belt, at[2]),
+        (half - 0.04, belt, at[2]),
+        (half - 0.04, belt, at[3]),
+        (-half + 0.04, belt, at[3]),
+    ]
+    top = [
+        (-half + inset, high, at[0]),
+        (half - inset, high, at[0]),
+        (half - inset, high, at[1]),
+        (-half + inset, high, at[1]),
+    ]
+    make.prismoid(foot, top, "glass")
+    _add_pillars(make, car, np.array(foot), np.array(top), rng)
+    if car.kind == "pickup":
+        make.box((-half + 0.06, belt - 0.02, rear + 0.1), (half - 0.06, belt + 0.02, at[2] - 0.05), "black")
+    _add_ends(make, car, clear, deck, bonnet)
+    wheel = (0.36 if tall else 0.32) * rng.uniform(0.96, 1.06)
+    axles = (rear + 0.19 * length, front - 0.19 * length)
+    for forward in axles:
+        for side in (-1.0, 1.0):
+            arch = np.array([side * (half - 0.02), wheel + 0.06, forward])
+            make.rod(arch - [side * 0.1, 0, 0], arch + point(side * 0.025, 0, 0), wheel + 0.06, "black", segments=14)
+            make.wheel((side * (half - 0.085), wheel, forward), wheel, 0.12)
+    for side in (-1.0, 1.0):
+        make.ellipsoid((side * (half + 0.1), belt + 0.05, at[3] - 0.42), (0.11, 0.075, 0.06), car.paint, segments=6)
+    if rng.random() < 0.12:
+        make.box((-0.5, high, at[0] + 0.3), (0.5, high + rng.uniform(0.1, 0.4), at[1] - 0.2), car.second)
+    elif rng.random() < 0.08:
+        make.frustum((-0.3, high, at[1] - 0.6), (0.3, high + 0.15, at[1] - 0.35), "yellow", inset=(0.04, 0.02, 0.02))
+    if car.trailer:
+        _add_trailer(make, rng, rear, car)
+
+
+def _add_pillars(make: Sculptor, car: Vehicle, foot: Array, top: Array, rng: np.random.Generator) -> None:
+    """Roof skin and posts on the edges of the glass cabin."""
+    roof = top.copy()
+    roof[:, 1] -= 0.04
+    make.prismoid(roof + np.sign(roof - roof.mean(0)) * [0.012, 0, 0.03], top + point(0, 0.025, 0), car.paint)
+    for corner in range(4):
+        make.rod(foot[corner], top[corner] - [0, 0.02, 0], 0.045, car.paint, segments=4)
+    for share in (
+        [0.47] if car.kind in ("small", "pickup") else [0.34, 0.68] if car.kind != "hatchback" else [0.28, 0.6]
+    ):
+        for rear, front in ((0, 3), (1, 2)):
+            low = foot[rear] * (1 - share) + foot[front] * share
+            high = top[rear] * (1 - share) + top[front] * share
+            make.rod(low, high, 0.032, "black" if rng.random() < 0.5 else car.paint, segments=4)
+
+
+def _add_ends(make: Sculptor, car: Vehicle, clear: float, deck: float, bonnet: float) -> None:
+    """Lamps, plates and bumpers, a little proud of the hull."""
+    rear, front, half = -car.length / 2, car.length / 2, car.width / 2
+    middle = (clear + deck) / 2
+    for side in (-1.0, 1.0):
+        low, high = sorted((side * (half - 0.03), side * (half - 0.4)))
+        make.box((low, middle, rear - 0.012), (high, middle + 0.17, rear + 0.2), "red-lamp")
+        make.box((low, bonnet - 0.32, front - 0.3), (high, bonnet - 0.17, front + 0.005), "headlamp")
+    make.box((-0.26, middle + 0.03, rear - 0.015), (0.26, middle + 0.14, rear + 0.1), "plate")
+    make.box((-0.26, clear + 0.1, front - 0.1), (0.26, clear + 0.2, front + 0.02), "plate")
+    make.box((-0.5, bonnet - 0.34, front - 0.2), (0.5, bonnet - 0.18, front + 0.004), "black")
+    for forward in ((rear - 0.01, rear + 0.3), (front - 0.3, front + 0.008)):
+        make.box((-half + 0.02, clear + 0.02, forward[0]), (half - 0.02, clear + 0.12, forward[1]), "dark")
+
+
+def _add_trailer(make: Sculptor, rng: np.random.Generator, rear: float, car: Vehicle) -> None:
+    """A small trailer or a caravan behind a car."""
+    caravan = rng.random() < 0.5
+    long, half, high = (4.6, 1.1, 2.5) if caravan else (2.2, 0.75, 0.95)
+    start = rear - 1.0
+    make.rod((0, 0.45, rear), (0, 0.45, start), 0.05, "dark")
+    if caravan:
+        outline = [
+            (start - long, 0.5),
+            (start - long + 0.1, high - 0.2),
+            (start - long + 0.5, high),
+            (start - 0.5, high),
+            (start - 0.1, 1.5),
+            (start, 0.5),
+        ]
+        make.profile(outline, -half, half, "white")
+        make.box((-half - 0.01, 1.3, start - 3.4), (half + 0.01, 1.9, start - 1.2), "glass")
+        make.box((-half + 0.3, 1.3, start - long - 0.01), (half - 0.3, 1.9, start - long + 0.3), "glass")
+    else:
+        make.box((-half, 0.45, start - long), (half, high, start), car.second)
+    for side in (-1.0, 1.0):
+        make.wheel((side * (half + (-0.1 if caravan else 0.12)), 0.3, start - long / 2), 0.3, 0.09)
