@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from hrdepth.synthetic.mesh import Placement
-from hrdepth.synthetic.shapes import LiftedPlacement
+from hrdepth.synthetic.mesh import MeshBuilder, Placement, grid_triangles, ribbon
+from hrdepth.synthetic.palette import PALETTE, cell_uv
 from hrdepth.synthetic.textures import Array
 from hrdepth.synthetic.trajectory import Course
 
-__all__ = ["KINDS", "Layout", "draw_layout", "plan_course"]
+__all__ = ["KINDS", "Layout", "Road", "draw_layout", "plan_course"]
 
 KINDS = ("street", "avenue", "suburb", "lane", "country", "highway", "industrial")
 _SHARES = (0.22, 0.2, 0.14, 0.1, 0.12, 0.14, 0.08)
@@ -19,43 +20,24 @@ _SHARES = (0.22, 0.2, 0.14, 0.1, 0.12, 0.14, 0.08)
 
 @dataclass(frozen=True)
 class Layout:
-    """A road's cross-section; lengths in metres, "near" is the kerb on the camera's side of the traffic.
+    """A road's cross-section in metres; offsets grow towards "near", the kerb on the camera's side of the traffic."""
 
-    Attributes:
-        kind: one of `KINDS`.
-        side: 1 where traffic keeps to the right, -1 where it keeps to the left.
-        lane: width of a lane; the camera drives along the middle of one.
-        inner: lanes of the same direction between the camera and the oncoming traffic.
-        outer: lanes between the camera and the near kerb.
-        oncoming: lanes of the other direction; 0 for one way.
-        median: between the directions; 0 is a painted line.
-        parking: strip of parked cars at each side, 0 for none.
-        shoulder: paved strip outside the outermost lanes.
-        verge: grass between kerb and pavement.
-        pavement: width, 0 for none.
-        kerb: its height.
-        speed: metres a frame.
-        bend: least radius of a curve.
-        reach: metres of road before and after the drive.
-        ground: material beyond the pavements.
-    """
-
-    kind: str
-    side: int
-    lane: float
-    inner: int
-    outer: int
-    oncoming: int
-    median: float
-    parking: float
-    shoulder: float
-    verge: float
-    pavement: float
-    kerb: float
-    speed: float
-    bend: float
-    reach: float
-    ground: str
+    kind: str  # one of `KINDS`
+    side: int  # 1 where traffic keeps to the right, -1 where it keeps to the left
+    lane: float  # width of a lane; the camera drives along the middle of one
+    inner: int  # lanes of the same direction between the camera and the oncoming traffic
+    outer: int  # lanes between the camera and the near kerb
+    oncoming: int  # lanes of the other direction; 0 for one way
+    median: float  # between the directions; 0 is a painted line
+    parking: float  # strip of parked cars at each side, 0 for none
+    shoulder: float  # paved strip outside the outermost lanes
+    verge: float  # grass between kerb and pavement
+    pavement: float  # width, 0 for none
+    kerb: float  # its height
+    speed: float  # metres a frame
+    bend: float  # least radius of a curve
+    reach: float  # metres of road before and after the drive
+    ground: str  # material beyond the pavements
 
     @property
     def near_edge(self) -> float:
@@ -97,15 +79,96 @@ class Layout:
         start = -(self.inner + 1) * self.lane - self.median
         return own + [(start - self.lane * i, -1) for i in range(self.oncoming)]
 
-    def place(self, course: Course, along: float, offset: float, turn: float = 0.0, lift: float = 0.0) -> Placement:
-        """Return a frame at course coordinates; local forward follows the course, turned by `turn`."""
-        heading = float(course.heading(along)) + turn
-        return LiftedPlacement(course.place(along, self.side * offset), heading, lift)
 
-    def beside(self, course: Course, along: float, offset: float, lift: float = 0.0) -> Placement:
+@dataclass(frozen=True)
+class Road:
+    """A layout along a course; what is added to the road collects in `builder`."""
+
+    layout: Layout
+    course: Course
+    builder: MeshBuilder = field(default_factory=MeshBuilder)
+
+    def place(self, along: float, offset: float, turn: float = 0.0, lift: float = 0.0) -> Placement:
+        """Return a frame at course coordinates; local forward follows the course, turned by `turn`."""
+        heading = float(self.course.heading(along)) + turn
+        return Placement(self.course.place(along, self.layout.side * offset), heading, lift)
+
+    def beside(self, along: float, offset: float, lift: float = 0.0) -> Placement:
         """Return a frame beside the road whose local -right looks at the road."""
-        turn = np.pi if self.side * (offset - (self.near_kerb + self.far_kerb) / 2) < 0 else 0.0
-        return self.place(course, along, offset, turn, lift)
+        layout = self.layout
+        turn = np.pi if layout.side * (offset - (layout.near_kerb + layout.far_kerb) / 2) < 0 else 0.0
+        return self.place(along, offset, turn, lift)
+
+    def add_ribbon(
+        self,
+        across: tuple[float, float],
+        up: tuple[float, float],
+        material: str,
+        tile: tuple[float, float],
+        out: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        """Add a ribbon along the course between two offsets at two heights.
+
+        Args:
+            across: offsets of the two edges.
+            up: heights of the two edges.
+            material: name of its texture.
+            tile: metres (across, along) that one copy of the texture covers.
+            out: (offset, up) of where its face looks.
+        """
+        along, side = self.course.distances, self.layout.side
+        edges = [_line(self.course, along, side * o, u) for o, u in zip(across, up, strict=True)]
+        low, high = (
+            _line(self.course, along, side * (o - out[0]), u - out[1]) for o, u in zip(across, up, strict=True)
+        )
+        middle = (low + high) / 2
+        inside = (middle[:-1] + middle[1:]) / 2
+        reach = float(np.hypot(across[1] - across[0], up[1] - up[0])) / tile[0]
+        for vertices, uv in ribbon(edges, (along - along[0]) / tile[1], reach):
+            self.builder.triangles(vertices, uv, material, inside=inside)
+
+    def sweep(
+        self,
+        section: Sequence[tuple[float, float]],
+        span: tuple[float, float],
+        colour: str,
+        *,
+        tile: float | None = None,
+    ) -> None:
+        """Add a solid of constant cross-section along the course.
+
+        Args:
+            section: convex outline of (offset, up) in metres.
+            span: first and last metre along the course.
+            colour: of the palette; a texture's name where `tile` is given.
+            tile: metres that one copy of the texture covers.
+        """
+        distances = self.course.distances
+        inner = distances[(distances > span[0] + 0.3) & (distances < span[1] - 0.3)]
+        along = np.concatenate([[span[0]], inner[::2], [span[1]]])
+        outline = np.array([*section, section[0]], float)
+        rings = _line(self.course, along[:, None], self.layout.side * outline[None, :, 0], outline[None, :, 1])
+        centres = rings[:, :-1].mean(1)
+        around = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(outline, axis=0), axis=1))])
+        u, v = np.meshgrid(along - along[0], around, indexing="ij")
+        count = len(outline) - 1
+        inside = np.tile(np.repeat((centres[:-1] + centres[1:]) / 2, count, axis=0), (2, 1))
+        if tile is None:
+            material, texture = PALETTE, cell_uv(colour, grid_triangles(np.stack([u * 0.37 % 1, v / around[-1]], -1)))
+            face = cell_uv(colour, np.full((count, 2), 0.5))
+        else:
+            material, texture = colour, grid_triangles(np.stack([u, v], -1) / tile)
+            face = outline[:-1] / tile
+        self.builder.triangles(grid_triangles(rings), texture, material, inside=inside)
+        for end, behind in ((0, 2), (-1, -3)):
+            middle = centres.mean(0) if len(along) < 4 else centres[behind]
+            self.builder.polygon(rings[end, :-1], face, material, inside=middle)
+
+
+def _line(course: Course, along: Array, offset: Array | float, up: Array | float) -> Array:
+    """Return world points (...,3) at course coordinates and heights that broadcast."""
+    ground = course.place(along, offset)
+    return np.stack([ground[..., 0], np.broadcast_to(-np.asarray(up), ground.shape[:-1]), ground[..., 1]], -1)
 
 
 def draw_layout(rng: np.random.Generator) -> Layout:

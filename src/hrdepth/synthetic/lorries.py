@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hrdepth.synthetic.palette import PAINTS
-from hrdepth.synthetic.shapes import Sculptor
+from hrdepth.synthetic.shapes import Sculptor, level
 
 if TYPE_CHECKING:
     from hrdepth.synthetic.vehicles import Vehicle
@@ -23,20 +23,12 @@ def sculpt_van(make: Sculptor, rng: np.random.Generator, bus: Vehicle) -> None:
     slope = rng.uniform(0.1, 0.3) if big else rng.uniform(0.9, 1.3)
     belt = 0.42 * high if big else 0.5 * high
     nose = 0.3 if big else 0.62 * rng.uniform(0.9, 1.1)
-    outline = [
-        (rear, clear),
-        (rear, high - 0.12),
-        (rear + 0.1, high),
-        (front - slope - (0 if big else nose), high),
-        (front - nose * (0.15 if big else 1.0), belt if not big else high - 0.5),
-        (front - 0.05, belt * 0.9),
-        (front, clear + 0.4),
-        (front, clear),
-    ]
-    make.profile(outline, -half, half, bus.paint)
+    top = np.array([front - slope - (0 if big else nose), high])
+    low = np.array([front - nose * (0.15 if big else 1.0), high - 0.5 if big else belt])
+    back = [(rear, clear), (rear, high - 0.12), (rear + 0.1, high)]
+    nose_tip = [(front - 0.05, belt * 0.9), (front, clear + 0.4), (front, clear)]
+    make.profile([*back, top, low, *nose_tip], -half, half, bus.paint)
     make.box((-half + 0.1, 0.2, rear + 0.3), (half - 0.1, 0.5, front - 0.3), "black")
-    screen = np.array(outline[3:5], float)
-    low, top = screen[1], screen[0]
     if big:
         make.box((-half + 0.12, belt, front - 0.5), (half - 0.12, high - 0.55, front + 0.01), "glass")
         make.box((-0.8, high - 0.45, front - 0.5), (0.8, high - 0.2, front - 0.04), "black")
@@ -52,12 +44,8 @@ def sculpt_van(make: Sculptor, rng: np.random.Generator, bus: Vehicle) -> None:
         a, b = low + 0.06 * (top - low), low + 0.92 * (top - low)
         make.profile([a, a + normal, b + normal, b], -half + 0.1, half - 0.1, "glass")
         end = rear + 0.3 if bus.kind == "minibus" else front - slope - nose - 0.9
-        make.profile(
-            [(end, belt), (end, high - 0.3), (front - slope - nose, high - 0.3), (front - nose - 0.15, belt)],
-            -half - 0.012,
-            half + 0.012,
-            "glass",
-        )
+        window = [(end, belt), (end, high - 0.3), (front - slope - nose, high - 0.3), (front - nose - 0.15, belt)]
+        make.profile(window, -half - 0.012, half + 0.012, "glass")
         make.box((-half + 0.25, belt, rear - 0.012), (half - 0.25, high - 0.4, rear + 0.1), "glass")
         make.box((-half - 0.006, clear + 0.35, rear + 0.1), (half + 0.006, clear + 0.45, front - 0.3), "dark")
     wheel = 0.48 if big else 0.36
@@ -67,21 +55,12 @@ def sculpt_van(make: Sculptor, rng: np.random.Generator, bus: Vehicle) -> None:
             hub = np.array([side * (half - 0.02), wheel + 0.08, forward])
             make.rod(hub - [side * 0.1, 0, 0], hub + np.array([side * 0.022, 0, 0]), wheel + 0.08, "black", segments=14)
             make.wheel((side * (half - 0.1), wheel, forward), wheel, 0.13)
-        low_r, high_r = sorted((side * (half - 0.03), side * (half - 0.25)))
-        make.box((low_r, clear + 0.4, rear - 0.015), (high_r, clear + 0.75, rear + 0.1), "red-lamp")
-        make.box((low_r, clear + 0.3, front - 0.2), (high_r, clear + 0.5, front + 0.012), "headlamp")
-        make.box(
-            *_sorted_box(
-                (side * (half + 0.05), belt + 0.3, front - 0.7 - (0 if big else nose)),
-                (side * (half + 0.22), belt + 0.65, front - 0.6 - (0 if big else nose)),
-            ),
-            "black",
-        )
+        outer, inner, mirror = side * (half - 0.03), side * (half - 0.25), front - 0.7 - (0 if big else nose)
+        make.box((outer, clear + 0.4, rear - 0.015), (inner, clear + 0.75, rear + 0.1), "red-lamp")
+        make.box((outer, clear + 0.3, front - 0.2), (inner, clear + 0.5, front + 0.012), "headlamp")
+        far = front - 0.6 - (0 if big else nose)
+        make.box((side * (half + 0.05), belt + 0.3, mirror), (side * (half + 0.22), belt + 0.65, far), "black")
     make.box((-0.26, clear + 0.2, rear - 0.015), (0.26, clear + 0.31, rear + 0.1), "plate")
-
-
-def _sorted_box(one: tuple[float, ...], two: tuple[float, ...]) -> tuple[list[float], list[float]]:
-    return [min(pair) for pair in zip(one, two, strict=True)], [max(pair) for pair in zip(one, two, strict=True)]
 
 
 def sculpt_lorry(make: Sculptor, rng: np.random.Generator, lorry: Vehicle) -> None:
@@ -91,28 +70,12 @@ def sculpt_lorry(make: Sculptor, rng: np.random.Generator, lorry: Vehicle) -> No
     cab = 2.1 * rng.uniform(0.9, 1.1)
     top = min(high, rng.uniform(2.7, 3.5))
     back = front - cab
-    outline = [
-        (back, 0.5),
-        (back, top),
-        (front - 0.35, top),
-        (front - 0.03, 1.6),
-        (front, 1.5),
-        (front, 0.4),
-        (back, 0.4),
-    ]
-    make.profile(outline, -half + 0.02, half - 0.02, lorry.paint)
-    make.profile(
-        [(front - 0.05, 1.62), (front + 0.01, 1.62), (front - 0.25, top - 0.3), (front - 0.35, top - 0.3)],
-        -half + 0.15,
-        half - 0.15,
-        "glass",
-    )
-    make.profile(
-        [(front - 1.15, 1.6), (front - 0.15, 1.6), (front - 0.4, top - 0.45), (front - 1.15, top - 0.45)],
-        -half - 0.005,
-        half + 0.005,
-        "glass",
-    )
+    nose = [(front - 0.35, top), (front - 0.03, 1.6), (front, 1.5), (front, 0.4)]
+    make.profile([(back, 0.5), (back, top), *nose, (back, 0.4)], -half + 0.02, half - 0.02, lorry.paint)
+    screen = [(front - 0.05, 1.62), (front + 0.01, 1.62), (front - 0.25, top - 0.3), (front - 0.35, top - 0.3)]
+    make.profile(screen, -half + 0.15, half - 0.15, "glass")
+    window = [(front - 1.15, 1.6), (front - 0.15, 1.6), (front - 0.4, top - 0.45), (front - 1.15, top - 0.45)]
+    make.profile(window, -half - 0.005, half + 0.005, "glass")
     make.box((-half + 0.2, 0.75, front - 0.1), (half - 0.2, 1.35, front + 0.012), "dark")
     make.box((-half, 0.35, front - 0.3), (half, 0.62, front + 0.03), "grey")
     bed, gap = 1.05, rng.uniform(0.2, 0.8) if lorry.kind == "articulated" else 0.12
@@ -124,20 +87,13 @@ def sculpt_lorry(make: Sculptor, rng: np.random.Generator, lorry: Vehicle) -> No
     for side in (-1.0, 1.0):
         for forward in axles:
             make.wheel((side * (half - 0.19), wheel, forward), wheel, 0.17)
-        low, far = sorted((side * half, side * (half - 0.3)))
-        make.box((low, 0.72, rear - 0.02), (far, 0.9, rear + 0.12), "red-lamp")
-        make.box((low, 0.68, front - 0.1), (far, 0.86, front + 0.035), "headlamp")
-        make.box(
-            *_sorted_box((side * (half + 0.02), 1.7, front - 0.35), (side * (half + 0.24), 2.3, front - 0.2)), "black"
-        )
+        outer, inner = side * half, side * (half - 0.3)
+        make.box((outer, 0.72, rear - 0.02), (inner, 0.9, rear + 0.12), "red-lamp")
+        make.box((outer, 0.68, front - 0.1), (inner, 0.86, front + 0.035), "headlamp")
+        make.box((side * (half + 0.02), 1.7, front - 0.35), (side * (half + 0.24), 2.3, front - 0.2), "black")
         if lorry.kind != "tipper":
-            make.box(
-                *_sorted_box(
-                    (side * (half - 0.04), 0.5, rear + 3.2 + (1.3 if lorry.kind == "articulated" else 0)),
-                    (side * half, 0.85, back - 1.3),
-                ),
-                "zinc",
-            )
+            guard = rear + 3.2 + (1.3 if lorry.kind == "articulated" else 0)
+            make.box((side * (half - 0.04), 0.5, guard), (outer, 0.85, back - 1.3), "zinc")
     make.box((-half, 0.45, rear), (half, 0.57, rear + 0.1), "zinc")
     make.box((-0.26, 0.6, rear - 0.02), (0.26, 0.71, rear + 0.05), "plate")
 
@@ -150,25 +106,11 @@ def _add_load(make: Sculptor, rng: np.random.Generator, lorry: Vehicle, start: f
         for forward in np.arange(start + 0.3, end - 1.6, 1.5):
             if rng.random() < 0.75:
                 tall = rng.uniform(0.5, 1.4)
-                make.box(
-                    (-half + 0.15, bed + 0.05, forward),
-                    (half - 0.15, bed + tall, forward + 1.3),
-                    str(rng.choice(["wood", "concrete", "brick", paint])),
-                )
+                colour = str(rng.choice(["wood", "concrete", "brick", paint]))
+                make.box((-half + 0.15, bed + 0.05, forward), (half - 0.15, bed + tall, forward + 1.3), colour)
     elif lorry.kind == "tipper":
-        foot = [
-            (-half + 0.15, bed, start + 0.1),
-            (half - 0.15, bed, start + 0.1),
-            (half - 0.15, bed, end),
-            (-half + 0.15, bed, end),
-        ]
-        top = [
-            (-half, high - 0.4, start - 0.1),
-            (half, high - 0.4, start - 0.1),
-            (half, high - 0.4, end + 0.05),
-            (-half, high - 0.4, end + 0.05),
-        ]
-        make.prismoid(foot, top, paint)
+        foot = level(bed, (-half + 0.15, half - 0.15), (start + 0.1, end))
+        make.prismoid(foot, level(high - 0.4, (-half, half), (start - 0.1, end + 0.05)), paint)
         make.ellipsoid((0, high - 0.45, (start + end) / 2), (half * 0.85, 0.5, (end - start) * 0.42), "soil")
     elif lorry.kind == "tanker":
         radius = min(half, (high - bed) / 2)
@@ -185,11 +127,8 @@ def _add_load(make: Sculptor, rng: np.random.Generator, lorry: Vehicle, start: f
         if rng.random() < 0.6:
             band = str(rng.choice(PAINTS))
             low, share = bed + rng.uniform(0.4, 0.9), rng.uniform(0.3, 1.0)
-            make.box(
-                (-half - 0.008, low, start + 0.4),
-                (half + 0.008, low + rng.uniform(0.3, 1.0), start + share * (end - start)),
-                band,
-            )
+            far = (half + 0.008, low + rng.uniform(0.3, 1.0), start + share * (end - start))
+            make.box((-half - 0.008, low, start + 0.4), far, band)
         make.rod((0, bed, start - 0.01), (0, high, start - 0.01), 0.025, "dark", segments=4)
         for side in (-0.5, 0.5):
             make.rod((side * half, bed, start - 0.01), (side * half, high, start - 0.01), 0.02, "zinc", segments=4)

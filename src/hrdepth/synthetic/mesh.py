@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Mesh", "MeshBuilder", "Placement", "cross"]
+__all__ = ["Mesh", "MeshBuilder", "Placement", "cross", "grid_triangles", "ribbon"]
 
 Array = NDArray[np.float64]
 UNIT_SQUARE = ((0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0))  # texture corners: bottom left, round to top left
@@ -20,6 +20,27 @@ def cross(one: Array, two: Array) -> Array:
     result = np.empty(np.broadcast_shapes(one.shape, two.shape))
     result[..., 0], result[..., 1], result[..., 2] = y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2
     return result
+
+
+def grid_triangles(grid: Array) -> Array:
+    """Return the triangles (2(N-1)(M-1),3,C) of a grid's cells (N,M,C): first halves, then second halves."""
+    a, b, c, d = grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]
+    halves = [np.stack(half, 2).reshape(-1, 3, grid.shape[-1]) for half in ((a, b, c), (a, c, d))]
+    return np.concatenate(halves)
+
+
+def ribbon(edges: Sequence[Array], run: Array, reach: float) -> list[tuple[Array, Array]]:
+    """Return both halves of a ribbon's cells as triangles (N-1,3,3) with their uv (N-1,3,2).
+
+    Args:
+        edges: two lines of points (N,3).
+        run: v of each point, (N,).
+        reach: u at the second edge; it is 0 at the first.
+    """
+    lines = (edges, [np.stack([np.full_like(run, u), run], 1) for u in (0.0, reach)])
+    first = [np.stack([low[:-1], high[1:], low[1:]], 1) for low, high in lines]
+    second = [np.stack([low[:-1], high[:-1], high[1:]], 1) for low, high in lines]
+    return [(first[0], first[1]), (second[0], second[1])]
 
 
 class Mesh:
@@ -46,10 +67,11 @@ class Placement:
     Args:
         origin: world x and z of the local origin in metres.
         heading: where local forward points, radians from world +z, positive to the right.
+        lift: metres of the local origin above the road's plane.
     """
 
-    def __init__(self, origin: ArrayLike, heading: float) -> None:
-        self.origin, self.heading = np.asarray(origin, float), float(heading)
+    def __init__(self, origin: ArrayLike, heading: float, lift: float = 0.0) -> None:
+        self.origin, self.heading, self.lift = np.asarray(origin, float), float(heading), lift
 
     def __call__(self, local: ArrayLike) -> Array:
         """Turn (...,3) right, up, forward into (...,3) world x, y (down), z."""
@@ -58,7 +80,7 @@ class Placement:
         cos, sin = np.cos(self.heading), np.sin(self.heading)
         x = self.origin[0] + right * cos + forward * sin
         z = self.origin[1] - right * sin + forward * cos
-        return np.stack([x, -up, z], axis=-1)
+        return np.stack([x, -up - self.lift, z], axis=-1)
 
 
 class MeshBuilder:

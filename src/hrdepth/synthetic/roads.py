@@ -7,12 +7,10 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hrdepth.synthetic.layouts import Layout
-from hrdepth.synthetic.mesh import MeshBuilder
+from hrdepth.synthetic.layouts import Layout, Road
 from hrdepth.synthetic.textures import Array, Texture, lawn, noise, plain, rough, slabs
-from hrdepth.synthetic.trajectory import Course
 
-__all__ = ["add_crossing", "add_ground", "add_hills", "add_ribbon", "road_textures"]
+__all__ = ["add_crossing", "add_ground", "add_hills", "road_textures"]
 
 TILE = 24.0  # metres of road that one copy of its texture covers
 LAND = 0.02  # metres that the land lies below the road's plane
@@ -113,99 +111,47 @@ def _lines(rng: np.random.Generator, layout: Layout, asphalt: Array, metres: Arr
     return painted
 
 
-def add_ribbon(
-    builder: MeshBuilder,
-    layout: Layout,
-    course: Course,
-    across: tuple[float, float],
-    up: tuple[float, float],
-    material: str,
-    tile: tuple[float, float],
-    *,
-    span: tuple[float, float] | None = None,
-    out: tuple[float, float] = (0.0, 1.0),
-    v_only: bool = False,
-) -> None:
-    """Add a ribbon along the course between two offsets at two heights.
-
-    Args:
-        builder: collects the triangles.
-        layout: gives the side of traffic.
-        course: to follow.
-        across: offsets of the two edges.
-        up: heights of the two edges.
-        material: name of its texture.
-        tile: metres (across, along) that one copy of the texture covers.
-        span: first and last metre along the course; None for all of it.
-        out: (offset, up) of where its face looks.
-        v_only: the texture's columns run along the course in place of its rows.
-    """
-    along = course.distances
-    if span is not None:
-        inner = along[(along > span[0]) & (along < span[1])]
-        along = np.concatenate([[span[0]], inner, [span[1]]])
-    rows: list[Array] = []
-    behind: list[Array] = []
-    for offset, height in zip(across, up, strict=True):
-        for target, o, h in ((rows, offset, height), (behind, offset - out[0], height - out[1])):
-            ground = course.place(along, layout.side * o)
-            target.append(np.stack([ground[:, 0], np.full(len(ground), -h), ground[:, 1]], 1))
-    (low, high), middle = rows, (behind[0] + behind[1]) / 2
-    reach = float(np.hypot(across[1] - across[0], up[1] - up[0])) / tile[0]
-    run = (along - course.distances[0]) / tile[1]
-    uv_low, uv_high = np.stack([np.zeros_like(run), run], 1), np.stack([np.full_like(run, reach), run], 1)
-    if v_only:
-        uv_low, uv_high = uv_low[:, ::-1], uv_high[:, ::-1]
-    first = np.stack([low[:-1], high[1:], low[1:]], 1), np.stack([uv_low[:-1], uv_high[1:], uv_low[1:]], 1)
-    second = np.stack([low[:-1], high[:-1], high[1:]], 1), np.stack([uv_low[:-1], uv_high[:-1], uv_high[1:]], 1)
-    inside = (middle[:-1] + middle[1:]) / 2
-    for vertices, uv in (first, second):
-        builder.triangles(vertices, uv, material, inside=inside)
-
-
-def add_ground(builder: MeshBuilder, layout: Layout, course: Course) -> None:
+def add_ground(road: Road) -> None:
     """Add land everywhere, the road on it, kerbs, verges and pavements beside the road."""
-    width = layout.near_kerb - layout.far_kerb
-    add_ribbon(builder, layout, course, (layout.far_kerb, layout.near_kerb), (0.0, 0.0), "road", (width, TILE))
+    layout, course = road.layout, road.course
+    width, high = layout.near_kerb - layout.far_kerb, layout.kerb
+    road.add_ribbon((layout.far_kerb, layout.near_kerb), (0.0, 0.0), "road", (width, TILE))
     grass = "lawn" if layout.ground in ("asphalt", "paving", "concrete-ground") else layout.ground
     if layout.median > 2.0:
         half = layout.median / 2 - 0.7
         if half > 0.3:
-            add_ribbon(
-                builder, layout, course, (layout.middle - half, layout.middle + half), (0.03, 0.03), grass, (6, 6)
-            )
+            road.add_ribbon((layout.middle - half, layout.middle + half), (0.03, 0.03), grass, (6, 6))
     for sign, kerb in layout.kerbs():
-        high, cursor = layout.kerb, kerb
+        cursor = kerb
         if high:
-            add_ribbon(builder, layout, course, (kerb, kerb), (0.0, high), "kerb", (0.36, 4.0), out=(-sign, 0.0))
-            add_ribbon(builder, layout, course, (kerb, kerb + sign * 0.18), (high, high), "kerb", (0.36, 4.0))
             cursor = kerb + sign * 0.18
+            road.add_ribbon((kerb, kerb), (0.0, high), "kerb", (0.36, 4.0), out=(-sign, 0.0))
+            road.add_ribbon((kerb, cursor), (high, high), "kerb", (0.36, 4.0))
         for extent, material, tile in ((layout.verge, grass, 6.0), (layout.pavement, "pavement", 2.4)):
             if extent > 0:
                 edge = cursor + sign * extent
-                add_ribbon(builder, layout, course, (cursor, edge), (high, high), material, (tile, tile))
+                road.add_ribbon((cursor, edge), (high, high), material, (tile, tile))
                 cursor = edge
-        add_ribbon(
-            builder, layout, course, (cursor, cursor + sign * 0.3), (high, -LAND), grass, (6, 6), out=(sign, 1.0)
-        )
+        road.add_ribbon((cursor, cursor + sign * 0.3), (high, -LAND), grass, (6, 6), out=(sign, 1.0))
     (x0, z0), (x1, z1) = course.points.min(0) - 1200, course.points.max(0) + 1200
     corners = np.array([(x0, LAND, z0), (x0, LAND, z1), (x1, LAND, z1), (x1, LAND, z0)])
-    builder.polygon(corners, corners[:, [0, 2]] / 6.0, layout.ground, inside=(0.0, 1.0, 0.0))
+    road.builder.polygon(corners, corners[:, [0, 2]] / 6.0, layout.ground, inside=(0.0, 1.0, 0.0))
 
 
-def add_crossing(builder: MeshBuilder, layout: Layout, course: Course, along: float) -> None:
+def add_crossing(road: Road, along: float) -> None:
     """Add a zebra crossing over all lanes, 4 mm above the road."""
-    place = layout.place(course, along, 0.0, lift=0.004)
+    layout, place = road.layout, road.place(along, 0.0, lift=0.004)
     low, high = sorted((layout.side * (layout.far_kerb + 0.4), layout.side * (layout.near_kerb - 0.4)))
+    uv = [(0, 0), (0.2, 0), (0.2, 1), (0, 1)]
     for right in np.arange(low, high - 0.5, 1.0):
         corners = [(right, 0, -1.8), (right + 0.5, 0, -1.8), (right + 0.5, 0, 1.8), (right, 0, 1.8)]
-        builder.polygon(place(corners), [(0, 0), (0.2, 0), (0.2, 1), (0, 1)], "stripe", inside=place((right, -1.0, 0)))
+        road.builder.polygon(place(corners), uv, "stripe", inside=place((right, -1.0, 0)))
 
 
-def add_hills(builder: MeshBuilder, rng: np.random.Generator, course: Course, height: float) -> None:
+def add_hills(road: Road, rng: np.random.Generator, height: float) -> None:
     """Add a ring of hills or mountains far around the course."""
-    centre = course.points.mean(0)
-    spread = float(np.abs(course.points - centre).max())
+    centre = road.course.points.mean(0)
+    spread = float(np.abs(road.course.points - centre).max())
     angles = np.linspace(0, 2 * np.pi, 121)
     shapes = [noise(rng, (8, 120), 1.6, 2.0)[0] for _ in range(3)]
     radii, rows = (spread + 180, spread + 420, spread + 800), []
@@ -218,4 +164,4 @@ def add_hills(builder: MeshBuilder, rng: np.random.Generator, course: Course, he
         behind = (low[:-1] + high[1:]) / 2 + [0, 50.0, 0]
         behind[:, [0, 2]] += (behind[:, [0, 2]] - centre) * 0.2
         for vertices in (np.stack([low[:-1], high[1:], low[1:]], 1), np.stack([low[:-1], high[:-1], high[1:]], 1)):
-            builder.triangles(vertices, vertices[..., [0, 2]] / 40, "hill", inside=behind)
+            road.builder.triangles(vertices, vertices[..., [0, 2]] / 40, "hill", inside=behind)

@@ -6,27 +6,30 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hrdepth.synthetic.layouts import Layout
-from hrdepth.synthetic.mesh import MeshBuilder
+from hrdepth.synthetic.layouts import Road
+from hrdepth.synthetic.mesh import Placement
 from hrdepth.synthetic.people import add_cyclist, add_motorcyclist
 from hrdepth.synthetic.poles import add_pole, add_small_thing
-from hrdepth.synthetic.structures import add_fence, add_wire, sweep
+from hrdepth.synthetic.structures import add_fence, add_wire, block
 from hrdepth.synthetic.textures import Array
 from hrdepth.synthetic.traffic import draw_kinds
-from hrdepth.synthetic.trajectory import Course
 from hrdepth.synthetic.vegetation import TREES, add_leafy_bush, add_leafy_tree, add_tree, add_tufts
 from hrdepth.synthetic.vehicles import add_vehicle, draw_vehicle
 
 __all__ = ["Roadside"]
 
 
+SMALL = ["bench", "bin", "hydrant", "cabinet", "planter", "cone"]
+
+
 class Roadside:
     """Places things along the road, off the lanes and off each other."""
 
-    def __init__(self, builder: MeshBuilder, layout: Layout, course: Course, stops: Array) -> None:
-        self.builder, self.layout, self.course = builder, layout, course
-        self.start, self.end = float(course.distances[0]) + 12, float(course.distances[-1]) - 12
+    def __init__(self, road: Road, stops: Array) -> None:
+        self.road, self.layout = road, road.layout
+        self.start, self.end = float(road.course.distances[0]) + 12, float(road.course.distances[-1]) - 12
         self.near = (max(self.start, float(stops[0]) - 70), min(self.end, float(stops[-1]) + 110))
+        self.foot = self.layout.kerb if self.layout.pavement else -0.02
         self._taken: list[tuple[float, float, float, float]] = []
 
     def take(self, along: float, offset: float, half_along: float, half_across: float) -> bool:
@@ -61,7 +64,7 @@ class Roadside:
                     if rng.random() > free and not vehicle.trailer and vehicle.length < 9:
                         turn = (0.0 if sign > 0 or rng.random() < 0.3 else np.pi) + rng.normal(0, 0.02)
                         offset = edge + sign * (layout.parking / 2 + rng.normal(0, 0.07))
-                        add_vehicle(self.builder, layout.place(self.course, along, offset, float(turn)), vehicle)
+                        add_vehicle(self.road.builder, self.road.place(along, offset, float(turn)), vehicle)
                     along += vehicle.length / 2 + rng.uniform(0.6, 2.0)
         if layout.kind in ("industrial", "avenue") and layout.ground in ("asphalt", "concrete-ground", "paving"):
             sign = int(rng.choice([-1, 1]))
@@ -72,7 +75,7 @@ class Roadside:
                     vehicle = draw_vehicle(rng)
                     if rng.random() < 0.7 and not vehicle.trailer and self.take(along, offset, 1.3, 2.8):
                         turn = float(rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.03))
-                        add_vehicle(self.builder, layout.place(self.course, along, offset, turn, -0.02), vehicle)
+                        add_vehicle(self.road.builder, self.road.place(along, offset, turn, -0.02), vehicle)
 
     def add_kerbside(self, rng: np.random.Generator) -> None:
         """Poles, lamps, trees, bollards and small things between kerb and pavement."""
@@ -100,58 +103,38 @@ class Roadside:
                 offset = kerb + sign * outside
                 if not self.take(along, offset, 1.0 if name in ("small", "bicycle") else 0.35, 0.35):
                     continue
-                place = layout.beside(self.course, along, offset, layout.kerb if city else -0.02)
-                self._add_kerbside_thing(rng, name, along, offset, sign, lamp, tree, place)
+                if name == "sign":
+                    turn = 0.0 if sign > 0 or rng.random() < 0.3 else np.pi
+                    place = self.road.place(along, offset, float(turn + rng.normal(0, 0.15)), self.foot)
+                elif name == "bicycle":
+                    place = self.road.place(along, offset + sign * 0.1, float(rng.normal(0, 0.2)), self.foot)
+                else:
+                    outer = offset + sign * 0.2 if name == "small" else offset
+                    place = self.road.beside(along, outer, self.foot)
+                if name == "tree":
+                    self._add_kerbside_tree(rng, along, tree, place)
+                elif name == "bicycle":
+                    if rng.random() < 0.7:
+                        add_cyclist(self.road.builder, place, None, 0.0, float(rng.normal(0, 0.3)))
+                    else:
+                        add_motorcyclist(self.road.builder, place, None, bool(rng.random() < 0.6))
+                elif name == "small":
+                    kinds = SMALL + ["shelter"] * (layout.pavement > 3.0) if city else ["cone", "cabinet"]
+                    add_small_thing(self.road.builder, rng, place, str(rng.choice(kinds)))
+                elif name == "lamp":
+                    add_pole(self.road.builder, rng, place, lamp, float(rng.uniform(0.8, 2.8)))
+                else:
+                    add_pole(self.road.builder, rng, place, name)
         if rng.random() < 0.3:
             self._add_wires(rng)
 
-    def _add_kerbside_thing(
-        self,
-        rng: np.random.Generator,
-        name: str,
-        along: float,
-        offset: float,
-        sign: float,
-        lamp: str,
-        tree: str,
-        place: object,
-    ) -> None:
-        layout, builder = self.layout, self.builder
-        assert callable(place)
-        lift = layout.kerb if layout.pavement else -0.02
-        beside = layout.beside(self.course, along, offset, lift)
-        if name == "tree":
-            height = (
-                float(rng.uniform(6, 13))
-                if layout.border + 1 > 1.5 or not layout.pavement
-                else float(rng.uniform(4, 7))
-            )
-            if self.near[0] < along < self.near[1]:
-                add_leafy_tree(builder, rng, beside, tree, height)
-            else:
-                add_tree(builder, rng, beside, height / 8)
-        elif name == "lamp":
-            add_pole(builder, rng, beside, lamp, float(rng.uniform(0.8, 2.8)))
-        elif name == "sign":
-            turn = 0.0 if sign > 0 or rng.random() < 0.3 else np.pi
-            add_pole(
-                builder, rng, layout.place(self.course, along, offset, float(turn + rng.normal(0, 0.15)), lift), "sign"
-            )
-        elif name == "small":
-            kinds = ["bench", "bin", "hydrant", "cabinet", "planter", "cone"] + ["shelter"] * (layout.pavement > 3.0)
-            if not layout.pavement:
-                kinds = ["cone", "cabinet"]
-            add_small_thing(
-                builder, rng, layout.beside(self.course, along, offset + sign * 0.2, lift), str(rng.choice(kinds))
-            )
-        elif name == "bicycle":
-            turned = layout.place(self.course, along, offset + sign * 0.1, float(rng.normal(0, 0.2)), lift)
-            if rng.random() < 0.7:
-                add_cyclist(builder, turned, None, 0.0, float(rng.normal(0, 0.3)))
-            else:
-                add_motorcyclist(builder, turned, None, bool(rng.random() < 0.6))
+    def _add_kerbside_tree(self, rng: np.random.Generator, along: float, kind: str, place: Placement) -> None:
+        narrow = self.layout.pavement and self.layout.border + 1 <= 1.5
+        height = float(rng.uniform(4, 7) if narrow else rng.uniform(6, 13))
+        if self.near[0] < along < self.near[1]:
+            add_leafy_tree(self.road.builder, rng, place, kind, height)
         else:
-            add_pole(builder, rng, beside, name)
+            add_tree(self.road.builder, rng, place, height / 8)
 
     def _add_wires(self, rng: np.random.Generator) -> None:
         """A line of telegraph poles with wires between."""
@@ -160,18 +143,18 @@ class Roadside:
         offset, spacing = kerb + sign * (layout.border + rng.uniform(0.9, 3.0)), float(rng.uniform(22, 40))
         previous: Array | None = None
         for along in np.arange(self.start, self.end, spacing):
-            place = layout.beside(self.course, float(along), offset)
+            place = self.road.beside(float(along), offset)
             self._taken.append((along - 0.5, along + 0.5, offset - 0.5, offset + 0.5))
-            add_pole(self.builder, np.random.default_rng(7), place, "telegraph")
+            add_pole(self.road.builder, np.random.default_rng(7), place, "telegraph")
             tops = place(np.array([(-0.8, 6.6, 0), (-0.4, 6.6, 0), (0.4, 6.6, 0), (0.8, 6.6, 0)]))
             if previous is not None:
                 for one, two in zip(previous, tops, strict=True):
-                    add_wire(self.builder, one, two, 0.5)
+                    add_wire(self.road.builder, one, two, 0.5)
             previous = tops
 
     def add_borders(self, rng: np.random.Generator) -> None:
         """Walls, fences, railings and hedges behind the pavements, with gaps."""
-        layout, builder, course = self.layout, self.builder, self.course
+        layout = self.layout
         kinds = {
             "highway": ["none", "none", "mesh", "hedge"],
             "country": ["none", "rails", "hedge", "none", "tufts"],
@@ -193,34 +176,20 @@ class Roadside:
                 foot = layout.kerb if layout.pavement else 0.0
                 if kind in ("bars", "pales", "rails", "railing", "mesh"):
                     high = 1.1 if kind in ("rails", "railing", "mesh") else height
-                    add_fence(builder, layout, course, offset, span, "railing" if kind == "mesh" else kind, high, foot)
+                    add_fence(self.road, offset, span, "railing" if kind == "mesh" else kind, high, foot)
                 elif kind in ("hedge", "tufts"):
                     self._add_hedge(rng, offset, span, height, tufts=kind == "tufts")
                 else:
-                    material = {"concrete-wall": "hall-0", "brick": f"wall-{int(rng.choice([1, 4, 7, 10]))}"}.get(
-                        kind, "stone"
-                    )
-                    sweep(
-                        builder,
-                        layout,
-                        course,
-                        [
-                            (offset - 0.14, -0.1),
-                            (offset + 0.14, -0.1),
-                            (offset + 0.14, height),
-                            (offset - 0.14, height),
-                        ],
-                        span,
-                        material,
-                        tile=2.0,
-                    )
+                    brick = f"wall-{int(rng.choice([1, 4, 7, 10]))}"
+                    material = {"concrete-wall": "hall-0", "brick": brick}.get(kind, "stone")
+                    self.road.sweep(block(offset, 0.14, -0.1, height), span, material, tile=2.0)
 
     def _add_hedge(
         self, rng: np.random.Generator, offset: float, span: tuple[float, float], height: float, *, tufts: bool
     ) -> None:
         for along in np.arange(span[0], span[1], 1.5):
-            place = self.layout.beside(self.course, float(along) + 0.75, offset + 0.2 * np.sign(offset))
+            place = self.road.beside(float(along) + 0.75, offset + 0.2 * np.sign(offset))
             if tufts:
-                add_tufts(self.builder, rng, place, (1.2, 1.5), 0.35 * height, 40)
+                add_tufts(self.road.builder, rng, place, (1.2, 1.5), 0.35 * height, 40)
             else:
-                add_leafy_bush(self.builder, rng, place, (0.7, height, 1.6), 60)
+                add_leafy_bush(self.road.builder, rng, place, (0.7, height, 1.6), 60)

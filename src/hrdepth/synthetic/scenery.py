@@ -8,8 +8,7 @@ import numpy as np
 
 from hrdepth.synthetic.buildings import add_hall, add_tower, building_textures
 from hrdepth.synthetic.houses import HouseStyle, add_house, house_styles, house_textures
-from hrdepth.synthetic.layouts import Layout
-from hrdepth.synthetic.mesh import MeshBuilder
+from hrdepth.synthetic.layouts import Layout, Road
 from hrdepth.synthetic.palette import PALETTE, palette_texture
 from hrdepth.synthetic.poles import add_traffic_light
 from hrdepth.synthetic.roads import add_crossing, add_ground, add_hills, road_textures
@@ -35,18 +34,18 @@ def build_scenery(layout: Layout, course: Course, stops: Array, seed: int, wet: 
     """
     rng = np.random.default_rng([seed, 31])
     styles = house_styles(rng)
-    builder = MeshBuilder()
-    add_ground(builder, layout, course)
-    scenery = _Scenery(builder, layout, course, stops)
+    road = Road(layout, course)
+    add_ground(road)
+    scenery = _Scenery(road, stops)
     if rng.random() < (0.75 if layout.kind in ("country", "highway") else 0.35):
-        add_hills(builder, rng, course, float(rng.uniform(8, 190)))
+        add_hills(road, rng, float(rng.uniform(8, 190)))
     scenery.add_big_structures(np.random.default_rng([seed, 32]))
     scenery.add_parked(np.random.default_rng([seed, 33]))
     scenery.add_kerbside(np.random.default_rng([seed, 34]))
     scenery.add_borders(np.random.default_rng([seed, 35]))
     scenery.add_buildings(np.random.default_rng([seed, 36]), styles)
     scenery.add_greenery(np.random.default_rng([seed, 37]))
-    meshes = builder.meshes()
+    meshes = road.builder.meshes()
     return Street(meshes, _textures(set(meshes), layout, styles, seed, wet))
 
 
@@ -76,46 +75,38 @@ class _Scenery(Roadside):
 
     def add_big_structures(self, rng: np.random.Generator) -> None:
         """Bridges, gantries, barriers, crossings with traffic lights."""
-        layout, builder, course = self.layout, self.builder, self.course
+        layout, road = self.layout, self.road
         wide = layout.kind in ("highway", "avenue")
         if rng.random() < {"highway": 0.6, "avenue": 0.35, "country": 0.25, "industrial": 0.25}.get(layout.kind, 0.1):
             for along in self.walk(rng, 60, 240, (self.near[0] + 40, self.end)):
-                add_overpass(builder, rng, layout, course, along)
+                add_overpass(road, rng, along)
                 self._taken.append((along - 12, along + 12, -200, 200))
         if wide and rng.random() < 0.6:
             for along in self.walk(rng, 50, 220):
-                add_gantry(builder, rng, layout, course, along)
+                add_gantry(road, rng, along)
         if layout.median > 0.8:
-            kind = str(
-                rng.choice(
-                    ["rail", "concrete", "rail", "cable"]
-                    if layout.kind == "highway"
-                    else ["none", "fence", "concrete", "rail"]
-                )
-            )
+            highway = layout.kind == "highway"
+            kinds = ["rail", "concrete", "rail", "cable"] if highway else ["none", "fence", "concrete", "rail"]
+            kind = str(rng.choice(kinds))
             if kind == "fence":
-                add_fence(builder, layout, course, layout.middle, self.near, "bars", 1.1, 0.0)
+                add_fence(road, layout.middle, self.near, "bars", 1.1, 0.0)
             elif kind != "none":
-                add_barrier(builder, layout, course, layout.middle, (self.start, self.end), kind)
+                add_barrier(road, layout.middle, (self.start, self.end), kind)
         if layout.kind in ("highway", "country", "lane"):
             for sign, kerb in layout.kerbs():
                 if rng.random() < (0.75 if layout.kind == "highway" else 0.35):
-                    kind = str(
-                        rng.choice(
-                            ["rail", "rail", "concrete", "cable", "noise"] if layout.kind == "highway" else ["rail"]
-                        )
-                    )
-                    add_barrier(builder, layout, course, kerb + sign * 0.5, (self.start, self.end), kind)
+                    kinds = ["rail", "rail", "concrete", "cable", "noise"] if layout.kind == "highway" else ["rail"]
+                    add_barrier(road, kerb + sign * 0.5, (self.start, self.end), str(rng.choice(kinds)))
         elif rng.random() < 0.6:
             for along in self.walk(rng, 25, 120, self.near):
                 if rng.random() < 0.8:
-                    add_crossing(builder, layout, course, along)
+                    add_crossing(road, along)
                 if rng.random() < 0.6:
                     reach = float(rng.choice([0.0, rng.uniform(3, 6.5)])) if layout.near_kerb > 3 else 0.0
                     for sign, kerb in layout.kerbs():
                         if self.take(along + 2.6 * sign, kerb + sign * 0.45, 0.4, 0.4):
-                            place = layout.beside(course, along + 2.6 * sign, kerb + sign * 0.45, layout.kerb)
-                            add_traffic_light(builder, rng, place, reach)
+                            place = road.beside(along + 2.6 * sign, kerb + sign * 0.45, layout.kerb)
+                            add_traffic_light(road.builder, rng, place, reach)
 
     def add_buildings(self, rng: np.random.Generator, styles: list[HouseStyle]) -> None:
         """Houses, towers or halls along both sides, set back or at the pavement, or none."""
@@ -139,12 +130,10 @@ class _Scenery(Roadside):
             for row in range(2):
                 along = self.start
                 while along < self.end:
-                    back = kerb + sign * (
-                        layout.border + 0.6 + setback + row * rng.uniform(18, 28) + rng.uniform(0, 0.8)
-                    )
-                    along += self._add_building(rng, styles, kind, storeys + 4 * row, along, back, sign) + float(
-                        rng.uniform(0.2, 1.0) * gaps
-                    )
+                    inner = layout.border + 0.6 + setback
+                    back = kerb + sign * (inner + row * rng.uniform(18, 28) + rng.uniform(0, 0.8))
+                    width = self._add_building(rng, styles, kind, storeys + 4 * row, along, back, sign)
+                    along += width + float(rng.uniform(0.2, 1.0) * gaps)
 
     def _add_building(
         self,
@@ -167,13 +156,13 @@ class _Scenery(Roadside):
         middle = along + width / 2
         if not self.take(middle, offset + sign * depth / 2, width / 2, depth / 2):
             return width
-        place = self.layout.beside(self.course, middle, offset, -0.02)
+        place = self.road.beside(middle, offset, -0.02)
         if kind == "tower":
-            add_tower(self.builder, rng, place, width, depth, max(2, int(storeys * rng.uniform(0.6, 1.3))))
+            add_tower(self.road.builder, rng, place, width, depth, max(2, int(storeys * rng.uniform(0.6, 1.3))))
         elif kind == "hall":
-            add_hall(self.builder, rng, place, width, depth, float(rng.uniform(5, 11)))
+            add_hall(self.road.builder, rng, place, width, depth, float(rng.uniform(5, 11)))
         else:
-            add_house(self.builder, rng, place, style)
+            add_house(self.road.builder, rng, place, style)
         return width
 
     def add_greenery(self, rng: np.random.Generator) -> None:
@@ -183,30 +172,21 @@ class _Scenery(Roadside):
         kinds = [str(kind) for kind in rng.choice(TREES, 3)]
         for sign, kerb in layout.kerbs():
             edge = kerb + sign * (layout.border + (0.9 if layout.pavement else 2.4))
-            for depth, step in (
-                (1.2, 4.0),
-                (4.0, 6.0),
-                (9.0, 7.0),
-                (17.0, 8.0),
-                (30.0, 9.0),
-                (50.0, 10.0),
-                (80.0, 14.0),
-            ):
+            for depth, step in zip((1.2, 4.0, 9.0, 17.0, 30.0, 50.0, 80.0), (4, 6, 7, 8, 9, 10, 14), strict=True):
                 for along in self.walk(rng, 0.5 * step / density, 1.5 * step / density):
                     offset = edge + sign * (depth + rng.uniform(0, 0.35 * depth))
                     size = float(rng.uniform(0.4, 0.9) if depth < 3 else rng.uniform(0.8, 1.6))
                     if not self.take(along, offset, size, size):
                         continue
-                    place = layout.beside(self.course, along, offset, -0.02)
+                    place = self.road.beside(along, offset, -0.02)
                     close = self.near[0] < along < self.near[1] and depth < 20
                     if depth < 3 or rng.random() < 0.25:
-                        add_leafy_bush(
-                            self.builder, rng, place, (1.6 * size, 1.5 * size, 1.6 * size), 75 if close else 16
-                        )
+                        count = 75 if close else 16
+                        add_leafy_bush(self.road.builder, rng, place, (1.6 * size, 1.5 * size, 1.6 * size), count)
                     elif close:
                         kind = kinds[int(rng.integers(3))]
-                        add_leafy_tree(self.builder, rng, place, kind, float(rng.uniform(5, 14)), dense=0.8)
+                        add_leafy_tree(self.road.builder, rng, place, kind, float(rng.uniform(5, 14)), dense=0.8)
                     elif rng.random() < 0.25:
-                        add_conifer(self.builder, rng, place, size * 1.3)
+                        add_conifer(self.road.builder, rng, place, size * 1.3)
                     else:
-                        add_tree(self.builder, rng, place, size * 1.3)
+                        add_tree(self.road.builder, rng, place, size * 1.3)

@@ -8,10 +8,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement, cross
+from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement, cross, grid_triangles
 from hrdepth.synthetic.palette import PALETTE, cell_uv
 
-__all__ = ["LiftedPlacement", "Sculptor", "point"]
+__all__ = ["Sculptor", "level", "point"]
 
 
 def point(right: float, up: float, forward: float) -> Array:
@@ -19,16 +19,14 @@ def point(right: float, up: float, forward: float) -> Array:
     return np.array([right, up, forward], float)
 
 
-class LiftedPlacement(Placement):
-    """A local frame whose origin is `lift` metres above the road's plane."""
-
-    def __init__(self, origin: ArrayLike, heading: float, lift: float) -> None:
-        super().__init__(origin, heading)
-        self.lift = lift
-
-    def __call__(self, local: ArrayLike) -> Array:
-        """Turn (...,3) right, up, forward into (...,3) world x, y (down), z."""
-        return np.asarray(super().__call__(local) - point(0.0, self.lift, 0.0))
+def level(up: float, right: tuple[float, float], forward: tuple[float, float]) -> list[tuple[float, float, float]]:
+    """Return the corners of a horizontal rectangle at a height, between two bounds each way."""
+    return [
+        (right[0], up, forward[0]),
+        (right[1], up, forward[0]),
+        (right[1], up, forward[1]),
+        (right[0], up, forward[1]),
+    ]
 
 
 class Sculptor:
@@ -93,8 +91,7 @@ class Sculptor:
         points = np.asarray(points, float)
         widths = np.broadcast_to(np.asarray(radii, float), (len(points),))
         steps = np.gradient(points, axis=0)
-        axis, first, _ = _frame(points[-1] - points[0] + 1e-9)
-        del axis
+        _, first, _ = _frame(points[-1] - points[0] + 1e-9)
         unit = steps / np.maximum(np.linalg.norm(steps, axis=1, keepdims=True), 1e-9)
         one = first - (unit @ first)[:, None] * unit
         one /= np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-9)
@@ -114,8 +111,10 @@ class Sculptor:
         rings = centres[:, None] + thickness * (
             np.cos(around)[None, :, None] * spoke[:, None] + np.sin(around)[None, :, None] * side
         )
-        corners, uv, inside = _skin(rings, centres)
-        self._add(np.concatenate(corners), np.concatenate(uv), np.concatenate(inside), colour)
+        u, v = np.meshgrid(np.linspace(1, 0, steps + 1), np.linspace(0, 1, 5), indexing="ij")
+        middles = (centres[:-1] + centres[1:]) / 2
+        inside = np.tile(np.repeat(middles, 4, axis=0), (2, 1))
+        self._add(grid_triangles(rings), grid_triangles(np.stack([v, u], -1)), inside, colour)
 
     def wheel(self, centre: ArrayLike, radius: float, half_width: float, *, rim: float = 0.6) -> None:
         """Add a thick wheel around local right: tyre and rim."""
@@ -133,8 +132,9 @@ class Sculptor:
         self.tube(centres, width * [radii[0], 0, 0], width * [0, 0, radii[2]], colour, segments=segments)
 
     def box(self, low: Sequence[float], high: Sequence[float], colour: str) -> None:
-        """Add a closed box with corners `low` and `high`."""
-        self.frustum(low, high, colour)
+        """Add a closed box between two opposite corners, whichever of their coordinates is greater."""
+        pairs = [sorted(pair) for pair in zip(low, high, strict=True)]
+        self.frustum([least for least, _ in pairs], [most for _, most in pairs], colour)
 
     def frustum(
         self,
@@ -147,14 +147,8 @@ class Sculptor:
         """Add a box whose top is narrower by `inset` metres: at each side, at the rear, at the front."""
         (r0, u0, f0), (r1, u1, f1) = low, high
         side, rear, front = inset
-        foot = [(r0, u0, f0), (r1, u0, f0), (r1, u0, f1), (r0, u0, f1)]
-        top = [
-            (r0 + side, u1, f0 + rear),
-            (r1 - side, u1, f0 + rear),
-            (r1 - side, u1, f1 - front),
-            (r0 + side, u1, f1 - front),
-        ]
-        self.prismoid(foot, top, colour)
+        top = level(u1, (r0 + side, r1 - side), (f0 + rear, f1 - front))
+        self.prismoid(level(u0, (r0, r1), (f0, f1)), top, colour)
 
     def prismoid(self, foot: ArrayLike, top: ArrayLike, colour: str) -> None:
         """Add the solid between two polygons of as many corners, each flat and convex, (N,3)."""
@@ -229,20 +223,3 @@ def _frame(axis: Array) -> tuple[Array, Array, Array]:
     a, b, c = first
     second = (up * c - forward * b, forward * a - right * c, right * b - up * a)
     return np.array([right, up, forward]), np.array(first), np.array(second)
-
-
-def _skin(rings: Array, centres: Array) -> tuple[list[Array], list[Array], list[NDArray[np.float64]]]:
-    """Return triangles, texture coordinates and a point behind each, between rings (N,S+1,3) around centres."""
-    count, corners = rings.shape[:2]
-    v, u = np.meshgrid(np.linspace(1, 0, count), np.linspace(0, 1, corners), indexing="ij")
-    flat = np.stack([u, v], -1)
-    middle = (centres[:-1] + centres[1:]) / 2
-    inside = np.repeat(middle, corners - 1, axis=0)
-    triangles, uv, behind = [], [], []
-    a, b, c, d = rings[:-1, :-1], rings[:-1, 1:], rings[1:, 1:], rings[1:, :-1]
-    ta, tb, tc, td = flat[:-1, :-1], flat[:-1, 1:], flat[1:, 1:], flat[1:, :-1]
-    for one, two, three, t1, t2, t3 in ((a, b, c, ta, tb, tc), (a, c, d, ta, tc, td)):
-        triangles.append(np.stack([one, two, three], 2).reshape(-1, 3, 3))
-        uv.append(np.stack([t1, t2, t3], 2).reshape(-1, 3, 2))
-        behind.append(inside)
-    return triangles, uv, behind

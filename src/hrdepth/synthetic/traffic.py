@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrdepth.synthetic.layouts import Layout
+from hrdepth.synthetic.layouts import Layout, Road
 from hrdepth.synthetic.mesh import Mesh, MeshBuilder, Placement
 from hrdepth.synthetic.palette import PALETTE
 from hrdepth.synthetic.people import add_cyclist, add_motorcyclist, add_walker, draw_person
@@ -52,7 +52,7 @@ class Traffic:
         self, rng: np.random.Generator, layout: Layout, course: Course, stops: Array, *, aside: bool = False
     ) -> None:
         self._room = 5.0 if aside and rng.random() < 0.8 else 1.5
-        self.layout, self.course, self.stops = layout, course, stops
+        self.road, self.layout, self.stops = Road(layout, course), layout, stops
         self._leading: list[_Mover] = []
         self._movers: list[_Mover] = []
         self._add_lanes(rng)
@@ -81,8 +81,8 @@ class Traffic:
         return Street(meshes, {PALETTE: palette}) if meshes else None
 
     def _build(self, builder: MeshBuilder, mover: _Mover, along: float, offset: float, covered: float) -> None:
-        if self.course.distances[0] + 10 < along < self.course.distances[-1] - 10:
-            place = self.layout.place(self.course, along, offset, mover.turn, mover.lift)
+        if self.road.course.distances[0] + 10 < along < self.road.course.distances[-1] - 10:
+            place = self.road.place(along, offset, mover.turn, mover.lift)
             mover.add(builder, place, covered)
 
     def _add_lanes(self, rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from hrdepth.synthetic.lorries import sculpt_lorry, sculpt_van
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
 from hrdepth.synthetic.palette import PAINTS
-from hrdepth.synthetic.shapes import Sculptor, point
+from hrdepth.synthetic.shapes import Sculptor, level, point
 
 __all__ = ["CARS", "HEAVY", "Vehicle", "add_vehicle", "draw_vehicle"]
 
@@ -100,39 +100,16 @@ def sculpt_car(make: Sculptor, rng: np.random.Generator, car: Vehicle) -> None:
     bonnet = belt - rng.uniform(0.08, 0.2)
     deck = belt - (rng.uniform(0.0, 0.06) if car.kind in ("saloon", "pickup") else 0.0)
     at = [rear + share * length for share in _CABINS[car.kind]]
-    outline = [
-        (rear + 0.02, clear + 0.16),
-        (rear, (clear + belt) / 2),
-        (rear + 0.08, deck),
-        (at[2], belt),
-        (at[3], belt),
-        (front - 0.35, bonnet),
-        (front - 0.06, bonnet - 0.12),
-        (front, (clear + bonnet) / 2),
-        (front - 0.03, clear + 0.12),
-        (front - 0.2, clear),
-        (rear + 0.25, clear),
-    ]
-    make.profile(outline, -half, half, car.paint)
-    make.profile(
-        [(rear + 0.4, clear - 0.1), (front - 0.4, clear - 0.1), (front - 0.3, clear + 0.1), (rear + 0.3, clear + 0.1)],
-        -half + 0.12,
-        half - 0.12,
-        "black",
-    )
+    tail = [(rear + 0.02, clear + 0.16), (rear, (clear + belt) / 2), (rear + 0.08, deck)]
+    nose = [(front - 0.35, bonnet), (front - 0.06, bonnet - 0.12), (front, (clear + bonnet) / 2)]
+    floor = [(front - 0.03, clear + 0.12), (front - 0.2, clear), (rear + 0.25, clear)]
+    make.profile([*tail, (at[2], belt), (at[3], belt), *nose, *floor], -half, half, car.paint)
+    low, up = clear - 0.1, clear + 0.1
+    under = [(rear + 0.4, low), (front - 0.4, low), (front - 0.3, up), (rear + 0.3, up)]
+    make.profile(under, -half + 0.12, half - 0.12, "black")
     inset = 0.16 + rng.uniform(-0.02, 0.04)
-    foot = [
-        (-half + 0.04, belt, at[2]),
-        (half - 0.04, belt, at[2]),
-        (half - 0.04, belt, at[3]),
-        (-half + 0.04, belt, at[3]),
-    ]
-    top = [
-        (-half + inset, high, at[0]),
-        (half - inset, high, at[0]),
-        (half - inset, high, at[1]),
-        (-half + inset, high, at[1]),
-    ]
+    foot = level(belt, (-half + 0.04, half - 0.04), (at[2], at[3]))
+    top = level(high, (-half + inset, half - inset), (at[0], at[1]))
     make.prismoid(foot, top, "glass")
     _add_pillars(make, car, np.array(foot), np.array(top), rng)
     if car.kind == "pickup":
@@ -162,9 +139,8 @@ def _add_pillars(make: Sculptor, car: Vehicle, foot: Array, top: Array, rng: np.
     make.prismoid(roof + np.sign(roof - roof.mean(0)) * [0.012, 0, 0.03], top + point(0, 0.025, 0), car.paint)
     for corner in range(4):
         make.rod(foot[corner], top[corner] - [0, 0.02, 0], 0.045, car.paint, segments=4)
-    for share in (
-        [0.47] if car.kind in ("small", "pickup") else [0.34, 0.68] if car.kind != "hatchback" else [0.28, 0.6]
-    ):
+    shares = {"small": [0.47], "pickup": [0.47], "hatchback": [0.28, 0.6]}.get(car.kind, [0.34, 0.68])
+    for share in shares:
         for rear, front in ((0, 3), (1, 2)):
             low = foot[rear] * (1 - share) + foot[front] * share
             high = top[rear] * (1 - share) + top[front] * share
@@ -176,9 +152,9 @@ def _add_ends(make: Sculptor, car: Vehicle, clear: float, deck: float, bonnet: f
     rear, front, half = -car.length / 2, car.length / 2, car.width / 2
     middle = (clear + deck) / 2
     for side in (-1.0, 1.0):
-        low, high = sorted((side * (half - 0.03), side * (half - 0.4)))
-        make.box((low, middle, rear - 0.012), (high, middle + 0.17, rear + 0.2), "red-lamp")
-        make.box((low, bonnet - 0.32, front - 0.3), (high, bonnet - 0.17, front + 0.005), "headlamp")
+        outer, inner = side * (half - 0.03), side * (half - 0.4)
+        make.box((outer, middle, rear - 0.012), (inner, middle + 0.17, rear + 0.2), "red-lamp")
+        make.box((outer, bonnet - 0.32, front - 0.3), (inner, bonnet - 0.17, front + 0.005), "headlamp")
     make.box((-0.26, middle + 0.03, rear - 0.015), (0.26, middle + 0.14, rear + 0.1), "plate")
     make.box((-0.26, clear + 0.1, front - 0.1), (0.26, clear + 0.2, front + 0.02), "plate")
     make.box((-0.5, bonnet - 0.34, front - 0.2), (0.5, bonnet - 0.18, front + 0.004), "black")
@@ -193,15 +169,8 @@ def _add_trailer(make: Sculptor, rng: np.random.Generator, rear: float, car: Veh
     start = rear - 1.0
     make.rod((0, 0.45, rear), (0, 0.45, start), 0.05, "dark")
     if caravan:
-        outline = [
-            (start - long, 0.5),
-            (start - long + 0.1, high - 0.2),
-            (start - long + 0.5, high),
-            (start - 0.5, high),
-            (start - 0.1, 1.5),
-            (start, 0.5),
-        ]
-        make.profile(outline, -half, half, "white")
+        back = [(start - long, 0.5), (start - long + 0.1, high - 0.2), (start - long + 0.5, high)]
+        make.profile([*back, (start - 0.5, high), (start - 0.1, 1.5), (start, 0.5)], -half, half, "white")
         make.box((-half - 0.01, 1.3, start - 3.4), (half + 0.01, 1.9, start - 1.2), "glass")
         make.box((-half + 0.3, 1.3, start - long - 0.01), (half - 0.3, 1.9, start - long + 0.3), "glass")
     else:
