@@ -1,4 +1,4 @@
-"""A synthetic drive along a textured street: images with exact depth, poses, intrinsics and a second eye.
+"""A synthetic drive along a textured street: images with exact depth, poses, intrinsics and a second, right image.
 
     trajectory    where the camera drives
     street        what stands there: houses, cars, furniture, with textures, as meshes

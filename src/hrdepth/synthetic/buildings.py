@@ -7,20 +7,12 @@ from PIL import Image, ImageDraw
 
 from hrdepth.synthetic.mesh import MeshBuilder, Placement
 from hrdepth.synthetic.shapes import Sculptor
-from hrdepth.synthetic.textures import Colour, Texture, noise, rough
+from hrdepth.synthetic.textures import Colour, Texture, noise, read_colours, rough
 
 __all__ = ["add_hall", "add_tower", "building_textures"]
 
 PITCH = 3.2  # metres of a storey and of a bay on a tower
-_WALLS: tuple[Colour, ...] = (
-    (196, 190, 178),
-    (150, 150, 152),
-    (112, 122, 132),
-    (178, 138, 110),
-    (214, 210, 202),
-    (92, 100, 110),
-    (160, 96, 78),
-)
+_WALLS = read_colours("c4beb2 969698 707a84 b28a6e d6d2ca 5c646e a0604e")
 
 
 def building_textures(rng: np.random.Generator) -> dict[str, Texture]:
@@ -52,14 +44,11 @@ def _tower(rng: np.random.Generator, wall: Colour) -> Texture:
             draw.rectangle(box, fill=colour)
             if rng.random() < 0.5:
                 shade = int(rng.integers(120, 210))
-                draw.rectangle(
-                    (box[0], box[1], box[2], box[1] + rng.uniform(0.1, 0.6) * (box[3] - box[1])),
-                    fill=(shade, shade, shade - 10),
-                )
+                blind = box[1] + rng.uniform(0.1, 0.6) * (box[3] - box[1])
+                draw.rectangle((*box[:3], blind), fill=(shade, shade, shade - 10))
             if kind == 0 and rng.random() < 0.4:
-                draw.rectangle(
-                    (x + 6, y + cell * 0.72, x + cell - 6, y + cell * 0.95), fill=tuple(int(c * 0.75) for c in wall)
-                )
+                sill = tuple(int(c * 0.75) for c in wall)
+                draw.rectangle((x + 6, y + cell * 0.72, x + cell - 6, y + cell * 0.95), fill=sill)
         draw.rectangle((0, row * cell + cell - 4, size, row * cell + cell), fill=tuple(int(c * 0.8) for c in wall))
     return rough(rng, np.asarray(image, float), 0.06)
 
@@ -68,11 +57,8 @@ def _hall(rng: np.random.Generator) -> Texture:
     """Sheet metal with ribs, or stained concrete panels."""
     colour = np.array(_WALLS[int(rng.integers(len(_WALLS)))], float) * rng.uniform(0.8, 1.15)
     columns, rows = np.meshgrid(np.arange(256), np.arange(256))
-    tone = (
-        np.where(columns % 16 < 8, 1.0, 0.86)
-        if rng.random() < 0.6
-        else np.where((columns % 128 < 2) | (rows % 128 < 2), 0.7, 1.0)
-    )
+    ribs, joints = columns % 16 < 8, (columns % 128 < 2) | (rows % 128 < 2)
+    tone = np.where(ribs, 1.0, 0.86) if rng.random() < 0.6 else np.where(joints, 0.7, 1.0)
     tone = tone * (1 + 0.08 * noise(rng, (256, 256), 1.4))
     return rough(rng, colour * tone[..., None], 0.05)
 
@@ -104,11 +90,8 @@ def add_tower(
     builder.box(place, (0, ground, -half), (depth, high, half), material, texel=4 * PITCH)
     if ground:
         builder.box(place, (0.15, 0, -half + 0.15), (depth, ground, half - 0.15), "shops", texel=4.0)
-        make.box(
-            (-rng.uniform(0.1, 1.4), ground - 0.25, -half),
-            (0.3, ground, half),
-            str(rng.choice(["grey", "concrete", "dark"])),
-        )
+        awning = (-rng.uniform(0.1, 1.4), ground - 0.25, -half)
+        make.box(awning, (0.3, ground, half), str(rng.choice(["grey", "concrete", "dark"])))
     make.box((-0.12, high, -half - 0.12), (depth + 0.1, high + 0.5, half + 0.12), "concrete")
     if rng.random() < 0.5:
         make.box((depth * 0.3, high, -half * 0.4), (depth * 0.6, high + 3, half * 0.3), "grey")
@@ -125,22 +108,15 @@ def add_hall(
 ) -> None:
     """Add a store or works hall with blank walls, gates and a flat or gabled roof."""
     half = width / 2
-    builder.box(
-        place, (0, 0, -half), (depth, height, half), f"hall-{int(rng.integers(3))}", texel=float(rng.uniform(3, 6))
-    )
+    material, texel = f"hall-{int(rng.integers(3))}", float(rng.uniform(3, 6))
+    builder.box(place, (0, 0, -half), (depth, height, half), material, texel=texel)
     make = Sculptor(builder, place)
-    make.box(
-        (-0.08, height - 0.1, -half - 0.08),
-        (depth, height + 0.35, half + 0.08),
-        str(rng.choice(["grey", "blue-metal", "sign-red", "dark"])),
-    )
+    colour = str(rng.choice(["grey", "blue-metal", "sign-red", "dark"]))
+    make.box((-0.08, height - 0.1, -half - 0.08), (depth, height + 0.35, half + 0.08), colour)
     for forward in np.arange(-half + 2.5, half - 3.5, rng.uniform(6, 11)):
         if rng.random() < 0.6:
-            make.box(
-                (-0.04, 0, forward),
-                (0.1, min(4.2, height - 1), forward + 3.6),
-                str(rng.choice(["light", "zinc", "blue-metal"])),
-            )
+            colour = str(rng.choice(["light", "zinc", "blue-metal"]))
+            make.box((-0.04, 0, forward), (0.1, min(4.2, height - 1), forward + 3.6), colour)
         elif rng.random() < 0.5:
             make.box((-0.03, height * 0.55, forward), (0.1, height * 0.75, forward + 3.0), "glass")
     if rng.random() < 0.3:

@@ -8,21 +8,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
-from hrdepth.synthetic.textures import Colour, Texture, plain, rough
+from hrdepth.synthetic.textures import Colour, Texture, plain, read_colours, rough
 
 __all__ = ["CAR_COLOURS", "CarShape", "add_car", "car_shapes", "car_textures"]
 
 SCALE = 100  # pixels a metre
-CAR_COLOURS: tuple[Colour, ...] = (
-    (168, 34, 36),
-    (44, 78, 140),
-    (196, 198, 202),
-    (52, 54, 60),
-    (232, 230, 224),
-    (54, 98, 74),
-    (206, 160, 60),
-    (112, 128, 146),
-)
+CAR_COLOURS = read_colours("a82224 2c4e8c c4c6ca 34363c e8e6e0 36624a cea03c 708092")
 GLASS: Colour = (36, 46, 58)
 CLEARANCE = 0.26  # metres between ground and body
 WHEEL = 0.32  # metres, radius

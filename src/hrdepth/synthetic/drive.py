@@ -24,7 +24,7 @@ from hrdepth.synthetic.variety import Camera, VariedDrive
 
 __all__ = ["BASELINE", "render_drive"]
 
-BASELINE = 0.54  # metres between the eyes, as in KITTI
+BASELINE = 0.54  # metres between the left and the right image, as in KITTI
 SPLIT_GAP = 3  # frames between training and validation that belong to neither
 SCENE = 1  # raised when the same seed begins to give other images, so that two kinds never mix in one folder
 VARIETY = 2  # the same for the seeds of varied drives
@@ -73,9 +73,8 @@ def render_drive(
 ) -> Path:
     """Render a drive to `ROOT/NAME` and enter its frames in `ROOT/train.txt` and `ROOT/val.txt`.
 
-    An interrupted run goes on where it stopped: frames that are complete, made with the same settings, are
-    kept. Depth and validation are the left eye's; with `stereo`, both eyes are training targets. Lines that
-    other drives have in the split files stay.
+    An interrupted run resumes: complete frames made with the same settings stay. Depth and validation belong to
+    the left image; with `stereo`, both images are training targets. Lines of other drives in the split files stay.
 
     Args:
         root: folder of all drives.
@@ -83,7 +82,7 @@ def render_drive(
         frames: how many, at least 3.
         size: (height, width) in pixels.
         seed: of street, path and sky; the same seed gives the same frames.
-        stereo: also render the right eye, 0.54 m to the right.
+        stereo: also render the right image, 0.54 m to the right.
         samples_per_pixel: rays a pixel; more are smoother and slower.
         validation: how many frames at the end are for validation; the 3 before them are left out of training.
         car_ahead: metres from the camera to the middle of a car that keeps its speed, in its lane; None for no car.
@@ -148,10 +147,9 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
     fresh = not occupied or overwrite
     if fresh:
         _remove_frames(folder)
-    eyes = ["left", "right"] if settings.stereo else ["left"]
     try:
-        for part in [*eyes, "depth"]:
-            (folder / part).mkdir(parents=True, exist_ok=True)
+        for file in _files(folder, 0, settings.stereo):
+            file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be created ({error.strerror}); choose another place") from error
     if fresh:
@@ -171,8 +169,8 @@ def _remove_frames(folder: Path) -> None:
 
 def _files(folder: Path, frame: int, stereo: bool) -> list[Path]:
     """Return a frame's files in the order in which they are written."""
-    eyes = ["left", "right"] if stereo else ["left"]
-    return [folder / eye / f"{frame:06d}.png" for eye in eyes] + [folder / "depth" / f"{frame:06d}.npy"]
+    sides = ["left", "right"] if stereo else ["left"]
+    return [folder / side / f"{frame:06d}.png" for side in sides] + [folder / "depth" / f"{frame:06d}.npy"]
 
 
 class _PlainDrive:
@@ -190,8 +188,8 @@ class _PlainDrive:
         scene = Scene(build_street(course, settings.seed), settings.seed)
         textures = car_textures(np.random.default_rng([settings.seed, 8]))
 
-        def shoot(frame: int, eye: int, pose: Array) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-            if settings.car_ahead is not None and eye == 0:
+        def shoot(frame: int, side: int, pose: Array) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+            if settings.car_ahead is not None and side == 0:
                 ahead = self.trajectory.distance(frame) + settings.car_ahead
                 scene.show(build_car(course, ahead, textures))
             return render_frame(
@@ -200,8 +198,8 @@ class _PlainDrive:
                 self.intrinsics,
                 (settings.height, settings.width),
                 samples_per_pixel=samples_per_pixel,
-                seed=2 * frame + eye,
-                with_depth=eye == 0,
+                seed=2 * frame + side,
+                with_depth=side == 0,
             )
 
         return shoot
@@ -214,26 +212,20 @@ def _render_frames(
     shoot = drive.open(settings.samples_per_pixel)
     for frame in track(missing, description=f"rendering {folder.name}", disable=not progress):
         files = _files(folder, frame, settings.stereo)
-        for eye, file in enumerate(files[:-1]):
-            image, depth = shoot(frame, eye, drive.poses[frame] @ _shift(eye * BASELINE))
+        for side, file in enumerate(files[:-1]):
+            to_the_right = np.eye(4)
+            to_the_right[0, 3] = side * BASELINE
+            image, depth = shoot(frame, side, drive.poses[frame] @ to_the_right)
             with atomic_path(file) as temporary:
                 Image.fromarray(image).save(temporary)
-            if eye == 0:
+            if side == 0:
                 with atomic_path(files[-1]) as temporary:
                     np.save(temporary, depth)
 
 
-def _shift(metres: float) -> Array:
-    """Return the pose (4,4) of a camera that much to the right."""
-    pose = np.eye(4)
-    pose[0, 3] = metres
-    return pose
-
-
 def _write_camera(folder: Path, intrinsics: Array, settings: _Settings) -> None:
-    camera: dict[str, float] = {"width": settings.width, "height": settings.height}
-    camera |= {"fx": float(intrinsics[0, 0]), "fy": float(intrinsics[1, 1])}
-    camera |= {"cx": float(intrinsics[0, 2]), "cy": float(intrinsics[1, 2])}
+    fx, fy, cx, cy = (float(intrinsics[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    camera = {"width": settings.width, "height": settings.height, "fx": fx, "fy": fy, "cx": cx, "cy": cy}
     if settings.stereo:
         camera["baseline"] = BASELINE
     with atomic_path(folder / "camera.yaml") as temporary:
@@ -253,6 +245,6 @@ def _write_splits(root: Path, name: str, settings: _Settings, validation: int) -
     end = settings.frames - validation - (SPLIT_GAP if validation else 0)
     sides = ("l", "r") if settings.stereo else ("l",)
     training = [f"{name} {frame} {side}" for side in sides for frame in range(1, end - 1)]
-    held_out = range(settings.frames - validation + 1, settings.frames - 1) if validation else range(0)
+    validating = range(settings.frames - validation + 1, settings.frames - 1) if validation else range(0)
     replace_lines(root / "train.txt", name, training)
-    replace_lines(root / "val.txt", name, [f"{name} {frame} l" for frame in held_out])
+    replace_lines(root / "val.txt", name, [f"{name} {frame} l" for frame in validating])

@@ -8,28 +8,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from hrdepth.synthetic.mesh import MeshBuilder, Placement
-from hrdepth.synthetic.textures import Array, Colour, Texture, noise, plain, rough
+from hrdepth.synthetic.textures import Array, Colour, Texture, noise, plain, read_colours, rough
 
 __all__ = ["HouseStyle", "add_house", "house_styles", "house_textures"]
 
 SCALE = 48  # pixels a metre
 BAY, STOREY = 2.6, 2.9  # metres that a column of windows and a storey take
 
-WALLS: tuple[Colour, ...] = (
-    (222, 208, 176),
-    (188, 120, 92),
-    (206, 202, 194),
-    (214, 176, 120),
-    (160, 92, 74),
-    (180, 194, 190),
-    (226, 220, 206),
-    (200, 150, 134),
-    (166, 174, 150),
-    (196, 184, 150),
-    (142, 98, 84),
-    (212, 190, 168),
-)
-SHUTTERS: tuple[Colour, ...] = ((72, 96, 80), (122, 62, 50), (74, 88, 116), (96, 78, 60), (64, 64, 66))
+WALLS = read_colours("ded0b0 bc785c cecac2 d6b078 a05c4a b4c2be e2dcce c89686 a6ae96 c4b896 8e6254 d4bea8")
+SHUTTERS = read_colours("486050 7a3e32 4a5874 604e3c 404042")
 
 
 @dataclass(frozen=True)
@@ -216,12 +203,8 @@ def add_house(builder: MeshBuilder, rng: np.random.Generator, place: Placement, 
     if rng.random() < 0.6:
         for forward in np.arange(-half + BAY / 2, half, BAY * 2):
             top = eaves + 0.6 * style.roof_height
-            builder.box(
-                place,
-                (0.7, eaves, forward - 0.6),
-                (3, top, forward + 0.6),
-                ("dormer", f"wall-{style.index}", style.roof),
-            )
+            faces = ("dormer", f"wall-{style.index}", style.roof)
+            builder.box(place, (0.7, eaves, forward - 0.6), (3, top, forward + 0.6), faces)
 
 
 def _add_gable_roof(builder: MeshBuilder, place: Placement, style: HouseStyle) -> None:

@@ -117,10 +117,8 @@ class Road:
             out: (offset, up) of where its face looks.
         """
         along, side = self.course.distances, self.layout.side
-        edges = [_line(self.course, along, side * o, u) for o, u in zip(across, up, strict=True)]
-        low, high = (
-            _line(self.course, along, side * (o - out[0]), u - out[1]) for o, u in zip(across, up, strict=True)
-        )
+        edges = [self.course.line(along, side * o, u) for o, u in zip(across, up, strict=True)]
+        low, high = (self.course.line(along, side * (o - out[0]), u - out[1]) for o, u in zip(across, up, strict=True))
         middle = (low + high) / 2
         inside = (middle[:-1] + middle[1:]) / 2
         reach = float(np.hypot(across[1] - across[0], up[1] - up[0])) / tile[0]
@@ -147,7 +145,7 @@ class Road:
         inner = distances[(distances > span[0] + 0.3) & (distances < span[1] - 0.3)]
         along = np.concatenate([[span[0]], inner[::2], [span[1]]])
         outline = np.array([*section, section[0]], float)
-        rings = _line(self.course, along[:, None], self.layout.side * outline[None, :, 0], outline[None, :, 1])
+        rings = self.course.line(along[:, None], self.layout.side * outline[None, :, 0], outline[None, :, 1])
         centres = rings[:, :-1].mean(1)
         around = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(outline, axis=0), axis=1))])
         u, v = np.meshgrid(along - along[0], around, indexing="ij")
@@ -163,12 +161,6 @@ class Road:
         for end, behind in ((0, 2), (-1, -3)):
             middle = centres.mean(0) if len(along) < 4 else centres[behind]
             self.builder.polygon(rings[end, :-1], face, material, inside=middle)
-
-
-def _line(course: Course, along: Array, offset: Array | float, up: Array | float) -> Array:
-    """Return world points (...,3) at course coordinates and heights that broadcast."""
-    ground = course.place(along, offset)
-    return np.stack([ground[..., 0], np.broadcast_to(-np.asarray(up), ground.shape[:-1]), ground[..., 1]], -1)
 
 
 def draw_layout(rng: np.random.Generator) -> Layout:

@@ -23,11 +23,11 @@ def sculpt_van(make: Sculptor, rng: np.random.Generator, bus: Vehicle) -> None:
     slope = rng.uniform(0.1, 0.3) if big else rng.uniform(0.9, 1.3)
     belt = 0.42 * high if big else 0.5 * high
     nose = 0.3 if big else 0.62 * rng.uniform(0.9, 1.1)
-    top = np.array([front - slope - (0 if big else nose), high])
-    low = np.array([front - nose * (0.15 if big else 1.0), high - 0.5 if big else belt])
     back = [(rear, clear), (rear, high - 0.12), (rear + 0.1, high)]
-    nose_tip = [(front - 0.05, belt * 0.9), (front, clear + 0.4), (front, clear)]
-    make.profile([*back, top, low, *nose_tip], -half, half, bus.paint)
+    top = (front - slope - (0 if big else nose), high)
+    low = (front - nose * (0.15 if big else 1.0), high - 0.5 if big else belt)
+    tip = [(front - 0.05, belt * 0.9), (front, clear + 0.4), (front, clear)]
+    make.profile([*back, top, low, *tip], -half, half, bus.paint)
     make.box((-half + 0.1, 0.2, rear + 0.3), (half - 0.1, 0.5, front - 0.3), "black")
     if big:
         make.box((-half + 0.12, belt, front - 0.5), (half - 0.12, high - 0.55, front + 0.01), "glass")
@@ -41,7 +41,7 @@ def sculpt_van(make: Sculptor, rng: np.random.Generator, bus: Vehicle) -> None:
     else:
         normal = np.array([top[1] - low[1], low[0] - top[0]])
         normal = 0.015 * normal / np.linalg.norm(normal)
-        a, b = low + 0.06 * (top - low), low + 0.92 * (top - low)
+        a, b = (np.array(low) + share * np.subtract(top, low) for share in (0.06, 0.92))
         make.profile([a, a + normal, b + normal, b], -half + 0.1, half - 0.1, "glass")
         end = rear + 0.3 if bus.kind == "minibus" else front - slope - nose - 0.9
         window = [(end, belt), (end, high - 0.3), (front - slope - nose, high - 0.3), (front - nose - 0.15, belt)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.synthetic.textures import Array, Colour, Texture, noise
+from hrdepth.synthetic.textures import Array, Texture, noise, read_colours
 
 __all__ = ["CLOTHES", "HAIR", "PAINTS", "PALETTE", "SKINS", "cell_uv", "palette_texture"]
 
@@ -17,72 +17,23 @@ SKINS = ("skin-0", "skin-1", "skin-2", "skin-3")
 HAIR = ("hair-0", "hair-1", "hair-2", "hair-3")
 CLOTHES = tuple(f"cloth-{i}" for i in range(24))
 PAINTS = tuple(f"paint-{i}" for i in range(20))
-_FIXED: dict[str, Colour] = {
-    "skin-0": (226, 178, 148),
-    "skin-1": (198, 142, 108),
-    "skin-2": (142, 92, 64),
-    "skin-3": (92, 60, 44),
-    "hair-0": (34, 28, 26),
-    "hair-1": (88, 60, 40),
-    "hair-2": (176, 140, 88),
-    "hair-3": (168, 166, 162),
-    "tyre": (30, 30, 32),
-    "rim": (150, 152, 156),
-    "glass": (38, 48, 58),
-    "pane": (92, 110, 126),
-    "black": (28, 28, 30),
-    "dark": (58, 60, 64),
-    "grey": (122, 124, 126),
-    "light": (182, 184, 184),
-    "white": (234, 234, 230),
-    "red-lamp": (206, 28, 26),
-    "amber-lamp": (240, 160, 40),
-    "green-lamp": (40, 196, 110),
-    "headlamp": (246, 244, 232),
-    "plate": (238, 232, 206),
-    "zinc": (156, 162, 166),
-    "rust": (126, 84, 60),
-    "wood": (142, 106, 72),
-    "old-wood": (112, 96, 80),
-    "concrete": (164, 160, 152),
-    "dark-concrete": (118, 116, 112),
-    "brick": (150, 84, 66),
-    "green-metal": (46, 88, 66),
-    "blue-metal": (40, 78, 136),
-    "yellow": (230, 186, 40),
-    "orange": (226, 106, 30),
-    "sign-red": (198, 28, 34),
-    "sign-blue": (28, 82, 168),
-    "sign-green": (20, 104, 62),
-    "soil": (104, 84, 64),
-    "twig": (84, 70, 58),
-    "birch": (206, 202, 192),
-    "straw": (178, 164, 104),
-}
-_PAINTED: tuple[Colour, ...] = (
-    (236, 236, 234),
-    (232, 232, 228),
-    (196, 198, 202),
-    (172, 176, 180),
-    (44, 46, 50),
-    (32, 32, 36),
-    (84, 88, 94),
-    (112, 116, 122),
-    (160, 26, 30),
-    (186, 44, 36),
-    (34, 62, 124),
-    (58, 104, 160),
-    (22, 40, 72),
-    (42, 84, 62),
-    (122, 112, 90),
-    (198, 184, 150),
-    (214, 150, 40),
-    (216, 96, 34),
-    (96, 44, 52),
-    (120, 168, 190),
+_FIXED = """
+    skin-0:e2b294 skin-1:c68e6c skin-2:8e5c40 skin-3:5c3c2c hair-0:221c1a hair-1:583c28 hair-2:b08c58 hair-3:a8a6a2
+    tyre:1e1e20 rim:96989c glass:26303a pane:5c6e7e black:1c1c1e dark:3a3c40 grey:7a7c7e light:b6b8b8 white:eaeae6
+    red-lamp:ce1c1a amber-lamp:f0a028 green-lamp:28c46e headlamp:f6f4e8 plate:eee8ce zinc:9ca2a6 rust:7e543c
+    wood:8e6a48 old-wood:706050 concrete:a4a098 dark-concrete:767470 brick:965442 green-metal:2e5842
+    blue-metal:284e88 yellow:e6ba28 orange:e26a1e sign-red:c61c22 sign-blue:1c52a8 sign-green:14683e soil:685440
+    twig:54463a birch:cecac0 straw:b2a468
+"""
+_PAINTED = read_colours(
+    """
+    ececea e8e8e4 c4c6ca acb0b4 2c2e32 202024 54585e 70747a a01a1e ba2c24 223e7c 3a68a0 162848 2a543e 7a705a c6b896
+    d69628 d86022 602c34 78a8be
+    """
 )
-_NAMES = (*_FIXED, *CLOTHES, *PAINTS)
-_INDEX = {name: index for index, name in enumerate(_NAMES)}
+_COLOURS = {name: read_colours(colour)[0] for name, colour in (entry.split(":") for entry in _FIXED.split())}
+_INDEX = {name: index for index, name in enumerate((*_COLOURS, *CLOTHES, *PAINTS))}
+_COLOURS |= dict(zip(PAINTS, _PAINTED, strict=True))
 
 
 def cell_uv(name: str, uv: Array) -> Array:
@@ -113,9 +64,7 @@ def _cell(rng: np.random.Generator, name: str) -> Array:
     if name.startswith("cloth"):
         colour = _cloth(rng)
     else:
-        number = int(name.rsplit("-", 1)[1]) if name in PAINTS else -1
-        fixed = _PAINTED[number] if number >= 0 else _FIXED[name]
-        colour = np.clip(np.array(fixed, float) * rng.uniform(0.88, 1.12) + rng.normal(0, 5, 3), 8, 246)
+        colour = np.clip(np.array(_COLOURS[name], float) * rng.uniform(0.88, 1.12) + rng.normal(0, 5, 3), 8, 246)
     block: NDArray[np.float64] = np.tile(colour, (CELL, CELL, 1))
     if name.startswith("cloth") and rng.random() < 0.35:
         second, period = _cloth(rng), int(rng.choice([6, 8, 12]))

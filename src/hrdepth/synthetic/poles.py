@@ -27,9 +27,8 @@ def add_pole(builder: MeshBuilder, rng: np.random.Generator, place: Placement, k
         make.path([(0, 0, 0), (0, 0.9, 0), (0, 0.95, 0), (0, high, 0)], [0.11, 0.1, 0.075, 0.05], colour, segments=8)
         bow = [(0, high - 0.3, 0), (-0.25 * reach, high + 0.15, 0), (-reach, high + 0.3, 0)]
         make.path(bow, 0.04, colour, segments=6)
-        make.frustum(
-            (-reach - 0.55, high + 0.24, -0.14), (-reach + 0.1, high + 0.36, 0.14), colour, inset=(0.06, 0.05, 0.05)
-        )
+        low, top = (-reach - 0.55, high + 0.24, -0.14), (-reach + 0.1, high + 0.36, 0.14)
+        make.frustum(low, top, colour, inset=(0.06, 0.05, 0.05))
         make.box((-reach - 0.45, high + 0.2, -0.1), (-reach, high + 0.25, 0.1), "headlamp")
     elif kind == "sign":
         _add_sign(make, rng)
@@ -51,12 +50,16 @@ def add_pole(builder: MeshBuilder, rng: np.random.Generator, place: Placement, k
         )
         make.box((-0.065, 0.7, -0.055), (0.065, 0.86, 0.055), "black")
     else:
-        make.rod(
-            (0, 0, 0),
-            (0, rng.uniform(2.0, 4.0), 0),
-            rng.uniform(0.025, 0.06),
-            str(rng.choice(["zinc", "dark", "wood"])),
-        )
+        high, radius = rng.uniform(2.0, 4.0), rng.uniform(0.025, 0.06)
+        make.rod((0, 0, 0), (0, high, 0), radius, str(rng.choice(["zinc", "dark", "wood"])))
+
+
+_SIGNS = (  # corners, how far the first is turned, colours of rim and face
+    (24, 0.0, "sign-red", "white"),
+    (3, np.pi / 2, "sign-red", "white"),
+    (4, np.pi / 4, "white", "sign-blue"),
+    (4, 0.0, "white", "yellow"),
+)
 
 
 def _add_sign(make: Sculptor, rng: np.random.Generator) -> None:
@@ -65,11 +68,8 @@ def _add_sign(make: Sculptor, rng: np.random.Generator) -> None:
     make.rod((0, 0, 0), (0, high + radius, 0), 0.03, "zinc")
     for level in range(int(rng.integers(1, 3))):
         up = high - 2.1 * radius * level
-        shape = int(rng.integers(4))
-        corners = (24, 3, 4, 4)[shape]
-        turn = (0.0, np.pi / 2, np.pi / 4, 0.0)[shape]
+        corners, turn, rim, face = _SIGNS[int(rng.integers(4))]
         angles = turn + 2 * np.pi * np.arange(corners) / corners
-        rim, face = (("sign-red", "white"), ("sign-red", "white"), ("white", "sign-blue"), ("white", "yellow"))[shape]
         for size, half, colour in ((radius, 0.012, rim), (0.78 * radius, 0.018, face)):
             ring = np.stack([size * np.cos(angles), up + size * np.sin(angles)], 1)
             flat = [np.stack([ring[:, 0], ring[:, 1], np.full(corners, f - 0.05)], 1) for f in (-half, half)]
@@ -85,9 +85,8 @@ def add_traffic_light(builder: MeshBuilder, rng: np.random.Generator, place: Pla
     if reach > 0:
         high = rng.uniform(5.6, 6.4)
         make.path([(0, 0, 0), (0, high, 0)], [0.14, 0.09], colour, segments=8)
-        make.path(
-            [(0, high - 0.2, 0), (-0.4 * reach, high + 0.1, 0), (-reach, high + 0.15, 0)], [0.08, 0.06, 0.045], colour
-        )
+        arm = [(0, high - 0.2, 0), (-0.4 * reach, high + 0.1, 0), (-reach, high + 0.15, 0)]
+        make.path(arm, [0.08, 0.06, 0.045], colour)
         heads += [(-reach, high - 0.45), (-0.55 * reach, high - 0.5)][: int(rng.integers(1, 3))]
     else:
         make.rod((0, 0, 0), (0, 3.1, 0), 0.06, colour)
@@ -119,9 +118,8 @@ def add_small_thing(builder: MeshBuilder, rng: np.random.Generator, place: Place
         make.capsule((0, 0, 0), (0, 0.62, 0), 0.13, "sign-red")
         make.rod((-0.22, 0.48, 0), (0.22, 0.48, 0), 0.06, "sign-red")
     elif kind == "cabinet":
-        make.box(
-            (-0.22, 0, -0.5), (0.22, rng.uniform(0.9, 1.5), 0.5), str(rng.choice(["grey", "green-metal", "light"]))
-        )
+        high = rng.uniform(0.9, 1.5)
+        make.box((-0.22, 0, -0.5), (0.22, high, 0.5), str(rng.choice(["grey", "green-metal", "light"])))
     elif kind == "shelter":
         for right, forward in ((0.6, -1.7), (0.6, 1.7), (-0.7, -1.7), (-0.7, 1.7)):
             make.rod((right, 0, forward), (right, 2.45, forward), 0.045, "dark")

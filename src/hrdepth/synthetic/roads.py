@@ -8,9 +8,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from hrdepth.synthetic.layouts import Layout, Road
+from hrdepth.synthetic.mesh import MeshBuilder, ribbon
 from hrdepth.synthetic.textures import Array, Texture, lawn, noise, plain, rough, slabs
+from hrdepth.synthetic.trajectory import Course
 
-__all__ = ["add_crossing", "add_ground", "add_hills", "road_textures"]
+__all__ = ["add_crossing", "add_ground", "add_hills", "add_land", "road_textures"]
 
 TILE = 24.0  # metres of road that one copy of its texture covers
 LAND = 0.02  # metres that the land lies below the road's plane
@@ -113,7 +115,7 @@ def _lines(rng: np.random.Generator, layout: Layout, asphalt: Array, metres: Arr
 
 def add_ground(road: Road) -> None:
     """Add land everywhere, the road on it, kerbs, verges and pavements beside the road."""
-    layout, course = road.layout, road.course
+    layout = road.layout
     width, high = layout.near_kerb - layout.far_kerb, layout.kerb
     road.add_ribbon((layout.far_kerb, layout.near_kerb), (0.0, 0.0), "road", (width, TILE))
     grass = "lawn" if layout.ground in ("asphalt", "paving", "concrete-ground") else layout.ground
@@ -133,9 +135,14 @@ def add_ground(road: Road) -> None:
                 road.add_ribbon((cursor, edge), (high, high), material, (tile, tile))
                 cursor = edge
         road.add_ribbon((cursor, cursor + sign * 0.3), (high, -LAND), grass, (6, 6), out=(sign, 1.0))
-    (x0, z0), (x1, z1) = course.points.min(0) - 1200, course.points.max(0) + 1200
-    corners = np.array([(x0, LAND, z0), (x0, LAND, z1), (x1, LAND, z1), (x1, LAND, z0)])
-    road.builder.polygon(corners, corners[:, [0, 2]] / 6.0, layout.ground, inside=(0.0, 1.0, 0.0))
+    add_land(road.builder, road.course, 1200, LAND, layout.ground)
+
+
+def add_land(builder: MeshBuilder, course: Course, beyond: float, depth: float, material: str) -> None:
+    """Add flat land, `depth` metres below the road, around the course and `beyond` metres further."""
+    (x0, z0), (x1, z1) = course.points.min(0) - beyond, course.points.max(0) + beyond
+    corners = np.array([(x0, depth, z0), (x0, depth, z1), (x1, depth, z1), (x1, depth, z0)])
+    builder.polygon(corners, corners[:, [0, 2]] / 6.0, material, inside=(0.0, 1.0, 0.0))
 
 
 def add_crossing(road: Road, along: float) -> None:
@@ -163,5 +170,5 @@ def add_hills(road: Road, rng: np.random.Generator, height: float) -> None:
     for low, high in pairwise(rows):
         behind = (low[:-1] + high[1:]) / 2 + [0, 50.0, 0]
         behind[:, [0, 2]] += (behind[:, [0, 2]] - centre) * 0.2
-        for vertices in (np.stack([low[:-1], high[1:], low[1:]], 1), np.stack([low[:-1], high[:-1], high[1:]], 1)):
+        for vertices, _ in ribbon([low, high], angles, 1.0):
             road.builder.triangles(vertices, vertices[..., [0, 2]] / 40, "hill", inside=behind)

@@ -45,11 +45,7 @@ class Roadside:
         self, rng: np.random.Generator, least: float, most: float, span: tuple[float, float] | None = None
     ) -> Iterator[float]:
         """Yield metres along the course at random intervals."""
-        low, high = span or (self.start, self.end)
-        along = low + float(rng.uniform(0, most))
-        while along < high:
-            yield along
-            along += float(rng.uniform(least, most))
+        return self.road.course.walk(rng, least, most, span or (self.start, self.end))
 
     def add_parked(self, rng: np.random.Generator) -> None:
         """Vehicles in the parking strips, and on lots beside industrial roads."""

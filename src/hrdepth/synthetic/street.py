@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from hrdepth.synthetic.cars import CAR_COLOURS, add_car, car_shapes, car_textures
 from hrdepth.synthetic.houses import HouseStyle, add_house, house_styles, house_textures
-from hrdepth.synthetic.mesh import Array, Mesh, MeshBuilder, Placement
+from hrdepth.synthetic.mesh import Array, Mesh, MeshBuilder, Placement, ribbon
 from hrdepth.synthetic.poles import add_lamp, add_sign
+from hrdepth.synthetic.roads import add_land
 from hrdepth.synthetic.textures import Texture, ground_textures, plant_textures, small_textures
 from hrdepth.synthetic.trajectory import Course
 from hrdepth.synthetic.vegetation import add_bush, add_conifer, add_tree
@@ -23,6 +23,9 @@ MIDDLE, RIGHT_EDGE, RIGHT_KERB, RIGHT_PAVEMENT = -1.7, 1.75, 3.9, 6.1
 KERB_HEIGHT, LAWN_DEPTH = 0.13, 0.02
 ROAD_TILE = 24.0  # metres of road that one copy of its texture covers
 SIDES = ((1.0, RIGHT_KERB, RIGHT_PAVEMENT), (-1.0, LEFT_KERB, LEFT_PAVEMENT))
+
+
+PLANTS = ((2.0, 3, 0.8), (6.0, 5, 1.0), (15.0, 6, 1.3), (34.0, 5, 1.9), (50.0, 6, 2.4))  # metres behind, apart; size
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,7 @@ def build_street(course: Course, seed: int = 0) -> Street:
 def build_car(course: Course, distance: float, textures: dict[str, Texture]) -> Street:
     """Build a car in the camera's lane, `distance` metres along the course; `textures` are `car_textures`."""
     builder = MeshBuilder()
-    place = Placement(course.place(distance, 0.0), float(course.heading(distance)))
-    add_car(builder, place, car_shapes()[0], colour=1)
+    add_car(builder, Placement(course.place(distance, 0.0), float(course.heading(distance))), car_shapes()[0], colour=1)
     meshes = builder.meshes()
     return Street(meshes, {name: textures[name] for name in meshes})
 
@@ -94,56 +96,34 @@ def _strip(
     material: str,
     tile: tuple[float, float],
 ) -> None:
-    """Add a ribbon along the course between two offsets at two heights; `tile` is (across, along) metres."""
-    distances = course.distances
-    run = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(course.points[:, 0]), np.diff(course.points[:, 1])))])
-    rows = []
-    for offset, height in zip(across, up, strict=True):
-        ground = course.place(distances, offset)
-        rows.append(np.stack([ground[:, 0], np.full(len(ground), -height), ground[:, 1]], 1))
-    low, high = rows
+    """Add a ribbon along the course between two offsets at two heights; `tile` is (across, along) metres.
+
+    It faces up where its second edge is right of its first.
+    """
+    moves = np.diff(course.points, axis=0)
+    run = np.concatenate([[0.0], np.cumsum(np.hypot(moves[:, 0], moves[:, 1]))])
+    edges = [course.line(course.distances, offset, height) for offset, height in zip(across, up, strict=True)]
     reach = np.hypot(across[1] - across[0], up[1] - up[0]) / tile[0]
-    along = run / tile[1]
-    uv_low = np.stack([np.zeros_like(along), along], 1)
-    uv_high = np.stack([np.full_like(along, reach), along], 1)
-    first = np.stack([low[:-1], high[1:], low[1:]], 1)
-    second = np.stack([low[:-1], high[:-1], high[1:]], 1)
-    uv_first = np.stack([uv_low[:-1], uv_high[1:], uv_low[1:]], 1)
-    uv_second = np.stack([uv_low[:-1], uv_high[:-1], uv_high[1:]], 1)
-    builder.triangles(np.concatenate([first, second]), np.concatenate([uv_first, uv_second]), material)
+    for vertices, uv in ribbon(edges, run / tile[1], float(reach)):
+        builder.triangles(vertices, uv, material)
 
 
 def _add_ground(builder: MeshBuilder, course: Course) -> None:
     """Lawn everywhere, the road on it, kerbs and pavements beside the road."""
-    flat, raised = (0.0, 0.0), (KERB_HEIGHT, KERB_HEIGHT)
-    width = RIGHT_KERB - LEFT_KERB
-    _strip(builder, course, (LEFT_KERB, RIGHT_KERB), flat, "road", (width, ROAD_TILE))
-    stone = (0.36, 4.0)
+    raised, stone, width = (KERB_HEIGHT, KERB_HEIGHT), (0.36, 4.0), RIGHT_KERB - LEFT_KERB
+    _strip(builder, course, (LEFT_KERB, RIGHT_KERB), (0.0, 0.0), "road", (width, ROAD_TILE))
     for sign, kerb, pavement in SIDES:
         inner = kerb + sign * 0.18
-        # A ribbon faces up where its second edge is right of its first, so the left side is mirrored.
-        parts = [
+        for across, up, material, tile in (
             ((kerb, kerb), (0.0, KERB_HEIGHT), "kerb", stone),
             ((kerb, inner), raised, "kerb", stone),
             ((inner, pavement), raised, "pavement", (2.4, 2.4)),
             ((pavement, pavement), (KERB_HEIGHT, -LAWN_DEPTH), "kerb", stone),
-        ]
-        for across, up, material, tile in parts:
-            if sign > 0:
-                _strip(builder, course, across, up, material, tile)
-            else:
-                _strip(builder, course, across[::-1], up[::-1], material, tile)
-    (x0, z0), (x1, z1) = course.points.min(0) - 250, course.points.max(0) + 250
-    corners = np.array([(x0, LAWN_DEPTH, z0), (x0, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z1), (x1, LAWN_DEPTH, z0)])
-    builder.polygon(corners, corners[:, [0, 2]] / 6.0, "lawn", inside=(0.0, 1.0, 0.0))
-
-
-def _walk(rng: np.random.Generator, course: Course, least: float, most: float) -> Iterator[float]:
-    """Yield distances along the course at random intervals of `least` to `most` metres."""
-    distance = float(course.distances[0] + rng.uniform(0, most))
-    while distance < course.distances[-1]:
-        yield distance
-        distance += float(rng.uniform(least, most))
+        ):
+            if sign < 0:  # the left side is mirrored
+                across, up = (across[1], across[0]), (up[1], up[0])
+            _strip(builder, course, across, up, material, tile)
+    add_land(builder, course, 250, LAWN_DEPTH, "lawn")
 
 
 def _beside(course: Course, distance: float, offset: float) -> Placement:
@@ -157,7 +137,7 @@ def _add_houses(builder: MeshBuilder, rng: np.random.Generator, plots: _Plots, s
     for row, least in enumerate((1.6, 17.0)):
         for sign, _, pavement in SIDES:
             previous = -1
-            for distance in _walk(rng, plots.course, 1.5, 2.5):
+            for distance in plots.course.walk(rng, 1.5, 2.5):
                 index = int(rng.integers(len(styles)))
                 style = styles[index]
                 offset = pavement + sign * (least + rng.uniform(0, 1.6 if row == 0 else 9))
@@ -172,7 +152,7 @@ def _add_parked_cars(builder: MeshBuilder, rng: np.random.Generator, course: Cou
     """Cars in the parking strips, with free places between them."""
     shapes = car_shapes()
     for edge, kerb in ((RIGHT_EDGE, RIGHT_KERB), (LEFT_EDGE, LEFT_KERB)):
-        for distance in _walk(rng, course, 5.6, 9.0):
+        for distance in course.walk(rng, 5.6, 9.0):
             shape = shapes[int(rng.choice(3, p=[0.45, 0.4, 0.15]))]
             colour = int(rng.integers(len(CAR_COLOURS)))
             jitter = float(rng.uniform(-0.08, 0.08))
@@ -186,7 +166,7 @@ def _add_parked_cars(builder: MeshBuilder, rng: np.random.Generator, course: Cou
 def _add_roadside(builder: MeshBuilder, rng: np.random.Generator, course: Course) -> None:
     """Trees, lamps, signs and bins on the pavements near the kerb."""
     for sign, kerb, pavement in SIDES:
-        for i, distance in enumerate(_walk(rng, course, 6.0, 10.0)):
+        for i, distance in enumerate(course.walk(rng, 6.0, 10.0)):
             place = _beside(course, distance, kerb + sign * 0.6)
             if i % 4 == 1:
                 add_lamp(builder, place)
@@ -204,7 +184,7 @@ def _add_borders(builder: MeshBuilder, rng: np.random.Generator, course: Course)
     """Hedges, garden walls and fences along the back of the pavements, with gaps."""
     kinds = (("hedge", 1.1, 0.5), ("stone", 0.7, 0.25), ("fence", 1.0, 0.06), ("hedge", 0.7, 0.6))
     for sign, _, pavement in SIDES:
-        for distance in _walk(rng, course, 3.0, 3.6):
+        for distance in course.walk(rng, 3.0, 3.6):
             material, height, thickness = kinds[int(rng.integers(len(kinds)))]
             if rng.random() < 0.4:
                 continue
@@ -216,14 +196,10 @@ def _add_greenery(builder: MeshBuilder, rng: np.random.Generator, plots: _Plots)
     """Bushes and trees in the gardens, and woods behind the houses."""
     course = plots.course
     for sign, _, pavement in SIDES:
-        for depth, step, size in (
-            (2.0, 3.0, 0.8),
-            (6.0, 5.0, 1.0),
-            (15.0, 6.0, 1.3),
-            (34.0, 5.0, 1.9),
-            (50.0, 6.0, 2.4),
+        for depth, step, size in zip(
+            (2.0, 6.0, 15.0, 34.0, 50.0), (3, 5, 6, 5, 6), (0.8, 1.0, 1.3, 1.9, 2.4), strict=True
         ):
-            for distance in _walk(rng, course, step * 0.6, step * 1.4):
+            for distance in course.walk(rng, step * 0.6, step * 1.4):
                 offset = pavement + sign * (depth + rng.uniform(0, depth / 3))
                 place = _beside(course, distance, offset)
                 radius = 0.5 if depth < 3 else 0.9 * size

@@ -6,11 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-__all__ = ["Texture", "ground_textures", "lawn", "noise", "plant_textures", "rough", "slabs", "small_textures"]
+__all__ = [
+    "Texture",
+    "ground_textures",
+    "lawn",
+    "noise",
+    "plant_textures",
+    "read_colours",
+    "rough",
+    "slabs",
+    "small_textures",
+]
 
 Texture = NDArray[np.uint8]
 Array = NDArray[np.float64]
 Colour = tuple[int, int, int]
+
+
+def read_colours(text: str) -> tuple[Colour, ...]:
+    """Return the RGB colours of a text, six hexadecimal digits each."""
+    return tuple((red, green, blue) for red, green, blue in map(bytes.fromhex, text.split()))
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.0, finest: float = 3.0) -> Array:
@@ -122,15 +137,9 @@ def lawn(rng: np.random.Generator) -> Texture:
 
 def plant_textures(rng: np.random.Generator) -> dict[str, Texture]:
     """Draw foliage of several greens, hedges, bark and flower beds."""
-    greens: dict[str, Colour] = {
-        "leaves-0": (84, 122, 46),
-        "leaves-1": (108, 138, 52),
-        "leaves-2": (62, 100, 50),
-        "leaves-3": (150, 132, 52),
-        "needles": (46, 82, 52),
-        "hedge": (66, 102, 44),
-    }
-    textures = {name: _foliage(rng, colour) for name, colour in greens.items()}
+    names = ("leaves-0", "leaves-1", "leaves-2", "leaves-3", "needles", "hedge")
+    greens = read_colours("547a2e 6c8a34 3e6432 968434 2e5234 42662c")
+    textures = {name: _foliage(rng, colour) for name, colour in zip(names, greens, strict=True)}
     stripes = plain((128, 128), (104, 82, 62)) * (1 + 0.2 * noise(rng, (1, 128), 0.4))[..., None]
     textures["bark"] = rough(rng, stripes, 0.14)
     return textures
@@ -148,8 +157,7 @@ def _foliage(rng: np.random.Generator, colour: Colour) -> Texture:
 def small_textures(rng: np.random.Generator) -> dict[str, Texture]:
     """Draw roof tiles, garden walls, fences, metal and traffic signs."""
     textures = {
-        f"roof-{i}": _tiles(rng, colour)
-        for i, colour in enumerate(((150, 74, 52), (112, 66, 54), (84, 84, 92), (168, 98, 62)))
+        f"roof-{i}": _tiles(rng, colour) for i, colour in enumerate(read_colours("964a34 704236 54545c a8623e"))
     }
     textures["stone"] = slabs(rng, (128, 256), 32, (156, 144, 124))
     boards = plain((128, 128), (150, 116, 80)) * np.where(np.arange(128) % 16 < 2, 0.35, 1)[None, :, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,21 @@ class Course:
     def heading(self, distance: Array | float) -> Array:
         """Return the heading in radians at `distance` metres along the course."""
         return np.asarray(np.interp(distance, self.distances, self.headings))
+
+    def line(self, distance: Array | float, offset: Array | float, up: Array | float) -> Array:
+        """Return world points (...,3) `up` metres above the road; see `place` for the other coordinates."""
+        ground = self.place(distance, offset)
+        return np.stack([ground[..., 0], np.broadcast_to(-np.asarray(up), ground.shape[:-1]), ground[..., 1]], -1)
+
+    def walk(
+        self, rng: np.random.Generator, least: float, most: float, span: tuple[float, float] | None = None
+    ) -> Iterator[float]:
+        """Yield distances within `span`, or along the whole course, at random intervals of `least` to `most` metres."""
+        first, last = span or (self.distances[0], self.distances[-1])
+        distance = float(first + rng.uniform(0, most))
+        while distance < last:
+            yield distance
+            distance += float(rng.uniform(least, most))
 
     def offsets(self, points: Array) -> Array:
         """Return how far `points` (N,2) are from the course in metres, (N,), positive to the right of it."""
