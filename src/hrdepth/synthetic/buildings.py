@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from hrdepth.synthetic.mesh import MeshBuilder, Placement
 from hrdepth.synthetic.shapes import Sculptor
-from hrdepth.synthetic.textures import Colour, Texture, noise, read_colours, rough
+from hrdepth.synthetic.textures import Colour, Texture, noise, read_colours, rough, shade
 
 __all__ = ["add_hall", "add_tower", "building_textures"]
 
@@ -43,13 +43,13 @@ def _tower(rng: np.random.Generator, wall: Colour) -> Texture:
                 box = (x + 2, y + 3, x + cell - 3, y + cell - 8)
             draw.rectangle(box, fill=colour)
             if rng.random() < 0.5:
-                shade = int(rng.integers(120, 210))
+                tone = int(rng.integers(120, 210))
                 blind = box[1] + rng.uniform(0.1, 0.6) * (box[3] - box[1])
-                draw.rectangle((*box[:3], blind), fill=(shade, shade, shade - 10))
+                draw.rectangle((*box[:3], blind), fill=(tone, tone, tone - 10))
             if kind == 0 and rng.random() < 0.4:
-                sill = tuple(int(c * 0.75) for c in wall)
+                sill = shade(wall, 0.75)
                 draw.rectangle((x + 6, y + cell * 0.72, x + cell - 6, y + cell * 0.95), fill=sill)
-        draw.rectangle((0, row * cell + cell - 4, size, row * cell + cell), fill=tuple(int(c * 0.8) for c in wall))
+        draw.rectangle((0, row * cell + cell - 4, size, row * cell + cell), fill=shade(wall, 0.8))
     return rough(rng, np.asarray(image, float), 0.06)
 
 
@@ -73,8 +73,8 @@ def _shops(rng: np.random.Generator) -> Texture:
         for letter in np.arange(x + 20, x + rng.uniform(70, 140), 13):
             draw.rectangle((letter, 12, letter + 8, 28), fill=(240, 238, 230))
         for pane in range(3):
-            shade = int(rng.integers(30, 110))
-            draw.rectangle((x + 4 + pane * 51, 46, x + 50 + pane * 51, 148), fill=(shade, shade + 6, shade + 12))
+            tone = int(rng.integers(30, 110))
+            draw.rectangle((x + 4 + pane * 51, 46, x + 50 + pane * 51, 148), fill=(tone, tone + 6, tone + 12))
             goods = tuple(int(c) for c in rng.integers(60, 220, 3))
             draw.rectangle((x + 12 + pane * 51, rng.uniform(80, 130), x + 40 + pane * 51, 146), fill=goods)
     return rough(rng, np.asarray(image, float), 0.06)

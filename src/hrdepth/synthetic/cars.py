@@ -8,14 +8,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
-from hrdepth.synthetic.textures import Colour, Texture, plain, read_colours, rough
+from hrdepth.synthetic.textures import Colour, Texture, plain, read_colours, rough, shade
 
-__all__ = ["CAR_COLOURS", "CarShape", "add_car", "car_shapes", "car_textures"]
+__all__ = ["CAR_COLOURS", "CAR_SHAPES", "CarShape", "add_car", "car_textures"]
 
 SCALE = 100  # pixels a metre
 CAR_COLOURS = read_colours("a82224 2c4e8c c4c6ca 34363c e8e6e0 36624a cea03c 708092")
 GLASS: Colour = (36, 46, 58)
-CLEARANCE = 0.26  # metres between ground and body
+LOW = 0.26  # metres between ground and body
 WHEEL = 0.32  # metres, radius
 
 
@@ -44,12 +44,10 @@ class CarShape:
         return max(y for _, y in self.profile)
 
 
-def car_shapes() -> list[CarShape]:
-    """Return hatchback, saloon and van."""
-    low = CLEARANCE
-    hatchback = CarShape(
+CAR_SHAPES = (
+    CarShape(
         "hatchback",
-        ((0, low), (0, 0.92), (0.45, 1.47), (2.2, 1.5), (3.05, 0.98), (3.95, 0.8), (4.0, low)),
+        ((0, LOW), (0, 0.92), (0.45, 1.47), (2.2, 1.5), (3.05, 0.98), (3.95, 0.8), (4.0, LOW)),
         ("rear", "glass", "roof", "glass", "bonnet", "front"),
         (
             ((0.55, 1.38), (1.35, 1.42), (1.35, 0.96), (0.3, 0.96)),
@@ -57,10 +55,10 @@ def car_shapes() -> list[CarShape]:
         ),
         (0.72, 3.25),
         1.72,
-    )
-    saloon = CarShape(
+    ),
+    CarShape(
         "saloon",
-        ((0, low), (0, 0.86), (0.62, 0.96), (1.25, 1.42), (2.55, 1.44), (3.35, 0.94), (4.5, 0.76), (4.55, low)),
+        ((0, LOW), (0, 0.86), (0.62, 0.96), (1.25, 1.42), (2.55, 1.44), (3.35, 0.94), (4.5, 0.76), (4.55, LOW)),
         ("rear", "bonnet", "glass", "roof", "glass", "bonnet", "front"),
         (
             ((1.32, 1.35), (1.92, 1.37), (1.92, 0.93), (0.85, 0.93)),
@@ -68,37 +66,33 @@ def car_shapes() -> list[CarShape]:
         ),
         (0.9, 3.7),
         1.78,
-    )
-    van = CarShape(
+    ),
+    CarShape(
         "van",
-        ((0, low), (0, 1.1), (0.05, 1.95), (3.3, 2.0), (4.1, 1.1), (4.75, 0.95), (4.8, low)),
+        ((0, LOW), (0, 1.1), (0.05, 1.95), (3.3, 2.0), (4.1, 1.1), (4.75, 0.95), (4.8, LOW)),
         ("rear", "glass", "roof", "glass", "bonnet", "front"),
         (((0.3, 1.8), (1.6, 1.82), (1.6, 1.2), (0.3, 1.2)), ((2.5, 1.82), (3.25, 1.82), (3.8, 1.16), (2.5, 1.14))),
         (0.95, 3.9),
         1.9,
-    )
-    return [hatchback, saloon, van]
+    ),
+)
 
 
 def car_textures(rng: np.random.Generator) -> dict[str, Texture]:
     """Draw `SHAPE-side-I` and `SHAPE-strip-I` for every shape and colour, and the wheel."""
     textures = {"wheel": _wheel(rng), "underbody": rough(rng, plain((32, 32), (34, 34, 36)), 0.2)}
-    for shape in car_shapes():
+    for shape in CAR_SHAPES:
         for i, colour in enumerate(CAR_COLOURS):
             textures[f"{shape.name}-side-{i}"] = _side(rng, shape, colour)
             textures[f"{shape.name}-strip-{i}"] = _strip(rng, shape, colour)
     return textures
 
 
-def _darker(colour: Colour, factor: float) -> Colour:
-    return (int(colour[0] * factor), int(colour[1] * factor), int(colour[2] * factor))
-
-
 def _side(rng: np.random.Generator, shape: CarShape, colour: Colour) -> Texture:
     """The car from its left, front to the right; the image covers length and height exactly."""
     width, height = round(shape.length * SCALE), round(shape.height * SCALE)
-    shade = np.linspace(1.12, 0.72, height)[:, None, None]
-    image = Image.fromarray(np.clip(plain((height, width), colour) * shade, 0, 255).astype(np.uint8))
+    light = np.linspace(1.12, 0.72, height)[:, None, None]
+    image = Image.fromarray(np.clip(plain((height, width), colour) * light, 0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(image)
 
     def at(x: float, y: float) -> tuple[float, float]:
@@ -111,13 +105,13 @@ def _side(rng: np.random.Generator, shape: CarShape, colour: Colour) -> Texture:
             [at(x0 + 0.1, y0 - 0.06), at((x0 + x1) / 2, y0 - 0.06), at(x0 + 0.15, y2 + 0.06)], fill=(96, 116, 136)
         )
     post = (shape.windows[0][1][0] + shape.windows[1][0][0]) / 2
-    seam = _darker(colour, 0.55)
+    seam = shade(colour, 0.55)
     for x in (post, shape.windows[1][2][0], shape.windows[0][3][0] + 0.35):
         draw.line([at(x, 0.9), at(x, 0.36)], fill=seam, width=3)
     for x in (post - 0.32, post + 0.62):
         draw.line([at(x, 0.84), at(x + 0.2, 0.84)], fill=(30, 30, 32), width=5)
     draw.line([at(0.1, 0.62), at(shape.length - 0.1, 0.62)], fill=seam, width=3)
-    draw.rectangle((*at(0, 0.4), *at(shape.length, 0)), fill=_darker(colour, 0.35))
+    draw.rectangle((*at(0, 0.4), *at(shape.length, 0)), fill=shade(colour, 0.35))
     draw.rectangle((*at(0, 0.85), *at(0.16, 0.68)), fill=(196, 24, 26))
     draw.rectangle((*at(shape.length - 0.26, 0.76), *at(shape.length, 0.62)), fill=(238, 236, 214))
     for x in shape.wheels:
@@ -136,36 +130,33 @@ def _strip(rng: np.random.Generator, shape: CarShape, colour: Colour) -> Texture
     pieces = []
     for part, length in zip(shape.parts, _lengths(shape), strict=True):
         rows = max(4, round(length * SCALE))
-        image = Image.new("RGB", (across, rows), colour if part != "glass" else _darker(colour, 0.8))
+        image = Image.new("RGB", (across, rows), colour if part != "glass" else shade(colour, 0.8))
         _draw_part(ImageDraw.Draw(image), part, across, rows, colour)
         pieces.append(np.asarray(image, float))
     return rough(rng, np.concatenate(pieces), 0.05)
 
 
 def _draw_part(draw: ImageDraw.ImageDraw, part: str, w: int, h: int, colour: Colour) -> None:
-    seam = _darker(colour, 0.6)
+    seam = shade(colour, 0.6)
     if part == "glass":
         draw.rectangle((10, 3, w - 10, h - 4), fill=GLASS)
         draw.polygon([(24, 5), (w * 0.45, 5), (w * 0.25, h - 6), (24, h - 6)], fill=(88, 108, 128))
     elif part == "rear":  # foot at row 0 is far from the viewer's top: the strip runs upwards here
-        draw.rectangle((0, 0, w, h * 0.3), fill=_darker(colour, 0.4))
+        draw.rectangle((0, 0, w, h * 0.3), fill=shade(colour, 0.4))
         draw.rectangle((w * 0.34, h * 0.42, w * 0.66, h * 0.6), fill=(236, 232, 210), outline=(20, 20, 20))
         for x in (4, w * 0.8):
             draw.rectangle((x, h * 0.62, x + w * 0.18, h * 0.92), fill=(200, 26, 28))
     elif part == "front":
-        draw.rectangle((0, h * 0.7, w, h), fill=_darker(colour, 0.4))
+        draw.rectangle((0, h * 0.7, w, h), fill=shade(colour, 0.4))
         draw.rectangle((w * 0.28, h * 0.1, w * 0.72, h * 0.36), fill=(26, 26, 28))
         draw.rectangle((w * 0.34, h * 0.5, w * 0.66, h * 0.68), fill=(236, 232, 210), outline=(20, 20, 20))
         for x in (4, w * 0.78):
             draw.rectangle((x, h * 0.06, x + w * 0.2, h * 0.34), fill=(240, 238, 220), outline=(60, 60, 60), width=3)
     else:
+        gleam = tuple(min(250, part + more) for part, more in zip(colour, (28, 30, 34), strict=True))
         draw.line((w * 0.12, 0, w * 0.16, h), fill=seam, width=3)
         draw.line((w * 0.88, 0, w * 0.84, h), fill=seam, width=3)
-        draw.polygon([(w * 0.3, 0), (w * 0.42, 0), (w * 0.5, h), (w * 0.38, h)], fill=_brighter(colour))
-
-
-def _brighter(colour: Colour) -> Colour:
-    return (min(250, colour[0] + 28), min(250, colour[1] + 30), min(250, colour[2] + 34))
+        draw.polygon([(w * 0.3, 0), (w * 0.42, 0), (w * 0.5, h), (w * 0.38, h)], fill=gleam)
 
 
 def _wheel(rng: np.random.Generator) -> Texture:

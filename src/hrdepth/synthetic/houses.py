@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from hrdepth.synthetic.mesh import MeshBuilder, Placement
-from hrdepth.synthetic.textures import Array, Colour, Texture, noise, plain, read_colours, rough
+from hrdepth.synthetic.textures import Array, Colour, Texture, noise, plain, read_colours, rough, shade
 
 __all__ = ["HouseStyle", "add_house", "house_styles", "house_textures"]
 
@@ -100,14 +100,14 @@ def _facade(rng: np.random.Generator, style: HouseStyle, width: float, *, front:
     size = (round(style.height * SCALE), round(width * SCALE))
     image = Image.fromarray(_wall(rng, style, size).astype(np.uint8))
     draw = ImageDraw.Draw(image)
-    plinth = tuple(int(c * 0.55) for c in style.wall)
+    plinth = shade(style.wall, 0.55)
     draw.rectangle((0, size[0] - 0.4 * SCALE, size[1], size[0]), fill=plinth)
     bays = max(1, int(width / BAY))
     door = int(rng.integers(bays)) if front else -1
     for storey in range(style.storeys):
         foot = size[0] - (0.4 + storey * STOREY) * SCALE
         if storey and rng.random() < 0.5:
-            draw.rectangle((0, foot - 3, size[1], foot + 3), fill=tuple(int(c * 0.8) for c in style.wall))
+            draw.rectangle((0, foot - 3, size[1], foot + 3), fill=shade(style.wall, 0.8))
         if storey == 0 and front and style.shop:
             _draw_shop(draw, rng, size[1], foot, style.trim)
             continue
@@ -117,7 +117,7 @@ def _facade(rng: np.random.Generator, style: HouseStyle, width: float, *, front:
                 _draw_door(draw, centre, size[0], style.trim)
             elif front or rng.random() < 0.55:
                 _draw_window(draw, rng, centre, foot, style)
-    draw.rectangle((0, 0, size[1], 0.16 * SCALE), fill=tuple(int(c * 0.62) for c in style.wall))
+    draw.rectangle((0, 0, size[1], 0.16 * SCALE), fill=shade(style.wall, 0.62))
     return rough(rng, np.asarray(image, float), 0.045)
 
 
@@ -131,7 +131,7 @@ def _draw_window(
         for side in (x0 - 0.5 * SCALE, x1 + 0.06 * SCALE):
             draw.rectangle((side, high, side + 0.44 * SCALE, low), fill=style.trim)
             for y in np.arange(high + 4, low, 6):
-                draw.line((side + 3, y, side + 0.44 * SCALE - 3, y), fill=tuple(int(c * 0.7) for c in style.trim))
+                draw.line((side + 3, y, side + 0.44 * SCALE - 3, y), fill=shade(style.trim, 0.7))
     draw.rectangle((x0 - 5, high - 5, x1 + 5, low + 4), fill=(236, 232, 222))
     glass = int(rng.integers(30, 62))
     draw.rectangle((x0, high, x1, low), fill=(glass, glass + 10, glass + 20))
@@ -144,7 +144,7 @@ def _draw_window(
     draw.rectangle((centre - 3, high, centre + 3, low), fill=bar)
     draw.rectangle((x0, high + 0.45 * SCALE, x1, high + 0.45 * SCALE + 4), fill=bar)
     draw.rectangle((x0 - 10, low + 3, x1 + 10, low + 10), fill=(168, 162, 152))
-    draw.rectangle((x0 - 8, low + 11, x1 + 8, low + 14), fill=tuple(int(c * 0.6) for c in style.wall))
+    draw.rectangle((x0 - 8, low + 11, x1 + 8, low + 14), fill=shade(style.wall, 0.6))
     if rng.random() < 0.25:
         for x in np.arange(x0, x1, 7):
             y = low - 2 - rng.uniform(0, 8)
@@ -158,7 +158,7 @@ def _draw_door(draw: ImageDraw.ImageDraw, centre: float, bottom: int, trim: Colo
     draw.rectangle((centre - half - 6, top - 6, centre + half + 6, foot), fill=(214, 208, 196))
     draw.rectangle((centre - half, top + 0.42 * SCALE, centre + half, foot), fill=trim)
     draw.rectangle((centre - half, top, centre + half, top + 0.36 * SCALE), fill=(70, 84, 96))
-    darker = tuple(int(c * 0.7) for c in trim)
+    darker = shade(trim, 0.7)
     for x in (centre - half + 6, centre + 4):
         for y in (top + 0.55 * SCALE, top + 1.4 * SCALE):
             draw.rectangle((x, y, x + half - 10, y + 0.7 * SCALE), fill=darker)
@@ -173,14 +173,14 @@ def _draw_shop(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, 
     top, edge = foot - 2.1 * SCALE, 0.35 * SCALE
     draw.rectangle((edge, top, width - edge, foot), fill=(48, 56, 62))
     for x in np.arange(edge + 8, width - edge - 16, 22):
-        height, shade = rng.uniform(0.3, 1.2) * SCALE, rng.integers(70, 220, 3)
-        draw.rectangle((x, foot - height, x + 16, foot - 4), fill=tuple(int(c) for c in shade))
+        height, tone = rng.uniform(0.3, 1.2) * SCALE, rng.integers(70, 220, 3)
+        draw.rectangle((x, foot - height, x + 16, foot - 4), fill=tuple(int(c) for c in tone))
     for x in np.arange(edge, width, 1.7 * SCALE):
         draw.rectangle((x - 4, top, x + 4, foot), fill=(226, 222, 212))
     for i, x in enumerate(np.arange(edge, width - edge, 0.3 * SCALE)):
         colour = trim if i % 2 else (236, 230, 216)
         draw.rectangle((x, top - 4, min(x + 0.3 * SCALE, width - edge), top + 0.35 * SCALE), fill=colour)
-    draw.rectangle((edge, top - 0.65 * SCALE, width - edge, top - 6), fill=tuple(int(c * 0.8) for c in trim))
+    draw.rectangle((edge, top - 0.65 * SCALE, width - edge, top - 6), fill=shade(trim, 0.8))
     for x in np.arange(0.3 * width, 0.7 * width, 0.26 * SCALE):
         stroke = rng.uniform(0.1, 0.34) * SCALE
         draw.rectangle((x, top - 10 - stroke, x + 7, top - 12), fill=(240, 232, 206))

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
 from hrdepth.synthetic.palette import CLOTHES, HAIR, PAINTS, SKINS
-from hrdepth.synthetic.shapes import Sculptor, point
+from hrdepth.synthetic.shapes import Sculptor, level, point
 
 __all__ = ["Person", "add_cyclist", "add_motorcyclist", "add_walker", "draw_person"]
 
@@ -76,9 +76,8 @@ class _Body:
         widths = np.array([0.13, 0.165, 0.145, 0.175, 0.2, 0.15, 0.06]) * wide
         depths = np.array([0.09, 0.115, 0.1, 0.12, 0.115, 0.09, 0.055]) * wide
         centres = np.array([self.at(0, rise) for rise in rises])
-        self.make.tube(
-            centres, size * widths[:, None] * [1.0, 0, 0], size * depths[:, None] * self.front, person.top, segments=10
-        )
+        across, along = size * widths[:, None] * [1.0, 0, 0], size * depths[:, None] * self.front
+        self.make.tube(centres, across, along, person.top, segments=10)
         self.make.capsule(self.at(0, 0.54), self.at(0, 0.66, 0.01), 0.055 * size, person.skin)
         head = self.at(0, 0.755, 0.025)
         grown = size ** (-0.35)  # a child's head is large for its body
@@ -108,9 +107,8 @@ class _Body:
         """Add an arm whose hand is at `hand` where it reaches."""
         lower = self.person.skin if bare else self.person.top
         shoulder = self.at(side * 0.2 * self.person.girth, 0.49)
-        self.limb(
-            shoulder, hand, (0.3, 0.27), -self.front + point(0, -0.3, 0), (0.06, 0.047, 0.036), (self.person.top, lower)
-        )
+        back, colours = -self.front + point(0, -0.3, 0), (self.person.top, lower)
+        self.limb(shoulder, hand, (0.3, 0.27), back, (0.06, 0.047, 0.036), colours)
         reach = hand - shoulder
         most = 0.57 * self.scale
         hand = shoulder + reach * min(1.0, most / max(float(np.linalg.norm(reach)), 1e-6))
@@ -154,11 +152,10 @@ def add_walker(
     """
     make, size = Sculptor(builder, place), person.height / 1.75
     swing = REACH * pace
-    feet = []
-    for side in (-1.0, 1.0):
-        angle = swing * np.sin(phase + (np.pi if side > 0 else 0.0))
-        lift = max(0.0, np.cos(phase + (np.pi if side > 0 else 0.0))) * 0.16 * pace
-        feet.append((side, angle, lift))
+    feet = [
+        (side, swing * np.sin(moment), max(0.0, np.cos(moment)) * 0.16 * pace)
+        for side, moment in ((-1.0, phase + 0.0), (1.0, phase + np.pi))
+    ]
     drop = 0.55 * (1 - np.cos(max(abs(angle) for _, angle, _ in feet)))
     hip = size * np.array([0.0, 0.945 - drop, 0.0])
     body = _Body(make, person, hip, lean=0.04 + 0.07 * pace)
@@ -196,14 +193,12 @@ def _dress(body: _Body, hip: Array, feet: list[tuple[float, float, float]]) -> N
     if person.bag == "backpack":
         make.ellipsoid(body.at(0, 0.33, -0.2), np.array([0.15, 0.22, 0.11]) * size, person.paint)
     elif person.bag == "shoulder":
-        make.box(*_around(body.at(0.26 * person.girth, 0.0, 0.0), np.array([0.05, 0.13, 0.16]) * size), person.paint)
+        centre, half = body.at(0.26 * person.girth, 0.0, 0.0), np.array([0.05, 0.13, 0.16]) * size
+        make.box(centre - half, centre + half, person.paint)
         make.path([body.at(0.25, 0.1), body.at(0.1, 0.4, 0.13), body.at(-0.1, 0.53)], 0.015, "black", segments=4)
     elif person.bag == "case":
-        make.box(*_around(hip * [1, 0, 1] + point(0.32 * size, 0.36, -0.1), np.array([0.1, 0.3, 0.19])), person.paint)
-
-
-def _around(centre: Array, half: Array) -> tuple[list[float], list[float]]:
-    return list(centre - half), list(centre + half)
+        centre, half = hip * [1, 0, 1] + point(0.32 * size, 0.36, -0.1), np.array([0.1, 0.3, 0.19])
+        make.box(centre - half, centre + half, person.paint)
 
 
 def add_cyclist(
@@ -262,11 +257,7 @@ def add_motorcyclist(builder: MeshBuilder, place: Placement, person: Person | No
     make.ellipsoid((0, 0.45, -0.02), (0.17, 0.22, 0.36), "dark")
     if scooter:
         make.box((-0.18, 0.24, -0.25), (0.18, 0.32, 0.3), paint)
-        make.prismoid(
-            [(-0.2, 0.28, 0.38), (0.2, 0.28, 0.38), (0.2, 0.28, 0.46), (-0.2, 0.28, 0.46)],
-            [(-0.17, 0.95, 0.3), (0.17, 0.95, 0.3), (0.17, 0.95, 0.36), (-0.17, 0.95, 0.36)],
-            paint,
-        )
+        make.prismoid(level(0.28, (-0.2, 0.2), (0.38, 0.46)), level(0.95, (-0.17, 0.17), (0.3, 0.36)), paint)
         make.ellipsoid((0, 0.55, -0.5), (0.19, 0.22, 0.42), paint)
     else:
         make.ellipsoid((0, 0.8, 0.15), (0.17, 0.15, 0.3), paint)

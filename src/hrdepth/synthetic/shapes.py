@@ -131,10 +131,9 @@ class Sculptor:
         width = np.cos(polar)[:, None]
         self.tube(centres, width * [radii[0], 0, 0], width * [0, 0, radii[2]], colour, segments=segments)
 
-    def box(self, low: Sequence[float], high: Sequence[float], colour: str) -> None:
+    def box(self, low: ArrayLike, high: ArrayLike, colour: str) -> None:
         """Add a closed box between two opposite corners, whichever of their coordinates is greater."""
-        pairs = [sorted(pair) for pair in zip(low, high, strict=True)]
-        self.frustum([least for least, _ in pairs], [most for _, most in pairs], colour)
+        self.frustum(np.minimum(low, high).tolist(), np.maximum(low, high).tolist(), colour)
 
     def frustum(
         self,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrdepth.synthetic.cars import CAR_COLOURS, add_car, car_shapes, car_textures
+from hrdepth.synthetic.cars import CAR_COLOURS, CAR_SHAPES, add_car, car_textures
 from hrdepth.synthetic.houses import HouseStyle, add_house, house_styles, house_textures
 from hrdepth.synthetic.mesh import Array, Mesh, MeshBuilder, Placement, ribbon
 from hrdepth.synthetic.poles import add_lamp, add_sign
@@ -59,7 +59,7 @@ def build_street(course: Course, seed: int = 0) -> Street:
 def build_car(course: Course, distance: float, textures: dict[str, Texture]) -> Street:
     """Build a car in the camera's lane, `distance` metres along the course; `textures` are `car_textures`."""
     builder = MeshBuilder()
-    add_car(builder, Placement(course.place(distance, 0.0), float(course.heading(distance))), car_shapes()[0], colour=1)
+    add_car(builder, Placement(course.place(distance, 0.0), float(course.heading(distance))), CAR_SHAPES[0], colour=1)
     meshes = builder.meshes()
     return Street(meshes, {name: textures[name] for name in meshes})
 
@@ -150,10 +150,9 @@ def _add_houses(builder: MeshBuilder, rng: np.random.Generator, plots: _Plots, s
 
 def _add_parked_cars(builder: MeshBuilder, rng: np.random.Generator, course: Course) -> None:
     """Cars in the parking strips, with free places between them."""
-    shapes = car_shapes()
     for edge, kerb in ((RIGHT_EDGE, RIGHT_KERB), (LEFT_EDGE, LEFT_KERB)):
         for distance in course.walk(rng, 5.6, 9.0):
-            shape = shapes[int(rng.choice(3, p=[0.45, 0.4, 0.15]))]
+            shape = CAR_SHAPES[int(rng.choice(3, p=[0.45, 0.4, 0.15]))]
             colour = int(rng.integers(len(CAR_COLOURS)))
             jitter = float(rng.uniform(-0.08, 0.08))
             if rng.random() < 0.3:

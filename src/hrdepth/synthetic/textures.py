@@ -14,6 +14,7 @@ __all__ = [
     "plant_textures",
     "read_colours",
     "rough",
+    "shade",
     "slabs",
     "small_textures",
 ]
@@ -26,6 +27,12 @@ Colour = tuple[int, int, int]
 def read_colours(text: str) -> tuple[Colour, ...]:
     """Return the RGB colours of a text, six hexadecimal digits each."""
     return tuple((red, green, blue) for red, green, blue in map(bytes.fromhex, text.split()))
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """Return a colour times a factor below 1."""
+    red, green, blue = colour
+    return (int(red * factor), int(green * factor), int(blue * factor))
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.0, finest: float = 3.0) -> Array:
@@ -91,8 +98,8 @@ def _road(rng: np.random.Generator, width: float, length: float, lines: dict[str
     draw = ImageDraw.Draw(image)
     for _ in range(9):
         x, y = rng.uniform(lines["left"] * across, lines["right"] * across), rng.uniform(0, rows)
-        w, h, shade = rng.uniform(0.5, 1.4) * across, rng.uniform(0.8, 3) * along, int(rng.integers(62, 84))
-        draw.rectangle((x, y, min(x + w, lines["right"] * across), y + h), fill=(shade, shade, shade + 2))
+        w, h, tar = rng.uniform(0.5, 1.4) * across, rng.uniform(0.8, 3) * along, int(rng.integers(62, 84))
+        draw.rectangle((x, y, min(x + w, lines["right"] * across), y + h), fill=(tar, tar, tar + 2))
     for _ in range(26):
         start = np.array([rng.uniform(0, columns), rng.uniform(0, rows)])
         bends = np.cumsum(rng.normal(0, 18, (14, 2)) + rng.normal(0, 14, 2), 0)

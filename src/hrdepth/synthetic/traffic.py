@@ -23,18 +23,21 @@ CLEAR = 4.5  # metres around the camera along its lane where nothing else is
 STRIDE = 1.45  # metres that a walker covers in two steps
 
 
+Add = Callable[[MeshBuilder, Placement, float], None]  # adds something at a place after it covered some metres
+
+
 @dataclass(frozen=True)
 class _Mover:
-    """Something that keeps its speed; `add` builds it at a place after it covered some metres."""
+    """Something that keeps its speed."""
 
+    add: Add
     along: float
     offset: float
     along_speed: float
-    across_speed: float
     turn: float
-    lift: float
     half_length: float
-    add: Callable[[MeshBuilder, Placement, float], None]
+    across_speed: float = 0.0
+    lift: float = 0.0
 
 
 class Traffic:
@@ -76,14 +79,11 @@ class Traffic:
                 hit = np.abs(vehicles[:, 0] - along) < vehicles[:, 2] + mover.half_length
                 if (hit & (np.abs(vehicles[:, 1] - offset) < 1.5)).any():
                     continue
-            self._build(builder, mover, along, offset, covered)
+            distances = self.road.course.distances
+            if distances[0] + 10 < along < distances[-1] - 10:
+                mover.add(builder, self.road.place(along, offset, mover.turn, mover.lift), covered)
         meshes = builder.meshes()
         return Street(meshes, {PALETTE: palette}) if meshes else None
-
-    def _build(self, builder: MeshBuilder, mover: _Mover, along: float, offset: float, covered: float) -> None:
-        if self.road.course.distances[0] + 10 < along < self.road.course.distances[-1] - 10:
-            place = self.road.place(along, offset, mover.turn, mover.lift)
-            mover.add(builder, place, covered)
 
     def _add_lanes(self, rng: np.random.Generator) -> None:
         """Vehicles one behind the other, all of a lane as fast; in the camera's lane as fast as the camera."""
@@ -105,11 +105,11 @@ class Traffic:
                     continue
                 add = self._two_wheeler(rng, motor=True) if two_wheeled else _rigid(vehicle)
                 turn = 0.0 if direction > 0 else np.pi
-                mover = _Mover(along, offset + shift, direction * speed, 0.0, turn, 0.0, half, add)
+                mover = _Mover(add, along, offset + shift, direction * speed, turn, half)
                 (self._leading if own else self._movers).append(mover)
                 along += half + 2.0 + float(rng.exponential(gap))
 
-    def _two_wheeler(self, rng: np.random.Generator, *, motor: bool) -> Callable[[MeshBuilder, Placement, float], None]:
+    def _two_wheeler(self, rng: np.random.Generator, *, motor: bool) -> Add:
         person, phase, scooter = draw_person(rng), float(rng.uniform(0, 6)), bool(rng.random() < 0.5)
 
         def add(builder: MeshBuilder, place: Placement, covered: float) -> None:
@@ -132,21 +132,14 @@ class Traffic:
                 kerb = self.layout.near_kerb if sign > 0 else self.layout.far_kerb
                 offset = kerb + sign * (self.layout.verge + 0.9) if paved else edge - sign * rng.uniform(0.25, 0.6)
                 direction = 1 if sign > 0 or self.layout.oncoming == 0 else -1
-                mover = _Mover(
-                    along,
-                    float(offset),
-                    direction * float(rng.uniform(0.3, 0.6)) * min(1.0, self.layout.speed),
-                    0.0,
-                    0.0 if direction > 0 else np.pi,
-                    self.layout.kerb if paved else 0.0,
-                    0.9,
-                    self._two_wheeler(rng, motor=False),
-                )
-                if abs(mover.offset) > 0.9:
-                    self._movers.append(mover)
+                speed = direction * float(rng.uniform(0.3, 0.6)) * min(1.0, self.layout.speed)
+                turn, lift = 0.0 if direction > 0 else np.pi, self.layout.kerb if paved else 0.0
+                add = self._two_wheeler(rng, motor=False)
+                if abs(offset) > 0.9:
+                    self._movers.append(_Mover(add, along, float(offset), speed, turn, 0.9, lift=lift))
                 along += 3 + float(rng.exponential(gap))
 
-    def _walker(self, rng: np.random.Generator, speed: float) -> Callable[[MeshBuilder, Placement, float], None]:
+    def _walker(self, rng: np.random.Generator, speed: float) -> Add:
         person, phase = draw_person(rng), float(rng.uniform(0, 2 * np.pi))
         pace = 0.0 if speed == 0 else float(rng.uniform(0.75, 1.15)) if rng.random() < 0.93 else 1.5
         gesture = float(rng.choice([0.0, 0.6, -1.0, 1.0], p=[0.6, 0.12, 0.16, 0.12]))
@@ -170,21 +163,12 @@ class Traffic:
                 direction = float(rng.choice([-1.0, 1.0]))
                 for member in range(int(rng.choice([1, 2, 3, 4], p=[0.66, 0.21, 0.08, 0.05]))):
                     offset = inner + sign * (rng.uniform(0, room) if member == 0 else min(0.62 * member, room))
-                    turn = (0.0 if direction > 0 else np.pi) + (
-                        rng.uniform(-3, 3) if speed == 0 else rng.normal(0, 0.08)
-                    )
-                    self._movers.append(
-                        _Mover(
-                            along + rng.normal(0, 0.3) * (member > 0),
-                            float(offset),
-                            direction * speed,
-                            0.0,
-                            float(turn),
-                            layout.kerb if layout.pavement else 0.0,
-                            0.5,
-                            self._walker(rng, speed),
-                        )
-                    )
+                    aside = rng.uniform(-3, 3) if speed == 0 else rng.normal(0, 0.08)
+                    turn, lift = (0.0 if direction > 0 else np.pi) + aside, layout.kerb if layout.pavement else 0.0
+                    where = along + rng.normal(0, 0.3) * (member > 0)
+                    add = self._walker(rng, speed)
+                    mover = _Mover(add, where, float(offset), direction * speed, float(turn), 0.5, lift=lift)
+                    self._movers.append(mover)
                 along += 1.2 + float(rng.exponential(gap))
 
     def _add_crossing_walkers(self, rng: np.random.Generator) -> None:
@@ -202,11 +186,11 @@ class Traffic:
                 start = float(rng.uniform(layout.far_kerb + 0.4, layout.near_kerb - 0.4)) - across * frame
                 add = self._two_wheeler(rng, motor=False) if cyclist else self._walker(rng, abs(across))
                 turn = float(layout.side * direction * np.pi / 2 + rng.normal(0, 0.1))
-                self._movers.append(_Mover(along, start, 0.0, across, turn, 0.0, 0.5, add))
+                self._movers.append(_Mover(add, along, start, 0.0, turn, 0.5, across_speed=across))
             frame += int(rng.integers(8, 24))
 
 
-def _rigid(vehicle: Vehicle) -> Callable[[MeshBuilder, Placement, float], None]:
+def _rigid(vehicle: Vehicle) -> Add:
     """Return what adds the vehicle; its triangles are made once and moved afterwards."""
     made: list[Mesh] = []
 

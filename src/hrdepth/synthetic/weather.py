@@ -59,11 +59,8 @@ def draw_conditions(rng: np.random.Generator) -> Conditions:
         lights, sky_light = _overcast_light(rng, azimuth, tint)
         shade = rng.uniform(0.55, 0.95)
         zenith, horizon = shade * np.array([0.72, 0.77, 0.84]) * tint, shade * rng.uniform(0.95, 1.15) * grey
-        cover, cloud, visibility = (
-            rng.uniform(0.75, 1.0),
-            shade * rng.uniform(0.75, 1.05) * grey,
-            rng.uniform(150, 2500),
-        )
+        cover, cloud = rng.uniform(0.75, 1.0), shade * rng.uniform(0.75, 1.05) * grey
+        visibility = rng.uniform(150, 2500)
     else:
         low = kind == "dusk"
         elevation = float(np.radians(rng.uniform(6, 16) if low else rng.uniform(18, 68)))
@@ -157,9 +154,8 @@ def clear_sky(clouds: Array, directions: Array) -> Array:
     """Return the sky's linear colour in world `directions`, both (H,W,3): blue, soft clouds."""
     unit = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
     up = np.maximum(-unit[..., 1], 0.0)
-    blue = np.exp(-6 * up)[..., None] * np.array([0.7, 0.82, 0.95]) + (1 - np.exp(-6 * up))[..., None] * np.array(
-        [0.2, 0.42, 0.84]
-    )
+    near = np.exp(-6 * up)[..., None]
+    blue = near * np.array([0.7, 0.82, 0.95]) + (1 - near) * np.array([0.2, 0.42, 0.84])
     cover = sample_clouds(clouds, unit)
     white = np.clip(0.3 + 0.5 * cover, 0, 1) * np.clip(up * 5, 0, 1)
     return np.asarray(blue * (1 - white[..., None]) + white[..., None] * np.array([1.05, 1.04, 1.03])) * 0.9
