@@ -12,16 +12,15 @@ from PIL import Image
 
 from hrdepth.errors import InputError
 from hrdepth.synthetic import Scene, Street, render_drive
-from hrdepth.synthetic.camera import develop, draw_sensor, draw_view
 from hrdepth.synthetic.drive import VARIETY
 from hrdepth.synthetic.layouts import draw_layout
 from hrdepth.synthetic.mesh import MeshBuilder, Placement
-from hrdepth.synthetic.palette import PALETTE, palette_texture
 from hrdepth.synthetic.people import add_walker, draw_person
 from hrdepth.synthetic.rendering import render_light
 from hrdepth.synthetic.shapes import Sculptor
+from hrdepth.synthetic.textures import PALETTE, palette_texture
 from hrdepth.synthetic.traffic import Traffic
-from hrdepth.synthetic.variety import VariedDrive
+from hrdepth.synthetic.variety import VariedDrive, develop, draw_sensor, draw_view
 from hrdepth.synthetic.vehicles import CARS, HEAVY, add_vehicle, draw_vehicle
 from hrdepth.synthetic.weather import draw_conditions, haze_over
 

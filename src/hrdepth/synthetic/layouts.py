@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hrdepth.synthetic.mesh import MeshBuilder, Placement, grid_triangles, ribbon
-from hrdepth.synthetic.palette import PALETTE, cell_uv
-from hrdepth.synthetic.textures import Array
+from hrdepth.synthetic.textures import PALETTE, Array, cell_uv
 from hrdepth.synthetic.trajectory import Course
 
 __all__ = ["KINDS", "Layout", "Road", "draw_layout", "plan_course"]

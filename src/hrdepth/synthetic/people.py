@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
-from hrdepth.synthetic.palette import CLOTHES, HAIR, PAINTS, SKINS
 from hrdepth.synthetic.shapes import Sculptor, level, point
+from hrdepth.synthetic.textures import CLOTHES, HAIR, PAINTS, SKINS
 
 __all__ = ["Person", "add_cyclist", "add_motorcyclist", "add_walker", "draw_person"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement, cross, grid_triangles
-from hrdepth.synthetic.palette import PALETTE, cell_uv
+from hrdepth.synthetic.textures import PALETTE, cell_uv
 
 __all__ = ["Sculptor", "level", "point"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from hrdepth.synthetic.cars import CAR_COLOURS, CAR_SHAPES, add_car, car_textures
 from hrdepth.synthetic.houses import HouseStyle, add_house, house_styles, house_textures
 from hrdepth.synthetic.mesh import Array, Mesh, MeshBuilder, Placement, ribbon
-from hrdepth.synthetic.poles import add_lamp, add_sign
 from hrdepth.synthetic.roads import add_land
+from hrdepth.synthetic.structures import add_lamp, add_sign
 from hrdepth.synthetic.textures import Texture, ground_textures, plant_textures, small_textures
 from hrdepth.synthetic.trajectory import Course
 from hrdepth.synthetic.vegetation import add_bush, add_conifer, add_tree
