@@ -145,7 +145,7 @@ def test_depth_pose_and_intrinsics_agree_with_the_images(frames: Frames, pair: s
     assert right < 0.4 * wrong
 
 
-def test_the_second_eye_is_shifted_by_focal_length_times_baseline_over_depth(frames: Frames) -> None:
+def test_the_right_image_is_shifted_by_focal_length_times_baseline_over_depth(frames: Frames) -> None:
     target, depth = frames.render(frames.poses[4], seed=1)
     source, _ = frames.render(frames.poses[4] @ RIGHT, seed=2, with_depth=False)
     columns = np.arange(SIZE[1])
@@ -336,6 +336,6 @@ def test_rendered_files(tmp_path: Path, frames: Frames, street: Street, monkeypa
     folder = synthetic.render_drive(tmp_path, frames=3, size=(32, 96), samples_per_pixel=2, progress=False)
     with Image.open(folder / "left" / "000001.png") as image:
         assert image.size == (96, 32)
-    left, right = (np.asarray(Image.open(folder / eye / "000001.png"), float) for eye in ("left", "right"))
+    left, right = (np.asarray(Image.open(folder / side / "000001.png"), float) for side in ("left", "right"))
     assert np.abs(left - right).mean() > 2
     assert np.load(folder / "depth" / "000001.npy").max() > 20

@@ -214,9 +214,9 @@ def test_plain_drives_look_as_they_did(tmp_path: Path) -> None:
     pytest.importorskip("mitsuba", reason="rendering needs mitsuba")
     folder = render_drive(tmp_path, frames=3, size=(32, 96), seed=9001, samples_per_pixel=4, progress=False)
     blocks = {}
-    for eye in ("left", "right"):
-        image = np.asarray(Image.open(folder / eye / "000001.png"), float)
-        blocks[eye] = image.reshape(4, 8, 8, 12, 3).mean((1, 3, 4))
+    for side in ("left", "right"):
+        image = np.asarray(Image.open(folder / side / "000001.png"), float)
+        blocks[side] = image.reshape(4, 8, 8, 12, 3).mean((1, 3, 4))
     expected = {
         "left": [
             [179.576, 210.316, 197.83, 175.056, 155.288, 161.472, 178.007, 173.667],
@@ -231,8 +231,8 @@ def test_plain_drives_look_as_they_did(tmp_path: Path) -> None:
             [81.507, 100.806, 125.965, 122.517, 146.611, 159.781, 166.184, 172.469],
         ],
     }
-    for eye, values in expected.items():
-        np.testing.assert_allclose(blocks[eye], values, atol=0.02)
+    for side, values in expected.items():
+        np.testing.assert_allclose(blocks[side], values, atol=0.02)
     depth = np.load(folder / "depth" / "000001.npy")[::8, ::12]
     np.testing.assert_allclose(
         depth,
