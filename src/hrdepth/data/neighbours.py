@@ -33,12 +33,7 @@ DISTANCE_STREAM = 1
 
 
 class Fault(NamedTuple):
-    """Something that samples need and lack.
-
-    Attributes:
-        kind: what is wrong.
-        sentence: what, where, and what to do.
-    """
+    """Something that samples need and lack; the sentence says what, where, and what to do."""
 
     kind: Literal["missing", "camera", "baseline"]
     sentence: str
@@ -191,23 +186,17 @@ class Neighbours:
         camera = cameras[recording]
         stereo_pair = "s" in self.frames and self.reader.image(line, "s") is not None
         if stereo_pair and camera is not None and camera.baseline is None:
-            yield (
-                (line.folder, "baseline"),
-                Fault(
-                    "baseline",
-                    f"{line.origin}: '{line.folder}' has stereo pairs, but {camera.source} gives no baseline; "
-                    "give it in metres, or set the data set's option baseline",
-                ),
+            sentence = (
+                f"{line.origin}: '{line.folder}' has stereo pairs, but {camera.source} gives no baseline; "
+                "give it in metres, or set the data set's option baseline"
             )
+            yield (line.folder, "baseline"), Fault("baseline", sentence)
         if self.frames == ("s",) and not stereo_pair and self.missing == "error":
-            yield (
-                (line.folder, line.frame, "stereo"),
-                Fault(
-                    "missing",
-                    f"{line.origin}: frame {line.frame} of '{line.folder}' has no stereo pair, the only source of "
-                    "frames [s]; leave the line out or add neighbours to frames",
-                ),
+            sentence = (
+                f"{line.origin}: frame {line.frame} of '{line.folder}' has no stereo pair, the only source of "
+                "frames [s]; leave the line out or add neighbours to frames"
             )
+            yield (line.folder, line.frame, "stereo"), Fault("missing", sentence)
 
 
 class _Subset(FrameReader):

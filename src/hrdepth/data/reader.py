@@ -77,15 +77,15 @@ class FrameReader(ABC):
         """Return the camera of the line's recording."""
 
 
-def existing_folder(root: str) -> Path:
+def existing_folder(root: str, advice: str = "") -> Path:
     """Return the folder of a data set.
 
     Raises:
-        InputError: it does not exist.
+        InputError: it does not exist; the sentence ends with the advice.
     """
     folder = Path(root)
     if not folder.is_dir():
-        raise InputError(f"the data folder {root} does not exist")
+        raise InputError(f"the data folder {root} does not exist{advice and f'; {advice}'}")
     return folder
 
 

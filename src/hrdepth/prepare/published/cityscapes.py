@@ -15,7 +15,7 @@ from hrdepth.data.cityscapes import (
 )
 from hrdepth.data.reader import SUFFIXES
 from hrdepth.errors import InputError
-from hrdepth.prepare.published.layout import Layout, Missing, Splits, existing_root, such_as
+from hrdepth.prepare.published.layout import Layout, Missing, Splits, such_as
 from hrdepth.truth.cityscapes import annotated_frames, read_disparity
 
 __all__ = ["CityscapesLayout"]
@@ -30,9 +30,8 @@ class CityscapesLayout(Layout):
     """`ROOT/leftImg8bit_sequence`, `rightImg8bit_sequence`, `camera` and `disparity`, each `PART/CITY/`."""
 
     def __init__(self, config: PrepareCityscapesConfig) -> None:
-        self.root = existing_root(config.root)
+        super().__init__(config.root)
         self._parts = list(config.parts)
-        self._config_root = config.root
         self._stereo = config.stereo
 
     def found(self) -> str:
@@ -91,7 +90,7 @@ class CityscapesLayout(Layout):
         lists: Splits = {}
         for part in self._parts:
             try:
-                lists[part] = list(Cityscapes(self._config_root, part).targets)
+                lists[part] = list(Cityscapes(str(self.root), part).targets)
             except InputError as error:
                 lists[part] = str(error)
         return lists

@@ -11,7 +11,7 @@ from hrdepth.data.kitti import read_calibration
 from hrdepth.data.reader import SplitLine, find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.prepare.published.layout import Layout, Missing, Splits, existing_root, such_as
+from hrdepth.prepare.published.layout import Layout, Missing, Splits, such_as
 from hrdepth.truth.kitti import read_scan
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
 
@@ -31,7 +31,7 @@ class KittiRawLayout(Layout):
     """
 
     def __init__(self, config: PrepareKittiConfig) -> None:
-        self.root = existing_root(config.root)
+        super().__init__(config.root)
         self._lists = {name: read_split(name) for name in config.lists}
         self._test_name, self._test = config.test, read_split(config.test)
         folders = (self.root, Path(config.out or config.root))

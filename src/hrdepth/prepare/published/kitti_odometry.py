@@ -13,7 +13,7 @@ from hrdepth.data.folder import numbered_images
 from hrdepth.data.kitti import first_size, read_projections
 from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.prepare.published.layout import Layout, Missing, Splits, existing_root, resized_size, such_as
+from hrdepth.prepare.published.layout import Layout, Missing, Splits, resized_size, such_as
 
 __all__ = ["KittiOdometryLayout"]
 
@@ -33,7 +33,7 @@ class KittiOdometryLayout(Layout):
     scales_calibration = True
 
     def __init__(self, config: PrepareOdometryConfig) -> None:
-        self.root = existing_root(config.root)
+        super().__init__(config.root)
         self._train, self._test = ([_sequence(name) for name in names] for names in (config.train, config.test))
         self._wanted = list(dict.fromkeys([*self._train, *self._test]))
         self._stereo = config.stereo

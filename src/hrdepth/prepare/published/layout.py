@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrdepth.data.reader import SplitLine
-from hrdepth.errors import InputError
+from hrdepth.data.reader import SplitLine, existing_folder
 
-__all__ = ["Layout", "Missing", "Splits", "existing_root", "resized_size", "such_as"]
+__all__ = ["Layout", "Missing", "Splits", "resized_size", "such_as"]
 
 Splits = dict[str, list[SplitLine] | str]
 """Lists of frames by name; of a list without any, why."""
@@ -37,13 +36,20 @@ class Missing:
 class Layout(ABC):
     """A data set on disk.
 
-    Attributes:
+    Args:
         root: the folder that the archives were unpacked to.
+
+    Attributes:
         scales_calibration: calibrations hold for the images as they lie beside them; see `resized`.
+
+    Raises:
+        InputError: the folder does not exist.
     """
 
-    root: Path
     scales_calibration = False
+
+    def __init__(self, root: str) -> None:
+        self.root = existing_folder(root, "unpack the archives there")
 
     @abstractmethod
     def found(self) -> str:
@@ -80,18 +86,6 @@ class Layout(ABC):
     def relative(self, path: Path) -> Path:
         """Return the path of a file below the root."""
         return path.relative_to(self.root)
-
-
-def existing_root(root: str) -> Path:
-    """Return the data set's folder.
-
-    Raises:
-        InputError: it does not exist.
-    """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise InputError(f"the data folder {root} does not exist; unpack the archives there")
-    return folder
 
 
 def resized_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
