@@ -22,7 +22,7 @@ from hrdepth.networks.pose import PoseNet
 from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
-from hrdepth.training.health import Health, Judge, Step
+from hrdepth.training.health import CollapseDetector, StepRecord, StepStatistics
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from tiny_networks import NETWORK, POSE_NETWORK
 from tiny_training import split, tiny_training
@@ -122,7 +122,7 @@ def test_a_learning_rate_that_overflows_is_caught_before_the_weights_are_written
     assert "at step 1: disparity at scale 0 holds NaN, on frame" in sentence
     assert all(name in sentence for name in order(config)[1])
     assert "lower optimiser.learning_rate" in sentence
-    assert "last.safetensors holds the weights that the run began with" in sentence
+    assert "last.safetensors holds the initial weights of this run" in sentence
     state, _ = weights(tmp_path / "run" / "last.safetensors")
     assert all(torch.equal(state[key], value) for key, value in build_start(config).items())
 
@@ -173,7 +173,7 @@ def test_a_nan_in_validation_names_its_frame_and_keeps_the_weights(config, tmp_p
     poison(monkeypatch, "target_augmented", 4, training=False)
     sentence = stopped(replace(config, guard=QUICK))
     assert "at step 3: input image 'target_augmented' holds NaN, on validation frame drive 4 l (" in sentence
-    assert sentence.endswith("last.safetensors holds the last good weights, of step 2")
+    assert sentence.endswith("last.safetensors holds the last good weights, from step 2")
     assert weights(tmp_path / "run" / "last.safetensors")[1]["step"] == 2
 
 
@@ -209,7 +209,7 @@ def test_a_disparity_that_collapses_by_its_learning_rate(config, tmp_path):
 def test_a_pose_that_explodes_by_its_learning_rate(config, tmp_path):
     sentence = stopped(replace(config, epochs=20, optimiser=OptimiserConfig(0.03), guard=GuardConfig(patience=5)))
     assert "translation of the pose network explodes: up to" in sentence
-    assert "last.safetensors holds the weights that the run began with" in sentence
+    assert "last.safetensors holds the initial weights of this run" in sentence
     assert weights(tmp_path / "run" / "last.safetensors")[1]["step"] == 0
 
 
@@ -248,7 +248,7 @@ def test_the_validated_file_is_kept_where_it_is_as_good_and_newer(config, tmp_pa
         return {key: value + NAN for key, value in losses.items()} if calls["training"] == 6 else losses
 
     monkeypatch.setattr(ViewSynthesis, "losses", late)
-    assert stopped(config).endswith("last.safetensors holds the last good weights, of step 3")
+    assert stopped(config).endswith("last.safetensors holds the last good weights, from step 3")
     about = weights(tmp_path / "run" / "last.safetensors")[1]
     assert about["step"] == 3
     assert about["validation_loss"] is not None
@@ -273,34 +273,34 @@ def test_without_the_guard_no_nan_is_written_either(config, tmp_path):
 
 
 def health(**changes):
-    return Health(1.0, 0.1, 0.1, spread=0.5, nearness=0.2, motion=0.1, rotation=0.01)._replace(**changes)
+    return StepStatistics(1.0, 0.1, 0.1, spread=0.5, nearness=0.2, motion=0.1, rotation=0.01)._replace(**changes)
 
 
 def step_of(scale):
-    return Step({}, Output({scale: torch.zeros(1)}, torch.zeros(1), torch.zeros(1)))
+    return StepRecord({}, Output({scale: torch.zeros(1)}, torch.zeros(1), torch.zeros(1)))
 
 
-def judged(config, spreads):
-    judge, step = Judge(config), step_of(0)
-    verdicts = [judge.judge(health(spread=spread), i, step, torch.nn.Module()) for i, spread in enumerate(spreads)]
+def steps_found(config, spreads):
+    detector, step = CollapseDetector(config), step_of(0)
+    verdicts = [detector.update(health(spread=spread), i, step, torch.nn.Module()) for i, spread in enumerate(spreads)]
     return [i for i, verdict in enumerate(verdicts) if verdict is not None]
 
 
 def test_a_disparity_collapses_once_it_has_varied_or_should_have():
     config = GuardConfig(patience=3, warmup_steps=8)
-    assert judged(config, [0.001] * 12) == [10, 11]
-    assert judged(config, [0.001, 0.001, 0.3, 0.001, 0.001, 0.001]) == [5]
-    assert judged(config, [0.3, 0.001, 0.001, 0.003, 0.001, 0.001]) == []
+    assert steps_found(config, [0.001] * 12) == [10, 11]
+    assert steps_found(config, [0.001, 0.001, 0.3, 0.001, 0.001, 0.001]) == [5]
+    assert steps_found(config, [0.3, 0.001, 0.001, 0.003, 0.001, 0.001]) == []
 
 
-def test_a_resumed_judge_goes_on_counting():
-    judge, step = Judge(GuardConfig(patience=3)), step_of(0)
+def test_a_resumed_detector_continues_its_counts():
+    detector, step = CollapseDetector(GuardConfig(patience=3)), step_of(0)
     for spread in (0.3, 0.001, 0.001):
-        assert judge.judge(health(spread=spread), 0, step, torch.nn.Module()) is None
-    resumed = Judge(GuardConfig(patience=3))
-    resumed.load_state_dict(judge.state_dict())
-    assert resumed.suspects
-    assert resumed.judge(health(spread=0.001), 0, step, torch.nn.Module()) is not None
+        assert detector.update(health(spread=spread), 0, step, torch.nn.Module()) is None
+    resumed = CollapseDetector(GuardConfig(patience=3))
+    resumed.load_state_dict(detector.state_dict())
+    assert resumed.is_suspicious
+    assert resumed.update(health(spread=0.001), 0, step, torch.nn.Module()) is not None
 
 
 def test_the_command_line_says_it_in_one_sentence(config, tmp_path, capsys):

@@ -72,7 +72,7 @@ def test_weights_without_one_may_start_any_run(config, tmp_path):
 def test_a_zoom_without_canonical_focal_is_warned_of(config, caplog):
     with caplog.at_level(logging.WARNING), pytest.raises(InputError, match="no data set"):
         train(replace(config, canonical_focal=None, train=[]))
-    assert "unties the size of things from their depth" in caplog.text
+    assert "the size of things no longer tells their depth" in caplog.text
 
 
 @pytest.mark.parametrize("focal", [721.5, 0.0, -0.6, float("nan")])

@@ -131,7 +131,7 @@ def test_the_average_is_that_of_the_weights(tiny):
             parameter.fill_(value)
         module.average.update_parameters(module.objective)
         expected = value if expected is None else 0.75 * expected + 0.25 * value
-    assert float(next(module.kept.parameters()).mean()) == pytest.approx(expected)
+    assert float(next(module.eval_objective.parameters()).mean()) == pytest.approx(expected)
     assert not any(parameter.requires_grad for parameter in module.average.parameters())
 
 
@@ -142,11 +142,11 @@ def test_a_compiled_network_does_not_tie_the_average_to_the_last_weights(tiny, m
     assert network._compiled_call_impl is not None
     module = DepthModule(objective, OptimiserConfig(), average=0.5).eval()
     image = torch.rand(1, 3, 64, 96)
-    before = module.kept.network(image)[0]
+    before = module.eval_objective.network(image)[0]
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.mul_(2)
-    assert torch.equal(module.kept.network(image)[0], before)
+    assert torch.equal(module.eval_objective.network(image)[0], before)
     assert not torch.equal(network(image)[0], before)
 
 

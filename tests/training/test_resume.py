@@ -261,9 +261,9 @@ def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
         ({"optimiser": OptimiserConfig(1e-3, decay_after=1, decay=0.4)}, "optimiser.decay is 0.4"),
         ({"epochs": 1, "optimiser": OptimiserConfig(1e-3, decay_after=1, decay=0.5)}, "reached epoch 1"),
         ({"resume": "nowhere.ckpt"}, "no training checkpoint nowhere.ckpt"),
-        ({"resume": "{run}/config.yaml"}, "damaged or no training checkpoint"),
+        ({"resume": "{run}/config.yaml"}, "damaged or not a training checkpoint"),
         ({"output": "{run}-not"}, "does not exist"),
-        ({"resume": None}, "go on with --resume last"),
+        ({"resume": None}, "resume it with --resume last"),
     ],
 )
 def test_what_cannot_be_resumed(tiny, tmp_path, monkeypatch, changes, sentence):

@@ -1,15 +1,17 @@
 """Training: `train(config)`.
 
 train         one run, from its settings to its weights
-setup         checked settings, loaders, networks and objective
-loop          what Lightning runs: one objective, one optimiser
-optimiser     Adam and the course of its learning rate
-state         training checkpoint, resumption, the run's folder
+setup         checks of settings; loaders, networks and objective
+loop          the LightningModule: one objective, one optimiser
+optimiser     Adam and its learning-rate schedule
+state         training checkpoint, resuming, the run's folder
 weights       the weights files
-guard         stops a run that goes wrong, by its `health`
+guard         stops a training that fails
+health        statistics and faults of a step, which the guard checks
+holes         holes in predicted depth
 log           metrics, progress, panels
 cameras       which cameras are learned
-diagnosing    why a training fails
+diagnosing    probable causes of a failed training
 """
 
 from hrdepth.training.loop import DepthModule

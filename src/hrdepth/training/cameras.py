@@ -24,17 +24,17 @@ def find_learned_cameras(
 ) -> tuple[LearnedIntrinsics | None, dict[str, list[OpenData]]]:
     """Build the table of cameras to learn.
 
-    A recording that is validated and not trained on has the camera that it gives.
+    A recording that is used for validation only keeps its given intrinsics.
 
     Args:
         config: of the run.
         data: the opened data sets of `train` and `validation`.
 
     Returns:
-        The table, None where all cameras are known; and the data sets, with layers that say which row took a sample.
+        The table, None if all cameras are known; and the data sets, with layers that give each sample's row.
 
     Raises:
-        InputError: stereo pairs are the only source, or `shared` recordings have images of another shape.
+        InputError: stereo pairs are the only source, or `shared` recordings have images of different shapes.
     """
     settings = config.intrinsics
     if settings.learn == "none":
@@ -54,12 +54,12 @@ def find_learned_cameras(
         raise InputError("a camera cannot be learned from stereo pairs alone; add -1 and 1 to objective.frames")
 
     def with_rows(part: OpenData) -> OpenData:
-        own = {folder: rows[_key(part, folder)] for folder in _recordings(part) if _key(part, folder) in rows}
-        return replace(part, layers=(*part.layers, CameraRow(own), CameraView()))
+        learned = {folder: rows[_key(part, folder)] for folder in _recordings(part) if _key(part, folder) in rows}
+        return replace(part, layers=(*part.layers, CameraRow(learned), CameraView()))
 
     log.info("learning the intrinsics of %d camera%s", len(starts), "" if len(starts) == 1 else "s")
     table = LearnedIntrinsics(starts, settings.separate_fy, settings.principal_point, settings.learning_rate_factor)
-    # All data sets: the samples of one batch have the same tensors.
+    # For all data sets, since the samples of one batch need the same tensors.
     return table, {use: [with_rows(part) for part in parts] for use, parts in data.items()}
 
 
@@ -89,5 +89,5 @@ def _check_shape(starts: list[LearnedCamera], camera: Camera, folder: str, setti
         if not math.isclose(first[0] / first[1], camera.size[0] / camera.size[1], rel_tol=0.01):
             raise InputError(
                 f"intrinsics.shared: '{starts[0].name}' has images of {first[1]}x{first[0]}, '{folder}' of "
-                f"{camera.size[1]}x{camera.size[0]} pixels, which one camera does not take; set it to false"
+                f"{camera.size[1]}x{camera.size[0]} pixels, which one camera cannot give; set it to false"
             )

@@ -1,4 +1,4 @@
-"""Ask for the cause at the guard's stop, at the end of a training, and of a run's folder."""
+"""Find probable causes of a failure: when the guard stops, at the end of a training, and in a run's folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DIAGNOSIS = "diagnosis.json"
 
 
 def find_causes(objective: Objective, training: Mix, networks: bool = True) -> list[Finding]:
-    """Look for causes in the training data of a run, without random changes, and in its networks.
+    """Look for causes in a run's training data, without augmentation, and in its networks.
 
     Args:
         objective: with its networks.
@@ -42,10 +42,10 @@ def find_causes(objective: Objective, training: Mix, networks: bool = True) -> l
 
 
 def diagnose_run(folder: str | Path) -> list[Finding]:
-    """Look for causes in a run's folder: its config, its data where they were, its newest weights.
+    """Look for causes in a run's folder: its config, its data, its newest weights.
 
     Raises:
-        InputError: it is no run's folder, has no weights yet, or its data are gone.
+        InputError: it is not a run's folder, has no weights yet, or its data are missing.
     """
     folder = Path(folder)
     config = read_train_config(folder / "config.yaml")
@@ -60,7 +60,7 @@ def diagnose_run(folder: str | Path) -> list[Finding]:
 
 
 class DiagnosisReport(Callback):
-    """At the end of a training, say what made it fail, and write `diagnosis.json`; silent where nothing did.
+    """At the end of a training, log why it failed, if it did, and write `diagnosis.json`.
 
     Args:
         config: of the run.
@@ -70,13 +70,13 @@ class DiagnosisReport(Callback):
         self.config = config
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look; networks only where they had the steps in which the guard expects something of them."""
+        """Look for causes; in the networks only after the guard's warm-up."""
         assert isinstance(pl_module, DepthModule)
         if not trainer.is_global_zero:
             return
         ready = trainer.global_step >= self.config.guard.warmup_steps
         data: Any = trainer.train_dataloader
-        causes = find_causes(pl_module.kept, data.dataset, networks=ready)
+        causes = find_causes(pl_module.eval_objective, data.dataset, networks=ready)
         for rank, cause in enumerate(causes):
             log.warning("%s: %s", "probable cause" if rank == 0 else "also", cause)
         _write(Path(self.config.output), causes)

@@ -1,4 +1,4 @@
-"""Whether a step went well: a few numbers, the first tensor that is not finite, and steps in a row that went wrong."""
+"""Faults of training steps: statistics of a step, the first tensor that is not finite, collapse over several steps."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from hrdepth.config import GuardConfig
 from hrdepth.data.sample import Batch
 from hrdepth.objectives import Objective, Output
 
-__all__ = ["Finding", "Health", "Judge", "Step", "find_not_finite", "measure"]
+__all__ = ["CollapseDetector", "Finding", "StepRecord", "StepStatistics", "find_not_finite", "measure_step"]
 
 LOOK_AT_DEPTH = (
-    "see whether the camera moves between these frames and K is in pixels of the images, then lower "
+    "check that the camera moves between these frames and that K is in pixels of the images, then lower "
     "optimiser.learning_rate or the objective's smoothness"
 )
 
 LOOK_AT_POSE = (
-    "see whether neighbours in time follow each other closely (frame rate, cuts, order) and K is right, then lower "
+    "check that neighbouring frames are close in time (frame rate, cuts, order) and that K is right, then lower "
     "optimiser.learning_rate"
 )
 
-LOWER_RATE = "lower optimiser.learning_rate, or set precision to 32-true where it is another"
+LOWER_RATE = "lower optimiser.learning_rate, or set precision to 32-true if it is not"
 
 INPUT_ADVICE = {
     "intrinsics": "check the camera of these recordings",
@@ -37,12 +37,12 @@ INPUT_ADVICE = {
 
 
 @dataclass(frozen=True)
-class Step:
-    """A batch and what the objective made of it.
+class StepRecord:
+    """A batch and the objective's output for it.
 
     Attributes:
-        batch: what went in.
-        output: what came out, detached.
+        batch: the input.
+        output: of the objective, detached.
     """
 
     batch: Batch
@@ -50,21 +50,21 @@ class Step:
 
     @property
     def samples(self) -> int:
-        """Samples of the batch."""
+        """Number of samples in the batch."""
         return len(self.batch["target"])
 
 
-class Health(NamedTuple):
-    """The numbers of a step that tell whether it went well.
+class StepStatistics(NamedTuple):
+    """Numbers of a step that show a fault.
 
     Attributes:
-        inputs: sum of the batch's small tensors (cameras and baselines), of interest only where it is not finite.
+        inputs: sum of the batch's small tensors (cameras and baselines), only to see whether it is finite.
         loss: what is minimised.
         gradient: the largest norm of the gradient of a parameter.
         spread: standard deviation of 1/depth over an image, as a share of its mean; the largest of the batch.
         nearness: mean of 1/depth over the batch, in 1/network units.
         motion: length of the predicted translation times the image's mean of 1/depth, averaged over the pairs.
-        rotation: predicted angle in radians, averaged likewise.
+        rotation: predicted angle in radians, averaged over the pairs.
     """
 
     inputs: float
@@ -77,17 +77,17 @@ class Health(NamedTuple):
 
     @property
     def is_finite(self) -> bool:
-        """Whether there is neither NaN nor infinity among them."""
+        """Whether all are finite."""
         return all(map(math.isfinite, self))
 
 
 class Finding(NamedTuple):
-    """What is wrong.
+    """A fault of a step.
 
     Attributes:
-        what: which tensor, and what about it.
-        advice: what to look at.
-        samples: those of the batch that show it; None for all.
+        what: which tensor, and what is wrong with it.
+        advice: what to check.
+        samples: of the batch that have the fault; None for all.
     """
 
     what: str
@@ -96,29 +96,29 @@ class Finding(NamedTuple):
 
 
 @torch.no_grad()
-def measure(step: Step, objective: Objective) -> Health:
-    """Reduce a step to its `Health`; waits once for the device."""
+def measure_step(step: StepRecord, objective: Objective) -> StepStatistics:
+    """Reduce a step to its `StepStatistics`; synchronises with the device once."""
     output = step.output
     loss = output.loss.float()
     zero = torch.zeros_like(loss)
     small = [value for value in step.batch.values() if isinstance(value, Tensor) and value.ndim < 4]
     inputs = torch.stack([value.float().sum() for value in small]).sum() if small else zero
     gradients = [weight.grad for weight in objective.parameters() if weight.grad is not None]
-    # One kernel for all. It may overflow where no gradient does; then the search finds nothing, and nothing is said.
+    # One kernel for all. The norm may overflow although no gradient did; then the search finds no fault.
     gradient = torch.stack(torch._foreach_norm(gradients)).max().float() if gradients else zero
     spreads, near = spread_and_nearness(output, objective.network)
     motion = rotation = zero
     if output.motions is not None:
         motion = (lengths(output.motions[1]) * near).mean()
         rotation = lengths(output.motions[0]).mean()
-    return Health(*torch.stack([inputs, loss, gradient, spreads.max(), near.mean(), motion, rotation]).tolist())
+    return StepStatistics(*torch.stack([inputs, loss, gradient, spreads.max(), near.mean(), motion, rotation]).tolist())
 
 
-class Judge:
-    """Counts the steps in a row whose disparity has collapsed or whose pose has exploded.
+class CollapseDetector:
+    """Counts consecutive steps with a collapsed disparity or an exploded pose.
 
     Args:
-        config: where that begins, and for how many steps it may last.
+        config: thresholds, and the number of steps that is a fault.
     """
 
     def __init__(self, config: GuardConfig) -> None:
@@ -127,42 +127,43 @@ class Judge:
         self._widest = 0.0
 
     @property
-    def suspects(self) -> bool:
-        """Whether the last step was a bad one."""
+    def is_suspicious(self) -> bool:
+        """Whether the last step was bad."""
         return any(self._counts.values())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run goes on counting from."""
+        """Return the counts from which a resumed run continues."""
         return {"counts": dict(self._counts), "widest": self._widest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from it."""
+        """Restore the counts."""
         self._counts, self._widest = dict(state["counts"]), state["widest"]
 
-    def judge(self, health: Health, number: int, step: Step, objective: Objective) -> Finding | None:
-        """Return what has been bad for too long, None while nothing has; `number` counts the steps of the run."""
+    def update(self, statistics: StepStatistics, number: int, step: StepRecord, objective: Objective) -> Finding | None:
+        """Count a step and return a fault that has lasted too long, if any; `number` counts the run's steps."""
         config = self.config
-        self._widest = max(self._widest, health.spread)
-        # An untrained network is nearly constant, too: a collapse is of one that has varied, or should have by now.
+        self._widest = max(self._widest, statistics.spread)
+        # An untrained network is nearly constant too: only one that has varied, or should have by now, can collapse.
         grown = self._widest > 10 * config.min_spread or number >= config.warmup_steps
         bad = {
-            "disparity": grown and health.spread < config.min_spread,
-            "translation": health.motion > config.max_motion,
-            "rotation": health.rotation > config.max_rotation,
+            "disparity": grown and statistics.spread < config.min_spread,
+            "translation": statistics.motion > config.max_motion,
+            "rotation": statistics.rotation > config.max_rotation,
         }
         self._counts = {name: self._counts[name] + config.every_steps if is_bad else 0 for name, is_bad in bad.items()}
         for name, count in self._counts.items():
             if count >= config.patience:
-                return self._describe(name, health, step, objective)
+                return self._describe(name, statistics, step, objective)
         return None
 
     @torch.no_grad()
-    def _describe(self, name: str, health: Health, step: Step, objective: Objective) -> Finding:
+    def _describe(self, name: str, statistics: StepStatistics, step: StepRecord, objective: Objective) -> Finding:
         steps = f"for {self._counts[name]} steps"
         if name == "disparity":
             what = (
                 f"disparity at scale {min(step.output.disparities)} is nearly constant {steps}: 1/depth varies by "
-                f"{health.spread:.2g} of its mean within an image, depth is about {1 / health.nearness:.3g} units"
+                f"{statistics.spread:.2g} of its mean within an image, depth is about "
+                f"{1 / statistics.nearness:.3g} units"
             )
             return Finding(what, LOOK_AT_DEPTH)
         assert step.output.motions is not None
@@ -170,11 +171,12 @@ class Judge:
         if name == "translation":
             limit, values = self.config.max_motion, translation * spread_and_nearness(step.output, objective.network)[1]
             seen = (
-                f"up to {float(translation.max()):.3g} units, on average {health.motion:.3g} times the predicted depth"
+                f"up to {float(translation.max()):.3g} units, on average {statistics.motion:.3g} times the "
+                "predicted depth"
             )
         else:
             limit, values = self.config.max_rotation, axis_angle
-            seen = f"on average {health.rotation:.3g} radians"
+            seen = f"on average {statistics.rotation:.3g} radians"
             name = "axis-angle"
         worst = values.amax(dim=0)  # (B,)
         samples = [sample for sample, value in enumerate(worst.tolist()) if not value <= limit]
@@ -183,7 +185,7 @@ class Judge:
 
 
 class Suspect(NamedTuple):
-    """A tensor that may be the culprit; the first dimension counts samples, or pairs of them, where `by_sample`."""
+    """A tensor that may be at fault; if `by_sample`, its first dimension counts samples or pairs of them."""
 
     name: str
     tensor: Tensor
@@ -192,14 +194,14 @@ class Suspect(NamedTuple):
 
 
 @torch.no_grad()
-def find_not_finite(step: Step | None, objective: nn.Module) -> Finding | None:
-    """Find the first tensor with a NaN or an infinity, in the order of cause: the others got it from there.
+def find_not_finite(step: StepRecord | None, objective: nn.Module) -> Finding | None:
+    """Find the first tensor with NaN or infinity, in the order of computation, since later ones inherit it.
 
-    Inputs, parameters, disparities, poses, losses, gradients; in validation running statistics too, which training
-    does not read.
+    The order is inputs, parameters, disparities, poses, losses, gradients; in validation also running statistics, which
+    training does not read.
 
     Returns:
-        None where all are finite.
+        The fault, None if all are finite.
     """
     for name, tensor, advice, by_sample in _suspects(step, objective):
         finite = tensor.isfinite()
@@ -213,11 +215,11 @@ def find_not_finite(step: Step | None, objective: nn.Module) -> Finding | None:
     return None
 
 
-def _suspects(step: Step | None, objective: nn.Module) -> Iterator[Suspect]:
+def _suspects(step: StepRecord | None, objective: nn.Module) -> Iterator[Suspect]:
     if step is not None:
         yield from _inputs(step.batch)
     for name, weight in objective.named_parameters():
-        yield Suspect(f"parameter {name}", weight, "see whether the file that init names is sound; " + LOWER_RATE)
+        yield Suspect(f"parameter {name}", weight, "check the weights file of init; " + LOWER_RATE)
     if not objective.training:
         for name, statistic in objective.named_buffers():
             yield Suspect(f"running statistic {name}", statistic, LOWER_RATE)
@@ -230,7 +232,7 @@ def _suspects(step: Step | None, objective: nn.Module) -> Iterator[Suspect]:
     # "loss" is made of the others.
     for name, loss in sorted(step.output.losses.items(), key=lambda item: item[0] == "loss"):
         yield Suspect(f"'{name}'", loss, "look at these frames and their neighbours; " + LOWER_RATE)
-    # Backwards, as gradients flow: each gets it from the one behind.
+    # In reverse, as gradients flow.
     for name, weight in reversed(list(objective.named_parameters())):
         if weight.grad is not None:
             yield Suspect(f"gradient of {name}", weight.grad, LOWER_RATE)

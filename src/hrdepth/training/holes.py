@@ -1,4 +1,4 @@
-"""Holes: things that move with the camera look infinitely far to a network that learned from motion."""
+"""Holes in predicted depth: to a network trained on motion, things that move with the camera seem infinitely far."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from torch.nn import functional as F
 
 __all__ = ["FACTOR", "find_holes", "hole_share"]
 
-# A hole is so many times as far as what surrounds it on all four sides...
+# A hole is at least this many times as far as something on each of its four sides...
 FACTOR = 3.0
-# ...within these shares of the image's width and height. The sky over a street is open above.
+# ...within these shares of the image's width and height. Sky over a street has nothing near above it.
 REACH = (0.15, 0.25)
 
 
 def find_holes(depth: Tensor, factor: float = FACTOR) -> Tensor:
-    """Return the pixels that lie far beyond their surroundings.
+    """Return the pixels that are much farther than their surroundings.
 
-    Such a pixel has something nearer than a `factor`-th of its depth to its left, to its right, above and below. The
-    border of the image is nothing near.
+    Such a pixel has something nearer than 1/`factor` of its depth to its left, to its right, above and below. Outside
+    the image nothing is near.
 
     Args:
         depth: (B,1,H,W), in any unit.

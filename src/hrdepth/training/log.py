@@ -1,4 +1,4 @@
-"""What a run shows: metrics.csv, progress, image panels, learned cameras."""
+"""Logs of a run: metrics.csv, progress, image panels, learned cameras."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ __all__ = ["CameraReport", "ImagePanels", "MetricsFile", "ProgressReport", "trai
 
 log = logging.getLogger(__name__)
 
-# Seconds between two writings of the file.
+# Seconds between two writes of the file.
 INTERVAL = 30.0
 
 ORDER = ("target", "disparity", "teacher", "synthesised", "error", "kept", "explained", "objects")
 
-# Seconds between two lines where there is no terminal to draw a bar on.
+# Seconds between two lines if there is no terminal for a progress bar.
 LINE_INTERVAL = 30.0
 
-# More cameras than this are in the weights file, but not each in the log.
+# At most this many cameras are logged; the weights file has all.
 LOGGED = 8
 
 
 class MetricsFile(Logger):
-    """Write `metrics.csv`; Lightning's own logger deletes the file that it finds.
+    """Writes `metrics.csv`; Lightning's own logger deletes an existing file.
 
     Args:
         path: the file.
-        rows: of the file that a resumed run keeps; what was written after its checkpoint will come again.
+        rows: that a resumed run keeps; those written after its checkpoint will be written again.
     """
 
     def __init__(self, path: Path, rows: int = 0) -> None:
@@ -61,17 +61,17 @@ class MetricsFile(Logger):
 
     @property
     def name(self) -> str:
-        """None is needed: a run has one such file."""
+        """Empty, since a run has one such file."""
         return ""
 
     @property
     def version(self) -> str:
-        """As `name`."""
+        """Empty, as `name`."""
         return ""
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return len(self._rows)
 
     @rank_zero_only
@@ -90,7 +90,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write what there is."""
+        """Write the rows so far."""
         if not self._unwritten:
             return
         columns = sorted(set().union(*self._rows))
@@ -102,7 +102,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write the rest."""
+        """Write the remaining rows."""
         self.save()
 
 
@@ -110,8 +110,8 @@ def training_panel(views: dict[str, Tensor]) -> NDArray[np.uint8]:
     """Put samples side by side, and their views below each other.
 
     Args:
-        views: what an objective's `panels` returns, of the names in `ORDER`, each (B,C,H,W): image, disparity, the
-            teacher's, synthesised view, error, auto-mask, explainability mask, objects that move.
+        views: from an objective's `panels`, with names of `ORDER`, each (B,C,H,W): image, disparity, the teacher's
+            disparity, synthesised view, error, auto-mask, explainability mask, moving objects.
 
     Returns:
         (N H, B W, 3) uint8 for N views.
@@ -133,7 +133,7 @@ def _draw(name: str, array: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 class ProgressReport(Callback):
-    """Samples per second and time left: a bar on a terminal, a line now and then elsewhere; logged either way."""
+    """Reports samples per second and time left: by a bar on a terminal, else by a line every 30 seconds."""
 
     def __init__(self, batch_size: int, max_minutes: float | None) -> None:
         self.batch_size = batch_size
@@ -142,7 +142,7 @@ class ProgressReport(Callback):
 
     @cached_property
     def _bar(self) -> Progress:
-        # Made on first use: it cannot be sent to another process.
+        # Made on first use, since it cannot be pickled.
         return Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
@@ -156,7 +156,7 @@ class ProgressReport(Callback):
         return {"minutes": self._minutes(time.monotonic())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Count on from there."""
+        """Restore them."""
         self._earlier = state_dict["minutes"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -178,7 +178,7 @@ class ProgressReport(Callback):
         now = time.monotonic()
         rate = self.batch_size / (now - self._tick)
         self._tick = now
-        # The first steps compile and fill caches; then a slow average, since steps differ.
+        # The first steps compile and fill caches; then a moving average.
         done = trainer.global_step - self._first_step
         self._rate = rate if done < 5 else 0.95 * self._rate + 0.05 * rate
         pl_module.log("samples_per_second", self._rate)
@@ -196,11 +196,11 @@ class ProgressReport(Callback):
             )  # fmt: skip
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say the validation's figures, and leave its time out of the rate."""
+        """Report the validation's metrics, and leave its time out of the rate."""
         self._tick = time.monotonic()
-        figures = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        said = ", ".join(f"{name} {float(value):.4f}" for name, value in sorted(figures.items()))
-        line = f"epoch {trainer.current_epoch}: {said}"
+        metrics = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        values = ", ".join(f"{name} {float(value):.4f}" for name, value in sorted(metrics.items()))
+        line = f"epoch {trainer.current_epoch}: {values}"
         if self._bar.live.is_started:
             self._bar.console.print(line, markup=False, highlight=False)
         else:
@@ -211,7 +211,7 @@ class ProgressReport(Callback):
         self._bar.stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Close the bar, so that a message stands on a line of its own."""
+        """Close the bar, so that a message gets its own line."""
         self._bar.stop()
 
     def _minutes(self, now: float) -> float:
@@ -227,7 +227,7 @@ class ProgressReport(Callback):
 
 
 class ImagePanels(Callback):
-    """Draw what the objective shows of the first validation samples: image, disparity, error and more."""
+    """Draws an objective's panels of a few validation samples: image, disparity, error and more."""
 
     def __init__(self, folder: Path, every_steps: int, samples: int) -> None:
         self.folder = folder
@@ -239,12 +239,12 @@ class ImagePanels(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Draw now and then."""
+        """Draw every `every_steps` steps."""
         if trainer.global_step % self.every_steps == 0 and trainer.global_step != self._drawn:
             self._draw(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw what was reached."""
+        """Draw the final state."""
         self._draw(trainer, pl_module)
 
     def _draw(self, trainer: Trainer, module: LightningModule) -> None:
@@ -265,12 +265,12 @@ class ImagePanels(Callback):
 
 
 class CameraReport(Callback):
-    """Log fx, fy, cx and cy of each learned camera, in pixels of its images, and say them after each validation."""
+    """Logs fx, fy, cx and cy of each learned camera, in pixels of its images, and prints them after each validation."""
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log them with the losses."""
+        """Log them as metrics, with the losses."""
         if trainer.global_step % trainer.log_every_n_steps:
             return
         for camera in _table(pl_module)[:LOGGED]:
@@ -278,15 +278,15 @@ class CameraReport(Callback):
             pl_module.log_dict({f"camera/{camera.name}/{name}": value for name, value in values.items()})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say them."""
+        """Print them."""
         for camera in _table(pl_module)[:LOGGED]:
             log.info(
-                "camera %s: fx %.1f, fy %.1f, cx %.1f, cy %.1f pixels of %dx%d (fx began at %.1f)",
+                "camera %s: fx %.1f, fy %.1f, cx %.1f, cy %.1f pixels of %dx%d (initial fx %.1f)",
                 camera.name, camera.fx, camera.fy, camera.cx, camera.cy, *camera.size[::-1], camera.start,
             )  # fmt: skip
 
 
 def _table(module: LightningModule) -> list[LearnedCamera]:
     assert isinstance(module, DepthModule)
-    cameras = module.kept.cameras
+    cameras = module.eval_objective.cameras
     return [] if cameras is None else cameras.table()

@@ -1,4 +1,4 @@
-"""The loop that Lightning runs: one objective, one optimiser."""
+"""The LightningModule: one objective, one optimiser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hrdepth.config import OptimiserConfig
 from hrdepth.data.sample import Batch
 from hrdepth.geometry import disparity_to_depth
 from hrdepth.objectives import Objective, Output
-from hrdepth.training.health import Step
+from hrdepth.training.health import StepRecord
 from hrdepth.training.holes import hole_share
 from hrdepth.training.optimiser import build_optimiser, build_schedule
 
@@ -25,19 +25,19 @@ __all__ = ["DepthModule"]
 
 
 class DepthModule(LightningModule):
-    """Minimise an objective's `"loss"` and log whatever else it gives.
+    """Minimises an objective's `"loss"` and logs its other losses.
 
     Args:
         objective: maps a `Batch` to an `Output`.
         optimiser: learning rate and schedule.
         average: decay of the weights' moving average, or None.
-        seed: of the noise in a step.
-        freeze_steps: steps at first in which a part of the objective (`network`, `cameras`) stays as it is. The loss
-            reaches depth and cameras through the motion that the pose network predicts; while that is wrong, good depth
-            is pulled to whatever explains the wrong motion best, and K anywhere.
+        seed: of the random numbers in a step.
+        freeze_steps: for how many first steps a part of the objective (`network`, `cameras`) is frozen. The loss
+            depends on depth and cameras through the motion that the pose network predicts; while that is wrong, it
+            spoils good depth and K.
 
-    Each batch's random numbers are drawn from seed, epoch, batch and process alone. So there are no random states to
-    keep for a resumed run, and nothing between two steps (a validation, a panel, a loader) can disturb them.
+    Each batch's random numbers depend on seed, epoch, batch and process only. So a resumed run needs no random states,
+    and nothing between two steps (a validation, a panel, a loader) can disturb them.
     """
 
     def __init__(
@@ -54,29 +54,29 @@ class DepthModule(LightningModule):
         self.seed = seed
         self.freeze_steps = dict(freeze_steps or {})
         self.average = None if average is None else _averaged(objective, average)
-        self.step: Step | None = None  # what the guard looks at: the batch under way, until its end
+        self.step: StepRecord | None = None  # of the current batch, for the guard
 
     @property
-    def kept(self) -> Objective:
-        """The objective with the weights that are validated, drawn and written: the averaged ones, where there are."""
+    def eval_objective(self) -> Objective:
+        """The objective with the weights that are validated, drawn and written: the averaged ones, if enabled."""
         return self.objective if self.average is None else cast(Objective, self.average.module)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a batch."""
         seed_step(self.seed, self.current_epoch, batch_index, self.global_rank)
         output: Output = self.objective(batch)
-        self.step = Step(batch, output.map(Tensor.detach))
+        self.step = StepRecord(batch, output.map(Tensor.detach))
         losses = {f"train/{name}": value for name, value in output.losses.items()}
         self.log_dict(losses, batch_size=len(batch["target"]))
         return output.loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Log loss and holes of a batch that is not learnt from, every time with the same noise; the mean of all."""
+        """Log loss and share of holes, with the same random numbers in every validation."""
         seed_step(self.seed, 0, batch_index, self.global_rank)
-        output: Output = self.kept(batch)
-        self.step = Step(batch, output)
+        output: Output = self.eval_objective(batch)
+        self.step = StepRecord(batch, output)
         self.log("val/loss", output.loss, batch_size=len(batch["target"]), sync_dist=True)
-        network = self.kept.network
+        network = self.eval_objective.network
         depth = disparity_to_depth(output.disparities[0].float(), network.min_depth, network.max_depth)
         holes = hole_share(depth, batch.get("mask"))
         self.log("val/holes", holes, batch_size=len(batch["target"]), sync_dist=True)
@@ -91,14 +91,14 @@ class DepthModule(LightningModule):
 
     @torch.no_grad()
     def panels(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what the validated objective shows of a batch, see `Objective.panels`."""
+        """Return the validated objective's images of a batch, see `Objective.panels`."""
         self.eval()
-        views = self.kept.panels(self.kept.predict(batch), batch)
+        views = self.eval_objective.panels(self.eval_objective.predict(batch), batch)
         self.train()
         return views
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Remove the gradients of frozen parts, without which the optimiser changes nothing; processes still agree."""
+        """Remove the gradients of frozen parts, so that the optimiser does not change them."""
         for name, steps in self.freeze_steps.items():
             part = getattr(self.objective, name)
             if self.global_step < steps and part is not None:
@@ -106,7 +106,7 @@ class DepthModule(LightningModule):
                     parameter.grad = None
 
     def optimizer_step(self, epoch: int, batch_index: int, optimizer: Optimizer, closure: Any = None) -> None:
-        """Step, and let the average follow."""
+        """Step, and update the average."""
         super().optimizer_step(epoch, batch_index, optimizer, closure)
         if self.average is not None:
             self.average.update_parameters(self.objective)
@@ -114,7 +114,7 @@ class DepthModule(LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Shorten the gradient, all weights together. Lightning's own way refuses fused optimisers."""
+        """Clip the norm of the gradient of all weights; Lightning's own clipping refuses fused optimisers."""
         if self.optimiser.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.optimiser.gradient_clip)
 
@@ -130,11 +130,11 @@ def seed_step(seed: int, epoch: int, batch: int, rank: int) -> None:
     """Seed the random numbers of torch (every device), numpy and python for one batch in one process."""
     high, low = map(int, np.random.SeedSequence((seed, epoch, batch, rank)).generate_state(2))
     torch.manual_seed(high << 32 | low)
-    np.random.seed(low)  # noqa: NPY002  whoever uses numpy's own state gets the same numbers, too
+    np.random.seed(low)  # noqa: NPY002  for code that uses numpy's global state
     random.seed(low)
 
 
 def _averaged(objective: Objective, decay: float) -> AveragedModel:
-    """Parameters are averaged; batch norm's statistics, which are averages already, are copied."""
+    """Average the parameters; batch norm's statistics, which are averages already, are copied."""
     average = AveragedModel(objective, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
     return average.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Adam, and how its learning rate changes from step to step."""
+"""Adam and its learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["build_optimiser", "build_schedule", "check_optimiser", "learning_rat
 
 
 def build_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> Optimizer:
-    """Build Adam, or AdamW with weight decay, in one kernel for all weights where the device has it."""
+    """Build Adam, or AdamW with weight decay; fused on devices that support it."""
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in trained)
     if config.weight_decay:
@@ -25,21 +25,21 @@ def build_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig)
 
 
 def build_schedule(optimiser: Optimizer, config: OptimiserConfig, steps: int, steps_an_epoch: int) -> LambdaLR:
-    """Build what sets the learning rate before each step; see `learning_rate_factor`."""
+    """Build the learning-rate schedule; see `learning_rate_factor`."""
     return LambdaLR(optimiser, lambda step: learning_rate_factor(config, step, steps, steps_an_epoch))
 
 
 def learning_rate_factor(config: OptimiserConfig, step: int, steps: int, steps_an_epoch: int) -> float:
-    """Return what the learning rate is multiplied by.
+    """Return the factor of the learning rate at a step.
 
     Args:
-        config: names the schedule.
+        config: with the schedule.
         step: counted from 0.
         steps: of the whole run.
         steps_an_epoch: of one epoch.
 
     Returns:
-        A factor between 0 and 1 that depends on nothing but the arguments, so that a resumed run goes on with it.
+        A factor between 0 and 1 that depends on the arguments only, so that a resumed run continues exactly.
 
     Example:
         >>> [learning_rate_factor(OptimiserConfig(decay_after=1), step, 4, 2) for step in range(4)]
@@ -58,15 +58,15 @@ def check_optimiser(config: OptimiserConfig) -> None:
     """Check the settings.
 
     Raises:
-        InputError: one of them cannot work.
+        InputError: a setting is invalid.
     """
     if config.schedule not in ("step", "cosine", "constant"):
         raise InputError(f"optimiser.schedule '{config.schedule}': give step, cosine or constant")
     if config.decay_after < 1:
         raise InputError(f"optimiser.decay_after {config.decay_after} must be at least 1")
     if not 0 <= config.floor <= 1:
-        raise InputError(f"optimiser.floor {config.floor:g} must lie between 0 and 1: a part of the learning rate")
+        raise InputError(f"optimiser.floor {config.floor:g} must lie between 0 and 1: a share of the learning rate")
     if config.warmup_steps < 0:
         raise InputError(f"optimiser.warmup_steps {config.warmup_steps} must be 0 or more")
     if config.gradient_clip is not None and not config.gradient_clip > 0:
-        raise InputError(f"optimiser.gradient_clip {config.gradient_clip:g} must be positive; null clips nothing")
+        raise InputError(f"optimiser.gradient_clip {config.gradient_clip:g} must be positive; null disables clipping")

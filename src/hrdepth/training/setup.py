@@ -1,4 +1,4 @@
-"""What a run is made of: checked settings, loaders, networks and objective."""
+"""Prepare a run: check settings; build loaders, networks and objective."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ log = logging.getLogger(__name__)
 
 
 def check_settings(config: TrainConfig) -> None:
-    """Check what can be checked without looking at the data.
+    """Check all settings that can be checked without reading the data.
 
     Raises:
-        InputError: the first setting that cannot work.
+        InputError: the first invalid setting.
     """
     height, width = config.size
     if height < 64 or width < 64 or height % 32 or width % 32:
@@ -82,7 +82,7 @@ def check_settings(config: TrainConfig) -> None:
         )
     if config.augment.zoom > 1 and config.canonical_focal is None:
         log.warning(
-            "augment.zoom without canonical_focal unties the size of things from their depth; "
+            "with augment.zoom and without canonical_focal, the size of things no longer tells their depth; "
             "set canonical_focal to your camera's fx / width"
         )
     choose_device(config.device)
@@ -95,7 +95,7 @@ def check_settings(config: TrainConfig) -> None:
 def build_training_objective(
     config: TrainConfig, cameras: LearnedIntrinsics | None = None, inputs: Mapping[str, Any] | None = None
 ) -> Objective:
-    """Build networks and objective, started from `config.init` where it is given.
+    """Build networks and objective, with initial weights from `config.init` if it is given.
 
     Args:
         config: see `TrainConfig`.
@@ -117,7 +117,7 @@ def build_training_objective(
         ranges = [(module.min_depth, module.max_depth) for module in (start.network, network)]
         if ranges[0] != ranges[1]:
             raise InputError(
-                f"the weights file {config.init} speaks of depths {ranges[0][0]:g} to {ranges[0][1]:g}, the run of "
+                f"the weights file {config.init} has depths {ranges[0][0]:g} to {ranges[0][1]:g}, the run "
                 f"{ranges[1][0]:g} to {ranges[1][1]:g}; set min_depth and max_depth in network.options to the file's"
             )
         if pose_network is not None and start.pose_network is not None and start.pose_network_config is not None:
@@ -138,7 +138,7 @@ def build_training_objective(
 
 
 def _check_canonical_focal(start: float | None, config: TrainConfig) -> None:
-    # A file without one may start any run: it holds for whatever camera it was trained with.
+    # A file without one can start any run, since its camera is unknown.
     if start is not None and start != config.canonical_focal:
         wanted = "none" if config.canonical_focal is None else config.canonical_focal
         raise InputError(
@@ -210,8 +210,8 @@ def build_loaders(
 def _start_worker(worker: int, *, yields: bool) -> None:
     """Prepare a loader's process.
 
-    Where the networks run on the same cores, it yields to them: their threads wait for the slowest, so that a core
-    which one of them has to share costs all of them time.
+    If the networks run on the same cores, it lowers its priority: their threads wait for the slowest one, so that
+    sharing one core slows all of them down.
     """
     ignore_signals()
     if yields and hasattr(os, "nice"):
@@ -223,13 +223,13 @@ def _computes_on_cpu(config: TrainConfig) -> bool:
 
 
 def complete_settings(config: TrainConfig, data: dict[str, list[OpenData]]) -> tuple[TrainConfig, dict[str, Any]]:
-    """Fill in what the settings leave open and the cameras' baselines or the objective fix.
+    """Fill in settings that are left open but follow from the cameras' baselines or from the objective.
 
     Returns:
-        The settings, and what the objective read for it, see `build_training_objective`.
+        The settings, and the objective's inputs, see `build_training_objective`.
 
     Raises:
-        InputError: the settings contradict what the objective fixes.
+        InputError: the settings contradict the objective.
     """
     kind = OBJECTIVES[config.objective.name]
     inputs = kind.read_inputs(config.objective)
@@ -238,7 +238,7 @@ def complete_settings(config: TrainConfig, data: dict[str, list[OpenData]]) -> t
 
 
 def _with_scale(config: TrainConfig, training: Sequence[OpenData]) -> TrainConfig:
-    """Fill in the metres of a unit where stereo fixes them and the config does not say."""
+    """Fill in the metres of a unit if stereo pairs determine them and the config leaves them open."""
     if "s" not in config.objective.frames:
         return config
     try:

@@ -1,4 +1,4 @@
-"""The state of a run in its folder: training checkpoint, resumption, settings, how it came about and ended."""
+"""The state of a run in its folder: training checkpoint, resuming, settings, provenance and end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = [
 # The training checkpoint in a run's folder.
 LAST = "last.ckpt"
 
-# Settings that change where and when a run is written, shown or ended, but no weight on the way.
+# Settings that a resumed run may change: they change its files, logs or end, but not its weights until then.
 FREE = (
     "output", "resume", "epochs", "max_minutes", "checkpoint_minutes", "workers", "log", "init", "guard", "scan",
     "cache",
@@ -54,15 +54,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True)
 class Start:
-    """Where a resumed run goes on.
+    """Where a resumed run continues.
 
     Attributes:
         path: the training checkpoint.
-        epoch: the epoch to go on with, counted from 0.
-        batch: batches of that epoch that were trained already (in each process).
-        step: optimiser steps that were made.
-        rows: of metrics.csv that were written by then.
-        ended: the run had stopped early by itself.
+        epoch: the epoch to continue, counted from 0.
+        batch: batches of that epoch that are done (in each process).
+        step: optimiser steps that are done.
+        rows: of metrics.csv written by then.
+        ended: whether the run had stopped early.
     """
 
     path: Path
@@ -83,21 +83,21 @@ def find_start(config: TrainConfig) -> Start | None:
         return None
     path = Path(config.output) / LAST if config.resume == "last" else Path(config.resume)
     if not Path(config.output).is_dir():
-        raise InputError(f"resume goes on in the run's own folder, but output {config.output} does not exist")
+        raise InputError(f"resume continues in the run's own folder, but output {config.output} does not exist")
     if not path.is_file():
         raise InputError(f"there is no training checkpoint {path} to resume from; start a run without resume")
     content = _read(path)
     about = content["hrdepth"]
     _compare(rename_keys(about["settings"]), plain_settings(config), path)
     if config.epochs < about["epoch"] + bool(about["batch"]):
-        raise InputError(f"epochs {config.epochs}: {path} has reached epoch {about['epoch']} already; set more")
+        raise InputError(f"epochs {config.epochs}: {path} has already reached epoch {about['epoch']}; set more")
     waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)
     ended = config.early_stop is not None and waited >= config.early_stop
     return Start(path, about["epoch"], about["batch"], content["global_step"], about["rows"], ended)
 
 
 def plain_settings(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings in plain containers, as YAML and a training checkpoint can hold them."""
+    """Return the settings in plain containers, for YAML and the training checkpoint."""
     return {key: _plain(value) for key, value in asdict(config).items()}
 
 
@@ -105,9 +105,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path} is damaged or no training checkpoint ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{path} is damaged or not a training checkpoint ({str(error).splitlines()[0]})") from error
     if not isinstance(content, dict) or "hrdepth" not in content:
-        raise InputError(f"{path} is not a training checkpoint of hrdepth; weights files are started from by init")
+        raise InputError(f"{path} is not a training checkpoint of hrdepth; to start from a weights file, set init")
     return content
 
 
@@ -117,7 +117,7 @@ def _compare(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
     for name in [*new, *(name for name in old if name not in new)]:
         if name.split(".")[0] not in free and old.get(name) != new.get(name):
             raise InputError(
-                f"{name} is {new.get(name)}, but {path} was written with {old.get(name)}; a resumed run takes the "
+                f"{name} is {new.get(name)}, but {path} was written with {old.get(name)}; resume a run with the "
                 "settings in its folder's config.yaml"
             )
 
@@ -136,24 +136,24 @@ def _plain(value: Any) -> Any:
 
 
 def prepare_folder(config: TrainConfig, start: Start | None, samples: dict[str, int]) -> None:
-    """Make the run's folder, or note in it that the run goes on.
+    """Make the run's folder, or note in it that the run is resumed.
 
     Args:
-        config: names it.
-        start: where a resumed run goes on; None for a new one.
-        samples: how many there are to train on and to validate on.
+        config: with the folder.
+        start: where a resumed run continues; None for a new one.
+        samples: numbers of samples for training and validation.
 
     Raises:
-        InputError: a new run's folder holds something already, or cannot be made.
+        InputError: a new run's folder is not empty, or cannot be made.
     """
     folder = Path(config.output)
     if start is None:
         if (folder / LAST).exists():
-            raise InputError(f"the output folder {folder} holds a run; go on with --resume last, or choose another")
+            raise InputError(f"the output folder {folder} holds a run; resume it with --resume last, or choose another")
         output_folder(folder)
         about = provenance(config.seed, samples=samples)
     else:
-        for remainder in folder.glob(f".*{Path(LAST).suffix}"):  # of a run that was killed while writing
+        for remainder in folder.glob(f".*{Path(LAST).suffix}"):  # left if a run was killed while writing
             remainder.unlink()
         about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         again = provenance(config.seed, epoch=start.epoch, batch=start.batch, step=start.step)
@@ -168,18 +168,18 @@ def prepare_folder(config: TrainConfig, start: Start | None, samples: dict[str, 
     log.info(
         "training %s on %d samples, validating on %d, into %s%s",
         config.network.name, samples["train"], samples["validation"], folder,
-        "" if start is None else f", from epoch {start.epoch}, step {start.step} on",
+        "" if start is None else f", resumed at epoch {start.epoch}, step {start.step}",
     )  # fmt: skip
 
 
 def note_end(folder: Path, why: str) -> None:
-    """Keep in a run's run.json what ended it: `epochs`, `max_minutes` or `early_stop`; a run broken off has none."""
+    """Record in run.json what ended a run: `epochs`, `max_minutes` or `early_stop`; an interrupted run has no entry."""
     about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     write_json(folder / "run.json", {**about, "ended": why})
 
 
 def is_first_process() -> bool:
-    """Say whether this process, of all that train together, writes the folder; Lightning starts the others."""
+    """Return whether this process writes the run's folder, of all that train together; Lightning starts the others."""
     first = rank_zero_only.rank == 0 and os.environ.get("NODE_RANK", "0") == "0"
     if not first:
         logging.getLogger("hrdepth").setLevel(logging.WARNING)
@@ -187,15 +187,15 @@ def is_first_process() -> bool:
 
 
 class TrainingCheckpoint(Callback):
-    """Keep `last.ckpt`: weights, average, optimiser, schedule, the place in the epoch, and the callbacks' states.
+    """Writes `last.ckpt`: weights, average, optimiser, schedule, the position in the epoch, and the callbacks' states.
 
-    It is written between two optimiser steps only, when everything of the last one is done and logged: every
-    `checkpoint_minutes`, after each epoch, and on Ctrl-C or SIGTERM, which wait for that place (a second one does
-    not). So a run that goes on from it repeats the rest exactly. A state that is not finite is never written.
+    It is written only between two optimiser steps, when the last one is done and logged: every `checkpoint_minutes`,
+    after each epoch, and after Ctrl-C or SIGTERM, which take effect then (a second one at once). So a resumed run gets
+    exactly the same weights. A state with NaN or infinity is never written.
 
     Args:
         folder: of the run.
-        config: the run's settings, kept in the file.
+        config: the run's settings, which the file contains too.
     """
 
     def __init__(self, folder: Path, config: TrainConfig) -> None:
@@ -215,7 +215,7 @@ class TrainingCheckpoint(Callback):
                 signal.signal(number, self._on_signal)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Write where it is time or a signal came: here the batches before are done and logged, this one is not."""
+        """Write if it is time or a signal came: earlier batches are done and logged here, this one has not begun."""
         if batch_idx == 0 or batch_idx % self.config.accumulate:
             return
         due = monotonic() - self._written >= 60 * self.config.checkpoint_minutes
@@ -235,7 +235,7 @@ class TrainingCheckpoint(Callback):
             trainer.should_stop = self._time_is_over = True
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write before the validation of a run that ends within an epoch, which an undisturbed run does not make."""
+        """Write before the extra validation of a run that ends within an epoch."""
         progress = trainer.fit_loop.epoch_loop.batch_progress
         done = progress.current.completed
         if trainer.should_stop and not progress.is_last_batch and done % self.config.accumulate == 0:
@@ -248,13 +248,13 @@ class TrainingCheckpoint(Callback):
             self._stop_if_asked(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note why the run is over; Lightning does not come here where it is broken off."""
+        """Record why the run ended; Lightning does not call this if it was interrupted."""
         if trainer.is_global_zero and (self.path.parent / "run.json").is_file():
             early = "early_stop" if trainer.should_stop else "epochs"
             note_end(self.path.parent, "max_minutes" if self._time_is_over else early)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add settings and position; bring Lightning's counters to the end of the last batch."""
+        """Add settings and position; set Lightning's counters to the end of the last batch."""
         epoch, batch = self._position
         rows = sum(logger.rows for logger in trainer.loggers if isinstance(logger, MetricsFile))
         checkpoint["hrdepth"] = {"settings": self._settings, "epoch": epoch, "batch": batch, "rows": rows}
@@ -275,7 +275,7 @@ class TrainingCheckpoint(Callback):
             with atomic_path(self.path) as temporary:
                 trainer.save_checkpoint(temporary)
         else:
-            trainer.save_checkpoint(self.path)  # takes part, writes nothing
+            trainer.save_checkpoint(self.path)  # participates without writing
         self._written = monotonic()
 
     def _is_finite(self, module: LightningModule) -> bool:
@@ -287,7 +287,7 @@ class TrainingCheckpoint(Callback):
         if self._stop:
             raise KeyboardInterrupt
         self._stop = True
-        log.info("stopping after this step, or after the validation that runs; once more stops at once")
+        log.info("stopping after this step, or after the running validation; press Ctrl-C again to stop at once")
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(self._stop, all=False):
@@ -295,6 +295,6 @@ class TrainingCheckpoint(Callback):
 
 
 def ignore_signals() -> None:
-    """Let a loader's process outlive a Ctrl-C, so that the main one can reach the end of its step."""
+    """Ignore Ctrl-C in a loader's process, so that the main one can finish its step."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def train(config: TrainConfig) -> Path:
-    """Train, and leave weights, logs and panels in the run's folder.
+    """Train, and write weights, logs and panels into the run's folder.
 
     Args:
         config: see `TrainConfig`.
@@ -42,12 +42,12 @@ def train(config: TrainConfig) -> Path:
         `OUTPUT/best.safetensors`, the weights with the lowest validation loss.
 
     Raises:
-        InputError: data, networks or settings that cannot work.
+        InputError: invalid data, networks or settings.
         TrainingStopped: the guard found a fault; `last.safetensors` holds the last good weights.
-        KeyboardInterrupt: the user stopped it; `last.safetensors` holds what was reached, `resume` goes on from there.
+        KeyboardInterrupt: the user stopped it; `last.safetensors` holds the current weights, `resume` continues.
 
-    The folder then holds `best.safetensors`, `last.safetensors`, `last.ckpt` (what a resumed run goes on from),
-    `config.yaml`, `run.json` (how it came about and what ended it), `metrics.csv`, TensorBoard's event file, `panels/`.
+    The folder then holds `best.safetensors`, `last.safetensors`, `last.ckpt` (from which a run is resumed),
+    `config.yaml`, `run.json` (provenance, and what ended the run), `metrics.csv`, TensorBoard's event file, `panels/`.
     """
     check_settings(config)
     data = check_data(config)
@@ -57,7 +57,7 @@ def train(config: TrainConfig) -> Path:
     config, inputs = complete_settings(config, data)
     start = find_start(config)
     cameras, data = find_learned_cameras(config, data)
-    # A checkpoint brings all weights; the file that the run was once started from may be gone.
+    # A checkpoint has all weights, and the file that the run was started from may be gone.
     objective = build_training_objective(config if start is None else replace(config, init=None), cameras, inputs)
     loaders = build_loaders(config, data, objective)
     folder = Path(config.output)
@@ -65,7 +65,7 @@ def train(config: TrainConfig) -> Path:
         prepare_folder(config, start, {name: len(loader.dataset) for name, loader in loaders.items()})  # type: ignore[arg-type]
     if start is not None:
         if start.ended:
-            log.info("the run in %s had stopped early; there is nothing to resume", folder)
+            log.info("the run in %s has stopped early; there is nothing to resume", folder)
             return folder / "best.safetensors"
         loaders["train"].sampler.resume_at(start.epoch, start.batch * config.batch_size)  # type: ignore[attr-defined]
     frozen = {"cameras": config.intrinsics.freeze_steps}
@@ -77,12 +77,12 @@ def train(config: TrainConfig) -> Path:
 
 
 def _fit(trainer: Trainer, module: DepthModule, loaders: dict[str, DataLoader[Batch]], start: Start | None) -> None:
-    """Train; signals have the handlers they had before, whatever Lightning leaves."""
+    """Train, and restore the signal handlers, which Lightning and the checkpoint change."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     path = None if start is None else start.path
     try:
         trainer.fit(module, loaders["train"], loaders["validation"], ckpt_path=path, weights_only=True)
-    except SystemExit as stop:  # what Lightning makes of Ctrl-C, after its callbacks have saved what there is
+    except SystemExit as stop:  # Lightning's translation of Ctrl-C, after the callbacks have saved
         raise KeyboardInterrupt from stop
     finally:
         for number, handler in handlers.items():
@@ -90,14 +90,14 @@ def _fit(trainer: Trainer, module: DepthModule, loaders: dict[str, DataLoader[Ba
 
 
 def build_trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> Trainer:
-    """Build Lightning's trainer of a run in `folder`, with what saves, watches and shows it.
+    """Build Lightning's trainer of a run in `folder`, with the callbacks that save, check and log it.
 
     Raises:
-        InputError: processes that cannot work together here.
+        InputError: devices, nodes and strategy are not possible on this machine.
     """
     weights = WeightFiles(folder, config)
     callbacks: list[Callback] = [
-        TrainingCheckpoint(folder, config),  # first: before the others log anything of the batch that begins
+        TrainingCheckpoint(folder, config),  # first: before the others log anything of the new batch
         LearningRateMonitor(),
         ProgressReport(config.batch_size * config.devices * config.nodes, config.max_minutes),
         weights,
@@ -106,7 +106,7 @@ def build_trainer(config: TrainConfig, folder: Path, start: Start | None = None)
     if config.guard.enabled:
         callbacks += [Guard(config.guard, folder, weights), DiagnosisReport(config)]
     if config.early_stop is not None:
-        # In the validation, so that the checkpoint after the epoch knows.
+        # At validation, so that the checkpoint after the epoch contains its state.
         callbacks.append(EarlyStopping("val/loss", patience=config.early_stop, check_on_train_epoch_end=False))
     if config.log.panels_every_steps:
         callbacks.append(ImagePanels(folder / "panels", config.log.panels_every_steps, config.log.panels))
@@ -141,7 +141,7 @@ def build_trainer(config: TrainConfig, folder: Path, start: Start | None = None)
 
 
 def _quiet() -> None:
-    """Silence advice that does not concern the user: more workers than cores, devices that are not there."""
+    """Silence Lightning's advice on loader workers and unused devices."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")

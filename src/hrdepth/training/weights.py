@@ -1,4 +1,4 @@
-"""The weights files of a run: the last, the best, those at a fault."""
+"""The weights files of a run: last, best, and those of a stopped run."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 
 
 class WeightFiles(Callback):
-    """Write `last.safetensors` after each validation and when interrupted, `best.safetensors` when the loss falls.
+    """Writes `last.safetensors` after each validation and on interruption, `best.safetensors` when the loss falls.
 
-    A run that its time ends within an epoch is validated once more than an undisturbed one. What was best before that
-    is kept beside it, so that a run that goes on knows nothing of it.
+    A run that `max_minutes` ends within an epoch gets an extra validation. The best weights before it are kept in a
+    hidden file, so that a resumed run gets the same files as an uninterrupted one.
     """
 
     def __init__(self, folder: Path, config: TrainConfig) -> None:
         self.folder = folder
         self.best_file = folder / "best.safetensors"
-        self.kept_file = folder / ".best-before-the-end.safetensors"
+        self.previous_best = folder / ".best-before-the-end.safetensors"
         self.config = config
         self.best = float("inf")
         self.last_step: int | None = None
@@ -42,34 +42,33 @@ class WeightFiles(Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from it."""
+        """Restore it."""
         self.best = state_dict["best"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring back what a run that goes on kept from before its end."""
-        if trainer.is_global_zero and self.kept_file.is_file():
-            self.kept_file.replace(self.best_file)
+        """Restore the best weights from before the extra validation of a resumed run."""
+        if trainer.is_global_zero and self.previous_best.is_file():
+            self.previous_best.replace(self.best_file)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep what the epoch reached."""
+        """Write the weights after each validation."""
         loss = float(trainer.callback_metrics["val/loss"])
         if not math.isfinite(loss):
             raise TrainingStopped(
                 f"training stopped at step {trainer.global_step}: the validation loss of epoch {trainer.current_epoch} "
-                f"is {loss}; set guard.enabled to true, which says why; earlier weights, if any, are kept in "
-                f"{self.folder}"
+                f"is {loss}; set guard.enabled to true to find out why; earlier weights, if any, are in {self.folder}"
             )
         self.write("last", trainer, pl_module, loss)
         if loss < self.best:
             self.best = loss
             within = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
             if within and trainer.is_global_zero and self.best_file.is_file():
-                with atomic_path(self.kept_file) as temporary:
+                with atomic_path(self.previous_best) as temporary:
                     shutil.copy(self.best_file, temporary)
             self.write("best", trainer, pl_module, loss)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Keep what there is when the user interrupts."""
+        """Write the weights if the user interrupts."""
         if isinstance(exception, KeyboardInterrupt):
             self.write("last", trainer, pl_module)
 
@@ -81,19 +80,19 @@ class WeightFiles(Callback):
         loss: float | None = None,
         step: int | None = None,
     ) -> bool:
-        """Write the module's weights to `NAME.safetensors`, unless they hold NaN or infinity; tell whether it did.
+        """Write the module's weights to `NAME.safetensors` unless they contain NaN or infinity; return whether it did.
 
         Args:
             name: of the file.
-            trainer: knows epoch and step.
-            module: holds the weights.
-            loss: of the validation, where there was one.
-            step: of the weights, where it is not the trainer's.
+            trainer: with epoch and step.
+            module: with the weights.
+            loss: of the validation, if there was one.
+            step: of the weights, if it is not the trainer's.
         """
         assert isinstance(module, DepthModule)
         if not trainer.is_global_zero:
             return False
-        objective, config = module.kept, self.config
+        objective, config = module.eval_objective, self.config
         step = trainer.global_step if step is None else step
         if not all(bool(value.isfinite().all()) for value in objective.state_dict().values()):
             log.warning("the weights of step %d are not finite; %s.safetensors is left as it was", step, name)
