@@ -250,7 +250,7 @@ def test_depth_is_brought_to_the_students_camera(teacher):
         (NETWORK, {}, {"norm": "l3"}, "unknown norm .*'l3'"),
         (NETWORK, {}, {"frames": [-1, 1]}, r"uses no sources; set objective.frames to \[\]"),
         (NETWORK, {}, {"self_supervision": 1.0}, "at least one source"),
-        (NETWORK, {}, {"weight": 0.0}, "take objective 'view_synthesis'"),
+        (NETWORK, {}, {"weight": 0.0}, "use objective 'view_synthesis'"),
         (NETWORK, {}, {"weight": -1.0}, "must be 0 or more"),
         (NETWORK, {}, {"scales": [4]}, "some of 0, 1, 2, 3"),
         (NETWORK, {}, {"view_synthesis": {"smothness": 1}}, "has no option 'smothness'"),

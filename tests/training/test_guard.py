@@ -141,7 +141,7 @@ def test_weights_that_are_nan_from_the_start_are_named(config, tmp_path):
     save_checkpoint(tmp_path / "bad.safetensors", start.network, config.network, size=config.size)
     sentence = stopped(replace(config, init=str(tmp_path / "bad.safetensors")))
     assert "parameter network.decoder.heads.0.conv.bias holds NaN" in sentence
-    assert "the file that init names" in sentence
+    assert "check the weights file of init" in sentence
     assert sentence.endswith("there are no good weights")
     assert not list((tmp_path / "run").glob("*.safetensors"))
 

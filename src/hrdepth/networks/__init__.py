@@ -1,4 +1,4 @@
-"""Networks by name. Another one costs a file and a line here."""
+"""Networks by name. A new one needs a file and a line here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build_network(config: NetworkConfig) -> DepthNetwork:
     """Build the depth network that `config` names.
 
     Raises:
-        InputError: an unknown network, an option that it does not have, or a value that it does not take.
+        InputError: an unknown network or option, or an invalid value.
     """
     network = _build(NETWORKS, config, "network")
     assert isinstance(network, DepthNetwork)
@@ -51,7 +51,7 @@ def build_network(config: NetworkConfig) -> DepthNetwork:
 
 
 def build_pose_network(config: NetworkConfig) -> nn.Module:
-    """Build the pose network that `config` names, which keeps what `PoseNet` promises; errors as `build_network`."""
+    """Build the pose network that `config` names, with the interface of `PoseNet`; errors as `build_network`."""
     return _build(POSE_NETWORKS, config, "pose network")
 
 

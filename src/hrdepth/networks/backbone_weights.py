@@ -1,7 +1,7 @@
-"""Start a backbone from a local file, whoever wrote it.
+"""Initialise a backbone from a local file of this or another library.
 
-A file may hold the backbone's own names, those of the whole classifier, or those of another library that builds the
-same layers in the same order. Every tensor must fit; what does not is named.
+A file may have the backbone's own names, those of the whole classifier, or those of another library that builds the
+same layers in the same order. Every tensor must fit; otherwise the error names the first that does not.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from hrdepth.io.files import existing_file
 
 __all__ = ["load_local_weights"]
 
-# What training scripts wrap a state dict in, beside epoch and optimiser.
+# Keys under which training scripts store a state dict, next to epoch and optimiser.
 WRAPPERS = ("state_dict", "model")
-# A classifier's last tensors, which no feature map needs: its weight and bias.
+# A classifier's last tensors, which feature maps do not need: weight and bias.
 CLASSIFIER_TENSORS = 2
 
 
 def load_local_weights(network: nn.Module, path: str, body: Callable[[], nn.Module] | None = None) -> None:
-    """Fill `network` from a file with a state dict; its counters of batches stay at 0.
+    """Load weights into `network` from a file with a state dict; its batch counters stay at 0.
 
     Args:
-        network: the feature extractor to fill. A first convolution that reads more images than the file's gets
-            the file's repeated, and divided by their number.
+        network: the feature extractor. If its first convolution reads more images than the file's, the file's
+            weights are repeated and divided by their number.
         path: a `.safetensors` file or one of torch.save, read without running code.
         body: builds the network that the features are taken from, up to its classifier; its names and the order of
-            its tensors are tried where the file has not the names of `network`.
+            its tensors are tried if the file does not have the names of `network`.
 
     Raises:
-        InputError: the file cannot be read, or a tensor is missing or misshaped; the sentence names the first.
+        InputError: the file cannot be read, or a tensor is missing or has another shape; the message names the first.
     """
     file = existing_file(path, "the backbone's weights file")
     tensors = _weights(_read(file))
@@ -46,10 +46,10 @@ def load_local_weights(network: nn.Module, path: str, body: Callable[[], nn.Modu
     if body is not None and not wanted.keys() <= tensors.keys():
         expected = _weights(body().state_dict())
         # timm's extractors flatten the first level of nesting: `stages.0.x` becomes `stages_0.x`.
-        names |= {own: key for key in expected for own in (key, key.replace(".", "_", 1)) if own in wanted}
+        names |= {name: key for key in expected for name in (key, key.replace(".", "_", 1)) if name in wanted}
         if not set(names.values()) <= tensors.keys():
             tensors = _by_order(tensors, expected, file)
-    fitting = {own: _fit(tensors.get(key), wanted[own], key, file) for own, key in names.items()}
+    fitting = {name: _fit(tensors.get(key), wanted[name], key, file) for name, key in names.items()}
     network.load_state_dict(fitting, strict=False)
 
 
@@ -67,14 +67,15 @@ def _fit(tensor: Tensor | None, wanted: Tensor, name: str, file: Path) -> Tensor
 
 
 def _by_order(tensors: dict[str, Tensor], expected: dict[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """Rename another library's tensors by their order, if each has the shape and the kind that stand there."""
+    """Rename another library's tensors by their order, if each has the expected shape and last name."""
     start = f"the backbone's weights file {file} does not fit: it has other names than the network, and"
     if file.suffix == ".safetensors":
         raise InputError(f"{start} a safetensors file keeps no order to go by; save it with the network's names")
-    for (theirs, tensor), (ours, own) in zip(tensors.items(), expected.items(), strict=False):
-        if tensor.shape != own.shape or theirs.rpartition(".")[2] != ours.rpartition(".")[2]:
+    for (name, tensor), (expected_name, other) in zip(tensors.items(), expected.items(), strict=False):
+        if tensor.shape != other.shape or name.rpartition(".")[2] != expected_name.rpartition(".")[2]:
             raise InputError(
-                f"{start} in order its '{theirs}' {tuple(tensor.shape)} meets the network's '{ours}' {tuple(own.shape)}"
+                f"{start} in order its '{name}' {tuple(tensor.shape)} meets the network's '{expected_name}' "
+                f"{tuple(other.shape)}"
             )
     surplus = len(tensors) - len(expected)
     if surplus not in (0, CLASSIFIER_TENSORS):
@@ -83,7 +84,7 @@ def _by_order(tensors: dict[str, Tensor], expected: dict[str, Tensor], file: Pat
 
 
 def _weights(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out the counters of batches, which older files lack."""
+    """Leave out the batch counters, which older files lack."""
     return {key: value for key, value in tensors.items() if not key.endswith("num_batches_tracked")}
 
 

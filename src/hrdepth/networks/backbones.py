@@ -14,16 +14,16 @@ from hrdepth.networks.backbone_weights import load_local_weights
 
 __all__ = ["Backbone", "MobileNetV3", "build_backbone"]
 
-MOBILENETS = {"mobilenet_v3_large": False, "mobilenet_v3_large_authors": True}  # name: the authors' order
+MOBILENETS = {"mobilenet_v3_large": False, "mobilenet_v3_large_authors": True}  # name: whether in the authors' order
 # Lite's taps: after these blocks of MobileNetV3-Large; 16, 24, 40, 80, 160 channels at strides 2 to 32.
 MOBILENET_TAPS = (0, 2, 4, 7, 15)
 MOBILENET_CHANNELS = (16, 24, 40, 80, 160)
-# What a decoder needs. Networks that begin at stride 4, such as ConvNeXt, get a stem for the first.
+# Strides that a decoder needs. Networks that begin at stride 4, such as ConvNeXt, get a stem for stride 2.
 STRIDES = (2, 4, 8, 16, 32)
 
 
 class Backbone(Protocol):
-    """What a decoder asks of an encoder."""
+    """The interface of an encoder."""
 
     channels: tuple[int, ...]
 
@@ -42,20 +42,20 @@ def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 
         coarsest: only the map at stride 32 will be read; no stem is built for a level that is missing.
 
     Returns:
-        A module that keeps `Backbone`.
+        A module that implements `Backbone`.
 
     Raises:
-        InputError: unknown name, features at other strides, or weights that cannot be had.
+        InputError: an unknown name, features at other strides, or weights that cannot be loaded.
     """
     if name in MOBILENETS:
         if in_channels != 3:
-            raise InputError(f"backbone '{name}' takes one image, not a stacked pair; for poses name one of timm's")
+            raise InputError(f"backbone '{name}' takes one image, not a stacked pair; for poses choose one of timm's")
         return MobileNetV3(authors_order=MOBILENETS[name], weights=weights)
     return _TimmBackbone(name, weights, in_channels, coarsest)
 
 
 class _TimmBackbone(nn.Module):
-    """Any timm network that has features at strides 4, 8, 16 and 32; a small stem supplies 2 where it lacks."""
+    """Any timm network that has features at strides 4, 8, 16 and 32; a small stem supplies a missing stride 2."""
 
     def __init__(self, name: str, weights: str | None, in_channels: int, coarsest: bool) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _TimmBackbone(nn.Module):
         self.network = _timm_features(name, weights == "imagenet", in_channels)
         strides = tuple(self.network.feature_info.reduction())
         channels = tuple(self.network.feature_info.channels())
-        # VGG has a map at full size too: it is left out.
+        # VGG also has a map at full size, which is ignored.
         self.levels = tuple(level for level, stride in enumerate(strides) if stride in STRIDES)
         self.channels: tuple[int, ...] = tuple(channels[level] for level in self.levels)
         self.stem: nn.Module | None = None
@@ -79,31 +79,31 @@ class _TimmBackbone(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features = self.network(image)
-        taken = [features[level] for level in self.levels]
-        return taken if self.stem is None else [self.stem(image), *taken]
+        chosen = [features[level] for level in self.levels]
+        return chosen if self.stem is None else [self.stem(image), *chosen]
 
     def unread_parameters(self) -> int:
-        """Count the parameters of timm's whole network that no feature map needs, such as its classifier's."""
+        """Count the parameters of timm's whole network that feature maps do not need, such as its classifier's."""
         with torch.device("meta"):
             whole: nn.Module = timm.create_model(self.name, in_chans=self.in_channels)
         return _count(whole) - _count(self.network)
 
     @torch.no_grad()
     def _check_sizes(self) -> None:
-        """Try a small image: some networks take one size only, crop borders, or put channels last."""
+        """Try a small image: some networks accept one size only, crop borders, or return channels last."""
         self.eval()
         try:
             sizes = [tuple(feature.shape[1:]) for feature in self(torch.zeros(1, self.in_channels, 64, 96))]
         except Exception as error:
             raise InputError(
-                f"backbone '{self.name}' cannot read an image of 64x96 ({_first_line(error)}); take one that is "
-                "not bound to the size of its training"
+                f"backbone '{self.name}' cannot read an image of 64x96 ({_first_line(error)}); choose one that "
+                "accepts any image size"
             ) from error
         strides = STRIDES[-len(sizes) :]
         if sizes != [(width, 64 // s, 96 // s) for width, s in zip(self.channels, strides, strict=True)]:
             raise InputError(
-                f"backbone '{self.name}' makes of an image of 64x96 feature maps (channels, height, width) of "
-                f"{sizes}, not of 1/{', 1/'.join(map(str, strides))} of its size; take another"
+                f"backbone '{self.name}' returns for an image of 64x96 feature maps (channels, height, width) of "
+                f"{sizes}, not of 1/{', 1/'.join(map(str, strides))} of its size; choose another"
             )
         self.train()
 
@@ -122,14 +122,14 @@ def _timm_features(name: str, pretrained: bool, in_channels: int) -> Any:
         raise InputError(f"timm has no ImageNet weights for backbone '{name}'; train it from scratch with weights null")
     try:
         return timm.create_model(name, pretrained=pretrained, features_only=True, in_chans=in_channels)
-    except Exception as error:  # whatever the download raises, or timm where a network has no feature maps
+    except Exception as error:  # of the download, or of timm if a network has no feature maps
         if pretrained:
             raise _not_downloaded(name) from error
-        raise InputError(f"backbone '{name}' gives no feature maps: {_first_line(error)}; take another") from error
+        raise InputError(f"backbone '{name}' has no feature maps: {_first_line(error)}; choose another") from error
 
 
 def _timm_body(name: str) -> nn.Module:
-    """Build the network that the features are taken from, without classifier and without memory."""
+    """Build the network that the features are taken from, without classifier, on the meta device."""
     with torch.device("meta"):
         return cast(nn.Module, timm.create_model(name, num_classes=0))
 
@@ -149,7 +149,7 @@ class MobileNetV3(nn.Module):
 
     Note:
         The authors' release squeezes and excites before the activation and keeps PyTorch's default batch-norm
-        epsilon; torchvision activates first and uses 1e-3. `authors_order` builds what the released weights fit.
+        epsilon; torchvision activates first and uses 1e-3. `authors_order` builds the network of the released weights.
     """
 
     channels = MOBILENET_CHANNELS
@@ -166,7 +166,7 @@ class MobileNetV3(nn.Module):
         self.features = network.features[: MOBILENET_TAPS[-1] + 1]
         for module in self.features.modules():
             if isinstance(module, nn.BatchNorm2d):
-                # torchvision's 0.01 needs some 500 steps before evaluation sees what training saw.
+                # With torchvision's 0.01, running statistics need some 500 steps to match those of training.
                 module.momentum = 0.1
         if authors_order:
             _excite_before_activation(self.features)
@@ -204,6 +204,6 @@ def _first_line(error: Exception) -> str:
 
 def _not_downloaded(name: str) -> InputError:
     return InputError(
-        f"the ImageNet weights of '{name}' could not be downloaded; connect to the network, give a local file as "
+        f"the ImageNet weights of '{name}' could not be downloaded; connect to the internet, give a local file as "
         "weights, or train from scratch with weights null"
     )

@@ -1,4 +1,4 @@
-"""Contract 1: what every depth network has, and the normalisation inside it."""
+"""The interface of depth networks (contract 1), and the normalisation inside them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hrdepth.registry import lookup
 
 __all__ = ["NORMALISATIONS", "DepthNetwork", "Normalisation"]
 
-# Mean and standard deviation of an image's channels in [0,1]. The released networks use two numbers for all channels;
-# timm's weights were trained with those of ImageNet, or one near them.
+# Mean and standard deviation of an image's channels in [0,1]. The released networks use the same for all channels;
+# timm's weights were trained with those of ImageNet, or similar ones.
 NORMALISATIONS = {
     "released": ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -47,7 +47,7 @@ class Normalisation(nn.Module):
     def __init__(self, name: str = "released", images: int = 1) -> None:
         super().__init__()
         mean, std = lookup(NORMALISATIONS, name, "normalisation")
-        # Not in the state dict: the name in the config says it all, and published weights have no such tensors.
+        # Not in the state dict: the config has the name, and published weights have no such tensors.
         self.register_buffer("mean", torch.tensor(mean * images).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std * images).view(1, -1, 1, 1), persistent=False)
 
@@ -57,19 +57,19 @@ class Normalisation(nn.Module):
 
 
 class DepthNetwork(nn.Module):
-    """What every depth network has (contract 1): normalisation, the size check, the scale of its depth.
+    """Base of all depth networks (contract 1): normalisation, the size check, the scale of its depth.
 
     A subclass builds `encoder` and `decoder`, or defines `disparities(normalised image) -> {scale: disparity}`.
 
     Attributes:
-        scale: what its disparity means; `min_depth` and `max_depth` are its range.
-        stride: what height and width must be multiples of.
-        crops_maps: whether maps are cropped where the size is a multiple of `stride` but of no larger power of two;
+        scale: converts its disparity to depth; `min_depth` and `max_depth` are its range.
+        stride: height and width must be multiples of it.
+        crops_maps: whether maps are cropped if the size is a multiple of `stride` but of no larger power of two;
             `torch.export` then fixes the size.
 
     Args:
-        min_depth: the depth, in network units, that disparity 1 stands for.
-        max_depth: the depth that disparity 0 stands for.
+        min_depth: the depth, in network units, at disparity 1.
+        max_depth: the depth at disparity 0.
         normalisation: of the image: `released`, `imagenet` or `none`.
 
     Raises:
@@ -100,13 +100,13 @@ class DepthNetwork(nn.Module):
         """Predict disparity at four scales.
 
         Args:
-            image: (B,3,H,W) in [0,1]; H and W are multiples of `stride`, at least twice it.
+            image: (B,3,H,W) in [0,1]; H and W are multiples of `stride`, at least twice as large.
 
         Returns:
             `{s: disparity (B,1,H/2^s,W/2^s) in (0,1)}` for s = 0 (finest) to 3.
 
         Raises:
-            InputError: the size is no multiple of `stride` or too small.
+            InputError: the size is not a multiple of `stride` or too small.
         """
         check_size((int(image.shape[-2]), int(image.shape[-1])), self.stride)
         return self.disparities(self.normalise(image))
@@ -114,8 +114,8 @@ class DepthNetwork(nn.Module):
     def start_at(self, depth: float) -> None:
         """Set the heads' biases so that an untrained network predicts about `depth`, in network units, everywhere.
 
-        Without it the first guess is disparity 0.5, twice `min_depth`: from there, the other image of a stereo pair
-        shows nothing of what the target shows, and a network without ImageNet weights is slow to start.
+        Without it the initial disparity is 0.5, a depth of about twice `min_depth`: that is so near that the other
+        image of a stereo pair shows other things, and a network without ImageNet weights learns slowly at first.
 
         Raises:
             InputError: `depth` lies outside the network's range.
@@ -131,12 +131,12 @@ class DepthNetwork(nn.Module):
                 bias.fill_(math.log(disparity / (1 - disparity)))
 
     def head_biases(self) -> Iterator[Tensor]:
-        """Yield the biases that disparities are the sigmoid of; a network without `DisparityHead` has its own."""
+        """Yield the biases of the disparities' logits; a network without `DisparityHead` overrides this."""
         for module in self.modules():
             if isinstance(module, DisparityHead) and module.conv.bias is not None:
                 yield module.conv.bias
 
     def disparities(self, image: Tensor) -> dict[int, Tensor]:
-        """Predict from a normalised image; a network that is no encoder and decoder has its own."""
+        """Predict from a normalised image; a network without encoder and decoder overrides this."""
         disparities: dict[int, Tensor] = self.decoder(self.encoder(image))
         return disparities

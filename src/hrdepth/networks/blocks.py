@@ -24,14 +24,14 @@ __all__ = [
 
 
 class ReflectionConv3x3(nn.Conv2d):
-    """3x3 convolution with reflection padding: zeros at the border would look like dark, far pixels."""
+    """3x3 convolution with reflection padding, since zeros at the border would look like dark, distant pixels."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, padding_mode="reflect")
 
     def forward(self, features: Tensor) -> Tensor:
         """Pad and convolve, `(B,in,H,W) -> (B,out,H,W)`."""
-        # Autocast would bring what is padded to float32, and back: twice the memory for the same numbers.
+        # Autocast would convert to float32 for the padding and back: twice the memory for the same numbers.
         device = features.device.type
         autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         with torch.autocast(device, enabled=False) if autocast else contextlib.nullcontext():
@@ -40,9 +40,9 @@ class ReflectionConv3x3(nn.Conv2d):
 
 
 class Pointwise(nn.Conv2d):
-    """1x1 convolution, `(B,in,H,W) -> (B,out,H,W)`; optionally with one gate a channel and sample, `(B,in)`.
+    """1x1 convolution, `(B,in,H,W) -> (B,out,H,W)`; optionally with a gate per sample and channel, `(B,in)`.
 
-    The gate goes into the weights, so that the features are read once and never copied.
+    The gate is multiplied into the weights, so that the features are not copied.
     """
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
@@ -56,7 +56,7 @@ class Pointwise(nn.Conv2d):
         weight = self.weight.flatten(1)  # (out,in)
         if gate is not None:
             weight = weight * gate[:, None]  # (B,out,in)
-        # As a product of matrices, since PyTorch's 1x1 convolution of channels-last maps is slow on a CPU.
+        # As a matrix product, since PyTorch's 1x1 convolution of channels-last maps is slow on a CPU.
         if channels_last:
             pixels = features.permute(0, 2, 3, 1)  # (B,H,W,in)
             mixed = pixels.flatten(1, 2) @ weight.mT  # (B,H*W,out)
@@ -76,7 +76,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the activated features."""
-        return F.elu(self.conv(features), inplace=True)  # in place: nobody reads the convolution's own output
+        return F.elu(self.conv(features), inplace=True)  # in place: the convolution's output is not used otherwise
 
 
 def activated(layer: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module, batch_norm: bool) -> nn.Sequential:
@@ -86,7 +86,7 @@ def activated(layer: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module, batc
 
 
 def start_at_xavier(network: nn.Module) -> None:
-    """Start all convolutions of a network at Xavier's weights and no bias."""
+    """Initialise all convolutions of a network with Xavier's uniform weights and zero bias."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(module.weight)
@@ -95,7 +95,7 @@ def start_at_xavier(network: nn.Module) -> None:
 
 
 def channels_last(network: nn.Module) -> None:
-    """Keep a network's 2D kernels in NHWC order; 3D ones, which have no such order, stay as they are.
+    """Store a network's 2D kernels in channels-last order; 3D kernels, which have no such order, are unchanged.
 
     `Module.to(memory_format=...)` refuses networks that have both.
     """
@@ -109,7 +109,7 @@ class DisparityHead(nn.Module):
 
     Args:
         in_channels: of the features.
-        conv: another convolution to one channel, for a network that has another.
+        conv: another convolution to one channel, in place of the default.
     """
 
     def __init__(self, in_channels: int, conv: nn.Conv2d | None = None) -> None:
@@ -118,7 +118,7 @@ class DisparityHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return disparity in (0,1)."""
-        # In float32 whatever the autocast: bfloat16 has three digits, and far away those are metres.
+        # In float32 even under autocast: bfloat16 has three digits, an error of metres for distant points.
         return torch.sigmoid(self.conv(features).float())
 
 
@@ -126,7 +126,7 @@ def upsample(features: Tensor) -> Tensor:
     """Double height and width by nearest neighbour.
 
     Note:
-        The paper says bilinear; the released networks use nearest, and their weights fit no other.
+        The paper says bilinear; the released networks use nearest, and their weights need it.
     """
     return F.interpolate(features, scale_factor=2.0, mode="nearest")
 
@@ -134,8 +134,8 @@ def upsample(features: Tensor) -> Tensor:
 def concatenate(parts: Sequence[Tensor]) -> Tensor:
     """Concatenate maps (B,C,H,W) along channels.
 
-    Their gradients are slices of one large map; each is copied out before it goes further, since elementwise operations
-    on a CPU take twenty times as long for a slice as for a map of its own.
+    Their gradients are slices of one large map; each is made contiguous, since elementwise operations on a CPU take
+    twenty times as long for a slice.
     """
     for part in parts:
         if part.requires_grad and not torch.compiler.is_compiling():
@@ -149,5 +149,5 @@ def _dense(gradient: Tensor) -> Tensor:
 
 
 def crop_to(features: Tensor, like: Tensor) -> Tensor:
-    """Cut off rows and columns that `like` lacks: 3 rows, halved to 2 and doubled to 4, are one too many."""
+    """Crop features to the size of `like`: 3 rows, halved to 2 and doubled to 4, are one too many."""
     return features[..., : like.shape[-2], : like.shape[-1]]

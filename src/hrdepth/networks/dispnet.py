@@ -1,4 +1,4 @@
-"""DispNet as SfMLearner and SuperDepth use it: seven levels down, seven up, a disparity at each of the four finest."""
+"""DispNet of SfMLearner and SuperDepth: seven levels down, seven up, a disparity at each of the four finest."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ DECODER = (16, 32, 64, 128, 256, 512, 512)  # channels of levels 0 to 6, at stri
 
 
 class DispNet(DepthNetwork):
-    """The body that SfMLearner and SuperDepth share; they differ in how they upsample and activate.
+    """The architecture that SfMLearner and SuperDepth share; they differ in upsampling and activation.
 
     Args:
-        double: makes a layer `(B,in,H,W) -> (B,out,2H,2W)` of the two numbers of channels.
-        activation: makes the activation of each convolution.
+        double: builds a layer `(B,in,H,W) -> (B,out,2H,2W)` from the two numbers of channels.
+        activation: builds the activation of each convolution.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
         normalisation: of the image: `released`, `imagenet` or `none`.
-        batch_norm: between each convolution and its activation, but for the disparities'.
+        batch_norm: between each convolution and its activation, except for disparities.
 
     Source: Zhou et al. 2017, section 3.5 and Figure 4a; Godard et al. 2017, supplement, the same table of layers.
 
     Note:
-        The encoder has stride 128: where a size is a smaller multiple of 32, what an upsampling has too much is cut
-        off.
+        The encoder has stride 128: for sizes that are only multiples of 32, upsampled maps are cropped.
     """
 
     crops_maps = True
@@ -92,8 +91,8 @@ class SfMLearner(DispNet):
     """SfMLearner's DispNet: 31.6M parameters; upsamples by 3x3 deconvolutions, activates by ReLU.
 
     Args:
-        batch_norm: in all layers but those of disparity, as in the paper; needs batches of two or more at the smallest
-            sizes. The authors' code of later has none, as it did not help with batches of four (their issue 30).
+        batch_norm: in all layers except those of disparity, as in the paper; needs batches of two or more at the
+            smallest sizes. The authors' later code has none, as it did not help with batches of four (their issue 30).
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
         normalisation: of the image: `released`, `imagenet` or `none`.
@@ -102,8 +101,8 @@ class SfMLearner(DispNet):
     Figure 4a.
 
     Note:
-        Its own output is depth = 1 / (10 sigmoid + 0.01). The sigmoid is our disparity, and with the default range,
-        1/10.01 to 100, the conversion is exact. Finer levels read the coarser inverse depth in its own unit.
+        The original output is depth = 1 / (10 sigmoid + 0.01). The sigmoid is our disparity, and with the default
+        range, 1/10.01 to 100, the conversion is exact. Finer levels read the coarser inverse depth in that unit.
 
     Example:
         >>> import torch
@@ -136,7 +135,7 @@ def _activation() -> nn.Module:
 
 
 class SubPixel(nn.Module):
-    """Double height and width: 3x3 convolution to four maps for each wanted one, which become its 2x2 pixels.
+    """Double height and width: a 3x3 convolution to four maps for each output map, which become its 2x2 pixels.
 
     Source: Shi et al. 2016, section 3.2; SuperDepth, section III.
     """
@@ -151,7 +150,7 @@ class SubPixel(nn.Module):
 
 
 class ResizeConvolution(nn.Module):
-    """Double height and width by nearest neighbour, then a 3x3 convolution: what SuperDepth replaces."""
+    """Double height and width by nearest neighbour, then a 3x3 convolution: SuperDepth's baseline."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -169,20 +168,20 @@ class SuperDepth(DispNet):
     """SuperDepth: DispNet with sub-pixel convolutions in its decoder; 50.5M parameters, 31.6M with `resize`.
 
     Args:
-        upsampling: `subpixel`, or `resize`: the baseline that its paper compares with.
+        upsampling: `subpixel`, or `resize`, the baseline of its paper.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
         normalisation: of the image: `released`, `imagenet` or `none`.
 
     Raises:
-        InputError: an unknown way of upsampling.
+        InputError: an unknown upsampling.
 
     Source: Pillai et al., "SuperDepth", ICRA 2019, section III: DispNet with the changes and the table of layers of
     Godard et al. 2017 (supplement), one disparity a scale, sub-pixel convolutions in place of resize-convolutions.
 
     Note:
-        The paper prints neither a table of layers nor a parameter count. Its own output is the sigmoid of DispNet's
-        heads, times a fraction of the image's width; the depth range takes that factor's place.
+        The paper gives neither a table of layers nor a parameter count. Its output is the sigmoid of DispNet's
+        heads, times a fraction of the image's width; the depth range replaces that factor.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Dual networks: a deep one sees the whole at low resolution, a shallow one adds the detail of the high resolution."""
+"""Dual networks: a deep one at low resolution for the whole scene, a shallow one at high resolution for details."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["DualNets"]
 
 LOW = (16, 32, 64, 128, 256)  # channels of the low-resolution decoder, strides 1 to 16 of its image
 HIGH = ((32, 7), (64, 5), (128, 3))  # channels and kernels of the high-resolution encoder, strides 2 to 8
-LEAST = 16  # rows and columns of the low-resolution image: one, where the decoder starts at stride 16
+LEAST = 16  # rows and columns of the low-resolution image: one at the decoder's coarsest stride, 16
 DETAIL = (16, 32, 64, 128)  # channels of the high-resolution decoder, strides 1 to 8
 
 
 class SelfAttention(nn.Module):
-    """Let every place gather from all places that look like it, `(B,C,H,W) -> (B,C,H,W)`, and add that.
+    """Self-attention over all positions of a map, `(B,C,H,W) -> (B,C,H,W)`, added to its input.
 
-    A place without texture finds its depth where there is some. Its cost grows with the square of the places, so it
-    stands at the coarsest map alone.
+    Positions without texture can use the depth of similar positions. The cost is quadratic in the number of positions,
+    so it is used for the coarsest map only.
 
     Source: Zhou et al. 2019, section 3.3 (SA-Attention); Wang et al. 2018, eq. 6.
     """
@@ -34,23 +34,23 @@ class SelfAttention(nn.Module):
         self.value = nn.Conv2d(channels, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the features and what each place gathered."""
+        """Return the sum of features and attention."""
         query, key = self.query(features).flatten(2), self.key(features).flatten(2)  # (B,C/8,H*W)
-        alike = torch.softmax(query.transpose(1, 2) @ key / query.shape[1] ** 0.5, dim=-1)  # (B,H*W,H*W)
-        gathered = self.value(features).flatten(2) @ alike.transpose(1, 2)
-        both: Tensor = features + gathered.view_as(features)
-        return both
+        attention = torch.softmax(query.transpose(1, 2) @ key / query.shape[1] ** 0.5, dim=-1)  # (B,H*W,H*W)
+        attended = self.value(features).flatten(2) @ attention.transpose(1, 2)
+        total: Tensor = features + attended.view_as(features)
+        return total
 
 
 class _Conv(nn.Sequential):
-    """Convolution and ELU; zeros at the border, since a low-resolution map may have one row."""
+    """Convolution and ELU, with zero padding, since a low-resolution map may have one row."""
 
     def __init__(self, before: int, after: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__(nn.Conv2d(before, after, kernel, stride, kernel // 2), nn.ELU(inplace=True))
 
 
 class _LowResolution(nn.Module):
-    """LR-Net: backbone, attention and a U-Net decoder; its features at strides 1, 2 and 4 are what is read."""
+    """LR-Net: backbone, attention and a U-Net decoder; returns features at strides 1, 2 and 4."""
 
     def __init__(self, backbone: str, weights: str | None) -> None:
         super().__init__()
@@ -73,25 +73,26 @@ class _LowResolution(nn.Module):
 
 
 class DualNets(DepthNetwork):
-    """Dual networks: LR-Net sees the image at a third of its size, HR-Net at all of it; 15.2M parameters.
+    """Dual networks: LR-Net reads the image at a third of its size, HR-Net at full size; 15.2M parameters.
 
     Args:
         backbone: of the low-resolution network, see `build_backbone`.
-        weights: the backbone's start: None, `"imagenet"` or a local file.
+        weights: the backbone's initial weights: None, `"imagenet"` or a local file.
         reduction: how many times smaller the low-resolution image is, a whole number.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
         normalisation: of the image: `released`, `imagenet` or `none`.
 
     Raises:
-        InputError: the reduction is no whole number from 2, or (from `forward`) leaves too little of an image.
+        InputError: the reduction is not a whole number from 2, or (from `forward`) the reduced image is too small.
 
     Source: Zhou et al., "Unsupervised High-Resolution Depth Learning from Videos with Dual Networks", ICCV 2019,
     section 3: a deep network at 416x128, a shallow one at 1248x384 that reads its features, self-attention.
 
     Note:
-        The paper's text gives the arrangement; of widths and kernels no table was found. Those here are ours: the
-        deep decoder is that of `monodepth2`, the shallow encoder begins as DispNet. Both are trained together.
+        The paper's text describes the architecture, but we found no table of widths and kernels. Those here are our
+        choice: the deep decoder is that of `monodepth2`, the shallow encoder begins as DispNet. Both are trained
+        together.
 
     Example:
         >>> DualNets().eval()(torch.rand(1, 3, 64, 96))[3].shape
@@ -134,7 +135,7 @@ class DualNets(DepthNetwork):
             raise InputError(
                 f"reduction {self.reduction} of dualnets leaves {height}x{width} (height x width) of an image of "
                 f"{image.shape[-2]}x{image.shape[-1]}, and its low-resolution network needs {LEAST}x{LEAST}; "
-                "take a smaller reduction, such as 3, or a larger size"
+                "use a smaller reduction, such as 3, or a larger size"
             )
         small = F.interpolate(image, (height, width), mode="bilinear", align_corners=False, antialias=False)
         whole = self.low(small)

@@ -1,4 +1,4 @@
-"""FastDepth: MobileNet and a decoder of depthwise 5x5 convolutions, dense or with the widths that pruning left."""
+"""FastDepth: MobileNet and a decoder of depthwise 5x5 convolutions, dense or pruned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hrdepth.registry import lookup
 __all__ = ["FastDepth"]
 
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of MobileNet's 13 separable convolutions
-SKIPS = {0: 3, 2: 2, 4: 1}  # encoder's convolution: decoder's stage to whose result it is added
+SKIPS = {0: 3, 2: 2, 4: 1}  # encoder's convolution: decoder's stage whose result it is added to
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FastDepth(DepthNetwork):
     """MobileNet-NNConv5 with depthwise decoder and additive skips: 3.96M parameters dense, 1.36M pruned.
 
     Args:
-        widths: `dense`, or `pruned`: what NetAdapt left of the channels.
+        widths: `dense`, or `pruned` by NetAdapt.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
         normalisation: of the image: `released`, `imagenet` or `none`.
@@ -52,10 +52,10 @@ class FastDepth(DepthNetwork):
     authors' repository's record of tuning for the TX2 (MIT): `tx2-cpu.mobilenet-nnconv5dw-skipadd-pruned`.
 
     Note:
-        Its own output is depth in metres from a normalised, rectified 1x1 convolution, learnt from ground truth. A
-        rectifier that has died gets no gradient from views either, so a sigmoid takes the place of both and gives
-        disparity. It has one scale; scales 1 to 3 are means of the full-size disparity. The published counts, 3.93M and
-        1.34M, leave batch normalisation out.
+        The original output is depth in metres from a 1x1 convolution with batch norm and ReLU, learned from ground
+        truth. A dead ReLU gets no gradient, so a sigmoid replaces both and gives disparity. The network has one scale;
+        scales 1 to 3 are means of the full-size disparity. The published counts, 3.93M and 1.34M, exclude batch
+        normalisation.
 
     Example:
         >>> import torch

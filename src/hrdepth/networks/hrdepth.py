@@ -21,26 +21,26 @@ from hrdepth.registry import lookup
 
 __all__ = ["DecoderTable", "FeatureFusionSE", "FusionSE", "HRDepth", "HRDepthDecoder", "LiteHRDepth"]
 
-# Node (row, column): the row is the stride (0 is 2), the column counts along the skip connection; (row, 0) is the
-# encoder's. Listed in the order of computation, each after those that it reads (paper, Figure 3 and eq. 6, 7).
+# Node (row, column): the row is the level (stride 2^(row + 1)), the column counts along the skip connection; (row, 0)
+# is the encoder's map. In the order of computation, each after its inputs (paper, Figure 3 and eq. 6, 7).
 NODES = ("01", "11", "21", "31", "02", "12", "22", "03", "13", "04")
 # The last node of each row is the decoder's X_i^d, fused by fSE; the others are plain fusion nodes X_{i,j}.
 LAST_OF_ROW = ("31", "22", "13", "04")
-# Which nodes there are: a U-Net has the decoder's own alone.
+# The nodes of each kind of skip connections: a U-Net has the last of each row only.
 SKIPS = {"dense": NODES, "plain": LAST_OF_ROW}
 
 
 @dataclass(frozen=True)
 class DecoderTable:
-    """In what HR-Depth, Lite-HR-Depth and the variants of Table 4 differ.
+    """Settings of the decoder in which HR-Depth, Lite-HR-Depth and the variants of Table 4 differ.
 
     Attributes:
         widths: channels of the nodes in rows 0 to 3.
-        squeeze: put a bias-free 1x1 convolution before fusion nodes that read two or more maps of their row (from
-            column 2 on), down to twice the width.
+        squeeze: reduce to twice the width by a 1x1 convolution without bias before fusion nodes that read two or more
+            maps of their row (from column 2 on).
         reduction: r of the fSE module, eq. 9.
-        skip: `dense`, or `plain`, where a decoder's node reads the encoder's map of its row alone.
-        fusion: what the decoder's nodes (the last of each row) are: `fse`, `se` or `conv`.
+        skip: `dense`, or `plain`: a decoder's node reads only the encoder's map of its row.
+        fusion: kind of the decoder's nodes (the last of each row): `fse`, `se` or `conv`.
     """
 
     widths: tuple[int, ...]
@@ -64,7 +64,7 @@ class FeatureFusionSE(nn.Module):
     Source: paper, section "Feature Fusion SE Block", eq. 9.
 
     Note:
-        The paper sets r = 4; its parameter counts and the released weights agree with r = 16 only. As released,
+        The paper sets r = 4; its parameter counts and the released weights need r = 16. As released,
         the fully connected layers have no bias, and a ReLU follows the 1x1 convolution.
 
     Example:
@@ -90,7 +90,7 @@ class FeatureFusionSE(nn.Module):
 
     def gates(self, features: Tensor) -> Tensor:
         """Return a weight in (0,1) for each channel (B,in)."""
-        # Over pixels in the order of channels-last memory: so its gradient has the order of the features' own.
+        # The mean over pixels in channels-last order, so that its gradient has the features' memory order.
         means = features.permute(0, 2, 3, 1).flatten(1, 2).mean(dim=1)  # (B,in)
         gates: Tensor = self.gate(means)
         return gates
@@ -100,7 +100,7 @@ class FusionSE(FeatureFusionSE):
     """Squeeze and excitation before the plain node's 3x3 convolution and ELU (paper, Table 4, "SE").
 
     Note:
-        The paper shows no such block; this one meets its count with r = 16: 16.236M of "16.23M".
+        The paper does not describe this block; with r = 16 it matches the paper's count: 16.236M for "16.23M".
     """
 
     def __init__(self, in_channels: int, out_channels: int, reduction: int = 16) -> None:
@@ -117,7 +117,7 @@ class FusionNode(nn.Module):
     """A plain fusion node X_{i,j}: an optional 1x1 squeeze, then 3x3 and ELU (paper, eq. 6).
 
     Note:
-        The paper names the 3x3 convolution only; the released HR-Depth squeezes first from column 2 on.
+        The paper mentions the 3x3 convolution only; the released HR-Depth has the squeeze too, from column 2 on.
     """
 
     def __init__(self, in_channels: int, out_channels: int, squeezed: int | None) -> None:
@@ -131,7 +131,7 @@ class FusionNode(nn.Module):
         return fused
 
 
-# A decoder's node: makes (B,in,H,W) to (B,out,H,W) from the channels in and out, r and the squeezed width, if any.
+# Builders of decoder nodes (B,in,H,W) -> (B,out,H,W), from input and output channels, r and the squeezed width, if any.
 FUSIONS: dict[str, Callable[[int, int, int, int | None], nn.Module]] = {
     "fse": lambda fan_in, width, reduction, _: FeatureFusionSE(fan_in, width, reduction),
     "se": lambda fan_in, width, reduction, _: FusionSE(fan_in, width, reduction),
@@ -142,12 +142,12 @@ FUSIONS: dict[str, Callable[[int, int, int, int | None], nn.Module]] = {
 class HRDepthDecoder(nn.Module):
     """Five encoder maps to four disparities, through ten densely connected nodes, or four plain ones.
 
-    Node (i,j) reads, in this order, the node (i+1,j-1) reduced to half its channels and upsampled, and all nodes
-    (i,0) to (i,j-1) that there are. Heads sit on the final map and on the last nodes of rows 0, 1 and 2.
+    Node (i,j) reads, in this order, node (i+1,j-1), reduced to half its channels and upsampled, and all existing nodes
+    (i,0) to (i,j-1). Heads read the final map and the last nodes of rows 0, 1 and 2.
 
     Args:
         encoder_channels: of the five encoder maps, finest first.
-        table: the entries of the decoder.
+        table: the decoder's settings.
 
     Source: paper, section "Redesign Skip Connection", eq. 5 to 7.
 
@@ -197,7 +197,7 @@ class HRDepthDecoder(nn.Module):
 
 
 def _skips(name: str, nodes: Collection[str]) -> list[str]:
-    """Name the nodes of `name`'s row before it, those that there are."""
+    """Return the existing nodes that precede `name` in its row."""
     return [skip for skip in (f"{name[0]}{column}" for column in range(int(name[1]))) if skip in nodes]
 
 
@@ -206,12 +206,12 @@ class HRDepth(DepthNetwork):
 
     Args:
         backbone: see `build_backbone`.
-        weights: the backbone's start: None, `"imagenet"` or a local file.
+        weights: the backbone's initial weights: None, `"imagenet"` or a local file.
         fse_reduction: r of eq. 9.
         skip: `dense`, or `plain` as in a U-Net.
-        fusion: what the decoder's nodes are: `fse`, `se` (squeeze and excitation, then 3x3) or `conv` (3x3).
-        widths: channels of the nodes in rows 0 to 3; None takes half the channels of the encoder's next map.
-        squeeze: put a 1x1 convolution before fusion nodes from column 2 on.
+        fusion: kind of the decoder's nodes: `fse`, `se` (squeeze and excitation, then 3x3) or `conv` (3x3).
+        widths: channels of the nodes in rows 0 to 3; None for half the channels of the encoder's next map.
+        squeeze: use a 1x1 convolution before fusion nodes from column 2 on.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
         normalisation: of the image: `released`, `imagenet` or `none`.
@@ -219,10 +219,10 @@ class HRDepth(DepthNetwork):
     Source: paper, section "HR-Depth Network" and Table 4.
 
     Note:
-        The paper's count of 14.62M includes ResNet-18's unused classifier and the decoder's unused reductions. So
-        counted, Table 4's variants have, in millions (paper): dense and conv 16.057 (16.06), plain and fse 13.486
+        The paper's count of 14.62M includes ResNet-18's unused classifier and the decoder's unused reductions. Counted
+        in this way, Table 4's variants have, in millions (paper): dense and conv 16.057 (16.06), plain and fse 13.486
         (13.48), dense and se 16.236 (16.23), dense and fse 14.614 (14.62). Plain and conv is the baseline,
-        `monodepth2` under other names: 14.842 (14.84).
+        `monodepth2` with other names of tensors: 14.842 (14.84).
 
     Example:
         >>> disparities = HRDepth()(torch.rand(1, 3, 64, 96))
@@ -251,5 +251,5 @@ class HRDepth(DepthNetwork):
 
 
 # Lite-HR-Depth: a MobileNetV3-Large encoder and a slim dense decoder; 3.11M parameters (paper, "Lite-HR-Depth").
-# `backbone: mobilenet_v3_large_authors` is what the authors' weights fit.
+# The authors' weights need `backbone: mobilenet_v3_large_authors`.
 LiteHRDepth = partial(HRDepth, backbone="mobilenet_v3_large", widths=(8, 24, 40, 80), squeeze=False)

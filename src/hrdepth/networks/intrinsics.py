@@ -1,4 +1,4 @@
-"""Cameras that are learned: a table of K, one row a camera."""
+"""Learned cameras: a table of K, one row per camera."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 __all__ = ["LearnedCamera", "LearnedIntrinsics"]
 
-# The principal point stays within this share of the image around its start: more is a wrong crop, not a lens.
+# Largest change of the principal point, as a share of the image: more would be a wrong crop, not a lens.
 REACH = 0.25
-# The principal point's step as a share of the focal length's.
+# Ratio of the principal point's step to the focal length's.
 POINT_SPEED = 0.1
 
 
@@ -25,11 +25,11 @@ class LearnedCamera:
     Attributes:
         name: of its recording.
         size: (height, width) of its images.
-        fx: pixels of `size`, as fy, cx and cy.
-        fy: likewise.
-        cx: likewise.
-        cy: likewise.
-        start: fx where learning started.
+        fx: focal length in pixels of `size`.
+        fy: vertical focal length, pixels.
+        cx: column of the principal point, pixels.
+        cy: row of the principal point, pixels.
+        start: initial fx.
     """
 
     name: str
@@ -54,17 +54,17 @@ class LearnedCamera:
 
 
 class LearnedIntrinsics(nn.Module):
-    """K of each camera as parameters that training changes with the networks.
+    """K of each camera as parameters that are trained with the networks.
 
-    Stored are the logarithm of the focal length over its start, so that it stays positive, and the principal point's
-    way from its start; both in image widths or heights, so that they hold for every size.
+    The parameters are the logarithm of the focal length over its initial value, so that it stays positive, and the
+    principal point's shift; both relative to image width and height, so that they hold for every size.
 
     Args:
-        cameras: where learning starts.
-        separate_fy: learn fy apart from fx, whose ratio stays else.
+        cameras: the initial values.
+        separate_fy: learn fx and fy independently; else their ratio is fixed.
         principal_point: learn cx and cy.
-        speed: how many times as fast as its parameters the logarithm of the focal length moves. An optimiser such as
-            Adam moves every parameter by the learning rate, which is right for weights and slow for a focal length.
+        speed: factor from the parameter to the logarithm of the focal length. An optimiser such as Adam changes every
+            parameter by about the learning rate, which suits weights but is slow for a focal length.
     """
 
     log_focal: nn.Parameter
@@ -90,24 +90,24 @@ class LearnedIntrinsics(nn.Module):
         """Return K of samples; gradients flow into their cameras' rows.
 
         Args:
-            camera: (B,) which row, negative where K is known.
+            camera: (B,) the row, negative if K is known.
             view: (B,3,3), from the camera's image, (0,0) to (1,1), to the sample's pixels: crop, resize, flip.
-            given: (B,3,3), K of the sample where it is known.
+            given: (B,3,3), K of samples whose camera is known.
 
         Returns:
             (B,3,3) in pixels of the sample.
         """
         fx, fy, cx, cy = self._normalised()[camera.clamp(min=0)].unbind(dim=1)
         zero, one = torch.zeros_like(fx), torch.ones_like(fx)
-        own = torch.stack([fx, zero, cx, zero, fy, cy, zero, zero, one], dim=1).view(-1, 3, 3)
-        # Of a mirrored image the camera's x axis points the other way, so that fx stays positive.
+        k = torch.stack([fx, zero, cx, zero, fy, cy, zero, zero, one], dim=1).view(-1, 3, 3)
+        # A mirrored image's camera has its x axis reversed, so that fx stays positive.
         mirror = torch.stack([view[:, 0, 0].sign(), one, one], dim=1)
-        learned = view @ own * mirror[:, None]
+        learned = view @ k * mirror[:, None]
         return torch.where((camera >= 0)[:, None, None], learned, given)
 
     @torch.no_grad()
     def table(self) -> list[LearnedCamera]:
-        """Return the cameras as they are now."""
+        """Return the cameras with their current values."""
         found = []
         for camera, (fx, fy, cx, cy) in zip(self.cameras, self._normalised().tolist(), strict=True):
             height, width = camera.size

@@ -1,4 +1,4 @@
-"""PackNet: height and width are packed into channels and compressed by 3D convolutions, and unpacked likewise."""
+"""PackNet: packs height and width into channels and compresses them by 3D convolutions; unpacking is the inverse."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Conv(nn.Sequential):
 
 
 class _Residual(nn.Module):
-    """Two 3x3 convolutions beside a 1x1 convolution; their sum is normalised and activated."""
+    """Two 3x3 convolutions and a parallel 1x1 convolution; their sum is normalised and activated."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _Convolution3d(nn.Conv3d):
 
 
 class _Pack(nn.Module):
-    """Halve height and width, `(B,C,H,W) -> (B,C,H/2,W/2)`: nothing is thrown away before it was learnt what can be."""
+    """Halve height and width, `(B,C,H,W) -> (B,C,H/2,W/2)`, by a learned compression instead of pooling."""
 
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
@@ -86,15 +86,15 @@ class PackNet(DepthNetwork):
         normalisation: of the image: `released`, `imagenet` or `none`.
 
     Raises:
-        InputError: the width is no multiple of 32.
+        InputError: the width is not a multiple of 32.
 
     Source: Guizilini et al., "3D Packing for Self-Supervised Monocular Depth Estimation", CVPR 2020, Table 1 and
     section 4; kernels, group normalisation and D = 8 as in the authors' repository (MIT), `PackNet01`.
 
     Note:
-        Its own output is inverse depth, 2 sigmoid: nearer than 0.5 units is impossible, and 0 is infinitely far. Here
-        the sigmoid is the disparity and `min_depth` is 0.5; `max_depth` bounds the far end, where the two differ by
-        0.01. The finer levels read the coarser inverse depth in its own unit, as published.
+        The original output is inverse depth, 2 sigmoid: at least 0.5 units, without a largest depth. Here the sigmoid
+        is the disparity and `min_depth` is 0.5; `max_depth` limits depth, which changes inverse depth by at most 0.01.
+        The finer levels read the coarser inverse depth in its original unit, as published.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""The pose networks: how the camera moved between two frames."""
+"""Pose networks: the camera's motion between two frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class PoseNet(nn.Module):
 
     Args:
         backbone: the name of a timm network.
-        weights: the backbone's start: None, `"imagenet"` (its first layer repeated for both frames) or a local file.
+        weights: the backbone's initial weights: None, `"imagenet"` (with the first layer repeated for both frames) or a
+            local file.
         normalisation: of the frames: `released`, `imagenet` or `none`.
 
     Source: paper, section "Implementation Details", PoseNet; Godard et al. 2019.
@@ -66,11 +67,11 @@ class PoseNet(nn.Module):
 
         Returns:
             Axis-angle in radians (B,2,1,3) and translation in network units (B,2,1,3); index 0 of the second axis
-            is the pair's motion. `geometry.pose_matrix` makes of it the transform of points from the first camera
+            is the pair's motion. `geometry.pose_matrix` converts it to the transform of points from the first camera
             to the second.
         """
         features = self.encoder(self.normalise(pair))[-1]
-        # Float32 whatever the autocast: a hundredth of a bfloat16 number is no motion to speak of.
+        # In float32 even under autocast, since bfloat16 is too coarse for small motions.
         motion = 0.01 * self.decoder(features).float().mean(dim=(2, 3)).view(-1, 2, 1, 6)
         return motion[..., :3], motion[..., 3:]
 
@@ -80,16 +81,16 @@ class PoseCNN(nn.Module):
 
     Args:
         explainability: build the five deconvolutions of the explainability mask too.
-        batch_norm: in all layers but those of motion and masks, as in the paper; see `SfMLearner`.
+        batch_norm: in all layers except those of motion and masks, as in the paper; see `SfMLearner`.
         normalisation: of the frames: `released`, `imagenet` or `none`.
 
     Source: Zhou et al. 2017, section 3.5 and Figure 4b.
 
     Note:
-        Its own output is three Euler angles and a translation for each of several sources, given all frames at once.
-        Here the frames come in pairs (contract of `PoseNet`), and the angles, about x, y and z, R = Rx Ry Rz, are
-        converted to axis-angle. Both are times 0.01, as in `PoseNet`, so that training starts near no motion. The
-        mask's two channels, one of which the softmax makes redundant, are one.
+        The original network reads all frames at once and returns three Euler angles and a translation for each source.
+        Here the input is a pair of frames (as for `PoseNet`), and the angles, about x, y and z, R = Rx Ry Rz, are
+        converted to axis-angle. Both are multiplied by 0.01, as in `PoseNet`, so that the initial motion is small. The
+        mask has one channel instead of two with a softmax, which are redundant.
 
     Example:
         >>> network = PoseCNN(explainability=True)
@@ -127,7 +128,7 @@ class PoseCNN(nn.Module):
         return euler_to_axis_angle(motion[..., :3]), motion[..., 3:]
 
     def explain(self, pair: Tensor) -> dict[int, Tensor]:
-        """Say how far each pixel of the target is explained by depth and motion.
+        """Predict how well each pixel of the target is explained by depth and motion.
 
         Args:
             pair: (B,6,H,W) in [0,1]; H and W are multiples of 32.
@@ -136,7 +137,7 @@ class PoseCNN(nn.Module):
             `{s: (B,1,H/2^s,W/2^s) in (0,1)}` for s = 0 to 3.
 
         Raises:
-            InputError: the network was built without.
+            InputError: the network was built without the mask.
         """
         if self.explainability is None:
             raise InputError("this pose network has no explainability mask; build it with its option explainability")
@@ -145,7 +146,7 @@ class PoseCNN(nn.Module):
 
 
 class _Explainability(nn.Module):
-    """Five deconvolutions from stride 32 to 1, a mask after each of the last four."""
+    """Five deconvolutions from stride 32 to 1, with a mask after each of the last four."""
 
     def __init__(self, in_channels: int, batch_norm: bool) -> None:
         super().__init__()
@@ -172,7 +173,7 @@ class _Explainability(nn.Module):
 def euler_to_axis_angle(angles: Tensor) -> Tensor:
     """Convert rotations about x, y and z, R = Rx Ry Rz, to axis-angle, (...,3) radians each.
 
-    By way of quaternions, whose slope at no rotation, where training starts, is finite.
+    Via quaternions, whose gradient is finite at zero rotation, where training starts.
 
     Example:
         >>> euler_to_axis_angle(torch.tensor([0.0, 0.3, 0.0]))

@@ -39,7 +39,7 @@ class _Pyramid(nn.Module):
 
 
 class _Decoders(nn.Module):
-    """From the coarsest level up: estimate eight maps, read disparity off the first, raise all eight to the next."""
+    """From the coarsest level up: estimate eight maps, the first of which is disparity, and upsample all eight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,10 +76,10 @@ class PyDNet(DepthNetwork):
     and Figure 2; the widths also in the Apache-2.0 repository mobilePydnet.
 
     Note:
-        Its own output is 0.3 sigmoid, in image widths of a stereo rig, for the left and the right view, at strides
-        2, 4 and 8. Here the sigmoid of the left view is the disparity of scales 1 to 3 and the depth range takes the
-        factor's place; scale 0 is scale 1 resized bilinearly, as its authors resize for evaluation. The coarsest level
-        has stride 64: where a size is a multiple of 32 alone, what a deconvolution has too much is cut off.
+        The original output is 0.3 sigmoid, in image widths of a stereo rig, for the left and the right view, at strides
+        2, 4 and 8. Here the sigmoid of the left view is the disparity of scales 1 to 3 and the depth range replaces the
+        factor; scale 0 is scale 1 resized bilinearly, as its authors resize for evaluation. The coarsest level has
+        stride 64: for sizes that are only multiples of 32, upsampled maps are cropped.
 
     Example:
         >>> PyDNet()(torch.rand(1, 3, 64, 96))[3].shape
@@ -101,7 +101,7 @@ class PyDNet(DepthNetwork):
         return dict(sorted(disparities.items()))
 
     def head_biases(self) -> Iterator[Tensor]:
-        """Yield the part of the three finest decoders' last bias that the disparity is read from."""
+        """Yield the disparity's element of the last bias of the three finest decoders."""
         for module in self.decoder.estimate[:3]:  # type: ignore[index]
             yield module[-1].bias[:1]
 

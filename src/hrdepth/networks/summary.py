@@ -1,4 +1,4 @@
-"""What each network costs: parameters in both ways of counting, and arithmetic at the paper's two common sizes."""
+"""The cost of each network: parameters by both ways of counting, and GFLOPs at the paper's two common sizes."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SIZES = ((192, 640), (320, 1024))
 
 @dataclass(frozen=True)
 class NetworkSummary:
-    """What a network costs.
+    """The cost of a network.
 
     Attributes:
         name: a key of `NETWORKS`.
-        options: where they are not the defaults.
-        parameters: those that run.
+        options: that differ from the defaults.
+        parameters: those that are used.
         parameters_as_in_paper: with those that the released code builds but never reads: the backbone's classifier
             and some reductions.
         paper_millions: the paper's count, or None.
-        gflops: by size as the paper writes it (width x height): 1e9 operations an image, a multiply-add counts as
+        gflops: by size (width x height, as in the paper): 1e9 operations per image, a multiply-add counts as
             two; convolutions and matrix products only.
-        rows: where it stands in the paper's tables, or "".
+        rows: its rows in the paper's tables, or "".
     """
 
     name: str
@@ -45,12 +45,12 @@ class NetworkSummary:
     rows: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `hrdepth models --json` prints."""
+        """Return the entry that `hrdepth models --json` prints."""
         return asdict(self)
 
 
 def summaries() -> list[NetworkSummary]:
-    """Summarise the networks of the paper and every other one in `NETWORKS`; takes seconds and no memory."""
+    """Summarise the networks of the paper and all others in `NETWORKS`, on the meta device: in seconds."""
     listed = {one.network.name for one in paper_networks()}
     return [
         *(summarise(one.network, one) for one in paper_networks()),
@@ -61,7 +61,7 @@ def summaries() -> list[NetworkSummary]:
 def summarise(
     config: NetworkConfig, paper: PaperNetwork | None = None, sizes: Sequence[tuple[int, int]] = SIZES
 ) -> NetworkSummary:
-    """Count a network's parameters, and its operations at each of `sizes`, on PyTorch's meta device: without memory.
+    """Count a network's parameters, and its operations at each of `sizes`, on PyTorch's meta device.
 
     Raises:
         InputError: as `build_network`.
@@ -90,16 +90,16 @@ def summarise(
 
 
 def listing(found: Sequence[NetworkSummary]) -> Table:
-    """Lay summaries out for the terminal."""
+    """Return a table of summaries for the terminal."""
     table = Table(
-        caption="Parameters as it runs, and as in the paper: with the classifier and the reductions that the released "
-        "code builds but never reads. GFLOPs: a multiply-add counts as two.",
+        caption="Parameters that are used, and as in the paper: with the classifier and the reductions that the "
+        "released code builds but never reads. GFLOPs: a multiply-add counts as two.",
         caption_justify="left",
         collapse_padding=True,  # room for the last column in a terminal of 80
         pad_edge=False,
     )
     table.add_column("network", no_wrap=True)
-    for heading in ("as it\nruns", "as in\npaper", "paper", *(f"GFLOPs\n{width}x{height}" for height, width in SIZES)):
+    for heading in ("used", "as in\npaper", "paper", *(f"GFLOPs\n{width}x{height}" for height, width in SIZES)):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("row of the paper")
     for one in found:
@@ -116,6 +116,6 @@ def listing(found: Sequence[NetworkSummary]) -> Table:
 
 
 def _unread(module: nn.Module) -> int:
-    """Ask an encoder or decoder for the parameters that its published form has beside those that run."""
+    """Return the number of parameters that the published form of an encoder or decoder has besides the used ones."""
     count = getattr(module, "unread_parameters", None)
     return int(count()) if callable(count) else 0

@@ -1,4 +1,4 @@
-"""Objectives by name. Another one costs a file and a line here."""
+"""Objectives by name. A new one needs a file and a line here."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "vid2depth": PointAlignment,
     "view_synthesis": ViewSynthesis,
 }
-# Arguments of an objective that are no options of it: the run sets them.
+# Arguments of an objective that are not options: the run sets them.
 GIVEN = ("network", "pose_network", "frames", "canonical_focal", "cameras")
 
 
 def check_objective(config: ObjectiveConfig) -> type[Objective]:
-    """Check what can be checked before anything is built or read, and return the objective's class.
+    """Check an objective's settings before anything is built or read, and return its class.
 
     Raises:
-        InputError: an unknown objective, an option that it does not have or a value that it does not take, or settings
-            that contradict each other.
+        InputError: an unknown objective or option, an invalid value, or settings that contradict each other.
     """
     kind = lookup(OBJECTIVES, config.name, "objective")
     what = f"objective '{config.name}'"
@@ -53,18 +52,18 @@ def build_objective(
     cameras: LearnedIntrinsics | None = None,
     inputs: Mapping[str, Any] | None = None,
 ) -> Objective:
-    """Build the objective that `config` names around the networks that it trains.
+    """Build the objective that `config` names, with the networks that it trains.
 
     Args:
         config: which objective, its sources and options.
         network: the depth network.
-        pose_network: None where all poses are known.
+        pose_network: None if all poses are known.
         canonical_focal: see `TrainConfig`.
-        cameras: those whose K is learned; None where all are known.
-        inputs: of `Objective.read_inputs`; None where the objective shall read what its options name.
+        cameras: those whose K is learned; None if all are known.
+        inputs: from `Objective.read_inputs`; None to let the objective read them.
 
     Raises:
-        InputError: as `check_objective`, or frames that make no sense, or a teacher that does not suit.
+        InputError: as `check_objective`, or invalid frames, or a teacher that does not fit.
     """
     kind: Any = check_objective(config)
     objective: Objective = kind(

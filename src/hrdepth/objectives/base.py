@@ -1,4 +1,4 @@
-"""What every objective is (contract 3): the networks it trains, their output for a batch, and its losses."""
+"""The interface of objectives (contract 3): the networks to train, their output for a batch, and the losses."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Self = TypeVar("Self", bound="Output")
 
 @dataclass(frozen=True)
 class Output:
-    """What the networks of an objective predict for a batch of B samples, and its losses once they are computed.
+    """The predictions of an objective's networks for a batch of B samples, and the losses once they are computed.
 
-    An objective that predicts more has a subclass of its own.
+    An objective with further predictions uses a subclass.
 
     Attributes:
         disparities: of the target at each scale s, (B,1,H/2^s,W/2^s) in (0,1).
         poses: target to source, (B,S,4,4).
         intrinsics: K in pixels of the target, (B,3,3): the batch's, or that of learned cameras.
-        motions: axis-angle in radians and translation in network units, (T,B,3) each, as the pose network gave them
-            for the T sources that are neighbours in time; None where it was not asked.
-        source_disparities: of the sources at full size, (B,S,1,H,W); None where the losses need none.
-        losses: scalars by name; `"loss"` is what is minimised, the others are for the log.
+        motions: axis-angle in radians and translation in network units, (T,B,3) each, the pose network's output for
+            the T sources that are neighbours in time; None without a pose network.
+        source_disparities: of the sources at full size, (B,S,1,H,W); None if the losses need none.
+        losses: scalars by name; `"loss"` is minimised, the others are logged.
     """
 
     disparities: dict[int, Tensor]
@@ -49,11 +49,11 @@ class Output:
 
     @property
     def loss(self) -> Tensor:
-        """What is minimised, a scalar."""
+        """The loss to minimise, a scalar."""
         return self.losses["loss"]
 
     def map(self: Self, change: Callable[[Tensor], Tensor]) -> Self:
-        """Return a copy in which every tensor is changed, such as by `Tensor.detach`."""
+        """Return a copy with a function, such as `Tensor.detach`, applied to every tensor."""
         return replace(self, **{part.name: _changed(getattr(self, part.name), change) for part in fields(self)})
 
 
@@ -66,14 +66,14 @@ def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 class Objective(nn.Module):
-    """Owns the networks that it trains. `objective(batch)` predicts, computes the losses and returns both.
+    """Owns the networks that it trains. `objective(batch)` returns predictions and losses.
 
     Attributes:
         network: the depth network.
-        pose_network: the pose network, or None where none is trained.
-        cameras: those whose K is learned, or None where all are known.
+        pose_network: the pose network, or None if none is trained.
+        cameras: those whose K is learned, or None if all are known.
         frames: the sources, see `ObjectiveConfig`.
-        auto_mask: whether pixels that the unmoved source explains better are left out.
+        auto_mask: whether pixels that the unwarped source matches better are ignored.
     """
 
     network: DepthNetwork
@@ -84,29 +84,29 @@ class Objective(nn.Module):
 
     @classmethod
     def check(cls, config: ObjectiveConfig) -> None:
-        """Check settings that make sense or not whatever the data and the networks; options have the right type.
+        """Check settings that do not depend on data and networks; the options' types are checked already.
 
         Raises:
-            InputError: they make none.
+            InputError: a setting is invalid.
         """
 
     @classmethod
     def read_inputs(cls, config: ObjectiveConfig) -> dict[str, Any]:
-        """Read what the options name, once in a run and before its networks are built.
+        """Read the files that the options name, once in a run and before its networks are built.
 
         Returns:
-            What `build_objective` hands to the constructor in place of these options.
+            Arguments of the constructor that replace these options.
         """
         return {}
 
     @classmethod
     def complete(cls, config: TrainConfig, training: Mix, **inputs: Any) -> TrainConfig:
-        """Fill in the settings that the inputs decide, where the config leaves them open.
+        """Fill in the settings that follow from the inputs and that the config leaves open.
 
         Args:
             config: of the run.
             training: its images.
-            inputs: of `read_inputs`.
+            inputs: from `read_inputs`.
 
         Raises:
             InputError: the config contradicts the inputs.
@@ -114,7 +114,7 @@ class Objective(nn.Module):
         return config
 
     def layers(self, config: TrainConfig, sets: Sequence[Neighbours], device: torch.device) -> list[Layer]:
-        """Return what samples need beside images, checked and ready to be read.
+        """Return the layers that samples need besides images, checked and ready to be read.
 
         Args:
             config: of the run.
@@ -122,12 +122,12 @@ class Objective(nn.Module):
             device: on which maps are computed.
 
         Raises:
-            InputError: something is missing, or does not suit the run.
+            InputError: something is missing, or does not fit the run.
         """
         return []
 
     def forward(self, batch: Batch) -> Output:
-        """Return what `predict` returns, with what `losses` returns."""
+        """Return the output of `predict`, with `losses` filled in."""
         output = self.predict(batch)
         return replace(output, losses=self.losses(output, batch))
 
@@ -136,28 +136,28 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Return `{"loss": scalar, ...}`, in float32 whatever the autocast.
+        """Return `{"loss": scalar, ...}`, in float32 even under autocast.
 
         Args:
-            output: of `predict`.
+            output: from `predict`.
             batch: the same batch.
         """
         raise NotImplementedError
 
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Return what a person wants to see of a batch, each (B,C,H,W) with C 1 or 3; see `training.panels`."""
+        """Return images that show a batch, each (B,C,H,W) with C 1 or 3; see `training.log.training_panel`."""
         raise NotImplementedError
 
     def about(self) -> dict[str, Any]:
-        """Return what a weights file records about this objective, JSON-able."""
+        """Return JSON-able facts about this objective for the weights file's provenance."""
         return {}
 
 
 def check_numbers(options: Mapping[str, Any], names: Iterable[str], what: str, most: float = math.inf) -> None:
-    """Check weights and the like, where they are set: finite, 0 or more, `most` or less.
+    """Check options that are set: finite, 0 or more, `most` or less.
 
     Raises:
-        InputError: one is not; the sentence names it, and `what` it is an option of.
+        InputError: one is not; the message names it and `what` it is an option of.
 
     Example:
         >>> check_numbers({"smoothness": -1.0}, ["smoothness"], "objective 'view_synthesis'")
@@ -173,7 +173,7 @@ def check_numbers(options: Mapping[str, Any], names: Iterable[str], what: str, m
 
 
 def check_scales(options: Mapping[str, Any], what: str) -> None:
-    """Check the option `scales`, where it is set.
+    """Check the option `scales`, if it is set.
 
     Raises:
         InputError: it is empty, or names a scale that depth networks do not have.

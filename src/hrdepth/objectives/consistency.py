@@ -1,4 +1,4 @@
-"""Depth of two frames that agree: what moves by itself, or is hidden in one of them, does not.
+"""Consistency of the depths of two frames, which fails for moving objects and occlusions.
 
 Source: Bian et al. 2019, Unsupervised Scale-consistent Depth and Ego-motion Learning from Monocular Video.
 """
@@ -20,7 +20,7 @@ class Consistency(NamedTuple):
 
     Attributes:
         loss: scalar, the mean difference (eq. 3).
-        weight: (B,1,H,W) in [0,1], 1 where they agree: the mask that comes for nothing (eq. 5); no gradients.
+        weight: (B,1,H,W) in [0,1], 1 where they agree: the self-discovered mask (eq. 5); without gradients.
     """
 
     loss: Tensor
@@ -42,12 +42,12 @@ def depth_consistency(
         source_depths: (B,S,1,H,W).
         intrinsics: (B,3,3).
         poses: (B,S,4,4), target to source.
-        valid: (B,S) bool, false where there is no source.
-        mask: (B,1,H,W), see `Batch`; None leaves nothing out.
+        valid: (B,S) bool, false if there is no source.
+        mask: (B,1,H,W), see `Batch`; None for no mask.
 
     Returns:
-        The difference is |a - b| / (a + b) (eq. 4), where the point lies before the source and within its image, and
-        neither image's mask leaves it out. The weight takes each pixel's best source.
+        The difference is |a - b| / (a + b) (eq. 4), for points in front of the source camera, within its image and
+        within both images' masks. The weight uses each pixel's best source.
     """
     differences, seen = [], []
     points = backproject(depth, intrinsics)
@@ -56,13 +56,13 @@ def depth_consistency(
         pixels = project(points, intrinsics, poses[:, index])
         pose = poses[:, index, 2, :, None, None]  # (B,4,1,1)
         moved = (pose[:, :3] * points).sum(dim=1, keepdim=True) + pose[:, 3:]  # along the source's axis, (B,1,H,W)
-        own = sample(source_depths[:, index], pixels)
-        differences.append((moved - own).abs() / (moved + own).clamp(min=1e-6))
+        sampled = sample(source_depths[:, index], pixels)
+        differences.append((moved - sampled).abs() / (moved + sampled).clamp(min=1e-6))
         x, y = pixels.unbind(dim=1)
         inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-        there = inside[:, None] & (moved > 0) & valid[:, index, None, None, None]
-        seen.append(there if mask is None else there & (mask > 0.5) & (sample(mask, pixels) > 0.5))
-    difference, there = torch.cat(differences, dim=1), torch.cat(seen, dim=1)  # (B,S,H,W)
-    loss = torch.where(there, difference, 0).sum() / there.sum().clamp(min=1)
-    best = torch.where(there, difference, torch.inf).amin(dim=1, keepdim=True)
+        visible = inside[:, None] & (moved > 0) & valid[:, index, None, None, None]
+        seen.append(visible if mask is None else visible & (mask > 0.5) & (sample(mask, pixels) > 0.5))
+    difference, visible = torch.cat(differences, dim=1), torch.cat(seen, dim=1)  # (B,S,H,W)
+    loss = torch.where(visible, difference, 0).sum() / visible.sum().clamp(min=1)
+    best = torch.where(visible, difference, torch.inf).amin(dim=1, keepdim=True)
     return Consistency(loss, (1 - torch.where(best.isfinite(), best, 0)).clamp(0, 1).detach())

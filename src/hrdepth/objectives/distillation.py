@@ -1,4 +1,4 @@
-"""Learning from a teacher's disparity, or from depth hints: alone (T) or beside self-supervision (MT)."""
+"""Distillation from a teacher's disparity or from depth hints: alone (T) or with self-supervision (MT)."""
 
 from __future__ import annotations
 
@@ -35,40 +35,40 @@ NORMS = {
 
 
 class Distillation(Objective):
-    """Come near a frozen teacher's disparity (paper, eq. 10).
+    """Learn a frozen teacher's disparity (paper, eq. 10).
 
-    The teacher sees the image as it is, the student with colours changed; both mirrored and zoomed alike. What the
-    batch's mask leaves out is not learnt.
+    Only the student's image has colour augmentation; flip and zoom are the same for both. Pixels outside the batch's
+    mask are ignored.
 
     Args:
-        network: the depth network that learns: the student.
-        pose_network: of the self-supervised loss; None without it, or where all poses are known.
+        network: the student, a depth network.
+        pose_network: of the self-supervised loss; None without it, or if all poses are known.
         frames: the sources of the self-supervised loss; [] without it.
-        teacher: a weights file, or a teacher that was read; its network may be of another kind and work at another
-            size. "" for none, which `hints` allow.
+        teacher: a weights file, or a teacher that was read; its network may have another architecture and size. "" for
+            none, if there are `hints`.
         norm: a key of `NORMS`.
-        scales: of the student's disparities, brought to full size; [0] learns the finest alone.
+        scales: of the student's disparities, resized to full size; [0] uses the finest only.
         weight: of the distance to the teacher in the loss.
-        self_supervision: weight of the self-supervised loss; 0 learns from the teacher alone (T), above 0 from both
+        self_supervision: weight of the self-supervised loss; 0 learns from the teacher only (T), above 0 from both
             (MT).
         view_synthesis: options of the self-supervised loss, see `ViewSynthesis`.
-        hints: a folder of depth hints, see `DepthHints`. Where an image has one it is learnt instead of what the
-            teacher sees; without a teacher nothing else is.
-        elsewhere: where an image has hints, the weight of its other pixels, at which it follows the teacher.
-        cache: a folder for the teacher's disparities, computed once, see `TeacherMaps`; None has it look
-            at every image anew.
-        teacher_focal: the canonical focal length of the teacher's depth, in image widths, where its file does not
-            tell; such as 0.58 for published KITTI weights.
-        canonical_focal: that of the student. Where both have one, the teacher's depth is brought to the student's.
+        hints: a folder of depth hints, see `DepthHints`. A pixel with a hint learns it instead of the teacher's
+            disparity; without a teacher only these pixels are learned.
+        elsewhere: in images with hints, the weight of pixels without a hint, which learn from the teacher.
+        cache: a folder for the teacher's disparities, computed once, see `TeacherMaps`; None computes them in each
+            epoch.
+        teacher_focal: the canonical focal length of the teacher's depth, in image widths, if its file has none; such as
+            0.58 for published KITTI weights.
+        canonical_focal: that of the student. If both have one, the teacher's depth is converted to the student's.
         cameras: of the self-supervised loss, see `ViewSynthesis`.
 
     Raises:
-        InputError: settings that contradict each other, or a teacher that does not suit the student.
+        InputError: settings that contradict each other, or a teacher that does not fit the student.
 
     Source: paper, eq. 10.
 
     Note:
-        The paper has the norm open, and names the supervision T in its tables. The release has no distillation.
+        The paper does not specify the norm; its tables call this supervision T. The release has no distillation.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Distillation(Objective):
         self.norm = norm
         self.scales = tuple(scales)
         self.weight = weight
-        self.elsewhere = elsewhere
+        self.weight_without_hint = elsewhere
         self.self_supervision = self_supervision
         self.view_synthesis: ViewSynthesis | None = None
         if self_supervision:
@@ -133,7 +133,7 @@ class Distillation(Objective):
         check_numbers(options, ("elsewhere",), what, most=1)
         check_scales(options, what)
         if not options.get("weight", 1.0):
-            raise InputError("the option weight of objective 'distillation' is 0; take objective 'view_synthesis'")
+            raise InputError("the option weight of objective 'distillation' is 0; use objective 'view_synthesis'")
         if not options.get("self_supervision") and config.frames:
             raise InputError(
                 f"frames {list(config.frames)}: distillation alone uses no sources; set objective.frames to [], or the "
@@ -149,7 +149,7 @@ class Distillation(Objective):
 
     @classmethod
     def complete(cls, config: TrainConfig, training: Mix, **inputs: Any) -> TrainConfig:
-        """See `Objective.complete`: the metres of a unit, and the student's first guess of depth."""
+        """See `Objective.complete`: the metres of a unit, and the student's initial depth."""
         teacher: Teacher | None = inputs.get("teacher")
         return config if teacher is None else teacher.complete(config, training)
 
@@ -199,7 +199,7 @@ class Distillation(Objective):
 
     @torch.no_grad()
     def target(self, batch: Batch) -> Tensor:
-        """Return the disparity (B,1,H,W) in [0,1] that the student shall have; the least where nobody knows."""
+        """Return the disparity (B,1,H,W) in [0,1] that the student should predict; 0 where it is unknown."""
         if self.teacher is None:
             seen = torch.zeros_like(batch["hint"])
         else:
@@ -213,8 +213,8 @@ class Distillation(Objective):
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """See `Objective.panels`: `target`, `disparity`, `teacher`, `error`.
 
-        `error` is the absolute logarithm of the ratio of depths. With self-supervision it is what `ViewSynthesis`
-        shows, and the teacher.
+        `error` is the absolute logarithm of the ratio of depths. With self-supervision: the panels of `ViewSynthesis`,
+        and the teacher.
         """
         target = self.target(batch)
         if self.view_synthesis is not None:
@@ -227,19 +227,19 @@ class Distillation(Objective):
 
     def about(self) -> dict[str, Any]:
         """See `Objective.about`."""
-        learnt = {"norm": self.norm, "self_supervision": self.self_supervision}
-        return {"hints": learnt} if self.teacher is None else {"teacher": self.teacher.about() | learnt}
+        options = {"norm": self.norm, "self_supervision": self.self_supervision}
+        return {"hints": options} if self.teacher is None else {"teacher": self.teacher.about() | options}
 
     def _weights(self, batch: Batch) -> Tensor | None:
-        """Return what each pixel counts (B,1,H,W), 1 on average; None where all count alike."""
+        """Return each pixel's weight (B,1,H,W), 1 on average; None if all weights are equal."""
         if "hint" not in batch and "mask" not in batch:
             return None
         weights = torch.ones_like(batch["target"][:, :1])
         if "hint" in batch:
             known = batch["hint"] > 0
-            # An image without any hint is the teacher's as a whole.
+            # An image without any hint learns from the teacher in all pixels.
             counts = known if self.teacher is None else known | ~known.flatten(1).any(1)[:, None, None, None]
-            weights = torch.where(counts, 1.0, 0.0 if self.teacher is None else self.elsewhere)
+            weights = torch.where(counts, 1.0, 0.0 if self.teacher is None else self.weight_without_hint)
         if "mask" in batch:
             weights = weights * (batch["mask"] > 0.5)
         return weights / weights.mean().clamp(min=torch.finfo(torch.float32).tiny)
@@ -258,38 +258,39 @@ class Distillation(Objective):
         return scaled_disparity(disparity, self.network.min_depth, self.network.max_depth)
 
     def _check_ranges(self, teacher: Teacher) -> None:
-        theirs, own = ((part.min_depth, part.max_depth) for part in (teacher, self.network))
-        if theirs != own:
+        teacher_range, student_range = ((part.min_depth, part.max_depth) for part in (teacher, self.network))
+        if teacher_range != student_range:
             raise InputError(
-                f"the teacher {teacher.path} speaks of depths {theirs[0]:g} to {theirs[1]:g}, the student of "
-                f"{own[0]:g} to {own[1]:g}; set min_depth and max_depth in network.options to the teacher's"
+                f"the teacher {teacher.path} has depths {teacher_range[0]:g} to {teacher_range[1]:g}, the student "
+                f"{student_range[0]:g} to {student_range[1]:g}; set min_depth and max_depth in network.options to the "
+                "teacher's"
             )
 
     def _depth_factor(self, teacher: Teacher, canonical_focal: float | None) -> float:
-        """Return what the teacher's depth is multiplied by to be the student's.
+        """Return the factor from the teacher's depth to the student's.
 
-        For one thing at one distance, the network with the shorter canonical focal length says the smaller depth.
+        For one object at one distance, the network with the shorter canonical focal length predicts the smaller depth.
         """
-        theirs = teacher.canonical_focal
-        if theirs is None and canonical_focal is None:
+        teacher_focal = teacher.canonical_focal
+        if teacher_focal is None and canonical_focal is None:
             return 1.0
-        if theirs is None:
+        if teacher_focal is None:
             raise InputError(
-                f"the depth of the teacher {teacher.path} holds for whatever camera it was trained with, the "
+                f"the depth of the teacher {teacher.path} holds for the unknown camera of its training, the "
                 f"run's for canonical_focal {canonical_focal:g}; set the option teacher_focal to fx / width of the "
-                "teacher's camera, or leave canonical_focal out"
+                "teacher's camera, or remove canonical_focal"
             )
         if canonical_focal is None:
             raise InputError(
-                f"the depth of the teacher {teacher.path} holds for canonical_focal {theirs:g}, the run has none; "
-                f"set canonical_focal to {theirs:g}"
+                f"the depth of the teacher {teacher.path} holds for canonical_focal {teacher_focal:g}, the run has "
+                f"none; set canonical_focal to {teacher_focal:g}"
             )
-        return canonical_focal / theirs
+        return canonical_focal / teacher_focal
 
 
 def _check_zoom(config: TrainConfig, maps: str) -> None:
     if config.augment.zoom > 1 and config.canonical_focal is None:
         raise InputError(
-            f"{maps}, and augment.zoom cuts parts out of them; set canonical_focal, which decides what a zoom does to "
-            "depth, or leave one of the two out"
+            f"{maps}, and augment.zoom crops them; set canonical_focal, which determines how a zoom changes depth, or "
+            "use only one of the two"
         )

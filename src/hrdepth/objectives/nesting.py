@@ -1,4 +1,4 @@
-"""What objectives that are built on view synthesis share."""
+"""Functions that the objectives based on view synthesis share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["check_nested", "mask_of", "mean_inside"]
 
 
 def check_nested(config: ObjectiveConfig) -> None:
-    """Check the option `view_synthesis` of an objective that is built on this one.
+    """Check the option `view_synthesis` of an objective that is based on view synthesis.
 
     Raises:
-        InputError: an option that view synthesis does not have, or a value that makes no sense.
+        InputError: an option that view synthesis does not have, or an invalid value.
     """
     options = config.options.get("view_synthesis") or {}
     what = f"the view_synthesis of objective '{config.name}'"
@@ -26,7 +26,7 @@ def check_nested(config: ObjectiveConfig) -> None:
 
 
 def mask_of(batch: Batch) -> Tensor:
-    """Return the batch's mask (B,1,H,W), ones where it has none."""
+    """Return the batch's mask (B,1,H,W), ones if it has none."""
     return batch["mask"] if "mask" in batch else torch.ones_like(batch["target"][:, :1])
 
 

@@ -1,4 +1,4 @@
-"""SfMLearner's objective: every source counts, weighed by how far the pair is explained by one rigid motion."""
+"""SfMLearner's objective: the mean over all sources, weighted by an explainability mask."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class ExplainedOutput(Output):
 
 
 class Explainability(ViewSynthesis):
-    """View synthesis by absolute differences, each scale at its own size, weighed by the explainability mask.
+    """View synthesis by absolute differences, each scale at its own size, weighted by the explainability mask.
 
     Args:
         network: the depth network.
-        pose_network: a `posecnn` with its option `explainability`; any where `explainability` is 0.
+        pose_network: a `posecnn` with its option `explainability`; any if `explainability` is 0.
         frames: the sources, see `ViewSynthesis`.
         smoothness: lambda_s, for the finest scale; halved from scale to scale.
-        explainability: lambda_e, what it costs to explain a pixel away; 0 does without the mask.
+        explainability: lambda_e, the weight of the masks' regularisation; 0 disables the mask.
         scales: of the network's disparities.
         canonical_focal: see `ViewSynthesis`.
         cameras: see `ViewSynthesis`.
@@ -53,8 +53,8 @@ class Explainability(ViewSynthesis):
     Source: Zhou et al. 2017, eq. 1, 3 and 4; lambda_s = 0.5, lambda_e = 0.2.
 
     Note:
-        The paper smooths depth by its second differences. Inverse depth is smoothed here, since far away depth runs
-        into the hundreds and would outweigh all else.
+        The paper penalises second differences of depth. Here they are of inverse depth, since distant depths of
+        hundreds would dominate the loss.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Explainability(ViewSynthesis):
         if not self.explainability or not isinstance(self.pose_network, PoseCNN):
             return None
         target, sources = batch["target_augmented"], batch["sources_augmented"].unbind(1)
-        # Target first, whatever the order in time: the mask is one of its pixels.
+        # Target first, regardless of the order in time, since the mask is for the target's pixels.
         explained = self.pose_network.explain(torch.cat([torch.cat([target, source], 1) for source in sources]))
         return {scale: torch.cat(mask.float().chunk(len(sources)), 1) for scale, mask in explained.items()}
 
@@ -145,7 +145,7 @@ class Explainability(ViewSynthesis):
 
     @torch.no_grad()
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """See `Objective.panels`: what `ViewSynthesis` shows, and `explained`, the mask of the first source."""
+        """See `Objective.panels`: those of `ViewSynthesis`, and `explained`, the mask of the first source."""
         assert isinstance(output, ExplainedOutput)
         explained = {} if output.explained is None else {"explained": output.explained[0][:, :1]}
         return super().panels(output, batch) | explained

@@ -1,4 +1,4 @@
-"""Struct2Depth's objective: view synthesis in which each object, given its masks, moves by itself."""
+"""Struct2Depth's objective: view synthesis with a motion for each object, given object masks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class MovingOutput(Output):
 
     Attributes:
         object_masks: in target and sources, (B,1+S,N,H,W) bool.
-        object_poses: how each moves from the target's time to the source's, in the target's camera, (B,S,N,4,4).
+        object_poses: motion of each from the target's time to the source's, in the target's camera, (B,S,N,4,4).
     """
 
     object_masks: Tensor
@@ -40,7 +40,7 @@ class MovingOutput(Output):
 
 
 class ObjectMotion(nn.Module):
-    """What is learnt of objects: the network of their motions, and how tall they are."""
+    """The learned parts for objects: the network of their motions, and their height."""
 
     def __init__(self, name: str, options: dict[str, Any], height: float) -> None:
         super().__init__()
@@ -49,31 +49,31 @@ class ObjectMotion(nn.Module):
 
 
 class ObjectMotions(ViewSynthesis):
-    """View synthesis with object motions: the camera's from what stands still, then each object's from what is left.
+    """View synthesis with object motions: the camera's motion from the static scene, then a motion for each object.
 
     Args:
         network: the depth network.
-        pose_network: of the camera's motion; sees the frames without objects.
+        pose_network: of the camera's motion; objects are masked in its input.
         frames: the sources, see `ViewSynthesis`.
-        objects: of a target, the largest ones, that get a motion; pixels of any other are left out.
+        objects: number of a target's largest objects that get a motion; pixels of smaller ones are ignored.
         object_network: the network of object motions, a key of `POSE_NETWORKS`.
         object_options: its options.
         size_weight: of the object size constraint.
-        object_height: an object's true height that learning starts from, network units; one for all.
-        view_synthesis: options of the other terms, see `ViewSynthesis`; `auto_mask` is off, as there was none.
+        object_height: initial value of the learned object height, network units; one for all objects.
+        view_synthesis: options of the other terms, see `ViewSynthesis`; `auto_mask` is off, as in the paper.
         canonical_focal: see `ViewSynthesis`.
         cameras: see `ViewSynthesis`.
 
     Raises:
-        InputError: a number that makes no sense, or as `ViewSynthesis`.
+        InputError: an invalid number, or as `ViewSynthesis`.
 
     Source: Casser et al., "Depth Prediction Without the Sensors", AAAI 2019, eq. 3 to 7.
 
     Note:
-        The paper warps a source by the camera's motion, and what came out by the object's. Here the two motions are
-        multiplied, and the source is read once. It has a prior height for each class of objects; masks here have no
-        classes. Its refinement at test time is not part of this. The other eye sees objects where the target does, so
-        for `"s"` they stand still.
+        The paper warps a source by the camera's motion, and the result by the object's. Here the two motions are
+        multiplied, and the source is sampled once. The paper has a prior height for each class of objects; masks here
+        have no classes. Its refinement at test time is not implemented. The other image of a stereo pair is taken at
+        the same time, so for `"s"` objects have no motion.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class ObjectMotions(ViewSynthesis):
         return [Objects.of(image for part in sets for image in part.images())]
 
     def predict(self, batch: Batch) -> MovingOutput:
-        """See `Objective.predict`: the camera's motion by what shows no object in any frame, then the objects'."""
+        """See `Objective.predict`: the camera's motion from pixels without objects in any frame, then the objects'."""
         disparities = self.network(batch["target_augmented"])
         still = (_objects(batch) == 0).all(dim=1)[:, None]  # (B,1,H,W)
         poses, motions = self.predict_poses(
@@ -131,14 +131,14 @@ class ObjectMotions(ViewSynthesis):
         return MovingOutput(**vars(camera), object_masks=masks, object_poses=object_poses)
 
     def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Return what `ViewSynthesis` does, and `"loss/object_size"`, without its weight."""
+        """Return the losses of `ViewSynthesis`, and `"loss/object_size"`, without its weight."""
         assert isinstance(output, MovingOutput)
         losses = super().losses(output, batch)
         with torch.autocast(batch["target"].device.type, enabled=False):
             losses["loss/object_size"] = self._size_error(output, batch)
             losses["loss"] = losses["loss"] + self.size_weight * losses["loss/object_size"]
             if not output.object_poses.requires_grad:
-                # No object in sight. Several processes expect gradients of all weights from each.
+                # No object visible. With several processes, each must give gradients of all weights.
                 unused = [weight.sum() for weight in self.object_motion.network.parameters()]
                 losses["loss"] = losses["loss"] + 0 * torch.stack(unused).sum()
         return losses
@@ -149,13 +149,13 @@ class ObjectMotions(ViewSynthesis):
         masks = _largest(_objects(batch), mask_of(batch)[:, 0] > 0.5, self.objects)
         batch_size, sources = poses.shape[:2]
         motions = torch.eye(4, device=poses.device).repeat(batch_size, sources, self.objects, 1, 1)
-        there = masks.flatten(3).any(-1)  # (B,1+S,N)
-        there = there[:, :1] & there[:, 1:] & batch["source_valid"][:, :, None]
+        visible = masks.flatten(3).any(-1)  # (B,1+S,N)
+        visible = visible[:, :1] & visible[:, 1:] & batch["source_valid"][:, :, None]
         with torch.no_grad():
             depth = self.depth(camera.disparities[0].float(), intrinsics)
         pairs, places = [], []
         for index, frame in enumerate(self.frames):
-            samples, slots = there[:, index].nonzero(as_tuple=True)
+            samples, slots = visible[:, index].nonzero(as_tuple=True)
             if frame != "s" and len(samples):
                 target = batch["target_augmented"][samples] * masks[samples, 0, slots][:, None]
                 seen = batch["sources_augmented"][samples, index]
@@ -176,7 +176,7 @@ class ObjectMotions(ViewSynthesis):
         return masks, motions
 
     def synthesise(self, output: Output, batch: Batch, disparity: Tensor) -> Tensor:
-        """See `ViewSynthesis`; the pixels of an object see it where it has moved to, all others what stands still."""
+        """See `ViewSynthesis`; an object's pixels are warped by camera and object motion, others by the camera's."""
         assert isinstance(output, MovingOutput)
         masks, objects, inside = output.object_masks, _objects(batch), mask_of(batch)
         depth, intrinsics = self.depth(disparity, output.intrinsics), output.intrinsics
@@ -189,17 +189,17 @@ class ObjectMotions(ViewSynthesis):
             view = view_synthesis(torch.cat([source, still], dim=1), depth, intrinsics, pose)
             view = torch.cat([view[:, :3], view[:, 3:] * (objects[:, :1] == 0)], dim=1)
             for slot in range(self.objects):
-                own = masks[:, 0, slot, None]
-                if own.any():
+                mask = masks[:, 0, slot, None]
+                if mask.any():
                     seen = inside * masks[:, 1 + index, slot].flatten(1).any(1)[:, None, None, None]
                     whole = pose @ output.object_poses[:, index, slot]
                     moved = view_synthesis(torch.cat([source, seen], dim=1), depth, intrinsics, whole)
-                    view = torch.where(own, moved, view)
+                    view = torch.where(mask, moved, view)
             views.append(view)
         return torch.stack(views, dim=1)
 
     def _size_error(self, output: MovingOutput, batch: Batch) -> Tensor:
-        """Compare objects' depth with what their height in pixels says, as shares of the mean depth, inside the mask.
+        """Compare objects' depth with that expected from their height in pixels, relative to the mean depth.
 
         Source: Casser et al. 2019, eq. 7: an object of height p that is h pixels tall is fy p / h away.
         """
@@ -213,13 +213,13 @@ class ObjectMotions(ViewSynthesis):
 
     @torch.no_grad()
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """See `Objective.panels`: what `ViewSynthesis` shows, and `objects`, 1 where one moves in the target."""
+        """See `Objective.panels`: those of `ViewSynthesis`, and `objects`, 1 for pixels of an object with a motion."""
         assert isinstance(output, MovingOutput)
         return {**super().panels(output, batch), "objects": output.object_masks[:, 0].any(1, keepdim=True).float()}
 
 
 def _objects(batch: Batch) -> Tensor:
-    """Return the batch's objects (B,1+S,H,W), none where it has none."""
+    """Return the batch's objects (B,1+S,H,W), zeros if it has none."""
     if "objects" in batch:
         return batch["objects"]
     sources, (batch_size, _, height, width) = batch["sources"].shape[1], batch["target"].shape
@@ -229,7 +229,7 @@ def _objects(batch: Batch) -> Tensor:
 def _largest(objects: Tensor, seen: Tensor, count: int) -> Tensor:
     """Return the masks of the target's `count` largest objects, (B,F,H,W) int64 to (B,F,N,H,W) bool.
 
-    What counts is the pixels that are `seen`, (B,H,W) bool: an object that another mask covers whole is none.
+    Only pixels in `seen`, (B,H,W) bool, count: an object without any is ignored.
     """
     numbers = objects.new_zeros(len(objects), count)
     for sample, target in enumerate(objects[:, 0] * seen):

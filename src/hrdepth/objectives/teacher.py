@@ -1,4 +1,4 @@
-"""A frozen network to learn from, and its maps of a training's images."""
+"""A frozen network to learn from, and a cache of its disparity maps."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ __all__ = ["Teacher", "TeacherMaps"]
 log = logging.getLogger(__name__)
 
 BATCH = 8
-# Images from which the student's first guess of depth is taken.
+# Number of images from which the student's initial depth is computed.
 FIRST_GUESS = 8
 
 
 class Teacher:
     """The depth network of a weights file, frozen and in eval mode.
 
-    It is no `nn.Module`, so that an objective that has one neither trains nor stores it, and copies of the objective
-    (for averaged weights) share it. It follows the images to their device.
+    It is not an `nn.Module`, so that an objective neither trains nor stores it, and copies of the objective (for
+    averaged weights) share it. It moves to the device of its images.
 
     Args:
         checkpoint: read from the file.
         path: of the file.
-        focal: the canonical focal length of its depth, where the file gives none.
+        focal: the canonical focal length of its depth, if the file has none.
 
     Attributes:
         size: (height, width) of its images.
@@ -84,8 +84,9 @@ class Teacher:
             (B,1,H,W) float32, resized back.
         """
         with torch.autocast(image.device.type, enabled=False):
-            own = scaled_disparity(self.disparity(resize(image.float(), self.size)), self.min_depth, self.max_depth)
-            return resize(own, (image.shape[-2], image.shape[-1]))
+            disparity = self.disparity(resize(image.float(), self.size))
+            scaled = scaled_disparity(disparity, self.min_depth, self.max_depth)
+            return resize(scaled, (image.shape[-2], image.shape[-1]))
 
     @torch.no_grad()
     def disparity(self, image: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ class Teacher:
         return float(f"{1 / float(self.scaled_disparity(images).median()):.2g}")
 
     def complete(self, config: TrainConfig, training: Mix) -> TrainConfig:
-        """Fill in the metres of a unit and the student's first guess of depth, where the config leaves them open.
+        """Fill in the metres of a unit and the student's initial depth, if the config leaves them open.
 
         Raises:
             InputError: the config has other units than the teacher.
@@ -110,7 +111,7 @@ class Teacher:
         elif metres is not None and not 0.98 < wanted / metres < 1.02:
             raise InputError(
                 f"a unit of depth is {metres:g} m to the teacher {self.path}, but metres_per_unit is {wanted:g}: the "
-                "student learns the teacher's units; leave metres_per_unit out, or bring the baselines to these units"
+                "student learns the teacher's units; remove metres_per_unit, or convert the baselines to these units"
             )
         if config.initial_depth is None and config.init is None:
             items = range(0, len(training), max(1, len(training) // FIRST_GUESS))[:FIRST_GUESS]
@@ -118,7 +119,7 @@ class Teacher:
             if config.canonical_focal is not None and self.canonical_focal is not None:
                 depth *= config.canonical_focal / self.canonical_focal
             config = replace(config, initial_depth=depth)
-            log.info("the student begins at a depth of %g units, the median of the teacher's", depth)
+            log.info("the student's initial depth is %g units, the median of the teacher's", depth)
         return config
 
     def sha256(self) -> str:
@@ -135,16 +136,16 @@ class TeacherMaps(MapCache):
 
         CACHE/4f/4f0c...npy    the teacher's sigmoid output at its own size
 
-    The names depend on the teacher too, so that one folder can serve several, and an interrupted run resumes. At its
-    own size, an image gives the teacher all the detail that it was trained with, whatever the student's size. Holds no
-    network, so that loaders' processes can have it.
+    The names depend on the teacher too, so that one folder can serve several teachers, and a resumed run uses the maps
+    again. Images are resized to the teacher's size, which it was trained with, and not to the student's. Contains no
+    network, so that it can be sent to loaders' processes.
 
     Args:
-        folder: where they lie.
+        folder: of the maps.
         teacher: the hash of the teacher's file.
         size: (height, width) of each.
-        min_depth: the teacher's range, network units.
-        max_depth: its other end.
+        min_depth: the teacher's nearest depth, network units.
+        max_depth: the farthest one.
     """
 
     key = "teacher"
@@ -179,13 +180,13 @@ class TeacherMaps(MapCache):
         disparity = self.load(image)
         if disparity is None:
             raise InputError(
-                f"the teacher's cache {self.folder} lacks a map that it had: an image changed during the run, or "
+                f"a map is missing from the teacher's cache {self.folder}: an image changed during the run, or "
                 f"{self.file(image).name} was removed; start again with --resume last"
             )
         return 1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity
 
     def fill(self, teacher: Teacher, images: Iterable[Path], device: torch.device) -> int:
-        """Compute the missing maps of `images`; return how many that were.
+        """Compute the missing maps of `images` and return their number.
 
         Raises:
             InputError: an image cannot be read, the folder cannot be written, or the teacher gives NaN.

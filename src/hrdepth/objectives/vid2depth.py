@@ -1,4 +1,4 @@
-"""Vid2Depth's objective: view synthesis, and the points of neighbouring frames must lie over one another."""
+"""Vid2Depth's objective: view synthesis, and alignment of the point clouds of neighbouring frames."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ __all__ = ["PointAlignment"]
 
 
 class PointAlignment(ViewSynthesis):
-    """View synthesis with a 3D term: the target's points, moved by the pose, against each source's, by ICP.
+    """View synthesis with a 3D term: the target's points, moved by the pose, are aligned with each source's by ICP.
 
-    Where ICP still finds a motion, the pose is wrong; where points then lie apart, the depth is. Pixels that leave
-    the source's image count in neither term (the paper's principled masks), nor do those that the batch's mask leaves
-    out.
+    A remaining motion found by ICP is an error of the pose; the distance of points after that is an error of depth.
+    Pixels that leave the source's image (the paper's principled masks) or lie outside the batch's mask are ignored in
+    both terms.
 
     Args:
         network: the depth network.
         pose_network: see `ViewSynthesis`.
         frames: the sources, see `ViewSynthesis`.
         alignment: beta, the weight of the 3D term.
-        points: of each frame that ICP looks at, at most; taken from a regular grid.
+        points: maximum number of points of each frame for ICP, on a regular grid.
         iterations: of ICP.
         view_synthesis: options of the other terms, see `ViewSynthesis`.
         canonical_focal: see `ViewSynthesis`.
         cameras: see `ViewSynthesis`.
 
     Raises:
-        InputError: a count that makes no sense, or as `ViewSynthesis`.
+        InputError: an invalid count, or as `ViewSynthesis`.
 
     Source: Mahjourian et al., "Unsupervised Learning of Depth and Ego-Motion from Monocular Video Using 3D Geometric
     Constraints", CVPR 2018, eq. 4 to 7; beta = 0.1.
 
     Note:
-        ICP has no useful gradient; as in the paper its transform T' stands for that of the pose, its residual for that
-        of the depth: |T' T - T| pulls the pose T to T' T, and |x - T'^-1 y| a point x to its partner y, both fixed
-        otherwise. Lengths are divided by the target's mean depth, so that the weight is that of any unit. The authors
-        sum the 3D term over four scales, scale s by 1 / 2^s; here it stands at the finest alone. All scales are at full
-        size here, so that thinned to the same grid their points are nearly the same, and each would cost ICP again.
+        ICP has no useful gradient. As in the paper, its transform T' gives the gradient of the pose and its residual
+        that of the depth: |T' T - T| pulls the pose T to the constant T' T, and |x - T'^-1 y| a point x to the constant
+        T'^-1 y of its match y. Lengths are divided by the target's mean depth, so that the weight does not depend on
+        the unit. The authors sum the 3D term over four scales, with weights 1 / 2^s; here it is computed at the finest
+        scale only. All scales have full size here, so on the same grid their points would be nearly equal.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class PointAlignment(ViewSynthesis):
         return Output(disparities, poses, self.current_intrinsics(batch), motions, source_disparities)
 
     def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Return what `ViewSynthesis` does, and `"loss/alignment"`, without its weight."""
+        """Return the losses of `ViewSynthesis`, and `"loss/alignment"`, without its weight."""
         losses = super().losses(output, batch)
         with torch.autocast(batch["target"].device.type, enabled=False):
             losses["loss/alignment"] = self.alignment_loss(output, batch)
@@ -99,38 +99,39 @@ class PointAlignment(ViewSynthesis):
         return losses
 
     def alignment_loss(self, output: Output, batch: Batch) -> Tensor:
-        """Return how far the clouds lie apart, in units of the target's mean depth.
+        """Return the distance of the point clouds, in units of the target's mean depth.
 
         Returns:
-            A scalar, the mean over all sources that there are. What the mask leaves out is in neither cloud.
+            A scalar, the mean over all valid sources. Pixels outside the mask are in neither cloud.
         """
         assert output.source_disparities is not None
-        seen = output.source_disparities.detach()
+        source_disparities = output.source_disparities.detach()
         k, mask = output.intrinsics, mask_of(batch)
-        kept = self._thin(mask).flatten(1) > 0.5  # (B,N)
+        in_mask = self._thin(mask).flatten(1) > 0.5  # (B,N)
         depth = self.depth(output.disparities[0].float(), k)
         unit = mean_inside(depth.detach(), mask)[:, 0, 0, 0]  # (B,)
         target = self._thin(backproject(depth, k))  # (B,3,h,w)
         total, count = depth.new_zeros(()), batch["source_valid"].sum().clamp(min=1)
         for index, pose in enumerate(output.poses.unbind(1)):
-            source = self._thin(backproject(self.depth(seen[:, index], k), k)).flatten(2).mT  # (B,N,3)
+            source_depth = self.depth(source_disparities[:, index], k)
+            source = self._thin(backproject(source_depth, k)).flatten(2).mT  # (B,N,3)
             fixed = pose.detach()
             moved = fixed[:, :3, :3] @ target.flatten(2) + fixed[:, :3, 3:]
             pixels = project(target, k, fixed)
             inside = _inside(pixels, moved.view_as(target), depth.shape[-2:]) & (sample(mask, pixels)[:, 0] > 0.5)
-            weights = (inside.flatten(1) & kept & batch["source_valid"][:, index, None]).float()
+            weights = (inside.flatten(1) & in_mask & batch["source_valid"][:, index, None]).float()
             moved = moved.mT
-            correction, partners = iterative_closest_points(moved.detach(), source, weights, self.iterations, kept)
-            back = invert_pose(correction)
-            wanted = partners @ back[:, :3, :3].mT + back[:, None, :3, 3]
-            apart = ((moved - wanted).abs().sum(-1) * weights).sum(1) / weights.sum(1).clamp(min=1) / unit
-            still = (correction @ fixed - pose)[:, :3].abs()
-            motion = still[..., :3].sum((1, 2)) + still[..., 3].sum(1) / unit
-            total = total + ((apart + motion) * batch["source_valid"][:, index]).sum()
+            correction, matches = iterative_closest_points(moved.detach(), source, weights, self.iterations, in_mask)
+            inverse = invert_pose(correction)
+            wanted = matches @ inverse[:, :3, :3].mT + inverse[:, None, :3, 3]
+            residual = ((moved - wanted).abs().sum(-1) * weights).sum(1) / weights.sum(1).clamp(min=1) / unit
+            difference = (correction @ fixed - pose)[:, :3].abs()
+            pose_error = difference[..., :3].sum((1, 2)) + difference[..., 3].sum(1) / unit
+            total = total + ((residual + pose_error) * batch["source_valid"][:, index]).sum()
         return total / count
 
     def _thin(self, values: Tensor) -> Tensor:
-        """Return what (B,C,H,W) says on a grid of at most `points` pixels, (B,C,h,w)."""
+        """Subsample (B,C,H,W) to a grid of at most `points` pixels, (B,C,h,w)."""
         height, width = values.shape[-2:]
         step = 1
         while -(-height // step) * -(-width // step) > self.points:
@@ -138,7 +139,7 @@ class PointAlignment(ViewSynthesis):
         return values[..., ::step, ::step]
 
     def synthesise(self, output: Output, batch: Batch, disparity: Tensor) -> Tensor:
-        """See `ViewSynthesis`; the fourth channel is 0 where the pixel lies outside the source's image too."""
+        """See `ViewSynthesis`; the fourth channel is also 0 for pixels outside the source's image."""
         k, mask = output.intrinsics, mask_of(batch)
         points = backproject(self.depth(disparity, k), k)
         views = []
@@ -152,6 +153,6 @@ class PointAlignment(ViewSynthesis):
 
 
 def _inside(pixels: Tensor, points: Tensor, size: torch.Size) -> Tensor:
-    """Say which pixels (B,2,h,w) of points (B,3,h,w) lie in an image of `size`, in front of the camera: (B,h,w)."""
+    """Return which pixels (B,2,h,w) of points (B,3,h,w) lie in an image of `size` and before the camera: (B,h,w)."""
     x, y = pixels.unbind(1)
     return (x >= 0) & (x <= size[1] - 1) & (y >= 0) & (y <= size[0] - 1) & (points[:, 2] > 0)

@@ -1,4 +1,4 @@
-"""Self-supervision by view synthesis: mono, stereo or both, by `frames`."""
+"""Self-supervision by view synthesis: mono, stereo or both, depending on `frames`."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ __all__ = ["ViewSynthesis", "check_view_synthesis", "shrink"]
 
 
 class ViewSynthesis(Objective):
-    """Explain the target by its sources, through predicted depth and motion (paper, eq. 1 to 4).
+    """Synthesise the target from its sources, through predicted depth and motion (paper, eq. 1 to 4).
 
     Args:
         network: the depth network.
-        pose_network: the pose network; None where `frames` is ["s"].
-        frames: the sources: integers are neighbours in time, "s" is the other eye, whose pose the batch knows.
+        pose_network: the pose network; None if `frames` is ["s"].
+        frames: the sources: integers are neighbours in time, "s" is the other image of the stereo pair, whose pose is
+            in the batch.
         ssim_weight: alpha of eq. 1.
         smoothness: lambda of eq. 4, for the finest scale; halved from scale to scale.
-        auto_mask: leave out pixels that the unmoved source explains better.
+        auto_mask: ignore pixels that the unwarped source matches better.
         tie_break: size of the noise that keeps exact ties from being masked.
         scales: of the network's disparities.
         compile: fuse synthesis and losses with torch.compile, which takes about a minute at the first step; without a
-            working compiler they run as they are.
+            working compiler they run uncompiled.
         canonical_focal: fx, in image widths, of the camera that the network's depth holds for; a sample's depth is
-            `camera.focal_factor` times it. None takes the depth as it is, whatever the camera.
-        cameras: those whose K is learned; None where the batch knows all.
-        consistency: weight of the difference between the depths of target and sources; where it is not 0, pixels count
-            the less the more the depths differ. Takes a pass of the depth network for each source.
+            `camera.focal_factor` times it. None uses the depth unchanged for any camera.
+        cameras: those whose K is learned; None if the batch has all.
+        consistency: weight of the difference between the depths of target and sources; if not 0, pixels are also
+            weighted by how well the depths agree. Needs a pass of the depth network for each source.
 
     Source: paper, "Problem Formulation".
 
@@ -82,12 +83,12 @@ class ViewSynthesis(Objective):
         self.canonical_focal = canonical_focal
         self.cameras = cameras
         self.consistency = consistency
-        # Functions of one scale's tensors at full size: what is compiled for one scale serves all.
+        # Functions of one scale's tensors at full size, so that one compilation serves all scales.
         self._scale_error_as_run: Callable[..., Tensor] = self._scale_error
         self._identity_errors_as_run: Callable[..., Tensor] = self._identity_errors
         if compile:
             self._scale_error_as_run = Compiled(self._scale_error, "view synthesis and photometric error")
-            self._identity_errors_as_run = Compiled(self._identity_errors, "the error of the unmoved sources")
+            self._identity_errors_as_run = Compiled(self._identity_errors, "the error of the unwarped sources")
 
     @classmethod
     def check(cls, config: ObjectiveConfig) -> None:
@@ -113,7 +114,7 @@ class ViewSynthesis(Objective):
         poses = {i: batch["stereo_pose"] for i, frame in enumerate(self.frames) if frame == "s"}
         motions = None
         if temporal and self.pose_network is not None:
-            # All pairs in one batch: half the calls, and the batch norm sees them all.
+            # All pairs in one batch: fewer calls, and batch norm statistics over all pairs.
             pairs = [temporal_pair(target, sources[:, i], int(self.frames[i])) for i in temporal]
             axis_angle, translation = (motion[:, 0, 0] for motion in self.pose_network(torch.cat(pairs)))  # (TB,3)
             motions = (axis_angle.view(len(temporal), -1, 3), translation.view(len(temporal), -1, 3))
@@ -124,7 +125,7 @@ class ViewSynthesis(Objective):
         return torch.stack([poses[i] for i in range(len(self.frames))], dim=1), motions
 
     def current_intrinsics(self, batch: Batch) -> Tensor:
-        """Return K (B,3,3) in float32, that of learned cameras as it is now."""
+        """Return K (B,3,3) in float32; for learned cameras the current estimate."""
         if self.cameras is None or "camera" not in batch:
             return batch["intrinsics"]
         with torch.autocast(batch["target"].device.type, enabled=False):
@@ -158,10 +159,10 @@ class ViewSynthesis(Objective):
             return {"loss": total, **losses}
 
     def synthesise(self, output: Output, batch: Batch, disparity: Tensor) -> Tensor:
-        """Return the view that each source gives through the disparity (B,1,H,W): (B,S,3,H,W).
+        """Return the view synthesised from each source through the disparity (B,1,H,W): (B,S,3,H,W).
 
-        With a fourth channel, pixels count only where it is above 0.5 in some source. Here it is what the view shows of
-        the batch's mask, where there is one.
+        There may be a fourth channel: pixels count only if it is above 0.5 in some source. Here it is the warped mask
+        of the batch, if there is one.
         """
         depth = self.depth(disparity, output.intrinsics)
         sources = batch["sources"].unbind(1)
@@ -171,16 +172,16 @@ class ViewSynthesis(Objective):
         return torch.stack([view_synthesis(source, depth, output.intrinsics, pose) for source, pose in pairs], dim=1)
 
     def synthesis_errors(self, output: Output, batch: Batch, scale: int = 0) -> Tensor:
-        """Return the photometric error of each synthesised view (B,S,H,W), infinite where there is no source."""
+        """Return the photometric error of each synthesised view (B,S,H,W), infinite if there is no source."""
         synthesised = self.synthesise(output, batch, _resize(output.disparities[scale], batch["target"]))
         return self._errors(batch, synthesised, windows(batch["target"]))
 
     def identity_errors(self, batch: Batch) -> Tensor:
-        """Return the photometric error of each source as it is (B,S,H,W), infinite where there is none."""
+        """Return the photometric error of each unwarped source (B,S,H,W), infinite if there is no source."""
         return self._identity_errors(batch, windows(batch["target"]), self._noise(batch))
 
     def _noise(self, batch: Batch) -> Tensor | None:
-        """Draw what breaks ties of identity errors (B,S,H,W): not in the compiled function, so that a seed holds."""
+        """Draw noise that breaks ties of identity errors (B,S,H,W); not compiled, so that a seed holds."""
         if not (self.auto_mask and self.tie_break):
             return None
         return self.tie_break * torch.randn_like(batch["sources"][:, :, 0])
@@ -201,10 +202,9 @@ class ViewSynthesis(Objective):
         identity: Tensor | None,
         weight: Tensor | None,
     ) -> Tensor:
-        """Return the mean over all pixels of the smallest error (eq. 2), weighted; `disparity` is (B,1,H,W).
+        """Return the weighted mean over all pixels of the smallest error (eq. 2); `disparity` is (B,1,H,W).
 
-        Where views say what of them counts, the mean is over the pixels that the batch's mask leaves in and some source
-        shows.
+        If views have a fourth channel, the mean is over the pixels inside the batch's mask that some source shows.
         """
         views = self.synthesise(output, batch, disparity)
         smallest = minimum_reprojection(self._errors(batch, views, target_windows), identity)
@@ -216,9 +216,9 @@ class ViewSynthesis(Objective):
         return errors if noise is None else errors + noise
 
     def _errors(self, batch: Batch, views: Tensor, target_windows: Windows) -> Tensor:
-        """Return the photometric error of views (B,S,3,H,W): (B,S,H,W), infinite where there is no source.
+        """Return the photometric error of views (B,S,3,H,W): (B,S,H,W), infinite if there is no source.
 
-        It is infinite too where a fourth channel of the views is 0.5 or less.
+        It is also infinite where a fourth channel of the views is 0.5 or less.
         """
         target = batch["target"]
         errors = [photometric_error(view[:, :3], target, self.ssim_weight, target_windows) for view in views.unbind(1)]
@@ -228,7 +228,7 @@ class ViewSynthesis(Objective):
         return torch.where(batch["source_valid"][:, :, None, None], torch.cat(errors, dim=1), torch.inf)
 
     def depth(self, disparity: Tensor, intrinsics: Tensor) -> Tensor:
-        """Return the depth, network units, that disparities (B,C,H,W) mean for cameras of K (B,3,3)."""
+        """Return the depth, network units, of disparities (B,C,H,W) for cameras with K (B,3,3)."""
         depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
         if self.canonical_focal is None:
             return depth
@@ -239,8 +239,8 @@ class ViewSynthesis(Objective):
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """See `Objective.panels`.
 
-        `target`; `disparity`; `synthesised`, `error` of each pixel's best source; `kept`, 1 where auto-mask and mask
-        leave the pixel in.
+        `target`; `disparity`; `synthesised`, `error` of each pixel's best source; `kept`, 1 for pixels that neither
+        auto-mask nor mask excludes.
         """
         disparity = output.disparities[0].float()
         target, identity = batch["target"], self.identity_errors(batch)
@@ -262,7 +262,7 @@ def check_view_synthesis(options: Mapping[str, Any], what: str) -> None:
     """Check the options of view synthesis, alone or within another objective.
 
     Raises:
-        InputError: a weight or scales that make no sense; the sentence says `what` they are options of.
+        InputError: an invalid weight or scale; the message names `what` it is an option of.
     """
     check_numbers(options, ("smoothness", "tie_break", "consistency"), what)
     check_numbers(options, ("ssim_weight",), what, most=1)
@@ -280,7 +280,7 @@ def _resize(disparity: Tensor, image: Tensor) -> Tensor:
 
 
 def shrink(image: Tensor, size: torch.Size) -> Tensor:
-    """Shrink by a whole factor: the mean over its pixels."""
+    """Shrink by an integer factor, by the mean of pixels."""
     return F.adaptive_avg_pool2d(image, (size[0], size[1])) if image.shape[-2:] != size else image
 
 
