@@ -120,7 +120,7 @@ def test_the_command_lists_all_findings_and_their_number(config, tmp_path, capsy
     printed = capsys.readouterr()
     # 29 to 60 are missing; each is reported at the first line that needs it.
     assert sum("misses its" in line for line in printed.out.splitlines()) == 32
-    assert printed.err.strip() == "hrdepth: 32 things to mend, listed above"
+    assert printed.err.strip() == "hrdepth: 32 problems found, listed above"
 
 
 def scale(*options, frames=(-1, 1, "s"), root):

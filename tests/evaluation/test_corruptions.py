@@ -126,7 +126,7 @@ def test_the_command_writes_errors_tables_and_where_they_come_from(library, data
     with pytest.raises(InputError, match="another protocol"):
         corruptions(CorruptionsConfig(data, weights, str(out / "corruptions.json"), **other))
     more = {**SETTINGS, "severities": [2]}
-    with pytest.raises(InputError, match="no corruptions.json with these"):
+    with pytest.raises(InputError, match="not a corruptions.json with these"):
         corruptions(CorruptionsConfig(data, weights, str(out / "corruptions.json"), **more))
 
 
@@ -228,12 +228,12 @@ def test_the_datas_own_protocol(library, weights, tmp_path):
     assert (found["protocol"]["crop"], found["protocol"]["max_depth"]) == ("none", 80.0)
 
 
-def test_a_image_that_is_too_small(library, data, weights, capsys):
+def test_an_image_that_is_too_small(library, data, weights, capsys):
     Image.new("RGB", (40, 31)).save(f"{data.root}/image/b.png")
     given = ["--data.kind", "folder", "--data.root", data.root, "--weights", weights, "--kinds", "[fog]"]
     assert main(["corruptions", *given, "--severities", "[1]", "--runtime", "pytorch"]) == 2
     error = capsys.readouterr().err
-    assert "b.png: the image is 40x31 (width x height); corruptions need 32 pixels" in error
+    assert "b.png: the image is 40x31 (width x height); corruptions need at least 32 pixels" in error
     assert "Traceback" not in error
 
 

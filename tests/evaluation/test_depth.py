@@ -172,8 +172,8 @@ def test_zero_disparity_is_infinitely_far():
         (np.ones(3), r"\(h,w\)"),
         (np.ones((1, 2, 2)), r"\(h,w\)"),
         (np.empty((0, 3)), r"\(h,w\)"),
-        (np.array([[np.nan, 1.0]]), "no numbers"),
-        (np.array([[np.inf, 1.0]]), "no numbers"),
+        (np.array([[np.nan, 1.0]]), "not finite"),
+        (np.array([[np.inf, 1.0]]), "not finite"),
         (np.array([[-0.1, 1.0]]), "negative"),
     ],
 )

@@ -16,10 +16,10 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.metric_scale import (
     Measurement,
     camera_height,
-    earth_ways,
+    gps_distances,
     known_depths,
-    moved_ways,
     road_height,
+    travelled_distances,
 )
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
@@ -62,13 +62,13 @@ def test_camera_height_leaves_out_images_without_a_road():
         camera_height([np.full((64, 96), 5.0)], K, 1.65)
 
 
-def test_ways_leave_out_stops():
-    found = moved_ways("poses", [0.2, 0.2, 0.3, 0.001], [1.0, 1.0, 1.5, 0.005])
+def test_travelled_distances_ignore_stops():
+    found = travelled_distances("poses", [0.2, 0.2, 0.3, 0.001], [1.0, 1.0, 1.5, 0.005])
     assert found == Measurement("poses", pytest.approx(5), pytest.approx(0), 3, 1)
     with pytest.raises(InputError, match=r"0\.1 m apart"):
-        moved_ways("poses", [0.2], [0.0])
+        travelled_distances("poses", [0.2], [0.0])
     with pytest.raises(InputError, match="gives 3 frames, the images are 2"):
-        moved_ways("gps", [0.2], [1.0, 1.0])
+        travelled_distances("gps", [0.2], [1.0, 1.0])
 
 
 def test_spread_is_that_of_a_normal_distribution():
@@ -78,10 +78,10 @@ def test_spread_is_that_of_a_normal_distribution():
     assert found.spread == pytest.approx(0.1, rel=0.05)
 
 
-def test_ways_on_the_earth():
+def test_gps_distances_are_great_circles():
     # A minute of latitude is a nautical mile; at 60 degrees north one of longitude is half of it.
-    ways = earth_ways(np.array([[60, 8], [60 + 1 / 60, 8], [60 + 1 / 60, 8 + 1 / 60]]))
-    assert ways == pytest.approx([1853, 926], rel=2e-3)
+    distances = gps_distances(np.array([[60, 8], [60 + 1 / 60, 8], [60 + 1 / 60, 8 + 1 / 60]]))
+    assert distances == pytest.approx([1853, 926], rel=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def command(drive, *more):
 
 def test_poses_and_speed_agree_and_are_written(drive, capsys):
     assert command(drive, "--poses", drive / "poses.txt", "--speed", 8, "--frames-per-second", 10) == 0
-    assert "the ways differ by 0.0%" in capsys.readouterr().out
+    assert "the measurements differ by 0.0%" in capsys.readouterr().out
     before, after = read_checkpoint(drive / "net.safetensors"), read_checkpoint(drive / "scaled.safetensors")
     assert before.scale.metres_per_unit is None
     assert after.scale.metres_per_unit > 0

@@ -168,7 +168,7 @@ def test_trajectories_of_other_lengths():
 
 
 def test_a_still_trajectory_cannot_be_aligned():
-    with pytest.raises(InputError, match="stands still"):
+    with pytest.raises(InputError, match="does not move"):
         align(drive(5), np.tile(np.eye(4), (5, 1, 1)))
 
 

@@ -98,7 +98,7 @@ def test_forms_of_predictions(tmp_path, root, depths, kind):
         (np.ones((3, 4, 4), dtype=int), r"\(N,h,w\)"),
         (np.array([None] * 3), "plain numbers"),
         (-np.ones((3, 4, 4)), "number 0 .a.: .*negative"),
-        (np.stack([np.ones((4, 4)), np.ones((4, 4)), np.full((4, 4), np.nan)]), "number 2 .c.: .*no numbers"),
+        (np.stack([np.ones((4, 4)), np.ones((4, 4)), np.full((4, 4), np.nan)]), "number 2 .c.: .*not finite"),
     ],
 )
 def test_bad_predictions(tmp_path, root, array, hint):
@@ -123,7 +123,7 @@ def test_files_of_predictions_that_cannot_be_read(tmp_path, root):
     with pytest.raises(InputError, match="plain numbers"):
         evaluate_disparities(tmp_path / "text.npy", truths)
     np.savez(tmp_path / "two.npz", a=np.ones((3, 2, 2)), b=np.ones((3, 2, 2)))
-    with pytest.raises(InputError, match="one array, it holds a, b"):
+    with pytest.raises(InputError, match="one array, but holds a, b"):
         evaluate_disparities(tmp_path / "two.npz", truths)
     np.save(tmp_path / "cut.npy", np.ones((3, 9, 9)))
     (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-100])
@@ -160,10 +160,10 @@ def test_network_with_flip_post_processing(root):
 
 
 def test_network_errors_name_the_image(root):
-    with pytest.raises(InputError, match=r"a\.png: .*no numbers"):
+    with pytest.raises(InputError, match=r"a\.png: .*not finite"):
         evaluate_network(lambda image: np.full((2, 2), np.nan), folder_set(root), WHOLE)
     (root / "image" / "b.png").unlink()
-    with pytest.raises(InputError, match="image of 'b' is not there"):
+    with pytest.raises(InputError, match="image of 'b' is missing"):
         evaluate_network(brightness, folder_set(root), WHOLE)
     (root / "image" / "b.png").write_bytes((root / "image" / "a.png").read_bytes()[:-200])
     with pytest.raises(InputError, match=r"b\.png"):

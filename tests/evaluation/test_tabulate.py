@@ -67,7 +67,7 @@ def test_other_metrics(tmp_path, capsys):
     tabulate(TabulateConfig([one, other]))  # the seven are the same
     for results, metrics, hint in (
         ([one, other], ["edges"], "differ in how edges are measured"),
-        ([one], ["points"], "'one' do not hold chamfer, f_score"),
+        ([one], ["points"], "'one' lack chamfer, f_score"),
         ([one], [], "give some metrics: seven"),
     ):
         with pytest.raises(InputError, match=hint):
@@ -84,7 +84,7 @@ def test_results_that_do_not_go_together(tmp_path):
         ([f"a={tmp_path / 'none'}"], "does not exist"),
         ([str(tmp_path / "bad")], "damaged"),
         (["a="], "must read NAME=FOLDER"),
-        ([f"a={one},{tmp_path}/many/../one"], "twice, which are not two seeds"),
+        ([f"a={one},{tmp_path}/many/../one"], "twice; give each seed's folder once"),
         ([], "give results"),
     ]:
         with pytest.raises(InputError, match=hint):

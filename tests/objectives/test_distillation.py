@@ -244,7 +244,7 @@ def test_depth_is_brought_to_the_students_camera(teacher):
 @pytest.mark.parametrize(
     ("student", "file", "options", "sentence"),
     [
-        (NetworkConfig("lite_hrdepth", {"max_depth": 80.0}), {}, {}, "0.1 to 100, the student of 0.1 to 80"),
+        (NetworkConfig("lite_hrdepth", {"max_depth": 80.0}), {}, {}, "0.1 to 100, the student 0.1 to 80"),
         (NETWORK, {"canonical_focal": 0.6}, {}, "set canonical_focal to 0.6"),
         (NETWORK, {}, {"canonical_focal": 0.6}, "teacher_focal"),
         (NETWORK, {}, {"norm": "l3"}, "unknown norm .*'l3'"),

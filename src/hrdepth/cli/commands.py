@@ -1,4 +1,4 @@
-"""The commands by their names: the function of each, whose docstring is its help, and its positional arguments."""
+"""The commands by name: the function of each, whose docstring is its help, and its positional arguments."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "reproduce figure5": (workbench.reproduce_figure5, "weights*"),
 }
 GROUPS = {
-    "prepare": "Make a training set of videos (`hrdepth prepare VIDEO --out DATA` will do) or of published data, or a "
+    "prepare": "Make a training set from videos (short: `hrdepth prepare VIDEO --out DATA`) or published data, or a "
     "cache.",
     "benchmark": "Measure time and memory on this machine.",
-    "reproduce": "The paper's tables and figures: its rows beside measured ones.",
+    "reproduce": "Reproduce the paper's tables and figures, with its rows next to measured ones.",
 }

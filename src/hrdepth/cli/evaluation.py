@@ -1,4 +1,4 @@
-"""How good a network is: evaluate, corruptions, tabulate, compare, odometry, calibrate-scale."""
+"""Evaluation commands: evaluate, corruptions, tabulate, compare, odometry, calibrate-scale."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ def corruptions(config: CorruptionsConfig) -> None:
 
 
 def tabulate(config: TabulateConfig) -> None:
-    """Put the results of several evaluations into one table, several seeds into one row."""
+    """Show the results of several evaluations in one table, several seeds in one row."""
     from hrdepth.evaluation import tabulate
 
     tabulate.tabulate(config)
 
 
 def compare(config: CompareConfig) -> None:
-    """Draw networks beside each other: disparity, error maps, error by distance, feature maps, learning curves."""
+    """Draw networks side by side: disparity, error maps, error by distance, feature maps, learning curves."""
     from hrdepth.report import compare
 
     print("\n".join(map(str, compare.compare(config))))
 
 
 def odometry(config: OdometryConfig) -> None:
-    """Write the trajectory that a pose network sees in a video, and its errors where the true one is known."""
+    """Write the trajectory that a pose network predicts for a video, and its errors if the true one is given."""
     from hrdepth.evaluation import odometry
 
     odometry.odometry(config)
 
 
 def calibrate_scale(config: CalibrateScaleConfig) -> None:
-    """Find out what a unit of depth is in metres, from known lengths, and store it with the weights."""
+    """Determine the metres of a unit of depth from known lengths, and store them with the weights."""
     from hrdepth.evaluation import metric_scale
 
     metric_scale.calibrate_scale(config)

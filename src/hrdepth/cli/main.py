@@ -26,17 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 2 after bad input, reported in one sentence on standard error; 130 when interrupted.
     """
     console = logging.StreamHandler()
-    # Of libraries, warnings alone.
+    # Only warnings of libraries.
     console.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.partition(".")[0] == "hrdepth")
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[console])
     try:
         name, config = parse(sys.argv[1:] if arguments is None else arguments)
         COMMANDS[name][0](config)
     except InputError as error:
-        # A loader's process wraps the sentence in its own traceback; the sentence stands last.
+        # A loader's process adds its traceback before the sentence.
         print(f"hrdepth: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("hrdepth: interrupted; what was finished is kept", file=sys.stderr)
+        print("hrdepth: interrupted; finished results are kept", file=sys.stderr)
         return INTERRUPTED
     return 0

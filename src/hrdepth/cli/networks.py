@@ -1,4 +1,4 @@
-"""Networks at work, and their files: predict, app, models, export, pack, import-weights."""
+"""Commands for networks and their files: predict, app, models, export, pack, import-weights."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def predict(config: PredictConfig) -> None:
     from hrdepth.io.media import probe
     from hrdepth.weights.checkpoint import choose_camera
 
-    media = probe(config.input)  # an empty input is refused at once, not when the network is loaded
+    media = probe(config.input)  # before the network, so that a missing input fails at once
     predictor = Predictor.from_pretrained(config.weights, flip=config.flip, **config.keywords())
     camera = choose_camera(predictor.cameras, config.camera) if config.intrinsics is None else None
     if camera is not None:
-        log.info("taken by the learned camera '%s'; give --intrinsics for another", camera.name)
+        log.info("using the learned camera '%s'; give --intrinsics for another", camera.name)
     written = predict_to_folder(
         predictor,
         media,
@@ -46,7 +46,7 @@ def predict(config: PredictConfig) -> None:
 
 
 def app(config: AppConfig) -> None:
-    """Serve a page: depth of images, clips and the webcam, and training runs to follow."""
+    """Serve a web page: depth of images, clips and the webcam, and progress of training runs."""
     limit_openmp_spin()
     import hrdepth.app
 
@@ -54,7 +54,7 @@ def app(config: AppConfig) -> None:
 
 
 def models(config: ModelsConfig) -> None:
-    """List the networks: parameters, GFLOPs, and where they stand in the paper."""
+    """List the networks: parameters, GFLOPs, and their rows in the paper."""
     from rich.console import Console
 
     from hrdepth.networks.summary import listing, summaries
@@ -86,14 +86,14 @@ def export(config: ExportConfig) -> None:
 
 
 def pack(config: PackConfig) -> None:
-    """Make weights small for others: the depth network, half the bytes, checked, with licence, hash and card."""
+    """Make a small weights file for others: depth network in half precision, checked, with licence, hash and card."""
     from hrdepth.inference import pack
 
     print(pack.pack(config))
 
 
 def import_weights(config: ImportConfig) -> None:
-    """Turn published encoder.pth and depth.pth files into one weights file of this package."""
+    """Convert published encoder.pth and depth.pth files to one weights file of this package."""
     from hrdepth.weights import released
 
     released.import_weights(**dataclasses.asdict(config))

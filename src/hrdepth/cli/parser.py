@@ -1,4 +1,4 @@
-"""Arguments to a command's config: options, types, defaults and help are those of the config's dataclass."""
+"""Parse arguments to a command's config; options, types, defaults and help come from the config's dataclass."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ set_loader("yaml", lambda text: rename_keys(_load(text)), (yaml.YAMLError,))
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Any]:
-    """Return the name of the command that arguments call, as `COMMANDS` has it, and its config.
+    """Return the name of the command, a key of `COMMANDS`, and its config.
 
     Raises:
-        SystemExit: an argument is wrong, or only help or settings were asked for.
+        SystemExit: an argument is invalid, or help or settings were printed.
     """
     given = _with_preset(_with_recipe([_as_settings(argument) for argument in _spelt_out(arguments)]))
     parser = _parser(given)
@@ -49,7 +49,7 @@ def _config_of(name: str) -> type[Any]:
 
 
 def _parser(given: Sequence[str]) -> ArgumentParser:
-    """Build the parser, with the options of the given command alone: half a second less."""
+    """Build the parser, with options of the given command only, which saves half a second."""
     parser = ArgumentParser(
         prog="hrdepth",
         description="Self-supervised monocular depth: train, evaluate, predict.",
@@ -73,13 +73,13 @@ def _parser(given: Sequence[str]) -> ArgumentParser:
 def _add_options(command: ArgumentParser, name: str, positional: str) -> None:
     kind = _config_of(name)
     fields, hints, texts = dataclasses.fields(kind), get_type_hints(kind), _texts(kind)
-    if "config" not in hints:  # else it is a file with the settings of something else
+    if "config" not in hints:  # else the option is a config file for another command
         command.add_argument(
             "--config", action="config", help="a YAML file with any of the settings below, or a recipe"
         )
     if name == "train":  # replaced by a config before the others are read
-        # No setting: other commands read what `--print_config` gives.
-        about = "a set that `hrdepth prepare` made, trained with what suits it; other settings go over that"
+        # Not a setting: other commands read the output of `--print_config`.
+        about = "a set made by `hrdepth prepare`, with settings that suit it; other options override them"
         command.add_argument("--data", type=str, default=argparse.SUPPRESS, help=about)
     argument, many = positional.rstrip("+*"), positional[-1:]
     if positional:
@@ -98,13 +98,13 @@ def _add_options(command: ArgumentParser, name: str, positional: str) -> None:
 
 
 def _texts(kind: type) -> dict[str, str]:
-    """Return what the docstrings of a dataclass and of its bases say of each field."""
+    """Return each field's description from the docstrings of a dataclass and its bases."""
     bases = [docstring_parser.parse(base.__doc__ or "") for base in reversed(kind.__mro__) if base is not object]
     return {part.arg_name: part.description or "" for doc in bases for part in doc.params}
 
 
 def _spelt_out(given: Sequence[str]) -> list[str]:
-    """Complete `prepare drive.mp4 ...` and `prepare --cache ...` by the part that is meant."""
+    """Complete `prepare drive.mp4 ...` and `prepare --cache ...` by the omitted part."""
     first = next(iter(given[1:]), "--help")
     parts = [name.split()[1] for name in COMMANDS if name.startswith("prepare ")]
     if list(given[:1]) != ["prepare"] or first in (*parts, "-h", "--help"):
@@ -115,7 +115,7 @@ def _spelt_out(given: Sequence[str]) -> list[str]:
 
 
 def _as_settings(argument: str) -> str:
-    """Let `--pose-encoder` stand for `--pose_encoder`, which the config calls it, and `1,2,3` for a list of numbers."""
+    """Convert `--pose-encoder` to `--pose_encoder`, as in the config, and `1,2,3` to a list of numbers."""
     if not argument.startswith("--"):
         return f"[{argument}]" if NUMBERS.fullmatch(argument) else argument
     name, equals, value = argument[2:].partition("=")
@@ -124,24 +124,24 @@ def _as_settings(argument: str) -> str:
 
 
 def _with_recipe(given: list[str]) -> list[str]:
-    """Replace a recipe's name behind `--config` by its file."""
-    for place, argument in enumerate(given):
-        if argument == "--config" and place + 1 < len(given):
-            given[place + 1] = find_config(given[place + 1])
+    """Replace a recipe's name after `--config` by its file."""
+    for index, argument in enumerate(given):
+        if argument == "--config" and index + 1 < len(given):
+            given[index + 1] = find_config(given[index + 1])
         elif argument.startswith("--config="):
-            given[place] = f"--config={find_config(argument.removeprefix('--config='))}"
+            given[index] = f"--config={find_config(argument.removeprefix('--config='))}"
     return given
 
 
 def _with_preset(given: list[str]) -> list[str]:
-    """Replace `train --data DATA` by the settings that suit it; what else is given goes over them."""
+    """Replace `train --data DATA` by the settings that suit it; other options override them."""
     if given[:1] != ["train"]:
         return given
-    for place, argument in enumerate(given):
+    for index, argument in enumerate(given):
         name, equals, value = argument.partition("=")
-        if name == "--data" and (equals or place + 1 < len(given)):
+        if name == "--data" and (equals or index + 1 < len(given)):
             from hrdepth.prepare.preset import preset
 
-            rest = given[1:place] + given[place + (1 if equals else 2) :]
-            return ["train", "--config", json.dumps(preset(value if equals else given[place + 1])), *rest]
+            rest = given[1:index] + given[index + (1 if equals else 2) :]
+            return ["train", "--config", json.dumps(preset(value if equals else given[index + 1])), *rest]
     return given

@@ -1,4 +1,4 @@
-"""Training sets: prepare, doctor, render."""
+"""Commands for training sets: prepare, doctor, render."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hrdepth.errors import InputError
 
 
 def prepare_video(config: PrepareVideoConfig) -> None:
-    """Make a training set of videos or folders of frames."""
+    """Make a training set from videos or folders of frames."""
     from hrdepth.prepare.video import prepare_videos
 
     print("\n".join(map(str, prepare_videos(config))))
@@ -28,7 +28,7 @@ def prepare_video(config: PrepareVideoConfig) -> None:
 
 
 def prepare_cache(config: PrepareConfig) -> None:
-    """Decode and resize the images of a training once, into a cache that loads faster."""
+    """Decode and resize the images of a training once, into a cache that is faster to load."""
     from hrdepth.prepare.cache import prepare
 
     cache = prepare(config)
@@ -36,7 +36,7 @@ def prepare_cache(config: PrepareConfig) -> None:
 
 
 def prepare_hints(config: PrepareHintsConfig) -> None:
-    """Find the depth of a training's images by geometry, where several views agree, to learn from."""
+    """Compute depth hints for a training's images by multi-view geometry."""
     from hrdepth.prepare import hints
 
     found = hints.prepare_hints(config)
@@ -44,17 +44,17 @@ def prepare_hints(config: PrepareHintsConfig) -> None:
 
 
 def prepare_kitti(config: PrepareKittiConfig) -> None:
-    """Look KITTI raw over and prepare it: what is missing, lists, true depth, JPEG, cache."""
+    """Check KITTI raw for missing files and prepare it: lists, true depth, JPEG, cache."""
     _prepare_published("kitti", config)
 
 
 def prepare_odometry(config: PrepareOdometryConfig) -> None:
-    """Look KITTI odometry over and prepare it: what is missing, lists, JPEG, cache."""
+    """Check KITTI odometry for missing files and prepare it: lists, JPEG, cache."""
     _prepare_published("kitti-odometry", config)
 
 
 def prepare_cityscapes(config: PrepareCityscapesConfig) -> None:
-    """Look CityScapes over and prepare it: what is missing, lists, JPEG, cache."""
+    """Check CityScapes for missing files and prepare it: lists, JPEG, cache."""
     _prepare_published("cityscapes", config)
 
 
@@ -66,7 +66,7 @@ def _prepare_published(name: str, config: PublishedDataConfig) -> None:
 
 
 def doctor(config: DoctorConfig) -> None:
-    """Examine a training set and write a page: what is wrong with it, before any training."""
+    """Examine a training set before training and write a page with its problems."""
     from hrdepth.check.doctor import examine
 
     examination = examine(config)

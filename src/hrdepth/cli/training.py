@@ -1,4 +1,4 @@
-"""Training: train, scan, diagnose, report."""
+"""Training commands: train, scan, diagnose, report."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ def train(config: TrainConfig) -> None:
 
 
 def scan(config: TrainConfig) -> None:
-    """Look through the data of a training config and list everything that is wrong with it."""
+    """Check the data of a training config and list all problems."""
     from hrdepth.check.scan import scan_data
 
     report = scan_data(config)
     lines = [error.sentence for error in report.errors] + [f"warning: {fault.sentence}" for fault in report.warnings]
     print("\n".join(lines or report.summary))
     if lines:
-        raise InputError(f"{len(lines)} thing{'s' if len(lines) > 1 else ''} to mend, listed above")
+        raise InputError(f"{len(lines)} problem{'s' if len(lines) > 1 else ''} found, listed above")
 
 
 def diagnose(config: DiagnoseConfig) -> None:
-    """Say why a training fails: the probable cause first."""
+    """Find out why a training fails: the probable cause first."""
     with training_extra():
         from hrdepth.training.diagnosing import diagnose_run
 
     causes = diagnose_run(config.run)
-    print("\n".join(map(str, causes)) or "nothing found that makes a training fail")
+    print("\n".join(map(str, causes)) or "no cause of failure found")
     if causes:
         raise InputError(f"{config.run}: probable cause: {causes[0].kind}; all are listed above")
 
 
 def report(config: ReportConfig) -> None:
-    """Write a page on a training: curves, metrics, best and worst frames, a point cloud, settings."""
+    """Write a report page about a training: curves, metrics, best and worst frames, a point cloud, settings."""
     import hrdepth.report
 
     print(hrdepth.report.report(config))

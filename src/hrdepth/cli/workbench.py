@@ -72,7 +72,7 @@ def reproduce_table1(config: ReproduceTableConfig) -> None:
 
 
 def reproduce_table2(config: ReproduceTableConfig) -> None:
-    """Reproduce Table 2: HR-Depth beside other systems on KITTI."""
+    """Reproduce Table 2: HR-Depth and other systems on KITTI."""
     _reproduce_table("table2", config)
 
 
@@ -82,7 +82,7 @@ def reproduce_table3(config: ReproduceTableConfig) -> None:
 
 
 def reproduce_table4(config: ReproduceTableConfig) -> None:
-    """Reproduce Table 4: what dense skips and fSE each bring."""
+    """Reproduce Table 4: ablation of dense skips and fSE."""
     _reproduce_table("table4", config)
 
 
@@ -100,7 +100,7 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> None:
 
 
 def reproduce_figure4(config: ReproduceFigureConfig) -> None:
-    """Reproduce Figure 4: networks beside each other on images."""
+    """Reproduce Figure 4: networks side by side on images."""
     _reproduce_figure("figure4", config)
 
 

@@ -1,4 +1,4 @@
-"""How good predicted depth is: metrics on arrays, images and whole sets."""
+"""Evaluation of predicted depth: metrics of arrays, images and whole test sets."""
 
 from hrdepth.evaluation.depth import (
     METRICS,

@@ -22,7 +22,7 @@ __all__ = ["evaluate"]
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
-    """Evaluate, print the table, and write metrics.json and per_image.csv where `config.out` says so.
+    """Evaluate, print the table, and write metrics.json and per_image.csv into `config.out`, if given.
 
     Raises:
         InputError: both weights and disparities are given, or neither with no bundled network, or as
@@ -60,7 +60,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     more = evaluation.extras_table(config.bootstrap)
     if more is not None:
         if config.format != "text":
-            print()  # Markdown would take the second table for text of the first one's caption
+            print()  # else Markdown would join the second table with the first one's caption
         more.show(config.format)
     console = Console()
     if protocol.scaling == "median" and config.format == "text":

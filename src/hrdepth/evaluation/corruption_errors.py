@@ -1,4 +1,4 @@
-"""What a network's errors on corrupted images are, and what follows from them.
+"""Errors of a network on corrupted images, and the summary figures mCE and mRR.
 
 Source: Kong et al., RoboDepth: Robust Out-of-Distribution Depth Estimation under Corruptions, NeurIPS 2023, section 3;
 the corruptions themselves: Hendrycks, Dietterich, Benchmarking Neural Network Robustness, ICLR 2019, through the
@@ -42,7 +42,7 @@ KITTI_C = (
 )  # fmt: skip
 SEVERITIES = (1, 2, 3, 4, 5)
 CLEAN = "clean"
-SMALLEST = 32  # pixels, of an image's shorter side: what the library takes
+SMALLEST = 32  # pixels; the library needs as many on the image's shorter side
 
 Errors = dict[str, dict[str, dict[str, float]]]  # kind -> severity -> metric
 
@@ -67,8 +67,8 @@ def measure(
         kinds: of corruption.
         severities: of each.
         canonical_focal: see `evaluate_network`.
-        known: what was measured before and is taken as it is.
-        store: called with all that is measured so far, each time that a kind and severity is.
+        known: earlier measurements, which are not repeated.
+        store: called with all measurements so far after each kind and severity.
     """
     runs = [(CLEAN, 0), *((kind, severity) for kind in kinds for severity in severities)]
     found: Errors = {kind: dict(by_severity) for kind, by_severity in (known or {}).items()}
@@ -84,22 +84,22 @@ def measure(
 
 
 def corrupted(predict: Predict, kind: str, severity: int) -> Predict:
-    """Corrupt each image before it is predicted; what is drawn depends on image, kind and severity alone.
+    """Corrupt each image before prediction; random numbers depend on image, kind and severity only.
 
     Raises:
         InputError: an image is too small for the library; raised when it is predicted.
     """
     functions = library()
     corrupt: Callable[..., NDArray[Any]] = functions.corrupt
-    # A few draw from generators of their own, which numpy's seed does not reach.
-    own = getattr(functions, kind, None)
-    takes_seed = own is not None and "seed" in inspect.signature(own).parameters
+    # A few have their own random generators, which numpy's seed does not affect.
+    function = getattr(functions, kind, None)
+    takes_seed = function is not None and "seed" in inspect.signature(function).parameters
 
     def run(image: Image.Image) -> NDArray[np.float32]:
         if min(image.size) < SMALLEST:
             raise InputError(
-                f"the image is {image.width}x{image.height} (width x height); corruptions need {SMALLEST} pixels "
-                "each way at least"
+                f"the image is {image.width}x{image.height} (width x height); corruptions need at least {SMALLEST} "
+                "pixels each way"
             )
         pixels = np.asarray(image)
         seed = zlib.crc32(f"{kind} {severity}".encode(), zlib.crc32(pixels.tobytes()))
@@ -126,13 +126,13 @@ def estimation_error(metrics: Mapping[str, float]) -> float:
 
 
 def relative_errors(measured: Errors, base: Errors) -> dict[str, float]:
-    """Return each kind's corruption error, the DEE over severities as a share of the base's, and `mCE`, their mean."""
+    """Return each kind's corruption error (DEE over severities relative to the base's), and `mCE`, their mean."""
     found = {kind: _summed(measured[kind]) / _summed(base[kind]) for kind in measured if kind != CLEAN}
     return {**found, "mCE": float(np.mean(list(found.values())))}
 
 
 def resilience(measured: Errors) -> dict[str, float]:
-    """Return each kind's resilience rate, mean 1 - DEE as a share of that on clean images, and `mRR`, their mean."""
+    """Return each kind's resilience rate (mean 1 - DEE relative to clean images), and `mRR`, their mean."""
     clean = 1 - estimation_error(measured[CLEAN]["0"])
     found = {
         kind: float(np.mean([1 - estimation_error(metrics) for metrics in by_severity.values()])) / clean

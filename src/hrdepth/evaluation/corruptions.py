@@ -1,4 +1,4 @@
-"""`hrdepth corruptions`: how much a network loses on corrupted images, in the manner of KITTI-C."""
+"""`hrdepth corruptions`: robustness of a network to corrupted images, as in KITTI-C."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ __all__ = ["corruptions"]
 
 BASE = "monodepth2"
 RESULT, TABLE = "corruptions.json", "table.md"
-# In OUT, what is measured so far and the settings that decide on the numbers; gone once the results are written.
+# In OUT: the measurements so far and the settings that affect them; removed once the results are written.
 UNFINISHED = "unfinished.json"
-# What is known about a network; see `_network`.
+# Keys of the facts about a network; see `_network`.
 ABOUT = (
     "weights", "weights_sha256", "network", "size", "canonical_focal", "runtime", "precision", "weights_provenance",
 )  # fmt: skip
 
 
 def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
-    """Evaluate, print a table, and write corruptions.json and table.md where `config.out` says so.
+    """Evaluate, print a table, and write corruptions.json and table.md into `config.out`, if given.
 
-    What is measured is stored there at each step, and the same command resumes from it.
+    Measurements are stored there after each step, and the same command resumes an interrupted run.
 
     Returns:
-        What corruptions.json holds.
+        The content of corruptions.json.
 
     Raises:
-        InputError: the library is missing, a kind is unknown or lacking, the base is no Monodepth2, `config.out` holds
-            another result, or as `evaluate_network`.
+        InputError: the library is missing, a kind is unknown or missing in the library, the base is not a Monodepth2,
+            `config.out` holds another result, or as `evaluate_network`.
     """
     kinds, lacking = _checked(config)
     protocol = depth_protocol(config.data.kind, config.protocol)
@@ -76,7 +76,7 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
         "device": str(predictor.device),
         "library": [part for part in provenance()["versions"].items() if "imagecorruptions" in part[0]],
     }
-    unfinished = Unfinished(config.out, settings, (RESULT, TABLE), overwrite=config.overwrite)
+    partial = PartialResults(config.out, settings, (RESULT, TABLE), overwrite=config.overwrite)
 
     def measured(part: str, predictor: Predictor) -> Errors:
         return measure(
@@ -86,8 +86,8 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
             kinds,
             config.severities,
             canonical_focal=predictor.canonical_focal,
-            known=unfinished[part],
-            store=lambda errors: unfinished.store(part, errors),
+            known=partial[part],
+            store=lambda errors: partial.store(part, errors),
         )
 
     errors = measured("weights", predictor)
@@ -107,7 +107,7 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
     if config.out is not None:
         write_json(Path(config.out) / RESULT, found)
         table.write(Path(config.out) / TABLE)
-        unfinished.done()
+        partial.done()
     return found
 
 
@@ -128,11 +128,11 @@ def _checked(config: CorruptionsConfig) -> tuple[list[str], list[str]]:
 
 
 def _network(config: CorruptionsConfig, source: str) -> tuple[Predictor, dict[str, Any]]:
-    """Return a predictor, and what is to be known about it."""
+    """Return a predictor, and facts about it for the results."""
     weights = locate_weights(source)
     predictor = Predictor.from_file(weights, **config.keywords())
     described = getattr(predictor.network, "description", Description())
-    # Of OpenVINO's two files the other one holds the weights.
+    # An OpenVINO model has its weights in a second file.
     file = weights.with_suffix(".bin") if weights.suffix == ".xml" else weights
     return predictor, {
         "weights": weights.name,
@@ -148,7 +148,7 @@ def _network(config: CorruptionsConfig, source: str) -> tuple[Predictor, dict[st
 
 @dataclass(frozen=True)
 class _Base:
-    """What mCE compares with: a network to measure, or its errors, and what is known about it."""
+    """The base of mCE: a network to measure, or its errors, and facts about it."""
 
     network: Predictor | Errors
     about: dict[str, Any]
@@ -158,7 +158,7 @@ def _base(config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Map
     """Return the base.
 
     Raises:
-        InputError: it is another network than Monodepth2's, or was measured in another way.
+        InputError: it is not a Monodepth2, or was measured in another way.
     """
     if not source.endswith(".json"):
         predictor, about = _network(config, source)
@@ -173,9 +173,9 @@ def _base(config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Map
         }
         about = {name: content["provenance"].get(name) for name in ABOUT}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no corruptions.json with these kinds and severities ({error!r})") from error
+        raise InputError(f"{path} is not a corruptions.json with these kinds and severities ({error!r})") from error
     if not same:
-        raise InputError(f"{path} was measured on other frames or by another protocol; give the base's weights instead")
+        raise InputError(f"{path} was measured with other frames or another protocol; give the base's weights")
     return _Base(errors, {**_checked_base(about, source), "measured_in": "/".join(path.resolve().parts[-2:])})
 
 
@@ -211,24 +211,24 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-class Unfinished:
-    """What is measured already, by part, as JSON has it.
+class PartialResults:
+    """Measurements so far, by part, JSON-able; stored so that an interrupted run can be resumed.
 
     Args:
         folder: of the results; None stores nothing.
-        settings: whatever decides on the numbers, JSON-able. What was measured with others is not resumed.
-        results: names of files that are written in the end; where one is there already, it is another result.
-        overwrite: begin anew where the folder holds something else.
+        settings: that affect the measurements, JSON-able. Measurements with other settings are not resumed.
+        results: names of the result files, written at the end; if one exists, the folder has other results.
+        overwrite: start again if the folder has other content.
 
     Raises:
-        InputError: the folder holds results, or something unfinished of other settings, and `overwrite` is false; or
-            it cannot be written.
+        InputError: the folder holds results, or partial results of other settings, and `overwrite` is false; or it
+            cannot be written.
     """
 
     def __init__(
         self, folder: str | Path | None, settings: Mapping[str, Any], results: Sequence[str], *, overwrite: bool = False
     ) -> None:
-        self._settings: dict[str, Any] = json.loads(json.dumps(settings))  # tuples as lists, as they are read back
+        self._settings: dict[str, Any] = json.loads(json.dumps(settings))  # tuples become lists, as in the file
         self._measured: dict[str, Any] = {}
         self._file = None if folder is None else Path(folder) / UNFINISHED
         if self._file is None or folder is None:
@@ -240,24 +240,24 @@ class Unfinished:
             self._measured = {} if begun is None else begun["measured"]
 
     def __getitem__(self, part: str) -> dict[str, Any]:
-        """Return what is measured of a part; {} if nothing is."""
+        """Return the measurements of a part so far."""
         found: dict[str, Any] = self._measured.get(part, {})
         return found
 
     def store(self, part: str, measured: Mapping[str, Any]) -> None:
-        """Store what is measured of a part so far."""
+        """Store the measurements of a part so far."""
         self._measured[part] = measured
         if self._file is not None:
             write_json(self._file, {"settings": self._settings, "measured": self._measured})
 
     def done(self) -> None:
-        """Forget it: the results are written."""
+        """Remove the file, once the results are written."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
 
 
 def _data_digest(config: GroundTruthConfig) -> str:
-    """Return a hash of which images and true depth these are: settings, place and list."""
+    """Return a hash that identifies images and true depth: settings, folders and list."""
     settings = asdict(config)
     for name in ("root", "depths"):
         settings[name] = settings[name] and str(Path(settings[name]).resolve())

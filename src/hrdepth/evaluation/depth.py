@@ -1,4 +1,4 @@
-"""The Eigen protocol: seven numbers that compare predicted depth with the true one."""
+"""The Eigen protocol: seven metrics that compare predicted with true depth."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ GARG_COLUMNS = (0.03594771, 0.96405229)
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What one image's comparison gives.
+    """The result of one image.
 
     Attributes:
         errors: the seven metrics, see `depth_errors`.
-        ratio: the factor that the prediction was scaled by, to metres.
-        valid_pixels: how many pixels were compared.
+        ratio: the factor that scaled the prediction to metres.
+        valid_pixels: number of compared pixels.
         name: of the image.
-        extras: what else was measured, see `evaluation.extras`.
+        extras: additional metrics, see `evaluation.extras`.
     """
 
     errors: dict[str, float]
@@ -126,18 +126,18 @@ def evaluate_image(
     clamped to the range.
 
     Args:
-        ground_truth: (H,W), metres; what lies outside the protocol's range, such as 0, is no truth.
+        ground_truth: (H,W), metres; values outside the protocol's range, such as 0, are ignored.
         scaled_disparity: (h,w), 1/depth, in 1/metres or up to a factor, at any size.
         protocol: by default that of published KITTI numbers.
 
     Returns:
-        The result, or None where no pixel is valid.
+        The result, or None if no pixel is valid.
 
     Raises:
-        InputError: an array has not two dimensions, or disparity is negative, no number, or 0 in most pixels.
+        InputError: an array does not have two dimensions, or disparity is negative, not finite, or 0 in most pixels.
 
     Note:
-        Disparity, not depth, is resized, and the medians are taken before clamping: numbers depend on both.
+        Disparity, not depth, is resized, and the medians are computed before clamping: results depend on both.
     """
     found = compare_depth(ground_truth, check_disparity(scaled_disparity), protocol or DepthProtocol())
     return None if found is None else ImageResult(found.errors, found.ratio, found.pixels.depth.size)
@@ -145,7 +145,7 @@ def evaluate_image(
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Pixels that are compared, in the order of the image.
+    """The pixels to compare, in the order of the image.
 
     Attributes:
         rows: int (N).
@@ -162,15 +162,15 @@ class Pixels:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Predicted beside true depth of an image.
+    """Predicted and true depth of an image.
 
     Attributes:
         pixels: that are compared, with their true depth.
         disparity: the prediction, scaled disparity float64 (h,w).
         sampled: the prediction at the pixels, float64 (N).
-        ratio: the factor that brings the predicted depth to metres.
+        ratio: the factor from predicted depth to metres.
         depth: predicted depth at the pixels, scaled and clamped, float64 (N), metres.
-        protocol: how they are compared.
+        protocol: of the comparison.
     """
 
     pixels: Pixels
@@ -195,12 +195,12 @@ class Comparison:
 def compare_depth(
     ground_truth: NDArray[Any], disparity: NDArray[np.float64], protocol: DepthProtocol
 ) -> Comparison | None:
-    """Compare a disparity that `check_disparity` returned, as `evaluate_image` does; None where no pixel is valid."""
+    """Compare a disparity returned by `check_disparity`, as `evaluate_image` does; None if no pixel is valid."""
     pixels = compared_pixels(ground_truth, protocol)
     if not pixels.depth.size:
         return None
     sampled = sample_disparity(disparity, pixels)
-    with np.errstate(divide="ignore"):  # disparity 0 is infinitely far and is clamped
+    with np.errstate(divide="ignore"):  # disparity 0 gives infinite depth, which is clamped
         depth = 1 / sampled
     ratio = median_ratio(pixels.depth, depth) if isinstance(protocol.scaling, str) else float(protocol.scaling)
     return Comparison(pixels, disparity, sampled, ratio, np.clip(depth * ratio, *protocol.depth_range), protocol)
@@ -210,10 +210,10 @@ def compared_pixels(ground_truth: NDArray[Any], protocol: DepthProtocol) -> Pixe
     """Return the pixels of true depth (H,W), metres, within the protocol's range and crop.
 
     Raises:
-        InputError: the array has not two dimensions.
+        InputError: the array does not have two dimensions.
 
     Note:
-        Of a laser's image 95 % are empty: all that follows runs over the rest alone.
+        95 % of a laser's depth image are empty; all later steps use the other pixels only.
     """
     truth = np.asarray(ground_truth)
     if truth.ndim != 2:
@@ -234,13 +234,13 @@ def sample_disparity(disparity: NDArray[np.float64], pixels: Pixels) -> NDArray[
 
     Args:
         disparity: (h,w).
-        pixels: where.
+        pixels: at which to sample.
     """
     if disparity.shape == pixels.size:
         return np.asarray(disparity[pixels.rows, pixels.columns])
     (top, bottom, down), (left, right, across) = (
-        tuple(values[places] for values in _neighbours(length, full))
-        for length, full, places in zip(disparity.shape, pixels.size, (pixels.rows, pixels.columns), strict=True)
+        tuple(values[indices] for values in _neighbours(length, full))
+        for length, full, indices in zip(disparity.shape, pixels.size, (pixels.rows, pixels.columns), strict=True)
     )
     flat, width = disparity.reshape(-1), disparity.shape[1]
     top, bottom = top * width, bottom * width
@@ -253,7 +253,7 @@ def median_ratio(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> f
     """Return median(true) / median(predicted) of depths (N).
 
     Raises:
-        InputError: most of the predicted ones are infinitely far.
+        InputError: most of the predicted depths are infinite.
     """
     median = float(np.median(predicted))
     if not np.isfinite(median):
@@ -262,10 +262,10 @@ def median_ratio(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> f
 
 
 def _neighbours(length: int, full: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Return, for each of `full` pixels, the two of `length` that it lies between, and how far it is to the second."""
-    place = np.maximum((np.arange(full) + 0.5) * (length / full) - 0.5, 0)
-    first = np.minimum(place.astype(np.intp), length - 1)
-    return first, np.minimum(first + 1, length - 1), place - first
+    """Return, for each of `full` pixels, the two of `length` that it lies between, and the second one's weight."""
+    position = np.maximum((np.arange(full) + 0.5) * (length / full) - 0.5, 0)
+    first = np.minimum(position.astype(np.intp), length - 1)
+    return first, np.minimum(first + 1, length - 1), position - first
 
 
 def valid_pixels(truth: NDArray[Any], protocol: DepthProtocol) -> NDArray[np.bool_]:
@@ -280,13 +280,13 @@ def check_disparity(scaled_disparity: NDArray[Any]) -> NDArray[np.float64]:
     """Return the disparity as float64 (h,w).
 
     Raises:
-        InputError: it has not two dimensions, is empty, negative or not a number.
+        InputError: it does not have two dimensions, is empty, negative or not finite.
     """
     disparity = np.asarray(scaled_disparity, dtype=np.float64)
     if disparity.ndim != 2 or not disparity.size:
         raise InputError(f"scaled disparity must be (h,w), not of shape {disparity.shape}")
     if not np.isfinite(disparity).all():
-        raise InputError("scaled disparity holds values that are no numbers")
+        raise InputError("scaled disparity holds values that are not finite")
     if (disparity < 0).any():
         raise InputError("scaled disparity (1/depth) is negative somewhere; is it 1/depth?")
     return disparity

@@ -1,4 +1,4 @@
-"""Where predicted depth jumps, and where the true one does."""
+"""Edge metrics: depth discontinuities of prediction and ground truth."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from hrdepth.errors import InputError, require
 
 __all__ = ["boundary_f1", "depth_edges", "describe_edges", "edge_distances", "edge_errors"]
 
-DENSE = 0.5  # of the pixels; a laser's edges are those of its scan
+DENSE = 0.5  # minimum share of pixels with true depth; edges of a sparse laser scan are those of the scan
 FARTHEST = 10.0  # pixels
 SMOOTHING = 1.0  # pixels, of Canny's Gaussian
-# Jumps of depth, as ratios, at which Canny's edges end and begin.
+# Canny's thresholds as ratios of neighbouring depths.
 WEAK, STRONG = 1.1, 1.25
 RATIOS = np.linspace(1.05, 1.25, 10)
 
 
 def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: DepthProtocol) -> dict[str, float]:
-    """Compare the edges of an image; a value is NaN where the true depth has no edge.
+    """Compare the edges of an image; values are NaN if the true depth has no edge.
 
     Args:
-        truth: (H,W), metres; what is not finite and positive is none.
+        truth: (H,W), metres; values that are not finite and positive are unknown.
         predicted: (H,W), metres, within the protocol's range.
-        protocol: whose range the truth is clamped to; its crop, made for a laser's sparse points, is not applied.
+        protocol: with the range for clamping the truth; its crop, made for sparse laser points, is not applied.
 
     Returns:
         edge_accuracy and edge_completeness in pixels, see `edge_distances`, and boundary_f1.
@@ -35,7 +35,7 @@ def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: D
         InputError: less than half of the pixels have true depth.
 
     Note:
-        iBims-1 and Depth Pro compare edges of the whole image.
+        As in iBims-1 and Depth Pro, edges of the whole image are compared.
     """
     truth = np.asarray(truth, dtype=np.float64)
     known = np.isfinite(truth) & (truth > 0)
@@ -51,7 +51,7 @@ def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: D
 
 
 def describe_edges() -> dict[str, Any]:
-    """Return how edges are compared, in words and values."""
+    """Describe the edge metrics, in words and values."""
     return {
         "in_words": "edges of the whole image, without the protocol's crop, where true depth is known; after scaling "
         "and clamping. Canny's edges of the logarithm of depth: those predicted beyond farthest_px of any true one are "
@@ -67,16 +67,16 @@ def describe_edges() -> dict[str, Any]:
 
 
 def depth_edges(depth: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return where depth (H,W) jumps, bool (H,W): Canny's edges of its logarithm; NaN is no depth.
+    """Return the edges of depth (H,W), bool (H,W): Canny's edges of its logarithm; NaN is unknown depth.
 
     Source: Canny, A Computational Approach to Edge Detection, 1986.
     """
     feature = require("skimage.feature", "metrics", "edge metrics need")
     known = np.isfinite(depth)
-    # A step of h, smoothed by a Gaussian, has the slope h / (sigma sqrt(2 pi)); the Sobel filter gives 8 times that.
+    # A step of height h, smoothed by a Gaussian, has slope h / (sigma sqrt(2 pi)); the Sobel filter gives 8 times that.
     slope = 8 / (SMOOTHING * np.sqrt(2 * np.pi))
     logarithm = np.log(np.where(known, depth, 1.0))
-    # A step lies between two pixels, and rounding says which is its edge: rounded so that scale does not.
+    # A step lies between two pixels; rounding makes the choice of its edge pixel independent of scale.
     logarithm = np.round(logarithm - np.median(logarithm[known]), 6) if known.any() else logarithm
     return np.asarray(
         feature.canny(
@@ -93,9 +93,9 @@ def depth_edges(depth: NDArray[np.float64]) -> NDArray[np.bool_]:
 def edge_distances(true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tuple[float, float]:
     """Return accuracy and completeness of predicted edges, in pixels.
 
-    Accuracy: mean distance of predicted edge pixels to the nearest true one; those beyond 10 pixels belong to none and
-    are left out. Completeness: mean distance of true edge pixels to the nearest of the predicted ones that are left,
-    at most 10. Both are 10 where none is left, and NaN where there is no true edge.
+    Accuracy: mean distance of predicted edge pixels to the nearest true one; those farther than 10 pixels are ignored.
+    Completeness: mean distance of true edge pixels to the nearest of the remaining predicted ones, at most 10. Both are
+    10 if none remains, and NaN if there is no true edge.
 
     Args:
         true: bool (H,W).
@@ -116,20 +116,20 @@ def edge_distances(true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tup
 
 
 def boundary_f1(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
-    """Return the F1 of occlusion boundaries, in [0,1]; NaN where the true depth has none.
+    """Return the F1 score of occlusion boundaries, in [0,1]; NaN if the true depth has none.
 
-    Two neighbours, side by side or one above the other, are a boundary where the farther is t times as far as the
-    nearer. F1 of boundaries with the same side in front, for ten t from 1.05 to 1.25; the mean weighs large jumps more.
-    It does not depend on scale.
+    Two adjacent pixels are a boundary if one is at least t times as far as the other. The F1 score counts boundaries
+    with the same pixel in front, for ten t from 1.05 to 1.25; the mean is weighted by t - 1. It does not depend on
+    scale.
 
     Args:
-        true: depth (H,W), NaN for none.
+        true: depth (H,W), NaN if unknown.
         predicted: depth (H,W).
 
     Source: Bochkovskii et al., Depth Pro: Sharp Monocular Metric Depth in Less Than a Second, 2024, section 3.3; here
-        without thinning, and weighed by t - 1.
+        without thinning, and weighted by t - 1.
     """
-    # In logarithms: positive where the second neighbour is the farther.
+    # In logarithms: positive if the second pixel is farther.
     steps = [(np.diff(np.log(true), axis=axis), np.diff(np.log(predicted), axis=axis)) for axis in (0, 1)]
     a = np.concatenate([one[np.isfinite(one)] for one, _ in steps])
     b = np.concatenate([other[np.isfinite(one)] for one, other in steps])

@@ -1,4 +1,4 @@
-"""What `hrdepth evaluate` measures beside the seven metrics, when it is asked to."""
+"""Optional metrics of `hrdepth evaluate` in addition to the seven."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hrdepth.truth import GroundTruth
 
 __all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras", "aligned_depth", "scale_and_shift"]
 
-# Beside these: `lsq_` and each of the seven.
+# In addition: `lsq_` with each of the seven.
 EXTRA_HEADINGS = {
     "log10": "log10",
     "edge_accuracy": "edge accuracy (px)",
@@ -32,19 +32,19 @@ EXTRA_GROUPS = {
     "edges": ("edge_accuracy", "edge_completeness", "boundary_f1"),
     "points": ("chamfer", "f_score"),
 }
-"""Which of them are measured together, by the name under which `Extras.describe` says how."""
+"""Metrics that are measured together, by their key in `Extras.describe`."""
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What is measured for each image; goes to other processes.
+    """Selection of optional metrics; measures them for an image, also in other processes.
 
     Attributes:
-        align: the seven metrics after least-squares alignment, too: `lsq_abs_rel` and so on.
-        log10: mean |log10 true - log10 predicted|, which Make3D's tables have.
+        align: the seven metrics after least-squares alignment: `lsq_abs_rel` and so on.
+        log10: mean |log10 true - log10 predicted|, used in Make3D's tables.
         edges: see `evaluation.edges`; needs dense true depth.
         points: see `evaluation.points`; needs intrinsics.
-        points_threshold: metres within which a point counts for the F-score.
+        points_threshold: largest distance of matching points for the F-score, metres.
     """
 
     align: bool = False
@@ -58,7 +58,7 @@ class Extras:
             raise InputError(f"points_threshold {self.points_threshold:g} must be positive, in metres")
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """Return how each group of `EXTRA_GROUPS` that is measured is measured, in words and values."""
+        """Describe each selected group of `EXTRA_GROUPS`, in words and values."""
         found: dict[str, dict[str, Any]] = {}
         if self.align:
             found["lsq"] = {
@@ -78,7 +78,7 @@ class Extras:
 
         Args:
             truth: the true depth (H,W).
-            found: the prediction beside it.
+            found: the comparison of the prediction with it.
 
         Raises:
             InputError: the true depth is too sparse for edges, or intrinsics are missing for points.
@@ -104,7 +104,7 @@ def scale_and_shift(true: NDArray[np.float64], disparity: NDArray[np.float64]) -
 
     Args:
         true: 1/depth (N).
-        disparity: (N); where it is the same everywhere, s is 0 and t the mean of `true`.
+        disparity: (N); if it is constant, s is 0 and t the mean of `true`.
 
     Source: Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2020, section 5.
 
@@ -114,9 +114,9 @@ def scale_and_shift(true: NDArray[np.float64], disparity: NDArray[np.float64]) -
     """
     centre = disparity.mean()
     spread = float(((disparity - centre) ** 2).sum())
-    # Rounding leaves a little where all are equal.
-    steady = spread <= 1e-24 * len(disparity) * float(centre) ** 2
-    scale = 0.0 if steady else float(((disparity - centre) * (true - true.mean())).sum()) / spread
+    # A constant disparity has a small spread because of rounding.
+    constant = spread <= 1e-24 * len(disparity) * float(centre) ** 2
+    scale = 0.0 if constant else float(((disparity - centre) * (true - true.mean())).sum()) / spread
     return scale, float(true.mean() - scale * centre)
 
 
@@ -128,7 +128,7 @@ def aligned_depth(
     Args:
         true: depth (N), metres.
         disparity: scaled disparity (N), 1/depth up to scale and shift.
-        protocol: whose range the result is clamped to; a disparity that comes out negative is as far as that goes.
+        protocol: with the range for clamping; negative disparity after alignment gives the largest depth.
     """
     scale, shift = scale_and_shift(1 / true, disparity)
     nearest, farthest = protocol.depth_range

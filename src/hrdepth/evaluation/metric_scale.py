@@ -30,24 +30,24 @@ from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["Measurement", "calibrate_scale", "camera_height", "known_depths", "moved_ways", "road_height"]
+__all__ = ["Measurement", "calibrate_scale", "camera_height", "known_depths", "road_height", "travelled_distances"]
 
 Floats = NDArray[np.float64]
-# Where the road lies in an image taken from a car: its lower part, the middle half of it (shares of height and width).
+# The road in an image taken from a car: the middle half of its lower part (shares of height and width).
 ROAD_TOP, ROAD_LEFT, ROAD_RIGHT = 0.6, 0.25, 0.75
-# How far from the plane, as a share of the height above it, a point still belongs to it.
+# Largest distance of a point from the plane, as a share of the camera's height.
 ROAD_TOLERANCE = 0.05
-# Less than this share of such points is no road; a plane tilted more than this is a wall or a truck.
+# With a smaller share of such points there is no road; a plane with a larger tilt is a wall or a truck.
 ROAD_SHARE, ROAD_TILT = 0.5, np.radians(20)
 ROAD_TRIALS = 100
 EARTH_RADIUS = 6371008.8  # metres, mean
 
 
 def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
-    """Measure the metres of a unit in every way that `config` knows, print them, and write the weights with the best.
+    """Measure the metres of a unit by all known lengths of `config`, print them, and write the weights with the best.
 
     Returns:
-        The measurements, the one that scatters least first; that one is written.
+        The measurements, that with the smallest spread first; this one is written.
 
     Raises:
         InputError: a file is missing or does not fit the images, or nothing can be measured.
@@ -62,14 +62,14 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
     console.print(table)
     if len(measurements) > 1:
         factors = [found.metres_per_unit for found in measurements]
-        console.print(f"the ways differ by {max(factors) / min(factors) - 1:.1%}")
+        console.print(f"the measurements differ by {max(factors) / min(factors) - 1:.1%}")
     _write(config, out, measurements)
     console.print(str(out))
     return measurements
 
 
 def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
-    """Measure by what is known of depth in single images."""
+    """Measure by known depth in single images."""
     if config.camera_height is None and config.distances is None:
         return
     predictor = Predictor.from_file(config.weights, device=config.device)
@@ -94,7 +94,7 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
             yield prediction
 
     if config.camera_height is not None:
-        assert matrix is not None  # the config sees to it
+        assert matrix is not None  # checked by the config
         yield camera_height((prediction.depth for prediction in predictions()), matrix, config.camera_height)
     else:
         for _ in predictions():
@@ -107,18 +107,18 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
 
 
 def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
-    """Measure by what is known of the camera's motion between frames."""
-    ways: dict[str, Floats | float] = {}  # a number: the same way between all frames
+    """Measure by the known motion of the camera between frames."""
+    distances: dict[str, Floats | float] = {}  # a number: the same for all frames
     if config.poses is not None:
-        ways["poses"] = np.linalg.norm(np.diff(read_poses(config.poses)[:, :3, 3], axis=0), axis=1)
+        distances["poses"] = np.linalg.norm(np.diff(read_poses(config.poses)[:, :3, 3], axis=0), axis=1)
     if config.speeds is not None:
         speeds = read_rows(config.speeds, 1, "a speed in metres a second")[:, 0]
-        ways["speed"] = (speeds[1:] + speeds[:-1]) / 2 / _frames_per_second(config)
+        distances["speed"] = (speeds[1:] + speeds[:-1]) / 2 / _frames_per_second(config)
     elif config.speed is not None:
-        ways["speed"] = config.speed / _frames_per_second(config)
+        distances["speed"] = config.speed / _frames_per_second(config)
     if config.gps is not None:
-        ways["gps"] = earth_ways(read_rows(config.gps, 2, "latitude and longitude in degrees"))
-    if not ways:
+        distances["gps"] = gps_distances(read_rows(config.gps, 2, "latitude and longitude in degrees"))
+    if not distances:
         return
     checkpoint = read_checkpoint(locate_weights(config.weights))
     if checkpoint.pose_network is None:
@@ -126,12 +126,12 @@ def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     network = checkpoint.pose_network.to(choose_device(config.device))
     motions = predict_motions(network, config.input, checkpoint.size, probe(config.input).count)
     predicted = np.linalg.norm(motions[:, :3, 3], axis=1)
-    for kind, true in ways.items():
-        yield moved_ways(kind, predicted, np.full(len(predicted), true) if isinstance(true, float) else true)
+    for kind, true in distances.items():
+        yield travelled_distances(kind, predicted, np.full(len(predicted), true) if isinstance(true, float) else true)
 
 
 def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measurement]) -> None:
-    """Copy the weights with another metres_per_unit; the tensors stay as they are, bit by bit."""
+    """Copy the weights with another metres_per_unit; the tensors do not change."""
     best = measurements[0]
     with safe_open(locate_weights(config.weights), framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -175,15 +175,14 @@ def _read_distances(path: str) -> dict[tuple[str, int, int], float]:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Metres of a unit by one kind of known length.
+    """Metres of a unit, measured by one kind of known length.
 
     Attributes:
         kind: `camera_height`, `poses`, `speed`, `gps` or `distances`.
         metres_per_unit: the median of the ratios.
-        spread: half the width of the middle 68 % of the ratios, as a share of the median: a standard deviation that
-            outliers do not move.
-        count: ratios.
-        left_out: frames or pairs that gave none.
+        spread: half the width of the middle 68 % of the ratios, as a share of the median: a robust standard deviation.
+        count: number of ratios.
+        left_out: number of frames or pairs without one.
     """
 
     kind: str
@@ -194,7 +193,7 @@ class Measurement:
 
     @classmethod
     def of(cls, kind: str, ratios: Iterable[float], tried: int, reason: str) -> Measurement:
-        """Sum up the ratios; raise InputError with `reason` where there are none."""
+        """Summarise the ratios; raise InputError with `reason` if there are none."""
         values = np.array([ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0])
         if not len(values):
             raise InputError(f"{kind} does not determine the scale: {reason}")
@@ -203,7 +202,7 @@ class Measurement:
 
 
 def road_height(depth: NDArray[np.floating], intrinsics: Floats, seed: int = 0) -> float | None:
-    """Return how high the camera stands above the road, in units of `depth`, or None where no road is seen.
+    """Return the camera's height above the road, in units of `depth`, or None if no road is visible.
 
     Args:
         depth: (H,W).
@@ -211,7 +210,7 @@ def road_height(depth: NDArray[np.floating], intrinsics: Floats, seed: int = 0) 
         seed: of the random choice of points.
 
     Returns:
-        The distance of the camera from the plane through most points of the image's lower middle.
+        The distance of the camera from the plane that most points of the image's lower middle fit.
     """
     points = _road_points(depth, intrinsics)
     random = np.random.default_rng(seed)
@@ -247,34 +246,36 @@ def camera_height(depths: Iterable[NDArray[np.floating]], intrinsics: Floats, me
     return Measurement.of("camera_height", found, len(heights), "no image shows a flat road in its lower middle")
 
 
-def moved_ways(kind: str, predicted: ArrayLike, true: ArrayLike, least: float = 0.1) -> Measurement:
-    """Measure by the ways between each two frames.
+def travelled_distances(kind: str, predicted: ArrayLike, true: ArrayLike, least: float = 0.1) -> Measurement:
+    """Measure by the distances travelled between consecutive frames.
 
     Args:
-        kind: what the true ways come from.
+        kind: source of the true distances.
         predicted: (N-1), units.
         true: (N-1), metres.
-        least: metres; shorter ways are left out, as they are imprecise.
+        least: metres; shorter distances are ignored, as they are imprecise.
 
     Raises:
-        InputError: there are not as many of both, or no way is long enough.
+        InputError: their numbers differ, or no distance is long enough.
     """
-    ways, metres = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
-    if ways.shape != metres.shape:
-        raise InputError(f"{kind} gives {len(metres) + 1} frames, the images are {len(ways) + 1}; give one for each")
-    long = (metres >= least) & (ways > 0)
-    return Measurement.of(kind, metres[long] / ways[long], len(ways), f"no two frames are {least:g} m apart")
+    distances, metres = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
+    if distances.shape != metres.shape:
+        raise InputError(
+            f"{kind} gives {len(metres) + 1} frames, the images are {len(distances) + 1}; give one for each"
+        )
+    long = (metres >= least) & (distances > 0)
+    return Measurement.of(kind, metres[long] / distances[long], len(distances), f"no two frames are {least:g} m apart")
 
 
 def known_depths(predicted: ArrayLike, true: ArrayLike) -> Measurement:
-    """Measure by depths (N) in units at pixels whose depth (N) in metres is known."""
+    """Measure by predicted depths (N), units, of pixels with known depths (N), metres."""
     depths, metres = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
     return Measurement.of("distances", metres / depths, len(depths), "no distance is given")
 
 
-def earth_ways(places: Floats) -> Floats:
-    """Return the ways in metres (N-1) between places (N,2), latitude and longitude in degrees: great circles."""
-    latitude, longitude = np.radians(places).T
+def gps_distances(positions: Floats) -> Floats:
+    """Return great-circle distances (N-1), metres, between positions (N,2), latitude and longitude in degrees."""
+    latitude, longitude = np.radians(positions).T
     half = np.sin(np.diff(latitude) / 2) ** 2
     half += np.cos(latitude[1:]) * np.cos(latitude[:-1]) * np.sin(np.diff(longitude) / 2) ** 2
     return np.asarray(2 * EARTH_RADIUS * np.arcsin(np.sqrt(half)))

@@ -1,4 +1,4 @@
-"""`hrdepth odometry`: the trajectory that a pose network sees in a video, beside the true one."""
+"""`hrdepth odometry`: the trajectory that a pose network predicts for a video, compared with the true one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
     """Write trajectory, errors and plot of `config.input` into `config.out`, and print the errors.
 
     Returns:
-        What metrics.json holds.
+        The content of metrics.json.
 
     Raises:
         InputError: the weights have no pose network, the input has fewer than two frames, or the true poses do not fit.
@@ -86,11 +86,11 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
 
 
 def predict_motions(network: nn.Module, source: str | Path, size: tuple[int, int], count: int | None = None) -> Poses:
-    """Predict the motion between each two frames that follow each other.
+    """Predict the motion between consecutive frames.
 
     Args:
         network: a pose network, see `networks.pose.PoseNet`.
-        source: what `media.frames` reads.
+        source: a source for `media.frames`.
         size: (height, width) of the network's input.
         count: frames, for the progress bar.
 
@@ -121,8 +121,8 @@ def compare(true: Poses, predicted: Poses, *, metric: bool) -> dict[str, Any]:
     Args:
         true: camera to world, metres.
         predicted: camera to world.
-        metric: `predicted` is in metres, so that KITTI's segments are also measured as it stands; else only after one
-            scale for the whole drive was fitted.
+        metric: whether `predicted` is in metres, so that KITTI's segments are also measured without scaling; else only
+            with one scale fitted for the whole drive.
     """
     aligned, scale = align(true, predicted)
     result: dict[str, Any] = {"aligned_error_metres": trajectory_error(true, aligned), "fitted_scale": scale}
@@ -138,7 +138,7 @@ def compare(true: Poses, predicted: Poses, *, metric: bool) -> dict[str, Any]:
 
 
 def _plot(folder: Path, predicted: Poses, true: Poses | None) -> None:
-    """Draw the trajectory from above, aligned with the true one where that is known."""
+    """Draw the trajectory from above, aligned with the true one if that is known."""
     label, unit = "predicted", ""
     with style():
         figure = new_figure(6, 6)

@@ -1,4 +1,4 @@
-"""Predicted depth as points in space, beside the true ones."""
+"""Point-cloud metrics of predicted depth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hrdepth.evaluation.depth import Pixels
 
 __all__ = ["cloud_distances", "describe_points", "point_errors", "points_of"]
 
-# A laser on KITTI gives as many; of dense depth every n-th pixel is taken, of both clouds the same ones.
+# Maximum number of points, about that of KITTI's laser; dense depth is subsampled, at the same pixels for both clouds.
 MOST = 20000
 
 
@@ -31,14 +31,14 @@ def point_errors(
         chamfer (metres) and f_score, see `cloud_distances`.
     """
     chosen = np.unique(np.linspace(0, len(predicted) - 1, min(MOST, len(predicted))).astype(np.intp))
-    places = pixels.columns[chosen], pixels.rows[chosen]
-    true = points_of(*places, pixels.depth[chosen], intrinsics)
-    chamfer, score = cloud_distances(true, points_of(*places, predicted[chosen], intrinsics), threshold)
+    x, y = pixels.columns[chosen], pixels.rows[chosen]
+    true = points_of(x, y, pixels.depth[chosen], intrinsics)
+    chamfer, score = cloud_distances(true, points_of(x, y, predicted[chosen], intrinsics), threshold)
     return {"chamfer": chamfer, "f_score": score}
 
 
 def describe_points(threshold: float) -> dict[str, Any]:
-    """Return how point clouds are compared, in words and values."""
+    """Describe the point-cloud metrics, in words and values."""
     return {
         "in_words": "points of the compared pixels through the camera's K, after scaling and clamping; thinned evenly "
         "to most_pixels where they are more, the same ones of both clouds. Chamfer distance: mean distances there and "
@@ -51,7 +51,7 @@ def describe_points(threshold: float) -> dict[str, Any]:
 def points_of(
     x: NDArray[Any], y: NDArray[Any], depth: NDArray[np.float64], intrinsics: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Return points (N,3), metres, that pixels x, y (N) see at depths (N), through K (3,3)."""
+    """Return the points (N,3), metres, of pixels x, y (N) at depths (N), with intrinsics (3,3)."""
     across = (x - intrinsics[0, 2]) / intrinsics[0, 0] * depth
     down = (y - intrinsics[1, 2]) / intrinsics[1, 1] * depth
     return np.stack([across, down, depth], axis=1)
@@ -64,7 +64,7 @@ def cloud_distances(true: NDArray[np.float64], predicted: NDArray[np.float64], t
     predicted one. F-score: 2PR / (P + R), P and R the shares of these distances below `threshold`.
 
     Raises:
-        InputError: a cloud is empty or no array of finite points.
+        InputError: a cloud is empty or not an array of finite points.
 
     Source: Knapitsch et al., Tanks and Temples, 2017; Ornek et al., From 2D to 3D: Re-thinking Benchmarking of
         Monocular Depth Prediction, 2022.

@@ -1,4 +1,4 @@
-"""What an evaluation found, on the terminal and on disk."""
+"""Results of an evaluation, for the terminal and on disk."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Evaluation:
     """The results of a set of images.
 
     Attributes:
-        rows: one an image, in the set's order.
+        rows: one per image, in the set's order.
         skipped: names of the images without valid true depth.
-        protocol: how depth was compared.
-        ground_truth: what it was compared with, in words.
-        extras_protocol: how what else was measured was measured; see `Extras.describe`.
+        protocol: of the comparison.
+        ground_truth: its description.
+        extras_protocol: description of the additional metrics; see `Extras.describe`.
     """
 
     rows: tuple[ImageResult, ...]
@@ -50,7 +50,7 @@ class Evaluation:
 
     @cached_property
     def extras(self) -> dict[str, float]:
-        """What else was measured, each the mean over the images that have it; NaN where none has."""
+        """The additional metrics, each the mean over the images that have it; NaN if none has."""
         names = self.rows[0].extras
         return {name: _mean([row.extras[name] for row in self.rows]) for name in names}
 
@@ -68,7 +68,7 @@ class Evaluation:
 
     @cached_property
     def ratio_std(self) -> float:
-        """Standard deviation over images of factor / median factor: 0 is a steady scale."""
+        """Standard deviation over images of factor / median factor: 0 for a constant scale."""
         return float(np.std([row.ratio / self.ratio_median for row in self.rows]))
 
     def write(
@@ -83,12 +83,12 @@ class Evaluation:
 
         Args:
             folder: for both.
-            provenance: how the results came about.
-            overwrite: into a folder that holds something.
-            resamples: of the bootstrap; 0 leaves intervals out.
+            provenance: of the results.
+            overwrite: allow a folder that is not empty.
+            resamples: of the bootstrap; 0 for no intervals.
 
         Raises:
-            InputError: the folder cannot be written, or holds something and `overwrite` is false.
+            InputError: the folder cannot be written, or is not empty and `overwrite` is false.
         """
         folder = output_folder(folder, overwrite=overwrite)
         per_image, metrics = folder / "per_image.csv", folder / "metrics.json"
@@ -103,7 +103,7 @@ class Evaluation:
         return [per_image, metrics]
 
     def table(self, resamples: int = 0) -> ResultTable:
-        """Return the means as a table, with 95 % intervals from so many `resamples`; 0 leaves them out."""
+        """Return a table of the means, with 95 % intervals from `resamples`; 0 for no intervals."""
         scaling = self.protocol.scaling
         how = f"{scaling} scaling" if isinstance(scaling, str) else f"depth x {scaling:g}"
         skipped = f", {len(self.skipped)} without true depth skipped" if self.skipped else ""
@@ -120,7 +120,7 @@ class Evaluation:
         )
 
     def extras_table(self, resamples: int = 0) -> ResultTable | None:
-        """Return what else was measured, or None."""
+        """Return a table of the additional metrics, or None."""
         names = [name for name in EXTRA_HEADINGS if name in self.extras]
         found = self.intervals(resamples) if resamples else {}
         rows = []
@@ -162,12 +162,12 @@ def _mean(values: list[float]) -> float:
 
 
 def _or_none(value: float) -> float | None:
-    """JSON has no NaN."""
+    """Return None for NaN, which JSON does not have."""
     return value if np.isfinite(value) else None
 
 
 def describe_protocol(protocol: DepthProtocol) -> dict[str, str]:
-    """Return how depth is compared, step by step, in words and values."""
+    """Describe how depth is compared, step by step, in words and values."""
     rows, columns = ("{} to {}".format(*bounds) for bounds in (GARG_ROWS, GARG_COLUMNS))
     return {
         "resized": "scaled disparity (1/depth), bilinearly (align_corners=False), to the true depth's size",
@@ -191,19 +191,19 @@ def bootstrap_intervals(
     """Return intervals of the means by the percentile bootstrap over images.
 
     Args:
-        values: (N images, M metrics); NaN where an image has none.
-        resamples: so many sets of N images are drawn, with replacement.
+        values: (N images, M metrics); NaN if an image does not have the metric.
+        resamples: number of sets of N images, drawn with replacement.
         seed: of the draw; the same images are drawn for all metrics.
         level: the share of the resampled means inside.
 
     Returns:
-        (M,2): lower and upper end; NaN where no image has the metric.
+        (M,2): lower and upper end; NaN if no image has the metric.
 
     Raises:
         InputError: fewer than one resample or image, or a level outside (0,1).
 
     Note:
-        Images of one drive are alike, so that intervals over few drives are too narrow.
+        Images of one drive are similar, so intervals over few drives are too narrow.
 
     Source: Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """

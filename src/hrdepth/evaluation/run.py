@@ -1,4 +1,4 @@
-"""Evaluate whole sets: predictions of another program, a network, or the simplest guesses."""
+"""Evaluate whole sets: predictions of another program, a network, or trivial baselines."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ def evaluate_disparities(
     """Evaluate predictions of another program.
 
     Args:
-        scaled_disparities: one (h,w) an image in the set's order, 1/depth in 1/metres or up to a factor; or
+        scaled_disparities: one (h,w) per image in the set's order, 1/depth in 1/metres or up to a factor; or
             an .npy or .npz file of them, see `read_disparities`.
         ground_truths: the images' true depth.
         protocol: by default that of published KITTI numbers.
         progress: show a bar on the terminal.
-        workers: threads that read true depth and compare; None for as many as there are cores.
-        processes: instead of threads.
-        extras: what else to measure.
+        workers: threads that read true depth and compare; None for one per core.
+        processes: use processes instead of threads.
+        extras: additional metrics.
 
     Raises:
-        InputError: there are more or fewer predictions than images, one is no (h,w) array of finite
-            values from 0 up (named by image), flip post-processing is asked for, no image has true depth.
+        InputError: there are more or fewer predictions than images, one is not an (h,w) array of finite, non-negative
+            values (the message names the image), flip post-processing is requested, or no image has true depth.
     """
     protocol = (protocol or DepthProtocol()).complete()
     if protocol.post_process:
-        raise InputError("flip post-processing needs a network; another program's predictions are compared as they are")
+        raise InputError("flip post-processing needs a network; remove it for another program's predictions")
     where = "the predictions"
     if isinstance(scaled_disparities, str | Path):
         where = str(scaled_disparities)
@@ -103,14 +103,14 @@ def read_disparities(path: str | Path) -> NDArray[Any]:
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
                 if len(loaded.files) != 1:
-                    raise InputError(f"{path} must hold one array, it holds {', '.join(loaded.files) or 'none'}")
+                    raise InputError(f"{path} must hold one array, but holds {', '.join(loaded.files) or 'none'}")
                 loaded = loaded[loaded.files[0]]
         array: NDArray[Any] = np.asanyarray(loaded)
     except InputError:
         raise
     except Exception as error:  # a damaged archive can raise anything
         raise InputError(
-            f"{path} is no .npy or .npz of plain numbers ({error}); save scaled disparities (N,h,w)"
+            f"{path} is not an .npy or .npz of plain numbers ({error}); save scaled disparities (N,h,w)"
         ) from error
     return _per_image(array, str(path))
 
@@ -134,23 +134,23 @@ def evaluate_network(
     processes: bool = False,
     extras: Extras | None = None,
 ) -> Evaluation:
-    """Evaluate whatever predicts depth from an image.
+    """Evaluate a network, or any function that predicts depth from an image.
 
     Args:
         predict: image (RGB, at its own size) -> scaled disparity (h,w) float32, 1/depth, at any size; for
             instance `Predictor.scaled_disparity`.
         ground_truths: images and their true depth.
-        protocol: by default that of published KITTI numbers. Where it asks for flip post-processing,
-            `predict` is called for the mirrored image too, and must not do that itself.
-        canonical_focal: fx, in image widths, of the camera that predictions hold for: brought to that of each
-            image where its K is known. Of no consequence under median scaling. None takes them as they are.
+        protocol: by default that of published KITTI numbers. With flip post-processing, `predict` is called for the
+            mirrored image too, and must not do that itself.
+        canonical_focal: fx, in image widths, of the camera that predictions hold for: they are converted to the camera
+            of each image, if its K is known. Has no effect under median scaling. None for no conversion.
         progress: show a bar on the terminal.
-        workers: threads that compare while the network predicts; None for as many as there are cores.
-        processes: instead of threads.
-        extras: what else to measure.
+        workers: threads that compare while the network predicts; None for one per core.
+        processes: use processes instead of threads.
+        extras: additional metrics.
 
     Raises:
-        InputError: an image is missing or damaged, a prediction is no array of finite values from 0 up, or
+        InputError: an image is missing or damaged, a prediction is not an array of finite, non-negative values, or
             no image has true depth.
     """
     protocol = (protocol or DepthProtocol()).complete()
@@ -165,13 +165,13 @@ def evaluate_network(
 def predict_image(
     predict: Predict, truth: GroundTruth, protocol: DepthProtocol, canonical_focal: float | None = None
 ) -> NDArray[Any]:
-    """Predict scaled disparity (h,w) for one image as the protocol asks; see `evaluate_network`.
+    """Predict scaled disparity (h,w) for one image by the protocol; see `evaluate_network`.
 
     Raises:
-        InputError: the image is missing or damaged, or the prediction is no array of finite values from 0 up.
+        InputError: the image is missing or damaged, or the prediction is not an array of finite, non-negative values.
     """
     if truth.image is None:
-        raise InputError(f"the image of '{truth.name}' is not there; a network needs it")
+        raise InputError(f"the image of '{truth.name}' is missing; a network needs it")
     image = read_image(truth.image)
     if truth.image_rows is not None:
         upper, lower = (round(part * image.height) for part in truth.image_rows)
@@ -200,7 +200,7 @@ def constant_depth_baseline(
     Args:
         ground_truths: the images' true depth.
         protocol: by default that of published KITTI numbers.
-        depth: in units that a fixed factor brings to metres; of no consequence under median scaling.
+        depth: in units that a fixed factor converts to metres; has no effect under median scaling.
     """
     if not 0 < depth < float("inf"):
         raise InputError(f"the constant depth {depth:g} must be positive")
@@ -216,17 +216,17 @@ def mean_prediction_baseline(
 
 @dataclass(frozen=True)
 class _Compare:
-    """The work of one image, in whichever thread or process; a name alone where it has no true depth."""
+    """Compares one image, in any thread or process; returns only its name if it has no true depth."""
 
     ground_truths: GroundTruthSet
     protocol: DepthProtocol
     extras: Extras | None = None
-    where: str | None = None  # predictions come from, for messages; None from a network
+    where: str | None = None  # source of the predictions, for messages; None for a network
 
     def __call__(self, item: tuple[int, GroundTruth | None, NDArray[Any]]) -> ImageResult | str:
         index, truth, disparity = item
         truth = self.ground_truths[index] if truth is None else truth
-        if self.where is not None:  # a network's are checked where their images are known
+        if self.where is not None:  # a network's predictions have been checked
             try:
                 disparity = check_disparity(disparity)
             except InputError as error:
@@ -275,4 +275,4 @@ def _progress_bar(*, shown: bool) -> Progress:
 
 
 def _count_message(where: str, found: int | str, expected: int) -> str:
-    return f"{where}: {found} predictions for {expected} images; give one an image, in the order of the list"
+    return f"{where}: {found} predictions for {expected} images; give one per image, in the order of the list"

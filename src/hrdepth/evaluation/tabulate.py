@@ -1,4 +1,4 @@
-"""Results of several evaluations in one table, several seeds in one row."""
+"""`hrdepth tabulate`: results of several evaluations in one table, several seeds in one row."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ COLUMNS = {
     **{f"lsq_{name}": f"{heading}, least squares" for name, heading in METRIC_HEADINGS.items()},
     **EXTRA_HEADINGS,
 }
-# What `metrics` may name: several columns, or one.
+# Names for `metrics`, each with its columns.
 NAMES: dict[str, tuple[str, ...]] = {"seven": METRICS, **{name: (name,) for name in COLUMNS}, **EXTRA_GROUPS}
 
 
 def tabulate(config: TabulateConfig) -> ResultTable:
-    """Print the table, and write it where `config.out` says so.
+    """Print the table, and write it to `config.out`, if given.
 
     Raises:
         InputError: a result is missing or damaged, or results were measured in different ways.
@@ -63,7 +63,7 @@ def _check(name: str, one: Mapping[str, Any], first: Mapping[str, Any], columns:
     groups = [group for group, names in EXTRA_GROUPS.items() if not set(names).isdisjoint(columns)]
     lacking = [column for column in columns if column not in one["metrics"]]
     if lacking:
-        raise InputError(f"the results of '{name}' do not hold {', '.join(lacking)}; evaluate with the options for it")
+        raise InputError(f"the results of '{name}' lack {', '.join(lacking)}; evaluate with the options for it")
     differs = [key for key in ("protocol", "ground_truth", "images") if _values(one[key]) != _values(first[key])]
     differs += [
         f"how {key} are measured"
@@ -71,16 +71,16 @@ def _check(name: str, one: Mapping[str, Any], first: Mapping[str, Any], columns:
         if _values(one["extras"].get(key)) != _values(first["extras"].get(key))
     ]
     if differs:
-        raise InputError(f"the results of '{name}' differ in {', '.join(differs)}; they do not compare")
+        raise InputError(f"the results of '{name}' differ in {', '.join(differs)} and cannot be compared")
 
 
 def _values(how: Any) -> Any:
-    """Return the values of how something was measured; words may change from version to version."""
+    """Return the values of a description of metrics, without words, which may change between versions."""
     return {key: value for key, value in how.items() if key != "in_words"} if isinstance(how, dict) else how
 
 
 def _origin(groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return lines that say how the table came about; folders by their last two parts, as in `provenance`."""
+    """Return lines with the table's provenance; folders by their last two parts, as in `provenance`."""
     made = provenance()
     return [
         f"command: {made['command']}",
@@ -103,7 +103,7 @@ def _table(
         if len(found) > 1:
             spread = values.std(axis=0, ddof=1)
             cells = [f"{cell} ± {one:.3f}" for cell, one in zip(cells, spread, strict=True)]
-        known = np.isfinite(values).all(axis=0)  # edges are none where no image has them
+        known = np.isfinite(values).all(axis=0)  # edge metrics are NaN if no image has edges
         rows.append((name, str(len(found)), *(cell if one else "–" for cell, one in zip(cells, known, strict=True))))
     several = any(len(found) > 1 for found in results.values())
     return ResultTable(
@@ -121,10 +121,10 @@ def _group(text: str) -> tuple[str, list[str]]:
     found = [folder for folder in folders.split(",") if folder]
     if not name or not found:
         raise InputError(f"'{text}' must read NAME=FOLDER,FOLDER,...")
-    places = [Path(folder).resolve() for folder in found]
-    double = next((folder for folder, place in zip(found, places, strict=True) if places.count(place) > 1), None)
+    resolved = [Path(folder).resolve() for folder in found]
+    double = next((folder for folder, path in zip(found, resolved, strict=True) if resolved.count(path) > 1), None)
     if double is not None:
-        raise InputError(f"'{name}' has the folder {double} twice, which are not two seeds; name it once")
+        raise InputError(f"'{name}' has the folder {double} twice; give each seed's folder once")
     return name, found
 
 

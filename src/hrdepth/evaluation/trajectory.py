@@ -1,6 +1,6 @@
 """Camera trajectories: chained from motions, compared with true ones, read and written.
 
-A trajectory is (N,4,4), camera to world, in the order of time. Errors are what the literature reports: the absolute
+A trajectory is (N,4,4), camera to world, in temporal order. Errors are those of the literature: the absolute
 trajectory error of five-frame snippets, that of the whole drive after alignment, and KITTI's errors by segment.
 """
 
@@ -41,10 +41,10 @@ def chain(motions: Poses) -> Poses:
         motions: (N-1,4,4), each the transform of points from a frame's camera to that of the next.
 
     Returns:
-        (N,4,4), camera to world, the first camera being the world.
+        (N,4,4), camera to world; the first camera is the origin.
 
     Example:
-        >>> ahead = np.eye(4); ahead[2, 3] = -1.0   # points come one unit nearer
+        >>> ahead = np.eye(4); ahead[2, 3] = -1.0   # points come nearer by one unit
         >>> chain(np.stack([ahead, ahead]))[:, 2, 3].tolist()
         [0.0, 1.0, 2.0]
     """
@@ -61,7 +61,7 @@ def snippet_error(true: Poses, predicted: Poses, length: int = 5) -> tuple[float
     of its cameras, in the unit of `true`.
 
     Raises:
-        InputError: the trajectories have other lengths or fewer than `length` frames.
+        InputError: the trajectories have different lengths or fewer than `length` frames.
 
     Source: Zhou et al., Unsupervised Learning of Depth and Ego-Motion from Video, section 4.2.
     """
@@ -77,7 +77,7 @@ def snippet_error(true: Poses, predicted: Poses, length: int = 5) -> tuple[float
 
 
 def align(true: Poses, predicted: Poses, *, scale: bool = True) -> tuple[Poses, float]:
-    """Move, turn and scale a trajectory onto the true one, by least squares over the cameras' places.
+    """Translate, rotate and scale a trajectory onto the true one, by least squares over the cameras' positions.
 
     Args:
         true: (N,4,4).
@@ -88,7 +88,7 @@ def align(true: Poses, predicted: Poses, *, scale: bool = True) -> tuple[Poses, 
         The aligned trajectory (N,4,4) and the scale.
 
     Raises:
-        InputError: the trajectories have other lengths, fewer than 3 frames, or the predicted one stands still.
+        InputError: the trajectories have different lengths, fewer than 3 frames, or the predicted one does not move.
 
     Source: Umeyama, Least-squares estimation of transformation parameters between two point patterns, 1991.
     """
@@ -98,13 +98,13 @@ def align(true: Poses, predicted: Poses, *, scale: bool = True) -> tuple[Poses, 
     u, spread, v = np.linalg.svd((a - centre_a).T @ (b - centre_b) / len(a))
     variance = float(((b - centre_b) ** 2).sum(axis=1).mean())
     if not variance > 0:
-        raise InputError("the predicted trajectory stands still, so that it cannot be aligned with the true one")
+        raise InputError("the predicted trajectory does not move, so it cannot be aligned with the true one")
     mirror = np.diag([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(v))])
-    turn = u @ mirror @ v
+    rotation = u @ mirror @ v
     factor = float((spread * np.diag(mirror)).sum()) / variance if scale else 1.0
     aligned = predicted.copy()
-    aligned[:, :3, :3] = turn @ predicted[:, :3, :3]
-    aligned[:, :3, 3] = factor * (b - centre_b) @ turn.T + centre_a
+    aligned[:, :3, :3] = rotation @ predicted[:, :3, :3]
+    aligned[:, :3, 3] = factor * (b - centre_b) @ rotation.T + centre_a
     return aligned, factor
 
 
@@ -123,22 +123,22 @@ def segment_errors(true: Poses, predicted: Poses, lengths: Sequence[float] = SEG
         lengths: metres.
 
     Returns:
-        `translation_percent`, `rotation_degrees_per_100m`, both None where no segment is long enough; `segments`: how
-        many; `by_length`: the same for each length.
+        `translation_percent`, `rotation_degrees_per_100m`, both None if no segment is long enough; `segments`: their
+        number; `by_length`: the same for each length.
 
     Source: the KITTI odometry benchmark (Geiger et al., CVPR 2012).
     """
     _check_pair(true, predicted, 2)
-    way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(true[:, :3, 3], axis=0), axis=1))])
+    distance = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(true[:, :3, 3], axis=0), axis=1))])
     found: dict[float, list[tuple[float, float]]] = {}
     for start in range(0, len(true), SEGMENT_STEP):
         for length in lengths:
-            end = int(np.searchsorted(way, way[start] + length, side="right"))
+            end = int(np.searchsorted(distance, distance[start] + length, side="right"))
             if end >= len(true):
                 continue
             moved = np.linalg.inv(true[start]) @ true[end]
-            claimed = np.linalg.inv(predicted[start]) @ predicted[end]
-            error = np.linalg.inv(claimed) @ moved
+            predicted_motion = np.linalg.inv(predicted[start]) @ predicted[end]
+            error = np.linalg.inv(predicted_motion) @ moved
             angle = np.arccos(np.clip((np.trace(error[:3, :3]) - 1) / 2, -1.0, 1.0))
             found.setdefault(length, []).append(
                 (float(np.linalg.norm(error[:3, 3])) / length, float(np.degrees(angle)) / length)
@@ -159,25 +159,25 @@ def segment_errors(true: Poses, predicted: Poses, lengths: Sequence[float] = SEG
 
 
 def read_poses(path: str | Path) -> Poses:
-    """Read a trajectory (N,4,4) as KITTI writes it: 12 numbers a line, camera to world, row by row.
+    """Read a trajectory (N,4,4) in KITTI's format: 12 numbers per line, camera to world, row by row.
 
     Raises:
         InputError: the file does not exist or holds something else.
     """
-    rows = read_rows(path, 12, "a pose, camera to world as KITTI has it,")
+    rows = read_rows(path, 12, "a pose, camera to world, in KITTI's format,")
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows.reshape(-1, 3, 4)
     return poses
 
 
 def read_rows(path: str | Path, columns: int, what: str) -> NDArray[np.float64]:
-    """Read a text file of (N,columns) numbers, a line for each frame; `what` a line is, for messages.
+    """Read a text file of (N,columns) numbers, a line per frame; `what` describes a line in messages.
 
     Raises:
         InputError: the file does not exist, or holds something else or numbers that are not finite.
     """
     file = existing_file(path, "the file of the frames")
-    wanted = f"{file} must give {what} a line: {columns} finite numbers"
+    wanted = f"{file} must give {what} per line: {columns} finite numbers"
     try:
         rows = np.loadtxt(file, dtype=np.float64, ndmin=2)
     except (ValueError, UnicodeDecodeError) as error:
@@ -188,13 +188,13 @@ def read_rows(path: str | Path, columns: int, what: str) -> NDArray[np.float64]:
 
 
 def write_kitti(path: str | Path, poses: Poses) -> None:
-    """Write a trajectory (N,4,4), 12 numbers a line."""
+    """Write a trajectory (N,4,4), 12 numbers per line."""
     with atomic_path(path) as temporary:
         np.savetxt(temporary, poses[:, :3].reshape(len(poses), 12), fmt="%.9e")
 
 
 def write_tum(path: str | Path, poses: Poses, times: NDArray[np.float64]) -> None:
-    """Write a trajectory (N,4,4) with its times in seconds (N): `time tx ty tz qx qy qz qw` a line."""
+    """Write a trajectory (N,4,4) with its times in seconds (N): `time tx ty tz qx qy qz qw` per line."""
     rows = [[time, *pose[:3, 3], *_quaternion(pose[:3, :3])] for time, pose in zip(times, poses, strict=True)]
     with atomic_path(path) as temporary:
         np.savetxt(temporary, np.array(rows), fmt="%.9f", header="time tx ty tz qx qy qz qw")
@@ -221,6 +221,8 @@ def _relative(poses: Poses) -> Poses:
 
 def _check_pair(true: Poses, predicted: Poses, least: int) -> None:
     if true.shape != predicted.shape:
-        raise InputError(f"the true trajectory has {len(true)} poses, the predicted one {len(predicted)}; give as many")
+        raise InputError(
+            f"the true trajectory has {len(true)} poses, the predicted one {len(predicted)}; give the same number"
+        )
     if len(true) < least:
         raise InputError(f"a trajectory of {len(true)} poses is too short; this error needs {least}")
