@@ -138,5 +138,5 @@ def test_augmentation_that_makes_no_sense_gets_one_sentence(drive, tmp_path, cap
     part = json.dumps([{"dataset": "folder", "root": str(drive)}])
     run = ["train", "--train", part, "--validation", part, "--output", str(tmp_path / "run")]
     assert main([*run, "--augment.zoom", "0.5"]) == 2
-    said = capsys.readouterr().err.strip()
-    assert said == "hrdepth: augment.zoom 0.5 must lie between 1, the whole image, and 10"
+    message = capsys.readouterr().err.strip()
+    assert message == "hrdepth: augment.zoom 0.5 must lie between 1, the whole image, and 10"

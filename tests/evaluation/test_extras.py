@@ -89,12 +89,13 @@ def test_the_command_writes_the_extra_metrics(tmp_path, capsys):
     low, high = written["intervals"]["abs_rel"]
     assert low <= written["metrics"]["abs_rel"] <= high
     assert written["intervals"]["resamples"] == 200
-    said = written["extras_protocol"]
-    assert list(said) == ["lsq", "edges"]
+    described = written["extras_protocol"]
+    assert list(described) == ["lsq", "edges"]
     assert (
-        said["edges"].items() >= {"weak_ratio": 1.1, "strong_ratio": 1.25, "farthest_px": 10, "smoothing_px": 1}.items()
+        described["edges"].items()
+        >= {"weak_ratio": 1.1, "strong_ratio": 1.25, "farthest_px": 10, "smoothing_px": 1}.items()
     )
-    assert "without the protocol's crop" in said["edges"]["in_words"]
+    assert "without the protocol's crop" in described["edges"]["in_words"]
     tables = printed.split("\n\n")  # a table that follows text without a blank line is text
     assert next(part for part in tables if "| measure |" in part).startswith("| measure |")
     assert "edges: of the whole image, whatever the crop" in printed
@@ -122,6 +123,6 @@ def test_edges_where_there_are_none(tmp_path, capsys, recwarn):
 
 def test_how_points_are_measured_is_said():
     assert Extras().describe() == {}
-    said = Extras(points=True, log10=True, points_threshold=0.25).describe()
-    assert list(said) == ["log10", "points"]
-    assert (said["points"]["threshold_m"], said["points"]["most_pixels"]) == (0.25, 20000)
+    described = Extras(points=True, log10=True, points_threshold=0.25).describe()
+    assert list(described) == ["log10", "points"]
+    assert (described["points"]["threshold_m"], described["points"]["most_pixels"]) == (0.25, 20000)

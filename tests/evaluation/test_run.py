@@ -235,8 +235,8 @@ def test_result_files(tmp_path, root):
         "max_depth": 80.0,
     }
     words = " ".join(protocol["in_words"].values())
-    for said in ("disparity", "80 m", "0.40810811", "median", "mean over images"):
-        assert said in words
+    for message in ("disparity", "80 m", "0.40810811", "median", "mean over images"):
+        assert message in words
     assert str(tmp_path) not in (out / "metrics.json").read_text()
 
     with pytest.raises(InputError, match="not empty"):

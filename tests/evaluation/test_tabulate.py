@@ -37,8 +37,8 @@ def test_seeds_in_one_row(tmp_path, capsys):
     assert cell.replace("±", r"$\pm$") in written
     head = written.split("\\begin{table}")[0]
     assert all(line.startswith("% ") for line in head.splitlines())
-    for said in ("% command: ", "% date: 20", "% versions: python ", "hrdepth ", f"% mine: {tmp_path.name}/0, "):
-        assert said in head
+    for message in ("% command: ", "% date: 20", "% versions: python ", "hrdepth ", f"% mine: {tmp_path.name}/0, "):
+        assert message in head
 
 
 def test_where_a_markdown_table_came_from_does_not_show(tmp_path):

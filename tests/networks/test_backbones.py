@@ -158,7 +158,7 @@ def swapped(tensors):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (misshapen, r"'theirs.5.weight'"),
         (swapped, r"'theirs.2.bias'"),
@@ -166,9 +166,9 @@ def swapped(tensors):
         (lambda tensors: dict(list(tensors.items())[:-9]), "it has .* tensors"),
     ],
 )
-def test_other_names_are_taken_only_where_all_fits(change, said, tmp_path):
+def test_other_names_are_taken_only_where_all_fits(change, message, tmp_path):
     path = save(other_names(change), tmp_path / "net.pth")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         build_backbone("test_resnet", weights=path)
 
 

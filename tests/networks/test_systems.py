@@ -174,7 +174,7 @@ def count(name, options=None):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "message"),
     [
         ("packnet", {"width": 48}, "multiple of 32"),
         ("superdepth", {"upsampling": "subpixle"}, "did you mean 'subpixel'"),
@@ -188,8 +188,8 @@ def count(name, options=None):
         ("lite_hrdepth", {"widths": [8, "x", 40, 80]}, "must be a list of which each is a whole number or null"),
     ],
 )
-def test_wrong_options_say_what_is_right(name, options, said):
-    with pytest.raises(InputError, match=said):
+def test_wrong_options_say_what_is_right(name, options, message):
+    with pytest.raises(InputError, match=message):
         build_network(NetworkConfig(name, options))
 
 

@@ -91,7 +91,7 @@ def test_every_variant_learns_with_all_its_parameters(config):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"skip": "dens"}, "did you mean 'dense'"),
         ({"fusion": "fsee"}, "did you mean 'fse'"),
@@ -100,8 +100,8 @@ def test_every_variant_learns_with_all_its_parameters(config):
         ({"normalisation": "imagnet"}, "did you mean 'imagenet'"),
     ],
 )
-def test_wrong_options_say_what_is_right(options, said):
-    with pytest.raises(InputError, match=said):
+def test_wrong_options_say_what_is_right(options, message):
+    with pytest.raises(InputError, match=message):
         build_network(NetworkConfig("lite_hrdepth", options))
 
 
