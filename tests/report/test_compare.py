@@ -53,7 +53,8 @@ def log(folder):
 
 
 def test_command_draws_everything(tmp_path, truths, capsys):
-    nets = [weights(tmp_path / "a.safetensors"), weights(tmp_path / "b.safetensors", "monodepth2")]
+    small = {"backbone": "test_efficientnet"}
+    nets = [weights(tmp_path / "a.safetensors", **small), weights(tmp_path / "b.safetensors", "monodepth2", **small)]
     out = tmp_path / "out"
     command = ["compare", *map(str, nets), "--data.kind", "folder", "--data.root", str(truths), "--out", str(out)]
     more = ["--runs", str(log(tmp_path / "run")), "--formats", "[svg,png,pdf]", "--count", "2"]

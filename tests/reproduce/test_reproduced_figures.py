@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import fake_datasets
 from hrdepth.cli import main
@@ -84,9 +85,9 @@ def truth(tmp_path):
     ]
 
 
-def net(path, name, size=(64, 96)):
+def net(path, name, size=(64, 96), **options):
     torch.manual_seed(0)
-    config = NetworkConfig(name)
+    config = NetworkConfig(name, options)
     save_checkpoint(path, build_network(config), config, size=size)
     return str(path)
 
@@ -165,8 +166,15 @@ def test_figure2_needs_true_depth(tmp_path, capsys):
 
 
 def test_figures_4_and_5(tmp_path, truth, capsys):
-    ours = net(tmp_path / "ours.safetensors", "hrdepth")
+    # A config of its own makes the row's network a tiny one.
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    small = {"backbone": "test_efficientnet"}
+    settings = {"network": {"name": "hrdepth", "options": small}}
+    (configs / "kitti-hrdepth-m-1024x320.yaml").write_text(yaml.safe_dump(settings))
+    ours = net(tmp_path / "ours.safetensors", "hrdepth", **small)
     given = [f"kitti-hrdepth-m-1024x320={ours}", *truth, "--runs", str(tmp_path / "runs"), "--count", "1"]
+    given += ["--configs", str(configs)]
     out = tmp_path / "out"
     for figure, drawn in (("figure4", "comparison.svg"), ("figure5", "features.svg")):
         assert main(["reproduce", figure, *given, "--out", str(out), "--formats", "[svg]"]) == 0

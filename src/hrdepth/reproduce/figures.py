@@ -13,7 +13,7 @@ from hrdepth.io.files import write_json
 from hrdepth.paper import PaperRow, row_of
 from hrdepth.report.compare import compare
 from hrdepth.reproduce.context import open_context
-from hrdepth.reproduce.network import network_text, row_mismatch
+from hrdepth.reproduce.plan import network_text, row_mismatch
 from hrdepth.reproduce.provenance_table import RowProvenance, describe_shown, figure_content, provenance_table
 from hrdepth.reproduce.runs import Weights, shown_weights
 

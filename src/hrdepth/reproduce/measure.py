@@ -21,7 +21,7 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.summary import summarise
-from hrdepth.reproduce.network import stored_network
+from hrdepth.reproduce.plan import stored_network
 from hrdepth.reproduce.runs import Weights
 from hrdepth.truth import GroundTruthSet
 

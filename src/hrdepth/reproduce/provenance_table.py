@@ -14,7 +14,7 @@ from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.context import ReproductionContext
 from hrdepth.reproduce.measure import describe
-from hrdepth.reproduce.network import network_text
+from hrdepth.reproduce.plan import network_text
 from hrdepth.reproduce.runs import Weights
 
 __all__ = [

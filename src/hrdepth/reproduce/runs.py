@@ -16,8 +16,7 @@ from hrdepth.config import ReproduceConfig, TrainConfig
 from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.io.run_folder import read_json
 from hrdepth.paper import PaperRow
-from hrdepth.reproduce.network import network_mismatch, row_mismatch
-from hrdepth.reproduce.plan import BEST, Plan, plan_training, run_folder
+from hrdepth.reproduce.plan import BEST, Plan, network_mismatch, plan_training, row_mismatch, run_folder
 from hrdepth.weights.find import locate_weights
 
 __all__ = ["Given", "Weights", "find_weights", "given_weights", "seeds_text", "shown_weights", "train_missing"]
