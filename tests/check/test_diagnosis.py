@@ -74,7 +74,7 @@ def test_a_clean_run_is_silent(tmp_path, caplog, capsys):
     assert causes(tmp_path) == []
     assert not [record for record in caplog.records if "cause" in record.message]
     assert main(["diagnose", str(tmp_path / "run")]) == 0
-    assert "nothing found" in capsys.readouterr().out
+    assert "no cause of failure found" in capsys.readouterr().out
 
 
 FAULTS = {

@@ -62,7 +62,8 @@ def quantise(
         InputError: NNCF is not installed, or the folder holds no images.
     """
     nncf = require("nncf", "openvino", "int8 needs")
-    nncf.set_log_level(logging.ERROR)
+    # Not `nncf.set_log_level`: it changes the level of handlers, which others may share.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     paths = calibration_images(folder, images)
     mean, std = (np.array(values, dtype=np.float32) for values in normalise or ((0,) * 3, (1,) * 3))
 
