@@ -114,7 +114,7 @@ def test_each_recording_has_its_camera_or_all_share_one(config):
     shared = replace(two, intrinsics=IntrinsicsConfig("all", shared=True))
     assert len(learned(shared)[0].table()) == 1
     fake_datasets.drive(root, "third", frames=6, size=(96, 96))
-    with pytest.raises(InputError, match="one camera does not take"):
+    with pytest.raises(InputError, match="one camera cannot give"):
         learned(shared)
 
 

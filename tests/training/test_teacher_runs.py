@@ -137,7 +137,7 @@ def test_images_can_be_prepared_and_scanned(taught, tmp_path):
     [
         ({"metres_per_unit": 1.0}, {}, "5.4 m to the teacher .* metres_per_unit is 1"),
         ({"canonical_focal": None}, {}, "set canonical_focal to 0.6"),
-        ({"network": NetworkConfig("lite_hrdepth", {"min_depth": 0.5})}, {}, "the student of 0.5 to 100"),
+        ({"network": NetworkConfig("lite_hrdepth", {"min_depth": 0.5})}, {}, "the student 0.5 to 100"),
         ({}, {"teacher": "nowhere.safetensors"}, "nowhere.safetensors does not exist"),
         ({}, {"teacher": 3}, "the option teacher 3 of objective 'distillation' must be text"),
         ({}, {"norm": "l5"}, "norm"),

@@ -110,7 +110,7 @@ def test_depth_waits_for_a_pose_network(config, tmp_path):
 def test_init_with_another_depth_range_is_refused(config):
     best = train(replace(config, epochs=1))
     other = NetworkConfig(NETWORK.name, {**NETWORK.options, "max_depth": 50.0})
-    with pytest.raises(InputError, match=r"0\.1 to 100, the run of 0\.1 to 50"):
+    with pytest.raises(InputError, match=r"0\.1 to 100, the run 0\.1 to 50"):
         build_training_objective(replace(config, init=str(best), network=other))
 
 
