@@ -90,7 +90,7 @@ def test_upload_see_drag_and_click(page, image, weights):
 
 @pytest.mark.slow
 def test_the_cloud_turns(page, image):
-    from images import still  # of the examples
+    from pictures import still  # of the examples
 
     answered(page, image)
     before = still(page, "#cloud canvas", 1000).astype(float)
