@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import yaml
-from jsonargparse import ArgumentParser
 from PIL import Image
 
-from hrdepth.config import DepthProtocol, GroundTruthConfig, ReportConfig, TrainConfig
+from hrdepth.config import DepthProtocol, GroundTruthConfig, ReportConfig
+from hrdepth.config.files import find_config, read_train_config
 from hrdepth.errors import InputError
 from hrdepth.evaluation import Evaluation
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
@@ -30,7 +30,6 @@ from hrdepth.truth import GroundTruth, GroundTruthSet, build_ground_truth
 from hrdepth.weights.checkpoint import save_checkpoint
 from hrdepth.weights.find import bundled
 
-HERE = Path(__file__).resolve().parents[1]
 FRAMES, VALIDATION, SEED = 110, 20, 3
 
 
@@ -40,7 +39,9 @@ def main() -> None:
     arguments.add_argument("--minutes", type=float, help="train for so long; the config's by default")
     minutes = arguments.parse_args().minutes
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    config = read_config(HERE / "configs" / "demo.yaml", minutes)
+    config = read_train_config(Path(find_config("demo")))
+    if minutes is not None:
+        config = replace(config, max_minutes=minutes)
     drive = Path(config.train[0].root)
 
     print(f"1/5 rendering {FRAMES} stereo frames of a synthetic street into {drive}")
@@ -49,21 +50,21 @@ def main() -> None:
     except InputError as error:
         sys.exit(f"{error}; or remove {drive}")
 
-    print("2/5 predicting with the bundled network, which has never seen this street")
+    print("2/5 predicting with the bundled network, which was not trained on this street")
     data = GroundTruthConfig("drive", root=str(drive), split=str(drive / "val.txt"))
     truths = build_ground_truth(data)
     protocol = DepthProtocol(crop="none")
     supplied = Predictor.from_pretrained() if bundled() else None
     rows: dict[str, Evaluation] = {}
     if supplied is None:
-        print("  this installation comes without weights; the next steps make some")
+        print("  this installation comes without weights; the next steps train some")
     else:
         rows["bundled network"] = evaluate_network(supplied.scaled_disparity, truths, protocol)
-        say(rows)
-        look(drive.parent / "on-board.png", {"bundled network": supplied}, truths)
+        print_errors(rows)
+        draw_frames(drive.parent / "bundled.png", {"bundled network": supplied}, truths)
 
     print(f"3/5 training {config.network.name} for at most {config.max_minutes:g} minutes")
-    clear(Path(config.output))
+    clear_run(Path(config.output))
     weights = train(config)
 
     print("4/5 evaluating against exact depth on frames that were not trained on")
@@ -78,9 +79,9 @@ def main() -> None:
         "untrained network": evaluate_network(Predictor.from_file(untrained).scaled_disparity, truths, protocol),
         "constant depth": constant_depth_baseline(truths, protocol),
     }
-    say(rows)
+    print_errors(rows)
     networks = {"trained here": trained} | ({"bundled network": supplied} if supplied else {})
-    look(drive.parent / "trained.png", networks, truths)
+    draw_frames(drive.parent / "trained.png", networks, truths)
 
     print("5/5 writing demo/report.html")
     page = drive.parent / "report.html"
@@ -92,30 +93,19 @@ def main() -> None:
         sys.exit("the trained network does not clearly beat the untrained one and a constant depth: train longer")
 
 
-def read_config(path: Path, minutes: float | None) -> TrainConfig:
-    """Read the YAML as `hrdepth train --config` does."""
-    parser = ArgumentParser()
-    parser.add_class_arguments(TrainConfig, as_group=False)
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if minutes is not None:
-        settings["max_minutes"] = minutes
-    made = parser.instantiate(parser.parse_object(settings))
-    return TrainConfig(**made.as_dict())
-
-
-def clear(run: Path) -> None:
+def clear_run(run: Path) -> None:
     """Remove the demo's own earlier run, file by file."""
     for path in sorted(run.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def say(rows: dict[str, Evaluation]) -> None:
-    """Print the two metrics that say most."""
+def print_errors(rows: dict[str, Evaluation]) -> None:
+    """Print Abs Rel and the share of pixels within a factor of 1.25."""
     for name, evaluation in rows.items():
         print(f"  {name:28s} Abs Rel {evaluation.mean['abs_rel']:.3f}   δ<1.25 {evaluation.mean['delta1']:.3f}")
 
 
-def look(path: Path, predictors: dict[str, Predictor], truths: GroundTruthSet) -> None:
+def draw_frames(path: Path, predictors: dict[str, Predictor], truths: GroundTruthSet) -> None:
     """Draw three frames below each other."""
     frames = list(truths)
     Image.fromarray(
