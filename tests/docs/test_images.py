@@ -1,4 +1,4 @@
-"""`examples/images.py`, which makes the images of the README again, works: at a tiny size, and in a browser."""
+"""`examples/images.py`, works with a tiny network, and in a browser."""
 
 import importlib.util
 import os
@@ -15,13 +15,13 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import save_checkpoint
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "pictures.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "images.py"
 
 
 @pytest.fixture
 def images(tmp_path, monkeypatch):
-    """The script, with a tiny network for the one on board and two tiny streets."""
-    spec = importlib.util.spec_from_file_location("pictures", SCRIPT)
+    """The script, with a tiny network for the bundled one and two tiny streets."""
+    spec = importlib.util.spec_from_file_location("images", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     network = NetworkConfig("lite_hrdepth")
@@ -36,7 +36,7 @@ def images(tmp_path, monkeypatch):
 
 
 def run(module, monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["pictures.py", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["images.py", *map(str, arguments)])
     module.main()
 
 

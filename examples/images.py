@@ -1,7 +1,7 @@
-"""Make the images of the README again: a rendered street above its depth, and the page on it.
+"""Make the images of the README: rendered streets above their disparity, and the page with one of them.
 
-    python examples/images.py             # both, into docs/images; the page needs Chromium and playwright
-    python examples/images.py --no-page   # the first alone
+    python examples/images.py             # both, in docs/images; the page needs Chromium and playwright
+    python examples/images.py --no-page   # only the first
 
 The streets are the rendered examples of the page, the network is the bundled one.
 """
@@ -43,10 +43,10 @@ EDGE = 4
 
 
 def main() -> None:
-    """Make what is asked for."""
+    """Make the images."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--out", type=Path, default=IMAGES, help="the folder of the images")
-    arguments.add_argument("--no-page", dest="page", action="store_false", help="leave the image of the page out")
+    arguments.add_argument("--no-page", dest="page", action="store_false", help="do not make the image of the page")
     given = arguments.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     with atomic_path(given.out / "street.jpg") as path:
@@ -71,7 +71,7 @@ def street() -> Image.Image:
 
 
 def photograph(path: Path) -> None:
-    """Open the page in Chromium, take an example, ask for a depth, wait for the cloud, and keep what is seen."""
+    """Open the page in Chromium, click an example and a point, wait for the cloud, and save a screenshot."""
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
