@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from hrdepth.camera import DepthScale
 from hrdepth.config import DatasetConfig, IntrinsicsConfig, TrainConfig
 from hrdepth.data import mix, open_data
 from hrdepth.data.sample import Batch
@@ -43,6 +44,7 @@ class GivenDepth(nn.Module):
     """Stands where the depth network would; depth comes from the files."""
 
     stride, (min_depth, max_depth) = 32, RANGE
+    scale = DepthScale(*RANGE)
 
 
 class Motions(nn.Module):

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.data import default_collate
 
 import fake_datasets
-from hrdepth.camera import focal_factor
+from hrdepth.camera import DepthScale, focal_factor
 from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
@@ -22,9 +22,10 @@ class Says(nn.Module):
 
     min_depth, max_depth = 0.1, 100.0
 
-    def __init__(self, depths):
+    def __init__(self, depths, canonical_focal=None):
         super().__init__()
         self.depths = depths
+        self.scale = DepthScale(canonical_focal=canonical_focal)
 
     def forward(self, image):
         disparity = depth_to_disparity(self.depths, self.min_depth, self.max_depth)[:, None, None, None]
@@ -44,8 +45,8 @@ def batch(tmp_path):
     return default_collate([whole[0], whole[3], *(zoomed[item] for item in range(6, 12))])
 
 
-def interior_error(depths, batch, **settings):
-    objective = ViewSynthesis(Says(depths), None, ["s"], **settings).eval()
+def interior_error(depths, batch, canonical_focal=None):
+    objective = ViewSynthesis(Says(depths, canonical_focal), None, ["s"]).eval()
     output = objective(batch)
     assert torch.isfinite(output.loss)
     # Where the other eye does not see, nothing can be explained.
@@ -74,13 +75,12 @@ def test_the_canonical_camera_itself_needs_no_factor(batch):
     first = {scale: disparity[:1] for scale, disparity in disparities.items()}
     output = Output(first, short["stereo_pose"][:, None], short["intrinsics"])
     losses = [
-        ViewSynthesis(Says(None), None, ["s"], tie_break=0.0, **settings).losses(output, short)
-        for settings in ({}, {"canonical_focal": focal})
+        ViewSynthesis(Says(None, canonical_focal), None, ["s"], tie_break=0.0).losses(output, short)
+        for canonical_focal in (None, focal)
     ]
     torch.testing.assert_close(losses[0]["loss"], losses[1]["loss"])
 
 
-def test_it_is_the_runs_and_no_option_of_the_objective():
+def test_it_is_the_networks_and_no_option_of_the_objective():
     with pytest.raises(InputError, match="has no option 'canonical_focal'"):
         build_objective(ObjectiveConfig(frames=["s"], options={"canonical_focal": 0.6}), Says(None), None)
-    assert build_objective(ObjectiveConfig(frames=["s"]), Says(None), None, 0.6).canonical_focal == 0.6

@@ -6,10 +6,11 @@ import torch
 from torch.utils.data import default_collate
 
 import fake_datasets
-from hrdepth.config import DatasetConfig, NetworkConfig
+from hrdepth.config import DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
+from hrdepth.objectives import check_objective
 from hrdepth.objectives.consistency import depth_consistency
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 
@@ -68,9 +69,9 @@ def test_what_the_mask_covers_does_not_count_in_target_or_source(wall):
     assert wrong.grad[..., 20:].any()
 
 
-def test_a_weight_that_is_none():
-    with pytest.raises(InputError, match="consistency -1 must be 0 or more"):
-        ViewSynthesis(build_network(NetworkConfig("lite_hrdepth")), torch.nn.Identity(), consistency=-1.0)
+def test_a_negative_weight_is_refused():
+    with pytest.raises(InputError, match="consistency -1 of .* must be 0 or more"):
+        check_objective(ObjectiveConfig(options={"consistency": -1.0}))
 
 
 def test_the_network_sees_the_target_and_then_all_sources_at_once(tmp_path):

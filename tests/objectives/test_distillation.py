@@ -1,6 +1,7 @@
 """What learning from a teacher promises: the right target, whatever the teacher's size, camera and place of work."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 from torch.utils.data import default_collate
 
 import fake_datasets
+from hrdepth.camera import DepthScale
 from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.data.sample import load_image
@@ -49,7 +51,9 @@ def images(tmp_path):
 def objective_of(path, student=NETWORK, frames=(), canonical_focal=None, **options):
     torch.manual_seed(0)
     config = ObjectiveConfig("distillation", list(frames), {"teacher": path, **options})
-    return build_objective(config, build_network(student), None, canonical_focal)
+    network = build_network(student)
+    network.scale = replace(network.scale, canonical_focal=canonical_focal)
+    return build_objective(config, network, None)
 
 
 def batch_of(part, augment=None, draws=1, seed=0):
@@ -61,6 +65,7 @@ class Says(nn.Module):
     """A network that says the given disparities, (B,1,H/2^s,W/2^s) for each scale s."""
 
     min_depth, max_depth = 0.1, 100.0
+    scale = DepthScale()
 
     def __init__(self, *disparities):
         super().__init__()

@@ -7,14 +7,15 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from torch import nn
 
+from hrdepth.camera import DepthScale
 from hrdepth.config import NetworkConfig, ObjectiveConfig
 from hrdepth.errors import InputError
 from hrdepth.geometry import backproject, depth_to_disparity, pose_matrix, project
 from hrdepth.networks import build_pose_network
 from hrdepth.objectives import Output, build_objective, check_objective
-from hrdepth.objectives.alignment import iterative_closest_points, rigid_fit
 from hrdepth.objectives.sfmlearner import ExplainedOutput
 from hrdepth.objectives.struct2depth import MovingOutput
+from hrdepth.objectives.vid2depth import iterative_closest_points, rigid_fit
 
 SIZE = (64, 96)
 K = torch.tensor([[[60.0, 0, 47], [0, 55, 31], [0, 0, 1]]])
@@ -27,6 +28,7 @@ class Constant(nn.Module):
     """A depth network of one disparity map, or one for each scale from the finest."""
 
     min_depth, max_depth = 0.1, 100.0
+    scale = DepthScale()
 
     def __init__(self, *depths):
         super().__init__()

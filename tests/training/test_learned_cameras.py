@@ -8,6 +8,7 @@ import yaml
 from torch.utils.data import default_collate
 
 import fake_datasets
+from hrdepth.camera import DepthScale
 from hrdepth.cli import main
 from hrdepth.config import AugmentConfig, DatasetConfig, IntrinsicsConfig, LogConfig, ObjectiveConfig
 from hrdepth.data import build_mix, mix, open_data
@@ -168,6 +169,7 @@ def test_an_exported_file_has_no_cameras():
 
 class GivenDepth(torch.nn.Module):
     min_depth, max_depth, stride = 0.1, 100.0, 32
+    scale = DepthScale()
 
 
 def turning_wall(focal, angles, size=SIZE):

@@ -58,7 +58,7 @@ def test_they_train_together_and_the_weights_know_their_camera(config, tmp_path,
     checkpoint = read_checkpoint(best)
     assert checkpoint.scale.canonical_focal == 0.8
     assert all(torch.isfinite(value).all() for value in checkpoint.network.state_dict().values())
-    assert build_training_objective(replace(config, init=str(best))).canonical_focal == 0.8
+    assert build_training_objective(replace(config, init=str(best))).network.scale.canonical_focal == 0.8
     for other in (0.6, None):
         with pytest.raises(InputError, match=rf"canonical_focal 0\.8, the run has {other or 'none'}; set .* to 0\.8"):
             build_training_objective(replace(config, init=str(best), canonical_focal=other))
@@ -66,7 +66,8 @@ def test_they_train_together_and_the_weights_know_their_camera(config, tmp_path,
 
 def test_weights_without_one_may_start_any_run(config, tmp_path):
     save_checkpoint(tmp_path / "net.safetensors", build_network(NETWORK), NETWORK, size=(64, 96))
-    assert build_training_objective(replace(config, init=str(tmp_path / "net.safetensors"))).canonical_focal == 0.8
+    objective = build_training_objective(replace(config, init=str(tmp_path / "net.safetensors")))
+    assert objective.network.scale.canonical_focal == 0.8
 
 
 def test_a_zoom_without_canonical_focal_is_warned_of(config, caplog):

@@ -10,7 +10,7 @@ from torch import nn
 from hrdepth.config import ObjectiveConfig
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
-from hrdepth.objectives.base import Objective, Output
+from hrdepth.objectives.base import GIVEN, Objective, Output
 from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.sfmlearner import Explainability
 from hrdepth.objectives.struct2depth import ObjectMotions
@@ -27,8 +27,6 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "vid2depth": PointAlignment,
     "view_synthesis": ViewSynthesis,
 }
-# Arguments of an objective that are not options: the run sets them.
-GIVEN = ("network", "pose_network", "frames", "canonical_focal", "cameras")
 
 
 def check_objective(config: ObjectiveConfig) -> type[Objective]:
@@ -48,7 +46,6 @@ def build_objective(
     config: ObjectiveConfig,
     network: DepthNetwork,
     pose_network: nn.Module | None,
-    canonical_focal: float | None = None,
     cameras: LearnedIntrinsics | None = None,
     inputs: Mapping[str, Any] | None = None,
 ) -> Objective:
@@ -56,9 +53,8 @@ def build_objective(
 
     Args:
         config: which objective, its sources and options.
-        network: the depth network.
+        network: the depth network; its scale is that of the run.
         pose_network: None if all poses are known.
-        canonical_focal: see `TrainConfig`.
         cameras: those whose K is learned; None if all are known.
         inputs: from `Objective.read_inputs`; None to let the objective read them.
 
@@ -70,7 +66,6 @@ def build_objective(
         network,
         pose_network,
         frames=tuple(config.frames),
-        canonical_focal=canonical_focal,
         cameras=cameras,
         **{**config.options, **(inputs or {})},
     )

@@ -19,9 +19,12 @@ from hrdepth.errors import InputError
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 
-__all__ = ["Objective", "Output", "check_numbers", "check_scales"]
+__all__ = ["GIVEN", "Objective", "Output", "check_numbers", "check_scales", "mask_of", "mean_inside"]
 
 Self = TypeVar("Self", bound="Output")
+
+# Arguments of an objective that are not options: the run sets them.
+GIVEN = ("network", "pose_network", "frames", "cameras")
 
 
 @dataclass(frozen=True)
@@ -181,3 +184,15 @@ def check_scales(options: Mapping[str, Any], what: str) -> None:
     scales = options.get("scales", (0,))
     if not scales or not set(scales) <= {0, 1, 2, 3}:
         raise InputError(f"the option scales {list(scales)} of {what}: give some of 0, 1, 2, 3")
+
+
+def mask_of(batch: Batch) -> Tensor:
+    """Return the batch's mask (B,1,H,W), ones if it has none."""
+    return batch["mask"] if "mask" in batch else torch.ones_like(batch["target"][:, :1])
+
+
+def mean_inside(values: Tensor, mask: Tensor) -> Tensor:
+    """Return each sample's mean of (B,1,H,W) where the mask (B,1,H,W) is 1: (B,1,1,1), at least 1e-6."""
+    inside = (mask > 0.5).float()
+    total = (values * inside).sum(dim=(1, 2, 3), keepdim=True)
+    return (total / inside.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1)).clamp(min=1e-6)

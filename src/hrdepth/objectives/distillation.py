@@ -20,9 +20,8 @@ from hrdepth.geometry import scaled_disparity
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.base import Objective, Output, check_numbers, check_scales
-from hrdepth.objectives.nesting import check_nested
 from hrdepth.objectives.teacher import Teacher, TeacherMaps
-from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.objectives.view_synthesis import ViewSynthesis, check_nested
 from hrdepth.registry import lookup
 
 __all__ = ["NORMS", "Distillation"]
@@ -58,8 +57,7 @@ class Distillation(Objective):
         cache: a folder for the teacher's disparities, computed once, see `TeacherMaps`; None computes them in each
             epoch.
         teacher_focal: the canonical focal length of the teacher's depth, in image widths, if its file has none; such as
-            0.58 for published KITTI weights.
-        canonical_focal: that of the student. If both have one, the teacher's depth is converted to the student's.
+            0.58 for published KITTI weights. If the student has one too, the teacher's depth is converted to it.
         cameras: of the self-supervised loss, see `ViewSynthesis`.
 
     Raises:
@@ -86,7 +84,6 @@ class Distillation(Objective):
         elsewhere: float = 0.1,
         cache: str | None = None,
         teacher_focal: float | None = None,
-        canonical_focal: float | None = None,
         cameras: LearnedIntrinsics | None = None,
     ) -> None:
         super().__init__()
@@ -104,16 +101,14 @@ class Distillation(Objective):
         self.view_synthesis: ViewSynthesis | None = None
         if self_supervision:
             options = view_synthesis or {}
-            self.view_synthesis = ViewSynthesis(
-                network, pose_network, frames, canonical_focal=canonical_focal, cameras=cameras, **options
-            )
+            self.view_synthesis = ViewSynthesis(network, pose_network, frames, cameras=cameras, **options)
         self.pose_network = None if self.view_synthesis is None else self.view_synthesis.pose_network
         self.cameras = None if self.view_synthesis is None else self.view_synthesis.cameras
         self.auto_mask = self.view_synthesis is not None and self.view_synthesis.auto_mask
         self._factor = 1.0
         if self.teacher is not None:
             self._check_ranges(self.teacher)
-            self._factor = self._depth_factor(self.teacher, canonical_focal)
+            self._factor = self._depth_factor(self.teacher)
 
     @classmethod
     def check(cls, config: ObjectiveConfig) -> None:
@@ -266,12 +261,12 @@ class Distillation(Objective):
                 "teacher's"
             )
 
-    def _depth_factor(self, teacher: Teacher, canonical_focal: float | None) -> float:
+    def _depth_factor(self, teacher: Teacher) -> float:
         """Return the factor from the teacher's depth to the student's.
 
         For one object at one distance, the network with the shorter canonical focal length predicts the smaller depth.
         """
-        teacher_focal = teacher.canonical_focal
+        canonical_focal, teacher_focal = self.network.scale.canonical_focal, teacher.canonical_focal
         if teacher_focal is None and canonical_focal is None:
             return 1.0
         if teacher_focal is None:

@@ -17,7 +17,7 @@ from hrdepth.losses import photometric_error
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import PoseCNN
-from hrdepth.objectives.base import Output, check_numbers, check_scales
+from hrdepth.objectives.base import Output, check_numbers, check_scales, mask_of
 from hrdepth.objectives.view_synthesis import ViewSynthesis, shrink
 
 __all__ = ["Explainability", "ExplainedOutput"]
@@ -44,7 +44,6 @@ class Explainability(ViewSynthesis):
         smoothness: lambda_s, for the finest scale; halved from scale to scale.
         explainability: lambda_e, the weight of the masks' regularisation; 0 disables the mask.
         scales: of the network's disparities.
-        canonical_focal: see `ViewSynthesis`.
         cameras: see `ViewSynthesis`.
 
     Raises:
@@ -65,7 +64,6 @@ class Explainability(ViewSynthesis):
         smoothness: float = 0.5,
         explainability: float = 0.2,
         scales: Sequence[int] = (0, 1, 2, 3),
-        canonical_focal: float | None = None,
         cameras: LearnedIntrinsics | None = None,
     ) -> None:
         super().__init__(
@@ -76,7 +74,6 @@ class Explainability(ViewSynthesis):
             smoothness=smoothness,
             auto_mask=False,
             scales=scales,
-            canonical_focal=canonical_focal,
             cameras=cameras,
         )
         self.explainability = explainability
@@ -127,7 +124,7 @@ class Explainability(ViewSynthesis):
         factor = size[1] / batch["target"].shape[-1]
         intrinsics = scale_intrinsics(output.intrinsics, factor, size[0] / batch["target"].shape[-2])
         depth = self.depth(disparity, intrinsics)
-        inside = shrink(batch["mask"], size) if "mask" in batch else torch.ones_like(target[:, :1])
+        inside = shrink(mask_of(batch), size)
         loss: Tensor = (
             self.smoothness
             / 2**scale

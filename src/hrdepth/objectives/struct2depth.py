@@ -19,9 +19,8 @@ from hrdepth.networks import build_pose_network
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
-from hrdepth.objectives.base import Output, check_numbers
-from hrdepth.objectives.nesting import check_nested, mask_of, mean_inside
-from hrdepth.objectives.view_synthesis import ViewSynthesis
+from hrdepth.objectives.base import Output, check_numbers, mask_of, mean_inside
+from hrdepth.objectives.view_synthesis import ViewSynthesis, check_nested
 
 __all__ = ["MovingOutput", "ObjectMotions"]
 
@@ -61,7 +60,6 @@ class ObjectMotions(ViewSynthesis):
         size_weight: of the object size constraint.
         object_height: initial value of the learned object height, network units; one for all objects.
         view_synthesis: options of the other terms, see `ViewSynthesis`; `auto_mask` is off, as in the paper.
-        canonical_focal: see `ViewSynthesis`.
         cameras: see `ViewSynthesis`.
 
     Raises:
@@ -87,11 +85,10 @@ class ObjectMotions(ViewSynthesis):
         size_weight: float = 0.01,
         object_height: float = 1.0,
         view_synthesis: dict[str, Any] | None = None,
-        canonical_focal: float | None = None,
         cameras: LearnedIntrinsics | None = None,
     ) -> None:
         options = {"auto_mask": False, **(view_synthesis or {})}
-        super().__init__(network, pose_network, frames, canonical_focal=canonical_focal, cameras=cameras, **options)
+        super().__init__(network, pose_network, frames, cameras=cameras, **options)
         self.objects = objects
         self.size_weight = size_weight
         self.object_motion = ObjectMotion(object_network, object_options or {}, object_height)

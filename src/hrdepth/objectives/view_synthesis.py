@@ -19,10 +19,11 @@ from hrdepth.losses import Windows, edge_aware_smoothness, minimum_reprojection,
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
-from hrdepth.objectives.base import Objective, Output, check_numbers, check_scales
+from hrdepth.objectives.base import GIVEN, Objective, Output, check_numbers, check_scales, mask_of
 from hrdepth.objectives.consistency import Consistency, depth_consistency
+from hrdepth.registry import check_options
 
-__all__ = ["ViewSynthesis", "check_view_synthesis", "shrink"]
+__all__ = ["ViewSynthesis", "check_nested", "shrink"]
 
 
 class ViewSynthesis(Objective):
@@ -40,8 +41,6 @@ class ViewSynthesis(Objective):
         scales: of the network's disparities.
         compile: fuse synthesis and losses with torch.compile, which takes about a minute at the first step; without a
             working compiler they run uncompiled.
-        canonical_focal: fx, in image widths, of the camera that the network's depth holds for; a sample's depth is
-            `camera.focal_factor` times it. None uses the depth unchanged for any camera.
         cameras: those whose K is learned; None if the batch has all.
         consistency: weight of the difference between the depths of target and sources; if not 0, pixels are also
             weighted by how well the depths agree. Needs a pass of the depth network for each source.
@@ -64,14 +63,11 @@ class ViewSynthesis(Objective):
         tie_break: float = 1e-5,
         scales: Sequence[int] = (0, 1, 2, 3),
         compile: bool = False,
-        canonical_focal: float | None = None,
         cameras: LearnedIntrinsics | None = None,
         consistency: float = 0.0,
     ) -> None:
         super().__init__()
         _check_frames(frames, pose_network)
-        if not 0 <= consistency < float("inf"):
-            raise InputError(f"consistency {consistency:g} must be 0 or more; 0.5 is usual")
         self.network = network
         self.pose_network = pose_network if any(frame != "s" for frame in frames) else None
         self.frames = tuple(frames)
@@ -80,7 +76,6 @@ class ViewSynthesis(Objective):
         self.auto_mask = auto_mask
         self.tie_break = tie_break
         self.scales = tuple(scales)
-        self.canonical_focal = canonical_focal
         self.cameras = cameras
         self.consistency = consistency
         # Functions of one scale's tensors at full size, so that one compilation serves all scales.
@@ -93,7 +88,7 @@ class ViewSynthesis(Objective):
     @classmethod
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
-        check_view_synthesis(config.options, f"objective '{config.name}'")
+        _check_options(config.options, f"objective '{config.name}'")
 
     def predict(self, batch: Batch) -> Output:
         """See `Objective.predict`; with `consistency` also the disparities of the sources."""
@@ -230,10 +225,11 @@ class ViewSynthesis(Objective):
     def depth(self, disparity: Tensor, intrinsics: Tensor) -> Tensor:
         """Return the depth, network units, of disparities (B,C,H,W) for cameras with K (B,3,3)."""
         depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
-        if self.canonical_focal is None:
+        canonical_focal = self.network.scale.canonical_focal
+        if canonical_focal is None:
             return depth
         fx = intrinsics[:, :1, :1, None]  # (B,1,1,1)
-        return depth * focal_factor(fx, depth.shape[-1], self.canonical_focal)
+        return depth * focal_factor(fx, depth.shape[-1], canonical_focal)
 
     @torch.no_grad()
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
@@ -246,7 +242,6 @@ class ViewSynthesis(Objective):
         target, identity = batch["target"], self.identity_errors(batch)
         synthesised = self.synthesise(output, batch, disparity)  # the finest disparity has full size
         errors = self._errors(batch, synthesised, windows(target))
-        inside = batch["mask"] if "mask" in batch else torch.ones_like(target[:, :1])
         best = errors.argmin(dim=1)[:, None, None].expand(-1, 1, 3, *target.shape[-2:])  # (B,1,3,H,W)
         error = minimum_reprojection(errors)
         return {
@@ -254,16 +249,23 @@ class ViewSynthesis(Objective):
             "disparity": disparity,
             "synthesised": synthesised.gather(1, best)[:, 0],
             "error": error,
-            "kept": (error < identity.amin(dim=1, keepdim=True)).float() * inside,
+            "kept": (error < identity.amin(dim=1, keepdim=True)).float() * mask_of(batch),
         }
 
 
-def check_view_synthesis(options: Mapping[str, Any], what: str) -> None:
-    """Check the options of view synthesis, alone or within another objective.
+def check_nested(config: ObjectiveConfig) -> None:
+    """Check the option `view_synthesis` of an objective that is based on view synthesis.
 
     Raises:
-        InputError: an invalid weight or scale; the message names `what` it is an option of.
+        InputError: an option that view synthesis does not have, or an invalid value.
     """
+    options = config.options.get("view_synthesis") or {}
+    what = f"the view_synthesis of objective '{config.name}'"
+    check_options(ViewSynthesis, options, what, GIVEN)
+    _check_options(options, what)
+
+
+def _check_options(options: Mapping[str, Any], what: str) -> None:
     check_numbers(options, ("smoothness", "tie_break", "consistency"), what)
     check_numbers(options, ("ssim_weight",), what, most=1)
     check_scales(options, what)

@@ -106,6 +106,9 @@ def build_training_objective(
         InputError: unknown names or options, or an init checkpoint of another network.
     """
     network = build_network(config.network)
+    network.scale = replace(
+        network.scale, metres_per_unit=config.metres_per_unit, canonical_focal=config.canonical_focal
+    )
     if config.initial_depth is not None:
         network.start_at(config.initial_depth)
     temporal = any(frame != "s" for frame in config.objective.frames)
@@ -134,7 +137,7 @@ def build_training_objective(
         for module in (network, pose_network):
             if module is not None and has_depthwise(module):
                 use_fast_depthwise(module)
-    return build_objective(config.objective, network, pose_network, config.canonical_focal, cameras, inputs)
+    return build_objective(config.objective, network, pose_network, cameras, inputs)
 
 
 def _check_canonical_focal(start: float | None, config: TrainConfig) -> None:

@@ -106,8 +106,6 @@ class WeightFiles(Callback):
             size=config.size,
             pose_network=objective.pose_network,
             pose_network_config=config.pose_network,
-            metres_per_unit=config.metres_per_unit,
-            canonical_focal=config.canonical_focal,
             cameras=() if objective.cameras is None else objective.cameras.table(),
             provenance=provenance(
                 config.seed,
