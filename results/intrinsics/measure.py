@@ -120,7 +120,7 @@ def learn(arguments: argparse.Namespace, field_of_view: float) -> dict[str, obje
         optimiser.zero_grad()
         loss.backward()
         for parameter in cameras.parameters() if held else ():
-            parameter.grad = None  # as training.cameras.CameraReport holds them
+            parameter.grad = None  # as the training does in its first steps
         optimiser.step()
         schedule.step()
         if step % 50 == 0 or step == arguments.steps - 1:

@@ -20,7 +20,7 @@ from hrdepth.config import (
 )
 from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.training import build_training_objective, train
-from hrdepth.training.diagnosing import diagnose_run
+from hrdepth.training.guard import diagnose_run
 from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_training import split, tiny_training
 

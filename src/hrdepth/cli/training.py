@@ -28,7 +28,7 @@ def scan(config: TrainConfig) -> None:
 def diagnose(config: DiagnoseConfig) -> None:
     """Find out why a training fails: the probable cause first."""
     with training_extra():
-        from hrdepth.training.diagnosing import diagnose_run
+        from hrdepth.training.guard import diagnose_run
 
     causes = diagnose_run(config.run)
     print("\n".join(map(str, causes)) or "no cause of failure found")

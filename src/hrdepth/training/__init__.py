@@ -6,12 +6,11 @@ loop          the LightningModule: one objective, one optimiser
 optimiser     Adam and its learning-rate schedule
 state         training checkpoint, resuming, the run's folder
 weights       the weights files
-guard         stops a training that fails
+guard         stops a training that fails; probable causes
 health        statistics and faults of a step, which the guard checks
 holes         holes in predicted depth
-log           metrics, progress, panels
+log           what is logged of a step: metrics, progress, cameras, panels
 cameras       which cameras are learned
-diagnosing    probable causes of a failed training
 """
 
 from hrdepth.training.loop import DepthModule

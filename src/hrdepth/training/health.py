@@ -15,7 +15,7 @@ from hrdepth.config import GuardConfig
 from hrdepth.data.sample import Batch
 from hrdepth.objectives import Objective, Output
 
-__all__ = ["CollapseDetector", "Finding", "StepRecord", "StepStatistics", "find_not_finite", "measure_step"]
+__all__ = ["CollapseDetector", "StepFault", "StepRecord", "StepStatistics", "find_not_finite", "measure_step"]
 
 LOOK_AT_DEPTH = (
     "check that the camera moves between these frames and that K is in pixels of the images, then lower "
@@ -81,7 +81,7 @@ class StepStatistics(NamedTuple):
         return all(map(math.isfinite, self))
 
 
-class Finding(NamedTuple):
+class StepFault(NamedTuple):
     """A fault of a step.
 
     Attributes:
@@ -139,7 +139,9 @@ class CollapseDetector:
         """Restore the counts."""
         self._counts, self._widest = dict(state["counts"]), state["widest"]
 
-    def update(self, statistics: StepStatistics, number: int, step: StepRecord, objective: Objective) -> Finding | None:
+    def update(
+        self, statistics: StepStatistics, number: int, step: StepRecord, objective: Objective
+    ) -> StepFault | None:
         """Count a step and return a fault that has lasted too long, if any; `number` counts the run's steps."""
         config = self.config
         self._widest = max(self._widest, statistics.spread)
@@ -157,7 +159,7 @@ class CollapseDetector:
         return None
 
     @torch.no_grad()
-    def _describe(self, name: str, statistics: StepStatistics, step: StepRecord, objective: Objective) -> Finding:
+    def _describe(self, name: str, statistics: StepStatistics, step: StepRecord, objective: Objective) -> StepFault:
         steps = f"for {self._counts[name]} steps"
         if name == "disparity":
             what = (
@@ -165,7 +167,7 @@ class CollapseDetector:
                 f"{statistics.spread:.2g} of its mean within an image, depth is about "
                 f"{1 / statistics.nearness:.3g} units"
             )
-            return Finding(what, LOOK_AT_DEPTH)
+            return StepFault(what, LOOK_AT_DEPTH)
         assert step.output.motions is not None
         axis_angle, translation = (lengths(motion) for motion in step.output.motions)  # (T,B)
         if name == "translation":
@@ -181,7 +183,7 @@ class CollapseDetector:
         worst = values.amax(dim=0)  # (B,)
         samples = [sample for sample, value in enumerate(worst.tolist()) if not value <= limit]
         what = f"{name} of the pose network explodes: {seen}, above {limit:g} {steps}"
-        return Finding(what, LOOK_AT_POSE, samples)
+        return StepFault(what, LOOK_AT_POSE, samples)
 
 
 class Suspect(NamedTuple):
@@ -194,7 +196,7 @@ class Suspect(NamedTuple):
 
 
 @torch.no_grad()
-def find_not_finite(step: StepRecord | None, objective: nn.Module) -> Finding | None:
+def find_not_finite(step: StepRecord | None, objective: nn.Module) -> StepFault | None:
     """Find the first tensor with NaN or infinity, in the order of computation, since later ones inherit it.
 
     The order is inputs, parameters, disparities, poses, losses, gradients; in validation also running statistics, which
@@ -211,7 +213,7 @@ def find_not_finite(step: StepRecord | None, objective: nn.Module) -> Finding | 
         if by_sample and step is not None:
             rows = (~finite.flatten(1).all(dim=1)).nonzero()[:, 0].tolist()
             samples = sorted({row % step.samples for row in rows})
-        return Finding(f"{name} holds {'NaN' if tensor.isnan().any() else 'infinity'}", advice, samples)
+        return StepFault(f"{name} holds {'NaN' if tensor.isnan().any() else 'infinity'}", advice, samples)
     return None
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
@@ -18,24 +17,23 @@ from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
+from torch.utils.data import default_collate
 
+from hrdepth.config import TrainConfig
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import write_image
 from hrdepth.io.visualize import colorize_disparity, colorize_error
 from hrdepth.networks.intrinsics import LearnedCamera
 from hrdepth.training.loop import DepthModule
 
-__all__ = ["CameraReport", "ImagePanels", "MetricsFile", "ProgressReport", "training_panel"]
+__all__ = ["MetricsFile", "RunLog", "training_panel"]
 
 log = logging.getLogger(__name__)
 
-# Seconds between two writes of the file.
+# Seconds between two writes of the file, and between two lines if there is no terminal for a progress bar.
 INTERVAL = 30.0
 
 ORDER = ("target", "disparity", "teacher", "synthesised", "error", "kept", "explained", "objects")
-
-# Seconds between two lines if there is no terminal for a progress bar.
-LINE_INTERVAL = 30.0
 
 # At most this many cameras are logged; the weights file has all.
 LOGGED = 8
@@ -132,13 +130,25 @@ def _draw(name: str, array: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.broadcast_to(image, (*image.shape[:2], 3))
 
 
-class ProgressReport(Callback):
-    """Reports samples per second and time left: by a bar on a terminal, else by a line every 30 seconds."""
+class RunLog(Callback):
+    """Writes all that is logged of a step: losses, clocks, progress, learned cameras and image panels.
 
-    def __init__(self, batch_size: int, max_minutes: float | None) -> None:
-        self.batch_size = batch_size
+    Progress is a bar on a terminal, else a line every 30 seconds.
+
+    Args:
+        config: of the run.
+        folder: of the panels.
+    """
+
+    state_key = "ProgressReport"  # as in training checkpoints of earlier versions
+
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.batch_size = config.batch_size * config.devices * config.nodes
         self._earlier = 0.0
-        self.max_seconds = None if max_minutes is None else 60 * max_minutes
+        self._drawn = 0
+        self._samples: Any = None
 
     @cached_property
     def _bar(self) -> Progress:
@@ -174,29 +184,28 @@ class ProgressReport(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Update rate and time left."""
+        """Log losses, clocks and cameras, show progress, and draw panels when they are due."""
+        assert isinstance(pl_module, DepthModule)
+        assert pl_module.step is not None
         now = time.monotonic()
         rate = self.batch_size / (now - self._tick)
         self._tick = now
         # The first steps compile and fill caches; then a moving average.
         done = trainer.global_step - self._first_step
         self._rate = rate if done < 5 else 0.95 * self._rate + 0.05 * rate
-        pl_module.log("samples_per_second", self._rate)
-        pl_module.log("minutes", self._minutes(now))
-        loss = float(outputs["loss"])
-        shown = {"epoch": trainer.current_epoch, "loss": loss, "rate": self._rate, "left": self._left(trainer, now)}
-        if self._bar.live.is_started:
-            self._bar.update(self._task, completed=trainer.global_step, **shown)
-        elif now - self._line > LINE_INTERVAL:
-            self._line = now
-            log.info(
-                "epoch %d, step %d of %d: loss %.4f, %.2f samples/s, %s left",
-                shown["epoch"], trainer.global_step, int(trainer.estimated_stepping_batches),
-                loss, self._rate, shown["left"],
-            )  # fmt: skip
+        values: dict[str, Any] = {f"train/{name}": value for name, value in pl_module.step.output.losses.items()}
+        values |= {"samples_per_second": self._rate, "minutes": self._minutes(now)}
+        if trainer.global_step % trainer.log_every_n_steps == 0:
+            for camera in _cameras(pl_module):
+                values |= {f"camera/{camera.name}/{name}": getattr(camera, name) for name in ("fx", "fy", "cx", "cy")}
+        pl_module.log_dict(values)
+        self._show(trainer, float(outputs["loss"]), now)
+        due = self.config.log.panels_every_steps
+        if due and trainer.global_step % due == 0 and trainer.global_step != self._drawn:
+            self._draw(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report the validation's metrics, and leave its time out of the rate."""
+        """Report the validation's metrics and the cameras, and leave its time out of the rate."""
         self._tick = time.monotonic()
         metrics = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         values = ", ".join(f"{name} {float(value):.4f}" for name, value in sorted(metrics.items()))
@@ -205,14 +214,34 @@ class ProgressReport(Callback):
             self._bar.console.print(line, markup=False, highlight=False)
         else:
             log.info(line)
+        for camera in _cameras(pl_module):
+            log.info(
+                "camera %s: fx %.1f, fy %.1f, cx %.1f, cy %.1f pixels of %dx%d (initial fx %.1f)",
+                camera.name, camera.fx, camera.fy, camera.cx, camera.cy, *camera.size[::-1], camera.start,
+            )  # fmt: skip
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the bar."""
+        """Close the bar, and draw the final state."""
         self._bar.stop()
+        if self.config.log.panels_every_steps:
+            self._draw(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Close the bar, so that a message gets its own line."""
         self._bar.stop()
+
+    def _show(self, trainer: Trainer, loss: float, now: float) -> None:
+        epoch, left = trainer.current_epoch, self._left(trainer, now)
+        if self._bar.live.is_started:
+            self._bar.update(
+                self._task, completed=trainer.global_step, epoch=epoch, loss=loss, rate=self._rate, left=left
+            )
+        elif now - self._line > INTERVAL:
+            self._line = now
+            log.info(
+                "epoch %d, step %d of %d: loss %.4f, %.2f samples/s, %s left",
+                epoch, trainer.global_step, int(trainer.estimated_stepping_batches), loss, self._rate, left,
+            )  # fmt: skip
 
     def _minutes(self, now: float) -> float:
         return self._earlier + (now - self._start) / 60
@@ -220,43 +249,20 @@ class ProgressReport(Callback):
     def _left(self, trainer: Trainer, now: float) -> str:
         steps = int(trainer.estimated_stepping_batches) - trainer.global_step
         seconds = steps * trainer.accumulate_grad_batches * self.batch_size / max(self._rate, 1e-9)
-        if self.max_seconds is not None:
-            seconds = min(seconds, self.max_seconds - (now - self._start))
+        if self.config.max_minutes is not None:
+            seconds = min(seconds, 60 * self.config.max_minutes - (now - self._start))
         minutes, seconds = divmod(int(max(seconds, 0)), 60)
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
-
-
-class ImagePanels(Callback):
-    """Draws an objective's panels of a few validation samples: image, disparity, error and more."""
-
-    def __init__(self, folder: Path, every_steps: int, samples: int) -> None:
-        self.folder = folder
-        self.every_steps = every_steps
-        self.samples = samples
-        self._drawn = 0
-        self._batch: Any = None
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Draw every `every_steps` steps."""
-        if trainer.global_step % self.every_steps == 0 and trainer.global_step != self._drawn:
-            self._draw(trainer, pl_module)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the final state."""
-        self._draw(trainer, pl_module)
 
     def _draw(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, DepthModule)
         self._drawn = trainer.global_step
         if not trainer.is_global_zero:
             return
-        if self._batch is None:
-            loader = trainer.val_dataloaders
-            samples = [loader.dataset[i * len(loader.dataset) // self.samples] for i in range(self.samples)]
-            self._batch = torch.utils.data.default_collate(samples)
-        batch = {key: value.to(module.device) for key, value in self._batch.items()}
+        if self._samples is None:
+            dataset, count = trainer.val_dataloaders.dataset, self.config.log.panels
+            self._samples = default_collate([dataset[i * len(dataset) // count] for i in range(count)])
+        batch = {key: value.to(module.device) for key, value in self._samples.items()}
         image = training_panel(module.panels(batch))  # type: ignore[arg-type]
         write_image(self.folder / f"{trainer.global_step:06d}.png", image)
         for logger in trainer.loggers:
@@ -264,29 +270,8 @@ class ImagePanels(Callback):
                 logger.experiment.add_image("panel", image, trainer.global_step, dataformats="HWC")
 
 
-class CameraReport(Callback):
-    """Logs fx, fy, cx and cy of each learned camera, in pixels of its images, and prints them after each validation."""
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Log them as metrics, with the losses."""
-        if trainer.global_step % trainer.log_every_n_steps:
-            return
-        for camera in _table(pl_module)[:LOGGED]:
-            values = {name: getattr(camera, name) for name in ("fx", "fy", "cx", "cy")}
-            pl_module.log_dict({f"camera/{camera.name}/{name}": value for name, value in values.items()})
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print them."""
-        for camera in _table(pl_module)[:LOGGED]:
-            log.info(
-                "camera %s: fx %.1f, fy %.1f, cx %.1f, cy %.1f pixels of %dx%d (initial fx %.1f)",
-                camera.name, camera.fx, camera.fy, camera.cx, camera.cy, *camera.size[::-1], camera.start,
-            )  # fmt: skip
-
-
-def _table(module: LightningModule) -> list[LearnedCamera]:
+def _cameras(module: LightningModule) -> list[LearnedCamera]:
+    """Return the first of the learned cameras."""
     assert isinstance(module, DepthModule)
     cameras = module.eval_objective.cameras
-    return [] if cameras is None else cameras.table()
+    return [] if cameras is None else cameras.table()[:LOGGED]

@@ -25,7 +25,7 @@ __all__ = ["DepthModule"]
 
 
 class DepthModule(LightningModule):
-    """Minimises an objective's `"loss"` and logs its other losses.
+    """Minimises an objective's `"loss"`.
 
     Args:
         objective: maps a `Batch` to an `Output`.
@@ -54,7 +54,7 @@ class DepthModule(LightningModule):
         self.seed = seed
         self.freeze_steps = dict(freeze_steps or {})
         self.average = None if average is None else _averaged(objective, average)
-        self.step: StepRecord | None = None  # of the current batch, for the guard
+        self.step: StepRecord | None = None  # of the current batch, for the guard and the log
 
     @property
     def eval_objective(self) -> Objective:
@@ -66,8 +66,6 @@ class DepthModule(LightningModule):
         seed_step(self.seed, self.current_epoch, batch_index, self.global_rank)
         output: Output = self.objective(batch)
         self.step = StepRecord(batch, output.map(Tensor.detach))
-        losses = {f"train/{name}": value for name, value in output.losses.items()}
-        self.log_dict(losses, batch_size=len(batch["target"]))
         return output.loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:

@@ -67,12 +67,9 @@ def check_settings(config: TrainConfig) -> None:
         raise InputError(f"average {config.average:g} must lie between 0 and 1, such as 0.999; null averages nothing")
     if config.early_stop is not None and config.early_stop < 1:
         raise InputError(f"early_stop {config.early_stop} must be at least 1; null never stops early")
-    if not config.checkpoint_minutes >= 0:
-        raise InputError(f"checkpoint_minutes {config.checkpoint_minutes:g} must be 0 or more")
-    if config.freeze_depth_steps < 0:
-        raise InputError(f"freeze_depth_steps {config.freeze_depth_steps} must be 0 or more")
-    if config.workers < 0:
-        raise InputError(f"workers {config.workers} must be 0 or more")
+    for name in ("checkpoint_minutes", "freeze_depth_steps", "workers"):
+        if not getattr(config, name) >= 0:
+            raise InputError(f"{name} {getattr(config, name):g} must be 0 or more")
     if not 0 <= config.augment.hue <= 0.5:
         raise InputError(f"augment.hue {config.augment.hue:g} must lie between 0 and 0.5")
     if config.canonical_focal is not None and not 0.1 < config.canonical_focal < 20:

@@ -33,7 +33,6 @@ __all__ = [
     "find_start",
     "ignore_signals",
     "is_first_process",
-    "note_end",
     "plain_settings",
     "prepare_folder",
 ]
@@ -98,7 +97,8 @@ def find_start(config: TrainConfig) -> Start | None:
 
 def plain_settings(config: TrainConfig) -> dict[str, Any]:
     """Return the settings in plain containers, for YAML and the training checkpoint."""
-    return {key: _plain(value) for key, value in asdict(config).items()}
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))  # tuples become lists
+    return plain
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -127,12 +127,6 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def prepare_folder(config: TrainConfig, start: Start | None, samples: dict[str, int]) -> None:
@@ -170,12 +164,6 @@ def prepare_folder(config: TrainConfig, start: Start | None, samples: dict[str, 
         config.network.name, samples["train"], samples["validation"], folder,
         "" if start is None else f", resumed at epoch {start.epoch}, step {start.step}",
     )  # fmt: skip
-
-
-def note_end(folder: Path, why: str) -> None:
-    """Record in run.json what ended a run: `epochs`, `max_minutes` or `early_stop`; an interrupted run has no entry."""
-    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    write_json(folder / "run.json", {**about, "ended": why})
 
 
 def is_first_process() -> bool:
@@ -248,10 +236,12 @@ class TrainingCheckpoint(Callback):
             self._stop_if_asked(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record why the run ended; Lightning does not call this if it was interrupted."""
-        if trainer.is_global_zero and (self.path.parent / "run.json").is_file():
+        """Record in run.json why the run ended; Lightning does not call this if it was interrupted."""
+        path = self.path.parent / "run.json"
+        if trainer.is_global_zero and path.is_file():
             early = "early_stop" if trainer.should_stop else "epochs"
-            note_end(self.path.parent, "max_minutes" if self._time_is_over else early)
+            about = json.loads(path.read_text(encoding="utf-8"))
+            write_json(path, {**about, "ended": "max_minutes" if self._time_is_over else early})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add settings and position; set Lightning's counters to the end of the last batch."""

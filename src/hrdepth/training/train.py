@@ -19,9 +19,8 @@ from hrdepth.cpu import tune_malloc
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.training.cameras import find_learned_cameras
-from hrdepth.training.diagnosing import DiagnosisReport
 from hrdepth.training.guard import Guard
-from hrdepth.training.log import CameraReport, ImagePanels, MetricsFile, ProgressReport
+from hrdepth.training.log import MetricsFile, RunLog
 from hrdepth.training.loop import DepthModule
 from hrdepth.training.setup import build_loaders, build_training_objective, check_settings, complete_settings
 from hrdepth.training.state import Start, TrainingCheckpoint, find_start, is_first_process, prepare_folder
@@ -99,17 +98,14 @@ def build_trainer(config: TrainConfig, folder: Path, start: Start | None = None)
     callbacks: list[Callback] = [
         TrainingCheckpoint(folder, config),  # first: before the others log anything of the new batch
         LearningRateMonitor(),
-        ProgressReport(config.batch_size * config.devices * config.nodes, config.max_minutes),
+        RunLog(config, folder / "panels"),
         weights,
-        CameraReport(),
     ]
     if config.guard.enabled:
-        callbacks += [Guard(config.guard, folder, weights), DiagnosisReport(config)]
+        callbacks.append(Guard(config, folder, weights))
     if config.early_stop is not None:
         # At validation, so that the checkpoint after the epoch contains its state.
         callbacks.append(EarlyStopping("val/loss", patience=config.early_stop, check_on_train_epoch_end=False))
-    if config.log.panels_every_steps:
-        callbacks.append(ImagePanels(folder / "panels", config.log.panels_every_steps, config.log.panels))
     step, rows = (0, 0) if start is None else (start.step, start.rows)
     try:
         return Trainer(
