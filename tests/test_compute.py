@@ -1,4 +1,7 @@
-"""Devices, compilation where it works, and depthwise convolutions whose gradients are those of float32."""
+"""Tests of compute.py.
+
+Devices, compilation where it works, and depthwise convolutions whose gradients are those of float32.
+"""
 
 import copy
 import os

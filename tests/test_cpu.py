@@ -1,4 +1,7 @@
-"""Freed memory is used again, and threads without work give their cores to other runtimes."""
+"""Tests of cpu.py.
+
+Freed memory is used again, and threads without work give their cores to other runtimes.
+"""
 
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Tests of geometry.py."""
+
 import math
 
 import pytest

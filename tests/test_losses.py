@@ -1,3 +1,5 @@
+"""Tests of losses.py."""
+
 import numpy as np
 import pytest
 import torch

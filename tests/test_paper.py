@@ -1,4 +1,7 @@
-"""The paper's rows: against its text, the configs that give them, the networks and the trainings that correspond."""
+"""Tests of paper.py.
+
+The paper's rows: against its text, the configs that give them, the networks and the trainings that correspond.
+"""
 
 import re
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Agreement with the reference implementations, in numbers: a part in tests/golden, all in ../shared/parity."""
+"""Tests of networks/, geometry.py and objectives/view_synthesis.py against the reference numbers.
+
+Agreement with the reference implementations, in numbers: a part in tests/golden, all in ../shared/parity.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The page's functions through gradio_client, and what its server refuses."""
+"""Tests of app/page.py and app/answers.py through HTTP.
+
+The page's functions through gradio_client, and what its server refuses.
+"""
 
 import json
 import os

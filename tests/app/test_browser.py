@@ -1,4 +1,7 @@
-"""The page in a real browser: upload, see, drag, click for depth, turn the cloud, download and check."""
+"""Tests of app/page.py in a browser.
+
+The page in a real browser: upload, see, drag, click for depth, turn the cloud, download and check.
+"""
 
 import os
 import re

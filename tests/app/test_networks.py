@@ -1,4 +1,7 @@
-"""The networks of the page: which runtimes it offers, and its default."""
+"""Tests of app/networks.py.
+
+The networks of the page: which runtimes it offers, and its default.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""What the guard leaves of a run that it stopped is what the page's tab shows."""
+"""Tests of app/training_tab.py.
+
+What the guard leaves of a run that it stopped is what the page's tab shows.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""The page's cloud is seen whole, from behind the camera, and in the middle."""
+"""Tests of app/viewpoint.py.
+
+The page's cloud is seen whole, from behind the camera, and in the middle.
+"""
 
 import numpy as np
 import pytest

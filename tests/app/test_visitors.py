@@ -1,4 +1,7 @@
-"""Hostile and damaged uploads get one sentence and nothing large is decoded; what is remembered of visitors goes."""
+"""Tests of app/visitors.py.
+
+Hostile and damaged uploads get one sentence and nothing large is decoded; what is remembered of visitors goes.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""`hrdepth benchmark load` measures sources and cache side by side and writes what it found."""
+"""Tests of `benchmark_load` of benchmark/train.py.
+
+`hrdepth benchmark load` measures sources and cache side by side and writes what it found.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Each cause is provoked in a short real run, and named first; clean runs stay silent."""
+"""Tests of check/diagnosis.py and check/recording.py.
+
+Each cause is provoked in a short real run, and named first; clean runs stay silent.
+"""
 
 import json
 import logging

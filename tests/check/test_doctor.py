@@ -1,4 +1,7 @@
-"""Each fault is planted and found; clean data raise none."""
+"""Tests of check/doctor.py and check/camera.py.
+
+Each fault is planted and found; clean data raise none.
+"""
 
 import re
 

@@ -1,3 +1,5 @@
+"""Tests of check/scan.py."""
+
 from dataclasses import replace
 
 import pytest

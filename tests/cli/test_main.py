@@ -1,4 +1,7 @@
-"""The command line as a user meets it: good commands work, bad input gets a sentence and status 2."""
+"""Tests of cli/main.py and the commands.
+
+The command line as a user meets it: good commands work, bad input gets a sentence and status 2.
+"""
 
 import json
 import subprocess

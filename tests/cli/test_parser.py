@@ -1,4 +1,7 @@
-"""Options are those of the configs: each has a help text, switches need no value, inherited ones stay flat."""
+"""Tests of cli/parser.py.
+
+Options are those of the configs: each has a help text, switches need no value, inherited ones stay flat.
+"""
 
 import dataclasses
 from typing import get_type_hints

@@ -1,4 +1,7 @@
-"""`hrdepth predict` reads each file once."""
+"""Tests of cli/networks.py, `hrdepth predict`.
+
+`hrdepth predict` reads each file once.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""Recipes by their names, earlier names of keys and options, a training's config from its file."""
+"""Tests of config/files.py.
+
+Recipes by their names, earlier names of keys and options, a training's config from its file.
+"""
 
 import logging
 

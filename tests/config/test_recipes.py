@@ -1,4 +1,7 @@
-"""Every recipe is one that `hrdepth train` reads, and takes a step."""
+"""Tests of the YAML files of recipes/.
+
+Every recipe is one that `hrdepth train` reads, and takes a step.
+"""
 
 import dataclasses
 import functools

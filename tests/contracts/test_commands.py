@@ -1,4 +1,7 @@
-"""Every command has a config whose fields are its options, with a help text each, and shows its help."""
+"""Tests of cli/commands.py.
+
+Every command has a config whose fields are its options, with a help text each, and shows its help.
+"""
 
 import dataclasses
 import typing

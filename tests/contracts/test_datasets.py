@@ -1,4 +1,7 @@
-"""Every data set in the registry gives valid samples from a miniature tree."""
+"""Tests of every data set that data/__init__.py registers.
+
+Every data set in the registry gives valid samples from a miniature tree.
+"""
 
 import inspect
 import re

@@ -1,4 +1,7 @@
-"""Every depth network is the same in every exported format, at sizes and batches that it was not traced with."""
+"""Tests of inference/runtimes/graphs.py with every depth network.
+
+Every depth network is the same in every exported format, at sizes and batches that it was not traced with.
+"""
 
 from __future__ import annotations
 

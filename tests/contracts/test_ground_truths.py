@@ -1,4 +1,7 @@
-"""Every kind of true depth says in a sentence what it needs, and has a protocol that can be used."""
+"""Tests of every kind of true depth that truth/__init__.py registers.
+
+Every kind of true depth says in a sentence what it needs, and has a protocol that can be used.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""Every depth network in the registry keeps contract 1."""
+"""Tests of every depth network that networks/__init__.py registers.
+
+Every depth network in the registry keeps contract 1.
+"""
 
 import inspect
 

@@ -1,4 +1,7 @@
-"""Every objective in the registry gives finite losses that training lowers, and panels."""
+"""Tests of every objective that objectives/__init__.py registers.
+
+Every objective in the registry gives finite losses that training lowers, and panels.
+"""
 
 import copy
 

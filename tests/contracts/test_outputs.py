@@ -1,4 +1,7 @@
-"""Every output of `predict` in the registry is a file of its own, written whole, for images and folders."""
+"""Tests of every output that inference/outputs.py registers.
+
+Every output of `predict` in the registry is a file of its own, written whole, for images and folders.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Every pose network in the registry gives the motion of a pair."""
+"""Tests of every pose network that networks/__init__.py registers.
+
+Every pose network in the registry gives the motion of a pair.
+"""
 
 import pytest
 import torch

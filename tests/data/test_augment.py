@@ -1,3 +1,5 @@
+"""Tests of data/augment.py."""
+
 import numpy as np
 import pytest
 import torch

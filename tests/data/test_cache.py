@@ -1,4 +1,7 @@
-"""A cache changes nothing but speed, goes on where it was interrupted, and finds what is wrong with it."""
+"""Tests of data/cache.py.
+
+A cache changes nothing but speed, goes on where it was interrupted, and finds what is wrong with it.
+"""
 
 import json
 import logging

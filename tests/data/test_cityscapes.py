@@ -1,4 +1,7 @@
-"""CityScapes: cameras from JSON, the hood cropped, depth from disparity."""
+"""Tests of data/cityscapes.py.
+
+CityScapes: cameras from JSON, the hood cropped, depth from disparity.
+"""
 
 import dataclasses
 import json

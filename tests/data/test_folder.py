@@ -1,3 +1,5 @@
+"""Tests of data/folder.py."""
+
 import shutil
 
 import pytest

@@ -1,4 +1,7 @@
-"""Layers of samples: one of your own; object masks, found beside the images, resized and flipped with them."""
+"""Tests of data/layers.py.
+
+Layers of samples: one of your own; object masks, found beside the images, resized and flipped with them.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Depth hints on disk: written, cut like the image, distinguished by image, and refused when damaged."""
+"""Tests of data/map_cache.py.
+
+Depth hints on disk: written, cut like the image, distinguished by image, and refused when damaged.
+"""
 
 import json
 

@@ -1,3 +1,5 @@
+"""Tests of data/mixing.py."""
+
 from collections import Counter
 
 import torch

@@ -1,3 +1,5 @@
+"""Tests of data/neighbours.py."""
+
 import logging
 from collections import Counter
 from dataclasses import replace

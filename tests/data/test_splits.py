@@ -1,4 +1,7 @@
-"""Split files and the bundled lists."""
+"""Tests of data/splits.py.
+
+Split files and the bundled lists.
+"""
 
 import json
 

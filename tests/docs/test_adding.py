@@ -1,4 +1,7 @@
-"""docs/adding.md is enough: its examples, added to a copy of the package as it says, pass the contract tests."""
+"""Tests of docs/adding.md.
+
+docs/adding.md is enough: its examples, added to a copy of the package as it says, pass the contract tests.
+"""
 
 import os
 import re

@@ -1,4 +1,7 @@
-"""`examples/images.py`, works with a tiny network, and in a browser."""
+"""Tests of examples/images.py.
+
+`examples/images.py`, works with a tiny network, and in a browser.
+"""
 
 import importlib.util
 import os

@@ -1,4 +1,7 @@
-"""The documentation site: every page is reached, every link leads somewhere, every command is told."""
+"""Tests of docs/ and mkdocs.yml.
+
+The documentation site: every page is reached, every link leads somewhere, every command is told.
+"""
 
 import importlib.util
 import re

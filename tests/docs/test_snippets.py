@@ -1,4 +1,6 @@
-"""Every snippet of README.md and docs/ holds: commands are read by the command line, Python runs, YAML is a config.
+"""Tests of README.md and docs/.
+
+Every snippet of README.md and docs/ holds: commands are read by the command line, Python runs, YAML is a config.
 
 Snippets with `>>>` run as doctests (see conftest.py); the one of docs/app.md runs against a page in tests/app.
 """

@@ -1,4 +1,7 @@
-"""Corruption errors by hand, through a library that stands in for the real one."""
+"""Tests of evaluation/corruptions.py and evaluation/corruption_errors.py.
+
+Corruption errors by hand, through a library that stands in for the real one.
+"""
 
 import json
 import logging

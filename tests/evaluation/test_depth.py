@@ -1,4 +1,7 @@
-"""The seven metrics and the protocol around them."""
+"""Tests of evaluation/depth.py.
+
+The seven metrics and the protocol around them.
+"""
 
 import json
 from pathlib import Path

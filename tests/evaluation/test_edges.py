@@ -1,4 +1,7 @@
-"""Edges of depth, against cases worked out by hand."""
+"""Tests of evaluation/edges.py.
+
+Edges of depth, against cases worked out by hand.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Alignment, and what else is measured of an image."""
+"""Tests of evaluation/extras.py.
+
+Alignment, and what else is measured of an image.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""What a unit of depth is in metres, from known lengths."""
+"""Tests of evaluation/metric_scale.py.
+
+What a unit of depth is in metres, from known lengths.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Trajectories and their errors."""
+"""Tests of evaluation/odometry.py and evaluation/trajectory.py.
+
+Trajectories and their errors.
+"""
 
 from __future__ import annotations
 

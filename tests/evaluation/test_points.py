@@ -1,4 +1,7 @@
-"""Point clouds, against cases worked out by hand."""
+"""Tests of evaluation/points.py.
+
+Point clouds, against cases worked out by hand.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Intervals of means over images."""
+"""Tests of evaluation/results.py.
+
+Intervals of means over images.
+"""
 
 import warnings
 

@@ -1,4 +1,7 @@
-"""Evaluation of whole sets, and the files that it writes."""
+"""Tests of evaluation/run.py.
+
+Evaluation of whole sets, and the files that it writes.
+"""
 
 import csv
 import json

@@ -1,4 +1,7 @@
-"""Several results in one table."""
+"""Tests of evaluation/tabulate.py.
+
+Several results in one table.
+"""
 
 import json
 import re

@@ -1,4 +1,7 @@
-"""`hrdepth export`: files that say what they are, that are checked, and that other programs can read."""
+"""Tests of inference/export.py.
+
+`hrdepth export`: files that say what they are, that are checked, and that other programs can read.
+"""
 
 from __future__ import annotations
 

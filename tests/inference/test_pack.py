@@ -1,4 +1,7 @@
-"""`hrdepth pack`: small, checked, and with a card; nothing is left of what fails."""
+"""Tests of inference/pack.py.
+
+`hrdepth pack`: small, checked, and with a card; nothing is left of what fails.
+"""
 
 import json
 

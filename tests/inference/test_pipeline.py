@@ -1,4 +1,7 @@
-"""Reading ahead and writing behind: order, few that wait, errors where they belong."""
+"""Tests of inference/pipeline.py.
+
+Reading ahead and writing behind: order, few that wait, errors where they belong.
+"""
 
 from __future__ import annotations
 

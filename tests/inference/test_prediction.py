@@ -1,4 +1,7 @@
-"""How a prediction shows itself: in a notebook, and on the terminal."""
+"""Tests of inference/prediction.py.
+
+How a prediction shows itself: in a notebook, and on the terminal.
+"""
 
 import io
 

@@ -1,4 +1,7 @@
-"""From an image to a Prediction: sizes, formats, the depth formula, flip blending, bad input."""
+"""Tests of inference/predictor.py.
+
+From an image to a Prediction: sizes, formats, the depth formula, flip blending, bad input.
+"""
 
 from __future__ import annotations
 

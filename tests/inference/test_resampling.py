@@ -1,4 +1,7 @@
-"""Resampling agrees with Pillow's."""
+"""Tests of inference/resampling.py.
+
+Resampling agrees with Pillow's.
+"""
 
 import numpy as np
 import pytest

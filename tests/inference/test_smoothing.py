@@ -1,4 +1,7 @@
-"""Smoothing over time, and the flicker figure."""
+"""Tests of inference/smoothing.py.
+
+Smoothing over time, and the flicker figure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Images and videos: what comes in is upright RGB, what goes out opens again, what is bad is named."""
+"""Tests of io/media.py, io/images.py and io/video.py.
+
+Images and videos: what comes in is upright RGB, what goes out opens again, what is bad is named.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests of io/parallel.py."""
+
 import threading
 
 import pytest

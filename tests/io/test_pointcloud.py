@@ -1,4 +1,7 @@
-"""Points from depth: where they lie, that none floats across an edge, and that the files read back."""
+"""Tests of io/pointcloud.py.
+
+Points from depth: where they lie, that none floats across an edge, and that the files read back.
+"""
 
 import sys
 

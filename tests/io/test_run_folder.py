@@ -1,4 +1,7 @@
-"""A run's folder, read while it grows, when it is done, and when it is damaged."""
+"""Tests of io/run_folder.py.
+
+A run's folder, read while it grows, when it is done, and when it is damaged.
+"""
 
 import os
 import time

@@ -1,4 +1,7 @@
-"""Tables as Markdown and as LaTeX."""
+"""Tests of io/tables.py.
+
+Tables as Markdown and as LaTeX.
+"""
 
 import pytest
 

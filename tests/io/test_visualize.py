@@ -1,4 +1,7 @@
-"""Colours: near is bright, nothing is black or NaN by accident, a video does not flicker."""
+"""Tests of io/visualize.py.
+
+Colours: near is bright, nothing is black or NaN by accident, a video does not flicker.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Any timm network becomes a backbone, or says why not; local weights come from three kinds of files."""
+"""Tests of networks/backbones.py and networks/backbone_weights.py.
+
+Any timm network becomes a backbone, or says why not; local weights come from three kinds of files.
+"""
 
 import pytest
 import timm

@@ -1,4 +1,7 @@
-"""What blocks do for speed changes neither numbers nor, under autocast, types."""
+"""Tests of networks/blocks.py.
+
+What blocks do for speed changes neither numbers nor, under autocast, types.
+"""
 
 import pytest
 import torch

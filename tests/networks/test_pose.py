@@ -1,4 +1,7 @@
-"""The pose networks have as many parameters as was published."""
+"""Tests of networks/pose.py.
+
+The pose networks have as many parameters as was published.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""Table 4's variants, the options that every network has, and the list of networks."""
+"""Tests of networks/hrdepth.py, base.py and summary.py.
+
+Table 4's variants, the options that every network has, and the list of networks.
+"""
 
 import functools
 import json

@@ -1,4 +1,7 @@
-"""Depth in one canonical focal length: a zoom is a nearer thing to the network, and the loss knows better."""
+"""Tests of objectives/view_synthesis.py with camera.DepthScale.
+
+Depth in one canonical focal length: a zoom is a nearer thing to the network, and the loss knows better.
+"""
 
 import pytest
 import torch

@@ -1,4 +1,7 @@
-"""Depths of a wall that is known exactly agree; what moves by itself does not."""
+"""Tests of objectives/consistency.py.
+
+Depths of a wall that is known exactly agree; what moves by itself does not.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""What learning from a teacher promises: the right target, whatever the teacher's size, camera and place of work."""
+"""Tests of objectives/distillation.py and objectives/teacher.py.
+
+What learning from a teacher promises: the right target, whatever the teacher's size, camera and place of work.
+"""
 
 import math
 from dataclasses import replace

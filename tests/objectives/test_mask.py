@@ -1,4 +1,7 @@
-"""Pixels that a mask leaves out change neither loss nor gradients, as target or as source."""
+"""Tests of objectives/view_synthesis.py with masks.
+
+Pixels that a mask leaves out change neither loss nor gradients, as target or as source.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""What self-supervision promises beyond the contract of all objectives."""
+"""Tests of objectives/view_synthesis.py.
+
+What self-supervision promises beyond the contract of all objectives.
+"""
 
 import copy
 import functools

@@ -1,4 +1,7 @@
-"""Framing undoes distortion, crops or letterboxes, and K follows."""
+"""Tests of prepare/framing.py.
+
+Framing undoes distortion, crops or letterboxes, and K follows.
+"""
 
 import numpy as np
 import pytest

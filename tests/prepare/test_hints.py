@@ -1,4 +1,7 @@
-"""`hrdepth prepare hints`: the depth of a drive by geometry, in a network's units, and a training that learns it."""
+"""Tests of prepare/hints.py and prepare/structure.py.
+
+`hrdepth prepare hints`: the depth of a drive by geometry, in a network's units, and a training that learns it.
+"""
 
 import csv
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""Depth from several views of known pose."""
+"""Tests of prepare/multiview.py.
+
+Depth from several views of known pose.
+"""
 
 import numpy as np
 import torch

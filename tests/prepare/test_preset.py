@@ -1,4 +1,7 @@
-"""`hrdepth train --data`: settings that follow from the set, under those that are given."""
+"""Tests of prepare/preset.py.
+
+`hrdepth train --data`: settings that follow from the set, under those that are given.
+"""
 
 import pytest
 import yaml

@@ -1,4 +1,7 @@
-"""`hrdepth prepare` on clips that nobody prepared."""
+"""Tests of prepare/video.py, prepare/recording.py and prepare/motion.py.
+
+`hrdepth prepare` on clips that nobody prepared.
+"""
 
 import json
 import shutil

@@ -1,4 +1,7 @@
-"""Images of results."""
+"""Tests of report/compare.py.
+
+Images of results.
+"""
 
 from __future__ import annotations
 

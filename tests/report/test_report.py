@@ -1,4 +1,7 @@
-"""The report of a run: what is on the page, where its numbers come from, and that it needs nothing but itself."""
+"""Tests of report/__init__.py, run.py, render.py and results.py.
+
+The report of a run: what is on the page, where its numbers come from, and that it needs nothing but itself.
+"""
 
 import json
 import re

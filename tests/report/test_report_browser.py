@@ -1,4 +1,7 @@
-"""The page in a real browser: nothing is fetched, nothing fails, and the cloud turns."""
+"""Tests of report/render.py's page in a browser.
+
+The page in a real browser: nothing is fetched, nothing fails, and the cloud turns.
+"""
 
 import io
 import os

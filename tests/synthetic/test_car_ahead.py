@@ -1,4 +1,7 @@
-"""A car that keeps the camera's speed stays where it is in the image, while the street moves past."""
+"""Tests of synthetic/drive.py with a car ahead.
+
+A car that keeps the camera's speed stays where it is in the image, while the street moves past.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Varied drives: the draw, exact cameras and depth, the same frames for the same seed, plain drives unchanged."""
+"""Tests of synthetic/variety.py, layouts.py, traffic.py and weather.py.
+
+Varied drives: the draw, exact cameras and depth, the same frames for the same seed, plain drives unchanged.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests of training/setup.py and training/loop.py with several processes."""
+
 import os
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Tests of training/guard.py and training/health.py."""
+
 import logging
 from collections import Counter
 from dataclasses import replace

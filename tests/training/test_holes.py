@@ -1,4 +1,7 @@
-"""Holes: far beyond what surrounds them on all four sides."""
+"""Tests of training/holes.py.
+
+Holes: far beyond what surrounds them on all four sides.
+"""
 
 import pytest
 import torch

@@ -1,3 +1,5 @@
+"""Tests of training/cameras.py and networks/intrinsics.py."""
+
 import json
 from dataclasses import replace
 

@@ -1,4 +1,7 @@
-"""A loader's process yields to networks on the same cores, and to nothing else."""
+"""Tests of `build_loaders` of training/setup.py.
+
+A loader's process yields to networks on the same cores, and to nothing else.
+"""
 
 import multiprocessing
 import os

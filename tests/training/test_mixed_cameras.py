@@ -1,4 +1,7 @@
-"""Two cameras in one training, zoomed, with depth in one canonical focal length, from the config to the weights."""
+"""Tests of training/setup.py with cameras of several focal lengths.
+
+Two cameras in one training, zoomed, with depth in one canonical focal length, from the config to the weights.
+"""
 
 import logging
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Tests of training/optimiser.py and training/weights.py."""
+
 import csv
 from dataclasses import replace
 from pathlib import Path

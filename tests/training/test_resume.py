@@ -1,3 +1,5 @@
+"""Tests of training/state.py."""
+
 import csv
 import json
 import os

@@ -1,4 +1,7 @@
-"""A run with a teacher: whose settings it has, what it computes once, and that it resumes after a stop."""
+"""Tests of training/train.py with a teacher.
+
+A run with a teacher: whose settings it has, what it computes once, and that it resumes after a stop.
+"""
 
 from dataclasses import replace
 from pathlib import Path

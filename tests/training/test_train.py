@@ -1,3 +1,5 @@
+"""Tests of training/train.py."""
+
 import csv
 import json
 import signal

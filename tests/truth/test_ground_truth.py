@@ -1,4 +1,7 @@
-"""Where true depth comes from, and archives that want more than to be read."""
+"""Tests of truth/base.py, folders.py, kitti.py, pickled.py and sparse_maps.py.
+
+Where true depth comes from, and archives that want more than to be read.
+"""
 
 import io
 import os

@@ -1,4 +1,7 @@
-"""Calibration, laser scans and their projection; the improved ground truth."""
+"""Tests of truth/kitti.py.
+
+Calibration, laser scans and their projection; the improved ground truth.
+"""
 
 import numpy as np
 import pytest

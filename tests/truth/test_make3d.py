@@ -1,4 +1,7 @@
-"""Make3D, on a miniature of its layout."""
+"""Tests of truth/make3d.py.
+
+Make3D, on a miniature of its layout.
+"""
 
 import numpy as np
 import pytest

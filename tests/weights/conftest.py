@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hrdepth.weights import find
-from some_weights import COMMIT, FACTS, save
+from weights_files import COMMIT, FACTS, save
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+"""Tests of weights/checkpoint.py."""
+
 import json
 
 import pytest

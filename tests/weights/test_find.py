@@ -1,4 +1,7 @@
-"""Weights by name: bundled with the package, and on the Hugging Face Hub (the real library against a server here)."""
+"""Tests of weights/find.py.
+
+Weights by name: bundled with the package, and on the Hugging Face Hub (the real library against a server here).
+"""
 
 import json
 import logging
@@ -16,7 +19,7 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import summary
 from hrdepth.weights.checkpoint import load_network, read_checkpoint
 from hrdepth.weights.find import bundled, download, locate_weights
-from some_weights import COMMIT, FACTS, save
+from weights_files import COMMIT, FACTS, save
 
 
 def test_without_bundled_weights_everything_says_so(empty_bundle, image, path, capsys, monkeypatch):

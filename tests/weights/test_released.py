@@ -1,3 +1,5 @@
+"""Tests of weights/released.py."""
+
 import pickle
 import shutil
 

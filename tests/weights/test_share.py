@@ -1,4 +1,7 @@
-"""Weights to share: a folder, and the Hugging Face Hub."""
+"""Tests of weights/share.py.
+
+Weights to share: a folder, and the Hugging Face Hub.
+"""
 
 import json
 
@@ -10,7 +13,7 @@ from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import read_checkpoint
-from some_weights import CONFIG, FACTS
+from weights_files import CONFIG, FACTS
 
 
 def test_a_folder_to_hand_on(path, tmp_path, image):

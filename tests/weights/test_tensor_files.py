@@ -1,4 +1,7 @@
-"""Tensors in a file: their hash, and half precision."""
+"""Tests of weights/tensor_files.py.
+
+Tensors in a file: their hash, and half precision.
+"""
 
 import json
 
@@ -12,7 +15,7 @@ from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.networks.blocks import DisparityHead
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
-from some_weights import CONFIG, FACTS, save
+from weights_files import CONFIG, FACTS, save
 
 
 def test_a_changed_bit_is_noticed(path):

@@ -1,4 +1,7 @@
-"""A signal after OpenVINO's networks are gone leaves the process alive."""
+"""Tests of inference/runtimes/openvino_core.py.
+
+A signal after OpenVINO's networks are gone leaves the process alive.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""Runtimes: the same numbers in each, what each can, and what is said where one is not available."""
+"""Tests of inference/runtimes/.
+
+Runtimes: the same numbers in each, what each can, and what is said where one is not available.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tables beside the paper: rows found, missing, used again, trained; bad input."""
+"""Tests of reproduce/table.py, runs.py, measure.py, plan.py, differences.py and context.py.
+
+Tables beside the paper: rows found, missing, used again, trained; bad input.
+"""
 
 import json
 import shutil

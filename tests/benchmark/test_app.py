@@ -1,4 +1,7 @@
-"""`hrdepth benchmark app` serves a page, visits it, and writes what it took."""
+"""Tests of benchmark/app.py.
+
+`hrdepth benchmark app` serves a page, visits it, and writes what it took.
+"""
 
 import json
 import logging

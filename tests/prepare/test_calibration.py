@@ -1,4 +1,7 @@
-"""Calibration files of four tools, EXIF, fields of view."""
+"""Tests of prepare/calibration.py.
+
+Calibration files of four tools, EXIF, fields of view.
+"""
 
 import numpy as np
 import pytest

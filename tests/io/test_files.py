@@ -1,3 +1,5 @@
+"""Tests of io/files.py."""
+
 import json
 
 import pytest

@@ -1,4 +1,7 @@
-"""An image, a folder and a video through a Predictor: what lands on disk is what was predicted."""
+"""Tests of inference/folder.py and inference/outputs.py.
+
+An image, a folder and a video through a Predictor: what lands on disk is what was predicted.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`hrdepth benchmark train`: the workloads measured and the numbers computed from their times, at a tiny size."""
+"""Tests of benchmark/train.py and benchmark/workloads.py.
+
+`hrdepth benchmark train`: the workloads measured and the numbers computed from their times, at a tiny size.
+"""
 
 import json
 

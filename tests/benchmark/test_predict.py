@@ -1,4 +1,7 @@
-"""`hrdepth benchmark predict`: variants beside the baseline, interleaved, with their limits; at a tiny size."""
+"""Tests of benchmark/predict.py, benchmark/roofline.py and benchmark/subject.py.
+
+`hrdepth benchmark predict`: variants beside the baseline, interleaved, with their limits; at a tiny size.
+"""
 
 import json
 import math

@@ -1,4 +1,7 @@
-"""What `hrdepth benchmark train` times runs with every objective of the registry."""
+"""Tests of benchmark/workloads.py.
+
+What `hrdepth benchmark train` times runs with every objective of the registry.
+"""
 
 import pytest
 

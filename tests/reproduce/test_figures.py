@@ -1,4 +1,7 @@
-"""Figures 2, 4 and 5: regions with a known answer, and the commands."""
+"""Tests of reproduce/figures.py, figure2.py and regions.py.
+
+Figures 2, 4 and 5: regions with a known answer, and the commands.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Processes of a measurement: what they build, calls to it, refusals and ends."""
+"""Tests of benchmark/workers.py.
+
+Processes of a measurement: what they build, calls to it, refusals and ends.
+"""
 
 import os
 from contextlib import contextmanager

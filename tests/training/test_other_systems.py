@@ -1,4 +1,7 @@
-"""Objectives of other systems through a whole run: guard, panels, moving average, weights files."""
+"""Tests of training/train.py with the objectives of other systems.
+
+Objectives of other systems through a whole run: guard, panels, moving average, weights files.
+"""
 
 from dataclasses import replace
 from pathlib import Path

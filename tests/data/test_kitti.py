@@ -1,4 +1,7 @@
-"""The readers on real KITTI frames (../shared/kitti-mini)."""
+"""Tests of data/kitti.py.
+
+The readers on real KITTI frames (../shared/kitti-mini).
+"""
 
 import pytest
 

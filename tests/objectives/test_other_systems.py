@@ -1,4 +1,7 @@
-"""What the objectives of SfMLearner, Vid2Depth and Struct2Depth add to view synthesis."""
+"""Tests of objectives/sfmlearner.py, vid2depth.py and struct2depth.py.
+
+What the objectives of SfMLearner, Vid2Depth and Struct2Depth add to view synthesis.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""The benchmarks of evaluation and of export."""
+"""Tests of benchmark/evaluate.py and benchmark/export.py.
+
+The benchmarks of evaluation and of export.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""Depth in one canonical focal length from the weights file on: checkpoint, prediction, files, evaluation, commands."""
+"""Tests of camera.py, from the weights file to the commands.
+
+Depth in one canonical focal length from the weights file on: checkpoint, prediction, files, evaluation, commands.
+"""
 
 import json
 

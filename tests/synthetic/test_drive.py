@@ -1,4 +1,7 @@
-"""The synthetic drive: sub-pixel conventions, the same frames for the same seed, layout, resuming."""
+"""Tests of synthetic/drive.py.
+
+The synthetic drive: sub-pixel conventions, the same frames for the same seed, layout, resuming.
+"""
 
 from __future__ import annotations
 

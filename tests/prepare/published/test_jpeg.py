@@ -1,4 +1,7 @@
-"""JPEGs of published data: K beside smaller ones, nothing lost or replaced unasked, originals deleted last."""
+"""Tests of prepare/published/jpeg.py.
+
+JPEGs of published data: K beside smaller ones, nothing lost or replaced unasked, originals deleted last.
+"""
 
 import os
 

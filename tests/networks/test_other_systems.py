@@ -1,4 +1,7 @@
-"""Networks of other systems: layers, shapes and counts as their sources have them."""
+"""Tests of networks/dispnet.py, dualnets.py, fastdepth.py, packnet.py, pydnet.py and pose.py.
+
+Networks of other systems: layers, shapes and counts as their sources have them.
+"""
 
 import pytest
 import torch

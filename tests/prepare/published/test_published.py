@@ -1,4 +1,7 @@
-"""Published data on miniature trees of their layouts: what is missing, what is damaged, lists, true depth."""
+"""Tests of prepare/published/kitti.py, kitti_odometry.py, cityscapes.py and layout.py.
+
+Published data on miniature trees of their layouts: what is missing, what is damaged, lists, true depth.
+"""
 
 import json
 import shutil
