@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from hrdepth.config.inference import DeviceConfig
 from hrdepth.config.networks import NetworkConfig
 from hrdepth.config.training import ObjectiveConfig, TrainConfig
 
@@ -190,7 +191,7 @@ class BenchmarkExportConfig(BenchmarkNetwork, BenchmarkTable):
 
 
 @dataclass(frozen=True)
-class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput):
+class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput, DeviceConfig):
     """Times of the page of `hrdepth app`: of loading, of the first and of the following answers.
 
     Attributes:
@@ -200,7 +201,6 @@ class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput):
         pages: pages that are served, each in a process of its own: each gives one first answer.
         answers: of each page, the first included.
         runtime: a key of the runtimes; null for the fastest that is installed.
-        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
     """
 
     size: tuple[int, int] = (192, 640)
@@ -208,4 +208,3 @@ class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput):
     pages: int = 3
     answers: int = 6
     runtime: str | None = None
-    device: str | None = "auto"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hrdepth.config.data import GroundTruthConfig
-from hrdepth.config.inference import RuntimeConfig
+from hrdepth.config.inference import DeviceConfig, RuntimeConfig
 from hrdepth.errors import InputError
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "DepthProtocol",
     "EvaluateConfig",
     "OdometryConfig",
+    "TableConfig",
+    "TableFormat",
     "TabulateConfig",
 ]
 
@@ -80,8 +82,23 @@ class DepthProtocol:
         return replace(self, **null)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TableConfig:
+    """Where a table goes.
+
+    Attributes:
+        out: a file or folder for the results; null prints only.
+        format: of the printed table: `text`, `markdown` or `latex`.
+        overwrite: replace what is in `out`.
+    """
+
+    out: str | None = None
+    format: TableFormat = "text"
+    overwrite: bool = False
+
+
 @dataclass(frozen=True)
-class EvaluateConfig(RuntimeConfig):
+class EvaluateConfig(RuntimeConfig, TableConfig):
     """An evaluation.
 
     Attributes:
@@ -91,13 +108,11 @@ class EvaluateConfig(RuntimeConfig):
         disparities: instead of weights, predictions of another program: an .npy array (N,h,w) of 1/depth in list order.
         protocol: how depth is compared; what is not given follows the data's own protocol.
         out: a folder for metrics.json and per_image.csv; null prints only.
-        overwrite: replace results in `out`.
         align: `lsq` also fits scale and shift of disparity by least squares, and gives its metrics beside the others.
         edges: measure accuracy and completeness of depth edges and boundary F1; needs dense true depth.
         points: measure Chamfer distance and F-score of point clouds; needs intrinsics.
         points_threshold: metres within which a point counts for the F-score.
         bootstrap: resamples for 95 % intervals of every metric, such as 1000; 0 for none.
-        format: of the printed table: `text`, `markdown` or `latex`.
         workers: threads that compare; null for as many as there are cores.
         processes: compare in processes instead, for true depth that takes long to read.
     """
@@ -106,20 +121,17 @@ class EvaluateConfig(RuntimeConfig):
     weights: str | None = None
     disparities: str | None = None
     protocol: DepthProtocol = field(default_factory=DepthProtocol)
-    out: str | None = None
-    overwrite: bool = False
     align: Literal["median", "lsq"] = "median"
     edges: bool = False
     points: bool = False
     points_threshold: float = 0.1
     bootstrap: int = 0
-    format: TableFormat = "text"
     workers: int | None = None
     processes: bool = False
 
 
 @dataclass(frozen=True)
-class CorruptionsConfig(RuntimeConfig):
+class CorruptionsConfig(RuntimeConfig, TableConfig):
     """An evaluation on corrupted images, in KITTI-C's manner.
 
     Attributes:
@@ -132,7 +144,6 @@ class CorruptionsConfig(RuntimeConfig):
         severities: of 1 to 5.
         out: a folder for corruptions.json and table.md, and until they are written for what is measured already: the
             same command resumes from there. Null prints only.
-        format: of the printed table: `text`, `markdown` or `latex`.
         overwrite: replace results in `out`, finished ones or those of another command.
     """
 
@@ -142,13 +153,10 @@ class CorruptionsConfig(RuntimeConfig):
     protocol: DepthProtocol = field(default_factory=DepthProtocol)
     kinds: list[str] | None = None
     severities: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
-    out: str | None = None
-    format: TableFormat = "text"
-    overwrite: bool = False
 
 
 @dataclass(frozen=True)
-class TabulateConfig:
+class TabulateConfig(TableConfig):
     """A table over the results of several evaluations.
 
     Attributes:
@@ -157,19 +165,14 @@ class TabulateConfig:
         metrics: columns: `seven`, `lsq`, `log10`, `edges`, `points`, or single ones by their names in metrics.json,
             such as `[abs_rel, edges]`. All but the seven are measured where `hrdepth evaluate` was asked to.
         out: a file for the table, .md or .tex; null prints only.
-        format: of the printed table: `text`, `markdown` or `latex`.
-        overwrite: replace `out`.
     """
 
     results: list[str]
     metrics: list[str] = field(default_factory=lambda: ["seven"])
-    out: str | None = None
-    format: TableFormat = "text"
-    overwrite: bool = False
 
 
 @dataclass(frozen=True)
-class OdometryConfig:
+class OdometryConfig(DeviceConfig):
     """A trajectory by the pose network.
 
     Attributes:
@@ -181,7 +184,6 @@ class OdometryConfig:
         trained_on: note in the results that the network was trained on these frames.
         frames_per_second: of the frames, for the times in the TUM file; null takes the video's, or 10.
         size: (height, width) that the pose network works at; null for that of its training.
-        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         overwrite: replace results in `out`.
     """
 
@@ -192,7 +194,6 @@ class OdometryConfig:
     trained_on: bool = False
     frames_per_second: float | None = None
     size: tuple[int, int] | None = None
-    device: str | None = "auto"
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -201,7 +202,7 @@ class OdometryConfig:
 
 
 @dataclass(frozen=True)
-class CalibrateScaleConfig:
+class CalibrateScaleConfig(DeviceConfig):
     """Known lengths, at least one kind; with several the kind whose measurements scatter least is taken.
 
     Attributes:
@@ -217,7 +218,6 @@ class CalibrateScaleConfig:
         gps: a text file of the frames' places, `latitude longitude` in degrees a line.
         distances: a text file of known depths, `image x y metres` a line: the image's name without suffix, pixels.
         frames_per_second: of the frames; null takes the video's. `speed` and `speeds` need it.
-        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         overwrite: replace `out`.
 
     Raises:
@@ -235,7 +235,6 @@ class CalibrateScaleConfig:
     gps: str | None = None
     distances: str | None = None
     frames_per_second: float | None = None
-    device: str | None = "auto"
     overwrite: bool = False
 
     def __post_init__(self) -> None:

@@ -5,16 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-__all__ = ["AppConfig", "Outputs", "PredictConfig", "RuntimeConfig", "UploadLimits"]
+__all__ = ["AppConfig", "DeviceConfig", "Outputs", "PredictConfig", "RuntimeConfig", "UploadLimits"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RuntimeConfig:
+class DeviceConfig:
+    """Where a network runs.
+
+    Attributes:
+        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
+    """
+
+    device: str | None = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeConfig(DeviceConfig):
     """Where and how a network runs; commands that run one inherit these options.
 
     Attributes:
         size: (height, width) that the network works at; null for that of its training.
-        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null takes the fastest that is there.
         precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it; null takes float32, or an exported
             file's own.
@@ -24,7 +34,6 @@ class RuntimeConfig:
     """
 
     size: tuple[int, int] | None = None
-    device: str | None = "auto"
     runtime: str | None = None
     precision: str | None = None
     threads: int | None = None
@@ -111,7 +120,7 @@ class UploadLimits:
 
 
 @dataclass(frozen=True)
-class AppConfig:
+class AppConfig(DeviceConfig):
     """The page in the browser.
 
     Attributes:
@@ -120,7 +129,6 @@ class AppConfig:
         host: the address to listen on; 0.0.0.0 lets other machines in.
         port: to listen on; 0 takes a free one.
         limits: what an upload may be.
-        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         open: open the page in a browser.
     """
 
@@ -129,5 +137,4 @@ class AppConfig:
     host: str = "127.0.0.1"
     port: int = 7860
     limits: UploadLimits = UploadLimits()
-    device: str | None = "auto"
     open: bool = False

@@ -7,13 +7,14 @@ from typing import Literal
 
 from hrdepth.config.data import GroundTruthConfig
 from hrdepth.config.evaluation import DepthProtocol
+from hrdepth.config.inference import DeviceConfig
 from hrdepth.errors import InputError
 
 __all__ = ["CompareConfig", "ReportConfig"]
 
 
 @dataclass(frozen=True)
-class ReportConfig:
+class ReportConfig(DeviceConfig):
     """A report of a training.
 
     Attributes:
@@ -25,7 +26,6 @@ class ReportConfig:
         protocol: how depth is compared.
         bootstrap: resamples for 95 % intervals of every metric; 0 for none.
         points: of the point cloud, at most; each takes 12 bytes of the page.
-        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         overwrite: replace an earlier page.
     """
 
@@ -37,12 +37,11 @@ class ReportConfig:
     protocol: DepthProtocol = field(default_factory=DepthProtocol)
     bootstrap: int = 1000
     points: int = 120_000
-    device: str | None = "auto"
     overwrite: bool = False
 
 
 @dataclass(frozen=True)
-class CompareConfig:
+class CompareConfig(DeviceConfig):
     """A comparison of networks, in images.
 
     Attributes:
@@ -57,7 +56,6 @@ class CompareConfig:
         features: draw the feature maps at the first level, before and after fusion (paper, Figure 5).
         formats: `svg` and `pdf` are vector graphics.
         dpi: of `png`, and of images within the others.
-        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         overwrite: replace results in `out`.
     """
 
@@ -72,7 +70,6 @@ class CompareConfig:
     features: bool = True
     formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg"])
     dpi: int = 150
-    device: str | None = "auto"
     overwrite: bool = False
 
     def __post_init__(self) -> None:

@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from hrdepth.config.data import GroundTruthConfig, RenderConfig
 from hrdepth.config.evaluation import DepthProtocol, TableFormat
+from hrdepth.config.inference import DeviceConfig
 from hrdepth.errors import InputError
 
 __all__ = ["ReproduceConfig", "ReproduceFigureConfig", "ReproduceRegionsConfig", "ReproduceTableConfig"]
 
 
 @dataclass(frozen=True)
-class ReproduceConfig:
+class ReproduceConfig(DeviceConfig):
     """Which networks stand for the paper's, and what they are compared with.
 
     Attributes:
@@ -32,7 +33,6 @@ class ReproduceConfig:
         training: settings of `hrdepth train` that go over each row's config, such as fewer epochs.
         resolution: factor of each row's size, rounded to multiples of 32.
         render: drives to render where they are absent; those that are there stay.
-        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         runtime: that evaluates, see `hrdepth evaluate`; null takes the fastest that is there.
         bootstrap: resamples for intervals over images.
         overwrite: write into a folder that holds something else.
@@ -54,7 +54,6 @@ class ReproduceConfig:
     training: dict[str, Any] = field(default_factory=dict)
     resolution: float = 1.0
     render: list[RenderConfig] = field(default_factory=list)
-    device: str | None = "auto"
     runtime: str | None = "pytorch"
     bootstrap: int = 1000
     overwrite: bool = False
