@@ -18,16 +18,16 @@ class DatasetConfig:
         dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `cityscapes`, `folder`, `images`.
         root: the folder that holds it.
         split: a split file, or the name of a bundled one, such as `eigen_zhou/train`. A `folder` can do without: null
-            takes every left frame that has both neighbours. So can `images`, whose split lists images: null takes
-            all.
-        weight: how often an epoch sees each of its samples; 0.5 sees half of them, 2 each twice.
+            uses every left frame that has both neighbours. So can `images`, whose split lists images: null uses all.
+        weight: how often an epoch contains each of its samples; 0.5 contains half of them, 2 each twice.
         options: arguments of that data set, such as `intrinsics: paper` for KITTI raw.
         distances: how far neighbours lie, in frames: a neighbour in `frames` is multiplied by one of these, drawn anew
             each time a sample is; validation takes the smallest. Beyond 1 a neighbour must be a frame of the split.
-        missing: `error` stops where a neighbour at the smallest distance is missing; `skip` does without it, and
-            leaves out frames that have no source at all.
+        missing: `error` stops if a neighbour at the smallest distance is missing; `skip` trains without it, and leaves
+            out frames that have no source.
         min_motion: leave out frames whose image differs from a neighbour's by less than this (a share of the
-            brightness range, see `data.neighbours.motion`), since the camera stood still; 0.012 suits. Null keeps all.
+            brightness range, see `data.neighbours.motion`), since the camera stood still; 0.012 is usual. Null keeps
+            all.
     """
 
     dataset: str
@@ -48,20 +48,20 @@ class AugmentConfig:
 
     Attributes:
         flip: probability of mirroring left to right.
-        zoom: largest factor of a random zoom into a random part of the image; 1 keeps all of it. Needs
-            `canonical_focal` to keep the size of things tied to their depth.
+        zoom: largest factor of a random zoom into a random part of the image; 1 never zooms. Needs `canonical_focal`,
+            so that the size of things still determines their depth.
         jitter: probability of changing the colours.
         brightness: factor drawn from 1 -/+ this.
         contrast: factor drawn from 1 -/+ this.
         saturation: factor drawn from 1 -/+ this.
-        hue: shift drawn from -/+ this, in turns of the colour circle.
-        grey: probability of taking the colours away.
+        hue: shift drawn from -/+ this, 1 being the whole colour circle.
+        grey: probability of removing the colours.
         blur: probability of a Gaussian blur.
         blur_sigma: smallest and largest standard deviation of that blur, in pixels of the sample.
         noise: each sample's standard deviation of Gaussian noise is drawn from 0 to this, in units of [0,1] images.
 
     Raises:
-        InputError: a factor, probability or range that makes no sense.
+        InputError: a factor, probability or range is invalid.
     """
 
     flip: float = 0.5
@@ -101,7 +101,7 @@ class GroundTruthConfig:
             `val` for `cityscapes` and `ROOT/val.txt` for `drive`; `gt_depths` needs it for the images alone;
             `folder` has none.
         depths: the `gt_depths.npz` of `gt_depths`; of `kitti_improved` the folder of data_depth_annotated.zip.
-        lidar_depth: `laser` takes the laser's forward coordinate as depth, as published KITTI numbers do,
+        lidar_depth: `laser` uses the laser's forward coordinate as depth, as published KITTI numbers do,
             `camera` the camera's z; both in metres.
     """
 
@@ -119,7 +119,7 @@ class RenderConfig:
     Attributes:
         root: the folder to make.
         name: of the drive, a folder below `root`.
-        frames: images along the drive.
+        frames: number of images.
         size: (height, width) in pixels.
         seed: of street and drive.
         validation: how many of the last frames are held out in val.txt.
@@ -127,7 +127,7 @@ class RenderConfig:
         samples_per_pixel: rays a pixel; more is smoother and slower.
         car_ahead: metres from the camera to the middle of a car ahead that keeps the camera's speed; null for no car.
         variety: the seed also draws camera, light, weather, kind of road, traffic and what stands beside it.
-        overwrite: replace what `root` holds.
+        overwrite: replace what is in `root`.
     """
 
     root: str

@@ -29,12 +29,12 @@ RENAMED = {
     "hold_depth_steps": "freeze_depth_steps",
     "hold_steps": "freeze_steps",
 }
-# Recipes, and the lists of frames that they name, stood in this folder before they came with the package.
+# In earlier versions recipes, and the lists of frames that they name, were in this folder.
 EARLIER_FOLDER, EARLIER_LISTS = "configs/", "configs/splits/"
 
 
 def current_name(name: str) -> str:
-    """Return what an option or key is called now; say so once where it had another name."""
+    """Return the present name of an option or key; log once that an earlier one was used."""
     if name in RENAMED:
         _note(name, RENAMED[name])
     return RENAMED.get(name, name)
@@ -54,7 +54,7 @@ def rename_keys(settings: Any) -> Any:
 
 
 def recipe(name: str) -> Path | None:
-    """Return the file of a recipe, or of another file that came with the recipes; None where there is none.
+    """Return the file of a recipe, or another file beside the recipes; None if there is none.
 
     Args:
         name: `kitti-hrdepth-m-640x192`, `reproduce/mini`, with or without `.yaml`; `splits/mini-hints-03.txt`; any of
@@ -71,7 +71,7 @@ def recipe(name: str) -> Path | None:
 
 
 def find_config(path: str) -> str:
-    """Return a path to a file with settings: the path itself where there is such a file, else a recipe's."""
+    """Return the path itself if it is a file, else that of the recipe of this name, if there is one."""
     return path if Path(path).is_file() else str(recipe(path) or path)
 
 
@@ -93,28 +93,28 @@ def train_config(settings: Any, where: str) -> TrainConfig:
 
     Args:
         settings: any of those of `TrainConfig`.
-        where: they come from, for messages.
+        where: where they come from, for messages.
 
     Raises:
-        InputError: they are no training's settings.
+        InputError: they are not settings of a training.
     """
     where = f"{where} holds no training's settings"
     if not isinstance(settings, Mapping):
         raise InputError(where)
     for name, kind in get_type_hints(TrainConfig).items():
-        # jsonargparse gives such a value to the section's class, and what comes of that is no sentence.
+        # jsonargparse would pass such a value to the section's class, whose error is unreadable.
         if is_dataclass(kind) and not isinstance(settings.get(name, {}), Mapping):
             raise InputError(f"{where}: {name} is {settings[name]}; give a section, {name}: {{setting: value, ...}}")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainConfig, "training")
     try:
         config: TrainConfig = parser.instantiate(parser.parse_object({"training": rename_keys(settings)})).training
-    except Exception as error:  # whatever jsonargparse makes of it
+    except Exception as error:  # of any type, from jsonargparse or a section's checks
         sentence = re.sub(r"<class '(\w+)'>", r"\1", " ".join(str(error).split()))
         raise InputError(f"{where}: {sentence}") from error
     return config
 
 
-@cache  # says it once
+@cache  # once for each name
 def _note(name: str, present: str) -> None:
     log.warning("%s is now called %s", name, present)

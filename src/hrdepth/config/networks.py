@@ -26,7 +26,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class ModelsConfig:
-    """How to list the networks.
+    """The list of networks.
 
     Attributes:
         json: print JSON instead of a table.
@@ -40,20 +40,20 @@ class IntrinsicsConfig:
     """Which cameras are learned with depth and pose, and how. See docs/unknown-cameras.md.
 
     Attributes:
-        learn: `marked` learns the cameras that their recording marks (`learn: true` in camera.yaml), `all` every one,
-            `none` none.
+        learn: `marked` learns the cameras of recordings that ask for it (`learn: true` in camera.yaml), `all` every
+            one, `none` none.
         field_of_view: horizontal, in degrees: where learning starts, with square pixels and a centred principal point.
-            Null starts from the numbers of the recording.
-        shared: one camera took all recordings; else each recording has its own.
-        separate_fy: learn fy apart from fx; else their ratio stays, 1 from a field of view. Turns about the vertical
-            axis, all that a car does, do not determine fy.
+            Null starts from the recording's intrinsics.
+        shared: all recordings are of one camera; else each has its own.
+        separate_fy: learn fy separately; else its ratio to fx is fixed, 1 from a field of view. Rotations about the
+            vertical axis, the only ones of a car, do not determine fy.
         principal_point: learn cx and cy too, within a quarter of the image around their start.
         learning_rate_factor: the focal length's logarithm changes this many times as fast as the networks' weights,
             the principal point (in image widths) a tenth of that.
-        freeze_steps: steps at whose end learning begins: an untrained pose network would pull K anywhere.
+        freeze_steps: steps after which learning begins: an untrained pose network would spoil K.
 
     Raises:
-        InputError: a number makes no sense.
+        InputError: a value is invalid.
     """
 
     learn: Literal["marked", "all", "none"] = "marked"

@@ -30,7 +30,7 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """Adam and the course of its learning rate.
+    """Adam and its learning-rate schedule.
 
     Attributes:
         learning_rate: of all networks.
@@ -39,13 +39,13 @@ class OptimiserConfig:
             value, `constant` keeps it.
         decay_after: epochs of `step`.
         decay: factor of `step`.
-        floor: of `cosine`.
-        warmup_steps: steps over which the learning rate first rises in a line; 0 for none.
-        gradient_clip: the largest norm of all gradients together; longer ones are shortened to it. Null for any.
-        weight_decay: decoupled weight decay (AdamW) where it is not 0.
+        floor: the final factor of `cosine`.
+        warmup_steps: steps over which the learning rate first rises linearly; 0 for none.
+        gradient_clip: the largest norm of all gradients together; larger ones are scaled to it. Null clips nothing.
+        weight_decay: decoupled weight decay; above 0 the optimiser is AdamW.
 
     Note:
-        The paper's 1e-3 is a mistake by its authors' word; they trained with 1e-4.
+        The paper's 1e-3 is a mistake, according to its authors, who trained with 1e-4.
     """
 
     learning_rate: float = 1e-4
@@ -60,7 +60,7 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class LogConfig:
-    """What a run writes besides its weights.
+    """What a run logs.
 
     Attributes:
         every_steps: steps between two rows of the log.
@@ -75,21 +75,21 @@ class LogConfig:
 
 @dataclass(frozen=True)
 class GuardConfig:
-    """When a run is stopped because it has gone wrong.
+    """When a run is stopped because it fails.
 
     Attributes:
-        enabled: watch at all. NaN and infinity always stop a run then.
-        every_steps: steps between two looks. Each waits for the device once; with 1 no NaN ever reaches the weights.
-        min_spread: a disparity has collapsed where 1/depth varies by less than this share of its mean within every
+        enabled: check the steps. NaN and infinity then always stop a run.
+        every_steps: steps between two checks. Each waits for the device once; with 1 no NaN reaches the weights.
+        min_spread: a disparity has collapsed if 1/depth varies by less than this share of its mean within every
             image of a batch (standard deviation by mean); trained networks are at 0.3 and above. 0 disables the check.
         warmup_steps: until then, a collapse is only that of a disparity that has varied ten times as much before,
             since an untrained network is nearly constant.
-        max_motion: a pose explodes where the length of the translation is more than this many times the predicted
+        max_motion: a pose explodes if the length of the translation is more than this many times the predicted
             depth, averaged over a batch; the motion between two frames is below 0.1 in most recordings. `.inf` disables
             the check.
-        max_rotation: a pose also explodes where the angle of the rotation, in radians, is above this.
+        max_rotation: a pose also explodes if the angle of the rotation, in radians, is above this.
         patience: steps in a row with a collapsed disparity or an exploded pose, after which the run is stopped.
-        keep_every_steps: steps between two copies of the good state in memory, which a stopped run is left with.
+        keep_every_steps: steps between two copies of the good state in memory, which a stopped run restores.
     """
 
     enabled: bool = True
@@ -108,58 +108,56 @@ class TrainConfig:
 
     Attributes:
         train: the data sets to learn from, mixed.
-        validation: the data sets whose loss picks the best checkpoint.
-        output: the run's folder; made, never overwritten.
-        resume: continue the run in `output` as if it had never stopped: `last` takes its `last.ckpt`, a path another
-            training checkpoint of it. Null starts a run.
+        validation: the data sets whose loss selects the best weights.
+        output: the run's folder; created, never overwritten.
+        resume: continue the run in `output` exactly: `last` reads its `last.ckpt`, a path another training checkpoint
+            of it. Null starts a new run.
         network: the depth network.
-        pose_network: the pose network; unused where `frames` is ["s"].
+        pose_network: the pose network; unused if `frames` is ["s"].
         objective: what is minimised.
-        optimiser: how.
+        optimiser: optimiser and learning rate.
         augment: random changes of the training samples.
         intrinsics: which cameras are learned.
-        log: what is written on the way.
-        guard: when a run that goes wrong is stopped.
+        log: what is logged.
+        guard: when a failing run is stopped.
         size: (height, width) in pixels, multiples of 32.
         batch_size: samples a batch, in each process.
         accumulate: batches a step, whose gradients are averaged.
         average: keep a moving average of the weights with this decay a step, such as 0.999; validation, panels and
-            weights files then use it. Null keeps the last weights.
+            weights files then use it. Null averages nothing.
         epochs: passes over the mix.
-        early_stop: stop after so many epochs without a lower validation loss; null for none.
-        max_minutes: stop after so many minutes, whatever the epoch; null for none. A resumed run counts anew.
+        early_stop: stop after so many epochs without a lower validation loss; null never stops early.
+        max_minutes: stop after so many minutes, within an epoch too; null for no limit. A resumed run counts from 0.
         checkpoint_minutes: minutes between two training checkpoints (`last.ckpt`) within an epoch; 0 writes one after
             each step. There is always one after each epoch and on Ctrl-C or SIGTERM.
         precision: `32-true` or `bf16-mixed` (geometry and losses stay in float32).
         channels_last: keep feature maps in NHWC order, faster for ResNets.
-        compile_networks: compile both networks, which takes minutes at the first step.
+        compile_networks: compile both networks, which takes minutes in the first step.
         workers: processes that load samples; 0 loads in the main one.
-        cache: a folder of decoded and resized images that `hrdepth prepare` made; changes nothing but speed. What it
-            lacks is read from the source.
+        cache: a folder of decoded and resized images that `hrdepth prepare` made; changes only the speed. Missing
+            images are read from the source.
         seed: of weights, order, augmentation and noise.
-        deterministic: let torch take the same path through every operation where it can, and warn where it cannot;
-            slower on CUDA.
+        deterministic: use deterministic operations of torch, and warn about those that have none; slower on CUDA.
         init: a checkpoint of this package to start from (depth and, if it has one, pose).
         freeze_depth_steps: steps at first in which the depth network of `init` is frozen, while a pose
             network from scratch learns from it; 200 suits weights that come without one. Without `init`
             nothing is frozen.
-        initial_depth: the depth, in network units, that an untrained network guesses everywhere; null leaves it at
-            twice `min_depth`, with a teacher at the middle of what that sees. Speeds up training from scratch with
-            stereo; not used with `init`.
-        metres_per_unit: metres that one unit of predicted depth stands for, where stereo fixes it;
-            stored with the weights. Null takes it from the rigs of the training sets, where they agree, or from the
-            teacher.
+        initial_depth: the depth, in network units, that an untrained network predicts everywhere; null for the median
+            of a teacher's depth, without a teacher twice `min_depth`. Speeds up training from scratch with stereo; not
+            used with `init`.
+        metres_per_unit: metres of one unit of predicted depth, if stereo determines it; stored with the weights. Null
+            computes it from the baselines of the training sets, if they agree, or uses the teacher's.
         canonical_focal: the focal length fx, in image widths, for which the network's depth holds as it is, such as
             0.58 for KITTI; the depth of a sample is fx / (canonical_focal x width) times it, in the loss and wherever
             the weights are used. Makes random zoom and cameras of different focal length agree on the size of things;
-            stored with the weights. Null takes the network's depth as it is, whatever the camera.
-        scan: what is looked for in the data before training begins: `quick` missing files, wrong cameras and images
+            stored with the weights. Null uses the network's depth unchanged for any camera.
+        scan: what is checked in the data before training begins: `quick` missing files, wrong cameras and images
             of another shape, by their headers; `full` decodes every image too; `off` missing files and wrong
             cameras alone.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        devices: processes on this machine, one a device.
+        devices: processes on this machine, one for each device.
         nodes: machines.
-        strategy: how they share the work, a name of Lightning's; `auto` takes `ddp` where there are several.
+        strategy: how they share the work, one of Lightning's names; `auto` is `ddp` if there are several.
         sync_batch_norm: batch norm sees the samples of all processes (CUDA only), not its own alone.
     """
 
@@ -205,10 +203,10 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class DiagnoseConfig:
-    """A run to look into.
+    """A run to diagnose.
 
     Attributes:
-        run: its folder, as `hrdepth train` left it; the data must lie where they did.
+        run: its folder, as `hrdepth train` wrote it; the data must be where they were.
     """
 
     run: str

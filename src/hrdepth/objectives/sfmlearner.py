@@ -92,10 +92,7 @@ class Explainability(ViewSynthesis):
 
     def predict(self, batch: Batch) -> ExplainedOutput:
         """See `Objective.predict`."""
-        disparities = self.network(batch["target_augmented"])
-        poses, motions = self.predict_poses(batch)
-        explained = self.predict_masks(batch)
-        return ExplainedOutput(disparities, poses, self.current_intrinsics(batch), motions, explained=explained)
+        return ExplainedOutput(**vars(super().predict(batch)), explained=self.predict_masks(batch))
 
     def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Return `{"loss": scalar, "loss/scale0": ..., ..., "explained": ...}`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +86,7 @@ class Guard(Callback):
         assert pl_module.step is not None
         step, objective = pl_module.step, pl_module.objective
         statistics = measure_step(step, objective)
-        fault = None if statistics.is_finite else find_not_finite(step, objective)
+        fault = None if all(map(math.isfinite, statistics)) else find_not_finite(step, objective)
         if fault is not None:
             self._stop_on(trainer, pl_module, fault)
         fault = self._detector.update(statistics, trainer.global_step, step, objective)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -74,11 +73,6 @@ class StepStatistics(NamedTuple):
     nearness: float
     motion: float
     rotation: float
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether all are finite."""
-        return all(map(math.isfinite, self))
 
 
 class StepFault(NamedTuple):
@@ -218,8 +212,11 @@ def find_not_finite(step: StepRecord | None, objective: nn.Module) -> StepFault 
 
 
 def _suspects(step: StepRecord | None, objective: nn.Module) -> Iterator[Suspect]:
-    if step is not None:
-        yield from _inputs(step.batch)
+    for name, value in step.batch.items() if step is not None else ():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            kind = "input" if name in INPUT_ADVICE else "input image"
+            advice = INPUT_ADVICE.get(name, "look at these images, and at augment")
+            yield Suspect(f"{kind} '{name}'", value, advice, by_sample=True)
     for name, weight in objective.named_parameters():
         yield Suspect(f"parameter {name}", weight, "check the weights file of init; " + LOWER_RATE)
     if not objective.training:
@@ -238,11 +235,3 @@ def _suspects(step: StepRecord | None, objective: nn.Module) -> Iterator[Suspect
     for name, weight in reversed(list(objective.named_parameters())):
         if weight.grad is not None:
             yield Suspect(f"gradient of {name}", weight.grad, LOWER_RATE)
-
-
-def _inputs(batch: Batch) -> Iterator[Suspect]:
-    for name, value in batch.items():
-        if isinstance(value, Tensor) and value.is_floating_point():
-            kind = "input" if name in INPUT_ADVICE else "input image"
-            advice = INPUT_ADVICE.get(name, "look at these images, and at augment")
-            yield Suspect(f"{kind} '{name}'", value, advice, by_sample=True)
