@@ -46,7 +46,7 @@ def drive(tmp_path):
     return root
 
 
-def test_the_weights_file_knows_its_camera(weights, tmp_path):
+def test_the_weights_file_stores_the_canonical_focal_length(weights, tmp_path):
     assert read_checkpoint(weights).scale.canonical_focal == CANONICAL
     with safe_open(weights, framework="pt") as file:
         sentence = json.loads(file.metadata()["scale"])
@@ -55,7 +55,7 @@ def test_the_weights_file_knows_its_camera(weights, tmp_path):
     assert read_checkpoint(tmp_path / "plain.safetensors").scale.canonical_focal is None
 
 
-def test_a_prediction_is_of_its_camera_or_of_the_canonical_one(weights):
+def test_a_prediction_uses_the_given_or_the_canonical_camera(weights):
     predict = Predictor.from_file(weights, device="cpu")
     canonical, own = predict(WHITE), predict(WHITE, K)
     np.testing.assert_allclose(canonical.depth, 1 / (0.01 + 9.99 * canonical.disparity), rtol=1e-5)
@@ -94,7 +94,7 @@ def test_the_predict_command_takes_intrinsics(weights, drive, tmp_path, capsys):
     assert "must be positive" in capsys.readouterr().err
 
 
-def test_a_fixed_factor_is_for_the_data_sets_camera(drive):
+def test_a_fixed_factor_applies_to_the_data_sets_camera(drive):
     truths = build_ground_truth(GroundTruthConfig(kind="drive", root=str(drive)))
     np.testing.assert_allclose(truths[0].intrinsics, K)
 
@@ -111,7 +111,7 @@ def test_a_fixed_factor_is_for_the_data_sets_camera(drive):
     assert evaluate("median", CANONICAL) == pytest.approx(evaluate("median", None))
 
 
-def test_truth_without_a_camera_is_of_the_canonical_one(drive):
+def test_truth_without_a_camera_uses_the_canonical_one(drive):
     (drive / "drive" / "camera.yaml").unlink()
     truths = build_ground_truth(GroundTruthConfig(kind="drive", root=str(drive)))
     assert truths[0].intrinsics is None
@@ -123,7 +123,7 @@ def test_truth_without_a_camera_is_of_the_canonical_one(drive):
     assert errors[0] == errors[1]
 
 
-def test_the_evaluate_command_knows_the_weights_camera(weights, drive, tmp_path):
+def test_the_evaluate_command_uses_the_weights_canonical_camera(weights, drive, tmp_path):
     """Depth exact for K is exact by a factor of 1; taken as the canonical camera's it would be a third too small."""
     truth = ["--data.kind", "drive", "--data.root", str(drive), "--protocol.crop", "none", "--device", "cpu"]
     command = ["evaluate", "--weights", str(weights), *truth, "--protocol.scaling"]
@@ -137,7 +137,7 @@ def test_the_evaluate_command_knows_the_weights_camera(weights, drive, tmp_path)
     assert [about["provenance"]["canonical_focal"] for about in (a, b)] == [CANONICAL, None]
 
 
-def test_augmentation_that_makes_no_sense_gets_one_sentence(drive, tmp_path, capsys):
+def test_invalid_augmentation_is_refused_with_one_message(drive, tmp_path, capsys):
     part = json.dumps([{"dataset": "folder", "root": str(drive)}])
     run = ["train", "--train", part, "--validation", part, "--output", str(tmp_path / "run")]
     assert main([*run, "--augment.zoom", "0.5"]) == 2

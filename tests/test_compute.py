@@ -39,7 +39,7 @@ def run(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_without_a_compiler_the_function_runs_as_it_is(tmp_path):
+def test_without_a_compiler_the_function_runs_uncompiled(tmp_path):
     done = run(tmp_path, CXX="/nonexistent/c++")
     assert "the sine cannot be compiled here and runs uncompiled" in done.stderr
     assert f"gradient {4 * torch.cos(torch.tensor(1.0)).item():.4f}" in done.stdout[:15]
@@ -55,7 +55,7 @@ def test_compilation_is_announced_once(monkeypatch, caplog):
     ]
 
 
-def test_what_cannot_be_compiled_runs_as_it_is_from_then_on(monkeypatch, caplog):
+def test_a_function_that_cannot_be_compiled_runs_uncompiled_from_then_on(monkeypatch, caplog):
     def failing(*_):
         raise torch._dynamo.exc.TorchDynamoException("no compiler\nhere")
 
@@ -93,13 +93,13 @@ def test_gradients_are_those_of_float32(kernel, stride, settings):
     plain = gradients(layer, image, layer.forward)
     exact = gradients(layer, image, layer.forward, autocast=False)
     assert fast[0].dtype == plain[0].dtype == torch.bfloat16
-    for ours, theirs, true in zip(fast, plain, exact, strict=True):
+    for ours, reference, true in zip(fast, plain, exact, strict=True):
         scale = true.abs().max()
         assert (ours.float() - true).abs().max() <= 0.01 * scale
-        assert (ours.float() - true).abs().max() <= (theirs.float() - true).abs().max() + 0.004 * scale
+        assert (ours.float() - true).abs().max() <= (reference.float() - true).abs().max() + 0.004 * scale
 
 
-def test_other_convolutions_and_float32_are_left_alone():
+def test_other_convolutions_and_float32_are_unchanged():
     torch.manual_seed(0)
     image = torch.randn(1, 8, 9, 9)
     for layer, autocast in (
@@ -111,7 +111,7 @@ def test_other_convolutions_and_float32_are_left_alone():
     ):
         fast = gradients(layer, image, fast_depthwise(layer.forward), autocast)
         plain = gradients(layer, image, layer.forward, autocast)
-        assert all(torch.equal(ours, theirs) for ours, theirs in zip(fast, plain, strict=True))
+        assert all(torch.equal(ours, reference) for ours, reference in zip(fast, plain, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_a_network_trains_on_the_same_gradients(name, options):
     assert torch.nn.functional.cosine_similarity(fast, plain, dim=0) > 0.995
 
 
-def test_networks_without_such_layers():
+def test_networks_without_depthwise_layers_are_unchanged():
     assert not has_depthwise(build_network(NetworkConfig("hrdepth")))
     assert has_depthwise(build_network(NetworkConfig("lite_hrdepth")))
 
 
-def test_choose_device():
+def test_auto_chooses_cuda_if_available():
     with pytest.raises(InputError, match="unknown device"):
         choose_device("gpu")
     if not torch.cuda.is_available():

@@ -31,10 +31,10 @@ def faults(mode: str) -> str:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator only")
 def test_freed_tensors_are_used_again():
-    kept = faults("keep")
-    if kept == "unsupported":
+    tuned = faults("keep")
+    if tuned == "unsupported":
         pytest.skip("this C library has no mallopt")
-    assert int(kept) < 0.1 * int(faults("plain"))
+    assert int(tuned) < 0.1 * int(faults("plain"))
 
 
 # Prints the environment's spin count when PyTorch is about to be imported, and ends.
@@ -64,10 +64,10 @@ def test_the_spin_count_is_set_before_pytorch_is_imported(command):
 
 
 @pytest.mark.parametrize("command", [["benchmark", "train"], ["models"]], ids=" ".join)
-def test_what_computes_in_pytorch_spins_by_default(command):
+def test_a_process_that_computes_in_pytorch_spins_by_default(command):
     assert spin_count(*command) == "nothing"
 
 
-def test_what_the_user_has_set_stays():
+def test_a_spin_count_set_by_the_user_stays():
     assert spin_count("predict", "nowhere.jpg", GOMP_SPINCOUNT="7") == "7"
     assert spin_count("predict", "nowhere.jpg", OMP_WAIT_POLICY="ACTIVE") == "nothing"

@@ -16,12 +16,12 @@ def images():
 
 def test_ssim_agrees_with_scikit_image(images):
     a, b = images
-    ours = losses.ssim(a, b)[0, 0].numpy()
-    _, theirs = structural_similarity(
+    found = losses.ssim(a, b)[0, 0].numpy()
+    _, reference = structural_similarity(
         a[0, 0].numpy().astype(np.float64), b[0, 0].numpy().astype(np.float64),
         win_size=3, data_range=1.0, use_sample_covariance=False, full=True,
     )  # fmt: skip
-    np.testing.assert_allclose(ours[1:-1, 1:-1], theirs[1:-1, 1:-1], atol=1e-5)
+    np.testing.assert_allclose(found[1:-1, 1:-1], reference[1:-1, 1:-1], atol=1e-5)
 
 
 def test_photometric_error_is_zero_on_itself_and_grows_with_difference(images):
@@ -31,7 +31,7 @@ def test_photometric_error_is_zero_on_itself_and_grows_with_difference(images):
     assert 0 < near < far
 
 
-def test_without_ssim_the_l1_norm_remains(images):
+def test_without_ssim_the_error_is_the_l1_norm(images):
     a, b = images
     torch.testing.assert_close(losses.photometric_error(a, b, 0.0), (a - b).abs().mean(1, keepdim=True))
 

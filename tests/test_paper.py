@@ -31,7 +31,7 @@ def printed(value):
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_rows_are_those_of_the_text(name, shared):
+def test_rows_agree_with_the_papers_text(name, shared):
     text = (shared / "paper" / "hr-depth.txt").read_text(encoding="utf-8").replace(" × ", "x").replace("×", "x")
     lines = [line.rstrip() for line in text.splitlines() if re.search(r"\t0\.\d{3}\t\d\.\d{3}", line)]
     rows = paper_table(name).rows
@@ -43,7 +43,7 @@ def test_rows_are_those_of_the_text(name, shared):
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_counts_and_configs(name):
+def test_rows_have_their_counts_and_configs(name):
     table = paper_table(name)
     assert len(table.rows) == COUNTS[name]
     names = [row.name for row in table.rows]
@@ -54,7 +54,7 @@ def test_counts_and_configs(name):
         assert row.config is None or (RECIPES / f"{row.config}.yaml").is_file()
 
 
-def test_spot_values():
+def test_selected_values_agree_with_the_paper():
     values = {row.name: dict(row.values) for row in paper_table("table2").rows}
     assert values["kitti-hrdepth-ms-1024x320"]["rmse"] == 4.395
     assert values["sfmlearner-m-416x128"]["delta3"] == 0.960
@@ -66,7 +66,7 @@ def test_spot_values():
         paper_table("table5")
 
 
-def test_what_the_note_says_of_dense_skips_is_counted():
+def test_the_notes_count_of_dense_skips_is_correct():
     row = row_of("table4-dense")
     options = yaml.safe_load((RECIPES / f"{row.config}.yaml").read_text())["network"]["options"]
     options.pop("weights")
@@ -94,7 +94,7 @@ def test_a_config_corresponds_to_the_row_that_names_it():
     assert found == {name: name for name in trained}
 
 
-def test_another_size_or_set_is_no_row():
+def test_another_size_or_data_set_corresponds_to_no_row():
     settings = settings_of("kitti-hrdepth-m-640x192")
     assert corresponding_row(settings).citation == "Table 2, HR-Depth, M, 640x192, K"
     assert corresponding_row(settings | {"size": [128, 416]}) is None

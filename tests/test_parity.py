@@ -59,15 +59,15 @@ def check_networks(published, reference, strides):
     torch.testing.assert_close(geometry.invert_pose(motion), reference["pose/matrix_invert_True"], atol=1e-5, rtol=0)
 
 
-def test_networks_with_published_weights(published, shared):
+def test_networks_with_published_weights_agree_with_the_reference(published, shared):
     check_networks(published, load(shared / "parity" / "networks.npz"), (1, 1, 1, 1))
 
 
-def test_networks_with_published_weights_on_the_golden_part(published, golden):
+def test_networks_with_published_weights_agree_with_the_golden_part(published, golden):
     check_networks(published, golden, (8, 4, 2, 1))
 
 
-def test_depth_of_disparity_on_the_golden_part(golden):
+def test_depth_of_disparity_agrees_with_the_golden_part(golden):
     depth = geometry.disparity_to_depth(golden["disparity"])
     torch.testing.assert_close(depth, golden["depth"], rtol=1e-5, atol=1e-4)
 
@@ -96,7 +96,10 @@ def made_scene():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_losses_are_those_recorded_when_they_agreed_with_the_reference(mode):
-    """The reference's own images are too large for the repository; `test_losses` compares with them where they are."""
+    """The reference's own images are too large for the repository.
+
+    `test_losses_agree_with_the_reference` compares with them where they are available.
+    """
     made = made_scene()
     recorded = json.loads((GOLDEN / "recorded.json").read_text())["losses"][mode]
     losses = measure(mode, made)
@@ -138,14 +141,14 @@ def objective(frames, **options):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_losses(mode, reference):
+def test_losses_agree_with_the_reference(mode, reference):
     losses = measure(mode, reference)
     assert losses["loss"] == pytest.approx(reference[f"{mode}/loss"].item(), abs=1e-5)
     for scale in range(4):
         assert losses[f"loss/scale{scale}"] == pytest.approx(reference[f"{mode}/loss_scale{scale}"].item(), abs=1e-5)
 
 
-def test_depth_and_warped_images(reference):
+def test_depth_and_warped_images_agree_with_the_reference(reference):
     batch, poses = scene(reference, (-1, 1, "s"))
     depth = geometry.disparity_to_depth(reference["disp0"])
     torch.testing.assert_close(depth, reference["depth0"], rtol=1e-5, atol=1e-4)
@@ -154,7 +157,7 @@ def test_depth_and_warped_images(reference):
         torch.testing.assert_close(warped, reference[f"warped_{frame}"], atol=1e-4, rtol=0)
 
 
-def test_auto_mask(reference):
+def test_the_auto_mask_agrees_with_the_reference(reference):
     batch, poses = scene(reference, (-1, 1))
     own = objective((-1, 1))
     errors = own.synthesis_errors(Output({0: reference["disp0"]}, poses, batch["intrinsics"]), batch).amin(dim=1)
@@ -162,7 +165,7 @@ def test_auto_mask(reference):
     assert (kept.float() - reference["M/kept_mask_scale0"]).abs().mean() < 1e-3
 
 
-def test_kept_share_with_stereo(reference):
+def test_the_auto_masks_share_with_stereo_agrees_with_the_reference(reference):
     batch, poses = scene(reference, (-1, 1, "s"))
     own = objective((-1, 1, "s"))
     for scale in range(4):
@@ -172,7 +175,7 @@ def test_kept_share_with_stereo(reference):
         assert share == pytest.approx(reference[f"M_S_kept_fraction_scale{scale}"].item(), abs=1e-3)
 
 
-def test_the_smoothness_term_sees_the_target_as_the_reference_shrank_it(reference):
+def test_the_smoothness_term_uses_the_target_resized_as_in_the_reference(reference):
     for scale in (1, 2, 3):
         expected = reference[f"image_0_scale{scale}"]
         torch.testing.assert_close(

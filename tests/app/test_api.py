@@ -59,7 +59,7 @@ def fetch(address, data=None, headers=None):
         return error.code, error.read()
 
 
-def test_a_image_through_the_api_gives_what_the_predictor_gives(client, image, weights):
+def test_the_api_returns_the_predictors_disparity_for_an_image(client, image, weights):
     (left, right), _ = send(client, image)
     assert Image.open(left).size == Image.open(right).size == (120, 90)
     expected = Predictor.from_file(weights)(image)
@@ -76,7 +76,7 @@ def test_a_image_through_the_api_gives_what_the_predictor_gives(client, image, w
     assert Path(client.predict(api_name="/point_cloud")).read_bytes().startswith(b"glTF")
 
 
-def test_size_and_focal_length_are_followed(client, image, weights):
+def test_the_api_uses_the_given_size_and_focal_length(client, image, weights):
     send(client, image, ("tiny", "pytorch", "64x64", 100.0))
     expected = Predictor.from_file(weights, size=(64, 64))(image)
     arrays = np.load(client.predict(api_name="/files")[2])
@@ -84,7 +84,7 @@ def test_size_and_focal_length_are_followed(client, image, weights):
     assert arrays["intrinsics"][0, 0] == pytest.approx(100)
 
 
-def test_a_clip_through_the_api(client, tmp_path):
+def test_the_api_predicts_a_clip(client, tmp_path):
     import av
 
     (left, _), _ = send(client, clip(tmp_path / "ride.mp4", frames=5, size=(64, 96)))
@@ -104,13 +104,13 @@ def test_a_clip_through_the_api(client, tmp_path):
         ("tiny", "pytorch", "9999x9999", 0),
     ],
 )
-def test_wrong_settings_are_said(client, image, settings):
+def test_wrong_settings_are_named(client, image, settings):
     with pytest.raises(Exception, match=r"not in the list of choices|multiples of|too large"):
         send(client, image, settings)
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name not in ("heavy.jpg", "empty.png", "large.png")])
-def test_hostile_uploads_get_a_sentence(client, tmp_path, name):
+def test_hostile_uploads_are_refused_with_a_message(client, tmp_path, name):
     content, sentence = HOSTILE[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(Exception, match=sentence.replace("0.5", "2")):
@@ -132,50 +132,50 @@ def cut(path, share):
     return path
 
 
-def test_a_clip_without_its_images_gets_a_sentence(client, noisy):
+def test_a_clip_without_image_data_is_refused_with_a_message(client, noisy):
     with pytest.raises(Exception, match=r"ride\.mp4"):
         send(client, cut(noisy, 0.02))
 
 
-def test_a_clip_that_ends_early_gets_a_sentence(client, noisy):
+def test_a_clip_that_ends_early_is_refused_with_a_message(client, noisy):
     send(client, cut(noisy, 0.6))  # the first frame is there
     with pytest.raises(Exception, match=r"clip\.mp4 is damaged after frame [1-9]"):
         client.predict(*SETTINGS, api_name="/clip")
 
 
-def test_a_clip_that_claims_to_be_shorter_gets_a_sentence(client, tmp_path):
+def test_a_clip_whose_header_claims_fewer_frames_is_refused_with_a_message(client, tmp_path):
     send(client, claim(clip(tmp_path / "ride.mp4", frames=60, size=(16, 16)), length=1))
     with pytest.raises(Exception, match="longer than 2 s"):
         client.predict(*SETTINGS, api_name="/clip")
 
 
-def test_a_clip_that_claims_to_be_longer_gets_a_sentence(client, tmp_path):
+def test_a_clip_whose_header_claims_more_frames_is_refused_with_a_message(client, tmp_path):
     with pytest.raises(Exception, match=r"ride\.mp4 is longer than 2 s"):
         send(client, claim(clip(tmp_path / "ride.mp4", frames=5, size=(64, 96)), length=10**9, each=10**8))
 
 
-def test_a_clip_that_claims_to_be_smaller_gets_a_sentence(client, tmp_path):
+def test_a_clip_whose_header_claims_smaller_images_is_refused_with_a_message(client, tmp_path):
     with pytest.raises(Exception, match=r"ride\.mp4 has 1800x1200 pixels"):
         send(client, claim(clip(tmp_path / "ride.mp4", frames=3, size=(1200, 1800)), size=(64, 96)))
 
 
-def test_a_clip_that_claims_to_be_larger_has_the_size_of_its_images(client, tmp_path):
+def test_a_clip_whose_header_claims_larger_images_has_the_size_of_its_frames(client, tmp_path):
     (left, _), _ = send(client, claim(clip(tmp_path / "ride.mp4", frames=3, size=(64, 96)), size=(9000, 9000)))
     assert Image.open(left).size == (96, 64)
 
 
-def test_a_heavy_upload_is_cut_off(client, tmp_path):
+def test_an_upload_above_the_size_limit_is_refused(client, tmp_path):
     (tmp_path / "heavy.jpg").write_bytes(b"\xff\xd8\xff" + b"\0" * 5_000_000)
     with pytest.raises(Exception):  # noqa: B017  (the client's own, for status 413)
         send(client, tmp_path / "heavy.jpg")
 
 
-def test_nothing_asked_before_a_image(client):
+def test_depth_at_a_point_needs_an_image_first(client):
     with pytest.raises(Exception, match="there is no image yet"):
         client.predict(0.5, 0.5, api_name="/depth_at")
 
 
-def test_the_run_is_told(client):
+def test_the_training_endpoint_returns_a_runs_state(client):
     status = client.predict("first", api_name="/training")
     assert (status["state"], status["epoch"], status["step"], status["steps"]) == ("stopped", 2, 40, 80)
     assert status["message"].startswith("training stopped at step 40")
@@ -219,12 +219,12 @@ def test_a_request_of_megabytes_is_refused(served):
     assert fetch(f"{served}gradio_api/call/predict", body, {"Content-Type": "application/json"})[0] == 413
 
 
-def test_parts_that_are_not_used_are_closed(served):
+def test_unused_gradio_endpoints_are_closed(served):
     for part in ("monitoring", "gradio_api/runs", "gradio_api/proxy=http://127.0.0.1:1/", "gradio_api/deep_link"):
         assert fetch(served + part)[0] in (403, 404)
 
 
-def test_an_upload_is_gone_once_it_is_read(served, client, image):
+def test_an_upload_is_deleted_once_it_is_read(served, client, image):
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
     send(client, image)
     assert list(folder.glob("session-*"))
@@ -232,7 +232,7 @@ def test_an_upload_is_gone_once_it_is_read(served, client, image):
     assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_the_snippet_of_the_documentation(served, tmp_path, monkeypatch):
+def test_the_documentations_snippet_runs_against_the_page(served, tmp_path, monkeypatch):
     pytest.importorskip("gradio_client")
     text = (Path(__file__).resolve().parents[2] / "docs" / "app.md").read_text(encoding="utf-8")
     [snippet] = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)

@@ -43,8 +43,8 @@ def page(browser, served):
     page.wait_for_selector("#upload")
     yield page
     page.close()
-    elsewhere = [url for url in asked if not url.startswith((served, "data:", "blob:"))]
-    assert not elsewhere, "the page asks nobody but its own server"
+    foreign = [url for url in asked if not url.startswith((served, "data:", "blob:"))]
+    assert not foreign, "the page sends requests only to its own server"
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def answered(page, path):
     return page.locator("#comparison img").first.bounding_box()
 
 
-def test_upload_see_drag_and_click(page, image, weights):
+def test_an_uploaded_image_is_shown_compared_and_clicked_for_depth(page, image, weights):
     box = answered(page, image)
     expected = Predictor.from_file(weights)(image)
     middle = box["y"] + box["height"] / 2
@@ -84,15 +84,15 @@ def test_upload_see_drag_and_click(page, image, weights):
     assert page.locator("#comparison .place").count() == 0, "dragging is no click"
     page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"])
     page.wait_for_function("document.querySelector('#depth').innerText.includes('column')")
-    said = page.locator("#depth").inner_text()
-    depth, column, row = (float(n) for n in re.search(r"([\d.]+) m at column (\d+), row (\d+)", said).groups())
+    shown = page.locator("#depth").inner_text()
+    depth, column, row = (float(n) for n in re.search(r"([\d.]+) m at column (\d+), row (\d+)", shown).groups())
     assert (column, row) == (pytest.approx(360, abs=2), pytest.approx(40, abs=2))
     assert depth == pytest.approx(float(expected.depth_metres[int(row), int(column)]), abs=0.01)
     assert page.locator("#comparison .place").count() == 1
 
 
 @pytest.mark.slow
-def test_the_cloud_turns(page, image):
+def test_the_point_cloud_can_be_rotated(page, image):
     from pictures import still  # of the examples
 
     answered(page, image)
@@ -106,7 +106,7 @@ def test_the_cloud_turns(page, image):
     assert np.abs(still(page, "#cloud canvas", 500) - before).mean() > 1
 
 
-def test_downloads_hold_what_was_predicted(page, image, weights, tmp_path):
+def test_downloads_contain_the_prediction(page, image, weights, tmp_path):
     answered(page, image)
     page.wait_for_selector("#download-3:not([disabled])")
     expected = Predictor.from_file(weights)(image)
@@ -124,7 +124,7 @@ def test_downloads_hold_what_was_predicted(page, image, weights, tmp_path):
     assert 0.3 * 480 * 160 < count <= 480 * 160
 
 
-def test_an_example_and_a_hostile_file(page, tmp_path):
+def test_an_example_works_and_a_hostile_file_is_refused(page, tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     upload(page, tmp_path / "text.jpg")
     page.wait_for_selector("text=neither an image nor a clip")
@@ -142,7 +142,7 @@ def test_the_training_tab_follows_a_run(page):
     page.wait_for_selector("#curves canvas, #curves svg")
 
 
-def test_files_go_with_their_visitor(browser, served, image):
+def test_a_visitors_files_are_deleted_when_they_leave(browser, served, image):
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
     before = set(folder.glob("session-*"))
     page = browser.new_page()

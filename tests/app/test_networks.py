@@ -23,7 +23,7 @@ def test_the_fastest_runtime_is_the_default(weights):
 
 
 @pytest.mark.parametrize("runtime", THERE)
-def test_every_runtime_that_is_there_predicts_the_same(weights, runtime):
+def test_every_available_runtime_predicts_the_same(weights, runtime):
     networks = Networks([weights], "cpu")
     expected = networks.predictor("tiny", "pytorch")(IMAGE).disparity
     made = networks.predictor("tiny", runtime)(IMAGE)
@@ -31,7 +31,7 @@ def test_every_runtime_that_is_there_predicts_the_same(weights, runtime):
     np.testing.assert_allclose(made.disparity, expected, atol=1e-4)
 
 
-def test_a_runtime_that_is_not_there_is_not_offered(weights, monkeypatch):
+def test_an_unavailable_runtime_is_not_offered(weights, monkeypatch):
     monkeypatch.setattr(module, "unavailable", lambda name: None if name == "pytorch" else "not here")
     monkeypatch.setattr(module, "default_runtime", lambda device: "pytorch")
     networks = Networks([weights], "cpu")
@@ -40,7 +40,7 @@ def test_a_runtime_that_is_not_there_is_not_offered(weights, monkeypatch):
         networks.predictor("tiny", "openvino")
 
 
-def test_an_exported_file_runs_in_the_runtime_that_it_is_for(weights, tmp_path):
+def test_an_exported_file_runs_in_its_own_runtime(weights, tmp_path):
     pytest.importorskip("onnxruntime", reason="needs onnxruntime (extra export)")
     pytest.importorskip("onnxscript", reason="needs onnxscript (extra export)")
     from hrdepth.config import ExportConfig

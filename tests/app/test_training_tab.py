@@ -27,8 +27,8 @@ def test_the_guards_message_reaches_the_page(tmp_path):
     )  # fmt: skip
     with pytest.raises(TrainingStopped) as stopped:
         train(config)
-    kept = json.loads((tmp_path / "runs" / "wild" / "stopped.json").read_text())
-    assert kept["message"] == str(stopped.value)
+    record = json.loads((tmp_path / "runs" / "wild" / "stopped.json").read_text())
+    assert record["message"] == str(stopped.value)
 
     tab = TrainingTab(find_runs([tmp_path / "runs"]))
     assert tab.training("wild")["state"] == "stopped"

@@ -27,24 +27,24 @@ def seen(points, view):
     ])  # fmt: skip
     right = np.cross([0, 1, 0], back)
     right /= np.linalg.norm(right)
-    eye = view.target + view.distance * back
-    rays = points * [1, -1, -1] - eye
+    position = view.target + view.distance * back
+    rays = points * [1, -1, -1] - position
     ahead = -rays @ back
-    return np.stack([rays @ right, rays @ np.cross(back, right)]) / ahead / np.tan(FIELD_OF_VIEW / 2), ahead, eye
+    return np.stack([rays @ right, rays @ np.cross(back, right)]) / ahead / np.tan(FIELD_OF_VIEW / 2), ahead, position
 
 
 @pytest.mark.parametrize("depth", [WALL, FAR_LEFT, FLOOR], ids=["near left", "near right", "floor"])
 @pytest.mark.parametrize("unit", [0.01, 1.0])
-def test_all_is_in_view_and_in_the_middle(depth, unit):
+def test_the_whole_cloud_is_in_view_and_centred(depth, unit):
     points = cloud(unit * depth).points
-    (across, up), ahead, eye = seen(points, choose_viewpoint(cloud(unit * depth)))
+    (across, up), ahead, position = seen(points, choose_viewpoint(cloud(unit * depth)))
     assert np.mean((ahead > 0) & (abs(across) <= ASPECT) & (abs(up) <= 1)) > 0.97
     for values in (across, up):
         low, high = np.percentile(values, [1, 99])
         assert abs(low + high) < 0.5 * (high - low), "as much on one side as on the other"
     assert max(np.ptp(across) / ASPECT, np.ptp(up)) > 0.9, "as near as that allows"
-    assert eye[2] > 0, "behind the camera"
-    assert eye[1] > 0, "above it"
+    assert position[2] > 0, "behind the camera"
+    assert position[1] > 0, "above it"
 
 
 def test_two_points_make_the_target_the_middle_of_the_box():

@@ -24,14 +24,14 @@ def taken(path):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif", ".gif", ".ppm"])
-def test_images_are_told_by_content(tmp_path, suffix):
+def test_images_are_recognised_by_content(tmp_path, suffix):
     Image.linear_gradient("L").convert("RGB").save(tmp_path / f"a{suffix}")
     renamed = (tmp_path / f"a{suffix}").rename(tmp_path / "a.mp4")
     assert kind_of(renamed, LIMITS) == "picture"
     assert load_image(renamed, LIMITS).size == (256, 256)
 
 
-def test_a_clip_is_told_by_content(tmp_path):
+def test_a_clip_is_recognised_by_content(tmp_path):
     renamed = clip(tmp_path / "a.mp4").rename(tmp_path / "a.jpg")
     frames = taken(renamed)
     assert len(frames) == 8
@@ -40,7 +40,7 @@ def test_a_clip_is_told_by_content(tmp_path):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_files_get_a_sentence(tmp_path, name):
+def test_hostile_files_are_refused_with_a_message(tmp_path, name):
     content, sentence = HOSTILE[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=sentence) as caught:
@@ -52,7 +52,7 @@ def test_hostile_files_get_a_sentence(tmp_path, name):
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_a_truncated_image_gets_a_sentence(tmp_path, suffix, share):
+def test_a_truncated_image_is_refused_with_a_message(tmp_path, suffix, share):
     path = tmp_path / f"a{suffix}"
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)).save(path)
@@ -61,14 +61,14 @@ def test_a_truncated_image_gets_a_sentence(tmp_path, suffix, share):
         taken(path)
 
 
-def test_a_truncated_clip_gets_a_sentence(tmp_path):
+def test_a_truncated_clip_is_refused_with_a_message(tmp_path):
     path = clip(tmp_path / "a.mp4")
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(InputError):
         taken(path)
 
 
-def test_a_clip_that_was_cut_between_frames_gets_a_sentence(tmp_path):
+def test_a_clip_cut_between_frames_is_refused_with_a_message(tmp_path):
     path = tmp_path / "a.mp4"
     rng = np.random.default_rng(0)
     with VideoWriter(path, 25) as video:
@@ -91,7 +91,7 @@ def test_a_large_clip_is_refused_by_its_header(tmp_path):
         next(iter(clip_frames(path, LIMITS)))
 
 
-def test_a_clip_whose_header_claims_less_is_stopped(tmp_path):
+def test_a_clip_longer_than_its_header_claims_is_stopped(tmp_path):
     path = claim(clip(tmp_path / "a.mp4", frames=40), length=1)
     seen = []
     with pytest.raises(InputError, match="longer than 1 s"):
@@ -105,7 +105,7 @@ def test_a_clip_that_claims_a_thousand_frames_a_second_is_bounded(tmp_path):
         taken(path)
 
 
-def test_visitors_do_not_meet_and_go_alone(tmp_path):
+def test_sessions_are_separate_and_end_separately(tmp_path):
     sessions = Sessions(tmp_path)
     first, second = sessions.of("a"), sessions.of("b")
     assert sessions.of("a") is first
@@ -118,7 +118,7 @@ def test_visitors_do_not_meet_and_go_alone(tmp_path):
     assert sessions.of("a") is not first
 
 
-def test_the_longest_silent_goes_when_there_are_too_many(tmp_path):
+def test_the_longest_idle_session_ends_when_there_are_too_many(tmp_path):
     sessions = Sessions(tmp_path, most=2)
     first, second = sessions.of("a"), sessions.of("b")
     sessions.of("a")
@@ -128,7 +128,7 @@ def test_the_longest_silent_goes_when_there_are_too_many(tmp_path):
     assert not second.folder.exists()
 
 
-def test_an_hours_silence_is_an_end(tmp_path, monkeypatch):
+def test_a_session_ends_after_an_idle_hour(tmp_path, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(visitors, "monotonic", lambda: clock[0])
     sessions = Sessions(tmp_path)
@@ -138,7 +138,7 @@ def test_an_hours_silence_is_an_end(tmp_path, monkeypatch):
     assert not first.folder.exists()
 
 
-def test_an_answers_files_go_with_the_next(tmp_path):
+def test_a_new_prediction_deletes_the_files_of_the_last(tmp_path):
     session = Sessions(tmp_path).of("a")
     session.begin()
     old = session.fresh(".png")

@@ -53,7 +53,7 @@ def test_first_and_following_answers_are_timed(page, tmp_path, capsys, caplog):
         (["--network", "lite_hrdepth", "--weights", "a.safetensors"], "either --weights"),
     ],
 )
-def test_bad_settings_get_a_sentence(page, settings, sentence, capsys):
+def test_bad_settings_are_refused_with_a_message(page, settings, sentence, capsys):
     assert main(["benchmark", "app", *settings]) == 2
     errors = capsys.readouterr().err
     assert errors.startswith("hrdepth: ")

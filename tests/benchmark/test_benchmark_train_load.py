@@ -48,7 +48,7 @@ def test_a_tiny_run_writes_valid_json(config, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("setting", "value"), [("--workers", "[]"), ("--workers", "[-1]"), ("--seconds", "0"), ("--cache", "nowhere")]
 )
-def test_bad_settings_get_a_sentence(setting, value, config, capsys):
+def test_bad_settings_are_refused_with_a_message(setting, value, config, capsys):
     assert main(["benchmark", "load", "--config", str(config), setting, value]) == 2
     printed = capsys.readouterr().err
     assert printed.startswith("hrdepth: ")

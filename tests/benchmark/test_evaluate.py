@@ -13,7 +13,7 @@ from hrdepth.config import BenchmarkEvaluateConfig, BenchmarkExportConfig
 from hrdepth.errors import InputError
 
 
-def test_metrics_of_a_set_are_timed(tmp_path, capsys):
+def test_evaluation_of_a_set_is_timed(tmp_path, capsys):
     out = tmp_path / "evaluate.json"
     config = BenchmarkEvaluateConfig(
         images=12, size=(60, 90), prediction_size=(16, 32), density=0.3, rounds=2, out=str(out)
@@ -28,7 +28,7 @@ def test_metrics_of_a_set_are_timed(tmp_path, capsys):
         benchmark_evaluate(config)
 
 
-def test_exports_are_timed_and_weighed(tmp_path, capsys, monkeypatch):
+def test_exports_are_timed_and_their_file_size_recorded(tmp_path, capsys, monkeypatch):
     out = tmp_path / "export.json"
     config = BenchmarkExportConfig(
         network="lite_hrdepth", formats=["torch-export"], size=(64, 64), rounds=1, out=str(out)
@@ -52,6 +52,6 @@ def test_exports_are_timed_and_weighed(tmp_path, capsys, monkeypatch):
     (benchmark_export, BenchmarkExportConfig(network="lite_hrdepth", rounds=0), "rounds below 1"),
     (benchmark_export, BenchmarkExportConfig(), "either --weights"),
 ])  # fmt: skip
-def test_settings_that_measure_nothing(run, config, sentence):
+def test_settings_that_measure_nothing_are_refused(run, config, sentence):
     with pytest.raises(InputError, match=sentence):
         run(config)

@@ -20,7 +20,7 @@ from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import RUNTIMES
 
 
-def test_runtimes_beside_the_baseline(in_process, tmp_path, capsys, monkeypatch):
+def test_runtimes_are_compared_with_the_baseline(in_process, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(RUNTIMES["onnxruntime"], "unavailable", classmethod(lambda cls: "onnxruntime is not installed"))
     out, table, plot = tmp_path / "predict.json", tmp_path / "table.md", tmp_path / "latency.svg"
     config = BenchmarkPredictConfig(
@@ -53,7 +53,7 @@ def test_runtimes_beside_the_baseline(in_process, tmp_path, capsys, monkeypatch)
 
 
 @pytest.mark.slow
-def test_variants_are_measured_in_processes_of_their_own():
+def test_variants_are_measured_in_separate_processes():
     config = BenchmarkPredictConfig(
         network="lite_hrdepth", runtimes=["pytorch:float32"], sizes=[(64, 64)], image_size=(40, 90), rounds=1, runs=1,
         threads=1,
@@ -65,7 +65,7 @@ def test_variants_are_measured_in_processes_of_their_own():
         assert one.loading_peak > 50
 
 
-def test_operations_and_limit_by_hand():
+def test_operations_and_limit_agree_with_counts_by_hand():
     network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.ReLU(), nn.Conv2d(8, 4, 1, bias=False))
     first, second = operations(network, (4, 6))
     pixels = 4 * 6
@@ -82,7 +82,7 @@ def test_an_unknown_rate_gives_no_limit():
     assert math.isnan(limit([Operation(1e9, 1e6)], "int8", {"int8": math.nan, "memory": 1e9}))
 
 
-def test_a_plain_loop_is_no_rate_of_the_machine(monkeypatch):
+def test_a_plain_loop_is_not_accepted_as_the_machines_rate(monkeypatch):
     """A kernel that is much slower than float32's is not measured at full size."""
     monkeypatch.setattr(roofline, "MATRIX", 32)
     monkeypatch.setattr(roofline, "PROBE", 16)
@@ -127,7 +127,7 @@ def test_variants_are_read_from_text():
             Variant.parse(text)
 
 
-def test_a_drawn_image_is_no_flat_one():
+def test_a_generated_image_is_not_constant():
     image = drawn_image((30, 50))
     assert image.shape == (30, 50, 3)
     assert statistics.pstdev(image.reshape(-1).tolist()) > 10
@@ -144,6 +144,6 @@ def test_a_drawn_image_is_no_flat_one():
     ({"network": "lite_hrdepth", "plot": "a.bmp"}, "must end in .png"),
     ({"network": "lite_hrdepth", "table": "a.doc"}, "must end in .md"),
 ])  # fmt: skip
-def test_settings_that_measure_nothing(settings, sentence):
+def test_settings_that_measure_nothing_are_refused(settings, sentence):
     with pytest.raises(InputError, match=sentence):
         benchmark_predict(BenchmarkPredictConfig(**settings))

@@ -112,7 +112,7 @@ def test_a_worker_prepares_a_workload_once_and_warms_it_up(monkeypatch):
 
 
 @pytest.mark.slow
-def test_everything_is_measured_in_processes_of_its_own(tmp_path):
+def test_every_workload_is_measured_in_a_separate_process(tmp_path):
     out = tmp_path / "train.json"
     benchmark_train(config(out=str(out)))
     rows = measurements(out)
@@ -124,6 +124,6 @@ def test_everything_is_measured_in_processes_of_its_own(tmp_path):
     ({"sizes": []}, "sizes is empty"),
     ({"rounds": 0}, "rounds 0"),
 ])  # fmt: skip
-def test_settings_that_measure_nothing(settings, sentence):
+def test_settings_that_measure_nothing_are_refused(settings, sentence):
     with pytest.raises(InputError, match=sentence):
         benchmark_train(BenchmarkTrainConfig(network=NetworkConfig("lite_hrdepth"), **settings))

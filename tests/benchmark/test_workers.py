@@ -54,7 +54,7 @@ def test_workers_are_called_in_turn_and_closed(tmp_path):
     assert file.read_text() == "closed"
 
 
-def test_a_worker_that_cannot_build_refuses_and_the_others_go_on():
+def test_a_worker_that_cannot_build_is_refused_and_the_others_continue():
     jobs = {"none": refuse, "broken": break_down, "able": partial(Counter, 0)}
     with start_workers(jobs) as workers:
         assert workers["none"].refused == "this machine has none"

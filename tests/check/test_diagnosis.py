@@ -71,7 +71,7 @@ def causes(root):
     return [cause["name"] for cause in json.loads((root / "run" / "diagnosis.json").read_text())["causes"]]
 
 
-def test_a_clean_run_is_silent(tmp_path, caplog, capsys):
+def test_a_clean_run_has_no_findings(tmp_path, caplog, capsys):
     with caplog.at_level(logging.WARNING):
         train(replace(config(drive(tmp_path)), network=LITE))
     assert causes(tmp_path) == []
@@ -111,7 +111,7 @@ def test_the_guard_names_the_cause(tmp_path):
         train(config(drive(swapped, shift=-SHIFT), rate=0.03, epochs=30, guard=guard))
 
 
-def test_constant_disparity(tmp_path):
+def test_constant_disparity_is_diagnosed(tmp_path):
     """Smoothness outweighs the images."""
     train(
         config(
@@ -123,12 +123,12 @@ def test_constant_disparity(tmp_path):
     assert found[0] == "constant disparity", found
 
 
-def test_all_mask_follows_from_what_stands_still(tmp_path):
+def test_a_fully_masked_loss_follows_from_a_static_camera(tmp_path):
     train(replace(config(drive(tmp_path, step=0, noise=0.0), frames=[-1, 1]), network=LITE))
     assert causes(tmp_path) == ["frame rate too high", "all mask"]
 
 
-def test_all_mask_of_a_network_that_sees_all_wrong(tmp_path):
+def test_a_fully_masked_loss_follows_from_a_wrong_pose_network(tmp_path):
     """The scene moves, and the pose network has lost its way: no view is better than the unmoved one."""
     weights = tmp_path / "lost.safetensors"
     settings = replace(config(drive(tmp_path), frames=[-1, 1]), network=LITE, pose_network=POSE)
@@ -142,7 +142,7 @@ def test_all_mask_of_a_network_that_sees_all_wrong(tmp_path):
     assert "all mask" in causes(tmp_path), causes(tmp_path)
 
 
-def test_folders_that_are_no_run(tmp_path, capsys):
+def test_folders_without_a_run_are_refused(tmp_path, capsys):
     assert main(["diagnose", str(tmp_path)]) == 2
     assert "no run's folder" in capsys.readouterr().err
     (tmp_path / "config.yaml").write_text("size: nonsense\n")

@@ -58,7 +58,7 @@ def change(path, function):
     Image.fromarray(function(np.asarray(Image.open(path)).astype(float)).clip(0, 255).astype(np.uint8)).save(path)
 
 
-def test_clean_data_raise_nothing(data, capsys):
+def test_clean_data_have_no_findings(data, capsys):
     assert main(["doctor", str(data)]) == 0
     assert "fit for training" in capsys.readouterr().out
     page = (data / "doctor.html").read_text()
@@ -150,7 +150,7 @@ def test_a_planted_fault_is_found(name, data):
     assert {finding.kind for finding in findings} == {kind} | ({"cut"} if name == "duplicate: copied" else set())
 
 
-def test_the_exit_status_is_for_scripts(data, capsys):
+def test_the_exit_status_follows_the_findings(data, capsys):
     change(left(data, 6), lambda pixels: 1.6 * pixels)
     assert main(["doctor", str(data)]) == 2
     printed = capsys.readouterr()
@@ -160,7 +160,7 @@ def test_the_exit_status_is_for_scripts(data, capsys):
     assert "(ignored)" in (data / "page.html").read_text()
 
 
-def test_folders_that_are_no_set(tmp_path):
+def test_folders_without_a_data_set_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         examine(DoctorConfig(str(tmp_path / "nowhere")))
     with pytest.raises(InputError, match="did you mean 'camera'"):

@@ -26,7 +26,7 @@ def config(tmp_path):
     return TrainConfig([parts[0]], [parts[1]], str(tmp_path / "run"), objective=ObjectiveConfig(frames=[-1, 1, "s"]))
 
 
-def test_good_data_give_a_summary(config):
+def test_valid_data_give_a_summary(config):
     report = scan_data(replace(config, scan="full"))
     assert not report.errors + report.warnings
     assert len(report.summary) == 2
@@ -66,7 +66,7 @@ def test_only_a_full_scan_decodes(config, tmp_path):
     assert error.sentence.startswith(f"{tmp_path / 'a.txt'}:2: the image {file} cannot be read")
 
 
-def test_a_camera_of_another_shape(config, tmp_path):
+def test_a_camera_whose_aspect_ratio_differs_from_the_images_is_reported(config, tmp_path):
     for side in ("left", "right"):
         for file in (tmp_path / "a" / side).iterdir():
             Image.new("RGB", (96, 80)).save(file)
@@ -79,7 +79,7 @@ def test_a_camera_of_another_shape(config, tmp_path):
     assert not scan_data(config).errors
 
 
-def test_twenty_findings_and_a_count(config, tmp_path):
+def test_at_most_twenty_findings_are_listed_with_the_total(config, tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"a one{number} l\n" for number in range(25)))
     with pytest.raises(InputError) as error:
         check_data(config)
@@ -87,7 +87,7 @@ def test_twenty_findings_and_a_count(config, tmp_path):
     assert (len(lines), lines[0].count("a.txt:1:"), lines[-1]) == (21, 1, "... and 5 more")
 
 
-def test_frames_in_training_and_validation_are_a_warning(config, caplog):
+def test_frames_in_both_training_and_validation_are_a_warning(config, caplog):
     both = replace(config, validation=config.train)
     (warning,) = scan_data(both).warnings
     assert "000001.png is a frame of training too" in warning.sentence
@@ -96,7 +96,7 @@ def test_frames_in_training_and_validation_are_a_warning(config, caplog):
     assert "is a frame of training too" in caplog.text
 
 
-def test_off_looks_for_missing_files_alone(config, tmp_path):
+def test_scan_off_checks_for_missing_files_only(config, tmp_path):
     image = tmp_path / "a" / "left" / "000003.png"
     image.write_bytes(b"no image")
     check_data(replace(config, scan="off"))
@@ -130,7 +130,7 @@ def scale(*options, frames=(-1, 1, "s"), root):
     return metres_per_unit(part.neighbours.reader for part in open_data(parts, frames))
 
 
-def test_a_unit_in_metres_follows_from_the_rigs(config, tmp_path):
+def test_metres_per_unit_follows_from_the_stereo_baselines(config, tmp_path):
     root = tmp_path
     assert scale({}, root=root) == 1.0
     assert scale({"baseline": 0.1}, root=root) == 5.0
@@ -144,7 +144,7 @@ def test_a_unit_in_metres_follows_from_the_rigs(config, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["kitti_raw", "kitti_odometry"])
-def test_metres_of_the_papers_unit_follow_from_kitti_calibration(name, tmp_path):
+def test_metres_per_unit_of_the_papers_rig_follows_from_kitti_calibration(name, tmp_path):
     fake_datasets.TREES[name].make(tmp_path)
     part = DatasetConfig(name, str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})
     assert metres_per_unit(part.neighbours.reader for part in open_data([part], ["s"])) == 5.0

@@ -77,7 +77,7 @@ def test_predict_writes_images_and_numbers(weights, data, tmp_path):
     np.testing.assert_allclose(content["depth"], 1 / (0.01 + 9.99 * content["disparity"]), rtol=1e-5)
 
 
-def test_hyphens_and_underscores_are_one(capsys):
+def test_options_may_use_hyphens_or_underscores(capsys):
     said = refused(capsys, "import-weights", "--network", "hrdepth", "--encoder", "e.pth", "--depth", "d.pth",
                    "--pose-encoder", "p.pth", "--out", "n.safetensors")  # fmt: skip
     assert "--pose" in said
@@ -103,7 +103,7 @@ def test_an_unknown_network_suggests_the_nearest(train_config, capsys):
     assert "did you mean 'lite_hrdepth'" in said
 
 
-def test_a_size_that_is_no_multiple_of_32(train_config, capsys):
+def test_a_size_that_is_not_a_multiple_of_32_is_refused(train_config, capsys):
     assert "multiples of 32" in refused(capsys, "train", "--config", train_config, "--size", "[100, 96]")
 
 
@@ -126,7 +126,7 @@ def test_a_truncated_image_is_named(train_config, data, capsys, workers):
 
 
 @pytest.mark.parametrize(("key", "value"), [("fx", 0.58), ("cx", 5000.0), ("fy", 3.6e-3)])
-def test_k_in_the_wrong_unit(train_config, data, capsys, key, value):
+def test_a_camera_matrix_in_the_wrong_unit_is_refused(train_config, data, capsys, key, value):
     file = data / "drive" / "camera.yaml"
     file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {key: value}))
     said = refused(capsys, "train", "--config", train_config)
@@ -134,12 +134,12 @@ def test_k_in_the_wrong_unit(train_config, data, capsys, key, value):
     assert "camera.yaml" in said
 
 
-def test_a_checkpoint_of_another_network(train_config, weights, capsys):
+def test_a_checkpoint_of_another_network_is_refused(train_config, weights, capsys):
     said = refused(capsys, "train", "--config", train_config, "--init", weights, "--network.name", "hrdepth")
     assert "holds lite_hrdepth" in said
 
 
-def test_a_missing_config_file(capsys):
+def test_a_missing_config_file_is_named(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["train", "--config", "nowhere.yaml"])
     assert stop.value.code == 2
@@ -155,13 +155,13 @@ def test_a_missing_config_file(capsys):
         (lambda p: None, "does not exist"),
     ],
 )
-def test_inputs_that_hold_nothing(weights, tmp_path, capsys, make, sentence):
+def test_inputs_without_images_are_refused(weights, tmp_path, capsys, make, sentence):
     make(tmp_path / "input")
     path = next(tmp_path.glob("input*"), tmp_path / "input")
     assert sentence in refused(capsys, "predict", path, "--weights", weights, "--out", tmp_path / "o")
 
 
-def test_an_output_folder_that_cannot_be_made(weights, tmp_path, capsys):
+def test_an_output_folder_that_cannot_be_created_is_named(weights, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     Image.new("RGB", (96, 64)).save(tmp_path / "p.png")
     said = refused(capsys, "predict", tmp_path / "p.png", "--weights", weights, "--out", tmp_path / "file" / "o")
@@ -177,7 +177,7 @@ def test_results_are_not_overwritten_silently(weights, tmp_path, capsys):
     assert main([*map(str, command), "--overwrite", "true"]) == 0
 
 
-def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path, capsys):
     Image.new("RGB", (96, 64)).save(tmp_path / "p.png")
     (tmp_path / "net.safetensors").write_bytes(b"hello")
     said = refused(capsys, "predict", tmp_path / "p.png", "--weights", tmp_path / "net.safetensors", "--out", "o")
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
     assert not Path("o").exists()
 
 
-def test_evaluate_a_network_and_its_predictions_alike(weights, data, tmp_path, capsys):
+def test_a_network_and_its_saved_predictions_evaluate_the_same(weights, data, tmp_path, capsys):
     truth = ["--data.kind", "drive", "--data.root", str(data), "--protocol.crop", "none"]
     assert main(["evaluate", "--weights", str(weights), *truth, "--out", str(tmp_path / "a")]) == 0
     assert "Abs Rel" in capsys.readouterr().out
@@ -199,7 +199,7 @@ def test_evaluate_a_network_and_its_predictions_alike(weights, data, tmp_path, c
     assert len((tmp_path / "a" / "per_image.csv").read_text().splitlines()) == 5
 
 
-def test_evaluate_needs_one_thing_to_evaluate(weights, data, tmp_path, capsys, monkeypatch):
+def test_evaluate_needs_exactly_one_of_weights_and_predictions(weights, data, tmp_path, capsys, monkeypatch):
     truth = ["--data.kind", "drive", "--data.root", data]
     monkeypatch.setattr("hrdepth.weights.find.FOLDER", data)  # no network on board
     assert "comes without weights" in refused(capsys, "evaluate", *truth)
@@ -208,7 +208,7 @@ def test_evaluate_needs_one_thing_to_evaluate(weights, data, tmp_path, capsys, m
     assert "drive" in refused(capsys, "evaluate", "--data.kind", "drives", "--data.root", data, "--weights", weights)
 
 
-def test_render_writes_a_drive_that_trains(tmp_path, capsys):
+def test_render_writes_the_frames_and_refuses_other_settings(tmp_path, capsys):
     pytest.importorskip("mitsuba", reason="rendering needs mitsuba")
     root = tmp_path / "drives"
     assert main(["render", str(root), "--frames", "3", "--size", "[64, 96]", "--samples_per_pixel", "1"]) == 0

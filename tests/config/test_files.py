@@ -24,14 +24,14 @@ def in_an_empty_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", [NAME, f"{NAME}.yaml", f"configs/{NAME}.yaml"])
-def test_a_recipe_is_found_by_its_name_and_where_it_stood_before(path, caplog):
+def test_a_recipe_is_found_by_its_name_and_its_earlier_path(path, caplog):
     assert parse(["train", "--config", path])[1].output == f"runs/{NAME}"
     assert parse(["train", f"--config={path}", "--epochs", "3"])[1].epochs == 3
     notes = [record.getMessage() for record in caplog.records]
     assert notes == ([f"configs/{NAME}.yaml is now called {NAME}"] if path.startswith("configs/") else [])
 
 
-def test_a_file_of_ones_own_comes_before_a_recipe(tmp_path):
+def test_a_users_file_takes_precedence_over_a_recipe(tmp_path):
     (tmp_path / "configs").mkdir()
     own = tmp_path / "configs" / f"{NAME}.yaml"
     own.write_text("mine: 1")
@@ -39,13 +39,13 @@ def test_a_file_of_ones_own_comes_before_a_recipe(tmp_path):
     assert find_config(NAME) == str(recipe(NAME))
 
 
-def test_what_is_no_recipe_stays_as_it_is():
+def test_a_path_that_is_not_a_recipe_is_unchanged():
     for path in ("nowhere.yaml", "/etc/passwd", "../pyproject.toml", "{}", ""):
         assert find_config(path) == path
         assert recipe(path) is None
 
 
-def test_the_lists_of_frames_that_recipes_name_come_with_them():
+def test_the_split_files_that_recipes_name_are_bundled():
     assert len(read_split("splits/mini-hints-03.txt")) == len(read_split("configs/splits/mini-hints-03.txt")) > 0
     for file in recipe("demo").parent.glob("*.yaml"):
         settings = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ def test_the_lists_of_frames_that_recipes_name_come_with_them():
                 assert recipe(part["split"]) is not None, part
 
 
-def test_earlier_names_of_options_and_keys_are_taken_and_noted_once(tmp_path, caplog):
+def test_earlier_names_of_options_and_keys_work_and_warn_once(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     (tmp_path / "old.yaml").write_text("hold_depth_steps: 7\nintrinsics: {hold_steps: 9}\n")
     for _ in range(2):
@@ -68,7 +68,7 @@ def test_earlier_names_of_options_and_keys_are_taken_and_noted_once(tmp_path, ca
     assert parse(["export", "w", "--out", "o.onnx", "--quantisation.pictures", "5"])[1].quantisation.images == 5
 
 
-def test_earlier_places_of_lists_are_those_of_now(tmp_path):
+def test_earlier_paths_of_split_files_lead_to_the_current_ones(tmp_path):
     assert rename_keys({"train": [{"split": "configs/splits/a.txt"}]}) == {"train": [{"split": "splits/a.txt"}]}
     (tmp_path / "configs" / "splits").mkdir(parents=True)
     (tmp_path / "configs" / "splits" / "a.txt").write_text("drive 1 l")

@@ -68,7 +68,7 @@ def save_teacher(path, config):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_teacher_is_what_another_config_leaves(file):
+def test_a_recipes_teacher_is_the_output_of_another_recipe(file):
     config = read(file)
     if (teacher := config.objective.options.get("teacher")) is not None:
         source = read(RECIPES / f"{Path(teacher).parent.name}.yaml")
@@ -77,7 +77,7 @@ def test_a_teacher_is_what_another_config_leaves(file):
         assert not config.objective.frames or config.objective.options["self_supervision"] > 0
 
 
-def test_a_run_starts_from_what_another_config_leaves():
+def test_a_recipes_initial_weights_are_the_output_of_another_recipe():
     started = {file.stem: config for file in FILES if (config := read(file)).init is not None}
     assert "mini-effnet-fine" in started
     for config in started.values():
@@ -88,7 +88,7 @@ def test_a_run_starts_from_what_another_config_leaves():
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_what_is_fine_tuned_is_what_another_config_leaves(file):
+def test_fine_tuning_starts_from_the_output_of_another_recipe(file):
     config = read(file)
     if (config.init or "").startswith("runs/cityscapes-"):
         before = read(RECIPES / f"{Path(config.init).parent.name}.yaml")
@@ -101,7 +101,7 @@ def test_what_is_fine_tuned_is_what_another_config_leaves(file):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_one_step(file, tmp_path):
+def test_every_recipe_takes_a_step_with_finite_gradients(file, tmp_path):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
     torch.manual_seed(0)
     config = miniature(read(file), tmp_path)
@@ -116,7 +116,7 @@ def test_one_step(file, tmp_path):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_config_says_what_it_is_for(file):
+def test_every_recipe_states_its_purpose(file):
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# ")
     config = read(file)
@@ -131,7 +131,7 @@ def test_a_config_says_what_it_is_for(file):
         assert {"eigen_zhou/train", "eigen_zhou/val"} <= set(SPLITS)
 
 
-def test_the_page_of_configs_lists_each():
+def test_the_documentation_lists_every_recipe():
     page = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
     for file in FILES:
         assert f"`{file.stem}`" in page or f"`{file.stem}." in page, file.stem

@@ -88,7 +88,7 @@ def test_flipping_twice_changes_nothing(config, frames):
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_augmentation_follows_seed_and_epoch_alone(config):
+def test_augmentation_depends_on_seed_and_epoch_only(config):
     data = build_mix([config], [-1, 1], (64, 96), AugmentConfig(), seed=3)
     again = build_mix([config], [-1, 1], (64, 96), AugmentConfig(), seed=3)
     epochs = [data[1 + epoch * len(data)] for epoch in range(12)]
@@ -103,7 +103,7 @@ def test_augmentation_follows_seed_and_epoch_alone(config):
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_k_follows_a_zoom(config, frames):
+def test_intrinsics_follow_a_zoom(config, frames):
     """The zoomed image shows what its K says: each of its pixels, by both K, is one of the whole image."""
     whole = build_mix([config], frames, (64, 96))[1]
     data = build_mix([config], frames, (64, 96), AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1)
@@ -148,6 +148,6 @@ def test_a_missing_folder_is_named(name):
 
 
 @pytest.mark.parametrize("name", STEREO)
-def test_a_baseline_of_ones_own(config, name):
+def test_a_given_baseline_replaces_the_data_sets(config, name):
     own = DatasetConfig(name, config.root, config.split, options={"baseline": 0.1})
     assert build_mix([own], ["s"], (64, 96))[0]["stereo_pose"][0, 3] == pytest.approx(-0.1)

@@ -11,7 +11,7 @@ from hrdepth.truth import GROUND_TRUTHS, build_ground_truth, depth_protocol
 
 
 @pytest.mark.parametrize("kind", GROUND_TRUTHS)
-def test_what_is_missing_is_said(kind, tmp_path):
+def test_missing_options_are_named(kind, tmp_path):
     with pytest.raises(InputError, match="needs"):
         build_ground_truth(GroundTruthConfig(kind))
     empty, absent = tmp_path, str(tmp_path / "absent")
@@ -22,7 +22,7 @@ def test_what_is_missing_is_said(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", GROUND_TRUTHS)
-def test_the_protocol_is_complete_and_given_settings_hold(kind):
+def test_the_protocol_is_complete_and_given_settings_override_it(kind):
     protocol = depth_protocol(kind, DepthProtocol(max_depth=33.0))
     assert protocol.max_depth == 33.0
     assert None not in (protocol.crop, protocol.scaling, protocol.min_depth)

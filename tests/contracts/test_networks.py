@@ -55,7 +55,7 @@ def test_evaluation_is_deterministic_and_independent_of_the_batch(network):
     torch.testing.assert_close(both[:1], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_the_image_matters(network):
+def test_the_disparity_depends_on_the_image(network):
     network.eval()
     with torch.no_grad():
         assert not torch.allclose(network(torch.rand(1, 3, 64, 96))[0], network(torch.rand(1, 3, 64, 96))[0])
@@ -68,7 +68,7 @@ def test_a_size_that_does_not_fit_names_one_that_does(network):
             network(torch.rand(1, 3, *size))
 
 
-def test_a_saved_network_comes_back_equal(network, name, tmp_path):
+def test_a_saved_network_loads_with_equal_outputs(network, name, tmp_path):
     path = tmp_path / "net.safetensors"
     save_checkpoint(path, network, narrow(name), size=(64, 96))
     images = torch.rand(1, 3, 64, 96)
@@ -103,7 +103,7 @@ def test_running_statistics_follow_within_a_short_training(network):
     assert momenta <= {0.1}  # or none: group normalisation, or no normalisation at all
 
 
-def test_the_first_guess_can_be_chosen(network):
+def test_the_initial_depth_can_be_chosen(network):
     network.start_at(3.0)
     with torch.no_grad():
         disparity = network.eval()(torch.rand(1, 3, 64, 96))[0]
@@ -124,7 +124,7 @@ def test_bfloat16_stays_near_float32(network):
     assert (rough - exact).abs().mean() < 0.02
 
 
-def test_backbones_are_named_exactly_and_take_what_they_can(name):
+def test_unsuitable_backbones_are_named_in_the_error(name):
     if "backbone" not in inspect.signature(NETWORKS[name]).parameters:
         pytest.skip("a whole network, without a backbone to choose")
     with pytest.raises(InputError, match="unknown backbone 'mobilenet_v3_large_auhtors'"):

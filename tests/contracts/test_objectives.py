@@ -162,7 +162,7 @@ def test_the_loss_stays_in_float32_under_autocast(way, tmp_path):
     assert rough.item() == pytest.approx(exact.item(), rel=0.05)
 
 
-def test_what_a_mask_covers_teaches_nothing(way, tmp_path):
+def test_masked_pixels_give_no_gradient(way, tmp_path):
     """Neither as target nor as source; but for smoothness, which asks no image."""
     batch = batch_of(tmp_path, WAYS[way][0])
     batch["mask"] = torch.ones_like(batch["target"][:, :1])
@@ -198,7 +198,7 @@ def test_panels_can_be_drawn(way, tmp_path):
     assert training_panel(panels).shape == (64 * len(panels), 96 * 4, 3)
 
 
-def test_a_copy_has_weights_of_its_own(way, tmp_path):
+def test_a_copy_has_its_own_weights(way, tmp_path):
     """As averaging needs them; and the state is the trained networks' alone."""
     objective = objective_of(way, tmp_path)
     again = copy.deepcopy(objective)
@@ -248,12 +248,12 @@ def test_an_unknown_option_is_named(way, tmp_path):
         ("distillation", {"hints": "h", "elsewhere": 2}, "the option elsewhere 2 .* must lie between 0 and 1"),
     ],
 )
-def test_values_that_make_no_sense_are_named(name, options, said):
+def test_invalid_option_values_are_named(name, options, said):
     with pytest.raises(InputError, match=said):
         check_objective(ObjectiveConfig(name, [] if name == "distillation" else [1], options))
 
 
-def test_values_of_every_kind_that_are_right_pass():
+def test_valid_option_values_of_every_kind_are_accepted():
     options = {"points": 64, "alignment": 1, "view_synthesis": {"scales": (0, 2), "smoothness": 0, "compile": False}}
     check_objective(ObjectiveConfig("vid2depth", [1], options))
     check_objective(ObjectiveConfig("vid2depth", [1], {"view_synthesis": None}))

@@ -42,7 +42,7 @@ def test_the_file_is_written_and_listed(name, chosen, tmp_path):
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_a_folder_that_was_stopped_is_resumed(name, chosen, tmp_path):
+def test_an_interrupted_folder_is_resumed(name, chosen, tmp_path):
     (tmp_path / "frames").mkdir()
     for number in range(2):
         Image.linear_gradient("L").convert("RGB").resize((96, 64)).save(tmp_path / "frames" / f"{number}.png")

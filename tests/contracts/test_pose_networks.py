@@ -14,7 +14,7 @@ from hrdepth.weights.checkpoint import load_pose_network, save_checkpoint
 pytestmark = pytest.mark.parametrize("name", POSE_NETWORKS)
 
 
-def test_motions_are_small_and_those_of_a_pair(name):
+def test_motions_are_small_and_depend_on_the_pair(name):
     network = build_pose_network(NetworkConfig(name)).eval()
     axis_angle, translation = network(torch.rand(2, 6, 64, 96))
     assert axis_angle.shape == translation.shape
@@ -33,7 +33,7 @@ def test_gradients_reach_every_parameter_from_no_motion(name):
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
 
 
-def test_a_saved_pose_network_comes_back_equal(name, tmp_path):
+def test_a_saved_pose_network_loads_with_equal_outputs(name, tmp_path):
     path, depth = tmp_path / "net.safetensors", NetworkConfig("lite_hrdepth")
     network = build_pose_network(NetworkConfig(name)).eval()
     save_checkpoint(

@@ -102,7 +102,7 @@ def test_zoom_is_uniform_in_its_logarithm_and_stays_in_the_image():
     assert Window(0.1, 1 - 0.7, 0.7 + 1e-12).box((10, 10))[3] == 10
 
 
-def test_a_zoom_keeps_the_sharpness_of_the_file(tmp_path):
+def test_a_zoom_is_cut_from_the_full_resolution_image(tmp_path):
     """Cut before the one resize: the zoomed image has detail that the small one has lost."""
     stripes = np.uint8(255 * (np.arange(384) // 2 % 2))[None, :, None].repeat(256, axis=0).repeat(3, axis=2)
     root = fake_datasets.drive(tmp_path, stereo=False, size=(256, 384))
@@ -116,7 +116,7 @@ def test_a_zoom_keeps_the_sharpness_of_the_file(tmp_path):
     assert max(contrast) > 0.4
 
 
-def test_what_is_off_leaves_the_random_stream_as_it_was(drive):
+def test_disabled_augmentations_draw_no_random_numbers(drive):
     clean, data = build(drive), build(drive, AugmentConfig(), seed=3)
     for item in range(2 * len(clean)):
         random = np.random.default_rng((3, item))
@@ -127,7 +127,7 @@ def test_what_is_off_leaves_the_random_stream_as_it_was(drive):
         assert all(torch.equal(data[item][key], expected[key]) for key in expected)
 
 
-def test_everything_at_once_follows_seed_and_item_alone(drive):
+def test_all_augmentations_together_depend_on_seed_and_item_only(drive):
     strong = AugmentConfig(zoom=1.5, grey=0.5, blur=0.5, noise=0.1)
     one, two = draws(drive, strong, seed=2), draws(drive, strong, seed=2)
     assert all(torch.equal(a[key], b[key]) for a, b in zip(one, two, strict=True) for key in a)
@@ -139,7 +139,7 @@ def roughness(images):
 
 
 @pytest.mark.parametrize("what", ["grey", "blur", "noise"])
-def test_networks_see_the_change_and_the_loss_does_not(drive, what):
+def test_networks_see_degraded_images_and_the_loss_the_originals(drive, what):
     clean = build(drive)[1]
     torch.manual_seed(0)
     for images, twins in (("target", "target_augmented"), ("sources", "sources_augmented")):
@@ -176,7 +176,7 @@ def test_noise_stays_below_its_bound(drive):
 
 
 @pytest.mark.parametrize("what", ["grey", "blur"])
-def test_a_probability_is_one(drive, what):
+def test_each_degradation_is_applied_with_its_probability(drive, what):
     clean = build(drive)[1]
     augment = AugmentConfig(**{what: 0.3})
     changed = [
@@ -198,7 +198,7 @@ def test_a_probability_is_one(drive, what):
         ({"noise": 2.0}, r"augment\.noise 2"),
     ],
 )
-def test_settings_that_make_no_sense(settings, sentence):
+def test_invalid_settings_are_refused(settings, sentence):
     with pytest.raises(InputError, match=sentence):
         AugmentConfig(**settings)
 
@@ -215,7 +215,7 @@ def extreme_images():
 
 
 @pytest.mark.parametrize("shift", [-0.5, -0.1, 0.0, 0.03, 1 / 3, 0.5])
-def test_the_fast_hue_shift_is_torchvisions_but_for_rounding(shift):
+def test_the_fast_hue_shift_agrees_with_torchvision_within_rounding(shift):
     images = extreme_images()
     # The float64 result is exact to 1e-15: it shows that what is left is torchvision's own rounding.
     exact = shift_hue(images.double(), shift)

@@ -68,7 +68,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("name", [name for name, kind in DATASETS.items() if kind.has_neighbours])
 @pytest.mark.parametrize("original", [False, True])
-def test_samples_are_the_same_bit_by_bit_without_a_look_at_the_sources(name, original, tmp_path, folder, monkeypatch):
+def test_cached_samples_are_bit_equal_and_do_not_read_the_sources(name, original, tmp_path, folder, monkeypatch):
     config = make_config(name, tmp_path / "data")
     if original:
         monkeypatch.setattr(cache_module, "cached_size", lambda config, sets: None)
@@ -99,7 +99,7 @@ def test_training_and_validation_load_from_the_cache(config, folder):
     assert all(same(next(iter(cached[name])), batch) for name, batch in expected.items())
 
 
-def test_an_interrupted_preparation_goes_on(config, folder, monkeypatch):
+def test_an_interrupted_preparation_is_resumed(config, folder, monkeypatch):
     written = []
     write = cache_module._write_image
 
@@ -124,7 +124,7 @@ def test_an_interrupted_preparation_goes_on(config, folder, monkeypatch):
     verify(folder)
 
 
-def test_a_changed_source_is_read_anew(config, folder, caplog):
+def test_a_changed_source_is_read_again(config, folder, caplog):
     fill(config, folder)
     source = needed_images(sets(config))[2]
     Image.new("RGB", fake_datasets.SIZE[::-1], "red").save(source)
@@ -182,7 +182,7 @@ def test_a_cache_of_another_size_is_refused(config, folder):
         open_cache(str(folder), other, sets(other))
 
 
-def test_a_zoom_needs_images_of_their_own_size(config, folder):
+def test_a_zoom_needs_images_at_their_original_size(config, folder):
     class Zooming:
         zoom = 1.5
 
@@ -193,7 +193,7 @@ def test_a_zoom_needs_images_of_their_own_size(config, folder):
         open_cache(str(folder), zooming, sets(config))
 
 
-def test_the_cache_may_be_reached_by_a_link_and_lie_anywhere(config, folder, tmp_path):
+def test_the_cache_may_be_a_symbolic_link_and_may_be_moved(config, folder, tmp_path):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     link = tmp_path / "deep" / "er" / "link"
     folder.mkdir()
@@ -202,7 +202,7 @@ def test_the_cache_may_be_reached_by_a_link_and_lie_anywhere(config, folder, tmp
     assert ImageCache.open(folder).match(needed_images(sets(config))) == 0
 
 
-def test_a_disk_that_is_too_small_is_noticed_before_and_a_full_one_during(config, folder, monkeypatch):
+def test_too_little_disk_space_is_detected_before_and_while_writing(config, folder, monkeypatch):
     usage = cache_module.shutil.disk_usage(config.train[0].root)
     with monkeypatch.context() as patch:
         patch.setattr(cache_module.shutil, "disk_usage", lambda path: usage._replace(free=1000))
@@ -220,7 +220,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_and_a_full_one_during(config
     assert not list(folder.rglob("*.partial"))
 
 
-def test_what_is_no_cache_is_left_alone(config, folder, tmp_path):
+def test_a_folder_that_is_not_a_cache_is_left_unchanged(config, folder, tmp_path):
     folder.mkdir()
     (folder / "thesis.txt").write_text("precious")
     with pytest.raises(InputError, match="holds no cache"):
@@ -234,7 +234,7 @@ def test_what_is_no_cache_is_left_alone(config, folder, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "thesis.txt"]
 
 
-def test_prepare_says_what_it_lacks(config, folder):
+def test_missing_settings_of_prepare_are_named(config, folder):
     with pytest.raises(InputError, match="--cache"):
         cache_module.prepare(PrepareConfig(config))
     with pytest.raises(InputError, match="--config"):

@@ -34,7 +34,7 @@ def test_parts_are_splits(root):
         build_reader(DatasetConfig("cityscapes", str(root), "test"))
 
 
-def test_the_hood_is_never_seen(root):
+def test_the_hood_is_cropped_from_every_image(root):
     """Samples are the upper three quarters, also where a zoom cuts."""
     for file in root.glob("leftImg8bit_sequence/train/ulm/*.png"):
         image = read_image(file)
@@ -54,13 +54,13 @@ def test_the_hood_is_never_seen(root):
     assert (build_mix([whole], [-1, 1], (48, 96))[0]["target"][0, 40:] > 0.95).all()
 
 
-def test_a_window_of_the_upper_part():
+def test_a_window_is_read_from_the_part_above_the_hood():
     assert Window().above(1) == Window()
     assert Window().above(0.75).box((100, 200)) == (0, 0, 200, 75)
     assert Window(0.5, 0.5, 0.5).above(0.5).box((100, 200)) == (100, 25, 200, 50)
 
 
-def test_the_nearest_camera_of_the_sequence(root):
+def test_a_frame_without_a_camera_uses_the_nearest_of_its_sequence(root):
     folder = root / "camera" / "train" / "ulm"
     rig = json.loads((folder / "ulm_000000_000002_camera.json").read_text())
     rig["intrinsic"]["fx"] = 2000.0
@@ -96,7 +96,7 @@ def test_a_cache_of_cropped_images_keeps_their_size(root):
     assert cached_size(config, [part.neighbours for part in open_data(whole, [-1, 1])]) == (32, 64)
 
 
-def test_depth_from_disparity(root):
+def test_depth_is_computed_from_the_disparity_file(root):
     truths = build_ground_truth(GroundTruthConfig("cityscapes", str(root)))
     assert len(truths) == 1
     truth = truths[0]
@@ -116,7 +116,7 @@ def test_depth_from_disparity(root):
     assert seen == [(96, 36)]  # the network sees no hood either
 
 
-def test_true_depth_that_cannot_be(root):
+def test_impossible_true_depth_is_refused(root):
     with pytest.raises(InputError, match=r"disparity_trainvaltest\.zip"):
         build_ground_truth(GroundTruthConfig("cityscapes", str(root), "test"))
     (root / "split.txt").write_text("val/lindau/lindau_000000 2 r\n")

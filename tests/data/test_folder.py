@@ -36,7 +36,7 @@ def test_without_a_split_every_inner_frame_is_a_target(root):
     assert [line.frame for line in mix.datasets[0].reader.targets] == [1, 2, 3, 4]
 
 
-def test_frames_may_lie_beside_the_camera_file(root):
+def test_images_may_lie_beside_the_camera_file(root):
     for path in list((root / "drive" / "left").iterdir()):
         path.rename(root / "drive" / f"frame_{path.name}")
     (root / "drive" / "left").rmdir()
@@ -50,7 +50,7 @@ def test_stereo_pairs_need_a_baseline(root):
     assert len(build(root, frames=(-1, 1))) == 4
 
 
-def test_a_negative_baseline(root):
+def test_a_negative_baseline_is_refused(root):
     change(root, baseline=-0.5)
     with pytest.raises(InputError, match="must be positive"):
         build(root)
@@ -64,7 +64,7 @@ def test_stereo_alone_names_the_line_without_a_stereo_pair(root):
 
 
 @pytest.mark.parametrize("content", ["fx: [", "width: 96", "- 3", "fx: wide"])
-def test_a_wrong_camera_file(root, content):
+def test_a_wrong_camera_file_is_named(root, content):
     (root / "drive" / "camera.yaml").write_text(content)
     with pytest.raises(InputError, match=r"camera\.yaml must give the numbers"):
         build(root)
@@ -101,7 +101,7 @@ def test_a_rig_from_the_config_needs_no_file(root):
         ({"camera": CAMERA, "folders": ["a", "b"]}, "set the option folders"),
     ],
 )
-def test_a_rig_that_cannot_be(root, options, sentence):
+def test_an_impossible_rig_is_refused(root, options, sentence):
     if options.get("folders") == ["a", "b"]:
         for side in ("left", "right"):
             shutil.rmtree(root / "drive" / side)
@@ -109,7 +109,7 @@ def test_a_rig_that_cannot_be(root, options, sentence):
         build_mix([DatasetConfig("folder", str(root), options=options)], [-1, 1], (64, 96))
 
 
-def test_cameras_of_all_kinds_in_one_split(root):
+def test_one_split_may_mix_cameras_of_all_kinds(root):
     fake_datasets.drive(root, "wide", size=(64, 192))
     fake_datasets.drive(root, "alone", stereo=False, size=(128, 96))
     change(root, fx=70.0)
@@ -124,7 +124,7 @@ def test_cameras_of_all_kinds_in_one_split(root):
     assert batch["source_valid"].tolist() == [[True, True], [True, True], [True, False], [True, True]]
 
 
-def test_earlier_names_still_work_and_say_the_new_one_once(root, caplog):
+def test_earlier_names_work_and_warn_of_the_new_one_once(root, caplog):
     (root / "drive" / "right").rename(root / "drive" / "second")
     split = str(root / "train.txt")
     parts = [

@@ -30,7 +30,7 @@ def test_every_target_has_its_neighbours_and_some_a_stereo_pair(name, shared):
     assert sum(reader.image(line, "s") is not None for line in reader.targets) == PARTS[name][2]
 
 
-def test_k_and_baseline_of_the_real_cameras(shared):
+def test_intrinsics_and_baseline_are_those_of_the_real_cameras(shared):
     raw = build_mix([config(shared, "raw_stereo_train")], ["s"], (192, 640))[0]
     assert raw["intrinsics"][0, 0].item() == pytest.approx(721.5377 * 640 / 1242, rel=1e-5)
     assert raw["intrinsics"][1, 2].item() == pytest.approx(172.854 * 192 / 375, rel=1e-5)
@@ -41,7 +41,7 @@ def test_k_and_baseline_of_the_real_cameras(shared):
     assert (odometry["target"][0] == odometry["target"][1]).all()
 
 
-def test_the_papers_camera(shared):
+def test_the_papers_intrinsics_can_be_chosen(shared):
     sample = build_mix([config(shared, "raw_stereo_train", intrinsics="paper", baseline=0.1)], ["s"], (192, 640))[0]
     assert [sample["intrinsics"][i, j].item() for i, j in ((0, 0), (1, 1), (0, 2), (1, 2))] == pytest.approx(
         [0.58 * 640, 1.92 * 192, 320, 96]

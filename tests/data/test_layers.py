@@ -38,7 +38,7 @@ def test_target_and_neighbours_have_objects_and_the_right_image_none(drive):
     assert not objects[3].any()
 
 
-def test_they_are_resized_without_making_new_numbers_and_mirrored(drive):
+def test_object_masks_are_resized_without_new_values_and_flipped(drive):
     data = mix(drive, size=(64, 64), augment=AugmentConfig(flip=1.0, jitter=0.0), layers=[Objects()])
     plain = mix(drive, size=(64, 64), layers=[Objects()])
     objects = data[2]["objects"]
@@ -47,7 +47,7 @@ def test_they_are_resized_without_making_new_numbers_and_mirrored(drive):
     assert torch.equal(objects, plain[2]["objects"].flip(-1))
 
 
-def test_sixteen_bits_are_read(drive):
+def test_sixteen_bit_object_masks_are_read(drive):
     image = drive / "drive" / "left" / "000000.png"
     Image.fromarray(np.full(fake_datasets.SIZE, 300, np.uint16)).save(objects_file(image))
     assert load_objects(image, fake_datasets.SIZE).unique().tolist() == [300]
@@ -61,7 +61,7 @@ def test_sixteen_bits_are_read(drive):
         (None, "cannot be read"),
     ],
 )
-def test_a_wrong_mask_is_named(drive, mask, message):
+def test_a_wrong_object_mask_is_named(drive, mask, message):
     image = drive / "drive" / "left" / "000000.png"
     file = objects_file(image)
     if mask is None:
@@ -73,7 +73,7 @@ def test_a_wrong_mask_is_named(drive, mask, message):
     assert str(file) in str(caught.value)
 
 
-def test_a_set_without_any_says_where_they_should_be(tmp_path):
+def test_a_set_without_object_masks_is_refused_with_the_expected_path(tmp_path):
     [part] = mix(fake_datasets.drive(tmp_path)).datasets
     with pytest.raises(InputError, match=r"left_objects.0000.*make some"):
         Objects.of(part.neighbours.images())
@@ -92,7 +92,7 @@ class Column(Layer):
         return width - plane
 
 
-def test_a_layer_of_ones_own_is_one_class(tmp_path):
+def test_a_users_layer_is_one_class(tmp_path):
     root = fake_datasets.drive(tmp_path)
     plain = mix(root, layers=[Column(), Objects()])
     flipped = mix(root, augment=AugmentConfig(flip=1.0, jitter=0.0), layers=[Column()])

@@ -43,7 +43,7 @@ def ramp():
     return map_
 
 
-def test_what_is_written_is_read(hints, part):
+def test_a_written_hint_is_read_back(hints, part):
     image = next(targets(part))
     assert not hints.resized(image, SIZE).any(), "an image without a hint has none"
     hints.write(image, ramp())
@@ -53,7 +53,7 @@ def test_what_is_written_is_read(hints, part):
     assert (small[0, :16] > 0).all(), "no value between one and none"
 
 
-def test_a_zoom_brings_a_hint_nearer(hints, part):
+def test_a_zoom_makes_a_hint_nearer(hints, part):
     image = next(targets(part))
     hints.write(image, ramp())
     right = hints.resized(image, SIZE, Window(0.5, 0.0, 0.5))
@@ -72,7 +72,7 @@ def test_samples_have_hints_that_are_flipped_with_them(hints, part):
     assert plain[0]["hint"].shape == (1, *SIZE)
 
 
-def test_an_image_that_changed_has_no_hint(hints, part):
+def test_a_changed_image_has_no_hint(hints, part):
     image = next(targets(part))
     hints.write(image, ramp())
     image.write_bytes(image.read_bytes() + b"\0")

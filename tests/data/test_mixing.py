@@ -23,7 +23,7 @@ def test_weights_say_how_often_a_sample_comes():
     assert sum(count for index, count in seen.items() if index >= 4) == 5
 
 
-def test_order_follows_seed_and_epoch_and_tells_the_epoch():
+def test_order_depends_on_seed_and_epoch():
     def order(seed, epoch):
         sampler = MixedSampler([7], [1.0], seed)
         sampler.set_epoch(epoch)
@@ -34,7 +34,7 @@ def test_order_follows_seed_and_epoch_and_tells_the_epoch():
     assert sorted(order(0, 3)) == [21, 22, 23, 24, 25, 26, 27]
 
 
-def test_a_mix_finds_its_parts_in_every_epoch(tmp_path):
+def test_a_mix_draws_from_all_parts_in_every_epoch(tmp_path):
     fake_datasets.drive(tmp_path / "a", frames=5)
     fake_datasets.drive(tmp_path / "b", frames=7, stereo=False)
     parts = [DatasetConfig("folder", str(tmp_path / name), str(tmp_path / name / "train.txt")) for name in "ab"]

@@ -46,7 +46,7 @@ def distances(mix, index, draws=60):
     return drawn
 
 
-def test_each_draw_of_a_sample_takes_one_distance(part):
+def test_each_draw_of_a_sample_uses_one_neighbour_distance(part):
     mix = build_mix([part], [-1, 1], (64, 96), CALM)
     middle = distances(mix, 3)
     assert set(middle) == {1, 2, 3}
@@ -70,14 +70,14 @@ def test_neighbours_stay_inside_the_split(part):
     assert allowed == {3: {1}, 4: {1}, 5: {1, 2}, 8: {1}, 9: {1, 3}}
 
 
-def test_validation_takes_the_smallest_distance(part):
+def test_validation_uses_the_smallest_distance(part):
     mix = build_mix([replace(part, distances=[2, 1])], [-1, 1], (64, 96))
     plain = build_mix([replace(part, distances=[1])], [-1, 1], (64, 96))
     for item in range(3 * len(mix)):
         assert torch.equal(mix[item]["sources"], plain[item]["sources"])
 
 
-def test_distances_leave_the_random_changes_alone(part):
+def test_distances_do_not_change_the_augmentation(part):
     strong = AugmentConfig(flip=0.5, jitter=1)
     mix, plain = (build_mix([replace(part, distances=d)], [-1, 1], (64, 96), strong) for d in ([1, 2, 3], [1]))
     for item in range(20):
@@ -92,7 +92,7 @@ def test_without_distance_1_the_split_must_reach_far_enough(part):
 
 
 @pytest.mark.parametrize("wrong", [[], [0], [1, -2]])
-def test_distances_that_make_no_sense(part, wrong):
+def test_invalid_distances_are_refused(part, wrong):
     with pytest.raises(InputError, match="distances .* must be whole numbers from 1"):
         build_mix([replace(part, distances=wrong)], [-1, 1], (64, 96))
 
@@ -143,7 +143,7 @@ def test_still_frames_are_left_out(part, caplog):
         build_mix([replace(part, min_motion=1.0)], [-1, 1], (64, 96))
 
 
-def test_the_threshold_parts_a_slow_car_from_a_standing_one(shared, tmp_path):
+def test_the_threshold_separates_slow_motion_from_standing_still(shared, tmp_path):
     folder = shared / "kitti-mini" / "odometry" / "sequences" / "03" / "image_0"
     files = sorted(folder.iterdir())[-15:]  # 4 to 10 cm a frame
     grey = [small_grey(file, MOTION_SIZE) for file in files]

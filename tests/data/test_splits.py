@@ -20,7 +20,7 @@ def write(folder, text):
 
 
 @pytest.mark.parametrize("name", sorted(COUNTS))
-def test_counts_of_the_lists_on_board(name):
+def test_bundled_lists_have_the_published_counts(name):
     lines = split_lines(name)
     assert len(lines) == COUNTS[name]
     assert len({line[:3] for line in lines}) == len(lines)
@@ -71,13 +71,13 @@ def test_training_lists_hold_the_right_frames(shared):
         assert all(line.folder.startswith(line.folder.split("/")[1][:10] + "/") for line in lines)
 
 
-def test_a_line_on_board_reads_as_in_a_file():
+def test_a_bundled_list_reads_like_a_file():
     line = split_lines("eigen/test")[0]
     assert line.name == "2011_09_26/2011_09_26_drive_0002_sync 0000000069 l"
     assert (line.frame, line.origin) == (69, "eigen/test")
 
 
-def test_reading_a_file(tmp_path):
+def test_a_split_file_is_read_line_by_line(tmp_path):
     path = write(tmp_path, "# a comment\n93 000001 r\n\n2011_09_26/drive/ 12\n")
     first, second = read_split(path)
     assert first == ("93", 1, "r", "000001", f"{path}:2")
@@ -85,7 +85,7 @@ def test_reading_a_file(tmp_path):
     assert read_split(str(path)) == [first, second]
 
 
-def test_kitti_mini_splits(shared):
+def test_the_splits_of_kitti_mini_are_read(shared):
     lengths = {path.stem: len(read_split(path)) for path in (shared / "kitti-mini" / "splits").glob("*.txt")}
     assert lengths == {
         "odometry_stereo_train": 52,
@@ -118,7 +118,7 @@ def test_a_wrong_line_is_named_by_path_and_number(tmp_path, bad, hint):
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n"])
-def test_an_empty_split(tmp_path, text):
+def test_an_empty_split_is_refused(tmp_path, text):
     path = write(tmp_path, text)
     with pytest.raises(InputError, match="is empty") as error:
         read_split(path)
@@ -132,7 +132,7 @@ def test_an_unknown_name_suggests_the_nearest():
         split_lines("eigen_test")
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_unreadable_split_files_are_named(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_split(tmp_path / "none.txt")
     with pytest.raises(InputError, match="cannot be read"):

@@ -43,7 +43,7 @@ def run(module, monkeypatch, *arguments):
     module.main()
 
 
-def test_streets_stand_above_their_disparity(images, tmp_path, monkeypatch, capsys):
+def test_each_street_is_shown_above_its_disparity(images, tmp_path, monkeypatch, capsys):
     run(images, monkeypatch, "--out", tmp_path / "out", "--no-page")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["street.jpg"]
     assert str(tmp_path / "out" / "street.jpg") in capsys.readouterr().out
@@ -58,7 +58,7 @@ def test_streets_stand_above_their_disparity(images, tmp_path, monkeypatch, caps
     assert np.abs(made[40 + edge :, 80 + edge :].astype(int) - colours).mean() < 2
 
 
-def test_without_a_browser_it_says_so(images, tmp_path, monkeypatch):
+def test_a_missing_browser_is_reported(images, tmp_path, monkeypatch):
     pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.setattr(images.shutil, "which", lambda name: None)

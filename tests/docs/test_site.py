@@ -51,7 +51,7 @@ def test_every_page_is_in_the_navigation():
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.stem)
-def test_links_lead_somewhere(page):
+def test_every_link_has_a_target(page):
     for name, link in LINK.findall(prose(page)):
         if link.startswith(("http://", "https://", "mailto:")):
             continue
@@ -75,14 +75,14 @@ def test_every_command_is_documented():
         assert f"    {name}" in part or name == "hrdepth prepare video", f"{name} has no example"
 
 
-def test_links_into_the_code_are_carried_along(hook):
+def test_links_to_code_become_links_to_the_repository(hook):
     markdown = "See [`project`](../src/hrdepth/geometry.py) and [data](data.md)."
     assert hook.linked(markdown) == ["src/hrdepth/geometry.py"]
     moved = hook.on_page_markdown(markdown, page=None, config=None, files=None)
     assert moved == "See [`project`](files/src/hrdepth/geometry.py.txt) and [data](data.md)."
 
 
-def test_a_link_to_a_folder_means_what_it_tells(hook):
+def test_a_link_to_a_folder_leads_to_its_readme(hook):
     assert hook.linked("[results](../results/mini-hrdepth)") == ["results/mini-hrdepth/README.md"]
     for page in PAGES:
         for name in hook.linked(page.read_text(encoding="utf-8")):

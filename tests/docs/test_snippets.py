@@ -88,14 +88,14 @@ def read(line):
 
 
 @pytest.mark.parametrize("line", commands())
-def test_commands_are_read(line, named, monkeypatch):
+def test_every_command_in_the_documentation_parses(line, named, monkeypatch):
     monkeypatch.chdir(named)  # reading changes nothing
     made = read(line)
     assert made is not None or "--help" in line or "--print_config" in line or "..." in line
 
 
 @pytest.mark.parametrize("text", [block for block in fenced("python") if ">>>" not in block.values[0]])
-def test_python_runs(text, readers_place, monkeypatch):
+def test_every_python_snippet_runs(text, readers_place, monkeypatch):
     if "Client(" in text:
         pytest.skip("runs against a page, in tests/app/test_api.py")
     if "hrdepth.training" in text:
@@ -114,7 +114,7 @@ def test_python_runs(text, readers_place, monkeypatch):
 
 
 @pytest.mark.parametrize("text", fenced("yaml"))
-def test_yaml_is_a_part_of_a_config(text, readers_place):
+def test_every_yaml_snippet_is_part_of_a_config(text, readers_place):
     part = yaml.safe_load(text)
     whole = yaml.safe_load((readers_place / "run.yaml").read_text()) | part
     (readers_place / "whole.yaml").write_text(yaml.safe_dump(whole))
@@ -133,7 +133,7 @@ def holds(made, part):
 
 
 @pytest.mark.parametrize("line", ["hrdepth predict a.jpg --wieghts b", "hrdepth trian", "hrdepth report"])
-def test_a_wrong_command_would_be_noticed(line, readers_place):
+def test_a_wrong_command_is_detected(line, readers_place):
     with pytest.raises((AssertionError, InputError)):
         read(line)
 

@@ -65,7 +65,7 @@ def metrics(abs_rel, delta1):
     return {"abs_rel": abs_rel, "delta1": delta1}
 
 
-def test_errors_by_hand():
+def test_corruption_errors_agree_with_a_calculation_by_hand():
     assert estimation_error(metrics(0.2, 0.7)) == pytest.approx(0.25)
     mine = {"clean": {"0": metrics(0.1, 0.9)}, "fog": {"1": metrics(0.2, 0.8), "2": metrics(0.4, 0.6)}}
     mine["snow"] = {"1": metrics(0.1, 0.9), "2": metrics(0.3, 0.7)}
@@ -133,7 +133,7 @@ def test_the_command_writes_errors_tables_and_where_they_come_from(library, data
         corruptions(CorruptionsConfig(data, weights, str(out / "corruptions.json"), **more))
 
 
-def test_the_base_is_a_monodepth2(library, data, weights, tmp_path):
+def test_the_baseline_must_be_a_monodepth2(library, data, weights, tmp_path):
     other, out = str(tmp_path / "other.safetensors"), tmp_path / "out"
     save_checkpoint(other, build_network(NETWORK), NETWORK, size=(64, 96))
     with pytest.raises(InputError, match=r"'monodepth2', and the base .*other.safetensors is of a network 'hrdepth'"):
@@ -173,8 +173,8 @@ def test_an_interrupted_evaluation_is_resumed(library, data, weights, tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         corruptions(config)
     assert [path.name for path in out.iterdir()] == ["unfinished.json"]
-    kept = json.loads((out / "unfinished.json").read_text())["measured"]
-    assert {part: list(kinds) for part, kinds in kept.items()} == {
+    partial = json.loads((out / "unfinished.json").read_text())["measured"]
+    assert {part: list(kinds) for part, kinds in partial.items()} == {
         "weights": ["clean", "fog", "snow"], "base": ["clean", "fog"],
     }  # fmt: skip
     stand_in.seen.clear()
@@ -186,7 +186,7 @@ def test_an_interrupted_evaluation_is_resumed(library, data, weights, tmp_path, 
     assert "resuming from" in caplog.text
 
 
-def test_what_is_unfinished_or_finished_is_not_overwritten_silently(
+def test_neither_partial_nor_finished_results_are_overwritten_silently(
     library, data, weights, tmp_path, monkeypatch, caplog
 ):
     caplog.set_level(logging.INFO)
@@ -194,7 +194,7 @@ def test_what_is_unfinished_or_finished_is_not_overwritten_silently(
     Interrupted(monkeypatch, at=3)
     with pytest.raises(KeyboardInterrupt):
         corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
-    kept = (out / "unfinished.json").read_bytes()
+    partial = (out / "unfinished.json").read_bytes()
     for changed, hint in (
         ({"severities": [2]}, r"\(severities \[1\], now \[2\]\)"),
         ({"protocol": DepthProtocol(crop="none", max_depth=70.0)}, r"\(protocol.max_depth 80.0, now 70.0\)"),
@@ -206,14 +206,14 @@ def test_what_is_unfinished_or_finished_is_not_overwritten_silently(
     (out / "unfinished.json").write_bytes(b"{")
     with pytest.raises(InputError, match="is damaged"):
         corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
-    (out / "unfinished.json").write_bytes(kept)
+    (out / "unfinished.json").write_bytes(partial)
     anew = {**SETTINGS, "severities": [2], "overwrite": True}
     found = corruptions(CorruptionsConfig(data, weights, out=str(out), **anew))
     assert list(found["errors"]["fog"]) == ["2"]
     assert "starting over" in caplog.text
     result = (out / "corruptions.json").read_bytes()
     # A finished result keeps its place, though something unfinished lies beside it.
-    (out / "unfinished.json").write_bytes(kept)
+    (out / "unfinished.json").write_bytes(partial)
     with pytest.raises(InputError, match="is not empty"):
         corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
     assert (out / "corruptions.json").read_bytes() == result
@@ -224,14 +224,14 @@ def test_what_is_unfinished_or_finished_is_not_overwritten_silently(
     assert (out / "corruptions.json").read_bytes() == result
 
 
-def test_the_datas_own_protocol(library, weights, tmp_path):
+def test_the_data_sets_default_protocol_is_used(library, weights, tmp_path):
     root = fake_datasets.cityscapes(tmp_path / "cs")
     data = GroundTruthConfig("cityscapes", str(root))
     found = corruptions(CorruptionsConfig(data, weights, kinds=["fog"], severities=[1], runtime="pytorch"))
     assert (found["protocol"]["crop"], found["protocol"]["max_depth"]) == ("none", 80.0)
 
 
-def test_an_image_that_is_too_small(library, data, weights, capsys):
+def test_an_image_that_is_too_small_is_refused(library, data, weights, capsys):
     Image.new("RGB", (40, 31)).save(f"{data.root}/image/b.png")
     given = ["--data.kind", "folder", "--data.root", data.root, "--weights", weights, "--kinds", "[fog]"]
     assert main(["corruptions", *given, "--severities", "[1]", "--runtime", "pytorch"]) == 2
@@ -240,7 +240,7 @@ def test_an_image_that_is_too_small(library, data, weights, capsys):
     assert "Traceback" not in error
 
 
-def test_the_library_itself():
+def test_the_real_library_corrupts_an_image():
     library = pytest.importorskip("imagecorruptions")
     known = library.get_corruption_names("all")
     assert [kind for kind in KITTI_C if kind not in known] == ["dark", "color_quant", "iso_noise"]
@@ -262,12 +262,12 @@ def test_the_library_itself():
     ({"severities": []}, "1 to 5"),
     ({"protocol": DepthProtocol(post_process=True)}, "flip"),
 ])  # fmt: skip
-def test_bad_settings(library, data, settings, sentence):
+def test_bad_settings_are_refused(library, data, settings, sentence):
     with pytest.raises(InputError, match=sentence):
         corruptions(CorruptionsConfig(data, "net.safetensors", **settings))
 
 
-def test_without_the_library(monkeypatch, data):
+def test_a_missing_library_is_named(monkeypatch, data):
     monkeypatch.setitem(sys.modules, "imagecorruptions", None)
     with pytest.raises(InputError, match=r"pip install 'hrdepth\[corruptions\]'"):
         corruptions(CorruptionsConfig(data, "net.safetensors"))

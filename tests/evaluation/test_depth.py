@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 WHOLE = DepthProtocol(crop="none")
 
 
-def test_metrics_by_hand():
+def test_metrics_agree_with_a_calculation_by_hand():
     errors = depth_errors([2.0, 4.0, 10.0], [2.0, 5.0, 5.0])
     assert tuple(errors) == METRICS
     expected = {
@@ -37,7 +37,7 @@ def test_metrics_by_hand():
     assert all(type(value) is float for value in errors.values())
 
 
-def test_a_perfect_prediction():
+def test_a_perfect_prediction_has_no_error():
     depth = np.random.default_rng(0).uniform(1, 80, 100).astype(np.float32)
     assert list(depth_errors(depth, depth).values()) == [0, 0, 0, 0, 1, 1, 1]
 
@@ -54,12 +54,12 @@ def test_a_perfect_prediction():
         ([1.0], [np.inf], "predicted depth"),
     ],
 )
-def test_bad_pixels(true, predicted, hint):
+def test_invalid_pixels_are_refused(true, predicted, hint):
     with pytest.raises(InputError, match=hint):
         depth_errors(true, predicted)
 
 
-def test_garg_crop():
+def test_the_garg_crop_covers_the_published_pixels():
     crop = garg_crop((375, 1242))
     rows, columns = np.nonzero(crop)
     assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (153, 371, 44, 1197)
@@ -77,7 +77,7 @@ def sparse_depth(arrays, index):
     return depth
 
 
-def test_parity(shared):
+def test_metrics_agree_with_the_reference(shared):
     arrays = reference(shared)
     results = [evaluate_image(sparse_depth(arrays, i), arrays[f"disp{i}"]) for i in range(4)]
     measured = np.array([[result.errors[name] for name in METRICS] for result in results])
@@ -96,7 +96,10 @@ def made_image(index):
 
 
 def test_metrics_are_those_recorded_when_they_agreed_with_the_reference():
-    """The reference's own images are too large for the repository; `test_parity` compares with them where they are."""
+    """The reference's own images are too large for the repository.
+
+    `test_metrics_agree_with_the_reference` compares with them where they are available.
+    """
     recorded = json.loads((GOLDEN / "recorded.json").read_text())["eigen_metrics"]
     results = [evaluate_image(*made_image(index)) for index in range(2)]
     for result, expected in zip(results, recorded, strict=True):
@@ -109,7 +112,7 @@ def test_the_flip_blend_agrees_with_rows_of_the_references():
         np.testing.assert_allclose(blend, arrays["flip_blend"], rtol=1e-6)
 
 
-def test_parity_of_the_flip_blend(shared):
+def test_the_flip_blend_agrees_with_the_reference(shared):
     arrays = reference(shared)
     blend = blend_flipped(arrays["flip_left"], arrays["flip_right"])
     np.testing.assert_allclose(blend, arrays["flip_blend"], rtol=1e-6)
@@ -126,7 +129,7 @@ def test_median_scaling_ignores_the_predictions_unit():
     assert one.valid_pixels == truth.size
 
 
-def test_fixed_scaling():
+def test_a_fixed_factor_scales_the_prediction():
     truth = np.full((4, 4), 10.8)
     protocol = DepthProtocol(crop="none", scaling=5.4)
     result = evaluate_image(truth, np.full((2, 2), 0.5), protocol)
@@ -180,7 +183,7 @@ def test_zero_disparity_is_infinitely_far():
         (np.array([[-0.1, 1.0]]), "negative"),
     ],
 )
-def test_bad_disparities(disparity, hint):
+def test_invalid_disparities_are_refused(disparity, hint):
     with pytest.raises(InputError, match=hint):
         evaluate_image(np.ones((4, 4)), disparity, WHOLE)
 
@@ -197,13 +200,13 @@ def test_bad_disparities(disparity, hint):
         ({"scaling": float("nan")}, "positive"),
     ],
 )
-def test_bad_protocols(settings, hint):
+def test_invalid_protocols_are_refused(settings, hint):
     with pytest.raises(InputError, match=hint):
         DepthProtocol(**settings)
 
 
 @pytest.mark.parametrize("size", [(192, 640), (20, 31), (375, 1242), (400, 1300), (1, 1), (1, 7)])
-def test_sampling_is_resizing(size):
+def test_sampling_at_pixels_equals_resizing(size):
     random = np.random.default_rng(0)
     truth = np.where(random.random((375, 1242)) < 0.05, random.uniform(0.5, 90, (375, 1242)), 0).astype(np.float32)
     disparity = random.uniform(0.01, 1, size)
@@ -219,7 +222,7 @@ def test_sampling_is_resizing(size):
     np.testing.assert_allclose(resize_disparity(disparity, truth.shape), expected, rtol=1e-10)
 
 
-def test_truth_that_is_none():
+def test_pixels_without_true_depth_are_not_compared():
     truth = np.array([[np.nan, np.inf, -1.0, 0.0, 80.0, 1e-3, 5.0]])
     assert compared_pixels(truth, WHOLE).columns.tolist() == [6]
     assert compared_pixels(np.zeros((1, 1)), DepthProtocol()).depth.size == 0

@@ -19,7 +19,7 @@ def column(place, size=(20, 40)):
     return edges
 
 
-def test_distances_of_edges():
+def test_distances_between_edges_agree_with_a_calculation_by_hand():
     assert edge_distances(column(20), column(20)) == (0, 0)
     assert edge_distances(column(20), column(23)) == (3, 3)
     # The second predicted edge is farther than ten pixels from any true one: no error of accuracy.
@@ -37,7 +37,7 @@ def step(place, near=5.0, far=10.0, size=(20, 40)):
     return depth
 
 
-def test_edges_of_depth():
+def test_edges_lie_at_depth_steps():
     edges = depth_edges(step(20))
     assert set(np.nonzero(edges)[1]) <= {19, 20}
     assert edges[5:15].any(axis=1).all()
@@ -45,7 +45,7 @@ def test_edges_of_depth():
     np.testing.assert_array_equal(depth_edges(step(20) * 7), edges)
 
 
-def test_edge_errors_of_an_image():
+def test_edge_errors_of_an_image_agree_with_a_calculation_by_hand():
     perfect = edge_errors(step(20), step(20), WHOLE)
     assert perfect == {"edge_accuracy": 0, "edge_completeness": 0, "boundary_f1": 1}
     moved = edge_errors(step(20), step(24), WHOLE)
@@ -58,7 +58,7 @@ def test_edge_errors_of_an_image():
         edge_errors(sparse, step(20), WHOLE)
 
 
-def test_boundaries_by_hand():
+def test_boundary_metrics_agree_with_a_calculation_by_hand():
     true = np.array([[1.0, 2.0, 2.0, 2.0]])
     assert boundary_f1(true, 3 * true) == 1
     # One right, one too many: precision 1/2, recall 1.

@@ -28,7 +28,7 @@ def measured(extras, truth, disparity, protocol=WHOLE):
     return extras(truth, compare_depth(truth.depth, disparity, protocol))
 
 
-def test_scale_and_shift_are_found():
+def test_alignment_recovers_scale_and_shift():
     depth = np.array([2.0, 5.0, 10.0, 40.0])
     disparity = (1 / depth - 0.3) / 4
     assert scale_and_shift(1 / depth, disparity) == pytest.approx((4, 0.3))
@@ -39,11 +39,11 @@ def test_scale_and_shift_are_found():
     assert scale_and_shift(1 / depth, noisy) == pytest.approx(tuple(np.linalg.lstsq(design, 1 / depth)[0]))
 
 
-def test_a_disparity_that_comes_out_negative_is_as_far_as_the_range():
+def test_a_negative_aligned_disparity_becomes_the_maximum_depth():
     assert aligned_depth(np.array([1.0, 79.0, 79.0]), np.array([1.0, 0.2, 0.0]), WHOLE)[2] == 80
 
 
-def test_shift_beside_median_scaling():
+def test_shift_alignment_is_reported_beside_median_scaling():
     depth = np.random.default_rng(0).uniform(2, 60, (12, 20))
     found = measured(Extras(align=True, log10=True), GroundTruth("a", None, depth), 0.2 * (1 / depth) + 0.05)
     assert found["lsq_abs_rel"] == pytest.approx(0, abs=1e-9)
@@ -55,7 +55,7 @@ def test_shift_beside_median_scaling():
     assert exact["log10"] == pytest.approx(np.abs(np.log10(clipped / depth)).mean())
 
 
-def test_points_of_an_image():
+def test_point_metrics_of_an_image_agree_with_a_calculation_by_hand():
     depth = np.full((4, 6), 10.0)
     truth = GroundTruth("a", None, depth, np.array([[5.0, 0, 3], [0, 5, 2], [0, 0, 1]]))
     found = measured(Extras(points=True), truth, 1 / depth)
@@ -66,7 +66,7 @@ def test_points_of_an_image():
         Extras(points_threshold=0.0)
 
 
-def test_an_extra_that_is_missing():
+def test_a_missing_extra_is_named():
     with pytest.raises(InputError, match=r"edge metrics need no_such_thing; .*hrdepth\[metrics\]"):
         require("no_such_thing", "metrics", "edge metrics need")
 
@@ -110,7 +110,7 @@ def test_the_command_writes_the_extra_metrics(tmp_path, capsys):
     assert main([*given, "--bootstrap", "-1"]) == 2
 
 
-def test_edges_where_there_are_none(tmp_path, capsys, recwarn):
+def test_an_image_without_edges_has_no_edge_error(tmp_path, capsys, recwarn):
     (tmp_path / "data" / "depth").mkdir(parents=True)
     np.save(tmp_path / "data" / "depth" / "a.npy", np.full((20, 40), 5.0, dtype=np.float32))
     np.save(tmp_path / "disparities.npy", np.full((1, 20, 40), 0.1))
@@ -124,7 +124,7 @@ def test_edges_where_there_are_none(tmp_path, capsys, recwarn):
     assert written["intervals"]["boundary_f1"] == [None, None]
 
 
-def test_how_points_are_measured_is_said():
+def test_the_settings_of_point_metrics_are_recorded():
     assert Extras().describe() == {}
     described = Extras(points=True, log10=True, points_threshold=0.25).describe()
     assert list(described) == ["log10", "points"]

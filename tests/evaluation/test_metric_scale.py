@@ -43,17 +43,17 @@ def street(height=1.5, pitch=0.0, size=(64, 96)):
 
 
 @pytest.mark.parametrize("pitch", [-0.05, 0, 0.1])
-def test_height_over_a_pitched_road(pitch):
+def test_camera_height_is_found_over_a_pitched_road(pitch):
     assert road_height(street(1.5, pitch), K) == pytest.approx(1.5, rel=1e-6)
 
 
-def test_height_with_a_car_ahead_and_noise():
+def test_camera_height_is_found_with_a_car_ahead_and_noise():
     depth = street() * np.random.default_rng(1).normal(1, 0.01, (64, 96))
     depth[38:50, 40:56] = 4.0
     assert road_height(depth, K) == pytest.approx(1.5, rel=0.02)
 
 
-def test_no_road_in_front_of_a_wall():
+def test_an_image_of_a_wall_has_no_road():
     assert road_height(np.full((64, 96), 5.0), K) is None
 
 
@@ -95,7 +95,7 @@ def test_gps_distances_are_great_circles():
         ({"speed": -1.0}, "positive"),
     ],
 )
-def test_config_refuses(known, message):
+def test_the_config_refuses_invalid_settings(known, message):
     with pytest.raises(InputError, match=message):
         CalibrateScaleConfig("w", "o", "i", **known)
 
@@ -143,7 +143,7 @@ def test_poses_and_speed_agree_and_are_written(drive, capsys):
     assert "exists" in capsys.readouterr().err
 
 
-def test_known_distance_holds_afterwards(drive):
+def test_evaluation_uses_the_measured_factor(drive):
     from hrdepth import Predictor
 
     (drive / "known.txt").write_text("2 40 20 12.5\n")
@@ -152,7 +152,7 @@ def test_known_distance_holds_afterwards(drive):
     assert predicted[20, 40] == pytest.approx(12.5, rel=1e-5)
 
 
-def test_gps_and_speeds_of_each_frame(drive):
+def test_gps_and_speeds_are_read_for_each_frame(drive):
     np.savetxt(drive / "gps.txt", np.stack([48 + np.arange(6) * 1e-5, np.full(6, 8.0)], axis=1))
     np.savetxt(drive / "speeds.txt", np.full(6, 11.12))
     out = ["--gps", drive / "gps.txt", "--speeds", drive / "speeds.txt", "--frames-per-second", 10]
@@ -176,7 +176,7 @@ def test_gps_and_speeds_of_each_frame(drive):
         ("poses", "1 2\n", "12"),
     ],
 )
-def test_command_refuses(drive, capsys, name, text, sentence):
+def test_the_command_refuses_invalid_input(drive, capsys, name, text, sentence):
     (drive / "known.txt").write_text(text)
     assert command(drive, f"--{name}", drive / "known.txt") == 2
     assert sentence in capsys.readouterr().err

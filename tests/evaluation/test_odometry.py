@@ -55,13 +55,13 @@ def moved(poses, scale=2.5):
     return other
 
 
-def test_chain_undoes_the_motions():
+def test_chaining_relative_motions_gives_the_trajectory():
     poses = drive(5)
     motions = np.stack([np.linalg.inv(b) @ a for a, b in itertools.pairwise(poses)])
     assert np.allclose(chain(motions), poses)
 
 
-def test_align_undoes_world_and_scale():
+def test_alignment_removes_world_frame_and_scale():
     true = drive()
     aligned, scale = align(true, moved(true))
     assert scale == pytest.approx(1 / 2.5)
@@ -69,21 +69,21 @@ def test_align_undoes_world_and_scale():
     assert trajectory_error(true, aligned) == pytest.approx(0, abs=1e-5)
 
 
-def test_align_without_scale_leaves_it():
+def test_alignment_without_scale_preserves_the_scale():
     true = drive()
     aligned, scale = align(true, moved(true), scale=False)
     assert scale == 1
     assert trajectory_error(true, aligned) > 1
 
 
-def test_snippets_ignore_world_and_scale_but_not_direction():
+def test_snippet_errors_ignore_world_frame_and_scale_but_not_direction():
     true = drive()
     assert snippet_error(true, moved(true))[0] == pytest.approx(0, abs=1e-5)
     sideways = drive(bend=-0.02)
     assert snippet_error(true, sideways)[0] > 0.01
 
 
-def test_snippet_by_hand():
+def test_a_snippet_error_agrees_with_a_calculation_by_hand():
     true, predicted = (np.tile(np.eye(4), (5, 1, 1)) for _ in range(2))
     true[:, 2, 3] = range(5)
     predicted[:, 2, 3] = [0, 2, 4, 6, 8]
@@ -95,7 +95,7 @@ def test_snippet_by_hand():
     assert snippet_error(true, predicted) == (pytest.approx(np.sqrt(np.mean(errors))), 0)
 
 
-def test_segments_of_a_straight_drive():
+def test_segment_errors_of_a_straight_drive_are_the_scale_error():
     true = drive(130, bend=0)
     long = true.copy()
     long[:, :3, 3] *= 1.1
@@ -107,7 +107,7 @@ def test_segments_of_a_straight_drive():
     assert list(found["by_length"]) == ["100"]
 
 
-def test_segments_measure_rotation():
+def test_segment_errors_measure_rotation():
     found = segment_errors(drive(130, bend=0), drive(130, bend=0.001))
     assert found["rotation_degrees_per_100m"] == pytest.approx(np.degrees(0.101), rel=1e-3)
 
@@ -116,7 +116,7 @@ def test_short_drives_have_no_segments():
     assert segment_errors(drive(20), drive(20))["translation_percent"] is None
 
 
-def test_compare_says_both_scales():
+def test_compare_returns_both_scales():
     true = drive(130)
     result = compare(true, moved(true), metric=True)
     assert result["fitted_scale"] == pytest.approx(0.4)
@@ -159,13 +159,13 @@ def test_pose_files_are_read_and_damaged_ones_named(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["1 2 3\n", "a b\n", "1 " * 11 + "nan\n"])
-def test_wrong_pose_files(tmp_path, text):
+def test_wrong_pose_files_are_refused(tmp_path, text):
     (tmp_path / "p.txt").write_text(text)
     with pytest.raises(InputError, match="12"):
         read_poses(tmp_path / "p.txt")
 
 
-def test_trajectories_of_other_lengths():
+def test_trajectories_of_different_lengths_are_refused():
     with pytest.raises(InputError, match="60 poses.*59"):
         align(drive(60), drive(59))
 
@@ -216,7 +216,7 @@ def weights(tmp_path):
     return path
 
 
-def test_command(tmp_path, weights, capsys):
+def test_the_command_writes_metrics_and_trajectories(tmp_path, weights, capsys):
     write_kitti(tmp_path / "true.txt", drive(6))
     video, out = images(tmp_path / "video"), tmp_path / "out"
     command = ["odometry", str(video), "--weights", str(weights), "--out", str(out)]
@@ -234,7 +234,7 @@ def test_command(tmp_path, weights, capsys):
     assert "not empty" in capsys.readouterr().err
 
 
-def test_command_refuses(tmp_path, weights, capsys):
+def test_the_command_refuses_invalid_input(tmp_path, weights, capsys):
     write_kitti(tmp_path / "true.txt", drive(9))
     video = images(tmp_path / "video")
     command = ["odometry", str(video), "--weights", str(weights), "--out"]

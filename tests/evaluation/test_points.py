@@ -10,7 +10,7 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.points import cloud_distances, points_of
 
 
-def test_points():
+def test_point_distances_agree_with_a_calculation_by_hand():
     matrix = np.array([[2.0, 0, 1], [0, 4.0, 3], [0, 0, 1]])
     np.testing.assert_allclose(points_of(np.array([3]), np.array([1]), np.array([5.0]), matrix), [[5.0, -2.5, 5.0]])
     true = np.array([[0.0, 0, 0], [1, 0, 0]])

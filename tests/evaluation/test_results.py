@@ -12,7 +12,7 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.results import bootstrap_intervals
 
 
-def test_intervals():
+def test_bootstrap_intervals_agree_with_the_normal_ones():
     random = np.random.default_rng(0)
     values = np.stack([random.normal(3, 1, 400), np.full(400, 2.0), np.full(400, np.nan)], axis=1)
     values[:100, 1] = np.nan
@@ -28,7 +28,7 @@ def test_intervals():
             bootstrap_intervals(values[:, :1], settings[0], level=settings[1])
 
 
-def test_no_image_has_it_and_nothing_is_said_of_it():
+def test_a_metric_that_no_image_has_is_not_reported():
     values = np.array([[1.0, np.nan], [2.0, np.nan]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -56,7 +56,7 @@ def brightness(image):
     return np.asarray(image.convert("L"), dtype=np.float32) / 255
 
 
-def test_mean_over_images_not_over_pixels(root, depths):
+def test_metrics_are_means_over_images_not_over_pixels(root, depths):
     depths[0][:, 5:] = 0
     np.save(root / "depth" / "a.npy", depths[0])
     disparities = [1 / np.full(SIZE, 10.0)] * 3
@@ -68,7 +68,7 @@ def test_mean_over_images_not_over_pixels(root, depths):
     assert [row.valid_pixels for row in evaluation.rows] == [100, 1200, 1200]
 
 
-def test_exact_predictions_in_list_order(root, depths):
+def test_exact_predictions_in_list_order_have_no_error(root, depths):
     disparities = [factor / depth for factor, depth in zip((1, 2, 4), depths, strict=True)]
     evaluation = evaluate_disparities(disparities, folder_set(root), WHOLE)
     assert evaluation.mean["abs_rel"] < 1e-6
@@ -78,7 +78,7 @@ def test_exact_predictions_in_list_order(root, depths):
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "channel", "array", "generator"])
-def test_forms_of_predictions(tmp_path, root, depths, kind):
+def test_predictions_may_be_an_array_a_generator_or_a_file(tmp_path, root, depths, kind):
     array = np.stack([1 / depth for depth in depths])
     given = {"array": array, "generator": iter(array)}.get(kind, tmp_path / f"preds.{kind}")
     if kind == "npy":
@@ -104,7 +104,7 @@ def test_forms_of_predictions(tmp_path, root, depths, kind):
         (np.stack([np.ones((4, 4)), np.ones((4, 4)), np.full((4, 4), np.nan)]), "number 2 .c.: .*not finite"),
     ],
 )
-def test_bad_predictions(tmp_path, root, array, hint):
+def test_bad_predictions_are_refused(tmp_path, root, array, hint):
     path = tmp_path / "preds.npy"
     np.save(path, array, allow_pickle=True)
     with pytest.raises(InputError, match=hint) as error:
@@ -112,13 +112,13 @@ def test_bad_predictions(tmp_path, root, array, hint):
     assert str(path) in str(error.value)
 
 
-def test_predictions_of_unknown_number(root):
+def test_the_number_of_predictions_must_match_the_list(root):
     for count, hint in ((2, "2 predictions for 3"), (4, "more than 3 predictions for 3")):
         with pytest.raises(InputError, match=hint):
             evaluate_disparities((np.ones((4, 4)) for _ in range(count)), folder_set(root), WHOLE)
 
 
-def test_files_of_predictions_that_cannot_be_read(tmp_path, root):
+def test_unreadable_prediction_files_are_named(tmp_path, root):
     truths = folder_set(root)
     with pytest.raises(InputError, match="does not exist"):
         evaluate_disparities(tmp_path / "none.npy", truths)
@@ -134,13 +134,13 @@ def test_files_of_predictions_that_cannot_be_read(tmp_path, root):
         evaluate_disparities(tmp_path / "cut.npy", truths)
 
 
-def test_network(root):
+def test_a_network_is_evaluated_over_a_set(root):
     evaluation = evaluate_network(brightness, folder_set(root), WHOLE, progress=True)
     assert evaluation.mean["abs_rel"] < 0.05  # the image's 8 bits
     assert len(evaluation.rows) == 3
 
 
-def test_network_with_flip_post_processing(root):
+def test_flip_post_processing_blends_both_predictions(root):
     def worse_at_the_left(image):
         disparity = brightness(image)
         disparity[:, : SIZE[1] // 20] *= 3
@@ -189,7 +189,7 @@ def test_images_without_truth_are_skipped_and_counted(tmp_path, root):
         constant_depth_baseline(folder_set(root), WHOLE)
 
 
-def test_baselines(root, depths):
+def test_baselines_agree_with_a_calculation_by_hand(root, depths):
     truths = folder_set(root)
     fixed = DepthProtocol(crop="none", scaling=2.0)
     evaluation = constant_depth_baseline(truths, fixed, depth=5.0)
@@ -202,7 +202,7 @@ def test_baselines(root, depths):
         constant_depth_baseline(truths, depth=0)
 
 
-def test_constant_depth_on_real_frames(shared):
+def test_the_constant_depth_baseline_has_its_known_error_on_real_frames(shared):
     mini = shared / "kitti-mini"
     lidar = GroundTruthConfig(root=str(mini / "raw"), split=str(mini / "splits" / "raw_test.txt"))
     evaluation = constant_depth_baseline(build_ground_truth(lidar))
@@ -213,7 +213,7 @@ def test_constant_depth_on_real_frames(shared):
     assert evaluation.mean["abs_rel"] == pytest.approx(0.500, abs=5e-4)
 
 
-def test_result_files(tmp_path, root):
+def test_result_files_contain_metrics_rows_and_provenance(tmp_path, root):
     evaluation = evaluate_network(brightness, folder_set(root), progress=False)
     out = tmp_path / "results" / "run"
     paths = evaluation.write(out, {"command": "hrdepth evaluate"})
@@ -259,7 +259,7 @@ def test_the_table_has_the_mean_and_the_scaling(root):
 
 
 @pytest.mark.parametrize("processes", [False, True])
-def test_several_workers_give_the_same(root, depths, processes):
+def test_several_workers_give_the_same_metrics(root, depths, processes):
     disparities = [1 / (depth + 3) for depth in depths]
     alone = evaluate_disparities(disparities, folder_set(root), WHOLE, workers=1)
     together = evaluate_disparities(disparities, folder_set(root), WHOLE, workers=2, processes=processes)
@@ -270,6 +270,6 @@ def test_several_workers_give_the_same(root, depths, processes):
         evaluate_disparities(disparities, folder_set(root), WHOLE, workers=0)
 
 
-def test_a_network_with_several_workers(root):
+def test_several_workers_give_the_same_metrics_for_a_network(root):
     alone = evaluate_network(brightness, folder_set(root), WHOLE, workers=1)
     assert evaluate_network(brightness, folder_set(root), WHOLE, workers=3) == alone

@@ -25,7 +25,7 @@ def result(folder, value, **more):
     return str(folder)
 
 
-def test_seeds_in_one_row(tmp_path, capsys):
+def test_seeds_of_one_network_share_a_row(tmp_path, capsys):
     values = (0.1, 0.12, 0.17)
     folders = [result(tmp_path / str(seed), value) for seed, value in enumerate(values)]
     other = result(tmp_path / "other", 0.2)
@@ -44,7 +44,7 @@ def test_seeds_in_one_row(tmp_path, capsys):
         assert message in head
 
 
-def test_where_a_markdown_table_came_from_does_not_show(tmp_path):
+def test_a_markdown_table_does_not_show_its_provenance(tmp_path):
     markdown = pytest.importorskip("markdown")
     out = tmp_path / "table.md"
     tabulate(TabulateConfig([f"a-->b={result(tmp_path / 'one', 0.1)}"], out=str(out)))
@@ -55,7 +55,7 @@ def test_where_a_markdown_table_came_from_does_not_show(tmp_path):
     assert "versions" not in shown
 
 
-def test_other_metrics(tmp_path, capsys):
+def test_other_metrics_can_be_chosen(tmp_path, capsys):
     edges = {"extras": {"edge_accuracy": 1.5, "edge_completeness": 2.0, "boundary_f1": None}}
     how = {"edges": {"weak_ratio": 1.1}}
     one = result(tmp_path / "one", 0.1, **edges, extras_protocol=how)
@@ -77,7 +77,7 @@ def test_other_metrics(tmp_path, capsys):
             tabulate(TabulateConfig(results, metrics))
 
 
-def test_results_that_do_not_go_together(tmp_path):
+def test_results_that_cannot_be_compared_are_refused(tmp_path):
     one, many = result(tmp_path / "one", 0.1), result(tmp_path / "many", 0.1, images=4)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "metrics.json").write_text("{}")

@@ -56,7 +56,7 @@ def export(*arguments):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_file_says_what_it_is_and_predicts_the_same(weights, image, tmp_path, suffix, capsys):
+def test_an_exported_file_has_its_metadata_and_predicts_the_same(weights, image, tmp_path, suffix, capsys):
     needs(suffix)
     out = tmp_path / f"net{suffix}"
     assert export(weights, "--out", out) == 0
@@ -84,7 +84,7 @@ def test_a_file_says_what_it_is_and_predicts_the_same(weights, image, tmp_path, 
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
-def test_depth_inside_normalisation_outside_any_size(weights, image, tmp_path, suffix):
+def test_exports_support_depth_output_raw_input_and_any_size(weights, image, tmp_path, suffix):
     needs(suffix)
     out = tmp_path / f"net{suffix}"
     assert export(weights, "--out", out, "--dynamic", "--depth", "true", "--normalisation", "false") == 0
@@ -99,7 +99,7 @@ def test_depth_inside_normalisation_outside_any_size(weights, image, tmp_path, s
     torch.testing.assert_close(metres, 5.4 / (low + (high - low) * runtime(image)[0]), rtol=1e-3, atol=1e-3)
 
 
-def test_int8_is_int8_and_near(weights, image, tmp_path, capsys):
+def test_int8_exports_have_int8_layers_and_stay_near_float32(weights, image, tmp_path, capsys):
     needs(".xml")
     pytest.importorskip("nncf", reason="nncf is not installed")
     out = tmp_path / "net.xml"
@@ -117,7 +117,7 @@ def test_int8_is_int8_and_near(weights, image, tmp_path, capsys):
     assert not list(tmp_path.glob("refused*"))
 
 
-def test_abs_rel_before_and_after(weights, tmp_path, capsys, monkeypatch):
+def test_an_export_reports_abs_rel_before_and_after(weights, tmp_path, capsys, monkeypatch):
     needs(".onnx")
     root = fake_datasets.drive(tmp_path / "data")
     data = ("--data.kind", "drive", "--data.root", root, "--protocol.crop", "none")
@@ -128,7 +128,7 @@ def test_abs_rel_before_and_after(weights, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "worse.onnx").exists()
 
 
-def test_a_bad_export_leaves_the_old_file_alone(weights, tmp_path, monkeypatch, capsys):
+def test_a_failed_export_leaves_the_old_file(weights, tmp_path, monkeypatch, capsys):
     needs(".onnx")
     out = tmp_path / "net.onnx"
     assert export(weights, "--out", out) == 0
@@ -153,7 +153,7 @@ def test_a_bad_export_leaves_the_old_file_alone(weights, tmp_path, monkeypatch, 
         (["--out", "nowhere/net.onnx"], "cannot be written"),
     ],
 )
-def test_bad_settings_get_a_sentence(weights, arguments, sentence, tmp_path, monkeypatch, capsys):
+def test_bad_settings_are_refused_with_a_message(weights, arguments, sentence, tmp_path, monkeypatch, capsys):
     needs(".onnx")
     needs(".xml")
     monkeypatch.chdir(tmp_path)

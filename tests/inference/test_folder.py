@@ -57,7 +57,7 @@ def write_video(path: Path, count: int = 6) -> Path:
 
 
 class TestImage:
-    def test_files_and_their_content(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_files_contain_the_prediction(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
         matrix = np.diag([60.0, 60.0, 1.0])
         written = predict_to_folder(
@@ -82,7 +82,7 @@ class TestImage:
         panel = np.array(read_image(tmp_path / "out" / "road_panel.png"))
         assert np.array_equal(panel[-48:], np.concatenate([make_image(), colours], axis=1))
 
-    def test_options_leave_out_and_add(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_options_choose_the_outputs(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
         predict_to_folder(
             predictor,
@@ -94,7 +94,7 @@ class TestImage:
         assert names(tmp_path / "out") == ["predict.json", "road_depth.png", "road_disparity.png"]
 
     @pytest.mark.parametrize("metres_per_unit", [None, 5.4])
-    def test_depth_png_says_its_unit(self, metres_per_unit: float | None, tmp_path: Path) -> None:
+    def test_the_depth_png_has_its_unit(self, metres_per_unit: float | None, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
         predictor = Predictor(red_channel, (32, 64), metres_per_unit=metres_per_unit)
         predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", Outputs(depth_png=True), progress=False)
@@ -106,7 +106,7 @@ class TestImage:
         assert ("= metres" if metres_per_unit else "= network units") in units["depth_png"]
         assert units["metres"] == ("depth x 5.4" if metres_per_unit else None)
 
-    def test_manifest(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_the_manifest_lists_files_and_settings(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
         predictor.source = tmp_path / "net.safetensors"
         predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
@@ -120,7 +120,7 @@ class TestImage:
         assert "versions" in manifest
         assert str(tmp_path) not in text
 
-    def test_broken_image(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_a_broken_single_image_is_refused(self, predictor: Predictor, tmp_path: Path) -> None:
         (tmp_path / "road.png").write_bytes(b"broken")
         with pytest.raises(InputError, match=r"road\.png"):
             predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", progress=False)
@@ -146,7 +146,7 @@ class TestFolder:
             assert content["depth"].shape == (40, 70)
 
     @pytest.mark.parametrize("progress", [True, False])
-    def test_broken_image_is_said_and_left_out(
+    def test_a_broken_image_is_reported_and_skipped(
         self, predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str], progress: bool
     ) -> None:
         folder = tmp_path / "in"
@@ -165,21 +165,21 @@ class TestFolder:
         assert "in/2.png" in manifest["skipped"][0]
         assert str(tmp_path) not in manifest["skipped"][0]
 
-    def test_nothing_readable(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_a_folder_without_a_readable_image_is_refused(self, predictor: Predictor, tmp_path: Path) -> None:
         folder = tmp_path / "in"
         folder.mkdir()
         (folder / "1.png").write_bytes(b"broken")
         with pytest.raises(InputError, match="not one image"):
             predict_to_folder(predictor, folder, tmp_path / "out", progress=False)
 
-    def test_not_into_itself(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_the_output_folder_may_not_be_the_input(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "1.png", make_image())
         with pytest.raises(InputError, match="folder of the images"):
             predict_to_folder(predictor, tmp_path, tmp_path, overwrite=True, progress=False)
 
 
 class TestVideo:
-    def test_panel_video(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_a_panel_video_shows_image_and_disparity(self, predictor: Predictor, tmp_path: Path) -> None:
         path = write_video(tmp_path / "drive.mp4")
         predict_to_folder(predictor, path, tmp_path / "out", progress=False)
         assert names(tmp_path / "out") == ["drive_panel.mp4", "predict.json"]
@@ -190,7 +190,7 @@ class TestVideo:
             assert np.abs(frame.image[:, :80].astype(int) - source.image).mean() < 6
             assert frame.image[-4:, 80:].mean() > frame.image[:4, 80:].mean() + 100
 
-    def test_arrays_per_frame_on_demand(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_arrays_per_frame_are_written_on_request(self, predictor: Predictor, tmp_path: Path) -> None:
         path = write_video(tmp_path / "drive.mp4", 2)
         predict_to_folder(
             predictor, path, tmp_path / "out", Outputs(npz=True, depth_png=True, panel=False), progress=False
@@ -217,14 +217,14 @@ class TestVideo:
         # With a range per frame all would look the same; a steady range shows the scale as it is.
         assert abs(tops[1] - tops[0]) > 20
 
-    def test_wide_video_is_scaled_down(
+    def test_a_wide_video_is_scaled_down(
         self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(hrdepth.inference.outputs, "VIDEO_WIDTH", 100)
         predict_to_folder(predictor, write_video(tmp_path / "a.mp4", 1), tmp_path / "out", progress=False)
         assert next(iter(frames(tmp_path / "out" / "a_panel.mp4"))).image.shape == (30, 100, 3)
 
-    def test_video_damaged_further_on_keeps_its_beginning(
+    def test_a_video_damaged_later_is_predicted_up_to_the_damage(
         self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def damaged(source: MediaInfo, on_error: object = None) -> Iterator[Frame]:
@@ -239,7 +239,7 @@ class TestVideo:
         assert manifest["skipped"] == ["the video a.mp4 is damaged after frame 3"]
         assert manifest["complete"] is False
 
-    def test_interrupted_video_is_playable(self, tmp_path: Path) -> None:
+    def test_an_interrupted_video_is_playable(self, tmp_path: Path) -> None:
         calls = iter(range(10))
 
         def stop_at_the_fourth(image: Tensor) -> dict[int, Tensor]:
@@ -267,13 +267,13 @@ class TestOutputFolder:
         predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", overwrite=True, progress=False)
         assert (tmp_path / "out" / "road.npz").stat().st_mtime_ns > before
 
-    def test_folder_that_cannot_be_made(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_created_is_named(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
         with pytest.raises(InputError, match="output folder"):
             predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "road.png" / "out", progress=False)
 
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-    def test_folder_that_cannot_be_written(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_written_is_named(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
         (tmp_path / "out").mkdir(mode=0o500)
         with pytest.raises(InputError, match="cannot be written"):
@@ -304,7 +304,7 @@ class TestResume:
             write_image(folder / f"{index}.png", make_image(index))
         return folder
 
-    def test_a_stopped_folder_is_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_a_stopped_folder_is_resumed(self, predictor: Predictor, tmp_path: Path) -> None:
         folder, out = self.folder(tmp_path), tmp_path / "out"
         with pytest.raises(KeyboardInterrupt):
             predict_to_folder(stop_at(3), folder, out, Outputs(panel=False), progress=False)
@@ -320,7 +320,7 @@ class TestResume:
         again = predict_to_folder(stop_at(0), folder, out, Outputs(panel=False), resume=True, progress=False)
         assert sorted(again) == sorted(written)
 
-    def test_a_killed_run_is_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_a_killed_run_is_resumed(self, predictor: Predictor, tmp_path: Path) -> None:
         folder, out = self.folder(tmp_path), tmp_path / "out"
         predict_to_folder(predictor, folder, out, progress=False)
         manifest = json.loads((out / "predict.json").read_text())
@@ -331,12 +331,12 @@ class TestResume:
         predict_to_folder(predictor, folder, out, resume=True, progress=False)
         assert json.loads((out / "predict.json").read_text())["kept"] == 4
 
-    def test_an_empty_place_is_no_obstacle(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_resume_starts_in_an_empty_output_folder(self, predictor: Predictor, tmp_path: Path) -> None:
         folder = self.folder(tmp_path)
         predict_to_folder(predictor, folder, tmp_path / "out", resume=True, progress=False)
         assert len(names(tmp_path / "out")) == 16
 
-    def test_what_cannot_be_gone_on_with(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_a_folder_of_other_settings_cannot_be_resumed(self, predictor: Predictor, tmp_path: Path) -> None:
         folder, out = self.folder(tmp_path), tmp_path / "out"
         predict_to_folder(predictor, folder, out, progress=False)
         other = Predictor(red_channel, (64, 64), metres_per_unit=5.4)
@@ -375,7 +375,7 @@ class TestOutputs:
             predict_to_folder(stop_at(3), path, tmp_path / "out", Outputs(depth_video=True), progress=False)
         assert len(list(read_depth_video(tmp_path / "out" / "drive_depth.mkv"))) == 3
 
-    def test_point_clouds(self, predictor: Predictor, tmp_path: Path) -> None:
+    def test_point_clouds_are_written(self, predictor: Predictor, tmp_path: Path) -> None:
         trimesh = pytest.importorskip("trimesh")
         write_image(tmp_path / "road.png", make_image())
         predict_to_folder(
@@ -407,7 +407,9 @@ class TestOutputs:
             ({"depth_video": True}, "made of a video"),
         ],
     )
-    def test_what_makes_no_sense(self, predictor: Predictor, tmp_path: Path, options: dict, sentence: str) -> None:
+    def test_invalid_options_are_refused(
+        self, predictor: Predictor, tmp_path: Path, options: dict, sentence: str
+    ) -> None:
         write_image(tmp_path / "road.png", make_image())
         with pytest.raises(InputError, match=sentence):
             predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", Outputs(**options), progress=False)

@@ -41,7 +41,7 @@ def weights(tmp_path):
     return path
 
 
-def test_packed_weights_say_everything_and_predict_alike(weights, tmp_path, capsys):
+def test_packed_weights_have_all_metadata_and_predict_the_same(weights, tmp_path, capsys):
     Image.linear_gradient("L").resize((120, 80)).save(tmp_path / "street.png")
     (tmp_path / "card.yaml").write_text(yaml.safe_dump({"title": "Lane", "terms": "non-commercial use only"}))
     results = {"results": {"lanes": {"pictures": 8, "network": ROW, "blocks": [1, 2]}}, "protocol": {"crop": "none"}}
@@ -100,13 +100,13 @@ def test_metrics_of_evaluate_fill_the_card(weights, tmp_path):
         ({"images": "nowhere"}, "nowhere"),
     ],
 )
-def test_what_fails_leaves_nothing(weights, tmp_path, settings, sentence):
+def test_a_failed_pack_leaves_no_files(weights, tmp_path, settings, sentence):
     with pytest.raises(InputError, match=sentence):
         pack(PackConfig(str(weights), str(tmp_path / "n.safetensors"), **settings))
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
-def test_what_does_not_fit_gets_a_sentence(weights, tmp_path):
+def test_unsuitable_settings_are_refused_with_a_message(weights, tmp_path):
     (tmp_path / "n.md").write_text("mine")
     with pytest.raises(InputError, match=r"n\.md exists already"):
         pack(PackConfig(str(weights), str(tmp_path / "n.safetensors")))
@@ -119,7 +119,7 @@ def test_what_does_not_fit_gets_a_sentence(weights, tmp_path):
         pack(PackConfig(str(tmp_path / "depth.safetensors"), str(tmp_path / "p.safetensors"), pose=True))
 
 
-def test_a_file_of_another_network(weights, tmp_path):
+def test_a_file_of_another_network_is_refused(weights, tmp_path):
     tensors = load_file(weights)
     save_file(tensors, tmp_path / "other.safetensors", {"format": "pt"})
     with pytest.raises(InputError, match="is not a weights file of hrdepth"):

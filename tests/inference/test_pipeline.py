@@ -25,7 +25,7 @@ def write_all(write, items):
             behind.put(item)
 
 
-def test_order_is_kept_and_few_wait():
+def test_items_stay_in_order_and_the_queue_is_short():
     taken, seen = [], []
     with read_ahead(counted(200, taken), 3) as items, WriteBehind(seen.append, 3) as behind:
         for number, item in enumerate(items):
@@ -34,7 +34,7 @@ def test_order_is_kept_and_few_wait():
     assert seen == list(range(200))
 
 
-def test_reading_and_writing_go_on_while_the_first_is_in_work():
+def test_reading_and_writing_overlap_with_the_work():
     read_on, written, seen = threading.Event(), threading.Event(), []
 
     def items():
@@ -55,7 +55,7 @@ def test_reading_and_writing_go_on_while_the_first_is_in_work():
     assert seen == [(1, True), (2, True)]
 
 
-def test_what_is_left_over_is_not_read_and_the_reader_is_closed():
+def test_stopping_early_reads_no_more_and_closes_the_reader():
     closed = threading.Event()
 
     def endless():
@@ -70,7 +70,7 @@ def test_what_is_left_over_is_not_read_and_the_reader_is_closed():
     assert closed.is_set()
 
 
-def test_an_error_of_reading_comes_in_its_place():
+def test_a_read_error_is_raised_at_its_position():
     def broken():
         yield from range(3)
         raise ValueError("no more")
@@ -81,7 +81,7 @@ def test_an_error_of_reading_comes_in_its_place():
             next(items)
 
 
-def test_an_error_of_writing_is_raised_and_nothing_follows():
+def test_a_write_error_is_raised_and_ends_the_pipeline():
     seen = []
 
     def write(item):
@@ -96,7 +96,7 @@ def test_an_error_of_writing_is_raised_and_nothing_follows():
         write_all(write, [2])
 
 
-def test_ctrl_c_loses_nothing_that_was_given():
+def test_ctrl_c_writes_all_items_already_yielded():
     seen = []
 
     def write(item):

@@ -38,7 +38,7 @@ def test_a_large_image_is_made_smaller_for_a_notebook():
         assert image.width == SHOWN_WIDTH
 
 
-def test_the_table_says_size_depth_unit_runtime_and_time():
+def test_the_table_shows_size_depth_unit_runtime_and_time():
     made = prediction(metres_per_unit=2.0, runtime="openvino, int8", seconds=0.0421)
     low, middle, high = 2 * np.percentile(made.depth, (5, 50, 95))
     text = told(made)
@@ -49,14 +49,14 @@ def test_the_table_says_size_depth_unit_runtime_and_time():
     assert "42 ms" in text
 
 
-def test_what_is_not_known_is_not_said():
+def test_unknown_values_are_left_out_of_the_table():
     text = told(prediction())
     assert "up to scale" in text
     assert "runtime" not in text
     assert "time" not in text
 
 
-def test_a_predictor_says_where_and_how_long():
+def test_a_prediction_has_its_runtime_and_time():
     made = Predictor(lambda image: {0: image[:, :1]}, size=(32, 64))(np.zeros((50, 80, 3), np.uint8))
     assert made.runtime == "pytorch, float32"
     assert 0 < made.seconds < 60
@@ -64,5 +64,5 @@ def test_a_predictor_says_where_and_how_long():
 
 
 @pytest.mark.parametrize("name", ["disparity", "depth", "scaled_disparity"])
-def test_arrays_keep_the_images_size(name):
+def test_arrays_have_the_images_size(name):
     assert getattr(prediction(), name).shape == (20, 30)

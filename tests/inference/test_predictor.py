@@ -70,7 +70,7 @@ def test_disparity_is_resized_about_pixel_centres() -> None:
     np.testing.assert_allclose(prediction.disparity, np.tile(expected, (64, 1)), atol=1e-6)
 
 
-def test_depth_formula(network: Brightness) -> None:
+def test_depth_follows_the_disparity_formula(network: Brightness) -> None:
     prediction = Predictor(network, (32, 64), device="cpu")(RAMP)
     expected = 1 / (0.01 + 9.99 * prediction.disparity.astype(np.float64))
     np.testing.assert_allclose(prediction.depth, expected, rtol=1e-6)
@@ -87,7 +87,7 @@ def test_range_comes_from_the_network() -> None:
     assert (plain.min_depth, plain.max_depth) == (0.1, 100)
 
 
-def test_metres(network: Brightness) -> None:
+def test_depth_in_metres_needs_a_known_factor(network: Brightness) -> None:
     unknown = Predictor(network, (32, 64), device="cpu")(RAMP)
     assert unknown.metres_per_unit is None
     assert "up to scale" in unknown.scale
@@ -120,7 +120,7 @@ def test_every_kind_of_image_gives_the_same(network: Brightness, tmp_path: Path)
         assert np.array_equal(predict(image).disparity, expected), name
 
 
-def test_intrinsics_are_kept(network: Brightness) -> None:
+def test_the_prediction_has_the_given_intrinsics(network: Brightness) -> None:
     predict = Predictor(network, (32, 64), device="cpu")
     matrix = [[100, 0, 48], [0, 100, 32], [0, 0, 1]]
     assert predict(RAMP).intrinsics is None
@@ -130,7 +130,7 @@ def test_intrinsics_are_kept(network: Brightness) -> None:
             predict(RAMP, bad)
 
 
-def test_scaled_disparity_for_evaluation(network: Brightness) -> None:
+def test_scaled_disparity_is_returned_at_network_size(network: Brightness) -> None:
     predict = Predictor(network, (32, 64), device="cpu")
     scaled = predict.scaled_disparity(RAMP)
     assert (scaled.shape, scaled.dtype) == ((32, 64), np.float32)
@@ -151,7 +151,7 @@ def test_flip_fills_the_blind_border() -> None:
     assert np.array_equal(blended, np.float32(0.01) + np.float32(10 - 0.01) * blend_flipped(left, right))
 
 
-def test_flip_of_a_symmetric_network_changes_nothing(network: Brightness) -> None:
+def test_flip_blending_does_not_change_a_symmetric_network(network: Brightness) -> None:
     plain = Predictor(network, (32, 64), device="cpu")(RAMP).disparity
     flipped = Predictor(network, (32, 64), device="cpu", flip=True)(RAMP).disparity
     np.testing.assert_allclose(flipped, plain, atol=1e-6)
@@ -186,7 +186,7 @@ def test_size_error_suggests_the_nearest(network: Brightness) -> None:
         (np.zeros((64, 96, 3), np.int64), "int64"),
     ],
 )
-def test_bad_images(network: Brightness, image: np.ndarray, message: str) -> None:
+def test_bad_images_are_refused(network: Brightness, image: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Predictor(network, (32, 64), device="cpu")(image)
 
@@ -196,17 +196,17 @@ def test_bad_path_is_named(network: Brightness, tmp_path: Path) -> None:
         Predictor(network, (32, 64), device="cpu")(tmp_path / "none.jpg")
 
 
-def test_network_that_gives_nan_is_said() -> None:
+def test_a_network_that_outputs_nan_is_named() -> None:
     with pytest.raises(InputError, match="no numbers"):
         Predictor(lambda image: {0: image[:, :1] * float("nan")}, (32, 64))(RAMP)
 
 
-def test_bad_range(network: Brightness) -> None:
+def test_an_invalid_depth_range_is_refused(network: Brightness) -> None:
     with pytest.raises(InputError, match="depth range"):
         Predictor(network, (32, 64), min_depth=10, max_depth=1)
 
 
-def test_from_file(tmp_path: Path) -> None:
+def test_from_file_restores_size_and_scale(tmp_path: Path) -> None:
     from hrdepth.config import NetworkConfig
     from hrdepth.networks import build_network
     from hrdepth.weights.checkpoint import save_checkpoint

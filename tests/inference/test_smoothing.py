@@ -62,7 +62,7 @@ def test_flicker_falls_with_smoothing():
 
 
 @pytest.mark.parametrize("mode", ["exponential", "flow"])
-def test_a_cut_starts_anew(mode):
+def test_smoothing_restarts_at_a_cut(mode):
     if mode == "flow":
         pytest.importorskip("cv2", reason="needs opencv: pip install 'hrdepth[video]'")
     smooth = Smoother(mode, weight=0.3)
@@ -71,19 +71,19 @@ def test_a_cut_starts_anew(mode):
     assert smooth(dark, np.ones(SIZE, np.float32)).min() == 1
 
 
-def test_another_size_starts_anew():
+def test_smoothing_restarts_at_another_size():
     smooth = Smoother("exponential", weight=0.5)
     smooth(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.float32))
     assert smooth(np.zeros((4, 8, 3), np.uint8), np.ones((4, 8), np.float32)).min() == 1
 
 
-def test_weight_of_one_changes_nothing():
+def test_a_weight_of_one_does_not_smooth():
     smooth = Smoother("exponential", weight=1)
     for image, _, trembling in panning(3):
         assert np.array_equal(smooth(image, trembling), trembling)
 
 
 @pytest.mark.parametrize(("mode", "weight"), [("median", 0.5), ("flow", 0), ("exponential", 1.5)])
-def test_wrong_settings(mode, weight):
+def test_wrong_settings_are_refused(mode, weight):
     with pytest.raises(InputError, match="smoothing|weight"):
         Smoother(mode, weight)

@@ -10,7 +10,7 @@ from hrdepth.io.files import resume
 SETTINGS = {"settings": {"size": (192, 640), "car": None}, "weights": "a" * 64}
 
 
-def test_the_same_settings_give_the_record(tmp_path):
+def test_the_same_settings_return_the_record(tmp_path):
     record = tmp_path / "record.json"
     record.write_text(json.dumps({**SETTINGS, "settings": {"size": [192, 640]}, "measured": 3}))
     found = resume(record, SETTINGS)

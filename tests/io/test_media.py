@@ -74,7 +74,7 @@ class TestReadImage:
         Image.fromarray(values).save(tmp_path / "a.png")
         assert np.array(read_image(tmp_path / "a.png"))[0, :, 0].tolist() == [0, 1, 128, 255]
 
-    def test_float_grey(self, tmp_path: Path) -> None:
+    def test_float_grey_images_are_read(self, tmp_path: Path) -> None:
         Image.fromarray(np.array([[0, 0.5, 1, np.nan]], dtype=np.float32)).save(tmp_path / "a.tif")
         assert np.array(read_image(tmp_path / "a.tif"))[0, :, 1].tolist() == [0, 128, 255, 0]
 
@@ -103,7 +103,7 @@ class TestReadImage:
         with pytest.raises(InputError, match=r"a\.png is not an image"):
             read_image(tmp_path / "a.png")
 
-    def test_missing_file_and_folder(self, tmp_path: Path) -> None:
+    def test_a_missing_file_and_folder_are_named(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"none\.png does not exist"):
             read_image(tmp_path / "none.png")
         with pytest.raises(InputError, match="is a folder"):
@@ -111,7 +111,7 @@ class TestReadImage:
 
 
 class TestFolder:
-    def test_natural_order_without_other_files(self, tmp_path: Path) -> None:
+    def test_a_folder_lists_images_in_natural_order_only(self, tmp_path: Path) -> None:
         for name in ("10.png", "9.png", "b2.jpg", "b10.JPG", "100.png", "._9.png"):
             write_image(tmp_path / name, QUADRANTS)
         (tmp_path / "notes.txt").write_text("no image")
@@ -122,7 +122,7 @@ class TestFolder:
         assert probe(tmp_path).kind == "folder"
         assert probe(tmp_path).count == 5
 
-    def test_names_stay_apart(self, tmp_path: Path) -> None:
+    def test_output_names_stay_distinct(self, tmp_path: Path) -> None:
         for name in ("a.png", "a.jpg", "b.png"):
             write_image(tmp_path / name, QUADRANTS)
         assert [frame.name for frame in frames(tmp_path)] == ["a.jpg", "a.png", "b"]
@@ -137,7 +137,7 @@ class TestFolder:
         assert [frame.name for frame in frames(tmp_path, errors.append)] == ["1", "3"]
         assert len(errors) == 1
 
-    def test_empty_and_imageless_folders(self, tmp_path: Path) -> None:
+    def test_folders_without_images_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="is empty"):
             frames(tmp_path)
         (tmp_path / "notes.txt").write_text("no image")
@@ -146,7 +146,7 @@ class TestFolder:
 
 
 class TestVideo:
-    def test_round_trip(self, tmp_path: Path) -> None:
+    def test_a_written_video_reads_back(self, tmp_path: Path) -> None:
         shown = [np.full((48, 64, 3), (value, 255 - value, 40), dtype=np.uint8) for value in (0, 90, 180, 255)]
         path = write_video(tmp_path / "clip.mp4", shown, fps=30000 / 1001)
         info = probe(path)
@@ -190,21 +190,21 @@ class TestVideo:
         assert probe(tmp_path / "a.gif").kind == "video"
         assert len(list(frames(tmp_path / "a.gif"))) == 2
 
-    def test_unknown_rate_gets_a_sensible_one(self, tmp_path: Path) -> None:
+    def test_an_unknown_frame_rate_becomes_the_default(self, tmp_path: Path) -> None:
         for fps in (None, 0, math.nan, math.inf):
             assert VideoWriter(tmp_path / "a.mp4", fps).fps == 25
 
-    def test_size_may_not_change(self, tmp_path: Path) -> None:
+    def test_a_video_refuses_frames_of_another_size(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="one size"):
             write_video(tmp_path / "a.mp4", [QUADRANTS, QUADRANTS[:32]])
         assert list(tmp_path.iterdir()) == []
 
-    def test_no_frames_no_file(self, tmp_path: Path) -> None:
+    def test_a_video_without_frames_writes_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no frames"):
             write_video(tmp_path / "a.mp4", [])
         assert list(tmp_path.iterdir()) == []
 
-    def test_interrupted_video_is_playable(self, tmp_path: Path) -> None:
+    def test_an_interrupted_video_is_playable(self, tmp_path: Path) -> None:
         def stop_after_three() -> None:
             with VideoWriter(tmp_path / "a.mp4", 10) as video:
                 for _ in range(3):
@@ -216,7 +216,7 @@ class TestVideo:
         assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
         assert len(list(frames(tmp_path / "a.mp4"))) == 3
 
-    def test_failed_video_leaves_the_old_one(self, tmp_path: Path) -> None:
+    def test_a_failed_video_leaves_the_old_file(self, tmp_path: Path) -> None:
         path = write_video(tmp_path / "a.mp4", [QUADRANTS])
         before = path.read_bytes()
 
@@ -230,13 +230,13 @@ class TestVideo:
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
+    def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot be written"):
             write_video(tmp_path / "missing" / "a.mp4", [QUADRANTS])
 
 
 class TestBadInput:
-    def test_missing_path(self, tmp_path: Path) -> None:
+    def test_a_missing_path_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="does not exist"):
             frames(tmp_path / "none.mp4")
 
@@ -250,18 +250,18 @@ class TestBadInput:
             ("page.pdf", b"%PDF-1.4\n%%EOF\n"),
         ],
     )
-    def test_neither_image_nor_video(self, tmp_path: Path, name: str, content: bytes) -> None:
+    def test_a_file_that_is_neither_image_nor_video_is_refused(self, tmp_path: Path, name: str, content: bytes) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=rf"{name} is neither an image nor a video"):
             frames(tmp_path / name)
 
-    def test_video_cut_short(self, tmp_path: Path) -> None:
+    def test_a_truncated_video_is_reported(self, tmp_path: Path) -> None:
         path = write_video(tmp_path / "cut.mp4", [QUADRANTS] * 5)
         path.write_bytes(path.read_bytes()[:400])
         with pytest.raises(InputError, match=r"cut\.mp4"):
             list(frames(path))
 
-    def test_sound_alone(self, tmp_path: Path) -> None:
+    def test_a_sound_file_is_refused(self, tmp_path: Path) -> None:
         with wave.open(str(tmp_path / "a.wav"), "wb") as sound:
             sound.setnchannels(1)
             sound.setsampwidth(2)
@@ -270,7 +270,7 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"a\.wav holds sound but no images"):
             frames(tmp_path / "a.wav")
 
-    def test_sound_with_a_cover_image(self, tmp_path: Path) -> None:
+    def test_a_sound_file_with_a_cover_image_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "song.m4a"
         with av.open(str(path), "w", format="mp4") as container:
             sound = container.add_stream("aac", rate=44100)
@@ -284,7 +284,7 @@ class TestBadInput:
         with pytest.raises(InputError, match="sound but no images"):
             frames(path)
 
-    def test_video_without_frames(self, tmp_path: Path) -> None:
+    def test_a_video_without_frames_is_refused(self, tmp_path: Path) -> None:
         # A container that announces a video track into which nothing was written.
         path = tmp_path / "none.avi"
         with av.open(str(path), "w") as container:
@@ -294,12 +294,12 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"none\.avi has no frames"):
             list(frames(path))
 
-    def test_unknown_suffix(self, tmp_path: Path) -> None:
+    def test_an_unknown_suffix_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="suffix"):
             write_image(tmp_path / "a.xyz", QUADRANTS)
 
 
-def test_depth_png_is_kittis(tmp_path: Path) -> None:
+def test_depth_pngs_follow_kittis_format(tmp_path: Path) -> None:
     depth = np.array([[0, 1, 80.5, 300, np.nan, np.inf, -1, 1e-4]], dtype=np.float32)
     write_depth_png(tmp_path / "d.png", depth)
     with Image.open(tmp_path / "d.png") as image:

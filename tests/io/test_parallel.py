@@ -36,6 +36,6 @@ def test_an_error_is_raised_at_its_item_and_ends_the_rest():
     assert set(threading.enumerate()) <= before
 
 
-def test_no_workers_are_refused():
+def test_zero_workers_are_refused():
     with pytest.raises(InputError, match="at least one"):
         list(parallel_map(abs, [1], 0))

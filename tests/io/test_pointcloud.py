@@ -55,7 +55,7 @@ def test_no_point_floats_between_box_and_wall(size):
     assert reliable(depth, intrinsics[0, 0], intrinsics[1, 1], 0).all()
 
 
-def test_ground_wall_and_box_stay():
+def test_points_of_ground_wall_and_box_remain():
     depth = street((192, 384), soft=False)
     kept = reliable(depth, *(2 * [assumed_intrinsics((192, 384))[0, 0]]))
     assert kept[-20:].all()
@@ -71,7 +71,7 @@ def test_far_and_missing_depth_have_no_point():
     assert 200 < len(thinned) <= 600
 
 
-def test_a_cloud_without_points_and_wrong_shapes_are_said():
+def test_empty_clouds_and_wrong_shapes_are_refused():
     image = np.zeros((*SIZE, 3), np.uint8)
     with pytest.raises(InputError, match="no point of this depth is left"):
         point_cloud(np.full(SIZE, np.nan), image, K)
@@ -95,7 +95,7 @@ def test_files_read_back(tmp_path):
     assert b"KHR_materials_unlit" in (tmp_path / "a.glb").read_bytes()
 
 
-def test_trimesh_is_asked_for(tmp_path, monkeypatch):
+def test_missing_trimesh_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "trimesh", None)
     cloud = point_cloud(np.full(SIZE, 2.0), np.zeros((*SIZE, 3), np.uint8), K)
     with pytest.raises(InputError, match=r"pip install 'hrdepth\[app\]'"):

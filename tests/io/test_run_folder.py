@@ -13,7 +13,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.run_folder import find_runs, read_run
 
 
-def test_a_run_in_progress(tmp_path):
+def test_a_run_in_progress_is_read(tmp_path):
     status = read_run(run_folder(tmp_path / "a"))
     assert (status.state, status.network, status.epoch, status.epochs) == ("training", "lite_hrdepth", 2, 4)
     assert (status.step, status.steps) == (40, 4 * 20)
@@ -23,19 +23,19 @@ def test_a_run_in_progress(tmp_path):
     assert status.panel.name == "000040.png"
 
 
-def test_a_run_that_is_done(tmp_path):
+def test_a_finished_run_is_read(tmp_path):
     status = read_run(run_folder(tmp_path / "a", steps=80))
     assert (status.state, status.seconds_left) == ("finished", 0.0)
 
 
-def test_a_time_limit_counts(tmp_path):
+def test_progress_counts_towards_a_time_limit(tmp_path):
     folder = run_folder(tmp_path / "a")
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("max_minutes: null", "max_minutes: 0.8"))
     assert read_run(folder).seconds_left == pytest.approx(60 * (0.8 - 39 / 60))
 
 
-def test_the_guards_message(tmp_path):
+def test_the_guards_message_is_read(tmp_path):
     folder = run_folder(tmp_path / "a", message="training stopped at step 40: NaN")
     (folder / "panels" / "stopped.png").write_bytes((folder / "panels" / "000040.png").read_bytes())
     status = read_run(folder)
@@ -44,7 +44,7 @@ def test_the_guards_message(tmp_path):
     assert status.seconds_left is None
 
 
-def test_a_run_that_fell_silent(tmp_path):
+def test_a_run_without_recent_progress_is_reported(tmp_path):
     folder = run_folder(tmp_path / "a")
     past = time.time() - 3600
     os.utime(folder / "metrics.csv", (past, past))
@@ -53,7 +53,7 @@ def test_a_run_that_fell_silent(tmp_path):
     assert "60 minutes" in status.message
 
 
-def test_a_run_that_has_just_begun(tmp_path):
+def test_a_run_without_log_rows_is_read(tmp_path):
     folder = run_folder(tmp_path / "a")
     for name in ("metrics.csv", "run.json", "panels/000040.png"):
         (folder / name).unlink()
@@ -62,14 +62,14 @@ def test_a_run_that_has_just_begun(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[1", "network: 3", "network: {name: a}"])
-def test_a_damaged_run_gets_a_sentence(tmp_path, content):
+def test_a_damaged_run_is_refused_with_a_message(tmp_path, content):
     folder = run_folder(tmp_path / "a")
     (folder / "config.yaml").write_text(content)
     with pytest.raises(InputError, match="config.yaml is missing or damaged"):
         read_run(folder)
 
 
-def test_a_line_that_is_half_written_is_no_matter(tmp_path):
+def test_a_half_written_line_is_ignored(tmp_path):
     folder = run_folder(tmp_path / "a")
     with (folder / "metrics.csv").open("a") as file:
         file.write("1,x")

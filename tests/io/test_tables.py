@@ -11,13 +11,13 @@ from hrdepth.io.tables import ResultTable, table_format
 TABLE = ResultTable(("a_b", "δ < 1.25"), (("x|y & 50 %", "0.1 ± 0.2"),), "A title", "a caption")
 
 
-def test_markdown():
+def test_a_table_is_written_as_markdown():
     assert TABLE.markdown().splitlines() == [
         "**A title**", "", "| a_b | δ < 1.25 |", "|---|---:|", r"| x\|y & 50 % | 0.1 ± 0.2 |", "", "a caption",
     ]  # fmt: skip
 
 
-def test_latex():
+def test_a_table_is_written_as_latex():
     text = TABLE.latex()
     assert r"a\_b & $\delta$ $<$ 1.25 \\" in text
     assert r"x|y \& 50 \% & 0.1 $\pm$ 0.2 \\" in text
@@ -25,7 +25,7 @@ def test_latex():
     assert r"\begin{tabular}{lr}" in text
 
 
-def test_files_and_bad_rows(tmp_path):
+def test_tables_are_saved_and_bad_rows_refused(tmp_path):
     assert TABLE.write(tmp_path / "a.tex").read_text().startswith(r"\begin{table}")
     assert TABLE.write(tmp_path / "a.md").read_text().startswith("**A title**")
     lines = ["one 100 %\ntwo", "--> three"]

@@ -75,7 +75,7 @@ def test_no_value_is_grey() -> None:
     assert (nothing == NO_VALUE).all()
 
 
-def test_unknown_colour_map() -> None:
+def test_an_unknown_colour_map_is_refused() -> None:
     with pytest.raises(InputError, match="magmaa"):
         colorize_disparity(np.ones((2, 2)), cmap="magmaa")
 

@@ -56,17 +56,17 @@ def test_a_pose_network_reads_the_coarsest_map_and_needs_no_stem():
         ("resnet18x", "unknown backbone"),
     ],
 )
-def test_backbones_that_do_not_fit_say_why(name, reason):
+def test_unsuitable_backbones_are_refused_with_the_reason(name, reason):
     with pytest.raises(InputError, match=reason):
         build_backbone(name)
 
 
-def test_weights_that_nobody_published_are_not_looked_for():
+def test_unpublished_weights_are_not_downloaded():
     with pytest.raises(InputError, match="no ImageNet weights"):
         build_backbone("efficientnet_b6", weights="imagenet")
 
 
-def test_a_download_that_fails_is_one_sentence(monkeypatch):
+def test_a_failed_download_is_one_message(monkeypatch):
     def fail(*args, **kwargs):
         raise ConnectionError("no route to host")
 
@@ -115,7 +115,7 @@ def test_a_local_file_gives_the_classifiers_own_features(name, kind, tmp_path):
         save_file(tensors, path)
     else:
         kept = [(key, value) for key, value in tensors.items() if not key.endswith("num_batches_tracked")]
-        others = {f"theirs.{i}.{key.rpartition('.')[2]}": value for i, (key, value) in enumerate(kept)}
+        others = {f"foreign.{i}.{key.rpartition('.')[2]}": value for i, (key, value) in enumerate(kept)}
         path = save(others, tmp_path / "net.pth")
     backbone = build_backbone(name, weights=path).eval()
     image = torch.rand(1, 3, 64, 64)
@@ -146,16 +146,16 @@ def test_weights_for_images_start_a_pose_network(tmp_path):
 
 def other_names(change):
     tensors = [(key, v) for key, v in whole("test_resnet").state_dict().items() if not key.endswith("tracked")]
-    return change({f"theirs.{i}.{key.rpartition('.')[2]}": value for i, (key, value) in enumerate(tensors)})
+    return change({f"foreign.{i}.{key.rpartition('.')[2]}": value for i, (key, value) in enumerate(tensors)})
 
 
 def misshapen(tensors):
-    return {key: value[1:] if key == "theirs.5.weight" else value for key, value in tensors.items()}
+    return {key: value[1:] if key == "foreign.5.weight" else value for key, value in tensors.items()}
 
 
 def swapped(tensors):
     keys = list(tensors)
-    first = keys.index("theirs.1.weight")
+    first = keys.index("foreign.1.weight")
     keys[first : first + 2] = keys[first + 1], keys[first]  # a batch norm's bias before its weight
     return {key: tensors[key] for key in keys}
 
@@ -163,13 +163,13 @@ def swapped(tensors):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (misshapen, r"'theirs.5.weight'"),
-        (swapped, r"'theirs.2.bias'"),
+        (misshapen, r"'foreign.5.weight'"),
+        (swapped, r"'foreign.2.bias'"),
         (lambda tensors: tensors | {"more.weight": torch.zeros(3)}, "it has .* tensors"),
         (lambda tensors: dict(list(tensors.items())[:-9]), "it has .* tensors"),
     ],
 )
-def test_other_names_are_taken_only_where_all_fits(change, message, tmp_path):
+def test_tensors_of_other_names_load_only_if_all_shapes_match(change, message, tmp_path):
     path = save(other_names(change), tmp_path / "net.pth")
     with pytest.raises(InputError, match=message):
         build_backbone("test_resnet", weights=path)
@@ -195,7 +195,7 @@ class Surprise:
 
 
 @pytest.mark.parametrize("content", [nn.Linear(2, 2), Surprise(), {"epoch": 3}, [1, 2]], ids=type)
-def test_no_code_is_run_and_no_tensors_is_said(content, tmp_path, capsys):
+def test_a_pickle_runs_no_code_and_a_file_without_tensors_is_refused(content, tmp_path, capsys):
     path = save(content, tmp_path / "net.pth")
     with pytest.raises(InputError, match=r"net\.pth"):
         build_backbone("test_resnet", weights=path)

@@ -35,17 +35,17 @@ def test_reflection_stays_in_bfloat16(layout):
     image = torch.randn(2, 3, 6, 5).contiguous(memory_format=layout)
     plain = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), conv.weight, conv.bias)
     assert torch.equal(conv(image), plain)
-    kept = []
-    with torch.autocast("cpu", torch.bfloat16), torch.autograd.graph.saved_tensors_hooks(_keep(kept), lambda t: t):
+    saved = []
+    with torch.autocast("cpu", torch.bfloat16), torch.autograd.graph.saved_tensors_hooks(_save(saved), lambda t: t):
         out = conv(image.bfloat16())
     assert out.dtype == torch.bfloat16
-    assert {tensor.dtype for tensor in kept if tensor.dim() == 4 and tensor.shape[-1] == 7} == {torch.bfloat16}
+    assert {tensor.dtype for tensor in saved if tensor.dim() == 4 and tensor.shape[-1] == 7} == {torch.bfloat16}
     assert (out.float() - plain).abs().max() < 0.02
 
 
-def _keep(kept):
+def _save(saved):
     def pack(tensor):
-        kept.append(tensor)
+        saved.append(tensor)
         return tensor
 
     return pack

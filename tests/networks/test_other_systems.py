@@ -145,13 +145,13 @@ def test_parameters_are_as_many_as_published(name, options, published):
     assert count(name, options) / 1e6 == pytest.approx(published, rel=0.02)
 
 
-def test_parameters_where_no_count_can_be_met():
+def test_parameter_counts_without_a_published_match_are_those_of_the_documentation():
     assert count("pydnet") == 1_971_624  # 3.8 % above 1.9M, which is 1.97M cut off; docs/systems.md
     assert count("superdepth") == 50_471_220  # none is published
-    assert count("dualnets") == 15_223_220  # likewise
+    assert count("dualnets") == 15_223_220  # none is published
 
 
-def test_godards_network_is_met_exactly():
+def test_the_parameter_count_of_godards_network_is_exact():
     # With a second disparity at each of four scales, and read by three of them.
     heads = sum(9 * width + 1 for width in (16, 32, 64, 128))
     assert (
@@ -191,7 +191,7 @@ def count(name, options=None):
         ("lite_hrdepth", {"widths": [8, "x", 40, 80]}, "must be a list of which each is a whole number or null"),
     ],
 )
-def test_wrong_options_say_what_is_right(name, options, message):
+def test_wrong_options_are_refused_with_the_valid_ones(name, options, message):
     with pytest.raises(InputError, match=message):
         build_network(NetworkConfig(name, options))
 
@@ -238,7 +238,7 @@ def test_the_loss_falls_in_a_few_steps(name, options, tmp_path):
 
 @pytest.mark.slow  # and tests/contracts/test_exports.py
 @pytest.mark.parametrize(("name", "options"), SMALL[:-1], ids=lambda value: str(value))
-def test_an_exported_program_says_the_same(name, options):
+def test_an_exported_program_gives_equal_outputs(name, options):
     torch.manual_seed(0)
     network = build_network(NetworkConfig(name, options)).eval()
     image = torch.rand(1, 3, 64, 96)
@@ -247,7 +247,7 @@ def test_an_exported_program_says_the_same(name, options):
         torch.testing.assert_close(program(image)[0], network(image)[0], atol=1e-5, rtol=1e-5)
 
 
-def test_sub_pixels_are_four_maps_each():
+def test_sub_pixel_upsampling_interleaves_four_maps():
     network = build_network(NetworkConfig("superdepth"))
     layer = network.raise_[0]
     features = torch.rand(1, 32, 4, 4)
@@ -285,7 +285,7 @@ def test_batch_norm_stands_behind_all_but_the_outputs(build, name, options):
     assert not any(isinstance(module, nn.BatchNorm2d) for module in build(NetworkConfig(name, options)).modules())
 
 
-def test_sfmlearners_depth_is_its_own():
+def test_sfmlearner_has_its_own_depth_formula():
     network = build_network(NetworkConfig("sfmlearner"))
     disparity = torch.linspace(0, 1, 11)
     depth = disparity_to_depth(disparity, network.min_depth, network.max_depth)

@@ -38,7 +38,7 @@ def summaries_once():
         yield
 
 
-def test_counts_as_the_published_files_have_them():
+def test_counts_agree_with_the_published_files():
     counted = {one.name: one.parameters_as_in_paper for one in summary.summaries() if not one.options}
     dead = ("running_mean", "running_var", "num_batches_tracked")
     for name in NETWORKS.keys() & PUBLISHED.keys():  # no others are published in these formats
@@ -57,7 +57,7 @@ def _twice(shapes):
     return any(key.startswith("convs.") for key in shapes)
 
 
-def test_plain_skips_and_convolutions_are_the_baseline():
+def test_plain_skips_and_convolutions_equal_the_baseline():
     torch.manual_seed(0)
     baseline = build_network(NetworkConfig("monodepth2")).eval()
     same = build_network(NetworkConfig("hrdepth", {"skip": "plain", "fusion": "conv"})).eval()
@@ -103,13 +103,13 @@ def test_every_variant_learns_with_all_its_parameters(config):
         ({"normalisation": "imagnet"}, "did you mean 'imagenet'"),
     ],
 )
-def test_wrong_options_say_what_is_right(options, message):
+def test_wrong_options_are_refused_with_the_valid_ones(options, message):
     with pytest.raises(InputError, match=message):
         build_network(NetworkConfig("lite_hrdepth", options))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_normalisation(name):
+def test_images_are_normalised_inside_the_network(name):
     torch.manual_seed(0)
     networks = {key: build_network(narrow(name, normalisation=key)).eval() for key in ("released", "imagenet", "none")}
     for network in networks.values():
@@ -126,13 +126,13 @@ def test_normalisation(name):
             torch.testing.assert_close(network(image)[0], network.disparities(given[key])[0])
 
 
-def test_normalisation_of_a_pair():
+def test_both_images_of_a_pair_are_normalised():
     network = build_pose_network(NetworkConfig("posenet", {"backbone": "test_resnet", "normalisation": "imagenet"}))
     pair = torch.tensor([0.485, 0.456, 0.406] * 2).view(1, 6, 1, 1).expand(1, 6, 64, 64)
     torch.testing.assert_close(network.normalise(pair), torch.zeros(1, 6, 64, 64))
 
 
-def test_operations_are_those_of_a_real_pass():
+def test_operations_agree_with_a_forward_pass():
     network = build_network(NetworkConfig("lite_hrdepth")).eval()
     counted = 0
 

@@ -56,7 +56,7 @@ def interior_error(depths, batch, canonical_focal=None):
     return objective.panels(output, batch)["error"][..., 32:-32].mean(dim=(1, 2, 3))
 
 
-def test_one_object_at_one_depth_is_explained_by_what_each_zoom_makes_it_look_like(batch):
+def test_canonical_depth_explains_an_object_at_every_zoom(batch):
     focal_lengths = batch["intrinsics"][:, 0, 0]
     assert focal_lengths.max() > 2 * focal_lengths.min()
     seen = DISTANCE * CANONICAL * SIZE[1] / focal_lengths
@@ -70,7 +70,7 @@ def test_one_object_at_one_depth_is_explained_by_what_each_zoom_makes_it_look_li
     assert (interior_error(seen, batch) - explained).max() > 0.1
 
 
-def test_the_canonical_camera_itself_needs_no_factor(batch):
+def test_the_canonical_camera_has_factor_one(batch):
     focal = float(batch["intrinsics"][0, 0, 0]) / SIZE[1]
     assert focal_factor(batch["intrinsics"][:, 0, 0], SIZE[1], focal)[0] == pytest.approx(1)
     disparities = Says(torch.full((8,), 5.0))(batch["target"])
@@ -84,6 +84,6 @@ def test_the_canonical_camera_itself_needs_no_factor(batch):
     torch.testing.assert_close(losses[0]["loss"], losses[1]["loss"])
 
 
-def test_it_is_the_networks_and_no_option_of_the_objective():
+def test_canonical_focal_is_not_an_option_of_the_objective():
     with pytest.raises(InputError, match="has no option 'canonical_focal'"):
         build_objective(ObjectiveConfig(frames=["s"], options={"canonical_focal": 0.6}), Says(None), None)

@@ -32,14 +32,14 @@ def wall():
     return depths[0], torch.stack(depths[1:], dim=1), torch.tensor(K, dtype=torch.float32)[None], poses
 
 
-def test_true_depths_agree(wall):
+def test_true_depths_are_consistent(wall):
     loss, weight = depth_consistency(*wall, torch.ones(1, 2, dtype=torch.bool))
     assert loss < 1e-3
     assert weight.min() > 0.99
     assert loss > depth_consistency(*wall, torch.tensor([[False, False]])).loss == 0
 
 
-def test_what_moves_by_itself_counts_less(wall):
+def test_independently_moving_pixels_have_less_weight(wall):
     depth, others, intrinsics, poses = wall
     moved = others.clone()
     moved[..., 16:32, 20:44] /= 3  # a car, nearer in the sources than a standing one would be
@@ -53,7 +53,7 @@ def test_what_moves_by_itself_counts_less(wall):
     assert not weight.requires_grad
 
 
-def test_what_the_mask_covers_does_not_count_in_target_or_source(wall):
+def test_masked_pixels_of_target_or_source_do_not_count(wall):
     depth, others, intrinsics, poses = wall
     mask = torch.ones_like(depth)
     mask[..., :20] = 0
@@ -77,7 +77,7 @@ def test_a_negative_weight_is_refused():
         check_objective(ObjectiveConfig(options={"consistency": -1.0}))
 
 
-def test_the_network_sees_the_target_and_then_all_sources_at_once(tmp_path):
+def test_the_network_runs_once_for_the_target_and_once_for_all_sources(tmp_path):
     fake_datasets.drive(tmp_path)
     data = build_mix([DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"))], [-1, 1], fake_datasets.SIZE)
     batch = default_collate([data[0]])

@@ -79,7 +79,7 @@ class Says(nn.Module):
 
 
 @pytest.mark.parametrize(("norm", "distance"), [("l1", 0.1), ("l2", 0.02), ("log-l1", math.log(3.007 / 1.009) / 2)])
-def test_each_norm_measures_its_distance(teacher, norm, distance):
+def test_each_norm_agrees_with_its_formula(teacher, norm, distance):
     objective = objective_of(teacher(), norm=norm, scales=[0])
     wanted, said = (torch.tensor([[[pair, pair]]]) for pair in ([0.3, 0.5], [0.1, 0.5]))
     objective.network = Says(said)
@@ -88,7 +88,7 @@ def test_each_norm_measures_its_distance(teacher, norm, distance):
     assert objective(batch).loss.item() == pytest.approx(distance, rel=1e-3)
 
 
-def test_a_hint_takes_the_teachers_place_and_counts_more(teacher):
+def test_a_hint_replaces_the_teacher_with_more_weight(teacher):
     objective = objective_of(teacher(), scales=[0], elsewhere=0.5)
     objective.network = Says(torch.zeros(2, 1, 2, 2))
     image = torch.zeros(2, 3, 2, 2)
@@ -134,7 +134,7 @@ def test_coarse_scales_count_at_full_size_and_weight_the_same(teacher):
     assert losses["loss"].item() == pytest.approx(3 * wanted.mean().item() / 2, rel=1e-4)
 
 
-def test_a_teacher_of_the_students_kind_and_weights_leaves_nothing_to_learn(teacher, images):
+def test_a_teacher_equal_to_the_student_gives_zero_loss(teacher, images):
     path = teacher()
     objective = objective_of(path, scales=[0])
     objective.network = build_network(NETWORK)
@@ -158,7 +158,7 @@ def test_the_teacher_sees_the_image_without_changed_colours_and_mirrored_alike(t
     assert (objective.target({"target": mirrored}) - objective.teacher.disparity(mirrored)).abs().max() < 1e-5
 
 
-def test_the_teacher_stays_as_it_is(teacher, images):
+def test_the_teachers_weights_do_not_change(teacher, images):
     objective = objective_of(teacher()).train()
     before = {name: value.clone() for name, value in objective.teacher._network.state_dict().items()}
     batch = batch_of(images)
@@ -172,7 +172,7 @@ def test_the_teacher_stays_as_it_is(teacher, images):
     assert set(objective.state_dict()) == {f"network.{name}" for name in objective.network.state_dict()}
 
 
-def test_a_teacher_of_another_size_and_kind(teacher, images):
+def test_a_teacher_may_have_another_size_and_architecture(teacher, images):
     config = NetworkConfig("monodepth2")
     objective = objective_of(teacher(config=config, size=(96, 160)))
     batch = batch_of(images)
@@ -183,7 +183,7 @@ def test_a_teacher_of_another_size_and_kind(teacher, images):
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_the_cache_says_what_the_teacher_says(teacher, images, tmp_path, flip):
+def test_cached_maps_equal_the_teachers(teacher, images, tmp_path, flip):
     one = Teacher.read(teacher(size=(64, 128)))
     cache = TeacherMaps.of(one, tmp_path / "cache")
     data = build_mix([images], [], SIZE, AugmentConfig(flip=flip, jitter=0.5), layers=[cache])
@@ -197,7 +197,7 @@ def test_the_cache_says_what_the_teacher_says(teacher, images, tmp_path, flip):
     torch.testing.assert_close(batch["teacher"], expected, rtol=2e-3, atol=1e-4)
 
 
-def test_the_cache_goes_on_where_it_was_and_knows_what_changed(teacher, images, tmp_path):
+def test_the_cache_is_resumed_and_detects_changes(teacher, images, tmp_path):
     one = Teacher.read(teacher())
     cache = TeacherMaps.of(one, tmp_path / "cache")
     paths = sorted(p for p in (tmp_path / "images").rglob("*") if p.is_file() and p.suffix != ".txt")
@@ -264,12 +264,12 @@ def test_depth_is_brought_to_the_students_camera(teacher):
         (NETWORK, {}, {"view_synthesis": {"smothness": 1}}, "has no option 'smothness'"),
     ],
 )
-def test_what_does_not_suit_gets_a_sentence(teacher, student, file, options, sentence):
+def test_unsuitable_settings_are_refused_with_a_message(teacher, student, file, options, sentence):
     with pytest.raises(InputError, match=sentence):
         objective_of(teacher(**file), student, **options)
 
 
-def test_no_teacher_gets_a_sentence(tmp_path):
+def test_a_missing_teacher_is_refused_with_a_message(tmp_path):
     with pytest.raises(InputError, match="needs something to learn: set its option teacher"):
         objective_of("")
     with pytest.raises(InputError, match="cache .* is for a teacher"):
@@ -278,7 +278,7 @@ def test_no_teacher_gets_a_sentence(tmp_path):
         objective_of(str(tmp_path / "none.safetensors"))
 
 
-def test_lists_of_images(tmp_path):
+def test_a_list_of_images_is_a_data_set(tmp_path):
     root = fake_datasets.images(tmp_path)
     data = build_mix([DatasetConfig("images", str(root), str(root / "train.txt"))], [], SIZE)
     assert [data.name(i).rsplit(" (", 1)[0] for i in range(3)] == ["b.png 0 l", "a/d 1.JPG 0 l", "a/c.jpg 0 l"]

@@ -45,7 +45,7 @@ def loss_and_gradient(batch, disparity, **options):
     return loss.item(), disparity.grad
 
 
-def test_what_a_mask_covers_does_not_count(batch):
+def test_masked_pixels_do_not_count(batch):
     torch.manual_seed(0)
     disparity = 0.05 + 0.05 * torch.rand(2, 1, *fake_datasets.SIZE)
     loss, gradient = loss_and_gradient(batch, disparity, auto_mask=False)
@@ -93,7 +93,7 @@ def test_masks_follow_size_zoom_and_flip(tmp_path):
     assert len({bool(sample["mask"][0, 0, 0]) for sample in samples}) == 2
 
 
-def test_sets_with_and_without_masks_mix(tmp_path):
+def test_sets_with_and_without_masks_can_be_mixed(tmp_path):
     parts = [config_of(tmp_path / name, mask=name == "a") for name in "ab"]
     mix = build_mix(parts, [-1, 1], fake_datasets.SIZE)
     batch = default_collate([mix[0], mix[len(mix) - 1]])

@@ -106,7 +106,7 @@ def test_closest_points_find_a_small_motion_without_knowing_the_pairs():
     assert (partners - moved).norm(dim=-1).median() < 1e-4
 
 
-def test_alignment_is_nought_where_pose_and_depth_are_right():
+def test_the_alignment_loss_is_zero_for_true_pose_and_depth():
     depth = hills()
     objective = objective_of("vid2depth", depth, points=600)
     batch = batch_of(torch.rand(1, 3, *SIZE), torch.rand(1, 3, *SIZE))
@@ -117,7 +117,7 @@ def test_alignment_is_nought_where_pose_and_depth_are_right():
     assert wrong.item() > 0.01
 
 
-def test_alignment_pulls_a_wrong_pose_right_and_near_points_back():
+def test_the_alignment_loss_pulls_pose_and_points_towards_the_truth():
     depth = hills()
     objective = objective_of("vid2depth", depth, points=600, iterations=20)
     batch = batch_of(torch.rand(1, 3, *SIZE), torch.rand(1, 3, *SIZE))
@@ -154,7 +154,7 @@ def closest_points(moving, fixed, iterations):
 
 
 @pytest.mark.parametrize("hood", [64, 48])
-def test_alignment_has_the_value_that_another_icp_gives(hood):
+def test_the_alignment_loss_agrees_with_another_icp(hood):
     """Vid2Depth, eq. 4 to 7, with a pose that turns and depths that differ; lengths in mean depths.
 
     Rows from `hood` on are masked: in the target, in the source, and where the source would be read.
@@ -185,7 +185,7 @@ def test_alignment_has_the_value_that_another_icp_gives(hood):
     assert found.item() == pytest.approx(apart + motion, rel=1e-3)
 
 
-def test_points_that_the_mask_covers_are_in_neither_cloud():
+def test_masked_points_are_in_neither_cloud():
     depth, seen = hills(), 1.1 * hills().flip(-1)
     objective = objective_of("vid2depth", depth, points=600)
     mask = torch.ones(1, 1, *SIZE)
@@ -205,7 +205,7 @@ def test_points_that_the_mask_covers_are_in_neither_cloud():
     assert loss_of(disparity, torch.where(mask > 0.5, seen, 0.5 * seen))[0] == pytest.approx(loss, rel=1e-6)
 
 
-def test_what_leaves_the_sources_image_does_not_count():
+def test_points_that_leave_the_source_image_do_not_count():
     objective = objective_of("vid2depth", torch.full((1, 1, *SIZE), 5.0))
     target = torch.rand(1, 3, *SIZE)
     batch = batch_of(target, target)
@@ -244,7 +244,7 @@ def with_true_motion(objective, batch, shift=6):
     return moving(objective, batch, object_poses=true[:, None, None])
 
 
-def test_an_objects_own_motion_explains_it_and_what_it_hid_does_not_count():
+def test_an_objects_motion_explains_it_and_occluded_pixels_do_not_count():
     objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0), objects=1)
     batch = moving_patch()
     view = objective.synthesise(with_true_motion(objective, batch), batch, objective.network.disparity)[:, 0]
@@ -320,7 +320,7 @@ def test_the_object_network_sees_the_object_as_the_cameras_motion_shows_it(frame
     assert not view[:, outside].any()
 
 
-def test_an_object_that_the_mask_covers_is_none():
+def test_a_masked_object_is_ignored():
     objective = objective_of("struct2depth", torch.full((1, 1, *SIZE), 5.0), objects=1)
     batch = moving_patch()
     batch["objects"][:, :, 44:, :] = 9  # larger than the patch, and on the hood
@@ -375,7 +375,7 @@ def test_the_camera_is_found_by_what_stands_still():
 
 
 @pytest.mark.parametrize("frame", [-1, 1])
-def test_object_motions_are_learnt(frame):
+def test_object_motions_can_be_learned(frame):
     """From no motion towards the true one, whose loss is lower."""
     torch.manual_seed(0)
     objective = objective_of(
@@ -401,7 +401,7 @@ def test_object_motions_are_learnt(frame):
     assert shift.flatten().tolist() == pytest.approx([2, 0], abs=0.3)
 
 
-def test_an_objects_height_says_how_far_it_is():
+def test_an_objects_height_determines_its_distance():
     # 20 pixels tall at fy = 55: 1.8182 units tall at 5 units.
     error = []
     for depth, height in ((5.0, 5 * 20 / 55), (5.0, 1.0), (8.0, 5 * 20 / 55)):
@@ -419,7 +419,7 @@ def test_an_objects_height_says_how_far_it_is():
     ("frames", "options", "said"),
     [([1], {"objects": 0}, "objects 0"), ([1], {"object_height": -1.0}, "object_height"), (["s"], {}, "in time")],
 )
-def test_settings_that_make_no_sense_are_named(frames, options, said):
+def test_invalid_settings_are_named(frames, options, said):
     with pytest.raises(InputError, match=said):
         check_objective(ObjectiveConfig("struct2depth", frames, options))
 

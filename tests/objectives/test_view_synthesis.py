@@ -61,7 +61,7 @@ def test_panels_show_the_best_source(tmp_path):
     ("frames", "sentence"),
     [([], "at least one"), ([0, 1], "neither"), (["t"], "neither"), ([-1, -1], "once"), ([1.5], "neither")],
 )
-def test_frames_that_make_no_sense(frames, sentence):
+def test_invalid_frames_are_refused(frames, sentence):
     with pytest.raises(InputError, match=sentence):
         objective_of(frames)
 

@@ -48,7 +48,7 @@ def test_each_format_is_recognised(name, tmp_path):
     assert (lens.size, lens.model, lens.distortion) == ((480, 640), model, distortion)
 
 
-def test_what_opencv_writes_is_read(tmp_path):
+def test_an_opencv_calibration_is_read(tmp_path):
     storage = cv2.FileStorage(str(tmp_path / "c.yml"), cv2.FILE_STORAGE_WRITE)
     for key, value in (("image_width", 640), ("image_height", 480), ("camera_matrix", K),
                        ("distortion_coefficients", np.array([[-0.2, 0.05, 0, 0, 0.01]]))):  # fmt: skip
@@ -68,13 +68,13 @@ def test_odometry_calibration_has_no_size_and_several_cameras(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["hello\n", "{}", "camera_matrix: [1, 2]\n", "a: [\n", ROS % ("omni", 4, "[1,2,3,4]")])
-def test_other_files_are_refused(text, tmp_path):
+def test_unknown_calibration_files_are_refused(text, tmp_path):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(InputError, match=r"x\.yaml"):
         read_calibration(tmp_path / "x.yaml")
 
 
-def test_a_calibration_follows_the_images_size_but_not_their_shape(tmp_path):
+def test_a_calibration_scales_to_the_image_size_but_not_to_another_shape(tmp_path):
     (tmp_path / "c.yaml").write_text(FILES["camera.yaml"][0])
     half = choose_camera(tmp_path, (240, 320), str(tmp_path / "c.yaml"), None)
     np.testing.assert_allclose(half.intrinsics[[0, 1], [0, 1]], (250, 255))
@@ -82,7 +82,7 @@ def test_a_calibration_follows_the_images_size_but_not_their_shape(tmp_path):
         choose_camera(tmp_path, (640, 480), str(tmp_path / "c.yaml"), None)
 
 
-def test_exif_of_a_folder_of_images(tmp_path):
+def test_the_focal_length_is_read_from_exif(tmp_path):
     image = Image.new("RGB", (360, 240))
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA405] = 36  # on 35 mm film, 36 mm wide, that is as long as the image is wide

@@ -95,7 +95,7 @@ def test_a_monocular_drive_gets_hints_in_the_networks_units(tmp_path, weights, m
     assert (tmp_path / "hints" / "validation-1.txt").read_text() == "drive 2 l\n"
 
 
-def test_what_is_there_is_kept_and_the_rest_is_made(tmp_path, weights, monkeypatch):
+def test_existing_hints_stay_and_missing_ones_are_computed(tmp_path, weights, monkeypatch):
     root = corridor.drive(tmp_path / "data", frames=8)
     calls = []
     monkeypatch.setattr(module, "structure_from_motion", lambda *given: calls.append(1) or known(*given))
@@ -136,7 +136,7 @@ def test_a_pair_is_compared_once_for_both_images(tmp_path, weights, monkeypatch)
         assert (errors < 0.04, share > 0.4) == (True, True), side
 
 
-def test_a_camera_that_stands_still_gets_none(tmp_path, weights, monkeypatch):
+def test_a_static_camera_gets_no_hints(tmp_path, weights, monkeypatch):
     root = corridor.drive(tmp_path / "data", frames=7)
     monkeypatch.setattr(module, "structure_from_motion", lambda *_: Structure({}, {}))
     hints = prepare_hints(config_of(root, weights, tmp_path))
@@ -144,7 +144,7 @@ def test_a_camera_that_stands_still_gets_none(tmp_path, weights, monkeypatch):
     assert (hints.folder / "train-1.txt").read_text() == ""
 
 
-def test_the_way_of_the_camera_is_found(tmp_path):
+def test_structure_from_motion_recovers_the_trajectory(tmp_path):
     pycolmap = pytest.importorskip("pycolmap", reason="needs pycolmap (extra hints)")
     assert pycolmap
     from hrdepth.prepare.structure import structure_from_motion
@@ -165,7 +165,7 @@ def test_the_way_of_the_camera_is_found(tmp_path):
     assert np.median(abs(np.concatenate(errors))) < 0.05
 
 
-def test_a_student_learns_the_hints(tmp_path, weights, monkeypatch):
+def test_a_student_learns_from_hints(tmp_path, weights, monkeypatch):
     root = corridor.drive(tmp_path / "data")
     monkeypatch.setattr(module, "structure_from_motion", known)
     config = config_of(root, weights, tmp_path, every=1, nearest=0.3)
@@ -186,7 +186,7 @@ def test_a_student_learns_the_hints(tmp_path, weights, monkeypatch):
                       objective=replace(objective, options={**objective.options, "teacher_focal": 0.5})))  # fmt: skip
 
 
-def test_bad_input_gets_a_sentence(tmp_path, weights, capsys):
+def test_bad_input_is_refused_with_a_message(tmp_path, weights, capsys):
     root = corridor.drive(tmp_path / "data", frames=2)
     for settings, sentence in (
         ({"every": 0}, "every 0"), ({"offsets": [0]}, "none of them 0"), ({"planes": 3}, "too few"),

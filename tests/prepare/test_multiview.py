@@ -34,7 +34,7 @@ def error(found, frame):
     return (1 / found.clamp(min=1e-3) / depth - 1).abs()
 
 
-def test_a_sweep_along_the_drive_finds_the_depth():
+def test_a_plane_sweep_along_the_trajectory_finds_the_depth():
     found, _ = swept(6, [-4, -2, 2, 4])
     wrong = error(found.inverse_depth, 6)
     assert wrong.median() < 0.03
@@ -45,7 +45,7 @@ def test_a_sweep_along_the_drive_finds_the_depth():
     assert found.unmoved[:, :40].mean() > found.unmoved[40:56, 112:144].mean() + 0.2
 
 
-def test_depth_of_a_stereo_pair():
+def test_depth_is_found_from_a_stereo_pair():
     k = torch.from_numpy(corridor.intrinsics()).float()
     pose = torch.eye(4)
     pose[0, 3] = -corridor.BASELINE
@@ -53,7 +53,7 @@ def test_depth_of_a_stereo_pair():
     assert error(found.inverse_depth, 0).median() < 0.03
 
 
-def test_what_two_views_agree_on_is_right():
+def test_depth_on_which_two_views_agree_is_correct():
     (here, k), (there, _) = swept(5, [-4, -2, 2, 4]), swept(7, [-4, -2, 2, 4])
     agreed = consistent(here.inverse_depth, there.inverse_depth, k, forward(2), 1.5 * float(PLANES[1]))
     wrong = error(here.inverse_depth, 5)
@@ -62,7 +62,7 @@ def test_what_two_views_agree_on_is_right():
     assert wrong[agreed].mean() < wrong[~agreed].mean() / 2
 
 
-def test_a_point_behind_the_other_camera_agrees_with_nothing():
+def test_a_point_behind_the_other_camera_is_not_consistent():
     depth = torch.full(corridor.SIZE, 1 / 2.0)
     k = torch.from_numpy(corridor.intrinsics()).float()
     assert not consistent(depth, depth, k, forward(20), 0.1).any()

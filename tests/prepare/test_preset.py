@@ -85,7 +85,7 @@ def test_several_cameras_share_a_canonical_one(tmp_path):
     assert preset(root)["canonical_focal"] == pytest.approx(110 / 96, abs=1e-3)
 
 
-def test_folders_that_cannot_be_trained_on(tmp_path, capsys):
+def test_unsuitable_folders_are_refused(tmp_path, capsys):
     assert main(["train", "--data", str(tmp_path / "none")]) == 2
     assert "does not exist; make it with hrdepth prepare" in capsys.readouterr().err
     with pytest.raises(InputError, match="holds no drive"):
@@ -113,7 +113,7 @@ def test_prepare_without_a_subcommand_guesses_it():
     assert _spelt_out(["train", "--data", "d"]) == ["train", "--data", "d"]
 
 
-def test_what_it_prints_is_a_config_for_other_commands(tmp_path, capsys):
+def test_the_printed_config_works_for_other_commands(tmp_path, capsys):
     root = fake_datasets.drive(tmp_path / "mine")
     with pytest.raises(SystemExit) as ended:
         main(["train", "--data", str(root), "--print_config"])

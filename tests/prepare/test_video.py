@@ -93,7 +93,7 @@ def test_the_stride_follows_the_motion(tmp_path, pace, fps, stride):
     assert prepare(path, tmp_path / "own", fps=fps / 2).manifest["chosen"]["stride"] == 2
 
 
-def test_it_goes_on_where_it_was_interrupted(clip, prepared_once, tmp_path, monkeypatch):
+def test_an_interrupted_preparation_is_resumed(clip, prepared_once, tmp_path, monkeypatch):
     whole = prepared_once[1].manifest
     written = 0
 
@@ -181,12 +181,12 @@ def test_letterbox_bars_are_masked_and_k_follows(clip, tmp_path):
         ({"validation": 0.9}, "share"),
     ],
 )
-def test_settings_that_cannot_work(clip, tmp_path, settings, sentence):
+def test_impossible_settings_are_refused(clip, tmp_path, settings, sentence):
     with pytest.raises(InputError, match=sentence):
         prepare(clip, tmp_path / "data", **settings)
 
 
-def test_inputs_that_teach_nothing(tmp_path):
+def test_unsuitable_inputs_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"still\.mp4: nothing moves"):
         prepare(video(tmp_path / "still.mp4", frames([7] * 30)), tmp_path / "data")
     Image.new("RGB", (128, 96)).save(tmp_path / "one.png")

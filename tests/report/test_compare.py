@@ -55,7 +55,7 @@ def log(folder):
     return folder
 
 
-def test_command_draws_everything(tmp_path, truths, capsys):
+def test_the_command_writes_every_image(tmp_path, truths, capsys):
     small = {"backbone": "test_efficientnet"}
     nets = [weights(tmp_path / "a.safetensors", **small), weights(tmp_path / "b.safetensors", "monodepth2", **small)]
     out = tmp_path / "out"
@@ -87,14 +87,14 @@ def test_command_draws_everything(tmp_path, truths, capsys):
         (["--count", "0"], "count 0: give the number of images"),
     ],
 )
-def test_command_refuses(tmp_path, truths, capsys, more, sentence):
+def test_the_command_refuses_invalid_input(tmp_path, truths, capsys, more, sentence):
     nets = [weights(tmp_path / f"{name}.safetensors", "lite_hrdepth") for name in "ab"]
     command = ["compare", *map(str, nets), "--data.kind", "folder", "--data.root", str(truths)]
     assert main([*command, "--out", str(tmp_path / "out"), *more]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_sample_is_in_metres(truths):
+def test_the_sample_is_in_metres(truths):
     truth = build_ground_truth(GroundTruthConfig("folder", str(truths)))[0]
     predictor = Predictor(lambda image: {0: torch.full((1, 1, *SIZE), 0.5)}, SIZE)
     sample = predict_sample(predictor, truth, DepthProtocol())
@@ -104,7 +104,7 @@ def test_sample_is_in_metres(truths):
     assert np.nanmean(sample.relative_error) == pytest.approx(sample.errors["abs_rel"], rel=1e-3)
 
 
-def test_sample_follows_the_camera_and_the_mirrored_image(truths):
+def test_the_sample_follows_the_camera_and_the_flipped_image(truths):
     truth = dataclasses.replace(
         build_ground_truth(GroundTruthConfig("folder", str(truths)))[0],
         intrinsics=np.array([[96.0, 0, 48], [0, 96.0, 32], [0, 0, 1]]),
@@ -125,7 +125,7 @@ def sample(truth, prediction):
     return Sample("x", np.zeros((1, truth.shape[1], 3), np.uint8), 1 / prediction, truth, None)
 
 
-def test_error_by_distance_means_within_bins():
+def test_error_by_distance_is_the_mean_within_each_bin():
     figure = error_by_distance({"a": [sample([2, 4, 12, np.nan], [3, 4, 6, 5])]})
     values = figure.axes[0].patches[0].get_data().values
     assert values[0] == pytest.approx(0.25)
@@ -144,7 +144,7 @@ def test_histogram_is_signed():
     ("name", "options", "count"),
     [("hrdepth", {}, 6), ("hrdepth", {"skip": "plain"}, 3), ("lite_hrdepth", {}, 6), ("monodepth2", {}, 3)],
 )
-def test_first_level_maps(name, options, count):
+def test_first_level_feature_maps_are_drawn(name, options, count):
     network = build_network(NetworkConfig(name, options)).eval()
     image = torch.rand(1, 3, *SIZE)
     maps = first_level_maps(network, image)
@@ -167,7 +167,7 @@ def test_other_networks_have_no_such_maps():
         first_level_maps(torch.nn.Conv2d(3, 1, 1), torch.rand(1, 3, 8, 8))
 
 
-def test_curves_follow_the_log(tmp_path):
+def test_the_curves_show_the_log(tmp_path):
     run = log(tmp_path / "run")
     steps, values = read_log(run, "val/loss")
     assert (steps.tolist(), values.tolist()) == ([11], [0.5])

@@ -52,7 +52,7 @@ def evaluation(run):
     return evaluate_network(Predictor.from_file(run / "best.safetensors").scaled_disparity, truth_of(run), PROTOCOL)
 
 
-def test_the_page_holds_what_was_measured(config, run, evaluation):
+def test_the_page_shows_the_measured_metrics(config, run, evaluation):
     beside = {"constant depth": constant_depth_baseline(truth_of(run), PROTOCOL)}
     page = report(config, beside).read_text()
     expected = evaluation
@@ -68,7 +68,7 @@ def test_the_page_holds_what_was_measured(config, run, evaluation):
     assert str(run.parent) not in page
 
 
-def test_the_page_needs_nothing_but_itself(config):
+def test_the_page_refers_to_no_other_file_or_address(config):
     page = report(config).read_text()
     found = Addresses(page).found
     assert len(found) >= 3 * 4
@@ -76,7 +76,7 @@ def test_the_page_needs_nothing_but_itself(config):
     assert not re.search(r"@import|url\((?!#)|fetch\(|XMLHttpRequest|import\(", page)
 
 
-def test_results_of_evaluate_are_taken_over(config, evaluation, tmp_path):
+def test_results_of_evaluate_are_used(config, evaluation, tmp_path):
     made = evaluation
     made.write(tmp_path / "results")
     page = report(replace(config, results=str(tmp_path / "results"), bootstrap=0)).read_text()
@@ -88,7 +88,7 @@ def test_results_of_evaluate_are_taken_over(config, evaluation, tmp_path):
     assert "Validation frames" in report(replace(config, results=str(tmp_path / "results"), overwrite=True)).read_text()
 
 
-def test_several_sets_of_results(config, tmp_path):
+def test_several_results_are_shown(config, tmp_path):
     metrics = dict(zip(("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3"), range(7), strict=True))
     (tmp_path / "metrics.json").write_text(json.dumps({"results": {"streets": {"pictures": 8, "network": metrics}}}))
     page = report(replace(config, results=str(tmp_path))).read_text()
@@ -96,7 +96,7 @@ def test_several_sets_of_results(config, tmp_path):
     assert "<td>6.000</td>" in page
 
 
-def test_without_true_depth(config, run, tmp_path):
+def test_a_report_without_true_depth_has_no_metrics(config, run, tmp_path):
     data = yaml.safe_load((run / "config.yaml").read_text())["validation"][0]
     hidden = Path(data["root"]) / "drive" / "depth"
     hidden.rename(tmp_path / "depth")
@@ -138,7 +138,7 @@ def test_the_command_writes_beside_the_run_and_not_twice(run, capsys):
         ({"points": 0}, "points 0"),
     ],
 )
-def test_bad_input_gets_a_sentence(config, change, sentence, tmp_path, monkeypatch):
+def test_bad_input_is_refused_with_a_message(config, change, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=sentence):
         report(replace(config, **change))
@@ -146,13 +146,13 @@ def test_bad_input_gets_a_sentence(config, change, sentence, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("content", ["[1", "{}", '{"metrics": {"abs_rel": 1}, "images": 1, "ground_truth": ""}'])
-def test_damaged_results_get_a_sentence(config, tmp_path, content):
+def test_damaged_results_are_refused_with_a_message(config, tmp_path, content):
     (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(InputError, match="damaged"):
         report(replace(config, results=str(tmp_path)))
 
 
-def test_a_folder_that_is_no_run(tmp_path):
+def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"config\.yaml is missing"):
         RunFolder.read(tmp_path)
 

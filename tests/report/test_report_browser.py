@@ -15,7 +15,7 @@ from PIL import Image
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def test_the_page_in_chromium(config):
+def test_the_page_works_in_chromium_without_requests(config):
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
     if CHROMIUM is None:
         pytest.skip("needs Chromium, such as Debian's: apt-get install chromium")

@@ -30,7 +30,7 @@ def step(height=32, width=64):
     return depth
 
 
-def test_regions_of_a_step():
+def test_regions_of_a_depth_step_are_found():
     masks = depth_regions(step(), 0.05, 2)
     assert masks["all"].all()
     assert np.flatnonzero(masks["high gradient"].all(axis=0)).tolist() == [31, 32]
@@ -46,7 +46,7 @@ def test_regions_of_a_step():
     assert depth_regions(slope, 0.02, 2)["high gradient"][8:].all()
 
 
-def test_errors_lie_where_they_were_put():
+def test_errors_are_attributed_to_their_region():
     truth = step()
     masks = depth_regions(truth, 0.05, 2)
     wrong = np.where(masks["high gradient"], 1.1, 1.0) * truth
@@ -56,7 +56,7 @@ def test_errors_lie_where_they_were_put():
     assert errors["all"] == pytest.approx(0.1 * 2 / 64, abs=1e-6)
 
 
-def test_what_interpolation_costs():
+def test_interpolation_errors_agree_with_a_calculation_by_hand():
     truth = step()
     masks = depth_regions(truth, 0.05, 2)
     small = reduce_truth(truth, (16, 32))
@@ -95,14 +95,14 @@ def net(path, name, size=(64, 96), **options):
     return str(path)
 
 
-def test_figure2(tmp_path, truth, capsys):
+def test_figure2_is_drawn_with_its_table(tmp_path, truth, capsys):
     low = net(tmp_path / "low.safetensors", "monodepth2", (64, 64))
     out = tmp_path / "out"
     command = ["reproduce", "figure2", f"kitti-monodepth2-m-640x192={low}", *truth, "--out", str(out)]
     assert main([*command, "--runs", str(tmp_path / "runs"), "--formats", "[svg,pdf]", "--format", "markdown"]) == 0
-    said = capsys.readouterr().out
-    assert "| low resolution, 64x64 | nearest |" in said
-    assert "| kitti-monodepth2-m-1024x320 | not measured |" in said
+    printed = capsys.readouterr().out
+    assert "| low resolution, 64x64 | nearest |" in printed
+    assert "| kitti-monodepth2-m-1024x320 | not measured |" in printed
     assert {path.name for path in out.iterdir()} >= {f"figure2.{end}" for end in ("svg", "pdf", "md", "tex", "json")}
     found = json.loads((out / "figure2.json").read_text())
     assert [(one["source"], one["enlarged"]) for one in found["series"]] == [
@@ -113,7 +113,7 @@ def test_figure2(tmp_path, truth, capsys):
     assert "true depth" in (out / "figure2.svg").read_text()
 
 
-def test_figure2_says_how_it_was_measured(tmp_path, truth, capsys):
+def test_figure2_records_its_settings(tmp_path, truth, capsys):
     lite = net(tmp_path / "lite.safetensors", "lite_hrdepth", (64, 64))
     out = tmp_path / "out"
     low, high = "kitti-monodepth2-m-640x192", "kitti-monodepth2-m-1024x320"
@@ -136,7 +136,7 @@ def test_figure2_says_how_it_was_measured(tmp_path, truth, capsys):
     assert shown["note"] in (out / "figure2.md").read_text()
 
 
-def test_a_figure_shows_one_training_and_says_which(tmp_path, truth):
+def test_a_figure_shows_one_training_and_names_it(tmp_path, truth):
     runs = tmp_path / "runs"
     folder = runs / "kitti-monodepth2-m-640x192-seed0"
     folder.mkdir(parents=True)
@@ -158,7 +158,7 @@ def test_a_figure_shows_one_training_and_says_which(tmp_path, truth):
         ("figure4", ["--dpi", "0"], "dpi 0: give dots per inch"),
     ],
 )
-def test_settings_of_figures_that_make_no_sense(tmp_path, truth, capsys, figure, change, sentence):
+def test_invalid_settings_of_figures_are_refused(tmp_path, truth, capsys, figure, change, sentence):
     assert main(["reproduce", figure, *truth, "--out", str(tmp_path / "out"), *change]) == 2
     assert sentence in capsys.readouterr().err
 
@@ -168,7 +168,7 @@ def test_figure2_needs_true_depth(tmp_path, capsys):
     assert "needs dense true depth" in capsys.readouterr().err
 
 
-def test_figures_4_and_5(tmp_path, truth, capsys):
+def test_figures_4_and_5_are_drawn(tmp_path, truth, capsys):
     # A config of its own makes the row's network a tiny one.
     configs = tmp_path / "configs"
     configs.mkdir()
@@ -188,9 +188,9 @@ def test_figures_4_and_5(tmp_path, truth, capsys):
     shown = found["networks"]["HR-Depth, 96x64"]
     assert (shown["name"], shown["size"]) == ("kitti-hrdepth-m-1024x320", [64, 96])
     assert found["not_measured"]["packnet-m-1280x384"] == f"no weights in {tmp_path / 'runs'}"
-    said = (out / "figure4.md").read_text()
-    assert "| packnet-m-1280x384 | not measured |" in said
-    assert shown["weights_sha256"][:12] in said
+    printed = (out / "figure4.md").read_text()
+    assert "| packnet-m-1280x384 | not measured |" in printed
+    assert shown["weights_sha256"][:12] in printed
     # A network that is not the row's is labelled as what it is.
     lite = net(tmp_path / "lite.safetensors", "lite_hrdepth")
     other = ["reproduce", "figure4", f"packnet-m-1280x384={lite}", *truth, "--runs", str(tmp_path / "runs")]

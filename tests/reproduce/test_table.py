@@ -58,16 +58,16 @@ def content(config, name="table4"):
     return found, {row["paper"]["name"]: row for row in found["rows"]}
 
 
-def test_rows_found_missing_and_used_again(config, monkeypatch, capsys):
+def test_rows_are_measured_reported_missing_or_reused(config, monkeypatch, capsys):
     weights(Path(config.runs) / BASE / "best.safetensors")
     given = weights(Path(config.runs) / "elsewhere.safetensors", seed=1, network=LITE)
     config = replace(config, weights=[f"{OURS}={given}"], format="markdown")
     reproduce_table("table4", config)
-    said = capsys.readouterr().out
-    assert "| +dense SC |" in said
-    assert said.count("| not measured |") == 6  # three rows, in the table and in how it was measured
-    assert "no weights in" in said
-    assert "Other images than the paper's" in said
+    printed = capsys.readouterr().out
+    assert "| +dense SC |" in printed
+    assert printed.count("| not measured |") == 6  # three rows, in the table and in how it was measured
+    assert "no weights in" in printed
+    assert "Other images than the paper's" in printed
     found, rows = content(config)
     assert [row["state"] for row in found["rows"]] == ["measured", *["not measured"] * 3, "measured"]
     run = rows[OURS]["measured"][0]["runs"][0]
@@ -95,7 +95,7 @@ def test_rows_found_missing_and_used_again(config, monkeypatch, capsys):
         reproduce_table("table4", config)
 
 
-def test_stereo_rows_in_metres_too(config):
+def test_stereo_rows_are_also_measured_in_metres(config):
     file = weights(Path(config.runs) / "net.safetensors", metres_per_unit=5.4)
     reproduce_table("table2", replace(config, weights=[f"{STEREO}={file}"]))
     median, fixed = content(config, "table2")[1][STEREO]["measured"]
@@ -104,7 +104,7 @@ def test_stereo_rows_in_metres_too(config):
     assert median["mean"]["abs_rel"] != fixed["mean"]["abs_rel"]
 
 
-def test_rows_published_in_metres_by_that_factor_where_the_weights_know_none(config):
+def test_rows_published_in_metres_use_that_factor_if_the_weights_have_none(config):
     name = "kitti-monodepth2-ms-640x192"
     file = weights(Path(config.runs) / "net.safetensors")
     reproduce_table("table2", replace(config, weights=[f"{name}={file}", f"{STEREO}={file}"]))
@@ -118,7 +118,7 @@ def stopped(folder, message="the loss is NaN"):
     (folder / "stopped.json").write_text(json.dumps({"message": message, "step": 7}))
 
 
-def test_missing_and_stopped_seeds_are_told_and_one_seed_gives_no_verdict(config, capsys):
+def test_missing_and_stopped_seeds_are_reported_and_one_seed_gives_no_verdict(config, capsys):
     runs, fse = Path(config.runs), "table4-fse"
     for seed in (0, 1, 2):
         weights(runs / f"{BASE}-seed{seed}" / "best.safetensors", seed)
@@ -128,20 +128,20 @@ def test_missing_and_stopped_seeds_are_told_and_one_seed_gives_no_verdict(config
     stopped(runs / f"{OURS}-seed1")
     stopped(runs / f"{BASE}-seed2", "a pose explodes")
     reproduce_table("table4", replace(config, seeds=[0, 1, 2], format="markdown"))
-    said = capsys.readouterr().out
-    assert [said.count(f"| measured, {count} |") for count in ("3 seeds", "2 seeds", "1 seed")] == [1, 1, 1]
-    assert "95 % intervals over seeds, where a row has one over images" in said
+    printed = capsys.readouterr().out
+    assert [printed.count(f"| measured, {count} |") for count in ("3 seeds", "2 seeds", "1 seed")] == [1, 1, 1]
+    assert "95 % intervals over seeds, where a row has one over images" in printed
     note = f"seeds 0, 2 of 0, 1, 2; seed 1: stopped by the guard: the loss is NaN; remove {runs / f'{OURS}-seed1'}"
-    assert note in said
-    assert "seed 2: stopped by the guard: a pose explodes" in said  # it left weights
-    assert "seed 1 of 0, 1, 2; seeds 0, 2: no weights in" in said
+    assert note in printed
+    assert "seed 2: stopped by the guard: a pose explodes" in printed  # it left weights
+    assert "seed 1 of 0, 1, 2; seeds 0, 2: no weights in" in printed
     found, rows = content(config)
     assert note in rows[OURS]["reason"]
     over = {(one["name"], one["over"], one["seeds"]) for one in found["differences"]}
     assert over == {(OURS, "seeds", 2), (fse, "pictures", 1)}
     verdicts = {one["verdict"] for one in found["differences"] if one["name"] == fse}
     assert verdicts == {"one seed"}
-    assert "| images | one seed |" in said
+    assert "| images | one seed |" in printed
 
 
 def test_given_files_do_not_pair_with_trainings(config, capsys):
@@ -163,41 +163,41 @@ def test_given_files_do_not_pair_with_trainings(config, capsys):
     assert {one["seeds"] for one in found["differences"]} == {2}
 
 
-def test_a_given_network_is_named_and_held_against_the_row(config, capsys):
+def test_a_given_network_is_named_and_compared_with_the_row(config, capsys):
     runs, packnet, dense = Path(config.runs), "packnet-m-640x192", "table4-dense"
     lite = weights(runs / "lite.safetensors", network=LITE)
     reproduce_table("table2", replace(config, weights=[f"{packnet}={lite}"], format="markdown"))
-    said = capsys.readouterr().out
-    assert "| lite_hrdepth | 96x64 |" in said
-    assert "its network is lite_hrdepth, not the row's packnet" in said
-    assert "trained with this package's objective" not in said
+    printed = capsys.readouterr().out
+    assert "| lite_hrdepth | 96x64 |" in printed
+    assert "its network is lite_hrdepth, not the row's packnet" in printed
+    assert "trained with this package's objective" not in printed
     run = content(config, "table2")[1][packnet]["measured"][0]["runs"][0]
     assert run["network"] == {"name": "lite_hrdepth", "options": {}}
     # Options count with their defaults; a row's own network has no note.
     own = {**tiny_networks.NETWORK.options, "skip": "dense"}
     plain = weights(runs / "plain.safetensors", network=NetworkConfig("hrdepth", own))
     reproduce_table("table4", replace(config, weights=[f"{dense}={plain}"], format="markdown"))
-    said = capsys.readouterr().out
-    assert "| hrdepth (backbone: test_efficientnet, skip: dense) |" in said
-    assert "its network has other options than the row's: backbone, fusion" in said
+    printed = capsys.readouterr().out
+    assert "| hrdepth (backbone: test_efficientnet, skip: dense) |" in printed
+    assert "its network has other options than the row's: backbone, fusion" in printed
     lite_row = row_of("kitti-lite-hrdepth-m-640x192")
     assert find_weights(lite_row, config, {lite_row.name: [lite]})[0][0].note == ""
-    # Weights where the row's training leaves them have the row's note; what they hold is said all the same.
+    # Weights where the row's training leaves them have the row's note; their network is still compared with the row.
     weights(runs / packnet / "best.safetensors", network=LITE)
     reproduce_table("table2", replace(config, format="markdown"))
-    said = capsys.readouterr().out
-    assert "measured: its network, trained with this package's objective" in said
-    assert "its network is lite_hrdepth, not the row's packnet" in said
+    printed = capsys.readouterr().out
+    assert "measured: its network, trained with this package's objective" in printed
+    assert "its network is lite_hrdepth, not the row's packnet" in printed
 
 
-def test_a_file_that_holds_no_network(config):
+def test_a_file_without_a_network_is_refused(config):
     file = Path(config.data.root) / "text.safetensors"
     file.write_text("text")
     with pytest.raises(InputError, match="text.safetensors is not a weights file of hrdepth"):
         reproduce_table("table4", replace(config, weights=[f"table4-fse={file}"]))
 
 
-def test_nothing_to_measure_with(config, capsys):
+def test_rows_without_weights_are_reported_as_not_measured(config, capsys):
     reproduce_table("table1", replace(config, data=None))
     found, _ = content(config, "table1")
     assert [row["state"] for row in found["rows"]] == ["not measured"] * 2
@@ -222,13 +222,13 @@ def test_nothing_to_measure_with(config, capsys):
         ({"train": True, "training": {"pose_network": [1]}}, r"pose_network is \[1\]; give a section"),
     ],
 )
-def test_settings_that_cannot_work_get_a_sentence(config, change, sentence):
+def test_impossible_settings_are_refused_with_a_message(config, change, sentence):
     with pytest.raises(InputError, match=sentence) as refusal:
         reproduce_table("table4", replace(config, **change))
     assert len(str(refusal.value).splitlines()) <= 2
 
 
-def test_names_that_no_row_has(config):
+def test_unknown_row_names_are_refused(config):
     file = weights(Path(config.runs) / "net.safetensors")
     with pytest.raises(InputError, match="did you mean 'table4-fse'"):
         reproduce_table("table4", replace(config, weights=[f"table4-fsee={file}"]))
@@ -236,20 +236,20 @@ def test_names_that_no_row_has(config):
         reproduce_table("table4", replace(config, weights=[f"table4-fse={file}"], data=None))
 
 
-def test_settings_that_make_no_sense():
+def test_invalid_settings_are_refused():
     for change in ({"resolution": 0}, {"bootstrap": 0}, {"seeds": [1, 1]}):
         with pytest.raises(InputError):
             ReproduceTableConfig(out="x", **change)
 
 
-def test_a_folder_of_something_else_is_left_alone(config):
+def test_a_folder_with_other_files_is_left_unchanged(config):
     Path(config.out).mkdir()
     (Path(config.out) / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="not empty"):
         reproduce_table("table1", config)
 
 
-def test_what_is_laid_over_a_config(config):
+def test_training_settings_override_the_recipe(config):
     over = {"network": {"options": {"weights": None}}, "epochs": 3, "workers": 0}
     config = replace(config, training=over, roots={"kitti_raw": "/data/kitti"}, resolution=0.3, seeds=[4])
     plan = plan_training(config, row_of(OURS), 4)
@@ -261,7 +261,7 @@ def test_what_is_laid_over_a_config(config):
     assert (packnet.network, packnet.size) == (NetworkConfig("packnet"), (128, 384))
 
 
-def test_what_a_row_needs_first(config):
+def test_a_row_is_trained_after_its_teacher_or_initial_weights(config):
     taught = plan_training(config, row_of("kitti-lite-t-1024x320"))
     assert taught.before == ("kitti-hrdepth-m-1024x320",)
     teacher = Path(taught.config.objective.options["teacher"])
@@ -295,7 +295,7 @@ def settings(config, **training):
     return ["reproduce", "table4", "--config", str(file)]
 
 
-def test_training_what_is_missing_and_going_on(config, monkeypatch, capsys):
+def test_missing_runs_are_trained_and_resumed(config, monkeypatch, capsys):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
     assert main([*settings(config), "--train"]) == 0
     first = content(config)[1][BASE]["measured"][0]
@@ -318,7 +318,7 @@ def test_training_what_is_missing_and_going_on(config, monkeypatch, capsys):
     monkeypatch.setattr(training, "train", None)
     assert main([*longer, "--train"]) == 0
     capsys.readouterr()
-    # Weights of other settings are measured, and it is said.
+    # Weights of other settings are measured, with a note.
     assert main(settings(config, epochs=2, batch_size=2)) == 0
     assert "trained with other settings of batch_size" in capsys.readouterr().out
 
@@ -338,8 +338,8 @@ def test_a_run_that_the_guard_stops_does_not_end_the_others(config, monkeypatch,
     for _ in range(2):  # the second time they are left alone, and the table comes all the same
         caplog.clear()
         assert main(command) == 0
-        said = capsys.readouterr().out
-        assert f"seed 1: stopped by the guard: the loss is NaN; remove {runs / f'{BASE}-seed1'} to try again" in said
+        printed = capsys.readouterr().out
+        assert f"seed 1: stopped by the guard: the loss is NaN; remove {runs / f'{BASE}-seed1'} to try again" in printed
     assert begun == [f"{BASE}-seed0", f"{BASE}-seed1"]
     assert f"remove {runs / f'{BASE}-seed0'} to try again" in caplog.text
     # What a killed run left is not trained over, and keeps no other from being trained.
@@ -363,7 +363,7 @@ def test_a_row_whose_teacher_was_stopped_is_not_trained(config, monkeypatch):
     assert f"remove {teacher} to try again" in reason
 
 
-def test_an_interrupted_run_with_a_limit_of_time_goes_on(config, monkeypatch, capsys):
+def test_an_interrupted_run_with_a_time_limit_is_resumed(config, monkeypatch, capsys):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
     command = [*settings(config, epochs=3, max_minutes=100), "--train", "--seeds", "[0]", "--format", "markdown"]
     from hrdepth.training.weights import WeightFiles
@@ -392,7 +392,7 @@ def test_an_interrupted_run_with_a_limit_of_time_goes_on(config, monkeypatch, ca
         main([*settings(config, epochs=4), "--train", "--seeds", "[0]"])
 
 
-def test_it_is_said_where_cityscapes_was_left_out(config):
+def test_a_row_trained_without_cityscapes_is_noted(config):
     row = row_of("sfmlearner-m-416x128")
     weights(Path(config.runs) / row.name / "best.safetensors")
     before = plan_training(config, row).before
@@ -409,7 +409,7 @@ def measurement(values, seed):
     return Measurement(np.array(values)[:, None].repeat(7, axis=1), content)
 
 
-def test_intervals_over_seeds_and_in_pairs():
+def test_intervals_are_over_seeds_and_paired_images():
     ours = [measurement([0.1, 0.3], 0), measurement([0.2, 0.4], 1), measurement([0.3, 0.5], 2)]
     found = spread(ours, 10)
     assert found.mean[0] == pytest.approx(0.3)

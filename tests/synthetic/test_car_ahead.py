@@ -17,7 +17,7 @@ from hrdepth.synthetic import render_drive
 SMALL = {"frames": 3, "size": (32, 64), "stereo": False, "samples_per_pixel": 1, "progress": False}
 
 
-def test_a_car_keeps_the_camera_s_speed(tmp_path):
+def test_a_car_ahead_stays_in_place_in_the_image(tmp_path):
     with_car = render_drive(tmp_path / "car", car_ahead=10.0, **SMALL)
     without = render_drive(tmp_path / "none", **SMALL)
     there = []
@@ -37,6 +37,6 @@ def test_a_car_keeps_the_camera_s_speed(tmp_path):
     assert "car_ahead" not in json.loads((without / "manifest.json").read_text())["render"]
 
 
-def test_a_car_in_the_camera(tmp_path):
+def test_a_car_at_the_camera_is_refused(tmp_path):
     with pytest.raises(InputError, match="car_ahead 1 metres"):
         render_drive(tmp_path, car_ahead=1.0, **SMALL)

@@ -63,7 +63,7 @@ def turn_per_frame(poses: Array) -> Array:
 
 
 @pytest.mark.parametrize(("count", "seed"), [(15, 0), (30, 0), (100, 0), (200, 1), (300, 2)])
-def test_a_third_of_the_frames_turns_and_others_go_straight(count: int, seed: int) -> None:
+def test_a_third_of_the_frames_is_in_curves_and_others_are_straight(count: int, seed: int) -> None:
     poses = plan_trajectory(count, seed).poses
     turns = turn_per_frame(poses)
     assert (turns >= 2).mean() >= 1 / 3
@@ -232,7 +232,7 @@ def render_flat(root: Path, **options: object) -> Path:
     )
 
 
-def test_layout(tmp_path: Path, flat: Flat) -> None:
+def test_the_folder_has_images_depth_poses_and_camera(tmp_path: Path, flat: Flat) -> None:
     folder = render_flat(tmp_path)
     assert folder == tmp_path / "drive"
     for part, suffix in (("left", "png"), ("right", "png"), ("depth", "npy")):
@@ -257,7 +257,7 @@ def test_layout(tmp_path: Path, flat: Flat) -> None:
     assert np.load(folder / "depth" / "000003.npy").dtype == np.float32
 
 
-def test_split_by_time_with_a_gap(tmp_path: Path, flat: Flat) -> None:
+def test_the_splits_are_separated_in_time_by_a_gap(tmp_path: Path, flat: Flat) -> None:
     render_flat(tmp_path)
     train = (tmp_path / "train.txt").read_text().splitlines()
     assert train == [f"drive {i} {side}" for side in "lr" for i in range(1, 6)]  # frames 0..6
@@ -274,7 +274,7 @@ def test_no_validation_leaves_no_empty_file(tmp_path: Path, flat: Flat) -> None:
     assert not (tmp_path / "val.txt").exists()
 
 
-def test_an_interrupted_drive_goes_on(tmp_path: Path, flat: Flat) -> None:
+def test_an_interrupted_drive_is_resumed(tmp_path: Path, flat: Flat) -> None:
     flat.fail_at = 10
     with pytest.raises(KeyboardInterrupt):
         render_flat(tmp_path)
@@ -313,7 +313,7 @@ def test_other_settings_need_overwrite(tmp_path: Path, flat: Flat) -> None:
         ({"validation": -3}, "validation"),
     ],
 )
-def test_options_that_cannot_be_rendered_get_a_sentence(
+def test_options_that_cannot_be_rendered_are_refused_with_a_message(
     tmp_path: Path, flat: Flat, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -321,7 +321,7 @@ def test_options_that_cannot_be_rendered_get_a_sentence(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_where_the_drive_should_be(tmp_path: Path, flat: Flat) -> None:
+def test_a_file_at_the_drives_path_is_refused(tmp_path: Path, flat: Flat) -> None:
     (tmp_path / "drive").write_text("")
     with pytest.raises(InputError, match="is a file"):
         render_flat(tmp_path)
@@ -333,7 +333,9 @@ def test_missing_mitsuba_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch)
         synthetic.rendering.load_mitsuba()
 
 
-def test_rendered_files(tmp_path: Path, frames: Frames, street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rendered_files_agree_with_the_renderer(
+    tmp_path: Path, frames: Frames, street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(drive_module, "build_street", lambda *_: street)
     monkeypatch.setattr(drive_module, "Scene", lambda *_: frames.scene)
     folder = synthetic.render_drive(tmp_path, frames=3, size=(32, 96), samples_per_pixel=2, progress=False)

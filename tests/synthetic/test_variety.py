@@ -56,7 +56,7 @@ def test_views_and_roads_spread_widely() -> None:
         assert layout.far_kerb < layout.middle < -1 < 1 < layout.near_kerb
 
 
-def test_intrinsics_and_mount_are_what_the_view_says() -> None:
+def test_intrinsics_and_mount_follow_the_view() -> None:
     drive = VariedDrive(4, (192, 640), SEED)
     view, intrinsics = drive.view, drive.intrinsics
     assert intrinsics[0, 0] == intrinsics[1, 1] == pytest.approx(view.focal * 640, abs=1e-5)
@@ -68,7 +68,7 @@ def test_intrinsics_and_mount_are_what_the_view_says() -> None:
     assert np.degrees(np.arcsin(-forward[1])) == pytest.approx(view.pitch, abs=0.7)
 
 
-def test_files_say_what_was_drawn(drive: Path) -> None:
+def test_the_files_record_what_was_drawn(drive: Path) -> None:
     varied = VariedDrive(3, SMALL["size"], SEED)
     camera = yaml.safe_load((drive / "camera.yaml").read_text())
     assert camera["fx"] == camera["fy"] == varied.intrinsics[0, 0]
@@ -213,7 +213,7 @@ def test_variety_refuses_a_car_ahead(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_plain_drives_look_as_they_did(tmp_path: Path) -> None:
+def test_plain_drives_are_unchanged(tmp_path: Path) -> None:
     pytest.importorskip("mitsuba", reason="rendering needs mitsuba")
     folder = render_drive(tmp_path, frames=3, size=(32, 96), seed=9001, samples_per_pixel=4, progress=False)
     blocks = {}

@@ -88,19 +88,19 @@ def poison(monkeypatch, key, frame, *, training=True):
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "fault"),
     [
         ("target", "input image 'target' holds NaN"),
         ("sources_augmented", "input image 'sources_augmented' holds NaN"),
         ("intrinsics", "input 'intrinsics' holds NaN"),
     ],
 )
-def test_a_nan_in_an_input_names_its_frame_alone(config, tmp_path, monkeypatch, key, said):
+def test_a_nan_in_an_input_names_only_its_frame(config, tmp_path, monkeypatch, key, fault):
     batches = order(config)
     step, name = 1, batches[1][0]
     poison(monkeypatch, key, int(name.split()[1]))
     sentence = stopped(config)
-    assert sentence.startswith(f"training stopped at step {step}: {said}, on frame {name}; ")
+    assert sentence.startswith(f"training stopped at step {step}: {fault}, on frame {name}; ")
     assert all(other not in sentence for batch in batches for other in batch if other != name)
     assert "panels/stopped.png" in sentence
     assert (tmp_path / "run" / "panels" / "stopped.png").exists()
@@ -129,7 +129,7 @@ def test_a_learning_rate_that_overflows_is_caught_before_the_weights_are_written
     assert all(torch.equal(state[key], value) for key, value in build_start(config).items())
 
 
-def test_the_guard_looks_now_and_then_where_that_is_asked(config, tmp_path):
+def test_the_guard_checks_every_n_steps(config, tmp_path):
     guard = GuardConfig(every_steps=2)
     sentence = stopped(replace(config, optimiser=OptimiserConfig(1e30), guard=guard))
     assert "at step 2: parameter network." in sentence
@@ -148,7 +148,7 @@ def test_weights_that_are_nan_from_the_start_are_named(config, tmp_path):
     assert not list((tmp_path / "run").glob("*.safetensors"))
 
 
-def test_a_nan_in_a_gradient_alone(config, tmp_path, monkeypatch):
+def test_a_nan_in_a_gradient_only_is_found(config, tmp_path, monkeypatch):
     compute = ViewSynthesis.losses
 
     def steep(self, output, batch):
@@ -163,7 +163,7 @@ def test_a_nan_in_a_gradient_alone(config, tmp_path, monkeypatch):
     weights(tmp_path / "run" / "last.safetensors")
 
 
-def test_a_nan_in_the_loss_alone(config, monkeypatch):
+def test_a_nan_in_the_loss_only_is_found(config, monkeypatch):
     compute = ViewSynthesis.losses
     monkeypatch.setattr(
         ViewSynthesis, "losses", lambda *args: {key: value + NAN for key, value in compute(*args).items()}
@@ -171,7 +171,7 @@ def test_a_nan_in_the_loss_alone(config, monkeypatch):
     assert "at step 0: 'loss/scale0' holds NaN, on frame" in stopped(config)
 
 
-def test_a_nan_in_validation_names_its_frame_and_keeps_the_weights(config, tmp_path, monkeypatch):
+def test_a_nan_in_validation_names_its_frame_and_leaves_the_weights(config, tmp_path, monkeypatch):
     poison(monkeypatch, "target_augmented", 4, training=False)
     sentence = stopped(replace(config, guard=QUICK))
     assert "at step 3: input image 'target_augmented' holds NaN, on validation frame drive 4 l (" in sentence
@@ -179,7 +179,7 @@ def test_a_nan_in_validation_names_its_frame_and_keeps_the_weights(config, tmp_p
     assert weights(tmp_path / "run" / "last.safetensors")[1]["step"] == 2
 
 
-def test_a_disparity_that_is_saturated(config, tmp_path):
+def test_a_saturated_disparity_stops_the_run(config, tmp_path):
     start = build_training_objective(config)
     with torch.no_grad():
         for head in start.network.decoder.heads:
@@ -195,7 +195,7 @@ def test_a_disparity_that_is_saturated(config, tmp_path):
     weights(tmp_path / "run" / "stopped.safetensors")
 
 
-def test_a_disparity_that_collapses_by_its_learning_rate(config, tmp_path):
+def test_a_high_learning_rate_that_collapses_the_disparity_stops_the_run(config, tmp_path):
     # Nothing is patched here: such steps make every feature of the decoder constant.
     config = replace(config, objective=ObjectiveConfig(frames=["s"]), optimiser=OptimiserConfig(0.1), epochs=20)
     sentence = stopped(replace(config, guard=GuardConfig(warmup_steps=2, patience=5, keep_every_steps=1)))
@@ -208,7 +208,7 @@ def test_a_disparity_that_collapses_by_its_learning_rate(config, tmp_path):
     assert not all(torch.equal(state[key], bad[key]) for key in state)
 
 
-def test_a_pose_that_explodes_by_its_learning_rate(config, tmp_path):
+def test_a_high_learning_rate_that_explodes_the_pose_stops_the_run(config, tmp_path):
     sentence = stopped(replace(config, epochs=20, optimiser=OptimiserConfig(0.03), guard=GuardConfig(patience=5)))
     assert "translation of the pose network explodes: up to" in sentence
     assert "last.safetensors holds the initial weights of this run" in sentence
@@ -216,9 +216,9 @@ def test_a_pose_that_explodes_by_its_learning_rate(config, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("part", "said"), [(0, "axis-angle of the pose network explodes"), (1, "translation of the pose network explodes")]
+    ("part", "fault"), [(0, "axis-angle of the pose network explodes"), (1, "translation of the pose network explodes")]
 )
-def test_a_pose_that_explodes(config, tmp_path, monkeypatch, part, said):
+def test_an_exploding_pose_stops_the_run(config, tmp_path, monkeypatch, part, fault):
     forward, calls = PoseNet.forward, Counter()
 
     def exploding(self, pair):
@@ -232,7 +232,7 @@ def test_a_pose_that_explodes(config, tmp_path, monkeypatch, part, said):
     monkeypatch.setattr(PoseNet, "forward", exploding)
     sentence = stopped(replace(config, guard=QUICK))
     # Epoch 1 begins with step 3; it is the second bad step that stops the run.
-    assert f"at step 4: {said}" in sentence
+    assert f"at step 4: {fault}" in sentence
     name, other = order(config, epoch=1)[1]
     assert f"for 2 steps, on frame {name}; " in sentence
     assert other not in sentence
@@ -241,7 +241,7 @@ def test_a_pose_that_explodes(config, tmp_path, monkeypatch, part, said):
     assert weights(tmp_path / "run" / "stopped.safetensors")[1]["step"] == 4
 
 
-def test_the_validated_file_is_kept_where_it_is_as_good_and_newer(config, tmp_path, monkeypatch):
+def test_the_last_good_weights_are_the_validated_ones_of_the_same_step(config, tmp_path, monkeypatch):
     compute, calls = ViewSynthesis.losses, Counter()
 
     def late(self, output, batch):
@@ -256,7 +256,7 @@ def test_the_validated_file_is_kept_where_it_is_as_good_and_newer(config, tmp_pa
     assert about["validation_loss"] is not None
 
 
-def test_a_clean_run_is_silent_and_untouched(config, tmp_path, caplog):
+def test_the_guard_does_not_change_a_clean_run(config, tmp_path, caplog):
     config = replace(config, **GOOD)
     with caplog.at_level(logging.WARNING):
         on, off = (
@@ -268,7 +268,7 @@ def test_a_clean_run_is_silent_and_untouched(config, tmp_path, caplog):
     assert not list((tmp_path / "True" / "panels").iterdir())
 
 
-def test_without_the_guard_no_nan_is_written_either(config, tmp_path):
+def test_no_nan_is_written_without_the_guard(config, tmp_path):
     sentence = stopped(replace(config, optimiser=OptimiserConfig(1e30), guard=GuardConfig(enabled=False)))
     assert "the validation loss of epoch 0 is nan; set guard.enabled" in sentence
     assert not list((tmp_path / "run").glob("*.safetensors"))
@@ -305,7 +305,7 @@ def test_a_resumed_detector_continues_its_counts():
     assert resumed.update(health(spread=0.001), 0, step, torch.nn.Module()) is not None
 
 
-def test_the_command_line_says_it_in_one_sentence(config, tmp_path, capsys):
+def test_the_command_line_prints_one_message(config, tmp_path, capsys):
     root = config.train[0].root
     part = {"dataset": "folder", "root": root, "split": f"{root}/train.txt"}
     settings = {

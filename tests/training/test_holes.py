@@ -18,7 +18,7 @@ def street():
     return depth
 
 
-def test_a_street_has_none(street):
+def test_a_street_has_no_holes(street):
     assert hole_share(street) == 0
     assert hole_share(3.7 * street) == 0  # in any unit
 
@@ -35,7 +35,7 @@ def test_a_car_that_is_infinitely_far_is_counted_exactly(street):
     assert hole_share(clean) == 0
 
 
-def test_what_is_open_on_one_side_is_none():
+def test_a_region_open_on_one_side_is_not_a_hole():
     depth = torch.full((1, 1, 32, 64), 5.0)
     depth[..., :10, 28:34] = 90.0  # reaches the upper border
     assert not find_holes(depth).any()

@@ -51,7 +51,7 @@ def mark(config, drive="drive"):
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "learn": True}))
 
 
-def test_k_of_every_crop_and_flip_is_that_of_the_data_where_learning_starts(config):
+def test_learned_intrinsics_start_at_the_datas_for_every_crop_and_flip(config):
     augment = AugmentConfig(flip=0.5, zoom=2.0, jitter=0.0)
     cameras, training = learned(config, augment)
     batch = default_collate([training[i] for i in range(24)])
@@ -61,8 +61,8 @@ def test_k_of_every_crop_and_flip_is_that_of_the_data_where_learning_starts(conf
     assert (found[:, 0, 0] > 0).all()
 
 
-def test_k_of_crops_and_flips_follows_the_learned_camera(config):
-    """As if the camera's own file had said so."""
+def test_intrinsics_of_crops_and_flips_follow_the_learned_camera(config):
+    """As if the camera's own file had marked it as learned."""
     augment = AugmentConfig(flip=0.5, zoom=2.0, jitter=0.0)
     cameras, training = learned(config, augment)
     with torch.no_grad():
@@ -83,7 +83,7 @@ def test_k_of_crops_and_flips_follows_the_learned_camera(config):
     assert cameras.log_focal.grad[0, 1] == 0
 
 
-def test_marked_cameras_alone_are_learned_and_the_others_stay(config):
+def test_only_marked_cameras_are_learned(config):
     marked = replace(config, intrinsics=IntrinsicsConfig("marked"))
     assert learned(marked)[0] is None
     mark(config)
@@ -104,7 +104,7 @@ def test_marked_cameras_alone_are_learned_and_the_others_stay(config):
     assert (found[~known][:, 0, 0] > batch["intrinsics"][~known][:, 0, 0] * 1.09).all()
 
 
-def test_each_recording_has_its_camera_or_all_share_one(config):
+def test_each_recording_has_its_own_camera_or_all_share_one(config):
     from pathlib import Path
 
     root = Path(config.train[0].root)
@@ -128,12 +128,12 @@ def test_stereo_pairs_alone_cannot_teach_a_camera(config):
 
 
 @pytest.mark.parametrize("bad", [{"learn": "some"}, {"field_of_view": 200.0}, {"learning_rate_factor": 0.0}])
-def test_settings_that_make_no_sense(bad):
+def test_invalid_settings_are_refused(bad):
     with pytest.raises(InputError, match="intrinsics"):
         IntrinsicsConfig(**bad)
 
 
-def test_a_run_learns_logs_and_keeps_the_camera_and_predict_uses_it(config, tmp_path, capsys):
+def test_a_run_learns_logs_and_saves_the_camera_and_predict_uses_it(config, tmp_path, capsys):
     config = replace(
         config,
         intrinsics=IntrinsicsConfig("all", 60.0, learning_rate_factor=50.0, freeze_steps=1),
@@ -153,8 +153,8 @@ def test_a_run_learns_logs_and_keeps_the_camera_and_predict_uses_it(config, tmp_
     with np.load(tmp_path / "out" / "picture.npz") as found:
         np.testing.assert_allclose(found["intrinsics"], camera.intrinsics((128, 192)))
         assert found["intrinsics"][0, 0] == pytest.approx(2 * camera.fx)
-    said = json.loads((tmp_path / "out" / "predict.json").read_text())
-    assert said["intrinsics"]["learned"]["name"] == "drive"
+    manifest = json.loads((tmp_path / "out" / "predict.json").read_text())
+    assert manifest["intrinsics"]["learned"]["name"] == "drive"
     with pytest.raises(InputError, match="has no learned camera 'other'; it has drive"):
         choose_camera(read_checkpoint(best).cameras, "other")
     again = ["predict", str(image), "--weights", str(best), "--out", str(tmp_path / "given"), "--device=cpu"]
@@ -196,7 +196,7 @@ def turning_wall(focal, angles, size=SIZE):
     return images, poses
 
 
-def test_a_turning_camera_tells_its_focal_length():
+def test_a_rotating_camera_determines_its_focal_length():
     """Pose and K together, by the loss of training, from a start that is 30 % off; depth is given."""
     focal = 80.0
     images, truth = turning_wall(focal, np.radians([0, 6, -2, 5, -3]))

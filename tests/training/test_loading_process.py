@@ -20,7 +20,7 @@ def niceness(start, answers):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no priorities of that kind")
 @pytest.mark.parametrize(("device", "steps"), [("cpu", 5), ("cuda", 0)])
-def test_priority(tiny, device, steps):
+def test_loader_processes_lower_their_priority_on_the_cpu_only(tiny, device, steps):
     loader = build_loaders(replace(tiny, device=device, workers=1))["train"]
     context = multiprocessing.get_context("fork")  # a new interpreter would first import torch
     answers = context.Queue()

@@ -22,7 +22,7 @@ from tiny_training import split, tiny_training
 
 @pytest.fixture
 def config(tmp_path):
-    """A short lens without a second eye, and a long one with it, of another size."""
+    """A short lens without a right image, and a long one with it, of another size."""
     wall, parts = fake_datasets.Wall(), []
     for name, size, focal, stereo in (("short", (96, 128), 70.0, False), ("long", (128, 192), 200.0, True)):
         root = wall.drive(tmp_path / name, size=size, focal=focal, stereo=stereo)
@@ -54,7 +54,7 @@ def test_each_sample_has_its_own_k(config):
         assert abs(float(sample["stereo_pose"][0, 3])) == pytest.approx(0.5 if index >= 3 else 0.0)
 
 
-def test_they_train_together_and_the_weights_know_their_camera(config, tmp_path, caplog):
+def test_mixed_cameras_train_together_and_the_weights_store_the_canonical_focal_length(config, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         best = train(config)
     assert not [record for record in caplog.records if "canonical_focal" in record.message]
@@ -67,19 +67,19 @@ def test_they_train_together_and_the_weights_know_their_camera(config, tmp_path,
             build_training_objective(replace(config, init=str(best), canonical_focal=other))
 
 
-def test_weights_without_one_may_start_any_run(config, tmp_path):
+def test_weights_without_a_canonical_camera_may_initialise_any_run(config, tmp_path):
     save_checkpoint(tmp_path / "net.safetensors", build_network(NETWORK), NETWORK, size=(64, 96))
     objective = build_training_objective(replace(config, init=str(tmp_path / "net.safetensors")))
     assert objective.network.scale.canonical_focal == 0.8
 
 
-def test_a_zoom_without_canonical_focal_is_warned_of(config, caplog):
+def test_a_zoom_without_a_canonical_focal_length_gives_a_warning(config, caplog):
     with caplog.at_level(logging.WARNING), pytest.raises(InputError, match="no data set"):
         train(replace(config, canonical_focal=None, train=[]))
     assert "the size of things no longer tells their depth" in caplog.text
 
 
 @pytest.mark.parametrize("focal", [721.5, 0.0, -0.6, float("nan")])
-def test_a_focal_length_in_pixels_or_none_at_all(config, focal):
+def test_a_canonical_focal_length_not_in_image_widths_is_refused(config, focal):
     with pytest.raises(InputError, match="a focal length in image widths, such as 0.58"):
         train(replace(config, canonical_focal=focal))

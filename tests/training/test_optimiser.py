@@ -20,7 +20,7 @@ def factors(config, steps=8, steps_an_epoch=2):
     return [learning_rate_factor(config, step, steps, steps_an_epoch) for step in range(steps)]
 
 
-def test_schedules():
+def test_schedules_give_the_documented_factors():
     step = factors(OptimiserConfig(decay_after=3, decay=0.1))
     assert step == [1.0] * 6 + [0.1] * 2
     assert factors(OptimiserConfig(schedule="constant")) == [1.0] * 8
@@ -31,11 +31,11 @@ def test_schedules():
     assert learning_rate_factor(OptimiserConfig(schedule="cosine", floor=0.2), 8, 8, 2) == pytest.approx(0.2)
 
 
-def test_warmup_rises_in_a_line():
+def test_warmup_rises_linearly():
     assert factors(OptimiserConfig(schedule="constant", warmup_steps=4)) == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
 
 
-def test_a_schedule_goes_on_from_its_state():
+def test_a_schedule_resumes_from_its_state():
     def build():
         optimiser = build_optimiser([nn.Parameter(torch.ones(1))], config)
         return optimiser, build_schedule(optimiser, config, 8, 2)
@@ -62,7 +62,7 @@ def test_a_schedule_goes_on_from_its_state():
         ({"gradient_clip": 0.0}, "optimiser.gradient_clip"),
     ],
 )
-def test_optimiser_settings_that_cannot_work(tiny, settings, sentence):
+def test_impossible_optimiser_settings_are_refused(tiny, settings, sentence):
     with pytest.raises(InputError, match=sentence):
         train(replace(tiny, optimiser=OptimiserConfig(**settings)))
 
@@ -80,7 +80,7 @@ def test_optimiser_settings_that_cannot_work(tiny, settings, sentence):
         ({"strategy": "telepathy"}, "strategy 'telepathy' cannot work here"),
     ],
 )
-def test_run_settings_that_cannot_work(tiny, changes, sentence):
+def test_impossible_run_settings_are_refused(tiny, changes, sentence):
     with pytest.raises(InputError, match=sentence):
         train(replace(tiny, **changes))
 
@@ -152,7 +152,7 @@ def test_a_compiled_network_does_not_tie_the_average_to_the_last_weights(tiny, m
     assert not torch.equal(network(image)[0], before)
 
 
-def test_early_stop(tiny):
+def test_training_stops_early_without_improvement(tiny):
     still = OptimiserConfig(1e-12, schedule="constant")
     train(replace(tiny, optimiser=still, epochs=20, early_stop=2))
     state = torch.load(Path(tiny.output) / "last.ckpt", weights_only=True)

@@ -43,6 +43,6 @@ def test_a_run_ends_with_weights(name, tiny):
     assert f"train/{wanted}" in header
 
 
-def test_object_motions_without_masks_say_where_they_belong(tiny):
+def test_object_motions_without_masks_are_refused_with_the_expected_path(tiny):
     with pytest.raises(InputError, match="left_objects"):
         train(replace(tiny, objective=ObjectiveConfig("struct2depth", [-1, 1])))

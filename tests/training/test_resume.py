@@ -113,7 +113,7 @@ def test_a_run_that_was_killed_and_resumed_ends_bit_equal(tiny, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_sigkill_in_mid_epoch(tiny, tmp_path):
+def test_a_run_killed_in_mid_epoch_resumes_bit_equal(tiny, tmp_path):
     train(tiny)
     config = replace(tiny, output=str(tmp_path / "killed"))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain_settings(config)))
@@ -141,7 +141,7 @@ main(["train", "--config", sys.argv[1]])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_between_two_steps_and_the_run_can_go_on(tiny, tmp_path, monkeypatch, number):
+def test_a_signal_stops_between_two_steps_and_the_run_can_be_resumed(tiny, tmp_path, monkeypatch, number):
     tiny = replace(tiny, checkpoint_minutes=60, accumulate=2, batch_size=1)
     train(tiny)
     config = replace(tiny, output=str(tmp_path / "stopped"))
@@ -158,7 +158,7 @@ def test_a_signal_stops_between_two_steps_and_the_run_can_go_on(tiny, tmp_path, 
     assert history(tiny) == history(config)
 
 
-def test_time_that_is_over_in_mid_epoch_leaves_no_trace(tiny, tmp_path, monkeypatch):
+def test_a_time_limit_in_mid_epoch_does_not_change_the_result(tiny, tmp_path, monkeypatch):
     """The validation that ends such a run is one that an undisturbed run does not make."""
     train(tiny)
     config = replace(tiny, output=str(tmp_path / "short"), max_minutes=60.0)
@@ -204,7 +204,7 @@ def test_rows_after_the_checkpoint_are_written_once(tiny, tmp_path, monkeypatch)
     assert yaml.safe_load((tmp_path / "killed" / "config.yaml").read_text())["epochs"] == 3
 
 
-def test_a_finished_run_can_go_on_for_more_epochs(tiny, tmp_path):
+def test_a_finished_run_can_be_resumed_for_more_epochs(tiny, tmp_path):
     longer = replace(tiny, output=str(tmp_path / "longer"), epochs=3)
     train(longer)
     train(tiny)
@@ -268,7 +268,7 @@ def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
         ({"resume": None}, "resume it with --resume last"),
     ],
 )
-def test_what_cannot_be_resumed(tiny, tmp_path, monkeypatch, changes, sentence):
+def test_a_run_that_cannot_be_resumed_is_refused(tiny, tmp_path, monkeypatch, changes, sentence):
     broken_off(tiny, monkeypatch, 7)
     filled = {key: value.format(run=tiny.output) if isinstance(value, str) else value for key, value in changes.items()}
     with pytest.raises(InputError, match=sentence):

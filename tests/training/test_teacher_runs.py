@@ -47,7 +47,7 @@ def with_options(config, **options):
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_a_student_of_images_takes_over_the_teachers_units(taught, tmp_path, cached):
+def test_a_student_of_images_adopts_the_teachers_units(taught, tmp_path, cached):
     config = with_options(taught, cache=str(tmp_path / "cache")) if cached else taught
     best = train(config)
     student = read_checkpoint(best)
@@ -71,7 +71,7 @@ def test_the_teachers_file_is_read_once(taught, monkeypatch):
     assert len(seen) == 1
 
 
-def test_a_cached_teacher_looks_once(taught, tmp_path, monkeypatch):
+def test_a_cached_teacher_predicts_each_image_once(taught, tmp_path, monkeypatch):
     config = with_options(taught, cache=str(tmp_path / "cache"))
     train(config)
     monkeypatch.setattr(TeacherMaps, "write", None)
@@ -115,7 +115,7 @@ def test_a_run_that_was_killed_and_resumed_ends_bit_equal(taught, tiny, tmp_path
     assert all(torch.equal(value, second["state_dict"][name]) for name, value in first["state_dict"].items())
 
 
-def test_panels_and_guard_know_the_student(taught, tmp_path):
+def test_panels_and_guard_work_with_a_teacher(taught, tmp_path):
     log = replace(taught.log, panels_every_steps=2, panels=1)
     train(replace(taught, log=log, guard=replace(taught.guard, every_steps=1), epochs=1))
     assert [path.name for path in (tmp_path / "run" / "panels").iterdir()] == ["000002.png"]
@@ -146,7 +146,7 @@ def test_images_can_be_prepared_and_scanned(taught, tmp_path):
         ({}, {"norm": "l5"}, "norm"),
     ],
 )
-def test_what_does_not_suit_gets_a_sentence(taught, tmp_path, changes, options, sentence):
+def test_unsuitable_settings_are_refused_with_a_message(taught, tmp_path, changes, options, sentence):
     with pytest.raises(InputError, match=sentence):
         train(replace(with_options(taught, **options), **changes))
     assert not (tmp_path / "run").exists()

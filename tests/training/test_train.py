@@ -35,7 +35,7 @@ def config(tmp_path):
     )
 
 
-def test_a_run_leaves_weights_logs_panels_and_how_it_came_about(config, tmp_path):
+def test_a_run_writes_weights_logs_panels_and_provenance(config, tmp_path):
     best = train(config)
     run = tmp_path / "run"
     assert best == run / "best.safetensors"
@@ -66,21 +66,21 @@ def test_stereo_alone_needs_no_pose_network(config):
     assert read_checkpoint(best).pose_network is None
 
 
-def test_the_rigs_tell_the_metres_of_a_unit(config, tmp_path):
+def test_metres_per_unit_follows_from_the_baseline(config, tmp_path):
     part = replace(config.train[0], options={"baseline": 0.1})
     best = train(replace(config, train=[part], validation=[part], metres_per_unit=None, epochs=1))
     assert read_checkpoint(best).scale.metres_per_unit == 5.0
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["metres_per_unit"] == 5.0
 
 
-def test_bfloat16_and_channels_last_train(config):
+def test_a_run_trains_in_bfloat16_and_channels_last(config):
     network = NetworkConfig("hrdepth")
     best = train(replace(config, network=network, precision="bf16-mixed", channels_last=True, epochs=1))
     state = read_checkpoint(best).network.state_dict()
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
-def test_init_starts_depth_and_pose(config, tmp_path):
+def test_init_loads_depth_and_pose_network(config, tmp_path):
     best = train(replace(config, epochs=1))
     start = read_checkpoint(best)
     objective = build_training_objective(replace(config, init=str(best), seed=5))
@@ -92,7 +92,7 @@ def test_init_starts_depth_and_pose(config, tmp_path):
         build_training_objective(replace(config, init=str(best), network=NetworkConfig("lite_hrdepth")))
 
 
-def test_depth_waits_for_a_pose_network(config, tmp_path):
+def test_freeze_depth_steps_freezes_depth_while_the_pose_network_trains(config, tmp_path):
     first = train(replace(config, epochs=1))
     start = read_checkpoint(first)
 
@@ -116,12 +116,12 @@ def test_init_with_another_depth_range_is_refused(config):
         build_training_objective(replace(config, init=str(best), network=other))
 
 
-def test_time_is_a_limit_and_the_run_still_ends_with_weights(config, tmp_path):
+def test_a_run_stopped_by_its_time_limit_writes_weights(config, tmp_path):
     train(replace(config, epochs=10_000, max_minutes=0.05, log=LogConfig(panels_every_steps=0)))
     assert 0 < read_checkpoint(tmp_path / "run" / "last.safetensors").provenance["step"] < 20_000
 
 
-def test_ctrl_c_keeps_what_was_reached(config, tmp_path, monkeypatch):
+def test_ctrl_c_saves_the_weights_so_far(config, tmp_path, monkeypatch):
     forward, calls = ViewSynthesis.forward, []
 
     def interrupted(self, batch):
@@ -169,11 +169,11 @@ def test_results_are_never_overwritten(config, tmp_path):
         ({"network": NetworkConfig("lite_hrdept")}, "did you mean 'lite_hrdepth'"),
     ],
 )
-def test_settings_that_cannot_work(config, changes, sentence):
+def test_impossible_settings_are_refused(config, changes, sentence):
     with pytest.raises(InputError, match=sentence):
         train(replace(config, **changes))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_run_on_cuda(config):
+def test_a_run_trains_on_cuda(config):
     train(replace(config, device="cuda", precision="bf16-mixed", channels_last=True, epochs=1))

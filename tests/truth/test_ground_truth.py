@@ -44,7 +44,7 @@ def kitti(tmp_path):
     return tmp_path
 
 
-def test_kitti_lidar(kitti):
+def test_true_depth_is_read_from_kitti_lidar(kitti):
     truths = build("kitti_lidar", root=kitti, split=kitti / "test.txt")
     assert len(truths) == 3
     first, second, right = truths
@@ -60,7 +60,7 @@ def test_kitti_lidar(kitti):
     assert str(kitti) not in truths.description
 
 
-def test_kitti_lidar_along_the_cameras_axis(kitti):
+def test_kitti_lidar_depth_is_along_the_cameras_axis(kitti):
     truths = build("kitti_lidar", root=kitti, split=kitti / "test.txt", lidar_depth="camera")
     assert truths[0].depth[2, 3] == 5
     assert "camera's z" in truths.description
@@ -77,7 +77,7 @@ def test_kitti_lidar_reads_lazily_and_names_what_is_missing(kitti):
     assert f"{kitti / 'test.txt'}:2" in str(error.value)
 
 
-def test_kitti_lidar_of_real_frames(shared):
+def test_kitti_lidar_of_real_frames_has_known_depths(shared):
     mini = shared / "kitti-mini"
     truths = build("kitti_lidar", root=mini / "raw", split=mini / "splits" / "raw_test.txt")
     assert len(truths) == 25
@@ -91,7 +91,7 @@ def save_depth_png(path, metres):
     Image.fromarray((np.asarray(metres) * 256).astype(np.uint16)).save(path)
 
 
-def test_folder(tmp_path):
+def test_true_depth_is_read_from_a_folder(tmp_path):
     metres = np.array([[0, 1.5], [80, 255.5]], dtype=np.float32)
     save_depth_png(tmp_path / "depth" / "b.png", metres)
     np.save(tmp_path / "depth" / "a.npy", metres.astype(np.float64) * 2)
@@ -105,14 +105,14 @@ def test_folder(tmp_path):
     assert build("folder", root=tmp_path)[1].image == tmp_path / "image" / "b.jpg"
 
 
-def test_folder_of_real_frames(shared):
+def test_true_depth_of_real_frames_is_read_from_a_folder(shared):
     truths = build("folder", root=shared / "kitti-mini" / "singles")
     assert len(truths) == 8
     assert all(truth.image is not None and (truth.depth > 0).sum() > 1000 for truth in truths)
     assert 0 < max(truth.depth.max() for truth in truths) < 120
 
 
-def test_bad_folders(tmp_path):
+def test_bad_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds no depth maps"):
         build("folder", root=tmp_path)
     save_depth_png(tmp_path / "depth" / "a.png", [[1.0]])
@@ -135,7 +135,7 @@ def test_bad_folders(tmp_path):
         ("a.png", b"\x89PNG\r\n\x1a\n cut", "cannot be read"),
     ],
 )
-def test_bad_depth_maps(tmp_path, name, content, hint):
+def test_bad_depth_maps_are_refused(tmp_path, name, content, hint):
     path = tmp_path / name
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -148,7 +148,7 @@ def test_bad_depth_maps(tmp_path, name, content, hint):
     assert str(path) in str(error.value)
 
 
-def test_truncated_and_missing_depth_maps(tmp_path):
+def test_truncated_and_missing_depth_maps_are_named(tmp_path):
     save_depth_png(tmp_path / "a.png", np.random.default_rng(0).uniform(1, 80, (50, 50)))
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-2000])
     with pytest.raises(InputError, match="cannot be read"):
@@ -158,7 +158,7 @@ def test_truncated_and_missing_depth_maps(tmp_path):
             read_depth(tmp_path / name)
 
 
-def test_a_drives_own_depth_is_found(tmp_path):
+def test_a_synthetic_drives_depth_is_found(tmp_path):
     for kind in ("left", "depth"):
         (tmp_path / "street" / kind).mkdir(parents=True)
     Image.new("RGB", (3, 2)).save(tmp_path / "street" / "left" / "000007.png")
@@ -177,7 +177,7 @@ def test_a_drives_own_depth_is_found(tmp_path):
         build("drive", root=tmp_path)
 
 
-def test_settings_that_are_missing_or_mean_nothing(tmp_path):
+def test_missing_and_meaningless_settings_are_refused(tmp_path):
     for kind in GROUND_TRUTHS:
         with pytest.raises(InputError, match=f"ground truth '{kind}' needs (root|depths)"):
             build(kind)
@@ -222,7 +222,7 @@ def test_a_new_kind_declares_its_protocol_and_metrics(tmp_path, monkeypatch, cap
     assert "log10" in capsys.readouterr().out
 
 
-def test_what_is_not_given_of_a_protocol_is_the_datas_own():
+def test_unset_protocol_values_are_the_data_sets():
     given = DepthProtocol(scaling=5.4)
     assert depth_protocol("make3d", given) == DepthProtocol(max_depth=70.0, crop="none", scaling=5.4)
     assert depth_protocol("cityscapes", given) == DepthProtocol(max_depth=80.0, crop="none", scaling=5.4)
@@ -253,7 +253,7 @@ def archive(path, pickled, key="data"):
     return path
 
 
-def test_gt_depths_as_numpy_saves_them(tmp_path):
+def test_gt_depths_saved_by_numpy_are_read(tmp_path):
     path = tmp_path / "gt_depths.npz"
     np.savez_compressed(path, data=objects(MAPS))
     truths = build("gt_depths", depths=path)
@@ -267,7 +267,7 @@ def test_gt_depths_as_numpy_saves_them(tmp_path):
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("module", [b"numpy.core", b"numpy._core"])
-def test_gt_depths_of_every_pickle_protocol_and_both_names_of_numpys_core(tmp_path, protocol, module):
+def test_gt_depths_of_every_pickle_protocol_and_numpy_version_are_read(tmp_path, protocol, module):
     maps = [MAPS[0], np.asfortranarray(MAPS[1]).astype(">f8")]
     pickled = pickle.dumps(objects(maps), protocol)
     own = b"numpy._core" if b"numpy._core" in pickled else b"numpy.core"
@@ -287,7 +287,7 @@ def test_gt_depths_of_one_size_are_not_pickled(tmp_path):
         np.testing.assert_array_equal([truth.depth for truth in truths], maps)
 
 
-def test_gt_depths_with_images(kitti):
+def test_gt_depths_can_be_paired_with_images(kitti):
     np.savez(kitti / "gt.npz", data=objects([*MAPS, MAPS[0]]))
     truths = build("gt_depths", depths=kitti / "gt.npz", root=kitti, split=kitti / "test.txt")
     assert [truth.image is None for truth in truths] == [True, False, True]
@@ -306,7 +306,7 @@ def export(kitti, name, lidar_depth):
     return write_sparse_maps(kitti / name, iter([(truth.name, truth.depth) for truth in scans]), about)
 
 
-def test_gt_depths_say_what_depth_they_hold(kitti):
+def test_gt_depths_declare_their_kind_of_depth(kitti):
     laser, camera = (export(kitti, f"{kind}.npz", kind) for kind in ("laser", "camera"))
     scans = build("kitti_lidar", root=kitti, split=kitti / "test.txt")
     assert build("gt_depths", depths=laser).description == scans.description
@@ -334,7 +334,7 @@ def test_gt_depths_have_the_k_of_kitti_raw(kitti):
     assert build("gt_depths", **settings)[0].intrinsics is None
 
 
-def test_maps_whose_names_are_no_frames(kitti):
+def test_maps_whose_names_are_not_frames_are_refused(kitti):
     names = ("a", "b c d", f"{DRIVE} 3 r")
     write_sparse_maps(kitti / "gt.npz", iter([(name, np.ones((6, 8), dtype=np.float32)) for name in names]), {})
     with pytest.raises(InputError, match=r"gt.npz holds the depth of 'a' where the split has .* 0000000004 l'"):
@@ -382,7 +382,7 @@ def test_a_pickle_that_runs_commands_is_refused_and_runs_nothing(tmp_path, proto
         os.getcwd,
     ],
 )
-def test_whatever_is_no_array_is_refused(tmp_path, payload):
+def test_anything_but_an_array_is_refused(tmp_path, payload):
     path = archive(tmp_path / "gt.npz", pickle.dumps(objects([MAPS[0], payload])))
     with pytest.raises(InputError, match="refused"):
         build("gt_depths", depths=path)
@@ -401,7 +401,7 @@ def test_arrays_with_false_states_are_refused(tmp_path):
         build("gt_depths", depths=archive(tmp_path / "b.npz", false))
 
 
-def test_archives_that_hold_something_else(tmp_path):
+def test_archives_with_other_content_are_refused(tmp_path):
     path = tmp_path / "gt.npz"
     np.savez(path, depths=MAPS[0])
     with pytest.raises(InputError, match="no array 'data'; it has depths"):

@@ -31,7 +31,7 @@ def day(tmp_path):
     return tmp_path
 
 
-def test_calibration(day):
+def test_the_calibration_files_are_read(day):
     calibration = read_calibration(day)
     np.testing.assert_array_equal(calibration.intrinsics(2), [[4, 0, 4], [0, 4, 3], [0, 0, 1]])
     assert calibration.size(3) == (6, 8)
@@ -40,14 +40,14 @@ def test_calibration(day):
     np.testing.assert_allclose(calibration.velo_to_image(2) @ [2.5, 0, 0, 1], [8.4, 6, 2])
 
 
-def test_calibration_of_the_real_day(shared):
+def test_the_calibration_of_a_real_day_is_read(shared):
     calibration = read_calibration(shared / "kitti-mini" / "raw" / "2011_09_26")
     assert calibration.size(2) == (375, 1242)
     assert calibration.baseline == pytest.approx(0.532, abs=1e-3)
     assert calibration.intrinsics(2)[0, 0] == pytest.approx(721.5377)
 
 
-def test_projection_by_hand(day):
+def test_projected_scans_agree_with_a_calculation_by_hand(day):
     matrix = read_calibration(day).velo_to_image(2)
     points = np.array(
         [
@@ -75,7 +75,7 @@ def test_a_scan_without_points_ahead_gives_no_depth(day):
 
 
 @pytest.mark.parametrize("frame", [0, 26, 52])
-def test_parity(shared, frame):
+def test_projected_scans_agree_with_the_reference(shared, frame):
     day = shared / "kitti-mini" / "raw" / "2011_09_26"
     scans = day / "2011_09_26_drive_0052_sync" / "velodyne_points" / "data"
     calibration = read_calibration(day)
@@ -107,7 +107,7 @@ def test_parity(shared, frame):
         ("calib_velo_to_cam.txt", "R:", "Q:", "no entry R;"),
     ],
 )
-def test_a_short_or_wrong_calibration(day, file, old, new, hint):
+def test_a_short_or_wrong_calibration_is_refused(day, file, old, new, hint):
     path = day / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
@@ -116,7 +116,7 @@ def test_a_short_or_wrong_calibration(day, file, old, new, hint):
     assert str(path) in str(error.value)
 
 
-def test_a_missing_calibration(day):
+def test_a_missing_calibration_is_named(day):
     (day / "calib_velo_to_cam.txt").unlink()
     calibration = read_calibration(day)
     with pytest.raises(InputError, match=r"calib_velo_to_cam\.txt does not exist"):
@@ -159,14 +159,14 @@ def annotated(root, frames=(5, 6)):
     return GroundTruthConfig("kitti_improved", depths=str(root), split=str(split))
 
 
-def test_improved_ground_truth(tmp_path):
+def test_the_improved_ground_truth_is_read(tmp_path):
     truths = build_ground_truth(annotated(tmp_path))
     assert [float(truth.depth[0, 0]) for truth in truths] == [5, 6]
     assert truths[0].image is None
     assert truths[0].name == f"2011_09_26/{DRIVE} 0000000005 l"
 
 
-def test_improved_ground_truth_that_is_not_there(tmp_path):
+def test_missing_improved_ground_truth_is_named(tmp_path):
     config = annotated(tmp_path)
     (tmp_path / "split.txt").write_text(f"2011_09_26/{DRIVE} 0000000007 l\n")
     with pytest.raises(InputError, match=r"lacks the depth of 1 of 1 frames.*data_depth_annotated"):

@@ -28,7 +28,7 @@ def make3d(root):
     return GroundTruthConfig("make3d", str(root))
 
 
-def test_the_middle_of_make3d(tmp_path):
+def test_only_the_middle_of_make3d_images_is_compared(tmp_path):
     truths = build_ground_truth(make3d(tmp_path))
     (truth,) = truths
     # Of 2272 rows 710 to 1562, of the laser's 55 those that these touch: 17 to 37.
@@ -47,7 +47,7 @@ def test_the_middle_of_make3d(tmp_path):
     assert (grey[0], grey[-1]) == pytest.approx((0.3125, 0.6875), abs=0.01)
 
 
-def test_make3d_keeps_its_range_beside_another_scaling(tmp_path, capsys):
+def test_make3ds_depth_range_holds_with_another_scaling(tmp_path, capsys):
     data = make3d(tmp_path)
     np.save(tmp_path / "predictions.npy", np.full((1, 4, 8), 0.1, dtype=np.float32))
     given = ["--disparities", str(tmp_path / "predictions.npy"), "--data.kind", "make3d", "--data.root", data.root]
@@ -57,7 +57,7 @@ def test_make3d_keeps_its_range_beside_another_scaling(tmp_path, capsys):
     assert evaluate(config).protocol == DepthProtocol(max_depth=70.0, crop="none")
 
 
-def test_images_to_learn_from_are_no_test_of_make3d(tmp_path, caplog):
+def test_training_images_of_make3d_are_refused_as_test_images(tmp_path, caplog):
     data = make3d(tmp_path)
     for folder in ("Train400Img", "Train400Depth"):
         (tmp_path / folder).mkdir()
@@ -70,7 +70,7 @@ def test_images_to_learn_from_are_no_test_of_make3d(tmp_path, caplog):
     assert "holds 1 of Make3D's test images, not 134" in caplog.text
 
 
-def test_files_that_are_not_make3ds(tmp_path):
+def test_files_of_other_formats_are_refused(tmp_path):
     with pytest.raises(InputError, match="no depth_sph_corr"):
         build_ground_truth(GroundTruthConfig("make3d", str(tmp_path)))
     with pytest.raises(InputError, match="needs root"):

@@ -35,7 +35,7 @@ def rewrite(path, change_tensors=lambda tensors: tensors, **metadata):
     save_file(tensors, path, checkpoint_metadata | metadata)
 
 
-def test_everything_comes_back(path):
+def test_a_checkpoint_restores_networks_and_metadata(path):
     checkpoint = read_checkpoint(path)
     assert (checkpoint.size, checkpoint.scale.metres_per_unit, checkpoint.provenance) == ((192, 640), 5.4, {"seed": 7})
     assert not checkpoint.network.training
@@ -46,7 +46,7 @@ def test_everything_comes_back(path):
     assert axis_angle.shape == (1, 2, 1, 3)
 
 
-def test_options_rebuild_the_network_and_the_start_is_forgotten(tmp_path):
+def test_options_rebuild_the_network_without_its_initial_weights(tmp_path):
     config = NetworkConfig("hrdepth", {"fse_reduction": 4, "max_depth": 50.0, "weights": None})
     path = tmp_path / "net.safetensors"
     save_checkpoint(path, build_network(config), config, size=(192, 640))
@@ -56,7 +56,7 @@ def test_options_rebuild_the_network_and_the_start_is_forgotten(tmp_path):
     assert checkpoint.scale.metres_per_unit is None
 
 
-def test_channels_last_weights_are_stored_alike(tmp_path):
+def test_channels_last_weights_are_stored_the_same(tmp_path):
     torch.manual_seed(0)
     network = build_network(LITE).to(memory_format=torch.channels_last)
     path = tmp_path / "net.safetensors"
@@ -65,7 +65,7 @@ def test_channels_last_weights_are_stored_alike(tmp_path):
     assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
 
 
-def test_no_pose_network_says_so(path):
+def test_a_missing_pose_network_is_named(path):
     rewrite(path, lambda tensors: {k: v for k, v in tensors.items() if k.startswith("depth.")})
     with pytest.raises(InputError, match="holds no pose network"):
         hrdepth.load_pose_network(path)
@@ -88,7 +88,7 @@ def test_no_pose_network_says_so(path):
         ),
     ],
 )
-def test_damaged_files_get_a_sentence(path, damage, sentence):
+def test_damaged_files_are_refused_with_a_message(path, damage, sentence):
     damage(path)
     with pytest.raises(InputError, match=sentence):
         hrdepth.load_network(path)

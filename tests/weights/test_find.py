@@ -22,7 +22,7 @@ from hrdepth.weights.find import bundled, download, locate_weights
 from weights_files import COMMIT, FACTS, save
 
 
-def test_without_bundled_weights_everything_says_so(empty_bundle, image, path, capsys, monkeypatch):
+def test_without_bundled_weights_every_command_reports_it(empty_bundle, image, path, capsys, monkeypatch):
     monkeypatch.chdir(image.parent)
     assert bundled() == {}
     for load in (Predictor.from_pretrained, locate_weights, lambda: hrdepth.load_network(None)):
@@ -39,7 +39,7 @@ def test_without_bundled_weights_everything_says_so(empty_bundle, image, path, c
     assert Predictor.from_pretrained(path, runtime="pytorch").source == path
 
 
-def test_bundled_networks_are_what_lies_in_the_folder(empty_bundle, caplog):
+def test_bundled_networks_are_the_files_of_the_folder(empty_bundle, caplog):
     default, other = save(empty_bundle / "street.safetensors", **FACTS), save(empty_bundle / "alley.safetensors")
     (empty_bundle / "street.md").write_text("card")
     assert list(bundled()) == ["street", "alley"]
@@ -95,7 +95,7 @@ def test_a_teacher_may_be_a_bundled_network(empty_bundle):
 
 
 @pytest.mark.parametrize("name", list(bundled()) or [pytest.param("", marks=pytest.mark.skip("no bundled network"))])
-def test_the_weights_that_are_really_bundled(name):
+def test_the_real_bundled_weights_load(name):
     file = bundled()[name]
     checkpoint = read_checkpoint(file)
     assert file.stat().st_size <= 8e6
@@ -110,7 +110,7 @@ def test_the_weights_that_are_really_bundled(name):
         assert np.median(depth[-quarter:]) < 0.6 * np.median(depth[quarter : 2 * quarter])  # the road is near
 
 
-def test_weights_come_from_the_hub_and_stay(server, path, point_to, caplog):
+def test_weights_are_downloaded_from_the_hub_and_cached(server, path, point_to, caplog):
     found = locate_weights("hf://me/lane")
     assert found.read_bytes() == path.read_bytes()
     assert locate_weights(f"hf://me/lane@{COMMIT}/small/net.safetensors").name == "net.safetensors"
@@ -134,12 +134,12 @@ def test_weights_come_from_the_hub_and_stay(server, path, point_to, caplog):
         ("hf://me/..--x", "no name of a repository|no such repository"),
     ],
 )
-def test_what_is_not_on_the_hub_gets_a_sentence(server, address, sentence):
+def test_weights_missing_on_the_hub_are_refused_with_a_message(server, address, sentence):
     with pytest.raises(InputError, match=sentence):
         download(address)
 
 
-def test_offline_gets_a_sentence(offline):
+def test_being_offline_is_reported_with_a_message(offline):
     with pytest.raises(InputError, match="cannot be reached; connect"):
         download("hf://me/lane")
 

@@ -29,7 +29,7 @@ def change(path, edit):
     torch.save(content, path)
 
 
-def test_facts_beside_the_tensors_are_kept(files, tmp_path):
+def test_metadata_of_the_released_files_is_stored(files, tmp_path):
     out = tmp_path / "net.safetensors"
     import_weights("lite_hrdepth", out=out, **files)
     checkpoint = read_checkpoint(out)
@@ -38,7 +38,7 @@ def test_facts_beside_the_tensors_are_kept(files, tmp_path):
     assert str(tmp_path) not in str(checkpoint.provenance)
 
 
-def test_a_depth_network_alone(files, tmp_path):
+def test_a_depth_network_without_pose_network_is_imported(files, tmp_path):
     out = tmp_path / "net.safetensors"
     import_weights("lite_hrdepth", files["encoder"], files["depth"], out)
     assert read_checkpoint(out).pose_network is None
@@ -62,7 +62,7 @@ def test_a_tensor_that_does_not_fit_is_named(files, tmp_path, file, edit, senten
     assert not (tmp_path / "net.safetensors").exists()
 
 
-def test_files_of_another_network(files, tmp_path):
+def test_files_of_another_network_are_refused(files, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     resnet = released_weights.write(other, "hrdepth")
@@ -90,7 +90,7 @@ def test_a_pickle_that_runs_code_is_refused(files, tmp_path):
         ({"out": "net.pth"}, "must end in .safetensors"),
     ],
 )
-def test_wrong_arguments(files, tmp_path, changes, sentence):
+def test_wrong_arguments_are_refused(files, tmp_path, changes, sentence):
     arguments = {"network": "lite_hrdepth", "out": tmp_path / "net.safetensors", **files} | changes
     with pytest.raises(InputError, match=sentence):
         import_weights(**arguments)

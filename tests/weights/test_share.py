@@ -16,7 +16,7 @@ from hrdepth.weights.checkpoint import read_checkpoint
 from weights_files import CONFIG, FACTS
 
 
-def test_a_folder_to_hand_on(path, tmp_path, image):
+def test_a_shared_folder_contains_weights_card_and_config(path, tmp_path, image):
     folder = tmp_path / "shared" / "lane"
     predictor = Predictor.from_file(path, runtime="pytorch")
     (tmp_path / "card.yaml").write_text(yaml.safe_dump({"data": "Walks by the river.", "limits": ["No cars."]}))
@@ -44,7 +44,7 @@ def test_a_folder_to_hand_on(path, tmp_path, image):
         predictor.save_pretrained(folder)
 
 
-def test_what_cannot_be_handed_on_gets_a_sentence(path, tmp_path):
+def test_weights_that_cannot_be_shared_are_refused_with_a_message(path, tmp_path):
     in_memory = Predictor(build_network(CONFIG), (64, 96), device="cpu")
     with pytest.raises(InputError, match="came from no file"):
         in_memory.save_pretrained(tmp_path / "a")
@@ -57,7 +57,7 @@ def test_what_cannot_be_handed_on_gets_a_sentence(path, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-def test_a_push_without_the_hub_gets_a_sentence(offline, path):
+def test_a_push_without_the_hub_is_refused_with_a_message(offline, path):
     with pytest.raises(InputError, match="cannot be reached"):
         Predictor.from_file(path, runtime="pytorch").push_to_hub("me/lane", token="t")
 

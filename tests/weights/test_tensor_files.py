@@ -18,7 +18,7 @@ from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from weights_files import CONFIG, FACTS, save
 
 
-def test_a_changed_bit_is_noticed(path):
+def test_a_changed_bit_is_detected(path):
     content = bytearray(path.read_bytes())
     content[-1000] ^= 1
     path.write_bytes(content)
@@ -41,7 +41,7 @@ def test_files_without_a_hash_load_and_changed_metadata_leaves_it_right(path):
     assert (old.sha256, old.licence, old.card, old.name) == (None, None, {}, None)
 
 
-def test_half_precision_takes_half_the_room_and_loads_as_float32(path, tmp_path):
+def test_half_precision_halves_the_file_and_loads_as_float32(path, tmp_path):
     half = save(tmp_path / "half.safetensors", dtype="float16")
     stored = load_file(half)
     assert {value.dtype for value in stored.values() if value.ndim > 1} == {torch.float16}
@@ -56,7 +56,7 @@ def test_half_precision_takes_half_the_room_and_loads_as_float32(path, tmp_path)
     assert 0 < (before - after).abs().max() < 0.001
 
 
-def test_what_overflows_stays_as_it_is(tmp_path):
+def test_tensors_that_overflow_half_precision_stay_float32(tmp_path):
     network = build_network(CONFIG)
     heads = [module for module in network.modules() if isinstance(module, DisparityHead)]
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_what_overflows_stays_as_it_is(tmp_path):
     ("facts", "sentence"),
     [({"dtype": "float8"}, "unknown dtype 'float8'"), ({"licence": "non commercial!"}, "is no SPDX identifier")],
 )
-def test_what_cannot_be_stored_gets_a_sentence(tmp_path, facts, sentence):
+def test_tensors_that_cannot_be_stored_are_refused_with_a_message(tmp_path, facts, sentence):
     with pytest.raises(InputError, match=sentence):
         save(tmp_path / "net.safetensors", **facts)
     assert not list(tmp_path.iterdir())

@@ -47,12 +47,12 @@ def run(script, *arguments):
     return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True)
 
 
-def test_cores_of_others_leave_no_stack_behind():
+def test_openvino_cores_of_other_libraries_leave_no_signal_stack():
     done = run(OWN_CORES)
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
-def test_runtimes_that_are_let_go_in_order(tmp_path):
+def test_runtimes_are_freed_in_order(tmp_path):
     from hrdepth.config import NetworkConfig
     from hrdepth.networks import build_network
     from hrdepth.weights.checkpoint import save_checkpoint

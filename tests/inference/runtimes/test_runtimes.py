@@ -95,7 +95,7 @@ def test_flip_blending_runs_in_any_runtime(weights):
         np.testing.assert_allclose(one.disparity, flipped[0].disparity, atol=1e-4)
 
 
-def test_compiled_by_option(network, monkeypatch):
+def test_a_network_is_compiled_by_option(network, monkeypatch):
     seen = []
     monkeypatch.setattr(torch, "compile", lambda module, **options: seen.append(options) or module)
     load_runtime(network, "pytorch", compile=True)
@@ -103,7 +103,7 @@ def test_compiled_by_option(network, monkeypatch):
     assert seen == [{"dynamic": False}]
 
 
-def test_the_default_is_openvino_on_x86_alone(monkeypatch):
+def test_the_default_is_openvino_on_x86_only(monkeypatch):
     monkeypatch.setattr(RUNTIMES["openvino"], "unavailable", classmethod(lambda cls: None))
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     assert (default_runtime(), default_runtime("cpu"), default_runtime("cuda")) == ("openvino", "openvino", "pytorch")
@@ -123,14 +123,14 @@ def test_a_missing_package_is_named(network, monkeypatch):
     assert load_runtime(network).__class__ is RUNTIMES["pytorch"]
 
 
-def test_tensorrt_says_why_it_is_not_there(network, monkeypatch):
+def test_unavailable_tensorrt_names_the_reason(network, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     if not super(TensorRT, TensorRT).unavailable():
         with pytest.raises(InputError, match="'tensorrt' is not available: there is no NVIDIA GPU"):
             load_runtime(network, "tensorrt")
 
 
-def test_bad_settings_get_a_sentence(network, weights):
+def test_bad_settings_are_refused_with_a_message(network, weights):
     with pytest.raises(InputError, match="unknown runtime 'openvion': did you mean 'openvino'"):
         load_runtime(network, "openvion")
     with pytest.raises(InputError, match="'pytorch' has no int8; it has float32, bfloat16"):
@@ -144,7 +144,7 @@ def test_bad_settings_get_a_sentence(network, weights):
             load_runtime(weights, "openvino", "int8")
 
 
-def test_foreign_and_damaged_files_get_a_sentence(tmp_path):
+def test_foreign_and_damaged_files_are_refused_with_a_message(tmp_path):
     for suffix, name in ((".onnx", "onnxruntime"), (".xml", "openvino"), (".pt2", "pytorch")):
         if unavailable(name):
             continue
@@ -156,7 +156,7 @@ def test_foreign_and_damaged_files_get_a_sentence(tmp_path):
         load_runtime(tmp_path / "none.onnx")
 
 
-def test_int8_from_weights(network, weights, tmp_path):
+def test_int8_is_quantised_from_weights(network, weights, tmp_path):
     pytest.importorskip("nncf", reason="nncf is not installed")
     for seed in range(3):
         pixels = np.random.default_rng(seed).integers(0, 255, (8, 12, 3), dtype=np.uint8)
@@ -177,7 +177,7 @@ def test_int8_from_weights(network, weights, tmp_path):
     assert error < 0.2 * expected.std()
 
 
-def test_an_export_is_silent_and_silences_nobody_else(caplog):
+def test_an_export_prints_nothing_and_leaves_other_loggers_unchanged(caplog):
     inside, logged = threading.Event(), threading.Event()
 
     def export():

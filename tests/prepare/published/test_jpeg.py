@@ -25,7 +25,7 @@ def kitti(tmp_path):
     return kitti_raw(tmp_path / "raw")
 
 
-def test_jpeg_beside_and_elsewhere(kitti, tmp_path, capsys):
+def test_jpegs_are_written_beside_the_originals_or_to_another_folder(kitti, tmp_path, capsys):
     assert prepare("kitti", kitti, "--jpeg", "--out", tmp_path / "jpeg") == 0
     assert "8 JPEGs written" in capsys.readouterr().out
     with Image.open(tmp_path / "jpeg" / f"{FRAME}.jpg") as image:
@@ -38,7 +38,7 @@ def test_jpeg_beside_and_elsewhere(kitti, tmp_path, capsys):
     assert len(list(kitti.glob("**/*.png"))) == 8
 
 
-def test_goes_on_where_it_stopped(kitti, tmp_path, capsys):
+def test_an_interrupted_conversion_is_resumed(kitti, tmp_path, capsys):
     settings = ("--jpeg", "--width", "48", "--out", tmp_path / "jpeg")
     assert prepare("kitti", kitti, *settings) == 0
     made = tmp_path / "jpeg" / f"{FRAME}.jpg"
@@ -96,7 +96,7 @@ def test_overwriting_can_be_resumed(kitti, capsys):
 
 
 @pytest.mark.parametrize("age", [-1000, 1000])
-def test_a_jpeg_of_the_users_is_not_replaced(age, kitti, capsys):
+def test_a_jpeg_from_the_user_is_not_replaced(age, kitti, capsys):
     """Older than its PNG or newer: it is not known to be made of it."""
     own = kitti / f"{FRAME}.jpg"
     Image.new("RGB", (96, 64), "red").save(own)
@@ -136,7 +136,7 @@ def test_originals_are_deleted_only_when_asked_and_copied(kitti, capsys):
     assert prepare("kitti", kitti, "--jpeg", "--delete-originals") == 0  # nothing is left to do
 
 
-def test_poor_jpegs_keep_their_originals(kitti, capsys):
+def test_low_quality_jpegs_leave_their_originals(kitti, capsys):
     assert prepare("kitti", kitti, "--jpeg", "--quality", "5") == 0
     assert prepare("kitti", kitti, "--jpeg", "--quality", "95", "--delete-originals") == 2
     assert "quality 5, now 95" in capsys.readouterr().err
@@ -147,7 +147,7 @@ def test_poor_jpegs_keep_their_originals(kitti, capsys):
 
 @pytest.mark.parametrize("quality", ["30", "92"])
 @pytest.mark.parametrize("kind", ["red", "neighbour", "poorer", "smaller", "cut short"])
-def test_a_jpeg_that_shows_something_else_keeps_all_originals(kind, quality, kitti, capsys):
+def test_a_jpeg_of_another_image_leaves_all_originals(kind, quality, kitti, capsys):
     settings = ("--jpeg", "--quality", quality)
     assert prepare("kitti", kitti, *settings) == 0
     made = kitti / f"{FRAME}.jpg"
@@ -176,7 +176,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("width", [40, 48])  # the height of the former is rounded
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_smaller_images_keep_k_of_a_network(name, width, tmp_path):
+def test_smaller_images_give_a_network_the_same_intrinsics(name, width, tmp_path):
     kind, tree, more = LAYOUTS[name]
     root, out = tree(tmp_path / "big"), tmp_path / "small"
     assert prepare(name, root, *more, "--jpeg", "--width", width, "--out", out) == 0
@@ -199,7 +199,7 @@ def test_odometry_in_place_is_not_made_smaller(tmp_path, capsys):
     assert prepare("kitti-odometry", root, *ODOMETRY, "--jpeg") == 0
 
 
-def test_a_scaled_calibration_keeps_its_other_lines(tmp_path):
+def test_a_scaled_calibration_preserves_its_other_lines(tmp_path):
     root, out = fake_datasets.kitti_odometry(tmp_path / "big"), tmp_path / "small"
     calibration = root / "sequences" / "00" / "calib.txt"
     calibration.write_text(calibration.read_text() + "Tr: 1 0 0 0 0 1 0 0 0 0 1 0\n")

@@ -24,7 +24,7 @@ def kitti(tmp_path):
     return kitti_raw(tmp_path / "raw")
 
 
-def test_complete_kitti(kitti, capsys):
+def test_a_complete_kitti_is_accepted(kitti, capsys):
     assert prepare("kitti", kitti, "--verify") == 0
     out = capsys.readouterr().out
     assert "1 of 1 drives, 9 of 9 files" in out
@@ -50,7 +50,7 @@ def test_missing_archives_have_their_official_names(kitti, capsys):
     assert lines == [f"{NAME} 1 l", f"{NAME} 1 r", f"{NAME} 2 l", ""]  # 2 r lacks its neighbour
 
 
-def test_damage_is_named(kitti, capsys):
+def test_damaged_files_are_named(kitti, capsys):
     image = kitti / NAME / "image_02" / "data" / "0000000001.png"
     image.write_bytes(image.read_bytes()[:-200])
     scan = kitti / NAME / "velodyne_points" / "data" / "0000000002.bin"
@@ -61,7 +61,7 @@ def test_damage_is_named(kitti, capsys):
     assert "0000000002.bin is cut short" in error
 
 
-def test_true_depth_is_exported_once_and_is_the_scans(kitti, capsys):
+def test_exported_depth_equals_the_scans_and_is_written_once(kitti, capsys):
     assert prepare("kitti", kitti, "--ground-truth") == 0
     file = kitti / "gt_depths.npz"
     with np.load(file, allow_pickle=False) as archive:  # no pickle: every array is plain
@@ -84,7 +84,7 @@ def test_true_depth_is_exported_once_and_is_the_scans(kitti, capsys):
         build_ground_truth(GroundTruthConfig("gt_depths", **settings))
 
 
-def test_damaged_export(kitti):
+def test_a_damaged_export_is_named(kitti):
     assert prepare("kitti", kitti, "--ground-truth") == 0
     with np.load(kitti / "gt_depths.npz") as archive:
         arrays = dict(archive)
@@ -99,7 +99,7 @@ def odometry(root, frames=24):
     return fake_datasets.kitti_odometry(root, frames)
 
 
-def test_kitti_odometry(tmp_path, capsys):
+def test_kitti_odometry_is_prepared(tmp_path, capsys):
     root = odometry(tmp_path)
     assert prepare("kitti-odometry", root, *ODOMETRY) == 2
     out = capsys.readouterr().out
@@ -117,7 +117,7 @@ def test_kitti_odometry(tmp_path, capsys):
     assert "00.txt:1: a pose must have twelve finite numbers" in capsys.readouterr().err
 
 
-def test_cityscapes(tmp_path, capsys):
+def test_cityscapes_is_prepared(tmp_path, capsys):
     root = fake_datasets.cityscapes(tmp_path / "cs")
     (root / "rightImg8bit_sequence/train/ulm/ulm_000000_000003_rightImg8bit.png").unlink()
     (root / "camera/val/lindau/lindau_000000_000002_camera.json").unlink()
@@ -148,7 +148,7 @@ def test_a_cache_of_what_a_config_needs(kitti, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["kitti", "kitti-odometry", "cityscapes"])
-def test_where_there_is_nothing_no_step_succeeds(name, tmp_path, capsys):
+def test_every_step_fails_in_an_empty_folder(name, tmp_path, capsys):
     root, lists = tmp_path / "empty", kitti_raw(tmp_path / "lists")
     root.mkdir()
     wanted = ("--lists", f"[{lists}/train.txt]", "--test", lists / "test.txt") if name == "kitti" else ()
@@ -172,7 +172,7 @@ def test_lists_of_one_name_are_refused(kitti, capsys):
     assert not (kitti / "splits").exists()
 
 
-def test_a_frame_that_none_precedes_is_the_lists_fault(kitti, capsys):
+def test_a_first_frame_in_a_list_is_reported_as_a_fault_of_the_list(kitti, capsys):
     with (kitti / "train.txt").open("a") as file:
         file.write(f"{NAME} 0 l\n")
     assert prepare("kitti", kitti) == 2
@@ -201,7 +201,7 @@ def test_exported_depth_replaces_the_scans(kitti, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("step", ["--ground-truth", "--splits", "--jpeg"])
-def test_a_folder_that_cannot_be_made(step, kitti, tmp_path, capsys):
+def test_a_folder_that_cannot_be_created_is_named(step, kitti, tmp_path, capsys):
     (tmp_path / "file").touch()
     for out in ("/proc/x", tmp_path / "file"):
         assert prepare("kitti", kitti, step, "--out", out) == 2
@@ -230,7 +230,7 @@ def test_right_images_of_odometry_are_wanted_for_stereo(tmp_path, capsys):
         ("poses/00.txt", "1 0 0 0 0 1 0 0 0 0 1 0\n" * 23, "has 23 poses for 24 images"),
     ],
 )
-def test_damage_of_odometry_is_named(file, text, sentence, tmp_path, capsys):
+def test_damaged_odometry_files_are_named(file, text, sentence, tmp_path, capsys):
     root = odometry(tmp_path)
     (root / "poses").mkdir()
     (root / "poses" / "00.txt").write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 24)
@@ -242,7 +242,7 @@ def test_damage_of_odometry_is_named(file, text, sentence, tmp_path, capsys):
     assert str(root / file) in error
 
 
-def test_every_snippet_has_a_camera_and_of_val_a_disparity(tmp_path, capsys):
+def test_every_snippet_needs_a_camera_and_in_val_a_disparity(tmp_path, capsys):
     """Three snippets in one sequence, as in Frankfurt: the second and the third adjoin."""
     root = tmp_path / "cs"
     camera = {"intrinsic": {"fx": 2262, "fy": 2265, "u0": 1096, "v0": 513}, "extrinsic": {"baseline": 0.2}}
@@ -272,7 +272,7 @@ def test_every_snippet_has_a_camera_and_of_val_a_disparity(tmp_path, capsys):
     assert "disparity_trainvaltest.zip: 2 of 3 snippets of val without a disparity" in stdout
 
 
-def test_what_a_camera_file_must_say(tmp_path, capsys):
+def test_incomplete_camera_files_are_refused(tmp_path, capsys):
     root = fake_datasets.cityscapes(tmp_path)
     file = root / "camera/val/lindau/lindau_000000_000002_camera.json"
     good = json.loads(file.read_text())
@@ -283,7 +283,7 @@ def test_what_a_camera_file_must_say(tmp_path, capsys):
         assert f"{file}: all numbers must be finite" in capsys.readouterr().err
 
 
-def test_a_part_that_cannot_be_listed_keeps_none_from_being(tmp_path, capsys):
+def test_a_part_that_cannot_be_listed_does_not_prevent_the_others(tmp_path, capsys):
     root = fake_datasets.cityscapes(tmp_path)
     shutil.rmtree(root / "camera" / "val")
     assert prepare("cityscapes", root, "--parts", "[val,train]", "--splits") == 0
