@@ -13,7 +13,7 @@ LIMITS = UploadLimits(megabytes=4, megapixels=2, side=4000, seconds=2)
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
-    """A small network that knows metres."""
+    """A small network with a factor to metres."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_checkpoint(path, build_network(NETWORK), NETWORK, size=(64, 96), metres_per_unit=5.4)
     return path

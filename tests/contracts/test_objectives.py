@@ -22,8 +22,8 @@ from hrdepth.weights.checkpoint import save_checkpoint
 
 POSE = tiny_networks.POSE_NETWORK
 OBJECT_NETWORK = {"object_network": POSE.name, "object_options": POSE.options}
-# Every way to use every objective: its sources and options.
-WAYS = {
+# Every objective and how it is used: its sources and options.
+CASES = {
     "view_synthesis M": ([-1, 1], {}),
     "view_synthesis M consistency": ([-1, 1], {"consistency": 0.5}),
     "view_synthesis MS": ([-1, 1, "s"], {}),
@@ -40,15 +40,15 @@ WAYS = {
     "distillation MT": ([-1, 1], {"self_supervision": 1.0}),
     "distillation MTS": ([-1, 1, "s"], {"self_supervision": 0.5, "view_synthesis": {"auto_mask": False}}),
 }
-# One that has no way of its own here is used as it is.
-WAYS |= {f"{name} M": ([-1, 1], {}) for name in OBJECTIVES if name not in {way.split()[0] for way in WAYS}}
+# An objective without a case is used with its defaults.
+CASES |= {f"{name} M": ([-1, 1], {}) for name in OBJECTIVES if name not in {case.split()[0] for case in CASES}}
 # A first guess of one unit: the true shift of three pixels is within reach of noise that repeats every eight.
 NETWORK = NetworkConfig(tiny_networks.NETWORK.name, {**tiny_networks.NETWORK.options, "min_depth": 0.5})
 POSE_NETWORKS = {"sfmlearner": NetworkConfig("posecnn", {"explainability": True})}
 
 
-@pytest.fixture(params=WAYS)
-def way(request):
+@pytest.fixture(params=CASES)
+def case(request):
     return request.param
 
 
@@ -64,7 +64,7 @@ def batch_of(tmp_path, frames):
 
 def read_batch(tmp_path, frames):
     fake_datasets.objects(fake_datasets.drive(tmp_path))
-    # The eyes 0.1 units apart, as in the paper's configs.
+    # Left and right camera 0.1 units apart, as in the paper's configs.
     config = DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})
     data = build_mix([config], frames, (64, 96), layers=[Objects()])  # which most objectives leave alone
     return default_collate([data[i] for i in range(len(data))])
@@ -84,8 +84,8 @@ def teacher_file(tmp_path):
     return str(path)
 
 
-def objective_of(way, tmp_path, **more):
-    name, (frames, options) = way.split()[0], WAYS[way]
+def objective_of(case, tmp_path, **more):
+    name, (frames, options) = case.split()[0], CASES[case]
     if name == "distillation":
         options = {"teacher": teacher_file(tmp_path), **options}
     torch.manual_seed(0)
@@ -94,10 +94,10 @@ def objective_of(way, tmp_path, **more):
     return build_objective(ObjectiveConfig(name, frames, {**options, **more}), network, pose_network)
 
 
-def test_the_loss_is_finite_and_falls_in_20_steps(way, tmp_path):
-    samples = 4 if way == "vid2depth M" else 2  # its clouds of 200 points are noisy
-    batch = {key: value[:samples] for key, value in batch_of(tmp_path, WAYS[way][0]).items()}
-    objective = objective_of(way, tmp_path)
+def test_the_loss_is_finite_and_falls_in_20_steps(case, tmp_path):
+    samples = 4 if case == "vid2depth M" else 2  # its clouds of 200 points are noisy
+    batch = {key: value[:samples] for key, value in batch_of(tmp_path, CASES[case][0]).items()}
+    objective = objective_of(case, tmp_path)
     optimiser = torch.optim.Adam(objective.parameters(), 1e-3)
     losses = []
     for _ in range(20):
@@ -110,11 +110,11 @@ def test_the_loss_is_finite_and_falls_in_20_steps(way, tmp_path):
     assert sum(losses[-3:]) / 3 < 0.9 * sum(losses[:3]) / 3
 
 
-def test_the_output_is_that_of_the_networks(way, tmp_path):
+def test_the_output_is_that_of_the_networks(case, tmp_path):
     """The disparities are the target's, poses and motions those of the sources; the losses are those of the output."""
-    frames = WAYS[way][0]
+    frames = CASES[case][0]
     batch = batch_of(tmp_path, frames)
-    objective = objective_of(way, tmp_path).eval()
+    objective = objective_of(case, tmp_path).eval()
     torch.manual_seed(0)  # of the noise that breaks ties
     output = objective(batch)
     disparities = objective.network(batch["target_augmented"])
@@ -137,9 +137,9 @@ def test_the_output_is_that_of_the_networks(way, tmp_path):
     assert all(torch.equal(value, again[name]) for name, value in output.losses.items())
 
 
-def test_a_detached_output_gives_the_same_losses(way, tmp_path):
-    batch = batch_of(tmp_path, WAYS[way][0])
-    objective = objective_of(way, tmp_path).eval()
+def test_a_detached_output_gives_the_same_losses(case, tmp_path):
+    batch = batch_of(tmp_path, CASES[case][0])
+    objective = objective_of(case, tmp_path).eval()
     torch.manual_seed(0)
     output = objective(batch)
     detached = output.map(torch.Tensor.detach)
@@ -150,9 +150,9 @@ def test_a_detached_output_gives_the_same_losses(way, tmp_path):
     assert torch.equal(objective.losses(detached, batch)["loss"], output.loss)
 
 
-def test_the_loss_stays_in_float32_under_autocast(way, tmp_path):
-    batch = batch_of(tmp_path, WAYS[way][0])
-    objective = objective_of(way, tmp_path).eval()
+def test_the_loss_stays_in_float32_under_autocast(case, tmp_path):
+    batch = batch_of(tmp_path, CASES[case][0])
+    objective = objective_of(case, tmp_path).eval()
     torch.manual_seed(0)  # of the noise that breaks ties
     exact = objective(batch).loss
     torch.manual_seed(0)
@@ -162,12 +162,12 @@ def test_the_loss_stays_in_float32_under_autocast(way, tmp_path):
     assert rough.item() == pytest.approx(exact.item(), rel=0.05)
 
 
-def test_masked_pixels_give_no_gradient(way, tmp_path):
+def test_masked_pixels_give_no_gradient(case, tmp_path):
     """Neither as target nor as source; but for smoothness, which asks no image."""
-    batch = batch_of(tmp_path, WAYS[way][0])
+    batch = batch_of(tmp_path, CASES[case][0])
     batch["mask"] = torch.ones_like(batch["target"][:, :1])
     batch["mask"][..., 40:, :] = 0
-    objective = objective_of(way, tmp_path)
+    objective = objective_of(case, tmp_path)
     for part in objective.modules():
         if hasattr(part, "smoothness"):
             part.smoothness = 0.0
@@ -188,19 +188,19 @@ def test_masked_pixels_give_no_gradient(way, tmp_path):
     assert any(gradient[..., : 40 >> s, :].max() > 0 for s, gradient in gradients)
 
 
-def test_panels_can_be_drawn(way, tmp_path):
-    batch = batch_of(tmp_path, WAYS[way][0])
-    objective = objective_of(way, tmp_path).eval()
+def test_panels_can_be_drawn(case, tmp_path):
+    batch = batch_of(tmp_path, CASES[case][0])
+    objective = objective_of(case, tmp_path).eval()
     panels = objective.panels(objective.predict(batch), batch)
     assert {"target", "disparity", "error"} <= set(panels)
-    assert ("teacher" in panels) == way.startswith("distillation")
+    assert ("teacher" in panels) == case.startswith("distillation")
     assert all(value.shape[0] == 4 and value.shape[2:] == (64, 96) for value in panels.values())
     assert training_panel(panels).shape == (64 * len(panels), 96 * 4, 3)
 
 
-def test_a_copy_has_its_own_weights(way, tmp_path):
+def test_a_copy_has_its_own_weights(case, tmp_path):
     """As averaging needs them; and the state is the trained networks' alone."""
-    objective = objective_of(way, tmp_path)
+    objective = objective_of(case, tmp_path)
     again = copy.deepcopy(objective)
     own = {parameter.data_ptr() for parameter in objective.parameters()}
     assert own.isdisjoint(parameter.data_ptr() for parameter in again.parameters())
@@ -210,9 +210,9 @@ def test_a_copy_has_its_own_weights(way, tmp_path):
     assert own == trained
 
 
-def test_an_unknown_option_is_named(way, tmp_path):
+def test_an_unknown_option_is_named(case, tmp_path):
     with pytest.raises(InputError, match="has no option 'smothness'"):
-        objective_of(way, tmp_path, smothness=1.0)
+        objective_of(case, tmp_path, smothness=1.0)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def left(part, number):
 
 
 def distances(mix, index, draws=60):
-    """Return how often each distance is drawn for sample `index`, told by the images themselves."""
+    """Return how often each distance is drawn for sample `index`, recognised in the images."""
     data = mix.datasets[0]
     frame = data.reader.targets[index].frame
     drawn = Counter()

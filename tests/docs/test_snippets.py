@@ -65,7 +65,7 @@ def named(tmp_path_factory):
 
 
 @pytest.fixture
-def readers_place(named, tmp_path, monkeypatch):
+def working_folder(named, tmp_path, monkeypatch):
     """A working folder of one's own."""
     shutil.copytree(named, tmp_path / "place")
     monkeypatch.chdir(tmp_path / "place")
@@ -95,7 +95,7 @@ def test_every_command_in_the_documentation_parses(line, named, monkeypatch):
 
 
 @pytest.mark.parametrize("text", [block for block in fenced("python") if ">>>" not in block.values[0]])
-def test_every_python_snippet_runs(text, readers_place, monkeypatch):
+def test_every_python_snippet_runs(text, working_folder, monkeypatch):
     if "Client(" in text:
         pytest.skip("runs against a page, in tests/app/test_api.py")
     if "hrdepth.training" in text:
@@ -114,10 +114,10 @@ def test_every_python_snippet_runs(text, readers_place, monkeypatch):
 
 
 @pytest.mark.parametrize("text", fenced("yaml"))
-def test_every_yaml_snippet_is_part_of_a_config(text, readers_place):
+def test_every_yaml_snippet_is_part_of_a_config(text, working_folder):
     part = yaml.safe_load(text)
-    whole = yaml.safe_load((readers_place / "run.yaml").read_text()) | part
-    (readers_place / "whole.yaml").write_text(yaml.safe_dump(whole))
+    whole = yaml.safe_load((working_folder / "run.yaml").read_text()) | part
+    (working_folder / "whole.yaml").write_text(yaml.safe_dump(whole))
     made = read("hrdepth train --config whole.yaml")
     assert isinstance(made, TrainConfig)
     assert holds(made, part)
@@ -133,7 +133,7 @@ def holds(made, part):
 
 
 @pytest.mark.parametrize("line", ["hrdepth predict a.jpg --wieghts b", "hrdepth trian", "hrdepth report"])
-def test_a_wrong_command_is_detected(line, readers_place):
+def test_a_wrong_command_is_detected(line, working_folder):
     with pytest.raises((AssertionError, InputError)):
         read(line)
 

@@ -176,7 +176,7 @@ def test_a_still_trajectory_cannot_be_aligned():
 
 
 class Ahead(nn.Module):
-    """Says how much brighter the second image is, as motion ahead."""
+    """Return how much brighter the second image is, as motion ahead."""
 
     def __init__(self):
         super().__init__()

@@ -20,7 +20,7 @@ def prediction(height=20, width=30, **more):
     return Prediction(disparity, np.full((height, width, 3), 90, np.uint8), **more)
 
 
-def told(made):
+def terminal_text(made):
     console = Console(record=True, width=120, file=io.StringIO())
     console.print(made)
     return console.export_text()
@@ -41,7 +41,7 @@ def test_a_large_image_is_made_smaller_for_a_notebook():
 def test_the_table_shows_size_depth_unit_runtime_and_time():
     made = prediction(metres_per_unit=2.0, runtime="openvino, int8", seconds=0.0421)
     low, middle, high = 2 * np.percentile(made.depth, (5, 50, 95))
-    text = told(made)
+    text = terminal_text(made)
     assert "30 x 20" in text
     assert f"{low:.3g} to {high:.3g} m, median {middle:.3g} m" in text
     assert "metres = depth x 2" in text
@@ -50,7 +50,7 @@ def test_the_table_shows_size_depth_unit_runtime_and_time():
 
 
 def test_unknown_values_are_left_out_of_the_table():
-    text = told(prediction())
+    text = terminal_text(prediction())
     assert "up to scale" in text
     assert "runtime" not in text
     assert "time" not in text
@@ -60,7 +60,7 @@ def test_a_prediction_has_its_runtime_and_time():
     made = Predictor(lambda image: {0: image[:, :1]}, size=(32, 64))(np.zeros((50, 80, 3), np.uint8))
     assert made.runtime == "pytorch, float32"
     assert 0 < made.seconds < 60
-    assert "80 x 50" in told(made)
+    assert "80 x 50" in terminal_text(made)
 
 
 @pytest.mark.parametrize("name", ["disparity", "depth", "scaled_disparity"])

@@ -20,7 +20,7 @@ from hrdepth.objectives.view_synthesis import ViewSynthesis
 SIZE, CANONICAL, DISTANCE = (64, 96), 0.6, 8.0
 
 
-class Says(nn.Module):
+class Fixed(nn.Module):
     """A network that sees the given depths, one a sample, whatever the image."""
 
     min_depth, max_depth = 0.1, 100.0
@@ -49,7 +49,7 @@ def batch(tmp_path):
 
 
 def interior_error(depths, batch, canonical_focal=None):
-    objective = ViewSynthesis(Says(depths, canonical_focal), None, ["s"]).eval()
+    objective = ViewSynthesis(Fixed(depths, canonical_focal), None, ["s"]).eval()
     output = objective(batch)
     assert torch.isfinite(output.loss)
     # Where the other eye does not see, nothing can be explained.
@@ -73,12 +73,12 @@ def test_canonical_depth_explains_an_object_at_every_zoom(batch):
 def test_the_canonical_camera_has_factor_one(batch):
     focal = float(batch["intrinsics"][0, 0, 0]) / SIZE[1]
     assert focal_factor(batch["intrinsics"][:, 0, 0], SIZE[1], focal)[0] == pytest.approx(1)
-    disparities = Says(torch.full((8,), 5.0))(batch["target"])
+    disparities = Fixed(torch.full((8,), 5.0))(batch["target"])
     short = {key: value[:1] for key, value in batch.items()}
     first = {scale: disparity[:1] for scale, disparity in disparities.items()}
     output = Output(first, short["stereo_pose"][:, None], short["intrinsics"])
     losses = [
-        ViewSynthesis(Says(None, canonical_focal), None, ["s"], tie_break=0.0).losses(output, short)
+        ViewSynthesis(Fixed(None, canonical_focal), None, ["s"], tie_break=0.0).losses(output, short)
         for canonical_focal in (None, focal)
     ]
     torch.testing.assert_close(losses[0]["loss"], losses[1]["loss"])
@@ -86,4 +86,4 @@ def test_the_canonical_camera_has_factor_one(batch):
 
 def test_canonical_focal_is_not_an_option_of_the_objective():
     with pytest.raises(InputError, match="has no option 'canonical_focal'"):
-        build_objective(ObjectiveConfig(frames=["s"], options={"canonical_focal": 0.6}), Says(None), None)
+        build_objective(ObjectiveConfig(frames=["s"], options={"canonical_focal": 0.6}), Fixed(None), None)

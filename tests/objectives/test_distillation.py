@@ -64,7 +64,7 @@ def batch_of(part, augment=None, draws=1, seed=0):
     return default_collate([data[item] for item in range(draws * len(data))])
 
 
-class Says(nn.Module):
+class Fixed(nn.Module):
     """A network that says the given disparities, (B,1,H/2^s,W/2^s) for each scale s."""
 
     min_depth, max_depth = 0.1, 100.0
@@ -81,8 +81,8 @@ class Says(nn.Module):
 @pytest.mark.parametrize(("norm", "distance"), [("l1", 0.1), ("l2", 0.02), ("log-l1", math.log(3.007 / 1.009) / 2)])
 def test_each_norm_agrees_with_its_formula(teacher, norm, distance):
     objective = objective_of(teacher(), norm=norm, scales=[0])
-    wanted, said = (torch.tensor([[[pair, pair]]]) for pair in ([0.3, 0.5], [0.1, 0.5]))
-    objective.network = Says(said)
+    wanted, predicted = (torch.tensor([[[pair, pair]]]) for pair in ([0.3, 0.5], [0.1, 0.5]))
+    objective.network = Fixed(predicted)
     image = torch.zeros(1, 3, 2, 2)
     batch = {"target": image, "target_augmented": image, "intrinsics": K, "teacher": 0.01 + 9.99 * wanted}
     assert objective(batch).loss.item() == pytest.approx(distance, rel=1e-3)
@@ -90,7 +90,7 @@ def test_each_norm_agrees_with_its_formula(teacher, norm, distance):
 
 def test_a_hint_replaces_the_teacher_with_more_weight(teacher):
     objective = objective_of(teacher(), scales=[0], elsewhere=0.5)
-    objective.network = Says(torch.zeros(2, 1, 2, 2))
+    objective.network = Fixed(torch.zeros(2, 1, 2, 2))
     image = torch.zeros(2, 3, 2, 2)
     batch = {
         "target": image,
@@ -110,7 +110,7 @@ def test_a_hint_replaces_the_teacher_with_more_weight(teacher):
 
 def test_hints_alone_need_no_teacher(tmp_path):
     objective = objective_of("", scales=[0], hints=str(tmp_path))
-    objective.network = Says(torch.zeros(2, 1, 2, 2))
+    objective.network = Fixed(torch.zeros(2, 1, 2, 2))
     image = torch.zeros(2, 3, 2, 2)
     batch = {"target": image, "target_augmented": image, "intrinsics": K, "hint": torch.zeros(2, 1, 2, 2)}
     assert objective(batch).loss.item() == 0, "nobody knows anything"
@@ -125,7 +125,7 @@ def test_hints_alone_need_no_teacher(tmp_path):
 def test_coarse_scales_count_at_full_size_and_weight_the_same(teacher):
     objective = objective_of(teacher(), scales=[0, 1], weight=3.0)
     wanted = torch.rand(1, 1, 4, 4)
-    objective.network = Says(wanted, wanted[..., ::2, ::2] * 0)
+    objective.network = Fixed(wanted, wanted[..., ::2, ::2] * 0)
     batch = {"target": torch.zeros(1, 3, 4, 4), "target_augmented": torch.zeros(1, 3, 4, 4), "intrinsics": K}
     batch["teacher"] = 0.01 + 9.99 * wanted
     losses = objective(batch).losses
