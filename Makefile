@@ -1,8 +1,8 @@
-# `make demo` and `make test` set themselves up: a virtual environment in .venv, from constraints.txt.
+# Each target installs what it needs into a virtual environment, .venv, by constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
-# One thread per worker: the threads of two processes that wait for each other on two cores take several times as long.
+# One thread per worker: threads of two processes that compete for two cores make both several times slower.
 # A worker that finishes early takes tests from the other. A worker that dies ends the run with the name of its test.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --max-worker-restart 0
 
@@ -13,10 +13,10 @@ demo: $(STAMP)
 
 test: lint
 	$(PYTEST) -m 'not slow' --ignore tests/benchmark
-	# In fresh processes: these start others and measure memory, at which a worker that had run a thousand tests has died.
+	# In fresh processes: these start others and measure memory, and a worker has died there after a thousand tests.
 	$(PYTEST) -m 'not slow' tests/benchmark
 
-# Compilers, several processes, full-size networks and exports, kills and leaks: what takes long to prove.
+# Compilers, several processes, full-size networks and exports, kills and leaks: tests that take long.
 test-slow: $(STAMP)
 	$(PYTEST) -m slow tests
 
@@ -30,7 +30,7 @@ docs: $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
-# torch first and by its constraint, so that no other build of it is fetched on the way.
+# torch first and by its constraint, so that no other build of it is downloaded.
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q --upgrade pip

@@ -1,4 +1,4 @@
-"""The main path on a street that is made on the spot: render, predict, train, evaluate, look.
+"""The whole workflow on a synthetic street: render, predict, train, evaluate, report.
 
 Run by `make demo`. Writes demo/report.html.
 """

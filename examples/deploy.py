@@ -3,7 +3,7 @@
     pip install numpy pillow onnxruntime          # or openvino instead, for .xml files
     python deploy.py network.onnx street.jpg depth.png
 
-The result has 16 bits: depth x 256, in metres where the file knows them.
+The result has 16 bits: depth x 256, in metres if the file has metres per unit.
 """
 
 import json
@@ -14,19 +14,21 @@ from PIL import Image, ImageOps
 
 
 def load(path):
-    """Return the network, from images (1,3,h,w) to (1,1,h,w), and what its file says about it."""
+    """Return the network, from images (1,3,h,w) to (1,1,h,w), and its file's metadata."""
     if path.endswith(".onnx"):
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path)
-        run, said = lambda image: session.run(None, {"image": image})[0], session.get_modelmeta().custom_metadata_map
+        metadata = session.get_modelmeta().custom_metadata_map
+        run = lambda image: session.run(None, {"image": image})[0]  # noqa: E731
     else:
         import openvino
 
         model = openvino.Core().read_model(path)
         compiled = openvino.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
-        run, said = lambda image: compiled(image)[0], model.get_rt_info(["hrdepth"]).value
-    return run, {key[8:]: json.loads(str(getattr(value, "value", value))) for key, value in said.items()}
+        metadata = model.get_rt_info(["hrdepth"]).value
+        run = lambda image: compiled(image)[0]  # noqa: E731
+    return run, {key[8:]: json.loads(str(getattr(value, "value", value))) for key, value in metadata.items()}
 
 
 def main(network, path, out):

@@ -2,8 +2,8 @@
 
     python examples/moving_board.py FOLDER [--frames 80]
 
-The camera drives along a corridor of ground, two walls and a far end; a board before it slides to and fro. What it
-shows is exact, so that it can be told what object motions are good for (docs/systems.md).
+The camera drives along a corridor of ground, two walls and a far end; a board in front of it slides from side to side.
+Depth and motion are exact, so that the benefit of object motions can be measured (docs/systems.md).
 """
 
 from __future__ import annotations

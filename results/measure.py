@@ -28,9 +28,9 @@ from hrdepth.report.curves import learning_curves, read_log
 from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
-# Every so many training pictures enter the mean prediction.
+# Every so many training images enter the mean prediction.
 MEAN_STEP = 5
-BLOCKS = {"drive 0052": 5, "singles": 1}  # pictures
+BLOCKS = {"drive 0052": 5, "singles": 1}  # images
 SETS = {
     "drive 0052": lambda mini: GroundTruthConfig(
         "kitti_lidar", str(mini / "raw"), str(mini / "splits" / "raw_test.txt")
@@ -58,7 +58,7 @@ def main() -> None:
     save_checkpoint(
         untrained, build_network(checkpoint.network_config), checkpoint.network_config, size=checkpoint.size
     )
-    mean_disparity, pictures = mean_prediction(predictor, mini)
+    mean_disparity, images = mean_prediction(predictor, mini)
     with_mirror = Predictor.from_file(run / arguments.weights, flip=True)
     mean_with_mirror, _ = mean_prediction(with_mirror, mini)
     protocol = DepthProtocol()
@@ -83,7 +83,7 @@ def main() -> None:
             "constant depth": constant_depth_baseline(truths, protocol),
             "untrained network": evaluate_network(Predictor.from_file(untrained).scaled_disparity, truths, protocol),
         }
-        rows[name] = {"pictures": len(truths), **{what: row.mean for what, row in found.items()}}
+        rows[name] = {"images": len(truths), **{what: row.mean for what, row in found.items()}}
         differences[name] = {
             what: paired_difference(found["network"], found[what], BLOCKS[name])
             for what in ("mean training prediction", "constant depth", "untrained network")
@@ -96,7 +96,7 @@ def main() -> None:
             "results": rows,
             "network minus": differences,
             "protocol": describe_protocol(protocol),
-            "mean_training_prediction": f"mean scaled disparity over {pictures} training pictures",
+            "mean_training_prediction": f"mean scaled disparity over {images} training images",
             "training": {**curve, **checkpoint.provenance},
             "run": json.loads((run / "run.json").read_text(encoding="utf-8")),
             "provenance": provenance(weights=arguments.weights),
@@ -129,12 +129,12 @@ def paired_difference(network: Evaluation, other: Evaluation, block: int) -> dic
 
 
 def mean_prediction(predictor: Predictor, mini: Path) -> tuple[np.ndarray, int]:
-    """Average the scaled disparity over the training pictures."""
+    """Average the scaled disparity over the training images."""
     readers = [
         KittiRaw(str(mini / "raw"), str(mini / "splits" / "raw_train.txt")),
         KittiOdometry(str(mini / "odometry"), str(mini / "splits" / "odometry_train.txt")),
     ]
-    files = [reader.picture(line, 0) for reader in readers for line in reader.targets[::MEAN_STEP]]
+    files = [reader.image(line, 0) for reader in readers for line in reader.targets[::MEAN_STEP]]
     total = sum(predictor.scaled_disparity(file).astype(np.float64) for file in files)
     return total / len(files), len(files)
 

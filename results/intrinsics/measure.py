@@ -1,13 +1,13 @@
-"""The focal length of a hidden camera comes back, with motion learned and depth given.
+"""Recover a camera's focal length from motion that is learned and depth that is given.
 
     hrdepth render drive --frames 240 --size [64,192] --seed 1 --stereo false
     python results/intrinsics/measure.py drive results/intrinsics
 
-Learned are the motion between each two frames, from standing still, and fx, fy, cx and cy, from wrong fields of view,
-by the objective that `hrdepth train` minimises. Depth is the drive's own and the motions are free numbers instead of a
-network's output, so that minutes of a CPU will do: this shows what the motions of a drive say about K, not how fast
-networks learn beside it. With `--straight` the frames that turn are left out: the same drive then cannot tell. Writes
-FOV.json for each field of view that learning started from.
+Optimises the motion between each two frames, starting from no motion, and fx, fy, cx and cy, starting from wrong fields
+of view, with the objective that `hrdepth train` minimises. Depth is the true one and the motions are free parameters
+instead of a network's output, so that minutes on a CPU are enough: this shows how well the motions of a drive determine
+K, not how fast networks learn it. With `--straight` frames with rotation are left out, which leaves the focal length
+undetermined. Writes FOV.json for each initial field of view.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=900)
     parser.add_argument("--hold-steps", type=int, default=200, help="in which motion alone is learned")
     parser.add_argument("--distances", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--straight", action="store_true", help="leave out the frames that turn")
+    parser.add_argument("--straight", action="store_true", help="leave out frames with rotation")
     parser.add_argument("--separate-fy", action="store_true", help="learn fy apart from fx")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -108,8 +108,8 @@ def learn(arguments: argparse.Namespace, field_of_view: float) -> dict[str, obje
     random, course, start = np.random.default_rng(0), [], time.monotonic()
     true = reader.camera(reader.targets[0]).intrinsics
     for step in range(arguments.steps):
-        held = step < arguments.hold_steps
-        distance = 1 if held else int(random.choice(arguments.distances))
+        frozen = step < arguments.hold_steps
+        distance = 1 if frozen else int(random.choice(arguments.distances))
         items = random.choice(samples[distance], BATCH)
         batch: Batch = default_collate([mixes[distance][int(item)] for item in items])
         lines = [mixes[distance].datasets[0].reader.targets[item] for item in items]
@@ -119,7 +119,7 @@ def learn(arguments: argparse.Namespace, field_of_view: float) -> dict[str, obje
         loss = objective.losses(Output({0: disparity}, poses, objective.current_intrinsics(batch)), batch)["loss"]
         optimiser.zero_grad()
         loss.backward()
-        for parameter in cameras.parameters() if held else ():
+        for parameter in cameras.parameters() if frozen else ():
             parameter.grad = None  # as the training does in its first steps
         optimiser.step()
         schedule.step()
@@ -144,7 +144,7 @@ def learn(arguments: argparse.Namespace, field_of_view: float) -> dict[str, obje
 
 
 def usable(distance: int, targets: list, arguments: argparse.Namespace, turns: np.ndarray) -> list[int]:
-    """Return the items whose neighbours lie within the frames taken, and, where asked, that do not turn."""
+    """Return the items whose neighbours lie within the frames used and, with `--straight`, without rotation."""
     found = []
     for item, line in enumerate(targets):
         first, last = line.frame - distance, line.frame + distance

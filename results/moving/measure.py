@@ -1,14 +1,14 @@
-"""What each remedy buys against a car that keeps the camera's speed.
+"""Compare the remedies for a car ahead at the camera's speed.
 
     hrdepth render moving/with --frames 120 --size [64,192] --seed 1 --stereo false --car-ahead 9
     hrdepth render moving/without --frames 120 --size [64,192] --seed 1 --stereo false
     python results/moving/measure.py moving results/moving
 
-Both drives are one, but for the car. A pose network first learns from the drive without the car, while the depth of the
-bundled network is held. From there the two learn on from each drive by each objective, and are judged where the car is
-and elsewhere: the share of holes, the mean absolute relative error of depth, whose scale is the median's outside of the
-car, and how far the car is taken to be, over how far it is. The teacher has learnt from the drive without the car.
-Writes metrics.json after each; called again, resumes where it was. Takes an hour of a core.
+The drives are the same except for the car. A pose network is first trained on the drive without the car, with the
+bundled depth network frozen. Both are then fine-tuned with each objective and evaluated on the car and on the other
+pixels: share of holes, mean absolute relative error of depth (median scaling outside the car), and ratio of the car's
+predicted to its true distance. The teacher was trained on the drive without the car. Writes metrics.json after each;
+resumes when called again. Takes an hour on one core.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ VARIANTS = {
 
 
 def main() -> None:
-    """Train each variant and write what came of it."""
+    """Train and evaluate each variant."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("drives", type=Path, help="the folder of both drives")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--start", default="street", help="the weights that all learn on from")
+    parser.add_argument("--start", default="street", help="the weights that every variant starts from")
     parser.add_argument("--pose-epochs", type=int, default=15)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--precision", default="32-true", help="bf16-mixed where the processor has AMX, or on a GPU")
@@ -59,22 +59,22 @@ def main() -> None:
         config = settings(start, arguments.drives / root, name, options, arguments)
         results[name] = judge(trained(config), arguments.drives, config.size)
         print(name, results[name], flush=True)
-        # After each, so that a run that ends early leaves what it found.
+        # After each, so that an interrupted run leaves its results.
         record = {"variants": results, **about, "provenance": provenance(seed=0)}
         write_json(arguments.out / "metrics.json", record)
 
 
 def with_pose(arguments: argparse.Namespace) -> Path:
-    """Give the bundled network a pose network; what is there already is taken."""
+    """Train a pose network for the bundled network, unless it is there already."""
     root, options = VARIANTS["no car"]
     config = settings(locate_weights(arguments.start), arguments.drives / root, "pose", options, arguments)
     return trained(replace(config, epochs=arguments.pose_epochs, freeze_depth_steps=10**6))
 
 
 def trained(config: TrainConfig) -> Path:
-    """Train, or go on with it."""
-    begun = (Path(config.output) / "last.ckpt").is_file()
-    return train(replace(config, resume="last") if begun else config)
+    """Train, or resume a training."""
+    started = (Path(config.output) / "last.ckpt").is_file()
+    return train(replace(config, resume="last") if started else config)
 
 
 def settings(
@@ -108,13 +108,13 @@ def settings(
 
 
 def build_size(root: Path) -> tuple[int, int]:
-    """Return (height, width) of the drive's pictures."""
+    """Return (height, width) of the drive's images."""
     depth = np.load(next(root.glob("*/depth/*.npy")))
     return depth.shape[0], depth.shape[1]
 
 
 def judge(weights: Path, drives: Path, size: tuple[int, int]) -> dict[str, float]:
-    """Look at the drive with the car, at every fourth frame."""
+    """Evaluate every fourth frame of the drive with the car."""
     network = load_network(weights).eval()
     mix = build_mix([DatasetConfig("folder", str(drives / "with"))], [], size)
     counts: dict[str, list[float]] = {
@@ -134,13 +134,13 @@ def judge(weights: Path, drives: Path, size: tuple[int, int]) -> dict[str, float
             depth = disparity_to_depth(disparity, network.min_depth, network.max_depth)
             holes = find_holes(depth)[0, 0].numpy()
         car, known = true != bare, (true > 0) & (true < 80)
-        there, elsewhere = car & known, ~car & known
-        seen = depth[0, 0].numpy()
-        metres = np.clip(seen * np.median(true[elsewhere] / seen[elsewhere]), 0.001, 80)
+        on_car, off_car = car & known, ~car & known
+        predicted = depth[0, 0].numpy()
+        metres = np.clip(predicted * np.median(true[off_car] / predicted[off_car]), 0.001, 80)
         ratio = metres / np.maximum(true, 1e-3)
         for key, values in {
-            "holes_car": holes[there], "holes_elsewhere": holes[elsewhere], "distance_car": ratio[there],
-            "abs_rel_car": np.abs(ratio - 1)[there], "abs_rel_elsewhere": np.abs(ratio - 1)[elsewhere],
+            "holes_car": holes[on_car], "holes_elsewhere": holes[off_car], "distance_car": ratio[on_car],
+            "abs_rel_car": np.abs(ratio - 1)[on_car], "abs_rel_elsewhere": np.abs(ratio - 1)[off_car],
         }.items():  # fmt: skip
             counts[key].append(float(values.mean()))
     return {key: round(float(np.mean(values)), 4) for key, values in counts.items()}

@@ -1,4 +1,4 @@
-"""Put masks of moving objects beside kitti-mini: a folder of links to it, and the boxes of objects.yaml as pictures.
+"""Add masks of moving objects to kitti-mini: a folder of links to it, and the boxes of objects.yaml drawn as images.
 
     python results/systems/objects.py ../shared/kitti-mini runs/mini-objects
 
@@ -26,18 +26,18 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True)
     for folder, tracks in yaml.safe_load(BOXES.read_text(encoding="utf-8")).items():
-        pictures = Path(folder)
-        masks = arguments.out / pictures.with_name(f"{pictures.name}_objects")
+        images = Path(folder)
+        masks = arguments.out / images.with_name(f"{images.name}_objects")
         masks.mkdir(parents=True)
-        for picture in sorted((arguments.mini / pictures).iterdir()):
-            mask = draw(tracks, int(picture.stem), Image.open(picture).size)
+        for image in sorted((arguments.mini / images).iterdir()):
+            mask = draw(tracks, int(image.stem), Image.open(image).size)
             if mask.any():
-                Image.fromarray(mask).save(masks / f"{picture.stem}.png")
+                Image.fromarray(mask).save(masks / f"{image.stem}.png")
     link(arguments.mini.resolve(), arguments.out)
 
 
 def draw(tracks: dict[int, Track], frame: int, size: tuple[int, int]) -> np.ndarray:
-    """Draw (H,W) uint8, the numbers of a frame's objects; of two in one place the taller one, which is nearer.
+    """Draw the numbers of a frame's objects (H,W) uint8; where two overlap, the taller, nearer one is on top.
 
     Args:
         tracks: boxes by object and frame.
@@ -59,7 +59,7 @@ def box(track: Track, frame: int) -> list[int]:
 
 
 def link(source: Path, target: Path) -> None:
-    """Link to all of `source` that `target` has not of its own."""
+    """Link to everything in `source` that `target` lacks."""
     for entry in source.iterdir():
         if (target / entry.name).is_dir():
             link(entry, target / entry.name)

@@ -1,9 +1,9 @@
-"""Train the systems of `more.json` for some minutes each and say what they learnt.
+"""Train the systems of `more.json` for some minutes each and evaluate them.
 
     python results/systems/run.py [NAME ...]
 
-From the root of the repository, with kitti-mini where the configs look for it. Runs go to `runs/`; one that is there is
-taken as it is.
+Run it from the root of the repository, with kitti-mini where the recipes expect it. Runs go to `runs/`; existing ones
+are reused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hrdepth.io.provenance import provenance
 
 MINI = "mini-systems"
 BATCH_NORM = '{"batch_norm": true}'
-# Config and what is set beside it.
+# Recipe and further options.
 RUNS: dict[str, list[str]] = {
     "monodepth2": [MINI, "--network.name", "monodepth2"],
     "sfmlearner network": [MINI, "--network.name", "sfmlearner"],
@@ -31,7 +31,7 @@ RUNS: dict[str, list[str]] = {
     "struct2depth": ["moving-struct2depth"],
     "struct2depth on kitti-mini": ["mini-struct2depth"],
 }
-# Vid2Depth leaves the constant slowly.
+# Vid2Depth is slow to learn more than a constant.
 MINUTES = {"vid2depth": 20, "sfmlearner network with batch norm": 4, "sfmlearner": 3, "monodepth2": 5}
 SINGLES = ["--data.kind", "folder", "--data.root", "../shared/kitti-mini/singles"]
 BOARD = ["--data.kind", "drive", "--data.root", "runs/moving-board", "--data.split", "runs/moving-board/val.txt"]

@@ -21,7 +21,7 @@ class DatasetConfig:
             uses every left frame that has both neighbours. So can `images`, whose split lists images: null uses all.
         weight: how often an epoch contains each of its samples; 0.5 contains half of them, 2 each twice.
         options: arguments of that data set, such as `intrinsics: paper` for KITTI raw.
-        distances: how far neighbours lie, in frames: a neighbour in `frames` is multiplied by one of these, drawn anew
+        distances: how far neighbours lie, in frames: a neighbour in `frames` is multiplied by one of these, drawn again
             each time a sample is; validation takes the smallest. Beyond 1 a neighbour must be a frame of the split.
         missing: `error` stops if a neighbour at the smallest distance is missing; `skip` trains without it, and leaves
             out frames that have no source.

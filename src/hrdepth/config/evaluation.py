@@ -163,7 +163,7 @@ class TabulateConfig(TableConfig):
         results: a row each: a folder that `hrdepth evaluate --out` wrote, or NAME=FOLDER,FOLDER,... with one folder a
             seed.
         metrics: columns: `seven`, `lsq`, `log10`, `edges`, `points`, or single ones by their names in metrics.json,
-            such as `[abs_rel, edges]`. All but the seven are measured where `hrdepth evaluate` was asked to.
+            such as `[abs_rel, edges]`. All but the seven need the matching options of `hrdepth evaluate`.
         out: a file for the table, .md or .tex; null prints only.
     """
 

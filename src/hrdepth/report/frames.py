@@ -107,7 +107,7 @@ def _compared(label: str, predictor: Predictor, truth: GroundTruth, evaluation: 
     known = ~np.isnan(sample.truth)
     low, high = disparity_range(np.concatenate([sample.scaled_disparity[known], 1 / sample.truth[known]]))
     views: dict[str, NDArray[Any]] = {
-        "picture": sample.image,
+        "image": sample.image,
         "disparity: near is bright": colorize_disparity(sample.scaled_disparity, low, high),
         "truth": colorize_disparity(visible(np.asarray(1 / sample.truth, dtype=np.float32)), low, high),
         f"relative error: bright is {100 * WORST:.0f} % and more": colorize_error(
@@ -130,7 +130,7 @@ def _plain(label: str, name: str, predictor: Predictor, image: Any) -> Shown:
     prediction = predictor(image)
     metric = prediction.metres_per_unit is not None
     views = {
-        "picture": data_url(prediction.image),
+        "image": data_url(prediction.image),
         "disparity: near is bright": data_url(colorize_disparity(prediction.scaled_disparity)),
     }
     depth = prediction.depth_metres if metric else prediction.depth

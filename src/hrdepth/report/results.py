@@ -117,7 +117,8 @@ def read_results(folder: Path) -> tuple[Evaluation | None, list[ResultSet]]:
 
 def _several(name: str, rows: Mapping[str, Any]) -> ResultSet:
     found = tuple(ResultRow(row, _metrics(values)) for row, values in rows.items() if isinstance(values, dict))
-    return ResultSet(f"{rows['pictures']} images: {name}" if "pictures" in rows else name, found)
+    count = rows.get("images", rows.get("pictures"))  # as earlier versions called it
+    return ResultSet(name if count is None else f"{count} images: {name}", found)
 
 
 def _metrics(values: Mapping[str, Any]) -> dict[str, float]:

@@ -45,7 +45,7 @@ class _Settings:
     variety: bool = False
 
     def plain(self) -> dict[str, object]:
-        """Return what tells one drive from another; without a car or variety as if there were no such setting."""
+        """Return the settings that define a drive; without a car or variety, as if there were no such setting."""
         settings = asdict(self)
         if self.car_ahead is None:
             del settings["car_ahead"]

@@ -40,7 +40,7 @@ class _Mover:
 
 
 class Traffic:
-    """All that moves; the same at a frame whichever frames were asked for before.
+    """Everything that moves; a frame does not depend on the frames requested before.
 
     Args:
         rng: of who is there.

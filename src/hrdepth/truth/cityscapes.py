@@ -52,8 +52,8 @@ class CityscapesDepth(GroundTruthSet):
         intrinsics = rig.intrinsics * [[width / SIZE[1]], [height / SIZE[0]], [1.0]]
         folders = (self._root / kind / city for kind in (SEQUENCES["l"], "leftImg8bit"))
         image = next(filter(None, (find_image(folder, f"{stem}_leftImg8bit") for folder in folders)), None)
-        kept = depth[: round(KEPT_HEIGHT * height)]
-        return GroundTruth(line.name, image, kept, intrinsics, image_rows=(0.0, KEPT_HEIGHT))
+        cropped = depth[: round(KEPT_HEIGHT * height)]
+        return GroundTruth(line.name, image, cropped, intrinsics, image_rows=(0.0, KEPT_HEIGHT))
 
 
 def annotated_frames(root: str | Path, part: str) -> list[SplitLine]:

@@ -41,7 +41,7 @@ def read_float_maps(path: str | Path, key: str = "data") -> list[NDArray[np.floa
     except InputError:
         raise
     except pickle.UnpicklingError as error:
-        raise InputError(f"{path} is refused: {error}; depth maps are NumPy arrays and nothing else") from error
+        raise InputError(f"{path} is refused: {error}; depth maps must be NumPy arrays") from error
     except Exception as error:  # a damaged pickle can raise anything
         raise InputError(f"{path} is damaged or no archive of depth maps ({type(error).__name__})") from error
     wrong = next((index for index, item in enumerate(maps) if item.ndim != 2 or not item.size), None)

@@ -99,7 +99,7 @@ def card_text(checkpoint: Checkpoint, source: str) -> str:
         + (f" In short: {card.terms}." if card.terms else ""),
         f"## How it was trained\n\n{_joined(card.recipe, _training(checkpoint.provenance))}",
         f"## Numbers\n\n{_numbers(card)}",
-        "## What it cannot do\n\n" + _list(card.limits or ("Nobody has said yet what this network cannot do.",)),
+        "## What it cannot do\n\n" + _list(card.limits or ("Its limits have not been described yet.",)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -118,13 +118,18 @@ def _read(path: str | Path, what: str) -> dict[str, Any]:
 def _results(found: dict[str, Any], path: str | Path) -> dict[str, Any]:
     sets = found.get("results")
     if sets is None and isinstance(found.get("metrics"), dict):
-        name = str(found.get("ground_truth", "pictures"))
+        name = str(found.get("ground_truth", "images"))
         sets = {name: {"pictures": found.get("images"), "network": found["metrics"]}}
     if not isinstance(sets, dict) or not any(_rows(one) for one in sets.values()):
         raise InputError(
             f"the file of results {path} has no 'results' by set and row, and no 'metrics' as `hrdepth evaluate` writes"
         )
-    return {name: {"pictures": one.get("pictures"), **_rows(one)} for name, one in sets.items() if _rows(one)}
+    # Stored cards and earlier files of results call the number of images `pictures`.
+    return {
+        name: {"pictures": one.get("images", one.get("pictures")), **_rows(one)}
+        for name, one in sets.items()
+        if _rows(one)
+    }
 
 
 def _rows(one: Any) -> dict[str, dict[str, float]]:
@@ -159,7 +164,7 @@ def _table(checkpoint: Checkpoint, name: str, licence: str) -> str:
     rows = {
         "weights": name,
         "network": f"{kind}, {parameters / 1e6:.1f} million parameters",
-        "pictures": f"brought to {width}x{height} (width x height), as in training",
+        "images": f"resized to {width}x{height} (width x height), as in training",
         "depth": f"{network.min_depth:g} to {network.max_depth:g} units; {network.scale.sentence}",
         "licence": licence,
         "SHA-256 of the tensors": f"`{checkpoint.sha256}`",

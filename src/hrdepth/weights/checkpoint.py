@@ -50,7 +50,7 @@ class Checkpoint:
         provenance: how the weights came about.
         cameras: whose intrinsics were learned in training.
         name: of the weights, or None.
-        licence: of the weights, SPDX; None where nobody said.
+        licence: of the weights, SPDX; None if unknown.
         card: fields of `weights.card.Card`.
         sha256: of the tensors; None in older files.
         path: the file it was read from.
@@ -99,7 +99,7 @@ def save_checkpoint(
     Args:
         path: ends in `.safetensors`.
         network: the depth network.
-        network_config: rebuilds it; `weights` among its options (where it started) is not kept.
+        network_config: rebuilds it; `weights` among its options (where it started) is not stored.
         size: (height, width) that it was trained at.
         pose_network: optional.
         pose_network_config: rebuilds that.
@@ -137,8 +137,8 @@ def save_checkpoint(
         "card": card or {},
     }
     metadata = {"format": FORMAT, **{key: json.dumps(value) for key, value in header.items()}}
-    kept = lookup(DTYPES, dtype, "dtype")
-    write_tensors(path, tensors, metadata, None if dtype == "float32" else kept)
+    stored = lookup(DTYPES, dtype, "dtype")
+    write_tensors(path, tensors, metadata, None if dtype == "float32" else stored)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:

@@ -44,7 +44,7 @@ ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?
 # OpenVINO's weights lie beside the graph.
 COMPANIONS = {".xml": ".bin"}
 
-# Weights that are not the user's own: the names that they were asked for by, and those whose licence was announced.
+# Weights that are not the user's own: the names they were requested by, and those whose licence was announced.
 _names: dict[Path, str] = {}
 _announced: set[Path] = set()
 
@@ -124,7 +124,7 @@ def _find_bundled(name: str) -> Path:
 
 
 def download(address: str) -> Path:
-    """Return a file of the Hub, downloaded on first use and kept in the Hub's cache.
+    """Return a file of the Hub, downloaded on first use and stored in the Hub's cache.
 
     Args:
         address: `hf://OWNER/REPO[@REVISION][/FILE]`; FILE is `model.safetensors` where it is left out.
@@ -152,12 +152,12 @@ def hub_library() -> Any:
 
 @contextmanager
 def hub_errors(address: str) -> Iterator[None]:
-    """Turn what goes wrong between here and the Hub into one sentence."""
+    """Turn an error of a download from the Hub into one sentence."""
     from huggingface_hub import errors
 
     try:
         yield
-    # Not found in the cache, while the Hub could not be asked: this one is an EntryNotFoundError too.
+    # Not found in the cache, while the Hub could not be reached: this one is an EntryNotFoundError too.
     except errors.LocalEntryNotFoundError as error:
         raise InputError(
             f"{address} is not in the cache, and the Hugging Face Hub cannot be reached; "

@@ -31,7 +31,7 @@ def write_tensors(
         path: ends in `.safetensors`.
         tensors: by name.
         metadata: text by name.
-        dtype: of kernels and matrices. Vectors (statistics of batch normalisation, biases) keep theirs, as they are
+        dtype: of kernels and matrices. Vectors (statistics of batch normalisation, biases) keep their own, as they are
             few and their errors add up, and so does what would overflow. None keeps all.
 
     Raises:
