@@ -29,7 +29,7 @@ def clip(path, frames=8, size=(48, 64), fps=25):
 
 HOSTILE = {
     "text.jpg": (b"just a text\n" * 50, "neither an image nor a clip"),
-    "drawing.png": (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "drawing of vectors"),
+    "drawing.png": (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "vector drawing"),
     "list.mp4": (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:///etc/passwd\n", "neither an image nor a clip"),
     "concat.mp4": (b"ffconcat version 1.0\nfile /etc/passwd\n", "neither an image nor a clip"),
     "page.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "neither an image nor a clip"),

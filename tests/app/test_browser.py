@@ -93,7 +93,7 @@ def test_an_uploaded_image_is_shown_compared_and_clicked_for_depth(page, image, 
 
 @pytest.mark.slow
 def test_the_point_cloud_can_be_rotated(page, image):
-    from pictures import still  # of the examples
+    from images import still  # of the examples
 
     answered(page, image)
     before = still(page, "#cloud canvas", 1000).astype(float)

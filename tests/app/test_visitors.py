@@ -18,7 +18,7 @@ LIMITS = UploadLimits(megabytes=2, megapixels=0.5, side=2000, seconds=1)
 
 
 def taken(path):
-    if kind_of(path, LIMITS) == "picture":
+    if kind_of(path, LIMITS) == "image":
         return load_image(path, LIMITS)
     return list(clip_frames(path, LIMITS))
 
@@ -27,7 +27,7 @@ def taken(path):
 def test_images_are_recognised_by_content(tmp_path, suffix):
     Image.linear_gradient("L").convert("RGB").save(tmp_path / f"a{suffix}")
     renamed = (tmp_path / f"a{suffix}").rename(tmp_path / "a.mp4")
-    assert kind_of(renamed, LIMITS) == "picture"
+    assert kind_of(renamed, LIMITS) == "image"
     assert load_image(renamed, LIMITS).size == (256, 256)
 
 

@@ -48,7 +48,7 @@ def test_everything_wrong_is_reported_at_once(config, tmp_path):
     lines = str(error.value).splitlines()
     assert len(lines) == 6
     for sentence in (
-        "a.txt:2: frame 2 of 'a' misses its neighbour at +1; complete the recording or leave the line out (and 2 more",
+        "a.txt:2: frame 2 of 'a' misses its neighbour at +1; complete the recording or remove the line (and 2 more",
         f"a.txt:5: {left / '000006.png'} is not an image",
         f"a.txt:5: {right / '000005.png'} is 64x64 (width x height), most images of 'a' are 96x64",
         "a.txt:7: 'a 5 l' is listed at ",

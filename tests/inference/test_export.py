@@ -77,7 +77,7 @@ def test_an_exported_file_has_its_metadata_and_predicts_the_same(weights, image,
     np.testing.assert_allclose(
         Predictor.from_file(out)(image, intrinsics).depth_metres, expected.depth_metres, rtol=1e-3
     )
-    with pytest.raises(InputError, match="takes images of 64x96 .* alone, not 96x96"):
+    with pytest.raises(InputError, match="accepts only images of 64x96 .*, not 96x96"):
         Predictor.from_file(out, size=(96, 96))(image)
     assert export(weights, "--out", out) == 2
     assert f"{out} exists already" in capsys.readouterr().err or suffix == ".xml"
@@ -143,7 +143,7 @@ def test_a_failed_export_leaves_the_old_file(weights, tmp_path, monkeypatch, cap
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--out", "net.bin"], "does not say a format"),
+        (["--out", "net.bin"], "suffix of net.bin is not that of a format"),
         (["--out", "net.xml", "--format", "onnx"], "ends in .onnx"),
         (["--out", "net.onnx", "--format", "onxn"], "did you mean 'onnx'"),
         (["--out", "net.onnx", "--int8", "--calibration", "."], "int8 is for --format openvino"),

@@ -366,7 +366,7 @@ class TestOutputs:
         for depth, frame in zip(made, frames(path), strict=True):
             expected = predictor(frame.image).depth * (metres_per_unit or 1)
             assert np.abs(depth - np.minimum(expected, 65535 / 256)).max() <= 0.5 / 256 + 1e-4
-        with pytest.raises(InputError, match="no depth video"):
+        with pytest.raises(InputError, match="not a depth video"):
             next(read_depth_video(tmp_path / "out" / "drive_panel.mp4"))
 
     def test_an_interrupted_depth_video_is_readable(self, tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ class TestOutputs:
         [
             ({"smooth": "exponential"}, "not one image"),
             ({"smooth": "median"}, "unknown smoothing 'median'"),
-            ({"depth_video": True}, "made of a video"),
+            ({"depth_video": True}, "--depth-video needs a video"),
         ],
     )
     def test_invalid_options_are_refused(

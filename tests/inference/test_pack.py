@@ -115,7 +115,7 @@ def test_unsuitable_settings_are_refused_with_a_message(weights, tmp_path):
     with pytest.raises(InputError, match="tolerance 0 must be positive"):
         PackConfig("a", "b", tolerance=0)
     pack(PackConfig(str(weights), str(tmp_path / "depth.safetensors"), dtype="float32"))
-    with pytest.raises(InputError, match="holds no pose network to keep"):
+    with pytest.raises(InputError, match="contains no pose network; omit --pose"):
         pack(PackConfig(str(tmp_path / "depth.safetensors"), str(tmp_path / "p.safetensors"), pose=True))
 
 

@@ -73,7 +73,7 @@ def test_far_and_missing_depth_have_no_point():
 
 def test_empty_clouds_and_wrong_shapes_are_refused():
     image = np.zeros((*SIZE, 3), np.uint8)
-    with pytest.raises(InputError, match="no point of this depth is left"):
+    with pytest.raises(InputError, match="no point is left"):
         point_cloud(np.full(SIZE, np.nan), image, K)
     with pytest.raises(InputError, match="points need depth"):
         point_cloud(np.ones((3, 3)), image, K)

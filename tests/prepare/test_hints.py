@@ -196,7 +196,7 @@ def test_bad_input_is_refused_with_a_message(tmp_path, weights, capsys):
             config_of(root, weights, tmp_path, **settings)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match="not empty and holds no hints"):
+    with pytest.raises(InputError, match="not empty and contains no hints"):
         prepare_hints(replace(config_of(root, weights, tmp_path), out=str(tmp_path / "mine")))
     with pytest.raises(SystemExit) as stopped:
         main(["prepare", "hints", "--out", "x"])

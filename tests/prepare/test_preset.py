@@ -92,7 +92,7 @@ def test_unsuitable_folders_are_refused(tmp_path, capsys):
         preset(tmp_path)
     root = fake_datasets.drive(tmp_path)
     (root / "val.txt").unlink()
-    with pytest.raises(InputError, match="nothing is held out"):
+    with pytest.raises(InputError, match="there are no validation frames"):
         preset(root)
 
 

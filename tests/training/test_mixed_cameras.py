@@ -76,7 +76,7 @@ def test_weights_without_a_canonical_camera_may_initialise_any_run(config, tmp_p
 def test_a_zoom_without_a_canonical_focal_length_gives_a_warning(config, caplog):
     with caplog.at_level(logging.WARNING), pytest.raises(InputError, match="no data set"):
         train(replace(config, canonical_focal=None, train=[]))
-    assert "the size of things no longer tells their depth" in caplog.text
+    assert "the size of objects no longer determines their depth" in caplog.text
 
 
 @pytest.mark.parametrize("focal", [721.5, 0.0, -0.6, float("nan")])

@@ -138,7 +138,7 @@ def test_images_can_be_prepared_and_scanned(taught, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "options", "sentence"),
     [
-        ({"metres_per_unit": 1.0}, {}, "5.4 m to the teacher .* metres_per_unit is 1"),
+        ({"metres_per_unit": 1.0}, {}, "5.4 m for the teacher .* metres_per_unit is 1"),
         ({"canonical_focal": None}, {}, "set canonical_focal to 0.6"),
         ({"network": NetworkConfig("lite_hrdepth", {"min_depth": 0.5})}, {}, "the student 0.5 to 100"),
         ({}, {"teacher": "nowhere.safetensors"}, "nowhere.safetensors does not exist"),

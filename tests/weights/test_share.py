@@ -46,7 +46,7 @@ def test_a_shared_folder_contains_weights_card_and_config(path, tmp_path, image)
 
 def test_weights_that_cannot_be_shared_are_refused_with_a_message(path, tmp_path):
     in_memory = Predictor(build_network(CONFIG), (64, 96), device="cpu")
-    with pytest.raises(InputError, match="came from no file"):
+    with pytest.raises(InputError, match="was not read from a file"):
         in_memory.save_pretrained(tmp_path / "a")
     in_memory.source = tmp_path / "net.onnx"
     with pytest.raises(InputError, match="is an exported file"):

@@ -1,12 +1,12 @@
 """The page in the browser, `hrdepth app`; its functions are an API too.
 
 networks      by name, in any runtime, at any size
-visitors      what they may send, and what is remembered of them, in a folder that is removed with them
+visitors      uploads and sessions, in a folder that is removed with them
 answers       predict, depth at a point, points, files, clips: no Gradio in it
-viewpoint     from where the cloud is seen
+viewpoint     the viewpoint of the point cloud
 page, training_tab   the two tabs
 
-The page is served to this machine, from this machine, with nothing fetched.
+By default the page is served to this machine only; it downloads nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TITLE = "# hrdepth\nDepth from one image. Images stay on the machine that serves
 MOST_BODY = 2**20
 """Bytes of a request that is no upload: they are settings."""
 
-# Parts of Gradio that run programs on uploads, remember what visitors did, or fetch from elsewhere.
+# Parts of Gradio that run programs on uploads, record what visitors did, or download.
 _CLOSED = (
     "process_recording",
     "deep_link",
@@ -53,9 +53,9 @@ def run(config: AppConfig) -> None:
     """Serve the page until Ctrl-C.
 
     Raises:
-        InputError: gradio is missing, a file or folder is, or the port is taken.
+        InputError: gradio, a file or a folder is missing, or the port is in use.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the temporary folder goes then, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the temporary folder is removed, too
     with serve(config) as (page, address):
         print(f"{address}  (Ctrl-C ends it)", flush=True)
         page.block_thread()
@@ -69,7 +69,7 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
         InputError: as `run`.
     """
     _disable_telemetry()
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio looks whether it answers
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio sends a request to it
     gr = require("gradio", "app", "the page needs")
     require("matplotlib.pyplot", "app", "the page needs")  # Gradio would with the first call, which then waits for it
     if int(gr.__version__.split(".")[0]) != 6:
@@ -93,7 +93,7 @@ def _build(config: AppConfig, networks: Networks, sessions: Sessions, runs: dict
     from hrdepth.app.page import DepthTab
     from hrdepth.app.training_tab import TrainingTab
 
-    # Files of visitors who left without a word go after an hour.
+    # Files of visitors who disconnected are deleted after an hour.
     with gr.Blocks(title="hrdepth", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(TITLE, elem_id="title")
         with gr.Tab("Depth"):
@@ -157,7 +157,7 @@ def _free_port(host: str) -> int:
 
 @contextmanager
 def _private_folder() -> Iterator[Path]:
-    """Yield a folder that only this user can read, where Gradio then keeps what visitors send; remove it at the end."""
+    """Yield a folder that only this user can read, in which Gradio then stores uploads; remove it at the end."""
     before = os.environ.get("GRADIO_TEMP_DIR")
     with tempfile.TemporaryDirectory(prefix="hrdepth-app-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
@@ -171,7 +171,7 @@ def _private_folder() -> Iterator[Path]:
 
 
 def _disable_telemetry() -> None:
-    """Tell Gradio and what it uses, before they are imported, to send nothing."""
+    """Disable telemetry of Gradio and its dependencies, before they are imported."""
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", GRADIO_RUN_HISTORY="False"
     )
@@ -187,7 +187,7 @@ class _LocalOnly:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Let a request through, or answer it with a sentence."""
+        """Pass a request on, or answer it with an error message."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -225,7 +225,7 @@ class _LocalOnly:
 
 
 def _names_address(body: bytes) -> bool:
-    """Whether a file in the request's JSON lies elsewhere: an address as its path, or data in place of it."""
+    """Whether the request's JSON has a file with an address as its path, or with data in place of a path."""
     try:
         parts = [json.loads(body)]
     except (ValueError, RecursionError):

@@ -63,7 +63,7 @@ def warm_up(predictor: Predictor, folder: Path) -> None:
     try:
         load_upload(session, Path(shutil.copy(EXAMPLES[0], folder)), UploadLimits())
         predict(session, predictor)
-        with suppress(InputError):  # of an untrained network's depth no point may be left
+        with suppress(InputError):  # an untrained network's depth may leave no point
             write_downloads(session)
             cloud_for_page(session)
     finally:
@@ -78,7 +78,7 @@ def load_upload(session: Session, path: Path, limits: UploadLimits) -> None:
     """
     try:
         kind = kind_of(path, limits)
-        if kind == "picture":
+        if kind == "image":
             image, clip = np.array(load_image(path, limits)), None
         else:
             image = next(iter(clip_frames(path, limits))).image
@@ -124,7 +124,7 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
         y: from 0, the upper border, to 1, the lower one.
 
     Returns:
-        column and row in pixels, depth, its unit ("m" or "units"), disparity, and what a unit is in words.
+        column and row in pixels, depth, its unit ("m" or "units"), disparity, and the meaning of a unit in words.
 
     Raises:
         InputError: there is no image yet, or the point is outside.
@@ -145,7 +145,7 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
 
 
 def scale_caveat(prediction: Prediction) -> str:
-    """Return what limits the meaning of the numbers, in a few words, or ""."""
+    """Return in a few words how far the depth can be trusted as metres, or ""."""
     if prediction.metres_per_unit is None:
         return "up to scale: metres are not known"
     if prediction.canonical_focal is not None and prediction.intrinsics is None:
@@ -189,10 +189,10 @@ def clip_video(
     focal: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> str | None:
-    """Predict for every frame of the session's clip; return the path of an MP4, or None where there is no clip.
+    """Predict for every frame of the session's clip; return the path of an MP4, or None if there is no clip.
 
     Raises:
-        InputError: the clip is damaged, or longer than its header said.
+        InputError: the clip is damaged, or longer than its header states.
     """
     if session.clip is None:
         return None

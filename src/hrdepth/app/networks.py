@@ -28,7 +28,7 @@ class Networks:
     """Predictors by name, runtime and size, made on first use.
 
     Args:
-        weights: files, or what else `weights.locate_weights` finds; none for the bundled ones.
+        weights: files, or other sources of `weights.locate_weights`; none for the bundled network.
         device: see `Predictor`.
 
     Raises:

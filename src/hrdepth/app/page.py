@@ -26,7 +26,7 @@ BACKGROUND = (18, 20, 26)
 """Behind the point cloud."""
 ASK = "Click into the image for the depth there."
 DOWNLOADS = ("Colours (PNG)", "Depth (16-bit PNG)", "Arrays (npz)", "Points (PLY)")
-# One image at a time goes through a network, whoever asks.
+# All visitors share the networks, which process one image at a time.
 NETWORK = {"concurrency_id": "network", "concurrency_limit": 1}
 
 
@@ -80,7 +80,7 @@ class DepthTab:
             list(SIZES), value=AS_TRAINED, label="Network input", allow_custom_value=True, elem_id="size"
         )
         self.focal = gr.Number(
-            0, label="Focal length in pixels", info="fx in the image; 0 where it is not known", elem_id="focal"
+            0, label="Focal length in pixels", info="fx in pixels of the image; 0 if unknown", elem_id="focal"
         )
 
     def _outputs(self) -> None:
@@ -121,7 +121,7 @@ class DepthTab:
         quiet: dict[str, Any] = {"api_visibility": "private"}
         for event in events:
             after = event.success(self._show_cloud, None, self.model, **quiet)
-            # By default it would be called as its function is, which is the API's name.
+            # The default is the function's name, which the API uses.
             after = after.success(self.files, None, self.downloads, api_name="page_files", **quiet)
             after = after.success(self._offer, None, self.downloads, **quiet)
             after.success(self._show_clip, settings, self.video, **private)
@@ -129,7 +129,7 @@ class DepthTab:
         self._connect_api(settings)
 
     def _connect_api(self, settings: list[Any]) -> None:
-        """Give the API plain files; the page's own events carry what the page does with them."""
+        """Return plain files to the API, and to the page's own events also updates of the page."""
         caller = gr.Button(visible=False)
         one, several = gr.File(visible=False), gr.File(visible=False, file_count="multiple")
         caller.click(self.point_cloud, None, one, api_name="point_cloud")
@@ -164,7 +164,7 @@ class DepthTab:
     def example(
         self, network: str, runtime: str, size: str, focal: float | None, chosen: gr.SelectData, request: gr.Request
     ) -> tuple[tuple[str, str], str]:
-        """Predict for one of the images that come with the page."""
+        """Predict for one of the bundled images."""
         session = self.sessions.of(request.session_hash)
         image = EXAMPLES[int(chosen.index) % len(EXAMPLES)]
         copy = Path(shutil.copy(image, session.folder / image.name))
@@ -173,7 +173,7 @@ class DepthTab:
 
     @as_gradio_error
     def again(self, network: str, runtime: str, size: str, focal: float | None, request: gr.Request) -> tuple[Any, str]:
-        """Predict for the same image with other settings."""
+        """Predict for the same image with different settings."""
         session = self.sessions.of(request.session_hash)
         if session.image is None:
             return gr.skip(), ASK
@@ -181,7 +181,7 @@ class DepthTab:
 
     @as_gradio_error
     def point_cloud(self, request: gr.Request) -> str:
-        """Return the last image's point cloud as GLB, without flying pixels and the far end."""
+        """Return the last image's point cloud as GLB, without flying pixels and distant points."""
         return answers.cloud_for_page(self.sessions.of(request.session_hash))[0]
 
     @as_gradio_error
@@ -199,7 +199,7 @@ class DepthTab:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it by its default)
     ) -> str | None:
-        """Predict for every frame of the clip that was sent; return an MP4, or nothing after an image."""
+        """Predict for every frame of the uploaded clip; return an MP4, or nothing after an image."""
         session = self.sessions.of(request.session_hash)
         if session.clip is None:
             return None
@@ -238,10 +238,10 @@ class DepthTab:
         return answers.depth_at(self.sessions.of(request.session_hash), float(x), float(y))
 
     @as_gradio_error
-    def clicked(self, request: gr.Request, place: gr.EventData) -> str:
+    def clicked(self, request: gr.Request, event: gr.EventData) -> str:
         """Describe the depth where the visitor clicked, as HTML."""
         session = self.sessions.of(request.session_hash)
-        found = answers.depth_at(session, float(place.x), float(place.y))
+        found = answers.depth_at(session, float(event.x), float(event.y))
         return (
             f"<b>{found['depth']:.2f} {found['unit']}</b> at column {found['column']}, row {found['row']} "
             f"<span class='scale'>{answers.scale_caveat(session.answered)}</span>"

@@ -30,7 +30,7 @@ class TrainingTab:
     """The functions behind the tab.
 
     Args:
-        runs: folders by name; no other can be asked for.
+        runs: folders by name; no other can be read.
     """
 
     def __init__(self, runs: dict[str, Path]) -> None:
@@ -79,7 +79,7 @@ class TrainingTab:
 
     @as_gradio_error
     def training(self, run: str) -> dict[str, Any]:
-        """Return a run's progress: state, epoch, step, samples a second, seconds left, the guard's message, curves."""
+        """Return a run's progress: state, epoch, step, samples per second, seconds left, message, curves."""
         status = read_run(lookup(self.runs, run, "run"))
         return {name: value for name, value in vars(status).items() if name != "panel"}
 
@@ -92,7 +92,7 @@ def describe(status: RunStatus) -> str:
         "Network": status.network,
         "Epoch": f"{status.epoch} of {status.epochs}",
         "Step": steps,
-        "Samples a second": "–" if status.samples_per_second is None else f"{status.samples_per_second:.2f}",
+        "Samples per second": "–" if status.samples_per_second is None else f"{status.samples_per_second:.2f}",
         "Trained": duration(60 * status.minutes),
         "Left": "–" if status.seconds_left is None else duration(status.seconds_left),
     }

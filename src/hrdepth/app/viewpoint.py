@@ -1,4 +1,4 @@
-"""From where the page's viewer shows a point cloud."""
+"""The viewpoint from which the page shows a point cloud."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def choose_viewpoint(cloud: PointCloud) -> Viewpoint:
     points = cloud.points[:: max(1, len(cloud) // MEASURED_POINTS)] * _TO_VIEWER
     depth = float(np.median(cloud.points[:, 2]))
     for behind in depth * np.geomspace(LEAST_DISTANCE, 10, 40):
-        eye = np.array([0, RISE * behind, behind])
-        across, along = _middle_ahead(points - eye)
-        if _fits(points - eye, across, along):
+        viewer = np.array([0, RISE * behind, behind])
+        across, along = _middle_ahead(points - viewer)
+        if _fits(points - viewer, across, along):
             break
     ahead = np.array([np.sin(across) * np.cos(along), np.sin(along), -np.cos(across) * np.cos(along)])
-    distance = float(np.median(np.linalg.norm(points - eye, axis=1)))
-    x, y, z = (float(value) for value in eye + distance * ahead)
+    distance = float(np.median(np.linalg.norm(points - viewer, axis=1)))
+    x, y, z = (float(value) for value in viewer + distance * ahead)
     longitude = np.degrees(np.arctan2(-ahead[2], -ahead[0]))
     return Viewpoint(float(longitude), float(np.degrees(np.arccos(-ahead[1]))), distance, (x, y, z))
 

@@ -1,4 +1,4 @@
-"""Visitors: what they may send, checked before it is decoded, and what is remembered of them until they leave."""
+"""Visitors: uploads, checked before they are decoded, and sessions, removed when visitors leave."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["ClipFrame", "Session", "Sessions", "clip_frames", "kind_of", "load_i
 
 MOST_SESSIONS = 32
 IDLE_SECONDS = 3600.0
-# A clip of so many frames a second is as fast as any camera's; more are the claim of a lying header.
+# No camera is faster; a higher rate means that the header is wrong.
 MOST_FPS = 120
 
 # FFmpeg would also open playlists, which name other files and addresses, so containers are named by their first bytes.
@@ -52,32 +52,30 @@ class ClipFrame:
     fps: float
 
 
-def kind_of(path: Path, limits: UploadLimits) -> Literal["picture", "clip"]:
-    """Tell an image from a clip by its first bytes, whatever it is called.
+def kind_of(path: Path, limits: UploadLimits) -> Literal["image", "clip"]:
+    """Tell an image from a clip by its first bytes, not its name.
 
     Raises:
         InputError: it is neither, empty, or of too many bytes.
     """
     size = path.stat().st_size if path.is_file() else 0
     if size > limits.megabytes * 1e6:
-        raise InputError(f"{path.name} has {size / 1e6:.0f} MB; at most {limits.megabytes:g} MB are taken")
+        raise InputError(f"{path.name} has {size / 1e6:.0f} MB; at most {limits.megabytes:g} MB are accepted")
     if not size:
         raise InputError(f"{path.name} is empty")
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
-        return "picture"
+        return "image"
     if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
-        return "picture"
+        return "image"
     if any(head[at : at + 4] in marks for at, marks in _CONTAINERS.items()):
         return "clip"
     # AVI, and MPEG transport streams, whose packets of 188 bytes begin with G.
     if (head[:4] == b"RIFF" and head[8:12] == b"AVI ") or (head[:1] == b"G" and head[188:189] == b"G"):
         return "clip"
-    what = "a drawing of vectors (SVG)" if b"<svg" in head.lower() else "neither an image nor a clip"
-    raise InputError(
-        f"{path.name} is {what}, whatever its name says; send a JPEG, PNG or WebP image, an MP4 or WebM clip"
-    )
+    what = "a vector drawing (SVG)" if b"<svg" in head.lower() else "neither an image nor a clip"
+    raise InputError(f"{path.name} is {what}, despite its name; send a JPEG, PNG or WebP image, an MP4 or WebM clip")
 
 
 def load_image(path: Path, limits: UploadLimits) -> Image.Image:
@@ -92,7 +90,7 @@ def load_image(path: Path, limits: UploadLimits) -> Image.Image:
 
 
 def clip_frames(path: Path, limits: UploadLimits) -> Iterator[ClipFrame]:
-    """Yield an uploaded clip's frames; what its header says is checked first, and what is decoded after.
+    """Yield an uploaded clip's frames; check size and length in the header first, and again while decoding.
 
     Raises:
         InputError: it is damaged, too long, or too large, by its header or in fact.
@@ -128,16 +126,16 @@ class Session:
 
     Args:
         folder: of the files made for them.
-        name: of what was sent, without suffix.
+        name: of the upload, without suffix.
         image: the image, or a clip's first frame, uint8 (H,W,3).
         clip: the clip, moved into the folder.
         prediction: the last prediction.
         answers: how many there were.
-        used: when it was last asked for, by the monotonic clock.
+        used: when it was last used, by the monotonic clock.
     """
 
     folder: Path
-    name: str = "picture"
+    name: str = "image"
     image: NDArray[np.uint8] | None = None
     clip: Path | None = None
     prediction: Prediction | None = None
@@ -168,7 +166,7 @@ class Session:
 
 
 class Sessions:
-    """Visitors by the page's key; the longest silent ones go when there are too many, or after an hour.
+    """Sessions by the page's key; the longest unused are removed when there are too many, or after an hour.
 
     Args:
         root: folder of their folders.
@@ -186,13 +184,13 @@ class Sessions:
         key = key or ""
         with self._lock:
             if key not in self._sessions:
-                # A name that cannot be guessed: whoever knows a file's path may fetch it.
+                # A random name, since anyone with a file's path can fetch it.
                 self._sessions[key] = Session(Path(tempfile.mkdtemp(prefix="session-", dir=self.root)))
             session = self._sessions[key]
             session.used = now = monotonic()
             self._sessions.move_to_end(key)
             gone = []
-            for other, old in list(self._sessions.items()):  # the longest silent first
+            for other, old in list(self._sessions.items()):  # the longest unused first
                 if len(self._sessions) <= self.most and now - old.used <= IDLE_SECONDS:
                     break
                 gone.append(self._sessions.pop(other))
@@ -212,7 +210,7 @@ class Sessions:
 
 
 def _images(container: Any, stream: Any) -> Iterator[Any]:
-    """Decode; a packet that the file's end cuts short is an EOFError, where FFmpeg would stop without a word."""
+    """Decode; raise EOFError for a truncated packet, at which FFmpeg would stop silently."""
     for packet in container.demux(stream):
         if packet.is_corrupt:
             raise EOFError
@@ -221,7 +219,7 @@ def _images(container: Any, stream: Any) -> Iterator[Any]:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let sentences name the file that was sent, not where it lies here."""
+    """Replace the server's path in error messages by the upload's name."""
     try:
         yield
     except InputError as error:
@@ -231,8 +229,8 @@ def _named(path: Path) -> Iterator[None]:
 def _check_size(name: str, height: int, width: int, limits: UploadLimits) -> None:
     if max(height, width) > limits.side or height * width > limits.megapixels * 1e6:
         raise InputError(
-            f"{name} has {width}x{height} pixels; at most {limits.megapixels:g} million are taken, "
-            f"{limits.side} along a side"
+            f"{name} has {width}x{height} pixels; at most {limits.megapixels:g} million are accepted, "
+            f"{limits.side} per side"
         )
 
 

@@ -77,7 +77,7 @@ class MapCache(Layer):
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"the {self.kind} {file} is damaged ({error}); delete it to have it made again") from error
+            raise InputError(f"the {self.kind} {file} is damaged ({error}); delete it, and it is made again") from error
         return np.asarray(map_, np.float32)
 
     @abstractmethod

@@ -194,7 +194,7 @@ class Neighbours:
         if self.frames == ("s",) and not stereo_pair and self.missing == "error":
             sentence = (
                 f"{line.origin}: frame {line.frame} of '{line.folder}' has no stereo pair, the only source of "
-                "frames [s]; leave the line out or add neighbours to frames"
+                "frames [s]; remove the line or add neighbours to frames"
             )
             yield (line.folder, line.frame, "stereo"), Fault("missing", sentence)
 
@@ -294,5 +294,5 @@ def _motions(neighbours: Neighbours, lines: Sequence[SplitLine]) -> list[float]:
 def _missing_image(line: SplitLine, what: str) -> str:
     return (
         f"{line.origin}: frame {line.frame} of '{line.folder}' misses {what}; "
-        "complete the recording or leave the line out"
+        "complete the recording or remove the line"
     )

@@ -208,7 +208,7 @@ def bootstrap_intervals(
     Source: Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
     if resamples < 1 or values.ndim != 2 or not len(values):
-        raise InputError(f"the bootstrap needs a resample and an image at least, not {resamples} and {len(values)}")
+        raise InputError(f"the bootstrap needs at least one resample and one image, not {resamples} and {len(values)}")
     if not 0 < level < 1:
         raise InputError(f"the level {level:g} must lie between 0 and 1")
     count = len(values)

@@ -37,14 +37,14 @@ from hrdepth.weights.find import locate_weights
 
 __all__ = ["ExportReport", "export"]
 
-# What rounding leaves between two runtimes in float32, and what eight bits may change.
+# Differences between two runtimes by rounding in float32, and allowed for int8.
 TOLERANCE = 1e-4
 INT8_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was exported, and how near it comes to PyTorch.
+    """What was exported, and how much it differs from PyTorch.
 
     Attributes:
         path: the file.
@@ -59,7 +59,7 @@ class ExportReport:
     abs_rel: tuple[float, float] | None = None
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return it as one line."""
         text = (
             f"{self.path}: disparity differs from PyTorch's by {self.largest:.1e} at most, {self.relative:.2%} in mean"
         )
@@ -69,14 +69,14 @@ class ExportReport:
 
 
 def export(config: ExportConfig, abs_rel: Callable[[Predictor], float] | None = None) -> ExportReport:
-    """Export a network, check the file, and only then give it its name.
+    """Export a network to a temporary file, check it, and only then rename it.
 
     Args:
         config: what to export, and what the file may lose.
         abs_rel: measures Abs Rel on the ground truth of the config; None skips that comparison.
 
     Raises:
-        InputError: settings that do not go together, a package that is missing, or a file that differs from PyTorch
+        InputError: incompatible settings, a package that is missing, or a file that differs from PyTorch
             by more than the tolerance, or loses more Abs Rel than allowed; nothing is left of it then.
     """
     out, kind = _checked(config)
@@ -96,15 +96,15 @@ def _checked(config: ExportConfig) -> tuple[Path, str]:
     of_name = {suffix: kind for kind, suffix in FORMATS.items()}
     kind = config.format or of_name.get(out.suffix)
     if kind is None:
-        raise InputError(f"{out} does not say a format; end it in {', '.join(of_name)}, or give --format")
+        raise InputError(f"the suffix of {out} is not that of a format; use {', '.join(of_name)}, or give --format")
     if out.suffix != lookup(FORMATS, kind, "format"):
-        raise InputError(f"a file of format {kind} ends in {FORMATS[kind]}, not as {out}")
+        raise InputError(f"the file {out} must end in {FORMATS[kind]} for --format {kind}")
     if config.int8 and kind != "openvino":
         raise InputError(f"int8 is for --format openvino, not for {kind}")
     if config.int8 and config.calibration is None:
-        raise InputError("int8 needs images to be calibrated on; give their folder with --calibration")
+        raise InputError("int8 needs images for calibration; give their folder with --calibration")
     if config.calibration is not None and not config.int8:
-        raise InputError("--calibration is for int8; add --int8 or leave it out")
+        raise InputError("--calibration is for int8; add --int8 or omit it")
     if reason := unavailable(SUFFIXES[out.suffix]):
         raise InputError(f"format {kind} cannot be checked here: {reason}")
     for path in _files(out):
@@ -183,9 +183,9 @@ def _compare(
     report = ExportReport(path, float(np.max(differences)), float(np.mean(relative)))
     measured, allowed, what = report.largest, TOLERANCE, "by at most"
     if config.int8:
-        measured, allowed, what = report.relative, INT8_TOLERANCE, "relative, in mean, by"
+        measured, allowed, what = report.relative, INT8_TOLERANCE, "on average by a relative"
     allowed = allowed if config.tolerance is None else config.tolerance
-    if not measured <= allowed:  # NaN is not
+    if not measured <= allowed:  # also true for NaN
         raise InputError(
             f"the exported network differs from PyTorch {what} {measured:.2g} of disparity, more than the "
             f"{allowed:.2g} allowed; {config.out} was not written. {_remedy(config)}"
@@ -203,7 +203,7 @@ def _compare(
 
 def _remedy(config: ExportConfig) -> str:
     if config.int8:
-        return "Calibrate on images nearer to the network's own, or keep more layers in float (quantisation.keep)"
+        return "Calibrate on images more like the training images, or keep more layers in float (quantisation.keep)"
     return "Try another format, or report the network and the versions of torch and of the runtime"
 
 
@@ -222,13 +222,13 @@ def _images(config: ExportConfig, size: tuple[int, int]) -> Iterator[Tensor]:
 
 
 def _files(out: Path) -> list[Path]:
-    """Name what is written: the weights before the graph that needs them."""
+    """Return the files of an export: the weights before the graph that needs them."""
     return [out.with_suffix(".bin"), out] if out.suffix == FORMATS["openvino"] else [out]
 
 
 @contextmanager
 def _staged(out: Path) -> Iterator[Path]:
-    """Yield a path of the same name in a temporary folder beside; move its files to their place on success."""
+    """Yield a path of the same name in a temporary folder beside; rename its files on success."""
     try:
         with tempfile.TemporaryDirectory(prefix=".", dir=out.parent) as folder:
             staged = Path(folder) / out.name

@@ -62,17 +62,17 @@ def predict_to_folder(
     intrinsics: ArrayLike | None = None,
     camera: LearnedCamera | None = None,
 ) -> list[Path]:
-    """Predict depth for an image, a folder or a video and write what came of it.
+    """Predict depth for an image, a folder or a video and write the results.
 
     An image NAME gives NAME_disparity.png (magma, near is bright), NAME_panel.png (image and disparity
     side by side), NAME.npz (see `write_npz`) and NAME_depth.png (16 bits, depth x 256, in metres where they
     are known and in network units otherwise), NAME.ply and NAME.glb (points). A video NAME gives NAME_panel.mp4, or
     NAME_disparity.mp4 without panels, with colours that do not flicker, NAME_depth.mkv, and the other files per frame
-    under NAME_000000 and so on. predict.json says what was done and what the numbers mean.
+    under NAME_000000 and so on. predict.json describes the run and the units.
 
     The next images are read and the last results written while the network computes; a few wait on either side, so
     memory does not grow with their number. An image of a folder that cannot be read is reported on stderr and in
-    predict.json and left out; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
+    predict.json and skipped; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
     playable video, a folder that `resume` completes.
 
     Args:
@@ -83,7 +83,7 @@ def predict_to_folder(
         overwrite: write into a folder that holds something.
         resume: continue what a stopped run left in `out`: images whose files are there are not predicted again.
         progress: show a progress bar on stderr.
-        intrinsics: (3,3) in pixels of the images, kept in the .npz files; see `Prediction`.
+        intrinsics: (3,3) in pixels of the images, stored in the .npz files; see `Prediction`.
         camera: whose intrinsics were learned, instead of `intrinsics`; brought to each image's size.
 
     Returns:
@@ -157,7 +157,7 @@ def _predict_all(
 
         def skip(error: InputError) -> None:
             run.skipped.append(str(error))
-            bar.console.print(f"left out: {error}", markup=False, highlight=False, soft_wrap=True)
+            bar.console.print(f"skipped: {error}", markup=False, highlight=False, soft_wrap=True)
             bar.advance(task)
 
         def is_wanted(name: str) -> bool:
@@ -202,11 +202,11 @@ def _settings(
     outputs: Outputs,
     camera: KnownCamera,
 ) -> dict[str, Any]:
-    """Return all that determines the results, JSON-able."""
+    """Return all settings that determine the results, JSON-able."""
     scale = predictor.scale
     metric = scale.metres_per_unit is not None
     factor = "" if scale.canonical_focal is None or camera is None else ", x fx / (canonical_focal x width)"
-    kind = "picture" if info.kind == "image" else info.kind  # the name that files of all versions have
+    kind = "picture" if info.kind == "image" else info.kind  # as in files of earlier versions
     coded = f"16 bits, value / 256 = {'metres' if metric else 'network units'}, 0 = none, 65535 = 255.996 or more"
     return {
         "input": {"name": source.name or source.resolve().name, "kind": kind, "fps": info.fps},
@@ -220,7 +220,7 @@ def _settings(
             **asdict(scale),
             "flip": predictor.flip,
         },
-        # `write` where it is used: a folder that an earlier version began can be resumed.
+        # `write` only if it is used, so that folders of earlier versions can be resumed.
         "outputs": {name: value for name, value in asdict(outputs).items() if name != "write" or value},
         "intrinsics": _describe(camera),
         "units": {

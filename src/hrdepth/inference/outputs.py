@@ -1,4 +1,4 @@
-"""What is written for a prediction: images, arrays, point clouds, videos."""
+"""Files of a prediction: images, arrays, point clouds, videos."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ImageOutput:
 
 
 def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
-    """Check what is wanted of an `image`, a `folder` or a `video`, and decide what the options leave open.
+    """Check what is wanted of an `image`, a `folder` or a `video`, and fill in the defaults.
 
     Returns:
         The outputs; where `npz` is None, .npz files are written for images and folders, not for videos.
@@ -72,13 +72,13 @@ def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
         InputError: an output does not exist or does not fit the input.
     """
     if outputs.depth_video and kind != "video":
-        raise InputError("a depth video is made of a video; for images use --depth-png true")
+        raise InputError("--depth-video needs a video; for images use --depth-png true")
     for name in _named(outputs):
         lookup(OUTPUTS, name, "output")
     if outputs.smooth not in (None, *SMOOTHING):
         raise InputError(f"unknown smoothing '{outputs.smooth}': give {' or '.join(SMOOTHING)}")
     if kind == "image" and (outputs.smooth is not None or outputs.flicker):
-        raise InputError("smoothing and flicker are about many frames in the order of time, not one image")
+        raise InputError("smoothing and flicker need frames in order of time, not one image")
     chosen = {field.name: getattr(outputs, field.name) for field in fields(Outputs)}
     return Outputs(**chosen | {"npz": kind != "video" if outputs.npz is None else outputs.npz})
 
@@ -141,7 +141,7 @@ class Writer:
         self._stack.__exit__(*error)
 
     def __call__(self, name: str, prediction: Prediction) -> None:
-        """Write what is wanted of the next prediction."""
+        """Write the wanted files of the next prediction."""
         prediction = self._smoothed(prediction)
         for output in wanted(self.outputs):
             if output.of_frames or self._frames is None:
@@ -195,7 +195,7 @@ def write_npz(path: str | Path, prediction: Prediction) -> None:
 
 
 def camera_of(prediction: Prediction) -> NDArray[np.float64]:
-    """Return the prediction's intrinsics (3,3); where they are unknown those of the network's camera, or of KITTI's."""
+    """Return the prediction's intrinsics (3,3); if unknown those of the network's camera, or of KITTI's."""
     if prediction.intrinsics is not None:
         return prediction.intrinsics
     height, width = prediction.disparity.shape
@@ -203,7 +203,7 @@ def camera_of(prediction: Prediction) -> NDArray[np.float64]:
 
 
 def lift(prediction: Prediction, far_medians: float = FAR_MEDIANS, most: int | None = None) -> PointCloud:
-    """Lift a prediction to points, in metres where they are known.
+    """Lift a prediction to points, in metres if they are known.
 
     Args:
         prediction: what the network predicted.
@@ -219,7 +219,7 @@ def lift(prediction: Prediction, far_medians: float = FAR_MEDIANS, most: int | N
 
 
 def describe_cloud(prediction: Prediction) -> dict[str, str]:
-    """Return what the header of a point cloud's file says of it."""
+    """Return the comments for the header of a point cloud's file."""
     fx = camera_of(prediction)[0, 0]
     return {
         "unit": "metres" if prediction.metres_per_unit is not None else prediction.scale,
@@ -238,7 +238,7 @@ def video_frame(prediction: Prediction, colours: StableRange, with_image: bool, 
 
 
 def limit_width(image: NDArray[np.uint8], widest: int) -> NDArray[np.uint8]:
-    """Return an image uint8 (H,W,3) at most `widest` wide, scaled down where it is wider."""
+    """Return an image uint8 (H,W,3) at most `widest` wide, scaled down if it is wider."""
     height, width = image.shape[:2]
     if width <= widest:
         return image
@@ -246,7 +246,7 @@ def limit_width(image: NDArray[np.uint8], widest: int) -> NDArray[np.uint8]:
     return np.array(Image.fromarray(image).resize(smaller, Image.Resampling.BILINEAR))
 
 
-@lru_cache(maxsize=1)  # where both kinds of cloud are wanted
+@lru_cache(maxsize=1)  # for both kinds of cloud
 def _cloud(prediction: Prediction) -> tuple[PointCloud, dict[str, str]]:
     return lift(prediction), describe_cloud(prediction)
 

@@ -1,4 +1,4 @@
-"""Weights made small, checked, and given a card: `hrdepth pack`."""
+"""Make weights files small, check them, and add a card: `hrdepth pack`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hrdepth.weights.share import describe, write_checkpoint
 
 __all__ = ["PackReport", "pack"]
 
-# Rendered streets that the package has anyway, and how many images are compared at most.
+# The package's rendered streets, and how many images are compared at most.
 STREETS = Path(__file__).parents[1] / "app" / "examples"
 COMPARED = 8
 
@@ -39,7 +39,7 @@ class PackReport:
         licence: SPDX or None.
         relative: mean relative difference of 1/depth to the network that was given.
         largest: largest difference of the disparity.
-        images: on how many that was measured.
+        images: number of images compared.
     """
 
     path: Path
@@ -54,13 +54,13 @@ class PackReport:
         licence = self.licence or "not stated (--licence)"
         return (
             f"{self.path}: {self.size / 1e6:.2f} MB, licence {licence}, card {self.card}; "
-            f"1/depth differs by {self.relative:.3%} in mean, disparity by {self.largest:.1e} at most "
+            f"1/depth differs by {self.relative:.3%} on average, disparity by {self.largest:.1e} at most "
             f"({self.images} images)"
         )
 
 
 def pack(config: PackConfig) -> PackReport:
-    """Write weights with their name, licence and card, and the card beside them, once the check is passed.
+    """Write weights with their name, licence and card, and the card beside them, if the check passes.
 
     Raises:
         InputError: a file is missing or damaged, the packed network differs by more than the tolerance, or the file is
@@ -83,7 +83,7 @@ def pack(config: PackConfig) -> PackReport:
         },
     )
     if config.pose and given.pose_network is None:
-        raise InputError(f"the weights file {source} holds no pose network to keep; leave --pose out")
+        raise InputError(f"the weights file {source} contains no pose network; omit --pose")
     with atomic_path(out) as staged:
         write_checkpoint(staged, chosen, config.dtype)
         packed = read_checkpoint(staged)
@@ -91,12 +91,12 @@ def pack(config: PackConfig) -> PackReport:
         size = staged.stat().st_size
         if not relative <= config.tolerance:
             raise InputError(
-                f"as {config.dtype} the network differs from {source} by {relative:.2%} of 1/depth in mean, more than "
-                f"the tolerance {config.tolerance:.2%}; pack it with --dtype float32, or raise --tolerance"
+                f"as {config.dtype} the network differs from {source} by {relative:.2%} of 1/depth on average, more "
+                f"than the tolerance {config.tolerance:.2%}; pack it with --dtype float32, or raise --tolerance"
             )
         if config.megabytes is not None and size > config.megabytes * 1e6:
             raise InputError(
-                f"the packed weights take {size / 1e6:.2f} MB, more than --megabytes {config.megabytes:g}; take a "
+                f"the packed weights take {size / 1e6:.2f} MB, more than --megabytes {config.megabytes:g}; use a "
                 "smaller network, or raise the limit"
             )
         with atomic_path(card) as temporary:
@@ -105,7 +105,7 @@ def pack(config: PackConfig) -> PackReport:
 
 
 def _loaded(out: Path) -> str:
-    """Return what `from_pretrained` takes to load the file, as Python code: its name where it is bundled."""
+    """Return the source for `from_pretrained` as Python code: the name of bundled weights, else the path."""
     is_bundled = out.resolve().parent == FOLDER.resolve()
     if is_bundled and out.stem == DEFAULT:
         return ""

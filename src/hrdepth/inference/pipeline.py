@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 MOST_WAITING = 3
 """Images that may wait on either side: enough to keep all three threads busy, few enough to keep memory flat."""
-# Seconds between two checks of a waiting thread for the end of the run.
+# Seconds after which a waiting thread checks whether the run has ended.
 POLL_SECONDS = 0.05
 
 
@@ -72,7 +72,7 @@ def read_ahead(items: Iterator[T], most: int = MOST_WAITING) -> Iterator[Iterato
     finally:
         unwanted.set()
         thread.join()
-        if hasattr(items, "close"):  # a generator closes what it has open
+        if hasattr(items, "close"):  # a generator closes its files
             items.close()
 
 
@@ -107,7 +107,7 @@ class WriteBehind(Generic[T]):
         return self
 
     def put(self, item: T) -> None:
-        """Hand over an item; wait while there are too many."""
+        """Queue an item; wait while the queue is full."""
         while self._error is None:
             try:
                 return self._waiting.put(item, timeout=POLL_SECONDS)

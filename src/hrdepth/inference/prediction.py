@@ -1,4 +1,4 @@
-"""What a network predicts for one image, what its numbers mean, and how they are shown."""
+"""A prediction for one image: disparity, depth, units, and how they are displayed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hrdepth.io.visualize import panel
 __all__ = ["Prediction"]
 
 SHOWN_WIDTH = 1600
-"""Of the pair in a notebook, pixels; larger ones are made smaller, so that notebooks stay light."""
+"""Of the pair in a notebook, pixels; larger ones are scaled down, so that notebooks stay small."""
 
 Float32 = NDArray[np.float32]
 
@@ -36,7 +36,7 @@ class Prediction:
         metres_per_unit: metres = depth x metres_per_unit, or None where depth is known up to scale only.
         canonical_focal: fx, in image widths, of the camera for which the network's depth holds as it is; `depth`
             is then that of the camera of `intrinsics`, or of the canonical one where they are unknown. None where
-            the network's depth is taken as it is for any camera.
+            the network's depth is used as it is for any camera.
         runtime: what computed it, such as "openvino, float32"; "" if unknown.
         seconds: from the image in memory to disparity at its size, or None if unknown.
 
@@ -75,7 +75,7 @@ class Prediction:
 
     @property
     def best_depth(self) -> Float32:
-        """Depth in metres where they are known, else in network units, float32 (H,W)."""
+        """Depth in metres if they are known, else in network units, float32 (H,W)."""
         return self.depth if self.metres_per_unit is None else self.depth_metres
 
     @property
@@ -106,7 +106,7 @@ class Prediction:
         return stream.getvalue()
 
     def __rich__(self) -> Table:
-        """Return a table of what is known, for the terminal."""
+        """Return a table of size, units and ranges, for the terminal."""
         height, width = self.disparity.shape
         low, middle, high = np.percentile(self.depth, (5, 50, 95))
         factor, unit = (1.0, "") if self.metres_per_unit is None else (self.metres_per_unit, " m")

@@ -84,7 +84,7 @@ class Predictor:
         self.scale = replace(DepthScale.of(network), **given)
         self.flip = flip
         self.network: Network = network
-        # For provenance, where the network is a runtime's.
+        # For provenance, if the network is a runtime.
         self.runtime = str(getattr(network, "name", "pytorch"))
         self.precision = str(getattr(network, "precision", "float32"))
         self.source: Path | None = getattr(network, "path", None)
@@ -109,7 +109,7 @@ class Predictor:
 
     @property
     def metres_per_unit(self) -> float | None:
-        """Metres = depth x this; None where depth is known up to scale only."""
+        """Metres = depth x this; None if depth is known up to scale only."""
         return self.scale.metres_per_unit
 
     @property
@@ -199,7 +199,9 @@ class Predictor:
 
     def _checkpoint(self) -> Checkpoint:
         if self.source is None:
-            raise InputError("this predictor's network came from no file; write one with checkpoint.save_checkpoint")
+            raise InputError(
+                "this predictor's network was not read from a file; write one with checkpoint.save_checkpoint"
+            )
         if self.source.suffix != ".safetensors":
             raise InputError(f"{self.source} is an exported file; load the weights that it was exported from")
         return read_checkpoint(self.source)
@@ -213,7 +215,7 @@ class Predictor:
             intrinsics: (3,3) in pixels of this image, stored with the prediction; see there.
 
         Raises:
-            InputError: the image cannot be read or is no image, the intrinsics are no (3,3) matrix, or
+            InputError: the image cannot be read, the intrinsics are not a (3,3) matrix, or
                 the network gives values that are no numbers.
         """
         pixels = to_pixels(image)
@@ -252,14 +254,14 @@ class Predictor:
         with torch.inference_mode():
             disparity: Float32 = self.network(batch)[0][:, 0].float().cpu().numpy()
         if not np.isfinite(disparity).all():
-            raise InputError("the network gives values that are no numbers: its weights are damaged or diverged")
+            raise InputError("the network's output is not finite: its weights are damaged or diverged")
         return disparity
 
 
 def blend_flipped(left: NDArray[Any], right: NDArray[Any]) -> Float32:
     """Blend the disparity of an image with that of its mirror image.
 
-    Each has its weakness at one border, where the network sees too little: within 5 % of the left border the
+    Each is unreliable near one border, where the network lacks context: within 5 % of the left border the
     mirrored one is used alone, within 5 % of the right border the plain one, fading over another 5 % to
     their mean.
 

@@ -11,7 +11,7 @@ __all__ = ["lanczos"]
 
 LOBES = 3
 BLOCK = 32
-"""Pixels of the result that one product makes: more multiply more zeros, fewer need more products."""
+"""Pixels of the result per product: more multiply more zeros, fewer need more products."""
 
 
 def lanczos(image: Tensor, size: tuple[int, int]) -> Tensor:

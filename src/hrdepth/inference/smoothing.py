@@ -17,7 +17,7 @@ from hrdepth.errors import InputError, require
 __all__ = ["Flicker", "Smoother"]
 
 Float32 = NDArray[np.float32]
-# Flow is computed at this width: enough for motion, quick enough for a video.
+# Flow is computed at this width: fine enough for motion, fast enough for a video.
 FLOW_WIDTH = 384
 # Brightness difference (of 255) up to which two pixels may show the same point.
 MAX_CHANGE = 20.0
@@ -29,12 +29,12 @@ class Smoother:
     """Smooth disparity over time, frame by frame.
 
     Args:
-        mode: `exponential` averages each pixel with its past: no library needed, but moving things leave a trail.
+        mode: `exponential` averages each pixel with its past: no library needed, but moving objects leave a trail.
             `flow` averages along optical flow where that is reliable, and uses the new value where it is not.
         weight: of the new frame, above 0 to 1; 1 does not smooth.
 
     Raises:
-        InputError: the weight is out of its range, or `flow` is asked for and opencv is not installed.
+        InputError: the weight is out of its range, or `flow` needs opencv, which is not installed.
 
     Example:
         >>> smooth = Smoother("exponential", weight=0.5)
@@ -133,7 +133,7 @@ class _Flow:
             )
             for frame in (last, image)
         )
-        if min(before.shape) < 16:  # the least that DIS takes
+        if min(before.shape) < 16:  # the smallest size that DIS accepts
             raise InputError(f"images of {width}x{height} are too small for optical flow")
         backward, forward = self._dis.calc(now, before, None), self._dis.calc(before, now, None)
         x, y = np.meshgrid(np.arange(small[0], dtype=np.float32), np.arange(small[1], dtype=np.float32))

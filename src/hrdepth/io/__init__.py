@@ -1,1 +1,1 @@
-"""Files, images, video and tables: everything that reads or writes without knowing about networks."""
+"""Files, images, video and tables: reading and writing, independent of networks."""

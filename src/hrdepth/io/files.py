@@ -28,7 +28,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-SHORT = 24  # characters of a setting's value that is worth showing
+SHORT = 24  # characters of a setting's value that is still shown
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def output_folder(path: str | Path, *, overwrite: bool = False) -> Path:
     """Create the folder `path` for results and return it.
 
     Raises:
-        InputError: it cannot be created or written, or holds something already and `overwrite` is false.
+        InputError: it cannot be created or written, or is not empty and `overwrite` is false.
     """
     path = Path(path)
     try:
@@ -103,7 +103,7 @@ def existing_file(path: str | Path, what: str) -> Path:
     """Return `path` if it is a file.
 
     Raises:
-        InputError: there is none; the sentence says `what` was looked for.
+        InputError: there is none; the message names `what` was looked for.
     """
     path = Path(path)
     if not path.is_file():
@@ -132,13 +132,13 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
 
 
 def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> dict[str, Any] | None:
-    """Read the record of interrupted work, if it was begun with the same settings.
+    """Read the record of interrupted work, if its settings are the same.
 
-    Long work writes a JSON record of its settings before it begins.
+    Long work writes a JSON record of its settings at the start.
 
     Args:
         record: the JSON file that was written when the work began.
-        settings: what decides on the results, JSON-able; compared with the record's values of the same names.
+        settings: what determines the results, JSON-able; compared with the record's values of the same names.
         overwrite: start over instead of refusing.
 
     Returns:
@@ -158,7 +158,7 @@ def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool = False
         content: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         before = {name: content.get(name) for name in settings}
     except FileNotFoundError:
-        why = f"{record.parent} has no {record.name} that says how its content was made"
+        why = f"{record.parent} has no {record.name} that describes how its content was made"
     except (OSError, ValueError, AttributeError) as error:
         why = f"{record} is damaged ({error!r})"
     else:
@@ -174,7 +174,7 @@ def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool = False
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yield the names of settings that differ, with their values where they are short enough to read."""
+    """Yield the names of settings that differ, with their values if they are short."""
     for name in dict.fromkeys([*now, *before]):
         old, new, full_name = before.get(name), now.get(name), f"{prefix}{name}"
         if isinstance(old, dict) and isinstance(new, dict):

@@ -81,7 +81,7 @@ def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image; turn what goes wrong with it into one sentence."""
+    """Open an image; turn any error into one `InputError`."""
     if not path.exists():
         raise InputError(f"the image {path} does not exist")
     if path.is_dir():
@@ -188,7 +188,7 @@ def write_depth_png(path: str | Path, depth: NDArray[np.floating[Any]]) -> None:
 
 
 def open_image(path: Path) -> Image.Image:
-    """Open a file as one of the formats that are images, without decoding it; raises what Pillow raises."""
+    """Open an image file without decoding it; raises Pillow's errors."""
     Image.init()
     return Image.open(path, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
 
@@ -196,7 +196,7 @@ def open_image(path: Path) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except DAMAGE:  # damaged EXIF is no reason to refuse an image
+    except DAMAGE:  # an image with damaged EXIF can still be read
         return image
 
 

@@ -1,4 +1,4 @@
-"""What a path holds, and its frames: an image, a folder or a video becomes uint8 arrays in RGB."""
+"""Read an image, a folder of images or a video as uint8 arrays in RGB."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a path holds: `count` images or None if unknown, `fps` in frames a second for a video."""
+    """What a path contains: `count` images or None if unknown, `fps` in frames a second for a video."""
 
     path: Path
     kind: Literal["image", "folder", "video"]
@@ -90,7 +90,7 @@ def frames(
         source: what to read, as a path or as `probe` describes it.
         on_error: called with the error for each unreadable image of a folder, which is then skipped;
             without it the error is raised.
-        is_wanted: asked with the name of each image before it is read, if it is no video's; others are left out.
+        is_wanted: called with the name of each image before it is read, if it is no video's; others are left out.
 
     Raises:
         InputError: what `probe` raises, at once; while reading, a damaged image, a video without frames,
@@ -122,7 +122,7 @@ def _images_in(folder: Path) -> list[Path]:
         raise InputError(f"the folder {folder} is empty")
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
     if not images:
-        raise InputError(f"the folder {folder} holds no images (such as .jpg or .png)")
+        raise InputError(f"the folder {folder} contains no images (such as .jpg or .png)")
     return sorted(images, key=lambda file: _natural(file.name))
 
 

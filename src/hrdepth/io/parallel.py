@@ -17,7 +17,7 @@ __all__ = ["parallel_map", "usable_cores"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Items a worker that wait for it: none is idle, and few are in memory.
+# Items queued per worker: none is idle, and few are in memory.
 WAITING = 2
 
 
@@ -69,7 +69,7 @@ def _pool(work: Callable[..., Any], workers: int, processes: bool) -> Iterator[t
         try:
             packed = pickle.dumps(work)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
-            raise InputError(f"the true depth does not go to other processes ({error}); use threads") from error
+            raise InputError(f"the true depth cannot be sent to other processes ({error}); use threads") from error
         context = multiprocessing.get_context("spawn")
         pool, call = ProcessPoolExecutor(workers, context, _install, (packed,)), _call
     else:
@@ -86,7 +86,7 @@ _work: Callable[..., Any]
 def _install(packed: bytes) -> None:
     """Unpickle the work in a new process, once: a set of true depth may be large."""
     global _work
-    _work = pickle.loads(packed)  # from our own process, through a pipe
+    _work = pickle.loads(packed)  # from the parent process, through a pipe
 
 
 def _call(item: Any) -> Any:

@@ -79,9 +79,9 @@ def show_images(paths: Sequence[Path]) -> None:
         InputError: there is nothing to show, or no screen.
     """
     if not paths:
-        raise InputError("there is no image to show; a video opens in a player")
+        raise InputError("there is no image to show; open the video in a player")
     if matplotlib.get_backend().lower() not in backend_registry.list_builtin(BackendFilter.INTERACTIVE):
-        raise InputError(f"no window can be opened here: no screen, or no window toolkit; open {paths[0]} instead")
+        raise InputError(f"cannot open a window: there is no display, or no GUI toolkit; open {paths[0]} instead")
     pyplot = importlib.import_module("matplotlib.pyplot")
     shown = paths[:SHOWN]
     figure, axes = pyplot.subplots(len(shown), squeeze=False, layout="constrained")

@@ -16,7 +16,7 @@ from hrdepth.io.files import atomic_path
 __all__ = ["KITTI_FOCAL", "PointCloud", "assumed_intrinsics", "point_cloud", "reliable", "write_glb", "write_ply"]
 
 KITTI_FOCAL = 0.58
-"""Focal length in image widths of KITTI's cameras, which most weights have learned from."""
+"""Focal length in image widths of KITTI's cameras, on which most weights were trained."""
 
 GRAZING_DEGREES = 2.5
 """Surfaces at less than this angle to the ray count as interpolation across a depth edge."""
@@ -65,7 +65,7 @@ def point_cloud(
     grazing_degrees: float = GRAZING_DEGREES,
     most: int | None = None,
 ) -> PointCloud:
-    """Lift every pixel whose depth can be relied on.
+    """Lift every pixel with reliable depth to a point.
 
     Args:
         depth: (H,W) along the camera's z, any unit; NaN, infinity and values of 0 and below have no point.
@@ -103,7 +103,7 @@ def point_cloud(
         keep &= grid
     y, x = np.nonzero(keep)
     if not len(x):
-        raise InputError("no point of this depth is left: it is not finite, too far, or changes everywhere")
+        raise InputError("no point is left: depth is not finite, too far, or changes too steeply everywhere")
     z = depth[y, x]
     across, down = (x - matrix[0, 2]) / matrix[0, 0], (y - matrix[1, 2]) / matrix[1, 1]
     return PointCloud(np.stack([across * z, down * z, z], axis=1).astype(np.float32), image[y, x])
@@ -158,7 +158,7 @@ def write_ply(path: str | Path, cloud: PointCloud, about: Mapping[str, str] | No
 
 
 def write_glb(path: str | Path, cloud: PointCloud, about: Mapping[str, str] | None = None) -> None:
-    """Write a GLB for viewers, atomically: y up and the camera looking along -z, as glTF asks; no light needed.
+    """Write a GLB for viewers, atomically: y up and the camera looking along -z, as glTF requires; no light needed.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""How a result came about, as a dictionary that every result file carries."""
+"""Provenance of a result, as a dictionary for every result file."""
 
 from __future__ import annotations
 

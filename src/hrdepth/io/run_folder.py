@@ -38,7 +38,7 @@ class RunStatus:
         seconds_left: at that rate; None where it is not known, 0 after the end.
         message: the guard's, or what is to be known about a quiet run.
         curves: name to (step, value).
-        panel: the newest image that the run drew of itself.
+        panel: the newest panel.
         settings: of the training, as config.yaml holds them.
         about: command, versions, samples and more, as run.json holds them.
     """
@@ -115,7 +115,7 @@ def read_run(folder: Path) -> RunStatus:
 
 
 def read_metrics(folder: Path) -> list[dict[str, str]]:
-    """Return the rows of a run's metrics.csv; none where it is absent or damaged."""
+    """Return the rows of a run's metrics.csv; none if it is missing or damaged."""
     try:
         with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
@@ -124,7 +124,7 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of a run holds; nothing where it is absent or damaged."""
+    """Return the content of a JSON file of a run; empty if it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -160,7 +160,7 @@ def _curve(rows: list[dict[str, str]], column: str) -> list[tuple[int, float]]:
 def _ahead(
     config: dict[str, Any], about: dict[str, Any], step: int, minutes: float, rate: float | None
 ) -> tuple[int | None, float | None]:
-    """Return all steps of the run, and the seconds that are left."""
+    """Return all steps of the run, and the seconds left."""
     try:
         samples, batch = int(about["samples"]["train"]), int(config["batch_size"])
         processes = int(config.get("devices") or 1) * int(config.get("nodes") or 1)
@@ -186,7 +186,7 @@ def _state(folder: Path, rows: list[dict[str, str]], left: float | None) -> tupl
     if silent > QUIET_SECONDS:
         return (
             "quiet",
-            f"nothing was written for {silent / 60:.0f} minutes: it ended, was killed, or validates for long",
+            f"nothing was written for {silent / 60:.0f} minutes: it has ended, was killed, or is in a long validation",
         )
     return "training", ""
 
@@ -200,5 +200,5 @@ def _panel(folder: Path, state: str) -> Path | None:
 
 
 def drawn_panels(folder: Path) -> list[Path]:
-    """Return the images that a run drew of itself while it trained, the oldest first."""
+    """Return the panels of a run, the oldest first."""
     return sorted(path for path in folder.glob("panels/*.png") if path.stem.isdecimal())

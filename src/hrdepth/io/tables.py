@@ -24,11 +24,11 @@ METRIC_HEADINGS = {
     "delta2": "δ < 1.25²",
     "delta3": "δ < 1.25³",
 }
-"""What tables call the seven metrics, in the paper's order."""
+"""Names of the seven metrics in tables, in the paper's order."""
 
 FORMATS = ("text", "markdown", "latex")
 _SUFFIXES = {".md": "markdown", ".tex": "latex"}
-# What LaTeX reads as a command, and signs that its fonts lack.
+# Characters that are LaTeX commands, or that its fonts lack.
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "±": r"$\pm$", "δ": r"$\delta$",
@@ -130,7 +130,7 @@ class ResultTable:
 
 
 def table_format(path: str | Path) -> str:
-    """Name the format of a table's file.
+    """Return the format of a table's file.
 
     Raises:
         InputError: its name does not end in .md or .tex.

@@ -1,4 +1,4 @@
-"""Videos in and out by way of FFmpeg's libraries (PyAV); what goes in and out are uint8 arrays in RGB."""
+"""Read and write videos with FFmpeg's libraries (PyAV), as uint8 arrays in RGB."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
     """Open a video; yield PyAV's container and its first stream of moving images.
 
     Raises:
-        InputError: the file is no video, holds sound alone (a cover image does not count), or is damaged.
+        InputError: the file is no video, contains only sound (a cover image does not count), or is damaged.
     """
     import av
 
     unreadable = InputError(
-        f"{path} is neither an image nor a video that can be read: damaged, cut short, or of another kind"
+        f"{path} is neither an image nor a video that can be read: damaged, truncated, or of another kind"
     )
     try:
         container = av.open(str(path))
@@ -44,11 +44,11 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
         if container.format.name == "tty" or container.format.name.endswith("_pipe"):
             raise unreadable
         streams = [s for s in container.streams.video if not s.disposition & type(s.disposition).attached_pic]
-        # A track without a decoder (of a file that is cut short, say) would crash PyAV.
+        # A track without a decoder (as in a truncated file) would crash PyAV.
         if any(stream.codec_context is None for stream in streams[:1]):
             raise unreadable
         if not streams and container.streams.audio:
-            raise InputError(f"{path} holds sound but no images")
+            raise InputError(f"{path} contains sound but no images")
         if not streams:
             raise unreadable
         streams[0].thread_type = "AUTO"
@@ -123,7 +123,7 @@ class VideoWriter:
             self._stream = self._new_stream(*image.shape[:2])
         if image.shape != self._size:
             raise InputError(
-                f"{self.path}: frame {self.count} is {image.shape[1]}x{image.shape[0]}, the ones before it "
+                f"{self.path}: frame {self.count} is {image.shape[1]}x{image.shape[0]}, the previous ones "
                 f"{self._size[1]}x{self._size[0]}; a video has one size"
             )
         frame = self._frame(image)
@@ -197,6 +197,8 @@ def read_depth_video(path: str | Path) -> Iterator[NDArray[np.float32]]:
     """
     with open_video(path) as (container, stream):
         if stream.codec_context.pix_fmt != "gray16le":
-            raise InputError(f"{path} is no depth video: its images are {stream.codec_context.pix_fmt}, not gray16le")
+            raise InputError(
+                f"{path} is not a depth video: its images are {stream.codec_context.pix_fmt}, not gray16le"
+            )
         for image in container.decode(stream):
             yield (image.to_ndarray() / np.float32(DEPTH_STEPS)).astype(np.float32)

@@ -110,7 +110,7 @@ class Teacher:
             config = replace(config, metres_per_unit=metres)
         elif metres is not None and not 0.98 < wanted / metres < 1.02:
             raise InputError(
-                f"a unit of depth is {metres:g} m to the teacher {self.path}, but metres_per_unit is {wanted:g}: the "
+                f"a unit of depth is {metres:g} m for the teacher {self.path}, but metres_per_unit is {wanted:g}: the "
                 "student learns the teacher's units; remove metres_per_unit, or convert the baselines to these units"
             )
         if config.initial_depth is None and config.init is None:
@@ -168,7 +168,9 @@ class TeacherMaps(MapCache):
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"the teacher's cache {path} cannot be made ({error.strerror}); choose another") from error
+            raise InputError(
+                f"the teacher's cache {path} cannot be created ({error.strerror}); choose another"
+            ) from error
         return cls(path, teacher.sha256(), teacher.size, teacher.min_depth, teacher.max_depth)
 
     def inverse_depth(self, image: Path) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ __all__ = ["fill_cache", "prepare", "verify_cache"]
 
 log = logging.getLogger(__name__)
 
-# Seconds between two writings of the manifest: what a crash can lose.
+# Seconds between two writings of the manifest: the work that a crash can lose.
 SAVE_EVERY = 30.0
 HEADER = 128  # bytes before the pixels of an .npy file
 
@@ -50,9 +50,9 @@ def prepare(config: PrepareConfig) -> ImageCache:
 
 
 def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
-    """Write every image of a training config, validation included, that the cache lacks or has in an older state.
+    """Write every image of a training config, validation included, that the cache lacks or that has changed.
 
-    When interrupted, it resumes where it was when called again.
+    It resumes when called again after an interruption.
 
     Raises:
         InputError: data that cannot be read, a cache of another size, a folder of other things, or a full disk.
@@ -78,7 +78,7 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
 
 
 def verify_cache(folder: str, threads: int) -> ImageCache:
-    """Compare every cached image with its checksum, and every source with what it was.
+    """Compare every cached image with its checksum, and every source with its recorded state.
 
     Bad entries are removed from the manifest, so that training reads their sources and `fill_cache` writes them again.
 
@@ -98,7 +98,7 @@ def verify_cache(folder: str, threads: int) -> ImageCache:
     cache.save()
     listed = "; ".join(f"{cache.source(name)} ({fault})" for name, fault in faults.items())
     raise InputError(
-        f"{len(faults)} of {len(names)} images of the cache {folder} were bad and are removed from it, "
+        f"{len(faults)} of {len(names)} images of the cache {folder} were bad and have been removed, "
         f"run hrdepth prepare again to write them again: {listed}"
     )
 
@@ -109,7 +109,7 @@ def _open_or_create(folder: str, size: tuple[int, int] | None) -> ImageCache:
         path.mkdir(parents=True, exist_ok=True)
         empty = not any(path.iterdir())
     except OSError as error:
-        raise InputError(f"the cache {folder} cannot be made ({error.strerror}); choose another folder") from error
+        raise InputError(f"the cache {folder} cannot be created ({error.strerror}); choose another folder") from error
     if empty:
         cache = ImageCache(path, size)
         cache.save()
@@ -125,7 +125,7 @@ def _check_space(cache: ImageCache, todo: Sequence[Path]) -> None:
     shapes: dict[Path, tuple[int, int]] = {}
     needed = 0
     for path in todo:
-        if cache.size is None and path.parent not in shapes:  # one image stands for its folder
+        if cache.size is None and path.parent not in shapes:  # one image represents its folder
             image = read_image(path)
             shapes[path.parent] = (image.height, image.width)
         height, width = cache.size or shapes[path.parent]

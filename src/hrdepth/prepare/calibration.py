@@ -40,7 +40,7 @@ class Lens:
         size: (height, width), None where the file does not give it.
         model: `brown` is OpenCV's usual one (k1, k2, p1, p2, k3, ...), `fisheye` its equidistant one (k1 to k4).
         distortion: its coefficients; empty for a pinhole.
-        source: where the numbers come from, for messages.
+        source: origin of the numbers, for messages.
         learn: whether the intrinsics are to be learned, and these are only the initial values.
     """
 
@@ -53,11 +53,11 @@ class Lens:
 
 
 def read_calibration(path: str | Path, camera: str | None = None) -> Lens:
-    """Read a calibration file, whose format is guessed by its content.
+    """Read a calibration file, whose format is detected from its content.
 
     Args:
         path: see `FORMATS`.
-        camera: which one, where the file has several.
+        camera: which one, if the file has several.
 
     Raises:
         InputError: the file is missing, of no known format, has several cameras, or lacks a number.
@@ -129,7 +129,7 @@ def _kitti(entries: dict[str, list[str]], camera: str | None, source: str) -> Le
 
 
 def _yaml(text: str, source: str) -> Lens:
-    """Read OpenCV's YAML, ROS's, or a camera.yaml."""
+    """Read a YAML file of OpenCV or ROS, or a camera.yaml."""
     # OpenCV writes a directive that YAML does not have, and its own tag for matrices.
     text = re.sub(r"^%YAML.*$", "", text, flags=re.MULTILINE).replace("!!opencv-matrix", "")
     content: Any = yaml.safe_load(text.lstrip().removeprefix("---"))
@@ -193,7 +193,7 @@ def choose_camera(
         camera: which one, where the calibration file has several.
 
     Raises:
-        InputError: EXIF was asked for and there is none, or a calibration is of images of another shape.
+        InputError: there is no EXIF focal length, or a calibration is for images of another shape.
     """
     if fov is not None and not 5 <= fov <= 170:
         raise InputError(f"fov {fov:g} is no horizontal field of view in degrees; give 5 to 170")
@@ -202,7 +202,7 @@ def choose_camera(
     if fov is not None:
         if intrinsics != "auto":
             raise InputError(
-                f"either --fov or --intrinsics {intrinsics}, not both; --intrinsics learn starts from --fov"
+                f"give either --fov or --intrinsics {intrinsics}, not both; --intrinsics learn starts from --fov"
             )
         return lens_from_fov(fov, size)
     if intrinsics in ("auto", "exif"):
@@ -210,7 +210,7 @@ def choose_camera(
         if found is not None:
             return found
         if intrinsics == "exif":
-            raise InputError(f"{path} carries no focal length in its EXIF; give --fov or a calibration file")
+            raise InputError(f"{path} has no focal length in its EXIF data; give --fov or a calibration file")
         log.warning(
             "%s has no calibration: starting from a field of view of %g degrees, to be learned; "
             "--fov or --intrinsics FILE is better", path, START_FOV,
@@ -276,7 +276,7 @@ def _film_focal(path: Path) -> float | None:
 
 
 def _fitted(lens: Lens, size: tuple[int, int], path: Path) -> Lens:
-    """Bring a calibration to the images' size; another size of the same shape is one of the same camera."""
+    """Bring a calibration to the images' size; a different size with the same aspect ratio is accepted."""
     if lens.size is None or lens.size == size:
         return replace(lens, size=size)
     height, width = size[0] / lens.size[0], size[1] / lens.size[1]

@@ -19,7 +19,7 @@ LONGER_SIDE = 640
 
 
 class Framing:
-    """How images of one camera become frames of one size; K follows.
+    """Converts images of one camera to frames of one size, and K with them.
 
     Args:
         lens: the camera; its `size` is that of the images.
@@ -31,7 +31,7 @@ class Framing:
         size: (height, width) of the frames.
 
     Raises:
-        InputError: a size that is no multiple of 32, or a lens that leaves nothing of the image.
+        InputError: a size that is no multiple of 32, or a distortion that leaves nothing of the image.
     """
 
     def __init__(self, lens: Lens, size: tuple[int, int] | None, fit: Literal["crop", "letterbox"] = "crop") -> None:
@@ -105,11 +105,9 @@ class Framing:
         else:
             new, _ = cv2.getOptimalNewCameraMatrix(self.lens.intrinsics, coefficients, wide_first, 0.0)
         if not (np.isfinite(new).all() and new[0, 0] > 0 and new[1, 1] > 0):
-            raise InputError(
-                f"{self.lens.source}: its distortion leaves nothing of an image; are the coefficients right?"
-            )
+            raise InputError(f"{self.lens.source}: its distortion leaves nothing of the image; check the coefficients")
         matrix: NDArray[np.float64] = np.asarray(new, dtype=np.float64).copy()
-        # OpenCV stretches each side by itself; pixels stay as they are with the larger of both factors.
+        # OpenCV scales each side separately; the larger factor for both keeps pixels square.
         factors = matrix[[0, 1], [0, 1]] / self.lens.intrinsics[[0, 1], [0, 1]]
         for axis, side in enumerate(wide_first):
             stretch = factors.max() / factors[axis]

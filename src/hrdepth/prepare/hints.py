@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST = 6  # frames that structure from motion needs
 GAP = 3  # frames that may be missing within a recording
-SCALE_IMAGES = 30  # images that decide the factor of a recording
+SCALE_IMAGES = 30  # images that determine the scale of a recording
 NEAR = 8.0  # network units; a network's far depth is too uncertain for the scale
 WORST = 0.6  # cost of a match that is accepted
 FEW = 0.02  # of the points are nearer than the nearest plane
@@ -91,7 +91,7 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints
             )
         return hints
     if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty and holds no hints; choose another folder")
+        raise InputError(f"{folder} is not empty and contains no hints; choose another folder")
     output_folder(folder)
     about = {
         "size": list(size),
@@ -182,7 +182,7 @@ class _HintMaker:
         structure = structure_from_motion(images, resized_intrinsics(camera, shape).double().numpy())
         located = [image for image in images if image in structure.poses]
         if len(located) < SHORTEST:
-            log.info("%s: structure from motion finds no path of the camera; no hints", images[0].parent)
+            log.info("%s: structure from motion finds no camera poses; no hints", images[0].parent)
             return 0
         scale = self._scale(located, structure.points, shape)
         if scale is None:
@@ -227,7 +227,7 @@ class _HintMaker:
         accepted = agreed & (cost < WORST)
         if moving:
             accepted &= cost < unmoved
-        # Beyond the first plane depth is a guess, but far.
+        # Beyond the first plane, depth is uncertain but far.
         inverse = sweep.inverse_depth.float().clamp(min=step)
         self.hints.write(image, torch.where(accepted, inverse, 0.0).numpy())
 
@@ -258,5 +258,5 @@ def _view(image: Path, size: tuple[int, int]) -> View:
 
 def _count(work: Callable[[Item], int], items: Sequence[Item], name: str) -> int:
     """Do `work` with each item in as many threads as there are cores; return the sum of its results."""
-    # One thread an item: torch's own threads would wait for each other.
+    # One thread per item: torch's own threads would wait for each other.
     return sum(track(parallel_map(work, items), name, len(items), disable=len(items) < 16))

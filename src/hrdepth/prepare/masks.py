@@ -1,10 +1,10 @@
-"""Find regions that never move though the camera does: overlays, and the hood of the car.
+"""Find regions that do not move when the camera does: overlays, and the hood of the car.
 
 A point that moves with the scene sees edges of every direction pass by; one that is fixed to the camera keeps the same
 edge. So the mean of the gradients over time, as vectors, divided by the mean of their lengths is near 1 there and near
-0 elsewhere. Far scenery can look alike in a short recording, but it shakes with the camera: what is drawn over the
-image does not shift by a pixel. A hood has an edge above, dark on bright or bright on dark as the road changes, and
-little happens below it.
+0 elsewhere. Distant scenery can look similar in a short recording, but it shakes with the camera, whereas an overlay
+does not shift by a pixel. A hood has an upper edge, dark on bright or bright on dark as the road changes, and little
+changes below it.
 
 Source: the mean gradient as evidence of what is drawn over images is Dekel et al. 2017, On the Effectiveness of
 Visible Watermarks, section 3. Numbers were measured on KITTI, with hood and overlay drawn in and without
@@ -25,23 +25,23 @@ __all__ = ["MIN_FRAMES", "StillRegions", "mask_image"]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-MIN_FRAMES = 24  # fewer show nothing
-BLOCK = 8  # frames over which an edge must stay, again and again
+MIN_FRAMES = 24  # fewer are not conclusive
+BLOCK = 8  # frames of a block, over which an edge must stay
 STEADY = 0.7  # mean of the gradients over mean of their lengths, within a block
 LASTING = 0.8  # share of the blocks in which an edge stays; the same over the whole recording
-WEAK = 0.5  # instead of LASTING, beside what is found: letters before a background of the same colour
+WEAK = 0.5  # instead of LASTING, next to found regions: letters on a background of the same colour
 EDGE = 4.0  # grey levels a pixel: weaker gradients are noise
-SHIFT = 0.8  # pixels that a region may shift from frame to frame; overlays 0.1 to 0.6, far scenery from 0.9
-SAMPLES = 32  # frames kept to look for shifts
+SHIFT = 0.8  # pixels that a region may shift from frame to frame; overlays 0.1 to 0.6, distant scenery from 0.9
+SAMPLES = 32  # frames stored to measure shifts
 HOOD_TOP, HOOD_SPAN = 0.45, 0.6  # a hood begins below this share of the height, and crosses so much of the middle
-HOOD_EDGE = 0.85  # how constant the direction of its edge is, whatever the sign; a road's 0.7 at most
+HOOD_EDGE = 0.85  # how constant the direction of its edge is, regardless of sign; a road's 0.7 at most
 HOOD_STRAY = 0.03  # share of the height by which its line strays from a bow
 HOOD_QUIET = 0.45  # change from frame to frame below its edge, as a share of the rest's
-TOO_MUCH = 0.6  # share of an image that cannot all be hood: rather the camera stands still
+TOO_MUCH = 0.6  # larger shares are not a hood: the camera stands still
 
 
 class StillRegions:
-    """Look for regions that never move, frame by frame, in memory of some images.
+    """Finds regions that never move, frame by frame, with the memory of a few images.
 
     Args:
         size: (height, width) of the frames.
@@ -83,7 +83,7 @@ class StillRegions:
             self._block = _Gradients(self.size)
 
     def find(self) -> Mask:
-        """Return the regions that never move (H,W); none where too few frames were seen, or nearly all is still."""
+        """Return the regions that never move (H,W); none if there are too few frames, or nearly everything is still."""
         if self.frames < MIN_FRAMES:
             return np.zeros(self.size, dtype=bool)
         still = self._overlays() | self._hood()
@@ -92,7 +92,7 @@ class StillRegions:
     def _overlays(self) -> Mask:
         cv2, (height, width) = opencv(), self.size
         edges = (self._steady >= LASTING * (self.frames // BLOCK)) & (self._total.vector() > LASTING)
-        # Letters of a line lie together; then what they enclose is filled.
+        # Join the letters of a line; then fill what they enclose.
         reach = max(3, width // 40) | 1
         joined = cv2.morphologyEx(edges.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
         count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
@@ -106,12 +106,12 @@ class StillRegions:
         found = self._grown(found, reach)
         outlines, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         filled = cv2.drawContours(np.zeros(self.size, np.uint8), outlines, -1, 1, thickness=cv2.FILLED)
-        margin = max(3, width // 64) | 1  # the loss looks at windows
+        margin = max(3, width // 64) | 1  # the loss uses windows
         grown: Mask = cv2.dilate(filled, np.ones((margin, margin), np.uint8)).astype(bool)
         return grown
 
     def _grown(self, found: NDArray[np.uint8], reach: int) -> NDArray[np.uint8]:
-        """Add what is likely to be of the same writing: weaker evidence that joins it, in the same rows."""
+        """Add what probably belongs to the same text: adjacent weaker evidence in the same rows."""
         cv2 = opencv()
         weak = (self._steady >= WEAK * (self.frames // BLOCK)) & (self._total.vector() > WEAK)
         weak &= np.asarray(found.any(axis=1))[:, None]
@@ -128,7 +128,7 @@ class StillRegions:
         lengths = [sample[part] for sample in self._samples]
         lasting = cv2.dilate(edges[part].astype(np.uint8), np.ones((5, 5), np.uint8))
         reference = (np.mean(lengths, axis=0) * lasting).astype(np.float32)
-        lengths = [np.minimum(length, reference.max()) for length in lengths]  # the scene's edges may be stronger
+        lengths = [np.minimum(length, reference.max()) for length in lengths]  # edges of the scene may be stronger
         window = cv2.createHanningWindow(reference.shape[::-1], cv2.CV_32F)
         shifts = np.array([cv2.phaseCorrelate(reference, length, window)[0] for length in lengths])
         shift: NDArray[np.float64] = np.median(np.abs(shifts - np.median(shifts, axis=0)), axis=0)
@@ -138,7 +138,7 @@ class StillRegions:
         cv2, (height, width) = opencv(), self.size
         rows = np.arange(height)[:, None]
         change = cv2.blur(self._change, (9, 3))
-        most = np.maximum.accumulate(change[::-1])[::-1]  # from here down to the border
+        most = np.maximum.accumulate(change[::-1])[::-1]  # from here to the lower border
         margin = max(2, height // 60)  # the edge itself changes with the road
         quiet = most[np.minimum(rows[:, 0] + margin, height - 1)] < HOOD_QUIET * np.median(change[height // 3 :])
         strong = self._total.length > EDGE / 2 * self.frames
@@ -171,7 +171,7 @@ class _Gradients:
     def add(self, image: Floats) -> Floats:
         """Add an image (H,W,3), and return its gradients' lengths."""
         gradients = np.stack([_gradient(image[..., channel]) for channel in range(3)])
-        # The strongest of the colours: yellow letters before the sky are no darker than it.
+        # The strongest channel: yellow letters on the sky have its brightness.
         strongest = np.abs(gradients).argmax(axis=0)
         gradient = np.take_along_axis(gradients, strongest[None], axis=0)[0]
         length: Floats = np.abs(gradient)
@@ -191,13 +191,13 @@ class _Gradients:
         return constant
 
     def direction(self) -> Floats:
-        """Return how constant its direction is, whatever the sign, in 0 to 1."""
+        """Return how constant its direction is, regardless of sign, in 0 to 1."""
         constant: NDArray[Any] = np.abs(self._doubled) / np.maximum(self.length, 1e-3)
         return constant
 
 
 def mask_image(frame: NDArray[np.uint8], keep: Mask) -> NDArray[np.uint8]:
-    """Return a frame (H,W,3) with what is left out of the loss in red, outlined."""
+    """Return a frame (H,W,3) with the masked part in red, outlined."""
     cv2 = opencv()
     image = frame.astype(np.float32)
     image[~keep] = 0.5 * image[~keep] + 0.5 * np.array([255.0, 30.0, 30.0], dtype=np.float32)

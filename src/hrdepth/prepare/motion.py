@@ -1,4 +1,4 @@
-"""Measure what moves between frames of a video, and select the frames worth learning from by it."""
+"""Measure what moves between frames of a video, and select frames for training by it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ WIDTH = 256  # of the longer side, at which motion is measured
 # noise and compression stays below 0.0003 (docs/own-video.md).
 TARGET_MOTION, CREEP, STILL = 0.012, 0.003, 0.001
 DARK = 8.0  # grey levels added before brightnesses are divided
-MAX_STRIDE = 30  # beyond this it is a camera that hardly moves
+MAX_STRIDE = 30  # beyond this the camera hardly moves
 
 PROBES = 300  # pairs of frames whose motion decides the stride
-LONGEST_WAIT = 20  # candidates left out in a row, after which moving objects have left the place
+LONGEST_WAIT = 20  # candidates skipped in a row, after which moving objects have left the scene
 
 Image = NDArray[np.uint8]
 Grey = NDArray[np.uint8]
@@ -49,14 +49,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Step:
-    """What changed from one frame to the next.
+    """The change from one frame to the next.
 
     Attributes:
         motion: median optical flow, as a share of the longer side.
-        followed: share of the image whose flow there and back again meets itself.
+        followed: share of the image in which forward and backward flow agree.
         likeness: correlation of what is followed, in -1 to 1.
         gain: median change of brightness of what is followed, as a natural logarithm.
-        difference: mean absolute difference of the images as they are, see `data.neighbours.motion`.
+        difference: mean absolute difference of the images without alignment, see `data.neighbours.motion`.
     """
 
     motion: float
@@ -152,7 +152,7 @@ def stride_for(motions: list[float], apart: int = 1) -> int:
     fast = float(np.percentile(motions, 90)) if motions else 0.0
     if fast < STILL:
         raise InputError("nothing moves in it: depth can only be learned from a camera that moves")
-    # Stretches in which the camera stands still must not decide.
+    # Still parts of the recording must not determine the stride.
     typical = float(np.median([amount for amount in motions if amount > 0.2 * fast]))
     return max(1, min(MAX_STRIDE, math.floor(apart * TARGET_MOTION / typical + 0.5)))
 
@@ -169,7 +169,7 @@ class Chosen:
 
 @dataclass
 class Selection:
-    """What was left out, as numbers of the source, by reason: `still` or `cut`."""
+    """Skipped frames, as numbers of the source, by reason: `still` or `cut`."""
 
     left_out: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
@@ -262,7 +262,7 @@ def split_numbers(numbers: list[int], share: float, gap: int) -> tuple[list[int]
 
     Args:
         numbers: of the frames, ascending; neighbours follow without a gap.
-        share: of the frames that are held out, at least three; 0 holds out none.
+        share: of the validation frames, at least three; 0 for none.
         gap: frames between that belong to neither.
 
     Returns:

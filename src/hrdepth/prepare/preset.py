@@ -1,4 +1,4 @@
-"""The training config of a prepared set: what `hrdepth train --data data/` trains with, before other settings."""
+"""The training config of a prepared data set: the defaults of `hrdepth train --data data/`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["preset"]
 
 STEPS = 20_000  # samples an epoch times epochs, at least, for a set of any size
 FROZEN = 200  # steps after which a new pose network has seen enough of the trained depth
-FINE_TUNING = 0.25  # share of the samples that a network needs which was trained on other recordings
+FINE_TUNING = 0.25  # share of the samples needed by a network that was trained on other recordings
 
 
 def preset(data: str | Path) -> dict[str, Any]:
     """Return the settings of `config.TrainConfig` that suit a folder of drives on disk.
 
-    Size, split, sources, batch and epochs follow from what the folder holds; the rest stays at its default.
+    Size, split, sources, batch and epochs follow from the folder's content; other settings have their defaults.
 
     Args:
-        data: what `hrdepth prepare` or `hrdepth render` made, or a folder of that layout.
+        data: a folder from `hrdepth prepare` or `hrdepth render`, or of that layout.
 
     Raises:
         InputError: there is no such folder, no drive in it, or no list of frames.
@@ -39,11 +39,11 @@ def preset(data: str | Path) -> dict[str, Any]:
         raise InputError(f"{root} has no train.txt; make the set with hrdepth prepare, or give --config")
     if not validation:
         raise InputError(
-            f"{root} has no val.txt: nothing is held out to choose the best weights by; prepare more video, or name "
-            "frames there yourself"
+            f"{root} has no val.txt: there are no validation frames to choose the best weights by; prepare more video, "
+            "or list frames there yourself"
         )
     stereo = any((drive / "right").is_dir() for drive in cameras)
-    still = any(not (drive / "manifest.json").is_file() for drive in cameras)  # prepare leaves still frames out
+    still = any(not (drive / "manifest.json").is_file() for drive in cameras)  # prepare skips still frames
     part = {"dataset": "folder", "root": str(root), "missing": "skip", "min_motion": MIN_MOTION if still else None}
     settings: dict[str, Any] = {
         "train": [{**part, "split": str(root / "train.txt"), "distances": [1, 2]}],
@@ -61,7 +61,7 @@ def preset(data: str | Path) -> dict[str, Any]:
     if start := next(iter(bundled().values()), None):
         settings |= _fine_tuning(start)
         settings["epochs"] = max(5, round(FINE_TUNING * settings["epochs"]))
-        if "pose_network" not in settings:  # an untrained one would spoil the depth
+        if "pose_network" not in settings:  # an untrained pose network would spoil the depth
             settings["freeze_depth_steps"] = min(FROZEN, settings["epochs"] * training // settings["batch_size"] // 4)
     elif len({_relative_focal(camera) for camera in cameras.values()}) > 1:
         settings["canonical_focal"] = sorted(map(_relative_focal, cameras.values()))[len(cameras) // 2]
@@ -84,7 +84,7 @@ def _cameras(root: Path) -> dict[Path, Camera]:
         raise InputError(f"the data folder {root} does not exist; make it with hrdepth prepare VIDEO --out {root}")
     cameras = {file.parent: read_camera(file) for file in sorted(root.rglob("camera.yaml"))}
     if not cameras:
-        raise InputError(f"{root} holds no drive (no camera.yaml); make it with hrdepth prepare VIDEO --out {root}")
+        raise InputError(f"{root} contains no drive (no camera.yaml); make it with hrdepth prepare VIDEO --out {root}")
     return cameras
 
 

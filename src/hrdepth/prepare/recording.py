@@ -1,8 +1,8 @@
-"""What lies beside the frames of a prepared recording: manifest, camera, mask, lists of frames.
+"""Files beside the frames of a prepared recording: manifest, camera, mask, lists of frames.
 
 `ROOT/DRIVE/manifest.json` has
 
-format, settings      what decides how the frames look; a recording is resumed only if they are equal
+format, settings      what determines the frames; a recording is resumed only if they are equal
 source                name, bytes, time of change, kind of the video or folder
 complete              false until every frame is written
 chosen                stride, frames a second, median motion; frames left out, by reason, as ranges of the source
@@ -56,7 +56,7 @@ MANIFEST = "manifest.json"
 
 
 def read_manifest(drive: Path) -> dict[str, Any] | None:
-    """Return the manifest of a recording, None where there is none.
+    """Return the manifest of a recording, None if there is none.
 
     Raises:
         InputError: it is damaged.
@@ -104,7 +104,7 @@ def write_camera(folder: Path, analysis: Framing, factor: int) -> dict[str, Any]
     numbers = {"fx": k[0, 0], "fy": k[1, 1], "cx": k[0, 2], "cy": k[1, 2]}
     content: dict[str, Any] = {"width": width, "height": height}
     content |= {name: round(float(value), 4) for name, value in numbers.items()}
-    # The path's last part alone: a data set travels.
+    # Only the last part of the path, since a data set may be moved.
     content["source"] = re.sub(r"\S*[/\\]", "", lens.source)
     if lens.learn:
         content["learn"] = True
@@ -115,7 +115,7 @@ def write_camera(folder: Path, analysis: Framing, factor: int) -> dict[str, Any]
 
 
 def write_mask(folder: Path, analysis: Framing, factor: int, still: StillRegions, *, find: bool) -> dict[str, Any]:
-    """Write mask.png and mask.jpg where anything is left out, and return their entry of the manifest."""
+    """Write mask.png and mask.jpg if anything is masked, and return their entry of the manifest."""
     found = still.find() if find else np.zeros(analysis.size, dtype=bool)
     keep, covered = _coarse(analysis.inside() & ~found, factor), ~_coarse(~found, factor)
     for name in ("mask.png", "mask.jpg"):
@@ -146,9 +146,9 @@ def write_split(root: Path, name: str, numbers: list[int], config: PrepareVideoC
     """
     training, validation = split_numbers(numbers, config.validation, config.gap)
     if not training:
-        raise InputError(f"{root / name} has no frame with both neighbours; the camera moves too unsteadily")
+        raise InputError(f"{root / name} has no frame with both neighbours; too many were skipped as still or at cuts")
     if config.validation and not validation:
-        log.warning("%s: %d frames are too few to hold some out for validation", root / name, len(numbers))
+        log.warning("%s: %d frames are too few for validation frames", root / name, len(numbers))
     for file, targets in (("train.txt", training), ("val.txt", validation)):
         replace_lines(root / file, name, [f"{name} {number} l" for number in targets])
     return {

@@ -14,9 +14,9 @@ from hrdepth.errors import require
 
 __all__ = ["Structure", "structure_from_motion"]
 
-OVERLAP = 5  # images before and behind that an image is compared with
+OVERLAP = 5  # images before and after with which an image is compared
 FEATURES = 3000  # of an image, at most
-LEAST_TRACK, LARGEST_ERROR = 3, 1.0  # images that see a point, and pixels: others are not trusted
+LEAST_TRACK, LARGEST_ERROR = 3, 1.0  # least images that see a point, and largest error in pixels
 SEED = 0
 
 
@@ -24,7 +24,7 @@ class Structure(NamedTuple):
     """Poses and points.
 
     Attributes:
-        poses: (4,4) float64 by image, world to camera; an image that does not fit has none. Up to scale.
+        poses: (4,4) float64 by image, world to camera; an image that cannot be registered has none. Up to scale.
         points: (N,3) by image, the points that it saw: column, row in its pixels, and depth.
     """
 
@@ -33,14 +33,14 @@ class Structure(NamedTuple):
 
 
 def structure_from_motion(images: Sequence[Path], intrinsics: NDArray[np.float64]) -> Structure:
-    """Find poses and points of the images of one camera, in the order of time.
+    """Find poses and points of the images of one camera, in order of time.
 
     Args:
         images: of one folder.
         intrinsics: (3,3) in their pixels.
 
     Returns:
-        See `Structure`; the largest part that hangs together, empty where nothing does.
+        See `Structure`; the largest connected part, empty if there is none.
 
     Raises:
         InputError: pycolmap is missing.

@@ -40,7 +40,7 @@ __all__ = ["Prepared", "prepare_videos", "verify_videos"]
 
 log = logging.getLogger(__name__)
 
-PROBE_FPS = 10.0  # motion is measured between frames about so far apart
+PROBE_FPS = 10.0  # frame rate at which motion is measured
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,19 @@ class Prepared:
         left = ", ".join(f"{count} {reason}" for reason, count in chosen["left_out_frames"].items()) or "none"
         every = "every frame" if chosen["stride"] == 1 else f"one in {chosen['stride']}"
         return (
-            f"{self.folder}: {len(self.manifest['frames'])} frames, {every} of the source (left out: {left}), "
+            f"{self.folder}: {len(self.manifest['frames'])} frames, {every} of the source (skipped: {left}), "
             f"{split['train_frames']} to train on, {split['validation_frames']} to validate on; "
             f"K from {self.manifest['camera']['source']}; {100 * mask['share']:.1f} % masked"
         )
 
 
 def prepare_videos(config: PrepareVideoConfig) -> list[Prepared]:
-    """Prepare each input as a recording of the set in `config.out`, or verify what is there.
+    """Prepare each input as a recording of the set in `config.out`, or verify existing ones.
 
     When interrupted, it resumes where it was when called again with the same settings.
 
     Raises:
-        InputError: an input cannot be read or shows no motion, settings make no sense, or the folder holds a recording
+        InputError: an input cannot be read or shows no motion, settings are invalid, or the folder holds a recording
             of that name made with other settings.
     """
     root = Path(config.out)
@@ -99,7 +99,7 @@ def verify_videos(root: Path) -> list[Prepared]:
     """
     drives = drives_with_manifest(root)
     if not drives:
-        raise InputError(f"{root} holds no recording that hrdepth prepare made")
+        raise InputError(f"{root} contains no recording that hrdepth prepare made")
     faults = [fault for drive in drives for fault in verify_drive(drive)]
     if faults:
         raise InputError.several(faults)
@@ -108,7 +108,7 @@ def verify_videos(root: Path) -> list[Prepared]:
 
 def _check(config: PrepareVideoConfig) -> None:
     if config.fps is not None and config.stride is not None:
-        raise InputError("either --fps or --stride, not both")
+        raise InputError("give either --fps or --stride, not both")
     if (config.fps is not None and not config.fps > 0) or (config.stride is not None and config.stride < 1):
         raise InputError("fps must be positive, stride at least 1")
     if not 0 <= config.validation <= 0.5:
@@ -120,7 +120,7 @@ def _check(config: PrepareVideoConfig) -> None:
 def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> Prepared:
     info, folder = probe(path), root / name
     if info.kind == "image":
-        raise InputError(f"{path} is one image; depth is learned from a video or a folder of frames")
+        raise InputError(f"{path} is a single image; give a video or a folder of frames")
     content: dict[str, Any] = {"settings": _settings(config), "source": _source(path, info)}
     begun = _begun(folder, content, overwrite=config.overwrite)
     if begun is not None and begun["complete"] and not verify_drive(folder):
@@ -133,7 +133,7 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     (folder / "left").mkdir(parents=True, exist_ok=True)
     content |= {"complete": False, "chosen": {"stride": stride}, "frames": {}, "files": {}}
     write_manifest(folder, content)
-    # What never moves is looked for at one size, whatever that of the frames: its thresholds were measured there.
+    # Masks are computed at a fixed size, for which the thresholds were measured.
     factor = max(1, round(LONGER_SIDE / max(framing.size)))
     analysis = Framing(lens, (factor * framing.size[0], factor * framing.size[1]), config.fit)
     selection, still = Selection(), StillRegions(analysis.size)
@@ -184,7 +184,7 @@ def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[st
         return None
     begun = read_manifest(folder)
     if begun is None or "chosen" not in begun:
-        raise InputError(f"{folder} holds something that hrdepth prepare did not make; choose another --out")
+        raise InputError(f"{folder} contains files that hrdepth prepare did not make; choose another --out")
     same = resume(folder / MANIFEST, content, overwrite=overwrite)
     if same is None:
         shutil.rmtree(folder)
@@ -196,7 +196,7 @@ def _stride(path: Path, info: MediaInfo, config: PrepareVideoConfig) -> int:
         return config.stride
     if config.fps is not None:
         if info.fps is None:
-            raise InputError(f"{path} is a folder, whose frames a second are not known; give --stride instead of --fps")
+            raise InputError(f"{path} is a folder, whose frame rate is unknown; give --stride instead of --fps")
         return max(1, round(info.fps / config.fps))
     apart = 1 if info.fps is None else max(1, round(info.fps / PROBE_FPS))
     try:
@@ -246,7 +246,7 @@ def _write_frames(
     kept = [pair for pair in kept if pair[0].number not in alone]
     if len(kept) < 3:
         raise InputError(
-            f"{path} leaves {len(kept)} frames in which the camera moves; at least 3 neighbours are needed"
+            f"{path} leaves {len(kept)} frames in which the camera moves; at least 3 neighbouring frames are needed"
         )
     return kept
 

@@ -212,7 +212,7 @@ def _epochs_done(folder: Path) -> float | None:
         about = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["hrdepth"]
         return float(about["epoch"]) + 0.5 * bool(about["batch"])
     except Exception as error:  # a damaged file can raise anything
-        raise InputError(f"{path} is damaged or no training checkpoint; remove the folder to train it anew") from error
+        raise InputError(f"{path} is damaged or no training checkpoint; remove the folder to train again") from error
 
 
 def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:

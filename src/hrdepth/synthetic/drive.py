@@ -125,7 +125,7 @@ def _check(settings: _Settings, name: str, validation: int) -> None:
     if settings.car_ahead is not None and not 4 <= settings.car_ahead <= 100:
         raise InputError(f"car_ahead {settings.car_ahead:g} metres: give 4, just behind its bumper, to 100, or null")
     if settings.variety and settings.car_ahead is not None:
-        raise InputError("variety draws the traffic itself; leave out either variety or car_ahead")
+        raise InputError("variety includes traffic of its own; give either variety or car_ahead")
     if settings.seed < 0:
         raise InputError(f"the seed must not be negative, as {settings.seed} is")
     training = settings.frames - validation - SPLIT_GAP
@@ -140,7 +140,7 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
     """Create the drive's folders, or take them over if they hold frames of the same settings."""
     manifest = folder / "manifest.json"
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; choose another place for the drive")
+        raise InputError(f"{folder} is a file; choose another folder for the drive")
     occupied = folder.is_dir() and any(folder.iterdir())
     if occupied and not overwrite:
         resume(manifest, {"render": settings.plain()})
@@ -151,7 +151,7 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
         for file in _files(folder, 0, settings.stereo):
             file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be created ({error.strerror}); choose another place") from error
+        raise InputError(f"{folder} cannot be created ({error.strerror}); choose another folder") from error
     if fresh:
         write_json(manifest, provenance(seed=settings.seed, render=settings.plain()))
     return folder

@@ -79,7 +79,7 @@ def check_settings(config: TrainConfig) -> None:
         )
     if config.augment.zoom > 1 and config.canonical_focal is None:
         log.warning(
-            "with augment.zoom and without canonical_focal, the size of things no longer tells their depth; "
+            "with augment.zoom and without canonical_focal, the size of objects no longer determines their depth; "
             "set canonical_focal to your camera's fx / width"
         )
     choose_device(config.device)

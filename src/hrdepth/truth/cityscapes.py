@@ -43,7 +43,7 @@ class CityscapesDepth(GroundTruthSet):
     def __getitem__(self, index: int) -> GroundTruth:
         line = self._lines[index]
         if line.side != "l":
-            raise InputError(f"{line.origin}: CityScapes has disparities of left frames only; leave the line out")
+            raise InputError(f"{line.origin}: CityScapes has disparities of left frames only; remove the line")
         city, _, sequence = line.folder.rpartition("/")
         stem = f"{sequence}_{line.frame:06d}"
         rig = read_rig(existing_file(self._root / "camera" / city / f"{stem}_camera.json", "the camera file"))

@@ -65,7 +65,7 @@ class Drive(GroundTruthSet):
         self._lines = read_split(split)
         right = next((line for line in self._lines if line.side == "r"), None)
         if right is not None:
-            raise InputError(f"{right.origin}: true depth is there for left frames only; leave the line out")
+            raise InputError(f"{right.origin}: true depth exists for left frames only; remove the line")
         self._depths = Remembered(_numbered_maps)
         self.description = f"depth along the camera's z, split {short_name(split)}"
 

@@ -86,7 +86,7 @@ class KittiImproved(GroundTruthSet):
             raise InputError(
                 f"{self._depths} lacks the depth of {len(missing)} of {len(self._lines)} frames, such as "
                 f"{missing[0].name}; unpack all of data_depth_annotated.zip (train and val), or give the split "
-                "eigen_benchmark/test, which leaves out the frames that it never had"
+                "eigen_benchmark/test, which excludes frames without improved depth"
             )
         self.description = f"KITTI's improved ground truth, split {short_name(split)}"
 

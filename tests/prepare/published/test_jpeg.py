@@ -119,7 +119,7 @@ def test_edited_copies_are_not_replaced(kitti, tmp_path, capsys):
     for edited in (original + "# mine\n", original.replace("55", "56")):  # of another size, and of the same
         copy.write_text(edited)
         assert prepare("kitti", kitti, *settings) == 2
-        assert f"{copy} is there and is not what" in capsys.readouterr().err
+        assert f"{copy} exists and differs from what" in capsys.readouterr().err
         assert copy.read_text() == edited
     assert prepare("kitti", kitti, *settings, "--overwrite", "true") == 0
     assert copy.read_text() == original
@@ -127,7 +127,7 @@ def test_edited_copies_are_not_replaced(kitti, tmp_path, capsys):
 
 def test_originals_are_deleted_only_when_asked_and_copied(kitti, capsys):
     assert prepare("kitti", kitti, "--jpeg", "--delete-originals", "--out", "elsewhere") == 2
-    assert "without out" in capsys.readouterr().err
+    assert "needs jpeg and no out" in capsys.readouterr().err
     assert prepare("kitti", kitti, "--jpeg", "--delete-originals") == 0
     assert "8 PNGs deleted" in capsys.readouterr().out
     assert len(list(kitti.glob("**/*.jpg"))) == 8
@@ -194,7 +194,7 @@ def test_odometry_in_place_is_not_made_smaller(tmp_path, capsys):
     root = fake_datasets.kitti_odometry(tmp_path)
     for more in ((), ("--out", root)):
         assert prepare("kitti-odometry", root, *ODOMETRY, "--jpeg", "--width", "48", *more) == 2
-        assert "would be wrong beside smaller ones; give another folder with --out" in capsys.readouterr().err
+        assert "would be wrong for smaller ones; give another folder with --out" in capsys.readouterr().err
     assert not list(root.glob("**/*.jpg"))
     assert prepare("kitti-odometry", root, *ODOMETRY, "--jpeg") == 0
 

@@ -154,7 +154,7 @@ def test_every_step_fails_in_an_empty_folder(name, tmp_path, capsys):
     wanted = ("--lists", f"[{lists}/train.txt]", "--test", lists / "test.txt") if name == "kitti" else ()
     for step in ("--verify", "--jpeg"):
         assert prepare(name, root, *wanted, step) == 2
-        assert "holds none of the images that are wanted" in capsys.readouterr().err
+        assert "contains none of the wanted images" in capsys.readouterr().err
     assert prepare(name, root, *wanted, "--splits") == 2
     printed = capsys.readouterr()
     assert "no list" in printed.out
@@ -177,10 +177,10 @@ def test_a_first_frame_in_a_list_is_reported_as_a_fault_of_the_list(kitti, capsy
         file.write(f"{NAME} 0 l\n")
     assert prepare("kitti", kitti) == 2
     printed = capsys.readouterr()
-    assert f"1 frame of number 0, before which there is none, such as '{NAME} 0 l'" in printed.out
+    assert f"1 frame of number 0, which have no frame before them, such as '{NAME} 0 l'" in printed.out
     assert "train.txt:5" in printed.out
     assert "-00000" not in printed.out
-    assert "leave those lines out" in printed.err
+    assert "remove those lines" in printed.err
     assert prepare("kitti", kitti, "--splits") == 0  # without it
     assert (kitti / "splits" / "raw_train.txt").read_text().count("\n") == 4
 

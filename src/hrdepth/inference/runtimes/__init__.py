@@ -100,7 +100,7 @@ def load_runtime(
 
 
 def unavailable(name: str) -> str | None:
-    """Say why a runtime cannot be used here and what to do, or None where it can.
+    """Return why a runtime cannot be used here and what to do, or None if it can.
 
     Raises:
         InputError: there is no such runtime.
@@ -109,10 +109,10 @@ def unavailable(name: str) -> str | None:
 
 
 def default_runtime(device: str | None = None) -> str:
-    """Return the fastest available runtime: "openvino" on an x86 processor where it is installed, else "pytorch".
+    """Return the fastest available runtime: "openvino" on an x86 processor if it is installed, else "pytorch".
 
     Args:
-        device: what PyTorch would run on; anything but the CPU takes PyTorch.
+        device: that PyTorch would use; with any other than the CPU, the runtime is PyTorch.
     """
     x86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
     return "openvino" if x86 and device in (None, "cpu") and unavailable("openvino") is None else "pytorch"

@@ -29,21 +29,21 @@ __all__ = ["Finest", "Graph", "openvino_model", "simplify", "write_onnx", "write
 # Small enough to cost nothing, a multiple of every network's stride.
 PROBE = (1, 3, 64, 96)
 STRIDE = 32
-# Unlike each other and any number in the networks, so that no length is mistaken for a constant.
+# Different from each other and from any number in the networks, so that no length is mistaken for a constant.
 EXAMPLE = (128, 192)
 OPSET = 18
 _EXPORTING = threading.RLock()
 
 
 class Finest(nn.Module):
-    """Only the finest disparity of a network, `(B,3,H,W) -> (B,1,H,W)`; whoever calls it has checked the size."""
+    """Only the finest disparity of a network, `(B,3,H,W) -> (B,1,H,W)`; the caller has checked the size."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """Predict; a graph that is traced from here holds no other head."""
+        """Predict; a graph traced from this has no other head."""
         if isinstance(self.network, DepthNetwork):
             return self.network.disparities(self.network.normalise(image))[0]
         disparity: Tensor = self.network(image)[0]
@@ -55,7 +55,7 @@ class Graph(nn.Module):
 
     Args:
         finest: a network's finest disparity.
-        normalisation: the graph takes images in [0,1]; else images that the caller has normalised.
+        normalisation: the graph normalises images in [0,1]; else the caller does.
         depth: None gives disparity; else depth = `depth` / (1/max_depth + (1/min_depth - 1/max_depth) disparity).
     """
 
@@ -83,7 +83,7 @@ def simplify(network: nn.Module, *, static: bool = False) -> Finest:
     with the original on a small image; where it differs, the network is not simplified.
 
     Args:
-        network: a depth network; it stays as it was.
+        network: a depth network; it is not changed.
         static: keep gates out of the 1x1 weights, which other runtimes then pack once, and quantise.
     """
     original = copy.deepcopy(network).to("cpu").eval()
@@ -121,7 +121,7 @@ class StaticPointwise(nn.Module):
 
 def _fold_batch_norm(network: nn.Module) -> None:
     """Fold each batch norm that reads a convolution's output, and is its only reader, into that convolution."""
-    outputs: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensors are held, so that no address is used twice
+    outputs: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # references to the tensors, so that no address is reused
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
     def made(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
@@ -180,19 +180,19 @@ def write_openvino(model: Any, path: Path, *, metadata: dict[str, str]) -> None:
 
 def openvino_model(graph: Graph, size: tuple[int, int] | None = None) -> Any:
     """Make an OpenVINO model, of one size or for any."""
-    # By way of ONNX, which takes a tenth of the time of OpenVINO's own reader of PyTorch modules.
+    # Through ONNX, in a tenth of the time of OpenVINO's own reader of PyTorch modules.
     return shared_core().read_model(_onnx(graph, size), b"")
 
 
 def _onnx(graph: Graph, size: tuple[int, int] | None) -> bytes:
     """Make an ONNX file's content."""
     content = io.BytesIO()
-    # By way of TorchScript: the exporter over torch.export takes a hundred times as long and finds the same graph.
+    # With TorchScript: the exporter based on torch.export takes a hundred times as long for the same graph.
     with _quiet(), torch.no_grad():
         torch.onnx.export(
             graph,
             (torch.zeros(1, 3, *(size or EXAMPLE)),),
-            content,  # type: ignore[arg-type]  # which the annotation does not know
+            content,  # type: ignore[arg-type]  # not in the annotation
             input_names=["image"],
             output_names=["output"],
             dynamic_axes=None
@@ -209,17 +209,17 @@ def _exported(graph: Graph, size: tuple[int, int] | None) -> torch.export.Export
     if size is None:
         height, width = STRIDE * torch.export.Dim("height_32"), STRIDE * torch.export.Dim("width_32")
         shapes = ({0: torch.export.Dim("batch"), 2: height, 3: width},)
-    # Not 1: a batch of one would be taken for a constant.
+    # Not 1: a batch of one would become a constant.
     example = torch.zeros(1, 3, *size) if size else torch.zeros(2, 3, *EXAMPLE)
     return torch.export.export(graph, (example,), dynamic_shapes=shapes)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out what the exporters say about themselves; what they fail at they raise.
+    """Suppress the exporters' messages; their failures are exceptions.
 
-    One thread at a time, as filters of warnings are the process's. Levels of loggers stay as they are: whoever reads
-    one meanwhile, to put it back later, would leave it wrong for good.
+    One thread at a time, as filters of warnings are the process's. Levels of loggers are not changed: code that
+    saves and restores one meanwhile would restore the wrong level.
     """
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "nncf", "root")]
     here = threading.get_ident()

@@ -39,7 +39,7 @@ class OnnxRuntime(Runtime):
             path = source.path if source.suffix else _converted(source, Path(folder) / "network.onnx")
             try:
                 self.session = onnxruntime.InferenceSession(path, session, providers=self.providers(options))
-            except Exception as error:  # the library has no class of its own that its every version raises
+            except Exception as error:  # no exception class is common to all versions of the library
                 raise InputError(f"ONNX Runtime cannot load {path} ({error}); export the weights again") from error
         self.input = self.session.get_inputs()[0].name
 
@@ -54,22 +54,22 @@ class OnnxRuntime(Runtime):
 
 
 class TensorRT(OnnxRuntime):
-    """A network in TensorRT, through ONNX Runtime's provider; what TensorRT lacks runs on CUDA."""
+    """A network in TensorRT, through ONNX Runtime's provider; operations that TensorRT lacks run on CUDA."""
 
     name = "tensorrt"
     precisions = ("float32", "bfloat16")
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Say why it cannot be used here and what to do, or None."""
+        """Return why it cannot be used here and what to do, or None."""
         if reason := super().unavailable():
             return reason
         if not torch.cuda.is_available():
-            return "there is no NVIDIA GPU that PyTorch sees; take openvino, onnxruntime or pytorch"
+            return "PyTorch finds no NVIDIA GPU; use openvino, onnxruntime or pytorch"
         import onnxruntime
 
         if "TensorrtExecutionProvider" not in onnxruntime.get_available_providers():
-            return "this ONNX Runtime has no TensorRT; pip install onnxruntime-gpu tensorrt"
+            return "this ONNX Runtime was built without TensorRT; pip install onnxruntime-gpu tensorrt"
         return None
 
     def providers(self, options: RuntimeConfig) -> list[Any]:

@@ -23,7 +23,7 @@ HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVINO(Runtime):
-    """A network in OpenVINO; compiled for each size of image when it is first seen."""
+    """A network in OpenVINO; compiled for each image size at its first use."""
 
     name = "openvino"
     precisions = ("float32", "bfloat16", "int8")
@@ -34,7 +34,7 @@ class OpenVINO(Runtime):
     def __init__(self, source: Source, options: RuntimeConfig) -> None:
         super().__init__(source, options)
         self.properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        # What int8 leaves in floating point stays in float32.
+        # Layers that int8 does not quantise stay in float32.
         self.properties["INFERENCE_PRECISION_HINT"] = HINTS.get(self.precision, "f32")
         if options.threads is not None:
             self.properties["INFERENCE_NUM_THREADS"] = options.threads
@@ -51,7 +51,7 @@ class OpenVINO(Runtime):
         return torch.from_numpy(request.get_output_tensor(0).data.copy()).to(image.device)
 
     def _request(self, shape: tuple[int, ...]) -> Any:
-        """Compile for one shape: a graph of fixed sizes is faster than one that takes any."""
+        """Compile for one shape: a graph of fixed sizes is faster than one for any size."""
         model = self.model
         if model.input(0).partial_shape.is_dynamic:
             model = model.clone()
@@ -62,11 +62,11 @@ class OpenVINO(Runtime):
         if source.network is None:
             model = shared_core().read_model(source.path) if source.program is None else source.program
             if self.precision == "int8" and source.description.precision != "int8":
-                raise InputError(f"{source.path} is no int8 file; export it with --int8 --calibration FOLDER")
+                raise InputError(f"{source.path} is not an int8 file; export it with --int8 --calibration FOLDER")
             return model
         model = openvino_model(Graph(simplify(source.network, static=True)))
         if self.precision != "int8":
             return model
         if options.calibration is None:
-            raise InputError("int8 needs images to be calibrated on; give their folder as calibration")
+            raise InputError("int8 needs images for calibration; give their folder as calibration")
         return quantise(model, Path(options.calibration), options.size or source.description.size)

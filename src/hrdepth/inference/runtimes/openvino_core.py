@@ -2,9 +2,9 @@
 
 OpenVINO's plugin for processors gives the thread that loads it a stack for signals. When it is unloaded, it takes that
 stack away and puts back the one that it had found; of two that are unloaded in the order in which they were loaded, the
-second puts back the first one's, which is gone. The next signal (the end of a child process, Ctrl-C) then kills the
-process without a word. So there is one core, never unloaded, and what loads cores of its own is kept from leaving such
-a stack behind.
+second puts back the first one's, which is gone. The next signal (the end of a child process, Ctrl-C) then silently
+kills the process. So there is one core, never unloaded, and libraries that load cores of their own are kept from
+leaving such a stack behind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["shared_core", "signal_stack_kept"]
 
 @functools.cache
 def shared_core() -> Any:
-    """The core that everything here shares."""
+    """The shared core."""
     import openvino
 
     return openvino.Core()
@@ -35,7 +35,7 @@ class _Stack(ctypes.Structure):
 
 @contextlib.contextmanager
 def signal_stack_kept() -> Iterator[None]:
-    """Put the thread's stack for signals back as it was, where the plugin sets one: on Linux."""
+    """Restore the thread's signal stack on Linux, where the plugin sets one."""
     if sys.platform != "linux":
         yield
         return
@@ -45,5 +45,5 @@ def signal_stack_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        # Plugins that are unloaded later find a stack that is not theirs, and leave it.
+        # Plugins that are unloaded later find another stack, and do not touch it.
         library.sigaltstack(ctypes.byref(before), None)

@@ -17,7 +17,7 @@ from hrdepth.io.images import read_image
 __all__ = ["KEEP", "calibration_images", "quantise"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
-# Layers that stay in float: the gates of fSE and of squeeze-and-excitation, which work on a few numbers, cost nothing,
+# Layers that stay in float: the gates of fSE and of squeeze-and-excitation, which are tiny, cost nothing,
 # and in eight bits lose ten times as much as everything else together; and the first layers of mobile backbones, whose
 # few channels have ranges that differ most.
 KEEP = (".*gate.*", ".*/fc[12]/.*", ".*/conv_stem/.*", r".*/blocks\.0/.*")
@@ -27,13 +27,15 @@ def calibration_images(folder: Path, limit: int) -> list[Path]:
     """List up to `limit` images below a folder, evenly spread over it.
 
     Raises:
-        InputError: there is no such folder, or no image in it.
+        InputError: there is no such folder, or it contains no image.
     """
     if not folder.is_dir():
-        raise InputError(f"the calibration folder {folder} does not exist; give one with images as the network sees")
+        raise InputError(
+            f"the calibration folder {folder} does not exist; give one with images like those of the network"
+        )
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise InputError(f"the calibration folder {folder} holds no image ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"the calibration folder {folder} contains no image ({', '.join(sorted(SUFFIXES))})")
     if len(found) <= limit:
         return found
     return [found[int(index)] for index in np.linspace(0, len(found) - 1, limit)]
@@ -51,18 +53,18 @@ def quantise(
     """Quantise an OpenVINO model.
 
     Args:
-        model: takes images of `size`, or of any; what it takes stays as it is.
-        folder: of images such as the network will see.
+        model: for images of `size` or of any size; its input stays as it is.
+        folder: of images like those of the network.
         size: (height, width) that they are resized to.
         keep: regular expressions over the names of layers that stay in float.
         images: at most so many of them.
         normalise: mean and standard deviation by which images in [0,1] are normalised for it; None for none.
 
     Raises:
-        InputError: NNCF is not installed, or the folder holds no images.
+        InputError: NNCF is not installed, or the folder contains no images.
     """
     nncf = require("nncf", "openvino", "int8 needs")
-    # Not `nncf.set_log_level`: it changes the level of handlers, which others may share.
+    # Not `nncf.set_log_level`: it changes the level of handlers, which may be shared.
     logging.getLogger("nncf").setLevel(logging.ERROR)
     paths = calibration_images(folder, images)
     mean, std = (np.array(values, dtype=np.float32) for values in normalise or ((0,) * 3, (1,) * 3))
@@ -74,7 +76,7 @@ def quantise(
 
     shape = model.input(0).partial_shape
     model = model.clone()
-    model.reshape([1, 3, *size])  # statistics of a graph of fixed sizes are collected faster
+    model.reshape([1, 3, *size])  # collecting statistics is faster with a graph of fixed sizes
     with signal_stack_kept():  # NNCF loads a core for each of its steps
         quantised = nncf.quantize(
             model,

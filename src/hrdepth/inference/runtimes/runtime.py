@@ -56,7 +56,7 @@ class Runtime:
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Say why it cannot be used here and what to do, or None."""
+        """Return why it cannot be used here and what to do, or None."""
         missing = [name for name in cls.packages if importlib.util.find_spec(name) is None]
         return f"{missing[0]} is not installed; pip install 'hrdepth[{cls.extra}]'" if missing else None
 
@@ -74,7 +74,7 @@ class Runtime:
         """
         self._check_size((int(image.shape[-2]), int(image.shape[-1])))
         description = self.description
-        if description.mean is not None and description.std is not None:  # the file takes normalised images
+        if description.mean is not None and description.std is not None:  # the file expects normalised images
             mean, std = (
                 torch.tensor(v, device=image.device).view(1, 3, 1, 1) for v in (description.mean, description.std)
             )
@@ -82,14 +82,14 @@ class Runtime:
         return {0: description.disparity(self.infer(image))}
 
     def infer(self, image: Tensor) -> Tensor:
-        """Run the graph: what it takes to what it gives, (B,1,H,W) float32."""
+        """Run the graph: from its input to its output, (B,1,H,W) float32."""
         raise NotImplementedError
 
     def _check_size(self, size: tuple[int, int]) -> None:
         if self.fixed_size is not None and size != self.fixed_size:
             wanted = "{}x{}".format(*self.fixed_size)
             raise InputError(
-                f"the exported file takes images of {wanted} (height x width) alone, not {size[0]}x{size[1]}; "
+                f"the exported file accepts only images of {wanted} (height x width), not {size[0]}x{size[1]}; "
                 "export it for this size or with --dynamic"
             )
         check_size(size, self.stride)

@@ -1,4 +1,4 @@
-"""What a runtime is made from: a network in memory or an exported file, and what is known about it."""
+"""The source of a runtime: a network in memory or an exported file, with its description."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["FACTS_FILE", "SUFFIXES", "Description", "Source", "open_source"]
 
 # Exported files and the runtime that each is for.
 SUFFIXES = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "pytorch"}
-# Keys in the files' metadata, so that they do not meet another tool's.
+# Prefix of keys in the files' metadata, to avoid conflicts with other tools.
 PREFIX = "hrdepth_"
 # Where files of `torch.export` have them.
 FACTS_FILE = "hrdepth.json"
@@ -31,12 +31,12 @@ FACTS_FILE = "hrdepth.json"
 
 @dataclass(frozen=True)
 class Description:
-    """What an exported file says about itself.
+    """The description in an exported file's metadata.
 
     Attributes:
         network: name and options.
-        size: (height, width) of the graph, or of training where it takes any size.
-        fixed: the graph takes only that size.
+        size: (height, width) of the graph, or of training if it accepts any size.
+        fixed: the graph accepts only that size.
         stride: what height and width must be multiples of.
         scale: what disparity means.
         output: `disparity` in (0,1), or `depth`: metres where metres_per_unit is known, else network units.
@@ -99,7 +99,7 @@ class Description:
             raise InputError(f"the metadata of {path} is damaged ({error}); export the weights again") from error
 
     def disparity(self, output: Tensor) -> Tensor:
-        """Turn what the graph gives into disparity in (0,1)."""
+        """Convert the graph's output to disparity in (0,1)."""
         if self.output != "depth":
             return output
         low, high = 1 / self.scale.max_depth, 1 / self.scale.min_depth
@@ -107,7 +107,7 @@ class Description:
 
     @property
     def depth_unit(self) -> float:
-        """Where the graph gives depth, its unit is network units times this: metres where they are known."""
+        """The unit of the graph's depth in network units: metres if they are known."""
         return 1.0 if self.scale.metres_per_unit is None else self.scale.metres_per_unit
 
 
@@ -120,7 +120,7 @@ class Source:
         network: the depth network, or None for an exported file.
         path: of the file; None for a network that came from none.
         suffix: of an exported file; "" for a network.
-        program: of an exported file, as its library has read it; None for ONNX, which each runtime loads by itself.
+        program: of an exported file, as read by its library; None for ONNX, which each runtime loads itself.
         sha256: of the file.
         cameras: whose intrinsics were learned with the weights.
     """
@@ -157,8 +157,8 @@ def _read_onnx(path: Path) -> tuple[None, dict[str, str]]:
     onnx = require("onnx", "export", f"reading {path} needs")
     try:
         model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # protobuf's, whose class differs by version
-        raise InputError(f"{path} is damaged or no ONNX file ({error})") from error
+    except Exception as error:  # of protobuf, whose class differs by version
+        raise InputError(f"{path} is damaged or not an ONNX file ({error})") from error
     return None, {entry.key: entry.value for entry in model.metadata_props}
 
 
@@ -168,7 +168,7 @@ def _read_openvino(path: Path) -> tuple[Any, dict[str, str]]:
         model = shared_core().read_model(path)
     except RuntimeError as error:
         beside = "" if path.with_suffix(".bin").is_file() else f"; {path.stem}.bin is missing"
-        raise InputError(f"{path} is damaged or no file that OpenVINO reads{beside} ({str(error)[:200]})") from error
+        raise InputError(f"{path} is damaged or not a model of OpenVINO{beside} ({str(error)[:200]})") from error
     if not model.has_rt_info(["hrdepth"]):
         return model, {}
     facts = model.get_rt_info(["hrdepth"]).value
@@ -179,8 +179,8 @@ def _read_torch_export(path: Path) -> tuple[torch.export.ExportedProgram, dict[s
     extra: dict[str, Any] = {FACTS_FILE: ""}
     try:
         program = torch.export.load(path, extra_files=extra)
-    except Exception as error:  # whatever a damaged archive raises
-        raise InputError(f"{path} is damaged or no file of torch.export ({error})") from error
+    except Exception as error:  # a damaged archive raises many kinds
+        raise InputError(f"{path} is damaged or not a file of torch.export ({error})") from error
     return program, json.loads(extra[FACTS_FILE]) if extra[FACTS_FILE] else {}
 
 

@@ -38,7 +38,7 @@ LAYOUTS: dict[str, Callable[[Any], Layout]] = {
 
 
 def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
-    """Report what is there and what is missing, then do the requested steps; yield a line a finding or step.
+    """Report existing and missing archives, then do the requested steps; yield a line per finding or step.
 
     Args:
         name: a key of `LAYOUTS`.
@@ -56,11 +56,11 @@ def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
     yield from (f"impossible: {one}" for one in impossible)
     if missing and report_only:
         raise InputError(
-            f"{len(missing)} archive{'s' * (len(missing) > 1)} missing or not complete, listed above; unpack into "
-            f"{config.root}, or prepare what is there (--splits, --jpeg, --verify)"
+            f"{len(missing)} archive{'s' * (len(missing) > 1)} missing or incomplete, listed above; unpack into "
+            f"{config.root}, or prepare the existing files (--splits, --jpeg, --verify)"
         )
     if impossible and report_only:
-        raise InputError("the lists name frames that cannot be, listed above; leave those lines out")
+        raise InputError("the lists name impossible frames, listed above; remove those lines")
     out = Path(config.out or config.root)
     if config.splits or config.jpeg or ground_truth:
         _make(out / "splits" if config.splits else out)
@@ -88,9 +88,7 @@ def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
 
 def _verify(layout: Layout, config: PublishedDataConfig) -> str:
     images = list(layout.images())
-    nothing = (
-        f"{config.root} holds none of the images that are wanted, so there is nothing to verify; unpack them there"
-    )
+    nothing = f"{config.root} contains none of the wanted images, so there is nothing to verify; unpack them there"
     faults = [*([] if images else [nothing]), *layout.faults(), *damaged_images(images, config.threads)]
     if faults:
         raise InputError.several(faults)
@@ -101,7 +99,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}); give another folder with --out") from error
+        raise InputError(f"{folder} cannot be created ({error.strerror}); give another folder with --out") from error
 
 
 def _write_splits(lists: Splits, folder: Path, *, overwrite: bool) -> Iterator[str]:

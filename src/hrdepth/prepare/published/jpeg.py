@@ -44,7 +44,7 @@ def convert_to_jpeg(
     threads: int | None = None,
     overwrite: bool = False,
 ) -> tuple[int, int]:
-    """Write a JPEG of each PNG of a data set, below `out` at the same place; resume where an earlier call stopped.
+    """Write a JPEG of each PNG of a data set, below `out` at the same relative path; resume an interrupted call.
 
     Args:
         layout: lists the images, and the small files that are copied with them to another folder.
@@ -65,7 +65,7 @@ def convert_to_jpeg(
     separate = out.resolve() != layout.root.resolve()
     if width is not None and layout.scales_calibration and not separate:
         raise InputError(
-            f"the calibrations below {layout.root} hold for the images as they lie there, and would be wrong beside "
+            f"the calibrations below {layout.root} are for the images at their full size and would be wrong for "
             "smaller ones; give another folder with --out, where they are scaled"
         )
     work = [(path, out / layout.relative(path).with_suffix(".jpg")) for path in _sources(layout, separate)]
@@ -75,8 +75,8 @@ def convert_to_jpeg(
     other = [jpeg for _, jpeg in todo if jpeg.exists()]
     if other and not overwrite:
         raise InputError(
-            f"{len(other)} of the JPEGs to write are there already and were not made by this step from the images as "
-            f"they are now, such as {other[0]}; move them away, give another folder with --out, or pass --overwrite "
+            f"{len(other)} of the JPEGs to write exist already and were not made by this step from the current "
+            f"images, such as {other[0]}; move them away, give another folder with --out, or pass --overwrite "
             "true to replace them"
         )
     if separate:
@@ -108,10 +108,10 @@ def _sources(layout: Layout, separate: bool) -> list[Path]:
     """Return the images to make JPEGs of: all, or the PNGs where the JPEGs go beside them."""
     images = list(layout.images())
     if not images:
-        raise InputError(f"{layout.root} holds none of the images that are wanted; unpack the archives there")
+        raise InputError(f"{layout.root} contains none of the wanted images; unpack the archives there")
     if separate:
         return images
-    # A PNG whose JPEG is there is no longer what a reader finds first.
+    # Readers prefer a JPEG to its PNG.
     return sorted({png for path in images if (png := path.with_suffix(".png")).is_file()})
 
 
@@ -160,7 +160,7 @@ def _copy_companions(layout: Layout, out: Path, width: int | None, *, overwrite:
     if edited and not overwrite:
         file, copy = edited[0]
         raise InputError(
-            f"{copy} is there and is not what {file} gives ({len(edited)} such in all); move it away, or pass "
+            f"{copy} exists and differs from what {file} gives ({len(edited)} such in all); move it away, or pass "
             "--overwrite true to replace it"
         )
     for file, copy in todo:
@@ -169,7 +169,7 @@ def _copy_companions(layout: Layout, out: Path, width: int | None, *, overwrite:
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(copy) as temporary:
                 if text is None:
-                    shutil.copy2(file, temporary)  # with its time, so that the next call need not read it
+                    shutil.copy2(file, temporary)  # with its modification time, so that the next call need not read it
                 else:
                     temporary.write_text(text, encoding="utf-8")
         except OSError as error:

@@ -1,4 +1,4 @@
-"""KITTI raw, synced and rectified: an archive a drive, and one of calibrations a day."""
+"""KITTI raw, synced and rectified: one archive per drive, and one of calibrations per day."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class KittiRawLayout(Layout):
             if first := [line for line in lines if line.frame == 0]:
                 frames = f"{len(first)} frame{'s' * (len(first) > 1)}"
                 found.append(
-                    f"{name}: {frames} of number 0, before which there is none, such as '{first[0].name}' "
-                    f"({first[0].origin}); leave such lines out"
+                    f"{name}: {frames} of number 0, which have no frame before them, such as '{first[0].name}' "
+                    f"({first[0].origin}); remove such lines"
                 )
         return found
 
@@ -107,11 +107,11 @@ class KittiRawLayout(Layout):
             _file_name(name): [
                 line for line in lines if line.frame > 0 and not lost.intersection(_with_neighbours(line))
             ]
-            or "none of its frames is there with both neighbours"
+            or "none of its frames exists with both neighbours"
             for name, lines in self._lists.items()
         }
         test = [line for line in self._test if not lost.intersection((_image(line), _scan(line)))]
-        return {**lists, _file_name(self._test_name): test or "none of its frames is there with its true depth"}
+        return {**lists, _file_name(self._test_name): test or "none of its frames exists with its true depth"}
 
     @cached_property
     def _wanted(self) -> dict[str, list[str]]:
@@ -134,7 +134,7 @@ class KittiRawLayout(Layout):
                 maps = read_depth_maps(file)
             except InputError:  # `faults` reports it
                 continue
-            if isinstance(maps, SparseMaps):  # what others exchange has no names
+            if isinstance(maps, SparseMaps):  # exchanged files have no names
                 found.update(maps.names)
         return found
 
@@ -167,7 +167,7 @@ def _is_scan(file: str) -> bool:
 
 
 def _file_name(split: str) -> str:
-    """Name the list of what is there after the list of what is wanted."""
+    """Return the name of a written list, from its folder and name in the config."""
     return "_".join(Path(split).with_suffix("").parts[-2:])
 
 

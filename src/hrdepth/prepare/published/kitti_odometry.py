@@ -61,7 +61,7 @@ class KittiOdometryLayout(Layout):
             if not frames or len(frames) < LENGTHS.get(name, 1)
         ]
         if lost:
-            what = f"{len(lost)} sequence{'s' * (len(lost) > 1)} not complete, such as {lost[0]}"
+            what = f"{len(lost)} sequence{'s' * (len(lost) > 1)} incomplete, such as {lost[0]}"
             found.append(Missing(" or ".join(CAMERAS), what, PAGE))
         for archive, pair in CAMERAS.items() if self._stereo else ():
             if blind := [
@@ -124,8 +124,8 @@ class KittiOdometryLayout(Layout):
 
     def splits(self) -> Splits:
         """See `Layout.splits`: `train`, `val` (the last tenth of each training sequence) and `test`."""
-        asked = [*(("train", "val") if self._train else ()), *(("test",) if self._test else ())]
-        lists: dict[str, list[SplitLine]] = {name: [] for name in asked}
+        wanted = [*(("train", "val") if self._train else ()), *(("test",) if self._test else ())]
+        lists: dict[str, list[SplitLine]] = {name: [] for name in wanted}
         for name in self._wanted:
             frames = self._frames[name]
             inner = [number for number in sorted(frames) if number - 1 in frames and number + 1 in frames]
@@ -136,7 +136,7 @@ class KittiOdometryLayout(Layout):
                 held_out = round(VALIDATION * len(lines))
                 lists["val"] += lines[len(lines) - held_out :]
                 lists["train"] += lines[: max(len(lines) - held_out - GAP * bool(held_out), 0)]
-        short = "none of its frames is there with both neighbours, or too few"
+        short = "none of its frames exists with both neighbours, or too few do"
         return {name: lines or short for name, lines in lists.items()}
 
     def _files(self, name: str) -> tuple[Path, Path]:

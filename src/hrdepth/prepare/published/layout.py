@@ -17,11 +17,11 @@ Splits = dict[str, list[SplitLine] | str]
 
 @dataclass(frozen=True)
 class Missing:
-    """An archive that is missing, whole or in part.
+    """An archive that is missing, completely or partly.
 
     Attributes:
         archive: its official name.
-        what: what of it is not there, in words.
+        what: the missing part, in words.
         source: where to get it.
     """
 
@@ -40,7 +40,7 @@ class Layout(ABC):
         root: the folder that the archives were unpacked to.
 
     Attributes:
-        scales_calibration: calibrations hold for the images as they lie beside them; see `resized`.
+        scales_calibration: calibrations are for the size of the images beside them; see `resized`.
 
     Raises:
         InputError: the folder does not exist.
@@ -53,11 +53,11 @@ class Layout(ABC):
 
     @abstractmethod
     def found(self) -> str:
-        """Return a line on what is there."""
+        """Return a line about the existing files."""
 
     @abstractmethod
     def missing(self) -> list[Missing]:
-        """Return what is not there, an entry an archive, in their order."""
+        """Return the missing archives, in their order."""
 
     def impossible(self) -> list[str]:
         """Return a sentence for each list that names frames that no archive has."""
@@ -65,11 +65,11 @@ class Layout(ABC):
 
     @abstractmethod
     def images(self) -> Iterator[Path]:
-        """Yield every image that is there and wanted."""
+        """Yield every wanted image that exists."""
 
     @abstractmethod
     def faults(self) -> Iterator[str]:
-        """Read whatever is no image; yield a sentence for each file that is damaged."""
+        """Read all files other than images; yield a sentence for each damaged one."""
 
     @abstractmethod
     def companions(self) -> Iterator[Path]:
@@ -81,7 +81,7 @@ class Layout(ABC):
 
     @abstractmethod
     def splits(self) -> Splits:
-        """Return lists of the frames that are there with both neighbours."""
+        """Return lists of the frames that exist with both neighbours."""
 
     def relative(self, path: Path) -> Path:
         """Return the path of a file below the root."""
@@ -99,6 +99,6 @@ def resized_size(size: tuple[int, int], width: int | None) -> tuple[int, int]:
 
 
 def such_as(paths: Iterable[Path | str], what: str) -> str:
-    """Return how many are not there, and one of them, in words."""
+    """Return how many are missing, with one example, in words."""
     listed = [str(path) for path in paths]
-    return f"{len(listed)} {what}{'s' * (len(listed) > 1)} not there, such as {listed[0]}"
+    return f"{len(listed)} {what}{'s' * (len(listed) > 1)} missing, such as {listed[0]}"
