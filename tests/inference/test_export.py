@@ -144,7 +144,7 @@ def test_a_failed_export_leaves_the_old_file(weights, tmp_path, monkeypatch, cap
     ("arguments", "sentence"),
     [
         (["--out", "net.bin"], "suffix of net.bin is not that of a format"),
-        (["--out", "net.xml", "--format", "onnx"], "ends in .onnx"),
+        (["--out", "net.xml", "--format", "onnx"], "must end in .onnx"),
         (["--out", "net.onnx", "--format", "onxn"], "did you mean 'onnx'"),
         (["--out", "net.onnx", "--int8", "--calibration", "."], "int8 is for --format openvino"),
         (["--out", "net.xml", "--int8"], "give their folder with --calibration"),

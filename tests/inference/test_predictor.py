@@ -197,7 +197,7 @@ def test_bad_path_is_named(network: Brightness, tmp_path: Path) -> None:
 
 
 def test_a_network_that_outputs_nan_is_named() -> None:
-    with pytest.raises(InputError, match="no numbers"):
+    with pytest.raises(InputError, match="not finite"):
         Predictor(lambda image: {0: image[:, :1] * float("nan")}, (32, 64))(RAMP)
 
 

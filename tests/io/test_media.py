@@ -141,7 +141,7 @@ class TestFolder:
         with pytest.raises(InputError, match="is empty"):
             frames(tmp_path)
         (tmp_path / "notes.txt").write_text("no image")
-        with pytest.raises(InputError, match="holds no images"):
+        with pytest.raises(InputError, match="contains no images"):
             frames(tmp_path)
 
 
@@ -267,7 +267,7 @@ class TestBadInput:
             sound.setsampwidth(2)
             sound.setframerate(8000)
             sound.writeframes(bytes(16000))
-        with pytest.raises(InputError, match=r"a\.wav holds sound but no images"):
+        with pytest.raises(InputError, match=r"a\.wav contains sound but no images"):
             frames(tmp_path / "a.wav")
 
     def test_a_sound_file_with_a_cover_image_is_refused(self, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_several_cameras_share_a_canonical_one(tmp_path):
 def test_unsuitable_folders_are_refused(tmp_path, capsys):
     assert main(["train", "--data", str(tmp_path / "none")]) == 2
     assert "does not exist; make it with hrdepth prepare" in capsys.readouterr().err
-    with pytest.raises(InputError, match="holds no drive"):
+    with pytest.raises(InputError, match="contains no drive"):
         preset(tmp_path)
     root = fake_datasets.drive(tmp_path)
     (root / "val.txt").unlink()

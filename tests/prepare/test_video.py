@@ -190,7 +190,7 @@ def test_unsuitable_inputs_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"still\.mp4: nothing moves"):
         prepare(video(tmp_path / "still.mp4", frames([7] * 30)), tmp_path / "data")
     Image.new("RGB", (128, 96)).save(tmp_path / "one.png")
-    with pytest.raises(InputError, match="one image"):
+    with pytest.raises(InputError, match="single image"):
         prepare(tmp_path / "one.png", tmp_path / "data")
     with pytest.raises(InputError, match="no input is given"):
         prepare_videos(PrepareVideoConfig(out=str(tmp_path)))

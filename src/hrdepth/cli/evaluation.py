@@ -13,7 +13,7 @@ from hrdepth.config import (
 
 
 def evaluate(config: EvaluateConfig) -> None:
-    """Evaluate a network, or predictions of another program, by the Eigen protocol."""
+    """Evaluate a network, or predictions of another program, with the Eigen protocol."""
     from hrdepth.evaluation import command
 
     command.evaluate(config)
@@ -41,14 +41,14 @@ def compare(config: CompareConfig) -> None:
 
 
 def odometry(config: OdometryConfig) -> None:
-    """Write the trajectory that a pose network predicts for a video, and its errors if the true one is given."""
+    """Write the trajectory that a pose network predicts for a video, and its errors if the true trajectory is given."""
     from hrdepth.evaluation import odometry
 
     odometry.odometry(config)
 
 
 def calibrate_scale(config: CalibrateScaleConfig) -> None:
-    """Determine the metres of a unit of depth from known lengths, and store them with the weights."""
+    """Determine the metres per unit of depth from known lengths, and store them with the weights."""
     from hrdepth.evaluation import metric_scale
 
     metric_scale.calibrate_scale(config)

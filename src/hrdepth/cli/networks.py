@@ -46,7 +46,7 @@ def predict(config: PredictConfig) -> None:
 
 
 def app(config: AppConfig) -> None:
-    """Serve a web page: depth of images, clips and the webcam, and progress of training runs."""
+    """Serve a web page with depth of images, clips and the webcam, and the progress of training runs."""
     limit_openmp_spin()
     import hrdepth.app
 

@@ -26,7 +26,7 @@ def scan(config: TrainConfig) -> None:
 
 
 def diagnose(config: DiagnoseConfig) -> None:
-    """Find out why a training fails: the probable cause first."""
+    """Find out why a training fails, the most probable cause first."""
     with training_extra():
         from hrdepth.training.guard import diagnose_run
 

@@ -293,6 +293,5 @@ def _motions(neighbours: Neighbours, lines: Sequence[SplitLine]) -> list[float]:
 
 def _missing_image(line: SplitLine, what: str) -> str:
     return (
-        f"{line.origin}: frame {line.frame} of '{line.folder}' misses {what}; "
-        "complete the recording or remove the line"
+        f"{line.origin}: frame {line.frame} of '{line.folder}' misses {what}; complete the recording or remove the line"
     )

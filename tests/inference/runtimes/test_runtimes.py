@@ -126,7 +126,7 @@ def test_a_missing_package_is_named(network, monkeypatch):
 def test_unavailable_tensorrt_names_the_reason(network, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     if not super(TensorRT, TensorRT).unavailable():
-        with pytest.raises(InputError, match="'tensorrt' is not available: there is no NVIDIA GPU"):
+        with pytest.raises(InputError, match="'tensorrt' is not available: PyTorch finds no NVIDIA GPU"):
             load_runtime(network, "tensorrt")
 
 
@@ -169,7 +169,7 @@ def test_int8_is_quantised_from_weights(network, weights, tmp_path):
     error = (runtime(image)[0] - expected).abs().mean()
     assert error > 0
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no image"):
+    with pytest.raises(InputError, match="contains no image"):
         load_runtime(weights, "openvino", "int8", calibration=tmp_path / "empty")
     processor = Path("/proc/cpuinfo")
     if processor.is_file() and "vnni" not in processor.read_text():

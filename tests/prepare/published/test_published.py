@@ -39,9 +39,9 @@ def test_missing_archives_have_their_official_names(kitti, capsys):
     (kitti / "train.txt").write_text((kitti / "train.txt").read_text() + f"{other} 5 l\n")
     assert prepare("kitti", kitti) == 2
     printed = capsys.readouterr()
-    assert "2011_09_26_calib.zip: 1 file not there, such as 2011_09_26/calib_velo_to_cam.txt" in printed.out
+    assert "2011_09_26_calib.zip: 1 file missing, such as 2011_09_26/calib_velo_to_cam.txt" in printed.out
     assert "2011_10_03_calib.zip: 2 files" in printed.out
-    assert f"drive_0001_sync.zip: 1 file not there, such as {NAME}/image_03/data/0000000003" in printed.out
+    assert f"drive_0001_sync.zip: 1 file missing, such as {NAME}/image_03/data/0000000003" in printed.out
     assert "2011_10_03_drive_0027_sync.zip: the whole drive, 3 files wanted" in printed.out
     assert "4 archives missing" in printed.err
     # What is there can be prepared.
@@ -104,8 +104,8 @@ def test_kitti_odometry_is_prepared(tmp_path, capsys):
     assert prepare("kitti-odometry", root, *ODOMETRY) == 2
     out = capsys.readouterr().out
     assert "1 of 1 sequences, 24 left images, 1 with right images" in out
-    assert "data_odometry_color.zip or data_odometry_gray.zip: 1 sequence not complete" in out
-    assert "data_odometry_poses.zip: 1 file not there, such as poses/00.txt" in out
+    assert "data_odometry_color.zip or data_odometry_gray.zip: 1 sequence incomplete" in out
+    assert "data_odometry_poses.zip: 1 file missing, such as poses/00.txt" in out
     assert prepare("kitti-odometry", root, *ODOMETRY, "--splits", "--verify") == 0
     train, val = ((root / "splits" / f"{name}.txt").read_text().splitlines() for name in ("train", "val"))
     assert train == [f"00 {number:06d} l" for number in range(1, 18)]
@@ -125,7 +125,7 @@ def test_cityscapes_is_prepared(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "4 of 89250 left images of train" in out
     assert "leftImg8bit_sequence_trainvaltest.zip: 89246 left images of train" in out
-    assert "rightImg8bit_sequence_trainvaltest.zip: 1 train image not there" in out
+    assert "rightImg8bit_sequence_trainvaltest.zip: 1 train image missing" in out
     assert "camera_trainvaltest.zip: 1 of 1 snippets of val without a camera, such as lindau/lindau_000000" in out
     assert "disparity" not in out
     made = tmp_path / "made"
@@ -195,7 +195,7 @@ def test_exported_depth_replaces_the_scans(kitti, tmp_path, capsys):
     assert (made / "splits" / "raw_test.txt").read_text() == f"{NAME} 2 l\n"
     (made / "gt_depths.npz").write_bytes((made / "gt_depths.npz").read_bytes()[:-40])
     assert prepare("kitti", made, *wanted) == 2
-    assert "1 file not there, such as" in capsys.readouterr().out
+    assert "1 file missing, such as" in capsys.readouterr().out
     assert prepare("kitti", made, *wanted, "--verify") == 2
     assert "gt_depths.npz" in capsys.readouterr().err
 
@@ -205,16 +205,16 @@ def test_a_folder_that_cannot_be_created_is_named(step, kitti, tmp_path, capsys)
     (tmp_path / "file").touch()
     for out in ("/proc/x", tmp_path / "file"):
         assert prepare("kitti", kitti, step, "--out", out) == 2
-        assert "cannot be made" in capsys.readouterr().err
+        assert "cannot be created" in capsys.readouterr().err
 
 
 def test_right_images_of_odometry_are_wanted_for_stereo(tmp_path, capsys):
     root = odometry(tmp_path)
     (root / "sequences/00/image_1/000003.png").unlink()
     assert prepare("kitti-odometry", root, *ODOMETRY) == 2
-    assert "right image not there" not in capsys.readouterr().out
+    assert "right image missing" not in capsys.readouterr().out
     assert prepare("kitti-odometry", root, *ODOMETRY, "--stereo=true") == 2
-    sentence = "data_odometry_gray.zip: 1 right image not there, such as sequences/00/image_1/000003"
+    sentence = "data_odometry_gray.zip: 1 right image missing, such as sequences/00/image_1/000003"
     assert sentence in capsys.readouterr().out
 
 
