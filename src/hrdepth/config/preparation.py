@@ -175,7 +175,7 @@ class PublishedDataConfig:
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads {self.threads} must be at least 1")
         if self.delete_originals and (self.out is not None or not self.jpeg):
-            raise InputError("delete_originals goes with jpeg and without out: an original goes beside its JPEG")
+            raise InputError("delete_originals needs jpeg and no out: it deletes originals beside their JPEGs")
         if self.delete_originals and self.width is not None:
             raise InputError("delete_originals would lose the images' size; leave out width, or give out")
         if (self.cache is None) != (self.config is None):
