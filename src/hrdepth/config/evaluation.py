@@ -39,7 +39,7 @@ class DepthProtocol:
             own protocol: none for `make3d` and `cityscapes`, else garg.
         scaling: `median` brings each image's median depth to the true one; a number is a fixed factor from
             predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
-        post_process: predict for the mirrored image too and blend the two.
+        post_process: also predict for the mirrored image, and blend the two.
 
     Raises:
         InputError: the range is empty or the factor is not positive.
@@ -69,10 +69,10 @@ class DepthProtocol:
         return self.min_depth, float(KITTI["max_depth"] if self.max_depth is None else self.max_depth)
 
     def complete(self, own: Mapping[str, Any] = KITTI) -> DepthProtocol:
-        """Return the protocol with what is null as published numbers have it.
+        """Return the protocol with its null settings filled in, as for published numbers.
 
         Args:
-            own: of the data, see `GroundTruthSet.protocol`; the rest is KITTI's.
+            own: settings of the data's own protocol, see `GroundTruthSet.protocol`; the rest is KITTI's.
 
         Example:
             >>> DepthProtocol(scaling=5.4).complete({"max_depth": 70.0}).max_depth
@@ -114,7 +114,7 @@ class EvaluateConfig(RuntimeConfig, TableConfig):
         points_threshold: metres within which a point counts for the F-score.
         bootstrap: resamples for 95 % intervals of every metric, such as 1000; 0 for none.
         workers: threads that compare; null for as many as there are cores.
-        processes: compare in processes instead, for true depth that takes long to read.
+        processes: compare in processes instead, for true depth that is slow to read.
     """
 
     data: GroundTruthConfig
@@ -137,10 +137,10 @@ class CorruptionsConfig(RuntimeConfig, TableConfig):
     Attributes:
         data: the frames and their depth.
         weights: a weights file of this package, or one that `hrdepth export` wrote.
-        base: what mCE compares with: weights of a network `monodepth2`, or corruptions.json of an earlier evaluation of
-            them on the same frames; null gives no mCE.
+        base: the reference of mCE: weights of a network `monodepth2`, or corruptions.json of an earlier evaluation of
+            them on the same frames; null computes no mCE.
         protocol: how depth is compared; what is not given follows the data's own protocol.
-        kinds: corruptions by KITTI-C's names, such as `[fog, snow]`; null for all that the library has.
+        kinds: corruptions by KITTI-C's names, such as `[fog, snow]`; null for all of the library.
         severities: of 1 to 5.
         out: a folder for corruptions.json and table.md, and until they are written for what is measured already: the
             same command resumes from there. Null prints only.
@@ -181,8 +181,8 @@ class OdometryConfig(DeviceConfig):
         out: the folder to write into.
         poses: the true trajectory, 12 numbers a line (camera to world) for each frame, as KITTI has it; null writes the
             trajectory without errors.
-        trained_on: note in the results that the network was trained on these frames.
-        frames_per_second: of the frames, for the times in the TUM file; null takes the video's, or 10.
+        trained_on: record in the results that the network was trained on these frames.
+        frames_per_second: of the frames, for the times in the TUM file; null for the video's, or 10.
         size: (height, width) that the pose network works at; null for that of its training.
         overwrite: replace results in `out`.
     """
@@ -203,7 +203,7 @@ class OdometryConfig(DeviceConfig):
 
 @dataclass(frozen=True)
 class CalibrateScaleConfig(DeviceConfig):
-    """Known lengths, at least one kind; with several the kind whose measurements scatter least is taken.
+    """Known lengths, at least one kind; of several the one whose measurements scatter least is used.
 
     Attributes:
         weights: a weights file of this package.
@@ -211,17 +211,17 @@ class CalibrateScaleConfig(DeviceConfig):
         input: a folder of images or a video, in the order of time.
         intrinsics: fx, fy, cx, cy in pixels of these images; `camera_height` needs them, and so do weights with a
             `canonical_focal`.
-        camera_height: metres from the camera down to the road.
+        camera_height: metres of the camera above the road.
         poses: true poses of the frames, metres, 12 numbers a line as KITTI has them.
         speed: how fast the camera moves, metres a second.
         speeds: a text file with that for each frame, a number a line.
-        gps: a text file of the frames' places, `latitude longitude` in degrees a line.
+        gps: a text file of the frames' positions, `latitude longitude` in degrees a line.
         distances: a text file of known depths, `image x y metres` a line: the image's name without suffix, pixels.
-        frames_per_second: of the frames; null takes the video's. `speed` and `speeds` need it.
+        frames_per_second: of the frames; null for the video's. `speed` and `speeds` need it.
         overwrite: replace `out`.
 
     Raises:
-        InputError: nothing is known, or a length is not positive.
+        InputError: no length is given, or one is not positive.
     """
 
     weights: str

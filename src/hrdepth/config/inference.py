@@ -25,12 +25,12 @@ class RuntimeConfig(DeviceConfig):
 
     Attributes:
         size: (height, width) that the network works at; null for that of its training.
-        runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null takes the fastest that is there.
-        precision: `float32`, `bfloat16` or `int8`, as far as the runtime has it; null takes float32, or an exported
-            file's own.
+        runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null uses the fastest that is installed.
+        precision: `float32`, `bfloat16` or `int8`, if the runtime supports it; null for float32, or that of an
+            exported file.
         threads: cores to compute with; null for all.
-        calibration: for int8 from weights: a folder of images such as the network will see.
-        compile: for PyTorch: compile the network, which takes a minute at first.
+        calibration: for int8 from weights: a folder of images like those that the network will see.
+        compile: for PyTorch: compile the network, which takes about a minute.
     """
 
     size: tuple[int, int] | None = None
@@ -50,14 +50,14 @@ class Outputs:
     """What is written of each prediction. NAME is that of the image, or of the video's frame.
 
     Attributes:
-        npz: write NAME.npz with disparity and depth; null means for images and folders, not for videos.
+        npz: write NAME.npz with disparity and depth; null writes it for images and folders, not for videos.
         depth_png: write NAME_depth.png, 16 bits, depth x 256.
         panel: put image and disparity side by side in one more image.
         depth_video: of a video, write NAME_depth.mkv: 16-bit FFV1 without loss, depth x 256.
         ply: write NAME.ply, a point cloud for tools; without `intrinsics` for a camera like KITTI's.
         glb: write NAME.glb, a point cloud for viewers; without `intrinsics` for a camera like KITTI's.
         write: other outputs by their names in `inference.outputs.OUTPUTS`.
-        smooth: `exponential` or `flow`: smooth disparity over time, each pixel with its past, or along what moves.
+        smooth: `exponential` or `flow`: smooth disparity over time, each pixel with its past, or along the motion.
         flicker: measure how much disparity flickers, and write it into predict.json.
     """
 
@@ -82,13 +82,13 @@ class PredictConfig(Outputs, RuntimeConfig):
             `hf://OWNER/REPO` on the Hugging Face Hub; null for the bundled network.
         out: the folder to write into; null for NAME_depth here, after the input's name.
         flip: blend with the prediction for the mirrored image.
-        intrinsics: fx, fy, cx, cy in pixels of the images, where they are known: stored in the .npz files, and what
-            weights with a `canonical_focal` need for depth in their units.
-        camera: which of the learned cameras of the weights took the images, where there are several and `intrinsics`
-            is not given; the only one is taken by itself.
+        intrinsics: fx, fy, cx, cy in pixels of the images, if they are known: stored in the .npz files, and needed by
+            weights with a `canonical_focal` for depth in their units.
+        camera: the learned camera of the weights that the images are of, if there are several and `intrinsics` is not
+            given.
         overwrite: replace results in `out`.
-        resume: continue what a stopped run with the same options left in `out`.
-        show: open a window with the results, where there is one.
+        resume: continue an interrupted run with the same options from what is in `out`.
+        show: open a window with the results, if there is a display.
     """
 
     input: str
@@ -127,8 +127,8 @@ class AppConfig(DeviceConfig):
         weights: weights files to choose from, names or `hf://OWNER/REPO`; none for all that are bundled.
         runs: run folders of `hrdepth train` to follow, or folders of such folders.
         host: the address to listen on; 0.0.0.0 lets other machines in.
-        port: to listen on; 0 takes a free one.
-        limits: what an upload may be.
+        port: to listen on; 0 for a free one.
+        limits: of an upload.
         open: open the page in a browser.
     """
 
