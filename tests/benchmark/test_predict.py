@@ -7,6 +7,7 @@ import json
 import math
 import statistics
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -94,6 +95,7 @@ def test_a_plain_loop_is_not_accepted_as_the_machines_rate(monkeypatch):
         return lambda: done.append((precision, side))
 
     monkeypatch.setattr(roofline, "product", product)
+    monkeypatch.setattr(roofline, "unavailable", lambda name: f"{name} is not installed")
     monkeypatch.setattr(roofline, "seconds", lambda work, device: work() or took.get(done[-1][0]))
     timer = RateTimer("cpu", 1)
     rates = {name: timer.measure(name) for name in took}
@@ -101,6 +103,46 @@ def test_a_plain_loop_is_not_accepted_as_the_machines_rate(monkeypatch):
     assert rates["bfloat16"] == 2 * 32**3 / 0.5
     assert math.isnan(rates["int8"])
     assert ("int8", 32) not in done
+
+
+def test_the_fastest_kernel_gives_the_rate(monkeypatch):
+    monkeypatch.setattr(roofline, "MATRIX", 32)
+    monkeypatch.setattr(roofline, "PROBE", 16)
+    monkeypatch.setattr(roofline, "COPIED", 1024)
+    took = {("pytorch", "float32"): 1.0, ("pytorch", "bfloat16"): 0.5, ("pytorch", "int8"): 40.0}
+    took |= {("openvino", "float32"): 2.0, ("openvino", "bfloat16"): 0.25, ("openvino", "int8"): 0.1}
+    done = []
+    monkeypatch.setattr(roofline, "unavailable", lambda name: None)
+    monkeypatch.setattr(roofline, "product", lambda precision, *_: lambda: done.append(("pytorch", precision)))
+    monkeypatch.setattr(
+        roofline, "openvino_product", lambda precision, *_, threads: lambda: done.append(("openvino", precision))
+    )
+    monkeypatch.setattr(roofline, "seconds", lambda work, device: work() or took[done[-1]])
+    timer = RateTimer("cpu", 1)
+    expected = {"float32": 1.0, "bfloat16": 0.25, "int8": 0.1}
+    assert {name: timer.measure(name) for name in expected} == {
+        name: 2 * 32**3 / seconds for name, seconds in expected.items()
+    }
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_openvino_multiplies_in_each_precision(precision):
+    pytest.importorskip("openvino")
+    found = roofline.openvino_product(precision, 64, torch.device("cpu"), threads=1)()
+    random = np.random.default_rng(0).random((2, 64, 64), dtype=np.float32)
+    np.testing.assert_allclose(next(iter(found.values())), random[0] @ random[1], rtol=0.03)
+
+
+def test_a_limit_that_the_network_beats_is_unknown(in_process, monkeypatch):
+    monkeypatch.setattr(RateTimer, "measure", lambda self, name: 1.0)  # an operation a second
+    config = BenchmarkPredictConfig(
+        network="lite_hrdepth", runtimes=["pytorch:float32"], sizes=[(64, 64)], image_size=(40, 90), rounds=1, runs=1,
+        threads=1,
+    )  # fmt: skip
+    for one in benchmark_predict(config):
+        assert one.limit_ms is None
+        assert one.of_limit is None
+        assert 0 < one.beside_ms < one.end_to_end.median
 
 
 def test_the_baseline_is_the_network_itself():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-from rich.progress import track
+from rich.progress import Progress
 from torch import nn
 
 from hrdepth.benchmark.report import Measurement, check_outputs, report
@@ -50,9 +50,11 @@ class Latency:
         end_to_end: milliseconds from the decoded image to depth at its size.
         ratio: speed relative to the baseline's, the network alone; one per round.
         end_to_end_ratio: the same, end to end.
+        beside_ms: milliseconds of `end_to_end` outside the network, timed in the same predictions.
         peak_memory: MiB, of its process while it predicts.
         loading_peak: MiB, of its process while it loads.
-        limit_ms: the least milliseconds by this machine's rates, see `roofline`; None where a rate is unknown.
+        limit_ms: the least milliseconds by this machine's rates, see `roofline`; None where a rate is unknown, or
+            where the network takes less, which shows that it is no limit.
     """
 
     runtime: str
@@ -61,14 +63,10 @@ class Latency:
     end_to_end: Measurement
     ratio: Measurement
     end_to_end_ratio: Measurement
+    beside_ms: float
     peak_memory: float
     loading_peak: float
     limit_ms: float | None
-
-    @property
-    def beside(self) -> float:
-        """Milliseconds of everything but the network."""
-        return self.end_to_end.median - self.network.median
 
     @property
     def of_limit(self) -> float | None:
@@ -91,16 +89,16 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
     rates: Rates = {}
     with tempfile.TemporaryDirectory() as folder:
         calibration = config.calibration or str(write_images(Path(folder) / "images", config.image_size))
+        devices = {device: partial(RateTimer, device, threads) for device in {"cpu", config.device}}
         for size in config.sizes:
             shared = (size, config.image_size, threads, config.device, calibration)
             timers = {variant: partial(NetworkTimer, subject, variant, *shared) for variant in variants}
-            devices = {device: partial(RateTimer, device, threads) for device in {"cpu", config.device}}
             found, rates = _measure(config, timers, devices, size, costs[size], left_out)
             latencies += found
     described = {"name": subject.name, **_cost(network, costs)}
     content = {
         "network": described,
-        "results": [{**asdict(one), "beside_ms": one.beside, "of_limit": one.of_limit} for one in latencies],
+        "results": [{**asdict(one), "of_limit": one.of_limit} for one in latencies],
         "rates": {device: {name: asdict(one) for name, one in known.items()} for device, known in rates.items()},
     }
     report(config, _table(described, latencies, rates), content, settings={"threads": threads}, left_out=left_out)
@@ -138,27 +136,34 @@ def _measure(
 ) -> tuple[list[Latency], Rates]:
     """Measure one size: the variants, interleaved with each other and with the rates of their devices."""
     where = f"{size[1]}x{size[0]}"
-    with start_workers({**{str(variant): timer for variant, timer in timers.items()}, **devices}) as workers:
+    jobs: dict[str, partial[Any]] = {**{str(variant): timer for variant, timer in timers.items()}, **devices}
+    with Progress(transient=True) as bar, ExitStack() as stack:
+        task = bar.add_task(where, total=len(jobs) + config.rounds)
+
+        def show(name: str) -> None:
+            bar.update(task, advance=1, description=f"{where}: {name}")
+
+        workers = stack.enter_context(start_workers(jobs, lambda name: show(f"loading {name}")))
         refused = {variant: reason for variant in timers if (reason := workers[str(variant)].refused)}
         if BASELINE in refused:
             raise InputError(f"the network does not run at {where}: {refused[BASELINE]}")
         left_out.update({f"{variant} at {where}": reason for variant, reason in refused.items()})
         able = [variant for variant in timers if variant not in refused]
-        times: dict[tuple[Variant, str], list[float]] = {(variant, kind): [] for variant in able for kind in KINDS}
-        found: dict[str, dict[str, list[float]]] = {device: {name: [] for name in RATES} for device in devices}
-        for _ in track(range(config.rounds), description=where, transient=True):
-            for variant, kind in times:
-                values = workers[str(variant)].call("measure", kind, config.runs)
-                times[variant, kind].append(1e3 * statistics.median(values))
-            for device, measured in found.items():
-                for name, values in measured.items():
+        times: dict[Variant, list[dict[str, float]]] = {variant: [] for variant in able}
+        measured: dict[str, dict[str, list[float]]] = {device: {name: [] for name in RATES} for device in devices}
+        for number in range(config.rounds):
+            show(f"round {number + 1} of {config.rounds}")
+            for variant, found in times.items():
+                found.append(workers[str(variant)].call("measure", config.runs))
+            for device, by_name in measured.items():
+                for name, values in by_name.items():
                     values.append(workers[device].call("measure", name) / 1e9)
         rates = {
             device: {
                 name: Measurement.of(name, values, "GB/s" if name == "memory" else "GFLOP/s")
-                for name, values in measured.items()
+                for name, values in by_name.items()
             }
-            for device, measured in found.items()
+            for device, by_name in measured.items()
         }
         return [_latency(variant, size, times, workers[str(variant)], cost, rates) for variant in able], rates
 
@@ -166,20 +171,23 @@ def _measure(
 def _latency(
     variant: Variant,
     size: tuple[int, int],
-    times: Mapping[tuple[Variant, str], Sequence[float]],
+    times: Mapping[Variant, Sequence[Mapping[str, float]]],
     worker: Worker,
     cost: Sequence[Operation],
     rates: Rates,
 ) -> Latency:
     device, loading_peak = worker.call("loaded")
     least = 1e3 * limit(cost, variant.precision, {name: 1e9 * one.median for name, one in rates[device].items()})
-    network, end_to_end = (Measurement.of(kind, times[variant, kind], "ms") for kind in KINDS)
+    network, end_to_end, beside = (
+        Measurement.of(kind, [1e3 * found[kind] for found in times[variant]], "ms") for kind in (*KINDS, "beside")
+    )
+    rounds = list(zip(times[BASELINE], times[variant], strict=True))
     ratio, end_to_end_ratio = (
-        Measurement.of(kind, np.divide(times[BASELINE, kind], times[variant, kind]).tolist(), "x") for kind in KINDS
+        Measurement.of(kind, [base[kind] / own[kind] for base, own in rounds], "x") for kind in KINDS
     )
     return Latency(
-        str(variant), size, network, end_to_end, ratio, end_to_end_ratio, worker.call("peak"), loading_peak,
-        least if np.isfinite(least) else None,
+        str(variant), size, network, end_to_end, ratio, end_to_end_ratio, beside.median, worker.call("peak"),
+        loading_peak, least if least <= network.median else None,
     )  # fmt: skip
 
 
@@ -210,7 +218,7 @@ def _table(described: Mapping[str, Any], latencies: Sequence[Latency], rates: Ra
         least = "–" if one.limit_ms is None else f"{one.limit_ms:.1f}"
         rows.append((
             f"{where}, {one.runtime}", measured(one.network), measured(one.ratio, 2), measured(one.end_to_end),
-            measured(one.end_to_end_ratio, 2), f"{one.beside:.1f}", f"{one.peak_memory:.0f}", f"{speed:.0f}", least,
+            measured(one.end_to_end_ratio, 2), f"{one.beside_ms:.1f}", f"{one.peak_memory:.0f}", f"{speed:.0f}", least,
             share,
         ))  # fmt: skip
     costs = ", ".join(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from hrdepth.benchmark.roofline import seconds
 from hrdepth.benchmark.workers import peak_memory, reset_peak_memory
+from hrdepth.camera import DepthScale
 from hrdepth.config import BenchmarkNetwork, NetworkConfig
 from hrdepth.errors import InputError
+from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import PRECISIONS, RUNTIMES, load_runtime, unavailable
 from hrdepth.networks import build_network
 from hrdepth.registry import lookup
@@ -138,9 +140,7 @@ class Eager:
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network.float()
-        self.stride = int(getattr(network, "stride", 32))
-        self.min_depth = float(getattr(network, "min_depth", 0.1))
-        self.max_depth = float(getattr(network, "max_depth", 100.0))
+        self.stride, self.scale = int(getattr(network, "stride", 32)), DepthScale.of(network)
 
     def __call__(self, image: Tensor) -> dict[int, Tensor]:
         """Predict disparity, (B,3,H,W) -> {0: (B,1,H,W)}."""
@@ -161,33 +161,40 @@ class NetworkTimer:
         device: str,
         calibration: str | None = None,
     ) -> None:
-        from hrdepth.inference.predictor import Predictor
-
-        run, self.device = subject.run(variant, size, threads, device, calibration)
-        batch = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(self.device)
-        predictor, image = Predictor(run, size, device=self.device), drawn_image(image_size)
-
-        def network() -> None:
-            with torch.inference_mode():
-                run(batch)
-
-        self.works: dict[str, Callable[[], object]] = {"network": network, "end_to_end": lambda: predictor(image).depth}
-        for work in (*self.works.values(), *self.works.values()):  # compiles, fills caches
-            work()
+        self.run, self.device = subject.run(variant, size, threads, device, calibration)
+        self.batch = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(self.device)
+        self.predictor, self.image = Predictor(self.run, size, device=self.device), drawn_image(image_size)
+        self.inside = 0.0  # seconds that the last prediction spent in the network
+        self.predictor.network = self._timed
+        self.measure(1)  # compiles
         self.loading_peak = peak_memory() or float("nan")
         reset_peak_memory()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
+    def _network(self) -> None:
+        with torch.inference_mode():
+            self.run(self.batch)
+
+    def _timed(self, image: Tensor) -> dict[int, Tensor]:
+        found: dict[int, Tensor] = {}
+        self.inside = seconds(lambda: found.update(self.run(image)), self.device)
+        return found
+
     def loaded(self) -> tuple[str, float]:
         """Return the device's type and the peak of memory while loading, MiB."""
         return self.device.type, self.loading_peak
 
-    def measure(self, kind: str, runs: int) -> list[float]:
-        """Return the seconds of `runs` runs of `network` alone or `end_to_end`."""
-        work = self.works[kind]
-        work()  # the other processes have filled the caches
-        return [seconds(work, self.device) for _ in range(runs)]
+    def measure(self, runs: int) -> dict[str, float]:
+        """Return median seconds of `runs` runs: `network` alone, `end_to_end`, and the part of that `beside` it."""
+        self._network()  # the other processes have filled the caches
+        network = [seconds(self._network, self.device) for _ in range(runs)]
+        self.predictor(self.image)
+        whole, beside = [], []
+        for _ in range(runs):
+            whole.append(seconds(lambda: self.predictor(self.image).depth, self.device))
+            beside.append(whole[-1] - self.inside)
+        return {"network": median(network), "end_to_end": median(whole), "beside": median(beside)}
 
     def peak(self) -> float:
         """Return the peak of memory since loading, MiB: the accelerator's, where there is one."""

@@ -37,12 +37,15 @@ class Worker:
 
 
 @contextmanager
-def start_workers(jobs: Mapping[str, Callable[[], Any]]) -> Iterator[dict[str, Worker]]:
+def start_workers(
+    jobs: Mapping[str, Callable[[], Any]], starting: Callable[[str], None] = lambda name: None
+) -> Iterator[dict[str, Worker]]:
     """Start a process for each job, one after the other; they end with the context.
 
     Args:
         jobs: what each process builds, by the worker's name: a function that can be pickled, such as a `partial` of a
             class. Methods of what it returns are called; a context manager is entered.
+        starting: called with each name before its process starts, to show progress.
 
     Raises:
         InputError: a process ended early.
@@ -52,6 +55,7 @@ def start_workers(jobs: Mapping[str, Callable[[], Any]]) -> Iterator[dict[str, W
     processes = []
     try:
         for name, build in jobs.items():
+            starting(name)
             parent, child = context.Pipe()
             process = context.Process(target=_serve, args=(build, child))  # no daemon: loaders have processes
             process.start()
