@@ -21,7 +21,7 @@ from hrdepth.networks import build_network
 from hrdepth.report.compare import error_by_distance, error_histogram
 from hrdepth.report.curves import learning_curves, read_log
 from hrdepth.report.features import draw_features, first_level_maps
-from hrdepth.report.samples import Sample, predict_sample
+from hrdepth.report.frames import Sample, predict_sample
 from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import save_checkpoint
 

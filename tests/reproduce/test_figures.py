@@ -15,7 +15,7 @@ from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
-from hrdepth.reproduce.regions import depth_regions, enlarge, reduce_truth, region_errors
+from hrdepth.reproduce.figure2 import depth_regions, enlarge, reduce_truth, region_errors
 from hrdepth.weights.checkpoint import save_checkpoint
 
 pytest.importorskip("skimage", reason="edges need the extra 'metrics'")

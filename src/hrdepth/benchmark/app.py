@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from rich.progress import track
 from hrdepth.benchmark.report import Measurement, check_outputs, report_measurements
 from hrdepth.benchmark.subject import Subject, drawn_image
 from hrdepth.benchmark.workers import Worker, start_workers
-from hrdepth.config import AppConfig, BenchmarkAppConfig, BenchmarkNetwork
+from hrdepth.config import AppConfig, BenchmarkAppConfig
 from hrdepth.errors import InputError, require
-from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from hrdepth.weights.find import locate_weights
 
 __all__ = ["benchmark_app"]
@@ -43,7 +42,9 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
     times: Times = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subject, weights = _sized(config, folder)
+        # Without a network, weights are named: those that are given, or the bundled ones.
+        subject = Subject(config if config.network else replace(config, weights=str(locate_weights(config.weights))))
+        weights = subject.save(folder, config.size)
         image = folder / "image.png"
         Image.fromarray(drawn_image(config.image_size)).save(image)
         page = partial(_serve_page, AppConfig(weights=(str(weights),), port=0, device=config.device))
@@ -70,18 +71,6 @@ def _check(config: BenchmarkAppConfig) -> None:
         raise InputError(f"sizes {config.size} and {config.image_size} must be positive")
     check_outputs(config)
     require("gradio", "app", "the page needs")
-
-
-def _sized(config: BenchmarkAppConfig, folder: Path) -> tuple[Subject, Path]:
-    """Write the network into `folder` as one that is used at the size in question."""
-    if config.network is not None:
-        subject = Subject(config)
-        return subject, subject.file(folder, config.size)
-    file = locate_weights(config.weights)
-    checkpoint = read_checkpoint(file)
-    path = folder / file.name
-    save_checkpoint(path, checkpoint.network, checkpoint.network_config, size=config.size)
-    return Subject(BenchmarkNetwork(weights=str(file), options=config.options)), path
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.progress import track
@@ -13,7 +13,7 @@ from hrdepth.benchmark.report import Measurement, check_outputs, report
 from hrdepth.benchmark.subject import Subject, write_images
 from hrdepth.config import EXPORTS, FORMATS, BenchmarkExportConfig, ExportConfig
 from hrdepth.errors import InputError
-from hrdepth.inference.export import export
+from hrdepth.inference.export import ExportReport, export
 from hrdepth.inference.runtimes import SUFFIXES, unavailable
 from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
@@ -49,7 +49,7 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
     subject = Subject(config)
     formats, left_out = _formats(config)
     size = config.size or (192, 640)
-    found: dict[str, list[Exported]] = {name: [] for name in formats}
+    found: dict[str, list[tuple[float, float, ExportReport]]] = {name: [] for name in formats}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         weights = subject.file(folder, size)
@@ -61,7 +61,12 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
                     found[kind].append(_export(weights, folder, kind, config.size, calibration))
                 except InputError as error:  # such as a failed check: a result, not an end
                     left_out[kind] = str(error).replace(f"{folder}/", "")
-    results = [_summary(runs) for kind, runs in found.items() if runs and kind not in left_out]
+    results = []
+    for kind, runs in found.items():
+        if runs and kind not in left_out:
+            seconds, sizes, checks = zip(*runs, strict=True)
+            largest = max(check.largest for check in checks)
+            results.append(Exported(kind, Measurement.of(kind, seconds, "s"), sizes[-1], largest, checks[-1].relative))
     table = ResultTable(
         ("format", "s", "spread", "MiB", "largest difference", "mean relative"),
         tuple(
@@ -89,7 +94,10 @@ def _formats(config: BenchmarkExportConfig) -> tuple[list[str], dict[str, str]]:
     return list(dict.fromkeys(config.formats)), {name: reason for name, reason in reasons.items() if reason}
 
 
-def _export(weights: Path, folder: Path, kind: str, size: tuple[int, int] | None, calibration: str) -> Exported:
+def _export(
+    weights: Path, folder: Path, kind: str, size: tuple[int, int] | None, calibration: str
+) -> tuple[float, float, ExportReport]:
+    """Return seconds, MiB and the check of one export."""
     name, int8 = kind.removesuffix("-int8"), kind.endswith("-int8")
     out = folder / f"{kind}{FORMATS[name]}"
     settings = ExportConfig(
@@ -100,10 +108,4 @@ def _export(weights: Path, folder: Path, kind: str, size: tuple[int, int] | None
     check = export(settings)
     seconds = time.perf_counter() - start
     written = sum(path.stat().st_size for path in {out, out.with_suffix(".bin")} if path.is_file())
-    return Exported(kind, Measurement.of(kind, [seconds], "s"), written / 2**20, check.largest, check.relative)
-
-
-def _summary(runs: list[Exported]) -> Exported:
-    last = runs[-1]
-    seconds = Measurement.of(last.format, [run.seconds.median for run in runs], "s")
-    return replace(last, seconds=seconds, largest=max(run.largest for run in runs))
+    return seconds, written / 2**20, check

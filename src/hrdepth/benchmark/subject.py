@@ -113,10 +113,15 @@ class Subject:
 
     def file(self, folder: Path, size: tuple[int, int]) -> Path:
         """Return the weights file, written into `folder` where there is none yet."""
-        if self.config is None:
-            return locate_weights(self.weights)
-        path = folder / "random.safetensors"
-        save_checkpoint(path, self.load(), self.config, size=size)
+        return locate_weights(self.weights) if self.config is None else self.save(folder, size)
+
+    def save(self, folder: Path, size: tuple[int, int]) -> Path:
+        """Write the network into `folder` as one that is used at `size`."""
+        path, network, config = folder / "random.safetensors", self.load(), self.config
+        if config is None:
+            file = locate_weights(self.weights)
+            path, config = folder / file.name, read_checkpoint(file).network_config
+        save_checkpoint(path, network, config, size=size)
         return path
 
     def run(

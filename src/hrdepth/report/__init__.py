@@ -2,8 +2,7 @@
 
 run       a run's folder in words
 results   true depth, and metrics with intervals, beside the paper's row
-samples   an image with truth and prediction
-frames    best, median and worst frame
+frames    an image with truth and prediction; best, median and worst frame
 curves    learning curves and errors
 features  feature maps (paper, Figure 5)
 compare   `hrdepth compare`

@@ -22,7 +22,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.io.visualize import disparity_range
 from hrdepth.report.curves import learning_curves
 from hrdepth.report.features import draw_features, first_level_maps
-from hrdepth.report.samples import WORST, Sample, predict_sample, visible
+from hrdepth.report.frames import WORST, Sample, predict_sample, visible
 from hrdepth.truth import build_ground_truth, depth_protocol
 from hrdepth.weights.checkpoint import load_network
 

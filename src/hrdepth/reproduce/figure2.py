@@ -1,18 +1,22 @@
-"""`hrdepth reproduce figure2`: errors by region, as table and plot."""
+"""`hrdepth reproduce figure2`: where errors lie, at low and high resolution, by two ways of enlarging."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch.nn.functional import interpolate, max_pool2d
 
-from hrdepth.config import ReproduceRegionsConfig
+from hrdepth.config import DepthProtocol, ReproduceRegionsConfig
 from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import valid_pixels
+from hrdepth.evaluation.depth import median_ratio, resize_disparity, valid_pixels
+from hrdepth.evaluation.edges import DENSE, depth_edges
 from hrdepth.evaluation.results import bootstrap_intervals
 from hrdepth.evaluation.run import predict_image
 from hrdepth.inference.predictor import Predictor
@@ -20,19 +24,16 @@ from hrdepth.io.files import write_json
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, row_of
-from hrdepth.reproduce.context import ReproductionContext, open_context
-from hrdepth.reproduce.provenance_table import (
-    RowProvenance,
-    describe_shown,
-    figure_content,
-    protocol_text,
-    provenance_table,
-    write_tables,
-)
-from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarge, reduce_truth, region_errors
-from hrdepth.reproduce.runs import shown_weights
+from hrdepth.reproduce.measure import ReproductionContext, open_context
+from hrdepth.reproduce.provenance_table import ShownNetworks, protocol_text, provenance_table, write_tables
 
-__all__ = ["Series", "draw_regions", "reproduce_figure2"]
+__all__ = ["Series", "depth_regions", "draw_regions", "enlarge", "reduce_truth", "region_errors", "reproduce_figure2"]
+
+
+REGIONS = ("all", "low gradient", "high gradient", "edges")
+ENLARGED = ("bilinear", "nearest")
+
+Masks = Mapping[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,8 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
         raise InputError(
             "figure 2 needs dense true depth, such as a rendered drive's: --data.kind drive --data.root ROOT"
         )
-    sources, about, missing, used = _networks(config, context)
+    shown = ShownNetworks(config, context)
+    sources = _networks(config, shown)
     sizes = [one.size for one in sources.values()]
     shares, errors = [], dict[tuple[str, str], list[list[float]]]()
     for truth in truths:
@@ -96,8 +98,8 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
     ]
     share = np.mean(shares, axis=0)
     tables = [
-        _table(series, share, f"{truths.description}, {len(truths)} images", missing, config),
-        provenance_table(used),
+        _table(series, share, f"{truths.description}, {len(truths)} images", shown.missing, config),
+        provenance_table(shown.rows),
     ]
     for table in tables:
         table.show(config.format)
@@ -111,10 +113,88 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
         "gradient": config.gradient,
         "edge_width": config.edge_width,
         "images": len(truths),
-        **figure_content(config, context, about, missing),
+        **shown.content(),
     }
     write_json(context.folder / "figure2.json", content)
     return [*written, context.folder / "figure2.json"]
+
+
+def depth_regions(depth: NDArray[np.float32], gradient: float, edge_width: int) -> dict[str, NDArray[np.bool_]]:
+    """Assign each pixel of true depth to regions; low and high gradient are all, edges lie across both.
+
+    Args:
+        depth: (H,W), metres; what is not finite and positive is none.
+        gradient: the jump of depth to a neighbour, as a share of the nearer one, above which the gradient is high.
+        edge_width: pixels up to which a pixel belongs to an edge (see `evaluation.edges.depth_edges`).
+
+    Returns:
+        For each of `REGIONS` bool (H,W).
+
+    Raises:
+        InputError: less than half of the pixels have true depth.
+    """
+    known = np.isfinite(depth) & (depth > 0)
+    if known.mean() < DENSE:
+        raise InputError(f"figure 2 needs dense true depth; {known.mean():.0%} of this image's pixels have it")
+    logarithm = np.where(known, np.log(np.where(known, depth, 1.0)), np.nan).astype(np.float64)
+    steepest = np.zeros(depth.shape)
+    for axis in (0, 1):
+        jump = np.nan_to_num(np.abs(np.diff(logarithm, axis=axis)))  # none to where depth is unknown
+        before = [(0, 1) if one == axis else (0, 0) for one in (0, 1)]
+        after = [(1, 0) if one == axis else (0, 0) for one in (0, 1)]
+        steepest = np.maximum(steepest, np.maximum(np.pad(jump, before), np.pad(jump, after)))
+    high = steepest > np.log1p(gradient)
+    edges = torch.from_numpy(depth_edges(np.where(known, depth, np.nan)).astype(np.float32))[None, None]
+    near = max_pool2d(edges, 2 * edge_width + 1, stride=1, padding=edge_width)[0, 0].numpy() > 0
+    return {"all": known, "low gradient": known & ~high, "high gradient": known & high, "edges": known & near}
+
+
+def reduce_truth(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return what a perfect network of that size would predict: scaled disparity (h,w) at its pixels' centres.
+
+    No depth is infinitely far.
+    """
+    known = np.isfinite(depth) & (depth > 0)
+    disparity = np.where(known, 1 / np.where(known, depth, 1.0), 0.0).astype(np.float64)
+    return _nearest(disparity, size)
+
+
+def enlarge(disparity: NDArray[np.float64], size: tuple[int, int], how: str) -> NDArray[np.float64]:
+    """Resize disparity (h,w) to `size`, as one of `ENLARGED`."""
+    return resize_disparity(disparity, size) if how == "bilinear" else _nearest(disparity, size)
+
+
+def region_errors(
+    truth: NDArray[np.float32], disparity: NDArray[np.float64], masks: Masks, protocol: DepthProtocol
+) -> dict[str, float]:
+    """Return the Abs Rel of each region, NaN where an image has none of it.
+
+    Args:
+        truth: (H,W), metres.
+        disparity: scaled disparity (H,W), 1/depth.
+        masks: the regions.
+        protocol: how the whole image is scaled, cropped and clamped.
+    """
+    valid = valid_pixels(truth, protocol)
+    if not valid.any():
+        return dict.fromkeys(masks, float("nan"))
+    with np.errstate(divide="ignore"):
+        depth = 1 / disparity
+    true = truth.astype(np.float64)
+    scaled = protocol.scaling
+    ratio = median_ratio(true[valid], depth[valid]) if isinstance(scaled, str) else float(scaled)
+    predicted = np.clip(ratio * depth, *protocol.depth_range)
+    error = np.abs(predicted - true) / np.where(valid, true, 1.0)
+    found = {}
+    for name, mask in masks.items():
+        inside = mask & valid
+        found[name] = float(error[inside].mean()) if inside.any() else float("nan")
+    return found
+
+
+def _nearest(values: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    resized = interpolate(torch.from_numpy(np.ascontiguousarray(values))[None, None], size=size, mode="nearest-exact")
+    return np.asarray(resized[0, 0].numpy(), dtype=np.float64)
 
 
 def draw_regions(series: list[Series], share: NDArray[np.float64]) -> Figure:
@@ -144,25 +224,18 @@ def draw_regions(series: list[Series], share: NDArray[np.float64]) -> Figure:
     return figure
 
 
-def _networks(
-    config: ReproduceRegionsConfig, context: ReproductionContext
-) -> tuple[dict[str, Predictor], dict[str, dict[str, Any]], dict[str, str], list[RowProvenance]]:
-    """Return the networks that are there, their descriptions, why others are missing, and all rows' provenance."""
-    sources, about, missing = dict[str, Predictor](), dict[str, dict[str, Any]](), dict[str, str]()
-    used = []
+def _networks(config: ReproduceRegionsConfig, shown: ShownNetworks) -> dict[str, Predictor]:
+    """Return the networks that are there, by label."""
+    sources: dict[str, Predictor] = {}
     for which, name in (("low resolution", config.low), ("high resolution", config.high)):
-        row = _row(name, context)
-        found, reason = shown_weights(row, config, context.given)
-        if found is None:
-            missing[name] = reason
-            used.append(RowProvenance(which, name, [], reason))
-            continue
-        predictor = Predictor.from_file(found.path, device=config.device, runtime=config.runtime)
-        label = f"{which}, {predictor.size[1]}x{predictor.size[0]}"
-        sources[label] = predictor
-        about[label] = describe_shown(row, found)
-        used.append(RowProvenance(label, name, [about[label]], about[label]["note"]))
-    return sources, about, missing, used
+
+        def label(path: Path, about: Mapping[str, Any], which: str = which) -> str:
+            return "{0}, {2}x{1}".format(which, *about["size"])
+
+        row = _row(name, shown.context)
+        if (path := shown.find(row, which, label)) is not None:
+            sources[list(shown.about)[-1]] = Predictor.from_file(path, device=config.device, runtime=config.runtime)
+    return sources
 
 
 def _row(name: str, context: ReproductionContext) -> PaperRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,9 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
 from hrdepth.paper import PaperRow, row_of
 from hrdepth.report.compare import compare
-from hrdepth.reproduce.context import open_context
+from hrdepth.reproduce.measure import open_context
 from hrdepth.reproduce.plan import network_text, row_mismatch
-from hrdepth.reproduce.provenance_table import RowProvenance, describe_shown, figure_content, provenance_table
-from hrdepth.reproduce.runs import Weights, shown_weights
+from hrdepth.reproduce.provenance_table import ShownNetworks, provenance_table
 
 __all__ = ["FIGURES", "reproduce_figure"]
 
@@ -50,30 +50,22 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
     context = open_context(config, FIGURES[name])
     if config.data is None:
         raise InputError(f"{name} needs images with true depth; give --data.kind and --data.root")
-    weights, about, missing, lines = [], dict[str, dict[str, Any]](), dict[str, str](), []
+    shown, weights = ShownNetworks(config, context), []
     for row in map(row_of, FIGURES[name]):
-        found, reason = None, "not asked for by --rows"
-        if row.name in context.wanted:
-            found, reason = shown_weights(row, config, context.given)
-        if found is None:
-            missing[row.name] = reason
-            log.warning("left out of %s: %s: %s", name, row.name, reason)
-            lines.append(RowProvenance(row.label, row.name, [], reason))
-            continue
-        shown = describe_shown(row, found)
-        label = _label(row, config, found, shown)
-        weights.append(str(found.path))
-        about[label] = shown
-        lines.append(RowProvenance(label, row.name, [shown], shown["note"]))
+        path = shown.find(row, row.label, partial(_label, row, config))
+        if path is None:
+            log.warning("left out of %s: %s: %s", name, row.name, shown.missing[row.name])
+        else:
+            weights.append(str(path))
     if not weights:
-        reasons = "; ".join(f"{row}: {reason}" for row, reason in missing.items())
+        reasons = "; ".join(f"{row}: {reason}" for row, reason in shown.missing.items())
         raise InputError(f"none of the networks of {name} is there: {reasons}")
     folder = context.folder / name
     settings = CompareConfig(
         weights=weights,
         data=config.data,
         out=str(folder),
-        labels=list(about),
+        labels=list(shown.about),
         images=config.images,
         count=config.count,
         protocol=config.protocol,
@@ -84,16 +76,16 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
         overwrite=config.overwrite or (folder / "compare.json").is_file(),
     )
     written = compare(settings)
-    table = provenance_table(lines)
+    table = provenance_table(shown.rows)
     table.show()
     written.append(table.write(context.folder / f"{name}.md"))
-    write_json(context.folder / f"{name}.json", {"figure": name, **figure_content(config, context, about, missing)})
+    write_json(context.folder / f"{name}.json", {"figure": name, **shown.content()})
     return [*written, context.folder / f"{name}.json"]
 
 
-def _label(row: PaperRow, config: ReproduceFigureConfig, found: Weights, shown: Mapping[str, Any]) -> str:
+def _label(row: PaperRow, config: ReproduceFigureConfig, path: Path, shown: Mapping[str, Any]) -> str:
     """Name a network as the paper does, at its size here; another network than the row's by its name, too."""
     what = row.system.removesuffix("(Ours)")
-    if row_mismatch(row, config, found.path):
+    if row_mismatch(row, config, path):
         what += f": {network_text(shown['network']) or 'unknown'}"
     return "{0}, {2}x{1}".format(what, *shown["size"])

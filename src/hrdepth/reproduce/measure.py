@@ -1,31 +1,33 @@
-"""Rows evaluated once; a measurement is reused while weights, true depth and protocol are the same."""
+"""What rows are measured with, and each of them once: reused while weights, true depth and protocol are the same."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
+from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReproduceConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.files import file_sha256, write_json
+from hrdepth.io.files import file_sha256, output_folder, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.summary import summarise
+from hrdepth.registry import lookup
 from hrdepth.reproduce.plan import stored_network
-from hrdepth.reproduce.runs import Weights
-from hrdepth.truth import GroundTruthSet
+from hrdepth.reproduce.runs import Given, Weights, given_weights
+from hrdepth.truth import GroundTruthSet, build_ground_truth
 
-__all__ = ["MEASURED", "Measurement", "content_hash", "describe", "measure"]
+__all__ = ["Measurement", "ReproductionContext", "describe", "measure", "open_context"]
 
 log = logging.getLogger(__name__)
 
@@ -50,39 +52,100 @@ class Measurement:
         return np.asarray(self.values.mean(axis=0))
 
 
+@dataclass(frozen=True)
+class ReproductionContext:
+    """What the rows of a table or figure have in common.
+
+    Attributes:
+        folder: of results.
+        given: weights by name.
+        truths: images with true depth; None measures nothing.
+        identity: their `fingerprint`.
+        wanted: names of the rows to measure and train.
+    """
+
+    folder: Path
+    given: Given
+    truths: GroundTruthSet | None
+    identity: str
+    wanted: frozenset[str]
+
+
+def open_context(config: ReproduceConfig, names: Collection[str]) -> ReproductionContext:
+    """Check the settings, render missing drives, find the true depth, make the folder.
+
+    Args:
+        config: the settings.
+        names: of all rows.
+
+    Raises:
+        InputError: a name that no row has, weights without true depth, or missing data.
+    """
+    given = given_weights(config.weights)
+    for name in given:
+        lookup(dict.fromkeys(names), name, "row")
+    wanted = frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in config.rows))
+    if config.rows and not wanted:
+        raise InputError(f"rows {', '.join(config.rows)}: no row has such a name; there are {', '.join(sorted(names))}")
+    if given and config.data is None:
+        raise InputError("weights are given, but no true depth to compare them with; give --data.kind and --data.root")
+    for drive in config.render:
+        from hrdepth.synthetic import render_drive
+
+        settings = asdict(drive)
+        render_drive(settings.pop("root"), **settings)
+    truths = None if config.data is None else build_ground_truth(config.data)
+    identity = "" if config.data is None or truths is None else fingerprint(config.data, truths)
+    return ReproductionContext(_results_folder(config), given, truths, identity, wanted | given.keys())
+
+
+def fingerprint(config: GroundTruthConfig, truths: GroundTruthSet) -> str:
+    """Return a hash of which images and true depth these are: settings, folder, list, and how a drive was rendered."""
+    root = None if config.root is None else Path(config.root)
+    lists = [Path(part) for part in (config.split,) if part and Path(part).is_file()]
+    if root is not None and config.kind == "drive":
+        lists += [*([] if config.split else [root / "val.txt"]), *sorted(root.glob("*/manifest.json"))]
+    settings = {key: str(Path(value).resolve()) if key in ("root", "depths") and value else value
+                for key, value in asdict(config).items()}  # fmt: skip
+    return content_hash({**settings, "images": len(truths), "files": [file_sha256(path) for path in lists]})
+
+
+def _results_folder(config: ReproduceConfig) -> Path:
+    """Make the folder of results, or reuse that of earlier commands."""
+    known = (Path(config.out) / MEASURED).is_dir()
+    folder = output_folder(config.out, overwrite=config.overwrite or known)
+    (folder / MEASURED).mkdir(exist_ok=True)
+    return folder
+
+
 def measure(
-    name: str,
-    weights: Weights,
-    truths: GroundTruthSet,
-    identity: str,
-    config: ReproduceConfig,
-    protocol: DepthProtocol,
+    name: str, weights: Weights, context: ReproductionContext, config: ReproduceConfig, protocol: DepthProtocol
 ) -> Measurement:
     """Evaluate weights, or read what was measured before.
 
     Args:
         name: of the row.
         weights: the file.
-        truths: images with true depth.
-        identity: their `fingerprint`.
-        config: names the folder, device and runtime.
+        context: has the images with true depth.
+        config: names device and runtime.
         protocol: how depth is compared.
 
     Raises:
         InputError: weights or images cannot be read, or no image has true depth.
     """
+    assert context.truths is not None
     about = describe(name, weights)
-    digest = about["weights_sha256"]
-    key = content_hash({"weights": digest, "truth": identity, "protocol": asdict(protocol), "runtime": config.runtime})
+    settings = {"truth": context.identity, "protocol": asdict(protocol), "runtime": config.runtime}
+    key = content_hash({"weights": about["weights_sha256"], **settings})
     seed = "" if weights.seed is None else f"-seed{weights.seed}"
-    file = Path(config.out) / MEASURED / f"{name}{seed}-{key[:12]}.json"
+    file = context.folder / MEASURED / f"{name}{seed}-{key[:12]}.json"
     known = _read(file, key)
     if known is not None:
         log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
         return Measurement(known.values, {**known.content, **about})  # where the weights are now
     predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime)
     evaluation = evaluate_network(
-        predictor.scaled_disparity, truths, protocol, canonical_focal=predictor.canonical_focal
+        predictor.scaled_disparity, context.truths, protocol, canonical_focal=predictor.canonical_focal
     )
     content = {
         "key": key,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,17 @@ from hrdepth.io.files import atomic_path
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow
-from hrdepth.reproduce.context import ReproductionContext
-from hrdepth.reproduce.measure import describe
+from hrdepth.reproduce.measure import ReproductionContext, describe
 from hrdepth.reproduce.plan import network_text
-from hrdepth.reproduce.runs import Weights
+from hrdepth.reproduce.runs import shown_weights
 
 __all__ = [
     "RowProvenance",
-    "describe_shown",
-    "figure_content",
+    "ShownNetworks",
     "protocol_text",
     "provenance_table",
     "row_note",
+    "shared_content",
     "write_tables",
 ]
 
@@ -64,29 +63,52 @@ def row_note(row: PaperRow, contents: Sequence[Mapping[str, Any]], missing: str 
     return "; ".join(dict.fromkeys(filter(None, [*notes, missing])))
 
 
-def describe_shown(row: PaperRow, weights: Weights) -> dict[str, Any]:
-    """Describe weights that a figure shows, as `measure.describe` does, with the row's note and provenance."""
-    content = describe(row.name, weights)
-    return {**content, "note": row_note(row, [content]), "provenance": provenance(weights.seed)}
+class ShownNetworks:
+    """The networks that a figure shows.
 
-
-def figure_content(
-    config: ReproduceConfig,
-    context: ReproductionContext,
-    networks: Mapping[str, Mapping[str, Any]],
-    missing: Mapping[str, str],
-) -> dict[str, Any]:
-    """Return what the JSON files of all figures have in common.
-
-    Args:
-        config: the settings.
-        context: what it was measured with.
-        networks: by label, what `describe_shown` returns.
+    Attributes:
+        about: by label, what `measure.describe` returns, with the row's note and provenance.
         missing: by row, why it is not shown.
+        rows: all, for `provenance_table`.
     """
+
+    def __init__(self, config: ReproduceConfig, context: ReproductionContext) -> None:
+        self.config, self.context = config, context
+        self.about: dict[str, dict[str, Any]] = {}
+        self.missing: dict[str, str] = {}
+        self.rows: list[RowProvenance] = []
+
+    def find(self, row: PaperRow, missing_label: str, label: Callable[[Path, dict[str, Any]], str]) -> Path | None:
+        """Find the weights of a row and note them, or why there are none.
+
+        Args:
+            row: of the paper.
+            missing_label: of a row without weights.
+            label: of the network, by its file and its description.
+        """
+        found, reason = None, "not asked for by --rows"
+        if row.name in self.context.wanted:
+            found, reason = shown_weights(row, self.config, self.context.given)
+        if found is None:
+            self.missing[row.name] = reason
+            self.rows.append(RowProvenance(missing_label, row.name, [], reason))
+            return None
+        content = describe(row.name, found)
+        content |= {"note": row_note(row, [content]), "provenance": provenance(found.seed)}
+        name = label(found.path, content)
+        self.about[name] = content
+        self.rows.append(RowProvenance(name, row.name, [content], content["note"]))
+        return found.path
+
+    def content(self) -> dict[str, Any]:
+        """Return what the JSON files of all figures have in common."""
+        shown = {"networks": self.about, "not_measured": self.missing}
+        return {**shown, **shared_content(self.config, self.context)}
+
+
+def shared_content(config: ReproduceConfig, context: ReproductionContext) -> dict[str, Any]:
+    """Return what the JSON files of all tables and figures have in common."""
     return {
-        "networks": dict(networks),
-        "not_measured": dict(missing),
         "data": None if context.truths is None else context.truths.description,
         "protocol": asdict(config.protocol),
         "training": dict(config.training),

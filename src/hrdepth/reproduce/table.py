@@ -8,16 +8,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hrdepth.config import ReproduceConfig, ReproduceTableConfig
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.io.files import write_json
-from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, PaperTable, paper_table
-from hrdepth.reproduce.context import ReproductionContext, open_context
 from hrdepth.reproduce.differences import HEADINGS, Difference, Spread, differences_table, find_differences, spread
-from hrdepth.reproduce.measure import Measurement, measure
-from hrdepth.reproduce.provenance_table import RowProvenance, protocol_text, provenance_table, row_note, write_tables
+from hrdepth.reproduce.measure import Measurement, ReproductionContext, measure, open_context
+from hrdepth.reproduce.provenance_table import (
+    RowProvenance,
+    protocol_text,
+    provenance_table,
+    row_note,
+    shared_content,
+    write_tables,
+)
 from hrdepth.reproduce.runs import find_weights, train_missing
 
 __all__ = ["ReproducedRow", "reproduce_table"]
@@ -88,14 +96,14 @@ def _reproduce(row: PaperRow, config: ReproduceConfig, context: ReproductionCont
     found: dict[str, list[Measurement]] = {}
     for one in weights:
         log.info("measuring %s by %s", row.name, one.path)
-        first = measure(row.name, one, context.truths, context.identity, config, config.protocol)
+        first = measure(row.name, one, context, config, config.protocol)
         found.setdefault("measured", []).append(first)
         factor = first.content["metres_per_unit"]
         if factor is None and row.scaling != "median":
             factor = row.scaling
         if row.supervision == "MS" and factor is not None and config.protocol.scaling == "median":
             fixed = replace(config.protocol, scaling=float(factor))
-            again = measure(row.name, one, context.truths, context.identity, config, fixed)
+            again = measure(row.name, one, context, config, fixed)
             found.setdefault(f"measured, depth x {factor:.3g}", []).append(again)
     return ReproducedRow(row, found, reason)
 
@@ -187,11 +195,9 @@ def _content(
             measured.append(
                 {
                     "how": how,
-                    "mean": dict(zip(METRICS, values.mean.tolist(), strict=True)),
-                    "deviation": None
-                    if values.seeds == 1
-                    else dict(zip(METRICS, values.deviation.tolist(), strict=True)),
-                    "interval": dict(zip(METRICS, values.interval.tolist(), strict=True)),
+                    "mean": _by_metric(values.mean),
+                    "deviation": None if values.seeds == 1 else _by_metric(values.deviation),
+                    "interval": _by_metric(values.interval),
                     "interval_over": values.over,
                     "runs": runs,
                 }
@@ -206,12 +212,12 @@ def _content(
         "rows": listed,
         "differences": [asdict(one) for one in differences],
         "not_compared": unpaired,
-        "data": None if context.truths is None else context.truths.description,
-        "protocol": asdict(config.protocol),
-        "training": dict(config.training),
-        "resolution": config.resolution,
-        "provenance": provenance(),
+        **shared_content(config, context),
     }
+
+
+def _by_metric(values: NDArray[np.float64]) -> dict[str, Any]:
+    return dict(zip(METRICS, values.tolist(), strict=True))
 
 
 def _plain(row: PaperRow) -> dict[str, Any]:
