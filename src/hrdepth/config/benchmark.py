@@ -115,7 +115,7 @@ class BenchmarkLoadConfig(BenchmarkOutput):
     seconds: float = 20.0
 
 
-# What is measured within two minutes; compilation by PyTorch alone takes one.
+# A quick choice: compilation by PyTorch alone takes a minute.
 VARIANTS = ("pytorch:float32", "onnxruntime:float32", "openvino:float32", "openvino:int8")
 EXPORTS = ("onnx", "openvino", "openvino-int8", "torch-export")
 
