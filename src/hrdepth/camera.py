@@ -14,7 +14,7 @@ from hrdepth.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BaselineError", "Camera", "DepthScale", "focal_factor"]
+__all__ = ["BaselineError", "Camera", "DepthScale", "aspect_size", "focal_factor"]
 
 Number = TypeVar("Number", float, "Tensor")
 
@@ -170,3 +170,22 @@ def focal_factor(focal_length: Number, width: int, canonical_focal: float) -> Nu
         2.0
     """
     return focal_length / (canonical_focal * width)
+
+
+def aspect_size(image: tuple[int, int], trained: tuple[int, int], stride: int = 32) -> tuple[int, int]:
+    """Return the size of an image for a network that was trained at another aspect ratio.
+
+    It has about the aspect ratio of the image and about as many pixels as the network was trained with.
+
+    Args:
+        image: (height, width) of the image.
+        trained: (height, width) that the network was trained with.
+        stride: of the network: height and width are multiples of it, at least two of them.
+
+    Example:
+        >>> aspect_size((1216, 1936), (192, 640)), aspect_size((375, 1242), (192, 640))
+        ((288, 448), (192, 640))
+    """
+    pixels, aspect = trained[0] * trained[1], image[0] / image[1]
+    height, width = ((pixels * ratio) ** 0.5 / stride for ratio in (aspect, 1 / aspect))
+    return max(2, round(height)) * stride, max(2, round(width)) * stride

@@ -13,7 +13,7 @@ import fake_datasets
 import tiny_networks
 from hrdepth.config import DatasetConfig, NetworkConfig, ObjectiveConfig
 from hrdepth.data import build_mix
-from hrdepth.data.layers import Objects
+from hrdepth.data.layers import Depth, Objects
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import OBJECTIVES, build_objective, check_objective
@@ -38,6 +38,9 @@ CASES = {
     "distillation T l2": ([], {"norm": "l2", "scales": [0]}),
     "distillation T log-l1": ([], {"norm": "log-l1"}),
     "distillation MT": ([-1, 1], {"self_supervision": 1.0}),
+    "supervised": ([], {}),
+    "supervised at two scales": ([], {"scale": 1.0, "scales": [0, 2]}),
+    "supervised M": ([-1, 1], {"other": {"name": "view_synthesis"}, "everywhere": True}),
     "distillation MTS": ([-1, 1, "s"], {"self_supervision": 0.5, "view_synthesis": {"auto_mask": False}}),
 }
 # An objective without a case is used with its defaults.
@@ -66,7 +69,7 @@ def read_batch(tmp_path, frames):
     fake_datasets.objects(fake_datasets.drive(tmp_path))
     # Left and right camera 0.1 units apart, as in the paper's configs.
     config = DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})
-    data = build_mix([config], frames, (64, 96), layers=[Objects()])  # which most objectives leave alone
+    data = build_mix([config], frames, (64, 96), layers=[Objects(), Depth(1.0)])  # which most ignore
     return default_collate([data[i] for i in range(len(data))])
 
 
@@ -98,7 +101,7 @@ def test_the_loss_is_finite_and_falls_in_20_steps(case, tmp_path):
     samples = 4 if case == "vid2depth M" else 2  # its clouds of 200 points are noisy
     batch = {key: value[:samples] for key, value in batch_of(tmp_path, CASES[case][0]).items()}
     objective = objective_of(case, tmp_path)
-    optimiser = torch.optim.Adam(objective.parameters(), 1e-3)
+    optimiser = torch.optim.Adam(objective.parameters(), 1e-2 if case.startswith("supervised") else 1e-3)
     losses = []
     for _ in range(20):
         output = objective(batch)
@@ -245,12 +248,29 @@ def test_an_unknown_option_is_named(case, tmp_path):
         ("struct2depth", {"size_weight": -1}, "the option size_weight -1 .* must be 0 or more"),
         ("struct2depth", {"view_synthesis": {"smoothness": -1}}, "smoothness -1 of the view_synthesis of objective"),
         ("distillation", {"hints": "h", "norm": ["l1"]}, "the option norm .* of objective 'distillation' must be text"),
+        (
+            "distillation",
+            {"hints": "h", "block": 0},
+            "the option block 0 of .* must be at least 1",
+        ),
+        ("supervised", {"sky": -1}, "the option sky -1 of objective 'supervised' must be 0 or more"),
+        (
+            "supervised",
+            {"other": {"name": "stereo"}},
+            "unknown name in the option other of .* 'stereo'",
+        ),
+        ("supervised", {"other": {"name": "distillation", "x": 1}}, "the option other of .* has no 'x'; give name and"),
+        (
+            "supervised",
+            {"other": {"name": "view_synthesis", "options": {"x": 1}}},
+            "other of .* has no option 'x'",
+        ),
         ("distillation", {"hints": "h", "elsewhere": 2}, "the option elsewhere 2 .* must lie between 0 and 1"),
     ],
 )
 def test_invalid_option_values_are_named(name, options, said):
     with pytest.raises(InputError, match=said):
-        check_objective(ObjectiveConfig(name, [] if name == "distillation" else [1], options))
+        check_objective(ObjectiveConfig(name, [] if name in ("distillation", "supervised") else [1], options))
 
 
 def test_valid_option_values_of_every_kind_are_accepted():

@@ -10,7 +10,7 @@ from hrdepth import geometry
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.data import build_mix
 from hrdepth.data.augment import augment_colours, degrade, draw_window, flip_sample, shift_hue
-from hrdepth.data.sample import Window
+from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import InputError
 
 SIZE = (64, 96)
@@ -91,7 +91,7 @@ def test_a_point_lands_where_k_projects_it(tmp_path, augment, mirror):
 
 def test_zoom_is_uniform_in_its_logarithm_and_stays_in_the_image():
     random = np.random.default_rng(0)
-    windows = [draw_window(ZOOMED, random) for _ in range(2000)]
+    windows = [draw_window(ZOOMED, random, (375, 1242), (64, 96)) for _ in range(2000)]
     zooms = np.log([1 / window.extent for window in windows])
     assert 0 <= zooms.min() < zooms.max() <= np.log(2)
     assert np.median(zooms) == pytest.approx(np.log(2) / 2, abs=0.02)
@@ -100,6 +100,20 @@ def test_zoom_is_uniform_in_its_logarithm_and_stays_in_the_image():
     assert (boxes <= [1242, 375, 1242, 375]).all()
     np.testing.assert_allclose((boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1]), 1242 / 375)
     assert Window(0.1, 1 - 0.7, 0.7 + 1e-12).box((10, 10))[3] == 10
+
+
+def test_a_crop_has_the_aspect_ratio_of_the_sample_and_any_place():
+    random = np.random.default_rng(0)
+    for zoom in (1.0, 2.0):
+        config = AugmentConfig(crop=True, zoom=zoom)
+        for size in ((64, 96), (64, 640)):  # flatter, and longer, than the image
+            boxes = np.array([draw_window(config, random, (375, 1242), size).box((375, 1242)) for _ in range(200)])
+            width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+            np.testing.assert_allclose(height / width, size[0] / size[1])
+            assert (boxes >= -1e-9).all()
+            assert (boxes <= [1242, 375, 1242, 375]).all()
+            assert np.ptp(boxes[:, 0] + boxes[:, 1]) > 50
+    assert draw_window(AugmentConfig(crop=True), random, (64, 96), (128, 192)) is WHOLE
 
 
 def test_a_zoom_is_cut_from_the_full_resolution_image(tmp_path):

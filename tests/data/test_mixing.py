@@ -49,3 +49,15 @@ def test_a_mix_draws_from_all_parts_in_every_epoch(tmp_path):
         # The second set has no stereo pairs: masked, not missing.
         assert [bool(sample["source_valid"][1]) for sample in samples] == [True] * 3 + [False] * 5
         assert torch.equal(samples[5]["sources"][1], torch.zeros(3, 64, 96))
+
+
+def test_each_batch_has_one_shape_also_after_a_resumption():
+    shapes = [(64, 96), (64, 64)]
+    sampler = MixedSampler([10], [2.0], seed=1, shapes=shapes, batch_size=4)
+    items = list(sampler)
+    batches = [items[start : start + 4] for start in range(0, 20, 4)]
+    assert all(len({item.size for item in batch}) == 1 for batch in batches)
+    assert {item.size for item in items} == set(shapes)
+    assert [item.item for item in items] == list(MixedSampler([10], [2.0], seed=1))
+    sampler.resume_at(0, 8)
+    assert list(sampler) == items[8:]

@@ -55,7 +55,8 @@ def named(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("named")
     shutil.copy(ROOT / "src" / "hrdepth" / "recipes" / "demo.yaml", tmp_path / "run.yaml")
     fake_datasets.drive(tmp_path / "drives", frames=6)
-    fake_datasets.drive(tmp_path / "data", frames=6)
+    for folder in ("data", "rendered"):
+        fake_datasets.drive(tmp_path / folder, frames=6)
     shutil.copy(ROOT / "results" / "street" / "card.yaml", tmp_path)
     Image.linear_gradient("L").resize((96, 64)).save(tmp_path / "street.jpg")
     (tmp_path / "runs" / "mine").mkdir(parents=True)

@@ -85,6 +85,41 @@ def test_several_cameras_share_a_canonical_one(tmp_path):
     assert preset(root)["canonical_focal"] == pytest.approx(110 / 96, abs=1e-3)
 
 
+def test_true_depth_is_learned_if_asked_for(tmp_path, caplog):
+    caplog.set_level("INFO", "hrdepth")
+    root = fake_datasets.drive(tmp_path / "mine", stereo=False)
+    config = config_of("--data", root, "--supervised")
+    assert (config.objective.name, config.objective.frames, config.metres_per_unit) == ("supervised", [], 1.0)
+    assert config.train[0].min_motion is None
+    assert not caplog.messages
+    assert config_of("--data", root).objective.name == "view_synthesis"
+    assert "has depth maps, which are not used: --supervised learns from them" in caplog.text
+    fake_datasets.drive(tmp_path / "mine", "other", stereo=False)
+    for file in (tmp_path / "mine" / "other" / "depth").iterdir():
+        file.unlink()
+    config = config_of("--supervised", "--data", root)
+    assert (config.objective.frames, config.objective.options["other"]["name"]) == ([-1, 1], "view_synthesis")
+
+
+def test_the_units_of_true_depth_are_those_of_the_bundled_network(tmp_path, monkeypatch):
+    root = fake_datasets.drive(tmp_path / "mine", stereo=False)
+    weights, settings = tmp_path / "street.safetensors", NetworkConfig("lite_hrdepth")
+    save_checkpoint(weights, build_network(settings), settings, size=(64, 96), metres_per_unit=5.35)
+    monkeypatch.setattr("hrdepth.prepare.preset.bundled", lambda: {"street": weights})
+    assert config_of("--data", root, "--supervised").metres_per_unit == 5.35
+    assert config_of("--data", root).metres_per_unit is None
+
+
+def test_depth_that_is_not_there_cannot_be_learned(tmp_path, capsys):
+    root = fake_datasets.drive(tmp_path, stereo=False)
+    for file in (root / "drive" / "depth").iterdir():
+        file.unlink()
+    assert main(["train", "--data", str(root), "--supervised"]) == 2
+    assert "--supervised needs depth maps, and no drive in" in capsys.readouterr().err
+    assert main(["train", "--supervised", "--config", "demo"]) == 2
+    assert "--supervised goes with --data" in capsys.readouterr().err
+
+
 def test_unsuitable_folders_are_refused(tmp_path, capsys):
     assert main(["train", "--data", str(tmp_path / "none")]) == 2
     assert "does not exist; make it with hrdepth prepare" in capsys.readouterr().err

@@ -9,9 +9,9 @@ from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.kitti import read_calibration
+from hrdepth.data.lidar import project_lidar, read_scan
 from hrdepth.errors import InputError
 from hrdepth.truth import build_ground_truth
-from hrdepth.truth.kitti import project_lidar, read_scan
 
 # The laser looks along x, the camera along z: right is -y, down is -z. The camera sits 0.5 m ahead.
 VELO = "R: 0 -1 0 0 0 -1 1 0 0\nT: 0 0 -0.5\n"

@@ -16,6 +16,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader
 import hrdepth
 from hrdepth.cli.commands import COMMANDS, GROUPS
 from hrdepth.config.files import current_name, find_config, rename_keys
+from hrdepth.errors import InputError
 
 __all__ = ["parse"]
 
@@ -81,6 +82,8 @@ def _add_options(command: ArgumentParser, name: str, positional: str) -> None:
         # Not a setting: other commands read the output of `--print_config`.
         about = "a set made by `hrdepth prepare`, with settings that suit it; other options override them"
         command.add_argument("--data", type=str, default=argparse.SUPPRESS, help=about)
+        about = "with --data: learn the true depth in its drives' depth folders, rendered or a sensor's"
+        command.add_argument("--supervised", action="store_true", default=argparse.SUPPRESS, help=about)
     argument, many = positional.rstrip("+*"), positional[-1:]
     if positional:
         several: dict[str, Any] = {"nargs": many} if many in "+*" else {}
@@ -142,6 +145,11 @@ def _with_preset(given: list[str]) -> list[str]:
         if name == "--data" and (equals or index + 1 < len(given)):
             from hrdepth.prepare.preset import preset
 
+            data = value if equals else given[index + 1]
             rest = given[1:index] + given[index + (1 if equals else 2) :]
-            return ["train", "--config", json.dumps(preset(value if equals else given[index + 1])), *rest]
+            supervised = "--supervised" in rest
+            rest = [argument for argument in rest if argument != "--supervised"]
+            return ["train", "--config", json.dumps(preset(data, supervised)), *rest]
+    if "--supervised" in given:
+        raise InputError("--supervised goes with --data; with a config set objective.name to supervised")
     return given

@@ -50,6 +50,8 @@ class AugmentConfig:
         flip: probability of mirroring left to right.
         zoom: largest factor of a random zoom into a random part of the image; 1 never zooms. Needs `canonical_focal`,
             so that the size of things still determines their depth.
+        crop: cut a random part of the sample's aspect ratio out of the image, instead of squashing the image to it;
+            with cameras of several aspect ratios. Needs `canonical_focal` as `zoom` does.
         jitter: probability of changing the colours.
         brightness: factor drawn from 1 -/+ this.
         contrast: factor drawn from 1 -/+ this.
@@ -66,6 +68,7 @@ class AugmentConfig:
 
     flip: float = 0.5
     zoom: float = 1.0
+    crop: bool = False
     jitter: float = 0.5
     brightness: float = 0.2
     contrast: float = 0.2

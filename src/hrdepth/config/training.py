@@ -121,6 +121,8 @@ class TrainConfig:
         log: what is logged.
         guard: when a failing run is stopped.
         size: (height, width) in pixels, multiples of 32.
+        sizes: further ones, of which each training batch has one, drawn from them and `size`; validation and the
+            weights file have `size`. With `augment.crop`, a network that learns several aspect ratios.
         batch_size: samples a batch, in each process.
         accumulate: batches a step, whose gradients are averaged.
         average: keep a moving average of the weights with this decay a step, such as 0.999; validation, panels and
@@ -174,6 +176,7 @@ class TrainConfig:
     log: LogConfig = field(default_factory=LogConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     size: tuple[int, int] = (192, 640)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
     batch_size: int = 12
     accumulate: int = 1
     average: float | None = None

@@ -18,12 +18,25 @@ from hrdepth.geometry import flip_intrinsics
 __all__ = ["augment_colours", "degrade", "draw_window", "flip_sample", "shift_hue"]
 
 
-def draw_window(config: AugmentConfig, random: np.random.Generator) -> Window:
-    """Draw a zoom from 1 to `config.zoom`, uniform in its logarithm, and where in the image it lies."""
-    if config.zoom == 1:
+def draw_window(
+    config: AugmentConfig, random: np.random.Generator, shape: tuple[float, float], size: tuple[int, int]
+) -> Window:
+    """Draw a zoom from 1 to `config.zoom`, uniform in its logarithm, and where in the image it lies.
+
+    Args:
+        config: with `crop` the part has the aspect ratio of the sample.
+        random: decides.
+        shape: (height, width) of the image.
+        size: (height, width) of the sample.
+    """
+    taller = shape[0] / shape[1] * size[1] / size[0] if config.crop else 1.0  # the image than the sample
+    if config.zoom == 1 and taller == 1:
         return WHOLE  # nothing is drawn, so that the other changes are those of a run without zoom
     extent = math.exp(-random.uniform(0, math.log(config.zoom)))
-    return Window(random.uniform(0, 1 - extent), random.uniform(0, 1 - extent), extent)
+    if taller == 1:
+        return Window(random.uniform(0, 1 - extent), random.uniform(0, 1 - extent), extent)
+    width, height = extent * min(1.0, taller), extent * min(1.0, 1 / taller)
+    return Window(random.uniform(0, 1 - width), random.uniform(0, 1 - height), width, height)
 
 
 def flip_sample(sample: Batch, layers: Iterable[Layer] = ()) -> Batch:

@@ -172,7 +172,7 @@ def cached_size(config: TrainConfig, sets: Iterable[Neighbours] = ()) -> tuple[i
     """
     height, width = config.size
     cropped = any(camera.keep < 1 for part in sets for camera in part.cameras().values())
-    return None if config.augment.zoom > 1 or cropped else (height, width)
+    return None if config.augment.zoom > 1 or config.augment.crop or config.sizes or cropped else (height, width)
 
 
 def needed_images(sets: Iterable[Neighbours]) -> list[Path]:

@@ -16,7 +16,7 @@ from hrdepth.data.augment import augment_colours, degrade, draw_window, flip_sam
 from hrdepth.data.layers import Frames, Layer
 from hrdepth.data.neighbours import Neighbours
 from hrdepth.data.reader import FrameReader
-from hrdepth.data.sample import WHOLE, Batch, load_image, resized_intrinsics, stereo_pose
+from hrdepth.data.sample import WHOLE, Batch, SizedItem, load_image, resized_intrinsics, stereo_pose
 from hrdepth.io.images import read_image
 
 __all__ = ["FrameDataset"]
@@ -72,30 +72,35 @@ class FrameDataset(Dataset[Batch]):
         plain.augment = None
         return plain
 
-    def __getitem__(self, item: int) -> Batch:
+    def __getitem__(self, item: int | SizedItem) -> Batch:
+        item, size = item if isinstance(item, SizedItem) else (item, self.size)
         line = self.reader.targets[item % len(self)]
         random = np.random.default_rng((self.seed, item))
         camera = self.reader.camera(line)
-        window = (WHOLE if self.augment is None else draw_window(self.augment, random)).above(camera.keep)
+        window = WHOLE
+        if self.augment is not None:
+            shape = (camera.size[0] * camera.keep, camera.size[1])
+            window = draw_window(self.augment, random, shape, size)
+        window = window.above(camera.keep)
         paths = self.neighbours.sources(line, None if self.augment is None else (self.seed, item))
-        frames = Frames(line, camera, self.neighbours.target(line), paths)
-        target = load_image(frames.target, self.size, window, self.read)
+        frames = Frames(line, camera, self.neighbours.target(line), paths, self.reader)
+        target = load_image(frames.target, size, window, self.read)
         sources = target.new_zeros(len(paths), *target.shape)
         for index, path in enumerate(paths):
             if path is not None:
-                sources[index] = load_image(path, self.size, window, self.read)
+                sources[index] = load_image(path, size, window, self.read)
         sample = Batch(
             target=target,
             sources=sources,
             target_augmented=target,
             sources_augmented=sources,
-            intrinsics=resized_intrinsics(camera, self.size, window),
+            intrinsics=resized_intrinsics(camera, size, window),
             stereo_pose=stereo_pose(camera, line.side),
             source_valid=torch.tensor([path is not None for path in paths], dtype=torch.bool),
             item=torch.tensor(item),
         )
         for layer in self.layers:
-            sample[layer.key] = layer.read(frames, self.size, window)  # type: ignore[literal-required]
+            sample[layer.key] = layer.read(frames, size, window)  # type: ignore[literal-required]
         if self.augment is None:
             return sample
         if random.random() < self.augment.flip:

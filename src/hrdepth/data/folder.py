@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from hrdepth.camera import BaselineError, Camera
 from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder
@@ -17,13 +20,14 @@ from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole
 from hrdepth.io.files import existing_file
-from hrdepth.io.images import image_size
+from hrdepth.io.images import image_size, read_depth
 from hrdepth.io.media import IMAGE_SUFFIXES
 
 __all__ = ["Folder", "Images", "numbered_images", "read_camera"]
 
 ENTRIES = ("width", "height", "fx", "fy", "cx", "cy")
 MASK = "mask.png"
+ASPECT = 1.05  # largest ratio between the aspect ratios of a depth map and its camera
 LONGEST_BASELINE = 20.0  # metres; a rig's millimetres are more
 
 
@@ -31,7 +35,8 @@ class Folder(FrameReader):
     """`ROOT/DRIVE/left/000000.png`, `ROOT/DRIVE/right/...` for stereo pairs, `ROOT/DRIVE/camera.yaml`.
 
     Frames may also lie in `ROOT/DRIVE` itself. A frame's number is the last run of digits in its name. Where there is
-    a `ROOT/DRIVE/mask.png`, what is black in it is left out of the loss.
+    a `ROOT/DRIVE/mask.png`, what is black in it is left out of the loss. True depth of left frames, rendered or a
+    sensor's, may lie in `ROOT/DRIVE/depth/000000.npy` (float metres) or `.png` (16 bits, metres x 256).
 
     Each drive may have a camera of its own: its size, K and baseline.
 
@@ -41,6 +46,7 @@ class Folder(FrameReader):
         baseline: units between the cameras of a stereo pair; None takes the camera's metres.
         camera: the camera of all drives, with the entries of a camera.yaml, which then is not needed.
         folders: of the left and of the right images, below a drive; once called `eyes`.
+        every_frame: without a split take every left frame, also those that lack a neighbour.
 
     Raises:
         InputError: split, camera or images are missing or wrong.
@@ -55,6 +61,7 @@ class Folder(FrameReader):
         baseline: float | None = None,
         camera: Any = None,
         folders: Sequence[str] = ("left", "right"),
+        every_frame: bool = False,
     ) -> None:
         self.root = existing_folder(root)
         if len(folders) != 2 or folders[0] == folders[1]:
@@ -62,7 +69,7 @@ class Folder(FrameReader):
         self._folders = {"l": folders[0], "r": folders[1]}
         self._baseline = baseline
         self._rig = None if camera is None else _camera(camera, f"the option camera of {root}")
-        self.targets = self._all_targets() if split is None else read_split(split)
+        self.targets = self._all_targets(every_frame) if split is None else read_split(split)
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
         """See `FrameReader.image`."""
@@ -72,6 +79,40 @@ class Folder(FrameReader):
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
         return self._camera(line.folder)
+
+    def depth(self, line: SplitLine) -> NDArray[np.float32] | None:
+        """See `FrameReader.depth`; what a rendered drive has no depth of is sky."""
+        if (file := self._depth_file(line)) is None:
+            return None
+        depth = read_depth(file)
+        if (aspect := depth.shape[1] / depth.shape[0] / self._aspect(line.folder)) > ASPECT or aspect < 1 / ASPECT:
+            raise InputError(
+                f"the depth map {file} has {depth.shape[1]}x{depth.shape[0]} pixels, which is another shape than that "
+                f"of its camera; give the depth of the whole image"
+            )
+        nothing = np.inf if self._is_rendered(line.folder) else 0.0
+        return np.where(depth > 0, depth, np.float32(nothing))  # NaN is not above 0 either
+
+    def has_depth(self) -> bool:
+        """See `FrameReader.has_depth`."""
+        return any(self._depth_file(line) is not None for line in self.targets)
+
+    def _depth_file(self, line: SplitLine) -> Path | None:
+        if line.side == "r" or (image := self.image(line, 0)) is None:
+            return None
+        files = (self.root / line.folder / "depth" / f"{image.stem}{suffix}" for suffix in (".npy", ".png"))
+        return next((file for file in files if file.is_file()), None)
+
+    def _aspect(self, drive: str) -> float:
+        height, width = self._camera(drive).size
+        return width / height
+
+    @lru_cache(maxsize=256)  # noqa: B019
+    def _is_rendered(self, drive: str) -> bool:
+        try:
+            return "render" in json.loads((self.root / drive / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
 
     @lru_cache(maxsize=256)  # noqa: B019  (a reader lives as long as its data set)
     def _camera(self, drive: str) -> Camera:
@@ -87,7 +128,7 @@ class Folder(FrameReader):
             folder = self.root / drive
         return numbered_images(folder)
 
-    def _all_targets(self) -> list[SplitLine]:
+    def _all_targets(self, every_frame: bool) -> list[SplitLine]:
         drives = self._drives()
         if not drives:
             raise InputError(
@@ -98,7 +139,7 @@ class Folder(FrameReader):
         targets = []
         for drive in drives:
             images = self._images(drive, "l")
-            inside = [number for number in sorted(images) if number - 1 in images and number + 1 in images]
+            inside = [n for n in sorted(images) if every_frame or (n - 1 in images and n + 1 in images)]
             targets += [SplitLine(drive, number, "l", origin=str(images[number])) for number in inside]
         if not targets:
             raise InputError(f"{self.root} holds no frame with both neighbours; name frames by consecutive numbers")

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.camera import Camera
+from hrdepth.data.lidar import project_lidar, read_scan, scan_file
 from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder, find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 
-__all__ = ["Calibration", "KittiOdometry", "KittiRaw", "first_size", "read_calibration", "read_projections"]
+__all__ = [
+    "Calibration",
+    "KittiOdometry",
+    "KittiRaw",
+    "first_size",
+    "read_calibration",
+    "read_projections",
+    "scan_file",
+]
 
 Float64 = NDArray[np.float64]
 CAMERAS = (0, 1, 2, 3)
@@ -56,6 +65,19 @@ class KittiRaw(FrameReader):
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
         return self._camera(line.folder.split("/")[0], line.side)
+
+    def depth(self, line: SplitLine) -> NDArray[np.float32] | None:
+        """See `FrameReader.depth`: the laser's points, by the camera's z."""
+        scan = scan_file(self.root, line)
+        if not scan.is_file():
+            return None
+        calibration, camera = read_calibration(self.root / line.folder.split("/")[0]), 2 if line.side == "l" else 3
+        matrix, size = calibration.velo_to_image(camera), calibration.size(camera)
+        return project_lidar(read_scan(scan), matrix, size, depth="camera")
+
+    def has_depth(self) -> bool:
+        """See `FrameReader.has_depth`."""
+        return any(scan_file(self.root, line).is_file() for line in self.targets)
 
     @lru_cache(maxsize=64)  # noqa: B019  (a reader lives as long as its data set)
     def _camera(self, date: str, side: str) -> Camera:

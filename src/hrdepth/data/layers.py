@@ -14,12 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from hrdepth.camera import Camera
-from hrdepth.data.reader import SplitLine
+from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import WHOLE, Window, resize_matrix
 from hrdepth.errors import InputError
 from hrdepth.io.images import image_size, read_image
 
-__all__ = ["CameraRow", "CameraView", "Frames", "Layer", "Mask", "Objects", "load_objects", "objects_file"]
+__all__ = ["CameraRow", "CameraView", "Depth", "Frames", "Layer", "Mask", "Objects", "load_objects", "objects_file"]
 
 
 class Frames(NamedTuple):
@@ -30,12 +30,14 @@ class Frames(NamedTuple):
         camera: of its recording.
         target: the image of the target.
         sources: the images of the sources, None where there is none.
+        reader: of the data set.
     """
 
     line: SplitLine
     camera: Camera
     target: Path
     sources: list[Path | None]
+    reader: FrameReader
 
 
 class Layer(ABC):
@@ -161,6 +163,30 @@ def load_objects(path: Path | None, size: tuple[int, int], window: Window = WHOL
     box = window.box((image.height, image.width))
     resized = image.resize((size[1], size[0]), Image.Resampling.NEAREST, box=box)
     return torch.from_numpy(np.array(resized).astype(np.int64))
+
+
+class Depth(Layer):
+    """`depth` (1,H,W): the target's true depth in network units, see `FrameReader.depth`.
+
+    0 where it is unknown, infinite where there is nothing (sky). By nearest neighbour: there is no surface between a
+    near and a far one.
+
+    Args:
+        metres_per_unit: of the network's depth.
+    """
+
+    key = "depth"
+
+    def __init__(self, metres_per_unit: float) -> None:
+        self.metres_per_unit = metres_per_unit
+
+    def read(self, frames: Frames, size: tuple[int, int], window: Window) -> Tensor:
+        """See `Layer.read`."""
+        depth = frames.reader.depth(frames.line)
+        if depth is None:
+            return torch.zeros(1, *size)
+        resized = Image.fromarray(depth).resize((size[1], size[0]), Image.Resampling.NEAREST, window.box(depth.shape))
+        return torch.from_numpy(np.array(resized))[None] / self.metres_per_unit
 
 
 class CameraRow(Layer):

@@ -56,6 +56,10 @@ class MapCache(Layer):
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         return self.folder / digest[:2] / f"{digest}.npy"
 
+    def size_of(self, image: Path) -> tuple[int, int]:
+        """Return (height, width) of the map of an image."""
+        return self.size
+
     def write(self, image: Path, map_: NDArray[np.floating]) -> None:
         """Write the map (h,w) of an image."""
         file = self.file(image)
@@ -72,7 +76,7 @@ class MapCache(Layer):
         file = self.file(image)
         try:
             map_ = np.load(file, allow_pickle=False)
-            if map_.shape != self.size or map_.dtype != np.float16:
+            if map_.shape != self.size_of(image) or map_.dtype != np.float16:
                 raise ValueError(f"it holds {map_.dtype} {map_.shape}")
         except FileNotFoundError:
             return None
@@ -98,7 +102,7 @@ class MapCache(Layer):
             return torch.zeros(1, *size)
         map_ = Image.fromarray(inverse)
         if map_.size != (size[1], size[0]) or window != WHOLE:
-            map_ = map_.resize((size[1], size[0]), self.resampling, box=window.box(self.size))
+            map_ = map_.resize((size[1], size[0]), self.resampling, box=window.box(inverse.shape))
         return torch.from_numpy(np.array(map_))[None] / window.extent
 
 

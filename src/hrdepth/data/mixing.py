@@ -11,11 +11,13 @@ from torch.utils.data import ConcatDataset, Sampler
 
 from hrdepth.data.dataset import FrameDataset
 from hrdepth.data.reader import FrameReader
-from hrdepth.data.sample import Batch
+from hrdepth.data.sample import Batch, SizedItem
 from hrdepth.errors import InputError
 
 __all__ = ["Mix", "MixedSampler", "SharedSampler", "metres_per_unit"]
 
+# Keeps the draws of batches' sizes apart from those of the order.
+SIZE_STREAM = 1
 # How far rigs may differ and still share one factor: KITTI's days do by 1 %.
 TOLERANCE = 0.02
 
@@ -28,9 +30,10 @@ class Mix(ConcatDataset[Batch]):
 
     datasets: list[FrameDataset]  # type: ignore[assignment]
 
-    def __getitem__(self, item: int) -> Batch:
+    def __getitem__(self, item: int | SizedItem) -> Batch:
+        item, size = item if isinstance(item, SizedItem) else (item, None)
         part, inside = self._locate(item)
-        sample = part[inside].copy()
+        sample = part[inside if size is None else SizedItem(inside, size)].copy()
         sample["item"] = torch.tensor(item)  # the mix's, not the part's
         return sample
 
@@ -50,7 +53,7 @@ class Mix(ConcatDataset[Batch]):
         return self.datasets[part], inside + draw * len(self.datasets[part])
 
 
-class MixedSampler(Sampler[int]):
+class MixedSampler(Sampler[int | SizedItem]):
     """Every sample of set k `weights[k]` times an epoch, in an order that seed and epoch alone decide.
 
     A fraction of a set is drawn again each epoch. Yields `index + n * total`, n counting the draws of a sample, so that
@@ -63,6 +66,8 @@ class MixedSampler(Sampler[int]):
         sizes: samples of each set.
         weights: how often an epoch sees each of them.
         seed: of the order.
+        shapes: (height, width) of batches, of which each batch has one, drawn; None for the data sets' own.
+        batch_size: samples a batch, of one shape.
 
     Example:
         >>> sampler = MixedSampler([3, 10], [2.0, 0.5])
@@ -70,20 +75,30 @@ class MixedSampler(Sampler[int]):
         (11, [0, 0, 1, 1, 2, 2])
     """
 
-    def __init__(self, sizes: Sequence[int], weights: Sequence[float], seed: int = 0) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        weights: Sequence[float],
+        seed: int = 0,
+        shapes: Sequence[tuple[int, int]] | None = None,
+        batch_size: int = 1,
+    ) -> None:
         self.sizes = list(sizes)
         self.weights = list(weights)
         self.seed = seed
+        self.shapes = None if shapes is None else list(shapes)
+        self.batch_size = batch_size
         self.epoch = 0
         self.start = 0
 
     def __len__(self) -> int:
         return self._total() // _process()[1]
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[int | SizedItem]:
         rank, processes = _process()
         shared = len(self) * processes
-        yield from self._order()[rank:shared:processes][self.start :]
+        for position, item in enumerate(self._order()[rank:shared:processes][self.start :], start=self.start):
+            yield item if self.shapes is None else SizedItem(item, self._shape(position // self.batch_size))
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this."""
@@ -93,6 +108,12 @@ class MixedSampler(Sampler[int]):
     def resume_at(self, epoch: int, start: int) -> None:
         """Choose the epoch, and leave out the first `start` of this process's items, which were trained already."""
         self.epoch, self.start = epoch, start
+
+    def _shape(self, batch: int) -> tuple[int, int]:
+        """Return the shape of a batch, the same in all processes."""
+        assert self.shapes is not None
+        random = np.random.default_rng((self.seed, self.epoch, SIZE_STREAM, batch))
+        return self.shapes[int(random.integers(len(self.shapes)))]
 
     def _total(self) -> int:
         return sum(round(size * weight) for size, weight in zip(self.sizes, self.weights, strict=True))

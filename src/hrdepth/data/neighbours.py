@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from hrdepth.camera import BaselineError, Camera
-from hrdepth.data.reader import FrameReader, SplitLine
+from hrdepth.data.reader import FrameReader, SplitLine, Subset
 from hrdepth.errors import InputError
 from hrdepth.io.images import small_grey
 from hrdepth.io.parallel import parallel_map, usable_cores
@@ -110,7 +110,7 @@ class Neighbours:
     def subset(self, lines: Sequence[SplitLine]) -> Neighbours:
         """Return the same with fewer targets; further away all of the split still count."""
         chosen = copy(self)
-        chosen.reader = _Subset(self.reader, lines)
+        chosen.reader = Subset(self.reader, lines)
         return chosen
 
     def targets(self) -> Iterator[Path]:
@@ -197,22 +197,6 @@ class Neighbours:
                 "frames [s]; remove the line or add neighbours to frames"
             )
             yield (line.folder, line.frame, "stereo"), Fault("missing", sentence)
-
-
-class _Subset(FrameReader):
-    """A data set with fewer targets."""
-
-    def __init__(self, reader: FrameReader, targets: Sequence[SplitLine]) -> None:
-        self._reader = reader
-        self.targets = targets
-
-    def image(self, line: SplitLine, frame: int | str) -> Path | None:
-        """See `FrameReader.image`."""
-        return self._reader.image(line, frame)
-
-    def camera(self, line: SplitLine) -> Camera:
-        """See `FrameReader.camera`."""
-        return self._reader.camera(line)
 
 
 def select(neighbours: Neighbours, min_motion: float | None, name: str) -> Neighbours:

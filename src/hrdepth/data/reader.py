@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hrdepth.camera import Camera
 from hrdepth.errors import InputError
 
-__all__ = ["SUFFIXES", "FrameReader", "SplitLine", "existing_folder", "find_image"]
+__all__ = ["SUFFIXES", "FrameReader", "SplitLine", "Subset", "existing_folder", "find_image"]
 
 SUFFIXES = (".jpg", ".png", ".jpeg")
 
@@ -75,6 +78,50 @@ class FrameReader(ABC):
     @abstractmethod
     def camera(self, line: SplitLine) -> Camera:
         """Return the camera of the line's recording."""
+
+    def depth(self, line: SplitLine) -> NDArray[np.float32] | None:
+        """Return the target's true depth (H,W), rendered or a sensor's; None if the data set has none of this frame.
+
+        Metres along the camera's z, of the whole image, at any resolution; 0 where it is unknown, infinite where there
+        is nothing, such as sky.
+
+        Raises:
+            InputError: the depth map is damaged.
+        """
+        return None
+
+    def has_depth(self) -> bool:
+        """Return whether any target has true depth, without reading it."""
+        return False
+
+
+class Subset(FrameReader):
+    """A data set with fewer targets.
+
+    Args:
+        reader: the data set.
+        targets: those that are left.
+    """
+
+    def __init__(self, reader: FrameReader, targets: Sequence[SplitLine]) -> None:
+        self._reader = reader
+        self.targets = targets
+
+    def image(self, line: SplitLine, frame: int | str) -> Path | None:
+        """See `FrameReader.image`."""
+        return self._reader.image(line, frame)
+
+    def camera(self, line: SplitLine) -> Camera:
+        """See `FrameReader.camera`."""
+        return self._reader.camera(line)
+
+    def depth(self, line: SplitLine) -> NDArray[np.float32] | None:
+        """See `FrameReader.depth`."""
+        return self._reader.depth(line)
+
+    def has_depth(self) -> bool:
+        """See `FrameReader.has_depth`."""
+        return self._reader.has_depth()
 
 
 def existing_folder(root: str, advice: str = "") -> Path:

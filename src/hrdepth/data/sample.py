@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from hrdepth.io.images import read_image
 __all__ = [
     "WHOLE",
     "Batch",
+    "SizedItem",
     "Window",
     "image_tensor",
     "load_image",
@@ -55,6 +56,7 @@ class Batch(_Images, total=False):
         objects: see `data.layers.Objects`.
         camera: see `data.layers.CameraRow`.
         view: see `data.layers.CameraView`.
+        depth: see `data.layers.Depth`.
         hint: see `data.map_cache.DepthHints`.
         teacher: see `objectives.teacher.TeacherMaps`.
     """
@@ -64,8 +66,21 @@ class Batch(_Images, total=False):
     objects: Tensor
     camera: Tensor
     view: Tensor
+    depth: Tensor
     hint: Tensor
     teacher: Tensor
+
+
+class SizedItem(NamedTuple):
+    """An item of a data set at another size than the data set's own.
+
+    Attributes:
+        item: the index.
+        size: (height, width) in pixels.
+    """
+
+    item: int
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)

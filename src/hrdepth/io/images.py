@@ -24,6 +24,7 @@ __all__ = [
     "check_size",
     "image_size",
     "open_image",
+    "read_depth",
     "read_image",
     "small_grey",
     "to_image",
@@ -37,6 +38,7 @@ ImageLike = str | Path | Image.Image | NDArray[Any]
 # Pillow also "recognises" MPEG videos, PDF and HDF5 files, so the formats are named.
 IMAGE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 _ORIENTATION = 0x0112  # EXIF
+DEPTH_PNG_UNITS = 256.0  # a metre, KITTI's way
 RUN_LENGTHS = zlib.Z_RLE
 """How PNGs are compressed: disparity and depth in a third of the usual time, for an eighth more bytes."""
 
@@ -168,6 +170,34 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
         Image.fromarray(image).save(temporary, compress_type=RUN_LENGTHS)
 
 
+def read_depth(path: str | Path) -> NDArray[np.float32]:
+    """Read a depth map: 16-bit PNG (metres x 256, KITTI's way) or a float `.npy` in metres.
+
+    Returns:
+        (H,W) float32, metres; 0 means none.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds no depth.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".npy":
+            depth = np.load(path, allow_pickle=False)
+            if depth.ndim != 2 or not depth.size or not np.issubdtype(depth.dtype, np.floating):
+                raise InputError(f"{path} must hold float metres (H,W), it holds {depth.dtype} {depth.shape}")
+            return np.asarray(depth, dtype=np.float32)
+        with Image.open(path) as image:
+            if image.mode not in ("I;16", "I;16B", "I"):
+                raise InputError(f"{path} must be a 16-bit grey PNG (metres x 256), its mode is {image.mode}")
+            return (np.asarray(image).astype(np.float64) / DEPTH_PNG_UNITS).astype(np.float32)
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"the depth map {path} does not exist") from error
+    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        raise InputError(f"the depth map {path} cannot be read ({error})") from error
+
+
 def write_depth_png(path: str | Path, depth: NDArray[np.floating[Any]]) -> None:
     """Write depth as a 16-bit PNG in KITTI's convention: value = depth x 256, 0 = none.
 
@@ -182,7 +212,7 @@ def write_depth_png(path: str | Path, depth: NDArray[np.floating[Any]]) -> None:
     depth = np.asarray(depth, dtype=np.float64)
     valid = depth > 0
     values = np.zeros(depth.shape, dtype=np.uint16)
-    values[valid] = np.clip(np.rint(depth[valid] * 256), 1, 65535).astype(np.uint16)
+    values[valid] = np.clip(np.rint(depth[valid] * DEPTH_PNG_UNITS), 1, 65535).astype(np.uint16)
     with atomic_path(path) as temporary:
         Image.fromarray(values).save(temporary, format="PNG", compress_type=RUN_LENGTHS)
 

@@ -14,6 +14,7 @@ from hrdepth.objectives.base import GIVEN, Objective, Output
 from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.sfmlearner import Explainability
 from hrdepth.objectives.struct2depth import ObjectMotions
+from hrdepth.objectives.supervised import Supervised
 from hrdepth.objectives.vid2depth import PointAlignment
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import check_options, lookup
@@ -24,6 +25,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "distillation": Distillation,
     "sfmlearner": Explainability,
     "struct2depth": ObjectMotions,
+    "supervised": Supervised,
     "vid2depth": PointAlignment,
     "view_synthesis": ViewSynthesis,
 }

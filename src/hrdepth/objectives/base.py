@@ -59,6 +59,12 @@ class Output:
         """Return a copy with a function, such as `Tensor.detach`, applied to every tensor."""
         return replace(self, **{part.name: _changed(getattr(self, part.name), change) for part in fields(self)})
 
+    def rows(self: Self, chosen: Tensor) -> Self:
+        """Return the output for the samples where (B,) bool is true, without losses."""
+        part = replace(self, motions=None, losses={}).map(lambda tensor: tensor[chosen])
+        motions = self.motions
+        return part if motions is None else replace(part, motions=(motions[0][:, chosen], motions[1][:, chosen]))
+
 
 def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, dict):

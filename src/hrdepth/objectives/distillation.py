@@ -47,6 +47,8 @@ class Distillation(Objective):
             none, if there are `hints`.
         norm: a key of `NORMS`.
         scales: of the student's disparities, resized to full size; [0] uses the finest only.
+        block: compare means over blocks of so many pixels a side, so that a teacher's blurred edges are not learned;
+            1 compares pixels. With `log-l1` the means are those of log depth.
         weight: of the distance to the teacher in the loss.
         self_supervision: weight of the self-supervised loss; 0 learns from the teacher only (T), above 0 from both
             (MT).
@@ -58,6 +60,8 @@ class Distillation(Objective):
             epoch.
         teacher_focal: the canonical focal length of the teacher's depth, in image widths, if its file has none; such as
             0.58 for published KITTI weights. If the student has one too, the teacher's depth is converted to it.
+        teacher_aspect: the teacher sees each image at the image's aspect ratio, not squashed to its own size.
+        teacher_mirrored: its disparity is the mean of those of the image and of its mirror image.
         cameras: of the self-supervised loss, see `ViewSynthesis`.
 
     Raises:
@@ -77,6 +81,7 @@ class Distillation(Objective):
         teacher: str | Teacher = "",
         norm: str = "l1",
         scales: Sequence[int] = (0, 1, 2, 3),
+        block: int = 1,
         weight: float = 1.0,
         self_supervision: float = 0.0,
         view_synthesis: dict[str, Any] | None = None,
@@ -84,17 +89,22 @@ class Distillation(Objective):
         elsewhere: float = 0.1,
         cache: str | None = None,
         teacher_focal: float | None = None,
+        teacher_aspect: bool = False,
+        teacher_mirrored: bool = False,
         cameras: LearnedIntrinsics | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.frames = tuple(frames)
         if isinstance(teacher, str):
-            self.teacher = Teacher.read(teacher, teacher_focal) if teacher else None
+            self.teacher = None
+            if teacher:
+                self.teacher = Teacher.read(teacher, teacher_focal, teacher_aspect, teacher_mirrored)
         else:
             self.teacher = teacher
         self.norm = norm
         self.scales = tuple(scales)
+        self.block = block
         self.weight = weight
         self.weight_without_hint = elsewhere
         self.self_supervision = self_supervision
@@ -127,6 +137,8 @@ class Distillation(Objective):
         check_numbers(options, ("weight", "self_supervision"), what)
         check_numbers(options, ("elsewhere",), what, most=1)
         check_scales(options, what)
+        if options.get("block", 1) < 1:
+            raise InputError(f"the option block {options['block']} of {what} must be at least 1")
         if not options.get("weight", 1.0):
             raise InputError("the option weight of objective 'distillation' is 0; use objective 'view_synthesis'")
         if not options.get("self_supervision") and config.frames:
@@ -139,8 +151,11 @@ class Distillation(Objective):
     @classmethod
     def read_inputs(cls, config: ObjectiveConfig) -> dict[str, Any]:
         """See `Objective.read_inputs`: the teacher."""
-        path, focal = config.options.get("teacher"), config.options.get("teacher_focal")
-        return {"teacher": Teacher.read(path, focal)} if path else {}
+        options = config.options
+        if not (path := options.get("teacher")):
+            return {}
+        own_aspect, mirrored = options.get("teacher_aspect", False), options.get("teacher_mirrored", False)
+        return {"teacher": Teacher.read(path, options.get("teacher_focal"), own_aspect, mirrored)}
 
     @classmethod
     def complete(cls, config: TrainConfig, training: Mix, **inputs: Any) -> TrainConfig:
@@ -243,11 +258,25 @@ class Distillation(Objective):
         """Compare a disparity (B,1,H/2^s,W/2^s) with the target (B,1,H,W), at its size."""
         disparity = F.interpolate(disparity, target.shape[-2:], mode="bilinear", align_corners=False)
         if self.norm == "log-l1":
-            distance = (self._scaled(disparity).log() - self._scaled(target).log()).abs()
+            difference = self._scaled(disparity).log() - self._scaled(target).log()
         else:
             difference = disparity - target
-            distance = difference.abs() if self.norm == "l1" else difference.square()
+        if self.block > 1:
+            difference, weights = self._block_means(difference, weights)
+        distance = difference.square() if self.norm == "l2" else difference.abs()
         return (distance if weights is None else weights * distance).mean()
+
+    def _block_means(self, difference: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return weighted means over blocks, and the blocks' weights."""
+
+        def mean(values: Tensor) -> Tensor:
+            return F.avg_pool2d(values, self.block, ceil_mode=True)
+
+        if weights is None:
+            return mean(difference), None
+        block_weights = mean(weights)
+        tiny = torch.finfo(torch.float32).tiny
+        return mean(difference * weights) / block_weights.clamp(min=tiny), block_weights
 
     def _scaled(self, disparity: Tensor) -> Tensor:
         return scaled_disparity(disparity, self.network.min_depth, self.network.max_depth)

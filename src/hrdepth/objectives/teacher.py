@@ -16,6 +16,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
+from hrdepth.camera import aspect_size
 from hrdepth.config import TrainConfig
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.mixing import Mix
@@ -23,6 +24,7 @@ from hrdepth.data.sample import load_image
 from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.files import file_sha256
+from hrdepth.io.images import image_size
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import locate_weights
 
@@ -45,6 +47,8 @@ class Teacher:
         checkpoint: read from the file.
         path: of the file.
         focal: the canonical focal length of its depth, if the file has none.
+        own_aspect: it sees each image at the image's aspect ratio, not squashed to its size.
+        mirrored: its disparity is the mean of those of the image and of its mirror image.
 
     Attributes:
         size: (height, width) of its images.
@@ -54,7 +58,14 @@ class Teacher:
         canonical_focal: see `Checkpoint`.
     """
 
-    def __init__(self, checkpoint: Checkpoint, path: str | Path, focal: float | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        path: str | Path,
+        focal: float | None = None,
+        own_aspect: bool = False,
+        mirrored: bool = False,
+    ) -> None:
         self.path = Path(path)
         self.size = checkpoint.size
         self.min_depth = checkpoint.network.min_depth
@@ -62,13 +73,17 @@ class Teacher:
         self.metres_per_unit = checkpoint.scale.metres_per_unit
         self.canonical_focal = focal if checkpoint.scale.canonical_focal is None else checkpoint.scale.canonical_focal
         self.name = checkpoint.network_config.name
+        self.own_aspect = own_aspect
+        self.mirrored = mirrored
         self._network = checkpoint.network.requires_grad_(False).eval()
 
     @classmethod
-    def read(cls, path: str | Path, focal: float | None = None) -> Teacher:
+    def read(
+        cls, path: str | Path, focal: float | None = None, own_aspect: bool = False, mirrored: bool = False
+    ) -> Teacher:
         """Read a weights file, by path, name or `hf://` address; errors as `read_checkpoint`."""
         file = locate_weights(path)
-        return cls(read_checkpoint(file), file, focal)
+        return cls(read_checkpoint(file), file, focal, own_aspect, mirrored)
 
     def __deepcopy__(self, memory: dict[int, Any]) -> Teacher:
         return self
@@ -84,16 +99,22 @@ class Teacher:
             (B,1,H,W) float32, resized back.
         """
         with torch.autocast(image.device.type, enabled=False):
-            disparity = self.disparity(resize(image.float(), self.size))
+            disparity = self.disparity(resize(image.float(), self.size_for((image.shape[-2], image.shape[-1]))))
             scaled = scaled_disparity(disparity, self.min_depth, self.max_depth)
             return resize(scaled, (image.shape[-2], image.shape[-1]))
 
     @torch.no_grad()
     def disparity(self, image: Tensor) -> Tensor:
-        """Return the sigmoid output (B,1,h,w) for images (B,3,h,w) of the teacher's size."""
+        """Return the sigmoid output (B,1,h,w) for images (B,3,h,w) of the size that it sees."""
         self._network.to(image.device)
         finest: Tensor = self._network(image)[0]
+        if self.mirrored:
+            finest = (finest + self._network(image.flip(-1))[0].flip(-1)) / 2
         return finest.float()
+
+    def size_for(self, image: tuple[int, int]) -> tuple[int, int]:
+        """Return the size at which it sees an image of (height, width)."""
+        return aspect_size(image, self.size) if self.own_aspect else self.size
 
     def typical_depth(self, images: Tensor) -> float:
         """Return the median of the depth in images (B,3,H,W), in the teacher's units, to two digits."""
@@ -128,7 +149,9 @@ class Teacher:
 
     def about(self) -> dict[str, Any]:
         """Return the entry for the teacher in a student's weights file."""
-        return {"file": self.path.name, "sha256": self.sha256(), "network": self.name, "size": list(self.size)}
+        seen = {"own_aspect": True} if self.own_aspect else {}
+        seen |= {"mirrored": True} if self.mirrored else {}
+        return {"file": self.path.name, "sha256": self.sha256(), "network": self.name, "size": list(self.size)} | seen
 
 
 class TeacherMaps(MapCache):
@@ -146,16 +169,33 @@ class TeacherMaps(MapCache):
         size: (height, width) of each.
         min_depth: the teacher's nearest depth, network units.
         max_depth: the farthest one.
+        own_aspect: see `Teacher`.
+        mirrored: see `Teacher`.
     """
 
     key = "teacher"
     kind = "teacher's map"
     resampling = Image.Resampling.BILINEAR
 
-    def __init__(self, folder: Path, teacher: str, size: tuple[int, int], min_depth: float, max_depth: float) -> None:
-        super().__init__(folder, size, teacher, size)
+    def __init__(
+        self,
+        folder: Path,
+        teacher: str,
+        size: tuple[int, int],
+        min_depth: float,
+        max_depth: float,
+        own_aspect: bool = False,
+        mirrored: bool = False,
+    ) -> None:
+        ways = [name for name, used in (("own_aspect", own_aspect), ("mirrored", mirrored)) if used]
+        super().__init__(folder, size, teacher, size, *ways)
         self.min_depth = min_depth
         self.max_depth = max_depth
+        self.own_aspect = own_aspect
+
+    def size_of(self, image: Path) -> tuple[int, int]:
+        """See `MapCache.size_of`."""
+        return aspect_size(image_size(image), self.size) if self.own_aspect else self.size
 
     @classmethod
     def of(cls, teacher: Teacher, folder: str | Path) -> TeacherMaps:
@@ -171,7 +211,8 @@ class TeacherMaps(MapCache):
             raise InputError(
                 f"the teacher's cache {path} cannot be created ({error.strerror}); choose another"
             ) from error
-        return cls(path, teacher.sha256(), teacher.size, teacher.min_depth, teacher.max_depth)
+        ways = (teacher.own_aspect, teacher.mirrored)
+        return cls(path, teacher.sha256(), teacher.size, teacher.min_depth, teacher.max_depth, *ways)
 
     def inverse_depth(self, image: Path) -> NDArray[np.float32]:
         """See `MapCache.inverse_depth`.
@@ -196,10 +237,14 @@ class TeacherMaps(MapCache):
         missing = [image for image in dict.fromkeys(images) if not self.file(image).is_file()]
         if missing:
             log.info("computing the teacher's maps of %d images for the cache %s", len(missing), self.folder)
-        starts = range(0, len(missing), BATCH)
-        for start in track(starts, "teacher", disable=len(missing) < 64):
-            part = missing[start : start + BATCH]
-            batch = torch.stack([load_image(image, self.size) for image in part])
+        by_size: dict[tuple[int, int], list[Path]] = {}
+        for image in missing:
+            by_size.setdefault(self.size_of(image), []).append(image)
+        parts = [
+            (size, paths[at : at + BATCH]) for size, paths in by_size.items() for at in range(0, len(paths), BATCH)
+        ]
+        for size, part in track(parts, "teacher", disable=len(missing) < 64):
+            batch = torch.stack([load_image(image, size) for image in part])
             for image, disparity in zip(part, teacher.disparity(batch.to(device))[:, 0], strict=True):
                 if not disparity.isfinite().all():
                     raise InputError(f"the teacher {teacher.path} gives NaN for {image}: its weights are damaged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -16,21 +17,24 @@ from hrdepth.weights.find import bundled
 
 __all__ = ["preset"]
 
+log = logging.getLogger(__name__)
+
 STEPS = 20_000  # samples an epoch times epochs, at least, for a set of any size
 FROZEN = 200  # steps after which a new pose network has seen enough of the trained depth
 FINE_TUNING = 0.25  # share of the samples needed by a network that was trained on other recordings
 
 
-def preset(data: str | Path) -> dict[str, Any]:
+def preset(data: str | Path, supervised: bool = False) -> dict[str, Any]:
     """Return the settings of `config.TrainConfig` that suit a folder of drives on disk.
 
     Size, split, sources, batch and epochs follow from the folder's content; other settings have their defaults.
 
     Args:
         data: a folder from `hrdepth prepare` or `hrdepth render`, or of that layout.
+        supervised: learn the true depth in its drives' `depth` folders; drives without any learn by view synthesis.
 
     Raises:
-        InputError: there is no such folder, no drive in it, or no list of frames.
+        InputError: there is no such folder, no drive in it, or no list of frames; or no depth for `supervised`.
     """
     root = Path(data)
     cameras = _cameras(root)
@@ -40,7 +44,7 @@ def preset(data: str | Path) -> dict[str, Any]:
     if not validation:
         raise InputError(
             f"{root} has no val.txt: there are no validation frames to choose the best weights by; prepare more video, "
-            "or list frames there yourself"
+            "render with --validation, or list frames there yourself"
         )
     stereo = any((drive / "right").is_dir() for drive in cameras)
     still = any(not (drive / "manifest.json").is_file() for drive in cameras)  # prepare skips still frames
@@ -59,21 +63,47 @@ def preset(data: str | Path) -> dict[str, Any]:
         "workers": max(0, min(4, (os.cpu_count() or 1) - 1)),
     }
     if start := next(iter(bundled().values()), None):
-        settings |= _fine_tuning(start)
+        settings |= _fine_tuning(start, supervised)
         settings["epochs"] = max(5, round(FINE_TUNING * settings["epochs"]))
         if "pose_network" not in settings:  # an untrained pose network would spoil the depth
             settings["freeze_depth_steps"] = min(FROZEN, settings["epochs"] * training // settings["batch_size"] // 4)
     elif len({_relative_focal(camera) for camera in cameras.values()}) > 1:
         settings["canonical_focal"] = sorted(map(_relative_focal, cameras.values()))[len(cameras) // 2]
+    return _with_depth(settings, root, list(cameras), supervised)
+
+
+def _with_depth(settings: dict[str, Any], root: Path, drives: list[Path], supervised: bool) -> dict[str, Any]:
+    """Return the settings for drives that have true depth, if it is wanted."""
+    with_depth = [drive for drive in drives if any((drive / "depth").glob("*"))]
+    if not supervised:
+        if with_depth:
+            log.info("%s has depth maps, which are not used: --supervised learns from them", root)
+        return settings
+    if not with_depth:
+        raise InputError(
+            f"--supervised needs depth maps, and no drive in {root} has a folder depth with 000000.npy (metres) or "
+            "000000.png (16 bits, metres x 256); leave --supervised out"
+        )
+    options: dict[str, Any] = {}
+    frames: list[Any] = []
+    if len(with_depth) < len(drives):
+        options, frames = {"other": {"name": "view_synthesis"}}, settings["objective"]["frames"]
+    else:
+        for part in (*settings["train"], *settings["validation"]):
+            part["min_motion"] = None  # a still frame has depth too
+    settings["objective"] = {"name": "supervised", "frames": frames, "options": options}
+    settings.setdefault("metres_per_unit", 1.0)
     return settings
 
 
-def _fine_tuning(start: Path) -> dict[str, Any]:
+def _fine_tuning(start: Path, supervised: bool) -> dict[str, Any]:
     """Return the settings that a training from a weights file needs: its networks, its camera."""
     found = read_checkpoint(start)
     settings: dict[str, Any] = {"init": str(start), "network": asdict(found.network_config)}
     if found.pose_network_config is not None:
         settings["pose_network"] = asdict(found.pose_network_config)
+    if supervised and found.scale.metres_per_unit is not None:
+        settings["metres_per_unit"] = found.scale.metres_per_unit
     if found.scale.canonical_focal is not None:
         settings["canonical_focal"] = found.scale.canonical_focal
     return settings

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 # Seconds between two writes of the file, and between two lines if there is no terminal for a progress bar.
 INTERVAL = 30.0
 
-ORDER = ("target", "disparity", "teacher", "synthesised", "error", "kept", "explained", "objects")
+ORDER = ("target", "disparity", "teacher", "depth", "synthesised", "error", "kept", "explained", "objects")
 
 # At most this many cameras are logged; the weights file has all.
 LOGGED = 8

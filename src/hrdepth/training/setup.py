@@ -43,9 +43,9 @@ def check_settings(config: TrainConfig) -> None:
     Raises:
         InputError: the first invalid setting.
     """
-    height, width = config.size
-    if height < 64 or width < 64 or height % 32 or width % 32:
-        raise InputError(f"size {height}x{width} (height x width): both must be multiples of 32, at least 64")
+    for name, (height, width) in [("size", config.size), *(("sizes", size) for size in config.sizes)]:
+        if height < 64 or width < 64 or height % 32 or width % 32:
+            raise InputError(f"{name} {height}x{width} (height x width): both must be multiples of 32, at least 64")
     counts = {
         "batch_size": config.batch_size,
         "epochs": config.epochs,
@@ -77,10 +77,10 @@ def check_settings(config: TrainConfig) -> None:
             f"canonical_focal {config.canonical_focal:g} must lie between 0.1 and 20: "
             "a focal length in image widths, such as 0.58 for KITTI"
         )
-    if config.augment.zoom > 1 and config.canonical_focal is None:
+    if (config.augment.zoom > 1 or config.augment.crop) and config.canonical_focal is None:
         log.warning(
-            "with augment.zoom and without canonical_focal, the size of objects no longer determines their depth; "
-            "set canonical_focal to your camera's fx / width"
+            "with augment.zoom or augment.crop and without canonical_focal, the size of objects no longer determines "
+            "their depth; set canonical_focal to your camera's fx / width"
         )
     choose_device(config.device)
     if config.sync_batch_norm and (config.device not in ("auto", "cuda") or not torch.cuda.is_available()):
@@ -183,7 +183,11 @@ def build_loaders(
     training = mix(data["train"], config.size, config.augment, config.seed, layers, read)
     validation = mix(data["validation"], config.size, layers=layers, read=read)
     sampler = MixedSampler(
-        [len(part) for part in training.datasets], [data.weight for data in config.train], config.seed
+        [len(part) for part in training.datasets],
+        [data.weight for data in config.train],
+        config.seed,
+        [config.size, *config.sizes] if config.sizes else None,
+        config.batch_size,
     )
     processes = config.devices * config.nodes
     if len(sampler) < config.batch_size * processes:

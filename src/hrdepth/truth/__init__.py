@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hrdepth.config import DepthProtocol, GroundTruthConfig
+from hrdepth.io.images import read_depth
 from hrdepth.registry import lookup
-from hrdepth.truth.base import GroundTruth, GroundTruthSet, read_depth
+from hrdepth.truth.base import GroundTruth, GroundTruthSet
 from hrdepth.truth.cityscapes import CityscapesDepth
 from hrdepth.truth.folders import DepthFolder, Drive
 from hrdepth.truth.kitti import GtDepths, KittiImproved, KittiLidar

@@ -10,15 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.reader import existing_folder
 from hrdepth.errors import InputError
 
-__all__ = ["GroundTruth", "GroundTruthSet", "Remembered", "data_folder", "read_depth", "refuse_settings", "short_name"]
-
-PNG_UNITS_PER_METRE = 256.0
+__all__ = ["GroundTruth", "GroundTruthSet", "Remembered", "data_folder", "refuse_settings", "short_name"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,34 +87,6 @@ class Remembered:
         if folder not in self._known:
             self._known[folder] = self._read(folder)
         return self._known[folder]
-
-
-def read_depth(path: str | Path) -> NDArray[np.float32]:
-    """Read a depth map: 16-bit PNG (metres x 256, KITTI's way) or a float `.npy` in metres.
-
-    Returns:
-        (H,W) float32, metres; 0 means none.
-
-    Raises:
-        InputError: the file is missing, damaged, or holds no depth.
-    """
-    path = Path(path)
-    try:
-        if path.suffix == ".npy":
-            depth = np.load(path, allow_pickle=False)
-            if depth.ndim != 2 or not depth.size or not np.issubdtype(depth.dtype, np.floating):
-                raise InputError(f"{path} must hold float metres (H,W), it holds {depth.dtype} {depth.shape}")
-            return np.asarray(depth, dtype=np.float32)
-        with Image.open(path) as image:
-            if image.mode not in ("I;16", "I;16B", "I"):
-                raise InputError(f"{path} must be a 16-bit grey PNG (metres x 256), its mode is {image.mode}")
-            return (np.asarray(image).astype(np.float64) / PNG_UNITS_PER_METRE).astype(np.float32)
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"the depth map {path} does not exist") from error
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise InputError(f"the depth map {path} cannot be read ({error})") from error
 
 
 def data_folder(config: GroundTruthConfig, root: str | None) -> Path:

@@ -12,12 +12,12 @@ from hrdepth.data.folder import read_camera
 from hrdepth.data.reader import find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
+from hrdepth.io.images import read_depth
 from hrdepth.truth.base import (
     GroundTruth,
     GroundTruthSet,
     Remembered,
     data_folder,
-    read_depth,
     refuse_settings,
     short_name,
 )

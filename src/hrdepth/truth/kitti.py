@@ -7,29 +7,28 @@ Source: the improved ground truth, eleven scans together, cleaned by stereo: Uhr
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.kitti import Calibration, read_calibration
+from hrdepth.data.lidar import project_lidar, read_scan, scan_file
 from hrdepth.data.reader import SplitLine, find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.io.files import existing_file
+from hrdepth.io.images import read_depth
 from hrdepth.truth.base import (
     GroundTruth,
     GroundTruthSet,
     Remembered,
     data_folder,
-    read_depth,
     refuse_settings,
     short_name,
 )
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
 
-__all__ = ["GtDepths", "KittiImproved", "KittiLidar", "project_lidar", "read_scan"]
+__all__ = ["GtDepths", "KittiImproved", "KittiLidar"]
 
 
 class KittiLidar(GroundTruthSet):
@@ -53,12 +52,10 @@ class KittiLidar(GroundTruthSet):
     def __getitem__(self, index: int) -> GroundTruth:
         line = self._lines[index]
         camera = _camera(line)
-        drive = self._root / line.folder
-        scan = drive / "velodyne_points" / "data" / f"{line.frame:010d}.bin"
         try:
             calibration = self._calibration(self._root / line.folder.split("/")[0])
             matrix = calibration.velo_to_image(camera)
-            depth = project_lidar(read_scan(scan), matrix, calibration.size(camera), self._depth)
+            depth = project_lidar(read_scan(scan_file(self._root, line)), matrix, calibration.size(camera), self._depth)
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
         return GroundTruth(line.name, _kitti_image(self._root, line), depth, calibration.intrinsics(camera))
@@ -165,58 +162,3 @@ def _camera(line: SplitLine) -> int:
 
 def _kitti_image(root: Path, line: SplitLine) -> Path | None:
     return find_image(root / line.folder / f"image_0{_camera(line)}" / "data", f"{line.frame:010d}")
-
-
-def read_scan(path: str | Path) -> NDArray[np.float32]:
-    """Read a Velodyne scan.
-
-    Returns:
-        (N,4) float32: x forward, y left, z up in metres, and the reflectance.
-
-    Raises:
-        InputError: the file is missing, empty or cut short.
-    """
-    path = existing_file(path, "the laser scan")
-    content = path.read_bytes()
-    if not content or len(content) % 16:
-        raise InputError(
-            f"the laser scan {path} is {'cut short' if content else 'empty'} ({len(content)} bytes, "
-            "16 a point); copy it again"
-        )
-    points: NDArray[np.float32] = np.frombuffer(content, dtype="<f4").reshape(-1, 4).astype(np.float32)
-    return points
-
-
-def project_lidar(
-    points: NDArray[np.floating],
-    velo_to_image: NDArray[np.float64],
-    size: tuple[int, int],
-    depth: Literal["laser", "camera"] = "laser",
-) -> NDArray[np.float32]:
-    """Project laser points to a sparse depth map.
-
-    Args:
-        points: (N,3) or more columns, metres: x forward, y left, z up.
-        velo_to_image: (3,4), see `Calibration.velo_to_image`.
-        size: (height, width) of the image in pixels.
-        depth: `laser` for the laser's forward coordinate x, `camera` for the camera's z.
-
-    Returns:
-        (H,W) float32, metres, 0 where no point falls; of several points in a pixel the nearest.
-
-    Note:
-        Published KITTI numbers use `laser`, which is about 0.27 m more than the camera's z, and on
-        pixels one-based (round - 1). Both are implemented so, or numbers would not compare.
-    """
-    height, width = size
-    finite = np.asarray(points[:, :3], dtype=np.float64)
-    finite = finite[np.isfinite(finite).all(axis=1)]
-    projected = finite @ velo_to_image[:, :3].T + velo_to_image[:, 3]
-    ahead = (finite[:, 0] > 0) & (projected[:, 2] > 0)
-    forward, projected = finite[ahead, 0], projected[ahead]
-    column, row = np.round(projected[:, :2] / projected[:, 2:]).T - 1
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    metres = (forward if depth == "laser" else projected[:, 2])[inside]
-    nearest = np.full(size, np.inf)
-    np.minimum.at(nearest, (row[inside].astype(int), column[inside].astype(int)), metres)
-    return np.where(np.isfinite(nearest), nearest, 0).astype(np.float32)

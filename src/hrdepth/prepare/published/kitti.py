@@ -8,11 +8,11 @@ from pathlib import Path
 
 from hrdepth.config import PrepareKittiConfig
 from hrdepth.data.kitti import read_calibration
+from hrdepth.data.lidar import read_scan
 from hrdepth.data.reader import SplitLine, find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.prepare.published.layout import Layout, Missing, Splits, such_as
-from hrdepth.truth.kitti import read_scan
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
 
 __all__ = ["GROUND_TRUTH", "KittiRawLayout"]
