@@ -3,12 +3,22 @@
 Edges of depth, against cases worked out by hand.
 """
 
+import sys
+
 import numpy as np
 import pytest
 
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
-from hrdepth.evaluation.edges import boundary_f1, depth_edges, edge_distances, edge_errors
+from hrdepth.evaluation.edges import (
+    boundary_f1,
+    depth_edges,
+    edge_distances,
+    edge_errors,
+    is_dense,
+    near_edge_errors,
+    near_edges,
+)
 
 WHOLE = DepthProtocol(crop="none")
 
@@ -68,3 +78,78 @@ def test_boundary_metrics_agree_with_a_calculation_by_hand():
     assert np.isnan(boundary_f1(np.ones((1, 2)), true[:, :2]))
     hole = np.array([[1.0, np.nan, 2.0, 2.0]])
     assert np.isnan(boundary_f1(hole, true))
+
+
+def test_boundary_f1_alone_needs_no_extra(monkeypatch):
+    for module in ("skimage", "skimage.feature"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert edge_errors(step(20), step(20), WHOLE, distances=False) == {"boundary_f1": 1}
+    with pytest.raises(InputError, match=r"hrdepth\[metrics\]"):
+        edge_errors(step(20), step(20), WHOLE)
+
+
+def points(size, depths):
+    truth = np.zeros(size, dtype=np.float32)
+    for place, depth in depths.items():
+        truth[place] = depth
+    return truth
+
+
+@pytest.mark.parametrize(("away", "near"), [((4, 6), True), ((5, 0), False), ((0, 7), False), ((4, 7), False)])
+def test_the_neighbourhood_of_a_kitti_image_has_13_columns_and_9_rows(away, near):
+    one, other = (100, 600), (100 + away[0], 600 + away[1])
+    found = near_edges(points((375, 1242), {one: 10.0, other: 20.0}))
+    assert found[one] == found[other] == near
+    middle = (100 + away[0] // 2, 600 + away[1] // 2)  # unknown itself, with both near
+    assert found[middle]
+
+
+def test_the_neighbourhood_scales_with_the_image_width():
+    # By the width: half of the columns and of the rows on one side, from 13 W / 1242 and 9 W / 1242.
+    for width, across, down in ((1242, 6, 4), (1226, 6, 4), (640, 3, 2), (512, 2, 1), (191, 1, 1), (1936, 10, 7)):
+        found = near_edges(points((40, width), {(20, 60): 10.0, (20, 61): 16.0}))
+        rows, columns = np.nonzero(found)
+        assert set(rows) == set(range(20 - down, 20 + down + 1))
+        assert set(columns) == set(range(61 - across, 60 + across + 1))
+
+
+def test_near_edges_need_a_ratio_above_a_half_more_and_known_depth():
+    for depth, near in ((15.0, False), (15.001, True), (6.66, True), (6.67, False)):
+        assert near_edges(points((9, 60), {(4, 30): 10.0, (4, 31): depth})).any() == near
+    for unknown in (0.0, -30.0, np.nan, np.inf, -np.inf):
+        assert not near_edges(points((9, 60), {(4, 30): 10.0, (4, 31): unknown})).any()
+    corner = near_edges(points((9, 60), {(0, 0): 10.0, (0, 1): 20.0}))
+    assert np.argwhere(corner).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert not near_edges(np.zeros((1, 1))).any()
+    assert not near_edges(np.full((2, 3), 7)).any()
+    with pytest.raises(InputError, match="must be"):
+        near_edges(np.ones(5))
+
+
+@pytest.mark.parametrize("size", [(30, 1242), (25, 700), (2, 2000), (7, 3)])
+def test_near_edges_agree_with_filters_of_scipy(size):
+    ndimage = pytest.importorskip("scipy.ndimage")
+    random = np.random.default_rng(0)
+    truth = np.where(random.random(size) < 0.06, np.exp(random.normal(2, 0.3, size)), 0.0)
+    rows, columns = (min(range(3, 99, 2), key=lambda odd: abs(odd - n * size[1] / 1242)) for n in (9, 13))
+    high = ndimage.maximum_filter(np.where(truth > 0, truth, -np.inf), (rows, columns), mode="constant", cval=-np.inf)
+    low = ndimage.minimum_filter(np.where(truth > 0, truth, np.inf), (rows, columns), mode="constant", cval=np.inf)
+    np.testing.assert_array_equal(near_edges(truth), high > 1.5 * low)
+
+
+def test_errors_near_edges_agree_with_a_calculation_by_hand():
+    truth = points((9, 60), {(4, 10): 10.0, (4, 11): 20.0, (4, 40): 5.0, (4, 50): 5.0})
+    pixels = np.array([4, 4, 4]), np.array([10, 11, 40])
+    found = near_edge_errors(truth, pixels, np.array([11.0, 16.0, 50.0]))
+    assert found == {"near_edge_abs_rel": pytest.approx((0.1 + 0.2) / 2), "near_edge_points": 2}
+    # The other depth of the edge counts, but is not compared, as where it lies outside the crop.
+    found = near_edge_errors(truth, (np.array([4, 4]), np.array([11, 40])), np.array([16.0, 50.0]))
+    assert found == {"near_edge_abs_rel": pytest.approx(0.2), "near_edge_points": 1}
+    without = near_edge_errors(truth, (np.array([4]), np.array([40])), np.array([50.0]))
+    assert np.isnan(without["near_edge_abs_rel"])
+    assert without["near_edge_points"] == 0
+
+
+def test_depth_is_dense_where_half_of_the_pixels_have_it():
+    assert is_dense(np.array([[1.0, np.nan], [2.0, 0.0]]))
+    assert not is_dense(np.array([[1.0, np.inf], [-2.0, 0.0]]))

@@ -4,6 +4,7 @@ Alignment, and what else is measured of an image.
 """
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_the_command_writes_the_extra_metrics(tmp_path, capsys):
     assert low <= written["metrics"]["abs_rel"] <= high
     assert written["intervals"]["resamples"] == 200
     described = written["extras_protocol"]
-    assert list(described) == ["lsq", "edges"]
+    assert list(described) == ["lsq", "near_edges", "edges"]
     assert (
         described["edges"].items()
         >= {"weak_ratio": 1.1, "strong_ratio": 1.25, "farthest_px": 10, "smoothing_px": 1}.items()
@@ -122,6 +123,89 @@ def test_an_image_without_edges_has_no_edge_error(tmp_path, capsys, recwarn):
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert written["extras"]["boundary_f1"] is None
     assert written["intervals"]["boundary_f1"] == [None, None]
+
+
+def laser(depth):
+    """Leave depth in four columns, of which two lie side by side."""
+    return np.where(np.isin(np.arange(depth.shape[1]), (5, 19, 20, 30)), depth, 0.0)
+
+
+def evaluated(tmp_path, depths, *options):
+    """Write depths, evaluate predictions that are twice as far, and return metrics.json and per_image.csv's lines."""
+    (tmp_path / "data" / "depth").mkdir(parents=True)
+    for index, depth in enumerate(depths):
+        np.save(tmp_path / "data" / "depth" / f"{index}.npy", depth.astype(np.float32))
+    np.save(tmp_path / "disparities.npy", np.stack([0.5 / np.where(depth > 0, depth, 1.0) for depth in depths]))
+    given = ["--disparities", str(tmp_path / "disparities.npy"), "--data.kind", "folder", "--data.root"]
+    given += [str(tmp_path / "data"), "--protocol.crop", "none", "--format", "markdown"]
+    assert main(["evaluate", *given, "--out", str(tmp_path / "out"), *options]) == 0
+    lines = (tmp_path / "out" / "per_image.csv").read_text().splitlines()
+    return json.loads((tmp_path / "out" / "metrics.json").read_text()), [line.split(",") for line in lines]
+
+
+def test_near_edges_are_measured_without_an_option(tmp_path, capsys):
+    sparse = laser(step(20))
+    found, lines = evaluated(tmp_path, [sparse, np.where(sparse > 0, 6.0, 0.0)], "--protocol.scaling", "1.0")
+    printed = capsys.readouterr().out
+    assert found["extras"] == {"near_edge_abs_rel": pytest.approx(1), "near_edge_points": 20}
+    assert [line[-2:] for line in lines] == [["near_edge_abs_rel", "near_edge_points"], ["1", "40"], ["nan", "0"]]
+    assert "| Abs Rel near edges | 1.000 | 1 |" in printed
+    assert "| points near edges | 20.0 | 2 |" in printed
+    assert list(found["extras_protocol"]) == ["near_edges"]
+    described = found["extras_protocol"]["near_edges"]
+    values = {"columns": 13, "rows": 9, "width_px": 1242, "at_least": 3, "ratio": 1.5}
+    assert described == {**values, "in_words": described["in_words"]}
+
+
+def test_near_edges_are_those_of_the_crop_and_the_range():
+    depth = step(20)
+    depth[:, 30:] = 100.0  # beyond the range: near it the 10 m are at an edge, and it is not compared itself
+    found = measured(Extras(near_edges=True), GroundTruth("a", None, depth), 1 / depth)
+    assert found["near_edge_points"] == 20 * 3
+    cropped = measured(Extras(near_edges=True), GroundTruth("a", None, depth), 1 / depth, DepthProtocol())
+    assert cropped["near_edge_points"] == 11 * 3
+
+
+def test_edges_of_dense_depth_are_measured_without_an_option(tmp_path, capsys):
+    pytest.importorskip("skimage")
+    sparse = laser(step(20))
+    found, lines = evaluated(tmp_path, [sparse, step(20)], "--bootstrap", "20")
+    printed = capsys.readouterr().out
+    assert found["extras"]["boundary_f1"] == 1
+    assert found["extras"]["edge_accuracy"] < 1
+    assert list(found["extras_protocol"]) == ["near_edges", "edges"]
+    assert lines[0][-3:] == ["edge_accuracy", "edge_completeness", "boundary_f1"]
+    assert lines[1][-3:] == ["nan"] * 3
+    assert lines[2][-1] == "1"
+    assert "| boundary F1 | 1.000 [1.000, 1.000] | 1 |" in printed
+
+
+def test_boundary_f1_of_dense_depth_is_measured_without_the_extra_metrics(tmp_path, capsys, monkeypatch):
+    for module in ("skimage", "skimage.feature"):
+        monkeypatch.setitem(sys.modules, module, None)
+    found, _ = evaluated(tmp_path, [step(20), step(10)])
+    assert list(found["extras"]) == ["near_edge_abs_rel", "near_edge_points", "boundary_f1"]
+    assert found["extras"]["boundary_f1"] == 1
+    printed = capsys.readouterr()
+    assert "skimage" not in printed.out + printed.err
+    assert "edges: of the whole image, whatever the crop" in printed.out
+    given = ["evaluate", "--disparities", str(tmp_path / "disparities.npy"), "--data.kind", "folder", "--edges"]
+    assert main([*given, "--data.root", str(tmp_path / "data")]) == 2
+    assert "hrdepth[metrics]" in capsys.readouterr().err
+
+
+def test_edges_that_are_asked_for_need_dense_depth():
+    sparse = laser(step(20))
+    assert measured(Extras(edges="dense"), GroundTruth("a", None, sparse), np.full((1, 1), 0.1)) == {}
+    with pytest.raises(InputError, match="dense"):
+        measured(Extras(edges=True), GroundTruth("a", None, sparse), np.full((1, 1), 0.1))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2)])
+def test_edges_of_tiny_images_are_unknown(size):
+    found = measured(Extras(near_edges=True, edges="dense"), GroundTruth("a", None, np.full(size, 5.0)), np.ones(size))
+    assert found.pop("near_edge_points") == 0
+    assert np.isnan(list(found.values())).all()
 
 
 def test_the_settings_of_point_metrics_are_recorded():

@@ -77,6 +77,19 @@ def test_other_metrics_can_be_chosen(tmp_path, capsys):
             tabulate(TabulateConfig(results, metrics))
 
 
+def test_near_edges_are_columns_and_older_results_lack_them(tmp_path, capsys):
+    how = {"near_edges": {"ratio": 1.5}}
+    near = {"near_edge_abs_rel": 0.31, "near_edge_points": 812.3}
+    seeds = [result(tmp_path / str(i), 0.1, extras=near, extras_protocol=how) for i in range(2)]
+    assert main(["tabulate", f"mine={','.join(seeds)}", "--format", "markdown", "--metrics", "[near_edges]"]) == 0
+    printed = capsys.readouterr().out
+    assert "| network | seeds | Abs Rel near edges | points near edges |" in printed
+    assert "| mine | 2 | 0.310 ± 0.000 | 812.3 ± 0.0 |" in printed
+    old = result(tmp_path / "old", 0.1)
+    with pytest.raises(InputError, match="'old' lack near_edge_abs_rel, near_edge_points; evaluate again"):
+        tabulate(TabulateConfig([old], ["near_edges"]))
+
+
 def test_results_that_cannot_be_compared_are_refused(tmp_path):
     one, many = result(tmp_path / "one", 0.1), result(tmp_path / "many", 0.1, images=4)
     (tmp_path / "bad").mkdir()

@@ -109,7 +109,8 @@ class EvaluateConfig(RuntimeConfig, TableConfig):
         protocol: how depth is compared; what is not given follows the data's own protocol.
         out: a folder for metrics.json and per_image.csv; null prints only.
         align: `lsq` also fits scale and shift of disparity by least squares, and gives its metrics beside the others.
-        edges: measure accuracy and completeness of depth edges and boundary F1; needs dense true depth.
+        edges: require accuracy and completeness of depth edges and boundary F1, which need dense true depth and the
+            extra `metrics`; otherwise they are measured where both are there.
         points: measure Chamfer distance and F-score of point clouds; needs intrinsics.
         points_threshold: metres within which a point counts for the F-score.
         bootstrap: resamples for 95 % intervals of every metric, such as 1000; 0 for none.

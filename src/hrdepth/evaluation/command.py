@@ -39,8 +39,8 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     if config.bootstrap < 0:
         raise InputError(f"bootstrap {config.bootstrap}: give the number of resamples, such as 1000, or 0 for none")
     ground_truths = build_ground_truth(config.data)
-    parts = {"align": config.align == "lsq", "edges": config.edges, "points": config.points}
-    parts |= dict.fromkeys(ground_truths.metrics, True)
+    parts: dict[str, Any] = {"align": config.align == "lsq", "edges": config.edges or "dense", "points": config.points}
+    parts |= dict.fromkeys((*ground_truths.metrics, "near_edges"), True)
     extras = Extras(**parts, points_threshold=config.points_threshold)
     shared: dict[str, Any] = {"workers": config.workers, "processes": config.processes, "extras": extras}
     about: dict[str, Any]

@@ -1,7 +1,8 @@
-"""Edge metrics: depth discontinuities of prediction and ground truth."""
+"""Edge metrics: depth discontinuities of prediction and ground truth, and errors near those of sparse depth."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,18 @@ from numpy.typing import NDArray
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError, require
 
-__all__ = ["boundary_f1", "depth_edges", "describe_edges", "edge_distances", "edge_errors"]
+__all__ = [
+    "boundary_f1",
+    "depth_edges",
+    "describe_edges",
+    "describe_near_edges",
+    "edge_distances",
+    "edge_errors",
+    "edges_installed",
+    "is_dense",
+    "near_edge_errors",
+    "near_edges",
+]
 
 DENSE = 0.5  # minimum share of pixels with true depth; edges of a sparse laser scan are those of the scan
 FARTHEST = 10.0  # pixels
@@ -18,36 +30,130 @@ SMOOTHING = 1.0  # pixels, of Canny's Gaussian
 # Canny's thresholds as ratios of neighbouring depths.
 WEAK, STRONG = 1.1, 1.25
 RATIOS = np.linspace(1.05, 1.25, 10)
+# Near edges: a neighbourhood of so many rows and columns, in an image so wide, holds depths that differ by this ratio.
+NEAR_ROWS, NEAR_COLUMNS, NEAR_WIDTH, NEAR_LEAST = 9, 13, 1242, 3
+NEAR_RATIO = 1.5
 
 
-def edge_errors(truth: NDArray[Any], predicted: NDArray[np.float64], protocol: DepthProtocol) -> dict[str, float]:
+def near_edge_errors(
+    truth: NDArray[Any], pixels: tuple[NDArray[np.intp], NDArray[np.intp]], predicted: NDArray[np.float64]
+) -> dict[str, float]:
+    """Compare those pixels of an image that lie near an edge of its true depth.
+
+    Args:
+        truth: (H,W), metres, sparse or dense; values that are not finite and positive are unknown.
+        pixels: rows and columns, int (N), of the compared pixels, which have true depth.
+        predicted: depth at these pixels (N), metres.
+
+    Returns:
+        near_edge_abs_rel, NaN without such a pixel, and near_edge_points, their number; see `near_edges`.
+
+    Raises:
+        InputError: the true depth does not have two dimensions.
+    """
+    near = near_edges(truth)[pixels]
+    true = np.asarray(truth, dtype=np.float64)[pixels][near]
+    error = float(np.mean(np.abs(true - predicted[near]) / true)) if near.any() else float("nan")
+    return {"near_edge_abs_rel": error, "near_edge_points": float(near.sum())}
+
+
+def near_edges(truth: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return the pixels whose neighbourhood holds known depths that differ by more than a factor of 1.5, bool (H,W).
+
+    The neighbourhood has 13 columns and 9 rows in an image 1242 wide; in other widths it is scaled, to the nearest odd
+    numbers of at least 3. Beyond the image's border nothing is known.
+
+    Args:
+        truth: depth (H,W); values that are not finite and positive are unknown.
+
+    Raises:
+        InputError: the true depth does not have two dimensions.
+    """
+    depth = np.asarray(truth, dtype=np.float64)
+    if depth.ndim != 2:
+        raise InputError(f"true depth must be (H,W), not of shape {depth.shape}")
+    known = _known(depth)
+    farthest, nearest = np.where(known, depth, -np.inf), np.where(known, -depth, -np.inf)
+    for axis, length in enumerate((NEAR_ROWS, NEAR_COLUMNS)):
+        # The odd number nearest to x is 2 floor(x / 2) + 1.
+        window = max(NEAR_LEAST, 2 * (length * depth.shape[1] // (2 * NEAR_WIDTH)) + 1)
+        farthest, nearest = (_running_maximum(values, window, axis) for values in (farthest, nearest))
+    return np.asarray(farthest > -NEAR_RATIO * nearest)  # false where both are -inf: nothing is known
+
+
+def _running_maximum(values: NDArray[np.float64], window: int, axis: int) -> NDArray[np.float64]:
+    """Return the maximum over an odd window centred on each element along an axis, an array of the same shape."""
+    values = np.moveaxis(values, axis, 0)
+    count = len(values)
+    margin = np.full((window // 2, *values.shape[1:]), -np.inf)
+    found = np.concatenate([margin, values, margin])
+    length = 1  # that each element is the maximum of; doubled while it fits
+    while 2 * length <= window:
+        found = np.maximum(found[:-length], found[length:])
+        length *= 2
+    return np.moveaxis(np.maximum(found[:count], found[window - length :][:count]), 0, axis)
+
+
+def describe_near_edges() -> dict[str, Any]:
+    """Describe the errors near edges, in words and values."""
+    return {
+        "in_words": "Abs Rel, and number, of the compared pixels (range, crop and scaling as for the seven) whose "
+        "neighbourhood in the whole true depth, sparse or dense, holds known depths of which the largest is more than "
+        "ratio times the smallest. The neighbourhood, centred on the pixel, has columns x rows pixels in an image "
+        "width_px wide, scaled with other widths to the nearest odd numbers, of at_least pixels. Images without such "
+        "pixels are left out of Abs Rel",
+        "columns": NEAR_COLUMNS,
+        "rows": NEAR_ROWS,
+        "width_px": NEAR_WIDTH,
+        "at_least": NEAR_LEAST,
+        "ratio": NEAR_RATIO,
+    }
+
+
+def is_dense(truth: NDArray[Any]) -> bool:
+    """Return whether at least half of the pixels of true depth (H,W) are known: finite and positive."""
+    return bool(_known(truth).mean() >= DENSE)
+
+
+def edges_installed() -> bool:
+    """Return whether the packages for accuracy and completeness of edges are installed (extra `metrics`)."""
+    return all(find_spec(package) is not None for package in ("skimage", "scipy"))
+
+
+def _known(truth: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(truth) & (truth > 0))
+
+
+def edge_errors(
+    truth: NDArray[Any], predicted: NDArray[np.float64], protocol: DepthProtocol, *, distances: bool = True
+) -> dict[str, float]:
     """Compare the edges of an image; values are NaN if the true depth has no edge.
 
     Args:
         truth: (H,W), metres; values that are not finite and positive are unknown.
         predicted: (H,W), metres, within the protocol's range.
         protocol: with the range for clamping the truth; its crop, made for sparse laser points, is not applied.
+        distances: also accuracy and completeness, which need the extra `metrics`.
 
     Returns:
         edge_accuracy and edge_completeness in pixels, see `edge_distances`, and boundary_f1.
 
     Raises:
-        InputError: less than half of the pixels have true depth.
+        InputError: less than half of the pixels have true depth, or the extra is not installed.
 
     Note:
         As in iBims-1 and Depth Pro, edges of the whole image are compared.
     """
     truth = np.asarray(truth, dtype=np.float64)
-    known = np.isfinite(truth) & (truth > 0)
+    known = _known(truth)
     if known.mean() < DENSE:
         raise InputError(f"edges need dense true depth; {known.mean():.0%} of this image's pixels have it")
     true = np.where(known, np.clip(np.where(known, truth, 1.0), *protocol.depth_range), np.nan)
-    accuracy, completeness = edge_distances(depth_edges(true), depth_edges(np.where(known, predicted, np.nan)))
-    return {
-        "edge_accuracy": accuracy,
-        "edge_completeness": completeness,
-        "boundary_f1": boundary_f1(true, predicted),
-    }
+    found: dict[str, float] = {}
+    if distances:
+        accuracy, completeness = edge_distances(depth_edges(true), depth_edges(np.where(known, predicted, np.nan)))
+        found = {"edge_accuracy": accuracy, "edge_completeness": completeness}
+    return {**found, "boundary_f1": boundary_f1(true, predicted)}
 
 
 def describe_edges() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,24 @@ from numpy.typing import NDArray
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS, Comparison, depth_errors
-from hrdepth.evaluation.edges import describe_edges, edge_errors
+from hrdepth.evaluation.edges import (
+    describe_edges,
+    describe_near_edges,
+    edge_errors,
+    edges_installed,
+    is_dense,
+    near_edge_errors,
+)
 from hrdepth.evaluation.points import describe_points, point_errors
 from hrdepth.truth import GroundTruth
 
-__all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras", "aligned_depth", "scale_and_shift"]
+__all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras", "aligned_depth", "decimals", "scale_and_shift"]
 
 # In addition: `lsq_` with each of the seven.
 EXTRA_HEADINGS = {
     "log10": "log10",
+    "near_edge_abs_rel": "Abs Rel near edges",
+    "near_edge_points": "points near edges",
     "edge_accuracy": "edge accuracy (px)",
     "edge_completeness": "edge completeness (px)",
     "boundary_f1": "boundary F1",
@@ -29,6 +38,7 @@ EXTRA_HEADINGS = {
 EXTRA_GROUPS = {
     "lsq": tuple(f"lsq_{name}" for name in METRICS),
     "log10": ("log10",),
+    "near_edges": ("near_edge_abs_rel", "near_edge_points"),
     "edges": ("edge_accuracy", "edge_completeness", "boundary_f1"),
     "points": ("chamfer", "f_score"),
 }
@@ -42,14 +52,18 @@ class Extras:
     Attributes:
         align: the seven metrics after least-squares alignment: `lsq_abs_rel` and so on.
         log10: mean |log10 true - log10 predicted|, used in Make3D's tables.
-        edges: see `evaluation.edges`; needs dense true depth.
+        near_edges: Abs Rel of the pixels near edges of the true depth, sparse or dense, and their number.
+        edges: accuracy, completeness and boundary F1, see `evaluation.edges`; needs dense true depth and the extra
+            `metrics`. `dense` measures them in images with dense true depth only, and without the extra boundary F1
+            only.
         points: see `evaluation.points`; needs intrinsics.
         points_threshold: largest distance of matching points for the F-score, metres.
     """
 
     align: bool = False
     log10: bool = False
-    edges: bool = False
+    near_edges: bool = False
+    edges: bool | Literal["dense"] = False
     points: bool = False
     points_threshold: float = 0.1
 
@@ -67,6 +81,8 @@ class Extras:
             }
         if self.log10:
             found["log10"] = {"in_words": "mean |log10 true - log10 predicted| of the compared pixels"}
+        if self.near_edges:
+            found["near_edges"] = describe_near_edges()
         if self.edges:
             found["edges"] = describe_edges()
         if self.points:
@@ -90,13 +106,21 @@ class Extras:
             values |= {f"lsq_{name}": errors[name] for name in METRICS}
         if self.log10:
             values["log10"] = float(np.mean(np.abs(np.log10(true) - np.log10(found.depth))))
-        if self.edges:
-            values |= edge_errors(truth.depth, found.full_depth(), protocol)
+        if self.near_edges:
+            values |= near_edge_errors(truth.depth, (found.pixels.rows, found.pixels.columns), found.depth)
+        if self.edges is True or (self.edges == "dense" and is_dense(truth.depth)):
+            distances = self.edges is True or edges_installed()
+            values |= edge_errors(truth.depth, found.full_depth(), protocol, distances=distances)
         if self.points:
             if truth.intrinsics is None:
                 raise InputError("point-cloud metrics need the camera's intrinsics, which this ground truth lacks")
             values |= point_errors(found.pixels, found.depth, truth.intrinsics, self.points_threshold)
         return values
+
+
+def decimals(name: str) -> int:
+    """Return how many decimals of a metric a table shows."""
+    return 1 if name == "near_edge_points" else 3
 
 
 def scale_and_shift(true: NDArray[np.float64], disparity: NDArray[np.float64]) -> tuple[float, float]:

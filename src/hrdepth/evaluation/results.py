@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import GARG_COLUMNS, GARG_ROWS, METRICS, ImageResult
-from hrdepth.evaluation.extras import EXTRA_HEADINGS
+from hrdepth.evaluation.extras import EXTRA_HEADINGS, decimals
 from hrdepth.io.files import atomic_path, output_folder, write_json
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
 
@@ -51,14 +51,19 @@ class Evaluation:
     @cached_property
     def extras(self) -> dict[str, float]:
         """The additional metrics, each the mean over the images that have it; NaN if none has."""
-        names = self.rows[0].extras
-        return {name: _mean([row.extras[name] for row in self.rows]) for name in names}
+        return {name: _mean(values) for name, values in self._per_image.items()}
+
+    @cached_property
+    def _per_image(self) -> dict[str, list[float]]:
+        """The values of each additional metric by image; NaN for an image that does not have it."""
+        names = dict.fromkeys(name for row in self.rows for name in row.extras)
+        return {name: [row.extras.get(name, float("nan")) for row in self.rows] for name in names}
 
     def intervals(self, resamples: int, seed: int = 0) -> dict[str, tuple[float, float]]:
         """Return 95 % intervals of all means; see `bootstrap_intervals`."""
-        names = [*METRICS, *self.extras]
-        values = np.array([[{**row.errors, **row.extras}[name] for name in names] for row in self.rows])
-        found = bootstrap_intervals(values, resamples, seed=seed)
+        columns = {**{name: [row.errors[name] for row in self.rows] for name in METRICS}, **self._per_image}
+        names = list(columns)
+        found = bootstrap_intervals(np.array(list(columns.values())).T, resamples, seed=seed)
         return {name: (float(low), float(high)) for name, (low, high) in zip(names, found, strict=True)}
 
     @cached_property
@@ -95,9 +100,9 @@ class Evaluation:
         with atomic_path(per_image) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(["name", *METRICS, "ratio", "valid_pixels", *self.extras])
-            for row in self.rows:
+            for index, row in enumerate(self.rows):
                 values = [f"{value:.9g}" for value in (*(row.errors[name] for name in METRICS), row.ratio)]
-                more = [f"{row.extras[name]:.9g}" for name in self.extras]
+                more = [f"{found[index]:.9g}" for found in self._per_image.values()]
                 writer.writerow([row.name, *values, row.valid_pixels, *more])
         write_json(metrics, {**self._summary(resamples), "provenance": dict(provenance or {})})
         return [per_image, metrics]
@@ -125,9 +130,9 @@ class Evaluation:
         found = self.intervals(resamples) if resamples else {}
         rows = []
         for name in names:
-            count = sum(bool(np.isfinite(row.extras[name])) for row in self.rows)
+            count = int(np.isfinite(self._per_image[name]).sum())
             rows.append((EXTRA_HEADINGS[name], self._cell(name, found), str(count)))
-        caption = "edges: of the whole image, whatever the crop" if "edge_accuracy" in names else ""
+        caption = "edges: of the whole image, whatever the crop" if "boundary_f1" in names else ""
         return ResultTable(("measure", "mean", "images"), tuple(rows), caption=caption) if rows else None
 
     def _cell(self, name: str, intervals: Mapping[str, tuple[float, float]]) -> str:
@@ -135,7 +140,8 @@ class Evaluation:
         if not np.isfinite(value):
             return "–"
         low, high = intervals.get(name, (value, value))
-        return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if intervals else "")
+        digits = decimals(name)
+        return f"{value:.{digits}f}" + (f" [{low:.{digits}f}, {high:.{digits}f}]" if intervals else "")
 
     def _summary(self, resamples: int) -> dict[str, Any]:
         more: dict[str, Any] = {}

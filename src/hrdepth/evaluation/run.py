@@ -18,7 +18,7 @@ from hrdepth.camera import focal_factor
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import ImageResult, check_disparity, compare_depth
-from hrdepth.evaluation.extras import Extras
+from hrdepth.evaluation.extras import EXTRA_GROUPS, Extras
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.inference.predictor import blend_flipped
 from hrdepth.io.files import existing_file
@@ -259,7 +259,9 @@ def _evaluate(
             f"{protocol.max_depth:g} m inside the crop '{protocol.crop}'; is the depth in metres?"
         )
     skipped = tuple(one for one in results if isinstance(one, str))
+    measured = {name for row in rows for name in row.extras}
     how = compare.extras.describe() if compare.extras else {}
+    how = {group: about for group, about in how.items() if not measured.isdisjoint(EXTRA_GROUPS[group])}
     return Evaluation(rows, skipped, protocol, truths.description, how)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from hrdepth.config import TabulateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
-from hrdepth.evaluation.extras import EXTRA_GROUPS, EXTRA_HEADINGS
+from hrdepth.evaluation.extras import EXTRA_GROUPS, EXTRA_HEADINGS, decimals
 from hrdepth.io.files import existing_file, output_file
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable, table_format
@@ -63,7 +63,7 @@ def _check(name: str, one: Mapping[str, Any], first: Mapping[str, Any], columns:
     groups = [group for group, names in EXTRA_GROUPS.items() if not set(names).isdisjoint(columns)]
     lacking = [column for column in columns if column not in one["metrics"]]
     if lacking:
-        raise InputError(f"the results of '{name}' lack {', '.join(lacking)}; evaluate with the options for it")
+        raise InputError(f"the results of '{name}' lack {', '.join(lacking)}; evaluate again, with the options for it")
     differs = [key for key in ("protocol", "ground_truth", "images") if _values(one[key]) != _values(first[key])]
     differs += [
         f"how {key} are measured"
@@ -99,10 +99,11 @@ def _table(
     rows = []
     for name, found in results.items():
         values = np.array([[one["metrics"][column] for column in columns] for one in found])
-        cells = [f"{mean:.3f}" for mean in values.mean(axis=0)]
+        digits = [decimals(column) for column in columns]
+        cells = [f"{mean:.{places}f}" for mean, places in zip(values.mean(axis=0), digits, strict=True)]
         if len(found) > 1:
             spread = values.std(axis=0, ddof=1)
-            cells = [f"{cell} ± {one:.3f}" for cell, one in zip(cells, spread, strict=True)]
+            cells = [f"{cell} ± {one:.{n}f}" for cell, one, n in zip(cells, spread, digits, strict=True)]
         known = np.isfinite(values).all(axis=0)  # edge metrics are NaN if no image has edges
         rows.append((name, str(len(found)), *(cell if one else "–" for cell, one in zip(cells, known, strict=True))))
     several = any(len(found) > 1 for found in results.values())
