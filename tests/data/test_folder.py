@@ -70,6 +70,16 @@ def test_a_wrong_camera_file_is_named(root, content):
         build(root)
 
 
+@pytest.mark.parametrize(("name", "value"), [("k1", -0.28), ("distortion", [0.1, 0, 0, 0]), ("model", "fisheye"),
+                                             ("roi", {"x_offset": 4}), ("learn", "no")])  # fmt: skip
+def test_an_entry_of_a_camera_that_is_not_understood_is_named(root, name, value):
+    change(root, source="a phone", serial_number=17)
+    build(root)
+    change(root, **{name: value})
+    with pytest.raises(InputError, match=rf"camera\.yaml: {name} "):
+        build(root)
+
+
 def test_a_rig_from_the_config_needs_no_file(root):
     camera = yaml.safe_load((root / "drive" / "camera.yaml").read_text())
     (root / "drive" / "camera.yaml").unlink()

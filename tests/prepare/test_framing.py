@@ -10,8 +10,8 @@ pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 
 import cv2
 
-from hrdepth.prepare.calibration import Lens
 from hrdepth.prepare.framing import Framing
+from hrdepth.prepare.lens import Lens
 
 K = np.array([[500.0, 0, 321.5], [0, 510.0, 239.5], [0, 0, 1]])
 

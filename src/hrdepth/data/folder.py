@@ -23,9 +23,18 @@ from hrdepth.io.files import existing_file
 from hrdepth.io.images import image_size, read_depth
 from hrdepth.io.media import IMAGE_SUFFIXES
 
-__all__ = ["Folder", "Images", "numbered_images", "read_camera"]
+__all__ = ["IRRELEVANT", "Folder", "Images", "numbered_images", "plain_key", "read_camera"]
 
 ENTRIES = ("width", "height", "fx", "fy", "cx", "cy")
+# Entries of calibrations, as `plain_key` spells them, that do not change what the camera sees. Any other is refused.
+IRRELEVANT = frozenset([
+    "source", "comment", "comments", "note", "notes", "description", "header", "framerate", "fps", "frameid", "date",
+    "time", "name", "cameraname", "cameraid", "serial", "serialnumber", "calibrationtime",
+    "calibrationdate", "nframes", "nrframes", "nrofframes", "boardwidth", "boardheight", "squaresize", "markersize",
+    "fixaspectratio", "aspectratio", "flags", "flagvalue", "rms", "ret", "rvecs", "tvecs", "reprojectionerror",
+    "meanerror", "avgreprojectionerror", "perviewreprojectionerrors", "extrinsicparameters", "imagepoints",
+    "gridpoints",
+])  # fmt: skip
 MASK = "mask.png"
 ASPECT = 1.05  # largest ratio between the aspect ratios of a depth map and its camera
 LONGEST_BASELINE = 20.0  # metres; a rig's millimetres are more
@@ -219,6 +228,17 @@ def numbered_images(folder: Path) -> dict[int, Path]:
     return {int(digits[-1]): path for path in images if (digits := re.findall(r"\d+", path.stem))}
 
 
+def plain_key(key: object) -> str:
+    """Return the name of an entry in one spelling: `Image_Width` is imagewidth; `K1`, of two letters, is unchanged.
+
+    Example:
+        >>> plain_key("distCoeffs"), plain_key("dist_coeffs"), plain_key("p1"), plain_key("P1")
+        ('distcoeffs', 'distcoeffs', 'p1', 'P1')
+    """
+    text = str(key)
+    return text if len(text) < 3 else re.sub(r"[\W_]", "", text.lower())
+
+
 def read_camera(file: Path) -> Camera:
     """Read a camera.yaml: width, height, fx, fy, cx, cy in pixels, and optionally baseline in metres and `learn`.
 
@@ -237,9 +257,17 @@ def _camera(content: Any, source: str) -> Camera:
     try:
         width, height, fx, fy, cx, cy = (float(content[key]) for key in ENTRIES)
         baseline = None if content.get("baseline") is None else float(content["baseline"])
-    except (KeyError, TypeError, ValueError) as error:
+        unknown = [key for key in content if plain_key(key) not in {*ENTRIES, "baseline", "learn"} | IRRELEVANT]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
+    if unknown:
+        raise InputError(
+            f"{source}: {', '.join(map(str, unknown))} is not understood; remove it, or what it describes "
+            "from the images, as hrdepth prepare FRAMES --intrinsics FILE removes distortion"
+        )
     if baseline is not None and baseline > LONGEST_BASELINE:
         raise BaselineError(f"{source}: the baseline {baseline:g} is in metres; are these millimetres?")
-    learn = bool(content.get("learn", False))
+    learn = content.get("learn", False)
+    if not isinstance(learn, bool):
+        raise InputError(f"{source}: learn must be true or false, not {learn!r}")
     return Camera(pinhole(fx, fy, cx, cy), (int(height), int(width)), baseline, source, baseline, learn=learn)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.errors import InputError
-from hrdepth.prepare.calibration import Lens
+from hrdepth.prepare.lens import Lens
 from hrdepth.prepare.motion import opencv
 
 __all__ = ["LONGER_SIDE", "Framing", "natural_size"]

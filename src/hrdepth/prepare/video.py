@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
+from hrdepth.camera import Camera
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, file_sha256, resume
@@ -130,6 +131,7 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     first = next(iter(_images(path)))
     lens = choose_camera(path, (first.shape[0], first.shape[1]), config.intrinsics, config.fov, config.camera)
     framing = Framing(lens, config.size, config.fit)
+    Camera(framing.intrinsics, framing.size, source=lens.source)
     (folder / "left").mkdir(parents=True, exist_ok=True)
     content |= {"complete": False, "chosen": {"stride": stride}, "frames": {}, "files": {}}
     write_manifest(folder, content)
