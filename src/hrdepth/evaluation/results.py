@@ -132,7 +132,9 @@ class Evaluation:
         for name in names:
             count = int(np.isfinite(self._per_image[name]).sum())
             rows.append((EXTRA_HEADINGS[name], self._cell(name, found), str(count)))
-        caption = "edges: of the whole image, whatever the crop" if "boundary_f1" in names else ""
+        caption = (
+            "edges: of the whole image, whatever the crop; near edges: within it" if "boundary_f1" in names else ""
+        )
         return ResultTable(("measure", "mean", "images"), tuple(rows), caption=caption) if rows else None
 
     def _cell(self, name: str, intervals: Mapping[str, tuple[float, float]]) -> str:
