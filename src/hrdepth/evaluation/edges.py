@@ -69,29 +69,32 @@ def near_edges(truth: NDArray[Any]) -> NDArray[np.bool_]:
     Raises:
         InputError: the true depth does not have two dimensions.
     """
-    depth = np.asarray(truth, dtype=np.float64)
+    depth = np.asarray(truth)
     if depth.ndim != 2:
         raise InputError(f"true depth must be (H,W), not of shape {depth.shape}")
+    if depth.dtype != np.float32:  # which most true depth is, and faster
+        depth = depth.astype(np.float64)
     known = _known(depth)
-    farthest, nearest = np.where(known, depth, -np.inf), np.where(known, -depth, -np.inf)
+    farthest, nearest = (np.where(known, values, -np.inf).astype(depth.dtype) for values in (depth, -depth))
     for axis, length in enumerate((NEAR_ROWS, NEAR_COLUMNS)):
         # The odd number nearest to x is 2 floor(x / 2) + 1.
         window = max(NEAR_LEAST, 2 * (length * depth.shape[1] // (2 * NEAR_WIDTH)) + 1)
         farthest, nearest = (_running_maximum(values, window, axis) for values in (farthest, nearest))
-    return np.asarray(farthest > -NEAR_RATIO * nearest)  # false where both are -inf: nothing is known
+    # False where both are -inf: nothing is known.
+    return np.asarray(farthest > -NEAR_RATIO * nearest.astype(np.float64))
 
 
-def _running_maximum(values: NDArray[np.float64], window: int, axis: int) -> NDArray[np.float64]:
+def _running_maximum(values: NDArray[Any], window: int, axis: int) -> NDArray[Any]:
     """Return the maximum over an odd window centred on each element along an axis, an array of the same shape."""
-    values = np.moveaxis(values, axis, 0)
-    count = len(values)
-    margin = np.full((window // 2, *values.shape[1:]), -np.inf)
-    found = np.concatenate([margin, values, margin])
-    length = 1  # that each element is the maximum of; doubled while it fits
+    count, before = values.shape[axis], (slice(None),) * axis
+    margin = [(window // 2, window // 2) if other == axis else (0, 0) for other in range(values.ndim)]
+    found = np.pad(values, margin, constant_values=-np.inf)
+    length = 1  # of the window that an element is the maximum of; doubled while it fits
     while 2 * length <= window:
-        found = np.maximum(found[:-length], found[length:])
+        found = np.maximum(found[(*before, slice(-length))], found[(*before, slice(length, None))])
         length *= 2
-    return np.moveaxis(np.maximum(found[:count], found[window - length :][:count]), 0, axis)
+    last = slice(window - length, window - length + count)
+    return np.maximum(found[(*before, slice(count))], found[(*before, last)])
 
 
 def describe_near_edges() -> dict[str, Any]:
