@@ -94,7 +94,7 @@ def _running_maximum(values: NDArray[Any], window: int, axis: int) -> NDArray[An
         found = np.maximum(found[(*before, slice(-length))], found[(*before, slice(length, None))])
         length *= 2
     last = slice(window - length, window - length + count)
-    return np.maximum(found[(*before, slice(count))], found[(*before, last)])
+    return np.asarray(np.maximum(found[(*before, slice(count))], found[(*before, last)]))
 
 
 def describe_near_edges() -> dict[str, Any]:
