@@ -76,7 +76,7 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
         raise InputError(f"the page needs gradio 6, not {gr.__version__}; pip install 'hrdepth[app]'")
     weights = (config.weights,) if isinstance(config.weights, str) else config.weights
     runs = (config.runs,) if isinstance(config.runs, str) else config.runs
-    networks = Networks(weights, config.device)
+    networks = Networks(weights, config.device, trust=config.trust)
     with _private_folder() as folder:
         warm_up(networks.predictor(), folder / "warm-up")
         page = _build(config, networks, Sessions(folder), find_runs(runs))

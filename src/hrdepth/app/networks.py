@@ -30,12 +30,13 @@ class Networks:
     Args:
         weights: files, or other sources of `weights.locate_weights`; none for the bundled network.
         device: see `Predictor`.
+        trust: see `Predictor.from_file`.
 
     Raises:
         InputError: a file is missing, or none is given and none is bundled.
     """
 
-    def __init__(self, weights: Sequence[str | Path], device: str | None = None) -> None:
+    def __init__(self, weights: Sequence[str | Path], device: str | None = None, *, trust: bool = False) -> None:
         self.device = device
         self._load: dict[str, Callable[..., Predictor]] = {}
         self._suffixes: dict[str, str] = {}
@@ -46,7 +47,7 @@ class Networks:
             name = name if name not in self._load else f"{file.parent.name}/{file.stem}"
             if name in self._load:
                 raise InputError(f"two weights files are called {name}; rename one")
-            self._load[name] = partial(Predictor.from_file, file)
+            self._load[name] = partial(Predictor.from_file, file, trust=trust)
             self._suffixes[name] = file.suffix
         self._made: OrderedDict[tuple[str, str, str], Predictor] = OrderedDict()
         self._lock = Lock()

@@ -11,11 +11,12 @@ from typing import Any, get_type_hints
 
 import docstring_parser
 import yaml
-from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader
+from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader, set_parsing_settings
 
 import hrdepth
 from hrdepth.cli.commands import COMMANDS, GROUPS
-from hrdepth.config.files import current_name, find_config, rename_keys
+from hrdepth.config.files import current_name, find_config, names_class, rename_keys
+from hrdepth.config.safe_yaml import check_yaml
 from hrdepth.errors import InputError
 
 __all__ = ["parse"]
@@ -24,7 +25,17 @@ __all__ = ["parse"]
 NUMBERS = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?(,[-+]?[\d.]+(e[-+]?\d+)?)+")
 
 _load = get_loader("yaml")
-set_loader("yaml", lambda text: rename_keys(_load(text)), (yaml.YAMLError,))
+
+
+def _load_settings(text: str) -> Any:
+    check_yaml(text)
+    settings = rename_keys(_load(text))
+    if names_class(settings):
+        raise yaml.YAMLError("settings name no classes; remove class_path")
+    return settings
+
+
+set_loader("yaml", _load_settings, (yaml.YAMLError,))
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Any]:
@@ -33,6 +44,8 @@ def parse(arguments: Sequence[str]) -> tuple[str, Any]:
     Raises:
         SystemExit: an argument is invalid, or help or settings were printed.
     """
+    # A value such as `module.Class`, or one with the key class_path, would import that module, which runs it.
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=["hrdepth.config"])
     given = _with_preset(_with_recipe([_as_settings(argument) for argument in _spelt_out(arguments)]))
     parser = _parser(given)
     settings = parser.parse_args(given)

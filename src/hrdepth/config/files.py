@@ -14,10 +14,20 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser
 
+from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.config.training import TrainConfig
 from hrdepth.errors import InputError
 
-__all__ = ["RENAMED", "current_name", "find_config", "read_train_config", "recipe", "rename_keys", "train_config"]
+__all__ = [
+    "RENAMED",
+    "current_name",
+    "find_config",
+    "names_class",
+    "read_train_config",
+    "recipe",
+    "rename_keys",
+    "train_config",
+]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +63,13 @@ def rename_keys(settings: Any) -> Any:
     return settings
 
 
+def names_class(settings: Any) -> bool:
+    """Return whether settings name a class in jsonargparse's way, which would import its module."""
+    if isinstance(settings, Mapping):
+        return "class_path" in settings or any(map(names_class, settings.values()))
+    return isinstance(settings, list) and any(map(names_class, settings))
+
+
 def recipe(name: str) -> Path | None:
     """Return the file of a recipe, or another file beside the recipes; None if there is none.
 
@@ -82,7 +99,7 @@ def read_train_config(file: Path) -> TrainConfig:
         InputError: the file is missing, or holds something else.
     """
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        settings = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{file.parent} is no run's folder: it has no readable {file.name}") from error
     return train_config(settings, str(file))
@@ -105,6 +122,10 @@ def train_config(settings: Any, where: str) -> TrainConfig:
         # jsonargparse would pass such a value to the section's class, whose error is unreadable.
         if is_dataclass(kind) and not isinstance(settings.get(name, {}), Mapping):
             raise InputError(f"{where}: {name} is {settings[name]}; give a section, {name}: {{setting: value, ...}}")
+    # jsonargparse would import the module of a class that is named by a key, or by text in place of a section.
+    sets = [part for name in ("train", "validation") if isinstance(part := settings.get(name), list)]
+    if names_class(settings) or not all(isinstance(entry, Mapping) for part in sets for entry in part):
+        raise InputError(f"{where}: a data set must be a section, {{setting: value, ...}}, and no class may be named")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainConfig, "training")
     try:

@@ -14,9 +14,11 @@ class DeviceConfig:
 
     Attributes:
         device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
+        trust: also open weights in a format that can run code (.pt2); only for files whose origin you know.
     """
 
     device: str | None = "auto"
+    trust: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

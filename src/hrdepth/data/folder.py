@@ -15,6 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from hrdepth.camera import BaselineError, Camera
+from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
@@ -247,7 +248,7 @@ def read_camera(file: Path) -> Camera:
     """
     existing_file(file, "the camera file")
     try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content: Any = load_yaml(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{file} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
     return _camera(content, str(file))

@@ -72,7 +72,7 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     """Measure by known depth in single images."""
     if config.camera_height is None and config.distances is None:
         return
-    predictor = Predictor.from_file(config.weights, device=config.device)
+    predictor = Predictor.from_file(config.weights, device=config.device, trust=config.trust)
     if predictor.canonical_focal is not None and config.intrinsics is None:
         raise InputError("these weights need the camera for depth: give --intrinsics fx,fy,cx,cy, in pixels")
     matrix = None if config.intrinsics is None else pinhole(*config.intrinsics)

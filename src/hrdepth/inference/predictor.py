@@ -130,6 +130,7 @@ class Predictor:
         threads: int | None = None,
         compile: bool = False,
         calibration: str | Path | None = None,
+        trust: bool = False,
     ) -> Predictor:
         """Load weights, or a file that `hrdepth export` wrote.
 
@@ -143,6 +144,7 @@ class Predictor:
             threads: cores to compute with; None for all.
             compile: for PyTorch: compile the network.
             calibration: a folder of images, for int8 from weights.
+            trust: also open a .pt2 file, which can run code.
 
         Raises:
             InputError: the file is missing or damaged, or what `load_runtime` or `Predictor` raise.
@@ -156,6 +158,7 @@ class Predictor:
             device=None if device is None else str(device),
             calibration=calibration,
             size=size,
+            trust=trust,
         )
         return cls(network, size or network.description.size, device=network.device, flip=flip)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import InputError
 
 __all__ = ["RunStatus", "drawn_panels", "find_runs", "read_json", "read_metrics", "read_run"]
@@ -84,7 +85,7 @@ def read_run(folder: Path) -> RunStatus:
         InputError: there is no config.yaml, or it is damaged.
     """
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = load_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
         network, epochs = str(config["network"]["name"]), int(config["epochs"])
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise InputError(f"{folder.name} is no folder of hrdepth train: config.yaml is missing or damaged") from error

@@ -52,7 +52,7 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
     if config.bootstrap < 0 or config.points < 1:
         raise InputError(f"bootstrap {config.bootstrap} and points {config.points} must be numbers from 0 and from 1")
     weights = run.weights(config.weights)
-    predictor = Predictor.from_file(weights, device=config.device)
+    predictor = Predictor.from_file(weights, device=config.device, trust=config.trust)
     truths, about_data = find_truth(config.data, run.settings)
     evaluation, results = _evaluated(config, run, predictor, truths)
     if evaluation is not None:

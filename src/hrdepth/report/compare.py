@@ -42,7 +42,8 @@ def compare(config: CompareConfig) -> list[Path]:
     truths = build_ground_truth(config.data)
     chosen = _chosen(config, len(truths))
     predictors = {
-        name: Predictor.from_file(path, device=config.device) for name, path in zip(labels, config.weights, strict=True)
+        name: Predictor.from_file(path, device=config.device, trust=config.trust)
+        for name, path in zip(labels, config.weights, strict=True)
     }
     folder = output_folder(config.out, overwrite=config.overwrite)
     rows: dict[str, list[Sample]] = {}

@@ -234,7 +234,9 @@ def _networks(config: ReproduceRegionsConfig, shown: ShownNetworks) -> dict[str,
 
         row = _row(name, shown.context)
         if (path := shown.find(row, which, label)) is not None:
-            sources[list(shown.about)[-1]] = Predictor.from_file(path, device=config.device, runtime=config.runtime)
+            sources[list(shown.about)[-1]] = Predictor.from_file(
+                path, device=config.device, runtime=config.runtime, trust=config.trust
+            )
     return sources
 
 

@@ -143,7 +143,7 @@ def measure(
     if known is not None:
         log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
         return Measurement(known.values, {**known.content, **about})  # where the weights are now
-    predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime)
+    predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime, trust=config.trust)
     evaluation = evaluate_network(
         predictor.scaled_disparity, context.truths, protocol, canonical_focal=predictor.canonical_focal
     )

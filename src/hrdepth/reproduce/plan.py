@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hrdepth.config import DatasetConfig, NetworkConfig, ReproduceConfig, TrainConfig
 from hrdepth.config.files import find_config, rename_keys, train_config
+from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import InputError
-from hrdepth.inference.runtimes.source import SUFFIXES, open_source
+from hrdepth.inference.runtimes.source import SUFFIXES, read_description
 from hrdepth.networks import NETWORKS
 from hrdepth.paper import PaperRow
 from hrdepth.weights.tensor_files import read_metadata
@@ -82,7 +81,7 @@ def plan_training(
     file = _file(config, source)
     if not file.is_file():
         raise InputError(f"{file}, the training of {name}, does not exist; give the folder of configs with --configs")
-    written = rename_keys(yaml.safe_load(file.read_text(encoding="utf-8")))
+    written = rename_keys(load_yaml(file.read_text(encoding="utf-8")))
     settings = merge(merge(written, own), rename_keys(config.training))
     settings["output"] = str(run_folder(config, name, seed))
     if seed is not None:
@@ -183,7 +182,7 @@ def stored_network(path: Path) -> StoredNetwork:
     """
     try:
         if path.suffix in SUFFIXES:
-            described = open_source(path).description
+            described = read_description(path)
             network, size = described.network, described.size
         else:
             metadata = read_metadata(path)

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from hrdepth.config import ReproduceConfig, TrainConfig
+from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.io.run_folder import read_json
 from hrdepth.paper import PaperRow
@@ -232,7 +233,7 @@ def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given
         notes.append(f"after {int(epochs)} of {plan.epochs} epochs{ended}")
     notes += stopped
     try:
-        stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        stored = load_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):  # weights alone: their network can be compared
         return "; ".join(filter(None, [*notes, network_mismatch(plan.network, folder / BEST)]))
     wanted = json.loads(json.dumps(asdict(plan)))

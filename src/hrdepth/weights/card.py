@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 from hrdepth.io.tables import METRIC_HEADINGS
@@ -107,7 +108,7 @@ def card_text(checkpoint: Checkpoint, source: str) -> str:
 def _read(path: str | Path, what: str) -> dict[str, Any]:
     file = existing_file(path, what)
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML too
+        found = load_yaml(file.read_text(encoding="utf-8"))  # JSON is YAML too
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{what} {path} cannot be read ({' '.join(str(error).split())})") from error
     if not isinstance(found, dict):

@@ -45,6 +45,7 @@ def load_runtime(
     device: str | None = "auto",
     calibration: str | Path | None = None,
     size: tuple[int, int] | None = None,
+    trust: bool = False,
 ) -> Runtime:
     """Load a network into a runtime.
 
@@ -57,6 +58,7 @@ def load_runtime(
         device: for PyTorch: `auto`, `cuda`, `mps` or `cpu`; the others have their own.
         calibration: for int8: a folder of images such as the network will see.
         size: (height, width) that int8 is calibrated at; by default that of training.
+        trust: also open a .pt2 file, which can run code.
 
     Returns:
         A callable, `image (B,3,H,W) in [0,1] -> {0: disparity (B,1,H,W)}`, with what `Predictor` asks of a network.
@@ -75,7 +77,7 @@ def load_runtime(
     if name is not None:
         lookup(RUNTIMES, name, "runtime")
     chosen = choose_device(device)
-    source = open_source(weights)
+    source = open_source(weights, trust=trust)
     name = name or SUFFIXES.get(source.suffix) or default_runtime(chosen.type)
     kind = RUNTIMES[name]
     if reason := unavailable(name):

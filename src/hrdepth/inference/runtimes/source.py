@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,7 +20,7 @@ from hrdepth.networks.intrinsics import LearnedCamera
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import announce_licence
 
-__all__ = ["FACTS_FILE", "SUFFIXES", "Description", "Source", "open_source"]
+__all__ = ["FACTS_FILE", "SUFFIXES", "Description", "Source", "open_source", "read_description"]
 
 # Exported files and the runtime that each is for.
 SUFFIXES = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "pytorch"}
@@ -134,11 +135,15 @@ class Source:
     cameras: tuple[LearnedCamera, ...] = ()
 
 
-def open_source(weights: str | Path | nn.Module) -> Source:
+def open_source(weights: str | Path | nn.Module, *, trust: bool = False) -> Source:
     """Open a weights file, an exported file, or use a network as it is.
 
+    Args:
+        weights: the file's path, or the network.
+        trust: also open a .pt2 file, which can run code.
+
     Raises:
-        InputError: the file is missing, damaged, or of another kind.
+        InputError: the file is missing, damaged, of another kind, or could run code and `trust` is false.
     """
     if isinstance(weights, nn.Module):
         return Source(Description(stride=int(getattr(weights, "stride", 32)), scale=DepthScale.of(weights)), weights)
@@ -147,10 +152,32 @@ def open_source(weights: str | Path | nn.Module) -> Source:
         found = read_checkpoint(path)
         described = Description.of(found)
         return Source(described, found.network, path, sha256=found.file_sha256, cameras=found.cameras)
+    if path.suffix == ".pt2" and not trust:
+        raise InputError(
+            f"{path} is a file of torch.export, which can run any code when it is opened; if you know where it comes "
+            "from, open it with --trust (in Python trust=True), or use .onnx or .safetensors instead"
+        )
     program, metadata = _READERS[path.suffix](path)
     described = Description.read(metadata, path)
     announce_licence(path, described.licence)
     return Source(described, None, path, path.suffix, program, file_sha256(path))
+
+
+def read_description(path: Path) -> Description:
+    """Read what an exported file holds, without its graph; nothing in it is run.
+
+    Raises:
+        InputError: the file is damaged, or was not written by this package.
+    """
+    if path.suffix != ".pt2":
+        return open_source(path).description
+    try:
+        with zipfile.ZipFile(path) as archive:
+            [name] = [name for name in archive.namelist() if name.endswith(f"extra/{FACTS_FILE}")]
+            metadata = json.loads(archive.read(name))
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged, or was not written by `hrdepth export` ({error})") from error
+    return Description.read(metadata, path)
 
 
 def _read_onnx(path: Path) -> tuple[None, dict[str, str]]:

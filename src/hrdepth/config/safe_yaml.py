@@ -1,0 +1,67 @@
+"""Read YAML from anywhere: length, depth and aliases are bounded before a value is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+__all__ = ["check_yaml", "load_yaml"]
+
+# Configs, cameras and cards have a few kilobytes; a calibration with all its points has some hundred.
+MOST_CHARACTERS = 2**20
+MOST_VALUES = 200_000
+DEEPEST = 64
+
+_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load_yaml(text: str) -> Any:
+    r"""Return the value of a YAML text; tags that would make Python objects are refused.
+
+    Raises:
+        yaml.YAMLError: it is damaged, longer than 2^20 characters, nested deeper than 64 levels, or has more than
+            200,000 values once its aliases are replaced.
+
+    Example:
+        >>> load_yaml("a: &one [1, 2]\nb: *one")
+        {'a': [1, 2], 'b': [1, 2]}
+    """
+    check_yaml(text)
+    try:
+        return yaml.safe_load(text)
+    except ValueError as error:  # a number of thousands of digits, or no date
+        raise yaml.YAMLError(str(error)) from error
+
+
+def check_yaml(text: str) -> None:
+    """Check the bounds of `load_yaml` on the events of the parser, without building anything.
+
+    Raises:
+        yaml.YAMLError: as `load_yaml`.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise yaml.YAMLError(f"it has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read")
+    named: dict[str, int] = {}
+    open_parts: list[tuple[str | None, int]] = []  # anchors of the collections around, and values before each
+    values = 0
+    for event in yaml.parse(text, Loader=_PARSER):
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in named:  # of a collection around it, or of none
+                raise yaml.YAMLError(f"the alias '*{event.anchor!s:.40}' names no value before it")
+            values += named[event.anchor]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_parts.append((event.anchor, values))
+            values += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_parts.pop()
+            if anchor is not None:
+                named[anchor] = values - before
+        elif isinstance(event, yaml.ScalarEvent):
+            values += 1
+            if event.anchor is not None:
+                named[event.anchor] = 1
+        if len(open_parts) > DEEPEST:
+            raise yaml.YAMLError(f"it is nested deeper than {DEEPEST} levels")
+        if values > MOST_VALUES:
+            raise yaml.YAMLError(f"it has more than {MOST_VALUES:,} values once its aliases are replaced")
