@@ -32,6 +32,10 @@ def part(tmp_path):
     return DatasetConfig("images", str(fake_datasets.images(tmp_path / "images")))
 
 
+def reader_of(part):
+    return open_data([part], [])[0].neighbours.reader
+
+
 def targets(part):
     return open_data([part], [])[0].neighbours.targets()
 
@@ -62,9 +66,10 @@ def test_a_zoom_makes_a_hint_nearer(hints, part):
 
 
 def test_samples_have_hints_that_are_flipped_with_them(hints, part):
-    for image in targets(part):
-        hints.write(image, ramp())
-    hints.check(targets(part), 0.58)
+    reader = reader_of(part)
+    for line in reader.targets:
+        hints.write(reader.image(line, 0), ramp(), *hints.deciding(reader, line))
+    hints.check([reader], 0.58)
     plain, flipped = (
         build_mix([part], [], SIZE, AugmentConfig(flip=flip, jitter=0), layers=[hints]) for flip in (0.0, 1.0)
     )
@@ -73,14 +78,17 @@ def test_samples_have_hints_that_are_flipped_with_them(hints, part):
 
 
 def test_a_changed_image_has_no_hint(hints, part):
-    image = next(targets(part))
-    hints.write(image, ramp())
+    reader = reader_of(part)
+    line = reader.targets[0]
+    image, deciding = reader.image(line, 0), hints.deciding(reader, line)
+    hints.write(image, ramp(), *deciding)
+    assert hints.resized(image, SIZE, Window(0, 0, 1), *deciding).any()
     image.write_bytes(image.read_bytes() + b"\0")
-    assert not hints.resized(image, SIZE).any()
+    assert not hints.resized(image, SIZE, Window(0, 0, 1), *deciding).any()
     with pytest.raises(InputError, match="no image of the training has a depth hint"):
-        hints.check(targets(part), 0.58)
+        hints.check([reader], 0.58)
     with pytest.raises(InputError, match=r"hold for canonical_focal 0\.58, the run has None"):
-        hints.check(targets(part), None)
+        hints.check([reader], None)
 
 
 def test_a_damaged_hint_is_refused(hints, part, tmp_path):

@@ -22,6 +22,10 @@ from hrdepth.config import (
     PrepareHintsConfig,
     TrainConfig,
 )
+from hrdepth.data.folder import Folder
+from hrdepth.data.layers import Frames
+from hrdepth.data.reader import SplitLine
+from hrdepth.data.sample import WHOLE
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.prepare import hints as module
@@ -68,9 +72,16 @@ def known(images, intrinsics):
     return Structure(poses, points)
 
 
+def read(hints, root, frame, side="left"):
+    """Return 1/depth as a training reads it."""
+    reader = Folder(str(root), every_frame=True)
+    line = SplitLine("drive", frame, side[0])
+    return hints.read(Frames(line, reader.camera(line), reader.image(line, 0), [], reader), SIZE, WHOLE)[0].numpy()
+
+
 def compare(hints, root, frame, side="left"):
     """Return the relative error of a hint's depth, up to one factor, and how much of the image it covers."""
-    map_ = hints.resized(root / "drive" / side / f"{frame:06d}.png", SIZE)[0].numpy()
+    map_ = read(hints, root, frame, side)
     true = corridor.view(frame, side == "right")[1]
     there = map_ > 0
     ratio = 1 / map_[there] / true[there]
@@ -120,6 +131,33 @@ def test_stereo_pairs_give_metres_without_motion(tmp_path, weights, monkeypatch)
     errors, ratio, share = compare(hints, root, 1)
     factor = corridor.FOCAL / (0.6 * SIZE[1])  # the canonical camera sees it nearer or farther
     assert (errors < 0.04, share > 0.4, ratio == pytest.approx(1 / factor, rel=0.03)) == (True, True, True)
+
+
+def test_a_changed_camera_or_neighbour_makes_hints_anew(tmp_path, weights, monkeypatch):
+    """Half the baseline halves all depth: 1/depth of the wall ahead, at 22 m from frame 0, doubles."""
+    root = corridor.drive(tmp_path / "data", frames=3, stereo=True)
+    config = config_of(root, weights, tmp_path, nearest=1.5)
+    first = read(prepare_hints(config), root, 0)
+    camera = root / "drive" / "camera.yaml"
+    text = camera.read_text()
+    camera.write_text(text.replace("baseline: 0.5", "baseline: 0.25"))
+    hints = prepare_hints(config)
+    second = read(hints, root, 0)
+    there = (first > 0) & (second > 0)
+    assert np.median(second[there] / first[there]) == pytest.approx(2, rel=0.02)
+    camera.write_text(text.replace("baseline: 0.5", "baseline: 0.25").replace("fx: 150.0", "fx: 120.0"))
+    assert not read(hints, root, 0).any(), "a training with another K does not use them"
+    third = read(prepare_hints(config), root, 0)
+    there = (second > 0) & (third > 0)
+    # Depth is fx x baseline / shift, in units of a camera of 0.6 widths: fx cancels.
+    assert np.median(third[there] / second[there]) == pytest.approx(1, rel=0.02)
+    camera.write_text(text)
+    assert (read(hints, root, 0) == first).all(), "the first hints are still there"
+    (root / "drive" / "right" / "000000.png").write_bytes((root / "drive" / "right" / "000001.png").read_bytes())
+    assert not read(hints, root, 0).any(), "the other image of the pair is another one"
+    for setting in ({"planes": 44}, {"nearest": 1.0}, {"offsets": [-1, 1]}, {"every": 1}):
+        with pytest.raises(InputError, match=next(iter(setting))):
+            prepare_hints(replace(config, **setting))
 
 
 def test_a_pair_is_compared_once_for_both_images(tmp_path, weights, monkeypatch):

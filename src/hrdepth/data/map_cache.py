@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,18 +18,21 @@ from PIL import Image
 from torch import Tensor
 
 from hrdepth.data.layers import Frames, Layer
+from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 
 __all__ = ["DepthHints", "MapCache"]
 
+log = logging.getLogger(__name__)
+
 
 class MapCache(Layer):
     """A layer (1,H,W) of 1/depth, in 1/units, as the canonical camera would see it, from maps on disk.
 
-    A file's name is a digest of the image (its path relative to the folder, size and time of change) and of `about`:
-    the data may lie where nothing can be written, and an image that changes has no map.
+    A file's name is a digest of the image (its path relative to the folder, size and time of change), of `about`, and
+    of what `deciding` returns: the data may lie where nothing can be written, and an image that changes has no map.
 
     Args:
         folder: where the maps lie.
@@ -48,11 +52,14 @@ class MapCache(Layer):
         self.size = size
         self._about = about
 
-    def file(self, image: Path) -> Path:
+    def deciding(self, reader: FrameReader, line: SplitLine) -> tuple[Any, ...]:
+        """Return what decides on the map of a frame besides its image and `about`, JSON-able."""
+        return ()
+
+    def file(self, image: Path, *deciding: Any) -> Path:
         """Return where the map of an image, as it now is, lies or would."""
-        status = image.stat()
         name = Path(os.path.relpath(os.path.realpath(image), os.path.realpath(self.folder))).as_posix()
-        key = json.dumps([name, status.st_size, status.st_mtime_ns, *self._about])
+        key = json.dumps([name, *_stamp(image), *self._about, *deciding])
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         return self.folder / digest[:2] / f"{digest}.npy"
 
@@ -60,20 +67,20 @@ class MapCache(Layer):
         """Return (height, width) of the map of an image."""
         return self.size
 
-    def write(self, image: Path, map_: NDArray[np.floating]) -> None:
+    def write(self, image: Path, map_: NDArray[np.floating], *deciding: Any) -> None:
         """Write the map (h,w) of an image."""
-        file = self.file(image)
+        file = self.file(image, *deciding)
         file.parent.mkdir(exist_ok=True)
         with atomic_path(file) as temporary, temporary.open("wb") as stream:
             np.save(stream, map_.astype(np.float16), allow_pickle=False)
 
-    def load(self, image: Path) -> NDArray[np.float32] | None:
+    def load(self, image: Path, *deciding: Any) -> NDArray[np.float32] | None:
         """Return the map (h,w) of an image, None if there is none.
 
         Raises:
             InputError: it is damaged.
         """
-        file = self.file(image)
+        file = self.file(image, *deciding)
         try:
             map_ = np.load(file, allow_pickle=False)
             if map_.shape != self.size_of(image) or map_.dtype != np.float16:
@@ -85,19 +92,19 @@ class MapCache(Layer):
         return np.asarray(map_, np.float32)
 
     @abstractmethod
-    def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
+    def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32] | None:
         """Return 1/depth (h,w) of a whole image, None where nothing is known of it."""
 
     def read(self, frames: Frames, size: tuple[int, int], window: Window) -> Tensor:
         """See `Layer.read`."""
-        return self.resized(frames.target, size, window)
+        return self.resized(frames.target, size, window, *self.deciding(frames.reader, frames.line))
 
-    def resized(self, image: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+    def resized(self, image: Path, size: tuple[int, int], window: Window = WHOLE, *deciding: Any) -> Tensor:
         """Return 1/depth (1,H,W) of a part of an image; all 0 where nothing is known of it.
 
         To a network, what a zoom shows twice as large is twice as near.
         """
-        inverse = self.inverse_depth(image)
+        inverse = self.inverse_depth(image, *deciding)
         if inverse is None:
             return torch.zeros(1, *size)
         map_ = Image.fromarray(inverse)
@@ -119,6 +126,7 @@ class DepthHints(MapCache):
         folder: where they lie.
         size: (height, width) of each.
         canonical_focal: see `Checkpoint`; of the network whose units they have.
+        offsets: how far, in frames, the neighbours lie that an image was compared with.
 
     Source: Watson et al., "Self-Supervised Monocular Depth Hints", ICCV 2019, has the idea: there from stereo matching.
     """
@@ -129,9 +137,19 @@ class DepthHints(MapCache):
     resampling = Image.Resampling.NEAREST
     ABOUT: ClassVar[str] = "hints.json"
 
-    def __init__(self, folder: Path, size: tuple[int, int], canonical_focal: float | None) -> None:
+    def __init__(
+        self, folder: Path, size: tuple[int, int], canonical_focal: float | None, offsets: Sequence[int] = ()
+    ) -> None:
         super().__init__(folder, size)
         self.canonical_focal = canonical_focal
+        self.offsets = tuple(offsets)
+
+    def deciding(self, reader: FrameReader, line: SplitLine) -> tuple[Any, ...]:
+        """See `MapCache.deciding`: the camera, and the images that this one is compared with, as they now are."""
+        camera = reader.camera(line)
+        others = [reader.image(line, "s"), *(reader.image(line, offset) for offset in self.offsets)]
+        stamps = [None if image is None else _stamp(image) for image in others]
+        return camera.intrinsics.tolist(), camera.size, camera.baseline, stamps
 
     @classmethod
     def open(cls, folder: str | Path) -> DepthHints:
@@ -144,14 +162,14 @@ class DepthHints(MapCache):
         try:
             about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             height, width = about["size"]
-            return cls(Path(folder), (int(height), int(width)), about["canonical_focal"])
+            return cls(Path(folder), (int(height), int(width)), about["canonical_focal"], about.get("offsets", ()))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{folder} is no folder of depth hints ({file.name}: {error}); make them with hrdepth prepare hints"
             ) from error
 
-    def check(self, images: Iterable[Path], canonical_focal: float | None) -> None:
-        """Check that the hints suit a run with these images and this canonical focal length.
+    def check(self, readers: Iterable[FrameReader], canonical_focal: float | None) -> None:
+        """Check that the hints suit a run with these data sets and this canonical focal length; count them in the log.
 
         Raises:
             InputError: no image has a hint, or they hold for another canonical focal length.
@@ -162,12 +180,24 @@ class DepthHints(MapCache):
                 f"{canonical_focal}; make them again with hrdepth prepare hints, or set canonical_focal to that of the "
                 "hints"
             )
-        if not any(self.file(image).is_file() for image in images):
+        counts: list[tuple[int, int]] = []
+        for reader in readers:
+            images = [(line, image) for line in reader.targets if (image := reader.image(line, 0)) is not None]
+            there = [self.file(image, *self.deciding(reader, line)).is_file() for line, image in images]
+            counts.append((sum(there), len(there)))
+        if not any(hinted for hinted, _ in counts):
             raise InputError(
-                f"no image of the training has a depth hint in {self.folder}: they were made for other images, or "
-                "these have changed since; make them with hrdepth prepare hints"
+                f"no image of the training has a depth hint in {self.folder}: they were made for other images or "
+                "cameras or by an earlier version, or these have changed since; make them with hrdepth prepare hints"
             )
+        for number, (hinted, all_images) in enumerate(counts, 1):
+            log.info("data set %d: %d of %d images have depth hints", number, hinted, all_images)
 
-    def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
+    def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32] | None:
         """See `MapCache.inverse_depth`."""
-        return self.load(image)
+        return self.load(image, *deciding)
+
+
+def _stamp(image: Path) -> tuple[int, int]:
+    status = image.stat()
+    return status.st_size, status.st_mtime_ns

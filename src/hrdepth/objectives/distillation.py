@@ -175,7 +175,7 @@ class Distillation(Objective):
         if options.get("hints") is not None:
             _check_zoom(config, "depth hints are of whole images")
             hints = DepthHints.open(options["hints"])
-            hints.check((image for part in sets for image in part.targets()), config.canonical_focal)
+            hints.check((part.reader for part in sets), config.canonical_focal)
             layers.append(hints)
         return layers
 

@@ -214,7 +214,7 @@ class TeacherMaps(MapCache):
         ways = (teacher.own_aspect, teacher.mirrored)
         return cls(path, teacher.sha256(), teacher.size, teacher.min_depth, teacher.max_depth, *ways)
 
-    def inverse_depth(self, image: Path) -> NDArray[np.float32]:
+    def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32]:
         """See `MapCache.inverse_depth`.
 
         Raises:

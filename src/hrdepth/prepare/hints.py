@@ -8,11 +8,12 @@ the unwarped neighbour explains it less well: what moves along with the camera h
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Container, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ __all__ = ["prepare_hints"]
 
 log = logging.getLogger(__name__)
 
+FORMAT = 2  # 1 did not depend on the camera
 SHORTEST = 6  # frames that structure from motion needs
 GAP = 3  # frames that may be missing within a recording
 SCALE_IMAGES = 30  # images that determine the scale of a recording
@@ -71,7 +73,7 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
         targets = {path for _, path in images}
         for lines in _runs(reader):
             made += maker.hint(reader, lines, targets)
-        hinted = [line for line, path in images if hints.file(path).is_file()]
+        hinted = [line for line, path in images if hints.file(path, *hints.deciding(reader, line)).is_file()]
         with atomic_path(hints.folder / f"{name}.txt") as temporary:
             temporary.write_text("".join(f"{line.name}\n" for line in hinted), encoding="utf-8")
         log.info("%s: %d of %d frames have hints", part.root, len(hinted), len(reader.targets))
@@ -81,29 +83,31 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
 
 def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints:
     folder, size = Path(config.out), config.config.size
-    if (folder / DepthHints.ABOUT).is_file():
-        hints = DepthHints.open(folder)
-        if (hints.size, hints.canonical_focal) != (size, start.scale.canonical_focal):
-            raise InputError(
-                f"the hints in {folder} are of {hints.size[0]}x{hints.size[1]} (height x width) for canonical_focal "
-                f"{hints.canonical_focal}, needed are {size[0]}x{size[1]} for {start.scale.canonical_focal}; choose "
-                "another folder"
-            )
-        return hints
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty and contains no hints; choose another folder")
-    output_folder(folder)
-    about = {
+    settings = {
+        "format": FORMAT,
         "size": list(size),
         "canonical_focal": start.scale.canonical_focal,
         "metres_per_unit": start.scale.metres_per_unit,
         "offsets": list(config.offsets),
         "planes": config.planes,
+        "nearest": config.nearest,
         "every": config.every,
         "weights": start.sha256,
     }
-    write_json(folder / DepthHints.ABOUT, {**about, **provenance(seed=0)})
-    return DepthHints(folder, size, start.scale.canonical_focal)
+    about = folder / DepthHints.ABOUT
+    if about.is_file():
+        DepthHints.open(folder)
+        before = json.loads(about.read_text(encoding="utf-8"))
+        if differing := [name for name, value in settings.items() if before.get(name) != value]:
+            raise InputError(
+                f"the hints in {folder} were made with other settings ({', '.join(differing)}); choose another folder"
+            )
+    else:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty and contains no hints; choose another folder")
+        output_folder(folder)
+        write_json(about, {**settings, **provenance(seed=0)})
+    return DepthHints(folder, size, start.scale.canonical_focal, config.offsets)
 
 
 def _runs(reader: FrameReader) -> Iterator[list[SplitLine]]:
@@ -124,16 +128,21 @@ class _HintMaker:
 
     def __init__(self, config: PrepareHintsConfig, hints: DepthHints, start: Checkpoint) -> None:
         self.config, self.hints, self.start = config, hints, start
+        self._deciding: dict[Path, tuple[Any, ...]] = {}
 
     def hint(self, reader: FrameReader, lines: list[SplitLine], targets: Container[Path]) -> int:
         """Write the hints of one recording that are missing; return how many were written."""
         camera = reader.camera(lines[0])
         images = [reader.image(line, 0) for line in lines]
         found = [(line, image) for line, image in zip(lines, images, strict=True) if image is not None]
+        self._deciding = {image: self.hints.deciding(reader, line) for line, image in found}
         others = {image: reader.image(line, "s") for line, image in found}
+        for line, image in found:
+            if (other := others[image]) is not None:
+                self._deciding[other] = self.hints.deciding(reader, line._replace(side=line.at("s")[1]))
         stereo = camera.baseline is not None and all(others.values())
         wanted = [image for _, image in found[:: 1 if stereo else self.config.every]]
-        if all(self.hints.file(image).is_file() for image in wanted):
+        if all(self._is_there(image) for image in wanted):
             return 0
         k = resized_intrinsics(camera, self.hints.size)
         log.info("%s: %d frames%s", lines[0].folder, len(found), ", in stereo pairs" if stereo else "")
@@ -157,7 +166,7 @@ class _HintMaker:
 
         def hint(pair: tuple[SplitLine, Path, Path]) -> int:
             line, image, other = pair
-            if self.hints.file(image).is_file():
+            if self._is_there(image):
                 return 0
             pose = stereo_pose(camera, line.side)
             pose[0, 3] /= factor
@@ -167,7 +176,7 @@ class _HintMaker:
             there = plane_sweep(views[1], views[:1], k, [back], planes)
             agreed = consistent(here.inverse_depth, there.inverse_depth, k, pose, 1.5 * step)
             self._write(image, here, agreed, step, moving=False)
-            if other not in targets or self.hints.file(other).is_file():
+            if other not in targets or self._is_there(other):
                 return 1
             agreed = consistent(there.inverse_depth, here.inverse_depth, k, back, 1.5 * step)
             self._write(other, there, agreed, step, moving=False)
@@ -229,7 +238,10 @@ class _HintMaker:
             accepted &= cost < unmoved
         # Beyond the first plane, depth is uncertain but far.
         inverse = sweep.inverse_depth.float().clamp(min=step)
-        self.hints.write(image, torch.where(accepted, inverse, 0.0).numpy())
+        self.hints.write(image, torch.where(accepted, inverse, 0.0).numpy(), *self._deciding[image])
+
+    def _is_there(self, image: Path) -> bool:
+        return self.hints.file(image, *self._deciding[image]).is_file()
 
     def _scale(
         self, images: list[Path], points: dict[Path, NDArray[np.float64]], shape: tuple[int, int]
