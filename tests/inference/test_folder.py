@@ -331,6 +331,59 @@ class TestResume:
         predict_to_folder(predictor, folder, out, resume=True, progress=False)
         assert json.loads((out / "predict.json").read_text())["kept"] == 4
 
+    def test_resume_knows_images_by_their_content(self, predictor: Predictor, tmp_path: Path) -> None:
+        """Another folder of the same names is refused, a replaced image predicted again, a moved folder resumed."""
+        folder, out = self.folder(tmp_path), tmp_path / "out"
+        predict_to_folder(predictor, folder, out, progress=False)
+        (tmp_path / "b").mkdir()
+        other = tmp_path / "b" / "in"
+        other.mkdir()
+        for index in range(5):
+            write_image(other / f"{index}.png", make_image(index + 10))
+        with pytest.raises(InputError, match="not of the images in"):
+            predict_to_folder(predictor, other, out, resume=True, progress=False)
+        (tmp_path / "c").mkdir()
+        moved = folder.rename(tmp_path / "c" / "in")
+        write_image(moved / "3.png", make_image(13))
+        (out / "4.npz").unlink()
+        predict_to_folder(predictor, moved, out, resume=True, progress=False)
+        manifest = json.loads((out / "predict.json").read_text())
+        assert (manifest["kept"], manifest["pictures"]) == (3, 5)
+        for index in range(5):
+            with np.load(out / f"{index}.npz") as content:
+                assert np.array_equal(content["depth"], predictor(moved / f"{index}.png").depth), index
+        del manifest["images"]
+        (out / "predict.json").write_text(json.dumps(manifest))
+        with pytest.raises(InputError, match="not of the images in"):
+            predict_to_folder(predictor, moved, out, resume=True, progress=False)
+
+    def test_an_image_replaced_before_a_second_stop_is_predicted_again(
+        self, predictor: Predictor, tmp_path: Path
+    ) -> None:
+        folder, out = self.folder(tmp_path), tmp_path / "out"
+        predict_to_folder(predictor, folder, out, progress=False)
+        write_image(folder / "4.png", make_image(14))
+        (out / "1.npz").unlink()
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_folder(stop_at(0), folder, out, resume=True, progress=False)
+        predict_to_folder(predictor, folder, out, resume=True, progress=False)
+        with np.load(out / "4.npz") as content:
+            assert np.array_equal(content["depth"], predictor(folder / "4.png").depth)
+
+    def test_results_of_equal_stems_stay_apart(self, predictor: Predictor, tmp_path: Path) -> None:
+        folder, out = tmp_path / "in", tmp_path / "out"
+        folder.mkdir()
+        write_image(folder / "a.png", make_image(0))
+        for seed, name in enumerate(("x.jpg", "x.png", "x.jpg.png", "X.png")):
+            Image.fromarray(make_image(seed + 1)).save(folder / name)
+        (folder / "._a.png").write_bytes(b"\0\5\x16\7")
+        predict_to_folder(predictor, folder, out, Outputs(panel=False), progress=False)
+        for file, name in (("a.png", "a"), ("x.jpg", "x.jpg"), ("x.png", "x.png"), ("x.jpg.png", "x.jpg.png"),
+                           ("X.png", "X")):  # fmt: skip
+            with np.load(out / f"{name}.npz") as content:
+                assert np.array_equal(content["depth"], predictor(folder / file).depth), file
+        assert len(names(out)) == 11
+
     def test_resume_starts_in_an_empty_output_folder(self, predictor: Predictor, tmp_path: Path) -> None:
         folder = self.folder(tmp_path)
         predict_to_folder(predictor, folder, tmp_path / "out", resume=True, progress=False)

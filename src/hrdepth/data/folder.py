@@ -21,8 +21,8 @@ from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole
 from hrdepth.io.files import existing_file
+from hrdepth.io.image_files import IMAGE_SUFFIXES
 from hrdepth.io.images import image_size, read_depth
-from hrdepth.io.media import IMAGE_SUFFIXES
 
 __all__ = ["IRRELEVANT", "Folder", "Images", "numbered_images", "plain_key", "read_camera"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -19,12 +21,14 @@ from hrdepth.inference.outputs import Writer, image_files, resolve_outputs
 from hrdepth.inference.pipeline import WriteBehind, read_ahead
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io import files
-from hrdepth.io.files import output_folder, write_json
-from hrdepth.io.media import Frame, MediaInfo, frames, probe
+from hrdepth.io.files import file_sha256, output_folder, write_json
+from hrdepth.io.media import Frame, MediaInfo, frames, named_images, probe
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.intrinsics import LearnedCamera
 
 __all__ = ["predict_to_folder"]
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "predict.json"
 
@@ -81,7 +85,8 @@ def predict_to_folder(
         out: the folder for the results, made if missing.
         outputs: what to write.
         overwrite: write into a folder that holds something.
-        resume: continue what a stopped run left in `out`: images whose files are there are not predicted again.
+        resume: continue what a stopped run left in `out`: images whose files are there, and that have not changed, are
+            not predicted again.
         progress: show a progress bar on stderr.
         intrinsics: (3,3) in pixels of the images, stored in the .npz files; see `Prediction`.
         camera: whose intrinsics were learned, instead of `intrinsics`; brought to each image's size.
@@ -101,14 +106,18 @@ def predict_to_folder(
     outputs = resolve_outputs(outputs or Outputs(), info.kind)
     known: KnownCamera = camera or intrinsics
     described = _settings(predictor, source, info, outputs, known)
+    # The images themselves: many folders have the same name, and an image may be replaced.
+    digests = {name: _digest(path) for name, path in named_images(info).items()}
     resume = resume and out.is_dir() and any(out.iterdir())
     if resume:
         _check_resume(info, outputs, out, described)
+        _forget_changed(digests, source, outputs, out)
     video = source.stem if info.kind == "video" else None
     writer = Writer(output_folder(out, overwrite=overwrite or resume), outputs, video, info.fps)
     run = _Run(source, writer)
     complete = False
     try:
+        described |= {"images": digests} if digests else {}
         write_json(out / MANIFEST, provenance(**described, complete=False))
         _predict_all(predictor, info, run, known, progress=progress, resume=resume)
         complete = True
@@ -128,6 +137,33 @@ def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[
     if outputs.smooth is not None or outputs.flicker:
         raise InputError("smoothing and flicker need all frames from the first on; pass --overwrite true instead")
     files.resume(out / MANIFEST, described)
+
+
+def _forget_changed(digests: dict[str, str | None], source: Path, outputs: Outputs, out: Path) -> None:
+    """Delete the results of images that have changed since.
+
+    Raises:
+        InputError: `out` holds the results of other images.
+    """
+    before: dict[str, str | None] = json.loads((out / MANIFEST).read_text(encoding="utf-8")).get("images", {})
+    changed = [name for name, digest in before.items() if digests.get(name, digest) != digest]
+    same = [name for name, digest in before.items() if digest is not None and digests.get(name) == digest]
+    if not same:
+        raise InputError(
+            f"the results in {out} are not of the images in {source}, as far as {MANIFEST} says; choose another "
+            "folder, or pass --overwrite true to start over"
+        )
+    for name in changed:
+        log.info("%s has changed since and is predicted again", name)
+        for file in image_files(name, outputs):
+            (out / file).unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return file_sha256(path)[:16]
+    except OSError:  # it is reported when it is read
+        return None
 
 
 def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:

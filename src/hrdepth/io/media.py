@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.errors import InputError
+from hrdepth.io.image_files import IMAGE_SUFFIXES, distinct_names, list_images
 from hrdepth.io.images import (
     DAMAGE,
     open_image,
@@ -24,23 +24,16 @@ __all__ = [
     "Frame",
     "MediaInfo",
     "frames",
+    "named_images",
     "probe",
 ]
-
-# fmt: off
-IMAGE_SUFFIXES = frozenset([
-    ".jpg", ".jpeg", ".mpo", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm",
-    ".jp2", ".avif", ".heic", ".heif",
-])
-# fmt: on
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One image of an image, a folder or a video: `image` is uint8 (H,W,3), `index` counts from 0.
 
-    `name` is the file's name without suffix (with it where two files differ in the suffix alone), for a
-    video the file's name and the number of the frame.
+    `name` is as `distinct_names` says, for a video the file's name and the number of the frame.
     """
 
     name: str
@@ -66,7 +59,7 @@ def probe(path: str | Path) -> MediaInfo:
     """
     path = Path(path)
     if path.is_dir():
-        return MediaInfo(path, "folder", len(_images_in(path)), None)
+        return MediaInfo(path, "folder", len(list_images(path, announce=True)), None)
     if not path.exists():
         raise InputError(f"{path} does not exist; give an image, a folder of images or a video")
     if _is_image(path):
@@ -100,7 +93,19 @@ def frames(
     path, kind = info.path, info.kind
     if kind == "video":
         return (Frame(f"{path.stem}_{index:06d}", image, index) for index, image in enumerate(read_video(path)))
-    return _image_frames(_images_in(path) if kind == "folder" else [path], on_error, is_wanted)
+    return _image_frames(named_images(info), on_error, is_wanted)
+
+
+def named_images(info: MediaInfo) -> dict[str, Path]:
+    """Return the files of an image or folder by the names of their frames, in order; none for a video.
+
+    Raises:
+        InputError: the folder cannot be read, or contains no images.
+    """
+    if info.kind == "video":
+        return {}
+    paths = list_images(info.path) if info.kind == "folder" else [info.path]
+    return dict(zip(distinct_names(paths), paths, strict=True))
 
 
 def _is_image(path: Path) -> bool:
@@ -113,31 +118,10 @@ def _is_image(path: Path) -> bool:
         return path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def _images_in(folder: Path) -> list[Path]:
-    try:
-        files = [file for file in folder.iterdir() if file.is_file()]
-    except OSError as error:
-        raise InputError(f"the folder {folder} cannot be read ({error.strerror})") from error
-    if not files:
-        raise InputError(f"the folder {folder} is empty")
-    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
-    if not images:
-        raise InputError(f"the folder {folder} contains no images (such as .jpg or .png)")
-    return sorted(images, key=lambda file: _natural(file.name))
-
-
-def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
-    parts = re.split(r"([0-9]+)", name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name
-
-
 def _image_frames(
-    paths: list[Path], on_error: Callable[[InputError], None] | None, is_wanted: Callable[[str], bool] | None
+    images: dict[str, Path], on_error: Callable[[InputError], None] | None, is_wanted: Callable[[str], bool] | None
 ) -> Iterator[Frame]:
-    stems = [path.stem for path in paths]
-    doubled = {stem for stem in stems if stems.count(stem) > 1} if len(set(stems)) < len(stems) else set()
-    for index, path in enumerate(paths):
-        name = path.name if path.stem in doubled else path.stem
+    for index, (name, path) in enumerate(images.items()):
         if is_wanted is not None and not is_wanted(name):
             continue
         try:
