@@ -24,6 +24,7 @@ from PIL import Image
 from hrdepth.config import TrainConfig
 from hrdepth.data.neighbours import Neighbours
 from hrdepth.errors import InputError
+from hrdepth.io.arrays import load_array
 from hrdepth.io.files import write_json
 from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
@@ -194,7 +195,7 @@ def read_array(file: Path) -> NDArray[np.uint8]:
         InputError: it is missing or damaged.
     """
     try:
-        pixels: NDArray[np.uint8] = np.load(file, allow_pickle=False)
+        pixels: NDArray[np.uint8] = load_array(file)
         if pixels.dtype != np.uint8 or pixels.ndim != 3:
             raise ValueError
     except (OSError, ValueError, EOFError) as error:

@@ -17,7 +17,7 @@ from hrdepth.camera import Camera
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import WHOLE, Window, resize_matrix
 from hrdepth.errors import InputError
-from hrdepth.io.images import image_size, read_image
+from hrdepth.io.images import DAMAGE, image_size, open_image, read_image
 
 __all__ = ["CameraRow", "CameraView", "Depth", "Frames", "Layer", "Mask", "Objects", "load_objects", "objects_file"]
 
@@ -148,9 +148,9 @@ def load_objects(path: Path | None, size: tuple[int, int], window: Window = WHOL
     if path is None or not (file := objects_file(path)).is_file():
         return torch.zeros(size, dtype=torch.int64)
     try:
-        with Image.open(file) as image:
+        with open_image(file) as image:
             image.load()
-    except (OSError, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(f"the object mask {file} cannot be read ({error})") from error
     if len(image.getbands()) != 1:
         raise InputError(

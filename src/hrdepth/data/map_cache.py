@@ -21,6 +21,7 @@ from hrdepth.data.layers import Frames, Layer
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import InputError
+from hrdepth.io.arrays import load_array
 from hrdepth.io.files import atomic_path
 
 __all__ = ["DepthHints", "MapCache"]
@@ -82,7 +83,7 @@ class MapCache(Layer):
         """
         file = self.file(image, *deciding)
         try:
-            map_ = np.load(file, allow_pickle=False)
+            map_ = load_array(file)
             if map_.shape != self.size_of(image) or map_.dtype != np.float16:
                 raise ValueError(f"it holds {map_.dtype} {map_.shape}")
         except FileNotFoundError:

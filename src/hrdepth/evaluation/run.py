@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from hrdepth.evaluation.depth import ImageResult, check_disparity, compare_depth
 from hrdepth.evaluation.extras import EXTRA_GROUPS, Extras
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.inference.predictor import blend_flipped
+from hrdepth.io.arrays import check_archive, check_array
 from hrdepth.io.files import existing_file
 from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map
@@ -99,6 +101,8 @@ def read_disparities(path: str | Path) -> NDArray[Any]:
     """
     path = existing_file(path, "the file of predictions")
     try:
+        check = check_archive if zipfile.is_zipfile(path) else check_array
+        check(path)
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hrdepth.errors import InputError
+from hrdepth.io.arrays import load_array
 from hrdepth.io.files import atomic_path
 
 __all__ = [
@@ -38,6 +39,8 @@ ImageLike = str | Path | Image.Image | NDArray[Any]
 # Pillow also "recognises" MPEG videos, PDF and HDF5 files, so the formats are named.
 IMAGE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 _ORIENTATION = 0x0112  # EXIF
+# More pixels than any camera has; and of large images so many a byte, which only empty ones exceed.
+MOST_PIXELS, SURELY_READ, PIXELS_A_BYTE = 2**27, 2**25, 32
 DEPTH_PNG_UNITS = 256.0  # a metre, KITTI's way
 RUN_LENGTHS = zlib.Z_RLE
 """How PNGs are compressed: disparity and depth in a third of the usual time, for an eighth more bytes."""
@@ -64,7 +67,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing, not an image, or its beginning is damaged.
     """
-    with _opened(Path(path)) as image:
+    with _opened(Path(path), _opened_header) as image:
         # Pillow decodes a whole PNG to look for EXIF behind the pixels.
         lying = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION, 1) >= 5
         return (image.width, image.height) if lying else (image.height, image.width)
@@ -82,14 +85,14 @@ def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, opening: Callable[[Path], Image.Image] | None = None) -> Iterator[Image.Image]:
     """Open an image; turn any error into one `InputError`."""
     if not path.exists():
         raise InputError(f"the image {path} does not exist")
     if path.is_dir():
         raise InputError(f"{path} is a folder, not an image")
     try:
-        with open_image(path) as image:
+        with (opening or open_image)(path) as image:
             yield image
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is not an image of a known kind, or its beginning is damaged") from error
@@ -108,11 +111,12 @@ def as_rgb(image: Image.Image) -> Image.Image:
         >>> as_rgb(Image.new("I;16", (2, 2), 65535)).getpixel((0, 0))
         (255, 255, 255)
     """
-    if image.mode.startswith("I") or image.mode == "F":
+    if image.mode.startswith("I"):
+        values = np.clip(np.asarray(image), 0, 65535).astype(np.uint32)
+        image = Image.fromarray(((values + 128) // 257).astype(np.uint8))  # rounded value x 255/65535
+    elif image.mode == "F":
         grey = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        if image.mode != "F":
-            grey = grey * (255 / 65535)
-        elif grey.max(initial=0.0) <= 1:
+        if grey.max(initial=0.0) <= 1:
             grey = grey * 255
         image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -182,19 +186,19 @@ def read_depth(path: str | Path) -> NDArray[np.float32]:
     path = Path(path)
     try:
         if path.suffix == ".npy":
-            depth = np.load(path, allow_pickle=False)
+            depth = load_array(path)
             if depth.ndim != 2 or not depth.size or not np.issubdtype(depth.dtype, np.floating):
                 raise InputError(f"{path} must hold float metres (H,W), it holds {depth.dtype} {depth.shape}")
             return np.asarray(depth, dtype=np.float32)
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if image.mode not in ("I;16", "I;16B", "I"):
                 raise InputError(f"{path} must be a 16-bit grey PNG (metres x 256), its mode is {image.mode}")
-            return (np.asarray(image).astype(np.float64) / DEPTH_PNG_UNITS).astype(np.float32)
+            return np.asarray(image).astype(np.float32) / np.float32(DEPTH_PNG_UNITS)
     except InputError:
         raise
     except FileNotFoundError as error:
         raise InputError(f"the depth map {path} does not exist") from error
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except DAMAGE as error:
         raise InputError(f"the depth map {path} cannot be read ({error})") from error
 
 
@@ -218,7 +222,19 @@ def write_depth_png(path: str | Path, depth: NDArray[np.floating[Any]]) -> None:
 
 
 def open_image(path: Path) -> Image.Image:
-    """Open an image file without decoding it; raises Pillow's errors."""
+    """Open an image file without decoding it; raises Pillow's errors, such as that it would be too large."""
+    image, size = _opened_header(path), path.stat().st_size
+    pixels = image.width * image.height
+    if pixels > min(MOST_PIXELS, max(SURELY_READ, PIXELS_A_BYTE * size)):
+        image.close()
+        raise Image.DecompressionBombError(
+            f"{image.width}x{image.height} pixels in {size / 1e6:.1f} MB; at most {MOST_PIXELS / 1e6:.0f} million are "
+            f"read, and above {SURELY_READ / 1e6:.0f} million at most {PIXELS_A_BYTE} a byte"
+        )
+    return image
+
+
+def _opened_header(path: Path) -> Image.Image:
     Image.init()
     return Image.open(path, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
 

@@ -19,6 +19,8 @@ from hrdepth.io.files import atomic_path
 __all__ = ["DepthVideoWriter", "VideoWriter", "open_video", "read_depth_video", "read_video"]
 
 DEFAULT_FPS = 25.0
+MOST_PIXELS = 2**26
+"""Of a frame: twice those of 8K."""
 DEPTH_STEPS = 256
 """Steps of a depth video in a unit of depth, as of KITTI's 16-bit PNGs; 0 is no depth."""
 
@@ -52,6 +54,13 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
         if not streams:
             raise unreadable
         streams[0].thread_type = "AUTO"
+        context = streams[0].codec_context
+        context.options = {"max_pixels": str(MOST_PIXELS)}  # of frames that are larger than the header says
+        if context.width * context.height > MOST_PIXELS:
+            raise InputError(
+                f"{path} has frames of {context.width}x{context.height}; at most {MOST_PIXELS / 1e6:.0f} million pixels "
+                "are read"
+            )
         yield container, streams[0]
 
 

@@ -6,6 +6,7 @@ same layers in the same order. Every tensor must fit; otherwise the error names 
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from hrdepth.errors import InputError
+from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import existing_file
 
 __all__ = ["load_local_weights"]
@@ -105,4 +107,6 @@ def _read(file: Path) -> dict[str, Tensor]:
 
 
 def _safely(file: Path) -> Any:
+    if zipfile.is_zipfile(file):
+        check_archive(file)
     return torch.load(file, map_location="cpu", weights_only=True)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from hrdepth.camera import Camera
 from hrdepth.errors import InputError
+from hrdepth.io.images import DAMAGE, open_image
 from hrdepth.io.video import open_video
 from hrdepth.prepare.calibration_file import read_calibration
 from hrdepth.prepare.lens import Lens
@@ -104,9 +104,9 @@ def _film_focal(path: Path) -> float | None:
     if path.is_dir():
         for file in sorted(path.iterdir()):
             try:
-                with Image.open(file) as image:
+                with open_image(file) as image:
                     value = image.getexif().get_ifd(EXIF_IFD).get(FOCAL_35MM)
-            except (OSError, SyntaxError, ValueError):
+            except DAMAGE:
                 continue
             return float(value) if value else None
         return None

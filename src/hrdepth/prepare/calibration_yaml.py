@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from hrdepth.config.safe_yaml import check_yaml
 from hrdepth.data.folder import IRRELEVANT, plain_key
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole
@@ -48,7 +49,9 @@ def read_yaml(text: str, source: str, camera: str | None) -> Lens:
         ValueError: it is no calibration.
     """
     # OpenCV writes a directive that YAML does not have.
-    loader = _Loader(re.sub(r"^%YAML.*$", "", text, flags=re.MULTILINE).strip())
+    text = re.sub(r"^%YAML.*$", "", text, flags=re.MULTILINE).strip()
+    check_yaml(text)
+    loader = _Loader(text)
     loader.name = source
     documents = []
     while loader.check_data():  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from hrdepth.config import ReproduceConfig, TrainConfig
 from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import InputError, TrainingStopped, training_extra
+from hrdepth.io.arrays import check_archive
 from hrdepth.io.run_folder import read_json
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.plan import BEST, Plan, network_mismatch, plan_training, row_mismatch, run_folder
@@ -210,6 +212,8 @@ def _epochs_done(folder: Path) -> float | None:
     if not path.is_file():
         return None
     try:
+        if zipfile.is_zipfile(path):
+            check_archive(path)
         about = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["hrdepth"]
         return float(about["epoch"]) + 0.5 * bool(about["batch"])
     except Exception as error:  # a damaged file can raise anything

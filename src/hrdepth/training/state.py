@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import threading
+import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -22,6 +23,7 @@ from torch import Tensor
 from hrdepth.config import TrainConfig
 from hrdepth.config.files import rename_keys
 from hrdepth.errors import InputError
+from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import atomic_path, output_folder, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.training.log import MetricsFile
@@ -103,6 +105,8 @@ def plain_settings(config: TrainConfig) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        if zipfile.is_zipfile(path):
+            check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
         raise InputError(f"{path} is damaged or not a training checkpoint ({str(error).splitlines()[0]})") from error

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.cityscapes import KEPT_HEIGHT, PARTS, SEQUENCES, SIZE, Rig, numbered_files, read_rig
@@ -15,6 +14,7 @@ from hrdepth.data.reader import SplitLine, find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
+from hrdepth.io.images import DAMAGE, open_image
 from hrdepth.truth.base import GroundTruth, GroundTruthSet, data_folder, refuse_settings, short_name
 
 __all__ = ["CityscapesDepth", "annotated_frames", "read_disparity"]
@@ -79,11 +79,11 @@ def read_disparity(file: Path) -> NDArray[np.float64]:
     """
     existing_file(file, "the disparity")
     try:
-        with Image.open(file) as image:
+        with open_image(file) as image:
             if image.mode not in ("I;16", "I;16B", "I"):
                 raise InputError(f"{file} must be a 16-bit grey PNG, its mode is {image.mode}")
             stored = np.asarray(image).astype(np.float64)
-    except (OSError, ValueError, SyntaxError) as error:
+    except DAMAGE as error:
         raise InputError(f"the disparity {file} cannot be read ({error})") from error
     return np.maximum(stored - 1, 0) / 256
 

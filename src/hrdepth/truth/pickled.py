@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
+from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import existing_file
 
 __all__ = ["read_float_maps"]
@@ -32,12 +33,17 @@ def read_float_maps(path: str | Path, key: str = "data") -> list[NDArray[np.floa
     """
     path = existing_file(path, "the archive")
     try:
+        if zipfile.is_zipfile(path):
+            check_archive(path)
         with zipfile.ZipFile(path) as archive:
             if f"{key}.npy" not in archive.namelist():
                 names = ", ".join(name.removesuffix(".npy") for name in archive.namelist()) or "nothing"
                 raise InputError(f"{path} has no array '{key}'; it has {names}")
             with archive.open(f"{key}.npy") as stream:
-                maps = [np.asarray(item, dtype=np.float32) for item in _read_array(stream)]
+                items = _read_array(stream)
+            if sum(item.nbytes for item in items) > archive.getinfo(f"{key}.npy").file_size:  # one array many times
+                raise pickle.UnpicklingError("its maps have more bytes than the archive")
+            maps = [np.asarray(item, dtype=np.float32) for item in items]
     except InputError:
         raise
     except pickle.UnpicklingError as error:

@@ -20,11 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
+from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import atomic_path, existing_file
 from hrdepth.truth.pickled import read_float_maps
 
 __all__ = ["SparseMaps", "read_depth_maps", "write_sparse_maps"]
 
+# Of one map; beyond any camera with depth.
+MOST_PIXELS = 2**25
 _ARRAYS = ("names", "sizes", "counts", "positions", "depths", "about")
 
 
@@ -46,6 +49,8 @@ class SparseMaps(Sequence[NDArray[np.float32]]):
             and (arrays["counts"] >= 0).all()
             and (self._positions >= 0).all()
             and (self._positions < pixels).all()
+            and (self._sizes > 0).all()
+            and self._sizes.astype(np.int64).prod(axis=1).max() <= MOST_PIXELS
         ):
             raise ValueError("its arrays do not fit together")
 
@@ -98,11 +103,12 @@ def read_depth_maps(path: str | Path, names: Sequence[str] = ()) -> Sequence[NDA
     if not zipfile.is_zipfile(path):
         return read_float_maps(path)  # its error names the fault
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as archive:
             if not set(_ARRAYS) <= set(archive.files):
                 return read_float_maps(path)
             maps = SparseMaps({name: archive[name] for name in _ARRAYS})
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError, IndexError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError, IndexError, MemoryError) as error:
         raise InputError(f"{path} is damaged ({error}); make it again with `hrdepth prepare kitti`") from error
     if len(names) == len(maps):
         other = next((pair for pair in zip(maps.names, names, strict=True) if not _same_frame(*pair)), None)

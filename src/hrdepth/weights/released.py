@@ -8,6 +8,7 @@ every tensor twice under two names. Both are dropped; anything else that does no
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
+from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import existing_file, output_file
 from hrdepth.io.provenance import provenance
 from hrdepth.networks import NETWORKS, build_network, build_pose_network
@@ -100,6 +102,8 @@ def import_weights(
 def _read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     file = existing_file(path, "the published weights file")
     try:
+        if zipfile.is_zipfile(file):
+            check_archive(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

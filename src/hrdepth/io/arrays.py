@@ -1,0 +1,83 @@
+"""Read files of NumPy, and check archives: sizes in a header are compared with the file before memory is allocated."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["check_archive", "check_array", "load_array"]
+
+# Sparse depth is compressed to a fifteenth, other arrays less; a thousandth is what a bomb of zeros reaches.
+EXPANSION = 100
+# Small archives of equal numbers may expand further.
+ALWAYS = 64 * 2**20
+
+
+def load_array(path: Path) -> NDArray[Any]:
+    """Read an .npy file; objects in it are refused.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        ValueError: it is damaged, shorter than its header says, or holds objects.
+    """
+    check_array(path)
+    array: NDArray[Any] = np.load(path, allow_pickle=False)
+    return array
+
+
+def check_array(path: Path) -> None:
+    """Check that an .npy file has as many bytes as its header says.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        ValueError: it has fewer, or its header is damaged.
+    """
+    with path.open("rb") as stream:
+        _check_header(stream, path.stat().st_size)
+
+
+def check_archive(path: Path) -> None:
+    """Check that a zip archive, such as .npz or .pth, does not expand to many times its size.
+
+    Arrays in it (.npy) must have as many bytes as their headers say.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        ValueError: it expands to more than 100 times its size and more than 64 MiB, or it is damaged.
+    """
+    packed = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            unpacked = sum(member.file_size for member in members)
+            if unpacked > max(ALWAYS, EXPANSION * packed):
+                raise ValueError(
+                    f"it expands from {packed / 1e6:.1f} MB to {unpacked / 1e6:,.0f} MB; at most {EXPANSION} times its "
+                    "size are read"
+                )
+            for member in members:
+                if member.filename.endswith(".npy"):
+                    with archive.open(member) as stream:
+                        _check_header(stream, member.file_size)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # damaged, or encrypted
+        raise ValueError(str(error)) from error
+
+
+def _check_header(stream: IO[bytes], size: int) -> None:
+    """Check the header of an array in `size` bytes."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read_header[version](stream)
+        claimed = math.prod(shape) * dtype.itemsize
+    except OSError:
+        raise
+    except Exception as error:  # NumPy evaluates the header, which can raise anything
+        raise ValueError(f"its header is damaged ({str(error)[:100]})") from error
+    if min(shape, default=0) < 0 or (claimed > size - stream.tell() and not dtype.hasobject):
+        raise ValueError(f"its header says {dtype} {shape}, {claimed:,} bytes, but it has {size:,}")
