@@ -58,8 +58,8 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
         context.options = {"max_pixels": str(MOST_PIXELS)}  # of frames that are larger than the header says
         if context.width * context.height > MOST_PIXELS:
             raise InputError(
-                f"{path} has frames of {context.width}x{context.height}; at most {MOST_PIXELS / 1e6:.0f} million pixels "
-                "are read"
+                f"{path} has frames of {context.width}x{context.height}; at most {MOST_PIXELS / 1e6:.0f} million "
+                "pixels are read"
             )
         yield container, streams[0]
 
