@@ -6,13 +6,15 @@ Any timm network becomes a backbone, or says why not; local weights come from th
 import pytest
 import timm
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
+from hrdepth.io.files import file_sha256
 from hrdepth.networks import build_network, build_pose_network
-from hrdepth.networks.backbones import build_backbone
+from hrdepth.networks.backbones import build_backbone, initial_weights
 
 
 @pytest.mark.parametrize("name", ["resnet50", "tf_efficientnet_lite0", "convnext_tiny", "vgg11"])
@@ -64,6 +66,54 @@ def test_unsuitable_backbones_are_refused_with_the_reason(name, reason):
 def test_unpublished_weights_are_not_downloaded():
     with pytest.raises(InputError, match="no ImageNet weights"):
         build_backbone("efficientnet_b6", weights="imagenet")
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "asked", "started"),
+    [
+        ("resnet18", "imagenet:tv_in1k", "resnet18.tv_in1k", "timm resnet18.tv_in1k"),
+        ("resnet18.a1_in1k", "imagenet:tv_in1k", "resnet18.tv_in1k", "timm resnet18.tv_in1k"),
+        ("resnet18.tv_in1k", "imagenet", "resnet18.tv_in1k", "timm resnet18.tv_in1k"),
+        # timm's own default, which it may change: the tag is written down.
+        ("resnet18", "imagenet", "resnet18", f"timm resnet18.{timm.get_pretrained_cfg('resnet18').tag}"),
+    ],
+)
+def test_imagenet_weights_are_those_of_the_tag_and_are_named(monkeypatch, name, weights, asked, started):
+    seen, create = [], timm.create_model
+
+    def offline(name, pretrained=False, **options):
+        seen.append((name, pretrained))
+        return create(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    for given in ({}, {"in_channels": 6, "coarsest": True}):
+        assert initial_weights(build_backbone(name, weights=weights, **given)) == started
+    assert seen == [(asked, True)] * 2
+
+
+@pytest.mark.parametrize(
+    ("weights", "asked"), [("imagenet:IMAGENET1K_V1", "IMAGENET1K_V1"), ("imagenet", "IMAGENET1K_V2"), (None, None)]
+)
+def test_mobilenets_weights_are_those_of_torchvisions_tag(monkeypatch, weights, asked):
+    seen, create = [], torchvision.models.mobilenet_v3_large
+
+    def offline(weights=None):
+        seen.append(None if weights is None else weights.name)
+        return create()
+
+    monkeypatch.setattr(torchvision.models, "mobilenet_v3_large", offline)
+    started = initial_weights(build_backbone("mobilenet_v3_large", weights=weights))
+    assert seen == [asked]
+    assert started == (None if asked is None else f"torchvision mobilenet_v3_large.{asked}")
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "message"),
+    [("resnet18", "tv2", "resnet18.tv2.*resnet18.tv_in1k"), ("mobilenet_v3_large", "V1", "'V1'.*IMAGENET1K_V1")],
+)
+def test_an_unknown_tag_is_refused_with_those_that_there_are(name, tag, message):
+    with pytest.raises(InputError, match=message):
+        build_backbone(name, weights=f"imagenet:{tag}")
 
 
 def test_a_failed_download_is_one_message(monkeypatch):
@@ -131,6 +181,8 @@ def test_a_file_of_the_extractor_itself(tmp_path):
     extractor = timm.create_model("test_convnext", features_only=True)
     path = save(extractor.state_dict(), tmp_path / "net.pth")
     backbone = build_backbone("test_convnext", weights=path)
+    assert initial_weights(backbone) == f"net.pth, SHA-256 {file_sha256(path)}"
+    assert initial_weights(build_backbone("test_convnext")) is None
     assert all(torch.equal(backbone.network.state_dict()[key], value) for key, value in extractor.state_dict().items())
 
 

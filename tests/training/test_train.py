@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 
 import pytest
+import timm
 import torch
 import yaml
 
@@ -17,6 +18,7 @@ from hrdepth.config import (
     OptimiserConfig,
 )
 from hrdepth.errors import InputError
+from hrdepth.io.files import file_sha256
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
 from hrdepth.weights.checkpoint import read_checkpoint
@@ -52,6 +54,25 @@ def test_a_run_writes_weights_logs_panels_and_provenance(config, tmp_path):
     assert about["samples"] == {"train": 4, "validation": 4}
     assert about["versions"]["torch"] == torch.__version__.split("+")[0] or torch.__version__.startswith("2")
     assert list(run.glob("events.out.tfevents*"))
+
+
+def test_weights_files_record_what_the_networks_started_from(config, tmp_path):
+    image_weights = tmp_path / "image.pth"
+    torch.save(timm.create_model("test_resnet").state_dict(), image_weights)
+    pose_network = NetworkConfig("posenet", {"backbone": "test_resnet", "weights": str(image_weights)})
+    first = replace(config, pose_network=pose_network, epochs=1)
+    best = train(first)
+    named = f"image.pth, SHA-256 {file_sha256(image_weights)}"
+    assert read_checkpoint(best).provenance["started_from"] == {"pose_network": named}
+    # A resumed run may no longer have the file that it was started from.
+    second = replace(first, init=str(best), output=str(tmp_path / "second"))
+    train(second)
+    (tmp_path / "run" / "best.safetensors").rename(tmp_path / "elsewhere.safetensors")
+    last = train(replace(second, epochs=2, resume="last")).with_name("last.safetensors")
+    named = f"run/best.safetensors, SHA-256 {file_sha256(tmp_path / 'elsewhere.safetensors')}"
+    provenance = read_checkpoint(last).provenance
+    assert provenance["epoch"] == 1
+    assert provenance["started_from"] == {"network": named, "pose_network": named}
 
 
 def test_the_same_seed_gives_the_same_weights(config, tmp_path):

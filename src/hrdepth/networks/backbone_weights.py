@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import check_archive
-from hrdepth.io.files import existing_file
+from hrdepth.io.files import existing_file, file_sha256
 
 __all__ = ["load_local_weights"]
 
@@ -28,7 +28,7 @@ WRAPPERS = ("state_dict", "model")
 CLASSIFIER_TENSORS = 2
 
 
-def load_local_weights(network: nn.Module, path: str, body: Callable[[], nn.Module] | None = None) -> None:
+def load_local_weights(network: nn.Module, path: str, body: Callable[[], nn.Module] | None = None) -> str:
     """Load weights into `network` from a file with a state dict; its batch counters stay at 0.
 
     Args:
@@ -37,6 +37,9 @@ def load_local_weights(network: nn.Module, path: str, body: Callable[[], nn.Modu
         path: a `.safetensors` file or one of torch.save, read without running code.
         body: builds the network that the features are taken from, up to its classifier; its names and the order of
             its tensors are tried if the file does not have the names of `network`.
+
+    Returns:
+        Name and SHA-256 of the file, as a weights file records where a training started.
 
     Raises:
         InputError: the file cannot be read, or a tensor is missing or has another shape; the message names the first.
@@ -53,6 +56,7 @@ def load_local_weights(network: nn.Module, path: str, body: Callable[[], nn.Modu
             tensors = _by_order(tensors, expected, file)
     fitting = {name: _fit(tensors.get(key), wanted[name], key, file) for name, key in names.items()}
     network.load_state_dict(fitting, strict=False)
+    return f"{file.name}, SHA-256 {file_sha256(file)}"
 
 
 def _fit(tensor: Tensor | None, wanted: Tensor, name: str, file: Path) -> Tensor:

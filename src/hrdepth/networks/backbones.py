@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from hrdepth.errors import InputError
 from hrdepth.networks.backbone_weights import load_local_weights
+from hrdepth.registry import lookup
 
-__all__ = ["Backbone", "MobileNetV3", "build_backbone"]
+__all__ = ["Backbone", "MobileNetV3", "build_backbone", "initial_weights"]
 
 MOBILENETS = {"mobilenet_v3_large": False, "mobilenet_v3_large_authors": True}  # name: whether in the authors' order
 # Lite's taps: after these blocks of MobileNetV3-Large; 16, 24, 40, 80, 160 channels at strides 2 to 32.
 MOBILENET_TAPS = (0, 2, 4, 7, 15)
 MOBILENET_CHANNELS = (16, 24, 40, 80, 160)
+IMAGENET = "imagenet"  # alone or as imagenet:TAG: published weights
 # Strides that a decoder needs. Networks that begin at stride 4, such as ConvNeXt, get a stem for stride 2.
 STRIDES = (2, 4, 8, 16, 32)
 
@@ -26,6 +28,7 @@ class Backbone(Protocol):
     """The interface of an encoder."""
 
     channels: tuple[int, ...]
+    initial_weights: str | None
 
     def __call__(self, image: Tensor) -> list[Tensor]:
         """Map a normalised image (B,C,H,W) to five feature maps, finest (stride 2) first."""
@@ -37,12 +40,14 @@ def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 
     Args:
         name: `mobilenet_v3_large` (torchvision's order of layers), `mobilenet_v3_large_authors` (the order that
             the authors' Lite weights fit), or the name of a timm network with features at strides 2 or 4 to 32.
-        weights: None for random weights, `"imagenet"` to download them, or a local file, see `load_local_weights`.
+        weights: None for random weights; `"imagenet"` to download the library's default for this network, or
+            `"imagenet:TAG"` those of a tag, such as `imagenet:tv_in1k` for timm's `resnet18.tv_in1k` (torchvision's
+            first ones) or torchvision's `imagenet:IMAGENET1K_V1`; or a local file, see `load_local_weights`.
         in_channels: 3 for an image, 6 for a stacked pair.
         coarsest: only the map at stride 32 will be read; no stem is built for a level that is missing.
 
     Returns:
-        A module that implements `Backbone`.
+        A module that implements `Backbone`; its `initial_weights` names what it starts from, None for random weights.
 
     Raises:
         InputError: an unknown name, features at other strides, or weights that cannot be loaded.
@@ -54,13 +59,21 @@ def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 
     return _TimmBackbone(name, weights, in_channels, coarsest)
 
 
+def initial_weights(network: nn.Module) -> str | None:
+    """Return what a network, or its backbone, started from: published weights or a file; None for random weights."""
+    return next(filter(None, (getattr(module, "initial_weights", None) for module in network.modules())), None)
+
+
 class _TimmBackbone(nn.Module):
     """Any timm network that has features at strides 4, 8, 16 and 32; a small stem supplies a missing stride 2."""
 
     def __init__(self, name: str, weights: str | None, in_channels: int, coarsest: bool) -> None:
         super().__init__()
+        published, tag = _published(weights)
+        if published and tag is not None:
+            name = f"{name.partition('.')[0]}.{tag}"
         self.name, self.in_channels = name, in_channels
-        self.network = _timm_features(name, weights == "imagenet", in_channels)
+        self.network = _timm_features(name, published, in_channels)
         strides = tuple(self.network.feature_info.reduction())
         channels = tuple(self.network.feature_info.channels())
         # VGG also has a map at full size, which is ignored.
@@ -74,8 +87,12 @@ class _TimmBackbone(nn.Module):
         elif found not in (STRIDES, STRIDES[1:]):
             raise InputError(f"backbone '{name}' has features at strides {strides}; a decoder needs 2, 4, 8, 16, 32")
         self._check_sizes()
-        if weights is not None and weights != "imagenet":
-            load_local_weights(self.network, weights, lambda: _timm_body(name))
+        self.initial_weights: str | None = None
+        if published:
+            found = timm.get_pretrained_cfg(name)
+            self.initial_weights = f"timm {name}" if found is None else f"timm {found.architecture}.{found.tag}"
+        elif weights is not None:
+            self.initial_weights = load_local_weights(self.network, weights, lambda: _timm_body(name))
 
     def forward(self, image: Tensor) -> list[Tensor]:
         features = self.network(image)
@@ -108,6 +125,12 @@ class _TimmBackbone(nn.Module):
         self.train()
 
 
+def _published(weights: str | None) -> tuple[bool, str | None]:
+    """Return whether published ImageNet weights are wanted, and their tag, None for the library's default."""
+    kind, _, tag = (weights or "").partition(":")
+    return kind == IMAGENET, tag or None
+
+
 def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -119,7 +142,11 @@ def _timm_features(name: str, pretrained: bool, in_channels: int) -> Any:
             f"unknown backbone '{name}'; give the name of a timm network, such as {', '.join(near) or 'resnet18'}"
         )
     if pretrained and not timm.is_model_pretrained(name):
-        raise InputError(f"timm has no ImageNet weights for backbone '{name}'; train it from scratch with weights null")
+        known = timm.list_pretrained(f"{name.partition('.')[0]}.*")
+        raise InputError(
+            f"timm has no ImageNet weights for backbone '{name}'; "
+            + (f"there are {', '.join(known)}" if known else "train it from scratch with weights null")
+        )
     try:
         return timm.create_model(name, pretrained=pretrained, features_only=True, in_chans=in_channels)
     except Exception as error:  # of the download, or of timm if a network has no feature maps
@@ -156,11 +183,14 @@ class MobileNetV3(nn.Module):
 
     def __init__(self, *, authors_order: bool = False, weights: str | None = None) -> None:
         super().__init__()
-        pretrained = "DEFAULT" if weights == "imagenet" else None
-        if pretrained and authors_order:
+        published, tag = _published(weights)
+        if published and authors_order:
             raise InputError("ImageNet weights exist for backbone 'mobilenet_v3_large' only, not for '..._authors'")
+        tags = torchvision.models.MobileNet_V3_Large_Weights
+        chosen = lookup(tags.__members__, tag or "DEFAULT", "tag of ImageNet weights") if published else None
+        self.initial_weights: str | None = None if chosen is None else f"torchvision mobilenet_v3_large.{chosen.name}"
         try:
-            network = torchvision.models.mobilenet_v3_large(weights=pretrained)
+            network = torchvision.models.mobilenet_v3_large(weights=chosen)
         except OSError as error:
             raise _not_downloaded("mobilenet_v3_large") from error
         self.features = network.features[: MOBILENET_TAPS[-1] + 1]
@@ -170,8 +200,8 @@ class MobileNetV3(nn.Module):
                 module.momentum = 0.1
         if authors_order:
             _excite_before_activation(self.features)
-        if weights is not None and weights != "imagenet":
-            load_local_weights(self, weights)
+        if weights is not None and not published:
+            self.initial_weights = load_local_weights(self, weights)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return the five tapped feature maps of a normalised image (B,3,H,W)."""

@@ -77,7 +77,7 @@ class DualNets(DepthNetwork):
 
     Args:
         backbone: of the low-resolution network, see `build_backbone`.
-        weights: the backbone's initial weights: None, `"imagenet"` or a local file.
+        weights: the backbone's initial weights: None, `"imagenet"`, `"imagenet:TAG"` or a local file.
         reduction: how many times smaller the low-resolution image is, a whole number.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.

@@ -206,7 +206,7 @@ class HRDepth(DepthNetwork):
 
     Args:
         backbone: see `build_backbone`.
-        weights: the backbone's initial weights: None, `"imagenet"` or a local file.
+        weights: the backbone's initial weights: None, `"imagenet"`, `"imagenet:TAG"` or a local file.
         fse_reduction: r of eq. 9.
         skip: `dense`, or `plain` as in a U-Net.
         fusion: kind of the decoder's nodes: `fse`, `se` (squeeze and excitation, then 3x3) or `conv` (3x3).

@@ -44,7 +44,7 @@ class Monodepth2(DepthNetwork):
 
     Args:
         backbone: see `build_backbone`.
-        weights: the backbone's initial weights: None, `"imagenet"` or a local file.
+        weights: the backbone's initial weights: None, `"imagenet"`, `"imagenet:TAG"` or a local file.
         min_depth: depth at disparity 1, network units.
         max_depth: depth at disparity 0, network units.
         normalisation: of the image: `released`, `imagenet` or `none`.

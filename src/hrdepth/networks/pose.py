@@ -25,8 +25,8 @@ class PoseNet(nn.Module):
 
     Args:
         backbone: the name of a timm network.
-        weights: the backbone's initial weights: None, `"imagenet"` (with the first layer repeated for both frames) or a
-            local file.
+        weights: the backbone's initial weights: None, `"imagenet"`, `"imagenet:TAG"` (the first layer repeated for
+            both frames) or a local file.
         normalisation: of the frames: `released`, `imagenet` or `none`.
 
     Source: paper, section "Implementation Details", PoseNet; Godard et al. 2019.

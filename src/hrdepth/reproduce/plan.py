@@ -233,9 +233,11 @@ def network_text(network: Mapping[str, Any] | None) -> str:
 
 
 def _options(network: NetworkConfig) -> dict[str, Any]:
-    """Return all options with their defaults, without the backbone's first weights."""
+    """Return all options with their defaults, without the backbone's initial weights."""
     kind = NETWORKS.get(network.name)
     known = {} if kind is None else inspect.signature(kind).parameters
     options = {name: one.default for name, one in known.items()} | network.options
     options.pop("weights", None)
+    if "backbone" in options:
+        options["backbone"] = str(options["backbone"]).partition(".")[0]  # without timm's tag of weights
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}

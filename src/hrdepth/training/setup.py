@@ -111,8 +111,11 @@ def build_training_objective(
     temporal = any(frame != "s" for frame in config.objective.frames)
     pose_network = build_pose_network(config.pose_network) if temporal else None
     if config.init is not None:
-        start = read_checkpoint(locate_weights(config.init))
+        file = locate_weights(config.init)
+        start = read_checkpoint(file)
         _start_from(network, config.network, start.network, start.network_config, config.init)
+        origin = f"{file.parent.name}/{file.name}, SHA-256 {start.file_sha256}"
+        network.initial_weights = origin  # type: ignore[assignment]
         _check_canonical_focal(start.scale.canonical_focal, config)
         ranges = [(module.min_depth, module.max_depth) for module in (start.network, network)]
         if ranges[0] != ranges[1]:
@@ -122,6 +125,7 @@ def build_training_objective(
             )
         if pose_network is not None and start.pose_network is not None and start.pose_network_config is not None:
             _start_from(pose_network, config.pose_network, start.pose_network, start.pose_network_config, config.init)
+            pose_network.initial_weights = origin  # type: ignore[assignment]
     if config.channels_last:
         channels_last(network)
         if pose_network is not None:

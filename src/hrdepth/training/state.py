@@ -133,13 +133,16 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def prepare_folder(config: TrainConfig, start: Start | None, samples: dict[str, int]) -> None:
+def prepare_folder(
+    config: TrainConfig, start: Start | None, samples: dict[str, int], started_from: dict[str, str] | None = None
+) -> None:
     """Make the run's folder, or note in it that the run is resumed.
 
     Args:
         config: with the folder.
         start: where a resumed run continues; None for a new one.
         samples: numbers of samples for training and validation.
+        started_from: initial weights of each network that has any; a resumed run keeps what its first start noted.
 
     Raises:
         InputError: a new run's folder is not empty, or cannot be made.
@@ -149,7 +152,7 @@ def prepare_folder(config: TrainConfig, start: Start | None, samples: dict[str, 
         if (folder / LAST).exists():
             raise InputError(f"the output folder {folder} holds a run; resume it with --resume last, or choose another")
         output_folder(folder)
-        about = provenance(config.seed, samples=samples)
+        about = provenance(config.seed, samples=samples, started_from=started_from or {})
     else:
         for remainder in folder.glob(f".*{Path(LAST).suffix}"):  # left if a run was killed while writing
             remainder.unlink()

@@ -18,6 +18,7 @@ from hrdepth.config import TrainConfig
 from hrdepth.cpu import tune_malloc
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
+from hrdepth.networks.backbones import initial_weights
 from hrdepth.training.cameras import find_learned_cameras
 from hrdepth.training.guard import Guard
 from hrdepth.training.log import MetricsFile, RunLog
@@ -61,7 +62,10 @@ def train(config: TrainConfig) -> Path:
     loaders = build_loaders(config, data, objective)
     folder = Path(config.output)
     if is_first_process():
-        prepare_folder(config, start, {name: len(loader.dataset) for name, loader in loaders.items()})  # type: ignore[arg-type]
+        samples = {name: len(loader.dataset) for name, loader in loaders.items()}  # type: ignore[arg-type]
+        networks = {"network": objective.network, "pose_network": objective.pose_network}
+        origins = {name: one and initial_weights(one) for name, one in networks.items()}
+        prepare_folder(config, start, samples, {name: origin for name, origin in origins.items() if origin})
     if start is not None:
         if start.ended:
             log.info("the run in %s has stopped early; there is nothing to resume", folder)

@@ -183,6 +183,7 @@ def _data(provenance: Mapping[str, Any]) -> str:
 def _training(provenance: Mapping[str, Any]) -> str:
     facts = {"command": "`{}`", "step": "{} steps", "date": "{}", "seed": "seed {}"}
     found = [text.format(provenance[key]) for key, text in facts.items() if provenance.get(key) is not None]
+    found += [f"{name} from {origin}" for name, origin in (provenance.get("started_from") or {}).items()]
     if teacher := provenance.get("teacher"):
         found.append(f"teacher {teacher.get('network')} ({teacher.get('file')}, SHA-256 {teacher.get('sha256')})")
     versions = provenance.get("versions") or {}
