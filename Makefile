@@ -6,7 +6,7 @@ STAMP := .venv/installed
 # A worker that finishes early takes tests from the other. A worker that dies ends the run with the name of its test.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --max-worker-restart 0
 
-.PHONY: demo test test-slow lint docs clean
+.PHONY: demo test test-slow lint docs bundle clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
@@ -29,6 +29,10 @@ lint: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict
+
+# The ONNX file beside each of the bundled weights files, after one of them has changed.
+bundle: $(STAMP)
+	$(BIN)/python -m hrdepth.inference.bundle
 
 # torch first and by its constraint, so that no other build of it is downloaded.
 $(STAMP): pyproject.toml constraints.txt

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
+
+# Tests keep what OpenVINO compiles here, not in the user's cache folder.
+os.environ.setdefault("HRDEPTH_CACHE", str(Path(__file__).parent / ".pytest_cache" / "compiled"))
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from safetensors import safe_open
 
 import fake_datasets
-from hrdepth.camera import DepthScale
+from hrdepth.camera import MOST_PIXELS, DepthScale, aspect_size
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, GroundTruthConfig
 from hrdepth.errors import InputError
@@ -21,8 +22,10 @@ from hrdepth.networks import build_network
 from hrdepth.truth import build_ground_truth
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from tiny_networks import NETWORK
+from weights_files import save
 
 CANONICAL = 0.5
+TRAINED = (160, 512)
 # A focal length of 0.75 image widths: things are half as far again as the canonical camera would have them.
 K = [[72.0, 0, 48], [0, 72, 32], [0, 0, 1]]
 WHITE = np.full((64, 96, 3), 255, np.uint8)
@@ -67,7 +70,7 @@ def test_a_prediction_uses_the_given_or_the_canonical_camera(weights):
     assert canonical.scale == "metres = depth x 2, for a camera with fx = 0.5 x width; give intrinsics for another"
     # Without a canonical focal length intrinsics change nothing.
     assert Predictor(predict.network, (64, 96), device="cpu").scale == predict.scale  # which the network carries
-    plain = Predictor(lambda image: predict.network(image), (64, 96), device="cpu")
+    plain = Predictor(lambda image: {0: torch.from_numpy(predict.network(image.numpy()))}, (64, 96), device="cpu")
     np.testing.assert_array_equal(plain(WHITE, K).depth, plain(WHITE).depth)
 
 
@@ -143,3 +146,42 @@ def test_invalid_augmentation_is_refused_with_one_message(drive, tmp_path, capsy
     assert main([*run, "--augment.zoom", "0.5"]) == 2
     message = capsys.readouterr().err.strip()
     assert message == "hrdepth: augment.zoom 0.5 must lie between 1, the whole image, and 10"
+
+
+@pytest.mark.parametrize("image", [(375, 1242), (370, 1224), (1080, 3456), (160, 512)])
+def test_an_image_of_about_the_trained_aspect_gets_the_trained_size(image):
+    assert aspect_size(image, TRAINED) == TRAINED
+    assert aspect_size(image, (320, 1024)) == (320, 1024)
+
+
+@pytest.mark.parametrize("image", [(1216, 1936), (480, 640), (1080, 1920), (1920, 1080), (3000, 4000), (300, 1600)])
+@pytest.mark.parametrize("trained", [(160, 512), (192, 640), (384, 1280), (384, 384)])
+def test_another_keeps_its_aspect_in_a_bounded_number_of_pixels(image, trained):
+    height, width = aspect_size(image, trained)
+    assert height % 32 == width % 32 == 0
+    assert width / height == pytest.approx(image[1] / image[0], rel=0.17)  # half of 32 in the shorter side
+    assert 0.8 <= height * width / (trained[0] * trained[1]) <= 1.2 * MOST_PIXELS
+
+
+def test_the_width_is_the_trained_one_where_the_pixels_allow_it():
+    assert aspect_size((1216, 1936), TRAINED) == (320, 512)
+    assert aspect_size((256, 512), TRAINED) == (256, 512)
+
+
+def test_lengths_are_multiples_of_the_stride_and_twice_it_at_least():
+    assert aspect_size((100, 10000), TRAINED)[0] == 64
+    assert aspect_size((10000, 100), (192, 640), stride=64)[1] == 128
+
+
+def test_a_predictor_of_a_file_keeps_the_aspect_unless_it_is_given_a_size(tmp_path):
+    weights = save(tmp_path / "net.safetensors")  # trained at 64x96
+    square = np.random.default_rng(0).integers(0, 255, (120, 120, 3), dtype=np.uint8)
+    kept = Predictor.from_file(weights, runtime="pytorch")
+    fixed = Predictor.from_file(weights, runtime="pytorch", size=(64, 96))
+    assert (kept.keep_aspect, fixed.keep_aspect, kept.size) == (True, False, (64, 96))
+    assert (kept.input_size((120, 120)), fixed.input_size((120, 120))) == ((96, 96), (64, 96))
+    expected = Predictor.from_file(weights, runtime="pytorch", size=(96, 96))(square)
+    np.testing.assert_array_equal(kept(square).disparity, expected.disparity)
+    # Evaluation squashes the image, as published numbers are measured.
+    np.testing.assert_array_equal(kept.scaled_disparity(square), fixed.scaled_disparity(square))
+    assert kept.scaled_disparity(square).shape == (64, 96)

@@ -6,20 +6,15 @@ Public names are loaded on first use, so that `import hrdepth` and `hrdepth --he
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from hrdepth.errors import InputError as InputError
     from hrdepth.inference.predictor import Prediction as Prediction
     from hrdepth.inference.predictor import Predictor as Predictor
     from hrdepth.weights.checkpoint import load_network as load_network
     from hrdepth.weights.checkpoint import load_pose_network as load_pose_network
-
-try:
-    __version__ = version("hrdepth")
-except PackageNotFoundError:  # a source tree that is not installed
-    __version__ = "0+unknown"
 
 _HOME = {
     "InputError": "errors",
@@ -41,11 +36,27 @@ __all__ = ["InputError", "Prediction", "Predictor", "__version__", "load_network
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"hrdepth.{_HOME[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"hrdepth.{_MODULES[name]}")
+    if name == "__version__":
+        return _version()
+    try:
+        if name in _HOME:
+            return getattr(importlib.import_module(f"hrdepth.{_HOME[name]}"), name)
+        if name in _MODULES:
+            return importlib.import_module(f"hrdepth.{_MODULES[name]}")
+    except ModuleNotFoundError as error:
+        from hrdepth.errors import missing_package
+
+        raise missing_package(error, f"hrdepth.{name} needs") or error from error
     raise AttributeError(f"module 'hrdepth' has no attribute '{name}'")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("hrdepth")
+    except PackageNotFoundError:  # a source tree that is not installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["InputError", "TrainingStopped", "require", "training_extra"]
+__all__ = ["InputError", "TrainingStopped", "missing_package", "require", "training_extra"]
+
+# Packages that whole commands need, and the extra of hrdepth that installs each.
+EXTRAS = {"torch": "train", "torchvision": "train", "timm": "train", "onnx": "train", "matplotlib": "report"}
 
 
 class InputError(ValueError):
@@ -53,6 +56,19 @@ def require(module: str, extra: str, need: str) -> Any:
     except ModuleNotFoundError as error:
         name = "OpenCV" if error.name == "cv2" else error.name
         raise InputError(f"{need} {name}; install it with pip install 'hrdepth[{extra}]'") from error
+
+
+def missing_package(error: ModuleNotFoundError, need: str) -> InputError | None:
+    """Return an error that says what to install; None where no extra of hrdepth has the package.
+
+    Args:
+        error: of the import.
+        need: what needs it, with the verb: "`hrdepth export` needs".
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    return InputError(f"{need} {package}; install it with pip install 'hrdepth[{EXTRAS[package]}]'")
 
 
 @contextmanager

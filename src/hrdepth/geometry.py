@@ -6,11 +6,11 @@ Cameras look along +z, x points right, y down. Pixel centres have integer coordi
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+
+from hrdepth.camera import pinhole
 
 __all__ = [
     "backproject",
@@ -62,11 +62,6 @@ def depth_to_disparity(depth: Tensor, min_depth: float = 0.1, max_depth: float =
         tensor(0.2500)
     """
     return (1 / depth - 1 / max_depth) / (1 / min_depth - 1 / max_depth)
-
-
-def pinhole(fx: float, fy: float, cx: float, cy: float) -> NDArray[np.float64]:
-    """Return the intrinsics (3,3) of a camera without skew, all in pixels."""
-    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
 def crop_intrinsics(intrinsics: Tensor, left: float, top: float) -> Tensor:

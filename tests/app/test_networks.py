@@ -17,7 +17,7 @@ THERE = [name for name in RUNTIMES if unavailable(name) is None]
 
 def test_the_fastest_runtime_is_the_default(weights):
     networks = Networks([weights], "cpu")
-    assert networks.runtimes[0] == default_runtime("cpu")
+    assert networks.runtimes[0] == default_runtime("cpu", ready=False)
     assert sorted(networks.runtimes) == sorted(THERE)
     assert networks.predictor().runtime == networks.runtimes[0]
 
@@ -33,7 +33,7 @@ def test_every_available_runtime_predicts_the_same(weights, runtime):
 
 def test_an_unavailable_runtime_is_not_offered(weights, monkeypatch):
     monkeypatch.setattr(module, "unavailable", lambda name: None if name == "pytorch" else "not here")
-    monkeypatch.setattr(module, "default_runtime", lambda device: "pytorch")
+    monkeypatch.setattr(module, "default_runtime", lambda device, ready: "pytorch")
     networks = Networks([weights], "cpu")
     assert networks.runtimes == ["pytorch"]
     with pytest.raises(InputError, match="openvino"):

@@ -92,7 +92,7 @@ def check_export(network, graph, suffix, tmp_path):
         with torch.inference_mode():
             expected = network(image)[0]
         assert expected.std() > 0.01
-        torch.testing.assert_close(exported(image)[0], expected, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(torch.from_numpy(exported(image.numpy())), expected, atol=1e-3, rtol=1e-3)
 
 
 def test_simplifying_folds_batch_norm_and_leaves_the_network_alone(network):

@@ -105,7 +105,7 @@ def test_every_python_snippet_runs(text, working_folder, monkeypatch):
 
     # Nothing leaves the machine: of the call to the Hub, the arguments are looked at.
     hub = inspect.signature(share.push_to_hub)
-    monkeypatch.setattr("hrdepth.inference.predictor.push_to_hub", lambda *given, **named: hub.bind(*given, **named))
+    monkeypatch.setattr("hrdepth.weights.share.push_to_hub", lambda *given, **named: hub.bind(*given, **named))
     known = dict(DATASETS)
     try:
         exec(compile(text, "snippet", "exec"), {"__name__": "snippet"})

@@ -10,6 +10,7 @@ import pytest
 
 from hrdepth.errors import InputError
 from hrdepth.io.visualize import (
+    COLOUR_MAPS,
     NO_VALUE,
     StableRange,
     colorize_disparity,
@@ -32,11 +33,12 @@ def test_near_is_bright() -> None:
     assert rows[0, 0] < 10
 
 
-def test_colours_are_matplotlibs() -> None:
+@pytest.mark.parametrize("cmap", [*COLOUR_MAPS, "hot"])  # stored ones, and one that matplotlib alone has
+def test_colours_are_matplotlibs(cmap: str) -> None:
     from matplotlib import colormaps
 
-    image = colorize_disparity(np.array([[0.0, 0.5, 1.0]]), vmin=0, vmax=1)
-    expected = [colormaps["magma"](index, bytes=True)[:3] for index in (0, 128, 255)]
+    image = colorize_disparity(np.linspace(0.0, 1.0, 256)[None], vmin=0, vmax=1, cmap=cmap)
+    expected = [colormaps[cmap](index, bytes=True)[:3] for index in range(256)]
     assert image[0].tolist() == [list(map(int, colour)) for colour in expected]
 
 

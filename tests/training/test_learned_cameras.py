@@ -10,19 +10,19 @@ import yaml
 from torch.utils.data import default_collate
 
 import fake_datasets
-from hrdepth.camera import DepthScale
+from hrdepth.camera import DepthScale, LearnedCamera, choose_camera
 from hrdepth.cli import main
 from hrdepth.config import AugmentConfig, DatasetConfig, IntrinsicsConfig, LogConfig, ObjectiveConfig
 from hrdepth.data import build_mix, mix, open_data
 from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity, disparity_to_depth
 from hrdepth.inference.runtimes.source import Description, Source
-from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
+from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
 from hrdepth.training.cameras import find_learned_cameras
-from hrdepth.weights.checkpoint import choose_camera, read_checkpoint
+from hrdepth.weights.checkpoint import read_checkpoint
 
 SIZE = (64, 96)
 

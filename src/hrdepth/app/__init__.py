@@ -11,6 +11,7 @@ By default the page is served to this machine only; it downloads nothing.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
@@ -71,7 +72,8 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
     _disable_telemetry()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio sends a request to it
     gr = require("gradio", "app", "the page needs")
-    require("matplotlib.pyplot", "app", "the page needs")  # Gradio would with the first call, which then waits for it
+    if importlib.util.find_spec("matplotlib"):  # else Gradio imports it with the first call, which then waits for it
+        importlib.import_module("matplotlib.pyplot")
     if int(gr.__version__.split(".")[0]) != 6:
         raise InputError(f"the page needs gradio 6, not {gr.__version__}; pip install 'hrdepth[app]'")
     weights = (config.weights,) if isinstance(config.weights, str) else config.weights

@@ -9,17 +9,17 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from hrdepth.compute import choose_device
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import RUNTIMES, SUFFIXES, default_runtime, unavailable
+from hrdepth.inference.runtimes.device import find_device
 from hrdepth.registry import lookup
-from hrdepth.weights.find import SCHEME, bundled, locate_weights
+from hrdepth.weights.find import SCHEME, bundled, bundled_graph, locate_weights
 
-__all__ = ["AS_TRAINED", "SIZES", "Networks"]
+__all__ = ["AUTOMATIC", "SIZES", "Networks"]
 
-AS_TRAINED = "as trained"
-SIZES = (AS_TRAINED, "320x96", "640x192", "1024x320", "1280x384")
+AUTOMATIC = "automatic"
+SIZES = (AUTOMATIC, "320x96", "640x192", "1024x320", "1280x384")
 MOST_PIXELS = 2**21
 MOST_PREDICTORS = 3
 
@@ -39,7 +39,7 @@ class Networks:
     def __init__(self, weights: Sequence[str | Path], device: str | None = None, *, trust: bool = False) -> None:
         self.device = device
         self._load: dict[str, Callable[..., Predictor]] = {}
-        self._suffixes: dict[str, str] = {}
+        self._files: dict[str, Path] = {}
         sources: list[str | Path | None] = [*weights] or [*bundled()] or [None]
         for path in sources:
             file = locate_weights(path)
@@ -48,7 +48,7 @@ class Networks:
             if name in self._load:
                 raise InputError(f"two weights files are called {name}; rename one")
             self._load[name] = partial(Predictor.from_file, file, trust=trust)
-            self._suffixes[name] = file.suffix
+            self._files[name] = file
         self._made: OrderedDict[tuple[str, str, str], Predictor] = OrderedDict()
         self._lock = Lock()
 
@@ -70,7 +70,7 @@ class Networks:
         Args:
             name: of `names`.
             runtime: of `runtimes`; by default the fastest, or the one that an exported file is for.
-            size: "WIDTHxHEIGHT" of the network's input, or `AS_TRAINED`.
+            size: "WIDTHxHEIGHT" of the network's input, or `AUTOMATIC`: the aspect of the image.
 
         Raises:
             InputError: one of them is unknown, or they do not fit together.
@@ -80,7 +80,7 @@ class Networks:
         runtime = runtime or self._runtime_for(name)
         lookup(dict.fromkeys(self.runtimes), runtime, "runtime")
         wanted = _parse(size)
-        key = name, runtime, size if wanted else AS_TRAINED
+        key = name, runtime, size if wanted else AUTOMATIC
         with self._lock:
             if key not in self._made:
                 self._made[key] = load(size=wanted, device=self.device, runtime=runtime)
@@ -90,16 +90,18 @@ class Networks:
             return self._made[key]
 
     def _runtime_for(self, name: str) -> str:
-        return SUFFIXES.get(self._suffixes[name]) or default_runtime(choose_device(self.device).type)
+        file = self._files[name]
+        ready = bundled_graph(file) is not None
+        return SUFFIXES.get(file.suffix) or default_runtime(find_device(self.device), ready=ready)
 
 
 def _parse(size: str) -> tuple[int, int] | None:
     """Turn "640x192" into (192, 640)."""
-    if size in ("", AS_TRAINED):
+    if size in ("", AUTOMATIC, "as trained"):  # the last is what earlier versions called it
         return None
     match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", size)
     if match is None:
-        raise InputError(f"the size '{size[:40]}' must be WIDTHxHEIGHT, such as 640x192, or '{AS_TRAINED}'")
+        raise InputError(f"the size '{size[:40]}' must be WIDTHxHEIGHT, such as 640x192, or '{AUTOMATIC}'")
     width, height = int(match[1]), int(match[2])
     if width * height > MOST_PIXELS:
         raise InputError(f"a network's input of {size} is too large for the page; use hrdepth predict")

@@ -14,7 +14,7 @@ import gradio as gr
 
 from hrdepth.app import answers
 from hrdepth.app.answers import EXAMPLES
-from hrdepth.app.networks import AS_TRAINED, SIZES, Networks
+from hrdepth.app.networks import AUTOMATIC, SIZES, Networks
 from hrdepth.app.visitors import Sessions
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
@@ -77,7 +77,7 @@ class DepthTab:
         self.network = gr.Dropdown(names, value=names[0], label="Network", elem_id="network")
         self.runtime = gr.Dropdown(runtimes, value=runtimes[0], label="Runtime", elem_id="runtime")
         self.size = gr.Dropdown(
-            list(SIZES), value=AS_TRAINED, label="Network input", allow_custom_value=True, elem_id="size"
+            list(SIZES), value=AUTOMATIC, label="Network input", allow_custom_value=True, elem_id="size"
         )
         self.focal = gr.Number(
             0, label="Focal length in pixels", info="fx in pixels of the image; 0 if unknown", elem_id="focal"
@@ -147,7 +147,7 @@ class DepthTab:
             file: an image or a clip; of a clip, the first frame.
             network: its name.
             runtime: where it runs.
-            size: of the network's input, such as 640x192, or "as trained".
+            size: of the network's input, such as 640x192, or "automatic".
             focal: fx in pixels of the image, or 0 where it is not known.
             request: the visitor's.
 

@@ -20,6 +20,7 @@ from hrdepth.config import BenchmarkNetwork, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import PRECISIONS, RUNTIMES, load_runtime, unavailable
+from hrdepth.inference.runtimes.pytorch import PyTorch
 from hrdepth.networks import build_network
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
@@ -127,7 +128,7 @@ class Subject:
     def run(
         self, variant: Variant, size: tuple[int, int], threads: int, device: str, calibration: str | None
     ) -> tuple[Any, torch.device]:
-        """Return the network in a runtime, a callable of contract 1, and the device of its images."""
+        """Return the network in a runtime, or as it is, and the device that it computes on."""
         torch.set_num_threads(threads)
         network = self.load()
         if not variant.runtime:
@@ -137,7 +138,7 @@ class Subject:
             network, variant.runtime, variant.precision, threads=threads, compile=variant.compiled, device=chosen,
             calibration=calibration if variant.precision == "int8" else None, size=size,
         )  # fmt: skip
-        return runtime, runtime.device
+        return runtime, torch.device(runtime.device)
 
 
 class Eager:
@@ -167,10 +168,16 @@ class NetworkTimer:
         calibration: str | None = None,
     ) -> None:
         self.run, self.device = subject.run(variant, size, threads, device, calibration)
-        self.batch = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(self.device)
         self.predictor, self.image = Predictor(self.run, size, device=self.device), drawn_image(image_size)
+        self.batch: Any = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+        if isinstance(self.run, PyTorch | Eager):  # tensors on their device, not copied from and to arrays
+            self.batch = self.batch.to(self.device)
+            self.run = self.run.infer_tensor if isinstance(self.run, PyTorch) else self.run
+        else:
+            self.batch = self.batch.numpy()
+        self._infer = self.predictor.infer
         self.inside = 0.0  # seconds that the last prediction spent in the network
-        self.predictor.network = self._timed
+        self.predictor.infer = self._timed
         self.measure(1)  # compiles
         self.loading_peak = peak_memory() or float("nan")
         reset_peak_memory()
@@ -181,10 +188,10 @@ class NetworkTimer:
         with torch.inference_mode():
             self.run(self.batch)
 
-    def _timed(self, image: Tensor) -> dict[int, Tensor]:
-        found: dict[int, Tensor] = {}
-        self.inside = seconds(lambda: found.update(self.run(image)), self.device)
-        return found
+    def _timed(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        found: list[NDArray[np.float32]] = []
+        self.inside = seconds(lambda: found.append(self._infer(image)), self.device)
+        return found[0]
 
     def loaded(self) -> tuple[str, float]:
         """Return the device's type and the peak of memory while loading, MiB."""

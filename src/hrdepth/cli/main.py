@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from hrdepth.cli.commands import COMMANDS
+from hrdepth.cli.inputs import check_inputs
 from hrdepth.cli.parser import parse
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, missing_package
 
 __all__ = ["main"]
 
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[console])
     try:
         name, config = parse(sys.argv[1:] if arguments is None else arguments)
-        COMMANDS[name][0](config)
+        _run(name, config)
     except InputError as error:
         # A loader's process adds its traceback before the sentence.
         print(f"hrdepth: {str(error).rsplit('InputError: ', 1)[-1].strip()}", file=sys.stderr)
@@ -40,3 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("hrdepth: interrupted; finished results are kept", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+def _run(name: str, config: Any) -> None:
+    try:
+        check_inputs(config)
+        COMMANDS[name][0](config)
+    except ModuleNotFoundError as error:
+        if (sentence := missing_package(error, f"`hrdepth {name}` needs")) is None:
+            raise
+        raise sentence from error

@@ -16,13 +16,12 @@ log = logging.getLogger(__name__)
 def predict(config: PredictConfig) -> None:
     """Predict depth for an image, a folder of images or a video."""
     limit_openmp_spin()
-    from hrdepth.geometry import pinhole
+    from hrdepth.camera import choose_camera, pinhole
     from hrdepth.inference.folder import predict_to_folder
     from hrdepth.inference.predictor import Predictor
     from hrdepth.io.media import probe
-    from hrdepth.weights.checkpoint import choose_camera
 
-    media = probe(config.input)  # before the network, so that a missing input fails at once
+    media = probe(config.input)
     predictor = Predictor.from_pretrained(config.weights, flip=config.flip, **config.keywords())
     camera = choose_camera(predictor.cameras, config.camera) if config.intrinsics is None else None
     if camera is not None:

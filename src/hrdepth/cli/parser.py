@@ -67,7 +67,7 @@ def _parser(given: Sequence[str]) -> ArgumentParser:
     parser = ArgumentParser(
         prog="hrdepth",
         description="Self-supervised monocular depth: train, evaluate, predict.",
-        version=hrdepth.__version__,
+        version=hrdepth.__version__ if "--version" in given else "",
     )
     commands = parser.add_subcommands(dest="command")
     parts: dict[str, Any] = {}

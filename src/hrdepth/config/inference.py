@@ -26,13 +26,15 @@ class RuntimeConfig(DeviceConfig):
     """Where and how a network runs; commands that run one inherit these options.
 
     Attributes:
-        size: (height, width) that the network works at; null for that of its training.
+        size: (height, width) that the network works at; null for that of its training, with which `predict` keeps
+            the aspect ratio of images.
         runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null uses the fastest that is installed.
         precision: `float32`, `bfloat16` or `int8`, if the runtime supports it; null for float32, or that of an
             exported file.
         threads: cores to compute with; null for all.
         calibration: for int8 from weights: a folder of images like those that the network will see.
         compile: for PyTorch: compile the network, which takes about a minute.
+        cache: for OpenVINO: keep the compiled network in the user's cache folder, so that the next start is faster.
     """
 
     size: tuple[int, int] | None = None
@@ -41,6 +43,7 @@ class RuntimeConfig(DeviceConfig):
     threads: int | None = None
     calibration: str | None = None
     compile: bool = False
+    cache: bool = True
 
     def keywords(self) -> dict[str, Any]:
         """Return these options by name, as `Predictor.from_file` takes them."""

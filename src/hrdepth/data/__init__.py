@@ -6,22 +6,24 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from hrdepth.config import AugmentConfig, DatasetConfig
 from hrdepth.config.files import current_name
 from hrdepth.data.cityscapes import Cityscapes
-from hrdepth.data.dataset import FrameDataset
 from hrdepth.data.folder import Folder, Images
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
-from hrdepth.data.layers import Layer, Mask
-from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import Neighbours, select
 from hrdepth.data.reader import FrameReader
 from hrdepth.errors import InputError
 from hrdepth.io.images import read_image
 from hrdepth.registry import check_options, lookup
+
+if TYPE_CHECKING:
+    from hrdepth.data.layers import Layer
+    from hrdepth.data.mixing import Mix
 
 __all__ = ["DATASETS", "OpenData", "build_mix", "build_reader", "mix", "open_data"]
 
@@ -112,6 +114,11 @@ def mix(
 
     As soon as one of them has masks, all samples have one.
     """
+    # Here, so that readers can be used without PyTorch.
+    from hrdepth.data.dataset import FrameDataset
+    from hrdepth.data.layers import Mask
+    from hrdepth.data.mixing import Mix
+
     masks = any(camera.mask is not None for part in sets for camera in part.neighbours.cameras().values())
     common = [*([Mask()] if masks else []), *layers]
     return Mix([FrameDataset(p.neighbours, size, [*common, *p.layers], read, augment, seed) for p in sets])

@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.camera import Camera
+from hrdepth.camera import Camera, pinhole
 from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder, find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.geometry import pinhole
 from hrdepth.io.files import existing_file
 
 __all__ = [

@@ -14,12 +14,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from hrdepth.camera import BaselineError, Camera
+from hrdepth.camera import BaselineError, Camera, pinhole
 from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.geometry import pinhole
 from hrdepth.io.files import existing_file
 from hrdepth.io.image_files import IMAGE_SUFFIXES
 from hrdepth.io.images import image_size, read_depth

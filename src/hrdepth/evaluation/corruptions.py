@@ -73,7 +73,7 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
         "data": _data_digest(config.data),
         **shared,
         "kinds": kinds,
-        "device": str(predictor.device),
+        "device": predictor.device,
         "library": [part for part in provenance()["versions"].items() if "imagecorruptions" in part[0]],
     }
     partial = PartialResults(config.out, settings, (RESULT, TABLE), overwrite=config.overwrite)

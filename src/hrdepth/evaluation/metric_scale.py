@@ -15,14 +15,13 @@ from rich.table import Table
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from hrdepth.camera import DepthScale
+from hrdepth.camera import DepthScale, pinhole
 from hrdepth.compute import choose_device
 from hrdepth.config import CalibrateScaleConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.odometry import predict_motions
 from hrdepth.evaluation.points import points_of
 from hrdepth.evaluation.trajectory import read_poses, read_rows
-from hrdepth.geometry import pinhole
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io.files import atomic_path, existing_file, output_file
 from hrdepth.io.media import frames, probe

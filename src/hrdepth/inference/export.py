@@ -177,7 +177,7 @@ def _compare(
     for image in _images(config, size):
         with torch.inference_mode():
             expected = checkpoint.network(image)[0]
-        difference = (exported(image)[0] - expected).abs()
+        difference = (torch.from_numpy(exported(image.numpy())) - expected).abs()
         differences.append(float(difference.max()))
         relative.append(float((difference / expected).mean()))
     report = ExportReport(path, float(np.max(differences)), float(np.mean(relative)))

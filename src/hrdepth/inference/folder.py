@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hrdepth.camera import LearnedCamera
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.outputs import Writer, image_files, resolve_outputs
@@ -24,7 +25,6 @@ from hrdepth.io import files
 from hrdepth.io.files import file_sha256, output_folder, write_json
 from hrdepth.io.media import Frame, MediaInfo, frames, named_images, probe
 from hrdepth.io.provenance import provenance
-from hrdepth.networks.intrinsics import LearnedCamera
 
 __all__ = ["predict_to_folder"]
 
@@ -251,8 +251,9 @@ def _settings(
             "sha256": predictor.source_sha256,
             "runtime": predictor.runtime,
             "precision": predictor.precision,
-            "device": str(predictor.device),
+            "device": predictor.device,
             "size": list(predictor.size),
+            "keep_aspect": predictor.keep_aspect,
             **asdict(scale),
             "flip": predictor.flip,
         },

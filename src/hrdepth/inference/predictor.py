@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from PIL import Image
 
-from hrdepth.camera import DepthScale
-from hrdepth.compute import choose_device
-from hrdepth.errors import InputError
+from hrdepth.camera import DepthScale, LearnedCamera, aspect_size
+from hrdepth.errors import InputError, require
 from hrdepth.inference.prediction import Prediction
-from hrdepth.inference.resampling import lanczos
-from hrdepth.inference.runtimes import load_runtime
+from hrdepth.inference.runtimes import Runtime, load_runtime
+from hrdepth.inference.runtimes.pytorch import InMemory
 from hrdepth.io.images import ImageLike, check_size, to_pixels
-from hrdepth.networks.intrinsics import LearnedCamera
-from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import locate_weights
-from hrdepth.weights.share import push_to_hub, save_pretrained
+
+if TYPE_CHECKING:
+    from hrdepth.weights.checkpoint import Checkpoint
 
 __all__ = ["Prediction", "Predictor", "blend_flipped"]
 
-Network = Callable[[Tensor], Mapping[int, Tensor]]
 Float32 = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
@@ -35,25 +32,28 @@ Pixels = NDArray[np.uint8]
 class Predictor:
     """Predict depth for one image at a time.
 
-    A `torch.nn.Module` is moved to the device and set to eval mode.
+    PyTorch is needed for networks in PyTorch alone: a `torch.nn.Module` is moved to the device and set to eval mode.
 
     Args:
-        network: contract 1: image (B,3,H,W) in [0,1] -> {scale: disparity}; any callable, for instance
-            another runtime's.
+        network: what `load_runtime` returns (contract 4), or a callable of tensors: image (B,3,H,W) in [0,1] ->
+            {scale: disparity} (contract 1).
         size: (height, width) of the network's input, multiples of `network.stride` (32 if it has none).
         min_depth: of the network's range, in network units; by default the network's own, else 0.1.
         max_depth: of the network's range; by default the network's own, else 100.
         metres_per_unit: metres = depth x metres_per_unit; by default the network's own; None if unknown.
         device: "auto", "cuda", "mps", "cpu"; "auto" (or None) is the best that is available (for a callable that is no
-            `nn.Module`: "cpu").
+            `nn.Module`: "cpu"). A runtime has its own.
         flip: also predict for the mirrored image and blend the two (`blend_flipped`): smoother borders,
             twice the time.
         canonical_focal: see `Prediction`; by default the network's own.
+        keep_aspect: predict at a size with the image's aspect, see `camera.aspect_size`; `size` is then that of
+            training, and what `scaled_disparity` works at.
 
     Attributes:
         scale: what disparity means, see `hrdepth.camera.DepthScale`.
         source: the file of weights, or None.
         cameras: those whose intrinsics were learned with the weights.
+        infer: the network, as contract 4.
 
     Raises:
         InputError: the size does not fit the network, the range is empty, or the device is not available.
@@ -66,36 +66,36 @@ class Predictor:
 
     def __init__(
         self,
-        network: nn.Module | Network,
+        network: Callable[[Any], Any],
         size: tuple[int, int],
         min_depth: float | None = None,
         max_depth: float | None = None,
         metres_per_unit: float | None = None,
-        device: str | torch.device | None = None,
+        device: Any = None,
         *,
         flip: bool = False,
         canonical_focal: float | None = None,
+        keep_aspect: bool = False,
     ) -> None:
-        check_size(size, int(getattr(network, "stride", 32)), least=1)
+        self._stride = int(getattr(network, "stride", 32))
+        check_size(size, self._stride, least=1)
         self.size = (int(size[0]), int(size[1]))
         given: dict[str, Any] = {"min_depth": min_depth, "max_depth": max_depth}
         given |= {"metres_per_unit": metres_per_unit, "canonical_focal": canonical_focal}
         given = {name: value for name, value in given.items() if value is not None}
         self.scale = replace(DepthScale.of(network), **given)
         self.flip = flip
-        self.network: Network = network
+        self.keep_aspect = keep_aspect
+        self.network = network
+        infer = network if isinstance(network, Runtime) else InMemory(network, device)
+        self.infer: Callable[[Float32], Float32] = infer
+        self.device = infer.device
         # For provenance, if the network is a runtime.
         self.runtime = str(getattr(network, "name", "pytorch"))
         self.precision = str(getattr(network, "precision", "float32"))
         self.source: Path | None = getattr(network, "path", None)
         self.source_sha256: str | None = getattr(network, "sha256", None)
         self.cameras: tuple[LearnedCamera, ...] = getattr(network, "cameras", ())
-        self.device = torch.device("cpu")
-        if isinstance(network, nn.Module):
-            self.device = choose_device(device)
-            network.to(self.device).eval()
-        elif device not in (None, "auto"):
-            self.device = choose_device(device)
 
     @property
     def min_depth(self) -> float:
@@ -123,7 +123,7 @@ class Predictor:
         path: str | Path | None,
         *,
         size: tuple[int, int] | None = None,
-        device: str | torch.device | None = "auto",
+        device: Any = "auto",
         flip: bool = False,
         runtime: str | None = None,
         precision: str | None = None,
@@ -131,12 +131,14 @@ class Predictor:
         compile: bool = False,
         calibration: str | Path | None = None,
         trust: bool = False,
+        cache: bool = True,
     ) -> Predictor:
         """Load weights, or a file that `hrdepth export` wrote.
 
         Args:
             path: .safetensors, or exported: .onnx, .xml, .pt2; or what `from_pretrained` takes.
-            size: of the network's input; by default that of training, or of an exported file.
+            size: of the network's input; by default one that keeps the image's aspect
+                (`camera.aspect_size`), or that of an exported file.
             device: "auto", "cuda", "mps" or "cpu", for PyTorch; other runtimes have their own.
             flip: as for `Predictor`.
             runtime: a key of `runtimes.RUNTIMES`; by default the fastest that is available.
@@ -145,6 +147,7 @@ class Predictor:
             compile: for PyTorch: compile the network.
             calibration: a folder of images, for int8 from weights.
             trust: also open a .pt2 file, which can run code.
+            cache: for OpenVINO: keep what it compiles in the user's cache folder.
 
         Raises:
             InputError: the file is missing or damaged, or what `load_runtime` or `Predictor` raise.
@@ -159,8 +162,10 @@ class Predictor:
             calibration=calibration,
             size=size,
             trust=trust,
+            cache=cache,
         )
-        return cls(network, size or network.description.size, device=network.device, flip=flip)
+        keep_aspect = size is None and network.fixed_size is None
+        return cls(network, size or network.description.size, flip=flip, keep_aspect=keep_aspect)
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, **settings: Any) -> Predictor:
@@ -186,7 +191,7 @@ class Predictor:
         Raises:
             InputError: the predictor has no weights file, or the folder cannot be written.
         """
-        return save_pretrained(self._checkpoint(), folder, **facts)
+        return Path(_training_part("weights.share").save_pretrained(self._checkpoint(), folder, **facts))
 
     def push_to_hub(self, repo: str, **facts: Any) -> str:
         """Upload what `save_pretrained` writes to the Hugging Face Hub; return its address in a browser.
@@ -198,7 +203,7 @@ class Predictor:
         Raises:
             InputError: the repository cannot be written or the Hub not be reached, or as `save_pretrained`.
         """
-        return push_to_hub(self._checkpoint(), repo, **facts)
+        return str(_training_part("weights.share").push_to_hub(self._checkpoint(), repo, **facts))
 
     def _checkpoint(self) -> Checkpoint:
         if self.source is None:
@@ -207,7 +212,8 @@ class Predictor:
             )
         if self.source.suffix != ".safetensors":
             raise InputError(f"{self.source} is an exported file; load the weights that it was exported from")
-        return read_checkpoint(self.source)
+        found: Checkpoint = _training_part("weights.checkpoint").read_checkpoint(self.source)
+        return found
 
     def __call__(self, image: ImageLike, intrinsics: ArrayLike | None = None) -> Prediction:
         """Predict for one image.
@@ -224,10 +230,8 @@ class Predictor:
         pixels = to_pixels(image)
         matrix = None if intrinsics is None else _check_intrinsics(intrinsics)
         started = perf_counter()
-        small = torch.from_numpy(self._predict(pixels))[None, None]
-        full = nn.functional.interpolate(small, size=pixels.shape[:2], mode="bilinear", align_corners=False)
         return Prediction(
-            disparity=np.asarray(full[0, 0].numpy(), dtype=np.float32),
+            disparity=_enlarged(self._predict(pixels, self.input_size(pixels.shape[:2])), pixels.shape[:2]),
             image=pixels,
             intrinsics=matrix,
             **asdict(self.scale),
@@ -236,26 +240,34 @@ class Predictor:
         )
 
     def scaled_disparity(self, image: ImageLike) -> Float32:
-        """Return 1/depth at the network's size, float32 (h,w), in 1/network units, for the canonical camera."""
-        return self.scale.scaled_disparity(self._predict(to_pixels(image)))
+        """Return 1/depth at `size`, float32 (h,w), in 1/network units, for the canonical camera: for evaluation.
+
+        The image is squashed to that size, whatever its aspect, as published numbers are measured.
+        """
+        return self.scale.scaled_disparity(self._predict(to_pixels(image), self.size))
+
+    def input_size(self, image: tuple[int, ...]) -> tuple[int, int]:
+        """Return (height, width) at which the network sees an image of size (height, width)."""
+        return aspect_size((image[0], image[1]), self.size, self._stride) if self.keep_aspect else self.size
 
     def disparities_with_flip(self, image: ImageLike) -> tuple[Float32, Float32]:
-        """Return the sigmoid output for the image and, mirrored back, for its mirror image: two (h,w)."""
-        both = self._run(to_pixels(image), flip=True)
+        """Return the sigmoid output for the image and, mirrored back, for its mirror image: two (h,w) at `size`."""
+        both = self._run(to_pixels(image), self.size, flip=True)
         return both[0], np.ascontiguousarray(both[1, :, ::-1])
 
-    def _predict(self, pixels: Pixels) -> Float32:
+    def _predict(self, pixels: Pixels, size: tuple[int, int]) -> Float32:
         if not self.flip:
-            return np.asarray(self._run(pixels, flip=False)[0])
-        both = self._run(pixels, flip=True)
+            return np.asarray(self._run(pixels, size, flip=False)[0])
+        both = self._run(pixels, size, flip=True)
         return blend_flipped(both[0], both[1, :, ::-1])
 
-    def _run(self, pixels: Pixels, *, flip: bool) -> Float32:
-        batch = lanczos(torch.from_numpy(pixels).to(self.device), self.size)[None] / 255  # (1,3,h,w)
+    def _run(self, pixels: Pixels, size: tuple[int, int], *, flip: bool) -> Float32:
+        resized = Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS)
+        planes = np.asarray(resized).transpose(2, 0, 1)[None]  # (1,3,h,w)
+        batch = planes.astype(np.float32, order="C") / np.float32(255)
         if flip:
-            batch = torch.cat([batch, batch.flip(3)])  # (2,3,h,w)
-        with torch.inference_mode():
-            disparity: Float32 = self.network(batch)[0][:, 0].float().cpu().numpy()
+            batch = np.concatenate([batch, batch[..., ::-1]])  # (2,3,h,w)
+        disparity: Float32 = self.infer(batch)[:, 0]
         if not np.isfinite(disparity).all():
             raise InputError("the network's output is not finite: its weights are damaged or diverged")
         return disparity
@@ -287,6 +299,16 @@ def blend_flipped(left: NDArray[Any], right: NDArray[Any]) -> Float32:
     mean = 0.5 * (left + right)
     blend = weight_left * left + weight_right * right + (1 - weight_left - weight_right) * mean
     return np.asarray(blend, dtype=np.float32)
+
+
+def _enlarged(disparity: Float32, size: tuple[int, ...]) -> Float32:
+    """Resize disparity (h,w) bilinearly about pixel centres to `size`; averages where that is smaller."""
+    image = Image.fromarray(np.ascontiguousarray(disparity, dtype=np.float32))
+    return np.array(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+def _training_part(module: str) -> Any:
+    return require(f"hrdepth.{module}", "train", "weights files to share need")
 
 
 def _check_intrinsics(intrinsics: ArrayLike) -> NDArray[np.float64]:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 
-__all__ = ["StableRange", "colorize_disparity", "colorize_error", "disparity_range", "panel", "side_by_side"]
+__all__ = [
+    "COLOUR_MAPS",
+    "StableRange",
+    "colorize_disparity",
+    "colorize_error",
+    "disparity_range",
+    "panel",
+    "side_by_side",
+]
 
 NO_VALUE = (64, 64, 64)
 """The grey of pixels without a value (NaN, infinity); no colour map used here has it."""
+
+COLOUR_MAPS = ("magma", "viridis", "inferno", "plasma", "cividis", "turbo", "jet", "gray")
+"""Rows of `colour_maps.npy`, uint8 (8,256,3): matplotlib's, which a test compares. Others need matplotlib itself."""
 
 Array = NDArray[Any]
 
@@ -33,7 +44,12 @@ def disparity_range(disparity: Array, percentile: float = 95.0) -> tuple[float, 
     finite = disparity[np.isfinite(disparity)]
     if finite.size == 0:
         return 0.0, 0.0
-    return float(finite.min()), float(np.percentile(finite, percentile))
+    # As `np.percentile`, which imports a large part of NumPy when it is called for the first time.
+    position = (finite.size - 1) * percentile / 100
+    below, above = int(position), min(int(position) + 1, finite.size - 1)
+    ordered = np.partition(finite.ravel(), (below, above))
+    low, high = float(ordered[below]), float(ordered[above])
+    return float(finite.min()), low + (high - low) * (position - below)
 
 
 def colorize_disparity(
@@ -45,7 +61,7 @@ def colorize_disparity(
         disparity: (H,W), any unit that grows towards the camera.
         vmin: the value of the darkest colour, by default the minimum.
         vmax: the value of the brightest colour, by default the 95th percentile.
-        cmap: a colour map of matplotlib.
+        cmap: one of `COLOUR_MAPS`, or another of matplotlib where that is installed.
 
     Returns:
         uint8 (H,W,3). A constant image gets the middle colour; NaN and infinity are grey.
@@ -71,7 +87,7 @@ def colorize_error(
         error: (H,W) in any unit, NaN where there is no ground truth: grey.
         vmin: the error of the darkest colour, by default 0.
         vmax: the error of the brightest colour, by default the 95th percentile.
-        cmap: a colour map of matplotlib.
+        cmap: see `colorize_disparity`.
 
     Returns:
         uint8 (H,W,3).
@@ -193,6 +209,10 @@ def _colorize(values: Array, low: float, high: float, cmap: str, constant: float
 
 @lru_cache(maxsize=8)
 def _table(cmap: str) -> NDArray[np.uint8]:
+    if cmap in COLOUR_MAPS:
+        stored: NDArray[np.uint8] = np.load(Path(__file__).with_name("colour_maps.npy"))[COLOUR_MAPS.index(cmap)]
+        return stored
+    colormaps = require("matplotlib", "report", f"the colour map '{cmap}' needs").colormaps
     if cmap not in colormaps:
         raise InputError(f"unknown colour map '{cmap}'; give one of matplotlib's, such as magma or viridis")
     table: NDArray[np.uint8] = colormaps[cmap](np.linspace(0, 1, 256), bytes=True)[:, :3].copy()

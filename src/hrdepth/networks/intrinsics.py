@@ -1,56 +1,20 @@
-"""Learned cameras: a table of K, one row per camera."""
+"""Learned cameras: K of each as parameters of a table, one row per camera."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["LearnedCamera", "LearnedIntrinsics"]
+from hrdepth.camera import LearnedCamera
+
+__all__ = ["LearnedIntrinsics"]
 
 # Largest change of the principal point, as a share of the image: more would be a wrong crop, not a lens.
 REACH = 0.25
 # Ratio of the principal point's step to the focal length's.
 POINT_SPEED = 0.1
-
-
-@dataclass(frozen=True)
-class LearnedCamera:
-    """A camera of the table.
-
-    Attributes:
-        name: of its recording.
-        size: (height, width) of its images.
-        fx: focal length in pixels of `size`.
-        fy: vertical focal length, pixels.
-        cx: column of the principal point, pixels.
-        cy: row of the principal point, pixels.
-        start: initial fx.
-    """
-
-    name: str
-    size: tuple[int, int]
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    start: float
-
-    def intrinsics(self, size: tuple[int, int] | None = None) -> NDArray[np.float64]:
-        """Return K (3,3) in pixels of an image of `size` (height, width); by default its own.
-
-        Example:
-            >>> camera = LearnedCamera("drive", (100, 200), 120.0, 120.0, 100.0, 50.0, 90.0)
-            >>> camera.intrinsics((50, 100)).tolist()
-            [[60.0, 0.0, 50.0], [0.0, 60.0, 25.0], [0.0, 0.0, 1.0]]
-        """
-        height, width = self.size if size is None else size
-        across, down = width / self.size[1], height / self.size[0]
-        return np.array([[self.fx * across, 0, self.cx * across], [0, self.fy * down, self.cy * down], [0, 0, 1]])
 
 
 class LearnedIntrinsics(nn.Module):

@@ -12,7 +12,6 @@ from hrdepth.camera import Camera
 from hrdepth.data.folder import read_camera
 from hrdepth.data.neighbours import MIN_MOTION
 from hrdepth.errors import InputError
-from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import bundled
 
 __all__ = ["preset"]
@@ -98,6 +97,8 @@ def _with_depth(settings: dict[str, Any], root: Path, drives: list[Path], superv
 
 def _fine_tuning(start: Path, supervised: bool) -> dict[str, Any]:
     """Return the settings that a training from a weights file needs: its networks, its camera."""
+    from hrdepth.weights.checkpoint import read_checkpoint
+
     found = read_checkpoint(start)
     settings: dict[str, Any] = {"init": str(start), "network": asdict(found.network_config)}
     if found.pose_network_config is not None:

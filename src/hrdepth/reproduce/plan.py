@@ -16,7 +16,7 @@ from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.source import SUFFIXES, read_description
 from hrdepth.networks import NETWORKS
 from hrdepth.paper import PaperRow
-from hrdepth.weights.tensor_files import read_metadata
+from hrdepth.weights.find import read_metadata
 
 __all__ = [
     "Plan",

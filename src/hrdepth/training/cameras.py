@@ -7,12 +7,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from hrdepth.camera import Camera
+from hrdepth.camera import Camera, LearnedCamera
 from hrdepth.config import IntrinsicsConfig, TrainConfig
 from hrdepth.data import OpenData
 from hrdepth.data.layers import CameraRow, CameraView
 from hrdepth.errors import InputError
-from hrdepth.networks.intrinsics import LearnedCamera, LearnedIntrinsics
+from hrdepth.networks.intrinsics import LearnedIntrinsics
 
 __all__ = ["find_learned_cameras"]
 

@@ -19,11 +19,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from hrdepth.camera import LearnedCamera
 from hrdepth.config import TrainConfig
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import write_image
 from hrdepth.io.visualize import colorize_disparity, colorize_error
-from hrdepth.networks.intrinsics import LearnedCamera
 from hrdepth.training.loop import DepthModule
 
 __all__ = ["MetricsFile", "RunLog", "training_panel"]

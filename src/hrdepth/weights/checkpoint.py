@@ -14,20 +14,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from hrdepth.camera import DepthScale
+from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.base import DepthNetwork
-from hrdepth.networks.intrinsics import LearnedCamera
 from hrdepth.registry import lookup
-from hrdepth.weights.find import announce_licence, check_licence, locate_weights
+from hrdepth.weights.find import announce_licence, check_licence, locate_weights, read_cameras
 from hrdepth.weights.tensor_files import DTYPES, HASH, read_tensors, write_tensors
 
 __all__ = [
     "Checkpoint",
-    "choose_camera",
     "load_network",
     "load_pose_network",
     "read_checkpoint",
@@ -182,7 +180,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         pose_config,
         (height, width),
         provenance=header.get("provenance", {}),
-        cameras=_cameras(header, path),
+        cameras=read_cameras(metadata, path),
         name=header.get("name"),
         licence=header.get("licence"),
         card=card,
@@ -238,35 +236,6 @@ def load_tensors(module: nn.Module, tensors: dict[str, Tensor], source: str) -> 
     if surplus:
         raise InputError(f"{source} does not fit the network: tensor '{surplus[0]}' is one that it does not have")
     module.load_state_dict(tensors)
-
-
-def _cameras(header: dict[str, Any], path: Path) -> tuple[LearnedCamera, ...]:
-    try:
-        return tuple(
-            LearnedCamera(**{**row, "size": (int(row["size"][0]), int(row["size"][1]))})
-            for row in header.get("cameras") or []
-        )
-    except (TypeError, KeyError, ValueError) as error:
-        raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error
-
-
-def choose_camera(cameras: Sequence[LearnedCamera], name: str | None = None) -> LearnedCamera | None:
-    """Return the learned camera of a weights file that took the images to come.
-
-    Args:
-        cameras: of the weights.
-        name: of the camera; None takes the only one there is, and none of several.
-
-    Raises:
-        InputError: no learned camera has that name.
-    """
-    if name is None:
-        return cameras[0] if len(cameras) == 1 else None
-    for camera in cameras:
-        if camera.name == name:
-            return camera
-    names = ", ".join(camera.name for camera in cameras)
-    raise InputError(f"the weights file has no learned camera '{name}'; it has {names or 'none'}")
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Weights files by any name: bundled with the package, on disk, or on the Hugging Face Hub.
 
     weights/NAME.safetensors    bundled weights
+    weights/NAME.onnx           the same network for ONNX Runtime and OpenVINO, made by `make bundle`
     weights/NAME.md             their card: data, terms, numbers, limits
 
 Whatever lies here is bundled; there is no list to maintain. The package works without any.
@@ -8,13 +9,17 @@ Whatever lies here is bundled; there is no list to maintain. The package works w
 
 from __future__ import annotations
 
+import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
+from hrdepth.camera import LearnedCamera
 from hrdepth.errors import InputError, require
 from hrdepth.io.files import existing_file
 
@@ -25,9 +30,12 @@ __all__ = [
     "SCHEME",
     "announce_licence",
     "bundled",
+    "bundled_graph",
     "check_licence",
     "download",
     "locate_weights",
+    "read_cameras",
+    "read_metadata",
 ]
 
 log = logging.getLogger(__name__)
@@ -55,6 +63,12 @@ def bundled() -> dict[str, Path]:
     return dict(sorted(found.items(), key=lambda item: item[0] != DEFAULT))
 
 
+def bundled_graph(path: Path) -> Path | None:
+    """Return the ONNX file beside bundled weights, which needs no PyTorch; None for other weights, or without one."""
+    graph = path.with_suffix(".onnx")
+    return graph if path.resolve().parent == FOLDER.resolve() and graph.is_file() else None
+
+
 def locate_weights(source: str | Path | None = None) -> Path:
     """Find a weights file; nothing is read yet.
 
@@ -79,6 +93,30 @@ def locate_weights(source: str | Path | None = None) -> Path:
     if path.name == str(source) and not path.suffix and not path.exists():
         return _find_bundled(path.name)
     return existing_file(path, "the weights file")
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read only the metadata of a weights file, JSON values; empty for a file of another format."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return {}
+
+
+def read_cameras(metadata: Mapping[str, str], path: Path) -> tuple[LearnedCamera, ...]:
+    """Return the cameras whose intrinsics were learned with the weights.
+
+    Raises:
+        InputError: the metadata is damaged.
+    """
+    try:
+        return tuple(
+            LearnedCamera(**{**row, "size": (int(row["size"][0]), int(row["size"][1]))})
+            for row in json.loads(metadata.get("cameras") or "[]") or []
+        )
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error
 
 
 def announce_licence(path: Path, licence: str | None, terms: str | None = None) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 
-__all__ = ["DTYPES", "HASH", "read_metadata", "read_tensors", "tensors_sha256", "write_tensors"]
+__all__ = ["DTYPES", "HASH", "read_tensors", "tensors_sha256", "write_tensors"]
 
 # Where the metadata has the hash, as JSON like its other values.
 HASH = "sha256"
@@ -61,15 +61,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
     if HASH in metadata and metadata[HASH] != json.dumps(tensors_sha256(tensors)):
         raise InputError(f"{path} is damaged: its tensors are not those that were written; copy or download it again")
     return tensors, metadata, hashlib.sha256(content).hexdigest()
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Read only the metadata; empty for a file of another format."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (SafetensorError, OSError):
-        return {}
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:

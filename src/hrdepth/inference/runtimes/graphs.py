@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -24,7 +25,16 @@ from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.blocks import Pointwise
 from hrdepth.networks.hrdepth import FeatureFusionSE
 
-__all__ = ["Finest", "Graph", "openvino_model", "simplify", "write_onnx", "write_openvino", "write_torch_export"]
+__all__ = [
+    "Finest",
+    "Graph",
+    "onnx_content",
+    "openvino_model",
+    "simplify",
+    "write_onnx",
+    "write_openvino",
+    "write_torch_export",
+]
 
 # Small enough to cost nothing, a multiple of every network's stride.
 PROBE = (1, 3, 64, 96)
@@ -76,7 +86,7 @@ class Graph(nn.Module):
         return disparity if self.unit is None else self.unit / (self.low + self.range * disparity)
 
 
-def simplify(network: nn.Module, *, static: bool = False) -> Finest:
+def simplify(network: nn.Module, *, static: bool = False, fold: bool = True) -> Finest:
     """Copy a network and simplify the copy.
 
     Batch norm goes into the convolution before it, heads other than the finest are left out. The result is compared
@@ -85,6 +95,7 @@ def simplify(network: nn.Module, *, static: bool = False) -> Finest:
     Args:
         network: a depth network; it is not changed.
         static: keep gates out of the 1x1 weights, which other runtimes then pack once, and quantise.
+        fold: fold batch norm; else convolutions keep their tensors as they are.
     """
     original = copy.deepcopy(network).to("cpu").eval()
     simplified = copy.deepcopy(original)
@@ -93,7 +104,8 @@ def simplify(network: nn.Module, *, static: bool = False) -> Finest:
         for scale in range(1, len(heads)):
             heads[scale] = nn.Identity()
     with torch.no_grad():
-        _fold_batch_norm(simplified)
+        if fold:
+            _fold_batch_norm(simplified)
         if static:
             for module in simplified.modules():
                 if isinstance(module, FeatureFusionSE) and isinstance(module.mix, Pointwise):
@@ -147,7 +159,9 @@ def _fold_batch_norm(network: nn.Module) -> None:
         setattr(parent, name, nn.Identity())
 
 
-def write_onnx(graph: Graph, path: Path, *, size: tuple[int, int] | None, metadata: dict[str, str]) -> None:
+def write_onnx(
+    graph: Graph, path: Path, *, size: tuple[int, int] | None, metadata: dict[str, str], half: bool = False
+) -> None:
     """Write an ONNX file, input `image`, output `output`.
 
     Args:
@@ -155,12 +169,32 @@ def write_onnx(graph: Graph, path: Path, *, size: tuple[int, int] | None, metada
         path: the file.
         size: (height, width) of its only size; None for any, and any batch.
         metadata: goes into the file's metadata.
+        half: keep batch norm as it is, and kernels in float16, which runtimes convert when they load the file.
     """
     import onnx
 
-    model = onnx.load_from_string(_onnx(graph, size))
+    model = onnx.load_from_string(_onnx(graph, size, keep_norms=half))
+    if half:
+        _halve_kernels(model.graph)
     onnx.helper.set_model_props(model, metadata)
     onnx.save_model(model, path)
+
+
+def _halve_kernels(graph: Any) -> None:
+    """Store kernels that float16 holds exactly in float16, each with a cast to float32 before its readers."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.ndim < 2 or values.dtype != np.float32 or not np.array_equal(values.astype(np.float16), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_float16"))
+        casts.append(helper.make_node("Cast", [f"{name}_float16"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def write_torch_export(graph: Graph, path: Path, *, size: tuple[int, int] | None, metadata: dict[str, str]) -> None:
@@ -184,7 +218,12 @@ def openvino_model(graph: Graph, size: tuple[int, int] | None = None) -> Any:
     return shared_core().read_model(_onnx(graph, size), b"")
 
 
-def _onnx(graph: Graph, size: tuple[int, int] | None) -> bytes:
+def onnx_content(network: nn.Module) -> bytes:
+    """Return the content of an ONNX file of a network, for any size and any batch."""
+    return _onnx(Graph(simplify(network, static=True)), None)
+
+
+def _onnx(graph: Graph, size: tuple[int, int] | None, *, keep_norms: bool = False) -> bytes:
     """Make an ONNX file's content."""
     content = io.BytesIO()
     # With TorchScript: the exporter based on torch.export takes a hundred times as long for the same graph.
@@ -200,6 +239,8 @@ def _onnx(graph: Graph, size: tuple[int, int] | None) -> bytes:
             else {name: {0: "batch", 2: "height", 3: "width"} for name in ("image", "output")},
             opset_version=OPSET,
             dynamo=False,
+            # The exporter folds batch norm unless it is to keep the module as it is, which is in eval mode.
+            training=torch.onnx.TrainingMode.PRESERVE if keep_norms else torch.onnx.TrainingMode.EVAL,
         )
     return content.getvalue()
 

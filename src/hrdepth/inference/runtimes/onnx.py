@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from hrdepth.config import RuntimeConfig
 from hrdepth.errors import InputError
-from hrdepth.inference.runtimes.graphs import Graph, simplify, write_onnx
+from hrdepth.inference.runtimes.device import has_nvidia_driver
 from hrdepth.inference.runtimes.runtime import Runtime
 from hrdepth.inference.runtimes.source import Source
 
-__all__ = ["OnnxRuntime", "TensorRT"]
+__all__ = ["OnnxRuntime", "TensorRT", "onnx_graph"]
 
 
 class OnnxRuntime(Runtime):
@@ -24,8 +21,7 @@ class OnnxRuntime(Runtime):
 
     name = "onnxruntime"
     suffixes = ("", ".onnx")
-    packages = ("onnxruntime", "onnx")
-    extra = "export"
+    packages = ("onnxruntime",)
 
     def __init__(self, source: Source, options: RuntimeConfig) -> None:
         super().__init__(source, options)
@@ -35,22 +31,21 @@ class OnnxRuntime(Runtime):
         session.log_severity_level = 3  # errors only
         if options.threads is not None:
             session.intra_op_num_threads = options.threads
-        with tempfile.TemporaryDirectory() as folder:
-            path = source.path if source.suffix else _converted(source, Path(folder) / "network.onnx")
-            try:
-                self.session = onnxruntime.InferenceSession(path, session, providers=self.providers(options))
-            except Exception as error:  # no exception class is common to all versions of the library
-                raise InputError(f"ONNX Runtime cannot load {path} ({error}); export the weights again") from error
+        try:
+            self.session = onnxruntime.InferenceSession(onnx_graph(source), session, providers=self.providers(options))
+        except InputError:
+            raise
+        except Exception as error:  # no exception class is common to all versions of the library
+            raise InputError(f"ONNX Runtime cannot load {source.path} ({error}); export the weights again") from error
         self.input = self.session.get_inputs()[0].name
 
     def providers(self, options: RuntimeConfig) -> list[Any]:
         """Return the providers, best first."""
         return ["CPUExecutionProvider"]
 
-    def infer(self, image: Tensor) -> Tensor:
+    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the graph."""
-        array = np.ascontiguousarray(image.detach().cpu().numpy(), dtype=np.float32)
-        return torch.from_numpy(self.session.run(None, {self.input: array})[0]).to(image.device)
+        return np.asarray(self.session.run(None, {self.input: image})[0])
 
 
 class TensorRT(OnnxRuntime):
@@ -64,8 +59,8 @@ class TensorRT(OnnxRuntime):
         """Return why it cannot be used here and what to do, or None."""
         if reason := super().unavailable():
             return reason
-        if not torch.cuda.is_available():
-            return "PyTorch finds no NVIDIA GPU; use openvino, onnxruntime or pytorch"
+        if not has_nvidia_driver():
+            return "no NVIDIA GPU with a driver is found; use openvino, onnxruntime or pytorch"
         import onnxruntime
 
         if "TensorrtExecutionProvider" not in onnxruntime.get_available_providers():
@@ -78,7 +73,10 @@ class TensorRT(OnnxRuntime):
         return [("TensorrtExecutionProvider", tensorrt), "CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
-def _converted(source: Source, path: Path) -> Path:
-    assert source.network is not None
-    write_onnx(Graph(simplify(source.network, static=True)), path, size=None, metadata={})
-    return path
+def onnx_graph(source: Source) -> str | bytes:
+    """Return the path of an ONNX file of the network, or the content of one that is made now, by PyTorch."""
+    if source.graph is not None:
+        return str(source.graph)
+    from hrdepth.inference.runtimes import graphs
+
+    return graphs.onnx_content(source.load_network())

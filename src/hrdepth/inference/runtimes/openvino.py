@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from hrdepth.config import RuntimeConfig
 from hrdepth.errors import InputError
-from hrdepth.inference.runtimes.graphs import Graph, openvino_model, simplify
+from hrdepth.inference.runtimes.blob_cache import read_blob, write_blob
+from hrdepth.inference.runtimes.onnx import onnx_graph
 from hrdepth.inference.runtimes.openvino_core import shared_core
-from hrdepth.inference.runtimes.quantisation import quantise
 from hrdepth.inference.runtimes.runtime import Runtime
 from hrdepth.inference.runtimes.source import Source
+from hrdepth.io.files import file_sha256
 
 __all__ = ["OpenVINO"]
 
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
+MOST_SHAPES = 6
+"""Shapes that stay compiled; images of many shapes would fill the memory."""
 
 
 class OpenVINO(Runtime):
@@ -28,7 +32,7 @@ class OpenVINO(Runtime):
     name = "openvino"
     precisions = ("float32", "bfloat16", "int8")
     suffixes = ("", ".xml", ".onnx")
-    packages = ("openvino", "onnx")
+    packages = ("openvino",)
     extra = "openvino"
 
     def __init__(self, source: Source, options: RuntimeConfig) -> None:
@@ -38,35 +42,83 @@ class OpenVINO(Runtime):
         self.properties["INFERENCE_PRECISION_HINT"] = HINTS.get(self.precision, "f32")
         if options.threads is not None:
             self.properties["INFERENCE_NUM_THREADS"] = options.threads
-        self.model = self._model(source, options)
-        self.requests: dict[tuple[int, ...], Any] = {}
+        self._source, self._options = source, options
+        self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        if self.precision == "int8" and source.description.precision != "int8":
+            if source.suffix:
+                raise InputError(f"{source.path} is not an int8 file; export it with --int8 --calibration FOLDER")
+            if options.calibration is None:
+                raise InputError("int8 needs images for calibration; give their folder as calibration")
+        # Only what is there as a file has compiled forms that are worth keeping.
+        self._kept = options.cache and source.graph is not None and (source.suffix != "" or self.precision != "int8")
+        if not self._kept:
+            _ = self.model  # bad files are reported when they are loaded
 
-    def infer(self, image: Tensor) -> Tensor:
+    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the graph."""
-        array = np.ascontiguousarray(image.detach().cpu().numpy(), dtype=np.float32)
-        if array.shape not in self.requests:
-            self.requests[array.shape] = self._request(array.shape)
-        request = self.requests[array.shape]
-        request.infer([array], share_inputs=True)
-        return torch.from_numpy(request.get_output_tensor(0).data.copy()).to(image.device)
+        if image.shape not in self._requests:
+            self._requests[image.shape] = self._compiled(image.shape).create_infer_request()
+        self._requests.move_to_end(image.shape)
+        while len(self._requests) > MOST_SHAPES:
+            self._requests.popitem(last=False)
+        request = self._requests[image.shape]
+        request.infer([image], share_inputs=True)
+        return np.array(request.get_output_tensor(0).data)
 
-    def _request(self, shape: tuple[int, ...]) -> Any:
+    def _compiled(self, shape: tuple[int, ...]) -> Any:
+        """Compile for one shape, or read what an earlier process compiled for it."""
+        if not self._kept:
+            return self._compile(shape)
+        core, key = shared_core(), self._key(shape)
+        if (blob := read_blob(key)) is not None:
+            try:
+                return core.import_model(blob, "CPU", self.properties)
+            except RuntimeError:  # of a version or processor that the key does not tell apart
+                pass
+        compiled = self._compile(shape)
+        content = compiled.export_model()
+        write_blob(key, content if isinstance(content, bytes) else content.getvalue())
+        return compiled
+
+    def _compile(self, shape: tuple[int, ...]) -> Any:
         """Compile for one shape: a graph of fixed sizes is faster than one for any size."""
         model = self.model
         if model.input(0).partial_shape.is_dynamic:
             model = model.clone()
             model.reshape(list(shape))
-        return shared_core().compile_model(model, "CPU", self.properties).create_infer_request()
+        return shared_core().compile_model(model, "CPU", self.properties)
 
-    def _model(self, source: Source, options: RuntimeConfig) -> Any:
-        if source.network is None:
-            model = shared_core().read_model(source.path) if source.program is None else source.program
-            if self.precision == "int8" and source.description.precision != "int8":
-                raise InputError(f"{source.path} is not an int8 file; export it with --int8 --calibration FOLDER")
+    def _key(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """Return all that decides on what is compiled."""
+        import openvino
+
+        core = shared_core()
+        processor = [str(core.get_property("CPU", name)) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+        return {
+            "graph": self._graph_sha256,
+            "shape": shape,
+            "properties": self.properties,
+            "version": openvino.get_version(),
+            "processor": processor,
+        }
+
+    @cached_property
+    def _graph_sha256(self) -> str:
+        assert self._source.graph is not None
+        return file_sha256(self._source.graph)
+
+    @cached_property
+    def model(self) -> Any:
+        """The graph, not compiled, as OpenVINO has read it."""
+        source = self._source
+        if source.program is not None:
+            return source.program
+        graph = onnx_graph(source)
+        model = shared_core().read_model(graph) if isinstance(graph, str) else shared_core().read_model(graph, b"")
+        if self.precision != "int8" or source.description.precision == "int8":
             return model
-        model = openvino_model(Graph(simplify(source.network, static=True)))
-        if self.precision != "int8":
-            return model
-        if options.calibration is None:
-            raise InputError("int8 needs images for calibration; give their folder as calibration")
-        return quantise(model, Path(options.calibration), options.size or source.description.size)
+        from hrdepth.inference.runtimes.quantisation import quantise
+
+        calibration, size = self._options.calibration, self._options.size
+        assert calibration is not None
+        return quantise(model, Path(calibration), size or source.description.size)

@@ -1,19 +1,27 @@
-"""PyTorch: float32 or bfloat16, channels-last, compiled by option; also files of `torch.export`."""
+"""PyTorch: float32 or bfloat16, channels-last, compiled by option; files of `torch.export`; networks in memory.
+
+PyTorch is imported when one of them is made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
 
 from hrdepth.config import RuntimeConfig
-from hrdepth.inference.runtimes.graphs import simplify
+from hrdepth.errors import require
 from hrdepth.inference.runtimes.runtime import Runtime
 from hrdepth.inference.runtimes.source import Source
-from hrdepth.networks.blocks import channels_last
 
-__all__ = ["PyTorch"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["InMemory", "PyTorch"]
+
+Float32 = NDArray[np.float32]
 
 
 class PyTorch(Runtime):
@@ -22,24 +30,72 @@ class PyTorch(Runtime):
     name = "pytorch"
     precisions = ("float32", "bfloat16")
     suffixes = ("", ".pt2")
+    packages = ("torch", "timm")
+    extra = "train"
 
     def __init__(self, source: Source, options: RuntimeConfig) -> None:
         super().__init__(source, options)
-        self.device = torch.device(options.device or "cpu")
+        import torch
+
+        from hrdepth.inference.runtimes.graphs import simplify
+        from hrdepth.networks.blocks import channels_last
+
+        self.device = options.device or "cpu"
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self.graph: Callable[[Tensor], Tensor]
-        if source.network is not None:
-            module: nn.Module = simplify(source.network).to(self.device)
-            channels_last(module)
+        if source.suffix:
+            module: torch.nn.Module = source.program.module().to(self.device)
         else:
-            module = source.program.module().to(self.device)
+            module = simplify(source.load_network()).to(self.device)
+            channels_last(module)
         self.graph = torch.compile(module, dynamic=False) if options.compile else module
 
-    def infer(self, image: Tensor) -> Tensor:
+    def infer(self, image: Float32) -> Float32:
         """Run the network."""
+        import torch
+
+        return self.infer_tensor(torch.from_numpy(image)).cpu().numpy()
+
+    def infer_tensor(self, image: Tensor) -> Tensor:
+        """Run the network on a tensor; the result stays on the device."""
+        import torch
+
         image = image.to(self.device, memory_format=torch.channels_last)
         # Autocast keeps in float32 what a network asks to keep: the sigmoid of the head.
-        rough = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
+        rough = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bfloat16")
         with torch.inference_mode(), rough:
             return self.graph(image).float()
+
+
+class InMemory:
+    """A network of contract 1 behind contract 4: `image (B,3,H,W) -> disparity (B,1,H,W)`, NumPy float32.
+
+    Args:
+        network: an `nn.Module`, which is moved to the device and set to eval mode, or another callable of tensors.
+        device: as for `compute.choose_device`; for a callable that is no `nn.Module`, `auto` is the CPU.
+
+    Raises:
+        InputError: PyTorch is not installed, or the device is not available.
+    """
+
+    def __init__(self, network: Callable[[Any], Any], device: Any = None) -> None:
+        torch = require("torch", "train", "a network in memory needs")
+        from hrdepth.compute import choose_device
+
+        self.network = network
+        is_module = isinstance(network, torch.nn.Module)
+        self.torch_device = torch.device("cpu")
+        if is_module or device not in (None, "auto"):
+            self.torch_device = choose_device(device)
+        if isinstance(network, torch.nn.Module):
+            network.to(self.torch_device).eval()
+        self.device = str(self.torch_device)
+
+    def __call__(self, image: Float32) -> Float32:
+        """Predict the finest disparity."""
+        import torch
+
+        with torch.inference_mode():
+            disparity = self.network(torch.from_numpy(image).to(self.torch_device))[0]
+            return np.asarray(disparity.float().cpu().numpy())

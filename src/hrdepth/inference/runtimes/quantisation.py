@@ -63,7 +63,7 @@ def quantise(
     Raises:
         InputError: NNCF is not installed, or the folder contains no images.
     """
-    nncf = require("nncf", "openvino", "int8 needs")
+    nncf = require("nncf", "int8", "int8 needs")
     # Not `nncf.set_log_level`: it changes the level of handlers, which may be shared.
     logging.getLogger("nncf").setLevel(logging.ERROR)
     paths = calibration_images(folder, images)

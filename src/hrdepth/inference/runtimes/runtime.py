@@ -1,11 +1,11 @@
-"""What every runtime does: contract 1, the size check, and the description of the weights."""
+"""What every runtime does: contract 4, the size check, and the description of the weights."""
 
 from __future__ import annotations
 
 import importlib.util
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from hrdepth.config import RuntimeConfig
 from hrdepth.errors import InputError
@@ -16,9 +16,11 @@ __all__ = ["PRECISIONS", "Runtime"]
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 
+Float32 = NDArray[np.float32]
+
 
 class Runtime:
-    """A depth network in one runtime: `image (B,3,H,W) in [0,1] -> {0: disparity (B,1,H,W)}`.
+    """A depth network in one runtime: `image (B,3,H,W) in [0,1] -> disparity (B,1,H,W)`, both NumPy float32.
 
     A subclass loads in `__init__`, by options whose device is chosen, and computes in `infer`.
 
@@ -26,8 +28,8 @@ class Runtime:
         name: its key in `RUNTIMES`.
         precisions: those that it supports.
         suffixes: of the files that it reads; "" stands for a network in memory, as from a weights file.
-        packages: that it needs besides PyTorch, and
-        extra: of hrdepth, which installs them.
+        packages: that it needs, and
+        extra: of hrdepth, which installs them; "" for those that come with hrdepth.
         description: what the weights are: size, scale, provenance.
         scale: what its disparity means.
         path: the file that it was loaded from, or None; and
@@ -36,7 +38,7 @@ class Runtime:
         precision: the one that it runs in.
         stride: what height and width must be multiples of.
         fixed_size: (height, width) of the only size that an exported file takes, or None.
-        device: where images are best placed.
+        device: where it computes.
     """
 
     name = ""
@@ -47,7 +49,7 @@ class Runtime:
 
     def __init__(self, source: Source, options: RuntimeConfig) -> None:
         self.description = source.description
-        self.device = torch.device("cpu")
+        self.device = "cpu"
         self.precision = options.precision or source.description.precision
         self.stride = source.description.stride
         self.scale = source.description.scale
@@ -58,16 +60,19 @@ class Runtime:
     def unavailable(cls) -> str | None:
         """Return why it cannot be used here and what to do, or None."""
         missing = [name for name in cls.packages if importlib.util.find_spec(name) is None]
-        return f"{missing[0]} is not installed; pip install 'hrdepth[{cls.extra}]'" if missing else None
+        if not missing:
+            return None
+        install = f"'hrdepth[{cls.extra}]'" if cls.extra else missing[0]
+        return f"{missing[0]} is not installed; pip install {install}"
 
-    def __call__(self, image: Tensor) -> dict[int, Tensor]:
+    def __call__(self, image: Float32) -> Float32:
         """Predict the finest disparity.
 
         Args:
             image: (B,3,H,W) in [0,1], float32.
 
         Returns:
-            `{0: disparity (B,1,H,W) in (0,1)}`, float32 on the image's device.
+            Disparity (B,1,H,W) in (0,1), float32.
 
         Raises:
             InputError: the size does not fit.
@@ -76,13 +81,13 @@ class Runtime:
         description = self.description
         if description.mean is not None and description.std is not None:  # the file expects normalised images
             mean, std = (
-                torch.tensor(v, device=image.device).view(1, 3, 1, 1) for v in (description.mean, description.std)
+                np.array(values, dtype=np.float32)[:, None, None] for values in (description.mean, description.std)
             )
             image = (image - mean) / std
-        return {0: description.disparity(self.infer(image))}
+        return description.disparity(self.infer(np.ascontiguousarray(image, dtype=np.float32)))
 
-    def infer(self, image: Tensor) -> Tensor:
-        """Run the graph: from its input to its output, (B,1,H,W) float32."""
+    def infer(self, image: Float32) -> Float32:
+        """Run the graph: from its input, contiguous, to its output, (B,1,H,W) float32."""
         raise NotImplementedError
 
     def _check_size(self, size: tuple[int, int]) -> None:

@@ -1,26 +1,39 @@
-"""The source of a runtime: a network in memory or an exported file, with its description."""
+"""The source of a runtime: a network in memory or a file, with its description. PyTorch is not needed."""
 
 from __future__ import annotations
 
 import json
+import logging
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
 
-from hrdepth.camera import DepthScale
+from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.openvino_core import shared_core
 from hrdepth.io.files import existing_file, file_sha256
-from hrdepth.networks.intrinsics import LearnedCamera
-from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
-from hrdepth.weights.find import announce_licence
+from hrdepth.weights.find import announce_licence, bundled_graph, read_cameras, read_metadata
 
-__all__ = ["FACTS_FILE", "SUFFIXES", "Description", "Source", "open_source", "read_description"]
+if TYPE_CHECKING:
+    from hrdepth.weights.checkpoint import Checkpoint
+
+__all__ = [
+    "FACTS_FILE",
+    "SUFFIXES",
+    "TENSORS",
+    "Description",
+    "Source",
+    "open_source",
+    "read_description",
+    "read_onnx_metadata",
+]
+
+log = logging.getLogger(__name__)
 
 # Exported files and the runtime that each is for.
 SUFFIXES = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "pytorch"}
@@ -28,6 +41,8 @@ SUFFIXES = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "pytorch"}
 PREFIX = "hrdepth_"
 # Where files of `torch.export` have them.
 FACTS_FILE = "hrdepth.json"
+# Where the ONNX file beside bundled weights has the hash of the tensors that it was made from.
+TENSORS = f"{PREFIX}tensors_sha256"
 
 
 @dataclass(frozen=True)
@@ -99,12 +114,12 @@ class Description:
         except (TypeError, ValueError, KeyError) as error:
             raise InputError(f"the metadata of {path} is damaged ({error}); export the weights again") from error
 
-    def disparity(self, output: Tensor) -> Tensor:
+    def disparity(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """Convert the graph's output to disparity in (0,1)."""
         if self.output != "depth":
             return output
         low, high = 1 / self.scale.max_depth, 1 / self.scale.min_depth
-        return (self.depth_unit / output - low) / (high - low)
+        return np.asarray((self.depth_unit / output - low) / (high - low), dtype=np.float32)
 
     @property
     def depth_unit(self) -> float:
@@ -114,44 +129,52 @@ class Description:
 
 @dataclass(frozen=True)
 class Source:
-    """A network in memory, or an exported file, read once.
+    """A network in memory, or a file, read once.
 
     Attributes:
         description: what is known about it.
-        network: the depth network, or None for an exported file.
+        network: the depth network in PyTorch; None for an exported file, and for weights with a `graph`.
         path: of the file; None for a network that came from none.
         suffix: of an exported file; "" for a network.
-        program: of an exported file, as read by its library; None for ONNX, which each runtime loads itself.
+        program: of an OpenVINO or `torch.export` file, as read by its library; each runtime loads ONNX itself.
         sha256: of the file.
         cameras: whose intrinsics were learned with the weights.
+        graph: an ONNX file of the network: the exported file itself, or the one beside bundled weights.
     """
 
     description: Description
-    network: nn.Module | None = None
+    network: Any = None
     path: Path | None = None
     suffix: str = ""
     program: Any = None
     sha256: str | None = None
     cameras: tuple[LearnedCamera, ...] = ()
+    graph: Path | None = None
+
+    def load_network(self) -> Any:
+        """Return the depth network in PyTorch, read from the weights file where that has not happened yet."""
+        if self.network is not None:
+            return self.network
+        assert self.path is not None
+        return _checkpoint(self.path).network
 
 
-def open_source(weights: str | Path | nn.Module, *, trust: bool = False) -> Source:
+def open_source(weights: Any, *, trust: bool = False) -> Source:
     """Open a weights file, an exported file, or use a network as it is.
 
     Args:
-        weights: the file's path, or the network.
+        weights: a path, or a depth network (contract 1).
         trust: also open a .pt2 file, which can run code.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, or could run code and `trust` is false.
+        InputError: the file is missing, damaged, of another kind, or could run code and `trust` is false; or weights
+            need PyTorch, which is not installed.
     """
-    if isinstance(weights, nn.Module):
+    if not isinstance(weights, str | Path):
         return Source(Description(stride=int(getattr(weights, "stride", 32)), scale=DepthScale.of(weights)), weights)
     path = existing_file(weights, "the weights file")
     if path.suffix not in SUFFIXES:
-        found = read_checkpoint(path)
-        described = Description.of(found)
-        return Source(described, found.network, path, sha256=found.file_sha256, cameras=found.cameras)
+        return _bundled(path) or _weights(path)
     if path.suffix == ".pt2" and not trust:
         raise InputError(
             f"{path} is a file of torch.export, which can run any code when it is opened; if you know where it comes "
@@ -160,7 +183,78 @@ def open_source(weights: str | Path | nn.Module, *, trust: bool = False) -> Sour
     program, metadata = _READERS[path.suffix](path)
     described = Description.read(metadata, path)
     announce_licence(path, described.licence)
-    return Source(described, None, path, path.suffix, program, file_sha256(path))
+    graph = path if path.suffix == ".onnx" else None
+    return Source(described, None, path, path.suffix, program, file_sha256(path), graph=graph)
+
+
+def _bundled(path: Path) -> Source | None:
+    """Open bundled weights by the ONNX file beside them, without PyTorch; None where there is none of these tensors."""
+    graph = bundled_graph(path)
+    if graph is None:
+        return None
+    header, metadata = read_metadata(path), read_onnx_metadata(graph)
+    if metadata.get(TENSORS) != header.get("sha256"):
+        log.warning("%s was made from other weights than %s and is not used; remake it: make bundle", graph, path.name)
+        return None
+    described = Description.read(metadata, graph)
+    card = json.loads(header.get("card") or "{}")
+    announce_licence(path, described.licence, card.get("terms"))
+    return Source(described, None, path, sha256=file_sha256(path), cameras=read_cameras(header, path), graph=graph)
+
+
+def _weights(path: Path) -> Source:
+    found = _checkpoint(path)
+    return Source(Description.of(found), found.network, path, sha256=found.file_sha256, cameras=found.cameras)
+
+
+def _checkpoint(path: Path) -> Checkpoint:
+    checkpoint = require("hrdepth.weights.checkpoint", "train", f"reading {path} needs")
+    found: Checkpoint = checkpoint.read_checkpoint(path)
+    return found
+
+
+def read_onnx_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of an ONNX file, and nothing else of it; the package `onnx` is not needed.
+
+    Raises:
+        InputError: the file is damaged or not an ONNX file.
+
+    Source: protobuf's encoding; in ONNX's `ModelProto` field 7 is the graph, 14 the metadata: pairs of key and value.
+    """
+    content = memoryview(path.read_bytes())
+    try:
+        found = list(_fields(content))
+        if not any(number == 7 for number, _ in found):
+            raise ValueError("it has no graph")
+        pairs = [dict(_fields(value)) for number, value in found if number == 14]
+        return {bytes(pair[1]).decode(): bytes(pair.get(2, b"")).decode() for pair in pairs}
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged or not an ONNX file ({error})") from error
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
+    """Yield number and value of a protobuf message's fields: bytes of texts and messages, else None."""
+    at = 0
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        key = number()
+        kind = key & 7
+        if kind == 0:
+            number()
+        length = {0: 0, 1: 8, 2: 0, 5: 4}[kind] if kind != 2 else number()
+        if at + length > len(message):
+            raise ValueError("it is cut short")
+        yield key >> 3, message[at : at + length] if kind == 2 else None
+        at += length
 
 
 def read_description(path: Path) -> Description:
@@ -181,12 +275,7 @@ def read_description(path: Path) -> Description:
 
 
 def _read_onnx(path: Path) -> tuple[None, dict[str, str]]:
-    onnx = require("onnx", "export", f"reading {path} needs")
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:  # of protobuf, whose class differs by version
-        raise InputError(f"{path} is damaged or not an ONNX file ({error})") from error
-    return None, {entry.key: entry.value for entry in model.metadata_props}
+    return None, read_onnx_metadata(path)
 
 
 def _read_openvino(path: Path) -> tuple[Any, dict[str, str]]:
@@ -202,10 +291,11 @@ def _read_openvino(path: Path) -> tuple[Any, dict[str, str]]:
     return model, {key: str(getattr(value, "value", value)) for key, value in facts.items()}
 
 
-def _read_torch_export(path: Path) -> tuple[torch.export.ExportedProgram, dict[str, str]]:
+def _read_torch_export(path: Path) -> tuple[Any, dict[str, str]]:
+    library = require("torch.export", "train", f"reading {path} needs")
     extra: dict[str, Any] = {FACTS_FILE: ""}
     try:
-        program = torch.export.load(path, extra_files=extra)
+        program = library.load(path, extra_files=extra)
     except Exception as error:  # a damaged archive raises many kinds
         raise InputError(f"{path} is damaged or not a file of torch.export ({error})") from error
     return program, json.loads(extra[FACTS_FILE]) if extra[FACTS_FILE] else {}

@@ -1,0 +1,169 @@
+"""What works without the extras: every command of the core, in a process where PyTorch and others are not installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hrdepth.io.video import VideoWriter
+from weights_files import save
+
+HIDDEN = ("torch", "torchvision", "timm", "lightning", "matplotlib", "scipy", "onnx", "skimage")
+# As if they were not installed: no finder finds them.
+HIDE = f"""
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in {HIDDEN} else self.finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+"""
+COMMANDS = """
+import contextlib, io, json
+from hrdepth.cli import main
+
+answers = []
+for command in json.loads(sys.argv[1]):
+    out, error = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        try:
+            status = main(command)
+        except SystemExit as end:
+            status = end.code
+    answers.append([status, out.getvalue(), error.getvalue()])
+print(json.dumps(answers))
+"""
+IMAGE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+
+
+def python(script: str, *arguments: object) -> str:
+    command = [sys.executable, "-c", HIDE + script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run(*commands: list[str]) -> list[tuple[int, str, str]]:
+    """Run commands one after the other in one process; return status, output and errors of each."""
+    return [tuple(answer) for answer in json.loads(python(COMMANDS, json.dumps(commands)).splitlines()[-1])]
+
+
+def run_all(*commands: list[str]) -> None:
+    for command, (status, _, error) in zip(commands, run(*commands), strict=True):
+        assert status == 0, (command, error)
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    """An image, a folder of two, and a video."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in "ab":
+        Image.fromarray(IMAGE).save(folder / f"{name}.png")
+    with VideoWriter(tmp_path / "clip.mp4", 10) as video:
+        for _ in range(3):
+            video.write(IMAGE)
+    return tmp_path
+
+
+def test_predict_writes_every_output(media: Path) -> None:
+    image, folder, video = media / "images" / "a.png", media / "images", media / "clip.mp4"
+    of_frames = ["--npz=true", "--smooth", "exponential"]
+    clouds = ["--depth-png", "--ply", "--glb", "--flip", "--intrinsics", "80,80,45,30"]
+    run_all(
+        ["predict", str(image), "--out", str(media / "one"), *clouds],
+        ["predict", str(folder), "--out", str(media / "two"), "--runtime", "onnxruntime"],
+        ["predict", str(folder), "--out", str(media / "two"), "--runtime", "onnxruntime", "--resume"],
+        ["predict", str(video), "--out", str(media / "three"), "--depth-video", *of_frames],
+    )
+    written = {path.name for path in (media / "one").iterdir()}
+    ends = ("_disparity.png", "_panel.png", "_depth.png", ".npz", ".ply", ".glb")
+    assert written == {"predict.json", *(f"a{end}" for end in ends)}
+    assert len(list((media / "two").iterdir())) == 7
+    of_video = {path.name for path in (media / "three").iterdir()}
+    assert {"clip_panel.mp4", "clip_depth.mkv", "clip_000002.npz"} <= of_video
+
+
+def test_evaluate_networks_files_and_arrays(media: Path) -> None:
+    depth = media / "truth" / "depth"
+    for folder in (depth, depth.parent / "image"):
+        folder.mkdir(parents=True)
+    near_below = np.tile(np.linspace(60, 5, 60, dtype=np.float32)[:, None], (1, 90))
+    for name in "ab":
+        np.save(depth / f"{name}.npy", near_below)
+        Image.fromarray(IMAGE).save(depth.parent / "image" / f"{name}.png")
+    np.save(media / "predictions.npy", np.repeat(1 / near_below[None], 2, axis=0))
+    data = ["--data.kind", "folder", "--data.root", str(depth.parent)]
+    results = str(media / "results")
+    graph = next((Path(__file__).parents[2] / "src" / "hrdepth" / "weights").glob("*.onnx"))
+    run_all(
+        ["evaluate", *data, "--out", results, "--bootstrap", "50", "--align", "lsq"],
+        ["evaluate", *data, "--weights", str(graph)],
+        ["evaluate", *data, "--disparities", str(media / "predictions.npy"), "--format", "markdown"],
+        ["tabulate", results],
+    )
+    metrics = json.loads((media / "results" / "metrics.json").read_text())
+    assert metrics["images"] == 2
+
+
+def test_the_predictor_in_python() -> None:
+    script = """
+import numpy as np
+import hrdepth
+
+prediction = hrdepth.Predictor.from_pretrained()(np.zeros((60, 90, 3), np.uint8))
+assert isinstance(prediction, hrdepth.Prediction)
+assert prediction.depth.shape == prediction.depth_metres.shape == (60, 90)
+assert prediction._repr_png_()[:4] == b"\\x89PNG"
+hrdepth.visualize.colorize_disparity(prediction.disparity, cmap="turbo")
+hrdepth.evaluation.depth_errors([1.0], [2.0])
+assert "torch" not in sys.modules
+"""
+    python(script)
+
+
+def test_the_page_answers(media: Path) -> None:
+    pytest.importorskip("gradio", reason="gradio is not installed")
+    script = """
+from hrdepth.app import serve
+from hrdepth.config import AppConfig
+
+with serve(AppConfig(port=0)) as (page, address):
+    from gradio_client import Client, handle_file
+
+    settings = ("street", "onnxruntime", "as trained", 0)
+    shown = Client(address, verbose=False).predict(handle_file(sys.argv[1]), *settings, api_name="/predict")
+    assert len(shown) == 2, shown
+"""
+    python(script, media / "images" / "a.png")
+
+
+def test_what_needs_an_extra_says_so(media: Path, tmp_path: Path) -> None:
+    weights, image = save(tmp_path / "net.safetensors"), str(media / "images" / "a.png")
+    commands = [
+        ["predict", image, "--weights", str(weights), "--out", str(media / "out")],
+        ["predict", image, "--runtime", "pytorch", "--out", str(media / "out")],
+        ["predict", image, "--device", "cuda", "--out", str(media / "out")],
+        ["export", str(weights), "--out", str(media / "net.onnx")],
+        ["pack", str(weights), "--out", str(media / "packed.safetensors")],
+        ["odometry", str(media / "images"), "--weights", str(weights), "--out", str(media / "way")],
+        ["models"],
+    ]
+    for command, (status, _, error) in zip(commands, run(*commands), strict=True):
+        assert status == 2, (command, error)
+        assert "torch" in error, error
+        assert "pip install 'hrdepth[train]'" in error, error
+        assert "Traceback" not in error
