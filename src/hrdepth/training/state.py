@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -64,6 +65,7 @@ class Start:
         step: optimiser steps that are done.
         rows: of metrics.csv written by then.
         ended: whether the run had stopped early.
+        data: what it learned from, see `training.identity`; None of earlier versions.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class Start:
     step: int
     rows: int
     ended: bool
+    data: dict[str, Any] | None = None
 
 
 def find_start(config: TrainConfig) -> Start | None:
@@ -89,12 +92,15 @@ def find_start(config: TrainConfig) -> Start | None:
         raise InputError(f"there is no training checkpoint {path} to resume from; start a run without resume")
     content = _read(path)
     about = content["hrdepth"]
-    _compare(rename_keys(about["settings"]), plain_settings(config), path)
+    before, now = rename_keys(about["settings"]), plain_settings(config)
+    if "data" in about:  # which is compared by content, wherever it lies
+        before, now = _without_places(before), _without_places(now)
+    _compare(before, now, path)
     if config.epochs < about["epoch"] + bool(about["batch"]):
         raise InputError(f"epochs {config.epochs}: {path} has already reached epoch {about['epoch']}; set more")
     waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)
     ended = config.early_stop is not None and waited >= config.early_stop
-    return Start(path, about["epoch"], about["batch"], content["global_step"], about["rows"], ended)
+    return Start(path, about["epoch"], about["batch"], content["global_step"], about["rows"], ended, about.get("data"))
 
 
 def plain_settings(config: TrainConfig) -> dict[str, Any]:
@@ -124,6 +130,16 @@ def _compare(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
                 f"{name} is {new.get(name)}, but {path} was written with {old.get(name)}; resume a run with the "
                 "settings in its folder's config.yaml"
             )
+
+
+def _without_places(settings: dict[str, Any]) -> dict[str, Any]:
+    placeless = copy.deepcopy(settings)
+    for part in (*placeless["train"], *placeless["validation"]):
+        for name in ("root", "split"):
+            part.pop(name, None)
+    for name in ("teacher", "cache"):
+        placeless["objective"]["options"].pop(name, None)
+    return placeless
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -191,12 +207,14 @@ class TrainingCheckpoint(Callback):
     Args:
         folder: of the run.
         config: the run's settings, which the file contains too.
+        data: what the run learns from, which it contains too, see `training.identity`.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, data: dict[str, Any] | None = None) -> None:
         self.path = folder / LAST
         self.config = config
         self._settings = plain_settings(config)
+        self._data = {} if data is None else {"data": data}
         self._position = (0, 0)
         self._loss: Tensor | None = None
         self._stop = False
@@ -254,7 +272,7 @@ class TrainingCheckpoint(Callback):
         """Add settings and position; set Lightning's counters to the end of the last batch."""
         epoch, batch = self._position
         rows = sum(logger.rows for logger in trainer.loggers if isinstance(logger, MetricsFile))
-        checkpoint["hrdepth"] = {"settings": self._settings, "epoch": epoch, "batch": batch, "rows": rows}
+        checkpoint["hrdepth"] = {"settings": self._settings, "epoch": epoch, "batch": batch, "rows": rows, **self._data}
         loops = checkpoint["loops"]["fit_loop"]
         for counters in ("total", "current"):
             counts = loops["epoch_loop.batch_progress"][counters]

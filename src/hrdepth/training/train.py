@@ -7,6 +7,7 @@ import signal
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
@@ -21,6 +22,7 @@ from hrdepth.errors import InputError
 from hrdepth.networks.backbones import initial_weights
 from hrdepth.training.cameras import find_learned_cameras
 from hrdepth.training.guard import Guard
+from hrdepth.training.identity import describe_data, refuse_changed_data
 from hrdepth.training.log import MetricsFile, RunLog
 from hrdepth.training.loop import DepthModule
 from hrdepth.training.setup import build_loaders, build_training_objective, check_settings, complete_settings
@@ -60,6 +62,9 @@ def train(config: TrainConfig) -> Path:
     # A checkpoint has all weights, and the file that the run was started from may be gone.
     objective = build_training_objective(config if start is None else replace(config, init=None), cameras, inputs)
     loaders = build_loaders(config, data, objective)
+    learned = describe_data(loaders, inputs)
+    if start is not None:
+        refuse_changed_data(start.data, learned, start.path)
     folder = Path(config.output)
     if is_first_process():
         samples = {name: len(loader.dataset) for name, loader in loaders.items()}  # type: ignore[arg-type]
@@ -75,7 +80,7 @@ def train(config: TrainConfig) -> Path:
     if config.init is not None:
         frozen["network"] = config.freeze_depth_steps
     module = DepthModule(objective, config.optimiser, config.average, config.seed, frozen)
-    _fit(build_trainer(config, folder, start), module, loaders, start)
+    _fit(build_trainer(config, folder, start, learned), module, loaders, start)
     return folder / "best.safetensors"
 
 
@@ -92,15 +97,23 @@ def _fit(trainer: Trainer, module: DepthModule, loaders: dict[str, DataLoader[Ba
             signal.signal(number, handler)
 
 
-def build_trainer(config: TrainConfig, folder: Path, start: Start | None = None) -> Trainer:
+def build_trainer(
+    config: TrainConfig, folder: Path, start: Start | None = None, data: dict[str, Any] | None = None
+) -> Trainer:
     """Build Lightning's trainer of a run in `folder`, with the callbacks that save, check and log it.
+
+    Args:
+        config: see `TrainConfig`.
+        folder: of the run.
+        start: where a resumed run continues.
+        data: what the run learns from, see `training.identity`.
 
     Raises:
         InputError: devices, nodes and strategy are not possible on this machine.
     """
     weights = WeightFiles(folder, config)
     callbacks: list[Callback] = [
-        TrainingCheckpoint(folder, config),  # first: before the others log anything of the new batch
+        TrainingCheckpoint(folder, config, data),  # first: before the others log anything of the new batch
         LearningRateMonitor(),
         RunLog(config, folder / "panels"),
         weights,

@@ -1,0 +1,127 @@
+"""What a run learns from, without paths: a resumed run must find the same, wherever the data now lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from torch.utils.data import DataLoader
+
+from hrdepth.camera import Camera
+from hrdepth.data.dataset import FrameDataset
+from hrdepth.data.layers import Frames, Layer
+from hrdepth.data.map_cache import MapCache
+from hrdepth.data.mixing import Mix
+from hrdepth.data.sample import WHOLE, Batch
+from hrdepth.errors import InputError
+from hrdepth.io.parallel import parallel_map, usable_cores
+
+__all__ = ["describe_data", "refuse_changed_data"]
+
+PART = 4096  # bytes: whole data sets cannot be read at each start; of a compressed image any change shows here
+LAYERED = 8  # samples of a data set whose further layers are compared
+
+
+def describe_data(loaders: Mapping[str, DataLoader[Batch]], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides on a run's weights besides its settings, JSON-able: images, cameras, layers, teacher.
+
+    Args:
+        loaders: of the run, see `build_loaders`.
+        inputs: see `build_objective`.
+    """
+    mixes = {use: cast(Mix, loader.dataset) for use, loader in loaders.items()}
+    data = {
+        f"{use} {number}": _describe(part) for use, mix in mixes.items() for number, part in enumerate(mix.datasets, 1)
+    }
+    files = {name: value.sha256() for name, value in inputs.items() if hasattr(value, "sha256")}
+    return {"data": data, "inputs": files}
+
+
+def refuse_changed_data(before: Mapping[str, Any] | None, now: Mapping[str, Any], path: Path) -> None:
+    """Compare what a run learns from with what it learned from when `path` was written.
+
+    Args:
+        before: see `describe_data`; None of a training checkpoint of an earlier version, which does not say.
+        now: the same, of this run.
+        path: the training checkpoint.
+
+    Raises:
+        InputError: they differ; it names the first difference.
+    """
+    if before is None:
+        return
+    # As it is read from a file: tuples are lists there.
+    for name, old, new in _differences(before, json.loads(json.dumps(now))):
+        shown = f": {old}, now {new}" if "camera of" in name else ""
+        raise InputError(
+            f"the {name} changed since {path} was written{shown}; restore what it was, or start a new run, with init "
+            "naming the weights of this one"
+        )
+
+
+def _describe(part: FrameDataset) -> dict[str, Any]:
+    targets = part.reader.targets
+    images = list(dict.fromkeys(part.neighbours.images()))
+    cameras = part.neighbours.cameras().items()
+    layers = [layer for layer in part.layers if not isinstance(layer, MapCache)]  # whose maps have their own names
+    spread = range(0, len(targets), max(1, len(targets) // LAYERED))[:LAYERED]
+    return {
+        "frames": _digest(line.name.encode() for line in targets),
+        "images": _digest(parallel_map(_outline, images, usable_cores() + 4)),
+        "cameras": {f"{folder} {side}": _numbers(camera) for (folder, side), camera in cameras},
+        "layers": {layer.key: _digest(_planes(part, layer, spread)) for layer in layers},
+    }
+
+
+def _numbers(camera: Camera) -> list[Any]:
+    fx, fy, cx, cy = map(float, camera.intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]])
+    return [fx, fy, cx, cy, *camera.size, camera.baseline, camera.learn, camera.keep]
+
+
+def _planes(part: FrameDataset, layer: Layer, items: Iterable[int]) -> Iterator[bytes]:
+    for item in items:
+        line = part.reader.targets[item]
+        frames = Frames(line, part.reader.camera(line), part.neighbours.target(line), part.neighbours.sources(line),
+                        part.reader)  # fmt: skip
+        yield layer.read(frames, part.size, WHOLE).numpy().tobytes()
+
+
+def _outline(image: Path) -> bytes:
+    """Return the size of a file, and parts of its beginning, middle and end."""
+    size = image.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with image.open("rb") as file:
+        for place in (0, size // 2, max(0, size - PART)):
+            file.seek(place)
+            digest.update(file.read(PART))
+    return digest.digest()
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:32]
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, old and new value of what differs."""
+    for use in dict.fromkeys([*before["data"], *now["data"]]):
+        old, new = before["data"].get(use, {}), now["data"].get(use, {})
+        for recording in dict.fromkeys([*old.get("cameras", {}), *new.get("cameras", {})]):
+            pair = [side.get("cameras", {}).get(recording) for side in (old, new)]
+            if pair[0] != pair[1]:
+                yield f"camera of '{recording}' in data set {use} has", *pair
+        for name, what in (("frames", "list of frames"), ("images", "images")):
+            if old.get(name) != new.get(name):
+                verb = "has" if name == "frames" else "have"
+                yield f"{what} of data set {use} {verb}", old.get(name), new.get(name)
+        for layer in dict.fromkeys([*old.get("layers", {}), *new.get("layers", {})]):
+            if old.get("layers", {}).get(layer) != new.get("layers", {}).get(layer):
+                yield f"layer '{layer}' of data set {use} has", None, None
+    for name in dict.fromkeys([*before["inputs"], *now["inputs"]]):
+        if before["inputs"].get(name) != now["inputs"].get(name):
+            yield f"{name} has", None, None

@@ -1,0 +1,68 @@
+"""Tests of training/identity.py.
+
+A run is resumed with the data that it began with, wherever they lie, or refused.
+"""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from hrdepth.errors import InputError
+from hrdepth.io.images import read_image, write_image
+from hrdepth.training import train
+from tiny_training import split
+
+
+@pytest.fixture
+def begun(tiny, tmp_path):
+    """A run of one epoch, with data of its own, to be resumed for another."""
+    root = Path(shutil.copytree(tiny.train[0].root, tmp_path / "own"))
+    config = replace(tiny, train=[split(root)], validation=[split(root)], epochs=1)
+    train(config)
+    return replace(config, epochs=2, resume="last"), root
+
+
+def change_camera(root):
+    file = next(root.rglob("camera.yaml"))
+    content = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**content, "fx": content["fx"] * 0.8}))
+
+
+def replace_image(root):
+    file = sorted(root.rglob("left/*.png"))[3]
+    write_image(file, 255 - np.array(read_image(file)))
+
+
+def change_split(root):
+    file = root / "train.txt"
+    file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (change_camera, r"the camera of '.*' in data set train 1 has changed since .*last\.ckpt.*: \[.*, now \["),
+        (replace_image, "the images of data set train 1 have changed since"),
+        (change_split, "the list of frames of data set train 1 has changed since"),
+    ],
+)
+def test_a_run_whose_data_changed_is_not_resumed(begun, change, sentence):
+    config, root = begun
+    change(root)
+    with pytest.raises(InputError, match=sentence):
+        train(config)
+
+
+def test_a_run_whose_data_moved_is_resumed(begun, tmp_path):
+    """A copy has other paths and times of change; a resumed run ends as one that was not interrupted."""
+    config, root = begun
+    shutil.copytree(root, tmp_path / "moved", copy_function=shutil.copyfile)
+    shutil.rmtree(root)
+    moved = split(tmp_path / "moved")
+    train(replace(config, train=[moved], validation=[moved]))
+    rows = (Path(config.output) / "metrics.csv").read_text().splitlines()
+    assert len(rows) > 4
