@@ -5,7 +5,9 @@ Corruption errors by hand, through a library that stands in for the real one.
 
 import json
 import logging
+import shutil
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -222,6 +224,24 @@ def test_neither_partial_nor_finished_results_are_overwritten_silently(
     with pytest.raises(KeyboardInterrupt):
         corruptions(CorruptionsConfig(data, weights, out=str(out), **{**SETTINGS, "overwrite": True}))
     assert (out / "corruptions.json").read_bytes() == result
+
+
+def test_measurements_belong_to_the_content_of_images_and_depth(library, data, weights, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    Interrupted(monkeypatch, at=3)
+    with pytest.raises(KeyboardInterrupt):
+        corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
+    moved = replace(data, root=str(shutil.copytree(data.root, tmp_path / "moved")))
+    depth = np.load(tmp_path / "moved" / "depth" / "a.npy")
+    np.save(tmp_path / "moved" / "depth" / "a.npy", depth + 0.5)
+    with pytest.raises(InputError, match=r"\(data\)"):
+        corruptions(CorruptionsConfig(moved, weights, out=str(out), **SETTINGS))
+    np.save(tmp_path / "moved" / "depth" / "a.npy", depth)
+    found = corruptions(CorruptionsConfig(moved, weights, out=str(out), **SETTINGS))
+    np.save(tmp_path / "moved" / "depth" / "a.npy", depth + 0.5)
+    with pytest.raises(InputError, match="other frames"):
+        corruptions(CorruptionsConfig(moved, weights, str(out / "corruptions.json"), **SETTINGS))
+    assert found["errors"] == corruptions(CorruptionsConfig(data, weights, **SETTINGS))["errors"]
 
 
 def test_the_data_sets_default_protocol_is_used(library, weights, tmp_path):

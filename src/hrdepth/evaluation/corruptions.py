@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hrdepth.config import CorruptionsConfig, GroundTruthConfig
+from hrdepth.config import CorruptionsConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.corruption_errors import (
     KITTI_C,
@@ -30,6 +30,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
 from hrdepth.truth import build_ground_truth, depth_protocol
+from hrdepth.truth.base import GroundTruthSet
 from hrdepth.weights.find import locate_weights
 
 __all__ = ["corruptions"]
@@ -62,6 +63,7 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
     shared: dict[str, Any] = {
         "ground_truth": truths.description,
         "images": len(truths),
+        "data": _data_digest(truths),
         "severities": config.severities,
         "protocol": asdict(protocol),
     }
@@ -70,7 +72,6 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
     settings = {
         "weights": about,
         "base": base and base.about,
-        "data": _data_digest(config.data),
         **shared,
         "kinds": kinds,
         "device": predictor.device,
@@ -167,6 +168,7 @@ def _base(config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Map
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         same = all(content[name] == now[name] for name in ("images", "ground_truth", "protocol"))
+        same &= content.get("data", now["data"]) == now["data"]  # earlier versions did not write it
         errors = {
             kind: {str(severity): content["errors"][kind][str(severity)] for severity in config.severities}
             for kind in kinds
@@ -256,11 +258,12 @@ class PartialResults:
             self._file.unlink(missing_ok=True)
 
 
-def _data_digest(config: GroundTruthConfig) -> str:
-    """Return a hash that identifies images and true depth: settings, folders and list."""
-    settings = asdict(config)
-    for name in ("root", "depths"):
-        settings[name] = settings[name] and str(Path(settings[name]).resolve())
-    if config.split is not None and Path(config.split).is_file():
-        settings["split"] = file_sha256(config.split)
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+def _data_digest(truths: GroundTruthSet) -> str:
+    """Return a hash of the content of all images and true depth, wherever they lie."""
+    digest = hashlib.sha256()
+    for truth in truths:
+        image = None if truth.image is None else file_sha256(truth.image)
+        k = None if truth.intrinsics is None else truth.intrinsics.tolist()
+        digest.update(json.dumps([truth.name, image, k, truth.image_rows, truth.depth.shape]).encode())
+        digest.update(np.ascontiguousarray(truth.depth).tobytes())
+    return digest.hexdigest()
