@@ -14,8 +14,16 @@ import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, NetworkConfig
 from hrdepth.errors import InputError
+from hrdepth.evaluation.edges import near_edges
 from hrdepth.networks import build_network
-from hrdepth.reproduce.figure2 import depth_regions, enlarge, reduce_truth, region_errors
+from hrdepth.reproduce.regions import (
+    SPARSE_REGIONS,
+    depth_regions,
+    enlarge,
+    reduce_truth,
+    region_errors,
+    sparse_regions,
+)
 from hrdepth.weights.checkpoint import save_checkpoint
 
 pytest.importorskip("skimage", reason="edges need the extra 'metrics'")
@@ -68,7 +76,38 @@ def test_interpolation_errors_agree_with_a_calculation_by_hand():
     assert bilinear["low gradient"] == pytest.approx(0, abs=1e-6)
 
 
-def test_sparse_depth_is_refused():
+def scan(depth, rows=5, columns=3):
+    """Depth at every fifth row and third column alone, as of a laser."""
+    sparse = np.zeros_like(depth)
+    sparse[::rows, ::columns] = depth[::rows, ::columns]
+    return sparse
+
+
+def test_regions_of_a_sparse_scan_are_found_at_its_points():
+    depth, brightness = step(), np.zeros((32, 64))
+    brightness[:, 30:] = 0.4
+    masks = sparse_regions(scan(depth), brightness, 0.05, 0.1)
+    points = scan(depth) > 0
+    assert (masks["all"] == points).all()
+    # The points beside the step are three columns apart: a jump of log 2 in three pixels.
+    assert np.flatnonzero(masks["high gradient"].any(axis=0)).tolist() == [30, 33]
+    assert (masks["low gradient"] == (points & ~masks["high gradient"])).all()
+    assert not sparse_regions(scan(depth), brightness, np.expm1(np.log(2) / 3 + 1e-6), 0.1)["high gradient"].any()
+    assert np.flatnonzero(masks["high image gradient"].any(axis=0)).tolist() == [30]
+    assert (masks["low image gradient"] == (points & ~masks["high image gradient"])).all()
+    assert (masks["near edges"] == (points & near_edges(scan(depth)))).all()
+
+
+def test_a_point_without_neighbours_has_no_depth_gradient():
+    depth = np.zeros((32, 64), np.float32)
+    depth[4, 4], depth[4, 20], depth[20, 20], depth[20, 28] = 10, 20, 10, 20
+    masks = sparse_regions(depth, np.zeros(depth.shape), 0.05, 0.1)
+    assert np.argwhere(masks["high gradient"]).tolist() == [[20, 20], [20, 28]]
+    assert not masks["low gradient"].any()
+    assert masks["low image gradient"].sum() == 4
+
+
+def test_regions_of_edges_refuse_sparse_depth():
     sparse = step()
     sparse[:, ::2] = 0
     sparse[0] = 0
@@ -111,6 +150,28 @@ def test_figure2_is_drawn_with_its_table(tmp_path, truth, capsys):
     assert found["share_of_pixels"]["all"] == 1
     assert found["networks"]["low resolution, 64x64"]["weights"].endswith("low.safetensors")
     assert "true depth" in (out / "figure2.svg").read_text()
+
+
+def test_figure2_of_sparse_true_depth_has_its_own_regions(tmp_path, capsys):
+    root = fake_datasets.drive(tmp_path / "data")
+    for file in sorted(root.glob("*/depth/*.npy")):
+        np.save(file, scan(np.load(file)))
+    low = net(tmp_path / "low.safetensors", "monodepth2", (64, 64))
+    out = tmp_path / "out"
+    command = ["reproduce", "figure2", "--data.kind", "drive", "--data.root", str(root), "--protocol.crop", "none"]
+    command += ["--out", str(out), "--formats", "[svg]", "--runs", str(tmp_path / "runs")]
+    assert main(command) == 2
+    assert "sparse true depth needs a network" in capsys.readouterr().err
+    assert main([*command, f"kitti-monodepth2-m-640x192={low}", "--format", "markdown"]) == 0
+    assert "near edges: depths around the point" in capsys.readouterr().out
+    found = json.loads((out / "figure2.json").read_text())
+    assert [one["source"] for one in found["series"]] == ["low resolution, 64x64"] * 2
+    shares = found["share_of_pixels"]
+    assert set(shares) == set(SPARSE_REGIONS)
+    assert shares["all"] == pytest.approx(1)
+    assert shares["low image gradient"] + shares["high image gradient"] == pytest.approx(1)
+    assert found["image_gradient"] == 0.1
+    assert found["series"][0]["abs_rel"]["all"] > 0
 
 
 def test_figure2_records_its_settings(tmp_path, truth, capsys):
@@ -165,7 +226,7 @@ def test_invalid_settings_of_figures_are_refused(tmp_path, truth, capsys, figure
 
 def test_figure2_needs_true_depth(tmp_path, capsys):
     assert main(["reproduce", "figure2", "--out", str(tmp_path / "out")]) == 2
-    assert "needs dense true depth" in capsys.readouterr().err
+    assert "needs true depth" in capsys.readouterr().err
 
 
 def test_figures_4_and_5_are_drawn(tmp_path, truth, capsys):

@@ -116,8 +116,11 @@ class ReproduceRegionsConfig(ReproduceConfig):
         high: the row at high resolution.
         low_size: (height, width) of the true depth that is made small and large again, to see what interpolation alone
             costs; null takes that of the network at low resolution, without one a third of the true depth's size.
-        gradient: the jump of true depth from one pixel to the next, as a share of it, where a high gradient begins.
-        edge_width: pixels from an edge of true depth that belong to it.
+        gradient: the jump of true depth from one pixel to the next, as a share of it, where a high gradient begins; of
+            sparse depth that between neighbouring points, for each pixel between them.
+        image_gradient: the jump of brightness from one pixel to the next, as a share of its range, where a high
+            gradient of the image begins; a region of sparse true depth.
+        edge_width: pixels from an edge of dense true depth that belong to it.
         formats: of the plot; `svg` and `pdf` are vector graphics.
         format: of the printed table: `text`, `markdown` or `latex`.
 
@@ -129,6 +132,7 @@ class ReproduceRegionsConfig(ReproduceConfig):
     high: str = "kitti-monodepth2-m-1024x320"
     low_size: tuple[int, int] | None = None
     gradient: float = 0.05
+    image_gradient: float = 0.1
     edge_width: int = 2
     formats: list[Literal["svg", "pdf", "png"]] = field(default_factory=lambda: ["svg", "pdf"])
     format: TableFormat = "text"
@@ -137,6 +141,8 @@ class ReproduceRegionsConfig(ReproduceConfig):
         super().__post_init__()
         if not 0 < self.gradient < 1:
             raise InputError(f"gradient {self.gradient:g} is a share of depth from pixel to pixel; give 0 to 1")
+        if not 0 < self.image_gradient < 1:
+            raise InputError(f"image_gradient {self.image_gradient:g} is a share of the brightness range; give 0 to 1")
         if self.edge_width < 1:
             raise InputError(f"edge_width {self.edge_width} must be at least 1 pixel")
         if self.low_size is not None and min(self.low_size) < 1:

@@ -174,12 +174,7 @@ def predict_image(
     Raises:
         InputError: the image is missing or damaged, or the prediction is not an array of finite, non-negative values.
     """
-    if truth.image is None:
-        raise InputError(f"the image of '{truth.name}' is missing; a network needs it")
-    image = read_image(truth.image)
-    if truth.image_rows is not None:
-        upper, lower = (round(part * image.height) for part in truth.image_rows)
-        image = image.crop((0, upper, image.width, lower))
+    image = read_true_image(truth)
     try:
         disparity = check_disparity(predict(image)) / _focal_factor(truth, canonical_focal)
         if not protocol.post_process:
@@ -188,6 +183,21 @@ def predict_image(
     except InputError as error:
         raise InputError(f"{truth.image}: {error}") from error
     return blend_flipped(disparity, mirrored)
+
+
+def read_true_image(truth: GroundTruth) -> Image.Image:
+    """Read the image of true depth, or the part of it that the depth is of.
+
+    Raises:
+        InputError: the image is missing or damaged.
+    """
+    if truth.image is None:
+        raise InputError(f"the image of '{truth.name}' is missing; a network needs it")
+    image = read_image(truth.image)
+    if truth.image_rows is None:
+        return image
+    upper, lower = (round(part * image.height) for part in truth.image_rows)
+    return image.crop((0, upper, image.width, lower))
 
 
 def _focal_factor(truth: GroundTruth, canonical_focal: float | None) -> float:

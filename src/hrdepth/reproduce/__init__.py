@@ -7,5 +7,6 @@ differences       means over seeds with intervals, and differences from the refe
 provenance_table  the weights behind each row; what all JSON files have in common
 table             `hrdepth reproduce table1` to `table4`
 figure2           where errors lie
+regions           of dense and sparse true depth
 figures           `figure4` and `figure5`
 """
