@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log, sqrt
+from math import inf, log, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -157,7 +157,7 @@ class DepthScale:
             is `focal_factor` times it. None if depth is used unchanged for any camera.
 
     Raises:
-        InputError: the range is empty or not positive.
+        InputError: the range is empty or not positive, or a factor is not.
 
     Example:
         >>> DepthScale(metres_per_unit=5.4).depth(np.array([0.0, 1.0], np.float32)).round(3).tolist()
@@ -172,6 +172,10 @@ class DepthScale:
     def __post_init__(self) -> None:
         if not 0 < self.min_depth < self.max_depth:
             raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty or not positive")
+        for name in ("metres_per_unit", "canonical_focal"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and 0 < value < inf):
+                raise InputError(f"{name} is {value!r:.40}; it must be a positive number")
 
     @classmethod
     def of(cls, network: Any) -> DepthScale:

@@ -34,7 +34,7 @@ def lookup(registry: Mapping[str, T], name: str, what: str) -> T:
         return registry[name]
     near = difflib.get_close_matches(name, registry, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    raise InputError(f"unknown {what} '{name}': {hint}Valid: {', '.join(sorted(registry))}")
+    raise InputError(f"unknown {what} '{str(name)[:60]}': {hint}Valid: {', '.join(sorted(registry))}")
 
 
 def check_options(kind: Callable[..., Any], options: Mapping[str, Any], what: str, given: Collection[str] = ()) -> None:

@@ -139,7 +139,7 @@ def _timm_features(name: str, pretrained: bool, in_channels: int) -> Any:
     if not timm.is_model(name):
         near = timm.list_models(f"{name[:6]}*")[:5]
         raise InputError(
-            f"unknown backbone '{name}'; give the name of a timm network, such as {', '.join(near) or 'resnet18'}"
+            f"unknown backbone '{name[:60]}'; give the name of a timm network, such as {', '.join(near) or 'resnet18'}"
         )
     if pretrained and not timm.is_model_pretrained(name):
         known = timm.list_pretrained(f"{name.partition('.')[0]}.*")

@@ -7,11 +7,12 @@ metadata holds JSON. Nothing in the file can run code.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from hrdepth.camera import DepthScale, LearnedCamera
@@ -21,7 +22,7 @@ from hrdepth.io.files import existing_file
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.registry import lookup
-from hrdepth.weights.find import announce_licence, check_licence, locate_weights, read_cameras
+from hrdepth.weights.find import announce_licence, check_licence, locate_weights, read_cameras, stated_size
 from hrdepth.weights.tensor_files import DTYPES, HASH, read_tensors, write_tensors
 
 __all__ = [
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 FORMAT = "hrdepth/1"
+Network = TypeVar("Network", bound=nn.Module)
+# The metadata's values, as JSON; each may be null.
+_KINDS = {"provenance": dict, "card": dict, "licence": str, "name": str, "scale": str, HASH: str, "cameras": list}
 
 
 @dataclass(frozen=True)
@@ -157,20 +161,23 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         )
     try:
         header = {key: json.loads(value) for key, value in metadata.items() if key != "format"}
-        network_config = NetworkConfig(**header["network"])
-        pose_config = NetworkConfig(**header["pose_network"]) if header["pose_network"] else None
-        height, width = header["size"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error
-    network = build_network(network_config)
-    network.scale = replace(
-        network.scale, metres_per_unit=header.get("metres_per_unit"), canonical_focal=header.get("canonical_focal")
-    )
-    _fill(network, tensors, "depth.", path)
+        for key, kind in _KINDS.items():
+            if not isinstance(header.get(key), kind | None):
+                raise TypeError(f"{key} is {header[key]!r:.40}")
+        network_config = _stored_config(header["network"])
+        pose_config = _stored_config(header["pose_network"]) if header["pose_network"] else None
+        size = stated_size(header["size"])
+        network = _build(build_network, network_config, tensors, "depth.", path)
+        network.scale = replace(
+            network.scale, metres_per_unit=header.get("metres_per_unit"), canonical_focal=header.get("canonical_focal")
+        )
+    except InputError as error:  # of a network or a scale
+        raise error if str(path) in str(error) else InputError(f"the weights file {path}: {error}") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"the metadata of the weights file {path} is damaged ({str(error)[:200]})") from error
     pose_network = None
     if pose_config is not None:
-        pose_network = build_pose_network(pose_config).eval()
-        _fill(pose_network, tensors, "pose.", path)
+        pose_network = _build(build_pose_network, pose_config, tensors, "pose.", path).eval()
     card = header.get("card") or {}
     announce_licence(path, header.get("licence"), card.get("terms"))
     return Checkpoint(
@@ -178,8 +185,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         network_config,
         pose_network,
         pose_config,
-        (height, width),
-        provenance=header.get("provenance", {}),
+        size,
+        provenance=header.get("provenance") or {},
         cameras=read_cameras(metadata, path),
         name=header.get("name"),
         licence=header.get("licence"),
@@ -223,6 +230,11 @@ def load_tensors(module: nn.Module, tensors: dict[str, Tensor], source: str) -> 
     Raises:
         InputError: a tensor is missing, surplus or misshaped; the sentence names it.
     """
+    _check_fit(module, tensors, source)
+    module.load_state_dict(tensors)
+
+
+def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     wanted = module.state_dict()
     for key, value in wanted.items():
         if key not in tensors:
@@ -234,13 +246,37 @@ def load_tensors(module: nn.Module, tensors: dict[str, Tensor], source: str) -> 
             )
     surplus = [key for key in tensors if key not in wanted]
     if surplus:
-        raise InputError(f"{source} does not fit the network: tensor '{surplus[0]}' is one that it does not have")
-    module.load_state_dict(tensors)
+        raise InputError(f"{source} does not fit the network: tensor '{surplus[0][:100]}' is one that it does not have")
 
 
-def _fill(module: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:
+def _build(
+    build: Callable[[NetworkConfig], Network],
+    config: NetworkConfig,
+    tensors: dict[str, Tensor],
+    prefix: str,
+    path: Path,
+) -> Network:
+    """Build a network of a file, and fill it; first without memory, as the file may name a network of any size."""
     own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    load_tensors(module, own, f"the weights file {path}")
+    with torch.device("meta"):
+        try:
+            outline = build(config)
+        except RuntimeError as error:  # a size beyond that of any tensor
+            raise InputError(f"the weights file {path} names a network that cannot be built ({error})") from error
+    _check_fit(outline, own, f"the weights file {path}")
+    network = build(config)
+    network.load_state_dict(own)
+    return network
+
+
+def _stored_config(stored: Any) -> NetworkConfig:
+    """Return the config of a network in a file, without `weights`, where it started: nothing else is opened."""
+    if not isinstance(stored, dict) or not isinstance(stored.get("name"), str):
+        raise TypeError(f"a network is {stored!r:.40}")
+    options = stored.get("options", {})
+    if not isinstance(options, dict):
+        raise TypeError(f"the network's options are {options!r:.40}")
+    return NetworkConfig(stored["name"], {key: value for key, value in options.items() if key != "weights"})
 
 
 def _describe(config: NetworkConfig | None) -> dict[str, Any]:

@@ -36,6 +36,7 @@ __all__ = [
     "locate_weights",
     "read_cameras",
     "read_metadata",
+    "stated_size",
 ]
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ SPDX = re.compile(r"[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*")
 SCHEME = "hf://"
 MODEL_FILE = "model.safetensors"  # as the Hub's repositories call it
 ADDRESS = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?P<file>.+))?")
+# Of the size that a network was trained at: ten times those of the largest in the paper.
+MOST_PIXELS = 2**22
 # OpenVINO's weights lie beside the graph.
 COMPANIONS = {".xml": ".bin"}
 
@@ -147,6 +150,24 @@ def check_licence(licence: str) -> str:
             "https://spdx.org/licenses lists them"
         )
     return licence
+
+
+def stated_size(size: Any, most: int = MOST_PIXELS) -> tuple[int, int]:
+    """Return the (height, width) that a file's metadata states, in pixels.
+
+    Args:
+        size: as JSON holds it.
+        most: pixels that are accepted.
+
+    Raises:
+        ValueError: it is no size, or one that would take gigabytes.
+    """
+    if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+        raise ValueError(f"size is {size!r:.40}, not a height and a width")
+    height, width = size
+    if height * width > most:
+        raise ValueError(f"size is {height}x{width}; at most {most / 1e6:.0f} million pixels are accepted")
+    return height, width
 
 
 def _find_bundled(name: str) -> Path:

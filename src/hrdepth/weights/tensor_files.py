@@ -55,7 +55,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
         content = path.read_bytes()
         tensors = load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged or no safetensors file ({error})") from error
     metadata: dict[str, str] = header.get("__metadata__", {})
     if HASH in metadata and metadata[HASH] != json.dumps(tensors_sha256(tensors)):

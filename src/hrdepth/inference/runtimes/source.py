@@ -17,7 +17,7 @@ from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.openvino_core import shared_core
 from hrdepth.io.files import existing_file, file_sha256
-from hrdepth.weights.find import announce_licence, bundled_graph, read_cameras, read_metadata
+from hrdepth.weights.find import announce_licence, bundled_graph, read_cameras, read_metadata, stated_size
 
 if TYPE_CHECKING:
     from hrdepth.weights.checkpoint import Checkpoint
@@ -108,7 +108,7 @@ class Description:
             values = {name: json.loads(value) for name, value in found.items() if name in names}
             for name in ("size", "mean", "std"):
                 values[name] = tuple(values[name]) if values.get(name) is not None else None
-            height, width = values.pop("size")
+            height, width = stated_size([*values.pop("size")], 2**25)
             scale = {one.name: json.loads(found[one.name]) for one in fields(DepthScale) if one.name in found}
             return cls(size=(int(height), int(width)), scale=DepthScale(**scale), **values)
         except (TypeError, ValueError, KeyError) as error:
@@ -275,7 +275,37 @@ def read_description(path: Path) -> Description:
 
 
 def _read_onnx(path: Path) -> tuple[None, dict[str, str]]:
-    return None, read_onnx_metadata(path)
+    metadata = read_onnx_metadata(path)
+    try:
+        if _has_outer_tensors(memoryview(path.read_bytes()), "model"):
+            raise InputError(f"{path} has tensors in other files, which are not opened; save it as one file")
+    except (ValueError, IndexError, KeyError, RecursionError) as error:
+        raise InputError(f"{path} is damaged or not an ONNX file ({str(error)[:200]})") from error
+    return None, metadata
+
+
+# Numbers of the fields of ONNX's messages that lead to tensors.
+_PARTS = {
+    "model": {7: "graph", 25: "function"},
+    "function": {7: "node"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse tensor", 23: "sparse tensor"},
+    "sparse tensor": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+_EXTERNAL_DATA = 13  # of a tensor: where else its values are
+
+
+def _has_outer_tensors(message: memoryview, kind: str) -> bool:
+    """Return whether a message of ONNX has tensors whose values are in other files."""
+    for number, value in _fields(message):
+        if kind == "tensor" and number == _EXTERNAL_DATA:
+            return True
+        inner = _PARTS[kind].get(number)
+        if inner is not None and value is not None and _has_outer_tensors(value, inner):
+            return True
+    return False
 
 
 def _read_openvino(path: Path) -> tuple[Any, dict[str, str]]:
