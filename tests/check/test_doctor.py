@@ -160,6 +160,16 @@ def test_the_exit_status_follows_the_findings(data, capsys):
     assert "(ignored)" in (data / "page.html").read_text()
 
 
+def test_linked_drives_are_examined(data, tmp_path_factory):
+    links = tmp_path_factory.mktemp("links")
+    (links / "a").symlink_to(data / "a")
+    for name in ("train.txt", "val.txt"):
+        (links / name).write_text((data / name).read_text())
+    assert kinds(links) == []
+    camera(data, fx=12.0, fy=12.0)
+    assert kinds(links) == kinds(data) != []
+
+
 def test_folders_without_a_data_set_are_refused(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         examine(DoctorConfig(str(tmp_path / "nowhere")))

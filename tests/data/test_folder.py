@@ -5,11 +5,13 @@ import shutil
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch.utils.data import default_collate
 
 import fake_datasets
 from hrdepth.config import DatasetConfig, files
 from hrdepth.data import build_mix, build_reader
+from hrdepth.data.folder import numbered_images
 from hrdepth.data.mixing import metres_per_unit
 from hrdepth.errors import InputError
 
@@ -78,6 +80,54 @@ def test_an_entry_of_a_camera_that_is_not_understood_is_named(root, name, value)
     change(root, **{name: value})
     with pytest.raises(InputError, match=rf"camera\.yaml: {name} "):
         build(root)
+
+
+def test_two_images_of_one_number_are_refused(root):
+    """front_0001.png and rear_0001.png: one would replace the other."""
+    left = root / "drive" / "left"
+    for path in sorted(left.iterdir()):
+        shutil.copy(path, left / f"rear_{path.name}")
+        path.rename(left / f"front_{path.name}")
+    with pytest.raises(InputError, match=r"left: front_000000\.png and rear_000000\.png have the same number"):
+        build(root)
+
+
+def test_hidden_and_temporary_files_are_no_frames(root, caplog):
+    left = root / "drive" / "left"
+    for name in ("~000002.png", "._000002.png", "000002.tmp.png", "#000002.png"):
+        (left / name).write_bytes(b"lock")
+    shutil.copy(left / "000001.png", left / "cover.png")
+    before = build(root)[1]["target"]
+    shutil.copy(left / "000001.png", left / "000002.jpeg")
+    assert torch.equal(before, build(root)[1]["target"]), "a PNG comes before a .jpeg"
+    assert numbered_images(left)[2] == left / "000002.png"
+    assert "6 images are left out" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".PNG", ".webp", ".TIF"])
+def test_frames_of_any_spelling_are_found(root, suffix):
+    for path in sorted((root / "drive" / "left").iterdir()):
+        Image.open(path).save(path.with_suffix(suffix), lossless=True)
+        path.unlink()
+    mix = build(root)
+    assert len(mix) == 4
+    assert mix.datasets[0].reader.has_depth()
+
+
+def test_links_to_drives_are_followed(root, tmp_path):
+    before = [line.name for line in build(root, split=None).datasets[0].reader.targets]
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "first").symlink_to(root / "drive")
+    (links / "loop").symlink_to(links)
+    shutil.copytree(root / "drive", links / "second")
+    targets = build(links, split=None).datasets[0].reader.targets
+    assert [line.name for line in targets] == [name.replace("drive", link) for link in ("first", "second")
+                                               for name in before]  # fmt: skip
+    images = DatasetConfig("images", str(links))
+    assert len(build_reader(images).targets) == 24
+    rig = {"camera": CAMERA}
+    assert len(build_reader(DatasetConfig("folder", str(links), options=rig)).targets) == 8
 
 
 def test_a_rig_from_the_config_needs_no_file(root):

@@ -69,6 +69,13 @@ def test_settings_follow_from_the_set(tmp_path):
     assert config.canonical_focal is None
 
 
+def test_the_cameras_of_linked_drives_are_read(tmp_path):
+    root = fake_datasets.drive(tmp_path / "mine", stereo=True)
+    (root / "drive").rename(tmp_path / "disk")
+    (root / "drive").symlink_to(tmp_path / "disk")
+    assert config_of("--data", root).size == (64, 96)
+
+
 def test_given_settings_override_the_preset(tmp_path):
     root = fake_datasets.drive(tmp_path / "mine", stereo=False)
     (tmp_path / "own.yaml").write_text("epochs: 3\noptimiser: {learning_rate: 0.002}\n")

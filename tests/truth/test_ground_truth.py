@@ -105,6 +105,23 @@ def test_true_depth_is_read_from_a_folder(tmp_path):
     assert build("folder", root=tmp_path)[1].image == tmp_path / "image" / "b.jpg"
 
 
+def test_no_depth_map_is_left_out_for_its_spelling(tmp_path, caplog):
+    for name, value in (("a.png", 1.0), ("b.PNG", 2.0), ("d.Png", 4.0)):
+        save_depth_png(tmp_path / "depth" / "map.png", [[value]])
+        (tmp_path / "depth" / "map.png").rename(tmp_path / "depth" / name)
+    np.save(tmp_path / "depth" / "c.npy", np.full((1, 1), 3.0))
+    (tmp_path / "depth" / "c.npy").rename(tmp_path / "depth" / "c.NPY")
+    (tmp_path / "depth" / "._a.png").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "image").mkdir()
+    for name in ("a.JPG", "b.webp", "c.JPEG", "d.tiff", "extra.png"):
+        Image.new("RGB", (2, 2)).save(tmp_path / "image" / name)
+    truths = build("folder", root=tmp_path)
+    assert [truth.depth.item() for truth in truths] == [1, 2, 3, 4]
+    assert [truth.image.name for truth in truths] == ["a.JPG", "b.webp", "c.JPEG", "d.tiff"]
+    assert "1 files are left out" in caplog.text
+    assert "1 images have no depth map and are left out, such as extra.png" in caplog.text
+
+
 def test_true_depth_of_real_frames_is_read_from_a_folder(shared):
     truths = build("folder", root=shared / "kitti-mini" / "singles")
     assert len(truths) == 8

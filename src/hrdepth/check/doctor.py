@@ -20,7 +20,7 @@ from hrdepth.check.page import write_page
 from hrdepth.check.recording import Recording, examine_sequence, examine_stereo
 from hrdepth.check.scan import scan_data
 from hrdepth.config import DatasetConfig, DoctorConfig, TrainConfig
-from hrdepth.data.folder import MASK, numbered_images, read_camera
+from hrdepth.data.folder import MASK, find_cameras, numbered_images, read_camera
 from hrdepth.errors import InputError
 from hrdepth.io.images import image_size, read_image
 from hrdepth.prepare.motion import runs
@@ -104,7 +104,7 @@ def _is_reported(finding: Finding, before: list[Finding]) -> bool:
 
 
 def _recordings(root: Path) -> Iterator[Recording]:
-    for file in sorted(root.rglob("camera.yaml")):
+    for file in find_cameras(root):
         left = file.parent / "left"
         images = numbered_images(left if left.is_dir() else file.parent)
         readable = {number: path for number, path in sorted(images.items()) if _can_be_read(path)}

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.camera import Camera, pinhole
-from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder, find_image
+from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
+from hrdepth.io.image_files import SUFFIXES, find_image, visible_images
 
 __all__ = [
     "KEPT_HEIGHT",
@@ -148,8 +149,8 @@ def read_rig(file: Path) -> Rig:
 def numbered_files(folder: Path, kind: str, suffixes: tuple[str, ...]) -> dict[str, dict[int, Path]]:
     """Return files `SEQUENCE_FRAME_KIND.SUFFIX` of a folder, by sequence and frame; none where there is no folder."""
     found: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.glob("*")):
+    for path in visible_images(sorted(folder.glob("*")), suffixes):
         match = _NAME.fullmatch(path.stem)
-        if match and match["kind"] == kind and path.suffix in suffixes:
+        if match and match["kind"] == kind:
             found.setdefault(match["sequence"], {})[int(match["frame"])] = path
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,14 +17,16 @@ from numpy.typing import NDArray
 
 from hrdepth.camera import BaselineError, Camera, pinhole
 from hrdepth.config.safe_yaml import load_yaml
-from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder
+from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
-from hrdepth.io.image_files import IMAGE_SUFFIXES
+from hrdepth.io.image_files import SUFFIXES, find_image, spellings, visible_images, walk
 from hrdepth.io.images import image_size, read_depth
 
-__all__ = ["IRRELEVANT", "Folder", "Images", "numbered_images", "plain_key", "read_camera"]
+__all__ = ["IRRELEVANT", "Folder", "Images", "find_cameras", "numbered_images", "plain_key", "read_camera"]
+
+log = logging.getLogger(__name__)
 
 ENTRIES = ("width", "height", "fx", "fy", "cx", "cy")
 # Entries of calibrations, as `plain_key` spells them, that do not change what the camera sees. Any other is refused.
@@ -36,6 +39,7 @@ IRRELEVANT = frozenset([
     "gridpoints",
 ])  # fmt: skip
 MASK = "mask.png"
+DEPTH_SPELLINGS = spellings([".npy", ".png"])
 ASPECT = 1.05  # largest ratio between the aspect ratios of a depth map and its camera
 LONGEST_BASELINE = 20.0  # metres; a rig's millimetres are more
 
@@ -109,8 +113,7 @@ class Folder(FrameReader):
     def _depth_file(self, line: SplitLine) -> Path | None:
         if line.side == "r" or (image := self.image(line, 0)) is None:
             return None
-        files = (self.root / line.folder / "depth" / f"{image.stem}{suffix}" for suffix in (".npy", ".png"))
-        return next((file for file in files if file.is_file()), None)
+        return find_image(self.root / line.folder / "depth", image.stem, DEPTH_SPELLINGS)
 
     def _aspect(self, drive: str) -> float:
         height, width = self._camera(drive).size
@@ -157,10 +160,11 @@ class Folder(FrameReader):
     def _drives(self) -> list[str]:
         """Return the folders that hold a camera.yaml; with a camera in the config those that hold the left images."""
         if self._rig is None:
-            return [str(path.parent.relative_to(self.root)) for path in sorted(self.root.rglob("camera.yaml"))]
-        folders = [self.root, *(path for path in sorted(self.root.rglob("*")) if path.is_dir())]
+            return [str(file.parent.relative_to(self.root)) for file in find_cameras(self.root)]
+        files = list(walk(self.root))
+        folders = sorted({folder for file in files for folder in file.parents if folder.is_relative_to(self.root)})
         drives = [folder for folder in folders if (folder / self._folders["l"]).is_dir()]
-        plain = [folder for folder in folders if any(path.suffix.lower() in SUFFIXES for path in folder.iterdir())]
+        plain = sorted({path.parent for path in visible_images(files)})
         return [str(drive.relative_to(self.root)) for drive in drives or plain]
 
 
@@ -198,9 +202,10 @@ class Images(FrameReader):
         return Camera(pinhole(focal, focal, width / 2, height / 2), (height, width), source=str(path))
 
     def _all(self) -> list[SplitLine]:
-        images = (path for path in self.root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-        found = (path.relative_to(self.root) for path in images)
-        visible = sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+        files = list(walk(self.root))
+        visible = sorted(path.relative_to(self.root).as_posix() for path in visible_images(files))
+        if len(visible) < len(files):
+            log.info("%s: %d files that are no images are left out", self.root, len(files) - len(visible))
         if not visible:
             raise InputError(f"{self.root} holds no images")
         return [SplitLine(name, 0, "l", origin=str(self.root / name)) for name in visible]
@@ -220,12 +225,37 @@ class Images(FrameReader):
         return listed
 
 
+def find_cameras(root: Path) -> list[Path]:
+    """Return the camera.yaml of each drive of a set, also behind links, in order."""
+    return sorted(path for path in walk(root) if path.name == "camera.yaml")
+
+
 def numbered_images(folder: Path) -> dict[int, Path]:
-    """Return the images in a folder by the last run of digits in their names; none where there is no such folder."""
+    """Return the images in a folder by the last run of digits in their names; none where there is no such folder.
+
+    Where two differ in the suffix alone, there is the first of `SUFFIXES`. How many files are left out is logged.
+
+    Raises:
+        InputError: two others have the same number.
+    """
     if not folder.is_dir():
         return {}
-    images = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES)
-    return {int(digits[-1]): path for path in images if (digits := re.findall(r"\d+", path.stem))}
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.stem != "mask"]
+    found: dict[int, Path] = {}
+    for path in sorted(visible_images(files), key=lambda path: (SUFFIXES.index(path.suffix.lower()), path.name)):
+        if not (digits := re.findall(r"\d+", path.stem)):
+            continue
+        if (other := found.setdefault(int(digits[-1]), path)).stem != path.stem:
+            raise InputError(
+                f"{folder}: {other.name} and {path.name} have the same number, the last in their names; put the images "
+                "of each camera into a folder of their own"
+            )
+    if left_out := sorted({*files} - {*found.values()}):
+        log.warning(
+            "%s: %d images are left out, which are hidden, temporary, without a number, or of another suffix than the "
+            "first, such as %s", folder, len(left_out), left_out[0].name,
+        )  # fmt: skip
+    return dict(sorted(found.items()))
 
 
 def plain_key(key: object) -> str:

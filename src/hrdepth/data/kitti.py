@@ -12,10 +12,11 @@ from PIL import Image
 
 from hrdepth.camera import Camera
 from hrdepth.data.lidar import project_lidar, read_scan, scan_file
-from hrdepth.data.reader import SUFFIXES, FrameReader, SplitLine, existing_folder, find_image
+from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
+from hrdepth.io.image_files import find_image, visible_images
 
 __all__ = [
     "Calibration",
@@ -153,7 +154,7 @@ def first_size(folder: Path) -> tuple[int, int]:
     Raises:
         InputError: there is no image, or it is damaged.
     """
-    first = next((path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES), None)
+    first = next(iter(visible_images(sorted(folder.glob("*")))), None)
     if first is None:
         raise InputError(f"{folder} holds no images")
     try:

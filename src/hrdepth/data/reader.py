@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from hrdepth.camera import Camera
 from hrdepth.errors import InputError
 
-__all__ = ["SUFFIXES", "FrameReader", "SplitLine", "Subset", "existing_folder", "find_image"]
-
-SUFFIXES = (".jpg", ".png", ".jpeg")
+__all__ = ["FrameReader", "SplitLine", "Subset", "existing_folder"]
 
 
 class SplitLine(NamedTuple):
@@ -134,9 +132,3 @@ def existing_folder(root: str, advice: str = "") -> Path:
     if not folder.is_dir():
         raise InputError(f"the data folder {root} does not exist{advice and f'; {advice}'}")
     return folder
-
-
-def find_image(folder: Path, stem: str) -> Path | None:
-    """Return the image `stem` in `folder`, whatever its suffix, or None."""
-    paths = (folder / f"{stem}{suffix}" for suffix in SUFFIXES)
-    return next((path for path in paths if path.is_file()), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -10,18 +11,42 @@ from pathlib import Path
 
 from hrdepth.errors import InputError
 
-__all__ = ["IMAGE_SUFFIXES", "distinct_names", "is_visible", "list_images", "visible_images", "walk"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "SUFFIXES",
+    "distinct_names",
+    "find_image",
+    "is_visible",
+    "list_images",
+    "spellings",
+    "visible_images",
+    "walk",
+]
 
 log = logging.getLogger(__name__)
 
-# fmt: off
-IMAGE_SUFFIXES = frozenset([
-    ".jpg", ".jpeg", ".mpo", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm",
-    ".jp2", ".avif", ".heic", ".heif",
-])
-# fmt: on
+# Of two images that differ in this alone, a data set has the first.
+SUFFIXES = (
+    ".jpg", ".png", ".jpeg", ".webp", ".mpo", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".avif",
+    ".heic", ".heif",
+)  # fmt: skip
+IMAGE_SUFFIXES = frozenset(SUFFIXES)
 # Before the suffix of files that are being written or are copies.
 TEMPORARY = frozenset([".tmp", ".temp", ".part", ".partial", ".crdownload", ".download", ".bak", ".swp"])
+
+
+def spellings(suffixes: Iterable[str]) -> tuple[str, ...]:
+    """Return suffixes as they are, then as cameras and scanners also write them.
+
+    Example:
+        >>> spellings([".jpg", ".png"])
+        ('.jpg', '.png', '.JPG', '.PNG', '.Jpg', '.Png')
+    """
+    lower = tuple(suffixes)
+    return (*lower, *map(str.upper, lower), *(f".{suffix[1:].capitalize()}" for suffix in lower))
+
+
+SPELLINGS = spellings(SUFFIXES)
 
 
 def is_visible(name: str) -> bool:
@@ -82,14 +107,21 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     if real in above:
         return
     try:
-        paths = sorted(path for path in folder.iterdir() if is_visible(path.name))
+        with os.scandir(folder) as found:
+            entries = sorted((entry for entry in found if is_visible(entry.name)), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"the folder {folder} cannot be read ({error.strerror})") from error
-    for path in paths:
-        if path.is_dir():
-            yield from _walk(path, (*above, real))
-        elif path.is_file():
-            yield path
+    for entry in entries:
+        if entry.is_dir():
+            yield from _walk(folder / entry.name, (*above, real))
+        elif entry.is_file():
+            yield folder / entry.name
+
+
+def find_image(folder: Path, stem: str, suffixes: Sequence[str] = SPELLINGS) -> Path | None:
+    """Return the file `stem` in `folder` with one of these suffixes, None if there is none; JPEG comes before PNG."""
+    paths = (folder / f"{stem}{suffix}" for suffix in suffixes)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:

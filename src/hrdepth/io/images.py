@@ -185,7 +185,7 @@ def read_depth(path: str | Path) -> NDArray[np.float32]:
     """
     path = Path(path)
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             depth = load_array(path)
             if depth.ndim != 2 or not depth.size or not np.issubdtype(depth.dtype, np.floating):
                 raise InputError(f"{path} must hold float metres (H,W), it holds {depth.dtype} {depth.shape}")

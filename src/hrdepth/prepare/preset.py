@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.camera import Camera
-from hrdepth.data.folder import read_camera
+from hrdepth.data.folder import find_cameras, read_camera
 from hrdepth.data.neighbours import MIN_MOTION
 from hrdepth.errors import InputError
 from hrdepth.weights.find import bundled
@@ -113,7 +113,7 @@ def _fine_tuning(start: Path, supervised: bool) -> dict[str, Any]:
 def _cameras(root: Path) -> dict[Path, Camera]:
     if not root.is_dir():
         raise InputError(f"the data folder {root} does not exist; make it with hrdepth prepare VIDEO --out {root}")
-    cameras = {file.parent: read_camera(file) for file in sorted(root.rglob("camera.yaml"))}
+    cameras = {file.parent: read_camera(file) for file in find_cameras(root)}
     if not cameras:
         raise InputError(f"{root} contains no drive (no camera.yaml); make it with hrdepth prepare VIDEO --out {root}")
     return cameras

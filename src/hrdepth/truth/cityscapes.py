@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.cityscapes import KEPT_HEIGHT, PARTS, SEQUENCES, SIZE, Rig, numbered_files, read_rig
-from hrdepth.data.reader import SplitLine, find_image
+from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
+from hrdepth.io.image_files import find_image
 from hrdepth.io.images import DAMAGE, open_image
 from hrdepth.truth.base import GroundTruth, GroundTruthSet, data_folder, refuse_settings, short_name
 

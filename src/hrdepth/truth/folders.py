@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.folder import read_camera
-from hrdepth.data.reader import find_image
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
+from hrdepth.io.image_files import find_image, is_visible, visible_images
 from hrdepth.io.images import read_depth
 from hrdepth.truth.base import (
     GroundTruth,
@@ -24,6 +25,8 @@ from hrdepth.truth.base import (
 
 __all__ = ["DepthFolder", "Drive"]
 
+log = logging.getLogger(__name__)
+
 
 class DepthFolder(GroundTruthSet):
     """`ROOT/depth/NAME.png` (16 bit, metres x 256) or `.npy` (float, metres), with `ROOT/image/NAME.*`.
@@ -35,14 +38,23 @@ class DepthFolder(GroundTruthSet):
         root = data_folder(config, config.root)
         refuse_settings(config, split=config.split, depths=config.depths)
         depths = root / "depth"
-        self._files = sorted(p for p in depths.glob("*") if p.suffix in (".png", ".npy")) if depths.is_dir() else []
+        files = sorted(depths.iterdir()) if depths.is_dir() else []
+        self._files = [file for file in files if is_visible(file.name) and file.suffix.lower() in (".png", ".npy")]
         if not self._files:
             raise InputError(f"{depths} holds no depth maps; it needs 16-bit .png (metres x 256) or .npy (metres)")
-        stems = [file.stem for file in self._files]
-        double = next((stem for stem in stems if stems.count(stem) > 1), None)
-        if double is not None:
-            raise InputError(f"{depths} holds both {double}.png and {double}.npy; keep one")
+        names: dict[str, str] = {}
+        for file in self._files:
+            if (other := names.setdefault(file.stem, file.name)) != file.name:
+                raise InputError(f"{depths} holds both {file.name} and {other}; keep one")
+        if len(files) > len(self._files):
+            other = next(file.name for file in files if file not in self._files)
+            log.warning("%s: %d files are left out, which are hidden or no depth maps, such as %s",
+                        depths, len(files) - len(self._files), other)  # fmt: skip
         self._images = root / "image"
+        images = visible_images(sorted(self._images.iterdir())) if self._images.is_dir() else []
+        if lacking := [image.name for image in images if image.stem not in names]:
+            log.warning("%s: %d images have no depth map and are left out, such as %s",
+                        self._images, len(lacking), lacking[0])  # fmt: skip
         self.description = "depth maps in a folder, in order of their names"
 
     def __len__(self) -> int:
@@ -92,4 +104,5 @@ def _drive_intrinsics(drive: Path, depth: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def _numbered_maps(drive: Path) -> dict[int, Path]:
-    return {int(file.stem): file for file in (drive / "depth").glob("*.npy") if file.stem.isdecimal()}
+    files = (file for file in (drive / "depth").glob("*") if is_visible(file.name) and file.suffix.lower() == ".npy")
+    return {int(file.stem): file for file in files if file.stem.isdecimal()}

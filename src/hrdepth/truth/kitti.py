@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.kitti import Calibration, read_calibration
 from hrdepth.data.lidar import project_lidar, read_scan, scan_file
-from hrdepth.data.reader import SplitLine, find_image
+from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
+from hrdepth.io.image_files import find_image
 from hrdepth.io.images import read_depth
 from hrdepth.truth.base import (
     GroundTruth,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.errors import InputError, require
+from hrdepth.io.image_files import walk
 from hrdepth.truth.base import GroundTruth, GroundTruthSet
 
 __all__ = ["CROP", "Make3D"]
@@ -74,7 +75,8 @@ def _found(root: Path, prefix: str, suffix: str) -> tuple[dict[str, Path], set[s
     """Return files of the test by their names, and the names of training files."""
     found: dict[str, Path] = {}
     learned = set()
-    for file in sorted(root.rglob(f"{prefix}*{suffix}")):
+    named = (file for file in walk(root) if file.name.startswith(prefix) and file.suffix.lower() == suffix)
+    for file in sorted(named):
         name = file.stem.removeprefix(prefix)
         if any(part.lower().startswith(TRAINING) for part in file.relative_to(root).parts[:-1]):
             learned.add(name)

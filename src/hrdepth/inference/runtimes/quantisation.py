@@ -12,11 +12,11 @@ from PIL import Image
 
 from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.openvino_core import signal_stack_kept
+from hrdepth.io.image_files import visible_images, walk
 from hrdepth.io.images import read_image
 
 __all__ = ["KEEP", "calibration_images", "quantise"]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 # Layers that stay in float: the gates of fSE and of squeeze-and-excitation, which are tiny, cost nothing,
 # and in eight bits lose ten times as much as everything else together; and the first layers of mobile backbones, whose
 # few channels have ranges that differ most.
@@ -33,9 +33,9 @@ def calibration_images(folder: Path, limit: int) -> list[Path]:
         raise InputError(
             f"the calibration folder {folder} does not exist; give one with images like those of the network"
         )
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(visible_images(walk(folder)))
     if not found:
-        raise InputError(f"the calibration folder {folder} contains no image ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"the calibration folder {folder} contains no image, such as .jpg or .png")
     if len(found) <= limit:
         return found
     return [found[int(index)] for index in np.linspace(0, len(found) - 1, limit)]

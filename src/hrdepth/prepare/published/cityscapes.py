@@ -13,8 +13,8 @@ from hrdepth.data.cityscapes import (
     numbered_files,
     read_rig,
 )
-from hrdepth.data.reader import SUFFIXES
 from hrdepth.errors import InputError
+from hrdepth.io.image_files import SUFFIXES
 from hrdepth.prepare.published.layout import Layout, Missing, Splits, such_as
 from hrdepth.truth.cityscapes import annotated_frames, read_disparity
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from hrdepth.config import PrepareKittiConfig
 from hrdepth.data.kitti import read_calibration
 from hrdepth.data.lidar import read_scan
-from hrdepth.data.reader import SplitLine, find_image
+from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
+from hrdepth.io.image_files import find_image
 from hrdepth.prepare.published.layout import Layout, Missing, Splits, such_as
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
 
