@@ -1,4 +1,4 @@
-"""Losses as pure functions of maps (B,C,H,W); they return maps, except `edge_aware_smoothness`: a scalar."""
+"""Losses as pure functions of maps (B,C,H,W); those of images return maps, those of depth and disparity scalars."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["Windows", "edge_aware_smoothness", "minimum_reprojection", "photometric_error", "ssim", "windows"]
+__all__ = [
+    "Windows",
+    "affine_invariant_error",
+    "edge_aware_smoothness",
+    "gradient_loss",
+    "log_ratio_loss",
+    "minimum_reprojection",
+    "photometric_error",
+    "ssim",
+    "windows",
+]
 
 C1, C2 = 0.01**2, 0.03**2
+GRADIENT_SCALES = 4
 
 
 class Windows(NamedTuple):
@@ -134,3 +145,88 @@ def _box(padded: Tensor) -> Tensor:
 def _difference(image: Tensor, dim: int) -> Tensor:
     length = image.shape[dim]
     return image.narrow(dim, 0, length - 1) - image.narrow(dim, 1, length - 1)
+
+
+def log_ratio_loss(difference: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how log depths differ: up to scale, and in scale.
+
+    Args:
+        difference: of log depths, (B,1,H,W).
+        known: where the true one is known, bool (B,1,H,W).
+
+    Returns:
+        The mean absolute deviation from each image's median, and the mean absolute median; 0 where nothing is known.
+    """
+    deviations, medians = [], []
+    for image, where in zip(difference, known, strict=True):
+        values = image[where]
+        if len(values):
+            median = values.median()
+            deviations.append((values - median).abs().mean())
+            medians.append(median.abs())
+    if not deviations:
+        return difference.sum() * 0.0, difference.sum() * 0.0
+    return torch.stack(deviations).mean(), torch.stack(medians).mean()
+
+
+def gradient_loss(difference: Tensor, known: Tensor) -> Tensor:
+    """Return the sum over four scales of the mean absolute steps of a difference (B,1,H,W) between known neighbours.
+
+    Args:
+        difference: of log depths.
+        known: bool (B,1,H,W).
+
+    Source: Li and Snavely, MegaDepth, CVPR 2018, section 4.2.
+    """
+    total = difference.sum() * 0.0
+    for scale in range(GRADIENT_SCALES):
+        step = 2**scale
+        part, where = difference[..., ::step, ::step], known[..., ::step, ::step]
+        for axis in (-1, -2):
+            length = part.shape[axis] - 1
+            both = where.narrow(axis, 1, length) & where.narrow(axis, 0, length)
+            steps = (part.narrow(axis, 1, length) - part.narrow(axis, 0, length)).abs()
+            total = total + (steps * both).sum() / both.sum().clamp(min=1)
+    return total
+
+
+def affine_invariant_error(
+    predicted: Tensor, target: Tensor, known: Tensor, trim: float = 0.2
+) -> tuple[Tensor, Tensor]:
+    """Compare disparities up to an unknown scale and shift of each image.
+
+    Both are brought to median 0 and mean absolute deviation 1, in closed form; of the absolute differences the largest
+    share `trim` is left out, since they are mostly faults of the target.
+
+    Args:
+        predicted: (B,1,H,W).
+        target: (B,1,H,W), with any scale and shift.
+        known: weights (B,1,H,W), 0 where the target is unknown.
+        trim: share of the pixels.
+
+    Returns:
+        The mean absolute difference, and the gradients of the difference at four scales (see `gradient_loss`).
+
+    Source: Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2020, section 5 (L_ssitrim, L_reg).
+    """
+    errors, differences = [], []
+    for one, other, weight in zip(predicted, target, known, strict=True):
+        where = weight > 0
+        if not where.any():
+            differences.append(one * 0.0)
+            continue
+        difference = _aligned(one, where) - _aligned(other, where)
+        absolute, weights = difference[where].abs(), weight[where]
+        kept = max(1, round((1 - trim) * len(absolute)))
+        order = absolute.detach().argsort()[:kept]
+        errors.append((absolute[order] * weights[order]).sum() / weights[order].sum())
+        differences.append(difference)
+    error = torch.stack(errors).mean() if errors else predicted.sum() * 0.0
+    return error, gradient_loss(torch.stack(differences), known > 0)
+
+
+def _aligned(values: Tensor, where: Tensor) -> Tensor:
+    """Bring the median of values where (1,H,W) bool is true to 0, their mean absolute deviation to 1."""
+    inside = values[where]
+    shifted = values - inside.median()
+    return shifted / shifted[where].abs().mean().clamp(min=1e-6)

@@ -1,4 +1,4 @@
-"""Tests of objectives/distillation.py and objectives/teacher.py.
+"""Tests of objectives/distillation.py and teachers/network.py.
 
 What learning from a teacher promises: the right target, whatever the teacher's size, camera and place of work.
 """
@@ -19,7 +19,7 @@ from hrdepth.data.sample import load_image
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.objectives import build_objective
-from hrdepth.objectives.teacher import Teacher, TeacherMaps, resize
+from hrdepth.teachers.network import NetworkTeacher, TeacherMaps, resize
 from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_networks import NETWORK
 
@@ -138,7 +138,7 @@ def test_a_teacher_equal_to_the_student_gives_zero_loss(teacher, images):
     path = teacher()
     objective = objective_of(path, scales=[0])
     objective.network = build_network(NETWORK)
-    objective.network.load_state_dict(Teacher.read(path)._network.state_dict())
+    objective.network.load_state_dict(NetworkTeacher.read(path)._network.state_dict())
     batch = batch_of(images)
     assert objective.eval()(batch).loss.item() == pytest.approx(0, abs=1e-6)
     panels = objective.panels(objective.predict(batch), batch)
@@ -184,7 +184,7 @@ def test_a_teacher_may_have_another_size_and_architecture(teacher, images):
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_cached_maps_equal_the_teachers(teacher, images, tmp_path, flip):
-    one = Teacher.read(teacher(size=(64, 128)))
+    one = NetworkTeacher.read(teacher(size=(64, 128)))
     cache = TeacherMaps.of(one, tmp_path / "cache")
     data = build_mix([images], [], SIZE, AugmentConfig(flip=flip, jitter=0.5), layers=[cache])
     paths = list(data.datasets[0].neighbours.targets())
@@ -198,7 +198,7 @@ def test_cached_maps_equal_the_teachers(teacher, images, tmp_path, flip):
 
 
 def test_the_cache_is_resumed_and_detects_changes(teacher, images, tmp_path):
-    one = Teacher.read(teacher())
+    one = NetworkTeacher.read(teacher())
     cache = TeacherMaps.of(one, tmp_path / "cache")
     paths = sorted(p for p in (tmp_path / "images").rglob("*") if p.is_file() and p.suffix != ".txt")
     cpu = torch.device("cpu")
@@ -207,7 +207,7 @@ def test_the_cache_is_resumed_and_detects_changes(teacher, images, tmp_path):
     assert cache.fill(one, paths, cpu) == 0
     paths[1].write_bytes(paths[0].read_bytes())
     assert cache.fill(one, paths, cpu) == 1
-    other = Teacher.read(teacher("other.safetensors", size=(96, 128)))
+    other = NetworkTeacher.read(teacher("other.safetensors", size=(96, 128)))
     elsewhere = TeacherMaps.of(other, tmp_path / "cache")
     assert elsewhere.fill(other, paths, cpu) == 4
     assert elsewhere.resized(paths[0], SIZE).shape == cache.resized(paths[0], SIZE).shape == (1, *SIZE)
@@ -221,7 +221,7 @@ def test_the_cache_is_resumed_and_detects_changes(teacher, images, tmp_path):
 
 
 def test_a_zoom_cuts_the_cached_map_and_makes_it_nearer(teacher, images, tmp_path):
-    one = Teacher.read(teacher(canonical_focal=0.6))
+    one = NetworkTeacher.read(teacher(canonical_focal=0.6))
     cache = TeacherMaps.of(one, tmp_path / "cache")
     data = build_mix([images], [], SIZE, AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1, layers=[cache])
     reader = data.datasets[0].reader

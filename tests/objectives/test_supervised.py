@@ -16,9 +16,9 @@ from hrdepth.data import build_mix, build_reader
 from hrdepth.data.layers import Depth
 from hrdepth.data.sample import SizedItem
 from hrdepth.errors import InputError
+from hrdepth.losses import gradient_loss, log_ratio_loss
 from hrdepth.networks import build_network
 from hrdepth.objectives import build_objective
-from hrdepth.objectives.supervised import gradient_loss, log_ratio_loss
 from hrdepth.training import train
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from tiny_networks import NETWORK

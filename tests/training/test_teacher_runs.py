@@ -17,8 +17,8 @@ from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, Objectiv
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.objectives.distillation import Distillation
-from hrdepth.objectives.teacher import Teacher, TeacherMaps
 from hrdepth.prepare.cache import prepare
+from hrdepth.teachers.network import NetworkTeacher, TeacherMaps
 from hrdepth.training import train
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
@@ -65,8 +65,8 @@ def test_a_student_of_images_adopts_the_teachers_units(taught, tmp_path, cached)
 
 
 def test_the_teachers_file_is_read_once(taught, monkeypatch):
-    read, seen = Teacher.read, []
-    monkeypatch.setattr(Teacher, "read", lambda *given: seen.append(given) or read(*given))
+    read, seen = NetworkTeacher.read, []
+    monkeypatch.setattr(NetworkTeacher, "read", lambda *given: seen.append(given) or read(*given))
     train(replace(taught, epochs=1))
     assert len(seen) == 1
 
@@ -75,7 +75,7 @@ def test_a_cached_teacher_predicts_each_image_once(taught, tmp_path, monkeypatch
     config = with_options(taught, cache=str(tmp_path / "cache"))
     train(config)
     monkeypatch.setattr(TeacherMaps, "write", None)
-    monkeypatch.setattr("hrdepth.objectives.teacher.Teacher.disparity", None)
+    monkeypatch.setattr("hrdepth.teachers.network.NetworkTeacher.disparity", None)
     train(replace(config, output=str(tmp_path / "again"), initial_depth=8.0))
 
 

@@ -87,10 +87,10 @@ def test_the_page_offers_the_bundled_networks(empty_bundle):
 
 
 def test_a_teacher_may_be_a_bundled_network(empty_bundle):
-    from hrdepth.objectives.teacher import Teacher
+    from hrdepth.teachers.network import NetworkTeacher
 
     save(empty_bundle / "street.safetensors", **FACTS)
-    teacher = Teacher.read("street")
+    teacher = NetworkTeacher.read("street")
     assert teacher.about()["file"] == "street.safetensors"
 
 

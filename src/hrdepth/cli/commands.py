@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "prepare video": (preparation.prepare_video, "inputs*"),
     "prepare cache": (preparation.prepare_cache, ""),
     "prepare hints": (preparation.prepare_hints, ""),
+    "prepare labels": (preparation.prepare_labels, ""),
     "prepare kitti": (preparation.prepare_kitti, "root"),
     "prepare kitti-odometry": (preparation.prepare_odometry, "root"),
     "prepare cityscapes": (preparation.prepare_cityscapes, "root"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, get_type_hints
@@ -140,13 +141,17 @@ def _as_settings(argument: str) -> str:
 
 
 def _with_recipe(given: list[str]) -> list[str]:
-    """Replace a recipe's name after `--config` by its file."""
+    """Replace a recipe's name after `--config` by its file, with its whole path: `run.yaml` could be a module."""
     for index, argument in enumerate(given):
         if argument == "--config" and index + 1 < len(given):
-            given[index + 1] = find_config(given[index + 1])
+            given[index + 1] = _whole_path(find_config(given[index + 1]))
         elif argument.startswith("--config="):
-            given[index] = f"--config={find_config(argument.removeprefix('--config='))}"
+            given[index] = f"--config={_whole_path(find_config(argument.removeprefix('--config=')))}"
     return given
+
+
+def _whole_path(config: str) -> str:
+    return os.path.abspath(config) if os.path.isfile(config) else config  # noqa: PTH100, PTH113  (may be long JSON)
 
 
 def _with_preset(given: list[str]) -> list[str]:

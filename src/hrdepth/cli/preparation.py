@@ -10,6 +10,7 @@ from hrdepth.config import (
     PrepareConfig,
     PrepareHintsConfig,
     PrepareKittiConfig,
+    PrepareLabelsConfig,
     PrepareOdometryConfig,
     PrepareVideoConfig,
     PublishedDataConfig,
@@ -41,6 +42,14 @@ def prepare_hints(config: PrepareHintsConfig) -> None:
 
     found = hints.prepare_hints(config)
     print(f"hints in {found.folder}; train with --objective.options.hints {found.folder}")
+
+
+def prepare_labels(config: PrepareLabelsConfig) -> None:
+    """Label the images of a training set with a teacher: any depth model."""
+    from hrdepth.prepare import labels
+
+    found = labels.prepare_labels(config)
+    print(f"labels in {found.folder}; train with --objective.options.labels {found.folder}")
 
 
 def prepare_kitti(config: PrepareKittiConfig) -> None:

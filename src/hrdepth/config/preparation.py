@@ -14,6 +14,7 @@ __all__ = [
     "PrepareConfig",
     "PrepareHintsConfig",
     "PrepareKittiConfig",
+    "PrepareLabelsConfig",
     "PrepareOdometryConfig",
     "PrepareVideoConfig",
     "PublishedDataConfig",
@@ -72,6 +73,41 @@ class PrepareHintsConfig:
             raise InputError(f"planes {self.planes} are too few to separate depths; try 88")
         if not self.nearest > 0:
             raise InputError(f"nearest {self.nearest:g} must be positive, in network units")
+
+
+@dataclass(frozen=True)
+class PrepareLabelsConfig:
+    """Labels of a training set by a teacher: any depth model.
+
+    Attributes:
+        teacher: a weights file by path, name or `hf://` address; an ONNX file with its facts beside it; or a depth
+            model of the transformers library, by name on the Hugging Face Hub or folder.
+        data: a folder of drives on disk, or of images; or give `config`.
+        config: a training config whose target images are labelled, those of validation too.
+        out: the folder to make or to complete; null for DATA/labels-TEACHER.
+        size: (height, width) of the labels; each has about as many pixels and its image's aspect ratio.
+        confidence: write also how far the teacher agrees with itself about the mirrored and the zoomed image.
+        verify: read all labels instead, and remove damaged ones.
+        device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
+
+    Raises:
+        InputError: a size that cannot be.
+    """
+
+    teacher: str = ""
+    data: str | None = None
+    config: TrainConfig | None = None
+    out: str | None = None
+    size: tuple[int, int] = (192, 640)
+    confidence: bool = False
+    verify: bool = False
+    device: str | None = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.teacher:
+            raise InputError("no teacher is given: pass --teacher NAME, see docs/teachers.md")
+        if min(self.size) < 64:
+            raise InputError(f"size {self.size[0]}x{self.size[1]} (height x width) is too small; give at least 64")
 
 
 @dataclass(frozen=True)

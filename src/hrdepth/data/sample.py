@@ -58,7 +58,8 @@ class Batch(_Images, total=False):
         view: see `data.layers.CameraView`.
         depth: see `data.layers.Depth`.
         hint: see `data.map_cache.DepthHints`.
-        teacher: see `objectives.teacher.TeacherMaps`.
+        teacher: see `teachers.network.TeacherMaps` and `teachers.labels.Labels`.
+        confidence: see `teachers.labels.Confidence`.
     """
 
     item: Tensor
@@ -69,6 +70,7 @@ class Batch(_Images, total=False):
     depth: Tensor
     hint: Tensor
     teacher: Tensor
+    confidence: Tensor
 
 
 class SizedItem(NamedTuple):

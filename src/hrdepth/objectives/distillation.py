@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hrdepth.config import ObjectiveConfig, TrainConfig
 from hrdepth.data.layers import Layer
@@ -16,21 +17,20 @@ from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import Neighbours
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
-from hrdepth.geometry import scaled_disparity
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.base import Objective, Output, check_numbers, check_scales
-from hrdepth.objectives.teacher import Teacher, TeacherMaps
+from hrdepth.objectives.norms import NORMS, distance, norm_for, scaled
 from hrdepth.objectives.view_synthesis import ViewSynthesis, check_nested
 from hrdepth.registry import lookup
+from hrdepth.teachers import open_teacher, teacher_kind
+from hrdepth.teachers.labelling import create_labels, label_images
+from hrdepth.teachers.labels import Labels
+from hrdepth.teachers.network import NetworkTeacher, TeacherMaps
 
-__all__ = ["NORMS", "Distillation"]
+__all__ = ["Distillation"]
 
-NORMS = {
-    "l1": "mean absolute difference of disparities",
-    "l2": "mean squared difference of disparities",
-    "log-l1": "mean absolute difference of the logarithms of 1/depth",
-}
+LABEL_SIZE = (192, 640)  # of new labels, (height, width); in other aspect ratios as many pixels
 
 
 class Distillation(Objective):
@@ -45,7 +45,7 @@ class Distillation(Objective):
         frames: the sources of the self-supervised loss; [] without it.
         teacher: a weights file, or a teacher that was read; its network may have another architecture and size. "" for
             none, if there are `hints`.
-        norm: a key of `NORMS`.
+        norm: a key of `NORMS`; by default `l1`, `scale` or `affine`, as the labels' meaning needs.
         scales: of the student's disparities, resized to full size; [0] uses the finest only.
         block: compare means over blocks of so many pixels a side, so that a teacher's blurred edges are not learned;
             1 compares pixels. With `log-l1` the means are those of log depth.
@@ -56,6 +56,8 @@ class Distillation(Objective):
         hints: a folder of depth hints, see `DepthHints`. A pixel with a hint learns it instead of the teacher's
             disparity; without a teacher only these pixels are learned.
         elsewhere: in images with hints, the weight of pixels without a hint, which learn from the teacher.
+        labels: a folder of `hrdepth prepare labels`: maps of any depth model. With `teacher`, the name of any model
+            (see `teachers.open_teacher`), missing ones are made before the training; without it none may be missing.
         cache: a folder for the teacher's disparities, computed once, see `TeacherMaps`; None computes them in each
             epoch.
         teacher_focal: the canonical focal length of the teacher's depth, in image widths, if its file has none; such as
@@ -78,8 +80,8 @@ class Distillation(Objective):
         network: DepthNetwork,
         pose_network: nn.Module | None,
         frames: Sequence[int | str] = (),
-        teacher: str | Teacher = "",
-        norm: str = "l1",
+        teacher: str | NetworkTeacher = "",
+        norm: str | None = None,
         scales: Sequence[int] = (0, 1, 2, 3),
         block: int = 1,
         weight: float = 1.0,
@@ -87,6 +89,7 @@ class Distillation(Objective):
         view_synthesis: dict[str, Any] | None = None,
         hints: str | None = None,
         elsewhere: float = 0.1,
+        labels: str | Labels = "",
         cache: str | None = None,
         teacher_focal: float | None = None,
         teacher_aspect: bool = False,
@@ -96,13 +99,13 @@ class Distillation(Objective):
         super().__init__()
         self.network = network
         self.frames = tuple(frames)
-        if isinstance(teacher, str):
-            self.teacher = None
-            if teacher:
-                self.teacher = Teacher.read(teacher, teacher_focal, teacher_aspect, teacher_mirrored)
-        else:
+        self.labels = (Labels.open(labels) if isinstance(labels, str) else labels) if labels else None
+        self.teacher = None
+        if isinstance(teacher, NetworkTeacher):
             self.teacher = teacher
-        self.norm = norm
+        elif teacher and self.labels is None:
+            self.teacher = NetworkTeacher.read(teacher, teacher_focal, teacher_aspect, teacher_mirrored)
+        self.norm = norm or "l1" if self.labels is None else norm_for(self.labels, norm)
         self.scales = tuple(scales)
         self.block = block
         self.weight = weight
@@ -117,22 +120,26 @@ class Distillation(Objective):
         self.auto_mask = self.view_synthesis is not None and self.view_synthesis.auto_mask
         self._factor = 1.0
         if self.teacher is not None:
-            self._check_ranges(self.teacher)
-            self._factor = self._depth_factor(self.teacher)
+            self._factor = self.teacher.depth_factor(network.scale)
 
     @classmethod
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
         options = config.options
+        if options.get("teacher") and not options.get("labels") and teacher_kind(options["teacher"]) != "weights":
+            raise InputError(
+                f"the teacher {options['teacher']} is no weights file of this package: set the option labels to a "
+                "folder for its maps"
+            )
         if not options.get("teacher"):
-            if not options.get("hints"):
+            if not (options.get("hints") or options.get("labels")):
                 raise InputError(
-                    "objective 'distillation' needs something to learn: set its option teacher to a weights file, or "
-                    "hints to a folder of depth hints"
+                    "objective 'distillation' needs something to learn: set its option teacher to a weights file, "
+                    "labels to a folder of hrdepth prepare labels, or hints to a folder of depth hints"
                 )
             if options.get("cache"):
                 raise InputError("the option cache of objective 'distillation' is for a teacher, and none is set")
-        lookup(NORMS, options.get("norm", "l1"), "norm of the distillation")
+        lookup(NORMS, options.get("norm") or "l1", "norm of the distillation")
         what = "objective 'distillation'"
         check_numbers(options, ("weight", "self_supervision"), what)
         check_numbers(options, ("elsewhere",), what, most=1)
@@ -150,17 +157,24 @@ class Distillation(Objective):
 
     @classmethod
     def read_inputs(cls, config: ObjectiveConfig) -> dict[str, Any]:
-        """See `Objective.read_inputs`: the teacher."""
+        """See `Objective.read_inputs`: the teacher, or the labels."""
         options = config.options
+        if folder := options.get("labels"):
+            if (name := options.get("teacher")) and not (Path(folder) / Labels.ABOUT).is_file():
+                create_labels(Path(folder), open_teacher(name), LABEL_SIZE)
+            return {"labels": Labels.open(folder)}
         if not (path := options.get("teacher")):
             return {}
         own_aspect, mirrored = options.get("teacher_aspect", False), options.get("teacher_mirrored", False)
-        return {"teacher": Teacher.read(path, options.get("teacher_focal"), own_aspect, mirrored)}
+        return {"teacher": NetworkTeacher.read(path, options.get("teacher_focal"), own_aspect, mirrored)}
 
     @classmethod
     def complete(cls, config: TrainConfig, training: Mix, **inputs: Any) -> TrainConfig:
         """See `Objective.complete`: the metres of a unit, and the student's initial depth."""
-        teacher: Teacher | None = inputs.get("teacher")
+        labels: Labels | None = inputs.get("labels")
+        if labels is not None and labels.metres_per_unit is not None and config.metres_per_unit is None:
+            config = replace(config, metres_per_unit=labels.metres_per_unit)
+        teacher: NetworkTeacher | None = inputs.get("teacher")
         return config if teacher is None else teacher.complete(config, training)
 
     def layers(self, config: TrainConfig, sets: Sequence[Neighbours], device: torch.device) -> list[Layer]:
@@ -172,6 +186,14 @@ class Distillation(Objective):
             maps = TeacherMaps.of(self.teacher, options["cache"])
             maps.fill(self.teacher, (image for part in sets for image in part.targets()), device)
             layers.append(maps)
+        if self.labels is not None:
+            _check_zoom(config, "labels are of whole images")
+            images = list(dict.fromkeys(image for part in sets for image in part.targets()))
+            if options.get("teacher") and not all(self.labels.file(image).is_file() for image in images):
+                teacher = open_teacher(options["teacher"], device)
+                label_images(teacher, create_labels(self.labels.folder, teacher, self.labels.size), images)
+            self.labels.check(images)
+            layers += [self.labels, *([self.labels.confidence] if self.labels.confidence else [])]
         if options.get("hints") is not None:
             _check_zoom(config, "depth hints are of whole images")
             hints = DepthHints.open(options["hints"])
@@ -193,13 +215,15 @@ class Distillation(Objective):
         With self-supervision also `"loss/view_synthesis"` and what `ViewSynthesis` gives.
         """
         with torch.autocast(batch["target"].device.type, enabled=False):
-            target, weights = self.target(batch), self._weights(batch)
+            target, weights, scale = self.target(batch), self._weights(batch), self.network.scale
             distances = {
-                f"loss/distillation/scale{scale}": self._distance(output.disparities[scale].float(), target, weights)
-                for scale in self.scales
+                f"loss/distillation/scale{s}": distance(
+                    self.norm, output.disparities[s].float(), target, weights, scale, self.block
+                )
+                for s in self.scales
             }
-            distance = torch.stack(list(distances.values())).mean()
-        losses = {"loss": self.weight * distance, "loss/distillation": distance, **distances}
+            mean = torch.stack(list(distances.values())).mean()
+        losses = {"loss": self.weight * mean, "loss/distillation": mean, **distances}
         if self.view_synthesis is not None:
             synthesis = self.view_synthesis.losses(output, batch)
             losses["loss/view_synthesis"] = synthesis.pop("loss")
@@ -210,12 +234,16 @@ class Distillation(Objective):
     @torch.no_grad()
     def target(self, batch: Batch) -> Tensor:
         """Return the disparity (B,1,H,W) in [0,1] that the student should predict; 0 where it is unknown."""
-        if self.teacher is None:
+        if self.labels is not None:
+            seen = self.labels.scaled_disparity(batch["teacher"], batch["intrinsics"], self.network.scale)
+        elif self.teacher is None:
             seen = torch.zeros_like(batch["hint"])
         else:
             seen = batch["teacher"] if "teacher" in batch else self.teacher.scaled_disparity(batch["target"])
         if "hint" in batch:
             seen = torch.where(batch["hint"] > 0, batch["hint"] * self._factor, seen)
+        if self.labels is not None and self.norm == "affine":
+            return seen
         low, high = 1 / self.network.max_depth, 1 / self.network.min_depth
         return ((seen / self._factor - low) / (high - low)).clamp(0, 1)
 
@@ -230,86 +258,36 @@ class Distillation(Objective):
         if self.view_synthesis is not None:
             return {**self.view_synthesis.panels(output, batch), "teacher": target}
         disparity = output.disparities[0].float()
-        error = (self._scaled(disparity) / self._scaled(target)).log().abs()
-        if self.teacher is None:
+        error = (scaled(disparity, self.network.scale) / scaled(target, self.network.scale)).log().abs()
+        if self.norm == "affine":  # the map has a scale of its own
+            low, high = (part.flatten(1)[:, :, None, None] for part in (target.amin((2, 3)), target.amax((2, 3))))
+            target = (target - low) / (high - low).clamp(min=1e-12)
+            error = torch.zeros_like(error)
+        if self.teacher is None and self.labels is None:
             error = error * (batch["hint"] > 0)
         return {"target": batch["target"], "disparity": disparity, "teacher": target, "error": error}
 
     def about(self) -> dict[str, Any]:
         """See `Objective.about`."""
         options = {"norm": self.norm, "self_supervision": self.self_supervision}
+        if self.labels is not None:
+            return {"teacher": self.labels.about["teacher"] | options}
         return {"hints": options} if self.teacher is None else {"teacher": self.teacher.about() | options}
 
     def _weights(self, batch: Batch) -> Tensor | None:
         """Return each pixel's weight (B,1,H,W), 1 on average; None if all weights are equal."""
-        if "hint" not in batch and "mask" not in batch:
+        if not {"hint", "mask", "confidence"} & batch.keys():
             return None
-        weights = torch.ones_like(batch["target"][:, :1])
+        weights = batch["confidence"] if "confidence" in batch else torch.ones_like(batch["target"][:, :1])
         if "hint" in batch:
             known = batch["hint"] > 0
             # An image without any hint learns from the teacher in all pixels.
-            counts = known if self.teacher is None else known | ~known.flatten(1).any(1)[:, None, None, None]
-            weights = torch.where(counts, 1.0, 0.0 if self.teacher is None else self.weight_without_hint)
+            taught = self.teacher is not None or self.labels is not None
+            counts = known | ~known.flatten(1).any(1)[:, None, None, None] if taught else known
+            weights = weights * torch.where(counts, 1.0, self.weight_without_hint if taught else 0.0)
         if "mask" in batch:
             weights = weights * (batch["mask"] > 0.5)
         return weights / weights.mean().clamp(min=torch.finfo(torch.float32).tiny)
-
-    def _distance(self, disparity: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
-        """Compare a disparity (B,1,H/2^s,W/2^s) with the target (B,1,H,W), at its size."""
-        disparity = F.interpolate(disparity, target.shape[-2:], mode="bilinear", align_corners=False)
-        if self.norm == "log-l1":
-            difference = self._scaled(disparity).log() - self._scaled(target).log()
-        else:
-            difference = disparity - target
-        if self.block > 1:
-            difference, weights = self._block_means(difference, weights)
-        distance = difference.square() if self.norm == "l2" else difference.abs()
-        return (distance if weights is None else weights * distance).mean()
-
-    def _block_means(self, difference: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return weighted means over blocks, and the blocks' weights."""
-
-        def mean(values: Tensor) -> Tensor:
-            return F.avg_pool2d(values, self.block, ceil_mode=True)
-
-        if weights is None:
-            return mean(difference), None
-        block_weights = mean(weights)
-        tiny = torch.finfo(torch.float32).tiny
-        return mean(difference * weights) / block_weights.clamp(min=tiny), block_weights
-
-    def _scaled(self, disparity: Tensor) -> Tensor:
-        return scaled_disparity(disparity, self.network.min_depth, self.network.max_depth)
-
-    def _check_ranges(self, teacher: Teacher) -> None:
-        teacher_range, student_range = ((part.min_depth, part.max_depth) for part in (teacher, self.network))
-        if teacher_range != student_range:
-            raise InputError(
-                f"the teacher {teacher.path} has depths {teacher_range[0]:g} to {teacher_range[1]:g}, the student "
-                f"{student_range[0]:g} to {student_range[1]:g}; set min_depth and max_depth in network.options to the "
-                "teacher's"
-            )
-
-    def _depth_factor(self, teacher: Teacher) -> float:
-        """Return the factor from the teacher's depth to the student's.
-
-        For one object at one distance, the network with the shorter canonical focal length predicts the smaller depth.
-        """
-        canonical_focal, teacher_focal = self.network.scale.canonical_focal, teacher.canonical_focal
-        if teacher_focal is None and canonical_focal is None:
-            return 1.0
-        if teacher_focal is None:
-            raise InputError(
-                f"the depth of the teacher {teacher.path} holds for the unknown camera of its training, the "
-                f"run's for canonical_focal {canonical_focal:g}; set the option teacher_focal to fx / width of the "
-                "teacher's camera, or remove canonical_focal"
-            )
-        if canonical_focal is None:
-            raise InputError(
-                f"the depth of the teacher {teacher.path} holds for canonical_focal {teacher_focal:g}, the run has "
-                f"none; set canonical_focal to {teacher_focal:g}"
-            )
-        return canonical_focal / teacher_focal
 
 
 def _check_zoom(config: TrainConfig, maps: str) -> None:

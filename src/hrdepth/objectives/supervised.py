@@ -19,6 +19,7 @@ from hrdepth.data.neighbours import Neighbours
 from hrdepth.data.sample import Batch, Window
 from hrdepth.errors import InputError
 from hrdepth.geometry import depth_to_disparity, disparity_to_depth
+from hrdepth.losses import gradient_loss, log_ratio_loss
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.base import GIVEN, Objective, Output, check_numbers, check_scales
@@ -26,12 +27,11 @@ from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import check_options, lookup
 
-__all__ = ["OTHERS", "Supervised", "gradient_loss", "log_ratio_loss"]
+__all__ = ["OTHERS", "Supervised"]
 
 log = logging.getLogger(__name__)
 
 OTHERS: dict[str, type[Objective]] = {"distillation": Distillation, "view_synthesis": ViewSynthesis}
-GRADIENT_SCALES = 4
 # Depth beyond this share of the network's range counts as far as sky.
 FAR = 0.5
 
@@ -262,49 +262,6 @@ class _WithoutDepth(Layer):
     def flip(self, plane: Tensor, width: int) -> Tensor:
         """See `Layer.flip`."""
         return self.layer.flip(plane, width)
-
-
-def log_ratio_loss(difference: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how log depths differ: up to scale, and in scale.
-
-    Args:
-        difference: of log depths, (B,1,H,W).
-        known: where the true one is known, bool (B,1,H,W).
-
-    Returns:
-        The mean absolute deviation from each image's median, and the mean absolute median; 0 where nothing is known.
-    """
-    deviations, medians = [], []
-    for image, where in zip(difference, known, strict=True):
-        values = image[where]
-        if len(values):
-            median = values.median()
-            deviations.append((values - median).abs().mean())
-            medians.append(median.abs())
-    if not deviations:
-        return difference.sum() * 0.0, difference.sum() * 0.0
-    return torch.stack(deviations).mean(), torch.stack(medians).mean()
-
-
-def gradient_loss(difference: Tensor, known: Tensor) -> Tensor:
-    """Return the sum over four scales of the mean absolute steps of a difference (B,1,H,W) between known neighbours.
-
-    Args:
-        difference: of log depths.
-        known: bool (B,1,H,W).
-
-    Source: Li and Snavely, MegaDepth, CVPR 2018, section 4.2.
-    """
-    total = difference.sum() * 0.0
-    for scale in range(GRADIENT_SCALES):
-        step = 2**scale
-        part, where = difference[..., ::step, ::step], known[..., ::step, ::step]
-        for axis in (-1, -2):
-            length = part.shape[axis] - 1
-            both = where.narrow(axis, 1, length) & where.narrow(axis, 0, length)
-            steps = (part.narrow(axis, 1, length) - part.narrow(axis, 0, length)).abs()
-            total = total + (steps * both).sum() / both.sum().clamp(min=1)
-    return total
 
 
 def _other(config: ObjectiveConfig) -> ObjectiveConfig:

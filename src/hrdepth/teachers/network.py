@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,20 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrdepth.camera import aspect_size
+from hrdepth.camera import DepthScale, aspect_size
 from hrdepth.config import TrainConfig
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.mixing import Mix
-from hrdepth.data.sample import load_image
+from hrdepth.data.sample import image_tensor, load_image
 from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.files import file_sha256
 from hrdepth.io.images import image_size
+from hrdepth.teachers.base import Meaning, Teacher
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["Teacher", "TeacherMaps"]
+__all__ = ["NetworkTeacher", "TeacherMaps"]
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ BATCH = 8
 FIRST_GUESS = 8
 
 
-class Teacher:
+class NetworkTeacher(Teacher):
     """The depth network of a weights file, frozen and in eval mode.
 
     It is not an `nn.Module`, so that an objective neither trains nor stores it, and copies of the objective (for
@@ -72,7 +73,11 @@ class Teacher:
         self.max_depth = checkpoint.network.max_depth
         self.metres_per_unit = checkpoint.scale.metres_per_unit
         self.canonical_focal = focal if checkpoint.scale.canonical_focal is None else checkpoint.scale.canonical_focal
-        self.name = checkpoint.network_config.name
+        self.name = self.path.name
+        self.architecture = checkpoint.network_config.name
+        self.meaning = Meaning.METRIC  # in units, of which metres_per_unit may be unknown
+        self.licence = checkpoint.licence
+        self._device = torch.device("cpu")
         self.own_aspect = own_aspect
         self.mirrored = mirrored
         self._network = checkpoint.network.requires_grad_(False).eval()
@@ -80,12 +85,12 @@ class Teacher:
     @classmethod
     def read(
         cls, path: str | Path, focal: float | None = None, own_aspect: bool = False, mirrored: bool = False
-    ) -> Teacher:
+    ) -> NetworkTeacher:
         """Read a weights file, by path, name or `hf://` address; errors as `read_checkpoint`."""
         file = locate_weights(path)
         return cls(read_checkpoint(file), file, focal, own_aspect, mirrored)
 
-    def __deepcopy__(self, memory: dict[int, Any]) -> Teacher:
+    def __deepcopy__(self, memory: dict[int, Any]) -> NetworkTeacher:
         return self
 
     @torch.no_grad()
@@ -115,6 +120,35 @@ class Teacher:
     def size_for(self, image: tuple[int, int]) -> tuple[int, int]:
         """Return the size at which it sees an image of (height, width)."""
         return aspect_size(image, self.size) if self.own_aspect else self.size
+
+    def depth_factor(self, scale: DepthScale) -> float:
+        """Return the factor from this teacher's depth to that of a student with this scale.
+
+        For one object at one distance, the network with the shorter canonical focal length predicts the smaller depth.
+
+        Raises:
+            InputError: the student's range of depth differs, or one canonical focal length alone is known.
+        """
+        own, student = (self.min_depth, self.max_depth), (scale.min_depth, scale.max_depth)
+        if own != student:
+            raise InputError(
+                f"the teacher {self.path} has depths {own[0]:g} to {own[1]:g}, the student {student[0]:g} to "
+                f"{student[1]:g}; set min_depth and max_depth in network.options to the teacher's"
+            )
+        if self.canonical_focal is None and scale.canonical_focal is None:
+            return 1.0
+        if self.canonical_focal is None:
+            raise InputError(
+                f"the depth of the teacher {self.path} holds for the unknown camera of its training, the run's for "
+                f"canonical_focal {scale.canonical_focal:g}; set the option teacher_focal to fx / width of the "
+                "teacher's camera, or remove canonical_focal"
+            )
+        if scale.canonical_focal is None:
+            raise InputError(
+                f"the depth of the teacher {self.path} holds for canonical_focal {self.canonical_focal:g}, the run has "
+                f"none; set canonical_focal to {self.canonical_focal:g}"
+            )
+        return scale.canonical_focal / self.canonical_focal
 
     def typical_depth(self, images: Tensor) -> float:
         """Return the median of the depth in images (B,3,H,W), in the teacher's units, to two digits."""
@@ -147,11 +181,32 @@ class Teacher:
         """Return the hash of the weights file."""
         return file_sha256(self.path)
 
+    def to(self, device: torch.device) -> NetworkTeacher:
+        """Choose the device of `maps`."""
+        self._device = device
+        return self
+
+    def digest(self) -> str:
+        """See `Teacher.digest`."""
+        return f"{self.sha256()} {self.size} {self.own_aspect} {self.mirrored}"
+
+    def maps(self, images: Sequence[Image.Image], size: tuple[int, int]) -> NDArray[np.float32]:
+        """See `Teacher.maps`; in 1/units of the network, as its canonical camera would see the image."""
+        seen = self.size_for((images[0].height, images[0].width))
+        batch = torch.stack([image_tensor(image, seen) for image in images]).to(self._device)
+        scaled = scaled_disparity(self.disparity(batch), self.min_depth, self.max_depth)
+        return np.asarray(resize(scaled, size)[:, 0].cpu().numpy(), np.float32)
+
     def about(self) -> dict[str, Any]:
         """Return the entry for the teacher in a student's weights file."""
         seen = {"own_aspect": True} if self.own_aspect else {}
         seen |= {"mirrored": True} if self.mirrored else {}
-        return {"file": self.path.name, "sha256": self.sha256(), "network": self.name, "size": list(self.size)} | seen
+        return {
+            "file": self.path.name,
+            "sha256": self.sha256(),
+            "network": self.architecture,
+            "size": list(self.size),
+        } | seen
 
 
 class TeacherMaps(MapCache):
@@ -169,8 +224,8 @@ class TeacherMaps(MapCache):
         size: (height, width) of each.
         min_depth: the teacher's nearest depth, network units.
         max_depth: the farthest one.
-        own_aspect: see `Teacher`.
-        mirrored: see `Teacher`.
+        own_aspect: see `NetworkTeacher`.
+        mirrored: see `NetworkTeacher`.
     """
 
     key = "teacher"
@@ -198,7 +253,7 @@ class TeacherMaps(MapCache):
         return aspect_size(image_size(image), self.size) if self.own_aspect else self.size
 
     @classmethod
-    def of(cls, teacher: Teacher, folder: str | Path) -> TeacherMaps:
+    def of(cls, teacher: NetworkTeacher, folder: str | Path) -> TeacherMaps:
         """Return the maps of `teacher` in `folder`, which is made if it is missing.
 
         Raises:
@@ -228,7 +283,7 @@ class TeacherMaps(MapCache):
             )
         return 1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity
 
-    def fill(self, teacher: Teacher, images: Iterable[Path], device: torch.device) -> int:
+    def fill(self, teacher: NetworkTeacher, images: Iterable[Path], device: torch.device) -> int:
         """Compute the missing maps of `images` and return their number.
 
         Raises:

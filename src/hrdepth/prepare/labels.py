@@ -1,0 +1,69 @@
+"""Label images with a teacher, once: `hrdepth prepare labels`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hrdepth.compute import choose_device
+from hrdepth.config import DatasetConfig, PrepareLabelsConfig
+from hrdepth.data import build_reader
+from hrdepth.errors import InputError
+from hrdepth.teachers import open_teacher
+from hrdepth.teachers.labelling import create_labels, label_images, labels_folder
+from hrdepth.teachers.labels import Labels
+
+__all__ = ["prepare_labels"]
+
+
+def prepare_labels(config: PrepareLabelsConfig) -> Labels:
+    """Write a label for every image of a training set that has none yet; it resumes when called again.
+
+    Raises:
+        InputError: data or teacher cannot be read, or the folder holds labels of another teacher.
+    """
+    images = list(dict.fromkeys(_images(config)))
+    folder = Path(config.out) if config.out else labels_folder(config.data or ".", config.teacher)
+    if config.verify:
+        return _verify(Labels.open(folder), images)
+    teacher = open_teacher(config.teacher, choose_device(config.device))
+    labels = create_labels(folder, teacher, config.size)
+    label_images(teacher, labels, images, confidence=config.confidence)
+    return labels
+
+
+def _images(config: PrepareLabelsConfig) -> Iterator[Path]:
+    """Yield the images to label: of a folder, or the targets of a training config."""
+    if config.config is not None:
+        parts = [*config.config.train, *config.config.validation]
+    elif config.data is None:
+        raise InputError("no images are given: pass --data FOLDER, or --config TRAIN.yaml")
+    elif any(Path(config.data).rglob("camera.yaml")):
+        parts = [DatasetConfig("folder", config.data, options={"every_frame": True})]
+    else:
+        parts = [DatasetConfig("images", config.data)]
+    for part in parts:
+        reader = build_reader(part)
+        yield from (path for line in reader.targets if (path := reader.image(line, 0)) is not None)
+
+
+def _verify(labels: Labels, images: Sequence[Path]) -> Labels:
+    """Read every label; damaged ones are removed, so that they are made again.
+
+    Raises:
+        InputError: some were damaged or are missing.
+    """
+    damaged = []
+    for image in images:
+        try:
+            labels.load(image)
+        except InputError:
+            labels.file(image).unlink()
+            damaged.append(image)
+    missing = [image for image in images if not labels.file(image).is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(images)} images have no label in {labels.folder} ({len(damaged)} were damaged and "
+            "are removed); call hrdepth prepare labels again"
+        )
+    return labels

@@ -1,0 +1,151 @@
+"""Labels: a teacher's maps of images, computed once by `hrdepth prepare labels` and read without the teacher."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from hrdepth.camera import DepthScale, aspect_size, focal_factor
+from hrdepth.data.map_cache import MapCache
+from hrdepth.data.sample import WHOLE, Window
+from hrdepth.errors import InputError
+from hrdepth.io.images import image_size
+from hrdepth.teachers.base import Meaning
+
+__all__ = ["Confidence", "Labels"]
+
+
+class Labels(MapCache):
+    """`teacher` (1,H,W): a teacher's map, larger where it is nearer; see `teachers.base.Meaning`.
+
+        LABELS/labels.json              the teacher, what its maps mean, its licence, of which size, how they were made
+        LABELS/4f/4f0c...npy            a map, float16; affine ones from 0 to 1
+        LABELS/confidence/4f/4f0c...npy how far the teacher agrees with itself there, 0 to 1; optional
+
+    Args:
+        folder: where they lie.
+        about: the content of labels.json.
+
+    Attributes:
+        meaning: of the maps.
+        licence: of the teacher, SPDX or None.
+        canonical_focal: see `teachers.base.Teacher`.
+        metres_per_unit: of metric maps, whose values are 1/units; None if unknown.
+    """
+
+    key = "teacher"
+    kind = "label"
+    resampling = Image.Resampling.BILINEAR
+    ABOUT: ClassVar[str] = "labels.json"
+
+    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
+        height, width = about["size"]
+        super().__init__(folder, (int(height), int(width)))
+        self.about = about
+        teacher = about["teacher"]
+        self.meaning = Meaning(teacher["meaning"])
+        self.licence: str | None = teacher["licence"]
+        self.canonical_focal: float | None = teacher["canonical_focal"]
+        self.metres_per_unit: float | None = about["metres_per_unit"]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Labels:
+        """Open a folder of `hrdepth prepare labels`.
+
+        Raises:
+            InputError: it is none.
+        """
+        file = Path(folder) / cls.ABOUT
+        try:
+            return cls(Path(folder), json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder} is no folder of labels ({file.name}: {error}); make them with hrdepth prepare labels"
+            ) from error
+
+    def check(self, images: Iterable[Path]) -> None:
+        """Check that every image has a label.
+
+        Raises:
+            InputError: some have none.
+        """
+        missing = [image for image in dict.fromkeys(images) if not self.file(image).is_file()]
+        if missing:
+            raise InputError(
+                f"{len(missing)} images, such as {missing[0]}, have no label in {self.folder}: they were not labelled, "
+                "or have changed since; label them with hrdepth prepare labels"
+            )
+
+    def size_of(self, image: Path) -> tuple[int, int]:
+        """See `MapCache.size_of`: of the image's aspect ratio."""
+        return aspect_size(image_size(image), self.size)
+
+    def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
+        """See `MapCache.inverse_depth`; up to what `meaning` leaves open."""
+        return self.load(image)
+
+    def resized(self, image: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+        """See `MapCache.resized`; depth of the image's own camera does not change by a zoom."""
+        map_ = super().resized(image, size, window)
+        own_camera = self.meaning != Meaning.AFFINE and self.canonical_focal is None
+        return map_ * window.extent if own_camera else map_
+
+    def scaled_disparity(self, maps: Tensor, intrinsics: Tensor, scale: DepthScale) -> Tensor:
+        """Return metric maps in 1/units of a network with this scale, as its canonical camera would see the images.
+
+        Args:
+            maps: (B,1,H,W), from `read`; others than metric ones come back unchanged.
+            intrinsics: (B,3,3) of the samples.
+            scale: of the student.
+
+        Raises:
+            InputError: the labels hold for a canonical camera, and the student has none.
+        """
+        if self.meaning != Meaning.METRIC:
+            return maps
+        units = (scale.metres_per_unit or 1.0) / (self.metres_per_unit or 1.0)
+        if self.canonical_focal is None:
+            if scale.canonical_focal is None:
+                return maps * units
+            return maps * units * focal_factor(intrinsics[:, :1, :1, None], maps.shape[-1], scale.canonical_focal)
+        if scale.canonical_focal is None:
+            raise InputError(
+                f"the labels in {self.folder} hold for canonical_focal {self.canonical_focal:g}, the run has none; set "
+                f"canonical_focal to {self.canonical_focal:g}"
+            )
+        return maps * units * (self.canonical_focal / scale.canonical_focal)
+
+    @property
+    def confidence(self) -> Confidence | None:
+        """The labels' confidence, None if there is none."""
+        return Confidence(self) if (self.folder / "confidence").is_dir() else None
+
+
+class Confidence(MapCache):
+    """`confidence` (1,H,W): how far a teacher agrees with itself, 0 to 1; 1 for an image without any."""
+
+    key = "confidence"
+    kind = "label's confidence"
+    resampling = Image.Resampling.BILINEAR
+
+    def __init__(self, labels: Labels) -> None:
+        super().__init__(labels.folder / "confidence", labels.size)
+        self.size_of = labels.size_of  # type: ignore[method-assign]
+
+    def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
+        """See `MapCache.inverse_depth`; the confidence itself."""
+        return self.load(image)
+
+    def resized(self, image: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
+        """See `MapCache.resized`."""
+        if not self.file(image).is_file():
+            return torch.ones(1, *size)
+        return super().resized(image, size, window) * window.extent
