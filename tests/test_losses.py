@@ -56,3 +56,34 @@ def test_smoothness_ignores_scale_and_spares_edges():
     assert losses.edge_aware_smoothness(torch.ones(1, 1, 8, 8), edge) == 0
     # In numbers: a step of 1 over a mean of 1.5 in one of seven columns.
     assert on_flat.item() == pytest.approx(1 / 1.5 / 7, rel=1e-5)
+
+
+def test_the_affine_invariant_error_ignores_scale_and_shift_of_each_image():
+    torch.manual_seed(0)
+    target = torch.rand(2, 1, 16, 16) + 0.5
+    known = torch.ones_like(target)
+    factors = torch.tensor([3.0, 0.2])[:, None, None, None]
+    predicted = (factors * target + 5).requires_grad_()
+    error, gradients = losses.affine_invariant_error(predicted, target, known)
+    assert error.item() == pytest.approx(0, abs=1e-5)
+    assert gradients.item() == pytest.approx(0, abs=1e-4)
+    error, _ = losses.affine_invariant_error(-predicted, target, known)
+    assert error.item() > 0.5
+    error.backward()
+    assert predicted.grad.isfinite().all()
+
+
+def test_the_affine_invariant_error_trims_the_worst_pixels_and_leaves_out_unknown_ones():
+    target = torch.linspace(0, 1, 100).view(1, 1, 10, 10)
+    known = torch.ones_like(target)
+    wrong = target.clone()
+    wrong[0, 0, 0, ::4] += 30  # three of a hundred pixels
+    trimmed, _ = losses.affine_invariant_error(wrong, target, known, trim=0.2)
+    whole, _ = losses.affine_invariant_error(wrong, target, known, trim=0.0)
+    assert trimmed < whole / 2
+    known[0, 0, 0] = 0
+    error, gradients = losses.affine_invariant_error(wrong, target, known)
+    assert error.item() == pytest.approx(0, abs=1e-5)
+    assert gradients.item() == pytest.approx(0, abs=1e-5)
+    error, gradients = losses.affine_invariant_error(wrong, target, known * 0)
+    assert (error.item(), gradients.item()) == (0.0, 0.0)

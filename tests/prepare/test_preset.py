@@ -124,7 +124,18 @@ def test_depth_that_is_not_there_cannot_be_learned(tmp_path, capsys):
     assert main(["train", "--data", str(root), "--supervised"]) == 2
     assert "--supervised needs depth maps, and no drive in" in capsys.readouterr().err
     assert main(["train", "--supervised", "--config", "demo"]) == 2
-    assert "--supervised goes with --data" in capsys.readouterr().err
+    assert "--supervised and --teacher go with --data" in capsys.readouterr().err
+
+
+def test_a_teacher_is_learned_beside_view_synthesis(tmp_path, capsys):
+    root = fake_datasets.drive(tmp_path / "mine", stereo=False)
+    config = config_of("--data", root, "--teacher", "depth-anything/Depth-Anything-V2-Small-hf")
+    assert (config.objective.name, config.objective.frames) == ("distillation", [-1, 1])
+    assert config.objective.options["labels"] == str(root / "labels-depth-anything-v2-small-hf")
+    assert config.objective.options["self_supervision"] == 1.0
+    assert main(["train", "--teacher", "street", "--config", "demo"]) == 2
+    assert main(["train", "--data", str(root), "--teacher", "street", "--supervised"]) == 2
+    assert "are two things to learn from" in capsys.readouterr().err
 
 
 def test_unsuitable_folders_are_refused(tmp_path, capsys):

@@ -204,7 +204,11 @@ def test_the_command_labels_a_folder_and_training_reads_the_labels(tmp_path, cap
     folder = root / "labels-teacher"
     assert str(folder) in capsys.readouterr().out
     about = json.loads((folder / "labels.json").read_text())
-    assert (about["teacher"]["meaning"], about["teacher"]["licence"], about["metres_per_unit"]) == ("metric", "MIT", 5.0)
+    assert (about["teacher"]["meaning"], about["teacher"]["licence"], about["metres_per_unit"]) == (
+        "metric",
+        "MIT",
+        5.0,
+    )
     assert main([*command, "--verify"]) == 0
     Labels.open(folder).file(images[1]).write_bytes(b"broken")
     assert main([*command, "--verify"]) == 2

@@ -97,6 +97,8 @@ def _add_options(command: ArgumentParser, name: str, positional: str) -> None:
         about = "a set made by `hrdepth prepare`, with settings that suit it; other options override them"
         command.add_argument("--data", type=str, default=argparse.SUPPRESS, help=about)
         about = "with --data: learn the true depth in its drives' depth folders, rendered or a sensor's"
+        teacher = "with --data: learn from any depth model too, such as depth-anything/Depth-Anything-V2-Small-hf"
+        command.add_argument("--teacher", type=str, default=argparse.SUPPRESS, help=teacher)
         command.add_argument("--supervised", action="store_true", default=argparse.SUPPRESS, help=about)
     argument, many = positional.rstrip("+*"), positional[-1:]
     if positional:
@@ -158,16 +160,25 @@ def _with_preset(given: list[str]) -> list[str]:
     """Replace `train --data DATA` by the settings that suit it; other options override them."""
     if given[:1] != ["train"]:
         return given
+    data, rest = _take(given[1:], "--data")
+    teacher, rest = _take(rest, "--teacher")
+    if data is None:
+        if teacher is not None or "--supervised" in given:
+            raise InputError(
+                "--supervised and --teacher go with --data; with a config, set objective"
+            )
+        return given
+    from hrdepth.prepare.preset import preset
+
+    supervised = "--supervised" in rest
+    rest = [argument for argument in rest if argument != "--supervised"]
+    return ["train", "--config", json.dumps(preset(data, supervised, teacher)), *rest]
+
+
+def _take(given: list[str], option: str) -> tuple[str | None, list[str]]:
+    """Return the value of an option, None if it is not given, and the other arguments."""
     for index, argument in enumerate(given):
         name, equals, value = argument.partition("=")
-        if name == "--data" and (equals or index + 1 < len(given)):
-            from hrdepth.prepare.preset import preset
-
-            data = value if equals else given[index + 1]
-            rest = given[1:index] + given[index + (1 if equals else 2) :]
-            supervised = "--supervised" in rest
-            rest = [argument for argument in rest if argument != "--supervised"]
-            return ["train", "--config", json.dumps(preset(data, supervised)), *rest]
-    if "--supervised" in given:
-        raise InputError("--supervised goes with --data; with a config set objective.name to supervised")
-    return given
+        if name == option and (equals or index + 1 < len(given)):
+            return (value if equals else given[index + 1]), given[:index] + given[index + (1 if equals else 2) :]
+    return None, given

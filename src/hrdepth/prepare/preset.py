@@ -23,7 +23,7 @@ FROZEN = 200  # steps after which a new pose network has seen enough of the trai
 FINE_TUNING = 0.25  # share of the samples needed by a network that was trained on other recordings
 
 
-def preset(data: str | Path, supervised: bool = False) -> dict[str, Any]:
+def preset(data: str | Path, supervised: bool = False, teacher: str | None = None) -> dict[str, Any]:
     """Return the settings of `config.TrainConfig` that suit a folder of drives on disk.
 
     Size, split, sources, batch and epochs follow from the folder's content; other settings have their defaults.
@@ -31,6 +31,9 @@ def preset(data: str | Path, supervised: bool = False) -> dict[str, Any]:
     Args:
         data: a folder from `hrdepth prepare` or `hrdepth render`, or of that layout.
         supervised: learn the true depth in its drives' `depth` folders; drives without any learn by view synthesis.
+
+        teacher: any depth model, see `teachers.open_teacher`, which labels the images before the training; it is
+            learned beside view synthesis.
 
     Raises:
         InputError: there is no such folder, no drive in it, or no list of frames; or no depth for `supervised`.
@@ -68,6 +71,14 @@ def preset(data: str | Path, supervised: bool = False) -> dict[str, Any]:
             settings["freeze_depth_steps"] = min(FROZEN, settings["epochs"] * training // settings["batch_size"] // 4)
     elif len({_relative_focal(camera) for camera in cameras.values()}) > 1:
         settings["canonical_focal"] = sorted(map(_relative_focal, cameras.values()))[len(cameras) // 2]
+    if teacher is not None:
+        if supervised:
+            raise InputError("--supervised and --teacher are two things to learn from; give one, or a config with both")
+        from hrdepth.teachers.labelling import labels_folder  # with PyTorch
+
+        labels = str(labels_folder(root, teacher))
+        options = {"teacher": teacher, "labels": labels, "self_supervision": 1.0}
+        settings["objective"] = {"name": "distillation", "frames": settings["objective"]["frames"], "options": options}
     return _with_depth(settings, root, list(cameras), supervised)
 
 

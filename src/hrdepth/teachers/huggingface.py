@@ -68,7 +68,7 @@ class TransformersTeacher(Teacher):
         digest.update(str(sorted(self._processor.to_dict().items())).encode())
         for key, tensor in sorted(self._model.state_dict().items()):
             digest.update(key.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
     @torch.inference_mode()
