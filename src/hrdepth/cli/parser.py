@@ -164,9 +164,7 @@ def _with_preset(given: list[str]) -> list[str]:
     teacher, rest = _take(rest, "--teacher")
     if data is None:
         if teacher is not None or "--supervised" in given:
-            raise InputError(
-                "--supervised and --teacher go with --data; with a config, set objective"
-            )
+            raise InputError("--supervised and --teacher go with --data; with a config, set objective")
         return given
     from hrdepth.prepare.preset import preset
 

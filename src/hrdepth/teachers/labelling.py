@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,7 @@ def create_labels(folder: Path, teacher: Teacher, size: tuple[int, int]) -> Labe
 def label_images(teacher: Teacher, labels: Labels, images: Sequence[Path], *, confidence: bool = False) -> int:
     """Write the labels of `images` that are missing, and wait for those that other processes write.
 
-    Reading, predicting and writing overlap. A batch is claimed by a file, so that several processes share the work.
+    Reading, predicting and writing overlap. An image is claimed by a file, so that several processes share the work.
 
     Returns:
         How many labels this process wrote.
@@ -81,8 +81,8 @@ def label_images(teacher: Teacher, labels: Labels, images: Sequence[Path], *, co
         while missing := [image for image in images if not _is_labelled(image, labels, certain)]:
             progress.update(task, completed=total - len(missing))
             before = made
-            claimed = (batch for batch in _batches(missing, labels) if _claim(labels, batch[0]))
-            read = parallel_map(_read, claimed, READERS)
+            claimed = (image for image in missing if _claim(image, labels, certain))
+            read = parallel_map(_read, _batches(claimed, labels), READERS)
             labelled = (_label(teacher, labels, batch, confidence) for batch in read)
             for count in parallel_map(lambda maps: _write(labels, certain, maps), labelled, WRITERS):
                 made += count
@@ -111,7 +111,7 @@ def _is_labelled(image: Path, labels: Labels, certain: MapCache | None) -> bool:
     return labels.file(image).is_file() and (certain is None or certain.file(image).is_file())
 
 
-def _batches(images: Sequence[Path], labels: Labels) -> Iterator[tuple[list[Path], tuple[int, int]]]:
+def _batches(images: Iterable[Path], labels: Labels) -> Iterator[tuple[list[Path], tuple[int, int]]]:
     """Yield batches of images of one label size."""
     waiting: dict[tuple[int, int], list[Path]] = {}
     for image in images:
@@ -123,9 +123,9 @@ def _batches(images: Sequence[Path], labels: Labels) -> Iterator[tuple[list[Path
     yield from ((batch, size) for size, batch in waiting.items())
 
 
-def _claim(labels: Labels, batch: Sequence[Path]) -> bool:
-    """Return whether this process is the one that labels a batch."""
-    claim = _claim_file(labels, batch)
+def _claim(image: Path, labels: Labels, certain: MapCache | None) -> bool:
+    """Return whether this process is the one that labels an image."""
+    claim = _claim_file(labels, image)
     claim.parent.mkdir(exist_ok=True)
     try:
         if time.time() - claim.stat().st_mtime > STALE:
@@ -136,11 +136,14 @@ def _claim(labels: Labels, batch: Sequence[Path]) -> bool:
         os.close(os.open(claim, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return False
+    if _is_labelled(image, labels, certain):  # by another process, since this one looked
+        claim.unlink(missing_ok=True)
+        return False
     return True
 
 
-def _claim_file(labels: Labels, batch: Sequence[Path]) -> Path:
-    return labels.folder / "claims" / labels.file(batch[0]).stem
+def _claim_file(labels: Labels, image: Path) -> Path:
+    return labels.folder / "claims" / labels.file(image).stem
 
 
 def _read(batch: tuple[list[Path], tuple[int, int]]) -> Batch:
@@ -195,7 +198,7 @@ def _write(labels: Labels, certain: Confidence | None, maps: Maps) -> int:
         if certain is not None and sure is not None:
             certain.write(image, sure)
         labels.write(image, map_)
-    _claim_file(labels, [maps[0][0]]).unlink(missing_ok=True)
+        _claim_file(labels, image).unlink(missing_ok=True)
     return len(maps)
 
 
