@@ -47,7 +47,8 @@ def parse(arguments: Sequence[str]) -> tuple[str, Any]:
     """
     # A value such as `module.Class`, or one with the key class_path, would import that module, which runs it.
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=["hrdepth.config"])
-    given = _with_preset(_with_recipe([_as_settings(argument) for argument in _spelt_out(arguments)]))
+    given = _with_recipe([_as_settings(argument) for argument in _spelt_out(arguments)])
+    given = _with_preset(_with_checkpoint(given))
     parser = _parser(given)
     settings = parser.parse_args(given)
     name = str(settings.command)
@@ -154,6 +155,14 @@ def _with_recipe(given: list[str]) -> list[str]:
 
 def _whole_path(config: str) -> str:
     return os.path.abspath(config) if os.path.isfile(config) else config  # noqa: PTH100, PTH113  (may be long JSON)
+
+
+def _with_checkpoint(given: list[str]) -> list[str]:
+    """Replace `reproduce ... --weights last` by `--checkpoint last`; weights by name are arguments without a flag."""
+    if given[:1] != ["reproduce"]:
+        return given
+    text = "\n".join(given)
+    return re.sub(r"^--weights[\n=](best|last)$", r"--checkpoint=\1", text, flags=re.MULTILINE).split("\n")
 
 
 def _with_preset(given: list[str]) -> list[str]:

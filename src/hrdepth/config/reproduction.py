@@ -26,6 +26,9 @@ class ReproduceConfig(DeviceConfig):
         protocol: how depth is compared.
         rows: names of the rows to measure and train; `*` stands for any letters. The others are marked as not measured.
         runs: the folder of trainings, one a row: RUNS/NAME, with `seeds` RUNS/NAME-seed0 and so on.
+        checkpoint: which weights of a training are measured: `best`, of the lowest validation loss, or `last`, of the
+            last epoch, as Monodepth2 reports; `--weights last` is short for it. Trainings that start or learn from
+            another read its best.
         configs: a folder of training configs; null takes the recipes.
         seeds: a training each; empty for one, with the config's own seed.
         train: train what is missing, and resume what was interrupted; of a figure's rows the first seed alone.
@@ -47,6 +50,7 @@ class ReproduceConfig(DeviceConfig):
     protocol: DepthProtocol = field(default_factory=lambda: DepthProtocol().complete())
     rows: list[str] = field(default_factory=lambda: ["*"])
     runs: str = "runs"
+    checkpoint: Literal["best", "last"] = "best"
     configs: str | None = None
     seeds: list[int] = field(default_factory=list)
     train: bool = False

@@ -152,7 +152,9 @@ class HRDepthDecoder(nn.Module):
     Source: paper, section "Redesign Skip Connection", eq. 5 to 7.
 
     Note:
-        Encoder-side reductions that the release builds but never reads (nodes 00, 01, 02, 03) are not built.
+        For j > 1, eq. 6 reads U(x^d_{i+1}), the last node of the row below; as the release and UNet++, this reads
+        node (i+1,j-1) for every j. Encoder-side reductions that the release builds but never reads (nodes 00, 01, 02,
+        03) are not built.
     """
 
     def __init__(self, encoder_channels: tuple[int, ...], table: DecoderTable) -> None:

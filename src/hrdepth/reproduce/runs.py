@@ -88,9 +88,9 @@ def find_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[
         ], ""
     found, missing = [], dict[str, list[int | None]]()
     for seed in _seeds(config):
-        folder = run_folder(config, row.name, seed)
-        if (folder / BEST).is_file():
-            found.append(Weights(folder / BEST, seed, note=_note(row, config, seed, given)))
+        file = run_folder(config, row.name, seed) / f"{config.checkpoint}.safetensors"
+        if file.is_file():
+            found.append(Weights(file, seed, note=_note(row, config, seed, given, file)))
         else:
             missing.setdefault(_why_missing(row, config, seed, given), []).append(seed)
     if not found and len(missing) == 1:
@@ -220,7 +220,7 @@ def _epochs_done(folder: Path) -> float | None:
         raise InputError(f"{path} is damaged or no training checkpoint; remove the folder to train again") from error
 
 
-def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:
+def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given, file: Path) -> str:
     """Describe how the run of the weights differs from the config, and whether it was stopped."""
     folder = run_folder(config, row.name, seed)
     stopped = [text] if (text := _stopped(folder)) else []
@@ -239,7 +239,7 @@ def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given
     try:
         stored = load_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):  # weights alone: their network can be compared
-        return "; ".join(filter(None, [*notes, network_mismatch(plan.network, folder / BEST)]))
+        return "; ".join(filter(None, [*notes, network_mismatch(plan.network, file)]))
     wanted = json.loads(json.dumps(asdict(plan)))
     others = [key for key, value in wanted.items() if key not in _NOT_LEARNED_FROM and _plain(stored.get(key)) != value]
     if others:
