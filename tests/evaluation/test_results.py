@@ -35,3 +35,13 @@ def test_a_metric_that_no_image_has_is_not_reported():
         found = bootstrap_intervals(values, 50)
     assert np.isfinite(found[0]).all()
     assert np.isnan(found[1]).all()
+
+
+def test_bootstrap_intervals_agree_with_scipys():
+    stats = pytest.importorskip("scipy.stats", reason="scipy is not installed")
+    values = np.random.default_rng(3).gamma(2.0, size=(60, 1))
+    found = bootstrap_intervals(values, 4000)[0]
+    expected = stats.bootstrap(
+        (values[:, 0],), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    np.testing.assert_allclose(found, expected, rtol=0.01)

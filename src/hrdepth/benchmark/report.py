@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from hrdepth.config.benchmark import BenchmarkOutput, BenchmarkTable
@@ -118,13 +118,15 @@ def report_measurements(
 
 def machine() -> dict[str, Any]:
     """Describe the machine: processor, cores (all, and those this process may use), memory, accelerator, system."""
+    torch = sys.modules.get("torch")  # what is measured has imported it, if it needs it
+    has_gpu = torch is not None and torch.cuda.is_available()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "usable_cores": usable,
         "memory_gib": _memory_gib(),
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "accelerator": torch.cuda.get_device_name() if torch is not None and has_gpu else None,
         "system": platform.platform(),
     }
 

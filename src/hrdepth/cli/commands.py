@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "benchmark predict": (workbench.benchmark_predict, ""),
     "benchmark evaluate": (workbench.benchmark_evaluate, ""),
     "benchmark export": (workbench.benchmark_export, ""),
+    "benchmark start": (workbench.benchmark_start, ""),
     "benchmark app": (workbench.benchmark_app, ""),
     "reproduce table1": (workbench.reproduce_table1, "weights*"),
     "reproduce table2": (workbench.reproduce_table2, "weights*"),

@@ -11,6 +11,7 @@ from hrdepth.config import (
     BenchmarkExportConfig,
     BenchmarkLoadConfig,
     BenchmarkPredictConfig,
+    BenchmarkStartConfig,
     BenchmarkTrainConfig,
     ReproduceFigureConfig,
     ReproduceRegionsConfig,
@@ -56,6 +57,13 @@ def benchmark_export(config: BenchmarkExportConfig) -> None:
     from hrdepth.benchmark import export
 
     export.benchmark_export(config)
+
+
+def benchmark_start(config: BenchmarkStartConfig) -> None:
+    """Measure time and memory of `hrdepth predict` on one image, from starting the process to its end."""
+    from hrdepth.benchmark import start
+
+    start.benchmark_start(config)
 
 
 def benchmark_app(config: BenchmarkAppConfig) -> None:

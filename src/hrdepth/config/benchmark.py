@@ -19,6 +19,7 @@ __all__ = [
     "BenchmarkNetwork",
     "BenchmarkOutput",
     "BenchmarkPredictConfig",
+    "BenchmarkStartConfig",
     "BenchmarkTable",
     "BenchmarkTrainConfig",
 ]
@@ -206,3 +207,20 @@ class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput, DeviceConfig):
     pages: int = 3
     answers: int = 6
     runtime: str | None = None
+
+
+@dataclass(frozen=True)
+class BenchmarkStartConfig(BenchmarkTable):
+    """Time, processor time and memory of `hrdepth predict` on one image, from starting the process to its end.
+
+    Attributes:
+        weights: a weights file or the name of one; null for the bundled network.
+        runtimes: keys of the runtimes; null for ONNX Runtime, and OpenVINO if it is installed.
+        image_size: (height, width) of the image.
+        rounds: interleaved runs of each process.
+    """
+
+    weights: str | None = None
+    runtimes: list[str] | None = None
+    image_size: tuple[int, int] = (375, 1242)
+    rounds: int = 5

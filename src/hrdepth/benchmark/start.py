@@ -1,0 +1,116 @@
+"""`hrdepth benchmark start`: processes from start to end, beside the time of importing NumPy and ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+
+from rich.progress import track
+
+from hrdepth.benchmark.report import Measurement, check_outputs, report
+from hrdepth.config import BenchmarkStartConfig
+from hrdepth.errors import InputError
+from hrdepth.inference.runtimes import RUNTIMES, unavailable
+from hrdepth.io.images import read_image
+from hrdepth.io.tables import ResultTable
+from hrdepth.registry import lookup
+from hrdepth.weights.find import locate_weights
+
+__all__ = ["benchmark_start"]
+
+STREET = Path(__file__).parents[1] / "app" / "examples" / "street-1.jpg"
+IMPORTS = "import numpy, PIL, onnxruntime"
+Samples = dict[str, list[tuple[float, float, float]]]
+
+
+def benchmark_start(config: BenchmarkStartConfig) -> list[Measurement]:
+    """Measure processes one after the other, print a table and write JSON.
+
+    Returns:
+        Seconds of each, in the order of the table.
+
+    Raises:
+        InputError: settings that cannot work, or a process fails.
+    """
+    runtimes = config.runtimes or [name for name in ("onnxruntime", "openvino") if unavailable(name) is None]
+    for name in runtimes:
+        lookup(RUNTIMES, name, "runtime")
+        if reason := unavailable(name):
+            raise InputError(f"the runtime '{name}' is not available: {reason}")
+    if config.rounds < 1:
+        raise InputError(f"rounds {config.rounds} must be at least 1")
+    check_outputs(config)
+    weights = locate_weights(config.weights)
+    samples: Samples = defaultdict(list)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        image = folder / "street.jpg"
+        height, width = config.image_size
+        read_image(STREET).resize((width, height)).save(image, quality=95)
+        processes = _processes(image, weights, runtimes, folder)
+        for number in track(range(config.rounds), description="rounds", transient=True):
+            for what, command in processes.items():
+                samples[_row(what, number)].append(_measure(command, folder))
+    measurements = [Measurement.of(row, [one[0] for one in values], "s") for row, values in samples.items()]
+    rows = tuple(
+        (one.name, f"{one.median:.2f}", f"{one.spread:.2f}", *_rest(samples[one.name]), str(one.samples))
+        for one in measurements
+    )
+    table = ResultTable(
+        ("process", "seconds", "spread", "processor seconds", "MiB", "runs"),
+        rows,
+        f"from start to end; an image of {width}x{height}, {weights.name}",
+    )
+    report(config, table, {"measurements": [asdict(one) for one in measurements], "samples": dict(samples)})
+    return measurements
+
+
+def _processes(image: Path, weights: Path, runtimes: list[str], folder: Path) -> dict[str, list[str]]:
+    hrdepth = [sys.executable, "-m", "hrdepth.cli"]
+    predict = [*hrdepth, "predict", str(image), "--weights", str(weights), "--overwrite", "--device", "cpu"]
+    return {
+        IMPORTS: [sys.executable, "-c", IMPORTS],
+        "import hrdepth": [sys.executable, "-c", "import hrdepth"],
+        "hrdepth --help": [*hrdepth, "--help"],
+        "predict, an image that does not exist": [*hrdepth, "predict", str(folder / "none.jpg")],
+        **{
+            f"predict, {runtime}": [*predict, "--runtime", runtime, "--out", str(folder / runtime)]
+            for runtime in runtimes
+        },
+    }
+
+
+def _row(what: str, number: int) -> str:
+    """Return the row of a process; OpenVINO compiles in its first run, and reads that afterwards."""
+    return f"{what}, first run" if what == "predict, openvino" and number == 0 else what
+
+
+def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:
+    """Run a command; return its seconds, processor seconds and peak of memory in MiB (NaN where unknown)."""
+    environment = {**os.environ, "HRDEPTH_CACHE": str(folder / "cache")}
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    if sys.platform == "win32":
+        status, used, peak = process.wait(), float("nan"), float("nan")
+    else:
+        _, code, usage = os.wait4(process.pid, 0)
+        status = process.returncode = os.waitstatus_to_exitcode(code)
+        used = usage.ru_utime + usage.ru_stime
+        peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    seconds = time.perf_counter() - begin
+    if status not in (0, 2) or (status == 2 and "none.jpg" not in command[-1]):
+        raise InputError(f"{' '.join(command[2:5])} ended with status {status}; run it by hand to see why")
+    return seconds, used, peak
+
+
+def _rest(values: list[tuple[float, float, float]]) -> tuple[str, str]:
+    return f"{median(one[1] for one in values):.2f}", f"{median(one[2] for one in values):.0f}"

@@ -1,0 +1,48 @@
+"""Tests of benchmark/start.py.
+
+`hrdepth benchmark start` measures whole processes and writes what they took.
+"""
+
+import json
+
+import pytest
+
+from hrdepth.cli import main
+from hrdepth.config import BenchmarkStartConfig
+from hrdepth.inference.runtimes import unavailable
+
+
+def test_every_process_is_measured(tmp_path, capsys):
+    out = tmp_path / "start.json"
+    assert main(["benchmark", "start", "--rounds", "2", "--image_size", "[60, 90]", "--out", str(out)]) == 0
+    written = json.loads(out.read_text())
+    rows = {row["name"]: row for row in written["measurements"]}
+    wanted = {"import numpy, PIL, onnxruntime", "import hrdepth", "hrdepth --help", "predict, onnxruntime"}
+    if unavailable("openvino") is None:
+        wanted |= {"predict, openvino, first run", "predict, openvino"}
+    assert wanted <= set(rows)
+    assert all(row["median"] > 0 for row in rows.values())
+    # Processor seconds of the same runs: without PyTorch they are few, on however busy a machine.
+    processor = {name: min(one[1] for one in samples) for name, samples in written["samples"].items()}
+    assert processor["predict, onnxruntime"] < 3
+    assert processor["predict, an image that does not exist"] < 1
+    peak = max(one[2] for one in written["samples"]["predict, onnxruntime"])
+    assert not peak > 2000  # of this process, which forks, at least
+    assert "MiB" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--runtimes", "[onnxrutime]"], "did you mean 'onnxruntime'"),
+        (["--rounds", "0"], "rounds 0"),
+        (["--weights", "nothing"], "weights file nothing does not exist"),
+    ],
+)
+def test_bad_settings_are_refused(arguments, message, capsys):
+    assert main(["benchmark", "start", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_default_image_is_of_kittis_size():
+    assert BenchmarkStartConfig().image_size == (375, 1242)
