@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 import fake_datasets
 from hrdepth.camera import MOST_PIXELS, DepthScale, aspect_size
@@ -47,6 +48,19 @@ def drive(tmp_path):
     camera = {"width": 192, "height": 128, "fx": 144.0, "fy": 144.0, "cx": 96.0, "cy": 64.0}
     (root / "drive" / "camera.yaml").write_text(yaml.safe_dump(camera))
     return root
+
+
+@pytest.mark.parametrize("name", ["metres_per_unit", "canonical_focal"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -5, 0, "5.4"])
+def test_units_that_are_no_positive_numbers_are_refused(weights, tmp_path, name, value):
+    with pytest.raises(InputError, match=f"{name} is .*must be a positive number"):
+        DepthScale(**{name: value})
+    with safe_open(weights, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    save_file(tensors, tmp_path / "bad.safetensors", metadata | {name: json.dumps(value)})
+    with pytest.raises(InputError, match=rf"bad\.safetensors.*{name}"):
+        read_checkpoint(tmp_path / "bad.safetensors")
 
 
 def test_the_weights_file_stores_the_canonical_focal_length(weights, tmp_path):

@@ -99,6 +99,19 @@ def test_a_fault_of_the_recording_is_named_first(name, tmp_path, caplog):
     assert {cause for cause in causes(tmp_path) if cause in FAULTS} == {name}
 
 
+@pytest.mark.parametrize("size", [(64, 192), (128, 64)], ids=["squeezed", "tall"])
+def test_pixels_are_square_at_the_cameras_own_size(tmp_path, size):
+    """An image of another aspect ratio than the samples has a right K; what is wrong is found behind it."""
+    train(replace(config(drive(tmp_path, step=0), frames=(-1, 1)), size=size, network=LITE))
+    assert causes(tmp_path)[0] == "frame rate too high"
+    assert "wrong K" not in causes(tmp_path)
+
+
+def test_pixels_that_are_not_square_at_the_cameras_own_size_are_named(tmp_path):
+    train(config(drive(tmp_path, fy=90.0)))
+    assert causes(tmp_path)[0] == "wrong K"
+
+
 def test_the_guard_names_the_cause(tmp_path):
     """The pose explodes by its learning rate; swapped stereo images are named first."""
     guard = GuardConfig(patience=5)

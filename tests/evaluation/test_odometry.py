@@ -175,6 +175,15 @@ def test_a_still_trajectory_cannot_be_aligned():
         align(drive(5), np.tile(np.eye(4), (5, 1, 1)))
 
 
+@pytest.mark.parametrize("motion", [0.0, 1e-5])
+def test_nothing_is_compared_with_a_true_trajectory_that_stands_still(motion):
+    still = np.tile(np.eye(4), (60, 1, 1))
+    still[:, 0, 3] = np.linspace(0, motion, 60)
+    for error in (align, snippet_error, lambda true, predicted: compare(true, predicted, metric=False)):
+        with pytest.raises(InputError, match="the true trajectory does not move"):
+            error(still, drive(60))
+
+
 class Ahead(nn.Module):
     """Return how much brighter the second image is, as motion ahead."""
 

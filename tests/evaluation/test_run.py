@@ -173,6 +173,34 @@ def test_network_errors_name_the_image(root):
         evaluate_network(brightness, folder_set(root), WHOLE)
 
 
+def test_truth_of_a_turned_image_is_refused(tmp_path, root, depths):
+    """An image that its EXIF data turn, and depth as the sensor lies."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in "abc":
+        with Image.open(root / "image" / f"{name}.png") as image:
+            image.save(root / "image" / f"{name}.png", exif=exif)
+    height, width = SIZE
+    with pytest.raises(InputError, match=rf"'a' has {width}x{height} pixels.*a\.png {height}x{width} .*turned"):
+        evaluate_network(brightness, folder_set(root), WHOLE)
+    with pytest.raises(InputError, match=rf"number 0 \(a\): .*'a' has {width}x{height} .*prediction {height}x{width}"):
+        evaluate_disparities([1 / depth.T for depth in depths], folder_set(root), WHOLE)
+    for name, depth in zip("abc", depths, strict=True):
+        np.save(root / "depth" / f"{name}.npy", np.rot90(depth, -1))
+    assert evaluate_network(brightness, folder_set(root), WHOLE).mean["abs_rel"] < 0.1
+
+
+@pytest.mark.parametrize(("rows", "fits"), [(SIZE[0], True), (SIZE[0] - 2, False)])
+def test_truth_of_a_part_of_the_image_is_refused(root, depths, rows, fits):
+    for name, depth in zip("abc", depths, strict=True):
+        np.save(root / "depth" / f"{name}.npy", depth[:rows])
+    if fits:
+        evaluate_network(brightness, folder_set(root), WHOLE)
+        return
+    with pytest.raises(InputError, match="turned or cropped"):
+        evaluate_network(brightness, folder_set(root), WHOLE)
+
+
 def test_images_without_truth_are_skipped_and_counted(tmp_path, root):
     np.save(root / "depth" / "b.npy", np.zeros(SIZE, np.float32))
     evaluation = constant_depth_baseline(folder_set(root), WHOLE)

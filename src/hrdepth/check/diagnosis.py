@@ -13,9 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset, default_collate
 
+from hrdepth.camera import Camera
 from hrdepth.check.camera import intrinsics_faults
 from hrdepth.check.finding import ADVICE, Finding
 from hrdepth.config import GuardConfig
+from hrdepth.data.dataset import FrameDataset
+from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import MIN_MOTION, MOTION_SIZE, motion
 from hrdepth.data.sample import Batch
 from hrdepth.geometry import scaled_disparity
@@ -57,7 +60,8 @@ def diagnose(objective: Objective, data: Dataset[Batch], samples: int = 8, netwo
     batch: Batch = default_collate([data[item] for item in items])
     device = next(objective.parameters()).device
     batch = {name: _finite(value).to(device) for name, value in batch.items()}  # type: ignore[assignment, arg-type]
-    found = list(_examine_samples(batch, objective.frames))
+    cameras = [data.camera(item) for item in items] if isinstance(data, FrameDataset | Mix) else None
+    found = list(_examine_samples(batch, objective.frames, cameras))
     if networks:
         training = objective.training
         objective.eval()
@@ -122,9 +126,11 @@ def _examine_motions(motions: tuple[Tensor, Tensor], near: Tensor, limits: Guard
         yield Finding("exploding pose", f"between neighbours the camera turns by {float(rotation):.2g} radians")
 
 
-def _examine_samples(batch: Batch, frames: Sequence[int | str] | None) -> Iterator[Finding]:
+def _examine_samples(
+    batch: Batch, frames: Sequence[int | str] | None, cameras: Sequence[Camera] | None
+) -> Iterator[Finding]:
     """Yield what is wrong with samples, whatever the networks; without frames look at the cameras alone."""
-    yield from _examine_cameras(batch)
+    yield from _examine_cameras(cameras or ())
     for index, frame in enumerate(frames or ()):
         valid = batch["source_valid"][:, index]
         if frame == "s" and valid.any():
@@ -135,13 +141,13 @@ def _examine_samples(batch: Batch, frames: Sequence[int | str] | None) -> Iterat
         yield from _examine_motion(*(torch.cat(images) for images in zip(*pairs, strict=True)))
 
 
-def _examine_cameras(batch: Batch) -> Iterator[Finding]:
-    size = (batch["target"].shape[-2], batch["target"].shape[-1])
-    known = batch["camera"] < 0 if "camera" in batch else torch.ones(len(batch["target"]), dtype=torch.bool)
-    cameras = batch["intrinsics"][known.to(batch["intrinsics"].device)].cpu()
-    wrong = [fault for k in cameras if (fault := next(intrinsics_faults(k, size), None))]
+def _examine_cameras(cameras: Sequence[Camera]) -> Iterator[Finding]:
+    # At the cameras' own size: samples may be of another aspect ratio, at which pixels are not square.
+    known = [camera for camera in cameras if not camera.learn]
+    faults = (next(intrinsics_faults(camera.intrinsics, camera.size), None) for camera in known)
+    wrong = [fault for fault in faults if fault is not None]
     if wrong:
-        yield Finding("wrong K", f"{wrong[0]} (in {len(wrong)} of {len(known)} samples)")
+        yield Finding("wrong K", f"{wrong[0]} (in {len(wrong)} of {len(cameras)} samples)")
 
 
 def _examine_stereo(target: Tensor, other: Tensor, side: Tensor) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
+from hrdepth.camera import Camera
 from hrdepth.config import AugmentConfig
 from hrdepth.data.augment import augment_colours, degrade, draw_window, flip_sample
 from hrdepth.data.layers import Frames, Layer
@@ -65,6 +66,10 @@ class FrameDataset(Dataset[Batch]):
         """Return the target frame of an item, for messages: `folder frame side (path:line of the split)`."""
         line = self.reader.targets[item % len(self)]
         return f"{line.name} ({line.origin})" if line.origin else line.name
+
+    def camera(self, item: int) -> Camera:
+        """Return the camera of an item, at its own size."""
+        return self.reader.camera(self.reader.targets[item % len(self)])
 
     def without_augmentation(self) -> FrameDataset:
         """Return the same samples without random changes."""

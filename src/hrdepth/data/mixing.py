@@ -9,6 +9,7 @@ import torch
 from torch import distributed
 from torch.utils.data import ConcatDataset, Sampler
 
+from hrdepth.camera import Camera
 from hrdepth.data.dataset import FrameDataset
 from hrdepth.data.reader import FrameReader
 from hrdepth.data.sample import Batch, SizedItem
@@ -41,6 +42,11 @@ class Mix(ConcatDataset[Batch]):
         """Return the target frame of an item, as `FrameDataset.name`."""
         part, inside = self._locate(item)
         return part.name(inside)
+
+    def camera(self, item: int) -> Camera:
+        """Return the camera of an item, as `FrameDataset.camera`."""
+        part, inside = self._locate(item)
+        return part.camera(inside)
 
     def without_augmentation(self) -> Mix:
         """Return the same samples without random changes."""

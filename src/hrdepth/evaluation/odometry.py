@@ -20,6 +20,7 @@ from hrdepth.evaluation.trajectory import (
     Poses,
     align,
     chain,
+    check_motion,
     read_poses,
     segment_errors,
     snippet_error,
@@ -47,12 +48,15 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
         The content of metrics.json.
 
     Raises:
-        InputError: the weights have no pose network, the input has fewer than two frames, or the true poses do not fit.
+        InputError: the weights have no pose network, the input has fewer than two frames, or the true poses do not
+            fit or stand still.
     """
     checkpoint = read_checkpoint(locate_weights(config.weights))
     if checkpoint.pose_network is None:
         raise InputError(f"the weights file {config.weights} holds no pose network, which a trajectory needs")
     true = read_poses(config.poses) if config.poses is not None else None
+    if true is not None:
+        check_motion(true)
     media = probe(config.input)
     folder = output_folder(config.out, overwrite=config.overwrite)
     motions = predict_motions(

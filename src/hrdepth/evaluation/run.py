@@ -36,6 +36,11 @@ __all__ = [
     "read_disparities",
 ]
 
+ASPECT_TOLERANCE = 0.05
+"""Share by which an image and its true depth may differ in aspect ratio, as in the scan of training data."""
+TURNED_TOLERANCE = 0.5
+"""The same for predictions at a network's own size, of which one is upright and the other is not."""
+
 Predict = Callable[[Image.Image], NDArray[np.float32]]
 
 
@@ -189,15 +194,27 @@ def read_true_image(truth: GroundTruth) -> Image.Image:
     """Read the image of true depth, or the part of it that the depth is of.
 
     Raises:
-        InputError: the image is missing or damaged.
+        InputError: the image is missing, damaged, or of another shape than the depth.
     """
     if truth.image is None:
         raise InputError(f"the image of '{truth.name}' is missing; a network needs it")
     image = read_image(truth.image)
-    if truth.image_rows is None:
-        return image
-    upper, lower = (round(part * image.height) for part in truth.image_rows)
-    return image.crop((0, upper, image.width, lower))
+    if truth.image_rows is not None:
+        upper, lower = (round(part * image.height) for part in truth.image_rows)
+        image = image.crop((0, upper, image.width, lower))
+    _check_shape(truth, (image.height, image.width), f"the image {truth.image}", ASPECT_TOLERANCE)
+    return image
+
+
+def _check_shape(truth: GroundTruth, size: tuple[int, ...], what: str, tolerance: float) -> None:
+    """Raise InputError if true depth has another aspect ratio than `size` (height, width)."""
+    aspect = size[1] * truth.depth.shape[0] / (size[0] * truth.depth.shape[1])
+    if not truth.stretched and max(aspect, 1 / aspect) > 1 + tolerance:
+        turned = " (as it is displayed, upright)" if what.startswith("the image") else ""
+        raise InputError(
+            f"the true depth of '{truth.name}' has {truth.depth.shape[1]}x{truth.depth.shape[0]} pixels (width x "
+            f"height), {what} {size[1]}x{size[0]}{turned}: one is turned or cropped; give depth of the same view"
+        )
 
 
 def _focal_factor(truth: GroundTruth, canonical_focal: float | None) -> float:
@@ -243,6 +260,10 @@ class _Compare:
         if self.where is not None:  # a network's predictions have been checked
             try:
                 disparity = check_disparity(disparity)
+                # A network may have squeezed the image, but it cannot have turned it.
+                (height, width), (rows, columns) = disparity.shape, truth.depth.shape
+                if (height - width) * (rows - columns) < 0:
+                    _check_shape(truth, disparity.shape, "the prediction", TURNED_TOLERANCE)
             except InputError as error:
                 raise InputError(f"{self.where}, number {index} ({truth.name}): {error}") from error
         try:

@@ -19,6 +19,7 @@ from hrdepth.io.files import atomic_path, existing_file
 __all__ = [
     "align",
     "chain",
+    "check_motion",
     "read_poses",
     "read_rows",
     "segment_errors",
@@ -32,6 +33,7 @@ Poses = NDArray[np.float64]
 # KITTI's: metres, and frames between two starts.
 SEGMENT_LENGTHS = (100, 200, 300, 400, 500, 600, 700, 800)
 SEGMENT_STEP = 10
+LEAST_MOTION = 1e-3  # metres
 
 
 def chain(motions: Poses) -> Poses:
@@ -61,11 +63,13 @@ def snippet_error(true: Poses, predicted: Poses, length: int = 5) -> tuple[float
     of its cameras, in the unit of `true`.
 
     Raises:
-        InputError: the trajectories have different lengths or fewer than `length` frames.
+        InputError: the trajectories have different lengths or fewer than `length` frames, or the true one does not
+            move.
 
     Source: Zhou et al., Unsupervised Learning of Depth and Ego-Motion from Video, section 4.2.
     """
     _check_pair(true, predicted, length)
+    check_motion(true)
     errors = []
     for start in range(len(true) - length + 1):
         a = _relative(true[start : start + length])[:, :3, 3]
@@ -88,12 +92,13 @@ def align(true: Poses, predicted: Poses, *, scale: bool = True) -> tuple[Poses, 
         The aligned trajectory (N,4,4) and the scale.
 
     Raises:
-        InputError: the trajectories have different lengths, fewer than 3 frames, or the predicted one does not move.
+        InputError: the trajectories have different lengths, fewer than 3 frames, or one of them does not move.
 
     Source: Umeyama, Least-squares estimation of transformation parameters between two point patterns, 1991.
     """
     _check_pair(true, predicted, 3)
     a, b = true[:, :3, 3], predicted[:, :3, 3]
+    check_motion(true)
     centre_a, centre_b = a.mean(axis=0), b.mean(axis=0)
     u, spread, v = np.linalg.svd((a - centre_a).T @ (b - centre_b) / len(a))
     variance = float(((b - centre_b) ** 2).sum(axis=1).mean())
@@ -106,6 +111,16 @@ def align(true: Poses, predicted: Poses, *, scale: bool = True) -> tuple[Poses, 
     aligned[:, :3, :3] = rotation @ predicted[:, :3, :3]
     aligned[:, :3, 3] = factor * (b - centre_b) @ rotation.T + centre_a
     return aligned, factor
+
+
+def check_motion(true: Poses) -> None:
+    """Check that a true trajectory (N,4,4), in metres, moves: any other fits one that stands still, scaled by 0.
+
+    Raises:
+        InputError: the camera moves by less than a millimetre in all.
+    """
+    if not np.ptp(true[:, :3, 3], axis=0).max() > LEAST_MOTION:
+        raise InputError("the true trajectory does not move, so that no trajectory can be compared with it")
 
 
 def trajectory_error(true: Poses, aligned: Poses) -> float:

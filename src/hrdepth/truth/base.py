@@ -28,6 +28,7 @@ class GroundTruth:
         depth: (H,W) float32, metres; what is not finite and positive means none.
         intrinsics: (3,3) float64 in pixels of the depth map, or None if unknown.
         image_rows: the part of the image that the depth is of, fractions of its height; None for all of it.
+        stretched: whether the depth map may have another aspect ratio than the image.
     """
 
     name: str
@@ -35,6 +36,7 @@ class GroundTruth:
     depth: NDArray[np.float32]
     intrinsics: NDArray[np.float64] | None = None
     image_rows: tuple[float, float] | None = None
+    stretched: bool = False
 
 
 class GroundTruthSet(ABC):

@@ -68,7 +68,7 @@ class Make3D(GroundTruthSet):
         name = self._names[index]
         depth = _read(self._depths[name])
         rows = slice(math.floor(CROP[0] * len(depth)), math.ceil(CROP[1] * len(depth)))
-        return GroundTruth(name, self._images.get(name), depth[rows], image_rows=CROP)
+        return GroundTruth(name, self._images.get(name), depth[rows], image_rows=CROP, stretched=True)
 
 
 def _found(root: Path, prefix: str, suffix: str) -> tuple[dict[str, Path], set[str]]:
