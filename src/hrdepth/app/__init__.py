@@ -1,7 +1,9 @@
 """The page in the browser, `hrdepth app`; its functions are an API too.
 
 networks      by name, in any runtime, at any size
-visitors      uploads and sessions, in a folder that is removed with them
+gate          hosts, origins, cookies, sessions and uploads that the server admits
+uploads       files that wait to be used: owners and quotas
+visitors      uploads are checked; sessions, in a folder that is removed with them
 answers       predict, depth at a point, points, files, clips: no Gradio in it
 viewpoint     the viewpoint of the point cloud
 page, training_tab   the two tabs
@@ -12,7 +14,6 @@ By default the page is served to this machine only; it downloads nothing.
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import os
 import signal
@@ -23,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.app.answers import warm_up
+from hrdepth.app.gate import Gate
 from hrdepth.app.networks import Networks
+from hrdepth.app.uploads import Uploads
 from hrdepth.app.visitors import Sessions
 from hrdepth.config import AppConfig
 from hrdepth.errors import InputError, require
@@ -32,22 +35,6 @@ from hrdepth.io.run_folder import find_runs
 __all__ = ["run", "serve"]
 
 TITLE = "# hrdepth\nDepth from one image. Images stay on the machine that serves this page, for as long as it is open."
-MOST_BODY = 2**20
-"""Bytes of a request that is no upload: they are settings."""
-
-# Parts of Gradio that run programs on uploads, record what visitors did, or download.
-_CLOSED = (
-    "process_recording",
-    "deep_link",
-    "proxy=",
-    "vibe",
-    "undo-vibe",
-    "monitoring",
-    "runs",
-    "run-history",
-    "profiling",
-)
-_REMOTE = ("http:", "https:", "ftp:", "data:")
 
 
 def run(config: AppConfig) -> None:
@@ -76,20 +63,20 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
         importlib.import_module("matplotlib.pyplot")
     if int(gr.__version__.split(".")[0]) != 6:
         raise InputError(f"the page needs gradio 6, not {gr.__version__}; pip install 'hrdepth[app]'")
-    weights = (config.weights,) if isinstance(config.weights, str) else config.weights
-    runs = (config.runs,) if isinstance(config.runs, str) else config.runs
+    weights, runs = _several(config.weights), _several(config.runs)
     networks = Networks(weights, config.device, trust=config.trust)
     with _private_folder() as folder:
         warm_up(networks.predictor(), folder / "warm-up")
-        page = _build(config, networks, Sessions(folder), find_runs(runs))
+        uploads = Uploads(folder, config.limits)
+        page = _build(config, networks, Sessions(folder), uploads, find_runs(runs))
         try:
-            address = _launch(page, config)
+            address = _launch(page, config, uploads)
             yield page, address
         finally:
             page.close(verbose=False)
 
 
-def _build(config: AppConfig, networks: Networks, sessions: Sessions, runs: dict[str, Path]) -> Any:
+def _build(config: AppConfig, networks: Networks, sessions: Sessions, uploads: Uploads, runs: dict[str, Path]) -> Any:
     import gradio as gr
 
     from hrdepth.app.page import DepthTab
@@ -99,7 +86,7 @@ def _build(config: AppConfig, networks: Networks, sessions: Sessions, runs: dict
     with gr.Blocks(title="hrdepth", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown(TITLE, elem_id="title")
         with gr.Tab("Depth"):
-            DepthTab(networks, sessions, config.limits).build()
+            DepthTab(networks, sessions, uploads, config.limits).build()
         with gr.Tab("Training"):
             training = TrainingTab(runs)
             training.build()
@@ -114,7 +101,7 @@ def _build(config: AppConfig, networks: Networks, sessions: Sessions, runs: dict
     return page
 
 
-def _launch(page: Any, config: AppConfig) -> str:
+def _launch(page: Any, config: AppConfig, uploads: Uploads) -> str:
     import gradio as gr
     from starlette.middleware import Middleware
 
@@ -134,7 +121,7 @@ def _launch(page: Any, config: AppConfig) -> str:
             run_history=False,
             allowed_paths=[],
             max_file_size=int(config.limits.megabytes * 1e6),
-            app_kwargs={"middleware": [Middleware(_LocalOnly)]},
+            app_kwargs={"middleware": [Middleware(Gate, uploads=uploads, names=_several(config.names))]},
             enable_monitoring=False,
             ssr_mode=False,
             mcp_server=False,
@@ -147,6 +134,10 @@ def _launch(page: Any, config: AppConfig) -> str:
             f"the page cannot listen on {config.host}:{config.port} ({error}); choose another --port"
         ) from error
     return str(address)
+
+
+def _several(value: tuple[str, ...] | str) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _free_port(host: str) -> int:
@@ -177,74 +168,3 @@ def _disable_telemetry() -> None:
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", GRADIO_RUN_HISTORY="False"
     )
-
-
-class _LocalOnly:
-    """Refuse requests that would make the server fetch something, or that are too long; an ASGI middleware.
-
-    Gradio downloads what a file's `path` names where that is an address, and serves addresses under `file=`.
-    """
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass a request on, or answer it with an error message."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        part = scope["path"].lstrip("/").removeprefix("gradio_api/").lstrip("/").lower()
-        if part.startswith(_CLOSED) or (part.startswith("file=") and part[5:].lstrip("/").startswith(_REMOTE)):
-            await _refuse(send, 403, "this page serves its own files only")
-        elif scope["method"] == "POST" and not part.startswith("upload"):
-            await self._checked(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    async def _checked(self, scope: Any, receive: Any, send: Any) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-            if len(body) > MOST_BODY:
-                await _refuse(send, 413, "the request is too long; upload files instead of sending them inside it")
-                return
-        if _names_address(body):
-            await _refuse(send, 403, "files must be uploaded; addresses are not fetched")
-            return
-        sent = False
-
-        async def replay() -> Any:
-            nonlocal sent
-            if sent:
-                return await receive()
-            sent = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self.app(scope, replay, send)
-
-
-def _names_address(body: bytes) -> bool:
-    """Whether the request's JSON has a file with an address as its path, or with data in place of a path."""
-    try:
-        parts = [json.loads(body)]
-    except (ValueError, RecursionError):
-        return False
-    while parts:
-        part = parts.pop()
-        if isinstance(part, dict):
-            path, url = str(part.get("path") or ""), str(part.get("url") or "")
-            if path.strip().lower().startswith(_REMOTE) or url.strip().lower().startswith("data:"):
-                return True
-            parts.extend(part.values())
-        elif isinstance(part, list):
-            parts.extend(part)
-    return False
-
-
-async def _refuse(send: Any, status: int, sentence: str) -> None:
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"detail": sentence}).encode()})

@@ -14,7 +14,9 @@ import gradio as gr
 
 from hrdepth.app import answers
 from hrdepth.app.answers import EXAMPLES
+from hrdepth.app.gate import VISITOR
 from hrdepth.app.networks import AUTOMATIC, SIZES, Networks
+from hrdepth.app.uploads import Uploads
 from hrdepth.app.visitors import Sessions
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
@@ -47,9 +49,10 @@ def as_gradio_error(function: Callable[..., Any]) -> Callable[..., Any]:
 class DepthTab:
     """The functions behind the tab; those that are public are the API too."""
 
-    def __init__(self, networks: Networks, sessions: Sessions, limits: UploadLimits) -> None:
+    def __init__(self, networks: Networks, sessions: Sessions, uploads: Uploads, limits: UploadLimits) -> None:
         self.networks = networks
         self.sessions = sessions
+        self.uploads = uploads
         self.limits = limits
 
     def build(self) -> None:
@@ -157,7 +160,8 @@ class DepthTab:
         if not file:
             return None, ASK
         session = self.sessions.of(request.session_hash)
-        answers.load_upload(session, Path(file), self.limits)
+        own = self.uploads.take(Path(file), str(request.headers[VISITOR]), session.folder)
+        answers.load_upload(session, own, self.limits)
         return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
 
     @as_gradio_error

@@ -116,12 +116,16 @@ class UploadLimits:
         megapixels: of an image, or of a frame of a clip.
         side: pixels of its longer side.
         seconds: of a clip.
+        visitor_megabytes: of a visitor's uploads that were not used yet.
+        total_megabytes: of all files of the page: uploads and results of all visitors.
     """
 
     megabytes: float = 50.0
     megapixels: float = 40.0
     side: int = 16384
     seconds: float = 20.0
+    visitor_megabytes: float = 200.0
+    total_megabytes: float = 4000.0
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ class AppConfig(DeviceConfig):
         runs: run folders of `hrdepth train` to follow, or folders of such folders.
         host: the address to listen on; 0.0.0.0 lets other machines in.
         port: to listen on; 0 for a free one.
+        names: hosts by which browsers address the page, such as a proxy's; besides localhost, IP addresses and this
+            machine's name.
         limits: of an upload.
         open: open the page in a browser.
     """
@@ -141,5 +147,6 @@ class AppConfig(DeviceConfig):
     runs: tuple[str, ...] | str = ()
     host: str = "127.0.0.1"
     port: int = 7860
+    names: tuple[str, ...] | str = ()
     limits: UploadLimits = UploadLimits()
     open: bool = False
