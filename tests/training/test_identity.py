@@ -3,6 +3,7 @@
 A run is resumed with the data that it began with, wherever they lie, or refused.
 """
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from torch.utils.data import DataLoader
 
+import fake_datasets
+from hrdepth.config import DatasetConfig
+from hrdepth.data import build_mix
+from hrdepth.data.map_cache import DepthHints
 from hrdepth.errors import InputError
 from hrdepth.io.images import read_image, write_image
+from hrdepth.io.provenance import provenance
 from hrdepth.training import train
+from hrdepth.training.identity import describe_data, refuse_changed_data
 from tiny_training import split
 
 
@@ -66,3 +74,20 @@ def test_a_run_whose_data_moved_is_resumed(begun, tmp_path):
     train(replace(config, train=[moved], validation=[moved]))
     rows = (Path(config.output) / "metrics.csv").read_text().splitlines()
     assert len(rows) > 4
+
+
+def test_hints_that_were_made_in_another_way_are_other_data(tmp_path):
+    """A folder of hints is known by how it was made, not by where it lies or when it was made."""
+
+    def identity(folder, **about):
+        folder.mkdir()
+        settings = {"size": [64, 96], "canonical_focal": 0.58, "planes": 88, "offsets": [-1, 1], **about}
+        (folder / DepthHints.ABOUT).write_text(json.dumps(settings | provenance(0)))
+        part = DatasetConfig("images", str(fake_datasets.images(folder / "images")))
+        mix = build_mix([part], [], (64, 96), layers=[DepthHints.open(folder)])
+        return describe_data({"train": DataLoader(mix)}, {})
+
+    first = identity(tmp_path / "a")
+    refuse_changed_data(first, identity(tmp_path / "b"), tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match="the layer 'hint' of data set train 1 has changed since"):
+        refuse_changed_data(first, identity(tmp_path / "c", planes=44), tmp_path / "last.ckpt")

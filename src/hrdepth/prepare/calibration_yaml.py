@@ -140,7 +140,8 @@ class _Entries:
         key, value = self._one(MATRIX)
         flat = [self.values.pop(name, None) for name in FLAT]
         if value is None and None in flat:
-            raise ValueError("it names no camera_matrix, nor fx, fy, cx and cy")
+            others = ", ".join(self.names[name] for name in self.values) or "nothing else"
+            raise ValueError(f"it names no camera_matrix, nor all of fx, fy, cx and cy, but {others}")
         matrix = None if value is None else np.array(self._list(key, value, (9,))).reshape(3, 3)
         if any(number is not None for number in flat):
             alone = pinhole(*(float(number) for number in flat))

@@ -8,6 +8,7 @@ from pathlib import Path
 from hrdepth.compute import choose_device
 from hrdepth.config import DatasetConfig, PrepareLabelsConfig
 from hrdepth.data import build_reader
+from hrdepth.data.folder import find_cameras
 from hrdepth.errors import InputError
 from hrdepth.teachers import open_teacher
 from hrdepth.teachers.labelling import create_labels, label_images, labels_folder
@@ -38,7 +39,7 @@ def _images(config: PrepareLabelsConfig) -> Iterator[Path]:
         parts = [*config.config.train, *config.config.validation]
     elif config.data is None:
         raise InputError("no images are given: pass --data FOLDER, or --config TRAIN.yaml")
-    elif any(Path(config.data).rglob("camera.yaml")):
+    elif find_cameras(Path(config.data)):
         parts = [DatasetConfig("folder", config.data, options={"every_frame": True})]
     else:
         parts = [DatasetConfig("images", config.data)]

@@ -18,6 +18,7 @@ from hrdepth.data.mixing import Mix
 from hrdepth.data.sample import WHOLE, Batch
 from hrdepth.errors import InputError
 from hrdepth.io.parallel import parallel_map, usable_cores
+from hrdepth.io.provenance import provenance
 
 __all__ = ["describe_data", "refuse_changed_data"]
 
@@ -66,19 +67,32 @@ def _describe(part: FrameDataset) -> dict[str, Any]:
     targets = part.reader.targets
     images = list(dict.fromkeys(part.neighbours.images()))
     cameras = part.neighbours.cameras().items()
-    layers = [layer for layer in part.layers if not isinstance(layer, MapCache)]  # whose maps have their own names
     spread = range(0, len(targets), max(1, len(targets) // LAYERED))[:LAYERED]
     return {
         "frames": _digest(line.name.encode() for line in targets),
         "images": _digest(parallel_map(_outline, images, usable_cores() + 4)),
         "cameras": {f"{folder} {side}": _numbers(camera) for (folder, side), camera in cameras},
-        "layers": {layer.key: _digest(_planes(part, layer, spread)) for layer in layers},
+        "layers": {
+            layer.key: _made_as(layer) if isinstance(layer, MapCache) else _digest(_planes(part, layer, spread))
+            for layer in part.layers
+        },
     }
 
 
 def _numbers(camera: Camera) -> list[Any]:
     fx, fy, cx, cy = map(float, camera.intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]])
     return [fx, fy, cx, cy, *camera.size, camera.baseline, camera.learn, camera.keep]
+
+
+def _made_as(maps: MapCache) -> str:
+    """Return a digest of how hints or labels were made; a map's own name says of which image."""
+    file = maps.folder / getattr(maps, "ABOUT", "")
+    if not file.is_file():
+        return ""
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    return _digest(
+        json.dumps([name, settings[name]]).encode() for name in sorted(settings.keys() - provenance(0).keys())
+    )
 
 
 def _planes(part: FrameDataset, layer: Layer, items: Iterable[int]) -> Iterator[bytes]:
@@ -119,8 +133,8 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
             if old.get(name) != new.get(name):
                 verb = "has" if name == "frames" else "have"
                 yield f"{what} of data set {use} {verb}", old.get(name), new.get(name)
-        for layer in dict.fromkeys([*old.get("layers", {}), *new.get("layers", {})]):
-            if old.get("layers", {}).get(layer) != new.get("layers", {}).get(layer):
+        for layer in old.get("layers", {}):  # which ones follows from the settings
+            if old["layers"][layer] != new.get("layers", {}).get(layer, old["layers"][layer]):
                 yield f"layer '{layer}' of data set {use} has", None, None
     for name in dict.fromkeys([*before["inputs"], *now["inputs"]]):
         if before["inputs"].get(name) != now["inputs"].get(name):

@@ -137,7 +137,7 @@ def _without_places(settings: dict[str, Any]) -> dict[str, Any]:
     for part in (*placeless["train"], *placeless["validation"]):
         for name in ("root", "split"):
             part.pop(name, None)
-    for name in ("teacher", "cache"):
+    for name in ("teacher", "cache", "labels", "hints"):
         placeless["objective"]["options"].pop(name, None)
     return placeless
 
