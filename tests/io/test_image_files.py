@@ -29,13 +29,14 @@ def test_hidden_and_temporary_files_are_no_images(tmp_path: Path, caplog: pytest
 
 def test_links_are_followed_without_end(tmp_path: Path) -> None:
     data, disk = tmp_path / "data", tmp_path / "disk"
-    touch(data / "a" / "1.png", disk / "b" / "deep" / "2.png", data / ".trash" / "3.png", disk / "c.png")
+    touch(data / "a" / "1.png", disk / "b" / "deep" / "2.png", disk / "c.png")
+    touch(data / ".trash" / "3.png", data / "c.part" / "4.png")
     (data / "b").symlink_to(disk / "b")
     (data / "c.png").symlink_to(disk / "c.png")
     (data / "gone").symlink_to(disk / "gone")
     (disk / "b" / "loop").symlink_to(data)
     found = [path.relative_to(data).as_posix() for path in walk(data)]
-    assert found == ["a/1.png", "b/deep/2.png", "c.png"]
+    assert found == ["a/1.png", "b/deep/2.png", "c.part/4.png", "c.png"]
 
 
 def test_names_of_results_never_collide() -> None:

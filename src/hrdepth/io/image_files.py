@@ -108,13 +108,13 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         return
     try:
         with os.scandir(folder) as found:
-            entries = sorted((entry for entry in found if is_visible(entry.name)), key=lambda entry: entry.name)
+            entries = sorted((entry for entry in found if entry.name[0] != "."), key=lambda entry: entry.name)
     except OSError as error:
         raise InputError(f"the folder {folder} cannot be read ({error.strerror})") from error
     for entry in entries:
         if entry.is_dir():
             yield from _walk(folder / entry.name, (*above, real))
-        elif entry.is_file():
+        elif entry.is_file() and is_visible(entry.name):
             yield folder / entry.name
 
 
