@@ -2,6 +2,7 @@
 
 plan              the training config that gives a row, with replaced settings; which network a weights file holds
 runs              find weights, and train what is missing
+memory            what a training needs, and batches that fit
 measure           what the rows have in common; evaluate each once, and reuse the measurement
 differences       means over seeds with intervals, and differences from the reference row
 provenance_table  the weights behind each row; what all JSON files have in common

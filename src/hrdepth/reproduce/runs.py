@@ -17,8 +17,10 @@ from hrdepth.config import ReproduceConfig, TrainConfig
 from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.io.arrays import check_archive
+from hrdepth.io.files import write_json
 from hrdepth.io.run_folder import read_json
 from hrdepth.paper import PaperRow
+from hrdepth.reproduce.memory import fit_memory, is_out_of_memory, release_memory
 from hrdepth.reproduce.plan import BEST, Plan, network_mismatch, plan_training, row_mismatch, run_folder
 from hrdepth.weights.find import locate_weights
 
@@ -32,6 +34,8 @@ _NOT_LEARNED_FROM = (
     "output", "resume", "max_minutes", "checkpoint_minutes", "workers", "log", "guard", "scan", "cache", "device",
     "init", "seed", "metres_per_unit",
 )  # fmt: skip
+# In a run's folder: memory did not suffice for it.
+OUT_OF_MEMORY = "out-of-memory.json"
 # Why a run ended before its epochs, as its run.json has it.
 _ENDS = {"max_minutes": ", when its time was over", "early_stop": ", when its validation loss no longer fell"}
 
@@ -158,12 +162,24 @@ def _train(plan: Plan, config: ReproduceConfig, seed: int | None, given: Given) 
             return False
     with training_extra():
         from hrdepth.training import train
+    settings = fit_memory(replace(plan.config, resume=None if epochs is None else "last"))
+    (folder / OUT_OF_MEMORY).unlink(missing_ok=True)
     try:
-        train(replace(plan.config, resume=None if epochs is None else "last"))
+        train(settings)
     except TrainingStopped as stop:
         log.warning("%s: %s", folder, stop)
         return False
-    return True
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        log.warning("%s: out of memory with batches of %d; its row ends here", folder, settings.batch_size)
+        folder.mkdir(parents=True, exist_ok=True)
+        message = f"out of memory with batches of {settings.batch_size}: {str(error).partition(chr(10))[0]}"
+        write_json(folder / OUT_OF_MEMORY, {"message": message})
+    else:
+        return True
+    release_memory()  # after the error, whose traceback holds the tensors
+    return False
 
 
 def _seeds(config: ReproduceConfig) -> list[int | None]:
@@ -180,9 +196,10 @@ def _has_ended(folder: Path, epochs: float | None, plan: TrainConfig) -> bool:
 
 def _obstacle(folder: Path) -> str:
     """Return why an unfinished run cannot be resumed; "" where it can, or has not begun."""
-    if stopped := _stopped(folder):
+    resumable = (folder / "last.ckpt").is_file()
+    if stopped := _stopped(folder) or ("" if resumable else _out_of_memory(folder)):
         return f"{stopped}; remove {folder} to try again"
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "last.ckpt").is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not resumable:
         return f"{folder} holds a run without a training checkpoint; if it was killed, remove it to train it again"
     return ""
 
@@ -191,6 +208,11 @@ def _stopped(folder: Path) -> str:
     """Return the guard's message on a run that it stopped, or ""."""
     path = folder / "stopped.json"
     return f"stopped by the guard: {read_json(path).get('message', '')}" if path.is_file() else ""
+
+
+def _out_of_memory(folder: Path) -> str:
+    """Return the message on a run that memory did not suffice for, or ""."""
+    return str(read_json(folder / OUT_OF_MEMORY).get("message", ""))
 
 
 def _why_missing(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:
@@ -223,7 +245,7 @@ def _epochs_done(folder: Path) -> float | None:
 def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given, file: Path) -> str:
     """Describe how the run of the weights differs from the config, and whether it was stopped."""
     folder = run_folder(config, row.name, seed)
-    stopped = [text] if (text := _stopped(folder)) else []
+    stopped = [text for text in (_stopped(folder), _out_of_memory(folder)) if text]
     try:
         plan = plan_training(config, row, seed, given).config
     except InputError:  # no config to compare with
@@ -241,6 +263,10 @@ def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given
     except (OSError, yaml.YAMLError):  # weights alone: their network can be compared
         return "; ".join(filter(None, [*notes, network_mismatch(plan.network, file)]))
     wanted = json.loads(json.dumps(asdict(plan)))
+    if int(stored.get("batch_size") or 0) * int(stored.get("accumulate") or 1) == plan.batch_size * plan.accumulate:
+        if stored["batch_size"] != plan.batch_size:
+            notes.append(f"in batches of {stored['batch_size']} with averaged gradients, as memory allowed")
+        wanted |= {key: stored.get(key) for key in ("batch_size", "accumulate")}
     others = [key for key, value in wanted.items() if key not in _NOT_LEARNED_FROM and _plain(stored.get(key)) != value]
     if others:
         notes.append(f"trained with other settings of {', '.join(others)}")

@@ -18,6 +18,7 @@ from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, PaperTable, paper_table
 from hrdepth.reproduce.differences import HEADINGS, Difference, Spread, differences_table, find_differences, spread
 from hrdepth.reproduce.measure import Measurement, ReproductionContext, measure, open_context
+from hrdepth.reproduce.memory import is_out_of_memory
 from hrdepth.reproduce.provenance_table import (
     RowProvenance,
     protocol_text,
@@ -96,7 +97,14 @@ def _reproduce(row: PaperRow, config: ReproduceConfig, context: ReproductionCont
     found: dict[str, list[Measurement]] = {}
     for one in weights:
         log.info("measuring %s by %s", row.name, one.path)
-        first = measure(row.name, one, context, config, config.protocol)
+        try:
+            first = measure(row.name, one, context, config, config.protocol)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            log.warning("%s: out of memory while it was measured", one.path)
+            reason = "; ".join(filter(None, (reason, f"out of memory while {one.path} was measured")))
+            continue
         found.setdefault("measured", []).append(first)
         factor = first.content["metres_per_unit"]
         if factor is None and row.scaling != "median":
