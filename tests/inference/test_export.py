@@ -133,7 +133,7 @@ def test_a_failed_export_leaves_the_old_file(weights, tmp_path, monkeypatch, cap
     out = tmp_path / "net.onnx"
     assert export(weights, "--out", out) == 0
     before = out.read_bytes()
-    monkeypatch.setattr("hrdepth.inference.export.Graph.forward", lambda self, image: self.finest(image) * 0.9)
+    monkeypatch.setattr("hrdepth.inference.runtimes.graphs.Graph.forward", lambda self, image: self.finest(image) * 0.9)
     assert export(weights, "--out", out, "--overwrite", "true") == 2
     assert "differs from PyTorch by at most" in capsys.readouterr().err
     assert out.read_bytes() == before

@@ -188,6 +188,9 @@ def test_results_are_never_overwritten(config, tmp_path):
         ({"initial_depth": 500.0}, "outside the network's range"),
         ({"optimiser": OptimiserConfig(decay_after=0)}, "decay_after"),
         ({"network": NetworkConfig("lite_hrdept")}, "did you mean 'lite_hrdepth'"),
+        # Before any data are opened: there are none.
+        ({"network": NetworkConfig("hrdepth", {"widht": 3}), "train": []}, "has no option 'widht'"),
+        ({"pose_network": NetworkConfig("posenet", {"layers": 3}), "train": []}, "has no option 'layers'"),
     ],
 )
 def test_impossible_settings_are_refused(config, changes, sentence):

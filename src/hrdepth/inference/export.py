@@ -1,4 +1,7 @@
-"""`hrdepth export`: a network as a file for other runtimes, checked against PyTorch before it gets its name."""
+"""`hrdepth export`: a network as a file for other runtimes, checked against PyTorch before it gets its name.
+
+PyTorch is imported once the settings are checked.
+"""
 
 from __future__ import annotations
 
@@ -8,32 +11,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from hrdepth.config import FORMATS, ExportConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import SUFFIXES, load_runtime, unavailable
-from hrdepth.inference.runtimes.graphs import (
-    Graph,
-    openvino_model,
-    simplify,
-    write_onnx,
-    write_openvino,
-    write_torch_export,
-)
 from hrdepth.inference.runtimes.quantisation import KEEP, calibration_images, quantise
 from hrdepth.inference.runtimes.source import Description
 from hrdepth.io.images import check_size, read_image
 from hrdepth.io.provenance import provenance
-from hrdepth.networks.base import NORMALISATIONS
 from hrdepth.registry import lookup
-from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import locate_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hrdepth.weights.checkpoint import Checkpoint
 
 __all__ = ["ExportReport", "export"]
 
@@ -80,7 +77,10 @@ def export(config: ExportConfig, abs_rel: Callable[[Predictor], float] | None = 
             by more than the tolerance, or loses more Abs Rel than allowed; nothing is left of it then.
     """
     out, kind = _checked(config)
-    checkpoint = read_checkpoint(locate_weights(config.weights))
+    weights = locate_weights(config.weights)
+    from hrdepth.weights.checkpoint import read_checkpoint
+
+    checkpoint = read_checkpoint(weights)
     size = config.size or checkpoint.size
     check_size(size, checkpoint.network.stride)
     description = _describe(config, checkpoint, size)
@@ -118,6 +118,8 @@ def _describe(config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int
     made = provenance(weights=Path(config.weights).name, weights_provenance=checkpoint.provenance)
     mean = std = None
     if not config.normalisation:
+        from hrdepth.networks.base import NORMALISATIONS
+
         name = checkpoint.network_config.options.get("normalisation", "released")
         mean, std = NORMALISATIONS[name]
     return dataclasses.replace(
@@ -134,16 +136,18 @@ def _describe(config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int
 
 
 def _write(kind: str, path: Path, config: ExportConfig, checkpoint: Checkpoint, description: Description) -> None:
-    finest = simplify(checkpoint.network, static=True)
+    from hrdepth.inference.runtimes import graphs
+
+    finest = graphs.simplify(checkpoint.network, static=True)
     unit = description.depth_unit if config.depth else None
-    graph = Graph(finest, normalisation=config.normalisation, depth=unit).eval()
+    graph = graphs.Graph(finest, normalisation=config.normalisation, depth=unit).eval()
     metadata, size = description.metadata(), None if config.dynamic else description.size
     if kind == "onnx":
-        write_onnx(graph, path, size=size, metadata=metadata)
+        graphs.write_onnx(graph, path, size=size, metadata=metadata)
     elif kind == "torch-export":
-        write_torch_export(graph, path, size=size, metadata=metadata)
+        graphs.write_torch_export(graph, path, size=size, metadata=metadata)
     else:
-        model = openvino_model(graph, size)
+        model = graphs.openvino_model(graph, size)
         if config.int8:
             assert config.calibration is not None
             normalise = None
@@ -157,7 +161,7 @@ def _write(kind: str, path: Path, config: ExportConfig, checkpoint: Checkpoint, 
                 keep=KEEP if config.quantisation.keep is None else config.quantisation.keep,
                 images=config.quantisation.images,
             )
-        write_openvino(model, path, metadata=metadata)
+        graphs.write_openvino(model, path, metadata=metadata)
 
 
 def _compare(
@@ -172,6 +176,8 @@ def _compare(
     Raises:
         InputError: they differ by more than is allowed.
     """
+    import torch
+
     exported = load_runtime(path, trust=True)  # this process wrote it
     differences, relative = [], []
     for image in _images(config, size):
@@ -209,6 +215,8 @@ def _remedy(config: ExportConfig) -> str:
 
 def _images(config: ExportConfig, size: tuple[int, int]) -> Iterator[Tensor]:
     """Yield images (B,3,H,W) to compare on: of the calibration folder, or smooth noise, at each kind of size."""
+    import torch
+
     if config.calibration is not None:
         for path in calibration_images(Path(config.calibration), 4):
             resized = read_image(path).resize((size[1], size[0]), Image.Resampling.LANCZOS)

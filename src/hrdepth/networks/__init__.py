@@ -19,7 +19,7 @@ from hrdepth.networks.pose import PoseCNN, PoseNet
 from hrdepth.networks.pydnet import PyDNet
 from hrdepth.registry import check_options, lookup
 
-__all__ = ["NETWORKS", "POSE_NETWORKS", "build_network", "build_pose_network"]
+__all__ = ["NETWORKS", "POSE_NETWORKS", "build_network", "build_pose_network", "check_networks"]
 
 NETWORKS: dict[str, Callable[..., DepthNetwork]] = {
     "hrdepth": HRDepth,
@@ -39,6 +39,16 @@ POSE_NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+def check_networks(network: NetworkConfig, pose_network: NetworkConfig) -> None:
+    """Check names and options before anything is built or read.
+
+    Raises:
+        InputError: an unknown network or option, or a value of another type.
+    """
+    _find(NETWORKS, network, "network")
+    _find(POSE_NETWORKS, pose_network, "pose network")
+
+
 def build_network(config: NetworkConfig) -> DepthNetwork:
     """Build the depth network that `config` names.
 
@@ -56,7 +66,11 @@ def build_pose_network(config: NetworkConfig) -> nn.Module:
 
 
 def _build(registry: dict[str, Any], config: NetworkConfig, what: str) -> nn.Module:
+    network: nn.Module = _find(registry, config, what)(**config.options)
+    return network
+
+
+def _find(registry: dict[str, Any], config: NetworkConfig, what: str) -> Any:
     kind = lookup(registry, config.name, what)
     check_options(kind, config.options, f"{what} '{config.name}'")
-    network: nn.Module = kind(**config.options)
-    return network
+    return kind

@@ -23,7 +23,7 @@ from hrdepth.data.mixing import MixedSampler, SharedSampler, metres_per_unit
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.io.images import read_image
-from hrdepth.networks import build_network, build_pose_network
+from hrdepth.networks import build_network, build_pose_network, check_networks
 from hrdepth.networks.blocks import channels_last
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives import OBJECTIVES, Objective, build_objective, check_objective
@@ -62,6 +62,7 @@ def check_settings(config: TrainConfig) -> None:
         if count < 1:
             raise InputError(f"{name} {count} must be at least 1")
     check_optimiser(config.optimiser)
+    check_networks(config.network, config.pose_network)
     check_objective(config.objective)
     if config.average is not None and not 0 < config.average < 1:
         raise InputError(f"average {config.average:g} must lie between 0 and 1, such as 0.999; null averages nothing")
