@@ -25,8 +25,10 @@ def load_array(path: Path) -> NDArray[Any]:
         OSError: it is missing or cannot be read.
         ValueError: it is damaged, shorter than its header says, or holds objects.
     """
-    check_array(path)
-    array: NDArray[Any] = np.load(path, allow_pickle=False)
+    with path.open("rb") as stream:
+        _check_header(stream, path.stat().st_size)
+        stream.seek(0)
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     return array
 
 
@@ -58,7 +60,7 @@ def check_archive(path: Path) -> None:
             if unpacked > max(ALWAYS, EXPANSION * packed):
                 raise ValueError(
                     f"it expands from {packed / 1e6:.1f} MB to {unpacked / 1e6:,.0f} MB; at most {EXPANSION} times its "
-                    "size are read"
+                    "size are read; if it is your own, write it without compression"
                 )
             for member in members:
                 if member.filename.endswith(".npy"):
