@@ -53,6 +53,7 @@ class Camera:
         mask: an image of the same shape, black where the camera never sees the scene: overlays, the car's hood.
         learn: whether the intrinsics are learned, and these are only the initial values.
         keep: the share of the image's height, from the top, that samples use; the car's hood lies below.
+        pixel_aspect: width / height of a pixel; K has it in fx and fy.
 
     Raises:
         InputError: the intrinsics cannot be pixels of an image of this size, or the baseline is not positive.
@@ -66,6 +67,7 @@ class Camera:
     mask: Path | None = None
     learn: bool = False
     keep: float = 1.0
+    pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         height, width = self.size

@@ -16,7 +16,7 @@ from torch import nn
 
 from hrdepth.cli import main
 from hrdepth.errors import InputError
-from hrdepth.evaluation.odometry import compare, predict_motions
+from hrdepth.evaluation.odometry import _seconds, compare, predict_motions
 from hrdepth.evaluation.trajectory import (
     align,
     chain,
@@ -182,6 +182,19 @@ def test_nothing_is_compared_with_a_true_trajectory_that_stands_still(motion):
     for error in (align, snippet_error, lambda true, predicted: compare(true, predicted, metric=False)):
         with pytest.raises(InputError, match="the true trajectory does not move"):
             error(still, drive(60))
+
+
+@pytest.mark.parametrize(
+    ("times", "rate", "expected"),
+    [
+        ([2.0, 2.1, 6.3], None, [0.0, 0.1, 4.3]),  # a variable rate
+        ([2.0, 2.1, 6.3], 5.0, [0.0, 0.2, 0.4]),
+        ([0.0, None, 4.3], None, [0.0, 0.04, 0.08]),
+        ([0.0, 0.0, 4.3], None, [0.0, 0.04, 0.08]),
+    ],
+)
+def test_a_trajectorys_times_are_those_of_the_video(times, rate, expected):
+    assert _seconds(times, rate, 25.0) == pytest.approx(np.array(expected))
 
 
 class Ahead(nn.Module):

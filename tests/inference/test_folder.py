@@ -224,6 +224,16 @@ class TestVideo:
         predict_to_folder(predictor, write_video(tmp_path / "a.mp4", 1), tmp_path / "out", progress=False)
         assert next(iter(frames(tmp_path / "out" / "a_panel.mp4"))).image.shape == (30, 100, 3)
 
+    def test_uneven_times_of_a_video_are_kept(self, predictor: Predictor, tmp_path: Path) -> None:
+        times = [0.0, 0.1, 0.2, 1.0, 1.1, 4.0]
+        with VideoWriter(tmp_path / "a.mp4", 10) as video:
+            for index, time in enumerate(times):
+                video.write(make_image(index), time)
+        predict_to_folder(predictor, tmp_path / "a.mp4", tmp_path / "out", Outputs(depth_video=True, panel=True))
+        for name in ("a_panel.mp4", "a_depth.mkv"):
+            shown = [frame.seconds for frame in frames(tmp_path / "out" / name)]
+            assert shown == pytest.approx(times, abs=0.002)
+
     def test_a_video_damaged_later_is_predicted_up_to_the_damage(
         self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

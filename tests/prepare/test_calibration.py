@@ -57,3 +57,13 @@ def test_a_region_of_interest_is_no_smaller_image(tmp_path):
     np.testing.assert_allclose(lens.intrinsics, [[100, 0, 160], [0, 200, 192], [0, 0, 1]])
     (tmp_path / "c.yaml").write_text(text % "roi: {x_offset: 0, y_offset: 0, height: 0, width: 0, do_rectify: false}")
     assert choose_camera(tmp_path, (192, 320), str(tmp_path / "c.yaml"), None).intrinsics[0, 0] == 100
+
+
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 16 / 15, 2.0])
+def test_pixels_that_are_not_square_are_in_k(tmp_path, aspect):
+    """The same view: as many degrees across and down, whatever the pixels' shape."""
+    size = (96, 160)
+    for intrinsics, fov in (("auto", 70.0), ("learn", 70.0)):
+        k = choose_camera(tmp_path, size, intrinsics, fov, pixel_aspect=aspect).intrinsics
+        assert k[0, 0] == pytest.approx(80 / np.tan(np.radians(35)))
+        assert k[1, 1] == pytest.approx(aspect * k[0, 0])

@@ -5,7 +5,10 @@
 
 import json
 import shutil
+from dataclasses import replace
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import yaml
@@ -15,10 +18,13 @@ pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 
 from clips import SIZE, frames, video, with_hood_and_overlay
 
+from hrdepth.check.camera import examine_camera
 from hrdepth.cli import main
 from hrdepth.config import DatasetConfig, PrepareVideoConfig
 from hrdepth.data import build_mix
+from hrdepth.data.folder import read_camera
 from hrdepth.errors import InputError
+from hrdepth.prepare.calibration_file import read_calibration
 from hrdepth.prepare.video import prepare_videos
 
 
@@ -194,3 +200,24 @@ def test_unsuitable_inputs_are_refused(tmp_path):
         prepare(tmp_path / "one.png", tmp_path / "data")
     with pytest.raises(InputError, match="no input is given"):
         prepare_videos(PrepareVideoConfig(out=str(tmp_path)))
+
+
+def test_pixels_that_are_not_square_are_in_k_and_no_fault(tmp_path):
+    """Pixels twice as wide as high: as many degrees of a side are half as many pixels across."""
+    path = tmp_path / "sar.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("h264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        for image in frames(range(0, 60, 3)):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    folder = prepare(path, tmp_path / "data", fov=70.0).folder
+    content = yaml.safe_load((folder / "camera.yaml").read_text())
+    assert content["fx"] == pytest.approx(content["width"] / 2 / np.tan(np.radians(35)), rel=1e-4)
+    assert content["fy"] == pytest.approx(2 * content["fx"], rel=0.02)
+    assert content["pixel_aspect"] == pytest.approx(content["fy"] / content["fx"], rel=1e-4)
+    camera = read_camera(folder / "camera.yaml")
+    assert not list(examine_camera(camera, camera.size))
+    assert list(examine_camera(replace(camera, pixel_aspect=1.0), camera.size))
+    assert read_calibration(folder / "camera.yaml").intrinsics == pytest.approx(camera.intrinsics)

@@ -202,7 +202,7 @@ def clip_video(
     with VideoWriter(path, first.fps) as video:
         for index, frame in enumerate(chain([first], frames)):
             prediction = predictor(frame.image, _intrinsics(frame.image.shape[:2], focal))
-            video.write(video_frame(prediction, colours, with_image=True, widest=CLIP_WIDTH))
+            video.write(video_frame(prediction, colours, with_image=True, widest=CLIP_WIDTH), frame.seconds)
             if progress is not None:
                 progress(index + 1)
     return str(path)

@@ -22,7 +22,7 @@ from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 from hrdepth.inference.prediction import Prediction
 from hrdepth.io.images import image_size, read_image
-from hrdepth.io.video import open_video
+from hrdepth.io.video import open_video, pixel_aspect, show_frame
 
 __all__ = ["ClipFrame", "Session", "Sessions", "clip_frames", "kind_of", "load_image"]
 
@@ -46,10 +46,11 @@ _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
 
 @dataclass(frozen=True, eq=False)
 class ClipFrame:
-    """A frame of a clip: uint8 (H,W,3) upright, and the clip's frames a second."""
+    """A frame of a clip: uint8 (H,W,3) upright, the clip's frames a second, and when it is shown, if that is known."""
 
     image: NDArray[np.uint8]
     fps: float
+    seconds: float | None = None
 
 
 def kind_of(path: Path, limits: UploadLimits) -> Literal["image", "clip"]:
@@ -101,6 +102,7 @@ def clip_frames(path: Path, limits: UploadLimits) -> Iterator[ClipFrame]:
         if context.width and context.height:
             _check_size(path.name, context.height, context.width, limits)
         context.options = {"max_pixels": str(int(limits.megapixels * 1e6))}
+        aspect = pixel_aspect(stream, path)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         fps = rate if 0 < rate <= MOST_FPS else 25.0
         claimed = float(container.duration or 0) / av.time_base
@@ -111,8 +113,8 @@ def clip_frames(path: Path, limits: UploadLimits) -> Iterator[ClipFrame]:
                 start = float(image.time or 0) if start is None else start
                 _check_size(path.name, image.height, image.width, limits)
                 _check_seconds(path.name, max(float(image.time or 0) - start, index / MOST_FPS), limits)
-                quarter_turns = round(image.rotation / 90) % 4
-                yield ClipFrame(np.ascontiguousarray(np.rot90(image.to_ndarray(format="rgb24"), quarter_turns)), fps)
+                shown = show_frame(image, aspect)
+                yield ClipFrame(shown.image, fps, shown.seconds)
                 index += 1
         except (av.FFmpegError, EOFError, MemoryError) as error:
             raise InputError(f"the clip {path.name} is damaged after frame {index}") from error

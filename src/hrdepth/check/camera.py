@@ -21,7 +21,7 @@ LONGEST, SHORTEST = 5.0, 0.01  # metres of a baseline
 
 
 def intrinsics_faults(
-    intrinsics: ArrayLike, size: tuple[int, int], stored: tuple[int, int] | None = None
+    intrinsics: ArrayLike, size: tuple[int, int], stored: tuple[int, int] | None = None, pixel_aspect: float = 1.0
 ) -> Iterator[str]:
     """Yield what no lens does.
 
@@ -29,6 +29,7 @@ def intrinsics_faults(
         intrinsics: (3,3), in pixels of an image of `size`.
         size: (height, width).
         stored: (height, width) of the images where they were resized without their K; else `size`.
+        pixel_aspect: width / height of a pixel, where it is known not to be 1.
     """
     (fx, _, cx), (_, fy, cy) = np.asarray(intrinsics, dtype=np.float64)[:2].tolist()
     (height, width), (rows, columns) = size, stored or size
@@ -55,7 +56,7 @@ def intrinsics_faults(
     fov = math.degrees(2 * math.atan(width / 2 / fx))
     if not FOV[0] < fov < FOV[1]:
         yield f"fx {fx:g} makes a field of view of {fov:.0f} degrees; is K in pixels of {width}x{height}?"
-    ratio = (fx * columns / width) / (fy * rows / height)
+    ratio = pixel_aspect * (fx * columns / width) / (fy * rows / height)
     if max(ratio, 1 / ratio) > SQUARE and rows / columns > FLAT:
         yield (
             f"fx {fx:g} and fy {fy:g} differ by more than lenses do: pixels are square; are they of another size, or "
@@ -68,7 +69,7 @@ def examine_camera(camera: Camera, size: tuple[int, int]) -> Iterator[Finding]:
 
     Units and a principal point outside are found where the camera is read.
     """
-    for sentence in intrinsics_faults(camera.intrinsics, camera.size, size):
+    for sentence in intrinsics_faults(camera.intrinsics, camera.size, size, camera.pixel_aspect):
         yield Finding("camera", f"{camera.source}: {sentence}")
     if camera.baseline_metres is not None and not SHORTEST <= camera.baseline_metres <= LONGEST:
         yield Finding(

@@ -144,7 +144,10 @@ def _examine_samples(
 def _examine_cameras(cameras: Sequence[Camera]) -> Iterator[Finding]:
     # At the cameras' own size: samples may be of another aspect ratio, at which pixels are not square.
     known = [camera for camera in cameras if not camera.learn]
-    faults = (next(intrinsics_faults(camera.intrinsics, camera.size), None) for camera in known)
+    faults = (
+        next(intrinsics_faults(camera.intrinsics, camera.size, pixel_aspect=camera.pixel_aspect), None)
+        for camera in known
+    )
     wrong = [fault for fault in faults if fault is not None]
     if wrong:
         yield Finding("wrong K", f"{wrong[0]} (in {len(wrong)} of {len(cameras)} samples)")

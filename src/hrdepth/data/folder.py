@@ -36,7 +36,7 @@ IRRELEVANT = frozenset([
     "calibrationdate", "nframes", "nrframes", "nrofframes", "boardwidth", "boardheight", "squaresize", "markersize",
     "fixaspectratio", "aspectratio", "flags", "flagvalue", "rms", "ret", "rvecs", "tvecs", "reprojectionerror",
     "meanerror", "avgreprojectionerror", "perviewreprojectionerrors", "extrinsicparameters", "imagepoints",
-    "gridpoints",
+    "gridpoints", "pixelaspect",
 ])  # fmt: skip
 MASK = "mask.png"
 DEPTH_SPELLINGS = spellings([".npy", ".png"])
@@ -288,6 +288,7 @@ def _camera(content: Any, source: str) -> Camera:
         width, height, fx, fy, cx, cy = (float(content[key]) for key in ENTRIES)
         baseline = None if content.get("baseline") is None else float(content["baseline"])
         unknown = [key for key in content if plain_key(key) not in {*ENTRIES, "baseline", "learn"} | IRRELEVANT]
+        aspect = float(content.get("pixel_aspect", 1))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
     if unknown:
@@ -300,4 +301,8 @@ def _camera(content: Any, source: str) -> Camera:
     learn = content.get("learn", False)
     if not isinstance(learn, bool):
         raise InputError(f"{source}: learn must be true or false, not {learn!r}")
-    return Camera(pinhole(fx, fy, cx, cy), (int(height), int(width)), baseline, source, baseline, learn=learn)
+    if not 0 < aspect < np.inf:
+        raise InputError(f"{source}: pixel_aspect {aspect:g} must be the width / height of a pixel")
+    return Camera(
+        pinhole(fx, fy, cx, cy), (int(height), int(width)), baseline, source, baseline, learn=learn, pixel_aspect=aspect
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -30,7 +32,7 @@ from hrdepth.evaluation.trajectory import (
 )
 from hrdepth.geometry import pose_matrix
 from hrdepth.io.files import output_folder, write_json
-from hrdepth.io.media import frames, probe
+from hrdepth.io.media import Frame, frames, probe
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
@@ -59,11 +61,13 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
         check_motion(true)
     media = probe(config.input)
     folder = output_folder(config.out, overwrite=config.overwrite)
+    times: list[float | None] = []
     motions = predict_motions(
         checkpoint.pose_network.to(choose_device(config.device)),
         config.input,
         config.size or checkpoint.size,
         media.count,
+        lambda frame: times.append(frame.seconds),
     )
     predicted = chain(motions)
     unit = checkpoint.scale.metres_per_unit
@@ -71,9 +75,8 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
         predicted[:, :3, 3] *= unit
     if true is not None and len(true) != len(predicted):
         raise InputError(f"{config.poses} has {len(true)} poses, {config.input} has {len(predicted)} frames")
-    rate = config.frames_per_second or media.fps or FRAMES_PER_SECOND
     write_kitti(folder / "trajectory_kitti.txt", predicted)
-    write_tum(folder / "trajectory_tum.txt", predicted, np.arange(len(predicted)) / rate)
+    write_tum(folder / "trajectory_tum.txt", predicted, _seconds(times, config.frames_per_second, media.fps))
     result: dict[str, Any] = {
         "input": Path(config.input).name,
         "frames": len(predicted),
@@ -89,7 +92,21 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
     return result
 
 
-def predict_motions(network: nn.Module, source: str | Path, size: tuple[int, int], count: int | None = None) -> Poses:
+def _seconds(times: list[float | None], rate: float | None, stated_rate: float | None) -> NDArray[np.float64]:
+    """Return when each frame is shown, from 0: by the given rate, as the video says, or by a constant rate."""
+    known = np.array([np.nan if time is None else time for time in times])
+    if rate is None and np.isfinite(known).all() and (np.diff(known) > 0).all():
+        return np.asarray(known - known[0])
+    return np.arange(len(times)) / (rate or stated_rate or FRAMES_PER_SECOND)
+
+
+def predict_motions(
+    network: nn.Module,
+    source: str | Path,
+    size: tuple[int, int],
+    count: int | None = None,
+    seen: Callable[[Frame], None] | None = None,
+) -> Poses:
     """Predict the motion between consecutive frames.
 
     Args:
@@ -97,6 +114,7 @@ def predict_motions(network: nn.Module, source: str | Path, size: tuple[int, int
         source: a source for `media.frames`.
         size: (height, width) of the network's input.
         count: frames, for the progress bar.
+        seen: called with each frame.
 
     Returns:
         (N-1,4,4), the transform of points from each frame's camera to the next one's, in network units.
@@ -109,6 +127,8 @@ def predict_motions(network: nn.Module, source: str | Path, size: tuple[int, int
     last: Tensor | None = None
     with torch.inference_mode():
         for frame in track(frames(source), "poses", total=count, console=Console(stderr=True)):
+            if seen is not None:
+                seen(frame)
             current = image_tensor(Image.fromarray(frame.image), size)[None].to(device)  # (1,3,H,W)
             if last is not None:
                 axis_angle, translation = network(torch.cat([last, current], dim=1))

@@ -201,17 +201,17 @@ def _predict_all(
             bar.advance(task, 0 if wanted else 1)
             return wanted
 
-        def write(named: tuple[str, Prediction]) -> None:
+        def write(named: tuple[str, Prediction, float | None]) -> None:
             run.writer(*named)
             bar.advance(task)
 
         stack.enter_context(run.writer)
         behind = stack.enter_context(WriteBehind(write))
-        images = frames(info)
-        if info.kind == "folder":
-            images = frames(info, on_error=skip, is_wanted=is_wanted if resume else None)
+        images = frames(info, on_error=None if info.kind == "image" else skip)
+        if info.kind == "folder" and resume:
+            images = frames(info, on_error=skip, is_wanted=is_wanted)
         for frame in _until_damaged(stack.enter_context(read_ahead(images)), info, skip):
-            behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame.image))))
+            behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame.image)), frame.seconds))
 
 
 def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any) -> Iterator[Frame]:

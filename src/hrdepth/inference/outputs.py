@@ -140,16 +140,16 @@ class Writer:
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
 
-    def __call__(self, name: str, prediction: Prediction) -> None:
-        """Write the wanted files of the next prediction."""
+    def __call__(self, name: str, prediction: Prediction, seconds: float | None = None) -> None:
+        """Write the wanted files of the next prediction; `seconds` is when a video shows its frame."""
         prediction = self._smoothed(prediction)
         for output in wanted(self.outputs):
             if output.of_frames or self._frames is None:
                 output.write(self._add(f"{name}{output.suffix}"), prediction)
         if self._frames is not None:
-            self._frames.write(video_frame(prediction, self._colours, self.outputs.panel, VIDEO_WIDTH))
+            self._frames.write(video_frame(prediction, self._colours, self.outputs.panel, VIDEO_WIDTH), seconds)
         if self._depths is not None:
-            self._depths.write(prediction.best_depth)
+            self._depths.write(prediction.best_depth, seconds)
         self.done += 1
 
     def flicker(self) -> dict[str, float] | None:

@@ -33,12 +33,15 @@ __all__ = [
 class Frame:
     """One image of an image, a folder or a video: `image` is uint8 (H,W,3), `index` counts from 0.
 
-    `name` is as `distinct_names` says, for a video the file's name and the number of the frame.
+    `name` is as `distinct_names` says, for a video the file's name and the number of the frame. `seconds` is when a
+    video shows it, None if unknown; `pixel_aspect` the width / height of its pixels.
     """
 
     name: str
     image: NDArray[np.uint8]
     index: int
+    seconds: float | None = None
+    pixel_aspect: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,26 +76,31 @@ def frames(
     source: str | Path | MediaInfo,
     on_error: Callable[[InputError], None] | None = None,
     is_wanted: Callable[[str], bool] | None = None,
+    *,
+    square: bool = True,
 ) -> Iterator[Frame]:
     """Yield the images of an image, a folder (in natural order: 2 before 10) or a video.
 
     One image is in memory at a time. Files of a folder that are not images, and hidden files, are left
-    out. The rotation that phones store with a video is applied.
+    out. A video's frames are as players show them, turned and mirrored.
 
     Args:
         source: what to read, as a path or as `probe` describes it.
-        on_error: called with the error for each unreadable image of a folder, which is then skipped;
-            without it the error is raised.
+        on_error: called with the error for each unreadable image of a folder, which is then skipped, and for what
+            a damaged video lacks; without it the error is raised for an image, logged for a video.
         is_wanted: called with the name of each image before it is read, if it is no video's; others are left out.
+        square: stretch a video's frames whose pixels are not square; else they keep the size of the file.
 
     Raises:
-        InputError: what `probe` raises, at once; while reading, a damaged image, a video without frames,
-            or a video that is damaged further on.
+        InputError: what `probe` raises, at once; while reading, a damaged image, or a video without frames.
     """
     info = source if isinstance(source, MediaInfo) else probe(source)
     path, kind = info.path, info.kind
     if kind == "video":
-        return (Frame(f"{path.stem}_{index:06d}", image, index) for index, image in enumerate(read_video(path)))
+        return (
+            Frame(f"{path.stem}_{index:06d}", frame.image, index, frame.seconds, frame.pixel_aspect)
+            for index, frame in enumerate(read_video(path, on_error, square=square))
+        )
     return _image_frames(named_images(info), on_error, is_wanted)
 
 

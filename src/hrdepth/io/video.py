@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -12,15 +14,33 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 
-__all__ = ["DepthVideoWriter", "VideoWriter", "open_video", "read_depth_video", "read_video"]
+__all__ = [
+    "DepthVideoWriter",
+    "VideoFrame",
+    "VideoWriter",
+    "open_video",
+    "pixel_aspect",
+    "read_depth_video",
+    "read_video",
+    "show_frame",
+]
+
+log = logging.getLogger(__name__)
 
 DEFAULT_FPS = 25.0
 MOST_PIXELS = 2**26
 """Of a frame: twice those of 8K."""
+SQUARE, MOST_STRETCH = 0.005, 8.0
+"""Of pixels' width / height: how far from 1 is rounding, and from where it is nonsense."""
+FINEST = 1000
+"""Steps a second, at least, of a written video's clock."""
+ON_TIME = 0.1
+"""Frames by which a frame may be late or early in a video of constant rate."""
 DEPTH_STEPS = 256
 """Steps of a depth video in a unit of depth, as of KITTI's 16-bit PNGs; 0 is no depth."""
 
@@ -64,28 +84,107 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
         yield container, streams[0]
 
 
-def read_video(path: str | Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of a video, uint8 (H,W,3), upright: the quarter turn that phones store is applied.
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """A frame of a video.
+
+    Attributes:
+        image: uint8 (H,W,3), upright.
+        seconds: when it is shown, None where the file does not say.
+        pixel_aspect: width / height of a pixel of `image`.
+    """
+
+    image: NDArray[np.uint8]
+    seconds: float | None
+    pixel_aspect: float = 1.0
+
+
+def read_video(
+    path: str | Path, on_damage: Callable[[InputError], None] | None = None, *, square: bool = True
+) -> Iterator[VideoFrame]:
+    """Yield the frames of a video as players show them: turned and mirrored by its display matrix.
+
+    What cannot be decoded is left out.
+
+    Args:
+        path: the file.
+        on_damage: called at the end, with what was left out; None logs it.
+        square: stretch frames whose pixels are not square; else they keep the size of the file.
 
     Raises:
-        InputError: what `open_video` raises; the video has no frames or is damaged further on.
+        InputError: what `open_video` raises; the video has no frames that can be decoded.
     """
+    index = 0
+    damage: list[str] = []
+    with open_video(path) as (container, stream):
+        aspect = pixel_aspect(stream, path)
+        for frame in _decode(container, stream, damage):
+            yield show_frame(frame, aspect, square=square)
+            index += 1
+    if not index:
+        raise InputError(f"the video {path} has no frames" + (" that can be decoded" if damage else ""))
+    if damage:
+        error = InputError(f"the video {path} is damaged: {len(damage)} of its packets left out, {index} frames read")
+        if on_damage is None:
+            log.warning("%s", error)
+        else:
+            on_damage(error)
+
+
+def show_frame(frame: Any, pixel_aspect: float = 1.0, *, square: bool = True) -> VideoFrame:
+    """Return one of PyAV's frames as players show it; see `read_video`.
+
+    Args:
+        frame: decoded.
+        pixel_aspect: width / height of its pixels.
+        square: stretch it where that is not 1.
+    """
+    image = frame.to_ndarray(format="rgb24")
+    # A point (x, y) is shown at (a x + c y, b x + d y); phones turn images, front cameras also mirror them.
+    matrix = next((part for part in frame.side_data if part.type.name == "DISPLAYMATRIX"), None)
+    if matrix is not None:
+        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            image, a, d, pixel_aspect = image.transpose(1, 0, 2), c, b, 1 / pixel_aspect
+        image = np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+    seconds = None if frame.time is None else float(frame.time)
+    if not square or pixel_aspect == 1:
+        return VideoFrame(image, seconds, pixel_aspect)
+    height, width = image.shape[:2]
+    size = round(width * max(1, pixel_aspect)), round(height * max(1, 1 / pixel_aspect))
+    return VideoFrame(np.array(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)), seconds)
+
+
+def pixel_aspect(stream: Any, path: str | Path) -> float:
+    """Return width / height of the pixels of PyAV's stream, 1 where that is unknown or nonsense."""
+    stated = float(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+    if abs(stated - 1) < SQUARE:
+        return 1.0
+    if not 1 / MOST_STRETCH <= stated <= MOST_STRETCH:
+        log.warning("%s: no camera has pixels %g times as wide as high; they are taken for square", path, stated)
+        return 1.0
+    return stated
+
+
+def _decode(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
+    """Decode all that can be decoded; append why to `damage` for each packet that cannot."""
     import av
 
-    index = 0
-    with open_video(path) as (container, stream):
+    packets = container.demux(stream)
+    while True:
         try:
-            for frame in container.decode(stream):
-                image = frame.to_ndarray(format="rgb24")
-                # Phones store a quarter turn beside the images; `rotation` is counter-clockwise.
-                turns = round(frame.rotation / 90) % 4
-                yield np.ascontiguousarray(np.rot90(image, turns))
-                index += 1
+            packet = next(packets, None)
+        except av.FFmpegError as error:  # the container itself
+            damage.append(str(error))
+            return
+        if packet is None:
+            return
+        try:
+            decoded = packet.decode()
         except av.FFmpegError as error:
-            if index:
-                raise InputError(f"the video {path} is damaged after frame {index}") from error
-    if not index:
-        raise InputError(f"the video {path} has no frames")
+            damage.append(str(error))
+            continue
+        yield from decoded
 
 
 class VideoWriter:
@@ -110,6 +209,10 @@ class VideoWriter:
         valid = fps is not None and math.isfinite(fps) and 0 < fps <= 1000
         self.fps = Fraction(fps if valid and fps else DEFAULT_FPS).limit_denominator(1001)
         self.count = 0
+        self._ticks = math.ceil(FINEST / self.fps)  # between two frames of constant rate
+        self._last = -self._ticks
+        self._start: float | None = None
+        self._seconds = -math.inf
         self._size: tuple[int, ...] = ()
         self._stack = ExitStack()
 
@@ -125,8 +228,13 @@ class VideoWriter:
             raise
         return self
 
-    def write(self, image: NDArray[Any]) -> None:
-        """Append one image, uint8 (H,W,3)."""
+    def write(self, image: NDArray[Any], seconds: float | None = None) -> None:
+        """Append one image, uint8 (H,W,3).
+
+        Args:
+            image: the frame.
+            seconds: when it is shown, counted from anywhere; None for one frame after the last one.
+        """
         if not self.count:
             self._size = image.shape
             self._stream = self._new_stream(*image.shape[:2])
@@ -136,9 +244,21 @@ class VideoWriter:
                 f"{self._size[1]}x{self._size[0]}; a video has one size"
             )
         frame = self._frame(image)
-        frame.pts, frame.time_base = self.count, 1 / self.fps
+        frame.pts, frame.time_base = self._next_tick(seconds), 1 / (self.fps * self._ticks)
         self._container.mux(self._stream.encode(frame))
         self.count += 1
+
+    def _next_tick(self, seconds: float | None) -> int:
+        tick = self._last + self._ticks
+        if seconds is not None and seconds > self._seconds:
+            self._start = seconds if self._start is None else self._start
+            self._seconds = seconds
+            position = (seconds - self._start) * float(self.fps)
+            # A constant rate stays exact, whatever the source's clock rounds.
+            late = abs(position - self.count) > ON_TIME
+            tick = round(position * self._ticks) if late else self.count * self._ticks
+        self._last = max(self._last + 1, tick)
+        return self._last
 
     def _frame(self, image: NDArray[Any]) -> Any:
         import av
@@ -156,6 +276,7 @@ class VideoWriter:
         stream = self._container.add_stream(codec, rate=self.fps, options={"crf": "18", "preset": "veryfast"})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         context = stream.codec_context
+        context.time_base = 1 / (self.fps * self._ticks)
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
         return stream
 
@@ -194,6 +315,7 @@ class DepthVideoWriter(VideoWriter):
 
     def _new_stream(self, height: int, width: int) -> Any:
         stream = self._container.add_stream("ffv1", rate=self.fps)
+        stream.codec_context.time_base = 1 / (self.fps * self._ticks)
         stream.height, stream.width, stream.pix_fmt = height, width, "gray16le"
         return stream
 

@@ -26,7 +26,12 @@ EXIF_IFD, FOCAL_35MM, FILM_DIAGONAL = 0x8769, 0xA405, math.hypot(36, 24)
 
 
 def choose_camera(
-    path: Path, size: tuple[int, int], intrinsics: str, fov: float | None, camera: str | None = None
+    path: Path,
+    size: tuple[int, int],
+    intrinsics: str,
+    fov: float | None,
+    camera: str | None = None,
+    pixel_aspect: float = 1.0,
 ) -> Lens:
     """Find the camera of a video or folder of frames.
 
@@ -36,6 +41,7 @@ def choose_camera(
         intrinsics: see `config.PrepareVideoConfig`.
         fov: horizontal field of view in degrees.
         camera: which one, where the calibration file has several.
+        pixel_aspect: width / height of the images' pixels; a calibration file has it in its fx and fy.
 
     Raises:
         InputError: there is no EXIF focal length, or a calibration cannot be that of such images.
@@ -43,15 +49,15 @@ def choose_camera(
     if fov is not None and not 5 <= fov <= 170:
         raise InputError(f"fov {fov:g} is no horizontal field of view in degrees; give 5 to 170")
     if intrinsics == "learn":
-        return _start(fov, size)
+        return _start(fov, size, pixel_aspect)
     if fov is not None:
         if intrinsics != "auto":
             raise InputError(
                 f"give either --fov or --intrinsics {intrinsics}, not both; --intrinsics learn starts from --fov"
             )
-        return lens_from_fov(fov, size)
+        return lens_from_fov(fov, size, pixel_aspect=pixel_aspect)
     if intrinsics in ("auto", "exif"):
-        found = _from_exif(path, size)
+        found = _from_exif(path, size, pixel_aspect)
         if found is not None:
             return found
         if intrinsics == "exif":
@@ -60,43 +66,45 @@ def choose_camera(
             "%s has no calibration: starting from a field of view of %g degrees, to be learned; "
             "--fov or --intrinsics FILE is better", path, START_FOV,
         )  # fmt: skip
-        return _start(None, size)
+        return _start(None, size, pixel_aspect)
     return _fitted(read_calibration(intrinsics, camera), size, path)
 
 
-def lens_from_fov(fov: float, size: tuple[int, int], source: str = "") -> Lens:
-    """Return the pinhole with square pixels and the principal point in the middle.
+def lens_from_fov(fov: float, size: tuple[int, int], source: str = "", pixel_aspect: float = 1.0) -> Lens:
+    """Return the pinhole with the principal point in the middle.
 
     Args:
         fov: horizontal field of view in degrees.
         size: (height, width) in pixels.
         source: where it comes from, for messages.
+        pixel_aspect: width / height of a pixel.
 
     Example:
         >>> float(lens_from_fov(90.0, (100, 200)).intrinsics[0, 0].round(6))
         100.0
     """
     focal = size[1] / 2 / math.tan(math.radians(fov) / 2)
-    return _central(focal, size, source or f"a field of view of {fov:g} degrees")
+    return _central(focal, size, source or f"a field of view of {fov:g} degrees", pixel_aspect)
 
 
-def _start(fov: float | None, size: tuple[int, int]) -> Lens:
+def _start(fov: float | None, size: tuple[int, int], pixel_aspect: float) -> Lens:
     start = START_FOV if fov is None else fov
-    return replace(lens_from_fov(start, size, f"to be learned, from a field of view of {start:g} degrees"), learn=True)
+    source = f"to be learned, from a field of view of {start:g} degrees"
+    return replace(lens_from_fov(start, size, source, pixel_aspect), learn=True)
 
 
-def _central(focal: float, size: tuple[int, int], source: str) -> Lens:
+def _central(focal: float, size: tuple[int, int], source: str, pixel_aspect: float) -> Lens:
     height, width = size
-    matrix = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-    return Lens(matrix, size, source=source)
+    matrix = np.array([[focal, 0, (width - 1) / 2], [0, focal * pixel_aspect, (height - 1) / 2], [0, 0, 1]])
+    return Lens(matrix, size, source=source, pixel_aspect=pixel_aspect)
 
 
-def _from_exif(path: Path, size: tuple[int, int]) -> Lens | None:
+def _from_exif(path: Path, size: tuple[int, int], pixel_aspect: float) -> Lens | None:
     found = _film_focal(path)
     if found is None:
         return None
-    focal = found / FILM_DIAGONAL * math.hypot(*size)
-    return _central(focal, size, f"EXIF: {found:g} mm as on 35 mm film")
+    focal = found / FILM_DIAGONAL * math.hypot(size[0] / pixel_aspect, size[1])  # in widths of a pixel
+    return _central(focal, size, f"EXIF: {found:g} mm as on 35 mm film", pixel_aspect)
 
 
 def _film_focal(path: Path) -> float | None:

@@ -30,6 +30,7 @@ class Lens:
         source: origin of the numbers, for messages.
         learn: whether the intrinsics are to be learned, and these are only the initial values.
         is_window: whether `size` is a part of the sensor, so that K cannot be scaled to images of another size.
+        pixel_aspect: width / height of a pixel, where K follows from it.
     """
 
     intrinsics: NDArray[np.float64]
@@ -39,6 +40,7 @@ class Lens:
     source: str = "the camera"
     learn: bool = False
     is_window: bool = False
+    pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         k = self.intrinsics

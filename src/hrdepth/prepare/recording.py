@@ -106,6 +106,8 @@ def write_camera(folder: Path, analysis: Framing, factor: int) -> dict[str, Any]
     content |= {name: round(float(value), 4) for name, value in numbers.items()}
     # Only the last part of the path, since a data set may be moved.
     content["source"] = re.sub(r"\S*[/\\]", "", lens.source)
+    if lens.pixel_aspect != 1:
+        content["pixel_aspect"] = round(float(k[1, 1] / k[0, 0]), 6)
     if lens.learn:
         content["learn"] = True
     with atomic_path(folder / "camera.yaml") as temporary:

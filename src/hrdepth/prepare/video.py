@@ -128,8 +128,9 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
         log.info("%s is complete already", folder)
         return Prepared(folder, begun)
     stride = begun["chosen"]["stride"] if begun is not None else _stride(path, info, config)
-    first = next(iter(_images(path)))
-    lens = choose_camera(path, (first.shape[0], first.shape[1]), config.intrinsics, config.fov, config.camera)
+    first = next(frames(path, square=False))
+    size = first.image.shape[0], first.image.shape[1]
+    lens = choose_camera(path, size, config.intrinsics, config.fov, config.camera, first.pixel_aspect)
     framing = Framing(lens, config.size, config.fit)
     Camera(framing.intrinsics, framing.size, source=lens.source)
     (folder / "left").mkdir(parents=True, exist_ok=True)
@@ -209,7 +210,7 @@ def _stride(path: Path, info: MediaInfo, config: PrepareVideoConfig) -> int:
 
 def _images(path: Path, doing: str = "", count: int | None = None) -> Iterator[NDArray[np.uint8]]:
     known = None if count is None else float(count)
-    for frame in track(frames(path), f"{path.name}: {doing}", known, transient=True, disable=not doing):
+    for frame in track(frames(path, square=False), f"{path.name}: {doing}", known, transient=True, disable=not doing):
         yield frame.image
 
 

@@ -1,0 +1,167 @@
+"""Tests of io/video.py: what players show is what is read, at the time at which they show it."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from hrdepth.errors import InputError
+from hrdepth.io.media import frames
+from hrdepth.io.video import DepthVideoWriter, VideoWriter
+
+SIZE = (64, 96)
+CASES = Path(__file__).parents[2] / "../shared/cases"
+MATRICES = {
+    "mirrored": (-1, 0, 0, 1),
+    "upside down, mirrored": (1, 0, 0, -1),
+    "half a turn": (-1, 0, 0, -1),
+    "clockwise": (0, 1, -1, 0),
+    "counter-clockwise": (0, -1, 1, 0),
+    "transposed": (0, 1, 1, 0),
+    "transposed over the other diagonal": (0, -1, -1, 0),
+}
+
+
+def corners() -> np.ndarray:
+    """Return an image (64,96,3): red upper left, green upper right, blue lower left, white lower right."""
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[:32, :48, 0] = image[:32, 48:, 1] = image[32:, :48, 2] = image[32:, 48:] = 255
+    return image
+
+
+def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 40  # version 0: 40 bytes of other fields
+    one = 1 << 16
+    content[matrix : matrix + 36] = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    path.write_bytes(bytes(content))
+    return path
+
+
+def write(path: Path, count: int, times: list[float] | None = None, *, gop: int = 12, aspect: int = 1) -> Path:
+    """Write frames whose brightness counts up, at ten a second or at the times given."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("h264", rate=10, options={"g": str(gop), "bf": "0", "crf": "18"})
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.sample_aspect_ratio = Fraction(aspect)
+        for index in range(count):
+            frame = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), 20 + 4 * index, np.uint8), format="rgb24")
+            frame.pts = round(1000 * (index / 10 if times is None else times[index]))
+            frame.time_base = Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def damage(path: Path, number: int) -> None:
+    """Overwrite the video's packet of that number."""
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][number]
+        start, size = packet.pos, packet.size
+    content = bytearray(path.read_bytes())
+    content[start : start + size] = b"\xff" * size
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_a_display_matrix_turns_and_mirrors(tmp_path: Path, name: str) -> None:
+    """Each corner of the coded image comes where the matrix puts it."""
+    with VideoWriter(tmp_path / "a.mp4", 10) as video:
+        video.write(corners())
+    a, b, c, d = MATRICES[name]
+    shown = next(frames(set_matrix(tmp_path / "a.mp4", a, b, c, d))).image
+    assert shown.shape[:2] == (SIZE if a else SIZE[::-1])
+    height, width = shown.shape[:2]
+    for y in (-1, 1):
+        for x in (-1, 1):
+            coded = corners()[32 + 20 * y, 48 + 20 * x]
+            to = round(height * (0.5 + 0.3 * (b * x + d * y))), round(width * (0.5 + 0.3 * (a * x + c * y)))
+            assert np.abs(shown[to].astype(int) - coded).max() < 40, (name, x, y)
+
+
+@pytest.mark.parametrize(("aspect", "shape"), [(1, SIZE), (2, (64, 192)), (4, (64, 384))])
+def test_pixels_that_are_not_square_are_stretched(tmp_path: Path, aspect: int, shape: tuple[int, int]) -> None:
+    path = write(tmp_path / "a.mp4", 2, aspect=aspect)
+    assert next(frames(path)).image.shape[:2] == shape
+    plain = next(frames(path, square=False))
+    assert (plain.image.shape[:2], plain.pixel_aspect) == (SIZE, aspect)
+    turned = next(frames(set_matrix(path, 0, 1, -1, 0)))
+    assert turned.image.shape[:2] == shape[::-1]
+    assert next(frames(path, square=False)).pixel_aspect == 1 / aspect
+
+
+@pytest.mark.parametrize(("writer", "suffix"), [(VideoWriter, "mp4"), (DepthVideoWriter, "mkv")])
+def test_uneven_times_are_kept(tmp_path: Path, writer: type[VideoWriter], suffix: str) -> None:
+    times = [0.0, 0.1, 0.2, 1.0, 1.1, 4.0, 4.1, 4.3]
+    found = list(frames(write(tmp_path / "a.mkv", len(times), times)))
+    assert [frame.seconds for frame in found] == pytest.approx(times)
+    with writer(tmp_path / f"b.{suffix}", 10) as video:
+        for frame in found:
+            video.write(frame.image if suffix == "mp4" else np.ones(SIZE), frame.seconds)
+    with av.open(str(tmp_path / f"b.{suffix}")) as container:
+        again = [float(frame.time) for frame in container.decode(video=0)]
+        assert container.duration / av.time_base == pytest.approx(4.4, abs=0.15)
+    assert again == pytest.approx(times, abs=0.002)
+
+
+@pytest.mark.parametrize("rate", [10, 12, 24, 25, 30000 / 1001, 60, 120])
+def test_a_constant_rate_stays_exact(tmp_path: Path, rate: float) -> None:
+    """Clocks of milliseconds, and frames without or with repeated times, make no uneven video."""
+    times: list[float | None] = [7 + round(index / rate, 3) for index in range(20)]
+    times[5], times[8] = None, times[7]
+    with VideoWriter(tmp_path / "a.mp4", rate) as video:
+        for time in times:
+            video.write(corners(), time)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        shown = [frame.time for frame in container.decode(stream)]
+        assert float(stream.average_rate) == pytest.approx(rate, rel=1e-4)
+    assert np.diff(shown) == pytest.approx(1 / rate, abs=1e-4)
+
+
+@pytest.mark.parametrize(("number", "least"), [(0, 24), (12, 24), (17, 28), (30, 30)])
+def test_decoding_goes_on_behind_damage(
+    tmp_path: Path, number: int, least: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.mp4", 36)
+    damage(path, number)
+    reported: list[InputError] = []
+    found = list(frames(path, reported.append))
+    assert least <= len(found) <= 36
+    assert [str(error) for error in reported] == [
+        f"the video {path} is damaged: 1 of its packets left out, {len(found)} frames read"
+    ]
+    for frame in (found[0], found[-1]):
+        assert frame.seconds is not None
+        if number < 24:
+            assert frame.image.mean() == pytest.approx(20 + 40 * frame.seconds, abs=3)
+    with caplog.at_level(logging.WARNING):
+        assert len(list(frames(path))) == len(found)
+    assert "1 of its packets" in caplog.text
+
+
+def test_a_video_of_damage_alone_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", 3)
+    for number in range(3):
+        damage(path, number)
+    with pytest.raises(InputError, match=r"a\.mp4 has no frames that can be decoded"):
+        list(frames(path))
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are not here")
+def test_shared_cases() -> None:
+    found = list(frames(CASES / "bad_first.mp4"))
+    assert len(found) == 50
+    assert found[0].seconds == 1.0
+    times = [frame.seconds for frame in frames(CASES / "vfr.mkv")]
+    assert times[-1] == 4.3
+    coded, mirrored = (next(frames(CASES / f"{name}.mp4")).image for name in ("id", "hflip"))
+    assert np.abs(mirrored.astype(int) - coded).max() < 30
+    assert next(frames(CASES / "sar.mp4")).image.shape == (96, 320, 3)
