@@ -16,6 +16,7 @@ import fake_datasets
 from hrdepth.cli.parser import parse
 from hrdepth.config import OptimiserConfig
 from hrdepth.data import build_mix
+from hrdepth.data.layers import Depth
 from hrdepth.data.splits import SPLITS
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import load_network, save_checkpoint
@@ -47,6 +48,11 @@ def miniature(config, folder):
     options = {key: value for key, value in config.objective.options.items() if key not in here}
     if nested := options.get("view_synthesis"):
         options["view_synthesis"] = {key: value for key, value in nested.items() if key not in here}
+    if other := options.get("other"):
+        teacher = {"teacher": str(folder / "teacher.safetensors")}
+        kept = {key: value for key, value in other["options"].items() if key not in here}
+        options["other"] = {**other, "options": kept | teacher}
+        save_teacher(Path(teacher["teacher"]), config)
     if config.objective.name == "distillation":  # also where hints are the teacher
         options["teacher"] = str(folder / "teacher.safetensors")
         save_teacher(Path(options["teacher"]), config)
@@ -59,6 +65,7 @@ def miniature(config, folder):
         objective=dataclasses.replace(config.objective, options=options),
         init=None,
         size=(64, 64),
+        sizes=[],
     )
 
 
@@ -105,12 +112,16 @@ def test_every_recipe_takes_a_step_with_finite_gradients(file, tmp_path):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
     torch.manual_seed(0)
     config = miniature(read(file), tmp_path)
-    mix = build_mix(config.train, config.objective.frames, config.size, config.augment, config.seed)
+    layers = [Depth(1.0)] if config.objective.name == "supervised" else []
+    mix = build_mix(config.train, config.objective.frames, config.size, config.augment, config.seed, layers=layers)
     objective = training.build_training_objective(config)
     loss = objective(default_collate([mix[0], mix[0]])).loss  # batch norm of a single pixel needs two samples
     loss.backward()
     assert loss.isfinite()
-    gradients = [parameter.grad for parameter in objective.parameters()]
+    # True depth compares the finest disparity alone, so that the coarser scales' last layers learn nothing.
+    unused = ("heads.1", "heads.2", "heads.3") if config.objective.name == "supervised" else ()
+    named = objective.named_parameters()
+    gradients = [parameter.grad for name, parameter in named if not any(part in name for part in unused)]
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
     assert any(gradient.any() for gradient in gradients)
 
