@@ -3,7 +3,10 @@
 The command line as a user meets it: good commands work, bad input gets a sentence and status 2.
 """
 
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +18,8 @@ from PIL import Image
 
 import fake_datasets
 from hrdepth.cli import main
-from hrdepth.config import NetworkConfig
+from hrdepth.cli.commands import COMMANDS
+from hrdepth.config import ModelsConfig, NetworkConfig
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import save_checkpoint
@@ -215,3 +219,65 @@ def test_render_writes_the_frames_and_refuses_other_settings(tmp_path, capsys):
     assert sorted(path.name for path in (root / "drive" / "left").iterdir()) == [f"00000{i}.png" for i in range(3)]
     assert main(["render", str(root), "--frames", "3", "--size", "[64, 128]"]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_terminal_without_unicode_loses_no_results(data, weights, tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    arguments = [
+        "evaluate",
+        "--weights",
+        weights,
+        "--data.kind",
+        "drive",
+        "--data.root",
+        data,
+        "--out",
+        tmp_path / "out",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "hrdepth.cli", *map(str, arguments), "--out", str(tmp_path / "out")],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Abs Rel" in done.stdout
+    assert (tmp_path / "out" / "metrics.json").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_sigterm_and_sighup_end_a_command_as_ctrl_c_does(monkeypatch, capsys, name):
+    ended = []
+
+    def command(config: ModelsConfig):
+        try:
+            signal.raise_signal(getattr(signal, name))
+        finally:
+            ended.append(config)
+
+    before = signal.getsignal(getattr(signal, name))
+    monkeypatch.setitem(COMMANDS, "models", (command, *COMMANDS["models"][1:]))
+    assert main(["models"]) == 130
+    assert ended
+    assert "interrupted; finished results are kept" in capsys.readouterr().err
+    assert signal.getsignal(getattr(signal, name)) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_command_under_nohup_goes_on_after_sighup(monkeypatch):
+    def command(config: ModelsConfig):
+        signal.raise_signal(signal.SIGHUP)
+
+    monkeypatch.setitem(COMMANDS, "models", (command, *COMMANDS["models"][1:]))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["models"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_error_of_the_system_is_one_sentence_with_path_and_reason(monkeypatch, capsys):
+    def command(config: ModelsConfig):
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/file")
+
+    monkeypatch.setitem(COMMANDS, "models", (command, *COMMANDS["models"][1:]))
+    assert refused(capsys, "models") == "hrdepth: /data/file: the disk is full; finished results are kept"

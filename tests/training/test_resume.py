@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -20,6 +21,7 @@ from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
+from hrdepth.training.checkpoint_file import CheckpointFile
 from hrdepth.training.loop import DepthModule
 from hrdepth.training.state import plain_settings
 from hrdepth.weights.checkpoint import read_checkpoint
@@ -293,3 +295,96 @@ def test_a_sampler_starts_within_an_epoch_and_forgets_it_in_the_next():
     for sampler in (whole, rest):
         sampler.set_epoch(3)
     assert list(rest) == list(whole)
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_resumed_from_the_beginning(tiny, tmp_path, monkeypatch):
+    train(tiny)
+    config = replace(tiny, output=str(tmp_path / "killed"))
+    broken_off(config, monkeypatch, 1)
+    assert not (tmp_path / "killed" / "last.ckpt").exists()
+    with pytest.raises(InputError, match="holds a run; resume it with --resume last"):
+        train(config)
+    with pytest.raises(InputError, match="seed is 77, but .*config.yaml was written with"):
+        train(replace(config, resume="last", seed=77))
+    train(replace(config, resume="last"))
+    assert_same(tiny, config)
+    assert history(tiny) == history(config)
+
+
+@pytest.mark.parametrize("content", [(), (".hrdepth-cut.yaml",), ("config.yaml",)])
+def test_a_run_killed_while_its_folder_was_made_is_resumed(tiny, tmp_path, content):
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    config = replace(tiny, output=str(folder), epochs=1, resume="last")
+    for name in content:
+        (folder / name).write_text(yaml.safe_dump(plain_settings(replace(config, resume=None, metres_per_unit=1.0))))
+    train(config)
+    assert (folder / "last.ckpt").is_file()
+    assert not list(folder.rglob(".*"))
+
+
+def test_one_wrong_bit_in_a_checkpoint_is_refused(tiny, tmp_path):
+    train(replace(tiny, epochs=1))
+    file = Path(tiny.output) / "last.ckpt"
+    content = bytearray(file.read_bytes())
+    with zipfile.ZipFile(file) as archive:
+        tensors = [part for part in archive.infolist() if "/data/" in part.filename]
+    largest = max(tensors, key=lambda part: part.file_size)
+    content[largest.header_offset + 200 + largest.file_size // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"last.ckpt is damaged .*checksum of .* is wrong.*init best.safetensors"):
+        train(replace(tiny, resume="last"))
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    file = tmp_path / "last.ckpt"
+    CheckpointFile().save_checkpoint({"a": torch.zeros(9)}, file)
+    before = file.read_bytes()
+    monkeypatch.setattr(Path, "write_bytes", lambda path, content: path.open("wb").write(bytes(content)[:-3]))
+    with pytest.raises(InputError, match="was not written whole"):
+        CheckpointFile().save_checkpoint({"a": torch.ones(9)}, file)
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_checkpoints_do_not_pass_through_the_folder_for_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    CheckpointFile().save_checkpoint({"a": torch.zeros(9)}, tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_a_second_process_that_resumes_the_same_run_is_refused(tiny):
+    train(replace(tiny, epochs=1))
+    script = f"""
+import time
+from hrdepth.io.locks import locked_folder
+with locked_folder({tiny.output!r}, ""):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(InputError, match="another process trains in"):
+            train(replace(tiny, resume="last"))
+        other.kill()
+    train(replace(tiny, resume="last"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("run.json", "[]", "run.json is damaged"),
+        ("run.json", "[" * 100000, "run.json is damaged"),
+        ("metrics.csv", b"\xff\xfe\x00", "metrics.csv is damaged"),
+    ],
+)
+def test_damaged_files_of_a_run_are_refused_with_advice(tiny, name, content, sentence):
+    train(replace(tiny, epochs=1))
+    file = Path(tiny.output) / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=sentence + r".*delete it, and resume"):
+        train(replace(tiny, resume="last"))
+    file.unlink()
+    train(replace(tiny, resume="last"))

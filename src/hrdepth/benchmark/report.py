@@ -76,7 +76,7 @@ def report(
     settings: Mapping[str, Any] | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> None:
-    """Print the table, and write it and a JSON file where the settings name one.
+    """Write the table and a JSON file where the settings name one, and print the table.
 
     Args:
         config: the settings, written to the JSON file.
@@ -85,9 +85,6 @@ def report(
         settings: replace those of `config` in the JSON file.
         left_out: what could not be measured, with the reason.
     """
-    table.show()
-    for name, reason in (left_out or {}).items():
-        Console().print(f"left out: {name}: {reason}", markup=False)
     if isinstance(config, BenchmarkTable) and config.table is not None:
         table.write(config.table)
     if config.out is not None:
@@ -97,6 +94,9 @@ def report(
         written.update(settings or {})
         parts = {} if left_out is None else {"left_out": dict(left_out)}
         write_json(config.out, {"settings": written, **content, **parts, "provenance": provenance(machine=machine())})
+    table.show()
+    for name, reason in (left_out or {}).items():
+        Console().print(f"left out: {name}: {reason}", markup=False)
 
 
 def report_measurements(

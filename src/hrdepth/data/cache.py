@@ -10,7 +10,6 @@ One file an image: it can be replaced alone, images need not be alike, and readi
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Iterable
@@ -25,7 +24,7 @@ from hrdepth.config import TrainConfig
 from hrdepth.data.neighbours import Neighbours
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import load_array
-from hrdepth.io.files import write_json
+from hrdepth.io.files import read_json, write_json
 from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
 
@@ -80,12 +79,12 @@ class ImageCache:
                 f"{folder} holds no cache (no manifest.json); make one in a new folder with hrdepth prepare"
             )
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = read_json(file)
             if content["format"] != FORMAT:
                 raise InputError(f"the cache {folder} has format {content['format']}, not {FORMAT}; prepare it again")
             size = None if content["size"] is None else (int(content["size"][0]), int(content["size"][1]))
             entries = {name: Entry(**entry) for name, entry in content["pictures"].items()}
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, IndexError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise InputError(f"{file} is damaged; delete the folder {folder} and prepare it again") from error
         return cls(Path(folder), size, entries)
 

@@ -22,7 +22,7 @@ from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import load_array
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import read_json, write_array
 
 __all__ = ["DepthHints", "MapCache"]
 
@@ -72,8 +72,7 @@ class MapCache(Layer):
         """Write the map (h,w) of an image."""
         file = self.file(image, *deciding)
         file.parent.mkdir(exist_ok=True)
-        with atomic_path(file) as temporary, temporary.open("wb") as stream:
-            np.save(stream, map_.astype(np.float16), allow_pickle=False)
+        write_array(file, map_.astype(np.float16))
 
     def load(self, image: Path, *deciding: Any) -> NDArray[np.float32] | None:
         """Return the map (h,w) of an image, None if there is none.
@@ -161,7 +160,7 @@ class DepthHints(MapCache):
         """
         file = Path(folder) / cls.ABOUT
         try:
-            about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            about = read_json(file)
             height, width = about["size"]
             return cls(Path(folder), (int(height), int(width)), about["canonical_focal"], about.get("offsets", ()))
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -56,21 +56,22 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         assert config.disparities is not None
         evaluation = evaluate_disparities(config.disparities, ground_truths, protocol, progress=True, **shared)
         about = {"disparities": Path(config.disparities).name}
+    written: list[Path] = []
+    if config.out is not None:  # before anything is printed, which may fail
+        written = evaluation.write(config.out, provenance(**about), overwrite=True, resamples=config.bootstrap)
     evaluation.table(config.bootstrap).show(config.format)
     more = evaluation.extras_table(config.bootstrap)
     if more is not None:
         if config.format != "text":
             print()  # else Markdown would join the second table with the first one's caption
         more.show(config.format)
-    console = Console()
-    if protocol.scaling == "median" and config.format == "text":
-        console.print(
-            f"median factor to metres {evaluation.ratio_median:.3f}, "
-            f"standard deviation {evaluation.ratio_std:.3f} of it"
-        )
-    if config.out is not None:
-        made = provenance(**about)
-        for path in evaluation.write(config.out, made, overwrite=True, resamples=config.bootstrap):
-            if config.format == "text":
-                console.print(str(path))
+    if config.format == "text":
+        console = Console()
+        if protocol.scaling == "median":
+            console.print(
+                f"median factor to metres {evaluation.ratio_median:.3f}, "
+                f"standard deviation {evaluation.ratio_std:.3f} of it"
+            )
+        for path in written:
+            console.print(str(path))
     return evaluation

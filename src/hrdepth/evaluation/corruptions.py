@@ -104,11 +104,11 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
         found |= {"relative_errors": relative_errors(errors, of_base), "base": base.about}
     found["provenance"] = provenance(**about)
     table = _table(found)
-    table.show(config.format)
     if config.out is not None:
         write_json(Path(config.out) / RESULT, found)
         table.write(Path(config.out) / TABLE)
         partial.done()
+    table.show(config.format)
     return found
 
 

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from hrdepth.camera import DepthScale, pinhole
 from hrdepth.compute import choose_device
@@ -23,11 +22,12 @@ from hrdepth.evaluation.odometry import predict_motions
 from hrdepth.evaluation.points import points_of
 from hrdepth.evaluation.trajectory import read_poses, read_rows
 from hrdepth.inference.predictor import Prediction, Predictor
-from hrdepth.io.files import atomic_path, existing_file, output_file
+from hrdepth.io.files import existing_file, output_file
 from hrdepth.io.media import frames, probe
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
+from hrdepth.weights.tensor_files import write_stored
 
 __all__ = ["Measurement", "calibrate_scale", "camera_height", "known_depths", "road_height", "travelled_distances"]
 
@@ -53,6 +53,7 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
     """
     out = output_file(config.out, overwrite=config.overwrite)
     measurements = sorted([*_by_depth(config), *_by_motion(config)], key=lambda measurement: measurement.spread)
+    _write(config, out, measurements)
     console = Console()
     table = Table("known", "metres a unit", "spread", "measured", "left out")
     for found in measurements:
@@ -62,7 +63,6 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
     if len(measurements) > 1:
         factors = [found.metres_per_unit for found in measurements]
         console.print(f"the measurements differ by {max(factors) / min(factors) - 1:.1%}")
-    _write(config, out, measurements)
     console.print(str(out))
     return measurements
 
@@ -146,8 +146,7 @@ def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measureme
         "scale": f"{scale.sentence}, +/- {best.spread:.1%}",
         "provenance": history,
     }
-    with atomic_path(out) as temporary:
-        save_file(tensors, temporary, metadata | {key: json.dumps(value) for key, value in header.items()})
+    write_stored(out, tensors, metadata | {key: json.dumps(value) for key, value in header.items()})
 
 
 def _frames_per_second(config: CalibrateScaleConfig) -> float:

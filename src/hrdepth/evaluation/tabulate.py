@@ -52,9 +52,9 @@ def tabulate(config: TabulateConfig) -> ResultTable:
         for one in found:
             _check(name, one, first, columns)
     table = _table(results, first, columns)
-    table.show(config.format)
     if config.out is not None:
         table.write(config.out, comment=_origin(groups))
+    table.show(config.format)
     return table
 
 

@@ -6,7 +6,6 @@ PyTorch is imported once the settings are checked.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,9 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import SUFFIXES, load_runtime, unavailable
 from hrdepth.inference.runtimes.quantisation import KEEP, calibration_images, quantise
 from hrdepth.inference.runtimes.source import Description
+from hrdepth.io.files import write_failure
 from hrdepth.io.images import check_size, read_image
+from hrdepth.io.locks import temporary_folder
 from hrdepth.io.provenance import provenance
 from hrdepth.registry import lookup
 from hrdepth.weights.find import locate_weights
@@ -238,10 +239,10 @@ def _files(out: Path) -> list[Path]:
 def _staged(out: Path) -> Iterator[Path]:
     """Yield a path of the same name in a temporary folder beside; rename its files on success."""
     try:
-        with tempfile.TemporaryDirectory(prefix=".", dir=out.parent) as folder:
-            staged = Path(folder) / out.name
+        with temporary_folder(out.parent) as folder:
+            staged = folder / out.name
             yield staged
             for written, place in zip(_files(staged), _files(out), strict=True):
                 written.replace(place)
     except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror or error}); choose another place") from error
+        raise InputError(f"{out} cannot be written ({write_failure(error)}); choose another place") from error

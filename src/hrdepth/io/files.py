@@ -10,10 +10,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hrdepth.errors import InputError
+from hrdepth.io.locks import TEMPORARY, locked_temporary, remove_leftovers, remove_leftovers_once, unlock
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "atomic_path",
@@ -21,24 +26,34 @@ __all__ = [
     "file_sha256",
     "output_file",
     "output_folder",
+    "read_json",
     "resume",
+    "write_array",
+    "write_bytes",
     "write_failure",
     "write_json",
 ]
 
 log = logging.getLogger(__name__)
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 SHORT = 24  # characters of a setting's value that is still shown
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on error.
 
-    The temporary name has the same suffix, so that writers that guess the format from it still work.
+    The temporary name has the same suffix, so that writers that guess the format from it still work. If the process
+    is killed, the next one that writes into this folder removes the temporary file.
+
+    Args:
+        path: of the file to write.
+        durable: wait until the disk has it, so that it outlives a loss of power.
 
     Raises:
-        InputError: the folder does not exist or cannot be written.
+        InputError: the folder does not exist, cannot be written, or its disk is full.
 
     Example:
         >>> import tempfile
@@ -49,21 +64,76 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         ('42', 1)
     """
     path = Path(path)
+    with _reported(path):
+        remove_leftovers_once(path.parent)
+        temporary, handle = locked_temporary(
+            lambda: tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
+        )
     try:
-        handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); choose another folder") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes private files; a result should have the mode that an ordinary open() gives.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        with _reported(path, temporary):
+            yield temporary
+            # mkstemp makes private files; a result should have the mode that an ordinary open() gives.
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            if durable:
+                _sync(temporary)
+            temporary.replace(path)
+            if durable and os.name != "nt":
+                _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        unlock(handle)
+
+
+def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
+    """Write a file, atomically.
+
+    Files of libraries are composed in memory and written here, as Pillow and NumPy overlook a disk that fills up.
+
+    Raises:
+        InputError: as `atomic_path`.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+
+
+def write_array(path: str | Path, array: NDArray[Any]) -> None:
+    """Write an array as .npy, atomically, without pickle.
+
+    Raises:
+        InputError: as `atomic_path`.
+    """
+    import numpy as np
+
+    content = BytesIO()
+    np.save(content, array, allow_pickle=False)
+    write_bytes(path, content.getbuffer())
+
+
+@contextmanager
+def _reported(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Report a failure to write `path`; errors that name another file pass."""
+    try:
+        yield
+    except OSError as error:
+        about_it = error.filename is None or temporary is None or str(error.filename) == str(temporary)
+        if error.errno is None or not about_it:
+            raise
+        advice = "make room, or choose another folder" if error.errno in FULL else "choose another folder"
+        raise InputError(f"{path} cannot be written ({write_failure(error)}); {advice}") from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno in (*FULL, errno.EIO):
+            raise
+        log.debug("%s cannot be synchronised: %s", path, error)  # some network disks
+    finally:
+        os.close(handle)
 
 
 def output_folder(path: str | Path, *, overwrite: bool = False) -> Path:
@@ -75,6 +145,7 @@ def output_folder(path: str | Path, *, overwrite: bool = False) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         occupied = any(path.iterdir())
     except OSError as error:
         raise InputError(f"the output folder {path} cannot be created ({error.strerror}); choose another") from error
@@ -120,14 +191,34 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def write_failure(error: OSError) -> str:
-    """Return why a file cannot be written, in words."""
-    return "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror)
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged, or something else than an object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"not an object, but {json.dumps(content)[:SHORT]}")
+    return content
+
+
+def write_failure(error: Exception) -> str:
+    """Return why a file cannot be written, in words, without its name."""
+    if isinstance(error, InputError):  # of `atomic_path`
+        error = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if not isinstance(error, OSError):
+        return str(error)
+    return "the disk is full" if error.errno in FULL else str(error.strerror or error)
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Write `content` as indented JSON, atomically."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=True) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -155,7 +246,7 @@ def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool = False
         False
     """
     try:
-        content: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        content = read_json(record)
         before = {name: content.get(name) for name in settings}
     except FileNotFoundError:
         why = f"{record.parent} has no {record.name} that describes how its content was made"

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import load_array
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import write_bytes
 
 __all__ = [
     "DAMAGE",
@@ -27,6 +28,7 @@ __all__ = [
     "open_image",
     "read_depth",
     "read_image",
+    "save_image",
     "small_grey",
     "to_image",
     "to_pixels",
@@ -170,8 +172,19 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
     """
     if Path(path).suffix.lower() not in Image.registered_extensions():
         raise InputError(f"{path}: no image format has this suffix; use .png or .jpg")
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, compress_type=RUN_LENGTHS)
+    save_image(path, Image.fromarray(image), compress_type=RUN_LENGTHS)
+
+
+def save_image(path: str | Path, image: Image.Image, **options: Any) -> None:
+    """Write an image, atomically, in the format that the suffix names, with Pillow's options of that format.
+
+    Raises:
+        InputError: the folder cannot be written, or its disk is full.
+    """
+    Image.init()
+    content = BytesIO()  # Pillow itself overlooks a disk that fills up at the end of an image
+    image.save(content, format=Image.EXTENSION[Path(path).suffix.lower()], **options)
+    write_bytes(path, content.getbuffer())
 
 
 def read_depth(path: str | Path) -> NDArray[np.float32]:
@@ -217,8 +230,7 @@ def write_depth_png(path: str | Path, depth: NDArray[np.floating[Any]]) -> None:
     valid = depth > 0
     values = np.zeros(depth.shape, dtype=np.uint16)
     values[valid] = np.clip(np.rint(depth[valid] * DEPTH_PNG_UNITS), 1, 65535).astype(np.uint16)
-    with atomic_path(path) as temporary:
-        Image.fromarray(values).save(temporary, format="PNG", compress_type=RUN_LENGTHS)
+    save_image(path, Image.fromarray(values), compress_type=RUN_LENGTHS)
 
 
 def open_image(path: Path) -> Image.Image:

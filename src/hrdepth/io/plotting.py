@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +14,7 @@ from matplotlib.backends.registry import BackendFilter, backend_registry
 from matplotlib.figure import Figure
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import write_bytes
 from hrdepth.io.images import read_image
 
 __all__ = ["COLOURS", "PAGE_WIDTH", "colour", "new_figure", "save", "show_images", "style"]
@@ -63,8 +64,9 @@ def save(figure: Figure, folder: Path, name: str, formats: Sequence[str], dpi: i
     for suffix in formats:
         path = folder / f"{name}.{suffix}"
         metadata = {"Date": None} if suffix == "svg" else {"CreationDate": None} if suffix == "pdf" else None
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=suffix, dpi=dpi, metadata=metadata)
+        content = BytesIO()
+        figure.savefig(content, format=suffix, dpi=dpi, metadata=metadata)
+        write_bytes(path, content.getbuffer())
         written.append(path)
     return written
 

@@ -17,8 +17,9 @@ from hrdepth.data import open_data
 from hrdepth.data.cache import Entry, ImageCache, cached_size, checksum, needed_images, read_array, stamp
 from hrdepth.data.sample import resize_image
 from hrdepth.errors import InputError
-from hrdepth.io.files import write_failure
+from hrdepth.io.files import write_array, write_failure
 from hrdepth.io.images import read_image
+from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.parallel import parallel_map, usable_cores
 
 __all__ = ["fill_cache", "prepare", "verify_cache"]
@@ -107,6 +108,7 @@ def _open_or_create(folder: str, size: tuple[int, int] | None) -> ImageCache:
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         empty = not any(path.iterdir())
     except OSError as error:
         raise InputError(f"the cache {folder} cannot be created ({error.strerror}); choose another folder") from error
@@ -145,14 +147,10 @@ def _write_image(cache: ImageCache, source: Path) -> tuple[str, Entry]:
     size, time_of_change = stamp(source) or (0, 0)
     image = read_image(source)
     pixels = np.asarray(image if cache.size is None else resize_image(image, cache.size))
-    temporary = file.with_suffix(".partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            np.save(stream, pixels, allow_pickle=False)
-        temporary.replace(file)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
+        write_array(file, pixels)
+    except (OSError, InputError) as error:
         raise InputError(
             f"the cache {cache.folder} cannot be written: {write_failure(error)}; run it again to resume"
         ) from error

@@ -8,7 +8,6 @@ the unwarped neighbour explains it less well: what moves along with the camera h
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Container, Iterator, Sequence
 from functools import lru_cache
@@ -29,8 +28,9 @@ from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import load_image, resized_intrinsics, stereo_pose
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose
-from hrdepth.io.files import atomic_path, output_folder, write_json
+from hrdepth.io.files import atomic_path, output_folder, read_json, write_json
 from hrdepth.io.images import image_size
+from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.multiview import Sweep, View, consistent, normalised, plane_sweep
@@ -97,12 +97,13 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints
     about = folder / DepthHints.ABOUT
     if about.is_file():
         DepthHints.open(folder)
-        before = json.loads(about.read_text(encoding="utf-8"))
+        before = read_json(about)
         if differing := [name for name, value in settings.items() if before.get(name) != value]:
             raise InputError(
                 f"the hints in {folder} were made with other settings ({', '.join(differing)}); choose another folder"
             )
     else:
+        remove_leftovers(folder)
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"{folder} is not empty and contains no hints; choose another folder")
         output_folder(folder)

@@ -16,7 +16,6 @@ provenance            command, versions, date
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from pathlib import Path
@@ -30,7 +29,7 @@ from PIL import Image
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.data.splits import replace_lines
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, file_sha256, write_json
+from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
 from hrdepth.io.images import write_image
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.framing import Framing
@@ -65,10 +64,9 @@ def read_manifest(drive: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return read_json(file)
+    except (OSError, ValueError) as error:
         raise InputError(f"{file} is damaged; delete the folder {drive} and prepare it again") from error
-    return content
 
 
 def write_manifest(drive: Path, content: dict[str, Any]) -> None:
@@ -87,12 +85,16 @@ def verify_drive(drive: Path) -> list[str]:
     manifest = read_manifest(drive) or {}
     if not manifest.get("complete"):
         return [f"{drive} is not complete; run hrdepth prepare again to resume"]
+    try:
+        entries = {name: str(known["sha256"]) for part in ("frames", "files") for name, known in manifest[part].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{drive / MANIFEST} is damaged; delete the folder {drive} and prepare it again") from error
     faults = []
-    for name, known in {**manifest["frames"], **manifest["files"]}.items():
+    for name, known in entries.items():
         file = drive / name
         if not file.is_file():
             faults.append(f"{file} is missing")
-        elif file_sha256(file) != known["sha256"]:
+        elif file_sha256(file) != known:
             faults.append(f"{file} has changed")
     return faults
 

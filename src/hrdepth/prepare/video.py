@@ -19,7 +19,9 @@ from rich.progress import track
 from hrdepth.camera import Camera
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, file_sha256, resume
+from hrdepth.io.files import file_sha256, resume
+from hrdepth.io.images import save_image
+from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.media import MediaInfo, frames, probe
 from hrdepth.prepare.calibration import choose_camera
 from hrdepth.prepare.framing import LONGER_SIDE, Framing
@@ -133,9 +135,10 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     lens = choose_camera(path, size, config.intrinsics, config.fov, config.camera, first.pixel_aspect)
     framing = Framing(lens, config.size, config.fit)
     Camera(framing.intrinsics, framing.size, source=lens.source)
-    (folder / "left").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     content |= {"complete": False, "chosen": {"stride": stride}, "frames": {}, "files": {}}
-    write_manifest(folder, content)
+    write_manifest(folder, content)  # before anything else: a folder without one is not resumed
+    (folder / "left").mkdir(exist_ok=True)
     # Masks are computed at a fixed size, for which the thresholds were measured.
     factor = max(1, round(LONGER_SIDE / max(framing.size)))
     analysis = Framing(lens, (factor * framing.size[0], factor * framing.size[1]), config.fit)
@@ -180,13 +183,15 @@ def _source(path: Path, info: MediaInfo) -> dict[str, Any]:
 def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
     """Return the manifest of a recording that can be resumed, None where there is none; clear what is replaced."""
     try:
-        occupied = folder.exists() and any(folder.iterdir())
+        remove_leftovers(folder)
+        # Earlier versions made the empty folder `left` first.
+        occupied = folder.exists() and any(entry.name != "left" or any(entry.iterdir()) for entry in folder.iterdir())
     except OSError as error:
         raise InputError(f"{folder} cannot be used ({error.strerror}); choose another folder") from error
     if not occupied:
         return None
     begun = read_manifest(folder)
-    if begun is None or "chosen" not in begun:
+    if begun is None or not isinstance(begun.get("chosen"), dict) or "stride" not in begun["chosen"]:
         raise InputError(f"{folder} contains files that hrdepth prepare did not make; choose another --out")
     same = resume(folder / MANIFEST, content, overwrite=overwrite)
     if same is None:
@@ -233,8 +238,7 @@ def _write_frames(
         for chosen in select_frames(images, stride, selection, analysis.apply, shrink):
             file = folder / "left" / _file(chosen.number, config)
             if not file.is_file():
-                with atomic_path(file) as temporary:
-                    Image.fromarray(shrink(chosen.image)).save(temporary, quality=95, subsampling=0)
+                save_image(file, Image.fromarray(shrink(chosen.image)), quality=95, subsampling=0)
             still.add(chosen.image)
             entry = {"index": chosen.index, "sha256": file_sha256(file)}
             if chosen.step is not None:

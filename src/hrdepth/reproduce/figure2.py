@@ -115,8 +115,6 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
         _table(series, regions, share, f"{truths.description}, {len(truths)} images", shown.missing, config),
         provenance_table(shown.rows),
     ]
-    for table in tables:
-        table.show(config.format)
     with style():
         written = save(draw_regions(series, regions, share), context.folder, "figure2", config.formats)
     written += write_tables(context.folder / "figure2", tables)
@@ -130,6 +128,8 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
         **shown.content(),
     }
     write_json(context.folder / "figure2.json", content)
+    for table in tables:
+        table.show(config.format)
     return [*written, context.folder / "figure2.json"]
 
 

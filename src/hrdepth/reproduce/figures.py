@@ -77,9 +77,9 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
     )
     written = compare(settings)
     table = provenance_table(shown.rows)
-    table.show()
     written.append(table.write(context.folder / f"{name}.md"))
     write_json(context.folder / f"{name}.json", {"figure": name, **shown.content()})
+    table.show()
     return [*written, context.folder / f"{name}.json"]
 
 

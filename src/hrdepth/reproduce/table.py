@@ -79,10 +79,10 @@ def reproduce_table(name: str, config: ReproduceTableConfig) -> list[Path]:
     if differences or unpaired:
         tables.append(differences_table(table, differences, unpaired))
     tables.append(provenance_table([_row_provenance(table, one) for one in rows]))
-    for one in tables:
-        one.show(config.format)
     written = write_tables(context.folder / name, tables)
     write_json(context.folder / f"{name}.json", _content(table, rows, differences, unpaired, config, context))
+    for one in tables:
+        one.show(config.format)
     return [*written, context.folder / f"{name}.json"]
 
 

@@ -14,7 +14,8 @@ from rich.progress import track
 
 from hrdepth.data.splits import replace_lines
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, resume, write_json
+from hrdepth.io.files import atomic_path, resume, write_array, write_json
+from hrdepth.io.images import save_image
 from hrdepth.io.provenance import provenance
 from hrdepth.synthetic.cars import car_textures
 from hrdepth.synthetic.rendering import Array, Scene, default_intrinsics, render_frame
@@ -216,11 +217,9 @@ def _render_frames(
             to_the_right = np.eye(4)
             to_the_right[0, 3] = side * BASELINE
             image, depth = shoot(frame, side, drive.poses[frame] @ to_the_right)
-            with atomic_path(file) as temporary:
-                Image.fromarray(image).save(temporary)
+            save_image(file, Image.fromarray(image))
             if side == 0:
-                with atomic_path(files[-1]) as temporary:
-                    np.save(temporary, depth)
+                write_array(files[-1], depth)
 
 
 def _write_camera(folder: Path, intrinsics: Array, settings: _Settings) -> None:

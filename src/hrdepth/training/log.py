@@ -21,6 +21,7 @@ from torch.utils.data import default_collate
 
 from hrdepth.camera import LearnedCamera
 from hrdepth.config import TrainConfig
+from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import write_image
 from hrdepth.io.visualize import colorize_disparity, colorize_error
@@ -54,8 +55,11 @@ class MetricsFile(Logger):
         self._written = time.monotonic()
         self._unwritten = 0
         if rows and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self._rows = list(csv.DictReader(file))[:rows]
+            try:
+                with path.open(newline="", encoding="utf-8") as file:
+                    self._rows = list(csv.DictReader(file))[:rows]
+            except (OSError, UnicodeDecodeError, csv.Error) as error:
+                raise InputError(f"{path} is damaged ({error}); delete it, and resume without its rows") from error
 
     @property
     def name(self) -> str:

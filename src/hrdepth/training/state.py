@@ -22,15 +22,18 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from hrdepth.config import TrainConfig
-from hrdepth.config.files import rename_keys
+from hrdepth.config.files import read_train_config, rename_keys
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import check_archive
-from hrdepth.io.files import atomic_path, output_folder, write_json
+from hrdepth.io.files import atomic_path, output_folder, read_json, write_json
+from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.provenance import provenance
+from hrdepth.training.checkpoint_file import check_checksums
 from hrdepth.training.log import MetricsFile
 
 __all__ = [
     "LAST",
+    "SIGNALS",
     "Start",
     "TrainingCheckpoint",
     "find_start",
@@ -51,7 +54,7 @@ FREE = (
 
 log = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,10 @@ class Start:
 
 
 def find_start(config: TrainConfig) -> Start | None:
-    """Find the training checkpoint that `config.resume` names; None for a new run.
+    """Find the training checkpoint that `config.resume` names.
+
+    Returns:
+        None for a new run, and for one that was killed before its first checkpoint, which starts again.
 
     Raises:
         InputError: there is none, it is damaged, or it was written with other settings.
@@ -88,6 +94,12 @@ def find_start(config: TrainConfig) -> Start | None:
     path = Path(config.output) / LAST if config.resume == "last" else Path(config.resume)
     if not Path(config.output).is_dir():
         raise InputError(f"resume continues in the run's own folder, but output {config.output} does not exist")
+    if config.resume == "last" and not path.exists() and _has_begun(Path(config.output)):
+        settings = Path(config.output) / "config.yaml"
+        if settings.is_file():
+            _compare(plain_settings(read_train_config(settings)), plain_settings(config), settings)
+        log.info("the run in %s was stopped before its first checkpoint; it starts again", config.output)
+        return None
     if not path.is_file():
         raise InputError(f"there is no training checkpoint {path} to resume from; start a run without resume")
     content = _read(path)
@@ -103,6 +115,12 @@ def find_start(config: TrainConfig) -> Start | None:
     return Start(path, about["epoch"], about["batch"], content["global_step"], about["rows"], ended, about.get("data"))
 
 
+def _has_begun(folder: Path) -> bool:
+    """Return whether a training that was killed before its first checkpoint may have left this folder."""
+    remove_leftovers(folder)
+    return (folder / "config.yaml").is_file() or not any(folder.iterdir())
+
+
 def plain_settings(config: TrainConfig) -> dict[str, Any]:
     """Return the settings in plain containers, for YAML and the training checkpoint."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))  # tuples become lists
@@ -113,9 +131,14 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if zipfile.is_zipfile(path):
             check_archive(path)
+        check_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path} is damaged or not a training checkpoint ({str(error).splitlines()[0]})") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{path} is damaged or not a training checkpoint ({reason}); copy it again, or start a new run with init "
+            "best.safetensors"
+        ) from error
     if not isinstance(content, dict) or "hrdepth" not in content:
         raise InputError(f"{path} is not a training checkpoint of hrdepth; to start from a weights file, set init")
     return content
@@ -165,28 +188,41 @@ def prepare_folder(
     """
     folder = Path(config.output)
     if start is None:
-        if (folder / LAST).exists():
-            raise InputError(f"the output folder {folder} holds a run; resume it with --resume last, or choose another")
-        output_folder(folder)
+        if config.resume is None:
+            if (folder / LAST).exists() or ((folder / "config.yaml").exists() and (folder / "run.json").exists()):
+                raise InputError(
+                    f"the output folder {folder} holds a run; resume it with --resume last, or choose another"
+                )
+            output_folder(folder)
         about = provenance(config.seed, samples=samples, started_from=started_from or {})
     else:
-        for remainder in folder.glob(f".*{Path(LAST).suffix}"):  # left if a run was killed while writing
+        for remainder in folder.glob(f".*{Path(LAST).suffix}"):  # of earlier versions
             remainder.unlink()
-        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        about = _read_about(folder / "run.json")
         again = provenance(config.seed, epoch=start.epoch, batch=start.batch, step=start.step)
         if not start.ended:
             about.pop("ended", None)
         about["resumed"] = [*about.get("resumed", []), again]
-    (folder / "panels").mkdir(exist_ok=True)
-    with atomic_path(folder / "config.yaml") as temporary:
+    with atomic_path(folder / "config.yaml", durable=True) as temporary:  # first, so that it can be resumed
         settings = plain_settings(replace(config, resume=None))
         temporary.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     write_json(folder / "run.json", about)
+    (folder / "panels").mkdir(exist_ok=True)
+    for part in (folder, folder / "panels"):
+        remove_leftovers(part)
     log.info(
         "training %s on %d samples, validating on %d, into %s%s",
         config.network.name, samples["train"], samples["validation"], folder,
         "" if start is None else f", resumed at epoch {start.epoch}, step {start.step}",
     )  # fmt: skip
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    """Read what is known of a run; empty if the file is gone."""
+    try:
+        return read_json(path) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}); delete it, and resume without its history") from error
 
 
 def is_first_process() -> bool:
@@ -201,8 +237,8 @@ class TrainingCheckpoint(Callback):
     """Writes `last.ckpt`: weights, average, optimiser, schedule, the position in the epoch, and the callbacks' states.
 
     It is written only between two optimiser steps, when the last one is done and logged: every `checkpoint_minutes`,
-    after each epoch, and after Ctrl-C or SIGTERM, which take effect then (a second one at once). So a resumed run gets
-    exactly the same weights. A state with NaN or infinity is never written.
+    after each epoch, and after Ctrl-C, SIGTERM or SIGHUP, which take effect then (a second one at once). So a resumed
+    run gets exactly the same weights. A state with NaN or infinity is never written.
 
     Args:
         folder: of the run.
@@ -225,7 +261,8 @@ class TrainingCheckpoint(Callback):
         self._start = self._written = monotonic()
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                signal.signal(number, self._on_signal)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP is by nohup
+                    signal.signal(number, self._on_signal)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Write if it is time or a signal came: earlier batches are done and logged here, this one has not begun."""
@@ -265,8 +302,7 @@ class TrainingCheckpoint(Callback):
         path = self.path.parent / "run.json"
         if trainer.is_global_zero and path.is_file():
             early = "early_stop" if trainer.should_stop else "epochs"
-            about = json.loads(path.read_text(encoding="utf-8"))
-            write_json(path, {**about, "ended": "max_minutes" if self._time_is_over else early})
+            write_json(path, {**_read_about(path), "ended": "max_minutes" if self._time_is_over else early})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add settings and position; set Lightning's counters to the end of the last batch."""
@@ -286,11 +322,7 @@ class TrainingCheckpoint(Callback):
         self._position = (epoch, batch)
         for logger in trainer.loggers:
             logger.save()
-        if trainer.is_global_zero:
-            with atomic_path(self.path) as temporary:
-                trainer.save_checkpoint(temporary)
-        else:
-            trainer.save_checkpoint(self.path)  # participates without writing
+        trainer.save_checkpoint(self.path)  # by `CheckpointFile`, in the first process
         self._written = monotonic()
 
     def _is_finite(self, module: LightningModule) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,24 @@ from hrdepth.config import TrainConfig
 from hrdepth.cpu import tune_malloc
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
+from hrdepth.io.locks import locked_folder
 from hrdepth.networks.backbones import initial_weights
+from hrdepth.objectives.base import Objective
 from hrdepth.training.cameras import find_learned_cameras
+from hrdepth.training.checkpoint_file import CheckpointFile
 from hrdepth.training.guard import Guard
 from hrdepth.training.identity import describe_data, refuse_changed_data
 from hrdepth.training.log import MetricsFile, RunLog
 from hrdepth.training.loop import DepthModule
 from hrdepth.training.setup import build_loaders, build_training_objective, check_settings, complete_settings
-from hrdepth.training.state import Start, TrainingCheckpoint, find_start, is_first_process, prepare_folder
+from hrdepth.training.state import (
+    SIGNALS,
+    Start,
+    TrainingCheckpoint,
+    find_start,
+    is_first_process,
+    prepare_folder,
+)
 from hrdepth.training.weights import WeightFiles
 
 __all__ = ["build_trainer", "train"]
@@ -66,11 +77,28 @@ def train(config: TrainConfig) -> Path:
     if start is not None:
         refuse_changed_data(start.data, learned, start.path)
     folder = Path(config.output)
-    if is_first_process():
-        samples = {name: len(loader.dataset) for name, loader in loaders.items()}  # type: ignore[arg-type]
-        networks = {"network": objective.network, "pose_network": objective.pose_network}
-        origins = {name: one and initial_weights(one) for name, one in networks.items()}
-        prepare_folder(config, start, samples, {name: origin for name, origin in origins.items() if origin})
+    with ExitStack() as stack:
+        if is_first_process():
+            samples = {name: len(loader.dataset) for name, loader in loaders.items()}  # type: ignore[arg-type]
+            networks = {"network": objective.network, "pose_network": objective.pose_network}
+            origins = {name: one and initial_weights(one) for name, one in networks.items()}
+            lock = locked_folder(folder, f"another process trains in {folder}; wait until it has ended, or end it")
+            if config.resume is not None:
+                stack.enter_context(lock)
+            prepare_folder(config, start, samples, {name: origin for name, origin in origins.items() if origin})
+            if config.resume is None:
+                stack.enter_context(lock)
+        return _train(config, start, objective, loaders, learned)
+
+
+def _train(
+    config: TrainConfig,
+    start: Start | None,
+    objective: Objective,
+    loaders: dict[str, DataLoader[Batch]],
+    learned: dict[str, Any],
+) -> Path:
+    folder = Path(config.output)
     if start is not None:
         if start.ended:
             log.info("the run in %s has stopped early; there is nothing to resume", folder)
@@ -86,7 +114,7 @@ def train(config: TrainConfig) -> Path:
 
 def _fit(trainer: Trainer, module: DepthModule, loaders: dict[str, DataLoader[Batch]], start: Start | None) -> None:
     """Train, and restore the signal handlers, which Lightning and the checkpoint change."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     path = None if start is None else start.path
     try:
         trainer.fit(module, loaders["train"], loaders["validation"], ckpt_path=path, weights_only=True)
@@ -124,6 +152,10 @@ def build_trainer(
         # At validation, so that the checkpoint after the epoch contains its state.
         callbacks.append(EarlyStopping("val/loss", patience=config.early_stop, check_on_train_epoch_end=False))
     step, rows = (0, 0) if start is None else (start.step, start.rows)
+    loggers = [
+        TensorBoardLogger(folder, name="", version=".", purge_step=None if config.resume is None else step),
+        MetricsFile(folder / "metrics.csv", rows),
+    ]
     try:
         return Trainer(
             accelerator=config.device,
@@ -141,10 +173,8 @@ def build_trainer(
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            logger=[
-                TensorBoardLogger(folder, name="", version=".", purge_step=step or None),
-                MetricsFile(folder / "metrics.csv", rows),
-            ],
+            logger=loggers,
+            plugins=[CheckpointFile()],
             callbacks=callbacks,
         )
     except (ValueError, RuntimeError) as error:

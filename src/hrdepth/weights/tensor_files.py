@@ -15,7 +15,7 @@ from torch import Tensor
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 
-__all__ = ["DTYPES", "HASH", "read_tensors", "tensors_sha256", "write_tensors"]
+__all__ = ["DTYPES", "HASH", "read_tensors", "tensors_sha256", "write_stored", "write_tensors"]
 
 # Where the metadata has the hash, as JSON like its other values.
 HASH = "sha256"
@@ -38,8 +38,20 @@ def write_tensors(
         InputError: the file cannot be written.
     """
     stored = {key: _storable(value, dtype) for key, value in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(stored, temporary, {**metadata, HASH: json.dumps(tensors_sha256(stored))})
+    write_stored(path, stored, {**metadata, HASH: json.dumps(tensors_sha256(stored))})
+
+
+def write_stored(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and metadata as they are, atomically.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with atomic_path(path, durable=True) as temporary:
+        try:
+            save_file(dict(tensors), temporary, dict(metadata))
+        except SafetensorError as error:
+            raise InputError(f"{path} cannot be written ({error}); make room, or choose another folder") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:

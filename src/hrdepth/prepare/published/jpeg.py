@@ -15,8 +15,8 @@ from PIL import Image
 from rich.progress import track
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, resume, write_failure, write_json
-from hrdepth.io.images import read_image
+from hrdepth.io.files import atomic_path, resume, write_bytes, write_failure, write_json
+from hrdepth.io.images import read_image, save_image
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.published.layout import Layout, resized_size
@@ -136,18 +136,15 @@ def _write_jpeg(item: tuple[Path, Path], quality: int, width: int | None) -> Non
     source, file = item
     image = read_image(source)
     height, wide = resized_size((image.height, image.width), width)
-    temporary = file.with_name(f".{file.name}.partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix.lower() != ".png" and wide == image.width:
-            shutil.copyfile(source, temporary)
+            write_bytes(file, source.read_bytes())
         else:
             if wide < image.width:
                 image = image.resize((wide, height), Image.Resampling.LANCZOS)
-            image.save(temporary, format="JPEG", quality=quality)
-        temporary.replace(file)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
+            save_image(file, image, quality=quality)
+    except (OSError, InputError) as error:
         raise InputError(f"{file} cannot be written: {write_failure(error)}; run it again to resume") from error
 
 

@@ -1,0 +1,148 @@
+"""Locks on files and folders that end with the process, so that what killed processes left can be told and removed."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from hrdepth.errors import InputError
+
+__all__ = [
+    "TEMPORARY",
+    "locked_folder",
+    "locked_temporary",
+    "remove_leftovers",
+    "remove_leftovers_once",
+    "temporary_folder",
+    "unlock",
+]
+
+log = logging.getLogger(__name__)
+
+# Windows has none: there nothing is locked, and leftovers stay.
+fcntl = importlib.import_module("fcntl") if find_spec("fcntl") else None
+
+TEMPORARY = ".hrdepth-"
+"""How the names of unfinished files and folders begin."""
+
+# Handles of locked files, and folders whose leftovers this process has removed.
+_handles: set[int] = set()
+_cleaned: set[str] = set()
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove what killed processes left unfinished in a folder; what a living one writes is locked, and stays."""
+    if fcntl is None:
+        return
+    for entry in Path(folder).glob(f"{TEMPORARY}*"):
+        try:
+            handle = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:  # gone meanwhile
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        except OSError:  # in use
+            continue
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def temporary_folder(parent: str | Path) -> Iterator[Path]:
+    """Yield a new folder in `parent`, and remove it at the end; as `atomic_path`, also after a killed process."""
+    parent = Path(parent)
+    remove_leftovers_once(parent)
+
+    def make() -> tuple[int, str]:
+        name = tempfile.mkdtemp(prefix=TEMPORARY, dir=parent)
+        return (-1 if fcntl is None else os.open(name, os.O_RDONLY)), name
+
+    folder, handle = locked_temporary(make)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        unlock(handle)
+
+
+@contextmanager
+def locked_folder(folder: str | Path, refusal: str) -> Iterator[None]:
+    """Lock a folder against other processes that lock it too; the lock ends with the process, however it ends.
+
+    Raises:
+        InputError: another process has locked it; the message is `refusal`.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise InputError(refusal) from error
+    except OSError as error:  # some network disks have no locks
+        log.debug("no lock on %s: %s", folder, error)
+    _handles.add(handle)
+    try:
+        yield
+    finally:
+        unlock(handle)
+
+
+def locked_temporary(make: Callable[[], tuple[int, str]]) -> tuple[Path, int]:
+    """Make a temporary file or folder, and lock it; `make` returns its handle and name."""
+    while True:
+        handle, name = make()
+        if fcntl is None:  # Windows renames no open file
+            if handle >= 0:
+                os.close(handle)
+            return Path(name), -1
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another process is about to remove it as a leftover
+            os.close(handle)
+            continue
+        except OSError as error:  # some network disks have no locks
+            log.debug("no lock on %s: %s", name, error)
+        if not Path(name).exists():
+            os.close(handle)
+            continue
+        _handles.add(handle)
+        return Path(name), handle
+
+
+def unlock(handle: int) -> None:
+    """Close the handle of a lock."""
+    if handle in _handles:
+        _handles.discard(handle)
+        os.close(handle)
+
+
+def _close_handles() -> None:
+    """Close the locked files in a forked process, or it would hold the locks when this one is gone."""
+    while _handles:
+        os.close(_handles.pop())
+
+
+def remove_leftovers_once(folder: Path) -> None:
+    """Remove a folder's leftovers before this process writes there for the first time."""
+    key = str(Path(folder).resolve())
+    if key not in _cleaned:
+        _cleaned.add(key)
+        remove_leftovers(folder)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_handles)
