@@ -221,3 +221,12 @@ def test_pixels_that_are_not_square_are_in_k_and_no_fault(tmp_path):
     assert not list(examine_camera(camera, camera.size))
     assert list(examine_camera(replace(camera, pixel_aspect=1.0), camera.size))
     assert read_calibration(folder / "camera.yaml").intrinsics == pytest.approx(camera.intrinsics)
+
+
+def test_a_preparation_killed_before_its_manifest_is_resumed(clip, tmp_path):
+    begun = tmp_path / "data" / clip.stem
+    (begun / "left").mkdir(parents=True)
+    (begun / ".hrdepth-cut.json").write_text("{")
+    prepare_videos(PrepareVideoConfig(inputs=[str(clip)], out=str(tmp_path / "data")))
+    assert json.loads((begun / "manifest.json").read_text())["complete"]
+    assert not list(begun.rglob(".*"))

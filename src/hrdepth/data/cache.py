@@ -84,6 +84,8 @@ class ImageCache:
                 raise InputError(f"the cache {folder} has format {content['format']}, not {FORMAT}; prepare it again")
             size = None if content["size"] is None else (int(content["size"][0]), int(content["size"][1]))
             entries = {name: Entry(**entry) for name, entry in content["pictures"].items()}
+        except InputError:
+            raise
         except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise InputError(f"{file} is damaged; delete the folder {folder} and prepare it again") from error
         return cls(Path(folder), size, entries)
