@@ -18,6 +18,7 @@ from hrdepth.config import CalibrateScaleConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.metric_scale import (
     Measurement,
+    _read_distances,
     camera_height,
     gps_distances,
     known_depths,
@@ -181,3 +182,11 @@ def test_the_command_refuses_invalid_input(drive, capsys, name, text, sentence):
     assert command(drive, f"--{name}", drive / "known.txt") == 2
     assert sentence in capsys.readouterr().err
     assert not (drive / "scaled.safetensors").exists()
+
+
+def test_distances_in_another_encoding_get_one_sentence(tmp_path):
+    (tmp_path / "distances.txt").write_bytes("straße 10 20 3.5\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"distances\.txt is no text file in UTF-8"):
+        _read_distances(str(tmp_path / "distances.txt"))
+    (tmp_path / "distances.txt").write_bytes("straße 10 20 3.5\n".encode("utf-8-sig"))
+    assert _read_distances(str(tmp_path / "distances.txt")) == {("straße", 10, 20): 3.5}

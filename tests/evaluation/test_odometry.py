@@ -197,6 +197,15 @@ def test_a_trajectorys_times_are_those_of_the_video(times, rate, expected):
     assert _seconds(times, rate, 25.0) == pytest.approx(np.array(expected))
 
 
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+def test_poses_without_a_rotation_are_refused(tmp_path, factor):
+    poses = drive(5)
+    poses[2, :3, :3] *= factor
+    write_kitti(tmp_path / "poses.txt", poses)
+    with pytest.raises(InputError, match=r"poses\.txt: pose 3 of 5 holds no rotation"):
+        read_poses(tmp_path / "poses.txt")
+
+
 class Ahead(nn.Module):
     """Return how much brighter the second image is, as motion ahead."""
 

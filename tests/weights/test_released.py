@@ -104,3 +104,21 @@ def test_nothing_is_overwritten_silently(files, tmp_path):
     assert out.read_text() == "mine"
     import_weights("lite_hrdepth", out=out, overwrite=True, **files)
     assert read_checkpoint(out).size == (320, 1024)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "int8"])
+def test_tensors_of_no_finite_floats_are_refused(files, tmp_path, value):
+    content = torch.load(files["encoder"], weights_only=True)
+    key = next(key for key, tensor in content.items() if isinstance(tensor, torch.Tensor) and tensor.ndim == 4)
+    content[key] = content[key].to(torch.int8) if value == "int8" else content[key].fill_(value)
+    torch.save(content, files["encoder"])
+    with pytest.raises(InputError, match="must hold finite floating-point numbers") as error:
+        import_weights("lite_hrdepth", files["encoder"], files["depth"], tmp_path / "out.safetensors")
+    assert key in str(error.value)
+
+
+def test_a_web_page_instead_of_weights_gets_no_advice_to_run_it(files, tmp_path):
+    files["encoder"].write_text("<!DOCTYPE html><html>not found</html>")
+    with pytest.raises(InputError, match=r"encoder\.pth cannot be read.*web page") as error:
+        import_weights("lite_hrdepth", files["encoder"], files["depth"], tmp_path / "out.safetensors")
+    assert "weights_only" not in str(error.value)

@@ -156,9 +156,16 @@ def _frames_per_second(config: CalibrateScaleConfig) -> float:
     return rate
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text file in UTF-8 ({error}); save it as UTF-8") from error
+
+
 def _read_distances(path: str) -> dict[tuple[str, int, int], float]:
     found = {}
-    for number, line in enumerate(existing_file(path, "the file of distances").read_text().splitlines(), 1):
+    for number, line in enumerate(_text(existing_file(path, "the file of distances")).splitlines(), 1):
         if not line.strip():
             continue
         try:

@@ -34,6 +34,7 @@ Poses = NDArray[np.float64]
 SEGMENT_LENGTHS = (100, 200, 300, 400, 500, 600, 700, 800)
 SEGMENT_STEP = 10
 LEAST_MOTION = 1e-3  # metres
+LEAST_DETERMINANT = 0.5  # of a rotation, 1 but for rounding
 
 
 def chain(motions: Poses) -> Poses:
@@ -182,6 +183,12 @@ def read_poses(path: str | Path) -> Poses:
     rows = read_rows(path, 12, "a pose, camera to world, in KITTI's format,")
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows.reshape(-1, 3, 4)
+    wrong = np.flatnonzero(~(np.linalg.det(poses[:, :3, :3]) > LEAST_DETERMINANT))
+    if wrong.size:
+        raise InputError(
+            f"{path}: pose {wrong[0] + 1} of {len(poses)} holds no rotation: its first three columns must have "
+            f"determinant 1, not {np.linalg.det(poses[wrong[0], :3, :3]):.3g}"
+        )
     return poses
 
 

@@ -106,18 +106,28 @@ def _read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
             check_archive(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{file} cannot be read as a state dict of tensors: {reason}") from error
+        # Not PyTorch's own sentence, which advises to run the code that a file holds.
+        own = f": {error}" if isinstance(error, InputError) else "; is it the .pth file, whole, and not a web page?"
+        raise InputError(f"{file} cannot be read as a state dict of tensors{own}") from error
     if not isinstance(content, dict):
         raise InputError(f"{file} holds a {type(content).__name__}, not a state dict of tensors")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     facts = {key: content[key] for key in FACTS if key in content}
     strange = [key for key in content if key not in tensors and key not in facts]
+    bad = next((key for key, value in tensors.items() if not _is_usable(key, value)), None)
+    if bad is not None:
+        raise InputError(f"{file}: tensor '{bad}' ({tensors[bad].dtype}) must hold finite floating-point numbers")
     if strange:
         raise InputError(
             f"{file} does not fit the network: entry '{strange[0]}' is neither a tensor nor one of {FACTS}"
         )
     return tensors, facts
+
+
+def _is_usable(key: str, value: Tensor) -> bool:
+    if key.endswith("num_batches_tracked"):
+        return True
+    return value.is_floating_point() and bool(value.float().isfinite().all())
 
 
 def _load(module: nn.Module, published: dict[str, Tensor], rename: Rename, file: str | Path) -> None:
