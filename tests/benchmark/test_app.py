@@ -50,7 +50,7 @@ def test_first_and_following_answers_are_timed(page, tmp_path, capsys, caplog):
         (["--answers", "1"], "answers 1"),
         (["--size", "[0,64]"], "must be positive"),
         (["--weights", "nowhere.safetensors"], "nowhere.safetensors"),
-        (["--network", "lite_hrdepth", "--weights", "a.safetensors"], "either --weights"),
+        (["--network", "lite_hrdepth", "--weights", "street"], "either --weights"),
     ],
 )
 def test_bad_settings_are_refused_with_a_message(page, settings, sentence, capsys):

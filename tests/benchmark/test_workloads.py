@@ -13,7 +13,11 @@ from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_networks import NETWORK
 
 POSE_NETWORK = NetworkConfig("posecnn", {"explainability": True})
-OPTIONS = {"struct2depth": {"object_network": "posecnn"}, "distillation": {"self_supervision": 1.0}}
+OPTIONS = {
+    "struct2depth": {"object_network": "posecnn"},
+    "distillation": {"self_supervision": 1.0},
+    "supervised": {"other": {"name": "view_synthesis"}, "everywhere": True},
+}
 
 
 @pytest.fixture(scope="module")

@@ -252,11 +252,11 @@ def test_the_data_sets_default_protocol_is_used(library, weights, tmp_path):
 
 
 def test_an_image_that_is_too_small_is_refused(library, data, weights, capsys):
-    Image.new("RGB", (40, 31)).save(f"{data.root}/image/b.png")
+    Image.new("RGB", (45, 30)).save(f"{data.root}/image/b.png")
     given = ["--data.kind", "folder", "--data.root", data.root, "--weights", weights, "--kinds", "[fog]"]
     assert main(["corruptions", *given, "--severities", "[1]", "--runtime", "pytorch"]) == 2
     error = capsys.readouterr().err
-    assert "b.png: the image is 40x31 (width x height); corruptions need at least 32 pixels" in error
+    assert "b.png: the image is 45x30 (width x height); corruptions need at least 32 pixels" in error
     assert "Traceback" not in error
 
 

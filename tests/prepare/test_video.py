@@ -108,22 +108,22 @@ def test_an_interrupted_preparation_is_resumed(clip, prepared_once, tmp_path, mo
 
     import hrdepth.prepare.video as module
 
-    real = module.atomic_path
+    real = module.save_image
 
-    def stop_after_five(path):
+    def stop_after_five(path, *image, **options):
         nonlocal written
         written += path.suffix == ".jpg"
         if written > 5:
             raise StoppedError
-        return real(path)
+        return real(path, *image, **options)
 
-    monkeypatch.setattr(module, "atomic_path", stop_after_five)
+    monkeypatch.setattr(module, "save_image", stop_after_five)
     with pytest.raises(StoppedError):
         prepare(clip, tmp_path / "data")
     left = tmp_path / "data" / "drive" / "left"
     times = {file.name: file.stat().st_mtime_ns for file in left.iterdir()}
     assert len(times) == 5
-    monkeypatch.setattr(module, "atomic_path", real)
+    monkeypatch.setattr(module, "save_image", real)
     resumed = prepare(clip, tmp_path / "data").manifest
     assert all((left / name).stat().st_mtime_ns == time for name, time in times.items())
     assert resumed["frames"] == whole["frames"]

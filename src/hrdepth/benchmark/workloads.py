@@ -35,7 +35,7 @@ Workload = Callable[[], object]
 
 
 def made_drive(root: Path, frames: int) -> DatasetConfig:
-    """Write a drive of smooth, moving noise as JPEG files of KITTI's size: stereo pairs, with the mask of an object."""
+    """Write a drive of smooth, moving noise as JPEGs of KITTI's size: stereo pairs, an object's mask, true depth."""
     height, width = FRAME_SIZE
     coarse = np.random.default_rng(0).integers(0, 255, (height // 8, (width + 8 * frames) // 8, 3), dtype=np.uint8)
     strip = Image.fromarray(coarse).resize((width + 8 * frames, height), Image.Resampling.BICUBIC)
@@ -45,6 +45,10 @@ def made_drive(root: Path, frames: int) -> DatasetConfig:
             left = 6 * number + shift
             frame = strip.crop((left, 0, left + width, height))
             frame.save(root / "drive" / side / f"{number:06d}.jpg", quality=90)
+    (root / "drive" / "depth").mkdir()
+    road = np.linspace(60, 5, height, dtype=np.float32)[:, None].repeat(width, axis=1)
+    for number in range(frames):
+        np.save(root / "drive" / "depth" / f"{number:06d}.npy", road)
     (root / "drive" / "left_objects").mkdir()
     for number in range(frames):
         objects = Image.new("L", (width, height))

@@ -104,11 +104,15 @@ def _read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     try:
         if zipfile.is_zipfile(file):
             check_archive(file)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read as a state dict of tensors: {error}") from error
+    try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         # Not PyTorch's own sentence, which advises to run the code that a file holds.
-        own = f": {error}" if isinstance(error, InputError) else "; is it the .pth file, whole, and not a web page?"
-        raise InputError(f"{file} cannot be read as a state dict of tensors{own}") from error
+        raise InputError(
+            f"{file} cannot be read as a state dict of tensors; is it the .pth file, whole, and not a web page?"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{file} holds a {type(content).__name__}, not a state dict of tensors")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
