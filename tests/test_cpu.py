@@ -10,6 +10,10 @@ import sys
 import pytest
 from PIL import Image
 
+from hrdepth.networks import build_network
+from hrdepth.weights.checkpoint import save_checkpoint
+from tiny_networks import NETWORK
+
 SCRIPT = """
 import resource, sys, torch
 torch.set_num_threads(1)
@@ -62,7 +66,9 @@ def spin_count(*arguments, **environment):
 @pytest.mark.parametrize("command", ["predict", "app", "benchmark predict", "benchmark app"])
 def test_the_spin_count_is_set_before_pytorch_is_imported(command, tmp_path):
     Image.new("RGB", (96, 64)).save(tmp_path / "street.jpg")
-    more = {"predict": [str(tmp_path / "street.jpg"), "--runtime", "pytorch"], "app": ["--runtime", "pytorch"]}
+    weights = tmp_path / "own.safetensors"  # other than bundled ones need PyTorch
+    save_checkpoint(weights, build_network(NETWORK), NETWORK, size=(64, 96))
+    more = {"predict": [str(tmp_path / "street.jpg"), "--runtime", "pytorch"], "app": ["--weights", f"[{weights}]"]}
     assert spin_count(*command.split(), *more.get(command, [])) == "10000"
 
 
