@@ -27,6 +27,9 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "import-weights": (networks.import_weights, ""),
     "render": (preparation.render, "root"),
     "models": (networks.models, ""),
+    "recipes list": (training.recipes_list, ""),
+    "recipes show": (training.recipes_show, "name"),
+    "recipes copy": (training.recipes_copy, "name"),
     "app": (networks.app, ""),
     "prepare video": (preparation.prepare_video, "inputs*"),
     "prepare cache": (preparation.prepare_cache, ""),
@@ -52,6 +55,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "reproduce figure5": (workbench.reproduce_figure5, "weights*"),
 }
 GROUPS = {
+    "recipes": "The configs that come with the package: list, show, copy. `hrdepth recipes` lists them.",
     "prepare": "Make a training set from videos (short: `hrdepth prepare VIDEO --out DATA`) or published data, or a "
     "cache.",
     "benchmark": "Measure time and memory on this machine.",

@@ -124,7 +124,9 @@ def _texts(kind: type) -> dict[str, str]:
 
 
 def _spelt_out(given: Sequence[str]) -> list[str]:
-    """Complete `prepare drive.mp4 ...` and `prepare --cache ...` by the omitted part."""
+    """Complete `prepare drive.mp4 ...`, `prepare --cache ...` and `recipes` by the omitted part."""
+    if list(given) in (["recipes"], ["recipes", "--json"]):
+        return ["recipes", "list", *given[1:]]
     first = next(iter(given[1:]), "--help")
     parts = [name.split()[1] for name in COMMANDS if name.startswith("prepare ")]
     if list(given[:1]) != ["prepare"] or first in (*parts, "-h", "--help"):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from hrdepth.config import DiagnoseConfig, ReportConfig, TrainConfig
+import json
+from pathlib import Path
+
+from hrdepth.config import DiagnoseConfig, RecipeConfig, RecipeCopyConfig, RecipeListConfig, ReportConfig, TrainConfig
+from hrdepth.config.files import recipe, recipes
 from hrdepth.errors import InputError, training_extra
+from hrdepth.io.files import atomic_path, output_file
+from hrdepth.registry import lookup
 
 
 def train(config: TrainConfig) -> None:
@@ -12,6 +18,35 @@ def train(config: TrainConfig) -> None:
         import hrdepth.training
 
     print(f"weights with the lowest validation loss: {hrdepth.training.train(config)}")
+
+
+def recipes_list(config: RecipeListConfig) -> None:
+    """List the recipes: configs of trainings and of reproductions that come with the package."""
+    found = recipes()
+    width = max(map(len, found))
+    print(json.dumps(found, indent=2) if config.json else "\n".join(f"{n:<{width}}  {t}" for n, t in found.items()))
+
+
+def recipes_show(config: RecipeConfig) -> None:
+    """Print a recipe."""
+    print(_recipe(config.name).read_text(encoding="utf-8"), end="")
+
+
+def recipes_copy(config: RecipeCopyConfig) -> None:
+    """Copy a recipe into a file, to change it."""
+    file = _recipe(config.name)
+    out = output_file(config.out or file.name, overwrite=config.overwrite)
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(file.read_bytes())
+    print(f"{out}; train with hrdepth train --config {out}")
+
+
+def _recipe(name: str) -> Path:
+    file = recipe(name)
+    if file is None:
+        lookup(recipes(), name, "recipe")
+        raise InputError(f"unknown recipe '{name}'; hrdepth recipes lists them")
+    return file
 
 
 def scan(config: TrainConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ __all__ = [
     "names_class",
     "read_train_config",
     "recipe",
+    "recipes",
     "rename_keys",
     "train_config",
 ]
@@ -85,6 +87,21 @@ def recipe(name: str) -> Path | None:
     if found is not None and name != short:
         _note(name, short.removesuffix(".yaml"))
     return found
+
+
+def recipes() -> dict[str, str]:
+    """Return what each recipe is for, by its name: the first sentence of its comment."""
+    folder = Path(str(resources.files("hrdepth"))) / "recipes"
+    found = {}
+    for file in sorted(folder.rglob("*.yaml")):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        comment = " ".join(line.removeprefix("#").strip() for line in itertools.takewhile(_is_comment, lines))
+        found[file.relative_to(folder).with_suffix("").as_posix()] = re.split(r"(?<=[.:;]) ", comment)[0].rstrip(":;")
+    return found
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("#")
 
 
 def find_config(path: str) -> str:

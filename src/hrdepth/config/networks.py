@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from hrdepth.errors import InputError
 
-__all__ = ["IntrinsicsConfig", "ModelsConfig", "NetworkConfig"]
+__all__ = ["IntrinsicsConfig", "ModelsConfig", "NetworkConfig", "RecipeConfig", "RecipeCopyConfig", "RecipeListConfig"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,41 @@ class ModelsConfig:
     """
 
     json: bool = False
+
+
+@dataclass(frozen=True)
+class RecipeListConfig:
+    """The list of recipes.
+
+    Attributes:
+        json: print JSON instead of a table.
+    """
+
+    json: bool = False
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """A recipe to print.
+
+    Attributes:
+        name: such as `kitti-hrdepth-m-640x192` or `reproduce/mini`.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True)
+class RecipeCopyConfig(RecipeConfig):
+    """A recipe to copy, for changes of one's own.
+
+    Attributes:
+        out: the file to write; null for NAME.yaml in the working folder.
+        overwrite: replace an existing file.
+    """
+
+    out: str | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
