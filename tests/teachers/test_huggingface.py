@@ -109,7 +109,7 @@ def test_the_licence_of_the_model_card_is_carried(tmp_path):
 
 
 def test_models_that_are_not_there_or_of_another_kind_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match="the teacher nobody/nothing cannot be loaded as a depth model"):
         open_teacher("nobody/nothing")
     (tmp_path / "bert").mkdir()
