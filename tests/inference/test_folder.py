@@ -500,7 +500,7 @@ def test_memory_stays_flat_over_ten_thousand_frames(tmp_path: Path, monkeypatch:
     seen: list[str] = []
     monkeypatch.setattr(hrdepth.inference.folder, "frames", many)
 
-    def note(writer: hrdepth.inference.folder.Writer, name: str, prediction: object) -> None:
+    def note(writer: hrdepth.inference.folder.Writer, name: str, prediction: object, *rest: object) -> None:
         seen.append(name)
         writer.done += 1
 
