@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.io.files import existing_file
+from hrdepth.io.files import existing_file, read_json
 from hrdepth.io.image_files import SUFFIXES, find_image, spellings, visible_images, walk
 from hrdepth.io.images import image_size, read_depth
 
@@ -106,6 +105,7 @@ class Folder(FrameReader):
         nothing = np.inf if self._is_rendered(line.folder) else 0.0
         return np.where(depth > 0, depth, np.float32(nothing))  # NaN is not above 0 either
 
+    @lru_cache(maxsize=256)  # noqa: B019  (asked for each sample)
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""
         return any(self._depth_file(line) is not None for line in self.targets)
@@ -122,7 +122,7 @@ class Folder(FrameReader):
     @lru_cache(maxsize=256)  # noqa: B019
     def _is_rendered(self, drive: str) -> bool:
         try:
-            return "render" in json.loads((self.root / drive / "manifest.json").read_text(encoding="utf-8"))
+            return "render" in read_json(self.root / drive / "manifest.json")
         except (OSError, ValueError):
             return False
 

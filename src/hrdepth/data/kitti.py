@@ -76,6 +76,7 @@ class KittiRaw(FrameReader):
         matrix, size = calibration.velo_to_image(camera), calibration.size(camera)
         return project_lidar(read_scan(scan), matrix, size, depth="camera")
 
+    @lru_cache(maxsize=256)  # noqa: B019  (asked for each sample)
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""
         return any(scan_file(self.root, line).is_file() for line in self.targets)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from hrdepth.camera import DepthScale, aspect_size, focal_factor
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import InputError
+from hrdepth.io.files import read_json
 from hrdepth.io.images import image_size
 from hrdepth.teachers.base import Meaning
 
@@ -65,7 +65,7 @@ class Labels(MapCache):
         """
         file = Path(folder) / cls.ABOUT
         try:
-            return cls(Path(folder), json.loads(file.read_text(encoding="utf-8")))
+            return cls(Path(folder), read_json(file))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{folder} is no folder of labels ({file.name}: {error}); make them with hrdepth prepare labels"
