@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # Tests keep what OpenVINO compiles here, not in the user's cache folder.
 os.environ.setdefault("HRDEPTH_CACHE", str(Path(__file__).parent / ".pytest_cache" / "compiled"))
+
+# Tests raise these signals; a parent such as nohup or a shell's background job leaves them ignored.
+for _name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) == signal.SIG_IGN:
+        signal.signal(getattr(signal, _name), signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
