@@ -1,4 +1,4 @@
-"""Tests of inference/folder.py and inference/outputs.py.
+"""Tests of inference/folder.py, inference/outputs.py and inference/writer.py.
 
 An image, a folder and a video through a Predictor: what lands on disk is what was predicted.
 """
@@ -9,6 +9,7 @@ import json
 import os
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
-import hrdepth.inference.outputs
+import hrdepth.inference.writer
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.folder import predict_to_folder
@@ -220,7 +221,7 @@ class TestVideo:
     def test_a_wide_video_is_scaled_down(
         self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(hrdepth.inference.outputs, "VIDEO_WIDTH", 100)
+        monkeypatch.setattr(hrdepth.inference.writer, "VIDEO_WIDTH", 100)
         predict_to_folder(predictor, write_video(tmp_path / "a.mp4", 1), tmp_path / "out", progress=False)
         assert next(iter(frames(tmp_path / "out" / "a_panel.mp4"))).image.shape == (30, 100, 3)
 
@@ -295,12 +296,12 @@ class TestOutputFolder:
         assert not (tmp_path / "out").exists()
 
 
-def stop_at(call: int) -> Predictor:
+def stop_at(call: int, error: type[BaseException] = KeyboardInterrupt) -> Predictor:
     calls = iter(range(1_000))
 
     def network(image: Tensor) -> dict[int, Tensor]:
         if next(calls) == call:
-            raise KeyboardInterrupt
+            raise error
         return red_channel(image)
 
     return Predictor(network, (32, 64))
@@ -414,8 +415,114 @@ class TestResume:
             predict_to_folder(predictor, folder, out, resume=True, progress=False)
         video = write_video(tmp_path / "drive.mp4")
         predict_to_folder(predictor, video, tmp_path / "video", progress=False)
-        with pytest.raises(InputError, match="one file"):
-            predict_to_folder(predictor, video, tmp_path / "video", resume=True, progress=False)
+        with pytest.raises(InputError, match=r"network\.metres_per_unit.*network\.size|network\.size"):
+            predict_to_folder(other, video, tmp_path / "video", resume=True, progress=False)
+
+
+class TestResumedVideo:
+    """A video in parts of 4 frames: 11 frames are three parts, of which the last is never complete."""
+
+    OUTPUTS = Outputs(npz=True, depth_png=True, depth_video=True, smooth="exponential", flicker=True)
+
+    @pytest.fixture(autouse=True)
+    def short_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("cv2")
+        monkeypatch.setattr(hrdepth.inference.writer, "PART_FRAMES", 4)
+
+    @staticmethod
+    def content(out: Path) -> dict[str, bytes]:
+        """Return the files by their names: of a Matroska file its frames, as it has a random number."""
+        files = {path.name: path.read_bytes() for path in out.iterdir() if path.suffix in (".npz", ".png", ".mp4")}
+        return files | {"drive_depth.mkv": np.stack(list(read_depth_video(out / "drive_depth.mkv"))).tobytes()}
+
+    @pytest.mark.parametrize("outputs", [OUTPUTS, replace(OUTPUTS, smooth="flow", npz=False), Outputs()])
+    @pytest.mark.parametrize("stops", [(2,), (6,), (8, 2, 1)])
+    def test_it_equals_an_uninterrupted_one(
+        self, predictor: Predictor, tmp_path: Path, outputs: Outputs, stops: tuple[int, ...]
+    ) -> None:
+        """Whatever it was interrupted by: an error here stands for a kill, which leaves even more."""
+        path, out, whole = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out", tmp_path / "whole"
+        expected = predict_to_folder(predictor, path, whole, outputs, progress=False)
+        for stop in stops:
+            with pytest.raises(RuntimeError):
+                predict_to_folder(stop_at(stop, RuntimeError), path, out, outputs, resume=True, progress=False)
+        assert not (out / "drive_panel.mp4").exists()
+        rest = stop_at(11 - min(8, stops[0] // 4 * 4), RuntimeError)  # no more than that is predicted
+        written = predict_to_folder(rest, path, out, outputs, resume=True, progress=False)
+        assert [path.name for path in written] == [path.name for path in expected]
+        assert names(out) == names(whole)
+        if outputs.depth_video:
+            assert self.content(out) == self.content(whole)
+        assert (out / "drive_panel.mp4").read_bytes() == (whole / "drive_panel.mp4").read_bytes()
+        made, manifest = (json.loads((folder / "predict.json").read_text()) for folder in (whole, out))
+        assert [manifest[name] for name in ("pictures", "flicker", "files", "complete")] == [
+            made[name] for name in ("pictures", "flicker", "files", "complete")
+        ]
+        before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+        again = predict_to_folder(stop_at(0), path, out, outputs, resume=True, progress=False)
+        assert again == written
+        assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+    def test_after_ctrl_c_the_frames_so_far_are_playable_and_are_continued(
+        self, predictor: Predictor, tmp_path: Path
+    ) -> None:
+        path, out, whole = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out", tmp_path / "whole"
+        predict_to_folder(predictor, path, whole, self.OUTPUTS, progress=False)
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_folder(stop_at(6), path, out, self.OUTPUTS, progress=False)
+        for name in ("drive_panel.mp4", "drive_depth.mkv"):
+            assert len(list(frames(out / name))) == 6
+        predict_to_folder(predictor, path, out, self.OUTPUTS, resume=True, progress=False)
+        assert self.content(out) == self.content(whole)
+        assert names(out) == names(whole)
+
+    def test_times_go_on_over_the_parts(self, predictor: Predictor, tmp_path: Path) -> None:
+        times = [0.0, 0.1, 0.2, 1.0, 1.1, 4.0, 4.1, 4.2, 4.7, 4.8, 9.0]
+        with VideoWriter(tmp_path / "drive.mp4", 30000 / 1001) as video:
+            for index, time in enumerate(times):
+                video.write(make_image(index), time)
+        out, outputs = tmp_path / "out", Outputs(depth_video=True)
+        with pytest.raises(RuntimeError):
+            predict_to_folder(stop_at(9, RuntimeError), tmp_path / "drive.mp4", out, outputs, progress=False)
+        predict_to_folder(predictor, tmp_path / "drive.mp4", out, outputs, resume=True, progress=False)
+        for name in ("drive_panel.mp4", "drive_depth.mkv"):
+            assert [frame.seconds for frame in frames(out / name)] == pytest.approx(times, abs=0.002)
+
+    def test_what_does_not_fit_is_refused_or_predicted_again(self, predictor: Predictor, tmp_path: Path) -> None:
+        path, out, outputs = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out", Outputs(npz=True)
+
+        def stop() -> None:
+            with pytest.raises(RuntimeError):
+                predict_to_folder(stop_at(6, RuntimeError), path, out, outputs, overwrite=True, progress=False)
+
+        stop()
+        (out / "drive_000001.npz").unlink()
+        predict_to_folder(predictor, path, out, outputs, resume=True, progress=False)
+        assert (out / "drive_000001.npz").is_file()
+        for file in ("state.npz", "drive_panel_000000.mp4"):
+            stop()
+            broken = out / "drive_unfinished" / file
+            broken.write_bytes(broken.read_bytes()[:-300])
+            with pytest.raises(InputError, match=f"{broken if file == 'state.npz' else broken.parent}.*overwrite"):
+                predict_to_folder(predictor, path, out, outputs, resume=True, progress=False)
+        stop()
+        write_video(path, 10)
+        with pytest.raises(InputError, match=r"not of the video .*drive\.mp4"):
+            predict_to_folder(predictor, path, out, outputs, resume=True, progress=False)
+        predict_to_folder(predictor, path, out, outputs, overwrite=True, progress=False)
+        assert probe(out / "drive_panel.mp4").count == 10
+        assert not (out / "drive_unfinished").exists()
+
+    def test_a_second_process_is_refused(self, predictor: Predictor, tmp_path: Path) -> None:
+        path, out = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out"
+
+        def predict_again(image: Tensor) -> dict[int, Tensor]:
+            with pytest.raises(InputError, match="another process writes into"):
+                predict_to_folder(predictor, path, out, resume=True, progress=False)
+            return red_channel(image)
+
+        predict_to_folder(Predictor(predict_again, (32, 64)), path, out, progress=False)
+        assert probe(out / "drive_panel.mp4").count == 11
 
 
 class TestOutputs:

@@ -17,8 +17,9 @@ from hrdepth.app.viewpoint import Viewpoint, centre_box, choose_viewpoint
 from hrdepth.app.visitors import Session, clip_frames, kind_of, load_image
 from hrdepth.config import Outputs, UploadLimits
 from hrdepth.errors import InputError
-from hrdepth.inference.outputs import Writer, camera_of, describe_cloud, lift, limit_width, video_frame
+from hrdepth.inference.outputs import camera_of, describe_cloud, lift, limit_width, video_frame
 from hrdepth.inference.predictor import Prediction, Predictor
+from hrdepth.inference.writer import Writer
 from hrdepth.io.images import write_image
 from hrdepth.io.pointcloud import assumed_intrinsics, write_glb
 from hrdepth.io.video import VideoWriter

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hrdepth.camera import LearnedCamera
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
-from hrdepth.inference.outputs import Writer, image_files, resolve_outputs
+from hrdepth.inference.outputs import image_files, resolve_outputs
 from hrdepth.inference.pipeline import WriteBehind, read_ahead
 from hrdepth.inference.predictor import Prediction, Predictor
+from hrdepth.inference.writer import Writer
 from hrdepth.io import files
 from hrdepth.io.files import file_sha256, output_folder, write_json
+from hrdepth.io.locks import locked_folder
 from hrdepth.io.media import Frame, MediaInfo, frames, named_images, probe
 from hrdepth.io.provenance import provenance
 
@@ -77,7 +78,8 @@ def predict_to_folder(
     The next images are read and the last results written while the network computes; a few wait on either side, so
     memory does not grow with their number. An image of a folder that cannot be read is reported on stderr and in
     predict.json and skipped; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
-    playable video, a folder that `resume` completes.
+    playable video or some of the images, and `resume` completes them. So it does after a killed process, for a video
+    from the last of every `PART_FRAMES` frames on.
 
     Args:
         predictor: the network.
@@ -86,7 +88,7 @@ def predict_to_folder(
         outputs: what to write.
         overwrite: write into a folder that holds something.
         resume: continue what a stopped run left in `out`: images whose files are there, and that have not changed, are
-            not predicted again.
+            not predicted again; a video is continued as if it had not been interrupted.
         progress: show a progress bar on stderr.
         intrinsics: (3,3) in pixels of the images, stored in the .npz files; see `Prediction`.
         camera: whose intrinsics were learned, instead of `intrinsics`; brought to each image's size.
@@ -106,57 +108,87 @@ def predict_to_folder(
     outputs = resolve_outputs(outputs or Outputs(), info.kind)
     known: KnownCamera = camera or intrinsics
     described = _settings(predictor, source, info, outputs, known)
-    # The images themselves: many folders have the same name, and an image may be replaced.
-    digests = {name: _digest(path) for name, path in named_images(info).items()}
+    # The content: many folders and videos have the same name, and an image may be replaced.
+    contents = named_images(info) or {source.name: source}
+    digests = {name: _digest(path) for name, path in contents.items()}
     resume = resume and out.is_dir() and any(out.iterdir())
-    if resume:
-        _check_resume(info, outputs, out, described)
-        _forget_changed(digests, source, outputs, out)
     video = source.stem if info.kind == "video" else None
-    writer = Writer(output_folder(out, overwrite=overwrite or resume), outputs, video, info.fps)
-    run = _Run(source, writer)
-    complete = False
+    output_folder(out, overwrite=overwrite or resume)
+    busy = f"another process writes into {out}; wait for its end, or choose another folder"
+    with locked_folder(out, busy) if resume or video else nullcontext():
+        if resume:
+            before = _check_resume(info, outputs, out, described)
+            _forget_changed(before, digests, info, outputs, out)
+            if video and before.get("complete") and (made := _made(before, out)):
+                log.info("%s is complete", out)
+                return made
+        run = _Run(source, Writer(out, outputs, video, info.fps, resume))
+        described |= {"images": digests}
+        _predict_and_describe(predictor, info, run, known, described, progress=progress, resume=resume)
+    return run.writer.written
+
+
+def _predict_and_describe(
+    predictor: Predictor,
+    info: MediaInfo,
+    run: _Run,
+    known: KnownCamera,
+    described: dict[str, Any],
+    *,
+    progress: bool,
+    resume: bool,
+) -> None:
+    """Predict all, with a manifest from the start to the end."""
+    manifest, complete = run.writer.out / MANIFEST, False
     try:
-        described |= {"images": digests} if digests else {}
-        write_json(out / MANIFEST, provenance(**described, complete=False))
+        write_json(manifest, provenance(**described, complete=False))
         _predict_all(predictor, info, run, known, progress=progress, resume=resume)
         complete = True
     finally:
-        if writer.done or run.kept:
+        if run.writer.done or run.kept:
             _finish(run, described, complete=complete and not run.skipped)
         else:
-            (out / MANIFEST).unlink(missing_ok=True)
-    if not (writer.done or run.kept):
-        raise InputError(f"not one image of {source} can be read: {run.skipped[0]}")
-    return writer.written
+            manifest.unlink(missing_ok=True)
+    if not (run.writer.done or run.kept):
+        raise InputError(f"not one image of {run.source} can be read: {run.skipped[0]}")
 
 
-def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[str, Any]) -> None:
-    if info.kind == "video":
-        raise InputError("a video's results are one file, which cannot be resumed; pass --overwrite true instead")
-    if outputs.smooth is not None or outputs.flicker:
+def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest of the earlier run, which has the same settings."""
+    if info.kind != "video" and (outputs.smooth is not None or outputs.flicker):
         raise InputError("smoothing and flicker need all frames from the first on; pass --overwrite true instead")
-    files.resume(out / MANIFEST, described)
+    before = files.resume(out / MANIFEST, described)
+    assert before is not None  # as nothing is overwritten
+    return before
 
 
-def _forget_changed(digests: dict[str, str | None], source: Path, outputs: Outputs, out: Path) -> None:
+def _forget_changed(
+    manifest: dict[str, Any], digests: dict[str, str | None], info: MediaInfo, outputs: Outputs, out: Path
+) -> None:
     """Delete the results of images that have changed since.
 
     Raises:
-        InputError: `out` holds the results of other images.
+        InputError: `out` holds the results of other images, or of another video.
     """
-    before: dict[str, str | None] = json.loads((out / MANIFEST).read_text(encoding="utf-8")).get("images", {})
+    before = manifest["images"] if isinstance(manifest.get("images"), dict) else {}
     changed = [name for name, digest in before.items() if digests.get(name, digest) != digest]
     same = [name for name, digest in before.items() if digest is not None and digests.get(name) == digest]
     if not same:
+        what = "images in" if info.kind == "folder" else info.kind
         raise InputError(
-            f"the results in {out} are not of the images in {source}, as far as {MANIFEST} says; choose another "
+            f"the results in {out} are not of the {what} {info.path}, as far as {MANIFEST} says; choose another "
             "folder, or pass --overwrite true to start over"
         )
     for name in changed:
         log.info("%s has changed since and is predicted again", name)
         for file in image_files(name, outputs):
             (out / file).unlink(missing_ok=True)
+
+
+def _made(manifest: dict[str, Any], out: Path) -> list[Path]:
+    """Return the files that a complete run made; none if one is missing."""
+    made = [out / str(name) for name in (*manifest.get("files", []), MANIFEST)]
+    return made if all(path.is_file() for path in made) else []
 
 
 def _digest(path: Path) -> str | None:
@@ -210,13 +242,16 @@ def _predict_all(
         images = frames(info, on_error=None if info.kind == "image" else skip)
         if info.kind == "folder" and resume:
             images = frames(info, on_error=skip, is_wanted=is_wanted)
-        for frame in _until_damaged(stack.enter_context(read_ahead(images)), info, skip):
+        elif run.writer.done:
+            bar.advance(task, run.writer.done)
+            images = frames(info, on_error=skip, first=run.writer.done)
+        begun = run.writer.done > 0
+        for frame in _until_damaged(stack.enter_context(read_ahead(images)), info, skip, begun=begun):
             behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame.image)), frame.seconds))
 
 
-def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any) -> Iterator[Frame]:
+def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any, *, begun: bool) -> Iterator[Frame]:
     """Yield frames; a video that is damaged after its first frame ends there."""
-    begun = False
     try:
         for frame in images:
             begun = True

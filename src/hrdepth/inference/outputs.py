@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,15 @@ from PIL import Image
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Prediction
-from hrdepth.inference.smoothing import Flicker, Smoother
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import write_depth_png, write_image
 from hrdepth.io.pointcloud import KITTI_FOCAL, PointCloud, assumed_intrinsics, point_cloud, write_glb, write_ply
-from hrdepth.io.video import DepthVideoWriter, VideoWriter
 from hrdepth.io.visualize import StableRange, colorize_disparity, panel
 from hrdepth.registry import lookup
 
 __all__ = [
     "OUTPUTS",
     "ImageOutput",
-    "Writer",
     "camera_of",
     "describe_cloud",
     "image_files",
@@ -35,11 +31,10 @@ __all__ = [
     "limit_width",
     "resolve_outputs",
     "video_frame",
+    "wanted",
     "write_npz",
 ]
 
-VIDEO_WIDTH = 4096
-"""Wider videos are scaled down to this: many players cannot decode more."""
 SMOOTHING = ("exponential", "flow")
 DEFAULT = ("disparity",)
 """Outputs that are always written."""
@@ -96,79 +91,6 @@ def wanted(outputs: Outputs) -> list[ImageOutput]:
 
 def _named(outputs: Outputs) -> tuple[str, ...]:
     return (outputs.write,) if isinstance(outputs.write, str) else outputs.write
-
-
-@dataclass
-class Writer:
-    """Writes predictions to a folder, in order; a context manager.
-
-    Args:
-        out: the folder.
-        outputs: what is wanted.
-        video: the stem of the files of a video, None for images.
-        fps: of the video.
-
-    Attributes:
-        written: the files, in order.
-        done: predictions written.
-    """
-
-    out: Path
-    outputs: Outputs
-    video: str | None = None
-    fps: float | None = None
-    written: list[Path] = field(default_factory=list)
-    done: int = 0
-
-    def __post_init__(self) -> None:
-        self._stack = ExitStack()
-        self._colours = StableRange()
-        smooth = self.outputs.smooth
-        self._smoother = None if smooth is None else Smoother(smooth)  # type: ignore[arg-type]  # it checks
-        self._flicker = {"network": Flicker(), "smoothed": Flicker()} if self.outputs.flicker else {}
-
-    def __enter__(self) -> Writer:
-        self._frames = self._depths = None
-        if self.video is not None:
-            name = f"{self.video}_{'panel' if self.outputs.panel else 'disparity'}.mp4"
-            self._frames = self._stack.enter_context(VideoWriter(self._add(name), self.fps))
-            if self.outputs.depth_video:
-                path = self._add(f"{self.video}_depth.mkv")
-                self._depths = self._stack.enter_context(DepthVideoWriter(path, self.fps))
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
-
-    def __call__(self, name: str, prediction: Prediction, seconds: float | None = None) -> None:
-        """Write the wanted files of the next prediction; `seconds` is when a video shows its frame."""
-        prediction = self._smoothed(prediction)
-        for output in wanted(self.outputs):
-            if output.of_frames or self._frames is None:
-                output.write(self._add(f"{name}{output.suffix}"), prediction)
-        if self._frames is not None:
-            self._frames.write(video_frame(prediction, self._colours, self.outputs.panel, VIDEO_WIDTH), seconds)
-        if self._depths is not None:
-            self._depths.write(prediction.best_depth, seconds)
-        self.done += 1
-
-    def flicker(self) -> dict[str, float] | None:
-        """Return the flicker figure: `network` as predicted, `smoothed` where disparity was."""
-        return {name: round(found.value, 5) for name, found in self._flicker.items() if found.pairs} or None
-
-    def _smoothed(self, prediction: Prediction) -> Prediction:
-        if self._flicker:
-            self._flicker["network"].update(prediction.image, prediction.disparity)
-        if self._smoother is None:
-            return prediction
-        prediction = replace(prediction, disparity=self._smoother(prediction.image, prediction.disparity))
-        if self._flicker:
-            self._flicker["smoothed"].update(prediction.image, prediction.disparity)
-        return prediction
-
-    def _add(self, name: str) -> Path:
-        self.written.append(self.out / name)
-        return self.written[-1]
 
 
 def write_npz(path: str | Path, prediction: Prediction) -> None:

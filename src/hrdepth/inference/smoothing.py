@@ -33,6 +33,9 @@ class Smoother:
             `flow` averages along optical flow where that is reliable, and uses the new value where it is not.
         weight: of the new frame, above 0 to 1; 1 does not smooth.
 
+    Attributes:
+        last: image (H,W,3) and smoothed disparity (H,W) of the last frame; None before the first.
+
     Raises:
         InputError: the weight is out of its range, or `flow` needs opencv, which is not installed.
 
@@ -52,8 +55,7 @@ class Smoother:
             raise InputError(f"the weight of the new frame, {weight:g}, must be above 0 and at most 1")
         self.weight = weight
         self._flow = _Flow() if mode == "flow" else None
-        self._last: Float32 | None = None
-        self._image: NDArray[np.uint8] | None = None
+        self.last: tuple[NDArray[np.uint8], Float32] | None = None
 
     def __call__(self, image: NDArray[np.uint8], disparity: Float32) -> Float32:
         """Return the smoothed disparity (H,W) of the next frame, whose image is `image` (H,W,3) uint8."""
@@ -63,17 +65,18 @@ class Smoother:
             if past is None
             else np.where(np.isnan(past), disparity, self.weight * disparity + (1 - self.weight) * past)
         )
-        self._last, self._image = np.asarray(smoothed, dtype=np.float32), image
-        return self._last
+        self.last = image, np.asarray(smoothed, dtype=np.float32)
+        return self.last[1]
 
     def _past(self, image: NDArray[np.uint8], disparity: Float32) -> Float32 | None:
         """Return the smoothed past at the pixels of this frame, NaN where there is none."""
-        if self._last is None or self._image is None or self._last.shape != disparity.shape:
+        if self.last is None or self.last[1].shape != disparity.shape:
             return None
+        before, past = self.last
         if self._flow is not None:
-            return self._flow.warp(self._image, image, self._last)
-        change = np.abs(self._image[::4, ::4].astype(np.int16) - image[::4, ::4]).mean(axis=2)
-        return None if (change < MAX_CHANGE).mean() < MIN_SHARED else self._last
+            return self._flow.warp(before, image, past)
+        change = np.abs(before[::4, ::4].astype(np.int16) - image[::4, ::4]).mean(axis=2)
+        return None if (change < MAX_CHANGE).mean() < MIN_SHARED else past
 
 
 @dataclass
@@ -87,14 +90,14 @@ class Flicker:
 
     total: float = 0.0
     pairs: int = 0
+    last: tuple[NDArray[np.uint8], Float32] | None = None
 
     def __post_init__(self) -> None:
         self._flow = _Flow()
-        self._last: tuple[NDArray[np.uint8], Float32] | None = None
 
     def update(self, image: NDArray[np.uint8], disparity: Float32) -> None:
         """Add the next frame: image (H,W,3) uint8 and disparity (H,W)."""
-        last, self._last = self._last, (image, disparity)
+        last, self.last = self.last, (image, disparity)
         if last is None or last[1].shape != disparity.shape:
             return
         warped = self._flow.warp(last[0], image, last[1])
@@ -115,7 +118,6 @@ class _Flow:
     def __init__(self) -> None:
         cv2 = require("cv2", "video", "smoothing along optical flow, and the flicker figure, need")
         self._cv2 = cv2
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def warp(self, last: NDArray[np.uint8], image: NDArray[np.uint8], values: Float32) -> Float32 | None:
         """Warp `values` (H,W) of the image `last` to the pixels of `image`.
@@ -135,7 +137,9 @@ class _Flow:
         )
         if min(before.shape) < 16:  # the smallest size that DIS accepts
             raise InputError(f"images of {width}x{height} are too small for optical flow")
-        backward, forward = self._dis.calc(now, before, None), self._dis.calc(before, now, None)
+        # A new one each time: its results depend on the images that it has seen.
+        dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        backward, forward = dis.calc(now, before, None), dis.calc(before, now, None)
         x, y = np.meshgrid(np.arange(small[0], dtype=np.float32), np.arange(small[1], dtype=np.float32))
         at_x, at_y = x + backward[..., 0], y + backward[..., 1]
         returned = cv2.remap(forward, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1e3)

@@ -78,6 +78,7 @@ def frames(
     is_wanted: Callable[[str], bool] | None = None,
     *,
     square: bool = True,
+    first: int = 0,
 ) -> Iterator[Frame]:
     """Yield the images of an image, a folder (in natural order: 2 before 10) or a video.
 
@@ -90,6 +91,7 @@ def frames(
             a damaged video lacks; without it the error is raised for an image, logged for a video.
         is_wanted: called with the name of each image before it is read, if it is no video's; others are left out.
         square: stretch a video's frames whose pixels are not square; else they keep the size of the file.
+        first: a video's frames before this one are left out.
 
     Raises:
         InputError: what `probe` raises, at once; while reading, a damaged image, or a video without frames.
@@ -99,7 +101,7 @@ def frames(
     if kind == "video":
         return (
             Frame(f"{path.stem}_{index:06d}", frame.image, index, frame.seconds, frame.pixel_aspect)
-            for index, frame in enumerate(read_video(path, on_error, square=square))
+            for index, frame in enumerate(read_video(path, on_error, square=square, first=first), first)
         )
     return _image_frames(named_images(info), on_error, is_wanted)
 

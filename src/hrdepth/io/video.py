@@ -22,6 +22,7 @@ from hrdepth.io.files import atomic_path
 __all__ = [
     "DepthVideoWriter",
     "VideoFrame",
+    "VideoPosition",
     "VideoWriter",
     "open_video",
     "pixel_aspect",
@@ -100,7 +101,11 @@ class VideoFrame:
 
 
 def read_video(
-    path: str | Path, on_damage: Callable[[InputError], None] | None = None, *, square: bool = True
+    path: str | Path,
+    on_damage: Callable[[InputError], None] | None = None,
+    *,
+    square: bool = True,
+    first: int = 0,
 ) -> Iterator[VideoFrame]:
     """Yield the frames of a video as players show them: turned and mirrored by its display matrix.
 
@@ -110,6 +115,7 @@ def read_video(
         path: the file.
         on_damage: called at the end, with what was left out; None logs it.
         square: stretch frames whose pixels are not square; else they keep the size of the file.
+        first: frames before this one are decoded, but not yielded.
 
     Raises:
         InputError: what `open_video` raises; the video has no frames that can be decoded.
@@ -119,7 +125,8 @@ def read_video(
     with open_video(path) as (container, stream):
         aspect = pixel_aspect(stream, path)
         for frame in _decode(container, stream, damage):
-            yield show_frame(frame, aspect, square=square)
+            if index >= first:
+                yield show_frame(frame, aspect, square=square)
             index += 1
     if not index:
         raise InputError(f"the video {path} has no frames" + (" that can be decoded" if damage else ""))
@@ -187,6 +194,25 @@ def _decode(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
         yield from decoded
 
 
+@dataclass
+class VideoPosition:
+    """How far a video is written, so that another file continues it.
+
+    Attributes:
+        count: frames so far.
+        tick: of the last one, in steps of `VideoWriter`'s clock.
+        start: seconds of the first frame, as its source counts them; None if unknown.
+        seconds: of the last one.
+        shape: of the frames.
+    """
+
+    count: int = 0
+    tick: int | None = None
+    start: float | None = None
+    seconds: float | None = None
+    shape: tuple[int, ...] = ()
+
+
 class VideoWriter:
     """Write an MP4 (H.264, yuv420p, BT.709) frame by frame; a context manager.
 
@@ -197,6 +223,11 @@ class VideoWriter:
     Args:
         path: the file, with the suffix .mp4.
         fps: frames a second; `DEFAULT_FPS` if it is None or makes no sense.
+        position: of the frames in files before this one, which continues them and moves the position on; the file
+            is a part (`video_parts`), an MP4 whatever the format of the whole.
+
+    Attributes:
+        first: the tick of the first frame here, from which this file's clock counts.
 
     Raises:
         InputError: the folder cannot be written, the frames change their size, or there are none.
@@ -204,24 +235,29 @@ class VideoWriter:
 
     FORMAT, OPTIONS = "mp4", {"movflags": "+faststart"}
 
-    def __init__(self, path: str | Path, fps: float | None) -> None:
+    def __init__(self, path: str | Path, fps: float | None, position: VideoPosition | None = None) -> None:
         self.path = Path(path)
         valid = fps is not None and math.isfinite(fps) and 0 < fps <= 1000
         self.fps = Fraction(fps if valid and fps else DEFAULT_FPS).limit_denominator(1001)
         self.count = 0
+        self.first = 0
+        self.position = VideoPosition() if position is None else position
+        self._is_part = position is not None
         self._ticks = math.ceil(FINEST / self.fps)  # between two frames of constant rate
-        self._last = -self._ticks
-        self._start: float | None = None
-        self._seconds = -math.inf
-        self._size: tuple[int, ...] = ()
         self._stack = ExitStack()
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds of a tick."""
+        return 1 / (self.fps * self._ticks)
 
     def __enter__(self) -> VideoWriter:
         import av
 
-        temporary = self._stack.enter_context(atomic_path(self.path))
+        temporary = self._stack.enter_context(atomic_path(self.path, durable=self._is_part))
+        kind, options = ("mp4", {}) if self._is_part else (self.FORMAT, self.OPTIONS)
         try:
-            container = av.open(str(temporary), "w", format=self.FORMAT, options=self.OPTIONS)
+            container = av.open(str(temporary), "w", format=kind, options=options)
             self._container = self._stack.enter_context(container)
         except BaseException as error:
             self._stack.__exit__(type(error), error, error.__traceback__)
@@ -235,30 +271,36 @@ class VideoWriter:
             image: the frame.
             seconds: when it is shown, counted from anywhere; None for one frame after the last one.
         """
-        if not self.count:
-            self._size = image.shape
-            self._stream = self._new_stream(*image.shape[:2])
-        if image.shape != self._size:
+        position = self.position
+        if image.shape != (position.shape or image.shape):
             raise InputError(
-                f"{self.path}: frame {self.count} is {image.shape[1]}x{image.shape[0]}, the previous ones "
-                f"{self._size[1]}x{self._size[0]}; a video has one size"
+                f"{self.path}: frame {position.count} is {image.shape[1]}x{image.shape[0]}, the previous ones "
+                f"{position.shape[1]}x{position.shape[0]}; a video has one size"
             )
+        position.shape = image.shape
+        if not self.count:
+            self._stream = self._new_stream(*image.shape[:2])
         frame = self._frame(image)
-        frame.pts, frame.time_base = self._next_tick(seconds), 1 / (self.fps * self._ticks)
+        self._advance(seconds)
+        assert position.tick is not None
+        self.first = self.first if self.count else position.tick
+        frame.pts, frame.time_base = position.tick - self.first, self.time_base
         self._container.mux(self._stream.encode(frame))
         self.count += 1
 
-    def _next_tick(self, seconds: float | None) -> int:
-        tick = self._last + self._ticks
-        if seconds is not None and seconds > self._seconds:
-            self._start = seconds if self._start is None else self._start
-            self._seconds = seconds
-            position = (seconds - self._start) * float(self.fps)
+    def _advance(self, seconds: float | None) -> None:
+        """Move the position on by a frame."""
+        position = self.position
+        last = -self._ticks if position.tick is None else position.tick
+        tick = last + self._ticks
+        if seconds is not None and (position.seconds is None or seconds > position.seconds):
+            position.start = seconds if position.start is None else position.start
+            position.seconds = seconds
+            passed = (seconds - position.start) * float(self.fps)
             # A constant rate stays exact, whatever the source's clock rounds.
-            late = abs(position - self.count) > ON_TIME
-            tick = round(position * self._ticks) if late else self.count * self._ticks
-        self._last = max(self._last + 1, tick)
-        return self._last
+            late = abs(passed - position.count) > ON_TIME
+            tick = round(passed * self._ticks) if late else position.count * self._ticks
+        position.tick, position.count = max(last + 1, tick), position.count + 1
 
     def _frame(self, image: NDArray[Any]) -> Any:
         import av
@@ -276,7 +318,7 @@ class VideoWriter:
         stream = self._container.add_stream(codec, rate=self.fps, options={"crf": "18", "preset": "veryfast"})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         context = stream.codec_context
-        context.time_base = 1 / (self.fps * self._ticks)
+        context.time_base = self.time_base
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
         return stream
 
@@ -315,7 +357,7 @@ class DepthVideoWriter(VideoWriter):
 
     def _new_stream(self, height: int, width: int) -> Any:
         stream = self._container.add_stream("ffv1", rate=self.fps)
-        stream.codec_context.time_base = 1 / (self.fps * self._ticks)
+        stream.codec_context.time_base = self.time_base
         stream.height, stream.width, stream.pix_fmt = height, width, "gray16le"
         return stream
 

@@ -164,6 +164,9 @@ class StableRange:
         momentum: the weight of the past, 0 (none) to below 1; at 0.9 a range follows a change of scene
             within some twenty frames.
 
+    Attributes:
+        range: the last one; None before the first frame.
+
     Raises:
         ValueError: the momentum is out of range.
 
@@ -179,18 +182,18 @@ class StableRange:
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum is {momentum}; it must be at least 0 and below 1")
         self.momentum = momentum
-        self._range: tuple[float, float] | None = None
+        self.range: tuple[float, float] | None = None
 
     def update(self, disparity: Array, percentile: float = 95.0) -> tuple[float, float]:
         """Add one frame (H,W); return the range (vmin, vmax) to colour it with."""
-        if self._range is not None and not np.isfinite(disparity).any():
-            return self._range
+        if self.range is not None and not np.isfinite(disparity).any():
+            return self.range
         low, high = disparity_range(disparity, percentile)
-        if self._range is not None:
-            low = self.momentum * self._range[0] + (1 - self.momentum) * low
-            high = self.momentum * self._range[1] + (1 - self.momentum) * high
-        self._range = (low, high)
-        return self._range
+        if self.range is not None:
+            low = self.momentum * self.range[0] + (1 - self.momentum) * low
+            high = self.momentum * self.range[1] + (1 - self.momentum) * high
+        self.range = (low, high)
+        return self.range
 
 
 def _colorize(values: Array, low: float, high: float, cmap: str, constant: float) -> NDArray[np.uint8]:
