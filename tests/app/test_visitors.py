@@ -11,6 +11,7 @@ from hrdepth.app import visitors
 from hrdepth.app.visitors import Sessions, clip_frames, kind_of, load_image
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
+from hrdepth.inference.prediction import Prediction
 from hrdepth.io.video import VideoWriter
 from uploads import HOSTILE, claim, clip
 
@@ -136,6 +137,41 @@ def test_a_session_ends_after_an_idle_hour(tmp_path, monkeypatch):
     clock[0] = 3601.0
     sessions.of("b")
     assert not first.folder.exists()
+
+
+def test_sessions_are_removed_within_the_promised_hour_though_nobody_comes(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(visitors, "monotonic", lambda: clock[0])
+    sessions = Sessions(tmp_path)
+    first = sessions.of("a")
+    clock[0] = 3600.0 - visitors.PURGE_SECONDS
+    sessions.purge()
+    assert not first.folder.exists()
+    assert len(sessions) == 0
+
+
+def test_a_visitor_with_many_sessions_evicts_their_own(tmp_path):
+    sessions = Sessions(tmp_path, most=8)
+    victim, other = sessions.of("victim", "a"), sessions.of("other", "c")
+    flood = [sessions.of(f"flood {number}", "b") for number in range(33)]
+    assert [victim.folder.exists(), other.folder.exists(), len(sessions)] == [True, True, 8]
+    assert [session.folder.exists() for session in flood] == [False] * 27 + [True] * 6
+
+
+def test_images_and_predictions_of_sessions_are_on_the_disk(tmp_path):
+    session = Sessions(tmp_path).of("a")
+    image = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    session.store(image)
+    session.answer(Prediction(np.full((30, 40), 0.25, np.float32), image))
+    for array in (session.image, session.prediction.image, session.prediction.disparity):
+        assert isinstance(array.base, np.memmap)
+    assert np.array_equal(session.answered.image, image)
+    assert session.answered.depth.max() < 100
+    assert "depth" not in vars(session.prediction)  # nor is what was computed from it kept
+    session.store(image[:20])
+    assert session.image.shape == (20, 40, 3)
+    with pytest.raises(InputError, match="no image yet"):
+        _ = session.answered
 
 
 def test_a_new_prediction_deletes_the_files_of_the_last(tmp_path):

@@ -1,9 +1,12 @@
 """Attacks on the page: other hosts and sites, other visitors' sessions and files, deletion by path, full disks."""
 
+import asyncio
 import io
 import json
 import os
 import re
+import subprocess
+import sys
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -12,9 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hrdepth.app import answers
+from hrdepth.app.gate import Gate
 from hrdepth.app.uploads import KEPT_SECONDS, Uploads
+from hrdepth.app.visitors import Sessions
 from hrdepth.config import AppConfig, UploadLimits
 from hrdepth.errors import InputError
+from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_networks import NETWORK
@@ -273,3 +280,63 @@ def test_an_upload_that_arrives_twice_at_once_is_owned_twice(tmp_path):
     with pytest.raises(InputError):
         uploads.take(one, "two", tmp_path)
     assert uploads.take(one, "one", tmp_path).read_bytes() == b"1234"
+
+
+KILLED = """
+import os, signal
+from hrdepth.app import _private_folder
+with _private_folder() as folder:
+    (folder / "session").mkdir()
+    (folder / "session" / "private.png").write_bytes(b"an image")
+    print(folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_start_removes_what_a_killed_page_left(tmp_path, monkeypatch):
+    from hrdepth.app import _private_folder
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, check=False)
+    left = Path(done.stdout.strip())
+    assert left.parent == tmp_path
+    assert (left / "session" / "private.png").exists()
+    with _private_folder() as living:
+        assert [living] == list(tmp_path.iterdir())
+        with _private_folder() as second:  # of another page, which lives too
+            assert {living, second} == set(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_queue_says_when_to_come_again(tmp_path):
+    sent = []
+
+    async def full(scope, receive, send):
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"detail": "Queue is full. Max size is 32."}'})
+
+    async def receive():
+        return {"type": "http.request", "body": b'{"data": []}'}
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"localhost")]
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/queue/join", "headers": headers}
+    asyncio.run(Gate(full, Uploads(tmp_path, LIMITS))(scope, receive, send))
+    assert len(sent) == 2
+    assert (b"retry-after", b"60") in sent[0]["headers"]
+    assert b"come again in a minute" in sent[1]["body"]
+
+
+@pytest.mark.parametrize("size", [(16384, 2), (2, 16384), (1, 1)])
+def test_odd_shapes_are_answered(tmp_path, size):
+    session = Sessions(tmp_path).of("a")
+    Image.new("RGB", size, (90, 30, 7)).save(session.folder / "a.png")
+    answers.load_upload(session, session.folder / "a.png", UploadLimits())
+    predictor = Predictor(lambda image: {0: image[:, :1].clamp(0.01, 0.99)}, (64, 96))
+    for path in (*answers.predict(session, predictor), *answers.write_downloads(session)):
+        assert Path(path).stat().st_size
+    assert Path(answers.cloud_for_page(session, (1, 2, 3))[0]).stat().st_size
+    assert answers.depth_at(session, 0.5, 0.5)["column"] == size[0] // 2

@@ -21,15 +21,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 from hrdepth.app.answers import warm_up
 from hrdepth.app.gate import Gate
 from hrdepth.app.networks import Networks
 from hrdepth.app.uploads import Uploads
-from hrdepth.app.visitors import Sessions
+from hrdepth.app.visitors import IDLE_SECONDS, MOST_SESSIONS, PURGE_SECONDS, Sessions
 from hrdepth.config import AppConfig
 from hrdepth.errors import InputError, require
+from hrdepth.io.locks import temporary_folder
 from hrdepth.io.run_folder import find_runs
 
 __all__ = ["run", "serve"]
@@ -67,11 +69,12 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
     networks = Networks(weights, config.device, trust=config.trust)
     with _private_folder() as folder:
         warm_up(networks.predictor(), folder / "warm-up")
-        uploads = Uploads(folder, config.limits)
-        page = _build(config, networks, Sessions(folder), uploads, find_runs(runs))
+        sessions, uploads = Sessions(folder), Uploads(folder, config.limits)
+        page = _build(config, networks, sessions, uploads, find_runs(runs))
         try:
             address = _launch(page, config, uploads)
-            yield page, address
+            with _purging(sessions, uploads):
+                yield page, address
         finally:
             page.close(verbose=False)
 
@@ -82,8 +85,9 @@ def _build(config: AppConfig, networks: Networks, sessions: Sessions, uploads: U
     from hrdepth.app.page import DepthTab
     from hrdepth.app.training_tab import TrainingTab
 
-    # Files of visitors who disconnected are deleted after an hour.
-    with gr.Blocks(title="hrdepth", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    # Files of visitors who disconnected are deleted within an hour.
+    lifetime = (int(PURGE_SECONDS), int(IDLE_SECONDS))
+    with gr.Blocks(title="hrdepth", analytics_enabled=False, delete_cache=lifetime) as page:
         gr.Markdown(TITLE, elem_id="title")
         with gr.Tab("Depth"):
             DepthTab(networks, sessions, uploads, config.limits).build()
@@ -97,7 +101,7 @@ def _build(config: AppConfig, networks: Networks, sessions: Sessions, uploads: U
 
         leave.__annotations__["request"] = gr.Request
         page.unload(leave)
-    page.queue(max_size=32, default_concurrency_limit=4)
+    page.queue(max_size=MOST_SESSIONS, default_concurrency_limit=4)
     return page
 
 
@@ -150,10 +154,12 @@ def _free_port(host: str) -> int:
 
 @contextmanager
 def _private_folder() -> Iterator[Path]:
-    """Yield a folder that only this user can read, in which Gradio then stores uploads; remove it at the end."""
+    """Yield a folder that only this user can read, in which Gradio then stores uploads; remove it at the end.
+
+    What a killed page left is removed, too.
+    """
     before = os.environ.get("GRADIO_TEMP_DIR")
-    with tempfile.TemporaryDirectory(prefix="hrdepth-app-", ignore_cleanup_errors=True) as name:
-        folder = Path(name).resolve()
+    with temporary_folder(Path(tempfile.gettempdir()).resolve(), "hrdepth-app-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
         try:
             yield folder
@@ -161,6 +167,25 @@ def _private_folder() -> Iterator[Path]:
             os.environ.pop("GRADIO_TEMP_DIR")
             if before is not None:
                 os.environ["GRADIO_TEMP_DIR"] = before
+
+
+@contextmanager
+def _purging(sessions: Sessions, uploads: Uploads) -> Iterator[None]:
+    """Remove what was not used for an hour, also when nobody comes."""
+    ended = Event()
+
+    def purge() -> None:
+        while not ended.wait(PURGE_SECONDS):
+            sessions.purge()
+            uploads.purge()
+
+    thread = Thread(target=purge, name="purge", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _disable_telemetry() -> None:

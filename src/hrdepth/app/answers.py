@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from importlib.resources import files as package_files
 from itertools import chain
 from pathlib import Path
@@ -87,7 +88,8 @@ def load_upload(session: Session, path: Path, limits: UploadLimits) -> None:
     finally:
         path.unlink(missing_ok=True)
     session.name = re.sub(r"[^\w-]+", "_", path.stem)[:60].strip("_") or kind
-    session.image, session.clip, session.prediction = image, clip, None
+    session.store(image)
+    session.clip = clip
 
 
 def predict(session: Session, predictor: Predictor, focal: float | None = None) -> tuple[str, str]:
@@ -107,8 +109,9 @@ def predict(session: Session, predictor: Predictor, focal: float | None = None) 
     if session.image is None:
         raise InputError("there is no image yet; send one first")
     session.begin()
-    session.prediction = predictor(session.image, _intrinsics(session.image.shape[:2], focal))
-    colours = colorize_disparity(session.prediction.disparity)
+    prediction = predictor(session.image, _intrinsics(session.image.shape[:2], focal))
+    session.answer(prediction)
+    colours = colorize_disparity(prediction.disparity)
     shown = limit_width(session.image, SHOWN_WIDTH), limit_width(colours, SHOWN_WIDTH)
     paths = session.fresh(".jpg"), session.fresh("_shown.jpg")
     for path, image in zip(paths, shown, strict=True):
@@ -133,14 +136,17 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
     prediction = session.answered
     if not (0 <= x <= 1 and 0 <= y <= 1):
         raise InputError(f"the point ({x:g}, {y:g}) is outside the image; x and y run from 0 to 1")
-    height, width = prediction.depth.shape
+    height, width = prediction.disparity.shape
     column, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
+    at = replace(
+        prediction, disparity=np.array(prediction.disparity[row : row + 1])
+    )  # the focal length needs its width
     return {
         "column": column,
         "row": row,
-        "depth": round(float(prediction.best_depth[row, column]), 4),
+        "depth": round(float(at.best_depth[0, column]), 4),
         "unit": "units" if prediction.metres_per_unit is None else "m",
-        "disparity": round(float(prediction.disparity[row, column]), 6),
+        "disparity": round(float(at.disparity[0, column]), 6),
         "scale": prediction.scale,
     }
 

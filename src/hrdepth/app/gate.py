@@ -31,6 +31,8 @@ MOST_SESSIONS = 10_000
 # Of a session that a client without the cookie chose: as long as a UUID, which cannot be guessed.
 SHORTEST, LONGEST = 32, 128
 
+BUSY = "the page is busy: too many images wait for their turn; come again in a minute"
+
 _HOST = re.compile(r"(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(:\d+)?")
 # Parts of Gradio that run programs on uploads, record what visitors did, or download.
 _CLOSED = (
@@ -109,7 +111,7 @@ class Gate:
         if scope["method"] == "POST" and part.startswith("upload"):
             await self._upload(scope, receive, send, headers, visitor)
         elif scope["method"] == "POST":
-            await self.app(scope, await self._checked_body(receive, visitor), send)
+            await self.app(scope, await self._checked_body(receive, visitor), _when_busy(send))
         else:
             await self.app(scope, receive, send if token or part else self._with_cookie(send))
 
@@ -243,6 +245,21 @@ class Gate:
         await send({"type": "http.response.body", "body": answer})
 
 
+def _when_busy(send: Any) -> Any:
+    """Say when to come again, where Gradio says that its queue is full."""
+    busy = False
+
+    async def sending(message: Any) -> None:
+        nonlocal busy
+        if message["type"] == "http.response.start" and message["status"] == 503:
+            busy = True
+            await _answer(send, 503, {"detail": BUSY}, (b"retry-after", b"60"))
+        elif not busy:
+            await send(message)
+
+    return sending
+
+
 def _names_address(content: Any) -> bool:
     """Whether a request's JSON has a file with an address as its path, or with data in place of a path."""
     parts = [content]
@@ -258,7 +275,7 @@ def _names_address(content: Any) -> bool:
     return False
 
 
-async def _answer(send: Any, status: int, content: Any) -> None:
-    headers = [(b"content-type", b"application/json")]
+async def _answer(send: Any, status: int, content: Any, *headers_too: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"application/json"), *headers_too]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(content).encode()})

@@ -17,7 +17,7 @@ from hrdepth.app.answers import EXAMPLES
 from hrdepth.app.gate import VISITOR
 from hrdepth.app.networks import AUTOMATIC, SIZES, Networks
 from hrdepth.app.uploads import Uploads
-from hrdepth.app.visitors import Sessions
+from hrdepth.app.visitors import Session, Sessions
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 
@@ -140,6 +140,9 @@ class DepthTab:
         caller.click(self.clip, settings, one, api_name="clip", **NETWORK)
         gr.api(self.depth_at, api_name="depth_at")
 
+    def _session(self, request: gr.Request) -> Session:
+        return self.sessions.of(request.session_hash, str(request.headers[VISITOR]))
+
     @as_gradio_error
     def predict(
         self, file: str | None, network: str, runtime: str, size: str, focal: float | None, request: gr.Request
@@ -159,7 +162,7 @@ class DepthTab:
         """
         if not file:
             return None, ASK
-        session = self.sessions.of(request.session_hash)
+        session = self._session(request)
         own = self.uploads.take(Path(file), str(request.headers[VISITOR]), session.folder)
         answers.load_upload(session, own, self.limits)
         return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
@@ -169,7 +172,7 @@ class DepthTab:
         self, network: str, runtime: str, size: str, focal: float | None, chosen: gr.SelectData, request: gr.Request
     ) -> tuple[tuple[str, str], str]:
         """Predict for one of the bundled images."""
-        session = self.sessions.of(request.session_hash)
+        session = self._session(request)
         image = EXAMPLES[int(chosen.index) % len(EXAMPLES)]
         copy = Path(shutil.copy(image, session.folder / image.name))
         answers.load_upload(session, copy, self.limits)
@@ -178,7 +181,7 @@ class DepthTab:
     @as_gradio_error
     def again(self, network: str, runtime: str, size: str, focal: float | None, request: gr.Request) -> tuple[Any, str]:
         """Predict for the same image with different settings."""
-        session = self.sessions.of(request.session_hash)
+        session = self._session(request)
         if session.image is None:
             return gr.skip(), ASK
         return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
@@ -186,12 +189,12 @@ class DepthTab:
     @as_gradio_error
     def point_cloud(self, request: gr.Request) -> str:
         """Return the last image's point cloud as GLB, without flying pixels and distant points."""
-        return answers.cloud_for_page(self.sessions.of(request.session_hash))[0]
+        return answers.cloud_for_page(self._session(request))[0]
 
     @as_gradio_error
     def files(self, request: gr.Request) -> list[str]:
         """Return coloured disparity (PNG), depth x 256 (16-bit PNG), arrays (npz) and points (PLY)."""
-        return answers.write_downloads(self.sessions.of(request.session_hash))
+        return answers.write_downloads(self._session(request))
 
     @as_gradio_error
     def clip(
@@ -204,7 +207,7 @@ class DepthTab:
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it by its default)
     ) -> str | None:
         """Predict for every frame of the uploaded clip; return an MP4, or nothing after an image."""
-        session = self.sessions.of(request.session_hash)
+        session = self._session(request)
         if session.clip is None:
             return None
         predictor = self.networks.predictor(network, runtime, size)
@@ -214,7 +217,7 @@ class DepthTab:
 
     @as_gradio_error
     def _show_cloud(self, request: gr.Request) -> Any:
-        session = self.sessions.of(request.session_hash)
+        session = self._session(request)
         if session.prediction is None:
             return gr.skip()
         path, view = answers.cloud_for_page(session, BACKGROUND)
@@ -239,12 +242,12 @@ class DepthTab:
     @as_gradio_error
     def depth_at(self, x: float, y: float, request: gr.Request) -> dict[str, Any]:
         """Return the depth of the last image at (x, y), both from 0 to 1, from the upper left."""
-        return answers.depth_at(self.sessions.of(request.session_hash), float(x), float(y))
+        return answers.depth_at(self._session(request), float(x), float(y))
 
     @as_gradio_error
     def clicked(self, request: gr.Request, event: gr.EventData) -> str:
         """Describe the depth where the visitor clicked, as HTML."""
-        session = self.sessions.of(request.session_hash)
+        session = self._session(request)
         found = answers.depth_at(session, float(event.x), float(event.y))
         return (
             f"<b>{found['depth']:.2f} {found['unit']}</b> at column {found['column']}, row {found['row']} "

@@ -16,7 +16,7 @@ from hrdepth.errors import InputError
 
 __all__ = ["Uploads"]
 
-KEPT_SECONDS = 3600.0
+KEPT_SECONDS = 3300.0
 
 
 @dataclass(frozen=True)

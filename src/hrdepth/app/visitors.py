@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from time import monotonic
@@ -21,13 +21,17 @@ from PIL import Image
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 from hrdepth.inference.prediction import Prediction
+from hrdepth.io.files import write_array
 from hrdepth.io.images import image_size, read_image
 from hrdepth.io.video import open_video, pixel_aspect, show_frame
 
 __all__ = ["ClipFrame", "Session", "Sessions", "clip_frames", "kind_of", "load_image"]
 
-MOST_SESSIONS = 32
-IDLE_SECONDS = 3600.0
+MOST_SESSIONS = 256
+"""Their images and predictions are on the disk, so that many cost little memory."""
+IDLE_SECONDS = 3300.0
+"""With `PURGE_SECONDS` less than the hour that the page promises."""
+PURGE_SECONDS = 240.0
 # No camera is faster; a higher rate means that the header is wrong.
 MOST_FPS = 120
 
@@ -128,15 +132,17 @@ class Session:
 
     Args:
         folder: of the files made for them.
+        owner: the visitor, who may have several sessions.
         name: of the upload, without suffix.
-        image: the image, or a clip's first frame, uint8 (H,W,3).
+        image: the image, or a clip's first frame, uint8 (H,W,3), mapped from the disk.
         clip: the clip, moved into the folder.
-        prediction: the last prediction.
+        prediction: the last prediction, its arrays mapped from the disk.
         answers: how many there were.
         used: when it was last used, by the monotonic clock.
     """
 
     folder: Path
+    owner: str = ""
     name: str = "image"
     image: NDArray[np.uint8] | None = None
     clip: Path | None = None
@@ -164,15 +170,32 @@ class Session:
         """
         if self.prediction is None:
             raise InputError("there is no image yet; send one first")
-        return self.prediction
+        return replace(self.prediction)  # what it computes from its arrays ends with the request
+
+    def store(self, image: NDArray[np.uint8]) -> None:
+        """Make an image (H,W,3) the session's; it is kept on the disk."""
+        self.image, self.prediction = self._mapped("image.npy", image), None
+
+    def answer(self, prediction: Prediction) -> None:
+        """Remember the prediction for the session's image; it is kept on the disk."""
+        assert self.image is not None
+        disparity = self._mapped("disparity.npy", prediction.disparity)
+        self.prediction = replace(prediction, image=self.image, disparity=disparity)
+
+    def _mapped(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        path = self.folder / name
+        write_array(path, array)
+        return np.asarray(np.load(path, mmap_mode="r"))
 
 
 class Sessions:
-    """Sessions by the page's key; the longest unused are removed when there are too many, or after an hour.
+    """Sessions by the page's key; some are removed when there are too many, and those that were not used for an hour.
+
+    Of too many, the longest unused one of the visitor who has most: nobody can evict others by opening many.
 
     Args:
         root: folder of their folders.
-        most: visitors that are remembered.
+        most: sessions that are remembered.
     """
 
     def __init__(self, root: Path, most: int = MOST_SESSIONS) -> None:
@@ -181,24 +204,37 @@ class Sessions:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, key: str | None) -> Session:
-        """Return a visitor's session, a new one on the first call."""
+    def of(self, key: str | None, owner: str = "") -> Session:
+        """Return a session of a visitor, a new one on the first call."""
         key = key or ""
+        gone = []
         with self._lock:
             if key not in self._sessions:
                 # A random name, since anyone with a file's path can fetch it.
-                self._sessions[key] = Session(Path(tempfile.mkdtemp(prefix="session-", dir=self.root)))
+                folder = Path(tempfile.mkdtemp(prefix="session-", dir=self.root))
+                self._sessions[key] = Session(folder, owner)
             session = self._sessions[key]
-            session.used = now = monotonic()
+            session.used = monotonic()
             self._sessions.move_to_end(key)
-            gone = []
-            for other, old in list(self._sessions.items()):  # the longest unused first
-                if len(self._sessions) <= self.most and now - old.used <= IDLE_SECONDS:
-                    break
-                gone.append(self._sessions.pop(other))
+            while len(self._sessions) > self.most:
+                gone.append(self._sessions.pop(self._superfluous(but=key)))
         for old in gone:
             shutil.rmtree(old.folder, ignore_errors=True)
+        self.purge()
         return session
+
+    def _superfluous(self, but: str) -> str:
+        """Return the key of the longest unused session of the visitor who has most."""
+        counts = Counter(session.owner for session in self._sessions.values())
+        return max((key for key in self._sessions if key != but), key=lambda key: counts[self._sessions[key].owner])
+
+    def purge(self) -> None:
+        """Remove sessions that were not used for an hour."""
+        with self._lock:
+            old = [key for key, session in self._sessions.items() if monotonic() - session.used > IDLE_SECONDS]
+            gone = [self._sessions.pop(key) for key in old]
+        for session in gone:
+            shutil.rmtree(session.folder, ignore_errors=True)
 
     def close(self, key: str | None) -> None:
         """Forget a visitor and remove their files."""

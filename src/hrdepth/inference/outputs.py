@@ -164,7 +164,7 @@ def limit_width(image: NDArray[np.uint8], widest: int) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     if width <= widest:
         return image
-    smaller = (widest, round(height * widest / width))
+    smaller = (widest, max(1, round(height * widest / width)))
     return np.array(Image.fromarray(image).resize(smaller, Image.Resampling.BILINEAR))
 
 

@@ -32,16 +32,18 @@ fcntl = importlib.import_module("fcntl") if find_spec("fcntl") else None
 TEMPORARY = ".hrdepth-"
 """How the names of unfinished files and folders begin."""
 
+MOST_CLEANED = 10_000
+
 # Handles of locked files, and folders whose leftovers this process has removed.
 _handles: set[int] = set()
 _cleaned: set[str] = set()
 
 
-def remove_leftovers(folder: str | Path) -> None:
+def remove_leftovers(folder: str | Path, prefix: str = TEMPORARY) -> None:
     """Remove what killed processes left unfinished in a folder; what a living one writes is locked, and stays."""
     if fcntl is None:
         return
-    for entry in Path(folder).glob(f"{TEMPORARY}*"):
+    for entry in Path(folder).glob(f"{prefix}*"):
         try:
             handle = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:  # gone meanwhile
@@ -59,13 +61,13 @@ def remove_leftovers(folder: str | Path) -> None:
 
 
 @contextmanager
-def temporary_folder(parent: str | Path) -> Iterator[Path]:
+def temporary_folder(parent: str | Path, prefix: str = TEMPORARY) -> Iterator[Path]:
     """Yield a new folder in `parent`, and remove it at the end; as `atomic_path`, also after a killed process."""
     parent = Path(parent)
-    remove_leftovers_once(parent)
+    remove_leftovers(parent, prefix)
 
     def make() -> tuple[int, str]:
-        name = tempfile.mkdtemp(prefix=TEMPORARY, dir=parent)
+        name = tempfile.mkdtemp(prefix=prefix, dir=parent)
         return (-1 if fcntl is None else os.open(name, os.O_RDONLY)), name
 
     folder, handle = locked_temporary(make)
@@ -140,6 +142,8 @@ def remove_leftovers_once(folder: Path) -> None:
     """Remove a folder's leftovers before this process writes there for the first time."""
     key = str(Path(folder).resolve())
     if key not in _cleaned:
+        if len(_cleaned) > MOST_CLEANED:  # the page makes folders for ever
+            _cleaned.clear()
         _cleaned.add(key)
         remove_leftovers(folder)
 
