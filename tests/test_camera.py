@@ -194,6 +194,10 @@ def test_a_predictor_of_a_file_keeps_the_aspect_unless_it_is_given_a_size(tmp_pa
     fixed = Predictor.from_file(weights, runtime="pytorch", size=(64, 96))
     assert (kept.keep_aspect, fixed.keep_aspect, kept.size) == (True, False, (64, 96))
     assert (kept.input_size((120, 120)), fixed.input_size((120, 120))) == ((96, 96), (64, 96))
+    squeezed, kitti = np.diag([120.0, 60.0, 1.0]), np.diag([120.0, 119.0, 1.0])
+    assert kept.input_size((60, 60), squeezed) == kept.input_size((120, 60))  # its pixels are half as wide as high
+    assert kept.input_size((60, 60), squeezed[[1, 0, 2]][:, [1, 0, 2]]) == kept.input_size((60, 120))
+    assert kept.input_size((120, 120), kitti) == (96, 96)
     expected = Predictor.from_file(weights, runtime="pytorch", size=(96, 96))(square)
     np.testing.assert_array_equal(kept(square).disparity, expected.disparity)
     # Evaluation squashes the image, as published numbers are measured.

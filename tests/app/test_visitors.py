@@ -5,6 +5,7 @@ Hostile and damaged uploads get one sentence and nothing large is decoded; what 
 
 import numpy as np
 import pytest
+from clips import damage, timed
 from PIL import Image
 
 from hrdepth.app import visitors
@@ -78,6 +79,15 @@ def test_a_clip_cut_between_frames_is_refused_with_a_message(tmp_path):
     path.write_bytes(path.read_bytes()[: int(0.7 * path.stat().st_size)])
     with pytest.raises(InputError, match=r"damaged after frame \d"):
         taken(path)
+
+
+@pytest.mark.parametrize("number", [0, 5])
+def test_a_clip_with_a_damaged_packet_is_read(tmp_path, number, caplog):
+    path = timed(tmp_path / "a.mp4", [np.full((64, 96, 3), 20 + 4 * index, np.uint8) for index in range(8)], gop=4)
+    with caplog.at_level("WARNING"):
+        found = taken(damage(path, number))
+    assert 4 <= len(found) < 8
+    assert "1 of its packets left out" in caplog.text
 
 
 def test_a_long_clip_is_refused_by_its_header(tmp_path):

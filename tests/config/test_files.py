@@ -8,10 +8,11 @@ import logging
 import pytest
 import yaml
 
+from hrdepth.cli import main
 from hrdepth.cli.parser import parse
 from hrdepth.config import files
 from hrdepth.config.files import find_config, read_train_config, recipe, rename_keys
-from hrdepth.data.splits import read_split
+from hrdepth.data.splits import read_split, replace_lines
 from hrdepth.errors import InputError
 
 NAME = "kitti-hrdepth-m-640x192"
@@ -84,3 +85,27 @@ def test_a_runs_config_is_read_back(tmp_path):
         read_train_config(file)
     with pytest.raises(InputError, match="no readable gone.yaml"):
         read_train_config(tmp_path / "gone.yaml")
+
+
+def test_other_encodings_are_refused_in_one_sentence(tmp_path, capsys):
+    """In configs, lists of frames, and calibrations, of every command that reads them."""
+    latin = "# Stra\u00dfe\nepochs: 3\n".encode("latin-1")
+    for name in ("config.yaml", "train.txt", "val.txt"):
+        (tmp_path / name).write_bytes(latin)
+    camera = "width: 128\nheight: 96\nfx: 100\nfy: 100\ncx: 64\ncy: 48\n"
+    (tmp_path / "camera.yaml").write_text(camera)
+    for command, name in (
+        (["train", "--config", str(tmp_path / "config.yaml")], "config.yaml"),
+        (["train", f"--config={tmp_path / 'config.yaml'}"], "config.yaml"),
+        (["train", "--data", str(tmp_path)], "train.txt"),
+        (["scan", "--config", str(tmp_path / "config.yaml")], "config.yaml"),
+    ):
+        assert main(command) == 2, command
+        error = capsys.readouterr().err
+        assert name in error
+        assert "UTF-8" in error
+        assert error.count("\n") == 1
+    with pytest.raises(InputError, match=r"config\.yaml is no text file in UTF-8"):
+        read_train_config(tmp_path / "config.yaml")
+    with pytest.raises(InputError, match=r"train\.txt is no text file in UTF-8"):
+        replace_lines(tmp_path / "train.txt", "drive", ["drive 1 l"])

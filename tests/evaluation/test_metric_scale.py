@@ -10,9 +10,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from clips import timed
 from PIL import Image
 from safetensors import safe_open
 
+import hrdepth.evaluation.metric_scale
 from hrdepth.cli import main
 from hrdepth.config import CalibrateScaleConfig
 from hrdepth.errors import InputError
@@ -25,6 +27,7 @@ from hrdepth.evaluation.metric_scale import (
     road_height,
     travelled_distances,
 )
+from hrdepth.io.media import Frame
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from tiny_networks import NETWORK, POSE_NETWORK
@@ -162,6 +165,29 @@ def test_gps_and_speeds_are_read_for_each_frame(drive):
         measured = json.loads(file.metadata()["provenance"])["scale"]["measured"]
     factors = {way["kind"]: way["metres_per_unit"] for way in measured}
     assert factors["gps"] == pytest.approx(factors["speed"], rel=1e-3)
+
+
+def test_a_speed_counts_the_seconds_between_frames(drive, monkeypatch):
+    """Of a variable frame rate, and without the motion across frames that are missing."""
+
+    def predict(network, source, size, count, seen):
+        for index, (seconds, missing) in enumerate([(0.0, 0), (0.1, 0), (0.5, 0), (2.5, 3), (2.6, 0)]):
+            seen(Frame(str(index), np.zeros((2, 2, 3), np.uint8), index, seconds, missing=missing))
+        motions = np.tile(np.eye(4), (4, 1, 1))
+        motions[:, 2, 3] = -1.0, -4.0, -7.0, -1.0
+        return motions
+
+    monkeypatch.setattr(hrdepth.evaluation.metric_scale, "predict_motions", predict)
+    (drive / "speeds.txt").write_text("20\n" * 8)
+    for number, given in enumerate((["--speed", 20], ["--speeds", drive / "speeds.txt"])):
+        video = timed(drive / "drive.mkv", [np.zeros((64, 64, 3), np.uint8)] * 5)
+        weights, out = drive / "net.safetensors", drive / f"scaled{number}.safetensors"
+        assert main(["calibrate-scale", str(weights), "--input", str(video), "--out", str(out), *map(str, given)]) == 0
+        with safe_open(out, "pt") as file:
+            measured = json.loads(file.metadata()["provenance"])["scale"]["measured"]
+        assert [
+            (found["metres_per_unit"], found["spread"], found["count"], found["left_out"]) for found in measured
+        ] == [(pytest.approx(2.0), pytest.approx(0, abs=1e-6), 3, 1)]
 
 
 @pytest.mark.parametrize(

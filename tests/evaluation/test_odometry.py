@@ -16,7 +16,7 @@ from torch import nn
 
 from hrdepth.cli import main
 from hrdepth.errors import InputError
-from hrdepth.evaluation.odometry import _seconds, compare, predict_motions
+from hrdepth.evaluation.odometry import FrameTimes, bridge, compare, predict_motions
 from hrdepth.evaluation.trajectory import (
     align,
     chain,
@@ -28,6 +28,7 @@ from hrdepth.evaluation.trajectory import (
     write_tum,
 )
 from hrdepth.geometry import pose_matrix
+from hrdepth.io.media import Frame
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_networks import NETWORK, POSE_NETWORK
@@ -194,7 +195,10 @@ def test_nothing_is_compared_with_a_true_trajectory_that_stands_still(motion):
     ],
 )
 def test_a_trajectorys_times_are_those_of_the_video(times, rate, expected):
-    assert _seconds(times, rate, 25.0) == pytest.approx(np.array(expected))
+    found = FrameTimes()
+    for index, time in enumerate(times):
+        found.add(Frame(str(index), np.zeros((1, 1, 3), np.uint8), index, time))
+    assert found.seconds(rate, 25.0) == pytest.approx(np.array(expected))
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0])
@@ -229,6 +233,22 @@ def images(folder, count=6):
 def test_motions_follow_the_order_of_time(tmp_path):
     motions = predict_motions(Ahead(), images(tmp_path / "video"), (32, 64))
     assert chain(motions)[:, 2, 3] == pytest.approx(np.arange(6) * 0.2, abs=1e-6)
+
+
+def test_missing_frames_are_no_neighbours(tmp_path):
+    """Across a gap the motion before goes on, true poses are those of the frames that are there, times are right."""
+    folder, times = images(tmp_path / "video", 30), FrameTimes()
+    for number in (17, 18):
+        (folder / f"{number}.png").unlink()
+    for index in range(30):  # a motion of 0.01 from frame to frame
+        if (file := folder / f"{index}.png").exists():
+            Image.fromarray(np.full((32, 64, 3), 100 + index, np.uint8)).save(file)
+    motions = predict_motions(Ahead(), folder, (32, 64), seen=times.add)
+    assert times.missing == [0] * 17 + [2] + [0] * 10
+    assert chain(bridge(motions * np.ones((4, 4)), times.missing))[-1, 2, 3] == pytest.approx(29 / 255, abs=1e-5)
+    assert times.seconds(10.0, None)[[16, 17, -1]] == pytest.approx([1.6, 1.9, 2.9])
+    assert times.of_frames(np.arange(30.0)).tolist() == [*range(17), *range(19, 30)]
+    assert len(times.of_frames(np.arange(28.0))) == 28
 
 
 @pytest.fixture

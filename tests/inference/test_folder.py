@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import timed
 from PIL import Image
 from torch import Tensor
 
 import hrdepth.inference.writer
+from hrdepth.camera import pinhole
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.folder import predict_to_folder
@@ -82,6 +84,39 @@ class TestImage:
         assert colours[-1].mean() > colours[0].mean() + 100  # near, at the bottom, is bright
         panel = np.array(read_image(tmp_path / "out" / "road_panel.png"))
         assert np.array_equal(panel[-48:], np.concatenate([make_image(), colours], axis=1))
+
+    def test_long_names_are_shortened_and_a_damaged_image_is_skipped(
+        self, predictor: Predictor, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for name in ("a" * 251, "\u00e4" * 125, "b"):
+            write_image(folder / f"{name}.png", make_image())
+        Image.fromarray(make_image()).save(folder / "c.avif")
+        (folder / "c.avif").write_bytes((folder / "c.avif").read_bytes()[:200])
+        for resume in (False, True):
+            written = predict_to_folder(predictor, folder, tmp_path / "out", progress=False, resume=resume)
+            assert len(written) == 3 * 3 + 1
+            assert all(path.is_file() for path in written)
+            skipped = json.loads((tmp_path / "out/predict.json").read_text())["skipped"]
+            assert len(skipped) == 1
+            assert "c.avif" in skipped[0]
+        with VideoWriter(tmp_path / f"{'v' * 250}.mp4", 10) as video:
+            video.write(make_image())
+        written = predict_to_folder(predictor, tmp_path / f"{'v' * 250}.mp4", tmp_path / "video", progress=False)
+        assert all(path.is_file() for path in written)
+
+    def test_intrinsics_follow_frames_that_are_stretched(self, predictor: Predictor, tmp_path: Path) -> None:
+        """Of pixels twice as wide as high, given for the file's pixels or for square ones."""
+        path = timed(tmp_path / "a.mp4", [make_image()] * 2, aspect=2)
+        height, width = make_image().shape[:2]
+        shown = pinhole(2 * 60.0, 120.0, float(width), height / 2)
+        for number, given in enumerate((pinhole(60.0, 120.0, width / 2, height / 2), shown)):
+            out = tmp_path / str(number)
+            predict_to_folder(predictor, path, out, Outputs(npz=True), progress=False, intrinsics=given)
+            with np.load(out / "a_000000.npz") as content:
+                assert content["disparity"].shape == (height, 2 * width)
+                assert content["intrinsics"] == pytest.approx(shown)
 
     def test_options_choose_the_outputs(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hrdepth.io.image_files import distinct_names, list_images, walk
+from hrdepth.io.image_files import distinct_names, find_image, list_images, walk
 
 
 def touch(*paths: Path) -> None:
@@ -44,3 +44,16 @@ def test_names_of_results_never_collide() -> None:
     names = distinct_names([Path(file) for file in files])
     assert len(set(names)) == len(files)
     assert names[-1] == "z"
+
+
+def test_long_names_leave_room_for_what_results_append(tmp_path: Path) -> None:
+    """Of 255 bytes at most, in any alphabet; none collide, and the images are found."""
+    names = ["a" * 251, "a" * 250 + "b", "\u00e4" * 125, "\u6c49" * 83, "short"]
+    for name in names:
+        (tmp_path / f"{name}.png").touch()
+    found = distinct_names(list_images(tmp_path))
+    assert len(set(found)) == 5
+    assert "short" in found
+    assert max(len(name.encode()) for name in found) <= 200
+    assert all(find_image(tmp_path, name) == tmp_path / f"{name}.png" for name in names)
+    assert find_image(tmp_path, "a" * 255) is None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import struct
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from clips import damage, timed
+from PIL import Image
 
 from hrdepth.errors import InputError
 from hrdepth.io.media import frames
-from hrdepth.io.video import DepthVideoWriter, VideoWriter
+from hrdepth.io.video import CutShort, DepthVideoWriter, VideoWriter
+from hrdepth.prepare.calibration import _film_focal
 
 SIZE = (64, 96)
 CASES = Path(__file__).parents[2] / "../shared/cases"
@@ -46,28 +48,8 @@ def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
 
 def write(path: Path, count: int, times: list[float] | None = None, *, gop: int = 12, aspect: int = 1) -> Path:
     """Write frames whose brightness counts up, at ten a second or at the times given."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("h264", rate=10, options={"g": str(gop), "bf": "0", "crf": "18"})
-        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        stream.codec_context.sample_aspect_ratio = Fraction(aspect)
-        for index in range(count):
-            frame = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), 20 + 4 * index, np.uint8), format="rgb24")
-            frame.pts = round(1000 * (index / 10 if times is None else times[index]))
-            frame.time_base = Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-def damage(path: Path, number: int) -> None:
-    """Overwrite the video's packet of that number."""
-    with av.open(str(path)) as container:
-        packet = [packet for packet in container.demux(video=0) if packet.size][number]
-        start, size = packet.pos, packet.size
-    content = bytearray(path.read_bytes())
-    content[start : start + size] = b"\xff" * size
-    path.write_bytes(bytes(content))
+    images = [np.full((*SIZE, 3), 20 + 4 * index, np.uint8) for index in range(count)]
+    return timed(path, images, times, gop=gop, aspect=aspect)
 
 
 @pytest.mark.parametrize("name", MATRICES)
@@ -142,15 +124,58 @@ def test_decoding_goes_on_behind_damage(
         assert frame.seconds is not None
         if number < 24:
             assert frame.image.mean() == pytest.approx(20 + 40 * frame.seconds, abs=3)
+    assert round(10 * found[0].seconds) + len(found) + sum(frame.missing for frame in found) == 36
     with caplog.at_level(logging.WARNING):
         assert len(list(frames(path))) == len(found)
     assert "1 of its packets" in caplog.text
 
 
+def test_gaps_are_steps_that_stand_out(tmp_path: Path) -> None:
+    """By numbers, by damage; a variable frame rate has none."""
+    for number in [*range(10, 130, 10), 160, 170]:
+        Image.new("RGB", (64, 64)).save(tmp_path / f"frame{number}.png")
+    assert [frame.missing for frame in frames(tmp_path)] == [0] * 12 + [3, 0]
+    (tmp_path / "frame40.png").write_bytes(b"no image")
+    assert [frame.missing for frame in frames(tmp_path, print)] == [0] * 3 + [1] + [0] * 7 + [3, 0]
+    times = [0.0, 0.1, 0.2, 1.0, 1.1, 4.0, 4.1, 4.3, 6.0, 6.1, 6.2, 9.0]
+    assert not any(frame.missing for frame in frames(write(tmp_path / "a.mkv", len(times), times)))
+
+
+def test_a_video_that_ends_within_a_packet_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (10, *SIZE, 3), dtype=np.uint8)
+    path, found = tmp_path / "a.mp4", list[InputError]()
+    with VideoWriter(path, 10) as video:
+        for image in noise:
+            video.write(image)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(0.7 * len(whole))])
+    count = len(list(frames(path, found.append)))
+    assert 1 < count < 10
+    assert isinstance(found[0], CutShort)
+    path.write_bytes(whole)
+    list(frames(damage(path, 4), found.append))
+    assert len(found) == 2
+    assert not isinstance(found[1], CutShort)
+
+
+def test_a_title_in_another_encoding_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Xtrasse"
+        stream = container.add_stream("h264", rate=10)
+        stream.height, stream.width = SIZE
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(corners(), format="rgb24")))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"Xtrasse" in content
+    path.write_bytes(content.replace(b"Xtrasse", "Stra\u00dfe".encode("latin-1") + b" "))
+    assert len(list(frames(path))) == 1
+    assert _film_focal(path) is None
+
+
 def test_a_video_of_damage_alone_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", 3)
-    for number in range(3):
-        damage(path, number)
+    damage(path, 0, 1, 2)
     with pytest.raises(InputError, match=r"a\.mp4 has no frames that can be decoded"):
         list(frames(path))
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 
-from clips import SIZE, frames, video, with_hood_and_overlay
+from clips import SIZE, damage, frames, timed, video, with_hood_and_overlay
 
 from hrdepth.check.camera import examine_camera
 from hrdepth.cli import main
@@ -230,3 +230,33 @@ def test_a_preparation_killed_before_its_manifest_is_resumed(clip, tmp_path):
     prepare_videos(PrepareVideoConfig(inputs=[str(clip)], out=str(tmp_path / "data")))
     assert json.loads((begun / "manifest.json").read_text())["complete"]
     assert not list(begun.rglob(".*"))
+
+
+def test_frames_beside_a_hole_are_no_neighbours(tmp_path):
+    """Behind damage, and where an image of a folder is damaged or missing, a number is left out."""
+    images = frames(range(0, 108, 3))
+    video = damage(timed(tmp_path / "a.mp4", images, gop=6), 16, 17)
+    folder = tmp_path / "b"
+    folder.mkdir()
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{index:04d}.png")
+    (folder / "0016.png").write_bytes(b"\0\0\0 ftypavif, damaged")
+    (folder / "0017.png").unlink()
+    for path in (video, folder):
+        manifest = prepare(path, tmp_path / "data", stride=1).manifest
+        assert len(manifest["frames"]) == 34
+        numbers = [int(name[5:-4]) for name in manifest["frames"]]
+        assert numbers == [*range(16), *range(17, 35)]
+        assert manifest["chosen"]["left_out_frames"] == {"missing": 1}
+    lines = (tmp_path / "data/train.txt").read_text().splitlines()
+    assert not {"a 15 l", "a 17 l", "b 15 l", "b 17 l"} & set(lines)
+
+
+def test_a_rate_is_kept_in_a_variable_frame_rate(tmp_path):
+    """Twenty frames a second, then five; of both one is chosen every 0.2 seconds."""
+    times = [*np.arange(0, 3, 0.05), *np.arange(3, 9, 0.2)]
+    path = timed(tmp_path / "a.mkv", frames([20 * time for time in times]), times)
+    manifest = prepare(path, tmp_path / "data", fps=5.0).manifest
+    chosen = [times[entry["index"]] for entry in manifest["frames"].values()]
+    assert np.diff(chosen) == pytest.approx(0.2, abs=0.01)
+    assert chosen[-1] > 8.5

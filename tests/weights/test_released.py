@@ -106,6 +106,14 @@ def test_nothing_is_overwritten_silently(files, tmp_path):
     assert read_checkpoint(out).size == (320, 1024)
 
 
+@pytest.mark.parametrize("height", [0, 200, -192, 192.5, 2**40, "tall", float("nan")])
+def test_a_size_that_no_network_was_trained_at_is_refused(files, tmp_path, height):
+    change(files["encoder"], lambda content: content.update(height=height))
+    with pytest.raises(InputError, match=r"encoder\.pth: the height .* must be multiples of 32"):
+        import_weights("lite_hrdepth", files["encoder"], files["depth"], tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "int8"])
 def test_tensors_of_no_finite_floats_are_refused(files, tmp_path, value):
     content = torch.load(files["encoder"], weights_only=True)

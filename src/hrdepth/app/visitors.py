@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections import Counter, OrderedDict
@@ -23,9 +24,11 @@ from hrdepth.errors import InputError
 from hrdepth.inference.prediction import Prediction
 from hrdepth.io.files import write_array
 from hrdepth.io.images import image_size, read_image
-from hrdepth.io.video import open_video, pixel_aspect, show_frame
+from hrdepth.io.video import CutShort, open_video, read_video
 
 __all__ = ["ClipFrame", "Session", "Sessions", "clip_frames", "kind_of", "load_image"]
+
+log = logging.getLogger(__name__)
 
 MOST_SESSIONS = 256
 """Their images and predictions are on the disk, so that many cost little memory."""
@@ -100,30 +103,33 @@ def clip_frames(path: Path, limits: UploadLimits) -> Iterator[ClipFrame]:
     Raises:
         InputError: it is damaged, too long, or too large, by its header or in fact.
     """
-    index = 0
-    with _named(path), open_video(path) as (container, stream):
-        context = stream.codec_context
-        if context.width and context.height:
-            _check_size(path.name, context.height, context.width, limits)
-        context.options = {"max_pixels": str(int(limits.megapixels * 1e6))}
-        aspect = pixel_aspect(stream, path)
-        rate = float(stream.average_rate or stream.guessed_rate or 0)
-        fps = rate if 0 < rate <= MOST_FPS else 25.0
-        claimed = float(container.duration or 0) / av.time_base
-        _check_seconds(path.name, claimed, limits)
-        start = None
-        try:
-            for image in _images(container, stream):
-                start = float(image.time or 0) if start is None else start
-                _check_size(path.name, image.height, image.width, limits)
-                _check_seconds(path.name, max(float(image.time or 0) - start, index / MOST_FPS), limits)
-                shown = show_frame(image, aspect)
-                yield ClipFrame(shown.image, fps, shown.seconds)
-                index += 1
-        except (av.FFmpegError, EOFError, MemoryError) as error:
+    index, start = 0, None
+
+    def check(frame: Any) -> None:
+        nonlocal start
+        start = float(frame.time or 0) if start is None else start
+        _check_size(path.name, frame.height, frame.width, limits)
+        _check_seconds(path.name, max(float(frame.time or 0) - start, index / MOST_FPS), limits)
+
+    def on_damage(error: InputError) -> None:
+        if isinstance(error, CutShort):
             raise InputError(f"the clip {path.name} is damaged after frame {index}") from error
-    if not index:
-        raise InputError(f"the clip {path.name} has no frames")
+        log.warning("%s", error)
+
+    with _named(path):
+        with open_video(path) as (container, stream):
+            context = stream.codec_context
+            if context.width and context.height:
+                _check_size(path.name, context.height, context.width, limits)
+            rate = float(stream.average_rate or stream.guessed_rate or 0)
+            fps = rate if 0 < rate <= MOST_FPS else 25.0
+            _check_seconds(path.name, float(container.duration or 0) / av.time_base, limits)
+        try:
+            for frame in read_video(path, on_damage, check=check, most_pixels=int(limits.megapixels * 1e6)):
+                yield ClipFrame(frame.image, fps, frame.seconds)
+                index += 1
+        except MemoryError as error:
+            raise InputError(f"the clip {path.name} is damaged after frame {index}") from error
 
 
 @dataclass(eq=False)
@@ -245,14 +251,6 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._sessions)
-
-
-def _images(container: Any, stream: Any) -> Iterator[Any]:
-    """Decode; raise EOFError for a truncated packet, at which FFmpeg would stop silently."""
-    for packet in container.demux(stream):
-        if packet.is_corrupt:
-            raise EOFError
-        yield from packet.decode()
 
 
 @contextmanager

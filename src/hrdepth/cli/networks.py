@@ -19,6 +19,7 @@ def predict(config: PredictConfig) -> None:
     from hrdepth.camera import choose_camera, pinhole
     from hrdepth.inference.folder import predict_to_folder
     from hrdepth.inference.predictor import Predictor
+    from hrdepth.io.image_files import result_name
     from hrdepth.io.media import probe
 
     media = probe(config.input)
@@ -29,7 +30,7 @@ def predict(config: PredictConfig) -> None:
     written = predict_to_folder(
         predictor,
         media,
-        config.out or f"{Path(config.input).resolve().stem}_depth",
+        config.out or f"{result_name(Path(config.input).resolve().stem)}_depth",
         config,
         overwrite=config.overwrite,
         resume=config.resume,

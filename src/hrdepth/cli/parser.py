@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import docstring_parser
@@ -17,7 +18,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader, se
 import hrdepth
 from hrdepth.cli.commands import COMMANDS, GROUPS
 from hrdepth.config.files import current_name, find_config, names_class, rename_keys
-from hrdepth.config.safe_yaml import check_yaml
+from hrdepth.config.safe_yaml import check_yaml, read_text
 from hrdepth.errors import InputError
 
 __all__ = ["parse"]
@@ -156,7 +157,10 @@ def _with_recipe(given: list[str]) -> list[str]:
 
 
 def _whole_path(config: str) -> str:
-    return os.path.abspath(config) if os.path.isfile(config) else config  # noqa: PTH100, PTH113  (may be long JSON)
+    if not os.path.isfile(config):  # noqa: PTH113  (it may be long JSON)
+        return config
+    read_text(Path(config))  # to refuse another encoding in one sentence
+    return os.path.abspath(config)  # noqa: PTH100
 
 
 def _with_checkpoint(given: list[str]) -> list[str]:

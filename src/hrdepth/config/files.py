@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser
 
-from hrdepth.config.safe_yaml import load_yaml
+from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.config.training import TrainConfig
 from hrdepth.errors import InputError
 
@@ -116,7 +116,7 @@ def read_train_config(file: Path) -> TrainConfig:
         InputError: the file is missing, or holds something else.
     """
     try:
-        settings = load_yaml(file.read_text(encoding="utf-8"))
+        settings = load_yaml(read_text(file))
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{file.parent} is no run's folder: it has no readable {file.name}") from error
     return train_config(settings, str(file))

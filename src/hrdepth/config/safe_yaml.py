@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["check_yaml", "load_yaml"]
+from hrdepth.errors import InputError
+
+__all__ = ["check_yaml", "load_yaml", "read_text"]
 
 # Configs, cameras and cards have a few kilobytes; a calibration with all its points has some hundred.
 MOST_CHARACTERS = 2**20
@@ -32,6 +35,19 @@ def load_yaml(text: str) -> Any:
         return yaml.safe_load(text)
     except ValueError as error:  # a number of thousands of digits, or no date
         raise yaml.YAMLError(str(error)) from error
+
+
+def read_text(file: Path) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        OSError: it cannot be read.
+        InputError: it has another encoding.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text file in UTF-8 ({error.reason}); save it as UTF-8") from error
 
 
 def check_yaml(text: str) -> None:

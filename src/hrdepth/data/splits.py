@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from hrdepth.config.files import recipe
+from hrdepth.config.safe_yaml import read_text
 from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
@@ -77,7 +78,7 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
 
 def replace_lines(file: Path, folder: str, lines: list[str]) -> None:
     """Replace a recording's lines in a split file, keep those of other recordings, write no empty file."""
-    present = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    present = read_text(file).splitlines() if file.is_file() else []
     lines = [line for line in present if line.split()[:1] not in ([], [folder])] + lines
     if not lines:
         file.unlink(missing_ok=True)

@@ -17,13 +17,14 @@ from safetensors import safe_open
 from hrdepth.camera import DepthScale, pinhole
 from hrdepth.compute import choose_device
 from hrdepth.config import CalibrateScaleConfig
+from hrdepth.config.safe_yaml import read_text
 from hrdepth.errors import InputError
-from hrdepth.evaluation.odometry import predict_motions
+from hrdepth.evaluation.odometry import FrameTimes, predict_motions
 from hrdepth.evaluation.points import points_of
 from hrdepth.evaluation.trajectory import read_poses, read_rows
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io.files import existing_file, output_file
-from hrdepth.io.media import frames, probe
+from hrdepth.io.media import frames, probe, shown_intrinsics
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
@@ -74,7 +75,7 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     predictor = Predictor.from_file(config.weights, device=config.device, trust=config.trust)
     if predictor.canonical_focal is not None and config.intrinsics is None:
         raise InputError("these weights need the camera for depth: give --intrinsics fx,fy,cx,cy, in pixels")
-    matrix = None if config.intrinsics is None else pinhole(*config.intrinsics)
+    matrix = None if config.intrinsics is None else shown_intrinsics(probe(config.input), pinhole(*config.intrinsics))
     wanted = {} if config.distances is None else _read_distances(config.distances)
     seen: dict[tuple[str, int, int], float] = {}
 
@@ -107,26 +108,33 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
 
 def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     """Measure by the known motion of the camera between frames."""
-    distances: dict[str, Floats | float] = {}  # a number: the same for all frames
+    positions: dict[str, Floats] = {}
+    speeds: Floats | None = None
     if config.poses is not None:
-        distances["poses"] = np.linalg.norm(np.diff(read_poses(config.poses)[:, :3, 3], axis=0), axis=1)
+        positions["poses"] = read_poses(config.poses)[:, :3, 3]
     if config.speeds is not None:
         speeds = read_rows(config.speeds, 1, "a speed in metres a second")[:, 0]
-        distances["speed"] = (speeds[1:] + speeds[:-1]) / 2 / _frames_per_second(config)
-    elif config.speed is not None:
-        distances["speed"] = config.speed / _frames_per_second(config)
     if config.gps is not None:
-        distances["gps"] = gps_distances(read_rows(config.gps, 2, "latitude and longitude in degrees"))
-    if not distances:
+        positions["gps"] = read_rows(config.gps, 2, "latitude and longitude in degrees")
+    with_speed = speeds is not None or config.speed is not None
+    rate = _frames_per_second(config) if with_speed else None
+    if not (positions or with_speed):
         return
     checkpoint = read_checkpoint(locate_weights(config.weights))
     if checkpoint.pose_network is None:
         raise InputError(f"the weights file {config.weights} holds no pose network, which known motion needs")
-    network = checkpoint.pose_network.to(choose_device(config.device))
-    motions = predict_motions(network, config.input, checkpoint.size, probe(config.input).count)
-    predicted = np.linalg.norm(motions[:, :3, 3], axis=1)
-    for kind, true in distances.items():
-        yield travelled_distances(kind, predicted, np.full(len(predicted), true) if isinstance(true, float) else true)
+    network, times = checkpoint.pose_network.to(choose_device(config.device)), FrameTimes()
+    motions = predict_motions(network, config.input, checkpoint.size, probe(config.input).count, times.add)
+    # Nothing is known of a motion across frames that are missing.
+    predicted = np.where(times.missing[1:], 0.0, np.linalg.norm(motions[:, :3, 3], axis=1))
+    for kind, rows in positions.items():
+        rows = times.of_frames(rows)
+        true = gps_distances(rows) if kind == "gps" else np.linalg.norm(np.diff(rows, axis=0), axis=1)
+        yield travelled_distances(kind, predicted, true)
+    if with_speed:
+        speeds = np.full(len(motions) + 1, config.speed) if speeds is None else times.of_frames(speeds)
+        mean, seconds = (speeds[1:] + speeds[:-1]) / 2, np.diff(times.seconds(config.frames_per_second, rate))
+        yield travelled_distances("speed", predicted, mean * seconds if len(mean) == len(seconds) else mean)
 
 
 def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measurement]) -> None:
@@ -156,20 +164,13 @@ def _frames_per_second(config: CalibrateScaleConfig) -> float:
     return rate
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text file in UTF-8 ({error}); save it as UTF-8") from error
-
-
 def _read_distances(path: str) -> dict[tuple[str, int, int], float]:
     found = {}
-    for number, line in enumerate(_text(existing_file(path, "the file of distances")).splitlines(), 1):
+    for number, line in enumerate(read_text(existing_file(path, "the file of distances")).splitlines(), 1):
         if not line.strip():
             continue
         try:
-            name, x, y, metres = line.split()
+            name, x, y, metres = line.strip().rsplit(maxsplit=3)
             found[name, round(float(x)), round(float(y))] = float(metres)
         except ValueError as error:
             raise InputError(f"{path}, line {number}: '{line.strip()}' should be: image x y metres") from error

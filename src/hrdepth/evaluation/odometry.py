@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["compare", "odometry", "predict_motions"]
+__all__ = ["FrameTimes", "bridge", "compare", "odometry", "predict_motions"]
+
+log = logging.getLogger(__name__)
 
 FRAMES_PER_SECOND = 10.0  # KITTI's
 
@@ -61,27 +64,29 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
         check_motion(true)
     media = probe(config.input)
     folder = output_folder(config.out, overwrite=config.overwrite)
-    times: list[float | None] = []
+    times = FrameTimes()
     motions = predict_motions(
         checkpoint.pose_network.to(choose_device(config.device)),
         config.input,
         config.size or checkpoint.size,
         media.count,
-        lambda frame: times.append(frame.seconds),
+        times.add,
     )
-    predicted = chain(motions)
+    predicted = chain(bridge(motions, times.missing))
     unit = checkpoint.scale.metres_per_unit
     if unit is not None:
         predicted[:, :3, 3] *= unit
+    true = None if true is None else times.of_frames(true)
     if true is not None and len(true) != len(predicted):
         raise InputError(f"{config.poses} has {len(true)} poses, {config.input} has {len(predicted)} frames")
     write_kitti(folder / "trajectory_kitti.txt", predicted)
-    write_tum(folder / "trajectory_tum.txt", predicted, _seconds(times, config.frames_per_second, media.fps))
+    write_tum(folder / "trajectory_tum.txt", predicted, times.seconds(config.frames_per_second, media.fps))
     result: dict[str, Any] = {
         "input": Path(config.input).name,
         "frames": len(predicted),
         "unit": "metres" if unit is not None else "up to scale",
         "trained_on": config.trained_on,
+        "missing": {str(index): count for index, count in enumerate(times.missing) if count},
     }
     if true is not None:
         result |= compare(true, predicted, metric=unit is not None)
@@ -92,12 +97,58 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
     return result
 
 
-def _seconds(times: list[float | None], rate: float | None, stated_rate: float | None) -> NDArray[np.float64]:
-    """Return when each frame is shown, from 0: by the given rate, as the video says, or by a constant rate."""
-    known = np.array([np.nan if time is None else time for time in times])
-    if rate is None and np.isfinite(known).all() and (np.diff(known) > 0).all():
-        return np.asarray(known - known[0])
-    return np.arange(len(times)) / (rate or stated_rate or FRAMES_PER_SECOND)
+class FrameTimes:
+    """When the frames of an input were taken, and how many are missing before each, see `io.media.Gaps`."""
+
+    def __init__(self) -> None:
+        self.stated: list[float | None] = []
+        self.missing: list[int] = []
+
+    def add(self, frame: Frame) -> None:
+        """Note the next frame."""
+        self.stated.append(frame.seconds)
+        self.missing.append(frame.missing)
+
+    def seconds(self, rate: float | None, stated_rate: float | None) -> NDArray[np.float64]:
+        """Return the times (N) from 0: by the given rate, as the video says, or by a constant rate."""
+        known = np.array([np.nan if time is None else time for time in self.stated])
+        if rate is None and np.isfinite(known).all() and (np.diff(known) > 0).all():
+            return np.asarray(known - known[0])
+        return self._places() / (rate or stated_rate or FRAMES_PER_SECOND)
+
+    def of_frames(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values of the frames that were read; unchanged if there is not one for each and each missing."""
+        places = self._places()
+        return values[places] if len(values) == places[-1] + 1 else values
+
+    def _places(self) -> NDArray[np.int64]:
+        return np.cumsum([1 + count for count in self.missing]) - 1 - self.missing[0]
+
+
+def bridge(motions: Poses, missing: Sequence[int]) -> Poses:
+    """Replace the motions (N-1,4,4) across missing frames, for which a pose network is not made.
+
+    The motion before, or after where there is none, is repeated.
+
+    Args:
+        motions: between the frames that were read.
+        missing: before each of the N frames.
+
+    Raises:
+        InputError: frames are missing between all.
+    """
+    known = [index for index, count in enumerate(missing[1:]) if not count]
+    if not known:
+        raise InputError("frames are missing between all that can be read, so that no motion is known")
+    bridged = motions.copy()
+    for index, count in enumerate(missing[1:]):
+        if count:
+            near = max((other for other in known if other < index), default=known[0])
+            bridged[index] = np.linalg.matrix_power(motions[near], count + 1)
+            log.warning(
+                "%d frames are missing before frame %d, where the motion before is assumed to go on", count, index + 1
+            )
+    return bridged
 
 
 def predict_motions(
@@ -126,7 +177,7 @@ def predict_motions(
     motions: list[Tensor] = []
     last: Tensor | None = None
     with torch.inference_mode():
-        for frame in track(frames(source), "poses", total=count, console=Console(stderr=True)):
+        for frame in track(frames(source, _warn), "poses", total=count, console=Console(stderr=True)):
             if seen is not None:
                 seen(frame)
             current = image_tensor(Image.fromarray(frame.image), size)[None].to(device)  # (1,3,H,W)
@@ -137,6 +188,10 @@ def predict_motions(
     if not motions:
         raise InputError(f"{source} has fewer than two frames; a trajectory needs a video or a folder of frames")
     return torch.stack(motions).double().numpy()
+
+
+def _warn(error: InputError) -> None:
+    log.warning("%s", error)
 
 
 def compare(true: Poses, predicted: Poses, *, metric: bool) -> dict[str, Any]:

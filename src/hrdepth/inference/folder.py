@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -23,8 +23,9 @@ from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.inference.writer import Writer
 from hrdepth.io import files
 from hrdepth.io.files import file_sha256, output_folder, write_json
+from hrdepth.io.image_files import result_name
 from hrdepth.io.locks import locked_folder
-from hrdepth.io.media import Frame, MediaInfo, frames, named_images, probe
+from hrdepth.io.media import Frame, MediaInfo, frames, named_images, probe, shown_intrinsics
 from hrdepth.io.provenance import provenance
 
 __all__ = ["predict_to_folder"]
@@ -106,13 +107,15 @@ def predict_to_folder(
     if info.kind == "folder" and out.resolve() == source.resolve():
         raise InputError(f"the results cannot go into the folder of the images, {source}; choose another with --out")
     outputs = resolve_outputs(outputs or Outputs(), info.kind)
-    known: KnownCamera = camera or intrinsics
+    known: KnownCamera = camera
+    if camera is None and intrinsics is not None:
+        known = shown_intrinsics(info, np.asarray(intrinsics, dtype=np.float64))
     described = _settings(predictor, source, info, outputs, known)
     # The content: many folders and videos have the same name, and an image may be replaced.
     contents = named_images(info) or {source.name: source}
     digests = {name: _digest(path) for name, path in contents.items()}
     resume = resume and out.is_dir() and any(out.iterdir())
-    video = source.stem if info.kind == "video" else None
+    video = result_name(source.stem) if info.kind == "video" else None
     output_folder(out, overwrite=overwrite or resume)
     busy = f"another process writes into {out}; wait for its end, or choose another folder"
     with locked_folder(out, busy) if resume or video else nullcontext():
@@ -247,7 +250,7 @@ def _predict_all(
             images = frames(info, on_error=skip, first=run.writer.done)
         begun = run.writer.done > 0
         for frame in _until_damaged(stack.enter_context(read_ahead(images)), info, skip, begun=begun):
-            behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame.image)), frame.seconds))
+            behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame)), frame.seconds))
 
 
 def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any, *, begun: bool) -> Iterator[Frame]:
@@ -262,8 +265,18 @@ def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any, *, begun
         skip(error)
 
 
-def _intrinsics(known: KnownCamera, image: NDArray[np.uint8]) -> ArrayLike | None:
-    return known.intrinsics((image.shape[0], image.shape[1])) if isinstance(known, LearnedCamera) else known
+def _intrinsics(known: KnownCamera, frame: Frame) -> ArrayLike | None:
+    height, width = frame.image.shape[:2]
+    if isinstance(known, LearnedCamera):
+        return known.intrinsics((height, width))
+    if known is not None:
+        cx, cy = np.asarray(known)[:2, 2]
+        if frame.index == 0 and not (0 < cx < width and 0 < cy < height):
+            log.warning(
+                "the principal point (%g, %g) lies outside %s, %dx%d; are the intrinsics in pixels of another size?",
+                cx, cy, frame.name, width, height,
+            )  # fmt: skip
+    return known
 
 
 def _settings(

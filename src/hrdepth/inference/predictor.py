@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from math import log
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from hrdepth.weights.checkpoint import Checkpoint
 
 __all__ = ["Prediction", "Predictor", "blend_flipped"]
+
+# Difference of the logarithms of fx and fy up to which an image's pixels are square.
+SQUARE = 0.05
 
 Float32 = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -231,7 +235,7 @@ class Predictor:
         matrix = None if intrinsics is None else _check_intrinsics(intrinsics)
         started = perf_counter()
         return Prediction(
-            disparity=_enlarged(self._predict(pixels, self.input_size(pixels.shape[:2])), pixels.shape[:2]),
+            disparity=_enlarged(self._predict(pixels, self.input_size(pixels.shape[:2], matrix)), pixels.shape[:2]),
             image=pixels,
             intrinsics=matrix,
             **asdict(self.scale),
@@ -246,9 +250,18 @@ class Predictor:
         """
         return self.scale.scaled_disparity(self._predict(to_pixels(image), self.size))
 
-    def input_size(self, image: tuple[int, ...]) -> tuple[int, int]:
-        """Return (height, width) at which the network sees an image of size (height, width)."""
-        return aspect_size((image[0], image[1]), self.size, self._stride) if self.keep_aspect else self.size
+    def input_size(self, image: tuple[int, ...], intrinsics: NDArray[np.float64] | None = None) -> tuple[int, int]:
+        """Return (height, width) at which the network sees an image of size (height, width).
+
+        Where fx and fy say that the image was squeezed, it is that of the image as it was.
+        """
+        if not self.keep_aspect:
+            return self.size
+        height, width = image[0], image[1]
+        pixel_aspect = 1.0 if intrinsics is None else float(intrinsics[1, 1] / intrinsics[0, 0])
+        if pixel_aspect > 0 and abs(log(pixel_aspect)) > SQUARE:
+            height, width = round(height * max(1, 1 / pixel_aspect)), round(width * max(1, pixel_aspect))
+        return aspect_size((height, width), self.size, self._stride)
 
     def disparities_with_flip(self, image: ImageLike) -> tuple[Float32, Float32]:
         """Return the sigmoid output for the image and, mirrored back, for its mirror image: two (h,w) at `size`."""

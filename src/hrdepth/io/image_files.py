@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ __all__ = [
     "find_image",
     "is_visible",
     "list_images",
+    "result_name",
     "spellings",
     "visible_images",
     "walk",
@@ -31,6 +33,8 @@ SUFFIXES = (
     ".heic", ".heif",
 )  # fmt: skip
 IMAGE_SUFFIXES = frozenset(SUFFIXES)
+# Bytes of a file's name in most file systems, and of those what results may append.
+LONGEST, ROOM = 255, 55
 # Before the suffix of files that are being written or are copies.
 TEMPORARY = frozenset([".tmp", ".temp", ".part", ".partial", ".crdownload", ".download", ".bak", ".swp"])
 
@@ -121,18 +125,36 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
 def find_image(folder: Path, stem: str, suffixes: Sequence[str] = SPELLINGS) -> Path | None:
     """Return the file `stem` in `folder` with one of these suffixes, None if there is none; JPEG comes before PNG."""
     paths = (folder / f"{stem}{suffix}" for suffix in suffixes)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if len(os.fsencode(path.name)) <= LONGEST and path.is_file()), None)
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
     """Return a name for the results of each file of a folder: its stem, or where that is not unique its whole name.
+
+    What is too long for a suffix of the results is shortened, see `result_name`.
 
     Example:
         >>> distinct_names([Path("a.jpg"), Path("x.jpg"), Path("x.png"), Path("x.jpg.png")])
         ['a', 'x.jpg', 'x.png', 'x.jpg.png']
     """
     stems, names = Counter(path.stem for path in paths), {path.name for path in paths}
-    return [path.stem if stems[path.stem] == 1 and path.stem not in names else path.name for path in paths]
+    chosen = [path.stem if stems[path.stem] == 1 and path.stem not in names else path.name for path in paths]
+    return [result_name(name) for name in chosen]
+
+
+def result_name(name: str) -> str:
+    """Return a name to which results append theirs: shortened where a file system would take no longer one.
+
+    Example:
+        >>> result_name("ride"), len(result_name("ä" * 120).encode()), result_name("ä" * 120)[-9:]
+        ('ride', 199, '-c3c2d9a7')
+    """
+    whole = os.fsencode(name)
+    if len(whole) <= LONGEST - ROOM:
+        return name
+    start = os.fsdecode(whole[: LONGEST - ROOM - 9]).encode("utf-8", "ignore").decode("utf-8")
+    log.warning("the name %s... has %d bytes; results have a shorter one", name[:40], len(whole))
+    return f"{start}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:

@@ -47,7 +47,11 @@ DEPTH_PNG_UNITS = 256.0  # a metre, KITTI's way
 RUN_LENGTHS = zlib.Z_RLE
 """How PNGs are compressed: disparity and depth in a third of the usual time, for an eighth more bytes."""
 
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+# What Pillow's plugins raise for damaged files.
+DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError, RuntimeError, KeyError,
+    TypeError, IndexError, OverflowError, ZeroDivisionError,
+)  # fmt: skip
 
 
 def read_image(path: str | Path) -> Image.Image:

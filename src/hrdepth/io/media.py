@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -12,21 +17,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.errors import InputError
-from hrdepth.io.image_files import IMAGE_SUFFIXES, distinct_names, list_images
+from hrdepth.io.image_files import IMAGE_SUFFIXES, distinct_names, list_images, result_name
 from hrdepth.io.images import (
     DAMAGE,
     open_image,
     read_image,
 )
-from hrdepth.io.video import open_video, read_video
+from hrdepth.io.video import VideoFrame, open_video, read_video
 
 __all__ = [
     "Frame",
+    "Gaps",
     "MediaInfo",
     "frames",
     "named_images",
     "probe",
+    "shown_intrinsics",
 ]
+
+log = logging.getLogger(__name__)
+
+# Steps between frames: how many are remembered, how many tell whether they are equal, how far and how often they are.
+REMEMBERED, FEWEST, REGULAR, REGULAR_SHARE = 64, 8, 0.25, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +46,8 @@ class Frame:
     """One image of an image, a folder or a video: `image` is uint8 (H,W,3), `index` counts from 0.
 
     `name` is as `distinct_names` says, for a video the file's name and the number of the frame. `seconds` is when a
-    video shows it, None if unknown; `pixel_aspect` the width / height of its pixels.
+    video shows it, None if unknown; `pixel_aspect` the width / height of its pixels. `missing` frames between the one
+    before and this one could not be read, or are not there; see `Gaps`.
     """
 
     name: str
@@ -42,6 +55,53 @@ class Frame:
     index: int
     seconds: float | None = None
     pixel_aspect: float = 1.0
+    missing: int = 0
+
+
+class Gaps:
+    """Counts the frames that are missing between two that follow each other, by their times or numbers.
+
+    Beside damage, a step is a gap only if nearly all steps before it were equal: a variable frame rate has no gaps.
+
+    Args:
+        step: from frame to frame, where it is known in advance.
+
+    Example:
+        >>> gaps = Gaps()
+        >>> [gaps.before(number) for number in [*range(0, 50, 5), 60, 65]]
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0]
+    """
+
+    def __init__(self, step: float | None = None) -> None:
+        self._steps: deque[float] = deque(maxlen=REMEMBERED)
+        self._typical = step
+        self._last: float | None = None
+        self._begun = False
+
+    def before(self, position: float | None, *, damaged: bool = False) -> int:
+        """Return how many frames are missing before the next one.
+
+        Args:
+            position: its time or number; None if that is unknown.
+            damaged: whether something before it could not be read.
+        """
+        last, begun, self._last, self._begun = self._last, self._begun, position, True
+        if not begun:
+            return 0
+        if position is None or last is None or not self._typical:
+            missing = int(damaged)
+        else:
+            missing = max(0, round((position - last) / self._typical) - 1)
+            missing = missing if damaged or self._is_regular() else 0
+        if position is not None and last is not None and not damaged:
+            self._steps.append(position - last)
+            self._typical = median(self._steps)
+        return missing
+
+    def _is_regular(self) -> bool:
+        alike = [abs(step / (self._typical or step) - 1) < REGULAR for step in self._steps]
+        # Two long steps are another frame rate.
+        return len(alike) >= FEWEST and sum(alike) >= REGULAR_SHARE * len(alike) and alike[-1]
 
 
 @dataclass(frozen=True)
@@ -99,11 +159,24 @@ def frames(
     info = source if isinstance(source, MediaInfo) else probe(source)
     path, kind = info.path, info.kind
     if kind == "video":
-        return (
-            Frame(f"{path.stem}_{index:06d}", frame.image, index, frame.seconds, frame.pixel_aspect)
-            for index, frame in enumerate(read_video(path, on_error, square=square, first=first), first)
-        )
+        return _video_frames(info, read_video(path, on_error, square=square, first=first), first)
     return _image_frames(named_images(info), on_error, is_wanted)
+
+
+def shown_intrinsics(info: MediaInfo, intrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the intrinsics (3,3) of a source's frames as `frames` yields them.
+
+    If a video's pixels are not square, its frames are stretched; intrinsics whose fx and fy are those of its own
+    pixels are stretched with them.
+    """
+    if info.kind != "video":
+        return intrinsics
+    aspect = next(frames(info, lambda error: None, square=False)).pixel_aspect
+    ratio = float(intrinsics[1, 1] / intrinsics[0, 0])
+    if aspect == 1 or not ratio > 0 or abs(math.log(ratio)) <= abs(math.log(ratio / aspect)):
+        return intrinsics
+    log.info("%s: the intrinsics are of pixels %g times as wide as high; stretched with the frames", info.path, aspect)
+    return np.diag([max(1.0, aspect), max(1.0, 1 / aspect), 1.0]) @ intrinsics
 
 
 def named_images(info: MediaInfo) -> dict[str, Path]:
@@ -128,9 +201,22 @@ def _is_image(path: Path) -> bool:
         return path.suffix.lower() in IMAGE_SUFFIXES
 
 
+def _video_frames(info: MediaInfo, shown: Iterator[VideoFrame], first: int) -> Iterator[Frame]:
+    gaps, lost = Gaps(None if info.fps is None else 1 / info.fps), 0
+    name = result_name(info.path.stem)
+    for index, frame in enumerate(shown, first):
+        missing = gaps.before(frame.seconds, damaged=frame.after_damage)
+        lost += 0 if frame.after_damage else missing
+        yield Frame(f"{name}_{index:06d}", frame.image, index, frame.seconds, frame.pixel_aspect, missing)
+    if lost:  # without an error of the decoder
+        log.warning("%s lacks %d frames, as its times jump; what is beside a jump counts as no neighbours", info.path,
+                    lost)  # fmt: skip
+
+
 def _image_frames(
     images: dict[str, Path], on_error: Callable[[InputError], None] | None, is_wanted: Callable[[str], bool] | None
 ) -> Iterator[Frame]:
+    gaps, damaged = Gaps(), False
     for index, (name, path) in enumerate(images.items()):
         if is_wanted is not None and not is_wanted(name):
             continue
@@ -140,5 +226,9 @@ def _image_frames(
             if on_error is None:
                 raise
             on_error(error)
+            damaged = True
             continue
-        yield Frame(name, image, index)
+        digits = re.findall(r"[0-9]+", path.stem)
+        number = int(digits[-1]) if digits else None
+        yield Frame(name, image, index, missing=gaps.before(number, damaged=damaged))
+        damaged = False

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 
 __all__ = [
+    "CutShort",
     "DepthVideoWriter",
     "VideoFrame",
     "VideoPosition",
@@ -47,8 +48,12 @@ DEPTH_STEPS = 256
 
 
 @contextmanager
-def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
+def open_video(path: str | Path, most_pixels: int = MOST_PIXELS) -> Iterator[tuple[Any, Any]]:
     """Open a video; yield PyAV's container and its first stream of moving images.
+
+    Args:
+        path: the file.
+        most_pixels: larger frames are not decoded.
 
     Raises:
         InputError: the file is no video, contains only sound (a cover image does not count), or is damaged.
@@ -59,7 +64,7 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
         f"{path} is neither an image nor a video that can be read: damaged, truncated, or of another kind"
     )
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")  # titles may be Latin-1
     except (av.FFmpegError, OSError) as error:
         raise unreadable from error
     with container:
@@ -76,13 +81,17 @@ def open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
             raise unreadable
         streams[0].thread_type = "AUTO"
         context = streams[0].codec_context
-        context.options = {"max_pixels": str(MOST_PIXELS)}  # of frames that are larger than the header says
-        if context.width * context.height > MOST_PIXELS:
+        context.options = {"max_pixels": str(most_pixels)}  # of frames that are larger than the header says
+        if context.width * context.height > most_pixels:
             raise InputError(
-                f"{path} has frames of {context.width}x{context.height}; at most {MOST_PIXELS / 1e6:.0f} million "
+                f"{path} has frames of {context.width}x{context.height}; at most {most_pixels / 1e6:.0f} million "
                 "pixels are read"
             )
         yield container, streams[0]
+
+
+class CutShort(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
+    """A video ends within a packet, as an incomplete copy does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +102,13 @@ class VideoFrame:
         image: uint8 (H,W,3), upright.
         seconds: when it is shown, None where the file does not say.
         pixel_aspect: width / height of a pixel of `image`.
+        after_damage: whether something between the frame before and this one could not be decoded.
     """
 
     image: NDArray[np.uint8]
     seconds: float | None
     pixel_aspect: float = 1.0
+    after_damage: bool = False
 
 
 def read_video(
@@ -106,6 +117,8 @@ def read_video(
     *,
     square: bool = True,
     first: int = 0,
+    check: Callable[[Any], None] = lambda frame: None,
+    most_pixels: int = MOST_PIXELS,
 ) -> Iterator[VideoFrame]:
     """Yield the frames of a video as players show them: turned and mirrored by its display matrix.
 
@@ -113,25 +126,29 @@ def read_video(
 
     Args:
         path: the file.
-        on_damage: called at the end, with what was left out; None logs it.
+        on_damage: called at the end, with what was left out, a `CutShort` where the last packet was; None logs it.
         square: stretch frames whose pixels are not square; else they keep the size of the file.
         first: frames before this one are decoded, but not yielded.
+        check: called with each of PyAV's frames before it is converted; what it raises ends the video.
+        most_pixels: see `open_video`.
 
     Raises:
         InputError: what `open_video` raises; the video has no frames that can be decoded.
     """
-    index = 0
-    damage: list[str] = []
-    with open_video(path) as (container, stream):
+    index = known = 0
+    damage: list[bool] = []
+    with open_video(path, most_pixels) as (container, stream):
         aspect = pixel_aspect(stream, path)
         for frame in _decode(container, stream, damage):
+            check(frame)
             if index >= first:
-                yield show_frame(frame, aspect, square=square)
-            index += 1
+                yield replace(show_frame(frame, aspect, square=square), after_damage=len(damage) > known)
+            index, known = index + 1, len(damage)
     if not index:
         raise InputError(f"the video {path} has no frames" + (" that can be decoded" if damage else ""))
     if damage:
-        error = InputError(f"the video {path} is damaged: {len(damage)} of its packets left out, {index} frames read")
+        kind = CutShort if damage[-1] else InputError
+        error = kind(f"the video {path} is damaged: {len(damage)} of its packets left out, {index} frames read")
         if on_damage is None:
             log.warning("%s", error)
         else:
@@ -173,23 +190,29 @@ def pixel_aspect(stream: Any, path: str | Path) -> float:
     return stated
 
 
-def _decode(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
-    """Decode all that can be decoded; append why to `damage` for each packet that cannot."""
+def _decode(container: Any, stream: Any, damage: list[bool]) -> Iterator[Any]:
+    """Decode all that can be decoded; append to `damage` for each packet that cannot, whether the file ends there."""
     import av
 
     packets = container.demux(stream)
+    cut = False
     while True:
         try:
             packet = next(packets, None)
-        except av.FFmpegError as error:  # the container itself
-            damage.append(str(error))
+        except av.FFmpegError:  # the container itself
+            damage.append(True)
             return
         if packet is None:
             return
+        if packet.is_corrupt:  # of a part that is missing FFmpeg would make something up
+            damage.append(cut := True)
+            continue
+        if cut and packet.size:
+            damage[-1] = cut = False
         try:
             decoded = packet.decode()
-        except av.FFmpegError as error:
-            damage.append(str(error))
+        except av.FFmpegError:
+            damage.append(False)
             continue
         yield from decoded
 

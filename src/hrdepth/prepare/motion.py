@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hrdepth.data.neighbours import motion as difference
 from hrdepth.errors import InputError, require
+from hrdepth.io.media import Frame
 
 __all__ = [
     "STILL",
@@ -169,7 +170,7 @@ class Chosen:
 
 @dataclass
 class Selection:
-    """Skipped frames, as numbers of the source, by reason: `still` or `cut`."""
+    """Frames of the source by what is special: skipped as `still`, the first after a `cut` or `missing` frames."""
 
     left_out: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
@@ -188,11 +189,11 @@ class Selection:
         return found
 
 
-def choose_stride(images: Iterable[Image], apart: int, count: int | None) -> int:
+def choose_stride(frames: Iterable[Frame], apart: int, count: int | None) -> int:
     """Choose the stride by the motion between frames that lie `apart`.
 
     Args:
-        images: all frames of the source, in order.
+        frames: all of the source, in order.
         apart: frames from the first to the second of each pair.
         count: frames of the source, where it is known: pairs are then spread over all of it.
 
@@ -202,49 +203,51 @@ def choose_stride(images: Iterable[Image], apart: int, count: int | None) -> int
     every = max(apart, (count or 10 * PROBES * apart) // PROBES)
     motions: list[float] = []
     first, start = None, 0
-    for index, image in enumerate(images):
+    for index, frame in enumerate(frames):
+        first = None if frame.missing else first
         if first is not None and index == start + apart:
-            step = measure_step(first, small(image))
+            step = measure_step(first, small(frame.image))
             motions += [] if is_cut(step) else [step.motion]
             first = None
         if first is None and index % every == 0:
-            first, start = small(image), index
+            first, start = small(frame.image), index
     return stride_for(motions, apart)
 
 
 def select_frames(
-    images: Iterable[Image],
+    frames: Iterable[Frame],
     stride: int,
     selection: Selection,
     prepare: Callable[[Image], Image] = lambda image: image,
     shrink: Callable[[Image], Image] = lambda image: image,
+    interval: float | None = None,
 ) -> Iterator[Chosen]:
     """Yield the selected frames; note the others in `selection`.
 
-    Every `stride`-th frame is a candidate. One that has moved less than `CREEP` since the last selected frame is
-    left out, so that a creeping camera gives fewer frames and a still one none. After a cut, and where the camera stood
-    so long that moving objects have moved on, a number is left out, so that the frames before and after are no
-    neighbours.
+    Every `stride`-th frame is a candidate, or one in each `interval`. One that has moved less than `CREEP` since the
+    last selected frame is left out, so that a creeping camera gives fewer frames and a still one none. After a cut,
+    where frames of the source are missing, and where the camera stood so long that moving objects have moved on, a
+    number is left out, so that the frames before and after are no neighbours.
 
     Args:
-        images: all frames of the source, in order.
+        frames: all of the source, in order.
         stride: frames from candidate to candidate.
         selection: filled in.
         prepare: makes a frame of an image of the source, such as by undistorting it.
         shrink: brings a frame to the size at which its motion is measured.
+        interval: seconds from candidate to candidate, for a variable frame rate; frames without a time are counted.
     """
-    number, waited = -1, 0
+    number, waited, hole = -1, 0, False
     last: Grey | None = None
-    for index, image in enumerate(images):
-        if index % stride:
-            continue
-        frame = prepare(image)
+    for index, source, after_hole in _candidates(frames, stride, interval):
+        hole |= after_hole
+        frame = prepare(source)
         grey = small(shrink(frame))
         step = None if last is None else measure_step(last, grey)
         if step is None:
             number += 1
-        elif is_cut(step):
-            selection.left_out["cut"].append(index)
+        elif is_cut(step) or hole:
+            selection.left_out["cut" if is_cut(step) else "missing"].append(index)
             number += 2
             step = None
         elif step.motion < CREEP:
@@ -253,8 +256,28 @@ def select_frames(
             continue
         else:
             number += 1 if waited < LONGEST_WAIT else 2
-        last, waited = grey, 0
+        last, waited, hole = grey, 0, False
         yield Chosen(number, index, frame, step)
+
+
+def _candidates(frames: Iterable[Frame], stride: int, interval: float | None) -> Iterator[tuple[int, Image, bool]]:
+    """Yield every `stride`-th image, or one in each `interval`, with its number and whether some before it are missing.
+
+    A hole is half as long again as a step, or longer.
+    """
+    last, before, missing = -math.inf, math.inf, 0
+    for index, frame in enumerate(frames):
+        missing += frame.missing
+        if interval is None or frame.seconds is None:
+            if index % stride == 0:
+                yield index, frame.image, 2 * missing >= stride
+                missing = 0
+            continue
+        step, before = frame.seconds - before, frame.seconds
+        # Half a frame too early is better than too late.
+        if (waited := frame.seconds - last) >= interval - min(interval / stride, 1.02 * max(step, 0.0)) / 2:
+            yield index, frame.image, missing > 0 and waited >= 1.5 * interval
+            last, missing = frame.seconds, 0
 
 
 def split_numbers(numbers: list[int], share: float, gap: int) -> tuple[list[int], list[int]]:

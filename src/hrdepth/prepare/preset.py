@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.camera import Camera
+from hrdepth.config.safe_yaml import read_text
 from hrdepth.data.folder import find_cameras, read_camera
 from hrdepth.data.neighbours import MIN_MOTION
 from hrdepth.errors import InputError
@@ -132,7 +133,7 @@ def _cameras(root: Path) -> dict[Path, Camera]:
 
 def _count(split: Path) -> int:
     try:
-        lines = split.read_text(encoding="utf-8").splitlines()
+        lines = read_text(split).splitlines()
     except OSError:
         return 0
     return sum(bool(line.strip()) and not line.startswith("#") for line in lines)

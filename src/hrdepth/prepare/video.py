@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
@@ -20,9 +19,10 @@ from hrdepth.camera import Camera
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256, resume
+from hrdepth.io.image_files import result_name
 from hrdepth.io.images import save_image
 from hrdepth.io.locks import remove_leftovers
-from hrdepth.io.media import MediaInfo, frames, probe
+from hrdepth.io.media import Frame, MediaInfo, frames, probe
 from hrdepth.prepare.calibration import choose_camera
 from hrdepth.prepare.framing import LONGER_SIDE, Framing
 from hrdepth.prepare.masks import StillRegions
@@ -88,6 +88,7 @@ def prepare_videos(config: PrepareVideoConfig) -> list[Prepared]:
     named: dict[str, Path] = {}
     for path in map(Path, config.inputs):
         name = re.sub(r"[^\w.-]+", "_", path.resolve().name if path.is_dir() else path.stem).lstrip(".") or "video"
+        name = result_name(name)
         if name in named:
             raise InputError(f"{named[name]} and {path} would both be called '{name}'; rename one")
         named[name] = path
@@ -130,7 +131,7 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
         log.info("%s is complete already", folder)
         return Prepared(folder, begun)
     stride = begun["chosen"]["stride"] if begun is not None else _stride(path, info, config)
-    first = next(frames(path, square=False))
+    first = next(_frames(path))
     size = first.image.shape[0], first.image.shape[1]
     lens = choose_camera(path, size, config.intrinsics, config.fov, config.camera, first.pixel_aspect)
     framing = Framing(lens, config.size, config.fit)
@@ -208,15 +209,16 @@ def _stride(path: Path, info: MediaInfo, config: PrepareVideoConfig) -> int:
         return max(1, round(info.fps / config.fps))
     apart = 1 if info.fps is None else max(1, round(info.fps / PROBE_FPS))
     try:
-        return choose_stride(_images(path, "measuring motion", info.count), apart, info.count)
+        return choose_stride(_frames(path, "measuring motion", info.count), apart, info.count)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _images(path: Path, doing: str = "", count: int | None = None) -> Iterator[NDArray[np.uint8]]:
+def _frames(path: Path, doing: str = "", count: int | None = None, announce: bool = False) -> Iterator[Frame]:
+    """Yield the frames that can be read; log what cannot, if `announce`."""
+    found = frames(path, lambda error: log.warning("%s", error) if announce else None, square=False)
     known = None if count is None else float(count)
-    for frame in track(frames(path, square=False), f"{path.name}: {doing}", known, transient=True, disable=not doing):
-        yield frame.image
+    yield from track(found, f"{path.name}: {doing}", known, transient=True, disable=not doing)
 
 
 def _write_frames(
@@ -233,9 +235,10 @@ def _write_frames(
     """Write the frames that are not there yet; return all that belong to the recording."""
     kept: list[tuple[Chosen, dict[str, Any]]] = []
     shrink = partial(reduced, factor=factor)
-    images = _images(path, "writing frames", info.count)
+    found = _frames(path, "writing frames", info.count, announce=True)
+    interval = None if config.fps is None else 1 / config.fps
     try:
-        for chosen in select_frames(images, stride, selection, analysis.apply, shrink):
+        for chosen in select_frames(found, stride, selection, analysis.apply, shrink, interval):
             file = folder / "left" / _file(chosen.number, config)
             if not file.is_file():
                 save_image(file, Image.fromarray(shrink(chosen.image)), quality=95, subsampling=0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from hrdepth.config import DatasetConfig, NetworkConfig, ReproduceConfig, TrainConfig
 from hrdepth.config.files import find_config, rename_keys, train_config
-from hrdepth.config.safe_yaml import load_yaml
+from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.source import SUFFIXES, read_description
 from hrdepth.networks import NETWORKS
@@ -81,7 +81,7 @@ def plan_training(
     file = _file(config, source)
     if not file.is_file():
         raise InputError(f"{file}, the training of {name}, does not exist; give the folder of configs with --configs")
-    written = rename_keys(load_yaml(file.read_text(encoding="utf-8")))
+    written = rename_keys(load_yaml(read_text(file)))
     settings = merge(merge(written, own), rename_keys(config.training))
     settings["output"] = str(run_folder(config, name, seed))
     if seed is not None:

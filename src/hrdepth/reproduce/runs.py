@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from hrdepth.config import ReproduceConfig, TrainConfig
-from hrdepth.config.safe_yaml import load_yaml
+from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import write_json
@@ -259,8 +259,8 @@ def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given
         notes.append(f"after {int(epochs)} of {plan.epochs} epochs{ended}")
     notes += stopped
     try:
-        stored = load_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):  # weights alone: their network can be compared
+        stored = load_yaml(read_text(folder / "config.yaml"))
+    except (OSError, InputError, yaml.YAMLError):  # weights alone: their network can be compared
         return "; ".join(filter(None, [*notes, network_mismatch(plan.network, file)]))
     wanted = json.loads(json.dumps(asdict(plan)))
     if int(stored.get("batch_size") or 0) * int(stored.get("accumulate") or 1) == plan.batch_size * plan.accumulate:

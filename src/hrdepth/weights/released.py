@@ -20,11 +20,13 @@ from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import existing_file, output_file
+from hrdepth.io.images import check_size
 from hrdepth.io.provenance import provenance
 from hrdepth.networks import NETWORKS, build_network, build_pose_network
 from hrdepth.networks.hrdepth import NODES
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import save_checkpoint
+from hrdepth.weights.find import stated_size
 
 __all__ = ["import_weights"]
 
@@ -73,6 +75,7 @@ def import_weights(
     decoder_tensors, _ = _read_published(depth)
     config = NetworkConfig(network, {"backbone": "mobilenet_v3_large_authors"} if network == "lite_hrdepth" else {})
     module = build_network(config)
+    size = _stated_size(facts, size, module.stride, encoder)
     rename_encoder = _mobilenet_key if network == "lite_hrdepth" else _resnet_key
     _load(module.encoder, encoder_tensors, rename_encoder, encoder)
     if network == "monodepth2":
@@ -91,7 +94,7 @@ def import_weights(
         out,
         module,
         config,
-        size=(int(facts.get("height", size[0])), int(facts.get("width", size[1]))),
+        size=size,
         pose_network=pose_network,
         pose_network_config=pose_config,
         metres_per_unit=KITTI_METRES_PER_UNIT if facts.get("use_stereo") else None,
@@ -126,6 +129,23 @@ def _read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
             f"{file} does not fit the network: entry '{strange[0]}' is neither a tensor nor one of {FACTS}"
         )
     return tensors, facts
+
+
+def _stated_size(facts: dict[str, Any], size: tuple[int, int], stride: int, file: str | Path) -> tuple[int, int]:
+    """Return (height, width) as an encoder file states it; `size` where it does not."""
+    values = (facts.get("height", size[0]), facts.get("width", size[1]))
+    try:
+        height, width = map(int, values)
+        if (height, width) != values:
+            raise ValueError(values)
+        check_size((height, width), stride)
+        stated_size([height, width])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{file}: the height {values[0]!s:.20} and width {values[1]!s:.20} of its training must be multiples of "
+            f"{stride}, from {2 * stride} up"
+        ) from error
+    return height, width
 
 
 def _is_usable(key: str, value: Tensor) -> bool:

@@ -110,7 +110,7 @@ def _write_splits(lists: Splits, folder: Path, *, overwrite: bool) -> Iterator[s
             continue
         file = folder / f"{name}.txt"
         text = "".join(f"{line.name}\n" for line in lines)
-        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        if not file.is_file() or file.read_bytes() != text.encode():
             with atomic_path(output_file(file, overwrite=overwrite)) as temporary:
                 temporary.write_text(text, encoding="utf-8")
         yield f"{len(lines)} frames: {file}"
