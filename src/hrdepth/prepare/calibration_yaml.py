@@ -81,7 +81,7 @@ MODELS: dict[str, Model | None] = {
 }  # fmt: skip
 # What a stereo calibration and a ROS message give besides: they hold after a rectification, or for the other camera.
 OTHER = frozenset(["R", "r", "P", "p", "T", "R1", "R2", "P1", "P2", "M2", "D2", "Q", "E", "F", "rectificationmatrix",
-                   "projectionmatrix", "baseline"])  # fmt: skip
+                   "projectionmatrix"])  # fmt: skip
 
 
 class _Entries:
@@ -108,7 +108,11 @@ class _Entries:
             raise InputError(f"{self.source}: learn must be true or false, not {learn!r}")
         lens = Lens(intrinsics, size, model, () if model == "pinhole" else distortion, self.source, learn)
         lens = self._binned(self._window(lens))
-        refuse_entries([self.names[key] for key in self.values if key not in OTHER | IRRELEVANT], self.source)
+        # Others' P1 and P2 are matrices; as single numbers they are coefficients of this lens.
+        other = {key for key in OTHER & self.values.keys() if isinstance(self.values[key], list | dict)}
+        refuse_entries(
+            [self.names[key] for key in self.values if key not in other | IRRELEVANT | {"baseline"}], self.source
+        )
         return lens
 
     def _choose(self, camera: str | None) -> None:

@@ -76,6 +76,6 @@ def unique_entries(pairs: Iterable[tuple[str, Any]], source: str) -> dict[str, A
     """
     entries: dict[str, Any] = {}
     for name, value in pairs:
-        if entries.setdefault(name, value) != value:
+        if repr(entries.setdefault(name, value)) != repr(value):  # NaN is not equal to itself
             raise InputError(f"{source}: '{name}' is given twice, with different values; remove the wrong one")
     return entries
