@@ -48,7 +48,8 @@ class Distillation(Objective):
         norm: a key of `NORMS`; by default `l1`, `scale` or `affine`, as the labels' meaning needs.
         scales: of the student's disparities, resized to full size; [0] uses the finest only.
         block: compare means over blocks of so many pixels a side, so that a teacher's blurred edges are not learned;
-            1 compares pixels. With `log-l1` the means are those of log depth.
+            1 compares pixels. With `log-l1` the means are those of log depth. Hints, which are sharp, are compared
+            pixel by pixel.
         weight: of the distance to the teacher in the loss.
         self_supervision: weight of the self-supervised loss; 0 learns from the teacher only (T), above 0 from both
             (MT).
@@ -215,11 +216,9 @@ class Distillation(Objective):
         With self-supervision also `"loss/view_synthesis"` and what `ViewSynthesis` gives.
         """
         with torch.autocast(batch["target"].device.type, enabled=False):
-            target, weights, scale = self.target(batch), self._weights(batch), self.network.scale
+            target, weights = self.target(batch), self._weights(batch)
             distances = {
-                f"loss/distillation/scale{s}": distance(
-                    self.norm, output.disparities[s].float(), target, weights, scale, self.block
-                )
+                f"loss/distillation/scale{s}": self._distance(output.disparities[s].float(), target, weights, batch)
                 for s in self.scales
             }
             mean = torch.stack(list(distances.values())).mean()
@@ -273,6 +272,14 @@ class Distillation(Objective):
         if self.labels is not None:
             return {"teacher": self.labels.about["teacher"] | options}
         return {"hints": options} if self.teacher is None else {"teacher": self.teacher.about() | options}
+
+    def _distance(self, disparity: Tensor, target: Tensor, weights: Tensor | None, batch: Batch) -> Tensor:
+        scale = self.network.scale
+        if self.block == 1 or weights is None or "hint" not in batch:
+            return distance(self.norm, disparity, target, weights, scale, self.block)
+        hinted = batch["hint"] > 0
+        sharp = distance(self.norm, disparity, target, weights * hinted, scale)
+        return sharp + distance(self.norm, disparity, target, weights * ~hinted, scale, self.block)
 
     def _weights(self, batch: Batch) -> Tensor | None:
         """Return each pixel's weight (B,1,H,W), 1 on average; None if all weights are equal."""
