@@ -122,6 +122,26 @@ def test_hints_alone_need_no_teacher(tmp_path):
     assert objective.about() == {"hints": {"norm": "l1", "self_supervision": 0.0}}
 
 
+def test_a_teacher_is_compared_by_blocks_and_a_hint_by_pixels(teacher):
+    objective = objective_of(teacher(), scales=[0], block=2, elsewhere=1.0)
+    low, high = 0.2, 0.4
+    objective.network = Fixed(torch.tensor([[[[low, high, low, high], [high, low, high, low]]]]))
+    image = torch.zeros(1, 3, 2, 4)
+    mean = torch.full((1, 1, 2, 4), 0.01 + 9.99 * 0.3)
+    batch = {
+        "target": image,
+        "target_augmented": image,
+        "intrinsics": K,
+        "teacher": mean,
+        "hint": torch.zeros_like(mean),
+    }
+    assert objective(batch).loss.item() == pytest.approx(0, abs=1e-6), "the means over blocks agree"
+    batch["hint"][..., :2] = mean[..., :2]
+    assert objective(batch).loss.item() == pytest.approx(0.1 / 2, rel=1e-4), "the pixels do not, and half have a hint"
+    batch["hint"] = mean
+    assert objective(batch).loss.item() == pytest.approx(0.1, rel=1e-4)
+
+
 def test_coarse_scales_count_at_full_size_and_weight_the_same(teacher):
     objective = objective_of(teacher(), scales=[0, 1], weight=3.0)
     wanted = torch.rand(1, 1, 4, 4)
