@@ -64,16 +64,16 @@ def row(file: Path, clips: Path) -> tuple[str, ...]:
         folder = clips / clip
         camera = read_camera(folder / "camera.yaml")
         predictor = Predictor.from_file(file, runtime="pytorch")
-        k = camera.intrinsics.float()
+        k = np.asarray(camera.intrinsics, np.float32)
         flicker, depths = Flicker(), []
         for path in sorted((folder / "left").iterdir())[:count]:
             image = np.asarray(read_image(path))
-            prediction = predictor(image, k.numpy())
+            prediction = predictor(image, k)
             flicker.update(image, prediction.disparity)
             depths.append(prediction.depth * predictor.scale.metres_per_unit)
         cells.append(f"{flicker.value:.4f}")
         if (poses := folder / "poses.txt").is_file():
-            changes = np.array(list(pose_changes(depths, np.loadtxt(poses), k))).mean(0)
+            changes = np.array(list(pose_changes(depths, np.loadtxt(poses), torch.from_numpy(k)))).mean(0)
     return file.stem, "x".join(map(str, predictor.size[::-1])), *cells, *(f"{change:.4f}" for change in changes)
 
 
