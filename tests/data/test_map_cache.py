@@ -3,11 +3,15 @@
 Depth hints on disk: written, cut like the image, distinguished by image, and refused when damaged.
 """
 
+import hashlib
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import fake_datasets
 from hrdepth.config import AugmentConfig, DatasetConfig
@@ -15,6 +19,7 @@ from hrdepth.data import build_mix, open_data
 from hrdepth.data.map_cache import DepthHints
 from hrdepth.data.sample import Window
 from hrdepth.errors import InputError
+from hrdepth.io.image_files import content_digest
 
 SIZE = (64, 96)
 
@@ -89,6 +94,39 @@ def test_a_changed_image_has_no_hint(hints, part):
         hints.check([reader], 0.58)
     with pytest.raises(InputError, match=r"hold for canonical_focal 0\.58, the run has None"):
         hints.check([reader], None)
+
+
+def test_moved_images_have_their_hints(hints, part, tmp_path):
+    """A copy elsewhere has another path and time of change; what an earlier version wrote is found where it lies."""
+    reader = reader_of(part)
+    line = reader.targets[0]
+    hints.write(reader.image(line, 0), ramp(), *hints.deciding(reader, line))
+    moved = replace(part, root=str(shutil.copytree(part.root, tmp_path / "moved", copy_function=shutil.copyfile)))
+    copies = reader_of(moved)
+    assert hints.load(copies.image(line, 0), *hints.deciding(copies, line)) is not None
+    image = reader.image(reader.targets[1], 0)
+    status = image.stat()
+    key = json.dumps([f"../{image.relative_to(tmp_path).as_posix()}", status.st_size, status.st_mtime_ns, [1.0]])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+    assert hints.load(image, [1.0]) is None
+    earlier = hints.folder / digest[:2] / f"{digest}.npy"
+    earlier.parent.mkdir(exist_ok=True)
+    np.save(earlier, ramp().astype(np.float16))
+    assert hints.load(image, [1.0]) is not None
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "ppm", "tif", "png", "jpg", "webp"])
+def test_any_change_of_an_image_changes_its_digest(tmp_path, suffix):
+    pixels = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    found = []
+    for row, column in ((0, 0), (40, 50), (90, 10), (150, 290), (60, 60)):
+        changed = pixels.copy()
+        changed[row, column] ^= 128
+        for name in ("a", "b"):
+            Image.fromarray(changed).save(tmp_path / f"{name}.{suffix}")
+        assert content_digest(tmp_path / f"a.{suffix}") == content_digest(tmp_path / f"b.{suffix}")
+        found.append(content_digest(tmp_path / f"a.{suffix}"))
+    assert len(set(found)) == 5
 
 
 def test_a_damaged_hint_is_refused(hints, part, tmp_path):

@@ -4,9 +4,11 @@
 """
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -260,3 +262,21 @@ def test_a_rate_is_kept_in_a_variable_frame_rate(tmp_path):
     chosen = [times[entry["index"]] for entry in manifest["frames"].values()]
     assert np.diff(chosen) == pytest.approx(0.2, abs=0.01)
     assert chosen[-1] > 8.5
+
+
+def test_a_moved_source_is_known_and_a_changed_one_refused(prepared, clip, tmp_path):
+    moved = Path(shutil.copyfile(clip, tmp_path / clip.name))
+    os.utime(moved, (1, 1))
+    settings = json.loads((prepared / "drive/manifest.json").read_text())
+    assert "mtime_ns" not in settings["source"]
+    assert prepare(moved, prepared).manifest == settings
+    content = bytearray(moved.read_bytes())
+    content[len(content) // 2] ^= 255
+    moved.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"other settings \(source\.content\)"):
+        prepare(moved, prepared)
+    status = clip.stat()  # what an earlier version wrote
+    settings["source"].pop("content")
+    settings["source"] |= {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    (prepared / "drive/manifest.json").write_text(json.dumps(settings))
+    assert prepare(clip, prepared).manifest == settings

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import load_array
 from hrdepth.io.files import read_json, write_array
+from hrdepth.io.image_files import content_digest
 
 __all__ = ["DepthHints", "MapCache"]
 
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 class MapCache(Layer):
     """A layer (1,H,W) of 1/depth, in 1/units, as the canonical camera would see it, from maps on disk.
 
-    A file's name is a digest of the image (its path relative to the folder, size and time of change), of `about`, and
-    of what `deciding` returns: the data may lie where nothing can be written, and an image that changes has no map.
+    A file's name is a digest of the image's content, of `about`, and of what `deciding` returns: the data may lie where
+    nothing can be written, or be moved, and an image that changes has no map.
 
     Args:
         folder: where the maps lie.
@@ -54,14 +55,21 @@ class MapCache(Layer):
         self._about = about
 
     def deciding(self, reader: FrameReader, line: SplitLine) -> tuple[Any, ...]:
-        """Return what decides on the map of a frame besides its image and `about`, JSON-able."""
+        """Return what decides on the map of a frame besides its image and `about`: images, and what JSON holds."""
         return ()
 
     def file(self, image: Path, *deciding: Any) -> Path:
         """Return where the map of an image, as it now is, lies or would."""
+        file = self._named([image, *self._about, *deciding], lambda path: content_digest(path).hex())
+        if file.is_file():
+            return file
+        # As earlier versions named it.
         name = Path(os.path.relpath(os.path.realpath(image), os.path.realpath(self.folder))).as_posix()
-        key = json.dumps([name, *_stamp(image), *self._about, *deciding])
-        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+        earlier = self._named([name, *_stamp(image), *self._about, *deciding], _stamp)
+        return earlier if earlier.is_file() else file
+
+    def _named(self, key: list[Any], of_image: Callable[[Path], Any]) -> Path:
+        digest = hashlib.sha256(json.dumps(key, default=of_image).encode()).hexdigest()[:32]
         return self.folder / digest[:2] / f"{digest}.npy"
 
     def size_of(self, image: Path) -> tuple[int, int]:
@@ -148,8 +156,7 @@ class DepthHints(MapCache):
         """See `MapCache.deciding`: the camera, and the images that this one is compared with, as they now are."""
         camera = reader.camera(line)
         others = [reader.image(line, "s"), *(reader.image(line, offset) for offset in self.offsets)]
-        stamps = [None if image is None else _stamp(image) for image in others]
-        return camera.intrinsics.tolist(), camera.size, camera.baseline, stamps
+        return camera.intrinsics.tolist(), camera.size, camera.baseline, others
 
     @classmethod
     def open(cls, folder: str | Path) -> DepthHints:

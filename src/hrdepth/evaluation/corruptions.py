@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +29,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
 from hrdepth.truth import build_ground_truth, depth_protocol
-from hrdepth.truth.base import GroundTruthSet
+from hrdepth.truth.base import data_digest
 from hrdepth.weights.find import locate_weights
 
 __all__ = ["corruptions"]
@@ -63,7 +62,7 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
     shared: dict[str, Any] = {
         "ground_truth": truths.description,
         "images": len(truths),
-        "data": _data_digest(truths),
+        "data": data_digest(truths),
         "severities": config.severities,
         "protocol": asdict(protocol),
     }
@@ -256,14 +255,3 @@ class PartialResults:
         """Remove the file, once the results are written."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
-
-
-def _data_digest(truths: GroundTruthSet) -> str:
-    """Return a hash of the content of all images and true depth, wherever they lie."""
-    digest = hashlib.sha256()
-    for truth in truths:
-        image = None if truth.image is None else file_sha256(truth.image)
-        k = None if truth.intrinsics is None else truth.intrinsics.tolist()
-        digest.update(json.dumps([truth.name, image, k, truth.image_rows, truth.depth.shape]).encode())
-        digest.update(np.ascontiguousarray(truth.depth).tobytes())
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from hrdepth.errors import InputError
@@ -15,6 +16,7 @@ from hrdepth.errors import InputError
 __all__ = [
     "IMAGE_SUFFIXES",
     "SUFFIXES",
+    "content_digest",
     "distinct_names",
     "find_image",
     "is_visible",
@@ -35,6 +37,8 @@ SUFFIXES = (
 IMAGE_SUFFIXES = frozenset(SUFFIXES)
 # Bytes of a file's name in most file systems, and of those what results may append.
 LONGEST, ROOM = 255, 55
+UNCOMPRESSED = frozenset([".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".gif"])
+PART = 4096  # bytes of a compressed image's beginning, middle and end
 # Before the suffix of files that are being written or are copies.
 TEMPORARY = frozenset([".tmp", ".temp", ".part", ".partial", ".crdownload", ".download", ".bak", ".swp"])
 
@@ -126,6 +130,32 @@ def find_image(folder: Path, stem: str, suffixes: Sequence[str] = SPELLINGS) -> 
     """Return the file `stem` in `folder` with one of these suffixes, None if there is none; JPEG comes before PNG."""
     paths = (folder / f"{stem}{suffix}" for suffix in suffixes)
     return next((path for path in paths if len(os.fsencode(path.name)) <= LONGEST and path.is_file()), None)
+
+
+def content_digest(image: Path) -> bytes:
+    """Return a digest of an image's content, fast: whole data sets cannot be read at each start.
+
+    Of a compressed image any change shows in its size, or in its beginning, middle or end; others are read whole.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    status = image.stat()
+    return _content_digest(image, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=2**17)
+def _content_digest(image: Path, size: int, _changed: int) -> bytes:
+    digest = hashlib.sha256(str(size).encode())
+    with image.open("rb") as file:
+        if image.suffix.lower() in UNCOMPRESSED:
+            while part := file.read(2**20):
+                digest.update(part)
+            return digest.digest()
+        for place in (0, size // 2, max(0, size - PART)):
+            file.seek(place)
+            digest.update(file.read(PART))
+    return digest.digest()
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:

@@ -3,7 +3,7 @@
 `ROOT/DRIVE/manifest.json` has
 
 format, settings      what determines the frames; a recording is resumed only if they are equal
-source                name, bytes, time of change, kind of the video or folder
+source                name, kind, frame rate and a digest of the content of the video or folder
 complete              false until every frame is written
 chosen                stride, frames a second, median motion; frames left out, by reason, as ranges of the source
 camera                where K comes from, whether it is to be learned, which distortion was removed

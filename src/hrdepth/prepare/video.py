@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import shutil
@@ -19,7 +20,7 @@ from hrdepth.camera import Camera
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256, resume
-from hrdepth.io.image_files import result_name
+from hrdepth.io.image_files import content_digest, list_images, result_name
 from hrdepth.io.images import save_image
 from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.media import Frame, MediaInfo, frames, probe
@@ -125,7 +126,8 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     info, folder = probe(path), root / name
     if info.kind == "image":
         raise InputError(f"{path} is a single image; give a video or a folder of frames")
-    content: dict[str, Any] = {"settings": _settings(config), "source": _source(path, info)}
+    before = (read_manifest(folder) or {}).get("source", {})
+    content: dict[str, Any] = {"settings": _settings(config), "source": _source(path, info, before)}
     begun = _begun(folder, content, overwrite=config.overwrite)
     if begun is not None and begun["complete"] and not verify_drive(folder):
         log.info("%s is complete already", folder)
@@ -166,19 +168,15 @@ def _settings(config: PrepareVideoConfig) -> dict[str, Any]:
     return settings | {"size": None if config.size is None else list(config.size)}
 
 
-def _source(path: Path, info: MediaInfo) -> dict[str, Any]:
-    status = path.stat()
-    if info.kind == "folder":
-        files = [file.stat() for file in path.iterdir() if file.is_file()]
-        sizes, changed = sum(file.st_size for file in files), max(file.st_mtime_ns for file in files)
-        return {"name": path.name, "kind": info.kind, "bytes": sizes, "mtime_ns": changed}
-    return {
-        "name": path.name,
-        "kind": info.kind,
-        "bytes": status.st_size,
-        "mtime_ns": status.st_mtime_ns,
-        "fps": info.fps,
-    }
+def _source(path: Path, info: MediaInfo, before: dict[str, Any]) -> dict[str, Any]:
+    """Describe the source by its content; as earlier versions did, by its time of change, if `before` does."""
+    source = {"name": path.name, "kind": info.kind} | ({} if info.fps is None else {"fps": info.fps})
+    if "mtime_ns" in before:
+        files = [file.stat() for file in (path.iterdir() if path.is_dir() else [path]) if file.is_file()]
+        changed = max(file.st_mtime_ns for file in files)
+        return source | {"bytes": sum(file.st_size for file in files), "mtime_ns": changed}
+    contents = [content_digest(file) for file in (list_images(path) if path.is_dir() else [path])]
+    return source | {"content": hashlib.sha256(b"".join(contents)).hexdigest()}
 
 
 def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReproduceConfig
+from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.run import evaluate_network
@@ -26,6 +26,7 @@ from hrdepth.registry import lookup
 from hrdepth.reproduce.plan import stored_network
 from hrdepth.reproduce.runs import Given, Weights, given_weights
 from hrdepth.truth import GroundTruthSet, build_ground_truth
+from hrdepth.truth.base import data_digest
 
 __all__ = ["Measurement", "ReproductionContext", "describe", "measure", "open_context"]
 
@@ -60,7 +61,7 @@ class ReproductionContext:
         folder: of results.
         given: weights by name.
         truths: images with true depth; None measures nothing.
-        identity: their `fingerprint`.
+        identity: their `data_digest`.
         wanted: names of the rows to measure and train.
     """
 
@@ -95,19 +96,8 @@ def open_context(config: ReproduceConfig, names: Collection[str]) -> Reproductio
         settings = asdict(drive)
         render_drive(settings.pop("root"), **settings)
     truths = None if config.data is None else build_ground_truth(config.data)
-    identity = "" if config.data is None or truths is None else fingerprint(config.data, truths)
+    identity = "" if truths is None else data_digest(truths)
     return ReproductionContext(_results_folder(config), given, truths, identity, wanted | given.keys())
-
-
-def fingerprint(config: GroundTruthConfig, truths: GroundTruthSet) -> str:
-    """Return a hash of which images and true depth these are: settings, folder, list, and how a drive was rendered."""
-    root = None if config.root is None else Path(config.root)
-    lists = [Path(part) for part in (config.split,) if part and Path(part).is_file()]
-    if root is not None and config.kind == "drive":
-        lists += [*([] if config.split else [root / "val.txt"]), *sorted(root.glob("*/manifest.json"))]
-    settings = {key: str(Path(value).resolve()) if key in ("root", "depths") and value else value
-                for key, value in asdict(config).items()}  # fmt: skip
-    return content_hash({**settings, "images": len(truths), "files": [file_sha256(path) for path in lists]})
 
 
 def _results_folder(config: ReproduceConfig) -> Path:

@@ -17,12 +17,12 @@ from hrdepth.data.map_cache import MapCache
 from hrdepth.data.mixing import Mix
 from hrdepth.data.sample import WHOLE, Batch
 from hrdepth.errors import InputError
+from hrdepth.io.image_files import content_digest
 from hrdepth.io.parallel import parallel_map, usable_cores
 from hrdepth.io.provenance import provenance
 
 __all__ = ["describe_data", "refuse_changed_data"]
 
-PART = 4096  # bytes: whole data sets cannot be read at each start; of a compressed image any change shows here
 LAYERED = 8  # samples of a data set whose further layers are compared
 
 
@@ -70,7 +70,7 @@ def _describe(part: FrameDataset) -> dict[str, Any]:
     spread = range(0, len(targets), max(1, len(targets) // LAYERED))[:LAYERED]
     return {
         "frames": _digest(line.name.encode() for line in targets),
-        "images": _digest(parallel_map(_outline, images, usable_cores() + 4)),
+        "images": _digest(parallel_map(content_digest, images, usable_cores() + 4)),
         "cameras": {f"{folder} {side}": _numbers(camera) for (folder, side), camera in cameras},
         "layers": {
             layer.key: _made_as(layer) if isinstance(layer, MapCache) else _digest(_planes(part, layer, spread))
@@ -101,17 +101,6 @@ def _planes(part: FrameDataset, layer: Layer, items: Iterable[int]) -> Iterator[
         frames = Frames(line, part.reader.camera(line), part.neighbours.target(line), part.neighbours.sources(line),
                         part.reader)  # fmt: skip
         yield layer.read(frames, part.size, WHOLE).numpy().tobytes()
-
-
-def _outline(image: Path) -> bytes:
-    """Return the size of a file, and parts of its beginning, middle and end."""
-    size = image.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with image.open("rb") as file:
-        for place in (0, size // 2, max(0, size - PART)):
-            file.seek(place)
-            digest.update(file.read(PART))
-    return digest.digest()
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ from numpy.typing import NDArray
 from hrdepth.config import GroundTruthConfig
 from hrdepth.data.reader import existing_folder
 from hrdepth.errors import InputError
+from hrdepth.io.files import file_sha256
 
-__all__ = ["GroundTruth", "GroundTruthSet", "Remembered", "data_folder", "refuse_settings", "short_name"]
+__all__ = ["GroundTruth", "GroundTruthSet", "Remembered", "data_digest", "data_folder", "refuse_settings", "short_name"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,17 @@ class Remembered:
         if folder not in self._known:
             self._known[folder] = self._read(folder)
         return self._known[folder]
+
+
+def data_digest(truths: GroundTruthSet) -> str:
+    """Return a hash of the content of all images and true depth, wherever they lie."""
+    digest = hashlib.sha256()
+    for truth in truths:
+        image = None if truth.image is None else file_sha256(truth.image)
+        k = None if truth.intrinsics is None else truth.intrinsics.tolist()
+        digest.update(json.dumps([truth.name, image, k, truth.image_rows, truth.depth.shape]).encode())
+        digest.update(np.ascontiguousarray(truth.depth).tobytes())
+    return digest.hexdigest()
 
 
 def data_folder(config: GroundTruthConfig, root: str | None) -> Path:
