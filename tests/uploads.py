@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from hrdepth.io.video import VideoWriter
+from hrdepth.io.video_writer import VideoWriter
 
 
 def png_header(width, height):

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.video import VideoWriter
+from hrdepth.io.video_writer import VideoWriter
 from uploads import HOSTILE, claim, clip
 
 SETTINGS = ("tiny", "pytorch", "as trained", 0)

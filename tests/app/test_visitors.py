@@ -13,7 +13,7 @@ from hrdepth.app.visitors import Sessions, clip_frames, kind_of, load_image
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 from hrdepth.inference.prediction import Prediction
-from hrdepth.io.video import VideoWriter
+from hrdepth.io.video_writer import VideoWriter
 from uploads import HOSTILE, claim, clip
 
 LIMITS = UploadLimits(megabytes=2, megapixels=0.5, side=2000, seconds=1)

@@ -18,7 +18,7 @@ from fake_run import run_folder
 from hrdepth.cli import main
 from hrdepth.config.safe_yaml import check_yaml, load_yaml
 from hrdepth.data.cache import read_array
-from hrdepth.data.folder import read_camera
+from hrdepth.data.camera_file import read_camera
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import read_disparities
 from hrdepth.inference.predictor import Predictor

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hrdepth.io.video import VideoWriter
+from hrdepth.io.video_writer import VideoWriter
 from weights_files import save
 
 HIDDEN = ("torch", "torchvision", "timm", "lightning", "matplotlib", "scipy", "onnx", "skimage")

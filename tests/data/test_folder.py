@@ -1,4 +1,4 @@
-"""Tests of data/folder.py."""
+"""Tests of data/folder.py and camera_file.py."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Tests of evaluation/metric_scale.py.
+"""Tests of evaluation/metric_scale.py and road.py.
 
 What a unit of depth is in metres, from known lengths.
 """
@@ -24,9 +24,9 @@ from hrdepth.evaluation.metric_scale import (
     camera_height,
     gps_distances,
     known_depths,
-    road_height,
     travelled_distances,
 )
+from hrdepth.evaluation.road import road_height
 from hrdepth.io.media import Frame
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint

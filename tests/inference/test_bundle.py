@@ -1,4 +1,4 @@
-"""The ONNX file beside each of the bundled weights is the same network."""
+"""Tests of inference/bundle.py: the ONNX file beside each of the bundled weights is the same network."""
 
 import json
 import shutil
@@ -12,7 +12,8 @@ from PIL import Image
 from hrdepth.inference.bundle import bundle, main
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import load_runtime, source, unavailable
-from hrdepth.inference.runtimes.source import TENSORS, Description, open_source, read_onnx_metadata
+from hrdepth.inference.runtimes.onnx_file import read_onnx_metadata
+from hrdepth.inference.runtimes.source import TENSORS, Description, open_source
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import bundled, bundled_graph
 from weights_files import save

@@ -24,9 +24,10 @@ from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.folder import predict_to_folder
 from hrdepth.inference.predictor import Predictor
+from hrdepth.io.depth_video import read_depth_video
 from hrdepth.io.images import read_image, write_image
 from hrdepth.io.media import Frame, MediaInfo, frames, probe
-from hrdepth.io.video import VideoWriter, read_depth_video
+from hrdepth.io.video_writer import VideoWriter
 from hrdepth.io.visualize import colorize_disparity
 
 SIZE = (48, 80)

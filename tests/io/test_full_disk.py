@@ -38,7 +38,8 @@ from hrdepth.io.files import write_array, write_bytes, write_json
 from hrdepth.io.images import write_depth_png, write_image
 from hrdepth.io.plotting import new_figure, save
 from hrdepth.io.pointcloud import PointCloud, write_glb, write_ply
-from hrdepth.io.video import DepthVideoWriter, VideoWriter
+from hrdepth.io.depth_video import DepthVideoWriter
+from hrdepth.io.video_writer import VideoWriter
 from hrdepth.weights.tensor_files import write_tensors
 
 noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)

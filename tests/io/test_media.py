@@ -19,7 +19,7 @@ from PIL import Image
 from hrdepth.errors import InputError
 from hrdepth.io.images import as_rgb, read_image, write_depth_png, write_image
 from hrdepth.io.media import frames, probe
-from hrdepth.io.video import VideoWriter
+from hrdepth.io.video_writer import VideoWriter
 
 QUADRANTS = np.kron(
     np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]]), np.ones((32, 48, 1))

@@ -1,4 +1,7 @@
-"""Tests of io/video.py: what players show is what is read, at the time at which they show it."""
+"""Tests of io/video.py, video_writer.py and depth_video.py.
+
+What players show is what is read, at the time at which they show it.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from clips import damage, timed
 from PIL import Image
 
 from hrdepth.errors import InputError
+from hrdepth.io.depth_video import DepthVideoWriter
 from hrdepth.io.media import frames
-from hrdepth.io.video import CutShort, DepthVideoWriter, VideoWriter
+from hrdepth.io.video import CutShort
+from hrdepth.io.video_writer import VideoWriter
 from hrdepth.prepare.calibration import _film_focal
 
 SIZE = (64, 96)

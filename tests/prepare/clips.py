@@ -7,7 +7,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from hrdepth.io.video import VideoWriter
+from hrdepth.io.video_writer import VideoWriter
 
 SIZE = (96, 128)
 

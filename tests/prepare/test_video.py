@@ -24,7 +24,7 @@ from hrdepth.check.camera import examine_camera
 from hrdepth.cli import main
 from hrdepth.config import DatasetConfig, PrepareVideoConfig
 from hrdepth.data import build_mix
-from hrdepth.data.folder import read_camera
+from hrdepth.data.camera_file import read_camera
 from hrdepth.errors import InputError
 from hrdepth.prepare.calibration_file import read_calibration
 from hrdepth.prepare.video import prepare_videos

@@ -1,4 +1,4 @@
-"""Tests of training/state.py."""
+"""Tests of training/state.py and checkpoint.py."""
 
 import csv
 import json

@@ -23,7 +23,7 @@ from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.inference.writer import Writer
 from hrdepth.io.images import write_image
 from hrdepth.io.pointcloud import assumed_intrinsics, write_glb
-from hrdepth.io.video import VideoWriter
+from hrdepth.io.video_writer import VideoWriter
 from hrdepth.io.visualize import StableRange, colorize_disparity
 
 __all__ = [

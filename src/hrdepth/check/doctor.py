@@ -20,7 +20,8 @@ from hrdepth.check.page import write_page
 from hrdepth.check.recording import Recording, examine_sequence, examine_stereo
 from hrdepth.check.scan import scan_data
 from hrdepth.config import DatasetConfig, DoctorConfig, TrainConfig
-from hrdepth.data.folder import MASK, find_cameras, numbered_images, read_camera
+from hrdepth.data.camera_file import find_cameras, read_camera
+from hrdepth.data.folder import MASK, numbered_images
 from hrdepth.errors import InputError
 from hrdepth.io.images import image_size, read_image
 from hrdepth.prepare.motion import runs

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from hrdepth.camera import BaselineError, Camera, pinhole
-from hrdepth.config.safe_yaml import load_yaml
+from hrdepth.camera import Camera, pinhole
+from hrdepth.data.camera_file import camera_of, find_cameras, read_camera
 from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
@@ -23,24 +22,13 @@ from hrdepth.io.files import existing_file, read_json
 from hrdepth.io.image_files import SUFFIXES, find_image, spellings, visible_images, walk
 from hrdepth.io.images import image_size, read_depth
 
-__all__ = ["IRRELEVANT", "Folder", "Images", "find_cameras", "numbered_images", "plain_key", "read_camera"]
+__all__ = ["Folder", "Images", "numbered_images"]
 
 log = logging.getLogger(__name__)
 
-ENTRIES = ("width", "height", "fx", "fy", "cx", "cy")
-# Entries of calibrations, as `plain_key` spells them, that do not change what the camera sees. Any other is refused.
-IRRELEVANT = frozenset([
-    "source", "comment", "comments", "note", "notes", "description", "header", "framerate", "fps", "frameid", "date",
-    "time", "name", "cameraname", "cameraid", "serial", "serialnumber", "calibrationtime",
-    "calibrationdate", "nframes", "nrframes", "nrofframes", "boardwidth", "boardheight", "squaresize", "markersize",
-    "fixaspectratio", "aspectratio", "flags", "flagvalue", "rms", "ret", "rvecs", "tvecs", "reprojectionerror",
-    "meanerror", "avgreprojectionerror", "perviewreprojectionerrors", "extrinsicparameters", "imagepoints",
-    "gridpoints", "pixelaspect",
-])  # fmt: skip
 MASK = "mask.png"
 DEPTH_SPELLINGS = spellings([".npy", ".png"])
 ASPECT = 1.05  # largest ratio between the aspect ratios of a depth map and its camera
-LONGEST_BASELINE = 20.0  # metres; a rig's millimetres are more
 
 
 class Folder(FrameReader):
@@ -80,7 +68,7 @@ class Folder(FrameReader):
             raise InputError(f"folders {folders} of the data folder {root}: give two, as in [left, right]")
         self._folders = {"l": folders[0], "r": folders[1]}
         self._baseline = baseline
-        self._rig = None if camera is None else _camera(camera, f"the option camera of {root}")
+        self._rig = None if camera is None else camera_of(camera, f"the option camera of {root}")
         self.targets = self._all_targets(every_frame) if split is None else read_split(split)
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
@@ -225,11 +213,6 @@ class Images(FrameReader):
         return listed
 
 
-def find_cameras(root: Path) -> list[Path]:
-    """Return the camera.yaml of each drive of a set, also behind links, in order."""
-    return sorted(path for path in walk(root) if path.name == "camera.yaml")
-
-
 def numbered_images(folder: Path) -> dict[int, Path]:
     """Return the images in a folder by the last run of digits in their names; none where there is no such folder.
 
@@ -256,53 +239,3 @@ def numbered_images(folder: Path) -> dict[int, Path]:
             "first, such as %s", folder, len(left_out), left_out[0].name,
         )  # fmt: skip
     return dict(sorted(found.items()))
-
-
-def plain_key(key: object) -> str:
-    """Return the name of an entry in one spelling: `Image_Width` is imagewidth; `K1`, of two letters, is unchanged.
-
-    Example:
-        >>> plain_key("distCoeffs"), plain_key("dist_coeffs"), plain_key("p1"), plain_key("P1")
-        ('distcoeffs', 'distcoeffs', 'p1', 'P1')
-    """
-    text = str(key)
-    return text if len(text) < 3 else re.sub(r"[\W_]", "", text.lower())
-
-
-def read_camera(file: Path) -> Camera:
-    """Read a camera.yaml: width, height, fx, fy, cx, cy in pixels, and optionally baseline in metres and `learn`.
-
-    Raises:
-        InputError: the file or an entry is missing or is no number.
-    """
-    existing_file(file, "the camera file")
-    try:
-        content: Any = load_yaml(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{file} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
-    return _camera(content, str(file))
-
-
-def _camera(content: Any, source: str) -> Camera:
-    try:
-        width, height, fx, fy, cx, cy = (float(content[key]) for key in ENTRIES)
-        baseline = None if content.get("baseline") is None else float(content["baseline"])
-        unknown = [key for key in content if plain_key(key) not in {*ENTRIES, "baseline", "learn"} | IRRELEVANT]
-        aspect = float(content.get("pixel_aspect", 1))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{source} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
-    if unknown:
-        raise InputError(
-            f"{source}: {', '.join(map(str, unknown))} is not understood; remove it, or what it describes "
-            "from the images, as hrdepth prepare FRAMES --intrinsics FILE removes distortion"
-        )
-    if baseline is not None and baseline > LONGEST_BASELINE:
-        raise BaselineError(f"{source}: the baseline {baseline:g} is in metres; are these millimetres?")
-    learn = content.get("learn", False)
-    if not isinstance(learn, bool):
-        raise InputError(f"{source}: learn must be true or false, not {learn!r}")
-    if not 0 < aspect < np.inf:
-        raise InputError(f"{source}: pixel_aspect {aspect:g} must be the width / height of a pixel")
-    return Camera(
-        pinhole(fx, fy, cx, cy), (int(height), int(width)), baseline, source, baseline, learn=learn, pixel_aspect=aspect
-    )

@@ -18,9 +18,10 @@ from hrdepth.inference.outputs import video_frame, wanted
 from hrdepth.inference.predictor import Prediction
 from hrdepth.inference.smoothing import Flicker, Smoother
 from hrdepth.io.arrays import check_archive
+from hrdepth.io.depth_video import DepthVideoWriter
 from hrdepth.io.files import atomic_path
-from hrdepth.io.video import DepthVideoWriter, VideoWriter
 from hrdepth.io.video_parts import VideoParts
+from hrdepth.io.video_writer import VideoWriter
 from hrdepth.io.visualize import StableRange
 
 __all__ = ["Writer"]

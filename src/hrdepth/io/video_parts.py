@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
-from hrdepth.io.video import VideoPosition, VideoWriter, open_video
+from hrdepth.io.video import open_video
+from hrdepth.io.video_writer import VideoPosition, VideoWriter
 
 __all__ = ["VideoParts"]
 

@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from hrdepth.config.safe_yaml import check_yaml
-from hrdepth.data.folder import IRRELEVANT, plain_key
+from hrdepth.data.camera_file import IRRELEVANT, plain_key
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole
 from hrdepth.prepare.lens import Lens, Model, refuse_entries, unique_entries

@@ -8,7 +8,7 @@ from pathlib import Path
 from hrdepth.compute import choose_device
 from hrdepth.config import DatasetConfig, PrepareLabelsConfig
 from hrdepth.data import build_reader
-from hrdepth.data.folder import find_cameras
+from hrdepth.data.camera_file import find_cameras
 from hrdepth.errors import InputError
 from hrdepth.teachers import open_teacher
 from hrdepth.teachers.labelling import create_labels, label_images, labels_folder

@@ -10,7 +10,7 @@ from typing import Any
 
 from hrdepth.camera import Camera
 from hrdepth.config.safe_yaml import read_text
-from hrdepth.data.folder import find_cameras, read_camera
+from hrdepth.data.camera_file import find_cameras, read_camera
 from hrdepth.data.neighbours import MIN_MOTION
 from hrdepth.errors import InputError
 from hrdepth.weights.find import bundled

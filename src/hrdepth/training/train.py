@@ -24,6 +24,7 @@ from hrdepth.io.locks import locked_folder
 from hrdepth.networks.backbones import initial_weights
 from hrdepth.objectives.base import Objective
 from hrdepth.training.cameras import find_learned_cameras
+from hrdepth.training.checkpoint import SIGNALS, TrainingCheckpoint
 from hrdepth.training.checkpoint_file import CheckpointFile
 from hrdepth.training.guard import Guard
 from hrdepth.training.identity import describe_data, refuse_changed_data
@@ -31,9 +32,7 @@ from hrdepth.training.log import MetricsFile, RunLog
 from hrdepth.training.loop import DepthModule
 from hrdepth.training.setup import build_loaders, build_training_objective, check_settings, complete_settings
 from hrdepth.training.state import (
-    SIGNALS,
     Start,
-    TrainingCheckpoint,
     find_start,
     is_first_process,
     prepare_folder,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.folder import read_camera
+from hrdepth.data.camera_file import read_camera
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.image_files import find_image, is_visible, visible_images

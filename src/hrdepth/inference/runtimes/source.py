@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.errors import InputError, require
+from hrdepth.inference.runtimes.onnx_file import read_onnx, read_onnx_metadata
 from hrdepth.inference.runtimes.openvino_core import shared_core
 from hrdepth.io.files import existing_file, file_sha256
 from hrdepth.weights.find import announce_licence, bundled_graph, read_cameras, read_metadata, stated_size
@@ -30,7 +31,6 @@ __all__ = [
     "Source",
     "open_source",
     "read_description",
-    "read_onnx_metadata",
 ]
 
 log = logging.getLogger(__name__)
@@ -213,50 +213,6 @@ def _checkpoint(path: Path) -> Checkpoint:
     return found
 
 
-def read_onnx_metadata(path: Path) -> dict[str, str]:
-    """Read the metadata of an ONNX file, and nothing else of it; the package `onnx` is not needed.
-
-    Raises:
-        InputError: the file is damaged or not an ONNX file.
-
-    Source: protobuf's encoding; in ONNX's `ModelProto` field 7 is the graph, 14 the metadata: pairs of key and value.
-    """
-    content = memoryview(path.read_bytes())
-    try:
-        found = list(_fields(content))
-        if not any(number == 7 for number, _ in found):
-            raise ValueError("it has no graph")
-        pairs = [dict(_fields(value)) for number, value in found if number == 14]
-        return {bytes(pair[1]).decode(): bytes(pair.get(2, b"")).decode() for pair in pairs}
-    except (ValueError, IndexError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged or not an ONNX file ({error})") from error
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
-    """Yield number and value of a protobuf message's fields: bytes of texts and messages, else None."""
-    at = 0
-
-    def number() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
-            if byte < 128:
-                return value
-
-    while at < len(message):
-        key = number()
-        kind = key & 7
-        if kind == 0:
-            number()
-        length = {0: 0, 1: 8, 2: 0, 5: 4}[kind] if kind != 2 else number()
-        if at + length > len(message):
-            raise ValueError("it is cut short")
-        yield key >> 3, message[at : at + length] if kind == 2 else None
-        at += length
-
-
 def read_description(path: Path) -> Description:
     """Read what an exported file holds, without its graph; nothing in it is run.
 
@@ -272,40 +228,6 @@ def read_description(path: Path) -> Description:
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged, or was not written by `hrdepth export` ({error})") from error
     return Description.read(metadata, path)
-
-
-def _read_onnx(path: Path) -> tuple[None, dict[str, str]]:
-    metadata = read_onnx_metadata(path)
-    try:
-        if _has_outer_tensors(memoryview(path.read_bytes()), "model"):
-            raise InputError(f"{path} has tensors in other files, which are not opened; save it as one file")
-    except (ValueError, IndexError, KeyError, RecursionError) as error:
-        raise InputError(f"{path} is damaged or not an ONNX file ({str(error)[:200]})") from error
-    return None, metadata
-
-
-# Numbers of the fields of ONNX's messages that lead to tensors.
-_PARTS = {
-    "model": {7: "graph", 25: "function"},
-    "function": {7: "node"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse tensor", 23: "sparse tensor"},
-    "sparse tensor": {1: "tensor", 2: "tensor"},
-    "tensor": {},
-}
-_EXTERNAL_DATA = 13  # of a tensor: where else its values are
-
-
-def _has_outer_tensors(message: memoryview, kind: str) -> bool:
-    """Return whether a message of ONNX has tensors whose values are in other files."""
-    for number, value in _fields(message):
-        if kind == "tensor" and number == _EXTERNAL_DATA:
-            return True
-        inner = _PARTS[kind].get(number)
-        if inner is not None and value is not None and _has_outer_tensors(value, inner):
-            return True
-    return False
 
 
 def _read_openvino(path: Path) -> tuple[Any, dict[str, str]]:
@@ -332,7 +254,7 @@ def _read_torch_export(path: Path) -> tuple[Any, dict[str, str]]:
 
 
 _READERS: dict[str, Callable[[Path], tuple[Any, dict[str, str]]]] = {
-    ".onnx": _read_onnx,
+    ".onnx": lambda path: (None, read_onnx(path)),
     ".xml": _read_openvino,
     ".pt2": _read_torch_export,
 }
