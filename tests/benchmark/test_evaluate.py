@@ -44,12 +44,12 @@ def test_exports_are_timed_and_their_file_size_recorded(tmp_path, capsys, monkey
 
 
 @pytest.mark.parametrize(("run", "config", "sentence"), [
-    (benchmark_evaluate, BenchmarkEvaluateConfig(images=0), "at least 1"),
-    (benchmark_evaluate, BenchmarkEvaluateConfig(workers=[]), "at least 1"),
+    (benchmark_evaluate, BenchmarkEvaluateConfig(images=0), "images 0 must be positive"),
+    (benchmark_evaluate, BenchmarkEvaluateConfig(workers=[]), "workers is empty; give at least one"),
     (benchmark_evaluate, BenchmarkEvaluateConfig(density=0.0), "density 0"),
     (benchmark_evaluate, BenchmarkEvaluateConfig(size=(0, 3)), "must be positive"),
     (benchmark_export, BenchmarkExportConfig(network="lite_hrdepth", formats=["tflite"]), "format"),
-    (benchmark_export, BenchmarkExportConfig(network="lite_hrdepth", rounds=0), "rounds below 1"),
+    (benchmark_export, BenchmarkExportConfig(network="lite_hrdepth", rounds=0), "rounds 0 must be positive"),
     (benchmark_export, BenchmarkExportConfig(), "either --weights"),
 ])  # fmt: skip
 def test_settings_that_measure_nothing_are_refused(run, config, sentence):

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 from rich.progress import track
 
-from hrdepth.benchmark.report import Measurement, check_outputs, report_measurements
+from hrdepth.benchmark.report import Measurement, check_settings, report_measurements
 from hrdepth.benchmark.subject import Subject, drawn_image
 from hrdepth.benchmark.workers import Worker, start_workers
 from hrdepth.config import AppConfig, BenchmarkAppConfig
@@ -38,7 +38,8 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
     Raises:
         InputError: settings that cannot work, or as `hrdepth app`.
     """
-    _check(config)
+    check_settings(config, pages=1, answers=2, size=1, image_size=1)
+    require("gradio", "app", "the page needs")
     times: Times = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -62,15 +63,6 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
     title = f"the page with {subject.name} at {width}x{height}, images of {image_width}x{image_height}"
     report_measurements(config, title, measurements, settings={"weights": subject.name}, values=times)
     return measurements
-
-
-def _check(config: BenchmarkAppConfig) -> None:
-    if config.pages < 1 or config.answers < 2:
-        raise InputError(f"pages {config.pages} must be at least 1, answers {config.answers} at least 2")
-    if min(*config.size, *config.image_size) < 1:
-        raise InputError(f"sizes {config.size} and {config.image_size} must be positive")
-    check_outputs(config)
-    require("gradio", "app", "the page needs")
 
 
 @dataclass

@@ -10,9 +10,8 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 
-from hrdepth.benchmark.report import Measurement, check_outputs, report
+from hrdepth.benchmark.report import Measurement, check_settings, interleave, report
 from hrdepth.benchmark.roofline import seconds
 from hrdepth.config import BenchmarkEvaluateConfig, DepthProtocol
 from hrdepth.errors import InputError
@@ -55,7 +54,9 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
     Raises:
         InputError: settings that cannot work, or metrics that differ from the reference's by more than 1e-6.
     """
-    _check(config)
+    check_settings(config, images=1, rounds=1, workers=1, size=1, prediction_size=1)
+    if not 0 < config.density <= 1:
+        raise InputError(f"density {config.density:g} must lie above 0 and up to 1")
     truths = Drawn(config)
     random = np.random.default_rng(1)
     drawn = [random.uniform(0.02, 1, config.prediction_size).astype(np.float32) for _ in range(DIFFERENT)]
@@ -75,11 +76,9 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
             name = f"{workers} {'process' if processes else 'thread'}{('es' if processes else 's') * (workers > 1)}"
             variants[name] = partial(evaluate, workers, processes)
     variants[REFERENCE] = reference
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in track(range(config.rounds), description="evaluating", transient=True):
-        for name, variant in variants.items():
-            images = few if name == REFERENCE else config.images
-            times[name].append(seconds(variant, torch.device("cpu")) * config.images / images)
+    timed = {name: partial(seconds, variant, torch.device("cpu")) for name, variant in variants.items()}
+    times = interleave(timed, config.rounds, "evaluating")
+    times[REFERENCE] = [one * config.images / few for one in times[REFERENCE]]
     measurements = [Measurement.of(name, values, "s") for name, values in times.items()]
     table = ResultTable(
         ("variant", "s", "spread", "images/s"),
@@ -102,16 +101,6 @@ def reference_metrics(
     predicted = 1 / resize_disparity(disparity.astype(np.float64), depth.shape)[valid]
     predicted *= np.median(true) / np.median(predicted)
     return list(depth_errors(true, np.clip(predicted, *protocol.depth_range)).values())
-
-
-def _check(config: BenchmarkEvaluateConfig) -> None:
-    if config.images < 1 or config.rounds < 1 or not config.workers or min(config.workers) < 1:
-        raise InputError("images, rounds and workers must be at least 1")
-    if min(*config.size, *config.prediction_size) < 1:
-        raise InputError("size and prediction_size must be positive (height x width)")
-    if not 0 < config.density <= 1:
-        raise InputError(f"density {config.density:g} must lie above 0 and up to 1")
-    check_outputs(config)
 
 
 def _difference(evaluation: Evaluation, expected: list[list[float]]) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from hrdepth.benchmark.report import Measurement, check_outputs, report
+from hrdepth.benchmark.report import Measurement, check_settings, report
 from hrdepth.benchmark.subject import Subject, write_images
 from hrdepth.config import EXPORTS, FORMATS, BenchmarkExportConfig, ExportConfig
 from hrdepth.errors import InputError
@@ -46,8 +46,13 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
     Raises:
         InputError: settings that cannot work, or no format that is there.
     """
+    check_settings(config, formats=0, rounds=1)
+    for name in config.formats:
+        lookup(dict.fromkeys(EXPORTS), name, "format")
     subject = Subject(config)
-    formats, left_out = _formats(config)
+    formats = list(dict.fromkeys(config.formats))
+    reasons = {name: unavailable(SUFFIXES[FORMATS[name.removesuffix("-int8")]]) for name in formats}
+    left_out = {name: reason for name, reason in reasons.items() if reason}
     size = config.size or (192, 640)
     found: dict[str, list[tuple[float, float, ExportReport]]] = {name: [] for name in formats}
     with tempfile.TemporaryDirectory() as name:
@@ -55,12 +60,13 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
         weights = subject.file(folder, size)
         original = weights.stat().st_size / 2**20
         calibration = config.calibration or str(write_images(folder / "images", size))
-        for _ in track(range(config.rounds), description="exporting", transient=True):
-            for kind in [kind for kind in formats if kind not in left_out]:
-                try:
-                    found[kind].append(_export(weights, folder, kind, config.size, calibration))
-                except InputError as error:  # such as a failed check: a result, not an end
-                    left_out[kind] = str(error).replace(f"{folder}/", "")
+        for kind in track(formats * config.rounds, "exporting", transient=True):
+            if kind in left_out:
+                continue
+            try:
+                found[kind].append(_export(weights, folder, kind, config.size, calibration))
+            except InputError as error:  # such as a failed check: a result, not an end
+                left_out[kind] = str(error).replace(f"{folder}/", "")
     results = []
     for kind, runs in found.items():
         if runs and kind not in left_out:
@@ -77,21 +83,9 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
         f"Export of {subject.name}, check included",
         f"the weights file has {original:.1f} MiB; differences are those of disparity in (0,1) to PyTorch's",
     )  # fmt: skip
-    content = {
-        "network": subject.name, "results": [asdict(one) for one in results], "weights_mebibytes": original
-    }  # fmt: skip
+    content = {"network": subject.name, "results": [asdict(one) for one in results], "weights_mebibytes": original}
     report(config, table, content, left_out=left_out)
     return results
-
-
-def _formats(config: BenchmarkExportConfig) -> tuple[list[str], dict[str, str]]:
-    if not config.formats or config.rounds < 1:
-        raise InputError("formats are empty or rounds below 1; give at least one")
-    for name in config.formats:
-        lookup(dict.fromkeys(EXPORTS), name, "format")
-    check_outputs(config)
-    reasons = {name: unavailable(SUFFIXES[FORMATS[name.removesuffix("-int8")]]) for name in config.formats}
-    return list(dict.fromkeys(config.formats)), {name: reason for name, reason in reasons.items() if reason}
 
 
 def _export(

@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from rich.progress import Progress
 from torch import nn
 
-from hrdepth.benchmark.report import Measurement, check_outputs, report
+from hrdepth.benchmark.report import Measurement, check_settings, report
 from hrdepth.benchmark.roofline import RATES, Operation, RateTimer, limit, operations
 from hrdepth.benchmark.subject import BASELINE, NetworkTimer, Subject, Variant, write_images
 from hrdepth.benchmark.workers import Worker, start_workers
@@ -109,16 +109,7 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
 
 def _variants(config: BenchmarkPredictConfig) -> tuple[list[Variant], dict[str, str]]:
     """Return the variants to measure, the baseline first, and why others are left out."""
-    for size in (*config.sizes, config.image_size):
-        if min(size) < 1:
-            raise InputError(f"the size {size[0]}x{size[1]} (height x width) must be positive")
-    if not config.sizes or not config.runtimes:
-        raise InputError("sizes or runtimes are empty; give at least one")
-    if config.rounds < 1 or config.runs < 1:
-        raise InputError(f"rounds {config.rounds} and runs {config.runs} must be at least 1")
-    if config.threads is not None and config.threads < 1:
-        raise InputError(f"{config.threads} threads: give at least one, or none for PyTorch's own number")
-    check_outputs(config, config.plot)
+    check_settings(config, config.plot, sizes=1, image_size=1, runtimes=0, rounds=1, runs=1, threads=1)
     if config.plot is not None and Path(config.plot).suffix not in PLOTS:
         raise InputError(f"the plot {config.plot} must end in {', '.join(PLOTS)}")
     wanted = list(dict.fromkeys(Variant.parse(text) for text in config.runtimes))

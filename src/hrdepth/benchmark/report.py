@@ -6,20 +6,24 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 
 from hrdepth.config.benchmark import BenchmarkOutput, BenchmarkTable
+from hrdepth.errors import InputError
 from hrdepth.io.files import output_file, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable, table_format
 
-__all__ = ["Measurement", "check_outputs", "machine", "report", "report_measurements"]
+__all__ = ["Measurement", "check_settings", "interleave", "machine", "report", "report_measurements"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,21 +55,38 @@ class Measurement:
         return cls(name, float(median), float(high - low), unit, len(values))
 
 
-def check_outputs(config: BenchmarkOutput, *others: str | None) -> None:
-    """Check the files that a benchmark will write, before it measures anything.
+def check_settings(config: BenchmarkOutput, *files: str | None, **least: int) -> None:
+    """Check a benchmark's settings before it measures anything.
 
     Args:
         config: names the JSON file, and the table where there is one.
-        others: further files.
+        files: further ones that it will write.
+        least: by setting, the least that its numbers may be; a list must not be empty.
 
     Raises:
-        InputError: a file exists and may not be overwritten, or the table's format is unknown.
+        InputError: a number is too small, a list is empty, a file exists and may not be overwritten, or the table's
+            format is unknown.
     """
+    for name, smallest in least.items():
+        value = getattr(config, name)
+        if isinstance(value, list) and not value:
+            raise InputError(f"{name} is empty; give at least one")
+        numbers = np.ravel(value if value is not None else smallest)
+        if numbers.dtype.kind in "if" and numbers.min() < smallest:
+            raise InputError(f"{name} {value} must be {'positive' if smallest == 1 else f'at least {smallest}'}")
     table = config.table if isinstance(config, BenchmarkTable) else None
-    for path in filter(None, (config.out, table, *others)):
+    for path in filter(None, (config.out, table, *files)):
         output_file(path, overwrite=config.overwrite)
     if table is not None:
         table_format(table)
+
+
+def interleave(runs: Mapping[str, Callable[[], T]], rounds: int, what: str) -> dict[str, list[T]]:
+    """Call each of `runs` once a round, so that device noise affects all equally; return their results by name."""
+    found: dict[str, list[T]] = {name: [] for name in runs}
+    for name in track(list(runs) * rounds, what, transient=True):
+        found[name].append(runs[name]())
+    return found
 
 
 def report(

@@ -7,14 +7,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-from rich.progress import track
-
-from hrdepth.benchmark.report import Measurement, check_outputs, report
+from hrdepth.benchmark.report import Measurement, check_settings, interleave, report
 from hrdepth.config import BenchmarkStartConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import RUNTIMES, unavailable
@@ -44,20 +42,18 @@ def benchmark_start(config: BenchmarkStartConfig) -> list[Measurement]:
         lookup(RUNTIMES, name, "runtime")
         if reason := unavailable(name):
             raise InputError(f"the runtime '{name}' is not available: {reason}")
-    if config.rounds < 1:
-        raise InputError(f"rounds {config.rounds} must be at least 1")
-    check_outputs(config)
+    check_settings(config, rounds=1)
     weights = locate_weights(config.weights)
-    samples: Samples = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         image = folder / "street.jpg"
         height, width = config.image_size
         read_image(STREET).resize((width, height)).save(image, quality=95)
-        processes = _processes(image, weights, runtimes, folder)
-        for number in track(range(config.rounds), description="rounds", transient=True):
-            for what, command in processes.items():
-                samples[_row(what, number)].append(_measure(command, folder))
+        runs = {
+            what: partial(_measure, command, folder)
+            for what, command in _processes(image, weights, runtimes, folder).items()
+        }
+        samples = _first_run_apart(interleave(runs, config.rounds, "rounds"))
     measurements = [Measurement.of(row, [one[0] for one in values], "s") for row, values in samples.items()]
     rows = tuple(
         (one.name, f"{one.median:.2f}", f"{one.spread:.2f}", *_rest(samples[one.name]), str(one.samples))
@@ -68,7 +64,7 @@ def benchmark_start(config: BenchmarkStartConfig) -> list[Measurement]:
         rows,
         f"from start to end; an image of {width}x{height}, {weights.name}",
     )
-    report(config, table, {"measurements": [asdict(one) for one in measurements], "samples": dict(samples)})
+    report(config, table, {"measurements": [asdict(one) for one in measurements], "samples": samples})
     return measurements
 
 
@@ -87,9 +83,11 @@ def _processes(image: Path, weights: Path, runtimes: list[str], folder: Path) ->
     }
 
 
-def _row(what: str, number: int) -> str:
-    """Return the row of a process; OpenVINO compiles in its first run, and reads that afterwards."""
-    return f"{what}, first run" if what == "predict, openvino" and number == 0 else what
+def _first_run_apart(samples: Samples) -> Samples:
+    """Give OpenVINO's first run, in which it compiles what it reads afterwards, a row of its own."""
+    first, *others = samples.pop("predict, openvino", []) or [None]
+    compiled = {} if first is None else {"predict, openvino, first run": [first]}
+    return {**samples, **compiled, **({"predict, openvino": others} if others else {})}
 
 
 def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
 from rich.progress import track
 from torch.utils.flop_counter import FlopCounterMode
 
-from hrdepth.benchmark.report import Measurement, check_outputs, report_measurements
+from hrdepth.benchmark.report import Measurement, check_settings, interleave, report_measurements
 from hrdepth.benchmark.roofline import MATRIX
 from hrdepth.benchmark.workers import Worker, peak_memory, start_workers
 from hrdepth.benchmark.workloads import WorkloadTimer, load_batches, made_drive
@@ -39,12 +40,7 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
     Raises:
         InputError: settings that cannot work.
     """
-    for name, values in (("sizes", config.sizes), ("batch_sizes", config.batch_sizes)):
-        if not values:
-            raise InputError(f"{name} is empty; give at least one")
-    if config.rounds < 1 or config.steps < 1:
-        raise InputError(f"rounds {config.rounds} and steps {config.steps} must be at least 1")
-    check_outputs(config)
+    check_settings(config, sizes=1, batch_sizes=1, rounds=1, steps=1)
     measurements = []
     with tempfile.TemporaryDirectory() as folder:
         for size in config.sizes:
@@ -62,20 +58,17 @@ def benchmark_load(config: BenchmarkLoadConfig) -> list[Measurement]:
     Raises:
         InputError: settings that cannot work, or what training raises for data and cache.
     """
-    if not config.workers or min(config.workers) < 0:
-        raise InputError(f"workers {config.workers}: give at least one number, each 0 or more")
     if not config.seconds > 0:
         raise InputError(f"seconds {config.seconds:g} must be positive")
-    check_outputs(config)
+    check_settings(config, workers=0)
     cache = config.cache or config.config.cache
     runs = {}
     for workers in config.workers:
         for name, folder in (("sources", None), *([("cache", cache)] if cache else [])):
             runs[f"{name}, {_processes(workers)}"] = replace(config.config, workers=workers, cache=folder)
-    rates: dict[str, list[float]] = {name: [] for name in runs}
-    for name in track(list(runs) * ROUNDS, "loading"):
-        rates[name] += _rates(runs[name], config.seconds / ROUNDS)
-    measurements = [Measurement.of(name, values, "samples/s") for name, values in rates.items()]
+    pieces = {name: partial(_rates, run, config.seconds / ROUNDS) for name, run in runs.items()}
+    rates = interleave(pieces, ROUNDS, "loading")
+    measurements = [Measurement.of(name, [*chain(*found)], "samples/s") for name, found in rates.items()]
     height, width = config.config.size
     memory = {"main_process": peak_memory(), "largest_worker": peak_memory(children=True)}
     title = f"loading {width}x{height}, frames {config.config.objective.frames}"
@@ -126,23 +119,19 @@ def _time(
     Returns:
         Seconds by name, a median per round; and the step's peak of memory above the start, MiB.
     """
-    interleaved, alone = ("unit", "step"), (*parts, "matrices", "matrices bfloat16")
-    medians: dict[str, list[float]] = {name: [] for name in (*interleaved, *alone)}
+    timer = partial(WorkloadTimer, run)
     peaks: dict[str, float] = {}
 
-    def measure(worker: Worker, name: str) -> None:
+    def measure(name: str, worker: Worker) -> float:
         seconds, peaks[name] = worker.call("measure", name, config.steps)
-        medians[name].append(statistics.median(seconds))
+        return statistics.median(seconds)
 
-    timer = partial(WorkloadTimer, run)
-    with start_workers(dict.fromkeys(interleaved, timer)) as workers:
-        for _ in track(range(config.rounds), description=f"{where}: unit and step", transient=True):
-            for name, worker in workers.items():
-                measure(worker, name)
+    with start_workers(dict.fromkeys(("unit", "step"), timer)) as workers:
+        runs = {name: partial(measure, name, worker) for name, worker in workers.items()}
+        medians = interleave(runs, config.rounds, f"{where}: unit and step")
     with start_workers({"parts": timer}) as workers:
-        for name in track(alone, description=f"{where}: parts", transient=True):
-            for _ in range(config.rounds):
-                measure(workers["parts"], name)
+        for name in track((*parts, "matrices", "matrices bfloat16"), f"{where}: parts", transient=True):
+            medians[name] = [measure(name, workers["parts"]) for _ in range(config.rounds)]
     return medians, peaks["step"]
 
 
