@@ -85,9 +85,9 @@ def _processes(image: Path, weights: Path, runtimes: list[str], folder: Path) ->
 
 def _first_run_apart(samples: Samples) -> Samples:
     """Give OpenVINO's first run, in which it compiles what it reads afterwards, a row of its own."""
-    first, *others = samples.pop("predict, openvino", []) or [None]
-    compiled = {} if first is None else {"predict, openvino, first run": [first]}
-    return {**samples, **compiled, **({"predict, openvino": others} if others else {})}
+    runs = samples.pop("predict, openvino", [])
+    apart = {"predict, openvino, first run": runs[:1], "predict, openvino": runs[1:]}
+    return samples | {row: values for row, values in apart.items() if values}
 
 
 def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:

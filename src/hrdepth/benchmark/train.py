@@ -124,7 +124,7 @@ def _time(
 
     def measure(name: str, worker: Worker) -> float:
         seconds, peaks[name] = worker.call("measure", name, config.steps)
-        return statistics.median(seconds)
+        return float(statistics.median(seconds))
 
     with start_workers(dict.fromkeys(("unit", "step"), timer)) as workers:
         runs = {name: partial(measure, name, worker) for name, worker in workers.items()}

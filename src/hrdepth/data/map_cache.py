@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from hrdepth.camera import aspect_size
 from hrdepth.data.layers import Frames, Layer
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import WHOLE, Window
@@ -24,6 +25,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.arrays import load_array
 from hrdepth.io.files import read_json, write_array
 from hrdepth.io.image_files import content_digest
+from hrdepth.io.images import image_size
 
 __all__ = ["DepthHints", "MapCache"]
 
@@ -44,10 +46,12 @@ class MapCache(Layer):
     Attributes:
         kind: what a map is called in messages.
         resampling: how a map is brought to another size.
+        own_aspect: each map has the aspect ratio of its image, near `size`; else all are of that size.
     """
 
     kind: ClassVar[str]
     resampling: ClassVar[Image.Resampling]
+    own_aspect = False
 
     def __init__(self, folder: Path, size: tuple[int, int], *about: object) -> None:
         self.folder = folder
@@ -74,7 +78,7 @@ class MapCache(Layer):
 
     def size_of(self, image: Path) -> tuple[int, int]:
         """Return (height, width) of the map of an image."""
-        return self.size
+        return aspect_size(image_size(image), self.size) if self.own_aspect else self.size
 
     def write(self, image: Path, map_: NDArray[np.floating], *deciding: Any) -> None:
         """Write the map (h,w) of an image."""

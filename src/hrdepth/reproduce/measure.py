@@ -166,7 +166,7 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
     Raises:
         InputError: it is not a weights file.
     """
-    stored = stored_network(weights.path)
+    network, size = stored_network(weights.path)
     return {
         "name": name,
         "seed": weights.seed,
@@ -174,8 +174,8 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
         "place": weights.place,
         "weights": f"{weights.path.parent.name}/{weights.path.name}",
         "weights_sha256": file_sha256(weights.path),
-        "network": stored.content,
-        "size": list(stored.size),
+        "network": network and asdict(network),
+        "size": list(size),
         "note": weights.note,
     }
 

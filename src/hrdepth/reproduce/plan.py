@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from hrdepth.weights.find import read_metadata
 
 __all__ = [
     "Plan",
-    "StoredNetwork",
     "merge",
     "network_mismatch",
     "network_text",
@@ -156,26 +155,11 @@ def _file(config: ReproduceConfig, name: str) -> Path:
     return Path(find_config(str(Path(config.configs or "") / f"{name}.yaml")))
 
 
-@dataclass(frozen=True)
-class StoredNetwork:
-    """The network of a weights file.
-
-    Attributes:
-        config: name and options; None for an exported file without them.
-        size: (height, width) in pixels of its input.
-    """
-
-    config: NetworkConfig | None
-    size: tuple[int, int]
-
-    @property
-    def content(self) -> dict[str, Any] | None:
-        """Name and options, as JSON holds them."""
-        return None if self.config is None else asdict(self.config)
-
-
-def stored_network(path: Path) -> StoredNetwork:
+def stored_network(path: Path) -> tuple[NetworkConfig | None, tuple[int, int]]:
     """Read which network a weights file or an exported file holds, without its tensors.
+
+    Returns:
+        Its name and options, None where an exported file has none; and (height, width) of its input.
 
     Raises:
         InputError: it is neither, or damaged.
@@ -188,7 +172,7 @@ def stored_network(path: Path) -> StoredNetwork:
             metadata = read_metadata(path)
             network, size = json.loads(metadata["network"]), json.loads(metadata["size"])
         height, width = size
-        return StoredNetwork(NetworkConfig(**network) if network else None, (int(height), int(width)))
+        return NetworkConfig(**network) if network else None, (int(height), int(width))
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -209,7 +193,7 @@ def row_mismatch(row: PaperRow, config: ReproduceConfig, path: Path) -> str:
 
 def network_mismatch(wanted: NetworkConfig, path: Path) -> str:
     """Describe how the file's network differs from the expected one, or return ""."""
-    stored = stored_network(path).config
+    stored, _ = stored_network(path)
     if stored is None:
         return "the file does not name its network"
     if stored.name != wanted.name:

@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["Meaning", "Teacher"]
+from hrdepth.camera import DepthScale
+from hrdepth.errors import InputError
+
+__all__ = ["Meaning", "Teacher", "same_camera"]
 
 
 class Meaning(StrEnum):
@@ -58,3 +61,22 @@ class Teacher(ABC):
             "name": self.name, "meaning": str(self.meaning), "licence": self.licence,
             "canonical_focal": self.canonical_focal, "digest": self.digest(),
         }  # fmt: skip
+
+
+def same_camera(what: str, canonical_focal: float, student: DepthScale) -> float:
+    """Return the canonical focal length of a student, which depth for a canonical camera is converted to.
+
+    Args:
+        what: the beginning of the message, such as `the labels in maps hold`.
+        canonical_focal: of the teacher.
+        student: its scale.
+
+    Raises:
+        InputError: the student has none.
+    """
+    if student.canonical_focal is None:
+        raise InputError(
+            f"{what} for canonical_focal {canonical_focal:g}, the run has none; set canonical_focal to "
+            f"{canonical_focal:g}"
+        )
+    return student.canonical_focal

@@ -22,7 +22,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.teachers.base import Meaning, Teacher
 from hrdepth.teachers.labels import Confidence, Labels
 
-__all__ = ["agreement", "create_labels", "label_images", "labels_folder"]
+__all__ = ["agreement", "batches", "create_labels", "label_images", "labels_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def label_images(teacher: Teacher, labels: Labels, images: Sequence[Path], *, co
             progress.update(task, completed=total - len(missing))
             before = made
             claimed = (image for image in missing if _claim(image, labels, certain))
-            read = parallel_map(_read, _batches(claimed, labels), READERS)
+            read = parallel_map(_read, batches(claimed, labels, BATCH), READERS)
             labelled = (_label(teacher, labels, batch, confidence) for batch in read)
             for count in parallel_map(lambda maps: _write(labels, certain, maps), labelled, WRITERS):
                 made += count
@@ -111,14 +111,14 @@ def _is_labelled(image: Path, labels: Labels, certain: MapCache | None) -> bool:
     return labels.file(image).is_file() and (certain is None or certain.file(image).is_file())
 
 
-def _batches(images: Iterable[Path], labels: Labels) -> Iterator[tuple[list[Path], tuple[int, int]]]:
-    """Yield batches of images of one label size."""
+def batches(images: Iterable[Path], maps: MapCache, count: int) -> Iterator[tuple[list[Path], tuple[int, int]]]:
+    """Yield images whose maps have one size, at most `count` at once, and that size (height, width)."""
     waiting: dict[tuple[int, int], list[Path]] = {}
     for image in images:
-        size = labels.size_of(image)
+        size = maps.size_of(image)
         batch = waiting.setdefault(size, [])
         batch.append(image)
-        if len(batch) == BATCH:
+        if len(batch) == count:
             yield waiting.pop(size), size
     yield from ((batch, size) for size, batch in waiting.items())
 

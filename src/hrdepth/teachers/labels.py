@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from hrdepth.camera import DepthScale, aspect_size, focal_factor
+from hrdepth.camera import DepthScale, focal_factor
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import InputError
 from hrdepth.io.files import read_json
-from hrdepth.io.images import image_size
-from hrdepth.teachers.base import Meaning
+from hrdepth.teachers.base import Meaning, same_camera
 
 __all__ = ["Confidence", "Labels"]
 
@@ -44,6 +43,7 @@ class Labels(MapCache):
     key = "teacher"
     kind = "label"
     resampling = Image.Resampling.BILINEAR
+    own_aspect = True
     ABOUT: ClassVar[str] = "labels.json"
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
@@ -84,10 +84,6 @@ class Labels(MapCache):
                 "or have changed since; label them with hrdepth prepare labels"
             )
 
-    def size_of(self, image: Path) -> tuple[int, int]:
-        """See `MapCache.size_of`: of the image's aspect ratio."""
-        return aspect_size(image_size(image), self.size)
-
     def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
         """See `MapCache.inverse_depth`; up to what `meaning` leaves open."""
         return self.load(image)
@@ -116,12 +112,8 @@ class Labels(MapCache):
             if scale.canonical_focal is None:
                 return maps * units
             return maps * units * focal_factor(intrinsics[:, :1, :1, None], maps.shape[-1], scale.canonical_focal)
-        if scale.canonical_focal is None:
-            raise InputError(
-                f"the labels in {self.folder} hold for canonical_focal {self.canonical_focal:g}, the run has none; set "
-                f"canonical_focal to {self.canonical_focal:g}"
-            )
-        return maps * units * (self.canonical_focal / scale.canonical_focal)
+        student = same_camera(f"the labels in {self.folder} hold", self.canonical_focal, scale)
+        return maps * units * (self.canonical_focal / student)
 
     @property
     def confidence(self) -> Confidence | None:
@@ -135,10 +127,10 @@ class Confidence(MapCache):
     key = "confidence"
     kind = "label's confidence"
     resampling = Image.Resampling.BILINEAR
+    own_aspect = True
 
     def __init__(self, labels: Labels) -> None:
         super().__init__(labels.folder / "confidence", labels.size)
-        self.size_of = labels.size_of  # type: ignore[method-assign]
 
     def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
         """See `MapCache.inverse_depth`; the confidence itself."""

@@ -24,8 +24,8 @@ from hrdepth.data.sample import image_tensor, load_image
 from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.files import file_sha256
-from hrdepth.io.images import image_size
-from hrdepth.teachers.base import Meaning, Teacher
+from hrdepth.teachers.base import Meaning, Teacher, same_camera
+from hrdepth.teachers.labelling import batches
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import locate_weights
 
@@ -143,12 +143,8 @@ class NetworkTeacher(Teacher):
                 f"canonical_focal {scale.canonical_focal:g}; set the option teacher_focal to fx / width of the "
                 "teacher's camera, or remove canonical_focal"
             )
-        if scale.canonical_focal is None:
-            raise InputError(
-                f"the depth of the teacher {self.path} holds for canonical_focal {self.canonical_focal:g}, the run has "
-                f"none; set canonical_focal to {self.canonical_focal:g}"
-            )
-        return scale.canonical_focal / self.canonical_focal
+        student_focal = same_camera(f"the depth of the teacher {self.path} holds", self.canonical_focal, scale)
+        return student_focal / self.canonical_focal
 
     def typical_depth(self, images: Tensor) -> float:
         """Return the median of the depth in images (B,3,H,W), in the teacher's units, to two digits."""
@@ -248,10 +244,6 @@ class TeacherMaps(MapCache):
         self.max_depth = max_depth
         self.own_aspect = own_aspect
 
-    def size_of(self, image: Path) -> tuple[int, int]:
-        """See `MapCache.size_of`."""
-        return aspect_size(image_size(image), self.size) if self.own_aspect else self.size
-
     @classmethod
     def of(cls, teacher: NetworkTeacher, folder: str | Path) -> TeacherMaps:
         """Return the maps of `teacher` in `folder`, which is made if it is missing.
@@ -292,13 +284,7 @@ class TeacherMaps(MapCache):
         missing = [image for image in dict.fromkeys(images) if not self.file(image).is_file()]
         if missing:
             log.info("computing the teacher's maps of %d images for the cache %s", len(missing), self.folder)
-        by_size: dict[tuple[int, int], list[Path]] = {}
-        for image in missing:
-            by_size.setdefault(self.size_of(image), []).append(image)
-        parts = [
-            (size, paths[at : at + BATCH]) for size, paths in by_size.items() for at in range(0, len(paths), BATCH)
-        ]
-        for size, part in track(parts, "teacher", disable=len(missing) < 64):
+        for part, size in track([*batches(missing, self, BATCH)], "teacher", disable=len(missing) < 64):
             batch = torch.stack([load_image(image, size) for image in part])
             for image, disparity in zip(part, teacher.disparity(batch.to(device))[:, 0], strict=True):
                 if not disparity.isfinite().all():

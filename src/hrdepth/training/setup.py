@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
@@ -83,8 +82,7 @@ def check_settings(config: TrainConfig) -> None:
             "with augment.zoom or augment.crop and without canonical_focal, the size of objects no longer determines "
             "their depth; set canonical_focal to your camera's fx / width"
         )
-    choose_device(config.device)
-    if config.sync_batch_norm and (config.device not in ("auto", "cuda") or not torch.cuda.is_available()):
+    if choose_device(config.device).type != "cuda" and config.sync_batch_norm:
         raise InputError("sync_batch_norm needs CUDA devices; set it to false")
     if config.precision not in ("32-true", "bf16-mixed"):
         raise InputError(f"precision '{config.precision}': give '32-true' or 'bf16-mixed'")
@@ -208,7 +206,7 @@ def build_loaders(
         "persistent_workers": config.workers > 0,
         "worker_init_fn": partial(_start_worker, yields=_computes_on_cpu(config)),
         # From pinned memory the copy to the GPU runs beside the computation; Lightning then asks for it.
-        "pin_memory": config.device in ("auto", "cuda") and torch.cuda.is_available(),
+        "pin_memory": choose_device(config.device).type == "cuda",
     }
     return {
         "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]
