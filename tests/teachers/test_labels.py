@@ -114,7 +114,7 @@ def test_two_processes_share_a_folder_and_do_nothing_twice(tmp_path):
     workers = [context.Process(target=_share, args=(tmp_path / "labels", images, counts)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    made = [counts.get(timeout=120) for _ in workers]
+    made = [counts.get(timeout=600) for _ in workers]
     for worker in workers:
         worker.join(30)
     assert sum(made) == 24
