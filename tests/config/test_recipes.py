@@ -44,15 +44,16 @@ def miniature(config, folder):
     def from_scratch(network):
         return dataclasses.replace(network, options={k: v for k, v in network.options.items() if k != "weights"})
 
-    here = ("compile", "hints", "cache")  # what the miniature does without
+    here = ("compile", "hints", "labels", "cache")  # what the miniature does without
     options = {key: value for key, value in config.objective.options.items() if key not in here}
     if nested := options.get("view_synthesis"):
         options["view_synthesis"] = {key: value for key, value in nested.items() if key not in here}
     if other := options.get("other"):
-        teacher = {"teacher": str(folder / "teacher.safetensors")}
-        kept = {key: value for key, value in other["options"].items() if key not in here}
-        options["other"] = {**other, "options": kept | teacher}
-        save_teacher(Path(teacher["teacher"]), config)
+        kept = {key: value for key, value in other.get("options", {}).items() if key not in here}
+        if other["name"] == "distillation":
+            kept["teacher"] = str(folder / "teacher.safetensors")
+            save_teacher(Path(kept["teacher"]), config)
+        options["other"] = {**other, "options": kept}
     if config.objective.name == "distillation":  # also where hints are the teacher
         options["teacher"] = str(folder / "teacher.safetensors")
         save_teacher(Path(options["teacher"]), config)
