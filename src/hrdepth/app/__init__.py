@@ -36,7 +36,10 @@ from hrdepth.io.run_folder import find_runs
 
 __all__ = ["run", "serve"]
 
-TITLE = "# hrdepth\nDepth from one image. Images stay on the machine that serves this page, for as long as it is open."
+TITLE = (
+    "# hrdepth\nDepth from one image. Images stay on the machine that serves this page, for as long as it is open.\n\n"
+    "For a phone, without Python: `hrdepth pack street --web page/` writes a page that computes in the browser."
+)
 
 
 def run(config: AppConfig) -> None:

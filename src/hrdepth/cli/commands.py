@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "calibrate-scale": (evaluation.calibrate_scale, "weights"),
     "export": (networks.export, "weights"),
     "pack": (networks.pack, "weights"),
+    "serve": (networks.serve, "folder"),
     "import-weights": (networks.import_weights, ""),
     "render": (preparation.render, "root"),
     "models": (networks.models, ""),

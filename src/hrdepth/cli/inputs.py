@@ -11,6 +11,7 @@ from hrdepth.config import (
     AppConfig,
     GroundTruthConfig,
     ImportConfig,
+    PackConfig,
     PublishedDataConfig,
     ReproduceConfig,
     RuntimeConfig,
@@ -29,6 +30,8 @@ def check_inputs(config: Any) -> None:
     """
     for name in (field.name for field in fields(config)):
         value = getattr(config, name)
+        if name == "runtime" and isinstance(config, PackConfig):
+            continue  # a file
         if name in CHECKS and value not in (None, "", (), []):
             # The paper's tables have NAME=FILE,FILE.
             rows = name == "weights" and isinstance(config, ReproduceConfig)

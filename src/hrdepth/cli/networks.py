@@ -1,4 +1,4 @@
-"""Commands for networks and their files: predict, app, models, export, pack, import-weights."""
+"""Commands for networks and their files: predict, app, models, export, pack, serve, import-weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import logging
 from pathlib import Path
 
-from hrdepth.config import AppConfig, ExportConfig, ImportConfig, ModelsConfig, PackConfig, PredictConfig
+from hrdepth.config import AppConfig, ExportConfig, ImportConfig, ModelsConfig, PackConfig, PredictConfig, ServeConfig
 from hrdepth.cpu import limit_openmp_spin
 
 log = logging.getLogger(__name__)
@@ -86,10 +86,22 @@ def export(config: ExportConfig) -> None:
 
 
 def pack(config: PackConfig) -> None:
-    """Make a small weights file for others: depth network in half precision, checked, with licence, hash and card."""
-    from hrdepth.inference import pack
+    """Make a small weights file for others: half precision, checked, with licence and card; or a page for browsers."""
+    if config.out is not None:
+        from hrdepth.inference.pack import pack
 
-    print(pack.pack(config))
+        print(pack(config))
+    if config.web is not None:
+        from hrdepth.web.pack import pack_page
+
+        print(pack_page(config))
+
+
+def serve(config: ServeConfig) -> None:
+    """Serve a page that `hrdepth pack --web` wrote, by https on the local network."""
+    from hrdepth.web.serve import run
+
+    run(config)
 
 
 def import_weights(config: ImportConfig) -> None:

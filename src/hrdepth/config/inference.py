@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-__all__ = ["AppConfig", "DeviceConfig", "Outputs", "PredictConfig", "RuntimeConfig", "UploadLimits"]
+__all__ = ["AppConfig", "DeviceConfig", "Outputs", "PredictConfig", "RuntimeConfig", "ServeConfig", "UploadLimits"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,3 +150,20 @@ class AppConfig(DeviceConfig):
     names: tuple[str, ...] | str = ()
     limits: UploadLimits = UploadLimits()
     open: bool = False
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """A page's folder to serve.
+
+    Attributes:
+        folder: what `hrdepth pack NET --web FOLDER` wrote.
+        host: the address to listen on; 0.0.0.0 lets other machines, such as a phone, in.
+        port: to listen on; 0 for a free one.
+        https: with a certificate made on the spot, which browsers ask to accept; without, other machines get no camera.
+    """
+
+    folder: str
+    host: str = "0.0.0.0"
+    port: int = 8443
+    https: bool = True

@@ -82,8 +82,10 @@ class PackConfig:
     """Weights to pack.
 
     Attributes:
-        weights: a weights file of this package.
+        weights: a weights file of this package; for `web` also an ONNX file of `hrdepth export`.
         out: the file to write, ends in .safetensors; the card is written beside it, as .md.
+        web: a folder to write as a static page that runs the network in a browser, beside or instead of `out`.
+        runtime: for `web`: the npm package onnxruntime-web as a file (.tgz); null fetches it once, into the cache.
         name: of the weights; null takes that of `out`.
         licence: of the weights, SPDX, such as CC-BY-NC-SA-3.0; null takes that in the weights.
         card: a YAML file of what the card contains: title, summary, data, terms, recipe, limits, notes; null takes that
@@ -94,14 +96,14 @@ class PackConfig:
         images: an image or a folder, on which packed and given network are compared; null takes rendered streets.
         tolerance: the largest mean relative difference of 1/depth between the two.
         megabytes: the largest file (10^6 bytes); null for any.
-        overwrite: replace `out` and its card.
+        overwrite: replace `out` and its card, and the files of `web`.
 
     Raises:
-        InputError: a bound is not positive.
+        InputError: a bound is not positive, or neither `out` nor `web` is given.
     """
 
     weights: str
-    out: str
+    out: str | None = None
     name: str | None = None
     licence: str | None = None
     card: str | None = None
@@ -112,8 +114,12 @@ class PackConfig:
     tolerance: float = 0.01
     megabytes: float | None = None
     overwrite: bool = False
+    web: str | None = None
+    runtime: str | None = None
 
     def __post_init__(self) -> None:
+        if self.out is None and self.web is None:
+            raise InputError("name the file to write with --out, or a folder for a page with --web")
         for bound, value in (("tolerance", self.tolerance), ("megabytes", self.megabytes)):
             if value is not None and not 0 < value < float("inf"):
                 raise InputError(f"{bound} {value:g} must be positive")

@@ -18,10 +18,10 @@ from hrdepth.inference.runtimes import load_runtime
 from hrdepth.inference.runtimes.graphs import Graph, simplify, write_onnx
 from hrdepth.inference.runtimes.source import TENSORS, Description
 from hrdepth.io.files import atomic_path
-from hrdepth.weights.checkpoint import read_checkpoint
+from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import bundled
 
-__all__ = ["bundle"]
+__all__ = ["bundle", "write_graph"]
 
 TOLERANCE = 1e-4
 """Largest difference of disparity to PyTorch's."""
@@ -33,8 +33,17 @@ def bundle(weights: Path) -> Path:
     Raises:
         InputError: the file is missing or damaged, or the written one predicts something else.
     """
-    checkpoint = read_checkpoint(weights)
     path = weights.with_suffix(".onnx")
+    write_graph(read_checkpoint(weights), path)
+    return path
+
+
+def write_graph(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a network as an ONNX file for images of any size, once it is compared with PyTorch.
+
+    Raises:
+        InputError: the written file predicts something else.
+    """
     metadata = Description.of(checkpoint).metadata() | {TENSORS: json.dumps(checkpoint.sha256)}
     graph = Graph(simplify(checkpoint.network, static=True, fold=False)).eval()
     with atomic_path(path) as staged:
@@ -45,7 +54,6 @@ def bundle(weights: Path) -> Path:
         difference = float(np.abs(load_runtime(staged, "onnxruntime")(image.numpy()) - expected).max())
         if not difference <= TOLERANCE:
             raise InputError(f"{path} was not written: its disparity differs from PyTorch's by {difference:.1e}")
-    return path
 
 
 def main(arguments: list[str]) -> None:

@@ -66,6 +66,7 @@ def pack(config: PackConfig) -> PackReport:
         InputError: a file is missing or damaged, the packed network differs by more than the tolerance, or the file is
             too large.
     """
+    assert config.out is not None
     out = Path(config.out)
     if out.suffix != ".safetensors":
         raise InputError(f"{out} must end in .safetensors")

@@ -27,13 +27,13 @@ MOST_FILES = 16
 DIGEST_BYTES = 32
 
 
-def cache_folder() -> Path:
-    """Return the folder, which need not exist: `HRDEPTH_CACHE` of the environment, else in the user's own."""
+def cache_folder(part: str = "openvino") -> Path:
+    """Return the folder, which need not exist: `HRDEPTH_CACHE` of the environment, else `part` of the user's own."""
     if given := os.environ.get("HRDEPTH_CACHE"):
         return Path(given)
     from platformdirs import user_cache_path
 
-    return user_cache_path("hrdepth", appauthor=False) / "openvino"
+    return user_cache_path("hrdepth", appauthor=False) / part
 
 
 def read_blob(key: Mapping[str, Any]) -> bytes | None:

@@ -1,0 +1,310 @@
+"""Tests of web/page in headless Chromium: what is predicted, shown, saved and refused, on line and off."""
+
+import io
+import re
+import shutil
+import time
+from base64 import b64encode
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hrdepth.camera import aspect_size, pinhole
+from hrdepth.config import ServeConfig
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.pointcloud import point_cloud
+from hrdepth.io.visualize import colorize_disparity
+from hrdepth.web import serve as server
+from hrdepth.web.pack import EXAMPLE_FOCAL, EXAMPLES, STREETS
+from hrdepth.web.serve import serve
+
+PATIENCE = 240_000  # on a busy machine
+STATE = "(await import('./page.js')).state"
+
+
+def opened(browser, address, width=1280, **options):
+    """A page that is ready, and the list of requests that it made."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True, **options)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.asked, page.errors = [], []
+    context.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("body[data-ready]")
+    return page
+
+
+def evaluate(page, expression):
+    return page.evaluate(f"(async () => {expression})()")
+
+
+def shown(page):
+    """How many predictions were drawn so far."""
+    return evaluate(page, f"{STATE}.shown")
+
+
+def wait_for_answer(page, before):
+    limit = time.monotonic() + PATIENCE / 1000
+    while evaluate(page, f"{STATE}.shown") <= before:
+        assert time.monotonic() < limit, page.locator("#status").inner_text()
+        page.wait_for_timeout(50)
+
+
+def predict_example(page, number):
+    before = shown(page)
+    page.locator("#examples button").nth(number).click()
+    wait_for_answer(page, before)
+
+
+def upload(page, path):
+    before = shown(page)
+    page.locator("#image-file").set_input_files(path)
+    wait_for_answer(page, before)
+
+
+def disparity(page):
+    values = evaluate(page, f"Array.from((await import('./files.js')).fullDisparity({STATE}.answer))")
+    height, width = evaluate(page, f"[{STATE}.answer.bitmap.height, {STATE}.answer.bitmap.width]")
+    return np.array(values, np.float32).reshape(height, width)
+
+
+def download(page, button):
+    with page.expect_download() as found:
+        page.locator(button).click()
+    return found.value.suggested_filename, found.value.path().read_bytes()
+
+
+@pytest.fixture(scope="module")
+def page(browser, address):
+    """One page of the bundled network for the tests that change nothing of it for good."""
+    page = opened(browser, address)
+    yield page
+    assert not page.errors
+    foreign = [url for url in page.asked if not url.startswith((address, "data:", "blob:"))]
+    assert not foreign, "the page sends requests only to its own server"
+    page.context.close()
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_disparity_is_that_of_python(page, number):
+    predict_example(page, number)
+    expected = Predictor.from_file("street")(STREETS / EXAMPLES[number]).disparity
+    assert np.abs(disparity(page) - expected).max() < 2e-3
+
+
+def test_threads_are_used_though_the_server_sends_no_headers_for_them(browser, street, monkeypatch):
+    monkeypatch.setattr(server, "HEADERS", {})
+    with serve(ServeConfig(str(street), host="127.0.0.1", port=0, https=False)) as (address,):
+        page = opened(browser, address)
+        assert page.evaluate("crossOriginIsolated")
+        assert "thread" in page.locator("#status").inner_text()
+        page.context.close()
+
+
+@pytest.mark.parametrize(("height", "width"), [(97, 301), (480, 160), (64, 512), (64, 160), (30, 50)])
+def test_images_are_resized_as_pillow_does_it(page, height, width):
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 4), dtype=np.uint8)
+    size = (64, 160)
+    given = page.evaluate(
+        "async ([text, shape, size]) => Array.from((await import('./depth.js')).networkInput("
+        "Uint8Array.from(atob(text), (c) => c.charCodeAt(0)), shape, size))",
+        [b64encode(pixels.tobytes()).decode(), [height, width], size],
+    )
+    expected = Image.fromarray(pixels[..., :3]).resize(size[::-1], Image.Resampling.LANCZOS)
+    found = np.array(given).reshape(3, *size).transpose(1, 2, 0) * 255
+    np.testing.assert_array_equal(np.rint(found), np.asarray(expected))
+
+
+@pytest.mark.parametrize("image", [(375, 1242), (1216, 1936), (640, 480), (100, 1000), (288, 960)])
+def test_the_network_sees_an_image_at_the_size_that_python_chooses(page, image):
+    for trained in ((160, 512), (192, 640), (96, 320)):
+        found = page.evaluate(
+            "async (given) => (await import('./depth.js')).aspectSize(...given)", [image, trained, 32]
+        )
+        assert tuple(found) == aspect_size(image, trained)
+
+
+def test_the_three_files_hold_what_python_predicts(page):
+    predict_example(page, 0)
+    image = STREETS / EXAMPLES[0]
+    width, height = Image.open(image).size
+    intrinsics = pinhole(EXAMPLE_FOCAL * width, EXAMPLE_FOCAL * width, (width - 1) / 2, (height - 1) / 2)
+    expected = Predictor.from_file("street")(image, intrinsics)
+    metric = expected.metres_per_unit is not None
+    name, content = download(page, "#save-colours")
+    assert name == "street-1_disparity.png"
+    low, high = evaluate(page, f"{STATE}.range")
+    colours = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+    assert np.abs(colours - colorize_disparity(expected.disparity, low, high)).max() <= 8
+    name, content = download(page, "#save-depth")
+    depth = Image.open(io.BytesIO(content))
+    assert name == "street-1_depth.png"
+    assert depth.info["Comment"] == f"depth x 256 in {'metres' if metric else 'network units'}"
+    np.testing.assert_allclose(np.asarray(depth) / 256, expected.best_depth, rtol=0.01, atol=0.01)
+    name, content = download(page, "#save-points")
+    assert name == "street-1.ply"
+    header, _, body = content.partition(b"end_header\n")
+    assert f"unit: {'metres' if metric else 'network units'}".encode() in header
+    points = np.frombuffer(body, [("point", "<f4", 3), ("colour", "u1", 3)])
+    cloud = point_cloud(expected.best_depth, expected.image, intrinsics, far=20 * np.median(expected.best_depth))
+    assert len(points) == int(re.search(rb"vertex (\d+)", header)[1]) == pytest.approx(len(cloud), rel=0.01)
+    np.testing.assert_allclose(points["point"].mean(0), cloud.points.mean(0), rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(points["colour"].mean(0), cloud.colours.mean(0), rtol=0.02)
+
+
+def test_metres_need_the_field_of_view(page, tmp_path):
+    Image.open(STREETS / EXAMPLES[0]).save(tmp_path / "street.png")
+    upload(page, tmp_path / "street.png")
+    metric = evaluate(page, f"{STATE}.description.scale.metres_per_unit") is not None
+    assert "metres" in page.locator("#unit").inner_text()
+    assert " m" not in page.locator("#ticks").inner_text()
+    page.locator("#angle").fill("81.5")
+    assert float(page.locator("#focal").input_value()) == pytest.approx(557, abs=0.2)  # 480 / tan(81.5 / 2 degrees)
+    assert (" m" in page.locator("#ticks").inner_text()) == metric
+    far = float(re.match(r"[\d.]+", page.locator("#ticks").inner_text())[0])
+    page.locator("#focal").fill("1114")
+    assert float(page.locator("#angle").input_value()) == pytest.approx(46.6, abs=0.1)
+    assert float(re.match(r"[\d.]+", page.locator("#ticks").inner_text())[0]) == pytest.approx(2 * far, rel=0.02)
+    page.locator("#focal").fill("")
+    assert " m" not in page.locator("#ticks").inner_text()
+
+
+def test_disparity_beside_over_and_instead_of_the_image_in_any_colours(page):
+    predict_example(page, 0)
+    picture, over = page.locator("#picture"), page.locator("#disparity")
+    assert over.bounding_box()["x"] > picture.bounding_box()["x"]
+    page.get_by_label("over it").check()
+    assert over.bounding_box() == picture.bounding_box()
+    page.locator("#opacity").fill("25")
+    assert over.evaluate("e => e.style.opacity") == "0.25"
+    page.get_by_label("instead of it").check()
+    assert not picture.is_visible()
+    assert over.evaluate("e => e.style.opacity") == "1"
+    page.locator("#map").select_option("gray")
+    level = over.evaluate("e => [...e.getContext('2d').getImageData(0, 0, 9, 9).data]")
+    assert level[0] == level[1] == level[2]
+    page.locator("#map").select_option("magma")
+    page.get_by_label("beside the image").check()
+
+
+def test_the_points_turn_by_mouse_and_keys(page):
+    predict_example(page, 0)
+    page.locator("#points summary").click()
+    page.wait_for_selector("#points-note:not(:empty)")
+    assert int(page.locator("#points-note").inner_text().split()[0].replace(",", "")) > 10_000
+
+    def seen():
+        page.wait_for_timeout(500)
+        return np.asarray(Image.open(io.BytesIO(page.locator("#cloud").screenshot())).convert("L")).astype(float)
+
+    before = seen()
+    assert before.std() > 10, "there is something to see"
+    box = page.locator("#cloud").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 80, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    turned = seen()
+    assert np.abs(turned - before).mean() > 1
+    page.locator("#cloud").press("0")
+    assert np.abs(seen() - before).mean() < 1
+    page.locator("#points summary").click()
+
+
+def test_a_smaller_size_is_chosen(page):
+    predict_example(page, 0)
+    full = evaluate(page, f"{STATE}.answer.size")
+    before = shown(page)
+    page.locator("#size").select_option("half")
+    wait_for_answer(page, before)
+    assert 0.2 < np.prod(evaluate(page, f"{STATE}.answer.size")) / np.prod(full) < 0.4
+    before = shown(page)
+    page.locator("#size").select_option("as trained")
+    wait_for_answer(page, before)
+
+
+@pytest.mark.parametrize("kind", ["text", "cut", "100 megapixels"])
+def test_a_bad_image_gets_a_sentence(page, tmp_path, kind):
+    path = tmp_path / "bad.png"
+    if kind == "text":
+        path.write_text("no image")
+    elif kind == "cut":
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    else:
+        Image.new("L", (10_000, 10_000)).save(path)
+    page.locator("#image-file").set_input_files(path)
+    page.wait_for_selector("#status.refused")
+    said = page.locator("#status").inner_text()
+    assert said.startswith("bad.png ")
+    assert ("has 100 megapixels; this page takes up to 40" if "100" in kind else "is not an image") in said
+    predict_example(page, 0)
+    assert page.locator("#status.refused").count() == 0
+
+
+def test_off_line_after_the_first_load(browser, address):
+    page = opened(browser, address)
+    page.context.set_offline(True)
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    predict_example(page, 1)
+    page.context.close()
+
+
+def test_a_phone_and_its_reader_find_everything(browser, small_address):
+    page = opened(browser, small_address, width=360, color_scheme="dark")
+    predict_example(page, 0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
+    named = page.evaluate(
+        "[...document.querySelectorAll('button, input, select, canvas:not([aria-hidden]), progress')].filter((e) =>"
+        " !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.querySelector('img[alt]'))).map((e) => e.id)"
+    )
+    assert named == [], "each control has a name"
+    assert "metres are not known" in page.locator("#unit").inner_text()
+    page.locator("#camera").focus()
+    reached = set()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.closest('[id]')?.id"))
+    assert {"facing", "image-file", "video-file", "examples", "map", "size", "angle", "save-points"} <= reached
+    page.context.close()
+
+
+def test_a_plain_http_address_of_another_machine_gets_images_but_no_camera(browser, small_address):
+    page = opened(browser, small_address.replace("127.0.0.1", "plain.test"))
+    assert page.locator("#camera").is_disabled()
+    assert "only to pages opened by https or on localhost" in page.locator("#camera-note").inner_text()
+    assert "1 thread." in page.locator("#status").inner_text()
+    predict_example(page, 0)
+    page.context.close()
+
+
+def test_a_broken_network_and_a_missing_file_get_a_sentence(browser, small, tmp_path):
+    for name, content, sentence in (
+        ("damaged", b"\x1f\x8b\x08" + bytes(99), "The network's file is damaged"),
+        ("foreign", b"no graph at all", "The network's file cannot be used"),
+        ("missing", None, "network.onnx.gz cannot be loaded"),
+    ):
+        folder = tmp_path / name
+        shutil.copytree(small[0], folder)
+        (folder / "network.onnx.gz").unlink()
+        if content is not None:
+            (folder / "network.onnx.gz").write_bytes(content)
+        with serve(ServeConfig(str(folder), host="127.0.0.1", port=0, https=False)) as (address,):
+            page = browser.new_page()
+            page.goto(address)
+            page.wait_for_selector("#status.refused", timeout=PATIENCE)
+            assert sentence in page.locator("#status").inner_text()
+            page.close()
+
+
+def test_without_webgl_points_can_still_be_saved(launch, small_address):
+    page = opened(launch("--disable-gpu", "--disable-3d-apis"), small_address)
+    predict_example(page, 0)
+    page.locator("#points summary").click()
+    page.wait_for_selector("#points-note:not(:empty)")
+    assert "no WebGL" in page.locator("#points-note").inner_text()
+    assert download(page, "#save-points")[0] == "street-1.ply"
+    page.context.close()
