@@ -6,6 +6,7 @@ Public names are loaded on first use, so that `import hrdepth` and `hrdepth --he
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from hrdepth.inference.predictor import Predictor as Predictor
     from hrdepth.weights.checkpoint import load_network as load_network
     from hrdepth.weights.checkpoint import load_pose_network as load_pose_network
+
+# Its import would begin to send what is run to its makers, under an identifier that it leaves in the user's folder.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOME = {
     "InputError": "errors",

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -219,3 +221,19 @@ def test_the_marker_shows_a_bomb(tmp_path):
     """Without which the tests above would show nothing."""
     pickle.loads(pickle.dumps(Bomb(tmp_path / "shown"))).close()
     assert Path(tmp_path / "shown").exists()
+
+
+def test_a_prediction_leaves_nothing_in_the_users_folder_and_starts_no_telemetry(tmp_path):
+    """ONNX Runtime writes an identifier and a queue of events there when it is imported, and sends them."""
+    from attacks.commands import write_graph
+
+    write_graph(tmp_path / "net.onnx")
+    Image.new("RGB", (96, 64)).save(tmp_path / "a.png")
+    (tmp_path / "home").mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
+    environment |= {"HOME": str(tmp_path / "home"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    line = ["predict", "a.png", "--weights", "net.onnx", "--runtime", "onnxruntime", "--out", "out"]
+    command = [sys.executable, "-m", "hrdepth.cli", *line]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "out" / "a.npz").exists()
+    assert list((tmp_path / "home").rglob("*")) == []

@@ -47,3 +47,12 @@ def test_inherited_options_stay_flat(tmp_path):
     assert config == PredictConfig("a.jpg", runtime="onnxruntime", ply=True, size=(64, 96), threads=2)
     assert config.keywords() == RuntimeConfig(runtime="onnxruntime", size=(64, 96), threads=2).keywords()
     assert isinstance(config, Outputs)
+
+
+def test_a_message_does_not_repeat_a_whole_file(tmp_path, capsys):
+    (tmp_path / "c.yaml").write_text(f"train: [{{dataset: folder, root: {'x' * 9000}}}]\nvalidation: []\n")
+    with pytest.raises(SystemExit):
+        parse(["prepare", "cache", "--cache", "c", "--config", str(tmp_path / "c.yaml")])
+    message = capsys.readouterr().err
+    assert "arguments are required: output" in message
+    assert len(message) < 3000

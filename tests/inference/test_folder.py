@@ -549,6 +549,17 @@ class TestResumedVideo:
         assert probe(out / "drive_panel.mp4").count == 10
         assert not (out / "drive_unfinished").exists()
 
+    def test_parts_that_a_kill_left_after_the_end_are_removed(self, predictor: Predictor, tmp_path: Path) -> None:
+        path, out = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out"
+        with pytest.raises(RuntimeError):
+            predict_to_folder(stop_at(6, RuntimeError), path, out, progress=False)
+        left = out / "drive_unfinished"
+        copy = left.rename(tmp_path / "copy")
+        written = predict_to_folder(predictor, path, out, overwrite=True, progress=False)
+        copy.rename(left)
+        assert predict_to_folder(stop_at(0), path, out, resume=True, progress=False) == written
+        assert not left.exists()
+
     def test_a_second_process_is_refused(self, predictor: Predictor, tmp_path: Path) -> None:
         path, out = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out"
 

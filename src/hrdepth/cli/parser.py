@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NoReturn, get_type_hints
 
 import docstring_parser
 import yaml
@@ -26,6 +26,8 @@ __all__ = ["parse"]
 # Such as fx,fy,cx,cy.
 NUMBERS = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?(,[-+]?[\d.]+(e[-+]?\d+)?)+")
 
+LONGEST = 300
+
 _load = get_loader("yaml")
 
 
@@ -38,6 +40,15 @@ def _load_settings(text: str) -> Any:
 
 
 set_loader("yaml", _load_settings, (yaml.YAMLError,))
+
+
+class _Parser(ArgumentParser):
+    """A parser whose messages do not repeat a whole file of settings."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print what is wrong, each line cut to `LONGEST` characters, and exit with status 2."""
+        lines = (line if len(line) <= LONGEST else f"{line[:LONGEST]} ..." for line in message.split("\n"))
+        super().error("\n".join(lines), ex)
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Any]:
@@ -65,9 +76,9 @@ def _config_of(name: str) -> type[Any]:
     return kind
 
 
-def _parser(given: Sequence[str]) -> ArgumentParser:
+def _parser(given: Sequence[str]) -> _Parser:
     """Build the parser, with options of the given command only, which saves half a second."""
-    parser = ArgumentParser(
+    parser = _Parser(
         prog="hrdepth",
         description="Self-supervised monocular depth: train, evaluate, predict.",
         version=hrdepth.__version__ if "--version" in given else "",
@@ -77,17 +88,17 @@ def _parser(given: Sequence[str]) -> ArgumentParser:
     for name, (function, positional) in COMMANDS.items():
         group, _, part = name.partition(" ")
         if part and group not in parts:
-            several = ArgumentParser(description=GROUPS[group])
+            several = _Parser(description=GROUPS[group])
             commands.add_subcommand(group, several, help=GROUPS[group])
             parts[group] = several.add_subcommands(dest="part")
-        command = ArgumentParser(description=function.__doc__)
+        command = _Parser(description=function.__doc__)
         if list(given[: len(name.split())]) == name.split():
             _add_options(command, name, positional)
         (parts[group] if part else commands).add_subcommand(part or name, command, help=function.__doc__)
     return parser
 
 
-def _add_options(command: ArgumentParser, name: str, positional: str) -> None:
+def _add_options(command: _Parser, name: str, positional: str) -> None:
     kind = _config_of(name)
     fields, hints, texts = dataclasses.fields(kind), get_type_hints(kind), _texts(kind)
     if "config" not in hints:  # else the option is a config file for another command

@@ -5,7 +5,6 @@ Source: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understan
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from hrdepth.camera import Camera, pinhole
 from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.io.files import existing_file
+from hrdepth.io.files import existing_file, parse_json
 from hrdepth.io.image_files import SUFFIXES, find_image, visible_images
 
 __all__ = [
@@ -133,7 +132,7 @@ def read_rig(file: Path) -> Rig:
     """
     existing_file(file, "the camera file")
     try:
-        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        content: Any = parse_json(file.read_text(encoding="utf-8"))
         fx, fy, cx, cy = (float(content["intrinsic"][key]) for key in ("fx", "fy", "u0", "v0"))
         baseline = float(content["extrinsic"]["baseline"])
     except (OSError, ValueError, KeyError, TypeError) as error:

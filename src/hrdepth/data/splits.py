@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
@@ -13,7 +12,7 @@ from hrdepth.config.files import recipe
 from hrdepth.config.safe_yaml import read_text
 from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import atomic_path, parse_json
 from hrdepth.registry import lookup
 
 __all__ = ["SPLITS", "read_split", "replace_lines", "split_lines"]
@@ -102,7 +101,7 @@ def _parse(line: str, origin: str) -> SplitLine:
 @cache
 def _facts() -> dict[str, dict[str, str]]:
     text = resources.files("hrdepth.data").joinpath("eigen.json").read_text(encoding="utf-8")
-    facts: dict[str, Any] = json.loads(text)
+    facts: dict[str, Any] = parse_json(text)
     return {key: value for key, value in facts.items() if key != "about"}
 
 

@@ -24,7 +24,7 @@ from hrdepth.evaluation.corruption_errors import (
 )
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes.source import Description
-from hrdepth.io.files import existing_file, file_sha256, output_folder, resume, write_json
+from hrdepth.io.files import existing_file, file_sha256, output_folder, parse_json, resume, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
@@ -165,7 +165,7 @@ def _base(config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Map
         return _Base(predictor, _checked_base(about, source))
     path = existing_file(source, "the base's results")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         same = all(content[name] == now[name] for name in ("images", "ground_truth", "protocol"))
         same &= content.get("data", now["data"]) == now["data"]  # earlier versions did not write it
         errors = {
@@ -229,7 +229,7 @@ class PartialResults:
     def __init__(
         self, folder: str | Path | None, settings: Mapping[str, Any], results: Sequence[str], *, overwrite: bool = False
     ) -> None:
-        self._settings: dict[str, Any] = json.loads(json.dumps(settings))  # tuples become lists, as in the file
+        self._settings: dict[str, Any] = parse_json(json.dumps(settings))  # tuples become lists, as in the file
         self._measured: dict[str, Any] = {}
         self._file = None if folder is None else Path(folder) / UNFINISHED
         if self._file is None or folder is None:

@@ -23,7 +23,7 @@ from hrdepth.evaluation.odometry import FrameTimes, predict_motions
 from hrdepth.evaluation.road import road_height
 from hrdepth.evaluation.trajectory import read_poses, read_rows
 from hrdepth.inference.predictor import Prediction, Predictor
-from hrdepth.io.files import existing_file, output_file
+from hrdepth.io.files import existing_file, output_file, parse_json
 from hrdepth.io.media import frames, probe, shown_intrinsics
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
@@ -136,9 +136,9 @@ def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measureme
     with safe_open(locate_weights(config.weights), framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         metadata = dict(file.metadata())
-    focal = json.loads(metadata.get("canonical_focal", "null"))
+    focal = parse_json(metadata.get("canonical_focal", "null"))
     scale = DepthScale(metres_per_unit=best.metres_per_unit, canonical_focal=focal)
-    history = json.loads(metadata.get("provenance", "{}"))
+    history = parse_json(metadata.get("provenance", "{}"))
     measured = list(map(asdict, measurements))
     history["scale"] = {"taken": best.kind, "measured": measured, **provenance(input=Path(config.input).name)}
     header = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from hrdepth.config import TabulateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.extras import EXTRA_GROUPS, EXTRA_HEADINGS, decimals
-from hrdepth.io.files import existing_file, output_file
+from hrdepth.io.files import existing_file, output_file, parse_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable, table_format
 from hrdepth.registry import lookup
@@ -132,7 +131,7 @@ def _group(text: str) -> tuple[str, list[str]]:
 def _read(folder: str) -> dict[str, Any]:
     path = existing_file(Path(folder) / "metrics.json", "the result")
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         metrics = {name: float(content["metrics"][name]) for name in METRICS}
         # JSON has no NaN: null stands for it.
         more = {name: float("nan" if value is None else value) for name, value in content.get("extras", {}).items()}

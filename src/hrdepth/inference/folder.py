@@ -119,13 +119,14 @@ def predict_to_folder(
     output_folder(out, overwrite=overwrite or resume)
     busy = f"another process writes into {out}; wait for its end, or choose another folder"
     with locked_folder(out, busy) if resume or video else nullcontext():
+        run = _Run(source, Writer(out, outputs, video, info.fps, resume))
         if resume:
             before = _check_resume(info, outputs, out, described)
             _forget_changed(before, digests, info, outputs, out)
             if video and before.get("complete") and (made := _made(before, out)):
                 log.info("%s is complete", out)
+                run.writer.remove_parts()
                 return made
-        run = _Run(source, Writer(out, outputs, video, info.fps, resume))
         described |= {"images": digests}
         _predict_and_describe(predictor, info, run, known, described, progress=progress, resume=resume)
     return run.writer.written
@@ -150,6 +151,8 @@ def _predict_and_describe(
     finally:
         if run.writer.done or run.kept:
             _finish(run, described, complete=complete and not run.skipped)
+            if complete:
+                run.writer.remove_parts()
         else:
             manifest.unlink(missing_ok=True)
     if not (run.writer.done or run.kept):

@@ -19,7 +19,7 @@ from hrdepth.inference.predictor import Prediction
 from hrdepth.inference.smoothing import Flicker, Smoother
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.depth_video import DepthVideoWriter
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import atomic_path, parse_json
 from hrdepth.io.video_parts import VideoParts
 from hrdepth.io.video_writer import VideoWriter
 from hrdepth.io.visualize import StableRange
@@ -97,19 +97,23 @@ class Writer:
     ) -> None:
         if self.video is None:
             return
-        saved, finished = self._state_file.exists(), False
         try:
             if error is None or (isinstance(error, KeyboardInterrupt) and self.done):
                 for video in self._videos:
                     video.end_part()
                     video.join()
-                finished = error is None
             else:
                 for video in self._videos:
                     video.give_up(error)
         finally:
-            if finished or not saved:
-                shutil.rmtree(self._unfinished, ignore_errors=True)
+            if not self._state_file.exists():
+                self.remove_parts()
+
+    def remove_parts(self) -> None:
+        """Remove the parts of the video, once it is joined and nothing else is left to do."""
+        if self.video is not None:
+            self._state_file.unlink(missing_ok=True)  # first, as parts alone are no reason to resume
+            shutil.rmtree(self._unfinished, ignore_errors=True)
 
     def __call__(self, name: str, prediction: Prediction, seconds: float | None = None) -> None:
         """Write the wanted files of the next prediction; `seconds` is when a video shows its frame."""
@@ -170,7 +174,7 @@ class Writer:
         try:
             check_archive(path)
             with np.load(path, allow_pickle=False) as arrays:
-                state: dict[str, Any] = json.loads(str(arrays["state"]))
+                state: dict[str, Any] = parse_json(str(arrays["state"]))
                 lasts = {
                     name: (arrays[f"{name}_image"], arrays[f"{name}_disparity"])
                     for name in ("smoother", *self._flicker)

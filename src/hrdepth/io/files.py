@@ -26,6 +26,7 @@ __all__ = [
     "file_sha256",
     "output_file",
     "output_folder",
+    "parse_json",
     "read_json",
     "resume",
     "write_array",
@@ -198,13 +199,22 @@ def read_json(path: str | Path) -> dict[str, Any]:
         OSError: the file cannot be read.
         ValueError: it is damaged, or something else than an object.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    content = parse_json(Path(path).read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise ValueError(f"not an object, but {json.dumps(content)[:SHORT]}")
     return content
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the content of JSON.
+
+    Raises:
+        ValueError: it is damaged, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def write_failure(error: Exception) -> str:

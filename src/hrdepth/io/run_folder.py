@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import yaml
 
 from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import InputError
+from hrdepth.io.files import parse_json
 
 __all__ = ["RunStatus", "drawn_panels", "find_runs", "read_json", "read_metrics", "read_run"]
 
@@ -127,7 +127,7 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file of a run; empty if it is missing or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.depth import ImageResult
 from hrdepth.evaluation.results import Evaluation
+from hrdepth.io.files import parse_json
 from hrdepth.truth import GROUND_TRUTHS, GroundTruthSet, build_ground_truth
 
 __all__ = ["ResultRow", "ResultSet", "find_truth", "read_results", "result_set"]
@@ -104,7 +104,7 @@ def read_results(folder: Path) -> tuple[Evaluation | None, list[ResultSet]]:
     if not path.is_file():
         raise InputError(f"{folder} holds no metrics.json; name a folder that hrdepth evaluate --out wrote")
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         if "results" in content:  # several sets with several rows each
             return None, [_several(name, rows) for name, rows in content["results"].items()]
         if (folder / "per_image.csv").is_file():

@@ -19,7 +19,7 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.files import file_sha256, output_folder, write_json
+from hrdepth.io.files import file_sha256, output_folder, parse_json, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.summary import summarise
 from hrdepth.registry import lookup
@@ -182,7 +182,7 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
 
 def _read(file: Path, key: str) -> Measurement | None:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_text(encoding="utf-8"))
         values = np.array(list(content["pictures"].values()), dtype=np.float64)
         if content["key"] != key or values.shape != (content["images"], len(METRICS)):
             return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from hrdepth.config.files import find_config, rename_keys, train_config
 from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.source import SUFFIXES, read_description
+from hrdepth.io.files import parse_json
 from hrdepth.networks import NETWORKS
 from hrdepth.paper import PaperRow
 from hrdepth.weights.find import read_metadata
@@ -170,7 +170,7 @@ def stored_network(path: Path) -> tuple[NetworkConfig | None, tuple[int, int]]:
             network, size = described.network, described.size
         else:
             metadata = read_metadata(path)
-            network, size = json.loads(metadata["network"]), json.loads(metadata["size"])
+            network, size = parse_json(metadata["network"]), parse_json(metadata["size"])
         height, width = size
         return NetworkConfig(**network) if network else None, (int(height), int(width))
     except (KeyError, TypeError, ValueError) as error:

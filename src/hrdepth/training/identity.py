@@ -17,6 +17,7 @@ from hrdepth.data.map_cache import MapCache
 from hrdepth.data.mixing import Mix
 from hrdepth.data.sample import WHOLE, Batch
 from hrdepth.errors import InputError
+from hrdepth.io.files import parse_json
 from hrdepth.io.image_files import content_digest
 from hrdepth.io.parallel import parallel_map, usable_cores
 from hrdepth.io.provenance import provenance
@@ -55,7 +56,7 @@ def refuse_changed_data(before: Mapping[str, Any] | None, now: Mapping[str, Any]
     if before is None:
         return
     # As it is read from a file: tuples are lists there.
-    for name, old, new in _differences(before, json.loads(json.dumps(now))):
+    for name, old, new in _differences(before, parse_json(json.dumps(now))):
         shown = f": {old}, now {new}" if "camera of" in name else ""
         raise InputError(
             f"the {name} changed since {path} was written{shown}; restore what it was, or start a new run, with init "
@@ -89,7 +90,7 @@ def _made_as(maps: MapCache) -> str:
     file = maps.folder / getattr(maps, "ABOUT", "")
     if not file.is_file():
         return ""
-    settings = json.loads(file.read_text(encoding="utf-8"))
+    settings = parse_json(file.read_text(encoding="utf-8"))
     return _digest(
         json.dumps([name, settings[name]]).encode() for name in sorted(settings.keys() - provenance(0).keys())
     )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import check_archive
-from hrdepth.io.files import atomic_path, existing_file
+from hrdepth.io.files import atomic_path, existing_file, parse_json
 from hrdepth.truth.pickled import read_float_maps
 
 __all__ = ["SparseMaps", "read_depth_maps", "write_sparse_maps"]
@@ -36,7 +36,7 @@ class SparseMaps(Sequence[NDArray[np.float32]]):
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         self.names = [str(name) for name in arrays["names"]]
-        self.about: dict[str, Any] = json.loads(str(arrays["about"]))
+        self.about: dict[str, Any] = parse_json(str(arrays["about"]))
         if not isinstance(self.about, dict):
             raise ValueError("'about' is no JSON object")
         self._sizes = arrays["sizes"]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.config import NetworkConfig
 from hrdepth.errors import InputError
-from hrdepth.io.files import existing_file
+from hrdepth.io.files import existing_file, parse_json
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.registry import lookup
@@ -160,7 +160,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             "converted by `hrdepth import-weights`"
         )
     try:
-        header = {key: json.loads(value) for key, value in metadata.items() if key != "format"}
+        header = {key: parse_json(value) for key, value in metadata.items() if key != "format"}
         for key, kind in _KINDS.items():
             if not isinstance(header.get(key), kind | None):
                 raise TypeError(f"{key} is {header[key]!r:.40}")

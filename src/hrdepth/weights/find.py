@@ -9,7 +9,6 @@ Whatever lies here is bundled; there is no list to maintain. The package works w
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 
 from hrdepth.camera import LearnedCamera
 from hrdepth.errors import InputError, require
-from hrdepth.io.files import existing_file
+from hrdepth.io.files import existing_file, parse_json
 
 __all__ = [
     "DEFAULT",
@@ -116,7 +115,7 @@ def read_cameras(metadata: Mapping[str, str], path: Path) -> tuple[LearnedCamera
     try:
         return tuple(
             LearnedCamera(**{**row, "size": (int(row["size"][0]), int(row["size"][1]))})
-            for row in json.loads(metadata.get("cameras") or "[]") or []
+            for row in parse_json(metadata.get("cameras") or "[]") or []
         )
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error

@@ -13,7 +13,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import atomic_path, parse_json
 
 __all__ = ["DTYPES", "HASH", "read_tensors", "tensors_sha256", "write_stored", "write_tensors"]
 
@@ -66,7 +66,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
     try:
         content = path.read_bytes()
         tensors = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged or no safetensors file ({error})") from error
     metadata: dict[str, str] = header.get("__metadata__", {})

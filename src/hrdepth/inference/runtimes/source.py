@@ -17,7 +17,7 @@ from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.onnx_file import read_onnx, read_onnx_metadata
 from hrdepth.inference.runtimes.openvino_core import shared_core
-from hrdepth.io.files import existing_file, file_sha256
+from hrdepth.io.files import existing_file, file_sha256, parse_json
 from hrdepth.weights.find import announce_licence, bundled_graph, read_cameras, read_metadata, stated_size
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ class Description:
         if not found:
             raise InputError(f"{path} was not written by `hrdepth export`; export the weights again")
         try:
-            values = {name: json.loads(value) for name, value in found.items() if name in names}
+            values = {name: parse_json(value) for name, value in found.items() if name in names}
             for name in ("size", "mean", "std"):
                 values[name] = tuple(values[name]) if values.get(name) is not None else None
             height, width = stated_size([*values.pop("size")], 2**25)
-            scale = {one.name: json.loads(found[one.name]) for one in fields(DepthScale) if one.name in found}
+            scale = {one.name: parse_json(found[one.name]) for one in fields(DepthScale) if one.name in found}
             return cls(size=(int(height), int(width)), scale=DepthScale(**scale), **values)
         except (TypeError, ValueError, KeyError) as error:
             raise InputError(f"the metadata of {path} is damaged ({error}); export the weights again") from error
@@ -197,7 +197,7 @@ def _bundled(path: Path) -> Source | None:
         log.warning("%s was made from other weights than %s and is not used; remake it: make bundle", graph, path.name)
         return None
     described = Description.read(metadata, graph)
-    card = json.loads(header.get("card") or "{}")
+    card = parse_json(header.get("card") or "{}")
     announce_licence(path, described.licence, card.get("terms"))
     return Source(described, None, path, sha256=file_sha256(path), cameras=read_cameras(header, path), graph=graph)
 
@@ -224,7 +224,7 @@ def read_description(path: Path) -> Description:
     try:
         with zipfile.ZipFile(path) as archive:
             [name] = [name for name in archive.namelist() if name.endswith(f"extra/{FACTS_FILE}")]
-            metadata = json.loads(archive.read(name))
+            metadata = parse_json(archive.read(name))
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged, or was not written by `hrdepth export` ({error})") from error
     return Description.read(metadata, path)
@@ -250,7 +250,7 @@ def _read_torch_export(path: Path) -> tuple[Any, dict[str, str]]:
         program = library.load(path, extra_files=extra)
     except Exception as error:  # a damaged archive raises many kinds
         raise InputError(f"{path} is damaged or not a file of torch.export ({error})") from error
-    return program, json.loads(extra[FACTS_FILE]) if extra[FACTS_FILE] else {}
+    return program, parse_json(extra[FACTS_FILE]) if extra[FACTS_FILE] else {}
 
 
 _READERS: dict[str, Callable[[Path], tuple[Any, dict[str, str]]]] = {

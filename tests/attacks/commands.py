@@ -1,0 +1,187 @@
+"""Every command that writes, at a size that takes a second, and how a user repeats it after it was killed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+import fake_datasets
+import fake_run
+
+RESUME, OVERWRITE, LAST = ("--resume", "true"), ("--overwrite", "true"), ("--resume", "last")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that writes below the folder `out` of the folder that it runs in.
+
+    Attributes:
+        line: its arguments, in words.
+        again: what is added where it was killed and has left something under a final name.
+        weight: how often it is killed, compared with others.
+    """
+
+    line: str
+    again: tuple[str, ...] = ()
+    weight: int = 10
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of `hrdepth`."""
+        return self.line.split()
+
+
+CORE = "--weights ../in/net.onnx --runtime onnxruntime --threads 1"
+DRIVES = "--data.kind drive --data.root ../in/drives"
+# Those of the core, which is imported in a second, first.
+COMMANDS: dict[str, Command] = {
+    "predict image": Command(f"predict ../in/images/0.png {CORE} --out out", OVERWRITE, 20),
+    "predict folder": Command(f"predict ../in/images {CORE} --out out", RESUME, 50),
+    "predict video": Command(
+        f"predict ../in/clip.mp4 {CORE} --out out --depth-video true --npz true --smooth exponential", RESUME, 60
+    ),
+    "prepare video": Command("prepare video ../in/clip.mp4 --out out --intrinsics ../in/camera.yaml", (), 50),
+    "evaluate": Command(f"evaluate {CORE} {DRIVES} --out out", OVERWRITE, 25),
+    "tabulate": Command("tabulate a=../in/results --out out/table.md", OVERWRITE, 10),
+    "recipes copy": Command("recipes copy kitti-hrdepth-m-640x192 --out out/recipe.yaml", OVERWRITE, 10),
+    "render": Command("render out --frames 3 --size [32,64]", OVERWRITE, 5),
+    "doctor": Command("doctor ../in/drives --page out/doctor.html", (), 10),
+    "prepare cache": Command("prepare cache --cache out --config ../in/train.yaml --threads 1", (), 30),
+    "prepare kitti": Command(
+        "prepare kitti ../in/kitti --lists [../in/kitti/train.txt] --splits --jpeg --out out", (), 15
+    ),
+    "prepare kitti-odometry": Command(
+        "prepare kitti-odometry ../in/odometry --train ['00'] --test [] --splits --jpeg --out out", (), 15
+    ),
+    "prepare cityscapes": Command("prepare cityscapes ../in/cityscapes --splits --jpeg --out out", (), 15),
+    "train": Command("train --config ../in/train.yaml --output out", LAST, 60),
+    "train, loaders": Command("train --config ../in/train.yaml --output out --workers 1", LAST, 15),
+    "train, accumulated": Command(
+        "train --config ../in/train.yaml --output out --accumulate 2 --average 0.9 --optimiser.schedule cosine",
+        LAST, 20,
+    ),
+    "prepare hints": Command(
+        "prepare hints --config ../in/train.yaml --out out --weights ../in/net.safetensors --planes 8 --every 1 "
+        "--offsets [-1,1]",
+        (), 20,
+    ),
+    "prepare labels": Command(
+        "prepare labels --data ../in/drives --teacher ../in/net.safetensors --out out --size [64,96]", (), 20
+    ),
+    "compare": Command(f"compare ../in/net.safetensors {DRIVES} --out out --count 1 --features false", OVERWRITE, 10),
+    "report": Command("report ../in/run --out out/report.html --bootstrap 20 --points 500", OVERWRITE, 10),
+    "odometry": Command("odometry ../in/images --weights ../in/net.safetensors --out out", OVERWRITE, 15),
+    "calibrate-scale": Command(
+        "calibrate-scale ../in/net.safetensors --input ../in/images --out out/metres.safetensors "
+        "--distances ../in/distances.txt",
+        OVERWRITE, 15,
+    ),
+    "pack": Command(
+        "pack ../in/net.safetensors --out out/packed.safetensors --licence MIT --images ../in/images --tolerance 1",
+        OVERWRITE, 15,
+    ),
+    "export onnx": Command("export ../in/net.safetensors --out out/net.onnx --size [64,96]", OVERWRITE, 12),
+    "export openvino": Command("export ../in/net.safetensors --out out/net.xml --size [64,96]", OVERWRITE, 12),
+    "export pt2": Command("export ../in/net.safetensors --out out/net.pt2 --size [64,96]", OVERWRITE, 4),
+    "reproduce table4": Command(
+        "reproduce table4 --out out --runs ../in/runs --weights [HR-Depth=../in/net.safetensors] --bootstrap 20 "
+        + DRIVES,
+        (), 10,
+    ),
+}  # fmt: skip
+CORE_COMMANDS = list(COMMANDS)[:8]
+
+
+def write_inputs(folder: Path, *, torch: bool = True) -> Path:
+    """Write what the commands read into `folder`; without PyTorch what those of the core read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fake_datasets.drive(folder / "drives")
+    (folder / "drives" / "train.txt").write_text("drive 1 l\ndrive 2 l\n")
+    (folder / "drives" / "val.txt").write_text("drive 4 l\n")
+    (folder / "images").mkdir()
+    for number in range(6):
+        fake_datasets.image(2 * number).save(folder / "images" / f"{number}.png")
+    _write_clip(folder / "clip.mp4")
+    camera = {"width": 96, "height": 64, "fx": 55.0, "fy": 60.0, "cx": 47.0, "cy": 31.0}
+    (folder / "camera.yaml").write_text(yaml.safe_dump(camera))
+    write_graph(folder / "net.onnx")
+    metrics = dict.fromkeys(("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3"), 0.1)
+    record = {"metrics": metrics, "protocol": {"scaling": "median"}, "ground_truth": "drive", "images": 3}
+    (folder / "results").mkdir()
+    (folder / "results" / "metrics.json").write_text(json.dumps(record | {"extras": {}, "extras_protocol": {}}))
+    (folder / "distances.txt").write_text("0 40 50 7.5\n1 40 50 7.4\n2 50 40 9\n")
+    fake_run.run_folder(folder / "run", data=folder / "drives")
+    fake_datasets.kitti_raw(folder / "kitti")
+    fake_datasets.kitti_odometry(folder / "odometry")
+    fake_datasets.cityscapes(folder / "cityscapes")
+    (folder / "train.yaml").write_text(yaml.safe_dump(_training()))
+    if torch:
+        _write_networks(folder)
+    return folder
+
+
+def _training() -> dict[str, Any]:
+    """Return the settings of a training of seconds."""
+    from tiny_networks import NETWORK, POSE_NETWORK
+
+    part = [{"dataset": "folder", "root": "../in/drives", "split": "../in/drives/train.txt"}]
+    return {
+        "train": part, "validation": part, "output": "out", "size": [64, 96], "batch_size": 2, "epochs": 3,
+        "workers": 0,
+        "network": {"name": NETWORK.name, "options": NETWORK.options}, "pose_network": {"name": POSE_NETWORK.name},
+        "device": "cpu", "precision": "32-true", "checkpoint_minutes": 0,
+        "log": {"every_steps": 1, "panels_every_steps": 2},
+    }  # fmt: skip
+
+
+def _write_clip(path: Path, frames: int = 24) -> None:
+    from hrdepth.io.video import VideoWriter
+
+    wide = fake_datasets.texture(3, margin=96)
+    with VideoWriter(path, 10) as video:
+        for number in range(frames):
+            video.write(np.ascontiguousarray(wide[:, 3 * number : 3 * number + 96]))
+
+
+def write_graph(path: Path) -> None:
+    """Write a network as `hrdepth export` does, of one operation: disparity is the mean colour."""
+    from onnx import TensorProto, helper, save
+
+    shape = [1, 3, 64, 96]
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1], keepdims=1),
+            helper.make_node("Clip", ["mean", "low", "high"], ["disparity"]),
+        ],
+        "network",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("disparity", TensorProto.FLOAT, [1, 1, 64, 96])],
+        [helper.make_tensor(name, TensorProto.FLOAT, [], [value]) for name, value in (("low", 0.01), ("high", 0.99))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    from hrdepth.camera import DepthScale
+    from hrdepth.inference.runtimes.source import Description
+
+    metadata = Description(size=(64, 96), fixed=True, scale=DepthScale(0.1, 100.0)).metadata()
+    helper.set_model_props(model, metadata)
+    save(model, str(path))
+
+
+def _write_networks(folder: Path) -> None:
+    import torch
+
+    from hrdepth.networks import build_network, build_pose_network
+    from hrdepth.weights.checkpoint import save_checkpoint
+    from tiny_networks import NETWORK, POSE_NETWORK
+
+    torch.manual_seed(0)
+    networks = build_network(NETWORK), NETWORK
+    pose = {"pose_network": build_pose_network(POSE_NETWORK), "pose_network_config": POSE_NETWORK}
+    save_checkpoint(folder / "net.safetensors", *networks, size=(64, 96), **pose)
+    shutil.copy(folder / "net.safetensors", folder / "run" / "best.safetensors")

@@ -1,0 +1,52 @@
+"""Every campaign of this folder in short: kills, faults, fuzzing, load, the page; the scripts have longer ones."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and signals of POSIX")
+
+
+def attack(script, *options):
+    command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_killed_commands_of_the_core_lose_nothing():
+    attack("kills.py", "--kills", 8, "--commands", "predict folder", "predict video", "prepare video", "evaluate")
+
+
+@pytest.mark.slow
+def test_killed_commands_lose_nothing():
+    attack("kills.py", "--kills", 40, "--seed", 2)
+
+
+def test_faults_of_the_surroundings_are_reported():
+    attack("faults.py", "--trials", 1, "--commands", "predict video", "evaluate")
+
+
+@pytest.mark.slow
+def test_faults_of_the_surroundings_are_reported_by_all_commands():
+    attack("faults.py", "--trials", 1, "--seed", 2)
+
+
+def test_readers_refuse_changed_files():
+    attack("fuzz.py", "--core", "--inputs", 400)
+
+
+@pytest.mark.slow
+def test_readers_refuse_changed_files_of_all_kinds():
+    attack("fuzz.py", "--inputs", 3000, "--first", 1000)
+
+
+@pytest.mark.slow
+def test_memory_is_flat():
+    attack("load.py", "--frames", 2000, "--images", 3000, "--steps", 120)
+
+
+@pytest.mark.slow
+def test_the_page_answers_forty_clients_and_leaves_nothing_when_killed():
+    attack("page.py", "--clients", 40, "--each", 1, "--soak-minutes", 0)
