@@ -70,7 +70,7 @@ def _digest(path: Path, *, read: bool = False) -> str:
         elif suffix == ".csv":
             rows = csv.DictReader(io.StringIO(text))
             text = json.dumps([{k: v for k, v in row.items() if k not in VOLATILE} for row in rows])
-        elif suffix == ".html":
+        elif suffix in (".html", ".md"):
             text = re.sub(
                 r"\d{4}-\d\d-\d\d[T ]?[\d:]*Z?|[\d.,]+ ?(s|ms|min|minutes|seconds|samples/s|images/s|MB)\b", "", text
             )

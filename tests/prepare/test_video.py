@@ -26,6 +26,7 @@ from hrdepth.config import DatasetConfig, PrepareVideoConfig
 from hrdepth.data import build_mix
 from hrdepth.data.camera_file import read_camera
 from hrdepth.errors import InputError
+from hrdepth.io.files import file_sha256
 from hrdepth.prepare.calibration_file import read_calibration
 from hrdepth.prepare.video import prepare_videos
 
@@ -144,6 +145,25 @@ def test_verify_names_what_has_changed(prepared, tmp_path, capsys):
     stderr = capsys.readouterr().err
     assert "000004.jpg is missing" in stderr
     assert "000007.jpg has changed" in stderr
+
+
+def test_frames_that_an_earlier_version_left_cut_are_found_and_written_again(clip, prepared, tmp_path, capsys):
+    """A full disk left them under their final names, and their checksums in the manifest."""
+    drive = prepared / clip.stem
+    manifest = json.loads((drive / "manifest.json").read_text())
+    cut, changed = (drive / name for name in list(manifest["frames"])[2:4])
+    before = cut.read_bytes(), changed.read_bytes()
+    cut.write_bytes(before[0][:-200])
+    changed.write_bytes(before[1] + b" ")
+    manifest["frames"][f"left/{cut.name}"]["sha256"] = file_sha256(cut)
+    (drive / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["prepare", "--out", str(prepared), "--verify"]) == 2
+    message = capsys.readouterr().err
+    assert f"{cut} is damaged" in message
+    assert f"{changed} has changed" in message
+    assert main(["prepare", str(clip), "--out", str(prepared), "--fov", "90"]) == 0
+    assert (cut.read_bytes(), changed.read_bytes()) == before
+    assert main(["prepare", "--out", str(prepared), "--verify"]) == 0
 
 
 def test_other_settings_do_not_overwrite(clip, prepared, tmp_path):

@@ -25,6 +25,7 @@ __all__ = [
     "as_rgb",
     "check_size",
     "image_size",
+    "is_readable",
     "open_image",
     "read_depth",
     "read_image",
@@ -65,6 +66,15 @@ def read_image(path: str | Path) -> Image.Image:
     with _opened(Path(path)) as image:
         image.load()
         return as_rgb(_upright(image))
+
+
+def is_readable(path: str | Path) -> bool:
+    """Return whether the whole image can be decoded."""
+    try:
+        read_image(path)
+    except InputError:
+        return False
+    return True
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

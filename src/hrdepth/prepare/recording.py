@@ -30,7 +30,7 @@ from hrdepth.config import PrepareVideoConfig
 from hrdepth.data.splits import replace_lines
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
-from hrdepth.io.images import write_image
+from hrdepth.io.images import is_readable, write_image
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.framing import Framing
 from hrdepth.prepare.masks import StillRegions, mask_image
@@ -81,7 +81,7 @@ def drives_with_manifest(root: Path) -> list[Path]:
 
 
 def verify_drive(drive: Path) -> list[str]:
-    """Compare a recording's files with its manifest; return a sentence for each that is missing or changed."""
+    """Compare a recording's files with its manifest; return a sentence for each that is missing, changed or cut."""
     manifest = read_manifest(drive) or {}
     if not manifest.get("complete"):
         return [f"{drive} is not complete; run hrdepth prepare again to resume"]
@@ -96,6 +96,8 @@ def verify_drive(drive: Path) -> list[str]:
             faults.append(f"{file} is missing")
         elif file_sha256(file) != known:
             faults.append(f"{file} has changed")
+        elif file.suffix in (".jpg", ".png") and not is_readable(file):
+            faults.append(f"{file} is damaged, as it was when it was written")
     return faults
 
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from hrdepth.config import PrepareVideoConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256, resume
 from hrdepth.io.image_files import content_digest, list_images, result_name
-from hrdepth.io.images import save_image
+from hrdepth.io.images import is_readable, save_image
 from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.media import Frame, MediaInfo, frames, probe
 from hrdepth.prepare.calibration import choose_camera
@@ -146,7 +146,8 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     factor = max(1, round(LONGER_SIDE / max(framing.size)))
     analysis = Framing(lens, (factor * framing.size[0], factor * framing.size[1]), config.fit)
     selection, still = Selection(), StillRegions(analysis.size)
-    kept = _write_frames(path, info, folder, config, stride, analysis, factor, selection, still)
+    known = {} if begun is None else begun.get("frames", {})
+    kept = _write_frames(path, info, folder, config, stride, analysis, factor, selection, still, known)
     content["frames"] = {f"left/{_file(chosen.number, config)}": entry for chosen, entry in kept}
     content["chosen"] = _chosen(stride, info, selection, [chosen for chosen, _ in kept])
     content["camera"] = write_camera(folder, analysis, factor)
@@ -229,8 +230,9 @@ def _write_frames(
     factor: int,
     selection: Selection,
     still: StillRegions,
+    known: Mapping[str, Any],
 ) -> list[tuple[Chosen, dict[str, Any]]]:
-    """Write the frames that are not there yet; return all that belong to the recording."""
+    """Write the frames that are not there yet, or not as `known` says; return all that belong to the recording."""
     kept: list[tuple[Chosen, dict[str, Any]]] = []
     shrink = partial(reduced, factor=factor)
     found = _frames(path, "writing frames", info.count, announce=True)
@@ -238,7 +240,7 @@ def _write_frames(
     try:
         for chosen in select_frames(found, stride, selection, analysis.apply, shrink, interval):
             file = folder / "left" / _file(chosen.number, config)
-            if not file.is_file():
+            if not _is_good(file, known.get(f"left/{file.name}", {}).get("sha256")):
                 save_image(file, Image.fromarray(shrink(chosen.image)), quality=95, subsampling=0)
             still.add(chosen.image)
             entry = {"index": chosen.index, "sha256": file_sha256(file)}
@@ -257,6 +259,11 @@ def _write_frames(
             f"{path} leaves {len(kept)} frames in which the camera moves; at least 3 neighbouring frames are needed"
         )
     return kept
+
+
+def _is_good(file: Path, known: str | None) -> bool:
+    """Return whether a frame of an earlier run is there and whole; earlier versions could leave cut ones."""
+    return file.is_file() and (known is None or file_sha256(file) == known) and is_readable(file)
 
 
 def _file(number: int, config: PrepareVideoConfig) -> str:
