@@ -41,58 +41,58 @@ CORE = "--weights ../in/net.onnx --runtime onnxruntime --threads 1"
 DRIVES = "--data.kind drive --data.root ../in/drives"
 # Those of the core, which is imported in a second, first.
 COMMANDS: dict[str, Command] = {
-    "predict image": Command(f"predict ../in/images/0.png {CORE} --out out", OVERWRITE, 20),
-    "predict folder": Command(f"predict ../in/images {CORE} --out out", RESUME, 50),
+    "predict image": Command(f"predict ../in/images/0.png {CORE} --out out", OVERWRITE, 10),
+    "predict folder": Command(f"predict ../in/images {CORE} --out out", RESUME, 40),
     "predict video": Command(
-        f"predict ../in/clip.mp4 {CORE} --out out --depth-video true --npz true --smooth exponential", RESUME, 60
+        f"predict ../in/clip.mp4 {CORE} --out out --depth-video true --npz true --smooth exponential", RESUME, 90
     ),
-    "prepare video": Command("prepare video ../in/clip.mp4 --out out --intrinsics ../in/camera.yaml", (), 50),
-    "evaluate": Command(f"evaluate {CORE} {DRIVES} --out out", OVERWRITE, 25),
-    "tabulate": Command("tabulate a=../in/results --out out/table.md", OVERWRITE, 10),
-    "recipes copy": Command("recipes copy kitti-hrdepth-m-640x192 --out out/recipe.yaml", OVERWRITE, 10),
-    "render": Command("render out --frames 3 --size [32,64]", OVERWRITE, 5),
-    "doctor": Command("doctor ../in/drives --page out/doctor.html", (), 10),
-    "prepare cache": Command("prepare cache --cache out --config ../in/train.yaml --threads 1", (), 30),
+    "prepare video": Command("prepare video ../in/clip.mp4 --out out --intrinsics ../in/camera.yaml", (), 25),
+    "evaluate": Command(f"evaluate {CORE} {DRIVES} --out out", OVERWRITE, 40),
+    "tabulate": Command("tabulate a=../in/results --out out/table.md", OVERWRITE, 20),
+    "recipes copy": Command("recipes copy kitti-hrdepth-m-640x192 --out out/recipe.yaml", OVERWRITE, 20),
+    "render": Command("render out --frames 3 --size [32,64]", OVERWRITE, 2),
+    "doctor": Command("doctor ../in/drives --page out/doctor.html", (), 20),
+    "prepare cache": Command("prepare cache --cache out --config ../in/train.yaml --threads 1", (), 25),
     "prepare kitti": Command(
-        "prepare kitti ../in/kitti --lists [../in/kitti/train.txt] --splits --jpeg --out out", (), 15
+        "prepare kitti ../in/kitti --lists [../in/kitti/train.txt] --splits --jpeg --out out", (), 25
     ),
     "prepare kitti-odometry": Command(
-        "prepare kitti-odometry ../in/odometry --train ['00'] --test [] --splits --jpeg --out out", (), 15
+        "prepare kitti-odometry ../in/odometry --train ['00'] --test [] --splits --jpeg --out out", (), 30
     ),
-    "prepare cityscapes": Command("prepare cityscapes ../in/cityscapes --splits --jpeg --out out", (), 15),
-    "train": Command("train --config ../in/train.yaml --output out", LAST, 60),
-    "train, loaders": Command("train --config ../in/train.yaml --output out --workers 1", LAST, 15),
+    "prepare cityscapes": Command("prepare cityscapes ../in/cityscapes --splits --jpeg --out out", (), 30),
+    "train": Command("train --config ../in/train.yaml --output out", LAST, 18),
+    "train, loaders": Command("train --config ../in/train.yaml --output out --workers 1", LAST, 3),
     "train, accumulated": Command(
         "train --config ../in/train.yaml --output out --accumulate 2 --average 0.9 --optimiser.schedule cosine",
-        LAST, 20,
+        LAST, 6,
     ),
     "prepare hints": Command(
         "prepare hints --config ../in/train.yaml --out out --weights ../in/net.safetensors --planes 8 --every 1 "
         "--offsets [-1,1]",
-        (), 20,
+        (), 10,
     ),
     "prepare labels": Command(
-        "prepare labels --data ../in/drives --teacher ../in/net.safetensors --out out --size [64,96]", (), 20
+        "prepare labels --data ../in/drives --teacher ../in/net.safetensors --out out --size [64,96]", (), 10
     ),
-    "compare": Command(f"compare ../in/net.safetensors {DRIVES} --out out --count 1 --features false", OVERWRITE, 10),
-    "report": Command("report ../in/run --out out/report.html --bootstrap 20 --points 500", OVERWRITE, 10),
-    "odometry": Command("odometry ../in/images --weights ../in/net.safetensors --out out", OVERWRITE, 15),
+    "compare": Command(f"compare ../in/net.safetensors {DRIVES} --out out --count 1 --features false", OVERWRITE, 6),
+    "report": Command("report ../in/run --out out/report.html --bootstrap 20 --points 500", OVERWRITE, 5),
+    "odometry": Command("odometry ../in/images --weights ../in/net.safetensors --out out", OVERWRITE, 12),
     "calibrate-scale": Command(
         "calibrate-scale ../in/net.safetensors --input ../in/images --out out/metres.safetensors "
         "--distances ../in/distances.txt",
-        OVERWRITE, 15,
+        OVERWRITE, 12,
     ),
     "pack": Command(
         "pack ../in/net.safetensors --out out/packed.safetensors --licence MIT --images ../in/images --tolerance 1",
-        OVERWRITE, 15,
+        OVERWRITE, 12,
     ),
-    "export onnx": Command("export ../in/net.safetensors --out out/net.onnx --size [64,96]", OVERWRITE, 12),
-    "export openvino": Command("export ../in/net.safetensors --out out/net.xml --size [64,96]", OVERWRITE, 12),
-    "export pt2": Command("export ../in/net.safetensors --out out/net.pt2 --size [64,96]", OVERWRITE, 4),
+    "export onnx": Command("export ../in/net.safetensors --out out/net.onnx --size [64,96]", OVERWRITE, 6),
+    "export openvino": Command("export ../in/net.safetensors --out out/net.xml --size [64,96]", OVERWRITE, 5),
+    "export pt2": Command("export ../in/net.safetensors --out out/net.pt2 --size [64,96]", OVERWRITE, 1),
     "reproduce table4": Command(
         "reproduce table4 --out out --runs ../in/runs --weights [HR-Depth=../in/net.safetensors] --bootstrap 20 "
         + DRIVES,
-        (), 10,
+        (), 7,
     ),
 }  # fmt: skip
 CORE_COMMANDS = list(COMMANDS)[:8]

@@ -121,8 +121,7 @@ def short_parts() -> None:
 
 def import_everything(*, core: bool) -> None:
     """Import before the forks what the commands would import after them."""
-    import onnxruntime  # noqa: F401
-
+    import hrdepth  # first: it switches telemetry off, for whose threads forks would wait
     import hrdepth.cli.main
     import hrdepth.evaluation.command
     import hrdepth.inference.folder

@@ -108,11 +108,11 @@ def evaluate(images: int, folder: Path) -> dict[str, Any]:
 def train(steps: int, folder: Path) -> dict[str, Any]:
     """Train, with panels, validation and checkpoints."""
     batches = 3  # an epoch, of two samples each
-    drives = fake_datasets.drive(folder / "in" / "small", frames=2 + 2 * batches, size=SMALL)
+    drives = fake_datasets.drive(folder / "in" / "small", frames=2 + 2 * batches)
     settings = (folder / "in" / "train.yaml").read_text().replace("in/drives", f"in/{drives.name}")
     (folder / "in" / "long.yaml").write_text(settings)
     line = (
-        f"train --config ../in/long.yaml --output out --size [32,64] --epochs {-(-steps // batches)} --scan off "
+        f"train --config ../in/long.yaml --output out --size [64,64] --epochs {-(-steps // batches)} --scan off "
         "--checkpoint_minutes 10 --log.panels_every_steps 200"
     )
     return {"steps": steps, **watch(line.split(), _working(folder))}
