@@ -141,7 +141,7 @@ def _training() -> dict[str, Any]:
 
 
 def _write_clip(path: Path, frames: int = 24) -> None:
-    from hrdepth.io.video import VideoWriter
+    from hrdepth.io.video_writer import VideoWriter
 
     wide = fake_datasets.texture(3, margin=96)
     with VideoWriter(path, 10) as video:

@@ -78,7 +78,7 @@ def watch(arguments: list[str], folder: Path) -> dict[str, Any]:
 
 def predict(frames: int, folder: Path) -> dict[str, Any]:
     """Predict the frames of a video, smoothed, with a video of depth."""
-    from hrdepth.io.video import VideoWriter
+    from hrdepth.io.video_writer import VideoWriter
 
     wide = fake_datasets.texture(3, SMALL, margin=SMALL[1])
     with VideoWriter(folder / "in" / "long.mp4", 25) as video:

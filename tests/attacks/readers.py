@@ -82,7 +82,7 @@ def video(chance: Random, seeds: Path, work: Path) -> None:
 
 @reader
 def depth_video(chance: Random, seeds: Path, work: Path) -> None:
-    from hrdepth.io.video import read_depth_video
+    from hrdepth.io.depth_video import read_depth_video
 
     for _ in read_depth_video(put(work / "x.mkv", changed(chance, seeds, "depth.mkv", mutate_bytes))):
         pass
