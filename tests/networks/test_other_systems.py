@@ -225,7 +225,7 @@ def test_the_loss_falls_in_a_few_steps(name, options, tmp_path):
     network.start_at(1.0)  # the truth is 55 * 0.1 / 3 units
     pose_network = build_pose_network(NetworkConfig("posenet", {"backbone": "test_resnet"}))
     objective = build_objective(ObjectiveConfig("view_synthesis", ["s"]), network, pose_network)
-    optimiser = torch.optim.Adam(network.parameters(), 2e-4)
+    optimiser = torch.optim.Adam(network.parameters(), 2e-4, fused=True)
     losses = []
     for _ in range(10):
         loss = objective(batch).loss

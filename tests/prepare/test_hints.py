@@ -204,14 +204,14 @@ def test_structure_from_motion_recovers_the_trajectory(tmp_path):
 
 
 def test_a_student_learns_from_hints(tmp_path, weights, monkeypatch):
-    root = corridor.drive(tmp_path / "data")
+    root = corridor.drive(tmp_path / "data", frames=6)
     monkeypatch.setattr(module, "structure_from_motion", known)
     config = config_of(root, weights, tmp_path, every=1, nearest=0.3)
     hints = prepare_hints(config)
     objective = ObjectiveConfig("distillation", [], {"teacher": weights, "hints": str(hints.folder), "norm": "log-l1"})
     run = replace(
         config.config, objective=objective, network=LITE, init=weights, canonical_focal=0.6, size=(64, 96),
-        output=str(tmp_path / "run"), batch_size=5, epochs=10, workers=0, device="cpu", log=LogConfig(1, 0),
+        output=str(tmp_path / "run"), batch_size=3, epochs=10, workers=0, device="cpu", log=LogConfig(1, 0),
         optimiser=OptimiserConfig(1e-3, schedule="constant"),
     )  # fmt: skip
     train(run)

@@ -60,7 +60,7 @@ def test_the_command_writes_every_image(tmp_path, truths, capsys):
     nets = [weights(tmp_path / "a.safetensors", **small), weights(tmp_path / "b.safetensors", "monodepth2", **small)]
     out = tmp_path / "out"
     command = ["compare", *map(str, nets), "--data.kind", "folder", "--data.root", str(truths), "--out", str(out)]
-    more = ["--runs", str(log(tmp_path / "run")), "--formats", "[svg,png,pdf]", "--count", "2"]
+    more = ["--runs", str(log(tmp_path / "run")), "--formats", "[svg,png,pdf]", "--count", "2", "--dpi", "50"]
     assert main([*command, *more]) == 0
     assert "glyf" not in capsys.readouterr().err, "the makers of PDF keep quiet"
     names = {path.name for path in out.iterdir()}

@@ -255,7 +255,12 @@ def test_figures_4_and_5_are_drawn(tmp_path, truth, capsys):
     # A network that is not the row's is labelled as what it is.
     lite = net(tmp_path / "lite.safetensors", "lite_hrdepth")
     other = ["reproduce", "figure4", f"packnet-m-1280x384={lite}", *truth, "--runs", str(tmp_path / "runs")]
-    assert main([*other, "--rows", '["packnet-*"]', "--count", "1", "--out", str(tmp_path / "other")]) == 0
+    assert (
+        main(
+            [*other, "--rows", '["packnet-*"]', "--count", "1", "--out", str(tmp_path / "other"), "--formats", "[svg]"]
+        )
+        == 0
+    )
     found = json.loads((tmp_path / "other" / "figure4.json").read_text())
     assert list(found["networks"]) == ["PackNet-SfM: lite_hrdepth, 96x64"]
     assert found["not_measured"]["kitti-hrdepth-m-1024x320"] == "not asked for by --rows"

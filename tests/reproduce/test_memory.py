@@ -104,7 +104,7 @@ def command(tmp_path):
         "out": str(tmp_path / "out"), "runs": str(tmp_path / "runs"), "data": {"kind": "drive", "root": root},
         "protocol": {"crop": "none"}, "rows": [BASE, OURS], "resolution": 0.1, "bootstrap": 20, "device": "cpu",
         "training": {
-            "network": {"options": {"weights": None}},
+            "network": {"options": {"weights": None, "backbone": "test_efficientnet"}},
             "pose_network": {"options": {"weights": None, "backbone": "test_resnet"}},
             "train": [part], "validation": [part], "batch_size": 4, "epochs": 1, "workers": 0,
             "log": {"panels_every_steps": 0}, "device": "cpu",
