@@ -16,6 +16,7 @@ from hrdepth.cli.inputs import check_inputs
 from hrdepth.cli.parser import parse
 from hrdepth.errors import InputError, missing_package
 from hrdepth.io.files import write_failure
+from hrdepth.io.objects import staged
 
 __all__ = ["main"]
 
@@ -65,8 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, config: Any) -> None:
     try:
-        check_inputs(config)
-        COMMANDS[name][0](config)
+        with staged(config) as local:
+            check_inputs(local)
+            COMMANDS[name][0](local)
     except ModuleNotFoundError as error:
         if (sentence := missing_package(error, f"`hrdepth {name}` needs")) is None:
             raise

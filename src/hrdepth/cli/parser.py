@@ -20,6 +20,7 @@ from hrdepth.cli.commands import COMMANDS, GROUPS
 from hrdepth.config.files import current_name, find_config, names_class, rename_keys
 from hrdepth.config.safe_yaml import check_yaml, read_text
 from hrdepth.errors import InputError
+from hrdepth.io.objects import fetched, is_url
 
 __all__ = ["parse"]
 
@@ -168,6 +169,8 @@ def _with_recipe(given: list[str]) -> list[str]:
 
 
 def _whole_path(config: str) -> str:
+    if is_url(config):
+        config = str(fetched(config))
     if not os.path.isfile(config):  # noqa: PTH113  (it may be long JSON)
         return config
     read_text(Path(config))  # to refuse another encoding in one sentence

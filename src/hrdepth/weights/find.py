@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from hrdepth.camera import LearnedCamera
 from hrdepth.errors import InputError, require
 from hrdepth.io.files import existing_file, parse_json
+from hrdepth.io.objects import fetched, is_url
 
 __all__ = [
     "DEFAULT",
@@ -76,13 +77,16 @@ def locate_weights(source: str | Path | None = None) -> Path:
 
     Args:
         source: a file; a folder that `Predictor.save_pretrained` wrote; the name of bundled weights;
-            `hf://OWNER/REPO[@REVISION][/FILE]` on the Hugging Face Hub; None for the bundled network.
+            `hf://OWNER/REPO[@REVISION][/FILE]` on the Hugging Face Hub; a URL of a store, such as
+            `s3://BUCKET/FILE`; None for the bundled network.
 
     Raises:
         InputError: there is no such file; the sentence says what there is.
     """
     if source is None:
         return _find_bundled(next(iter(bundled()), DEFAULT))
+    if is_url(source):
+        source = fetched(str(source))
     if str(source).startswith(SCHEME):
         path = download(str(source))
         _names.setdefault(path, str(source))
