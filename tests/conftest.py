@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import hashlib
 import logging
 import sys
 import warnings
@@ -87,3 +88,29 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference numbers (../shared) are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Start an S3 server, and return its address."""
+    pytest.importorskip("s3fs", reason="S3 needs the extra `objects`")
+    moto = pytest.importorskip("moto.server", reason="moto, whose S3 server the tests start, is not installed")
+    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    yield "http://{}:{}".format(*running.get_host_and_port())
+    running.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of an empty bucket."""
+    for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "ENDPOINT_URL": s3_server}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("HRDEPTH_CACHE", str(tmp_path / "cache"))
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"b{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}"
+    s3fs.S3FileSystem().mkdir(name)
+    return f"s3://{name}"

@@ -56,6 +56,21 @@ def objects(root: Path, name: str = "drive", frames: int = 6, *, size=SIZE) -> P
     return root
 
 
+def shards(root: Path) -> Path:
+    """The drive, packed."""
+    from hrdepth.config import ObjectiveConfig, PrepareShardsConfig
+    from hrdepth.prepare.shards import pack_shards
+    from tiny_training import split, tiny_training
+
+    files = split(drive(root / "files"))
+    training = tiny_training(root / "run", files, validation=[], objective=ObjectiveConfig(frames=[-1, 1, "s"]))
+    pack_shards(PrepareShardsConfig(str(root / "packed"), training, megabytes=0.02))
+    for path in (root / "packed" / "train-1").iterdir():
+        path.rename(root / path.name)
+    (root / "train.txt").write_text((root / "files" / "train.txt").read_text())
+    return root
+
+
 def kitti_raw(root: Path, frames: int = 4) -> Path:
     date, name = "2011_09_26", "2011_09_26/2011_09_26_drive_0001_sync"
     for number in range(frames):
@@ -174,5 +189,6 @@ TREES = {
     "kitti_raw": Tree(kitti_raw),
     "kitti_odometry": Tree(kitti_odometry),
     "cityscapes": Tree(cityscapes),
+    "shards": Tree(shards),
     "numbered": Tree(numbered, (80.0, 80.0, 48.0, 32.0)),
 }

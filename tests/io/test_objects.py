@@ -1,6 +1,5 @@
 """Tests of io/objects.py: commands whose inputs and outputs lie in an S3 server that the tests start."""
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -25,31 +24,6 @@ from tiny_training import split, tiny_training
 from weights_files import save
 
 fsspec = pytest.importorskip("fsspec", reason="URLs need the extra `objects`")
-
-
-@pytest.fixture(scope="module")
-def server():
-    pytest.importorskip("s3fs", reason="S3 needs the extra `objects`")
-    moto = pytest.importorskip("moto.server", reason="moto, whose S3 server the test starts, is not installed")
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    yield "http://{}:{}".format(*running.get_host_and_port())
-    running.stop()
-
-
-@pytest.fixture
-def bucket(server, tmp_path, monkeypatch):
-    """The URL of an empty bucket."""
-    for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "ENDPOINT_URL": server}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("HRDEPTH_CACHE", str(tmp_path / "cache"))
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = f"b{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]}"
-    s3fs.S3FileSystem().mkdir(name)
-    return f"s3://{name}"
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "prepare cache": (preparation.prepare_cache, ""),
     "prepare hints": (preparation.prepare_hints, ""),
     "prepare labels": (preparation.prepare_labels, ""),
+    "prepare shards": (preparation.prepare_shards, ""),
     "prepare kitti": (preparation.prepare_kitti, "root"),
     "prepare kitti-odometry": (preparation.prepare_odometry, "root"),
     "prepare cityscapes": (preparation.prepare_cityscapes, "root"),

@@ -12,6 +12,7 @@ from hrdepth.config import (
     PrepareKittiConfig,
     PrepareLabelsConfig,
     PrepareOdometryConfig,
+    PrepareShardsConfig,
     PrepareVideoConfig,
     PublishedDataConfig,
     RenderConfig,
@@ -50,6 +51,15 @@ def prepare_labels(config: PrepareLabelsConfig) -> None:
 
     found = labels.prepare_labels(config)
     print(f"labels in {found.folder}; train with --objective.options.labels {found.folder}")
+
+
+def prepare_shards(config: PrepareShardsConfig) -> None:
+    """Pack the data sets of a training into few large files, for any disk or object store."""
+    from hrdepth.prepare.shards import pack_shards
+
+    print("\n".join(map(str, pack_shards(config))))
+    if not config.verify:
+        print(f"next: hrdepth train --config {config.out}/train.yaml")
 
 
 def prepare_kitti(config: PrepareKittiConfig) -> None:

@@ -15,8 +15,9 @@ class DatasetConfig:
     """One data set of a training mix.
 
     Attributes:
-        dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `cityscapes`, `folder`, `images`.
-        root: the folder that holds it.
+        dataset: a key of `data.DATASETS`: `kitti_raw`, `kitti_odometry`, `cityscapes`, `folder`, `images`, or
+            `shards`, what `hrdepth prepare shards` packed of any of them.
+        root: the folder that holds it; of `shards` it may be a URL, from which shards are fetched as they are needed.
         split: a split file, or the name of a bundled one, such as `eigen_zhou/train`. A `folder` can do without: null
             uses every left frame that has both neighbours. So can `images`, whose split lists images: null uses all.
         weight: how often an epoch contains each of its samples; 0.5 contains half of them, 2 each twice.

@@ -16,6 +16,7 @@ __all__ = [
     "PrepareKittiConfig",
     "PrepareLabelsConfig",
     "PrepareOdometryConfig",
+    "PrepareShardsConfig",
     "PrepareVideoConfig",
     "PublishedDataConfig",
 ]
@@ -73,6 +74,35 @@ class PrepareHintsConfig:
             raise InputError(f"planes {self.planes} are too few to separate depths; try 88")
         if not self.nearest > 0:
             raise InputError(f"nearest {self.nearest:g} must be positive, in network units")
+
+
+@dataclass(frozen=True)
+class PrepareShardsConfig:
+    """A training set in few large files.
+
+    Attributes:
+        out: the folder or URL to make or to complete.
+        config: the training config whose data sets are packed: images, cameras, masks, and what its objective reads.
+        images: `source` packs the files as they are; `decoded` packs pixels at the size of the training, as a
+            cache has them: larger, and faster to read.
+        megabytes: of a shard, about.
+        verify: compare the shards with their checksums instead, and remove damaged ones.
+        threads: that read and write; null for one a core.
+
+    Raises:
+        InputError: numbers that cannot work.
+    """
+
+    out: str
+    config: TrainConfig | None = None
+    images: Literal["source", "decoded"] = "source"
+    megabytes: float = 128.0
+    verify: bool = False
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.megabytes > 0:
+            raise InputError(f"megabytes {self.megabytes:g} must be positive; 128 suits")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from hrdepth.data.folder import Folder, Images
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
 from hrdepth.data.neighbours import Neighbours, select
 from hrdepth.data.reader import FrameReader
+from hrdepth.data.shards import Shards
 from hrdepth.errors import InputError
 from hrdepth.io.images import read_image
 from hrdepth.registry import check_options, lookup
@@ -33,6 +34,7 @@ DATASETS: dict[str, Callable[..., FrameReader]] = {
     "images": Images,
     "kitti_odometry": KittiOdometry,
     "kitti_raw": KittiRaw,
+    "shards": Shards,
 }
 
 

@@ -26,6 +26,7 @@ from hrdepth.io.arrays import load_array
 from hrdepth.io.files import read_json, write_array
 from hrdepth.io.image_files import content_digest
 from hrdepth.io.images import image_size
+from hrdepth.io.shards import Member
 
 __all__ = ["DepthHints", "MapCache"]
 
@@ -47,11 +48,13 @@ class MapCache(Layer):
         kind: what a map is called in messages.
         resampling: how a map is brought to another size.
         own_aspect: each map has the aspect ratio of its image, near `size`; else all are of that size.
+        ending: of the map's file beside an image in a shard; None for maps that are not packed.
     """
 
     kind: ClassVar[str]
     resampling: ClassVar[Image.Resampling]
     own_aspect = False
+    ending: ClassVar[str | None] = None
 
     def __init__(self, folder: Path, size: tuple[int, int], *about: object) -> None:
         self.folder = folder
@@ -64,6 +67,8 @@ class MapCache(Layer):
 
     def file(self, image: Path, *deciding: Any) -> Path:
         """Return where the map of an image, as it now is, lies or would."""
+        if self.ending is not None and isinstance(image, Member) and (packed := image.beside(self.ending)).is_file():
+            return packed
         file = self._named([image, *self._about, *deciding], lambda path: content_digest(path).hex())
         if file.is_file():
             return file
@@ -145,6 +150,7 @@ class DepthHints(MapCache):
 
     key = "hint"
     kind = "depth hint"
+    ending = "hint.npy"
     # No value between a near and a far one, or between one and none.
     resampling = Image.Resampling.NEAREST
     ABOUT: ClassVar[str] = "hints.json"

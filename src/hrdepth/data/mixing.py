@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import distributed
 from torch.utils.data import ConcatDataset, Sampler
 
@@ -74,6 +75,7 @@ class MixedSampler(Sampler[int | SizedItem]):
         seed: of the order.
         shapes: (height, width) of batches, of which each batch has one, drawn; None for the data sets' own.
         batch_size: samples a batch, of one shape.
+        shards: of each set, the shard of each sample and how many shards are mixed at a time; None mixes the set.
 
     Example:
         >>> sampler = MixedSampler([3, 10], [2.0, 0.5])
@@ -88,7 +90,9 @@ class MixedSampler(Sampler[int | SizedItem]):
         seed: int = 0,
         shapes: Sequence[tuple[int, int]] | None = None,
         batch_size: int = 1,
+        shards: Sequence[tuple[Sequence[int], int] | None] | None = None,
     ) -> None:
+        self.shards = [None] * len(sizes) if shards is None else list(shards)
         self.sizes = list(sizes)
         self.weights = list(weights)
         self.seed = seed
@@ -129,12 +133,27 @@ class MixedSampler(Sampler[int | SizedItem]):
         offsets = np.cumsum([0, *self.sizes])
         total, rounds_an_epoch = int(offsets[-1]), -(-max(self.weights) // 1)
         drawn = []
-        for offset, size, weight in zip(offsets, self.sizes, self.weights, strict=False):
+        for offset, size, weight, shards in zip(offsets, self.sizes, self.weights, self.shards, strict=False):
             count = round(size * weight)
             first = self.epoch * int(rounds_an_epoch)
-            rounds = [random.permutation(size) + (first + n) * total for n in range(-(-count // size))]
+            rounds = [_shuffled(random, size, shards) + (first + n) * total for n in range(-(-count // size))]
             drawn.append(offset + np.concatenate(rounds)[:count] if rounds else np.empty(0, dtype=np.int64))
-        return [int(item) for item in random.permutation(np.concatenate(drawn))]
+        if all(shards is None for shards in self.shards):
+            return [int(item) for item in random.permutation(np.concatenate(drawn))]
+        # The sets are mixed, and each keeps its order, in which few shards are needed at a time.
+        turns = random.permutation(np.repeat(np.arange(len(drawn)), [len(part) for part in drawn]))
+        following = [iter(part) for part in drawn]
+        return [int(next(following[part])) for part in turns]
+
+
+def _shuffled(random: np.random.Generator, size: int, shards: tuple[Sequence[int], int] | None) -> NDArray[np.int64]:
+    """Return the samples of a set in random order: of some shards, then of the next ones, if it has shards."""
+    if shards is None:
+        return random.permutation(size)
+    of_sample, window = np.asarray(shards[0]), shards[1]
+    order = random.permutation(int(of_sample.max()) + 1)
+    parts = [order[at : at + window] for at in range(0, len(order), window)]
+    return np.concatenate([random.permutation(np.flatnonzero(np.isin(of_sample, part))) for part in parts])
 
 
 class SharedSampler(Sampler[int]):

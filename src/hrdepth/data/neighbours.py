@@ -66,7 +66,8 @@ class Neighbours:
         self.distances = sorted(set(distances))
         self.missing = missing
         further = self.distances[-1] > 1
-        self._inside = {(line.folder, line.frame, line.side) for line in reader.targets} if further else set()
+        lines = reader.targets if reader.split is None else reader.split
+        self._inside = {(line.folder, line.frame, line.side) for line in lines} if further else set()
 
     def target(self, line: SplitLine) -> Path:
         """Return the target's image.
@@ -131,6 +132,14 @@ class Neighbours:
         """Yield the images that are there: the target's, and its sources' at the smallest distance."""
         paths = (self.reader.image(line, 0), *(self._image(line, f, self.distances[0]) for f in self.frames))
         return (path for path in paths if path is not None)
+
+    def all_images(self, line: SplitLine) -> dict[int | str, Path]:
+        """Return every image that samples of a target may see, by its offset in frames, "s" or 0 for the target."""
+        found: dict[int | str, Path | None] = {0: self.target(line)}
+        for frame in self.frames:
+            for distance in self.distances:
+                found["s" if frame == "s" else int(frame) * distance] = self._image(line, frame, distance)
+        return {offset: path for offset, path in found.items() if path is not None}
 
     def faults(self) -> list[Fault]:
         """Return everything that samples need and lack.

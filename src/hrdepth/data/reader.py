@@ -57,12 +57,16 @@ class FrameReader(ABC):
         targets: the target frames, in order.
         has_neighbours: whether its frames follow each other in time, so that -1 and 1 can be sources.
         has_stereo: whether frames may have a stereo pair, so that "s" can be one.
+        split: all frames of the split, where the targets are some of them; None if they are all.
+        window: how many shards are mixed at a time; None mixes the whole set.
     """
 
     has_neighbours: ClassVar[bool] = True
     has_stereo: ClassVar[bool] = False
 
     targets: Sequence[SplitLine]
+    split: Sequence[SplitLine] | None = None
+    window: int | None = None
 
     @abstractmethod
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
@@ -92,6 +96,10 @@ class FrameReader(ABC):
         """Return whether any target has true depth, without reading it."""
         return False
 
+    def shard(self, line: SplitLine) -> int:
+        """Return the number of the shard that has a target; 0 for a data set without shards."""
+        return 0
+
 
 class Subset(FrameReader):
     """A data set with fewer targets.
@@ -104,6 +112,8 @@ class Subset(FrameReader):
     def __init__(self, reader: FrameReader, targets: Sequence[SplitLine]) -> None:
         self._reader = reader
         self.targets = targets
+        self.split = reader.targets if reader.split is None else reader.split
+        self.window = reader.window
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
         """See `FrameReader.image`."""
@@ -120,6 +130,10 @@ class Subset(FrameReader):
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""
         return self._reader.has_depth()
+
+    def shard(self, line: SplitLine) -> int:
+        """See `FrameReader.shard`."""
+        return self._reader.shard(line)
 
 
 def existing_folder(root: str, advice: str = "") -> Path:

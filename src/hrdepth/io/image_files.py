@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from hrdepth.errors import InputError
+from hrdepth.io.shards import Member
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -140,6 +141,8 @@ def content_digest(image: Path) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
+    if isinstance(image, Member):  # of the file that was packed
+        return bytes.fromhex(image.entry.outline)
     status = image.stat()
     return _content_digest(image, status.st_size, status.st_mtime_ns)
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import load_array
 from hrdepth.io.files import write_bytes
+from hrdepth.io.shards import Member
 
 __all__ = [
     "DAMAGE",
@@ -63,7 +64,7 @@ def read_image(path: str | Path) -> Image.Image:
     Raises:
         InputError: the file is missing, damaged, cut short, or not an image.
     """
-    with _opened(Path(path)) as image:
+    with _opened(_path(path)) as image:
         image.load()
         return as_rgb(_upright(image))
 
@@ -83,7 +84,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing, not an image, or its beginning is damaged.
     """
-    with _opened(Path(path), _opened_header) as image:
+    if isinstance(path, Member) and path.exists() and path.entry.size is not None:
+        return path.entry.size
+    with _opened(_path(path), _opened_header) as image:
         # Pillow decodes a whole PNG to look for EXIF behind the pixels.
         lying = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION, 1) >= 5
         return (image.width, image.height) if lying else (image.height, image.width)
@@ -95,7 +98,7 @@ def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     Raises:
         InputError: as `read_image`.
     """
-    with _opened(Path(path)) as image:
+    with _opened(_path(path)) as image:
         image.draft("L", (size[1], size[0]))
         return np.asarray(as_rgb(image).convert("L").resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
@@ -210,7 +213,7 @@ def read_depth(path: str | Path) -> NDArray[np.float32]:
     Raises:
         InputError: the file is missing, damaged, or holds no depth.
     """
-    path = Path(path)
+    path = _path(path)
     try:
         if path.suffix.lower() == ".npy":
             depth = load_array(path)
@@ -261,8 +264,15 @@ def open_image(path: Path) -> Image.Image:
 
 
 def _opened_header(path: Path) -> Image.Image:
+    if isinstance(path, Member) and path.suffix == ".npy":  # decoded when it was packed
+        return Image.fromarray(load_array(path))
     Image.init()
-    return Image.open(path, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
+    file = path.open("rb") if isinstance(path, Member) else path
+    return Image.open(file, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
+
+
+def _path(path: str | Path) -> Path:
+    return path if isinstance(path, Path) else Path(path)  # a `Member` stays one
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -26,11 +26,11 @@ from urllib.parse import unquote
 
 from hrdepth.config import TrainConfig
 from hrdepth.errors import InputError, require
-from hrdepth.io.files import atomic_path, read_json, write_json
+from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
 from hrdepth.io.locks import TEMPORARY
 from hrdepth.io.parallel import parallel_map
 
-__all__ = ["Twin", "cache_folder", "fetched", "is_url", "join_url", "last_part", "list_url", "staged"]
+__all__ = ["Twin", "cache_folder", "fetch_file", "fetched", "is_url", "join_url", "last_part", "list_url", "staged"]
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,28 @@ def fetched(url: str) -> Path:
         if not twin.fetch():
             raise InputError(f"{url} does not exist")
         return twin.local
+
+
+def fetch_file(url: str, path: Path, *, sha256: str | None = None) -> None:
+    """Fetch one file of a store; it appears whole or not at all.
+
+    Args:
+        url: of the file.
+        path: where it is written; its folder is made.
+        sha256: that it must have.
+
+    Raises:
+        FileNotFoundError: there is none.
+        InputError: the store cannot be read, the disk is full, or the file is not what it must be.
+    """
+    twin = Twin(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        with _store_errors(url):
+            twin.store.invalidate_cache()
+            twin.store.get_file(twin.remote, str(temporary))
+        if sha256 is not None and file_sha256(temporary) != sha256:
+            raise InputError(f"{url} is damaged, or was not fetched whole; put it into the store again")
 
 
 class Twin:

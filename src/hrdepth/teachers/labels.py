@@ -42,6 +42,7 @@ class Labels(MapCache):
 
     key = "teacher"
     kind = "label"
+    ending = "label.npy"
     resampling = Image.Resampling.BILINEAR
     own_aspect = True
     ABOUT: ClassVar[str] = "labels.json"
@@ -126,6 +127,7 @@ class Confidence(MapCache):
 
     key = "confidence"
     kind = "label's confidence"
+    ending = "confidence.npy"
     resampling = Image.Resampling.BILINEAR
     own_aspect = True
 

@@ -19,6 +19,7 @@ from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.data import OpenData, mix, open_data
 from hrdepth.data.cache import open_cache
 from hrdepth.data.mixing import MixedSampler, SharedSampler, metres_per_unit
+from hrdepth.data.reader import FrameReader
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.io.images import read_image
@@ -191,6 +192,7 @@ def build_loaders(
         config.seed,
         [config.size, *config.sizes] if config.sizes else None,
         config.batch_size,
+        [_shards(part.reader) for part in training.datasets],
     )
     processes = config.devices * config.nodes
     if len(sampler) < config.batch_size * processes:
@@ -212,6 +214,11 @@ def build_loaders(
         "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]
         "validation": DataLoader(validation, sampler=SharedSampler(len(validation)), **shared),  # type: ignore[arg-type]
     }
+
+
+def _shards(reader: FrameReader) -> tuple[list[int], int] | None:
+    """Return the shard of each target and how many are mixed at a time; None for a set that is mixed as a whole."""
+    return None if reader.window is None else ([reader.shard(line) for line in reader.targets], reader.window)
 
 
 def _start_worker(worker: int, *, yields: bool) -> None:

@@ -1,0 +1,301 @@
+"""Shards: many files in few tars, each found by an index, on disk or in an object store.
+
+ROOT/shards.json             format, settings, cameras, lines (which frame lies in which shard), shards; written last
+ROOT/shard-000000.tar        files; those of one frame have one name up to the first dot, as WebDataset wants it
+ROOT/shard-000000.json       its size, its SHA-256, and for each file where it begins, how long it is, and facts
+ROOT/masks/0.png             of cameras
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import tarfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from hrdepth.errors import InputError
+from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
+from hrdepth.io.objects import cache_folder, fetch_file, is_url, join_url, last_part
+
+__all__ = ["INDEX", "Entry", "Member", "ShardSet", "open_shards", "write_shard"]
+
+INDEX = "shards.json"
+ORIGIN = "origin.json"  # of a local copy: the URL, and how much of it may lie here
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file to be packed, or packed.
+
+    Attributes:
+        size: (height, width) of the image that it was made from; None if it is none.
+        mtime_ns: when that file was changed last.
+        outline: see `io.image_files.content_digest`, of that file, hexadecimal; "" if it is no image.
+        offset: bytes before it in the tar.
+        bytes: of it.
+        crc: CRC-32 of it.
+    """
+
+    size: tuple[int, int] | None = None
+    mtime_ns: int = 0
+    outline: str = ""
+    offset: int = 0
+    bytes: int = 0
+    crc: int = 0
+
+
+def write_shard(root: Path, name: str, files: Iterable[tuple[str, bytes, Entry]]) -> dict[str, Any]:
+    """Write `ROOT/NAME.tar` and then `ROOT/NAME.json`, and return the latter's content.
+
+    The same files give the same bytes.
+
+    Args:
+        root: the folder.
+        name: of the shard.
+        files: names in the tar, contents, and facts.
+
+    Raises:
+        InputError: the folder cannot be written, or its disk is full.
+    """
+    entries: dict[str, list[Any]] = {}
+    path = root / f"{name}.tar"
+    with atomic_path(path) as temporary:
+        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
+            for member, content, facts in files:
+                info = tarfile.TarInfo(member)
+                info.size, info.mtime = len(content), facts.mtime_ns // 10**9
+                header = info.tobuf(tar.format, tar.encoding or "utf-8", tar.errors or "strict")
+                offset = tar.offset + len(header)
+                tar.addfile(info, io.BytesIO(content))
+                size = None if facts.size is None else list(facts.size)
+                entries[member] = [size, facts.mtime_ns, facts.outline, offset, len(content), zlib.crc32(content)]
+        digest, size = file_sha256(temporary), temporary.stat().st_size
+    about = {"bytes": size, "sha256": digest, "files": entries}
+    write_json(root / f"{name}.json", about)
+    return about
+
+
+@dataclass
+class ShardSet:
+    """The shards in a folder, or of a URL.
+
+    Attributes:
+        root: the folder; of a URL, that of its local copies.
+        about: the content of shards.json.
+        url: where shards come from that are not here yet; None on a disk.
+        most: bytes of local copies, of which the longest unused go; None keeps all.
+    """
+
+    root: Path
+    about: dict[str, Any]
+    url: str | None = None
+    most: int | None = None
+    _files: dict[str, dict[str, Entry]] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The shards."""
+        return [shard["name"] for shard in self.about["shards"]]
+
+    def files(self, shard: str) -> Mapping[str, Entry]:
+        """Return the files of a shard."""
+        if shard not in self._files:
+            path = self.root / f"{shard}.json"
+            try:
+                if self.url is not None and not path.is_file():
+                    fetch_file(join_url(self.url, path.name), path)
+                found = read_json(path)["files"]
+                self._files[shard] = {
+                    name: Entry(None if size is None else (int(size[0]), int(size[1])), *others)
+                    for name, (size, *others) in found.items()
+                }
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{path} is missing or damaged ({error}); pack the shards again") from error
+        return self._files[shard]
+
+    def tar(self, shard: str) -> Path:
+        """Return a shard's file, fetched if it is not here.
+
+        Raises:
+            InputError: it cannot be fetched, or is not what was packed.
+        """
+        path = self.root / f"{shard}.tar"
+        if self.url is None:
+            return path
+        if path.is_file():
+            if self.most is not None:
+                with contextlib.suppress(OSError):  # marks it as used
+                    os.utime(path)
+            return path
+        about = self.about["shards"][self.names.index(shard)]
+        fetch_file(join_url(self.url, path.name), path, sha256=about["sha256"])
+        if self.most is not None:
+            self._remove_oldest(path)
+        return path
+
+    def _remove_oldest(self, newest: Path) -> None:
+        found = []
+        for tar in self.root.glob("*.tar"):
+            with contextlib.suppress(OSError):  # another process was faster
+                status = tar.stat()
+                found.append((tar == newest, status.st_mtime_ns, status.st_size, tar))
+        left = sum(size for _, _, size, _ in found)
+        for is_newest, _, size, tar in sorted(found):
+            if left <= (self.most or 0) or is_newest:
+                return
+            tar.unlink(missing_ok=True)
+            left -= size
+
+    def read(self, shard: str, name: str) -> bytes:
+        """Return the content of a file in a shard.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            InputError: the shard is missing or damaged.
+        """
+        entry = self.files(shard).get(name)
+        if entry is None:
+            raise FileNotFoundError(f"{self.root / shard}.tar holds no {name}")
+        for _ in range(3):  # the copy may be removed by another process between the two steps
+            try:
+                with self.tar(shard).open("rb") as tar:
+                    tar.seek(entry.offset)
+                    content = tar.read(entry.bytes)
+                break
+            except FileNotFoundError as error:
+                if self.url is None:
+                    raise InputError(f"the shard {self.root / shard}.tar is missing; pack it again") from error
+        else:
+            raise InputError(f"{self.root} has no room for shards; give a larger cache_gb")
+        if zlib.crc32(content) != entry.crc:
+            raise InputError(
+                f"{name} in the shard {self.root / shard}.tar is damaged; run hrdepth prepare shards with --verify, "
+                "then without, to write it again"
+            )
+        return content
+
+
+_sets: dict[str, ShardSet] = {}
+
+
+def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: float | None = None) -> ShardSet:
+    """Open the shards of a folder or URL.
+
+    Args:
+        root: where `hrdepth prepare shards` wrote them.
+        cache: of a URL, the folder of local copies; None for one in the user's cache folder.
+        cache_gb: of a URL, gigabytes of local copies; None keeps all.
+
+    Raises:
+        InputError: there are none, or they are unfinished, damaged or of another format.
+    """
+    folder, url, most = Path(root), None, None
+    if is_url(str(root)) and not str(root).startswith("file://"):
+        url = str(root).rstrip("/")
+        digest = hashlib.sha256(url.encode()).hexdigest()[:16]
+        folder = (cache_folder() if cache is None else Path(cache)) / digest / last_part(url)
+        most = None if cache_gb is None else int(cache_gb * 1e9)
+        folder.mkdir(parents=True, exist_ok=True)
+        before = read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
+        fetch_file(join_url(url, INDEX), folder / INDEX)
+        if before and before["shards"] != read_json(folder / INDEX)["shards"]:  # packed again since
+            for old in folder.glob("shard-*"):
+                old.unlink(missing_ok=True)
+        write_json(folder / ORIGIN, {"url": url, "most": most})
+    try:
+        about = read_json(folder / INDEX)
+        if about["format"] != FORMAT:
+            raise InputError(f"the shards in {root} have format {about['format']}, not {FORMAT}; pack them again")
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{root} holds no shards, or unfinished ones (no {INDEX}); pack a set with hrdepth prepare shards"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / INDEX} is damaged ({error}); pack the shards again") from error
+    found = ShardSet(folder, about, url, most)
+    for mask in about["masks"] if url is not None else ():
+        if not (folder / mask).is_file():
+            fetch_file(join_url(url or "", mask), folder / mask)
+    _sets[str(folder)] = found
+    return found
+
+
+def _set_of(root: str) -> ShardSet:
+    """Return the open shards of a folder; a new process opens them by what lies there."""
+    if root not in _sets:
+        about = read_json(Path(root) / INDEX)
+        origin = read_json(Path(root) / ORIGIN) if (Path(root) / ORIGIN).is_file() else {}
+        _sets[root] = ShardSet(Path(root), about, origin.get("url"), origin.get("most"))
+    return _sets[root]
+
+
+_LocalPath = Path if TYPE_CHECKING else type(Path())
+
+
+class Member(_LocalPath):
+    """A file in a shard, as a path: `ROOT/shard-000000.tar/drive/l/0000000012.jpg`."""
+
+    __slots__ = ()
+
+    @property
+    def _place(self) -> tuple[ShardSet, str, str]:
+        root, _, place = str(self).partition(f"{os.sep}shard-")
+        number, _, name = place.partition(f".tar{os.sep}")
+        return _set_of(root), f"shard-{number}", name.replace(os.sep, "/")
+
+    @property
+    def entry(self) -> Entry:
+        """What the index says of it.
+
+        Raises:
+            FileNotFoundError: there is no such file in the shard.
+        """
+        shards, shard, name = self._place
+        if (entry := shards.files(shard).get(name)) is None:
+            raise FileNotFoundError(f"{self} does not exist")
+        return entry
+
+    def beside(self, ending: str) -> Member:
+        """Return another file of the same frame, such as the one ending in `hint.npy`, which need not exist."""
+        return cast(Member, self.with_name(f"{self.name.partition('.')[0]}.{ending}"))
+
+    def exists(self, **options: Any) -> bool:
+        """Return whether the shard has it."""
+        shards, shard, name = self._place
+        return name in shards.files(shard)
+
+    def is_file(self, **options: Any) -> bool:
+        """Return whether the shard has it."""
+        return self.exists()
+
+    def is_dir(self, **options: Any) -> bool:
+        """Return False."""
+        return False
+
+    def stat(self, **options: Any) -> os.stat_result:
+        """Return its size, and when the file that it was made from was changed."""
+        entry = self.entry
+        return cast(
+            os.stat_result,
+            SimpleNamespace(st_size=entry.bytes, st_mtime_ns=entry.mtime_ns, st_mtime=entry.mtime_ns / 1e9),
+        )
+
+    def read_bytes(self) -> bytes:
+        """Return its content."""
+        shards, shard, name = self._place
+        return shards.read(shard, name)
+
+    def open(self, mode: str = "r", *arguments: Any, **options: Any) -> IO[Any]:  # type: ignore[override]
+        """Open its content, which is read whole."""
+        if mode != "rb":
+            raise ValueError(f"a file in a shard is opened as 'rb', not '{mode}'")
+        return io.BytesIO(self.read_bytes())

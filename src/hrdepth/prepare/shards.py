@@ -1,0 +1,296 @@
+"""Pack the data sets of a training into shards, and verify them: `hrdepth prepare shards`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from rich.progress import track
+
+from hrdepth.config import DatasetConfig, PrepareShardsConfig, TrainConfig
+from hrdepth.data import OpenData, open_data
+from hrdepth.data.cache import cached_size
+from hrdepth.data.layers import objects_file
+from hrdepth.data.map_cache import DepthHints, MapCache
+from hrdepth.data.reader import SplitLine
+from hrdepth.data.sample import resize_image
+from hrdepth.data.shards import camera_facts, member_name
+from hrdepth.errors import InputError
+from hrdepth.io.files import (
+    atomic_path,
+    file_sha256,
+    output_folder,
+    read_json,
+    resume,
+    write_bytes,
+    write_json,
+)
+from hrdepth.io.image_files import content_digest
+from hrdepth.io.images import image_size, read_image
+from hrdepth.io.parallel import parallel_map
+from hrdepth.io.provenance import provenance
+from hrdepth.io.shards import FORMAT, INDEX, Entry, write_shard
+from hrdepth.teachers.labels import Labels
+
+__all__ = ["pack_shards"]
+
+log = logging.getLogger(__name__)
+
+BEGUN = "packing.json"
+CONFIG = "train.yaml"
+
+
+def pack_shards(config: PrepareShardsConfig) -> list[Path]:
+    """Pack every data set of a training config, or verify what was packed; it resumes when called again.
+
+    Returns:
+        The folders of the data sets: `OUT/train-1`, ..., `OUT/validation-1`, ...; `OUT/train.yaml` trains from them.
+
+    Raises:
+        InputError: data that cannot be read, a folder of other things, a full disk, or shards that are damaged.
+    """
+    out = Path(config.out)
+    if config.verify:
+        return _verify(out)
+    if config.config is None:
+        raise InputError("no training set is given to be packed: pass --config TRAIN.yaml")
+    training = config.config
+    parts: dict[str, DatasetConfig] = {}
+    maps = _maps(training)
+    for use, named in (("train", training.train), ("validation", training.validation)):
+        for number, part in enumerate(named, 1):
+            (data,) = open_data([part], training.objective.frames)
+            decoded = cached_size(training, [data.neighbours]) if config.images == "decoded" else None
+            _pack(out / f"{use}-{number}", data, maps, config, decoded)
+            parts[f"{use}-{number}"] = part
+    options = dict(training.objective.options)
+    for layer in maps:
+        _copy_about(layer, out, options)
+    sets = {use: [_packed(out, name, part) for name, part in parts.items() if name.startswith(use)]
+            for use in ("train", "validation")}  # fmt: skip
+    packed = replace(training, **sets, objective=replace(training.objective, options=options), cache=None)  # type: ignore[arg-type]
+    _write_config(out / CONFIG, packed)
+    return [out / name for name in parts]
+
+
+def _maps(training: TrainConfig) -> list[MapCache]:
+    """Return the maps that the objective reads: hints, labels and their confidence."""
+    options = training.objective.options
+    maps: list[MapCache] = [DepthHints.open(options["hints"])] if options.get("hints") else []
+    if options.get("labels"):
+        labels = Labels.open(options["labels"])
+        maps += [labels, *([labels.confidence] if labels.confidence else [])]
+    return maps
+
+
+def _pack(
+    root: Path,
+    data: OpenData,
+    maps: Sequence[MapCache],
+    config: PrepareShardsConfig,
+    decoded: tuple[int, int] | None,
+) -> None:
+    """Pack one data set, unless it is packed already."""
+    neighbours, reader = data.neighbours, data.neighbours.reader
+    assert config.config is not None
+    with_depth = config.config.objective.name == "supervised" and reader.has_depth()
+    groups = list(_groups(data, config.megabytes * 1e6))
+    settings = {
+        "images": config.images,
+        "size": decoded if config.images == "decoded" else None,
+        "frames": list(neighbours.frames),
+        "distances": neighbours.distances,
+        "maps": [layer.ending for layer in maps],
+        "depth": with_depth,
+        "groups": [len(group) for group in groups],
+        "lines": _digest(reader.targets),
+    }
+    root.mkdir(parents=True, exist_ok=True)
+    if (root / BEGUN).is_file():
+        resume(root / BEGUN, settings)
+    else:
+        output_folder(root)
+        write_json(root / BEGUN, {**settings, **provenance()})
+    if (root / INDEX).is_file():
+        log.info("%s is packed already", root)
+        return
+    write = partial(_write_group, root, data, maps, with_depth, config.images == "decoded", decoded)
+    found = parallel_map(write, enumerate(groups), config.threads)
+    shards = list(track(found, f"packing {root.name}", len(groups), disable=len(groups) < 8))
+    masks: dict[Path, str] = {}
+    cameras = {}
+    for (folder, side), camera in neighbours.cameras().items():
+        if camera.mask is not None and camera.mask not in masks:
+            masks[camera.mask] = f"masks/{len(masks)}{camera.mask.suffix}"
+            (root / "masks").mkdir(exist_ok=True)
+            write_bytes(root / masks[camera.mask], camera.mask.read_bytes())
+        cameras[f"{folder} {side}"] = camera_facts(camera, camera.mask and masks[camera.mask])
+    shard_of = {_key(line): number for number, group in enumerate(groups) for line in group}
+    others = {_key(line) for line in reader.split or reader.targets} - shard_of.keys()
+    index = {
+        "format": FORMAT,
+        "settings": settings,
+        "depth": with_depth,
+        "cameras": cameras,
+        "masks": sorted(masks.values()),
+        "lines": [[*_key(line), line.text, shard_of[_key(line)]] for line in reader.targets],
+        "other_lines": sorted(others),
+        "shards": shards,
+        "provenance": provenance(),
+        "complete": True,
+    }
+    write_json(root / INDEX, index)
+
+
+def _groups(data: OpenData, most: float) -> Iterator[list[SplitLine]]:
+    """Yield the targets of each shard: a stretch of a recording, both sides, whose images have `most` bytes or so."""
+    lines = sorted(data.neighbours.reader.targets, key=lambda line: (line.folder, line.frame, line.side))
+    group: list[SplitLine] = []
+    size = 0
+    seen: set[Path] = set()
+    for line in lines:
+        images = set(data.neighbours.all_images(line).values()) - seen
+        added = sum(path.stat().st_size for path in images)
+        if group and ((line.folder != group[-1].folder and size + added > most / 2) or size + added > most):
+            yield group
+            group, size, seen = [], 0, set()
+            images = set(data.neighbours.all_images(line).values())
+            added = sum(path.stat().st_size for path in images)
+        group.append(line)
+        seen |= images
+        size += added
+    if group:
+        yield group
+
+
+def _write_group(
+    root: Path,
+    data: OpenData,
+    maps: Sequence[MapCache],
+    with_depth: bool,
+    decode: bool,
+    size: tuple[int, int] | None,
+    numbered: tuple[int, list[SplitLine]],
+) -> dict[str, Any]:
+    """Write one shard, unless it is there; return its entry in the index."""
+    name = f"shard-{numbered[0]:06d}"
+    if (root / f"{name}.json").is_file() and (root / f"{name}.tar").is_file():
+        about = read_json(root / f"{name}.json")
+    else:
+        about = write_shard(root, name, _files(data, maps, with_depth, decode, size, numbered[1]))
+    return {"name": name, "bytes": about["bytes"], "sha256": about["sha256"], "targets": len(numbered[1])}
+
+
+def _files(
+    data: OpenData,
+    maps: Sequence[MapCache],
+    with_depth: bool,
+    decode: bool,
+    size: tuple[int, int] | None,
+    lines: Sequence[SplitLine],
+) -> Iterator[tuple[str, bytes, Entry]]:
+    """Yield name, content and facts of each file of a shard, those of one frame behind each other."""
+    reader = data.neighbours.reader
+    targets = {member_name(line, 0): line for line in lines}
+    images = {
+        member_name(line, offset): path for line in lines for offset, path in data.neighbours.all_images(line).items()
+    }
+    for name, path in sorted(images.items()):
+        facts = Entry(image_size(path), path.stat().st_mtime_ns, content_digest(path).hex())
+        if decode:
+            image = read_image(path)
+            yield f"{name}.npy", _array(np.asarray(image if size is None else resize_image(image, size))), facts
+        else:
+            read_image(path)  # what cannot be read is not packed
+            yield f"{name}{path.suffix.lower()}", path.read_bytes(), facts
+        if (line := targets.get(name)) is None:
+            continue
+        for layer in maps:
+            file = layer.file(path, *layer.deciding(reader, line))
+            if file.is_file():
+                layer.load(path, *layer.deciding(reader, line))  # raises where it is damaged
+                yield f"{name}.{layer.ending}", file.read_bytes(), Entry()
+        if with_depth and (depth := reader.depth(line)) is not None:
+            yield f"{name}.depth.npy", _array(depth), Entry()
+    for name, path in sorted(images.items()):
+        if (objects := objects_file(path)).is_file():
+            yield str(objects_file(Path(f"{name}.png"))), objects.read_bytes(), Entry()
+
+
+def _array(array: NDArray[Any]) -> bytes:
+    content = BytesIO()
+    np.save(content, np.ascontiguousarray(array), allow_pickle=False)
+    return content.getvalue()
+
+
+def _copy_about(layer: MapCache, out: Path, options: dict[str, Any]) -> None:
+    """Copy the description of packed maps, and let the options name it."""
+    if isinstance(layer, DepthHints | Labels):
+        name = "hints" if isinstance(layer, DepthHints) else "labels"
+        (out / name).mkdir(exist_ok=True)
+        write_bytes(out / name / layer.ABOUT, (layer.folder / layer.ABOUT).read_bytes())
+        options[name] = str(out / name)
+    else:  # the labels' confidence: its folder says that there is one
+        (out / "labels" / "confidence").mkdir(parents=True, exist_ok=True)
+        write_bytes(out / "labels" / "confidence" / "packed", b"")
+
+
+def _packed(out: Path, name: str, part: DatasetConfig) -> DatasetConfig:
+    """Return the config of a packed set; frames that stand still were left out when it was packed."""
+    return replace(part, dataset="shards", root=str(out / name), split=None, options={}, min_motion=None)
+
+
+def _write_config(file: Path, config: TrainConfig) -> None:
+    plain = json.loads(json.dumps(asdict(config)))  # tuples become lists
+    with atomic_path(file) as temporary:
+        temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+
+
+def _verify(out: Path) -> list[Path]:
+    """Compare every shard with its SHA-256; remove those that differ, so that packing again writes them.
+
+    Raises:
+        InputError: some differ or are missing; all are named.
+    """
+    folders = sorted(file.parent for file in out.glob(f"*/{INDEX}"))
+    if not folders:
+        raise InputError(f"{out} holds no shards, or unfinished ones; pack a set with hrdepth prepare shards")
+    bad = []
+    for folder in folders:
+        shards = read_json(folder / INDEX)["shards"]
+
+        def is_good(shard: dict[str, Any], folder: Path = folder) -> bool:
+            file = folder / f"{shard['name']}.tar"
+            index = folder / f"{shard['name']}.json"
+            return file.is_file() and index.is_file() and file_sha256(file) == shard["sha256"]
+
+        for shard, good in zip(shards, parallel_map(is_good, shards), strict=True):
+            if not good:
+                bad.append(folder / f"{shard['name']}.tar")
+                for ending in ("tar", "json"):
+                    (folder / f"{shard['name']}.{ending}").unlink(missing_ok=True)
+                (folder / INDEX).unlink(missing_ok=True)
+    if bad:
+        raise InputError(
+            f"{len(bad)} shards were damaged or missing and have been removed, run hrdepth prepare shards again to "
+            f"write them again: {', '.join(map(str, bad))}"
+        )
+    return folders
+
+
+def _key(line: SplitLine) -> tuple[str, int, str]:
+    return line.folder, line.frame, line.side
+
+
+def _digest(lines: Sequence[SplitLine]) -> str:
+    return hashlib.sha256("\n".join(line.name for line in lines).encode()).hexdigest()[:32]
