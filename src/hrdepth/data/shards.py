@@ -65,7 +65,9 @@ class Shards(FrameReader):
         packed = [line for line, _ in lines]
         self.targets = packed if split is None else read_split(split)
         self.split = [*packed, *others] if split is None else None
-        self._shard_of = {(line.folder, line.frame, line.side): shard for line, shard in lines}
+        self._shard_of: dict[tuple[str, int, str], int] = {
+            (line.folder, line.frame, line.side): shard for line, shard in lines
+        }
         self._images: dict[int, dict[str, str]] = {}
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:

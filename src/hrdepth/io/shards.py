@@ -78,8 +78,7 @@ def write_shard(root: Path, name: str, files: Iterable[tuple[str, bytes, Entry]]
                 tar.addfile(info, io.BytesIO(content))
                 size = None if facts.size is None else list(facts.size)
                 entries[member] = [size, facts.mtime_ns, facts.outline, offset, len(content), zlib.crc32(content)]
-        digest, size = file_sha256(temporary), temporary.stat().st_size
-    about = {"bytes": size, "sha256": digest, "files": entries}
+        about = {"bytes": temporary.stat().st_size, "sha256": file_sha256(temporary), "files": entries}
     write_json(root / f"{name}.json", about)
     return about
 
@@ -238,7 +237,10 @@ def _set_of(root: str) -> ShardSet:
     return _sets[root]
 
 
-_LocalPath = Path if TYPE_CHECKING else type(Path())
+if TYPE_CHECKING:
+    _LocalPath = Path
+else:  # before Python 3.12 `Path` itself cannot have subclasses
+    _LocalPath = type(Path())
 
 
 class Member(_LocalPath):
@@ -294,7 +296,7 @@ class Member(_LocalPath):
         shards, shard, name = self._place
         return shards.read(shard, name)
 
-    def open(self, mode: str = "r", *arguments: Any, **options: Any) -> IO[Any]:  # type: ignore[override]
+    def open(self, mode: str = "r", *arguments: Any, **options: Any) -> IO[Any]:
         """Open its content, which is read whole."""
         if mode != "rb":
             raise ValueError(f"a file in a shard is opened as 'rb', not '{mode}'")

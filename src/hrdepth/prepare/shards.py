@@ -134,7 +134,7 @@ def _pack(
             masks[camera.mask] = f"masks/{len(masks)}{camera.mask.suffix}"
             (root / "masks").mkdir(exist_ok=True)
             write_bytes(root / masks[camera.mask], camera.mask.read_bytes())
-        cameras[f"{folder} {side}"] = camera_facts(camera, camera.mask and masks[camera.mask])
+        cameras[f"{folder} {side}"] = camera_facts(camera, None if camera.mask is None else masks[camera.mask])
     shard_of = {_key(line): number for number, group in enumerate(groups) for line in group}
     others = {_key(line) for line in reader.split or reader.targets} - shard_of.keys()
     index = {
