@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
@@ -268,7 +268,7 @@ class Member(_LocalPath):
 
     def beside(self, ending: str) -> Member:
         """Return another file of the same frame, such as the one ending in `hint.npy`, which need not exist."""
-        return cast(Member, self.with_name(f"{self.name.partition('.')[0]}.{ending}"))
+        return self.with_name(f"{self.name.partition('.')[0]}.{ending}")
 
     def exists(self, **options: Any) -> bool:
         """Return whether the shard has it."""
@@ -296,7 +296,7 @@ class Member(_LocalPath):
         shards, shard, name = self._place
         return shards.read(shard, name)
 
-    def open(self, mode: str = "r", *arguments: Any, **options: Any) -> IO[Any]:
+    def open(self, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         """Open its content, which is read whole."""
         if mode != "rb":
             raise ValueError(f"a file in a shard is opened as 'rb', not '{mode}'")
