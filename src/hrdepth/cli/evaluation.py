@@ -10,13 +10,21 @@ from hrdepth.config import (
     OdometryConfig,
     TabulateConfig,
 )
+from hrdepth.errors import InputError
 
 
 def evaluate(config: EvaluateConfig) -> None:
     """Evaluate a network, or predictions of another program, with the Eigen protocol."""
     from hrdepth.evaluation import command
 
-    command.evaluate(config)
+    if config.ray is None:
+        command.evaluate(config)
+    elif config.disparities is not None:
+        raise InputError("--ray goes with --weights: predictions of another program are in one file")
+    else:
+        from hrdepth.fleet.images import evaluate_images
+
+        command.evaluate(config, evaluate_images)
 
 
 def corruptions(config: CorruptionsConfig) -> None:

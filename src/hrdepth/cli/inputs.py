@@ -9,6 +9,7 @@ from typing import Any
 
 from hrdepth.config import (
     AppConfig,
+    FleetConfig,
     GroundTruthConfig,
     ImportConfig,
     PackConfig,
@@ -18,6 +19,7 @@ from hrdepth.config import (
     TrainConfig,
 )
 from hrdepth.errors import InputError
+from hrdepth.io.objects import is_url
 
 __all__ = ["check_inputs"]
 
@@ -28,8 +30,11 @@ def check_inputs(config: Any) -> None:
     Raises:
         InputError: a file, a folder, bundled weights, a device, a runtime or a precision is not there.
     """
+    on_ray = isinstance(config, FleetConfig) and config.ray is not None
     for name in (field.name for field in fields(config)):
         value = getattr(config, name)
+        if on_ray and name in ("input", "inputs", "data"):  # thousands of files, in a store or a folder
+            continue
         if name == "runtime" and isinstance(config, PackConfig):
             continue  # a file
         if name in CHECKS and value not in (None, "", (), []):
@@ -62,6 +67,8 @@ def _check_training(config: TrainConfig) -> None:
 
     missing = []
     for root in dict.fromkeys(data.root for data in (*config.train, *config.validation)):
+        if is_url(root):  # of shards, which are asked for when they are needed
+            continue
         try:
             existing_folder(root)
         except InputError as error:
@@ -76,7 +83,7 @@ def _check_weights(value: Any) -> None:
     from hrdepth.weights.find import SCHEME, locate_weights
 
     for source in _each(value):
-        if not source.startswith(SCHEME):  # the Hub may be slow
+        if not source.startswith(SCHEME) and not is_url(source):  # the Hub may be slow, as a store may be
             locate_weights(source)
 
 

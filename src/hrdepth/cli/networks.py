@@ -16,6 +16,11 @@ log = logging.getLogger(__name__)
 def predict(config: PredictConfig) -> None:
     """Predict depth for an image, a folder of images or a video."""
     limit_openmp_spin()
+    if config.ray is not None:
+        from hrdepth.fleet.recordings import predict_recordings
+
+        print(predict_recordings(config))
+        return
     from hrdepth.camera import choose_camera, pinhole
     from hrdepth.inference.folder import predict_to_folder
     from hrdepth.inference.predictor import Predictor
@@ -36,6 +41,7 @@ def predict(config: PredictConfig) -> None:
         resume=config.resume,
         intrinsics=None if config.intrinsics is None else pinhole(*config.intrinsics),
         camera=camera,
+        batch=config.batch,
     )
     print("\n".join(map(str, written)))
     if config.show:

@@ -22,9 +22,14 @@ from hrdepth.errors import InputError
 
 def prepare_video(config: PrepareVideoConfig) -> None:
     """Make a training set from videos or folders of frames."""
-    from hrdepth.prepare.video import prepare_videos
+    if config.ray is not None and not config.verify:
+        from hrdepth.fleet.recordings import prepare_recordings
 
-    print("\n".join(map(str, prepare_videos(config))))
+        print(prepare_recordings(config))
+    else:
+        from hrdepth.prepare.video import prepare_videos
+
+        print("\n".join(map(str, prepare_videos(config))))
     if not config.verify:
         print(f"next: hrdepth doctor {config.out}, then hrdepth train --data {config.out}")
 
@@ -49,7 +54,12 @@ def prepare_labels(config: PrepareLabelsConfig) -> None:
     """Label the images of a training set with a teacher: any depth model."""
     from hrdepth.prepare import labels
 
-    found = labels.prepare_labels(config)
+    if config.ray is None or config.verify:
+        found = labels.prepare_labels(config)
+    else:
+        from hrdepth.fleet.images import label_on_cluster
+
+        found = label_on_cluster(config, labels.images_to_label(config), labels.folder_of(config))
     print(f"labels in {found.folder}; train with --objective.options.labels {found.folder}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from hrdepth.config.data import GroundTruthConfig
-from hrdepth.config.inference import DeviceConfig, RuntimeConfig
+from hrdepth.config.inference import DeviceConfig, FleetConfig, RuntimeConfig
 from hrdepth.errors import InputError
 
 __all__ = [
@@ -98,7 +98,7 @@ class TableConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(RuntimeConfig, TableConfig):
+class EvaluateConfig(RuntimeConfig, TableConfig, FleetConfig):
     """An evaluation.
 
     Attributes:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-__all__ = ["AppConfig", "DeviceConfig", "Outputs", "PredictConfig", "RuntimeConfig", "ServeConfig", "UploadLimits"]
+from hrdepth.errors import InputError
+
+__all__ = [
+    "AppConfig",
+    "DeviceConfig",
+    "FleetConfig",
+    "Outputs",
+    "PredictConfig",
+    "RuntimeConfig",
+    "ServeConfig",
+    "UploadLimits",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +30,31 @@ class DeviceConfig:
 
     device: str | None = "auto"
     trust: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetConfig:
+    """Many machines, by Ray (extra `ray`).
+
+    Attributes:
+        ray: the cluster to work on: its address, `auto` for the one that this machine belongs to, or `local` for
+            processes on this machine. Null works without Ray.
+        ray_workers: processes at a time, each with a network of its own; null for as many as there is room for.
+        ray_cpus: cores of each, which it computes with.
+        ray_gpus: GPUs of each; half a one lets two processes share it.
+
+    Raises:
+        InputError: numbers that cannot work.
+    """
+
+    ray: str | None = None
+    ray_workers: int | None = None
+    ray_cpus: float = 1.0
+    ray_gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.ray_workers is not None and self.ray_workers < 1) or not self.ray_cpus > 0 or self.ray_gpus < 0:
+            raise InputError("ray_workers must be at least 1, ray_cpus positive, and ray_gpus not negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +114,7 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class PredictConfig(Outputs, RuntimeConfig):
+class PredictConfig(Outputs, RuntimeConfig, FleetConfig):
     """A prediction.
 
     Attributes:
@@ -94,6 +130,7 @@ class PredictConfig(Outputs, RuntimeConfig):
         overwrite: replace results in `out`.
         resume: continue an interrupted run with the same options from what is in `out`.
         show: open a window with the results, if there is a display.
+        batch: images that the network sees at once; 8 suits a GPU.
     """
 
     input: str
@@ -105,6 +142,7 @@ class PredictConfig(Outputs, RuntimeConfig):
     overwrite: bool = False
     resume: bool = False
     show: bool = False
+    batch: int = 1
 
 
 @dataclass(frozen=True)

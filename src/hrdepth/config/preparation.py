@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hrdepth.config.inference import FleetConfig
 from hrdepth.config.training import TrainConfig
 from hrdepth.errors import InputError
 
@@ -106,7 +107,7 @@ class PrepareShardsConfig:
 
 
 @dataclass(frozen=True)
-class PrepareLabelsConfig:
+class PrepareLabelsConfig(FleetConfig):
     """Labels of a training set by a teacher: any depth model.
 
     Attributes:
@@ -134,6 +135,7 @@ class PrepareLabelsConfig:
     device: str | None = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.teacher:
             raise InputError("no teacher is given: pass --teacher NAME, see docs/teachers.md")
         if min(self.size) < 64:
@@ -141,7 +143,7 @@ class PrepareLabelsConfig:
 
 
 @dataclass(frozen=True)
-class PrepareVideoConfig:
+class PrepareVideoConfig(FleetConfig):
     """Videos, or folders of frames, to turn into a training set.
 
     Attributes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from hrdepth.config import EvaluateConfig
+from hrdepth.config import DepthProtocol, EvaluateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import Evaluation
@@ -15,14 +16,21 @@ from hrdepth.evaluation.run import evaluate_disparities, evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder
 from hrdepth.io.provenance import provenance
-from hrdepth.truth import build_ground_truth, depth_protocol
+from hrdepth.truth import GroundTruthSet, build_ground_truth, depth_protocol
 from hrdepth.weights.find import locate_weights
 
 __all__ = ["evaluate"]
 
 
-def evaluate(config: EvaluateConfig) -> Evaluation:
+Measure = Callable[[EvaluateConfig, Path, GroundTruthSet, DepthProtocol, Extras], Evaluation]
+
+
+def evaluate(config: EvaluateConfig, measure: Measure | None = None) -> Evaluation:
     """Evaluate, print the table, and write metrics.json and per_image.csv into `config.out`, if given.
+
+    Args:
+        config: of the command.
+        measure: evaluates a network elsewhere, such as on a cluster; None evaluates here.
 
     Raises:
         InputError: both weights and disparities are given, or neither with no bundled network, or as
@@ -47,9 +55,12 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     if weights is not None:
         predictor = Predictor.from_file(weights, **config.keywords())
         focal = predictor.canonical_focal
-        evaluation = evaluate_network(
-            predictor.scaled_disparity, ground_truths, protocol, canonical_focal=focal, **shared
-        )
+        if measure is not None:
+            evaluation = measure(config, weights, ground_truths, protocol, extras)
+        else:
+            evaluation = evaluate_network(
+                predictor.scaled_disparity, ground_truths, protocol, canonical_focal=focal, **shared
+            )
         about = {"weights": weights.name, "size": list(predictor.size), "canonical_focal": focal}
         about |= {"runtime": predictor.runtime, "precision": predictor.precision}
     else:

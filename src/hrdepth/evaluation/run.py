@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,13 @@ from hrdepth.io.parallel import parallel_map
 from hrdepth.truth import GroundTruth, GroundTruthSet
 
 __all__ = [
+    "compare_one",
     "constant_depth_baseline",
     "evaluate_disparities",
     "evaluate_network",
     "mean_prediction_baseline",
     "read_disparities",
+    "summarise",
 ]
 
 ASPECT_TOLERANCE = 0.05
@@ -171,6 +173,21 @@ def evaluate_network(
     return _evaluate(_Compare(ground_truths, protocol, extras), items, workers, processes, progress)
 
 
+def compare_one(
+    predict: Predict,
+    ground_truths: GroundTruthSet,
+    index: int,
+    protocol: DepthProtocol,
+    extras: Extras | None = None,
+    *,
+    canonical_focal: float | None = None,
+) -> ImageResult | str:
+    """Evaluate a network on one image; return only its name if it has no true depth. See `evaluate_network`."""
+    truth = ground_truths[index]
+    disparity = predict_image(predict, truth, protocol, canonical_focal)
+    return _Compare(ground_truths, protocol, extras)((index, truth, disparity))
+
+
 def predict_image(
     predict: Predict, truth: GroundTruth, protocol: DepthProtocol, canonical_focal: float | None = None
 ) -> NDArray[Any]:
@@ -283,10 +300,21 @@ def _evaluate(
     processes: bool,
     progress: bool,
 ) -> Evaluation:
-    truths, protocol = compare.ground_truths, compare.protocol
+    truths = compare.ground_truths
     with _progress_bar(shown=progress) as bar:
         found = parallel_map(compare, items, workers, processes=processes)
         results = list(bar.track(found, len(truths), description="evaluating"))
+    return summarise(results, truths, compare.protocol, compare.extras)
+
+
+def summarise(
+    results: Sequence[ImageResult | str], truths: GroundTruthSet, protocol: DepthProtocol, extras: Extras | None
+) -> Evaluation:
+    """Return the evaluation of a set from its images' results, in its order.
+
+    Raises:
+        InputError: no image has true depth.
+    """
     rows = tuple(one for one in results if isinstance(one, ImageResult))
     if not rows:
         raise InputError(
@@ -295,7 +323,7 @@ def _evaluate(
         )
     skipped = tuple(one for one in results if isinstance(one, str))
     measured = {name for row in rows for name in row.extras}
-    how = compare.extras.describe() if compare.extras else {}
+    how = extras.describe() if extras else {}
     how = {group: about for group, about in how.items() if not measured.isdisjoint(EXTRA_GROUPS[group])}
     return Evaluation(rows, skipped, protocol, truths.description, how)
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def predict_to_folder(
     progress: bool = True,
     intrinsics: ArrayLike | None = None,
     camera: LearnedCamera | None = None,
+    batch: int = 1,
 ) -> list[Path]:
     """Predict depth for an image, a folder or a video and write the results.
 
@@ -93,6 +95,7 @@ def predict_to_folder(
         progress: show a progress bar on stderr.
         intrinsics: (3,3) in pixels of the images, stored in the .npz files; see `Prediction`.
         camera: whose intrinsics were learned, instead of `intrinsics`; brought to each image's size.
+        batch: images that the network sees at once.
 
     Returns:
         The paths of the files that are there, predict.json last.
@@ -128,7 +131,7 @@ def predict_to_folder(
                 run.writer.remove_parts()
                 return made
         described |= {"images": digests}
-        _predict_and_describe(predictor, info, run, known, described, progress=progress, resume=resume)
+        _predict_and_describe(predictor, info, run, known, described, progress=progress, resume=resume, batch=batch)
     return run.writer.written
 
 
@@ -141,12 +144,13 @@ def _predict_and_describe(
     *,
     progress: bool,
     resume: bool,
+    batch: int,
 ) -> None:
     """Predict all, with a manifest from the start to the end."""
     manifest, complete = run.writer.out / MANIFEST, False
     try:
         write_json(manifest, provenance(**described, complete=False))
-        _predict_all(predictor, info, run, known, progress=progress, resume=resume)
+        _predict_all(predictor, info, run, known, progress=progress, resume=resume, batch=batch)
         complete = True
     finally:
         if run.writer.done or run.kept:
@@ -220,7 +224,7 @@ def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:
 
 
 def _predict_all(
-    predictor: Predictor, info: MediaInfo, run: _Run, known: KnownCamera, *, progress: bool, resume: bool
+    predictor: Predictor, info: MediaInfo, run: _Run, known: KnownCamera, *, progress: bool, resume: bool, batch: int
 ) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.1f}/s"))
     with ExitStack() as stack:
@@ -252,8 +256,15 @@ def _predict_all(
             bar.advance(task, run.writer.done)
             images = frames(info, on_error=skip, first=run.writer.done)
         begun = run.writer.done > 0
-        for frame in _until_damaged(stack.enter_context(read_ahead(images)), info, skip, begun=begun):
-            behind.put((frame.name, predictor(frame.image, _intrinsics(known, frame)), frame.seconds))
+        waiting = _until_damaged(stack.enter_context(read_ahead(images)), info, skip, begun=begun)
+        while some := list(islice(waiting, batch)):
+            cameras = [_intrinsics(known, frame) for frame in some]
+            if batch == 1:
+                predictions = [predictor(some[0].image, cameras[0])]
+            else:
+                predictions = predictor.predict_batch([frame.image for frame in some], cameras)
+            for frame, prediction in zip(some, predictions, strict=True):
+                behind.put((frame.name, prediction, frame.seconds))
 
 
 def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any, *, begun: bool) -> Iterator[Frame]:

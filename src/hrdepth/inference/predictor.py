@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from math import log
 from pathlib import Path
@@ -231,24 +231,45 @@ class Predictor:
             InputError: the image cannot be read, the intrinsics are not a (3,3) matrix, or
                 the network gives values that are no numbers.
         """
-        pixels = to_pixels(image)
-        matrix = None if intrinsics is None else _check_intrinsics(intrinsics)
-        started = perf_counter()
-        return Prediction(
-            disparity=_enlarged(self._predict(pixels, self.input_size(pixels.shape[:2], matrix)), pixels.shape[:2]),
-            image=pixels,
-            intrinsics=matrix,
-            **asdict(self.scale),
-            runtime=f"{self.runtime}, {self.precision}",
-            seconds=perf_counter() - started,
-        )
+        return self.predict_batch([image], [intrinsics])[0]
+
+    def predict_batch(self, images: Sequence[ImageLike], intrinsics: Sequence[ArrayLike | None]) -> list[Prediction]:
+        """Predict for several images, those of one input size at once, which a GPU is made for.
+
+        Args:
+            images: as for one.
+            intrinsics: of each.
+
+        Raises:
+            InputError: as for one image.
+        """
+        pixels = [to_pixels(image) for image in images]
+        matrices = [None if matrix is None else _check_intrinsics(matrix) for matrix in intrinsics]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, image in enumerate(pixels):
+            groups.setdefault(self.input_size(image.shape[:2], matrices[index]), []).append(index)
+        predictions: dict[int, Prediction] = {}
+        for size, indices in groups.items():
+            started = perf_counter()
+            disparities = self._predict([pixels[index] for index in indices], size)
+            seconds = (perf_counter() - started) / len(indices)
+            for index, disparity in zip(indices, disparities, strict=True):
+                predictions[index] = Prediction(
+                    disparity=_enlarged(disparity, pixels[index].shape[:2]),
+                    image=pixels[index],
+                    intrinsics=matrices[index],
+                    **asdict(self.scale),
+                    runtime=f"{self.runtime}, {self.precision}",
+                    seconds=seconds,
+                )
+        return [predictions[index] for index in range(len(pixels))]
 
     def scaled_disparity(self, image: ImageLike) -> Float32:
         """Return 1/depth at `size`, float32 (h,w), in 1/network units, for the canonical camera: for evaluation.
 
         The image is squashed to that size, whatever its aspect, as published numbers are measured.
         """
-        return self.scale.scaled_disparity(self._predict(to_pixels(image), self.size))
+        return self.scale.scaled_disparity(self._predict([to_pixels(image)], self.size)[0])
 
     def input_size(self, image: tuple[int, ...], intrinsics: NDArray[np.float64] | None = None) -> tuple[int, int]:
         """Return (height, width) at which the network sees an image of size (height, width).
@@ -265,21 +286,23 @@ class Predictor:
 
     def disparities_with_flip(self, image: ImageLike) -> tuple[Float32, Float32]:
         """Return the sigmoid output for the image and, mirrored back, for its mirror image: two (h,w) at `size`."""
-        both = self._run(to_pixels(image), self.size, flip=True)
+        both = self._run([to_pixels(image)], self.size, flip=True)
         return both[0], np.ascontiguousarray(both[1, :, ::-1])
 
-    def _predict(self, pixels: Pixels, size: tuple[int, int]) -> Float32:
+    def _predict(self, images: Sequence[Pixels], size: tuple[int, int]) -> list[Float32]:
+        found = self._run(images, size, flip=self.flip)
         if not self.flip:
-            return np.asarray(self._run(pixels, size, flip=False)[0])
-        both = self._run(pixels, size, flip=True)
-        return blend_flipped(both[0], both[1, :, ::-1])
+            return [np.asarray(disparity) for disparity in found]
+        count = len(images)
+        return [blend_flipped(found[i], found[count + i, :, ::-1]) for i in range(count)]
 
-    def _run(self, pixels: Pixels, size: tuple[int, int], *, flip: bool) -> Float32:
-        resized = Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS)
-        planes = np.asarray(resized).transpose(2, 0, 1)[None]  # (1,3,h,w)
+    def _run(self, images: Sequence[Pixels], size: tuple[int, int], *, flip: bool) -> Float32:
+        """Return the sigmoid output (B,h,w) of images; with `flip` (2B,h,w), those of the mirrored ones behind."""
+        resized = [Image.fromarray(one).resize((size[1], size[0]), Image.Resampling.LANCZOS) for one in images]
+        planes = np.stack([np.asarray(one) for one in resized]).transpose(0, 3, 1, 2)  # (B,3,h,w)
         batch = planes.astype(np.float32, order="C") / np.float32(255)
         if flip:
-            batch = np.concatenate([batch, batch[..., ::-1]])  # (2,3,h,w)
+            batch = np.concatenate([batch, batch[..., ::-1]])  # (2B,3,h,w)
         disparity: Float32 = self.infer(batch)[:, 0]
         if not np.isfinite(disparity).all():
             raise InputError("the network's output is not finite: its weights are damaged or diverged")

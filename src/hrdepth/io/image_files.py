@@ -22,6 +22,7 @@ __all__ = [
     "find_image",
     "is_visible",
     "list_images",
+    "natural_order",
     "result_name",
     "spellings",
     "visible_images",
@@ -92,7 +93,7 @@ def list_images(folder: Path, *, announce: bool = False) -> list[Path]:
             "%s: %d files are left out, which are hidden, temporary or no images, such as %s",
             folder, len(others), others[0],
         )  # fmt: skip
-    return sorted(images, key=lambda file: _natural(file.name))
+    return sorted(images, key=lambda file: natural_order(file.name))
 
 
 def visible_images(paths: Iterable[Path], suffixes: Container[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -190,6 +191,7 @@ def result_name(name: str) -> str:
     return f"{start}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
-def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
+def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Return a key that sorts names with 2 before 10."""
     parts = re.split(r"([0-9]+)", name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name

@@ -30,7 +30,20 @@ from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
 from hrdepth.io.locks import TEMPORARY
 from hrdepth.io.parallel import parallel_map
 
-__all__ = ["Twin", "cache_folder", "fetch_file", "fetched", "is_url", "join_url", "last_part", "list_url", "staged"]
+__all__ = [
+    "Twin",
+    "cache_folder",
+    "fetch_file",
+    "fetched",
+    "is_url",
+    "join_url",
+    "last_part",
+    "list_url",
+    "put_folder",
+    "put_json",
+    "read_remote_json",
+    "staged",
+]
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +74,7 @@ def last_part(url: str | Path) -> str:
 
 def join_url(folder: str | Path, name: str) -> str:
     """Return the URL, or the path, of a file in a folder."""
-    return f"{str(folder).rstrip('/')}/{name}"
+    return f"{str(folder).rstrip('/')}/{name}" if name else str(folder)
 
 
 def cache_folder() -> Path:
@@ -366,9 +379,10 @@ def _urls(value: Any) -> Iterator[str]:
     if is_url(value):
         yield value
     elif is_dataclass(value):
-        if getattr(value, "ray", None) is None and getattr(value, "dataset", None) != "shards":
-            for field in fields(value):
-                yield from _urls(getattr(value, field.name))
+        on_ray = getattr(value, "ray", None) is not None
+        if getattr(value, "dataset", None) != "shards":
+            found = (url for field in fields(value) for url in _urls(getattr(value, field.name)))
+            yield from (url for url in found if url.startswith("file://") or not on_ray)
     elif isinstance(value, Mapping):
         yield from (url for part in value.values() for url in _urls(part))
     elif isinstance(value, list | tuple):
@@ -440,6 +454,44 @@ def _store_errors(url: str) -> Iterator[None]:
         raise InputError(
             f"the store of {url} cannot be used ({reason}); check the address, the credentials and the connection"
         ) from error
+
+
+def put_folder(folder: Path, target: str, last: str = "") -> None:
+    """Put the files of a folder into another one on the same disk, or a URL; each whole, the manifest last.
+
+    Args:
+        folder: whose files are put; a local target takes them over.
+        target: a folder, made if it is missing, or a URL.
+        last: the manifest's name.
+
+    Raises:
+        InputError: the target cannot be written.
+    """
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names.sort(key=lambda name: name == last)
+    if is_url(target):
+        twin = Twin(target)
+        with _store_errors(target):
+            for name in names:
+                twin.store.put_file(str(folder / name), f"{twin.remote}/{name}")
+        return
+    try:
+        for name in names:
+            (Path(target) / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).replace(Path(target) / name)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written ({error.strerror})") from error
+
+
+def put_json(address: str, content: dict[str, Any]) -> None:
+    """Write a JSON object into a folder, which is made if it is missing, or a store."""
+    if not is_url(address):
+        Path(address).parent.mkdir(parents=True, exist_ok=True)
+        write_json(address, content)
+        return
+    twin = Twin(address)
+    with _store_errors(address):
+        twin.store.pipe_file(twin.remote, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def read_remote_json(url: str) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from hrdepth.teachers import open_teacher
 from hrdepth.teachers.labelling import create_labels, label_images, labels_folder
 from hrdepth.teachers.labels import Labels
 
-__all__ = ["prepare_labels"]
+__all__ = ["folder_of", "images_to_label", "prepare_labels"]
 
 
 def prepare_labels(config: PrepareLabelsConfig) -> Labels:
@@ -23,14 +23,23 @@ def prepare_labels(config: PrepareLabelsConfig) -> Labels:
     Raises:
         InputError: data or teacher cannot be read, or the folder holds labels of another teacher.
     """
-    images = list(dict.fromkeys(_images(config)))
-    folder = Path(config.out) if config.out else labels_folder(config.data or ".", config.teacher)
+    images, folder = images_to_label(config), folder_of(config)
     if config.verify:
         return _verify(Labels.open(folder), images)
     teacher = open_teacher(config.teacher, choose_device(config.device))
     labels = create_labels(folder, teacher, config.size)
     label_images(teacher, labels, images, confidence=config.confidence)
     return labels
+
+
+def images_to_label(config: PrepareLabelsConfig) -> list[Path]:
+    """Return the images that get labels, each once."""
+    return list(dict.fromkeys(_images(config)))
+
+
+def folder_of(config: PrepareLabelsConfig) -> Path:
+    """Return the folder of the labels."""
+    return Path(config.out) if config.out else labels_folder(config.data or ".", config.teacher)
 
 
 def _images(config: PrepareLabelsConfig) -> Iterator[Path]:

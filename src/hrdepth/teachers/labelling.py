@@ -58,10 +58,13 @@ def create_labels(folder: Path, teacher: Teacher, size: tuple[int, int]) -> Labe
     return Labels.open(folder)
 
 
-def label_images(teacher: Teacher, labels: Labels, images: Sequence[Path], *, confidence: bool = False) -> int:
+def label_images(
+    teacher: Teacher, labels: Labels, images: Sequence[Path], *, confidence: bool = False, shared: bool = True
+) -> int:
     """Write the labels of `images` that are missing, and wait for those that other processes write.
 
-    Reading, predicting and writing overlap. An image is claimed by a file, so that several processes share the work.
+    Reading, predicting and writing overlap. An image is claimed by a file, so that several processes share the work;
+    without `shared` these images are this process's alone.
 
     Returns:
         How many labels this process wrote.
@@ -81,7 +84,7 @@ def label_images(teacher: Teacher, labels: Labels, images: Sequence[Path], *, co
         while missing := [image for image in images if not _is_labelled(image, labels, certain)]:
             progress.update(task, completed=total - len(missing))
             before = made
-            claimed = (image for image in missing if _claim(image, labels, certain))
+            claimed = (image for image in missing if not shared or _claim(image, labels, certain))
             read = parallel_map(_read, batches(claimed, labels, BATCH), READERS)
             labelled = (_label(teacher, labels, batch, confidence) for batch in read)
             for count in parallel_map(lambda maps: _write(labels, certain, maps), labelled, WRITERS):

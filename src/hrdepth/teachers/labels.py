@@ -85,6 +85,10 @@ class Labels(MapCache):
                 "or have changed since; label them with hrdepth prepare labels"
             )
 
+    def is_labelled(self, image: Path, confidence: bool = False) -> bool:
+        """Return whether an image has a label, and its confidence if it is wanted."""
+        return self.file(image).is_file() and (not confidence or Confidence(self).file(image).is_file())
+
     def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
         """See `MapCache.inverse_depth`; up to what `meaning` leaves open."""
         return self.load(image)

@@ -1,0 +1,1 @@
+"""Commands on many machines: units of work as a Ray Data pipeline (extra `ray`)."""

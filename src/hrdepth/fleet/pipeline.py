@@ -1,0 +1,140 @@
+"""Units of work through processes of a Ray cluster, each with one network; each unit is done once, whatever dies."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from rich.progress import track
+
+from hrdepth.config import FleetConfig
+from hrdepth.cpu import limit_openmp_spin
+from hrdepth.errors import InputError, require
+
+__all__ = ["Done", "Work", "stream"]
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[Any], Any]
+"""Does a unit and returns a small result; raises `InputError` where the unit cannot be done."""
+RETRIES = 10
+"""How often a unit is begun again whose process or machine died; then the unit itself is the likely cause."""
+BLOCKS = 2000
+STORE_BYTES = 200_000_000  # of a cluster that is started here: units and results are small
+
+
+class Done(NamedTuple):
+    """A unit that was done.
+
+    Attributes:
+        number: of the unit.
+        result: what the work returned, None if it failed.
+        error: why it failed, in one sentence.
+    """
+
+    number: int
+    result: Any
+    error: str | None
+
+
+def stream(make: Callable[[], Work], units: Sequence[Any], config: FleetConfig, name: str) -> Iterator[Done]:
+    """Yield what becomes of each unit, in the order in which they end; of each exactly one.
+
+    Args:
+        make: makes the work in each process, such as a network; picklable.
+        units: small, picklable descriptions.
+        config: the cluster and its processes.
+        name: of the progress bar.
+
+    Raises:
+        InputError: there is no such cluster, or it has not the cores or GPUs of one process.
+    """
+    if not units:
+        return
+    with _cluster(config) as ray:
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.max_errored_blocks = -1  # reported below
+        rows = [{"number": number, "unit": pickle.dumps(unit)} for number, unit in enumerate(units)]
+        workers = _workers(ray, config, len(units))
+        data = ray.data.from_items(rows, override_num_blocks=min(len(rows), BLOCKS)).map(
+            _Process,
+            fn_constructor_args=(make,),
+            concurrency=workers,
+            num_cpus=config.ray_cpus,
+            num_gpus=config.ray_gpus,
+            max_restarts=-1,
+            max_task_retries=RETRIES,
+        )
+        log.info("%d units of work on %d processes", len(units), workers)
+        seen: set[int] = set()
+        for row in track(data.iter_rows(), name, len(units), disable=len(units) < 2):
+            result, error = pickle.loads(row["result"])  # from this program's own processes
+            seen.add(row["number"])
+            yield Done(row["number"], result, error)
+        for number in range(len(units)):
+            if number not in seen:
+                yield Done(number, None, f"the process that did it died {RETRIES + 1} times")
+
+
+class _Process:
+    """What runs in a process of the cluster."""
+
+    def __init__(self, make: Callable[[], Work]) -> None:
+        limit_openmp_spin()
+        self._make = make
+        self._work: Work | None = None
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        done: tuple[Any, str | None]
+        try:
+            if self._work is None:
+                self._work = self._make()
+            done = self._work(pickle.loads(row["unit"])), None
+        except InputError as error:
+            done = None, str(error)
+        except Exception as error:  # one input must not end the others
+            log.exception("a unit failed")
+            done = None, f"{type(error).__name__}: {error}"
+        return {"number": row["number"], "result": pickle.dumps(done)}
+
+
+def _workers(ray: Any, config: FleetConfig, most: int) -> int:
+    """Return how many processes work at a time."""
+    here = ray.cluster_resources()
+    fits = [int(here.get("CPU", 0) / config.ray_cpus)]
+    if config.ray_gpus:
+        fits.append(int(here.get("GPU", 0) / config.ray_gpus))
+    if min(fits) < 1:
+        raise InputError(
+            f"the cluster has {here.get('CPU', 0):g} cores and {here.get('GPU', 0):g} GPUs, a process wants "
+            f"{config.ray_cpus:g} and {config.ray_gpus:g}; set --ray-cpus and --ray-gpus"
+        )
+    return max(1, min(config.ray_workers or min(fits), most))
+
+
+@contextmanager
+def _cluster(config: FleetConfig) -> Iterator[Any]:
+    """Yield Ray, connected to the cluster of the config; one that is started here ends with the command."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray = require("ray", "ray", "--ray needs")
+    require("ray.data", "ray", "--ray needs")
+    if ray.is_initialized():
+        yield ray
+        return
+    settings: dict[str, Any] = {"address": config.ray}
+    if config.ray == "local":
+        settings |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
+    try:
+        ray.init(**settings, logging_level=logging.WARNING, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"the Ray cluster {config.ray} cannot be reached ({reason})") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()

@@ -1,0 +1,195 @@
+"""Tests of fleet/: commands on a Ray cluster of two processes give what the plain commands give, whatever dies."""
+
+import csv
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fake_datasets
+from hrdepth.cli import main
+from hrdepth.config import FleetConfig, PredictConfig
+from hrdepth.errors import InputError
+from hrdepth.fleet.recordings import find_units
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.video import VideoWriter
+from weights_files import save
+
+
+def clip(path: Path, frames: int = 4) -> None:
+    with VideoWriter(path, 10) as video:
+        for number in range(frames):
+            video.write(np.asarray(fake_datasets.image(2 * number)))
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Two videos, a folder of images with a damaged one, and a file that is no video."""
+    root = tmp_path / "in"
+    (root / "day").mkdir(parents=True)
+    clip(root / "day" / "one.mp4")
+    clip(root / "two.mp4")
+    for number in range(3):
+        fake_datasets.save(fake_datasets.image(2 * number), root / "images" / f"{number}.png")
+    (root / "images" / "1.png").write_bytes(b"damaged")
+    (root / "broken.mp4").write_bytes(b"no video")
+    (root / "notes.txt").write_text("")
+    return root
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def names(root: Path) -> set[str]:
+    return set(files(root))
+
+
+def test_recordings_are_found_and_named(recordings):
+    found = {unit.name: unit for unit in find_units(str(recordings), "predict.json", 2)}
+    assert set(found) == {"day/one", "two", "broken", "images"}
+    assert found["day/one"].video
+    parts = [unit for unit in find_units(str(recordings), "predict.json", 2) if unit.name == "images"]
+    assert [unit.manifest for unit in parts] == ["predict-00000.json", "predict-00001.json"]
+    assert [[Path(file).name for file, _ in unit.files] for unit in parts] == [["0.png", "1.png"], ["2.png"]]
+    (single,) = find_units(str(recordings / "two.mp4"), "predict.json")
+    assert (single.name, single.video) == ("two", True)
+    with pytest.raises(InputError, match="neither images nor videos"):
+        find_units(str(recordings / "notes.txt"), "predict.json")
+
+
+def test_names_that_would_meet_are_kept_apart(tmp_path):
+    for name in ("a.mp4", "a.mov", "b.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    fake_datasets.save(fake_datasets.image(0), tmp_path / "b" / "0.png")
+    assert {unit.name for unit in find_units(str(tmp_path), "m.json")} == {"a.mp4", "a.mov", "b.mp4", "b"}
+
+
+def test_numbers_that_cannot_work_are_refused():
+    with pytest.raises(InputError, match="ray_workers"):
+        FleetConfig(ray_workers=0)
+    with pytest.raises(InputError, match="ray_cpus"):
+        PredictConfig("x.mp4", ray_cpus=0)
+
+
+def test_a_batch_gives_what_single_images_give(tmp_path):
+    predictor = Predictor.from_file(save(tmp_path / "net.safetensors"), device="cpu", flip=True)
+    images = [np.asarray(fake_datasets.image(0)), np.asarray(fake_datasets.image(4, size=(96, 96)))] * 2
+    found = predictor.predict_batch(images, [None] * 4)
+    for image, prediction in zip(images, found, strict=True):
+        np.testing.assert_allclose(prediction.disparity, predictor(image).disparity, atol=1e-5)
+        assert prediction.image.shape == image.shape
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray = pytest.importorskip("ray", reason="needs ray (extra ray)")
+    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+def killed(pids, count):
+    """Kill `count` processes of the pipeline as soon as they work."""
+    for _ in range(600):
+        for process in Path("/proc").glob("[0-9]*"):
+            pid = process.name
+            try:
+                title = (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            # Ray names a process after what it does.
+            if title.startswith(b"ray::") and b"_Process" in title and b"IDLE" not in title and int(pid) not in pids:
+                os.kill(int(pid), signal.SIGKILL)
+                pids.append(int(pid))
+                if len(pids) == count:
+                    return
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_predict_gives_what_the_plain_command_gives_when_processes_are_killed(recordings, tmp_path, cluster, capsys):
+    weights = save(tmp_path / "net.safetensors")
+    options = ["--weights", str(weights), "--depth-png", "--device", "cpu"]
+    for name in ("day/one", "two", "images"):
+        source = recordings / name if name == "images" else recordings / f"{name}.mp4"
+        main(["predict", str(source), "--out", str(tmp_path / "plain" / name), *options])
+    out = tmp_path / "out"
+    command = ["predict", str(recordings), "--out", str(out), "--ray", "local", *options]
+    pids: list[int] = []
+    killer = threading.Thread(target=killed, args=(pids, 2), daemon=True)
+    killer.start()
+    assert main(command) == 0
+    killer.join(timeout=1)
+    assert pids, "no process was killed"
+    record = json.loads((out / "fleet.json").read_text())
+    assert [Path(failed["input"]).name for failed in record["failed"]] == ["broken.mp4"]
+    assert (record["units"], record["done"], record["frames"], record["complete"]) == (4, 3, 10, False)
+    assert len(record["skipped"]) == 1
+    expected, found = files(tmp_path / "plain"), files(out)
+    assert set(found) - {"fleet.json"} == set(expected)
+    assert all(found[name] == content for name, content in expected.items() if name.endswith("_depth.png"))
+    # Nothing is done twice, and what failed is tried again.
+    assert main(command) == 2
+    clip(recordings / "broken.mp4")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*_depth.png")}
+    assert main([*command, "--resume"]) == 0
+    record = json.loads((out / "fleet.json").read_text())
+    assert (record["kept"], record["done"], record["failed"]) == (3, 1, [])
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert (out / "broken" / "predict.json").is_file()
+
+
+@pytest.mark.slow
+def test_evaluation_gives_the_numbers_of_the_plain_command(tmp_path, cluster):
+    data = fake_datasets.drive(tmp_path / "data")
+    weights = save(tmp_path / "net.safetensors")
+    command = [
+        "evaluate",
+        "--data.kind",
+        "drive",
+        "--data.root",
+        str(data),
+        "--weights",
+        str(weights),
+        "--device",
+        "cpu",
+    ]
+    assert main([*command, "--out", str(tmp_path / "plain")]) == 0
+    assert main([*command, "--out", str(tmp_path / "ray"), "--ray", "local"]) == 0
+    rows = [list(csv.reader((tmp_path / name / "per_image.csv").open())) for name in ("plain", "ray")]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.slow
+def test_labels_and_recordings_are_prepared(tmp_path, cluster):
+    data = fake_datasets.drive(tmp_path / "data")
+    weights = save(tmp_path / "net.safetensors")
+    command = ["prepare", "labels", "--teacher", str(weights), "--data", str(data), "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path / "plain")]) == 0
+    assert main([*command, "--out", str(tmp_path / "ray"), "--ray", "local"]) == 0
+    maps = {path.stat().st_size for path in (tmp_path / "ray").rglob("*.npy")}
+    assert len(list((tmp_path / "ray").rglob("*.npy"))) == len(list((tmp_path / "plain").rglob("*.npy"))) > 0
+    assert len(maps) == 1
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("a", "b"):
+        with VideoWriter(videos / f"{name}.mp4", 10) as video:
+            for number in range(14):
+                video.write(
+                    np.asarray(fake_datasets.image(2 * number, seed=ord(name), size=(64, 96)).resize((192, 128)))
+                )
+    options = ["--stride", "1", "--fov", "60", "--no_mask", "--gap", "1", "--size", "[64, 96]"]
+    plain, ray = tmp_path / "one", tmp_path / "two"
+    assert main(["prepare", "video", *map(str, sorted(videos.iterdir())), "--out", str(plain), *options]) == 0
+    assert main(["prepare", "video", str(videos), "--out", str(ray), "--ray", "local", *options]) == 0
+    assert (plain / "train.txt").read_text() == (ray / "train.txt").read_text()
+    assert {n for n in names(plain) if n.endswith(".jpg")} == {n for n in names(ray) if n.endswith(".jpg")}
+    assert main(["prepare", "video", "--verify", "--out", str(ray)]) == 0
+    assert Image.open(next(ray.rglob("left/*.jpg"))).size == (96, 64)
