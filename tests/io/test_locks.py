@@ -1,6 +1,7 @@
 """Tests of io/locks.py."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
-from hrdepth.io.locks import TEMPORARY, locked_folder, remove_leftovers, temporary_folder
+from hrdepth.io.locks import TEMPORARY, claim, locked_folder, remove_leftovers, temporary_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
 
@@ -80,3 +81,17 @@ def test_a_temporary_folder_is_removed_at_the_end(tmp_path: Path) -> None:
         remove_leftovers(tmp_path)
         assert (folder / "file").is_file()
     assert not list(tmp_path.iterdir())
+
+
+def test_work_is_claimed_once_and_the_claim_of_a_dead_process_is_void(tmp_path):
+    file = tmp_path / "work"
+    assert claim(file)
+    assert not claim(file)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    file.write_text(f"{platform.node()} {ended.pid}")
+    assert claim(file)
+    file.write_text(f"another-machine {ended.pid}")
+    assert not claim(file)
+    os.utime(file, (1, 1))
+    assert claim(file)

@@ -1,8 +1,11 @@
 """Tests of training/setup.py and training/loop.py with several processes."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +18,9 @@ from torch import nn
 from hrdepth.config import AugmentConfig, ObjectiveConfig
 from hrdepth.data import mixing
 from hrdepth.data.mixing import MixedSampler, SharedSampler
-from hrdepth.training.state import plain_settings
+from hrdepth.errors import InputError
+from hrdepth.training.setup import with_launcher
+from hrdepth.training.state import plain_settings, with_resume
 from hrdepth.weights.checkpoint import read_checkpoint
 
 
@@ -83,6 +88,76 @@ def test_two_processes_from_the_command_line_are_resumed(tiny, tmp_path):
         assert read_checkpoint(tmp_path / name / "last.safetensors").provenance["step"] == 4
         states[name] = torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, states["parts"][name]) for name, value in states["whole"].items())
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_restarted_by_torchrun_and_the_run_ends_as_the_undisturbed_one(tiny, tmp_path):
+    config = replace(tiny, batch_size=1, epochs=3, resume="auto", augment=AugmentConfig(jitter=0.0))
+    states = {}
+    for name in ("undisturbed", "killed"):
+        given = replace(config, output=str(tmp_path / name))
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(plain_settings(given)))
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "2"]
+        command += ["--master-port", "0", "--monitor-interval", "0.2", "-m", "hrdepth.cli", "train"]
+        command += ["--config", str(tmp_path / f"{name}.yaml")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+        running = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if name == "killed":
+            kill_a_rank(running.pid, Path(given.output) / "last.ckpt")
+        output, _ = running.communicate(timeout=800)
+        assert running.returncode == 0, output
+        about = json.loads((Path(given.output) / "run.json").read_text())
+        assert ("resumed" in about) == (name == "killed")
+        assert about["ended"] == "epochs"
+        states[name] = torch.load(Path(given.output) / "last.ckpt", weights_only=True)
+    assert states["killed"]["global_step"] == states["undisturbed"]["global_step"] == 12
+    weights = states["killed"]["state_dict"]
+    assert all(torch.equal(value, weights[name]) for name, value in states["undisturbed"]["state_dict"].items())
+
+
+def kill_a_rank(launcher, checkpoint):
+    """Kill the second process with SIGKILL when the first training checkpoint is there."""
+    for _ in range(6000):
+        if checkpoint.exists():
+            break
+        time.sleep(0.05)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if parent == launcher and b"LOCAL_RANK=1" in environment:
+            os.kill(int(process.name), signal.SIGKILL)
+            return
+    raise AssertionError("there is no second process")
+
+
+def test_the_launcher_says_how_many_processes_there_are(tiny, monkeypatch):
+    assert with_launcher(tiny) is tiny
+    for name, value in {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}.items():
+        monkeypatch.setenv(name, value)
+    found = with_launcher(tiny)
+    assert (found.devices, found.nodes) == (4, 2)
+    monkeypatch.setenv("WORLD_SIZE", "6")
+    with pytest.raises(InputError, match="6 processes, 4 on this machine"):
+        with_launcher(tiny)
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    for name, value in {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "16", "SLURM_STEP_NUM_NODES": "2"}.items():
+        monkeypatch.setenv(name, value)
+    found = with_launcher(tiny)
+    assert (found.devices, found.nodes) == (8, 2)
+
+
+def test_resume_auto_begins_and_resumes(tiny, tmp_path):
+    config = replace(tiny, output=str(tmp_path / "run"), resume="auto")
+    assert with_resume(config).resume is None
+    (tmp_path / "run").mkdir()
+    assert with_resume(config).resume is None
+    (tmp_path / "run" / "config.yaml").write_text("")
+    assert with_resume(config).resume == "last"
 
 
 def test_processes_share_an_epoch(monkeypatch):

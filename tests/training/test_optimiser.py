@@ -13,7 +13,14 @@ from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
 from hrdepth.training.loop import DepthModule
-from hrdepth.training.optimiser import build_optimiser, build_schedule, learning_rate_factor
+from hrdepth.training.optimiser import (
+    build_optimiser,
+    build_schedule,
+    check_optimiser,
+    learning_rate_factor,
+    scale_learning_rate,
+)
+from tiny_training import tiny_training
 
 
 def factors(config, steps=8, steps_an_epoch=2):
@@ -29,6 +36,20 @@ def test_schedules_give_the_documented_factors():
     assert cosine[4] == pytest.approx(0.6)  # halfway between 1 and the floor
     assert cosine == sorted(cosine, reverse=True)
     assert learning_rate_factor(OptimiserConfig(schedule="cosine", floor=0.2), 8, 8, 2) == pytest.approx(0.2)
+
+
+def test_a_learning_rate_is_scaled_only_where_it_is_asked_for(caplog):
+    caplog.set_level("INFO")
+    config = tiny_training("run", batch_size=4, accumulate=3, devices=2, nodes=2)
+    assert scale_learning_rate(config) is config
+    assert not caplog.records
+    asked = replace(config, optimiser=OptimiserConfig(1e-4, reference_batch=12))
+    scaled = scale_learning_rate(asked)
+    assert scaled.optimiser.learning_rate == pytest.approx(4e-4)
+    assert "learning rate 0.0001 x 48 / 12 = 0.0004" in caplog.text
+    assert scale_learning_rate(scaled) is scaled  # a resumed run, by its own config.yaml
+    with pytest.raises(InputError, match="reference_batch"):
+        check_optimiser(OptimiserConfig(reference_batch=0))
 
 
 def test_warmup_rises_linearly():

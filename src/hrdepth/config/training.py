@@ -43,6 +43,8 @@ class OptimiserConfig:
         warmup_steps: steps over which the learning rate first rises linearly; 0 for none.
         gradient_clip: the largest norm of all gradients together; larger ones are scaled to it. Null clips nothing.
         weight_decay: decoupled weight decay; above 0 the optimiser is AdamW.
+        reference_batch: the samples a step, of all processes together, for which `learning_rate` holds; that of the
+            run is in proportion to its own, and the log says so. Null changes nothing, however many there are.
 
     Note:
         The paper's 1e-3 is a mistake, according to its authors, who trained with 1e-4.
@@ -56,6 +58,7 @@ class OptimiserConfig:
     floor: float = 0.01
     warmup_steps: int = 0
     gradient_clip: float | None = None
+    reference_batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class TrainConfig:
         validation: the data sets whose loss selects the best weights.
         output: the run's folder; created, never overwritten.
         resume: continue the run in `output` exactly: `last` reads its `last.ckpt`, a path another training checkpoint
-            of it. Null starts a new run.
+            of it; `auto` is `last` where `output` holds a run and null where it does not, for launchers that start the
+            same command again. Null starts a new run.
         network: the depth network.
         pose_network: the pose network; unused if `frames` is ["s"].
         objective: what is minimised.
@@ -157,8 +161,8 @@ class TrainConfig:
             of another shape, by their headers; `full` decodes every image too; `off` missing files and wrong
             cameras alone.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        devices: processes on this machine, one for each device.
-        nodes: machines.
+        devices: processes on this machine, one for each device; under torchrun or SLURM's srun theirs.
+        nodes: machines; under torchrun or srun theirs.
         strategy: how they share the work, one of Lightning's names; `auto` is `ddp` if there are several.
         sync_batch_norm: batch norm sees the samples of all processes (CUDA only), not its own alone.
     """

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,6 +18,8 @@ from hrdepth.errors import InputError
 
 __all__ = [
     "TEMPORARY",
+    "claim",
+    "is_void",
     "locked_folder",
     "locked_temporary",
     "remove_leftovers",
@@ -31,6 +35,8 @@ fcntl = importlib.import_module("fcntl") if find_spec("fcntl") else None
 
 TEMPORARY = ".hrdepth-"
 """How the names of unfinished files and folders begin."""
+STALE = 600.0
+"""Seconds after which the claim of a process that may have died is void."""
 
 MOST_CLEANED = 10_000
 
@@ -101,6 +107,41 @@ def locked_folder(folder: str | Path, refusal: str) -> Iterator[None]:
         yield
     finally:
         unlock(handle)
+
+
+def claim(file: Path) -> bool:
+    """Return whether this process does a piece of work, of all that share a folder; `file` stands for the work.
+
+    Who does it removes the file when its result is there. The claim of a process of this machine that has ended is
+    void, and that of any other after `STALE` seconds.
+    """
+    for _ in range(2):
+        try:
+            handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            if not is_void(file):
+                return False
+            file.unlink(missing_ok=True)
+            continue
+        with os.fdopen(handle, "w") as stream:
+            stream.write(f"{platform.node()} {os.getpid()}")
+        return True
+    return False
+
+
+def is_void(file: Path) -> bool:
+    """Return whether a claim holds no longer, as far as can be told."""
+    try:
+        machine, _, process = file.read_text().partition(" ")
+        if time.time() - file.stat().st_mtime > STALE:
+            return True
+        if machine == platform.node() and process.isdigit() and os.name != "nt":
+            os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # another process was quicker, or the process is another user's
+        return False
+    return False
 
 
 def locked_temporary(make: Callable[[], tuple[int, str]]) -> tuple[Path, int]:

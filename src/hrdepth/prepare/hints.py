@@ -8,7 +8,9 @@ the unwarped neighbour explains it less well: what moves along with the camera h
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +32,7 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose
 from hrdepth.io.files import atomic_path, output_folder, read_json, write_json
 from hrdepth.io.images import image_size
-from hrdepth.io.locks import remove_leftovers
+from hrdepth.io.locks import claim, is_void, remove_leftovers
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.multiview import Sweep, View, consistent, normalised, plane_sweep
@@ -43,6 +45,7 @@ __all__ = ["prepare_hints"]
 log = logging.getLogger(__name__)
 
 FORMAT = 2  # 1 did not depend on the camera
+POLL = 2.0  # seconds between looks at what other processes do
 SHORTEST = 6  # frames that structure from motion needs
 GAP = 3  # frames that may be missing within a recording
 SCALE_IMAGES = 30  # images that determine the scale of a recording
@@ -72,7 +75,14 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
         images = [(line, path) for line in reader.targets if (path := reader.image(line, 0))]
         targets = {path for _, path in images}
         for lines in _runs(reader):
-            made += maker.hint(reader, lines, targets)
+            # Several processes or machines may share the work in one folder, recording by recording.
+            name = f"{lines[0].folder} {lines[0].side} {lines[0].frame}"
+            file = hints.folder / "claims" / hashlib.sha256(name.encode()).hexdigest()[:32]
+            file.parent.mkdir(exist_ok=True)
+            if claim(file):
+                made += maker.hint(reader, lines, targets)
+                file.unlink(missing_ok=True)
+        _wait_for_others(hints.folder / "claims")
         hinted = [line for line, path in images if hints.file(path, *hints.deciding(reader, line)).is_file()]
         with atomic_path(hints.folder / f"{name}.txt") as temporary:
             temporary.write_text("".join(f"{line.name}\n" for line in hinted), encoding="utf-8")
@@ -109,6 +119,12 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints
         output_folder(folder)
         write_json(about, {**settings, **provenance(seed=0)})
     return DepthHints(folder, size, start.scale.canonical_focal, config.offsets)
+
+
+def _wait_for_others(claims: Path) -> None:
+    """Wait until the recordings that other processes have claimed are done."""
+    while any(not is_void(file) for file in claims.glob("*")):
+        time.sleep(POLL)
 
 
 def _runs(reader: FrameReader) -> Iterator[list[SplitLine]]:

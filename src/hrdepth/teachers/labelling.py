@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from hrdepth.data.map_cache import MapCache
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_folder, resume, write_json
 from hrdepth.io.images import read_image
+from hrdepth.io.locks import claim
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.teachers.base import Meaning, Teacher
@@ -27,7 +27,6 @@ __all__ = ["agreement", "batches", "create_labels", "label_images", "labels_fold
 log = logging.getLogger(__name__)
 
 BATCH = 4
-STALE = 600.0  # seconds after which the claim of a process that died is void
 POLL = 2.0  # seconds between looks at what other processes do
 ZOOM = 1.25
 TOLERANCE = 0.1  # of the teacher with itself: relative for metric maps, in mean deviations for affine ones
@@ -128,19 +127,12 @@ def batches(images: Iterable[Path], maps: MapCache, count: int) -> Iterator[tupl
 
 def _claim(image: Path, labels: Labels, certain: MapCache | None) -> bool:
     """Return whether this process is the one that labels an image."""
-    claim = _claim_file(labels, image)
-    claim.parent.mkdir(exist_ok=True)
-    try:
-        if time.time() - claim.stat().st_mtime > STALE:
-            claim.unlink(missing_ok=True)
-    except OSError:
-        pass  # there is none, or another process was quicker
-    try:
-        os.close(os.open(claim, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
+    file = _claim_file(labels, image)
+    file.parent.mkdir(exist_ok=True)
+    if not claim(file):
         return False
     if _is_labelled(image, labels, certain):  # by another process, since this one looked
-        claim.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
         return False
     return True
 

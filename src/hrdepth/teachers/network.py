@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from hrdepth.data.sample import image_tensor, load_image
 from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.files import file_sha256
+from hrdepth.io.locks import claim
 from hrdepth.teachers.base import Meaning, Teacher, same_camera
 from hrdepth.teachers.labelling import batches
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
@@ -34,6 +36,7 @@ __all__ = ["NetworkTeacher", "TeacherMaps"]
 log = logging.getLogger(__name__)
 
 BATCH = 8
+POLL = 1.0  # seconds between looks at what other processes do
 # Number of images from which the student's initial depth is computed.
 FIRST_GUESS = 8
 
@@ -276,21 +279,40 @@ class TeacherMaps(MapCache):
         return 1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity
 
     def fill(self, teacher: NetworkTeacher, images: Iterable[Path], device: torch.device) -> int:
-        """Compute the missing maps of `images` and return their number.
+        """Compute the missing maps of `images`, with other processes that do the same; return how many this one made.
 
         Raises:
             InputError: an image cannot be read, the folder cannot be written, or the teacher gives NaN.
         """
-        missing = [image for image in dict.fromkeys(images) if not self.file(image).is_file()]
-        if missing:
-            log.info("computing the teacher's maps of %d images for the cache %s", len(missing), self.folder)
-        for part, size in track([*batches(missing, self, BATCH)], "teacher", disable=len(missing) < 64):
+        images, made = list(dict.fromkeys(images)), 0
+        while missing := [image for image in images if not self.file(image).is_file()]:
+            if not made:
+                log.info("computing the teacher's maps of %d images for the cache %s", len(missing), self.folder)
+            before, made = made, made + self._compute(teacher, missing, device)
+            if made == before:
+                time.sleep(POLL)
+        return made
+
+    def _compute(self, teacher: NetworkTeacher, missing: Sequence[Path], device: torch.device) -> int:
+        """Compute those of the missing maps that no other process computes; return their number."""
+        claims, made = self.folder / "claims", 0
+        claims.mkdir(exist_ok=True)
+        for whole, size in track([*batches(missing, self, BATCH)], "teacher", disable=len(missing) < 64):
+            part = [image for image in whole if claim(claims / self.file(image).stem)]
+            done = [image for image in part if self.file(image).is_file()]  # by another process meanwhile
+            part = [image for image in part if image not in done]
+            for image in done:
+                (claims / self.file(image).stem).unlink(missing_ok=True)
+            if not part:
+                continue
             batch = torch.stack([load_image(image, size) for image in part])
             for image, disparity in zip(part, teacher.disparity(batch.to(device))[:, 0], strict=True):
                 if not disparity.isfinite().all():
                     raise InputError(f"the teacher {teacher.path} gives NaN for {image}: its weights are damaged")
                 self.write(image, disparity.cpu().numpy())
-        return len(missing)
+                (claims / self.file(image).stem).unlink(missing_ok=True)
+            made += len(part)
+        return made
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

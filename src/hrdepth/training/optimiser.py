@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from torch import nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from hrdepth.config import OptimiserConfig
+from hrdepth.config import OptimiserConfig, TrainConfig
 from hrdepth.errors import InputError
 
-__all__ = ["build_optimiser", "build_schedule", "check_optimiser", "learning_rate_factor"]
+__all__ = ["build_optimiser", "build_schedule", "check_optimiser", "learning_rate_factor", "scale_learning_rate"]
+
+log = logging.getLogger(__name__)
+
+
+def scale_learning_rate(config: TrainConfig) -> TrainConfig:
+    """Return the config with the learning rate that `optimiser.reference_batch` asks for, and log it."""
+    optimiser, samples = config.optimiser, config.batch_size * config.accumulate * config.devices * config.nodes
+    if optimiser.reference_batch in (None, samples):
+        return config
+    rate = optimiser.learning_rate * samples / optimiser.reference_batch
+    log.info("learning rate %g x %d / %d = %g: a step has %d samples, reference_batch is %d", optimiser.learning_rate,
+             samples, optimiser.reference_batch, rate, samples, optimiser.reference_batch)  # fmt: skip
+    # So that the run's config.yaml is not scaled again.
+    return replace(config, optimiser=replace(optimiser, learning_rate=rate, reference_batch=samples))
 
 
 def build_optimiser(parameters: Iterable[nn.Parameter], config: OptimiserConfig) -> Optimizer:
@@ -68,5 +84,7 @@ def check_optimiser(config: OptimiserConfig) -> None:
         raise InputError(f"optimiser.floor {config.floor:g} must lie between 0 and 1: a share of the learning rate")
     if config.warmup_steps < 0:
         raise InputError(f"optimiser.warmup_steps {config.warmup_steps} must be 0 or more")
+    if config.reference_batch is not None and config.reference_batch < 1:
+        raise InputError(f"optimiser.reference_batch {config.reference_batch} must be at least 1; null scales nothing")
     if config.gradient_clip is not None and not config.gradient_clip > 0:
         raise InputError(f"optimiser.gradient_clip {config.gradient_clip:g} must be positive; null disables clipping")

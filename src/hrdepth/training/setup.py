@@ -32,9 +32,28 @@ from hrdepth.training.optimiser import check_optimiser
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["build_loaders", "build_training_objective", "check_settings", "complete_settings"]
+__all__ = ["build_loaders", "build_training_objective", "check_settings", "complete_settings", "with_launcher"]
 
 log = logging.getLogger(__name__)
+
+
+def with_launcher(config: TrainConfig) -> TrainConfig:
+    """Return the config with the numbers of processes and machines of torchrun or srun, if one of them started this.
+
+    Raises:
+        InputError: the machines have different numbers of processes.
+    """
+    found = os.environ
+    if "TORCHELASTIC_RUN_ID" in found:
+        devices, processes = int(found["LOCAL_WORLD_SIZE"]), int(found["WORLD_SIZE"])
+    elif "SLURM_STEP_ID" in found and found.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        processes = int(found.get("SLURM_STEP_NUM_TASKS", 1))
+        devices = processes // int(found.get("SLURM_STEP_NUM_NODES", 1))
+    else:
+        return config
+    if not devices or processes % devices:
+        raise InputError(f"{processes} processes, {devices} on this machine: start the same number on each machine")
+    return replace(config, devices=devices, nodes=processes // devices)
 
 
 def check_settings(config: TrainConfig) -> None:

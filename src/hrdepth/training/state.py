@@ -33,6 +33,7 @@ __all__ = [
     "plain_settings",
     "prepare_folder",
     "read_about",
+    "with_resume",
 ]
 
 # The training checkpoint in a run's folder.
@@ -103,6 +104,15 @@ def find_start(config: TrainConfig) -> Start | None:
     waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)
     ended = config.early_stop is not None and waited >= config.early_stop
     return Start(path, about["epoch"], about["batch"], content["global_step"], about["rows"], ended, about.get("data"))
+
+
+def with_resume(config: TrainConfig) -> TrainConfig:
+    """Return the config with what `resume: auto` means: `last` where `output` holds a run, else None."""
+    if config.resume != "auto":
+        return config
+    folder = Path(config.output)
+    begun = (folder / LAST).is_file() or (folder / "config.yaml").is_file()
+    return replace(config, resume="last" if begun else None)
 
 
 def _has_begun(folder: Path) -> bool:

@@ -30,12 +30,20 @@ from hrdepth.training.guard import Guard
 from hrdepth.training.identity import describe_data, refuse_changed_data
 from hrdepth.training.log import MetricsFile, RunLog
 from hrdepth.training.loop import DepthModule
-from hrdepth.training.setup import build_loaders, build_training_objective, check_settings, complete_settings
+from hrdepth.training.optimiser import scale_learning_rate
+from hrdepth.training.setup import (
+    build_loaders,
+    build_training_objective,
+    check_settings,
+    complete_settings,
+    with_launcher,
+)
 from hrdepth.training.state import (
     Start,
     find_start,
     is_first_process,
     prepare_folder,
+    with_resume,
 )
 from hrdepth.training.weights import WeightFiles
 
@@ -61,7 +69,9 @@ def train(config: TrainConfig) -> Path:
     The folder then holds `best.safetensors`, `last.safetensors`, `last.ckpt` (from which a run is resumed),
     `config.yaml`, `run.json` (provenance, and what ended the run), `metrics.csv`, TensorBoard's event file, `panels/`.
     """
+    config = with_resume(with_launcher(config))
     check_settings(config)
+    config = scale_learning_rate(config)
     data = check_data(config)
     _quiet()
     tune_malloc()
