@@ -54,6 +54,8 @@ def named(tmp_path_factory):
     """A folder with what the snippets name."""
     tmp_path = tmp_path_factory.mktemp("named")
     shutil.copy(ROOT / "src" / "hrdepth" / "recipes" / "demo.yaml", tmp_path / "run.yaml")
+    (tmp_path / "shards").mkdir()
+    shutil.copy(tmp_path / "run.yaml", tmp_path / "shards" / "train.yaml")
     fake_datasets.drive(tmp_path / "drives", frames=6)
     for folder in ("data", "rendered"):
         fake_datasets.drive(tmp_path / folder, frames=6)

@@ -198,6 +198,7 @@ def test_impossible_settings_are_refused(config, changes, sentence):
         train(replace(config, **changes))
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_a_run_trains_on_cuda(config):
     train(replace(config, device="cuda", precision="bf16-mixed", channels_last=True, epochs=1))
