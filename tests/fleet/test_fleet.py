@@ -18,7 +18,7 @@ from hrdepth.config import FleetConfig, PredictConfig
 from hrdepth.errors import InputError
 from hrdepth.fleet.recordings import find_units
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.video import VideoWriter
+from hrdepth.io.video_writer import VideoWriter
 from weights_files import save
 
 

@@ -1,0 +1,121 @@
+"""Simulate training and prediction on many machines, from the rates of one core (rates.json) and of a card.
+
+    python results/scaling/simulate.py           the tables of docs/scaling.md
+    python results/scaling/simulate.py --check   runs of one and two processes here, measured and simulated
+
+Each process is a rank with loading workers: a worker loads a batch when there is room in its queue; a step begins when
+the rank has a batch, and ends when all ranks have computed and exchanged gradients. Cores that are shared slow all down
+in proportion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the simulation is of; seconds.
+
+    Attributes:
+        ranks: processes that train together, on all machines.
+        ranks_a_node: on one.
+        cores: of one machine.
+        workers: loading processes of each rank.
+        load: core seconds of a sample.
+        step: seconds of a step's computation, of a batch, on its card or its cores.
+        step_cores: cores that a step occupies; 0 where a card computes.
+        batch: samples of a rank's step.
+        exchange: seconds of exchanging gradients.
+        ahead: batches that a worker may be ahead.
+    """
+
+    ranks: int
+    ranks_a_node: int
+    cores: float
+    workers: int
+    load: float
+    step: float
+    step_cores: float
+    batch: int
+    exchange: float = 0.0
+    ahead: int = 2
+
+
+def samples_a_second(m: Machine, steps: int = 200) -> float:
+    """Return the samples a second of all ranks together, after the start."""
+    # Where more is wanted than there are cores, everything on them takes longer in proportion.
+    busy = m.ranks_a_node * (m.step_cores + m.workers)
+    slow = max(1.0, busy / m.cores)
+    load, compute = m.load * m.batch * slow, m.step * (slow if m.step_cores else 1.0)
+    # All ranks are alike: one is simulated, and the exchange is added to its steps.
+    ready: list[float] = []  # times at which loaded batches are there
+    free = [0.0] * m.workers  # times at which workers can begin
+    taken: list[float] = []
+    now = 0.0
+    for number in range(steps):
+        worker = number % m.workers
+        # A worker begins when its batch of `ahead` rounds before has been taken.
+        earlier = number - m.ahead * m.workers
+        free[worker] = max(free[worker], taken[earlier] if earlier >= 0 else 0.0) + load
+        heapq.heappush(ready, free[worker])
+        now = max(now, heapq.heappop(ready))
+        taken.append(now)
+        now += compute + m.exchange
+    half = steps // 2
+    return m.ranks * m.batch * half / (now - taken[half])
+
+
+def exchange_seconds(parameters: float, ranks: int, bytes_a_second: float) -> float:
+    """Return how long a ring exchanges float32 gradients, not hidden behind the backward pass."""
+    return 0.0 if ranks == 1 else 2 * (ranks - 1) / ranks * 4 * parameters / bytes_a_second
+
+
+def tables(rates: dict[str, float]) -> None:
+    """Print what docs/scaling.md shows."""
+    load = {
+        kind: rates[f"load a sample of three images, {kind}"] / 1000 for kind in ("files", "cache", "decoded shards")
+    }
+    print(
+        "training, HR-Depth 640x192, batch 12 a card, 16 cores a card, a card of 100 and 400 samples a second (assumed)"
+    )
+    print("| cards | card's rate | files | cache | decoded shards |")
+    for card in (100.0, 400.0):
+        for ranks in (1, 8, 64):
+            row = []
+            for kind in load:
+                machine = Machine(ranks, min(ranks, 8), 16.0 * min(ranks, 8), 15, load[kind], 12 / card, 0, 12,
+                                  exchange_seconds(16e6, ranks, 20e9 if ranks <= 8 else 5e9))  # fmt: skip
+                row.append(f"{samples_a_second(machine):,.0f}")
+            print(f"| {ranks} | {card:g} | {' | '.join(row)} |")
+    core = sum(rates[part] for part in ("decode a video's frame", "resize to the network's size")) / 1000
+    written = rates["write disparity and panel"] / 1000
+    one = core + written + rates["predict, bundled network, ONNX Runtime"] / 1000
+    print(f"prediction: {1000 * one:.0f} ms of a core a frame, {1000 * (core + written):.0f} of them without network")
+    for cores in (2, 64, 4096):
+        days = 1e9 * one / cores / 86400
+        print(f"| {cores} cores | {cores / one:,.0f} frames/s | a billion frames in {days:,.1f} days |")
+    for cards in (1, 8, 64):
+        for cores in (16, 64):
+            rate = min(1000.0 * cards, cards * cores / (core + written))
+            print(f"| {cards} cards, {cores} cores each | {rate:,.0f} frames/s | {1e9 / rate / 86400:,.1f} days |")
+
+
+def main() -> None:
+    """Print tables, or check against runs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    if parser.parse_args().check:
+        from check import check
+
+        check()
+    else:
+        tables(json.loads(Path(__file__).with_name("rates.json").read_text(encoding="utf-8"))["rates"])
+
+
+if __name__ == "__main__":
+    main()
