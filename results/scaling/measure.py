@@ -40,7 +40,7 @@ from hrdepth.prepare.shards import pack_shards
 from hrdepth.training import build_training_objective
 from hrdepth.training.optimiser import build_optimiser
 
-SIZE, FRAMES, ROUNDS = (192, 640), 12, 7
+SIZE, FRAMES, ROUNDS = (192, 640), 8, 5
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Compare `predict --ray local` with the plain command: processor time a frame, memory, and the clock's time.
 
-Both predict the same clips on the same two cores, in turns: the plain one with two threads, Ray with two processes of one.
-Processor time counts what happens in the processes that predict, from their first frame on (reading, network, writing,
-publishing). Writes ray.json beside this file: python results/scaling/ray_throughput.py
+Both predict the same clips on the same two cores, in turns: the plain one with two threads, Ray with two processes of
+one thread. Processor time counts what happens in the processes that predict, from their first frame on (reading,
+network, writing, publishing). Writes ray.json beside this file: python results/scaling/ray_throughput.py
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Timed:
         self.work = _Predicting(config)
 
     def __call__(self, unit: Any) -> tuple[float, int, int]:
+        """Return seconds, mebibytes at most, and the process."""
         before = time.process_time()
         self.work(unit)
         return time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, os.getpid()
