@@ -188,6 +188,14 @@ def test_what_is_not_there_is_said_with_its_url(url, sentence, tmp_path, monkeyp
     assert sentence in capsys.readouterr().err
 
 
+def test_a_bucket_that_is_missing_is_one_sentence(bucket, folder, tmp_path, capsys):
+    weights = str(save(tmp_path / "net.safetensors"))
+    assert main(["predict", "s3://no-such-bucket/x.mp4"]) == 2
+    assert "s3://no-such-bucket/x.mp4 does not exist" in capsys.readouterr().err
+    assert main(["predict", str(folder / "0.png"), "--weights", weights, "--out", "s3://no-such-bucket/out"]) == 2
+    assert "s3://no-such-bucket/out" in capsys.readouterr().err
+
+
 def test_a_store_that_cannot_be_reached_is_one_sentence(bucket, monkeypatch, capsys):
     import s3fs
 

@@ -184,9 +184,12 @@ class Twin:
 
     def remote_files(self) -> dict[str, dict[str, Any]]:
         """Return what the store has: fsspec's facts by the name relative to the URL, "" for the URL itself."""
-        with _store_errors(self.url):
-            self.store.invalidate_cache()
-            found = self.store.find(self.remote, detail=True)
+        try:
+            with _store_errors(self.url):
+                self.store.invalidate_cache()
+                found = self.store.find(self.remote, detail=True)
+        except FileNotFoundError:  # not even a bucket
+            found = {}
         files = {}
         for path, info in found.items():
             name = path[len(self.remote) + 1 :]
@@ -280,7 +283,7 @@ class Twin:
 
     def _put(self, name: str, names: Mapping[str, str]) -> tuple[str, list[Any]]:
         path, address = self._path(name), self._address(name)
-        with _store_errors(self.url):
+        with _store_errors(self.url, must_exist=True):
             content = path.read_bytes() if path.suffix in (".json", ".yaml") else None
             if content is not None and any(local.encode() in content for local in names):
                 for local, url in names.items():
@@ -439,11 +442,15 @@ class _Renaming:
 
 
 @contextmanager
-def _store_errors(url: str) -> Iterator[None]:
+def _store_errors(url: str, *, must_exist: bool = False) -> Iterator[None]:
     """Turn an error of a store into one sentence; its classes differ between stores."""
     try:
         yield
-    except (InputError, FileNotFoundError):
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        if must_exist:
+            raise InputError(f"{url} cannot be written: there is no such bucket or folder") from error
         raise
     except (ImportError, ValueError) as error:
         if "install" not in str(error).lower():
@@ -471,7 +478,7 @@ def put_folder(folder: Path, target: str, last: str = "") -> None:
     names.sort(key=lambda name: name == last)
     if is_url(target):
         twin = Twin(target)
-        with _store_errors(target):
+        with _store_errors(target, must_exist=True):
             for name in names:
                 twin.store.put_file(str(folder / name), f"{twin.remote}/{name}")
         return
@@ -490,7 +497,7 @@ def put_json(address: str, content: dict[str, Any]) -> None:
         write_json(address, content)
         return
     twin = Twin(address)
-    with _store_errors(address):
+    with _store_errors(address, must_exist=True):
         twin.store.pipe_file(twin.remote, (json.dumps(content, indent=2) + "\n").encode())
 
 

@@ -205,7 +205,10 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
         most = None if cache_gb is None else int(cache_gb * 1e9)
         folder.mkdir(parents=True, exist_ok=True)
         before = read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
-        fetch_file(join_url(url, INDEX), folder / INDEX)
+        try:
+            fetch_file(join_url(url, INDEX), folder / INDEX)
+        except FileNotFoundError as error:
+            raise InputError(_missing(url)) from error
         if before and before["shards"] != read_json(folder / INDEX)["shards"]:  # packed again since
             for old in folder.glob("shard-*"):
                 old.unlink(missing_ok=True)
@@ -215,9 +218,7 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
         if about["format"] != FORMAT:
             raise InputError(f"the shards in {root} have format {about['format']}, not {FORMAT}; pack them again")
     except FileNotFoundError as error:
-        raise InputError(
-            f"{root} holds no shards, or unfinished ones (no {INDEX}); pack a set with hrdepth prepare shards"
-        ) from error
+        raise InputError(_missing(root)) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / INDEX} is damaged ({error}); pack the shards again") from error
     found = ShardSet(folder, about, url, most)
@@ -226,6 +227,10 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
             fetch_file(join_url(url or "", mask), folder / mask)
     _sets[str(folder)] = found
     return found
+
+
+def _missing(root: str | Path) -> str:
+    return f"{root} holds no shards, or unfinished ones (no {INDEX}); pack a set with hrdepth prepare shards"
 
 
 def _set_of(root: str) -> ShardSet:
