@@ -82,6 +82,19 @@ def test_an_entry_of_a_camera_that_is_not_understood_is_named(root, name, value)
         build(root)
 
 
+def test_an_entry_given_twice_and_another_encoding_are_refused(root):
+    file = root / "drive" / "camera.yaml"
+    text = file.read_text()
+    file.write_text(text + "fx: 500\n")
+    with pytest.raises(InputError, match=r"camera\.yaml .*'fx' is given twice"):
+        build(root)
+    file.write_bytes(text.encode() + "source: Stra\u00dfe\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"camera\.yaml is no text file in UTF-8"):
+        build(root)
+    file.write_text(text + "source: Stra\u00dfe\n", encoding="utf-8-sig")
+    build(root)
+
+
 def test_two_images_of_one_number_are_refused(root):
     """front_0001.png and rear_0001.png: one would replace the other."""
     left = root / "drive" / "left"

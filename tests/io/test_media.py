@@ -299,6 +299,18 @@ class TestBadInput:
             write_image(tmp_path / "a.xyz", QUADRANTS)
 
 
+@pytest.mark.parametrize("suffix", ["webp", "png", "tif"])
+def test_of_several_images_in_a_file_the_first_is_read_aloud(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, more = tmp_path / f"a.{suffix}", [Image.fromarray(255 - QUADRANTS)] * 2
+    Image.fromarray(QUADRANTS).save(path, save_all=True, append_images=more)
+    with caplog.at_level("WARNING"):
+        assert probe(path).kind == "image"
+    assert "the first of its" in caplog.text
+    assert corners(next(frames(path)).image) == ["red", "green", "white", "blue"]
+
+
 def test_depth_pngs_follow_kittis_format(tmp_path: Path) -> None:
     depth = np.array([[0, 1, 80.5, 300, np.nan, np.inf, -1, 1e-4]], dtype=np.float32)
     write_depth_png(tmp_path / "d.png", depth)

@@ -19,8 +19,12 @@ DEEPEST = 64
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load_yaml(text: str) -> Any:
+def load_yaml(text: str, *, unique: bool = False) -> Any:
     r"""Return the value of a YAML text; tags that would make Python objects are refused.
+
+    Args:
+        text: the content of a file.
+        unique: refuse a mapping that has a key twice; else the last value counts.
 
     Raises:
         yaml.YAMLError: it is damaged, longer than 2^20 characters, nested deeper than 64 levels, or has more than
@@ -31,10 +35,21 @@ def load_yaml(text: str) -> Any:
         {'a': [1, 2], 'b': [1, 2]}
     """
     check_yaml(text)
+    if unique and (root := yaml.compose(text, Loader=yaml.SafeLoader)) is not None:
+        _check_keys(root)
     try:
         return yaml.safe_load(text)
     except ValueError as error:  # a number of thousands of digits, or no date
         raise yaml.YAMLError(str(error)) from error
+
+
+def _check_keys(node: yaml.Node) -> None:
+    parts = node.value if isinstance(node, yaml.CollectionNode) else []
+    keys = [key.value for key, _ in parts] if isinstance(node, yaml.MappingNode) else []
+    if twice := next((key for index, key in enumerate(keys) if key in keys[:index]), None):
+        raise yaml.YAMLError(f"'{twice}' is given twice; remove the wrong one")
+    for part in parts:
+        _check_keys(part[1] if isinstance(node, yaml.MappingNode) else part)
 
 
 def read_text(file: Path) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from hrdepth.camera import BaselineError, Camera, pinhole
-from hrdepth.config.safe_yaml import load_yaml
+from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 from hrdepth.io.image_files import walk
@@ -54,7 +54,9 @@ def read_camera(file: Path) -> Camera:
     """
     existing_file(file, "the camera file")
     try:
-        content: Any = load_yaml(file.read_text(encoding="utf-8"))
+        content: Any = load_yaml(read_text(file), unique=True)
+    except InputError:
+        raise
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{file} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
     return camera_of(content, str(file))

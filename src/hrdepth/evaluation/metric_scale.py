@@ -19,7 +19,7 @@ from hrdepth.compute import choose_device
 from hrdepth.config import CalibrateScaleConfig
 from hrdepth.config.safe_yaml import read_text
 from hrdepth.errors import InputError
-from hrdepth.evaluation.odometry import FrameTimes, predict_motions
+from hrdepth.evaluation.odometry import FrameTimes, predict_motions, warn
 from hrdepth.evaluation.road import road_height
 from hrdepth.evaluation.trajectory import read_poses, read_rows
 from hrdepth.inference.predictor import Prediction, Predictor
@@ -74,7 +74,7 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
 
     def predictions() -> Iterator[Prediction]:
         count = probe(config.input).count
-        for frame in track(frames(config.input), "depth", total=count, console=Console(stderr=True)):
+        for frame in track(frames(config.input, warn), "depth", total=count, console=Console(stderr=True)):
             if config.camera_height is None and all(frame.name != name for name, _, _ in wanted):
                 continue
             prediction = predictor(frame.image, matrix)

@@ -39,7 +39,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["FrameTimes", "bridge", "compare", "odometry", "predict_motions"]
+__all__ = ["FrameTimes", "bridge", "compare", "odometry", "predict_motions", "warn"]
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ def predict_motions(
     motions: list[Tensor] = []
     last: Tensor | None = None
     with torch.inference_mode():
-        for frame in track(frames(source, _warn), "poses", total=count, console=Console(stderr=True)):
+        for frame in track(frames(source, warn), "poses", total=count, console=Console(stderr=True)):
             if seen is not None:
                 seen(frame)
             current = image_tensor(Image.fromarray(frame.image), size)[None].to(device)  # (1,3,H,W)
@@ -190,7 +190,8 @@ def predict_motions(
     return torch.stack(motions).double().numpy()
 
 
-def _warn(error: InputError) -> None:
+def warn(error: InputError) -> None:
+    """Log what of an input cannot be read, and go on with the rest."""
     log.warning("%s", error)
 
 

@@ -88,7 +88,7 @@ class Gaps:
         last, begun, self._last, self._begun = self._last, self._begun, position, True
         if not begun:
             return 0
-        if position is None or last is None or not self._typical:
+        if position is None or last is None or self._typical is None or self._typical <= 0:
             missing = int(damaged)
         else:
             missing = max(0, round((position - last) / self._typical) - 1)
@@ -194,7 +194,10 @@ def named_images(info: MediaInfo) -> dict[str, Path]:
 def _is_image(path: Path) -> bool:
     try:
         with open_image(path) as image:
-            return not (image.format == "GIF" and getattr(image, "is_animated", False))
+            animated = image.format != "MPO" and getattr(image, "is_animated", False)
+            if animated and image.format != "GIF":
+                log.warning("%s: the first of its %d images is read", path, getattr(image, "n_frames", 0))
+            return not (animated and image.format == "GIF")
     except Image.DecompressionBombError:
         return True
     except DAMAGE:
