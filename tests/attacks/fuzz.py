@@ -114,7 +114,6 @@ def _in_a_process(kind: str, numbers: range, seeds: Path, folder: Path) -> dict[
 
 
 def _work(kind: str, numbers: range, seeds: Path, work: Path, log: Path) -> None:
-    os.setsid()
     for stream in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
     resource.setrlimit(resource.RLIMIT_DATA, (GIGABYTES * 2**30,) * 2)
