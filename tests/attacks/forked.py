@@ -105,6 +105,10 @@ def _be_the_command(
     code = 70
     try:
         os.setsid()
+        with contextlib.suppress(
+            OSError
+        ):  # Linux schedules a new session as a group, whose priority would be the usual
+            Path("/proc/self/autogroup").write_text(str(os.nice(0)))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
