@@ -27,6 +27,7 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.io.depth_video import read_depth_video
 from hrdepth.io.images import read_image, write_image
 from hrdepth.io.media import Frame, MediaInfo, frames, probe
+from hrdepth.io.video import open_video
 from hrdepth.io.video_writer import VideoWriter
 from hrdepth.io.visualize import colorize_disparity
 
@@ -585,6 +586,18 @@ class TestOutputs:
             assert np.abs(depth - np.minimum(expected, 65535 / 256)).max() <= 0.5 / 256 + 1e-4
         with pytest.raises(InputError, match="not a depth video"):
             next(read_depth_video(tmp_path / "out" / "drive_panel.mp4"))
+
+    def test_a_damaged_depth_video_is_named(self, predictor: Predictor, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "drive.mp4", 3)
+        predict_to_folder(predictor, path, tmp_path / "out", Outputs(depth_video=True), progress=False)
+        made = tmp_path / "out" / "drive_depth.mkv"
+        with open_video(made) as (container, stream):
+            middle = list(container.demux(stream))[1]
+            at, size = middle.pos, middle.size
+        content = made.read_bytes()
+        made.write_bytes(content[: at + 10] + b"\xff" * (size - 20) + content[at + size - 10 :])
+        with pytest.raises(InputError, match=r"drive_depth\.mkv is damaged"):
+            list(read_depth_video(made))
 
     def test_an_interrupted_depth_video_is_readable(self, tmp_path: Path) -> None:
         path = write_video(tmp_path / "drive.mp4", 5)

@@ -49,12 +49,17 @@ def read_depth_video(path: str | Path) -> Iterator[NDArray[np.float32]]:
     """Yield the frames of a depth video, float32 (H,W), in the unit that was written; 0 where there is no depth.
 
     Raises:
-        InputError: what `open_video` raises, or the video is not one of 16-bit grey.
+        InputError: what `open_video` raises, the video is not one of 16-bit grey, or it is damaged.
     """
+    import av
+
     with open_video(path) as (container, stream):
         if stream.codec_context.pix_fmt != "gray16le":
             raise InputError(
                 f"{path} is not a depth video: its images are {stream.codec_context.pix_fmt}, not gray16le"
             )
-        for image in container.decode(stream):
-            yield (image.to_ndarray() / np.float32(DEPTH_STEPS)).astype(np.float32)
+        try:
+            for image in container.decode(stream):
+                yield (image.to_ndarray() / np.float32(DEPTH_STEPS)).astype(np.float32)
+        except av.FFmpegError as error:
+            raise InputError(f"the depth video {path} is damaged ({error.strerror})") from error

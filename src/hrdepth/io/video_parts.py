@@ -110,10 +110,12 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
 
 def _count_frames(part: Path) -> int:
     """Return the frames of a part; -1 if it is damaged."""
+    import av
+
     try:
         with open_video(part) as opened:
             return sum(1 for _ in _packets(*opened))
-    except InputError:
+    except (InputError, av.FFmpegError):
         return -1
 
 
