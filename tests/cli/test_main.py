@@ -221,6 +221,18 @@ def test_render_writes_the_frames_and_refuses_other_settings(tmp_path, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_render_makes_several_drives_of_consecutive_seeds(tmp_path, monkeypatch, capsys):
+    made = []
+    monkeypatch.setattr("hrdepth.synthetic.render_drive", lambda **settings: made.append(settings))
+    assert main(["render", str(tmp_path), "--name", "street", "--seed", "7", "--count", "2"]) == 0
+    assert [(one["root"], one["name"], one["seed"]) for one in made] == [
+        (str(tmp_path), "street_7", 7), (str(tmp_path), "street_8", 8),
+    ]  # fmt: skip
+    assert "count" not in made[0]
+    assert main(["render", str(tmp_path), "--count", "0"]) == 2
+    assert "number of drives" in capsys.readouterr().err
+
+
 def test_a_terminal_without_unicode_loses_no_results(data, weights, tmp_path):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     arguments = [

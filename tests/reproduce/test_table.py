@@ -21,9 +21,9 @@ from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, Repr
 from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.io.files import file_sha256
 from hrdepth.networks import build_network
-from hrdepth.paper import row_of
+from hrdepth.paper import paper_table, row_of
 from hrdepth.reproduce import measure as measuring
-from hrdepth.reproduce.differences import difference, spread
+from hrdepth.reproduce.differences import difference, find_differences, over_drives, spread
 from hrdepth.reproduce.measure import Measurement
 from hrdepth.reproduce.plan import plan_training
 from hrdepth.reproduce.runs import find_weights, train_missing
@@ -76,7 +76,10 @@ def test_rows_are_measured_reported_missing_or_reused(config, monkeypatch, capsy
     assert run["parameters"]["run"] == 3109964
     assert run["images"] == 8
     assert set(found["protocol"]) == {"min_depth", "max_depth", "crop", "scaling", "post_process"}
-    assert {one["metric"] for one in found["differences"]} == {"abs_rel", "rmse", "delta1"}
+    # The drawn depth has boundaries, but no points whose neighbourhood differs by more than a factor of 1.5.
+    assert {one["metric"] for one in found["differences"]} == {"abs_rel", "rmse", "delta1", "boundary_f1"}
+    assert rows[OURS]["measured"][0]["mean"]["near_edge_abs_rel"] is None
+    assert "At edges of the true depth" in printed
     assert r"\begin{table}" in (Path(config.out) / "table4.tex").read_text()
     # The same again is read, not measured; in another table too.
     monkeypatch.setattr(measuring, "evaluate_network", None)
@@ -85,9 +88,11 @@ def test_rows_are_measured_reported_missing_or_reused(config, monkeypatch, capsy
     reproduce_table("table2", config)
     assert content(config, "table2")[1][OURS]["measured"][0]["mean"] == rows[OURS]["measured"][0]["mean"]
     # Other weights, another protocol or other data are measured.
+    fewer = Path(config.data.root) / "fewer.txt"
+    fewer.write_text("".join(Path(config.data.root, "train.txt").read_text().splitlines(keepends=True)[:3]))
     for changed in (
         replace(config, protocol=DepthProtocol()),
-        replace(config, data=replace(config.data, split=config.data.root + "/train.txt")),
+        replace(config, data=replace(config.data, split=str(fewer))),
     ):
         with pytest.raises(TypeError):
             reproduce_table("table4", changed)
@@ -421,10 +426,43 @@ def test_a_row_trained_without_cityscapes_is_noted(config):
     assert find_weights(row, config, {})[0][0].note.startswith("without CityScapes")
 
 
-def measurement(values, seed):
-    images = {str(number): None for number in range(len(values))}
+def measurement(values, seed, names=None):
+    images = dict.fromkeys(names or map(str, range(len(values))))
     content = {"seed": seed, "place": None, "pictures": images}
-    return Measurement(np.array(values)[:, None].repeat(7, axis=1), content)
+    return Measurement(np.array(values)[:, None].repeat(9, axis=1), content)
+
+
+STREETS = [f"street_{street} {frame:06d} l" for street in (1, 2, 3) for frame in (0, 1)]
+
+
+def test_intervals_over_drives_are_of_each_drives_mean_over_seeds_and_images():
+    base = [measurement([0.3] * 6, seed, STREETS) for seed in (0, 1)]
+    # Differences by drive, mean over both seeds and both images: -0.1, -0.2, -0.3.
+    ours = [
+        measurement([0.2, 0.2, 0.1, 0.1, 0.0, 0.0], 0, STREETS),
+        measurement([0.3, 0.1, 0.2, 0.0, 0.1, -0.1], 1, STREETS),
+    ]
+    found = over_drives(ours, base)
+    assert (found.over, found.seeds, found.drives) == ("drives", 2, 3)
+    assert found.mean[0] == pytest.approx(-0.2)
+    # Student's t with two degrees of freedom: 4.303 x 0.1 / sqrt(3).
+    np.testing.assert_allclose(found.interval[0], [-0.2 - 0.2484, -0.2 + 0.2484], atol=1e-4)
+    assert over_drives([measurement([0.1, 0.2], 0)], [measurement([0.3, 0.3], 0)]) is None  # images of no drive
+
+
+def test_a_difference_over_drives_is_undecided_where_seeds_differ_in_sign():
+    base = [measurement([0.3] * 6, seed, STREETS) for seed in (0, 1)]
+    same = [measurement([0.2] * 6, 0, STREETS), measurement([0.25] * 6, 1, STREETS)]
+    opposed = [measurement([0.1] * 6, 0, STREETS), measurement([0.31] * 6, 1, STREETS)]
+
+    def verdicts(ours):
+        found, _ = find_differences(paper_table("table4"), {BASE: base, OURS: ours}, 10, 2)
+        return {one.metric: one.verdict for one in found if one.over == "drives"}
+
+    # Lower by 0.075 and 0.095 in every street: the paper has the same sign in Abs Rel and RMSE, the opposite in delta1.
+    wanted = {"abs_rel": "agrees", "rmse": "agrees", "delta1": "disagrees"}
+    assert verdicts(same) == {**wanted, "near_edge_abs_rel": "better", "boundary_f1": "worse"}
+    assert set(verdicts(opposed).values()) == {"undecided"}
 
 
 def test_intervals_are_over_seeds_and_paired_images():

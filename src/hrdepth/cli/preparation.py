@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from hrdepth.config import (
     DoctorConfig,
     PrepareCityscapesConfig,
@@ -109,4 +107,5 @@ def render(config: RenderConfig) -> None:
     """Render a synthetic drive through a street, with exact depth and poses."""
     from hrdepth.synthetic import render_drive
 
-    print(render_drive(**dataclasses.asdict(config)))
+    for drive in config.drives():
+        print(render_drive(**drive))

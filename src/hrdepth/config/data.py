@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from hrdepth.errors import InputError
@@ -126,6 +126,7 @@ class RenderConfig:
         frames: number of images.
         size: (height, width) in pixels.
         seed: of street and drive.
+        count: render this many drives, NAME_SEED with consecutive seeds; null renders one, NAME.
         validation: how many of the last frames are held out in val.txt.
         stereo: render the right images too.
         samples_per_pixel: rays a pixel; more is smoother and slower.
@@ -139,9 +140,22 @@ class RenderConfig:
     frames: int = 60
     size: tuple[int, int] = (192, 640)
     seed: int = 0
+    count: int | None = None
     validation: int = 0
     stereo: bool = True
     samples_per_pixel: int = 8
     car_ahead: float | None = None
     variety: bool = False
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise InputError(f"count {self.count}: give the number of drives, 1 or more")
+
+    def drives(self) -> list[dict[str, Any]]:
+        """Return the settings of each drive, as `render_drive` takes them."""
+        settings = asdict(self)
+        if settings.pop("count") is None:
+            return [settings]
+        seeds = range(self.seed, self.seed + (self.count or 0))
+        return [settings | {"name": f"{self.name}_{seed}", "seed": seed} for seed in seeds]

@@ -19,7 +19,7 @@ from hrdepth.evaluation.extras import EXTRA_HEADINGS, decimals
 from hrdepth.io.files import atomic_path, output_folder, write_json
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
 
-__all__ = ["HEADINGS", "LEVEL", "Evaluation", "bootstrap_intervals", "describe_protocol"]
+__all__ = ["HEADINGS", "LEVEL", "Evaluation", "bootstrap_intervals", "describe_protocol", "mean_over_images"]
 
 HEADINGS = tuple(METRIC_HEADINGS.values())
 LEVEL = 0.95  # of intervals
@@ -191,6 +191,12 @@ def describe_protocol(protocol: DepthProtocol) -> dict[str, str]:
         "averaging": "mean over images of per-image values; images without valid true depth skipped",
         "units": "sq_rel and rmse in metres; delta1 to delta3 are shares within 1.25, 1.25^2, 1.25^3",
     }
+
+
+def mean_over_images(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means (M) of values (N images, M metrics), each over the images that have it; NaN where none has."""
+    counts = np.isfinite(values).sum(axis=0)
+    return np.where(counts, np.nansum(values, axis=0) / np.maximum(counts, 1), np.nan)
 
 
 def bootstrap_intervals(

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import require
-from hrdepth.evaluation.depth import METRICS
-from hrdepth.evaluation.results import LEVEL, bootstrap_intervals
+from hrdepth.evaluation.extras import EXTRA_HEADINGS
+from hrdepth.evaluation.results import LEVEL, bootstrap_intervals, mean_over_images
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
-from hrdepth.paper import PaperTable
-from hrdepth.reproduce.measure import Measurement
+from hrdepth.paper import PaperRow, PaperTable
+from hrdepth.reproduce.measure import EDGES, MEASURED, Measurement
 
 __all__ = [
     "HEADINGS",
@@ -22,25 +22,27 @@ __all__ = [
     "difference",
     "differences_table",
     "find_differences",
+    "over_drives",
     "spread",
     "verdict",
 ]
 
-HEADINGS = {"parameters": "#Para", **METRIC_HEADINGS}
+HEADINGS = {"parameters": "#Para", **METRIC_HEADINGS, **{name: EXTRA_HEADINGS[name] for name in EDGES}}
 COMPARED = ("abs_rel", "rmse", "delta1")
 ONE_SEED = "one seed"
 
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """The seven metrics of a row, or differences of them.
+    """The metrics of a row, or differences of them, each of `MEASURED`; NaN where no image has one.
 
     Attributes:
-        mean: (7).
-        deviation: standard deviation over seeds (7), NaN with one seed.
-        interval: 95 % (7,2): over seeds by Student's t where there are several, else over images by the bootstrap.
+        mean: (9).
+        deviation: standard deviation over seeds or drives (9), NaN with one seed.
+        interval: 95 % (9,2): over seeds or drives by Student's t, with one seed over images by the bootstrap.
         seeds: how many.
-        over: `seeds`, or `pictures` for images.
+        over: `seeds`, `drives`, or `pictures` for images.
+        drives: how many, where the interval is over them.
     """
 
     mean: NDArray[np.float64]
@@ -48,6 +50,7 @@ class Spread:
     interval: NDArray[np.float64]
     seeds: int
     over: str
+    drives: int | None = None
 
 
 def spread(found: Sequence[Measurement], resamples: int) -> Spread:
@@ -61,11 +64,35 @@ def difference(found: Sequence[Measurement], reference: Sequence[Measurement], r
     Trainings pair by seed, given files by their position in the list; two measurements without either are a pair.
     None where there is no pair or the images differ.
     """
+    pairs = _pairs(found, reference)
+    return _spread(pairs, resamples) if pairs else None
+
+
+def over_drives(found: Sequence[Measurement], reference: Sequence[Measurement]) -> Spread | None:
+    """Return the same differences with intervals over drives, each drive's the mean over seeds and its images.
+
+    None where there is no pair, the images differ, or they are of fewer than two drives.
+    """
+    pairs = _pairs(found, reference)
+    if not pairs:
+        return None
+    values = np.mean(pairs, axis=0)  # (N,9)
+    drives = [name.rsplit(" ", 2)[0] for name in found[0].content["pictures"]]  # "DRIVE FRAME SIDE"
+    names = list(dict.fromkeys(drives))
+    if not 1 < len(names) < len(drives):
+        return None
+    groups = [np.array([drive == name for drive in drives]) for name in names]
+    mean, deviation, interval = _student(np.stack([mean_over_images(values[group]) for group in groups]))
+    return Spread(mean, deviation, interval, len(pairs), "drives", len(names))
+
+
+def _pairs(found: Sequence[Measurement], reference: Sequence[Measurement]) -> list[NDArray[np.float64]]:
+    """Return the differences by image (N,9) of each pair; none where there is no pair or the images differ."""
     others = {_partner(one): one for one in reference}
     pairs = [(one, others[_partner(one)]) for one in found if _partner(one) in others]
-    if not pairs or any(list(a.content["pictures"]) != list(b.content["pictures"]) for a, b in pairs):
-        return None
-    return _spread([a.values - b.values for a, b in pairs], resamples)
+    if any(list(a.content["pictures"]) != list(b.content["pictures"]) for a, b in pairs):
+        return []
+    return [a.values - b.values for a, b in pairs]
 
 
 def _partner(one: Measurement) -> tuple[int | None, int | None]:
@@ -93,25 +120,27 @@ class Difference:
     Attributes:
         label: of the row in its table.
         name: of the row.
-        metric: a key of `METRICS`.
-        paper: the paper's difference.
+        metric: one of `MEASURED`.
+        paper: the paper's difference; None of a metric that it does not have.
         measured: the mean over the pairs.
         low: lower end of its 95 % interval.
         high: upper end of its 95 % interval.
-        over: what the interval is over: `seeds`, or `pictures` for images.
+        over: what the interval is over: `seeds`, `drives`, or `pictures` for images.
         seeds: pairs of measurements.
+        drives: how many, where the interval is over them.
         verdict: see `verdict`; none where one seed was left of several.
     """
 
     label: str
     name: str
     metric: str
-    paper: float
+    paper: float | None
     measured: float
     low: float
     high: float
     over: str
     seeds: int
+    drives: int | None
     verdict: str
 
 
@@ -130,7 +159,7 @@ def find_differences(
     found, unpaired = [], list[str]()
     if not reference:
         return [], []
-    published = next(row for row in table.rows if row.name == table.reference).values
+    base = next(row for row in table.rows if row.name == table.reference)
     for row in table.rows:
         own = measured.get(row.name)
         if row.name == table.reference or not own:
@@ -140,19 +169,48 @@ def find_differences(
             unpaired.append(row.name)
             continue
         alone = between.seeds == 1 and max(seeds, len(own), len(reference)) > 1
-        for metric in (name for name in COMPARED if name in table.columns):
-            value, base = row.values[metric], published[metric]
-            assert isinstance(value, float)
-            assert isinstance(base, float)
-            paper, column = round(value - base, 6), METRICS.index(metric)
-            mean, (low, high) = float(between.mean[column]), map(float, between.interval[column])
-            judged = ONE_SEED if alone else verdict(paper, mean, low, high)
-            found.append(
-                Difference(
-                    table.label(row), row.name, metric, paper, mean, low, high, between.over, between.seeds, judged
+        streets = over_drives(own, reference)
+        signs = np.sign([mean_over_images(values) for values in _pairs(own, reference)])  # (S,9)
+        for metric in (*(name for name in COMPARED if name in table.columns), *EDGES):
+            column = MEASURED.index(metric)
+            if not np.isfinite(between.mean[column]):
+                continue  # of true depth without edges
+            paper = None if metric in EDGES else _number(row, metric) - _number(base, metric)
+            for one in filter(None, (between, streets)):
+                mean, (low, high) = float(one.mean[column]), map(float, one.interval[column])
+                judged = ONE_SEED if alone else _judge(metric, paper, mean, low, high)
+                if one.over == "drives" and len(set(signs[:, column])) > 1:
+                    judged = "undecided"  # the seeds contradict each other
+                found.append(
+                    Difference(
+                        table.label(row),
+                        row.name,
+                        metric,
+                        None if paper is None else round(paper, 6),
+                        mean,
+                        low,
+                        high,
+                        one.over,
+                        one.seeds,
+                        one.drives,
+                        judged,
+                    )
                 )
-            )
     return found, unpaired
+
+
+def _number(row: PaperRow, metric: str) -> float:
+    value = row.values[metric]
+    assert isinstance(value, float)
+    return value
+
+
+def _judge(metric: str, paper: float | None, measured: float, low: float, high: float) -> str:
+    if paper is not None:
+        return verdict(paper, measured, low, high)
+    if low <= 0 <= high:
+        return "undecided"
+    return "better" if (measured > 0) == (metric == "boundary_f1") else "worse"
 
 
 def differences_table(table: PaperTable, differences: Sequence[Difference], unpaired: Sequence[str]) -> ResultTable:
@@ -161,12 +219,13 @@ def differences_table(table: PaperTable, differences: Sequence[Difference], unpa
     lines = []
     for one in differences:
         interval = f"[{one.low:+.3f}, {one.high:+.3f}]"
-        over = f"{one.seeds} seeds" if one.over == "seeds" else "images"
-        lines.append(
-            (one.label, HEADINGS[one.metric], f"{one.paper:+.3f}", f"{one.measured:+.3f}", interval, over, one.verdict)
-        )
+        over = {"seeds": f"{one.seeds} seeds", "drives": f"{one.drives} drives"}.get(one.over, "images")
+        paper = "" if one.paper is None else f"{one.paper:+.3f}"
+        lines.append((one.label, HEADINGS[one.metric], paper, f"{one.measured:+.3f}", interval, over, one.verdict))
     lines += [(labels[name], "", "", "", "", "", "not compared: no seed in common") for name in unpaired]
     caption = "Intervals in pairs; undecided: the interval holds 0."
+    if any(one.over == "drives" for one in differences):
+        caption += " Over drives: of the means over seeds; undecided, too, where seeds differ in sign."
     if any(one.verdict == ONE_SEED for one in differences):
         caption += f" {ONE_SEED}: of several that were asked for, and so no verdict."
     return ResultTable(
@@ -178,12 +237,16 @@ def differences_table(table: PaperTable, differences: Sequence[Difference], unpa
 
 
 def _spread(values: Sequence[NDArray[np.float64]], resamples: int) -> Spread:
-    seeds = np.stack([one.mean(axis=0) for one in values])  # (S,7)
-    mean, count = seeds.mean(axis=0), len(seeds)
-    if count == 1:
+    seeds = np.stack([mean_over_images(one) for one in values])  # (S,9)
+    if len(seeds) == 1:
         interval = bootstrap_intervals(values[0], resamples)
-        return Spread(mean, np.full_like(mean, np.nan), interval, 1, "pictures")
-    deviation = seeds.std(axis=0, ddof=1)
+        return Spread(seeds[0], np.full_like(seeds[0], np.nan), interval, 1, "pictures")
+    return Spread(*_student(seeds), len(seeds), "seeds")
+
+
+def _student(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean (M), standard deviation (M) and Student's 95 % interval (M,2) of values (K,M)."""
+    mean, deviation, count = values.mean(axis=0), values.std(axis=0, ddof=1), len(values)
     student = require("scipy.stats", "metrics", "intervals over seeds need").t
     half = round(student.ppf((1 + LEVEL) / 2, count - 1), 3) * deviation / np.sqrt(count)
-    return Spread(mean, deviation, np.stack([mean - half, mean + half], axis=1), count, "seeds")
+    return mean, deviation, np.stack([mean - half, mean + half], axis=1)

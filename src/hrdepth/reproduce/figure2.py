@@ -16,7 +16,7 @@ from hrdepth.config import ReproduceRegionsConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import valid_pixels
 from hrdepth.evaluation.edges import is_dense
-from hrdepth.evaluation.results import bootstrap_intervals
+from hrdepth.evaluation.results import bootstrap_intervals, mean_over_images
 from hrdepth.evaluation.run import predict_image, read_true_image
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import write_json
@@ -59,8 +59,7 @@ class Series:
     @property
     def mean(self) -> NDArray[np.float64]:
         """Over the images that have a region (regions)."""
-        counts = np.isfinite(self.values).sum(axis=0)
-        return np.where(counts, np.nansum(self.values, axis=0) / np.maximum(counts, 1), np.nan)
+        return mean_over_images(self.values)
 
 
 def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
 from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import METRICS
+from hrdepth.evaluation.depth import METRICS, ImageResult
+from hrdepth.evaluation.extras import Extras
+from hrdepth.evaluation.results import mean_over_images
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256, output_folder, parse_json, write_json
@@ -28,11 +30,14 @@ from hrdepth.reproduce.runs import Given, Weights, given_weights
 from hrdepth.truth import GroundTruthSet, build_ground_truth
 from hrdepth.truth.base import data_digest
 
-__all__ = ["Measurement", "ReproductionContext", "describe", "measure", "open_context"]
+__all__ = ["EDGES", "MEASURED", "Measurement", "ReproductionContext", "describe", "measure", "open_context"]
 
 log = logging.getLogger(__name__)
 
-MEASURED = "measured"
+# Figures at edges of the true depth, beside the paper's metrics.
+EDGES = ("near_edge_abs_rel", "boundary_f1")
+MEASURED = (*METRICS, *EDGES)
+FOLDER = "measured"
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Measurement:
     """One weights file on one set.
 
     Attributes:
-        values: by image, the seven metrics (N,7).
+        values: by image, each of `MEASURED` (N,9); NaN where an image has none, as sparse true depth no boundaries.
         content: of its file: key, what `describe` returns, metrics, parameters and more.
     """
 
@@ -49,8 +54,8 @@ class Measurement:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """The seven metrics (7), means over images."""
-        return np.asarray(self.values.mean(axis=0))
+        """Means over images (9)."""
+        return mean_over_images(self.values)
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,10 @@ def open_context(config: ReproduceConfig, names: Collection[str]) -> Reproductio
         raise InputError(f"rows {', '.join(config.rows)}: no row has such a name; there are {', '.join(sorted(names))}")
     if given and config.data is None:
         raise InputError("weights are given, but no true depth to compare them with; give --data.kind and --data.root")
-    for drive in config.render:
+    for drive in (one for several in config.render for one in several.drives()):
         from hrdepth.synthetic import render_drive
 
-        settings = asdict(drive)
-        render_drive(settings.pop("root"), **settings)
+        render_drive(**drive)
     truths = None if config.data is None else build_ground_truth(config.data)
     identity = "" if truths is None else data_digest(truths)
     return ReproductionContext(_results_folder(config), given, truths, identity, wanted | given.keys())
@@ -102,9 +106,9 @@ def open_context(config: ReproduceConfig, names: Collection[str]) -> Reproductio
 
 def _results_folder(config: ReproduceConfig) -> Path:
     """Make the folder of results, or reuse that of earlier commands."""
-    known = (Path(config.out) / MEASURED).is_dir()
+    known = (Path(config.out) / FOLDER).is_dir()
     folder = output_folder(config.out, overwrite=config.overwrite or known)
-    (folder / MEASURED).mkdir(exist_ok=True)
+    (folder / FOLDER).mkdir(exist_ok=True)
     return folder
 
 
@@ -125,17 +129,21 @@ def measure(
     """
     assert context.truths is not None
     about = describe(name, weights)
-    settings = {"truth": context.identity, "protocol": asdict(protocol), "runtime": config.runtime}
+    settings = {"truth": context.identity, "protocol": asdict(protocol), "runtime": config.runtime, "metrics": MEASURED}
     key = content_hash({"weights": about["weights_sha256"], **settings})
     seed = "" if weights.seed is None else f"-seed{weights.seed}"
-    file = context.folder / MEASURED / f"{name}{seed}-{key[:12]}.json"
+    file = context.folder / FOLDER / f"{name}{seed}-{key[:12]}.json"
     known = _read(file, key)
     if known is not None:
         log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
         return Measurement(known.values, {**known.content, **about})  # where the weights are now
     predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime, trust=config.trust)
     evaluation = evaluate_network(
-        predictor.scaled_disparity, context.truths, protocol, canonical_focal=predictor.canonical_focal
+        predictor.scaled_disparity,
+        context.truths,
+        protocol,
+        canonical_focal=predictor.canonical_focal,
+        extras=Extras(near_edges=True, edges="dense"),
     )
     content = {
         "key": key,
@@ -146,7 +154,7 @@ def measure(
         "images": len(evaluation.rows),
         "protocol": asdict(protocol),
         "metrics": evaluation.mean,
-        "pictures": {row.name: [row.errors[metric] for metric in METRICS] for row in evaluation.rows},
+        "pictures": {row.name: _values(row) for row in evaluation.rows},
         "provenance": provenance(weights.seed),
     }
     write_json(file, content)
@@ -184,11 +192,17 @@ def _read(file: Path, key: str) -> Measurement | None:
     try:
         content = parse_json(file.read_text(encoding="utf-8"))
         values = np.array(list(content["pictures"].values()), dtype=np.float64)
-        if content["key"] != key or values.shape != (content["images"], len(METRICS)):
+        if content["key"] != key or values.shape != (content["images"], len(MEASURED)):
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # it is measured again
     return Measurement(values, content)
+
+
+def _values(row: ImageResult) -> list[float | None]:
+    """Return an image's value of each of `MEASURED`, None for NaN, which JSON does not have."""
+    values = [float((row.errors | row.extras).get(metric, np.nan)) for metric in MEASURED]
+    return [value if np.isfinite(value) else None for value in values]
 
 
 def _parameters(path: Path, network: Mapping[str, Any] | None) -> dict[str, int] | None:

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import ReproduceConfig, ReproduceTableConfig
-from hrdepth.evaluation.depth import METRICS
 from hrdepth.io.files import write_json
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, PaperTable, paper_table
 from hrdepth.reproduce.differences import HEADINGS, Difference, Spread, differences_table, find_differences, spread
-from hrdepth.reproduce.measure import Measurement, ReproductionContext, measure, open_context
+from hrdepth.reproduce.measure import EDGES, MEASURED, Measurement, ReproductionContext, measure, open_context
 from hrdepth.reproduce.memory import is_out_of_memory
 from hrdepth.reproduce.provenance_table import (
     RowProvenance,
@@ -76,6 +75,8 @@ def reproduce_table(name: str, config: ReproduceTableConfig) -> list[Path]:
     firsts = {one.row.name: one.first for one in rows}
     differences, unpaired = find_differences(table, firsts, config.bootstrap, len(config.seeds))
     tables = [_main(table, rows, config, context)]
+    if any(np.isfinite(each.mean[-len(EDGES) :]).any() for one in rows for each in one.first):
+        tables.append(_edges(table, rows, config))
     if differences or unpaired:
         tables.append(differences_table(table, differences, unpaired))
     tables.append(provenance_table([_row_provenance(table, one) for one in rows]))
@@ -152,6 +153,22 @@ def _main(
     )
 
 
+def _edges(table: PaperTable, rows: list[ReproducedRow], config: ReproduceConfig) -> ResultTable:
+    """Return the figures at edges, which the paper does not have, of the rows that were measured."""
+    lines = []
+    for one in rows:
+        if one.first:
+            measured = spread(one.first, config.bootstrap)
+            cells = (_interval(measured, MEASURED.index(metric)) for metric in EDGES)
+            lines.append((table.label(one.row), *cells))
+    return ResultTable(
+        ("row", *(HEADINGS[metric] for metric in EDGES)),
+        tuple(lines),
+        "At edges of the true depth",
+        "Boundary F1 needs dense true depth.",
+    )
+
+
 def _caption(
     table: PaperTable, rows: list[ReproducedRow], context: ReproductionContext, config: ReproduceConfig
 ) -> str:
@@ -174,12 +191,18 @@ def _cell(column: str, measured: Spread, found: list[Measurement], table: PaperT
     if column == "parameters":
         counted = found[0].content["parameters"]
         return "" if counted is None else f"{counted['as_in_paper'] / 1e6:.2f}M"
-    at = METRICS.index(column)
-    text = f"{measured.mean[at]:.3f}"
+    at = MEASURED.index(column)
     if len(table.columns) <= WIDE:
-        low, high = measured.interval[at]
-        return f"{text} [{low:.3f}, {high:.3f}]"
+        return _interval(measured, at)
+    text = f"{measured.mean[at]:.3f}"
     return text if measured.seeds == 1 else f"{text} ± {measured.deviation[at]:.3f}"
+
+
+def _interval(measured: Spread, at: int) -> str:
+    if not np.isfinite(measured.mean[at]):
+        return ""
+    low, high = measured.interval[at]
+    return f"{measured.mean[at]:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _number(value: float | str | None) -> str:
@@ -225,7 +248,8 @@ def _content(
 
 
 def _by_metric(values: NDArray[np.float64]) -> dict[str, Any]:
-    return dict(zip(METRICS, values.tolist(), strict=True))
+    known = [None if np.isnan(value).any() else value.tolist() for value in values]
+    return dict(zip(MEASURED, known, strict=True))
 
 
 def _plain(row: PaperRow) -> dict[str, Any]:
