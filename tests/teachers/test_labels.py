@@ -65,6 +65,8 @@ def test_each_image_is_labelled_once_and_the_teacher_is_not_needed_afterwards(tm
     assert map_.shape == SIZE
     assert (map_.min(), map_.max()) == (0.0, 1.0)
     images[0].write_bytes(images[1].read_bytes())
+    again.check(images)  # the label is that of the content
+    images[0].write_bytes(images[1].read_bytes() + b"\0")
     with pytest.raises(InputError, match=r"1 images, such as .*000000.png, have no label"):
         again.check(images)
     assert label_images(teacher, labels, images) == 1
