@@ -226,6 +226,8 @@ def test_the_cache_is_resumed_and_detects_changes(teacher, images, tmp_path):
     assert cache.fill(one, paths, cpu) == 2
     assert cache.fill(one, paths, cpu) == 0
     paths[1].write_bytes(paths[0].read_bytes())
+    assert cache.fill(one, paths, cpu) == 0  # a map is that of the content
+    paths[1].write_bytes(paths[0].read_bytes() + b"\0")
     assert cache.fill(one, paths, cpu) == 1
     other = NetworkTeacher.read(teacher("other.safetensors", size=(96, 128)))
     elsewhere = TeacherMaps.of(other, tmp_path / "cache")
