@@ -6,7 +6,7 @@ STAMP := .venv/installed
 # A worker that finishes early takes tests from the other. A worker that dies ends the run with the name of its test.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --max-worker-restart 0
 
-.PHONY: demo test test-slow lint docs bundle clean
+.PHONY: demo test test-slow lint docs bundle costs clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
@@ -33,6 +33,10 @@ docs: $(STAMP)
 # The ONNX file beside each of the bundled weights files, after one of them has changed.
 bundle: $(STAMP)
 	$(BIN)/python -m hrdepth.inference.bundle
+
+# The costs that `hrdepth models` lists, after a network was added or changed.
+costs: $(STAMP)
+	$(BIN)/python -m hrdepth.networks.summary
 
 # torch first and by its constraint, so that no other build of it is downloaded.
 $(STAMP): pyproject.toml constraints.txt

@@ -72,7 +72,7 @@ def test_the_spin_count_is_set_before_pytorch_is_imported(command, tmp_path):
     assert spin_count(*command.split(), *more.get(command, [])) == "10000"
 
 
-@pytest.mark.parametrize("command", [["benchmark", "train"], ["models"]], ids=" ".join)
+@pytest.mark.parametrize("command", [["benchmark", "train"], ["diagnose", "run"]], ids=" ".join)
 def test_a_process_that_computes_in_pytorch_spins_by_default(command):
     assert spin_count(*command) == "nothing"
 

@@ -26,8 +26,10 @@ def test_every_process_is_measured(tmp_path, capsys):
     processor = {name: min(one[1] for one in samples) for name, samples in written["samples"].items()}
     assert processor["predict, onnxruntime"] < 3
     assert processor["predict, an image that does not exist"] < 1
-    peak = max(one[2] for one in written["samples"]["predict, onnxruntime"])
-    assert not peak > 2000  # of this process, which forks, at least
+    # Of each process itself: this one, which starts them, has PyTorch.
+    peak = {name: max(one[2] for one in samples) for name, samples in written["samples"].items()}
+    assert not peak["predict, onnxruntime"] > 300
+    assert not peak["import hrdepth"] > 25
     assert "MiB" in capsys.readouterr().out
 
 

@@ -3,62 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from hrdepth.io.video import read_video
 from hrdepth.io.video_writer import VideoWriter
+from live_streams import served, transport_stream
 from weights_files import save
+from without_extras import HIDE, python, run
 
-HIDDEN = ("torch", "torchvision", "timm", "lightning", "matplotlib", "scipy", "onnx", "skimage")
-# As if they were not installed: no finder finds them.
-HIDE = f"""
-import sys
-
-class Without:
-    def __init__(self, finder):
-        self.finder = finder
-
-    def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] in {HIDDEN} else self.finder.find_spec(name, path, target)
-
-    def __getattr__(self, name):
-        return getattr(self.finder, name)
-
-sys.meta_path[:] = map(Without, sys.meta_path)
-"""
-COMMANDS = """
-import contextlib, io, json
-from hrdepth.cli import main
-
-answers = []
-for command in json.loads(sys.argv[1]):
-    out, error = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-        try:
-            status = main(command)
-        except SystemExit as end:
-            status = end.code
-    answers.append([status, out.getvalue(), error.getvalue()])
-print(json.dumps(answers))
-"""
 IMAGE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
-
-
-def python(script: str, *arguments: object) -> str:
-    command = [sys.executable, "-c", HIDE + script, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def run(*commands: list[str]) -> list[tuple[int, str, str]]:
-    """Run commands one after the other in one process; return status, output and errors of each."""
-    return [tuple(answer) for answer in json.loads(python(COMMANDS, json.dumps(commands)).splitlines()[-1])]
 
 
 def run_all(*commands: list[str]) -> None:
@@ -97,6 +58,28 @@ def test_predict_writes_every_output(media: Path) -> None:
     assert {"clip_panel.mp4", "clip_depth.mkv", "clip_000002.npz"} <= of_video
 
 
+@pytest.mark.parametrize("kind", ["tcp", "rtsp"])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to whole groups of processes")
+def test_predict_reads_a_live_stream_until_ctrl_c(kind: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with served(transport_stream(3000), kind=kind) as server:
+        command = ["predict", server.address, "--out", str(out), "--npz=true", "--depth-video"]
+        script = "from hrdepth.cli import main\nsys.exit(main(sys.argv[1:]))"
+        process = subprocess.Popen([sys.executable, "-c", HIDE + script, *command], stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while len(list(out.glob("*.npz"))) < 3 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert "Traceback" not in error
+    manifest = json.loads((out / "predict.json").read_text())
+    assert manifest["complete"]
+    (video,) = out.glob("*_panel.mp4")
+    assert len(list(read_video(video))) == manifest["pictures"] == len(list(out.glob("*.npz"))) >= 3
+    assert (out / video.name.replace("_panel.mp4", "_depth.mkv")).is_file()
+
+
 def test_evaluate_networks_files_and_arrays(media: Path) -> None:
     depth = media / "truth" / "depth"
     for folder in (depth, depth.parent / "image"):
@@ -114,6 +97,8 @@ def test_evaluate_networks_files_and_arrays(media: Path) -> None:
         ["evaluate", *data, "--weights", str(graph)],
         ["evaluate", *data, "--disparities", str(media / "predictions.npy"), "--format", "markdown"],
         ["tabulate", results],
+        ["models", "--json"],
+        ["recipes"],
     )
     metrics = json.loads((media / "results" / "metrics.json").read_text())
     assert metrics["images"] == 2
@@ -160,7 +145,6 @@ def test_what_needs_an_extra_says_so(media: Path, tmp_path: Path) -> None:
         ["export", str(weights), "--out", str(media / "net.onnx")],
         ["pack", str(weights), "--out", str(media / "packed.safetensors")],
         ["odometry", str(media / "images"), "--weights", str(weights), "--out", str(media / "way")],
-        ["models"],
     ]
     for command, (status, _, error) in zip(commands, run(*commands), strict=True):
         assert status == 2, (command, error)

@@ -12,9 +12,10 @@ from torch import nn
 
 from hrdepth.cli import main
 from hrdepth.config import NetworkConfig
+from hrdepth.costs import SIZES, stored_summaries
 from hrdepth.errors import InputError
 from hrdepth.networks import NETWORKS, build_network, build_pose_network, summary
-from hrdepth.networks.summary import SIZES, summarise
+from hrdepth.networks.summary import summarise
 from hrdepth.paper import paper_networks
 from released_weights import PUBLISHED
 from tiny_networks import narrow
@@ -148,6 +149,11 @@ def test_operations_agree_with_a_forward_pass():
     with torch.no_grad():
         network(torch.rand(1, 3, 192, 640))
     assert summarise(NetworkConfig("lite_hrdepth")).gflops["640x192"] == pytest.approx(counted / 1e9, rel=1e-6)
+
+
+def test_the_stored_costs_are_those_of_the_networks():
+    """They are written by `make costs`."""
+    assert stored_summaries() == summary.summaries()
 
 
 def test_models_lists_every_network(capsys):

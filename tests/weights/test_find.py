@@ -16,7 +16,6 @@ from hrdepth.cli import main
 from hrdepth.errors import InputError
 from hrdepth.inference.pack import STREETS
 from hrdepth.inference.predictor import Predictor
-from hrdepth.networks import summary
 from hrdepth.weights.checkpoint import load_network, read_checkpoint
 from hrdepth.weights.find import bundled, download, locate_weights
 from weights_files import COMMIT, FACTS, save
@@ -33,7 +32,6 @@ def test_without_bundled_weights_every_command_reports_it(empty_bundle, image, p
     assert main(["predict", str(image)]) == 2
     assert "comes without weights" in capsys.readouterr().err
     assert not (image.parent / "street_depth").exists()
-    monkeypatch.setattr(summary, "summaries", list)  # its table is tested in tests/networks
     assert main(["models"]) == 0
     assert "bundled weights: none" in capsys.readouterr().out
     assert Predictor.from_pretrained(path, runtime="pytorch").source == path

@@ -25,6 +25,17 @@ __all__ = ["benchmark_start"]
 
 STREET = Path(__file__).parents[1] / "app" / "examples" / "street-1.jpg"
 IMPORTS = "import numpy, PIL, onnxruntime"
+LAUNCH = """
+import os, sys, time
+null = os.open(os.devnull, os.O_WRONLY)
+silent = [(os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
+begin = time.perf_counter()
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent)
+_, code, used = os.wait4(process, 0)
+seconds = time.perf_counter() - begin
+print(os.waitstatus_to_exitcode(code), seconds, used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
+"""Starts a process from a small one: a system counts the memory of the process that starts another as the other's."""
 Samples = dict[str, list[tuple[float, float, float]]]
 
 
@@ -93,20 +104,17 @@ def _first_run_apart(samples: Samples) -> Samples:
 def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:
     """Run a command; return its seconds, processor seconds and peak of memory in MiB (NaN where unknown)."""
     environment = {**os.environ, "HRDEPTH_CACHE": str(folder / "cache")}
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    if sys.platform == "win32":
-        status, used, peak = process.wait(), float("nan"), float("nan")
+    if hasattr(os, "posix_spawn"):
+        launched = [sys.executable, "-I", "-S", "-c", LAUNCH, *command]
+        found = subprocess.run(launched, env=environment, cwd=folder, stdout=subprocess.PIPE, check=True).stdout
+        status, seconds, used, peak = map(float, found.split())
+        peak /= 2**20 if sys.platform == "darwin" else 2**10
     else:
-        _, code, usage = os.wait4(process.pid, 0)
-        status = process.returncode = os.waitstatus_to_exitcode(code)
-        used = usage.ru_utime + usage.ru_stime
-        peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    seconds = time.perf_counter() - begin
+        begin = time.perf_counter()
+        status = subprocess.run(command, env=environment, cwd=folder, capture_output=True, check=False).returncode
+        seconds, used, peak = time.perf_counter() - begin, float("nan"), float("nan")
     if status not in (0, 2) or (status == 2 and "none.jpg" not in command[-1]):
-        raise InputError(f"{' '.join(command[2:5])} ended with status {status}; run it by hand to see why")
+        raise InputError(f"{' '.join(command[2:5])} ended with status {status:g}; run it by hand to see why")
     return seconds, used, peak
 
 

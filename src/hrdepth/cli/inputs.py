@@ -8,15 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.config import (
+    EXPORTS,
     AppConfig,
+    BenchmarkExportConfig,
+    BenchmarkPredictConfig,
+    CorruptionsConfig,
     FleetConfig,
     GroundTruthConfig,
     ImportConfig,
     PackConfig,
+    PredictConfig,
+    PrepareConfig,
+    PrepareLabelsConfig,
+    PrepareVideoConfig,
     PublishedDataConfig,
     ReproduceConfig,
     RuntimeConfig,
     TrainConfig,
+    check_values,
 )
 from hrdepth.errors import InputError
 from hrdepth.io.objects import is_url
@@ -37,34 +46,90 @@ def check_inputs(config: Any) -> None:
             continue
         if name == "runtime" and isinstance(config, PackConfig):
             continue  # a file
+        if name == "input" and isinstance(config, PredictConfig):
+            _check_input(value, live=True)
+            continue
         if name in CHECKS and value not in (None, "", (), []):
             # The paper's tables have NAME=FILE,FILE.
             rows = name == "weights" and isinstance(config, ReproduceConfig)
             CHECKS[name]([file for row in value for file in row.rpartition("=")[2].split(",")] if rows else value)
-    if isinstance(config, RuntimeConfig) and config.calibration is not None:
-        _check_calibration(config.calibration)
     if isinstance(config, RuntimeConfig) and config.precision is not None:
         from hrdepth.inference.runtimes import PRECISIONS
         from hrdepth.registry import lookup
 
         lookup(dict.fromkeys(PRECISIONS), config.precision, "precision")
-    if isinstance(config, TrainConfig):
-        _check_training(config)
-    if isinstance(config, AppConfig):
-        from hrdepth.io.run_folder import find_runs
+    for kind, check in OF_COMMANDS.items():
+        if isinstance(config, kind):
+            check(config)
 
-        find_runs(_each(config.runs))
-    if isinstance(config, ImportConfig) and (config.pose_encoder is None) == (config.pose is None):
-        _check_released(config)
-    if isinstance(config, PublishedDataConfig):
-        from hrdepth.data.reader import existing_folder
 
-        existing_folder(config.root, "unpack the archives there")
+def _check_app(config: AppConfig) -> None:
+    from hrdepth.io.run_folder import find_runs
+
+    find_runs(_each(config.runs))
+
+
+def _check_published(config: PublishedDataConfig) -> None:
+    from hrdepth.data.reader import existing_folder
+
+    existing_folder(config.root, "unpack the archives there")
+
+
+def _check_labels(config: PrepareLabelsConfig) -> None:
+    from hrdepth.data.reader import existing_folder
+
+    if config.config is None and config.data is None:
+        raise InputError("no images are given: pass --data FOLDER, or --config TRAIN.yaml")
+    if config.data is not None:
+        existing_folder(config.data)
+    if not config.verify and "/" not in config.teacher:
+        _check_weights(config.teacher)
+
+
+def _check_cache(config: PrepareConfig) -> None:
+    from hrdepth.data.reader import existing_folder
+
+    if config.verify and config.cache is not None:
+        existing_folder(config.cache)
+
+
+def _check_corruptions(config: CorruptionsConfig) -> None:
+    if config.base is not None:
+        (_check_file if config.base.endswith(".json") else _check_weights)(config.base)
+
+
+def _check_pack(config: PackConfig) -> None:
+    from hrdepth.io.media import probe
+
+    if config.out is not None:  # else --web makes a page
+        _check_suffix(config.out)
+    for path in (config.card, config.results):
+        if path is not None:
+            _check_file(path)
+    if config.images is not None:
+        probe(config.images)
+
+
+def _check_benchmark(config: BenchmarkPredictConfig | BenchmarkExportConfig) -> None:
+    from hrdepth.inference.runtimes import RUNTIMES
+    from hrdepth.registry import lookup
+
+    if (config.weights is None) == (config.network is None):
+        raise InputError("give either --weights, a weights file, or --network, the name of one with random weights")
+    if isinstance(config, BenchmarkExportConfig):
+        for name in config.formats:
+            lookup(dict.fromkeys(EXPORTS), name, "format")
+    else:
+        for name in config.runtimes:
+            lookup(RUNTIMES, name.partition(":")[0], "runtime")
 
 
 def _check_training(config: TrainConfig) -> None:
     from hrdepth.data.reader import existing_folder
 
+    check_values(config)
+    if config.resume is not None:
+        _check_resume(config)
     missing = []
     for root in dict.fromkeys(data.root for data in (*config.train, *config.validation)):
         if is_url(root):  # of shards, which are asked for when they are needed
@@ -79,6 +144,18 @@ def _check_training(config: TrainConfig) -> None:
         _check_weights(str(teacher))
 
 
+def _check_resume(config: TrainConfig) -> None:
+    if not Path(config.output).is_dir():
+        raise InputError(f"resume continues in the run's own folder, but output {config.output} does not exist")
+    if config.resume not in (None, "last") and not Path(str(config.resume)).is_file():
+        raise InputError(f"there is no training checkpoint {config.resume} to resume from; start a run without resume")
+
+
+def _check_video(config: PrepareVideoConfig) -> None:
+    if config.camera is not None:
+        _check_file(config.camera)
+
+
 def _check_weights(value: Any) -> None:
     from hrdepth.weights.find import SCHEME, locate_weights
 
@@ -87,19 +164,38 @@ def _check_weights(value: Any) -> None:
             locate_weights(source)
 
 
-def _check_input(value: Any) -> None:
+def _check_input(value: Any, *, live: bool = False) -> None:
     from hrdepth.io.media import probe
 
     for path in _each(value):
-        probe(path)
+        probe(path, live=live)
 
 
 def _check_released(config: ImportConfig) -> None:
     from hrdepth.io.files import existing_file
 
-    for path in (config.encoder, config.depth, config.pose_encoder, config.pose):
-        if path is not None:
-            existing_file(path, "the weights file")
+    _check_suffix(config.out)
+    if (config.pose_encoder is None) == (config.pose is None):  # else the sentence is about both
+        for path in (config.encoder, config.depth, config.pose_encoder, config.pose):
+            if path is not None:
+                existing_file(path, "the weights file")
+
+
+def _check_suffix(out: str) -> None:
+    if Path(out).suffix != ".safetensors":
+        raise InputError(f"{out} must end in .safetensors")
+
+
+def _check_file(value: str) -> None:
+    from hrdepth.io.files import existing_file
+
+    existing_file(value, "the file")
+
+
+def _check_table(value: str) -> None:
+    from hrdepth.io.tables import table_format
+
+    table_format(value)
 
 
 def _check_calibration(value: str) -> None:
@@ -142,9 +238,25 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "init": _check_weights,
     "input": _check_input,
     "inputs": _check_input,
+    "calibration": _check_calibration,
     "data": _check_data,
     "device": _check_device,
     "runtime": _check_runtime,
     "run": _check_run,
+    "table": _check_table,
+    **dict.fromkeys(("poses", "speeds", "gps", "distances", "disparities"), _check_file),
 }
 """By the name of a config's field, of whatever command."""
+OF_COMMANDS: dict[type, Callable[[Any], None]] = {
+    AppConfig: _check_app,
+    BenchmarkExportConfig: _check_benchmark,
+    BenchmarkPredictConfig: _check_benchmark,
+    CorruptionsConfig: _check_corruptions,
+    ImportConfig: _check_released,
+    PackConfig: _check_pack,
+    PrepareConfig: _check_cache,
+    PrepareLabelsConfig: _check_labels,
+    PrepareVideoConfig: _check_video,
+    PublishedDataConfig: _check_published,
+    TrainConfig: _check_training,
+}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from pathlib import Path
 
 from hrdepth.config import AppConfig, ExportConfig, ImportConfig, ModelsConfig, PackConfig, PredictConfig, ServeConfig
 from hrdepth.cpu import limit_openmp_spin
@@ -14,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def predict(config: PredictConfig) -> None:
-    """Predict depth for an image, a folder of images or a video."""
+    """Predict depth for an image, a folder of images, a video, a camera or a stream."""
     limit_openmp_spin()
     if config.ray is not None:
         from hrdepth.fleet.recordings import predict_recordings
@@ -23,11 +22,13 @@ def predict(config: PredictConfig) -> None:
         return
     from hrdepth.camera import choose_camera, pinhole
     from hrdepth.inference.folder import predict_to_folder
+    from hrdepth.inference.outputs import resolve_outputs
     from hrdepth.inference.predictor import Predictor
     from hrdepth.io.image_files import result_name
     from hrdepth.io.media import probe
 
-    media = probe(config.input)
+    media = probe(config.input, live=True)
+    resolve_outputs(config, media.kind)  # before the network is loaded
     predictor = Predictor.from_pretrained(config.weights, flip=config.flip, **config.keywords())
     camera = choose_camera(predictor.cameras, config.camera) if config.intrinsics is None else None
     if camera is not None:
@@ -35,7 +36,7 @@ def predict(config: PredictConfig) -> None:
     written = predict_to_folder(
         predictor,
         media,
-        config.out or f"{result_name(Path(config.input).resolve().stem)}_depth",
+        config.out or f"{result_name(media.path.resolve().stem)}_depth",
         config,
         overwrite=config.overwrite,
         resume=config.resume,
@@ -63,10 +64,10 @@ def models(config: ModelsConfig) -> None:
     """List the networks: parameters, GFLOPs, and their rows in the paper."""
     from rich.console import Console
 
-    from hrdepth.networks.summary import listing, summaries
+    from hrdepth.costs import listing, stored_summaries
     from hrdepth.weights.find import bundled
 
-    found = summaries()
+    found = stored_summaries()
     if config.json:
         print(json.dumps([summary.as_dict() for summary in found], indent=2))
     else:

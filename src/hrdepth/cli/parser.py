@@ -137,7 +137,9 @@ def _texts(kind: type) -> dict[str, str]:
 
 
 def _spelt_out(given: Sequence[str]) -> list[str]:
-    """Complete `prepare drive.mp4 ...`, `prepare --cache ...` and `recipes` by the omitted part."""
+    """Complete `prepare drive.mp4 ...`, `prepare --cache ...`, `recipes` and `recipes copy NAME FILE`."""
+    if list(given[:2]) == ["recipes", "copy"] and len(given) > 3 and not any(map(_is_option, given[2:4])):
+        return [*given[:3], "--out", *given[3:]]
     if list(given) in (["recipes"], ["recipes", "--json"]):
         return ["recipes", "list", *given[1:]]
     first = next(iter(given[1:]), "--help")
@@ -147,6 +149,10 @@ def _spelt_out(given: Sequence[str]) -> list[str]:
     of_cache = first.partition("=")[0] in ("--cache", "--config", "--verify", "--threads")
     of_cache = of_cache and not any(argument.partition("=")[0] == "--out" for argument in given)
     return ["prepare", "cache" if of_cache else "video", *given[1:]]
+
+
+def _is_option(argument: str) -> bool:
+    return argument.startswith("-")
 
 
 def _as_settings(argument: str) -> str:

@@ -118,7 +118,8 @@ class PredictConfig(Outputs, RuntimeConfig, FleetConfig):
     """A prediction.
 
     Attributes:
-        input: an image, a folder of images or a video.
+        input: an image, a folder of images or a video; a camera of this machine, such as camera:0; or the address of a
+            live stream, such as rtsp://host/stream.
         weights: a weights file of this package, or one that `hrdepth export` wrote; the name of bundled weights;
             `hf://OWNER/REPO` on the Hugging Face Hub; null for the bundled network.
         out: the folder to write into; null for NAME_depth here, after the input's name.

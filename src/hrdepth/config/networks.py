@@ -62,7 +62,7 @@ class RecipeCopyConfig(RecipeConfig):
     """A recipe to copy, for changes of one's own.
 
     Attributes:
-        out: the file to write; null for NAME.yaml in the working folder.
+        out: the file to write, also `recipes copy NAME FILE`; null for NAME.yaml in the working folder.
         overwrite: replace an existing file.
     """
 

@@ -7,8 +7,17 @@ from typing import Any, Literal
 
 from hrdepth.config.data import AugmentConfig, DatasetConfig
 from hrdepth.config.networks import IntrinsicsConfig, NetworkConfig
+from hrdepth.errors import InputError
 
-__all__ = ["DiagnoseConfig", "GuardConfig", "LogConfig", "ObjectiveConfig", "OptimiserConfig", "TrainConfig"]
+__all__ = [
+    "DiagnoseConfig",
+    "GuardConfig",
+    "LogConfig",
+    "ObjectiveConfig",
+    "OptimiserConfig",
+    "TrainConfig",
+    "check_values",
+]
 
 
 @dataclass(frozen=True)
@@ -217,3 +226,45 @@ class DiagnoseConfig:
     """
 
     run: str
+
+
+def check_values(config: TrainConfig) -> None:
+    """Check the values of settings that depend on nothing else.
+
+    Raises:
+        InputError: the first invalid one.
+    """
+    for name, (height, width) in [("size", config.size), *(("sizes", size) for size in config.sizes)]:
+        if height < 64 or width < 64 or height % 32 or width % 32:
+            raise InputError(f"{name} {height}x{width} (height x width): both must be multiples of 32, at least 64")
+    counts = {
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "accumulate": config.accumulate,
+        "devices": config.devices,
+        "nodes": config.nodes,
+        "log.every_steps": config.log.every_steps,
+        "log.panels": config.log.panels,
+        "guard.every_steps": config.guard.every_steps,
+        "guard.patience": config.guard.patience,
+        "guard.keep_every_steps": config.guard.keep_every_steps,
+    }
+    for name, count in counts.items():
+        if count < 1:
+            raise InputError(f"{name} {count} must be at least 1")
+    if config.average is not None and not 0 < config.average < 1:
+        raise InputError(f"average {config.average:g} must lie between 0 and 1, such as 0.999; null averages nothing")
+    if config.early_stop is not None and config.early_stop < 1:
+        raise InputError(f"early_stop {config.early_stop} must be at least 1; null never stops early")
+    for name in ("checkpoint_minutes", "freeze_depth_steps", "workers"):
+        if not getattr(config, name) >= 0:
+            raise InputError(f"{name} {getattr(config, name):g} must be 0 or more")
+    if not 0 <= config.augment.hue <= 0.5:
+        raise InputError(f"augment.hue {config.augment.hue:g} must lie between 0 and 0.5")
+    if config.canonical_focal is not None and not 0.1 < config.canonical_focal < 20:
+        raise InputError(
+            f"canonical_focal {config.canonical_focal:g} must lie between 0.1 and 20: "
+            "a focal length in image widths, such as 0.58 for KITTI"
+        )
+    if config.precision not in ("32-true", "bf16-mixed"):
+        raise InputError(f"precision '{config.precision}': give '32-true' or 'bf16-mixed'")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -82,11 +82,12 @@ def predict_to_folder(
     memory does not grow with their number. An image of a folder that cannot be read is reported on stderr and in
     predict.json and skipped; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
     playable video or some of the images, and `resume` completes them. So it does after a killed process, for a video
-    from the last of every `PART_FRAMES` frames on.
+    from the last of every `PART_FRAMES` frames on. Of a live source only the newest frame is predicted, and Ctrl-C is
+    the regular end.
 
     Args:
         predictor: the network.
-        source: an image, a folder of images, or a video; as a path, or as `probe` describes it.
+        source: an image, a folder of images, a video or a live source; as a path, or as `probe` describes it.
         out: the folder for the results, made if missing.
         outputs: what to write.
         overwrite: write into a folder that holds something.
@@ -105,7 +106,7 @@ def predict_to_folder(
             `out` cannot be written, holds something already, or is `source` itself, the outputs do not fit the input,
             or `out` cannot be resumed.
     """
-    info = source if isinstance(source, MediaInfo) else probe(source)
+    info = source if isinstance(source, MediaInfo) else probe(source, live=True)
     source, out = info.path, Path(out)
     if info.kind == "folder" and out.resolve() == source.resolve():
         raise InputError(f"the results cannot go into the folder of the images, {source}; choose another with --out")
@@ -165,6 +166,10 @@ def _predict_and_describe(
 
 def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest of the earlier run, which has the same settings."""
+    if info.live is not None:
+        raise InputError(
+            "what a live source showed does not come again; pass --overwrite true, or choose another folder"
+        )
     if info.kind != "video" and (outputs.smooth is not None or outputs.flicker):
         raise InputError("smoothing and flicker need all frames from the first on; pass --overwrite true instead")
     before = files.resume(out / MANIFEST, described)
@@ -256,19 +261,27 @@ def _predict_all(
             bar.advance(task, run.writer.done)
             images = frames(info, on_error=skip, first=run.writer.done)
         begun = run.writer.done > 0
-        waiting = _until_damaged(stack.enter_context(read_ahead(images)), info, skip, begun=begun)
-        while some := list(islice(waiting, batch)):
-            cameras = [_intrinsics(known, frame) for frame in some]
-            if batch == 1:
-                predictions = [predictor(some[0].image, cameras[0])]
-            else:
-                predictions = predictor.predict_batch([frame.image for frame in some], cameras)
-            for frame, prediction in zip(some, predictions, strict=True):
-                behind.put((frame.name, prediction, frame.seconds))
+        # Frames of a live source are dropped, not queued.
+        live = info.live is not None
+        ahead = closing(images) if live else read_ahead(images)  # type: ignore[type-var]
+        waiting = _until_damaged(stack.enter_context(ahead), info, skip, begun=begun)
+        try:
+            while some := list(islice(waiting, 1 if live else batch)):
+                cameras = [_intrinsics(known, frame) for frame in some]
+                if batch == 1 or live:
+                    predictions = [predictor(some[0].image, cameras[0])]
+                else:
+                    predictions = predictor.predict_batch([frame.image for frame in some], cameras)
+                for frame, prediction in zip(some, predictions, strict=True):
+                    behind.put((frame.name, prediction, frame.seconds))
+                begun = True
+        except KeyboardInterrupt:
+            if not live or not begun:
+                raise
 
 
 def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any, *, begun: bool) -> Iterator[Frame]:
-    """Yield frames; a video that is damaged after its first frame ends there."""
+    """Yield frames; a video that is damaged, or a live source that breaks off, after its first frame ends there."""
     try:
         for frame in images:
             begun = True
@@ -304,7 +317,7 @@ def _settings(
     scale = predictor.scale
     metric = scale.metres_per_unit is not None
     factor = "" if scale.canonical_focal is None or camera is None else ", x fx / (canonical_focal x width)"
-    kind = "picture" if info.kind == "image" else info.kind  # as in files of earlier versions
+    kind = "picture" if info.kind == "image" else info.kind if info.live is None else "live"  # as in earlier files
     coded = f"16 bits, value / 256 = {'metres' if metric else 'network units'}, 0 = none, 65535 = 255.996 or more"
     return {
         "input": {"name": source.name or source.resolve().name, "kind": kind, "fps": info.fps},

@@ -1,4 +1,4 @@
-"""Read an image, a folder of images or a video as uint8 arrays in RGB."""
+"""Read an image, a folder of images, a video or a live stream as uint8 arrays in RGB."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from hrdepth.io.images import (
     open_image,
     read_image,
 )
+from hrdepth.io.live import check_camera, hide_password, is_live, live_name, read_live
 from hrdepth.io.video import VideoFrame, open_video, read_video
 
 __all__ = [
@@ -106,20 +107,33 @@ class Gaps:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a path contains: `count` images or None if unknown, `fps` in frames a second for a video."""
+    """What a path contains: `count` images or None if unknown, `fps` in frames a second for a video.
+
+    A live source is a video without end: `live` is its address, `path` only the name of its files.
+    """
 
     path: Path
     kind: Literal["image", "folder", "video"]
     count: int | None
     fps: float | None
+    live: str | None = None
 
 
-def probe(path: str | Path) -> MediaInfo:
+def probe(path: str | Path, *, live: bool = False) -> MediaInfo:
     """Find out what `path` is, by its content first and its suffix second, without decoding it.
 
+    Args:
+        path: an image, a folder of images, a video, or the address of a camera or stream, see `live.is_live`.
+        live: the caller can use a video without end.
+
     Raises:
-        InputError: it does not exist, is neither image nor video, or a folder without images.
+        InputError: it does not exist, is neither image nor video, or a folder without images; or live.
     """
+    if is_live(path):
+        if not live:
+            raise InputError(f"{hide_password(str(path))} is live, which only hrdepth predict reads; record a video")
+        check_camera(str(path))
+        return MediaInfo(Path(live_name(str(path))), "video", None, None, str(path))
     path = Path(path)
     if path.is_dir():
         return MediaInfo(path, "folder", len(list_images(path, announce=True)), None)
@@ -140,7 +154,7 @@ def frames(
     square: bool = True,
     first: int = 0,
 ) -> Iterator[Frame]:
-    """Yield the images of an image, a folder (in natural order: 2 before 10) or a video.
+    """Yield the images of an image, a folder (in natural order: 2 before 10), a video or a live source.
 
     One image is in memory at a time. Files of a folder that are not images, and hidden files, are left
     out. A video's frames are as players show them, turned and mirrored.
@@ -158,6 +172,11 @@ def frames(
     """
     info = source if isinstance(source, MediaInfo) else probe(source)
     path, kind = info.path, info.kind
+    if info.live is not None:
+        return (
+            Frame(f"{path.name}_{index:06d}", frame.image, index, frame.seconds)
+            for index, frame in enumerate(read_live(info.live))
+        )
     if kind == "video":
         return _video_frames(info, read_video(path, on_error, square=square, first=first), first)
     return _image_frames(named_images(info), on_error, is_wanted)

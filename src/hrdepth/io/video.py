@@ -18,6 +18,8 @@ from hrdepth.errors import InputError
 __all__ = [
     "CutShort",
     "VideoFrame",
+    "decode",
+    "moving_images",
     "open_video",
     "pixel_aspect",
     "read_video",
@@ -45,34 +47,46 @@ def open_video(path: str | Path, most_pixels: int = MOST_PIXELS) -> Iterator[tup
     """
     import av
 
-    unreadable = InputError(
-        f"{path} is neither an image nor a video that can be read: damaged, truncated, or of another kind"
-    )
     try:
         container = av.open(str(path), metadata_errors="replace")  # titles may be Latin-1
     except (av.FFmpegError, OSError) as error:
-        raise unreadable from error
+        raise _unreadable(path) from error
     with container:
-        # FFmpeg shows text files as images of text ("tty") and guesses single images ("png_pipe").
-        if container.format.name == "tty" or container.format.name.endswith("_pipe"):
-            raise unreadable
-        streams = [s for s in container.streams.video if not s.disposition & type(s.disposition).attached_pic]
-        # A track without a decoder (as in a truncated file) would crash PyAV.
-        if any(stream.codec_context is None for stream in streams[:1]):
-            raise unreadable
-        if not streams and container.streams.audio:
-            raise InputError(f"{path} contains sound but no images")
-        if not streams:
-            raise unreadable
-        streams[0].thread_type = "AUTO"
-        context = streams[0].codec_context
-        context.options = {"max_pixels": str(most_pixels)}  # of frames that are larger than the header says
-        if context.width * context.height > most_pixels:
-            raise InputError(
-                f"{path} has frames of {context.width}x{context.height}; at most {most_pixels / 1e6:.0f} million "
-                "pixels are read"
-            )
-        yield container, streams[0]
+        yield container, moving_images(container, path, most_pixels)
+
+
+def moving_images(container: Any, name: str | Path, most_pixels: int = MOST_PIXELS) -> Any:
+    """Return the first stream of moving images of PyAV's container, ready to decode.
+
+    Raises:
+        InputError: there is none (a cover image does not count), or its frames are too large.
+    """
+    # FFmpeg shows text files as images of text ("tty") and guesses single images ("png_pipe").
+    if container.format.name == "tty" or container.format.name.endswith("_pipe"):
+        raise _unreadable(name)
+    streams = [s for s in container.streams.video if not s.disposition & type(s.disposition).attached_pic]
+    # A track without a decoder (as in a truncated file) would crash PyAV.
+    if any(stream.codec_context is None for stream in streams[:1]):
+        raise _unreadable(name)
+    if not streams and container.streams.audio:
+        raise InputError(f"{name} contains sound but no images")
+    if not streams:
+        raise _unreadable(name)
+    streams[0].thread_type = "AUTO"
+    context = streams[0].codec_context
+    context.options = {"max_pixels": str(most_pixels)}  # of frames that are larger than the header says
+    if context.width * context.height > most_pixels:
+        raise InputError(
+            f"{name} has frames of {context.width}x{context.height}; at most {most_pixels / 1e6:.0f} million pixels "
+            "are read"
+        )
+    return streams[0]
+
+
+def _unreadable(name: str | Path) -> InputError:
+    return InputError(
+        f"{name} is neither an image nor a video that can be read: damaged, truncated, or of another kind"
+    )
 
 
 class CutShort(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
@@ -124,7 +138,7 @@ def read_video(
     damage: list[bool] = []
     with open_video(path, most_pixels) as (container, stream):
         aspect = pixel_aspect(stream, path)
-        for frame in _decode(container, stream, damage):
+        for frame in decode(container, stream, damage):
             check(frame)
             if index >= first:
                 yield replace(show_frame(frame, aspect, square=square), after_damage=len(damage) > known)
@@ -175,8 +189,11 @@ def pixel_aspect(stream: Any, path: str | Path) -> float:
     return stated
 
 
-def _decode(container: Any, stream: Any, damage: list[bool]) -> Iterator[Any]:
-    """Decode all that can be decoded; append to `damage` for each packet that cannot, whether the file ends there."""
+def decode(container: Any, stream: Any, damage: list[bool]) -> Iterator[Any]:
+    """Decode all frames of PyAV's stream that can be decoded; append to `damage` for each packet that cannot.
+
+    What is appended: whether the file ends there.
+    """
     import av
 
     packets = container.demux(stream)

@@ -1,0 +1,206 @@
+"""Tests of cli/inputs.py: a wrong argument is answered before PyTorch, or any other large package, is imported.
+
+Times are not asserted: the large packages are hidden, so that a command that imports one says what to install instead.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import hrdepth.training  # noqa: F401
+from hrdepth.cli import main
+from hrdepth.cli.commands import COMMANDS
+from without_extras import run
+
+DATA = ["--data.kind", "folder", "--data.root", "data"]
+NETWORK = ["--weights", "street"]
+REPRODUCED = [f"reproduce {part}" for part in ("table1", "table2", "table3", "table4", "figure2", "figure4", "figure5")]
+# Of each command: arguments of which one is wrong, and a word of the answer.
+WRONG = {
+    "train": [
+        (["--config", "none.yaml"], "none.yaml"),
+        (["--config", "demo"], "demo/drive does not exist"),
+        (["--data", "none"], "none does not exist"),
+        (["--config", "train.yaml", "--precision", "bf17"], "bf16-mixed"),
+        (["--config", "train.yaml", "--size", "[100, 96]"], "multiples of 32"),
+        (["--config", "train.yaml", "--device", "cudo"], "unknown device 'cudo'"),
+        (["--config", "train.yaml", "--init", "stret"], "stret does not exist"),
+        (["--config", "train.yaml", "--output", "data", "--resume", "none.ckpt"], "no training checkpoint none.ckpt"),
+        (["--config", "train.yaml", "--objective.options.teacher", "stret"], "stret does not exist"),
+        (["--config", "train.yaml", "--augment.hue", "0.7"], "between 0 and 0.5"),
+    ],
+    "diagnose": [(["none"], "no run's folder")],
+    "scan": [(["--config", "none"], "none"), (["--config", "demo"], "demo/drive does not exist")],
+    "report": [(["none"], "no run's folder")],
+    "recipes list": [(["--jsn"], "--jsn")],
+    "recipes show": [(["kitti-hrdepth"], "unknown recipe")],
+    "recipes copy": [(["kitti-hrdepth"], "unknown recipe"), (["demo", "data"], "data")],
+    "evaluate": [
+        (["--data.kind", "foldre", "--data.root", "data"], "did you mean 'folder'"),
+        (["--data.kind", "folder", "--data.root", "none"], "none does not exist"),
+        ([*DATA, "--weights", "stret"], "stret does not exist"),
+        ([*DATA, "--disparities", "none.npy"], "none.npy does not exist"),
+        ([*DATA, "--runtime", "onnx"], "unknown runtime"),
+        ([*DATA, "--precision", "int9"], "did you mean 'int8'"),
+        ([*DATA, "--protocol.crop", "eigen"], "eigen"),
+        ([*DATA, "--format", "html"], "html"),
+    ],
+    "corruptions": [
+        (["--data.kind", "folder", "--data.root", "none", *NETWORK], "none does not exist"),
+        ([*DATA, "--weights", "stret"], "stret does not exist"),
+        ([*DATA, *NETWORK, "--base", "none.json"], "none.json does not exist"),
+    ],
+    "tabulate": [(["none"], "none"), (["data", "--metrics", "[x]"], "unknown metric")],
+    "compare": [
+        (["stret", *DATA, "--out", "out"], "stret does not exist"),
+        (["street", "--data.kind", "folder", "--data.root", "none", "--out", "out"], "none does not exist"),
+    ],
+    "odometry": [
+        (["none", *NETWORK, "--out", "out"], "none does not exist"),
+        (["rtsp://host/a", *NETWORK, "--out", "out"], "live"),
+        (["data", "--weights", "stret", "--out", "out"], "stret does not exist"),
+        (["data", *NETWORK, "--out", "out", "--poses", "none.txt"], "none.txt does not exist"),
+    ],
+    "calibrate-scale": [
+        (["street", "--out", "out", "--input", "data"], "at least one of camera_height"),
+        (["street", "--out", "out", "--input", "none", "--speed", "9"], "none does not exist"),
+        (["street", "--out", "out", "--input", "data", "--poses", "none.txt"], "none.txt does not exist"),
+    ],
+    "predict": [
+        (["none.jpg"], "none.jpg does not exist"),
+        (["camera:77"], "there is no camera 77"),
+        (["image.png", "--weights", "stret"], "stret does not exist; bundled: street"),
+        (["image.png", "--runtime", "onx"], "unknown runtime"),
+        (["image.png", "--precision", "int9"], "did you mean 'int8'"),
+        (["image.png", "--device", "cudo"], "unknown device"),
+        (["image.png", "--write", "[x]"], "unknown output 'x'"),
+        (["image.png", "--smooth", "flow"], "not one image"),
+        (["image.png", "--size", "[100, 96]"], "multiples of 32"),
+        (["image.png", "--threads", "0"], "0 threads"),
+        (["image.png", "--precision", "int8", "--calibration", "none"], "none does not exist"),
+        (["image.png", "--out", "data"], "not empty"),
+    ],
+    "app": [
+        (["--weights", "[stret]"], "stret does not exist"),
+        (["--runs", "[none]"], "none does not exist"),
+        (["--device", "cudo"], "unknown device"),
+    ],
+    "export": [
+        (["stret", "--out", "net.onnx"], "stret does not exist"),
+        (["street", "--out", "net.xyz"], "net.xyz"),
+        (["street", "--out", "net.onnx", "--format", "tflite"], "unknown format"),
+        (["street", "--out", "net.xml", "--int8", "--calibration", "none"], "none does not exist"),
+    ],
+    "pack": [
+        (["stret", "--out", "net.safetensors"], "stret does not exist"),
+        (["street", "--out", "net.pth"], "must end in .safetensors"),
+        (["street", "--out", "net.safetensors", "--card", "none.yaml"], "none.yaml does not exist"),
+        (["street", "--out", "net.safetensors", "--images", "none"], "none does not exist"),
+    ],
+    "import-weights": [
+        (["--network", "hrdepth", "--encoder", "none.pth", "--depth", "d.pth", "--out", "n.safetensors"], "none.pth"),
+        (["--network", "hrdepth", "--encoder", "e.pth", "--depth", "d.pth", "--out", "n.pth"], "end in .safetensors"),
+    ],
+    "render": [(["out", "--frames", "0"], "at least 3 frames"), (["out", "--size", "[0, 0]"], "too small")],
+    "models": [(["--jsn"], "--jsn")],
+    "prepare video": [
+        (["none.mp4", "--out", "out"], "none.mp4 does not exist"),
+        (["data", "--out", "out", "--camera", "none.yaml"], "none.yaml does not exist"),
+        (["data", "--out", "out", "--fit", "squash"], "squash"),
+    ],
+    "prepare cache": [
+        (["--cache", "cache", "--config", "none.yaml"], "none.yaml"),
+        (["--cache", "none", "--verify"], "none does not exist"),
+    ],
+    "prepare hints": [
+        (["--config", "none.yaml", "--out", "out"], "none.yaml"),
+        (["--config", "train.yaml", "--out", "out", "--weights", "stret"], "stret does not exist"),
+    ],
+    "prepare labels": [
+        (["--data", "none", "--teacher", "street"], "none does not exist"),
+        (["--data", "data", "--teacher", "stret"], "stret does not exist"),
+    ],
+    "prepare kitti": [(["none"], "none does not exist")],
+    "prepare kitti-odometry": [(["none"], "none does not exist")],
+    "prepare cityscapes": [(["none"], "none does not exist"), (["data", "--parts", "[all]"], "all")],
+    "doctor": [(["none"], "none does not exist"), (["data", "--ignore", "[x]"], "unknown kind of finding 'x'")],
+    "benchmark load": [(["--config", "none.yaml"], "none.yaml")],
+    "benchmark train": [(["--device", "cudo"], "unknown device")],
+    "benchmark predict": [
+        ([], "either --weights"),
+        (["--weights", "stret"], "stret does not exist"),
+        ([*NETWORK, "--runtimes", "[onx]"], "unknown runtime"),
+        ([*NETWORK, "--table", "table.doc"], "table.doc"),
+    ],
+    "benchmark evaluate": [(["--table", "table.doc"], "table.doc")],
+    "benchmark export": [
+        (["--weights", "stret"], "stret does not exist"),
+        ([*NETWORK, "--formats", "[tflite]"], "unknown format"),
+    ],
+    "benchmark start": [(["--weights", "stret"], "stret does not exist"), (["--runtimes", "[onx]"], "unknown runtime")],
+    "benchmark app": [(["--weights", "stret"], "stret does not exist")],
+    **{
+        name: [
+            (["--config", "none.yaml"], "none.yaml"),
+            (["x=stret", *DATA, "--out", "out"], "stret does not exist"),
+            (["--data.kind", "folder", "--data.root", "none", "--out", "out"], "none does not exist"),
+        ]
+        for name in REPRODUCED
+    },
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with an image, a folder of two, and a training config whose lists are missing."""
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    (tmp_path / "data").mkdir()
+    for name in ("image.png", "data/a.png", "data/b.png"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    part = {"dataset": "folder", "root": "data", "split": "data/train.txt"}
+    settings = {"train": [part], "validation": [part], "output": "run", "size": [64, 96]}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_answers_a_wrong_argument_without_large_packages(folder):
+    commands = [([*name.split(), *arguments], word) for name, cases in WRONG.items() for arguments, word in cases]
+    answers = run(*(command for command, _ in commands))
+    wrong = {
+        " ".join(command): error[-300:]
+        for (command, word), (status, _, error) in zip(commands, answers, strict=True)
+        if status != 2 or word not in error or "pip install" in error or "Traceback" in error
+    }
+    assert not wrong, json.dumps(wrong, indent=1)
+    assert {path.name for path in Path().iterdir()} == {"data", "image.png", "train.yaml"}
+
+
+def test_every_command_has_a_case():
+    assert set(WRONG) == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--network.name", "hrdpeth"], "did you mean 'hrdepth'"),
+        (["--network.options.nothing", "1"], "nothing"),
+        (["--pose_network.name", "posnet"], "did you mean 'posenet'"),
+        (["--objective.name", "view_synthesi"], "did you mean 'view_synthesis'"),
+        (["--objective.options.nothing", "1"], "nothing"),
+    ],
+)
+def test_options_of_networks_and_objectives_are_checked_before_data_are_opened(
+    folder, arguments, message, capsys, monkeypatch
+):
+    def opened(*_):
+        raise AssertionError("data are opened")
+
+    monkeypatch.setattr(sys.modules["hrdepth.training.train"], "check_data", opened)
+    assert main(["train", "--config", "train.yaml", *arguments]) == 2
+    assert message in capsys.readouterr().err
