@@ -57,8 +57,8 @@ def main() -> None:
 
 def resolve(uv: str, platform: str, python: str, resolution: str) -> tuple[dict[str, str], str]:
     """Return the versions by package, or none and the reason."""
-    command = [uv, "pip", "compile", "pyproject.toml", "--quiet", "--no-header", "--no-annotate", "--only-binary",
-               ":all:", "--python-version", python, "--python-platform", platform, "--resolution", resolution]  # fmt: skip
+    command = [uv, "pip", "compile", "pyproject.toml", "--quiet", "--no-header", "--no-annotate", "--only-binary=:all:"]
+    command += ["--python-version", python, "--python-platform", platform, "--resolution", resolution]
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}  # what PyAV's wheels need
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

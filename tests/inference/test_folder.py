@@ -680,12 +680,12 @@ def test_memory_stays_flat_over_ten_thousand_frames(tmp_path: Path, monkeypatch:
 class TestLive:
     def test_ctrl_c_is_the_regular_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Frames that come while the network computes are dropped; what was predicted is a playable video."""
-        info = probe("camera:0", live=True)
-        came = [Frame(f"camera-0_{index:06d}", make_image(index), index, index / 3) for index in range(9)]
+        info = probe("rtsp://host/live", live=True)
+        came = [Frame(f"host-live_{index:06d}", make_image(index), index, index / 3) for index in range(9)]
         monkeypatch.setattr("hrdepth.inference.folder.frames", lambda *_, **__: (frame for frame in came))
         predict_to_folder(stop_at(4), info, tmp_path / "out", progress=False)
-        assert names(tmp_path / "out") == ["camera-0_panel.mp4", "predict.json"]
-        video = list(frames(tmp_path / "out" / "camera-0_panel.mp4"))
+        assert names(tmp_path / "out") == ["host-live_panel.mp4", "predict.json"]
+        video = list(frames(tmp_path / "out" / "host-live_panel.mp4"))
         assert [round(frame.seconds or 0, 2) for frame in video] == [0, 0.33, 0.67, 1.0]
         manifest = json.loads((tmp_path / "out" / "predict.json").read_text())
         assert (manifest["pictures"], manifest["complete"], manifest["input"]["kind"]) == (4, True, "live")
@@ -695,7 +695,7 @@ class TestLive:
     ) -> None:
         monkeypatch.setattr("hrdepth.inference.folder.frames", lambda *_, **__: (make_frame() for _ in range(3)))
         with pytest.raises(KeyboardInterrupt):
-            predict_to_folder(stop_at(0), probe("camera:0", live=True), tmp_path / "out", progress=False)
+            predict_to_folder(stop_at(0), probe("rtsp://host/live", live=True), tmp_path / "out", progress=False)
         assert not list((tmp_path / "out").glob("*"))
 
     def test_a_source_that_breaks_off_leaves_what_it_sent(

@@ -167,9 +167,7 @@ def _predict_and_describe(
 def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest of the earlier run, which has the same settings."""
     if info.live is not None:
-        raise InputError(
-            "what a live source showed does not come again; pass --overwrite true, or choose another folder"
-        )
+        raise InputError("a live source cannot be resumed; pass --overwrite true, or choose another folder")
     if info.kind != "video" and (outputs.smooth is not None or outputs.flicker):
         raise InputError("smoothing and flicker need all frames from the first on; pass --overwrite true instead")
     before = files.resume(out / MANIFEST, described)
