@@ -6,7 +6,7 @@ STAMP := .venv/installed
 # A worker that finishes early takes tests from the other. A worker that dies ends the run with the name of its test.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --max-worker-restart 0
 
-.PHONY: demo test test-slow lint docs bundle costs clean
+.PHONY: demo test test-slow lint docs bundle costs platforms clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
@@ -37,6 +37,11 @@ bundle: $(STAMP)
 # The costs that `hrdepth models` lists, after a network was added or changed.
 costs: $(STAMP)
 	$(BIN)/python -m hrdepth.networks.summary
+
+# Whether the core's dependencies have wheels for other systems and Pythons; takes minutes.
+platforms: $(STAMP)
+	$(BIN)/pip install -q uv
+	$(BIN)/python .ci/platforms.py
 
 # torch first and by its constraint, so that no other build of it is downloaded.
 $(STAMP): pyproject.toml constraints.txt

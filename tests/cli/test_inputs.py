@@ -106,6 +106,7 @@ WRONG = {
         (["--network", "hrdepth", "--encoder", "none.pth", "--depth", "d.pth", "--out", "n.safetensors"], "none.pth"),
         (["--network", "hrdepth", "--encoder", "e.pth", "--depth", "d.pth", "--out", "n.pth"], "end in .safetensors"),
     ],
+    "serve": [(["data"], "data"), (["none"], "none")],
     "render": [(["out", "--frames", "0"], "at least 3 frames"), (["out", "--size", "[0, 0]"], "too small")],
     "models": [(["--jsn"], "--jsn")],
     "prepare video": [
