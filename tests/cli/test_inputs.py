@@ -122,6 +122,7 @@ WRONG = {
         (["--config", "none.yaml", "--out", "out"], "none.yaml"),
         (["--config", "train.yaml", "--out", "out", "--weights", "stret"], "stret does not exist"),
     ],
+    "prepare shards": [(["--config", "none.yaml", "--out", "out"], "none.yaml")],
     "prepare labels": [
         (["--data", "none", "--teacher", "street"], "none does not exist"),
         (["--data", "data", "--teacher", "stret"], "stret does not exist"),
