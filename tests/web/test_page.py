@@ -1,10 +1,11 @@
 """Tests of web/page in headless Chromium: what is predicted, shown, saved and refused, on line and off."""
 
 import io
+import math
 import re
 import shutil
 import time
-from base64 import b64encode
+from base64 import b64decode, b64encode
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hrdepth.camera import aspect_size, pinhole
 from hrdepth.config import ServeConfig
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.pointcloud import point_cloud
+from hrdepth.io.video_writer import VideoWriter
 from hrdepth.io.visualize import colorize_disparity
 from hrdepth.web import serve as server
 from hrdepth.web.pack import EXAMPLE_FOCAL, EXAMPLES, STREETS
@@ -307,4 +309,109 @@ def test_without_webgl_points_can_still_be_saved(launch, small_address):
     page.wait_for_selector("#points-note:not(:empty)")
     assert "no WebGL" in page.locator("#points-note").inner_text()
     assert download(page, "#save-points")[0] == "street-1.ply"
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def filmed(launch, address, tmp_path_factory):
+    """A page whose camera is Chromium's own, playing a street again and again."""
+    path = tmp_path_factory.mktemp("camera") / "street.mjpeg"
+    content = io.BytesIO()
+    Image.open(STREETS / EXAMPLES[0]).resize((640, 480)).save(content, "JPEG", quality=95, subsampling=2)
+    path.write_bytes(content.getvalue() * 3)
+    flags = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={path}"]
+    page = opened(launch(*flags, "--use-fake-ui-for-media-stream"), address)
+    yield page
+    assert not page.errors
+    page.context.close()
+
+
+def test_the_camera_is_predicted_live_at_half_the_size_as_python_does(filmed):
+    before = shown(filmed)
+    filmed.locator("#camera").click()
+    wait_for_answer(filmed, before + 4)
+    assert re.search(
+        r"[\d.]+ frames a second, the network alone [\d.]+; \d+ x \d+", filmed.locator("#rate").inner_text()
+    )
+    filmed.locator("#stop").click()
+    assert filmed.evaluate("document.getElementById('video').srcObject") is None, "the camera is given back"
+    answer = f"const {{ answer }} = {STATE};"
+    frame = filmed.evaluate(
+        f"(async () => {{ {answer} const canvas = document.createElement('canvas'); canvas.width = answer.bitmap.width;"
+        " canvas.height = answer.bitmap.height; canvas.getContext('2d').drawImage(answer.bitmap, 0, 0);"
+        " return canvas.toDataURL('image/png'); })()"
+    )
+    image = Image.open(io.BytesIO(b64decode(frame.partition(",")[2]))).convert("RGB")
+    assert image.size == (640, 480)
+    size = tuple(evaluate(filmed, f"{STATE}.answer.size"))
+    trained = evaluate(filmed, f"{STATE}.description.size")
+    assert size == aspect_size((480, 640), tuple(max(2, math.floor(side / 64 + 0.5)) * 32 for side in trained))
+    expected = Predictor.from_file("street", size=size)(image).disparity
+    assert np.abs(disparity(filmed) - expected).max() < 2e-3
+
+
+def test_frames_are_dropped_and_the_page_answers_meanwhile(filmed):
+    filmed.locator("#size").select_option("as trained")
+    before = shown(filmed)
+    filmed.locator("#camera").click()
+    wait_for_answer(filmed, before)
+    # One image is in the worker at a time, and one waits to be drawn.
+    waits = filmed.evaluate(
+        "async () => { const waits = []; for (let k = 0; k < 10; k++) { const from = performance.now();"
+        " await new Promise((done) => setTimeout(done)); waits.push(performance.now() - from); }"
+        " return waits.sort((a, b) => a - b); }"
+    )
+    assert waits[len(waits) // 2] < 1000 * 0.5 * evaluate(filmed, f"{STATE}.answer.seconds.network")
+    filmed.locator("#stop").click()
+
+
+def test_a_refused_camera_gets_a_sentence(launch, small_address):
+    page = opened(launch("--use-fake-device-for-media-stream", "--deny-permission-prompts"), small_address)
+    page.locator("#camera").click()
+    page.wait_for_selector("#status.refused")
+    assert "The camera was refused" in page.locator("#status").inner_text()
+    predict_example(page, 0)
+    page.context.close()
+
+
+def test_a_video_is_predicted_and_can_be_stopped(browser, small_address, tmp_path):
+    image = np.asarray(Image.open(STREETS / EXAMPLES[0]).resize((320, 96)))
+    with VideoWriter(tmp_path / "drive.mp4", 10) as video:
+        for shift in range(20):
+            video.write(np.roll(image, 4 * shift, axis=1))
+    page = opened(browser, small_address)
+    page.locator("#video-file").set_input_files(tmp_path / "drive.mp4")
+    page.wait_for_selector("#stop:not([hidden]), #status.refused")
+    if page.locator("#status.refused").count():
+        assert "is not a video that this browser can play" in page.locator("#status").inner_text()
+        pytest.skip("this Chromium has no H.264")
+    wait_for_answer(page, 3)
+    page.locator("#stop").click()
+    count = shown(page)
+    page.wait_for_timeout(500)
+    assert shown(page) <= count + 1
+    page.context.close()
+
+
+def memory(page):
+    """Megabytes of the page and its workers, once garbage is collected."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    return evaluate(page, "(await performance.measureUserAgentSpecificMemory()).bytes") / 1e6
+
+
+@pytest.mark.parametrize("frames", [60, pytest.param(1000, marks=pytest.mark.slow)])
+def test_memory_does_not_grow_with_the_frames(launch, small_address, frames):
+    page = opened(launch("--enable-blink-features=ForceEagerMeasureMemory"), small_address)
+    predict_example(page, 0)
+    run = (
+        "async (count) => { const { state } = await import('./page.js');"
+        " const { size } = state.description; for (let k = 0; k < count; k++) {"
+        "  const answer = await state.network.predict(await createImageBitmap(state.answer.bitmap), size);"
+        "  answer.bitmap.close(); } }"
+    )
+    page.evaluate(run, 20)
+    before = memory(page)
+    page.evaluate(run, frames)
+    assert memory(page) - before < 5
     page.context.close()

@@ -13,12 +13,11 @@ const SHOWN_WIDTH = 1280;
 
 const $ = (id) => document.getElementById(id);
 
-/** What the page knows; tests read it. */
+/** What the page knows. */
 export const state = {
-  description: null, tables: null, provider: null, frames: null, answer: null, range: null, name: "image", live: false,
+  description: null, tables: null, network: null, provider: null, frames: null, answer: null, range: null, name: "image", live: false,
   ownFocal: null, sourceFocal: null, chosenSize: null, shown: 0, rate: null, waiting: null, points: 0,
 };
-let network = null;
 let cloud = null;
 let turn = 0; // of the sources: what belongs to an earlier one is ignored
 
@@ -64,7 +63,7 @@ async function showImage(file, name, sourceFocal) {
   const current = begin(name.replace(/\.\w+$/, ""), sourceFocal);
   const bitmap = await openImage(file, name);
   say(`Predicting for ${name} …`);
-  const answer = await network.predict(bitmap, networkSize());
+  const answer = await state.network.predict(bitmap, networkSize());
   if (!current()) return answer.bitmap.close();
   show(answer);
   return say(`${name}, ${answer.bitmap.width} x ${answer.bitmap.height}`);
@@ -88,7 +87,7 @@ async function follow(frames, current) {
   let last = performance.now();
   let smooth = null;
   while (bitmap) {
-    const pending = network.predict(bitmap, networkSize());
+    const pending = state.network.predict(bitmap, networkSize());
     if (state.waiting) draw(state.waiting);
     state.waiting = null;
     const answer = await pending;
@@ -246,7 +245,7 @@ async function again() {
   state.chosenSize = $("size").value;
   if (state.live || !state.answer) return;
   const mine = turn;
-  const answer = await network.predict(await createImageBitmap(state.answer.bitmap), networkSize());
+  const answer = await state.network.predict(await createImageBitmap(state.answer.bitmap), networkSize());
   if (mine === turn) show(answer);
   else answer.bitmap.close();
 }
@@ -267,12 +266,12 @@ async function start() {
     `Network ${name}, licence ${licence ?? "not stated"}${terms ? ` (${terms})` : ""}. ` +
     `${units.metres_per_unit === null ? "Its depth is right up to one factor." : "Its depth has metres once the camera is known."} ` +
     `Made by hrdepth ${version}; ONNX Runtime Web is Microsoft's, under the MIT licence.`;
-  network = new Network((what, share) => {
+  state.network = new Network((what, share) => {
     say(`Loading ${what}: ${Math.round(100 * share)} % …`);
     $("progress").value = share;
   });
   const threads = Number(asked.get("threads")) || undefined;
-  state.provider = await network.load(state.description, { provider: asked.get("provider") ?? "auto", threads });
+  state.provider = await state.network.load(state.description, { provider: asked.get("provider") ?? "auto", threads });
   $("progress").hidden = true;
   await connect();
   const refused = cameraUnavailable();
