@@ -2,10 +2,12 @@
 
 import io
 import math
+import os
 import re
 import shutil
 import time
 from base64 import b64decode, b64encode
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,15 +27,15 @@ PATIENCE = 240_000  # on a busy machine
 STATE = "(await import('./page.js')).state"
 
 
-def opened(browser, address, width=1280, **options):
-    """A page that is ready, and the list of requests that it made."""
+def opened(browser, address, width=1280, threads=1, **options):
+    """A page that is ready, and the list of requests that it made; two threads wait for each other on busy cores."""
     context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True, **options)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.asked, page.errors = [], []
     context.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.goto(address)
+    page.goto(f"{address}?threads={threads}")
     page.wait_for_selector("body[data-ready]")
     return page
 
@@ -99,9 +101,10 @@ def test_the_disparity_is_that_of_python(page, number):
 def test_threads_are_used_though_the_server_sends_no_headers_for_them(browser, street, monkeypatch):
     monkeypatch.setattr(server, "HEADERS", {})
     with serve(ServeConfig(str(street), host="127.0.0.1", port=0, https=False)) as (address,):
-        page = opened(browser, address)
+        page = opened(browser, address, threads=2)
         assert page.evaluate("crossOriginIsolated")
-        assert "thread" in page.locator("#status").inner_text()
+        cores = page.evaluate("navigator.hardwareConcurrency")
+        assert f"{min(cores, 2)} thread" in page.locator("#status").inner_text()
         page.context.close()
 
 
@@ -414,4 +417,23 @@ def test_memory_does_not_grow_with_the_frames(launch, small_address, frames):
     before = memory(page)
     page.evaluate(run, frames)
     assert memory(page) - before < 5
+    page.context.close()
+
+
+@pytest.mark.parametrize(("name", "width"), [("web.jpg", 1000), ("web-phone.jpg", 360)])
+def test_screenshots_show_image_disparity_and_points(browser, address, tmp_path, name, width):
+    # With HRDEPTH_IMAGES=docs/images these become the documentation's.
+    page = opened(browser, address, width=width)
+    predict_example(page, 0)
+    page.locator("#points summary").click()
+    page.wait_for_selector("#points-note:not(:empty)")
+    page.locator("#rate").evaluate("element => (element.hidden = true)")  # times of a busy machine
+    page.wait_for_timeout(500)
+    path = Path(os.environ.get("HRDEPTH_IMAGES", tmp_path)) / name
+    page.screenshot(path=path, full_page=True, type="jpeg", quality=85)
+    image = Image.open(path)
+    assert image.width == width
+    cloud = page.locator("#cloud").bounding_box()
+    part = image.crop([round(cloud["x"]), round(cloud["y"]), round(cloud["x"] + cloud["width"]), image.height])
+    assert np.asarray(part.convert("L")).std() > 10
     page.context.close()

@@ -74,10 +74,23 @@ async function start(provider, library, binary, threads, graph) {
   Object.assign(ort.env.wasm, { wasmPaths: { mjs: address }, wasmBinary, numThreads: threads });
   ort.env.logLevel = "error";
   try {
-    session = await ort.InferenceSession.create(graph, { executionProviders: [provider] });
+    session = await ort.InferenceSession.create(graph, { executionProviders: [provider], logSeverityLevel: 3 });
   } catch (error) {
     throw provider === "wasm" ? new Error(`The network's file cannot be used (${error.message}).`) : error;
   }
+  // The first run compiles shaders and shows what a graphics driver cannot do.
+  if (provider === "webgpu") await run(new Float32Array(3 * page.size[0] * page.size[1]), page.size);
+}
+
+/** From (3,h,w) in [0,1] to disparity (h,w). */
+async function run(input, [height, width]) {
+  const image = new ort.Tensor("float32", input, [1, 3, height, width]);
+  const answer = await session.run({ [session.inputNames[0]]: image });
+  const output = answer[session.outputNames[0]];
+  const disparity = new Float32Array(await output.getData());
+  output.dispose();
+  if (!disparity.every(Number.isFinite)) throw new Error("The network's output is not finite: its weights are damaged.");
+  return disparity;
 }
 
 /** Predict for an image, which goes back with the answer; `size` is that of training, or a smaller one. */
@@ -87,12 +100,7 @@ async function predict({ bitmap, size }) {
   const [height, width] = page.fixed ? page.size : aspectSize(shape, size, page.stride);
   const input = networkInput(pixelsOf(bitmap), shape, [height, width]);
   const ready = performance.now();
-  const image = new ort.Tensor("float32", input, [1, 3, height, width]);
-  const answer = await session.run({ [session.inputNames[0]]: image });
-  const output = answer[session.outputNames[0]];
-  const disparity = new Float32Array(await output.getData());
-  output.dispose();
-  if (!disparity.every(Number.isFinite)) throw new Error("The network's output is not finite: its weights are damaged.");
+  const disparity = await run(input, [height, width]);
   const seconds = { prepare: (ready - started) / 1000, network: (performance.now() - ready) / 1000 };
   const result = { bitmap, disparity, size: [height, width], range: disparityRange(disparity), seconds };
   return [result, [bitmap, disparity.buffer]];
