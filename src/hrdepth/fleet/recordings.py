@@ -147,12 +147,14 @@ def prepare_recordings(config: PrepareVideoConfig) -> str:
     }
     _run(units, out, partial(_Preparing, replace(config, out=out)), config, about, "recordings")
     names = [unit.name for unit in units]
-    with tempfile.TemporaryDirectory() as folder:
+    with _staging(out) as folder:
         for file in ("train.txt", "val.txt"):
+            # Recordings of earlier commands stay.
+            (folder / file).write_text(_read_text(join_url(out, file)), encoding="utf-8")
             for name in names:
                 lines = _read_text(join_url(out, f"{name}/{file}"))
-                replace_lines(Path(folder) / file, name, lines.splitlines())
-        put_folder(Path(folder), out)
+                replace_lines(folder / file, name, lines.splitlines())
+        put_folder(folder, out)
     return out
 
 
