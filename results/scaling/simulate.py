@@ -1,7 +1,6 @@
 """Simulate training and prediction on many machines, from the rates of one core (rates.json) and of a card.
 
-    python results/scaling/simulate.py           the tables of docs/scaling.md
-    python results/scaling/simulate.py --check   runs of one and two processes here, measured and simulated
+    python results/scaling/simulate.py     the tables of docs/scaling.md
 
 Each process is a rank with loading workers: a worker loads a batch when there is room in its queue; a step begins when
 the rank has a batch, and ends when all ranks have computed and exchanged gradients. Cores that are shared slow all down
@@ -10,7 +9,6 @@ in proportion.
 
 from __future__ import annotations
 
-import argparse
 import heapq
 import json
 from dataclasses import dataclass
@@ -105,17 +103,5 @@ def tables(rates: dict[str, float]) -> None:
             print(f"| {cards} cards, {cores} cores each | {rate:,.0f} frames/s | {1e9 / rate / 86400:,.1f} days |")
 
 
-def main() -> None:
-    """Print tables, or check against runs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true")
-    if parser.parse_args().check:
-        from check import check
-
-        check()
-    else:
-        tables(json.loads(Path(__file__).with_name("rates.json").read_text(encoding="utf-8"))["rates"])
-
-
 if __name__ == "__main__":
-    main()
+    tables(json.loads(Path(__file__).with_name("rates.json").read_text(encoding="utf-8"))["rates"])

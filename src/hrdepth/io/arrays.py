@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_archive", "check_array", "load_array"]
+__all__ = ["array_from_bytes", "check_archive", "check_array", "load_array"]
 
 # Sparse depth is compressed to a fifteenth, other arrays less; a thousandth is what a bomb of zeros reaches.
 EXPANSION = 100
+# Bytes of an .npy file in which its header ends.
+HEADER = 4096
 # Small archives of equal numbers may expand further.
 ALWAYS = 64 * 2**20
 
@@ -30,6 +33,19 @@ def load_array(path: Path) -> NDArray[Any]:
         stream.seek(0)
         array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     return array
+
+
+def array_from_bytes(content: bytes) -> NDArray[Any]:
+    """Return the array of an .npy file's content, without copying it; objects in it are refused.
+
+    Raises:
+        ValueError: it is damaged, shorter than its header says, or holds objects.
+    """
+    stream = io.BytesIO(content[:HEADER])
+    shape, fortran, dtype = _check_header(stream, len(content))
+    if dtype.hasobject or fortran:
+        raise ValueError("it holds Python objects, or columns in place of rows")
+    return np.frombuffer(content, dtype, math.prod(shape), stream.tell()).reshape(shape)
 
 
 def check_array(path: Path) -> None:
@@ -70,12 +86,12 @@ def check_archive(path: Path) -> None:
         raise ValueError(str(error)) from error
 
 
-def _check_header(stream: IO[bytes], size: int) -> None:
-    """Check the header of an array in `size` bytes."""
+def _check_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Check the header of an array in `size` bytes; return its shape, whether columns come first, and its type."""
     try:
         version = np.lib.format.read_magic(stream)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, _, dtype = read_header[version](stream)
+        shape, columns_first, dtype = read_header[version](stream)
         claimed = math.prod(shape) * dtype.itemsize
     except OSError:
         raise
@@ -83,3 +99,4 @@ def _check_header(stream: IO[bytes], size: int) -> None:
         raise ValueError(f"its header is damaged ({str(error)[:100]})") from error
     if min(shape, default=0) < 0 or (claimed > size - stream.tell() and not dtype.hasobject):
         raise ValueError(f"its header says {dtype} {shape}, {claimed:,} bytes, but it has {size:,}")
+    return shape, columns_first, dtype

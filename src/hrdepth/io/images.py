@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hrdepth.errors import InputError
-from hrdepth.io.arrays import load_array
+from hrdepth.io.arrays import array_from_bytes, load_array
 from hrdepth.io.files import write_bytes
 from hrdepth.io.shards import Member
 
@@ -265,7 +265,7 @@ def open_image(path: Path) -> Image.Image:
 
 def _opened_header(path: Path) -> Image.Image:
     if isinstance(path, Member) and path.suffix == ".npy":  # decoded when it was packed
-        return Image.fromarray(load_array(path))
+        return Image.fromarray(array_from_bytes(path.read_bytes()))
     Image.init()
     file = path.open("rb") if isinstance(path, Member) else path
     return Image.open(file, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])

@@ -16,7 +16,7 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -99,6 +99,7 @@ class ShardSet:
     url: str | None = None
     most: int | None = None
     _files: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    _checked: set[tuple[str, str]] = field(default_factory=set)
 
     @cached_property
     def names(self) -> list[str]:
@@ -155,7 +156,7 @@ class ShardSet:
             left -= size
 
     def read(self, shard: str, name: str) -> bytes:
-        """Return the content of a file in a shard.
+        """Return the content of a file in a shard, whose checksum is compared when this process first reads it.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -175,11 +176,14 @@ class ShardSet:
                     raise InputError(f"the shard {self.root / shard}.tar is missing; pack it again") from error
         else:
             raise InputError(f"{self.root} has no room for shards; give a larger cache_gb")
+        if (shard, name) in self._checked:
+            return content
         if zlib.crc32(content) != entry.crc:
             raise InputError(
                 f"{name} in the shard {self.root / shard}.tar is damaged; run hrdepth prepare shards with --verify, "
                 "then without, to write it again"
             )
+        self._checked.add((shard, name))
         return content
 
 
@@ -242,6 +246,14 @@ def _set_of(root: str) -> ShardSet:
     return _sets[root]
 
 
+@lru_cache(maxsize=2**16)
+def _parts(path: str) -> tuple[str, str, str]:
+    """Return root, shard and name of a `Member`."""
+    root, _, place = path.partition(f"{os.sep}shard-")
+    number, _, name = place.partition(f".tar{os.sep}")
+    return root, f"shard-{number}", name.replace(os.sep, "/")
+
+
 if TYPE_CHECKING:
     _LocalPath = Path
 else:  # before Python 3.12 `Path` itself cannot have subclasses
@@ -255,9 +267,8 @@ class Member(_LocalPath):
 
     @property
     def _place(self) -> tuple[ShardSet, str, str]:
-        root, _, place = str(self).partition(f"{os.sep}shard-")
-        number, _, name = place.partition(f".tar{os.sep}")
-        return _set_of(root), f"shard-{number}", name.replace(os.sep, "/")
+        root, shard, name = _parts(str(self))
+        return _set_of(root), shard, name
 
     @property
     def entry(self) -> Entry:
