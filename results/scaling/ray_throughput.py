@@ -28,7 +28,7 @@ from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.video_writer import VideoWriter
 
-CLIPS, FRAMES, ROUNDS, SIZE = 8, 16, 2, (192, 640)
+CLIPS, FRAMES, ROUNDS, SIZE = 6, 8, 2, (192, 640)
 
 
 class Timed:
