@@ -1,8 +1,8 @@
 """Compare the simulation with runs of one and two processes.
 
 The runs are PyTorch's loader, with its processes and its queues, and gloo's exchange between ranks; decoding and the
-card's computation are played by pauses of known length, so that the speed of the cores does not decide. On a machine that
-is busy otherwise pauses last longer than they should. Writes check.json: python results/scaling/check.py
+card's computation are played by pauses of known length, so that the speed of the cores does not decide. On a machine
+that is busy otherwise pauses last longer than they should. Writes check.json: python results/scaling/check.py
 """
 
 from __future__ import annotations
