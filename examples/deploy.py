@@ -34,6 +34,8 @@ def load(path):
 def main(network, path, out):
     """Predict and write."""
     run, about = load(network)
+    if about.get("shift", 0) is None:
+        sys.exit(f"{network} gives disparity and no depth: its teacher's scale and shift were unknown")
     image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     height, width = about["size"]
     pixels = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS), dtype=np.float32) / 255

@@ -58,6 +58,14 @@ def test_smoothness_ignores_scale_and_spares_edges():
     assert on_flat.item() == pytest.approx(1 / 1.5 / 7, rel=1e-5)
 
 
+def test_an_affine_alignment_finds_scale_and_shift_beside_outliers():
+    reference = torch.rand(2, 1, 20, 30, generator=torch.Generator().manual_seed(0))
+    values = torch.stack([4 * reference[0] - 0.5, 0.3 * reference[1] + 7])
+    values[:, :, :3, :] += 2  # 15 % of the pixels
+    found = losses.align_affine(values, reference)
+    torch.testing.assert_close(found[:, :, 3:], reference[:, :, 3:], rtol=0, atol=1e-4)
+
+
 def test_the_affine_invariant_error_ignores_scale_and_shift_of_each_image():
     torch.manual_seed(0)
     target = torch.rand(2, 1, 16, 16) + 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf, log, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +31,8 @@ Number = TypeVar("Number", float, "Tensor")
 
 SAME_ASPECT = 0.1
 """Difference of the logarithms of aspect ratios up to which an image is resized to the trained size."""
+UNKNOWN_SHIFT = "1/depth is known up to a factor and a shift that differ from image to image"
+"""What a network predicts that learned nothing else from its teacher."""
 MOST_PIXELS = 2.0
 """Of an image with its own aspect ratio, in the number that the network was trained with."""
 
@@ -157,9 +159,12 @@ class DepthScale:
         metres_per_unit: metres = depth x metres_per_unit; None where depth is known up to scale only.
         canonical_focal: fx, in image widths, of the camera that the network's depth holds for; another camera's depth
             is `focal_factor` times it. None if depth is used unchanged for any camera.
+        shift: of 1/depth, in 1/network units: what is added to the network's, which is 0 to nearly all. None where each
+            image has an unknown factor and shift of its own, as with a network that learned from such a teacher alone:
+            then there is disparity, but no depth.
 
     Raises:
-        InputError: the range is empty or not positive, or a factor is not.
+        InputError: the range is empty or not positive, a factor is not, or metres of an unknown shift are given.
 
     Example:
         >>> DepthScale(metres_per_unit=5.4).depth(np.array([0.0, 1.0], np.float32)).round(3).tolist()
@@ -170,6 +175,7 @@ class DepthScale:
     max_depth: float = 100.0
     metres_per_unit: float | None = None
     canonical_focal: float | None = None
+    shift: float | None = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.min_depth < self.max_depth:
@@ -178,12 +184,20 @@ class DepthScale:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 < value < inf):
                 raise InputError(f"{name} is {value!r:.40}; it must be a positive number")
+        if self.shift is not None and not (isinstance(self.shift, int | float) and abs(self.shift) < inf):
+            raise InputError(f"shift is {self.shift!r:.40}; it must be a number, in 1/units of depth")
+        if self.shift is None and self.metres_per_unit is not None:
+            raise InputError("depth of an unknown shift has no metres: remove metres_per_unit")
 
     @classmethod
     def of(cls, network: Any) -> DepthScale:
         """Return a network's scale; of one without, the range that it names, else 0.1 to 100."""
         own: DepthScale | None = getattr(network, "scale", None)
         return own or cls(float(getattr(network, "min_depth", 0.1)), float(getattr(network, "max_depth", 100.0)))
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return it for a file, JSON-able: without a shift of 0, which files of earlier versions do not name."""
+        return {name: value for name, value in asdict(self).items() if name != "shift" or value != 0}
 
     def focal_factor(self, intrinsics: NDArray[np.float64] | None, width: int) -> float:
         """Return depth for a camera / the network's depth; 1 without intrinsics or a canonical focal length.
@@ -199,7 +213,7 @@ class DepthScale:
     def scaled_disparity(
         self, disparity: NDArray[np.float32], intrinsics: NDArray[np.float64] | None = None
     ) -> NDArray[np.float32]:
-        """Turn disparity (...,H,W) into 1/depth, in 1/network units.
+        """Turn disparity (...,H,W) into 1/depth, in 1/network units; up to a factor and a shift where that is unknown.
 
         Args:
             disparity: the network's sigmoid output.
@@ -208,18 +222,40 @@ class DepthScale:
         low, high = 1 / self.max_depth, 1 / self.min_depth
         scaled = np.asarray(np.float32(high - low) * disparity, dtype=np.float32)
         scaled += np.float32(low)
+        if self.shift:
+            scaled = np.maximum(scaled + np.float32(self.shift), np.float32(low))  # nothing is farther than max_depth
         factor = self.focal_factor(intrinsics, disparity.shape[-1])
         return scaled if factor == 1 else np.asarray(scaled / np.float32(factor), dtype=np.float32)
 
     def depth(
         self, disparity: NDArray[np.float32], intrinsics: NDArray[np.float64] | None = None
     ) -> NDArray[np.float32]:
-        """Turn disparity into depth in network units; arguments as for `scaled_disparity`."""
+        """Turn disparity into depth in network units; arguments as for `scaled_disparity`.
+
+        Raises:
+            InputError: the shift is unknown.
+        """
+        self.check_depth()
         return np.asarray(np.reciprocal(self.scaled_disparity(disparity, intrinsics)), dtype=np.float32)
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether disparity determines depth, be it up to a factor."""
+        return self.shift is not None
+
+    def check_depth(self) -> None:
+        """Raise InputError if disparity does not determine depth."""
+        if not self.has_depth:
+            raise InputError(
+                f"this network gives no depth: {UNKNOWN_SHIFT}; train it by view synthesis besides its teacher, or "
+                "predict with --shift VALUE"
+            )
 
     @property
     def unit(self) -> str:
         """The unit of depth, in words."""
+        if not self.has_depth:
+            return f"none: {UNKNOWN_SHIFT}"
         if self.metres_per_unit is None:
             return "up to scale: ratios of depths mean something, metres are not known"
         return "metres" if self.metres_per_unit == 1 else f"metres = depth x {self.metres_per_unit:g}"
@@ -227,6 +263,8 @@ class DepthScale:
     @property
     def sentence(self) -> str:
         """What the network's depth means, in words."""
+        if not self.has_depth:
+            return UNKNOWN_SHIFT
         metres = self.metres_per_unit
         known = "depth is known up to an unknown factor" if metres is None else f"metres = {metres:g} x predicted depth"
         if self.canonical_focal is None:

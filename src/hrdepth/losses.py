@@ -11,6 +11,7 @@ from torch.nn import functional as F
 __all__ = [
     "Windows",
     "affine_invariant_error",
+    "align_affine",
     "edge_aware_smoothness",
     "gradient_loss",
     "log_ratio_loss",
@@ -223,6 +224,29 @@ def affine_invariant_error(
         differences.append(difference)
     error = torch.stack(errors).mean() if errors else predicted.sum() * 0.0
     return error, gradient_loss(torch.stack(differences), known > 0)
+
+
+def align_affine(values: Tensor, reference: Tensor, trim: float = 0.2) -> Tensor:
+    """Bring each image of `values` (B,1,H,W) to `reference` (B,1,H,W) by scale and shift, whatever a part of it does.
+
+    First by medians and median absolute deviations, then twice by least squares without the share `trim` of the pixels
+    that fit worst.
+    """
+    found = []
+    for one, other in zip(values, reference, strict=True):
+        x, y = one.flatten(), other.flatten()
+        tiny = torch.finfo(x.dtype).tiny
+        x0, y0 = x.median(), y.median()
+        scale = (y - y0).abs().median() / (x - x0).abs().median().clamp(min=tiny)
+        shift = y0 - scale * x0
+        for _ in range(2):
+            residual = (scale * x + shift - y).abs()
+            kept = residual <= residual.sort().values[max(0, round((1 - trim) * len(x)) - 1)]
+            x0, y0 = x[kept].mean(), y[kept].mean()
+            scale = ((x[kept] - x0) * (y[kept] - y0)).sum() / (x[kept] - x0).square().sum().clamp(min=tiny)
+            shift = y0 - scale * x0
+        found.append(scale * one + shift)
+    return torch.stack(found)
 
 
 def _aligned(values: Tensor, where: Tensor) -> Tensor:

@@ -119,6 +119,42 @@ def test_models_that_are_not_there_or_of_another_kind_are_refused(tmp_path, monk
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_nothing_that_can_run_code_is_loaded(tmp_path, monkeypatch):
+    import torch
+
+    folder = save(*dpt(), tmp_path / "dpt")
+    weights = tmp_path / "dpt" / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="cannot be loaded as a depth model of transformers"):
+        open_teacher(folder)
+    weights.unlink()
+    model, _ = dpt()
+    torch.save(model.state_dict(), tmp_path / "dpt" / "pytorch_model.bin")  # pickled
+    with pytest.raises(InputError, match="give the name of one on the Hugging Face Hub with safetensors"):
+        open_teacher(folder)
+    ran = tmp_path / "ran"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "code.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    config = {"model_type": "own", "auto_map": {"AutoConfig": "code.Config", "AutoModelForDepthEstimation": "code.M"}}
+    (tmp_path / "own" / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(InputError, match="cannot be loaded as a depth model"):
+        open_teacher(str(tmp_path / "own"))
+    assert not ran.exists()
+
+
+def test_without_a_network_one_sentence_says_so(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with pytest.raises(
+        InputError, match="the teacher nobody/nothing cannot be loaded .* check the connection"
+    ) as error:
+        open_teacher("nobody/nothing")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_kind_whose_output_is_not_known_is_refused(tmp_path, monkeypatch):
     folder = save(*dpt(), tmp_path / "dpt")
     monkeypatch.setattr("hrdepth.teachers.huggingface.MEANINGS", {})

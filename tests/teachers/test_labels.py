@@ -2,6 +2,8 @@
 
 import json
 import multiprocessing
+import re
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,15 +13,18 @@ import torch
 import fake_datasets
 from hrdepth.camera import DepthScale
 from hrdepth.cli import main
+from hrdepth.cli.inputs import check_inputs
 from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig, PrepareLabelsConfig
 from hrdepth.data.sample import Window
 from hrdepth.errors import InputError
+from hrdepth.io.images import read_image
 from hrdepth.networks import build_network
-from hrdepth.objectives import build_objective
+from hrdepth.objectives import Output, build_objective
 from hrdepth.prepare.labels import prepare_labels
 from hrdepth.teachers import Meaning, Teacher
 from hrdepth.teachers.labelling import agreement, create_labels, label_images
 from hrdepth.teachers.labels import Labels
+from hrdepth.teachers.network import NetworkTeacher
 from hrdepth.training import train
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from tiny_networks import NETWORK
@@ -85,10 +90,7 @@ def test_an_interrupted_labelling_goes_on_where_it_was(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         label_images(Stops(), labels, images)
     done = [image for image in images if labels.file(image).is_file()]
-    for claim in (tmp_path / "labels" / "claims").iterdir():
-        import os
-
-        os.utime(claim, (0, 0))  # older than any process that lives
+    assert not list((tmp_path / "labels" / "claims").iterdir())
     assert label_images(Ramp(), labels, images) == 6 - len(done)
 
 
@@ -116,13 +118,73 @@ def test_two_processes_share_a_folder_and_do_nothing_twice(tmp_path):
     workers = [context.Process(target=_share, args=(tmp_path / "labels", images, counts)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    made = [counts.get(timeout=600) for _ in workers]
+    made = [counts.get(timeout=600) for _ in workers]  # they import everything first
     for worker in workers:
-        worker.join(30)
+        worker.join(60)
     assert sum(made) == 24
     labels = Labels.open(tmp_path / "labels")
     labels.check(images)
     assert not list((tmp_path / "labels" / "claims").iterdir())
+
+
+class Stuck(Ramp):
+    """Labels four images, and then hangs."""
+
+    def maps(self, images, size):
+        if len(self.seen) >= 4:
+            time.sleep(3600)
+        return super().maps(images, size)
+
+
+def _hang(folder, images):
+    label_images(Stuck(), Labels.open(folder), images)
+
+
+def test_a_killed_process_blocks_nobody(tmp_path):
+    _, images = images_of(tmp_path, frames=24)
+    labels = create_labels(tmp_path / "labels", Ramp(), SIZE)
+    killed = multiprocessing.get_context("spawn").Process(target=_hang, args=(labels.folder, images))
+    killed.start()
+    deadline = time.monotonic() + 600
+    while sum(labels.file(image).is_file() for image in images) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    killed.kill()
+    killed.join()
+    assert list((labels.folder / "claims").iterdir())
+    assert label_images(Ramp(), labels, images) == 20
+    assert not list((labels.folder / "claims").iterdir())
+
+
+def test_the_log_tells_rate_and_time_left(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("hrdepth.teachers.labelling.TOLD", 0.0)
+    _, images = images_of(tmp_path, frames=20)
+    with caplog.at_level("INFO", logger="hrdepth"):
+        label_images(Ramp(), create_labels(tmp_path / "labels", Ramp(), SIZE), images)
+    assert re.search(r"\d+ of 20 labels, [\d.]+ images/s, \d+ minutes left", caplog.text)
+
+
+def test_reading_and_writing_overlap_with_the_teacher(tmp_path, monkeypatch):
+    _, images = images_of(tmp_path, frames=24)
+    labels = create_labels(tmp_path / "labels", Ramp(), SIZE)
+    running, together = [0], [0]
+
+    def slowly(function, seconds):
+        def slow(*arguments):
+            running[0] += 1
+            together[0] = max(together[0], running[0])
+            time.sleep(seconds)
+            running[0] -= 1
+            return function(*arguments)
+
+        return slow
+
+    teacher = Ramp()
+    monkeypatch.setattr(teacher, "maps", slowly(teacher.maps, 0.2))
+    monkeypatch.setattr("hrdepth.teachers.labelling.read_image", slowly(read_image, 0.05))
+    monkeypatch.setattr(Labels, "write", slowly(Labels.write, 0.05))
+    assert label_images(teacher, labels, images) == 24
+    assert together[0] >= 3
 
 
 def test_a_teacher_that_gives_nan_is_named(tmp_path):
@@ -147,6 +209,29 @@ def test_confidence_is_low_where_the_mirrored_image_says_otherwise(tmp_path):
     assert means[1] < 0.5 < means[0]
 
 
+class Halved(Ramp):
+    """Calls the left half of a zoomed image twice as near as it is."""
+
+    def maps(self, images, size):
+        found = super().maps(images, size)
+        if size != SIZE:  # the tests' images are seen whole, or zoomed
+            found[:, :, : size[1] // 2] *= 2
+        return found
+
+
+def test_confidence_is_low_where_the_zoomed_image_says_otherwise(tmp_path):
+    _, images = images_of(tmp_path)
+    teacher = Halved(Meaning.METRIC)
+    labels = create_labels(tmp_path / "labels", teacher, SIZE)
+    label_images(teacher, labels, images[:1], confidence=True)
+    sure = labels.confidence.load(images[0])
+    # The zoom shows the middle 4/5. Up to a factor, the median's, half of that disagrees.
+    inside, outside = sure[8:-8, 12:-12], np.concatenate([sure[:4].ravel(), sure[-4:].ravel()])
+    half = inside.shape[1] // 2
+    assert min(inside[:, : half - 2].mean(), inside[:, half + 2 :].mean()) < 0.1
+    assert outside.min() > 0.9
+
+
 def test_agreement_leaves_open_what_the_meaning_leaves_open():
     map_ = np.random.default_rng(0).random((8, 8), np.float32) + 0.5
     assert agreement(map_, map_, Meaning.METRIC).min() == 1
@@ -154,6 +239,36 @@ def test_agreement_leaves_open_what_the_meaning_leaves_open():
     np.testing.assert_allclose(agreement(map_, 2 * map_, Meaning.SCALE), 1, atol=1e-5)
     assert agreement(map_, 2 * map_ + 1, Meaning.SCALE).min() < 0.5
     np.testing.assert_allclose(agreement(map_, 2 * map_ + 1, Meaning.AFFINE), 1, atol=1e-4)
+
+
+class Silent(Ramp):
+    """Says nothing of the upper half, as a depth of 0 does."""
+
+    def maps(self, images, size):
+        found = super().maps(images, size)
+        found[:, : size[0] // 2] = np.nan
+        return found
+
+
+@pytest.mark.parametrize("meaning", list(Meaning))
+def test_pixels_of_which_the_teacher_says_nothing_are_not_learned(tmp_path, meaning):
+    _, images = images_of(tmp_path)
+    teacher = Silent(meaning)
+    labels = create_labels(tmp_path / "labels", teacher, SIZE)
+    label_images(teacher, labels, images)
+    maps = torch.stack([labels.resized(image, SIZE) for image in images[:2]])
+    assert maps[:, :, :31].isnan().all()
+    assert maps[:, :, 33:].isfinite().all()
+    torch.manual_seed(0)
+    network = build_network(NETWORK)
+    objective = build_objective(ObjectiveConfig("distillation", [], {"labels": str(labels.folder)}), network, None)
+    batch = {"target": torch.rand(2, 3, *SIZE), "teacher": maps, "intrinsics": TestUnits.K.expand(2, 3, 3)}
+    disparity = torch.rand(2, 1, *SIZE, requires_grad=True)
+    output = Output(dict.fromkeys(range(4), disparity), torch.zeros(2, 0, 4, 4), batch["intrinsics"])
+    objective.losses(output, batch)["loss"].backward()
+    assert disparity.grad.isfinite().all()
+    assert disparity.grad[:, :, :31].abs().max() == 0
+    assert disparity.grad[:, :, 33:].abs().max() > 0
 
 
 class TestUnits:
@@ -177,8 +292,28 @@ class TestUnits:
         maps = torch.full((1, 1, *SIZE), 0.1)
         found = labels.scaled_disparity(maps, self.K, DepthScale(canonical_focal=0.58))
         assert (1 / found).unique().item() == pytest.approx(5.0, rel=1e-5)
-        with pytest.raises(InputError, match=r"hold for canonical_focal 1.16, the run has none"):
+        with pytest.raises(InputError, match=r"holds for canonical_focal 1.16, the run has none"):
             labels.scaled_disparity(maps, self.K, DepthScale())
+
+    def test_the_unknown_camera_of_a_network_is_not_taken_for_the_images(self, tmp_path):
+        save_checkpoint(tmp_path / "mono.safetensors", build_network(NETWORK), NETWORK, size=SIZE)
+        labels = create_labels(tmp_path / "mono", NetworkTeacher.read(tmp_path / "mono.safetensors"), SIZE)
+        maps = torch.full((1, 1, *SIZE), 0.1)
+        assert labels.scaled_disparity(maps, self.K, DepthScale()).unique().item() == pytest.approx(0.1)
+        with pytest.raises(InputError, match=r"the labels in .* holds for the unknown camera of its training"):
+            labels.scaled_disparity(maps, self.K, DepthScale(canonical_focal=0.58))
+
+    def test_units_without_metres_are_ratios_to_a_student_that_has_them(self, tmp_path):
+        save_checkpoint(tmp_path / "mono.safetensors", build_network(NETWORK), NETWORK, size=SIZE)
+        labels = create_labels(tmp_path / "mono", NetworkTeacher.read(tmp_path / "mono.safetensors"), SIZE)
+        assert labels.meaning_for(DepthScale()) == Meaning.METRIC
+        assert labels.meaning_for(DepthScale(metres_per_unit=1.0)) == Meaning.SCALE
+        network = build_network(NETWORK)
+        network.scale = DepthScale(metres_per_unit=1.0)
+        config = ObjectiveConfig("distillation", ["s"], {"labels": str(labels.folder), "self_supervision": 1.0})
+        objective = build_objective(config, network, None)
+        assert objective.norm == "scale"
+        assert objective.network.scale.metres_per_unit == 1.0
 
     def test_a_zoom_changes_no_depth_of_the_own_camera(self, tmp_path):
         _, images = images_of(tmp_path)
@@ -213,9 +348,13 @@ def test_the_command_labels_a_folder_and_training_reads_the_labels(tmp_path, cap
     )
     assert main([*command, "--verify"]) == 0
     Labels.open(folder).file(images[1]).write_bytes(b"broken")
+    Labels.open(folder).confidence.file(images[2]).write_bytes(b"broken")
     assert main([*command, "--verify"]) == 2
-    assert "1 of 6 images have no label" in capsys.readouterr().err
-    assert main(command) == 0
+    assert "1 of 6 images have no label" in (said := capsys.readouterr().err)
+    assert "(2 were damaged and are removed)" in said
+    assert not Labels.open(folder).confidence.file(images[2]).exists()
+    assert main([*command, "--confidence"]) == 0
+    assert Labels.open(folder).confidence.file(images[2]).is_file()
     monkeypatch.setattr("hrdepth.objectives.distillation.open_teacher", None)  # no teacher is needed any more
     options = {"labels": str(folder), "norm": "log-l1"}
     config = tiny_training(tmp_path / "run", split(root), objective=ObjectiveConfig("distillation", [], options),
@@ -223,6 +362,19 @@ def test_the_command_labels_a_folder_and_training_reads_the_labels(tmp_path, cap
     found = read_checkpoint(train(config))
     assert found.scale.metres_per_unit == 5.0
     assert found.provenance["teacher"]["licence"] == "MIT"
+
+
+def test_the_command_labels_the_right_images_that_are_learned_too(tmp_path):
+    root = fake_datasets.drive(tmp_path / "data", frames=4)
+    (root / "train.txt").write_text("drive 1 l\ndrive 2 r\n")
+    config = PrepareLabelsConfig(teacher_file(tmp_path), str(root), size=SIZE, device="cpu")
+    labels = prepare_labels(config)
+    there = [
+        labels.file(image).is_file()
+        for side in ("left", "right")
+        for image in sorted((root / "drive" / side).iterdir())
+    ]
+    assert there == [True, True, True, True, False, False, True, False]
 
 
 def test_a_training_labels_what_is_missing(tmp_path):
@@ -247,6 +399,75 @@ def test_norms_that_compare_what_is_unknown_are_refused(tmp_path):
         build_objective(ObjectiveConfig("distillation", [], {**options, "norm": "l1"}), network, None)
     with pytest.raises(InputError, match="is no weights file of this package: set the option labels"):
         build_objective(ObjectiveConfig("distillation", [], {"teacher": "some/model"}), network, None)
+
+
+def trained_scale(tmp_path, meaning, frames=(), given=None, **options):
+    """Return the scale that a training on labels of this meaning writes."""
+    root = fake_datasets.drive(tmp_path / "data", stereo="s" in frames)
+    teacher = Ramp(meaning)
+    labels = create_labels(tmp_path / "labels", teacher, SIZE)
+    label_images(teacher, labels, sorted((root / "drive" / "left").iterdir()))
+    config = tiny_training(
+        tmp_path / "run", split(root), epochs=1, metres_per_unit=given,
+        objective=ObjectiveConfig("distillation", list(frames), {"labels": str(labels.folder), **options}),
+    )  # fmt: skip
+    return read_checkpoint(train(config)).scale
+
+
+def test_a_student_of_an_affine_teacher_alone_is_marked_so(tmp_path):
+    scale = trained_scale(tmp_path, Meaning.AFFINE, given=1.0)
+    assert (scale.shift, scale.metres_per_unit) == (None, None)
+
+
+def test_a_student_of_ratios_alone_has_no_metres(tmp_path):
+    scale = trained_scale(tmp_path, Meaning.SCALE, given=1.0)
+    assert (scale.shift, scale.metres_per_unit) == (0.0, None)
+
+
+def test_view_synthesis_in_stereo_settles_scale_and_shift(tmp_path):
+    scale = trained_scale(tmp_path, Meaning.AFFINE, ["s"], self_supervision=1.0)
+    assert (scale.shift, scale.metres_per_unit) == (0.0, 1.0)
+
+
+def test_true_depth_settles_scale_and_shift(tmp_path):
+    labels = create_labels(tmp_path / "labels", Ramp(), SIZE)
+    network = build_network(NETWORK)
+    network.scale = DepthScale(metres_per_unit=1.0)
+    other = {"name": "distillation", "options": {"labels": str(labels.folder)}}
+    objective = build_objective(ObjectiveConfig("supervised", [], {"other": other}), network, None)
+    assert objective.network.scale == DepthScale(metres_per_unit=1.0)
+
+
+def test_a_network_without_depth_teaches_by_labels_alone(tmp_path):
+    network = build_network(NETWORK)
+    network.scale = DepthScale(shift=None)
+    save_checkpoint(tmp_path / "affine.safetensors", network, NETWORK, size=SIZE)
+    teacher = NetworkTeacher.read(tmp_path / "affine.safetensors")
+    assert teacher.meaning == Meaning.AFFINE
+
+    def build(**options):
+        return build_objective(ObjectiveConfig("distillation", [], options), build_network(NETWORK), None)
+
+    with pytest.raises(InputError, match="gives no depth: its scale and shift are unknown; set the option labels"):
+        build(teacher=str(teacher.path))
+    labels = str(create_labels(tmp_path / "labels", teacher, SIZE).folder)
+    assert build(labels=labels).norm == "affine"
+    with pytest.raises(InputError, match="are depth, and the labels in .* are not: use one of them"):
+        build(labels=labels, hints="hints")
+
+
+def test_a_teacher_of_any_kind_passes_the_check_at_the_door(tmp_path):
+    config = tiny_training(tmp_path / "run", split(fake_datasets.drive(tmp_path / "data", stereo=False)))
+
+    def check(name):
+        options = {"teacher": name, "labels": str(tmp_path / "labels")}
+        check_inputs(replace(config, objective=ObjectiveConfig("distillation", [], options)))
+
+    check("street")
+    check("depth-anything/Depth-Anything-V2-Small-hf")
+    for name, message in (("none.onnx", "the teacher none.onnx does not exist"), ("strret", "strret")):
+        with pytest.raises(InputError, match=message):
+            check(name)
 
 
 def test_bad_settings_are_named(capsys, tmp_path):

@@ -81,6 +81,56 @@ def test_facts_that_do_not_fit_are_named(tmp_path, facts, message):
         open_teacher(path)
 
 
+class Centred(nn.Module):
+    """Brightness less its middle, such as a disparity of unknown shift: half of it below 0; or none above."""
+
+    def __init__(self, most=0.5):
+        super().__init__()
+        self.most = most
+
+    def forward(self, image):
+        return image.mean(1, keepdim=True) - 1 + self.most
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_depth_of_0_or_less_is_unknown(tmp_path):
+    teacher = open_teacher(export(tmp_path, network=Centred()))
+    left_dark = np.full((64, 96, 3), 204, np.uint8)
+    left_dark[:, :48] = 0
+    map_ = teacher.maps([Image.fromarray(left_dark)], (32, 48))[0]
+    assert np.isnan(map_[:, :20]).all()
+    np.testing.assert_allclose(map_[:, 28:], 1 / 0.3, rtol=1e-4)
+
+
+class Fixed(nn.Module):
+    """Takes images of 32 rows alone."""
+
+    def forward(self, image):
+        return image.mean(1, keepdim=True) + torch.linspace(0.1, 1, 32)[:, None]
+
+
+class Vector(nn.Module):
+    """No map."""
+
+    def forward(self, image):
+        return image.mean((2, 3))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("network", "facts", "message"),
+    [
+        (Centred(0.0), FACTS, "is nowhere above 0, so it is no depth; see output in .*model.yaml"),
+        (Fixed(), {**FACTS, "size": [64, 96]}, "cannot compute images of 64x96 .*, the size in .*model.yaml"),
+        (Vector(), FACTS, r"its output 'depth' must be \(N,H,W\) or \(N,1,H,W\)"),
+    ],
+)
+def test_facts_that_show_when_it_computes_are_named_at_once(tmp_path, network, facts, message):
+    path = export(tmp_path, facts, network=network)
+    with pytest.raises(InputError, match=message):
+        open_teacher(path)
+
+
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no model")
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(FACTS))

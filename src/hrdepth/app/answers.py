@@ -65,7 +65,7 @@ def warm_up(predictor: Predictor, folder: Path) -> None:
     try:
         load_upload(session, Path(shutil.copy(EXAMPLES[0], folder)), UploadLimits())
         predict(session, predictor)
-        with suppress(InputError):  # an untrained network's depth may leave no point
+        with suppress(InputError):  # an untrained network's depth may leave no point, and some networks give no depth
             write_downloads(session)
             cloud_for_page(session)
     finally:
@@ -119,7 +119,7 @@ def predict(session: Session, predictor: Predictor, focal: float | None = None) 
     return str(paths[0]), str(paths[1])
 
 
-def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | str]:
+def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | str | None]:
     """Return the depth at a point of the image.
 
     Args:
@@ -128,7 +128,8 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
         y: from 0, the upper border, to 1, the lower one.
 
     Returns:
-        column and row in pixels, depth, its unit ("m" or "units"), disparity, and the meaning of a unit in words.
+        column and row in pixels, depth, its unit ("m" or "units"), disparity, and the meaning of a unit in words. Depth
+        is None, and its unit "", where the network gives none.
 
     Raises:
         InputError: there is no image yet, or the point is outside.
@@ -137,6 +138,7 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
     if not (0 <= x <= 1 and 0 <= y <= 1):
         raise InputError(f"the point ({x:g}, {y:g}) is outside the image; x and y run from 0 to 1")
     height, width = prediction.disparity.shape
+    has_depth = prediction.depth_scale.has_depth
     column, row = min(int(x * width), width - 1), min(int(y * height), height - 1)
     at = replace(
         prediction, disparity=np.array(prediction.disparity[row : row + 1])
@@ -144,8 +146,8 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
     return {
         "column": column,
         "row": row,
-        "depth": round(float(at.best_depth[0, column]), 4),
-        "unit": "units" if prediction.metres_per_unit is None else "m",
+        "depth": round(float(at.best_depth[0, column]), 4) if has_depth else None,
+        "unit": "" if not has_depth else "units" if prediction.metres_per_unit is None else "m",
         "disparity": round(float(at.disparity[0, column]), 6),
         "scale": prediction.scale,
     }
@@ -153,6 +155,8 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
 
 def scale_caveat(prediction: Prediction) -> str:
     """Return in a few words how far the depth can be trusted as metres, or ""."""
+    if not prediction.depth_scale.has_depth:
+        return prediction.depth_scale.sentence
     if prediction.metres_per_unit is None:
         return "up to scale: metres are not known"
     if prediction.canonical_focal is not None and prediction.intrinsics is None:
@@ -170,6 +174,9 @@ def cloud_for_page(session: Session, background: tuple[int, int, int] | None = N
 
     Returns:
         Its path, and where to see it from.
+
+    Raises:
+        InputError: the network gives no depth.
     """
     path, prediction = session.fresh(".glb"), session.answered
     cloud = lift(prediction, FAR_MEDIANS, PAGE_POINTS)
@@ -181,9 +188,14 @@ def cloud_for_page(session: Session, background: tuple[int, int, int] | None = N
 
 
 def write_downloads(session: Session) -> list[str]:
-    """Write coloured disparity, 16-bit depth, arrays and points, as `hrdepth predict` does; return their paths."""
-    paths = [session.fresh(end) for end in ("_disparity.png", "_depth.png", ".npz", ".ply")]
-    outputs = Outputs(npz=True, depth_png=True, ply=True, panel=False)
+    """Write coloured disparity, 16-bit depth, arrays and points, as `hrdepth predict` does; return their paths.
+
+    Without depth, only disparity and arrays.
+    """
+    depth = session.answered.depth_scale.has_depth
+    ends = ("_disparity.png", "_depth.png", ".npz", ".ply") if depth else ("_disparity.png", ".npz")
+    paths = [session.fresh(end) for end in ends]
+    outputs = Outputs(npz=True, depth_png=depth, ply=depth, panel=False)
     with Writer(paths[0].parent, outputs) as write:
         write(session.name, session.answered)
     return [str(path) for path in paths]

@@ -125,7 +125,7 @@ class DepthTab:
         for event in events:
             after = event.success(self._show_cloud, None, self.model, **quiet)
             # The default is the function's name, which the API uses.
-            after = after.success(self.files, None, self.downloads, api_name="page_files", **quiet)
+            after = after.success(self._files, None, self.downloads, api_name="page_files", **quiet)
             after = after.success(self._offer, None, self.downloads, **quiet)
             after.success(self._show_clip, settings, self.video, **private)
         self.readout.click(self.clicked, None, self.readout, show_progress="hidden", **quiet)
@@ -193,7 +193,10 @@ class DepthTab:
 
     @as_gradio_error
     def files(self, request: gr.Request) -> list[str]:
-        """Return coloured disparity (PNG), depth x 256 (16-bit PNG), arrays (npz) and points (PLY)."""
+        """Return coloured disparity (PNG), depth x 256 (16-bit PNG), arrays (npz) and points (PLY).
+
+        Without depth, only disparity and arrays.
+        """
         return answers.write_downloads(self._session(request))
 
     @as_gradio_error
@@ -220,11 +223,21 @@ class DepthTab:
         session = self._session(request)
         if session.prediction is None:
             return gr.skip()
+        if not session.prediction.depth_scale.has_depth:
+            return gr.Model3D(value=None)
         path, view = answers.cloud_for_page(session, BACKGROUND)
         return gr.Model3D(value=path, camera_position=(view.longitude, view.latitude, view.distance))
 
-    def _offer(self) -> list[Any]:
-        return [gr.DownloadButton(interactive=True) for _ in DOWNLOADS]
+    @as_gradio_error
+    def _files(self, request: gr.Request) -> list[str | None]:
+        """Return a file for each button, or None."""
+        files = answers.write_downloads(self._session(request))
+        return [*files] if len(files) == len(DOWNLOADS) else [files[0], None, files[1], None]
+
+    def _offer(self, request: gr.Request) -> list[Any]:
+        prediction = self._session(request).prediction
+        depth = prediction is None or prediction.depth_scale.has_depth
+        return [gr.DownloadButton(interactive=depth or number in (0, 2)) for number in range(len(DOWNLOADS))]
 
     @as_gradio_error
     def _show_clip(
@@ -249,7 +262,10 @@ class DepthTab:
         """Describe the depth where the visitor clicked, as HTML."""
         session = self._session(request)
         found = answers.depth_at(session, float(event.x), float(event.y))
+        depth = f"disparity {found['disparity']:.3f}"
+        if found["depth"] is not None:
+            depth = f"{found['depth']:.2f} {found['unit']}"
         return (
-            f"<b>{found['depth']:.2f} {found['unit']}</b> at column {found['column']}, row {found['row']} "
+            f"<b>{depth}</b> at column {found['column']}, row {found['row']} "
             f"<span class='scale'>{answers.scale_caveat(session.answered)}</span>"
         )

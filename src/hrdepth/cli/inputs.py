@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,21 @@ def _check_training(config: TrainConfig) -> None:
     if missing:
         raise InputError.several(missing)
     if teacher := config.objective.options.get("teacher"):
-        _check_weights(str(teacher))
+        _check_teacher(str(teacher))
+
+
+def _check_teacher(name: str) -> None:
+    from hrdepth.errors import require
+    from hrdepth.io.files import existing_file
+    from hrdepth.weights.find import teacher_kind
+
+    kind = teacher_kind(name)
+    if kind == "weights":
+        _check_weights(name)
+    elif kind == "onnx":
+        existing_file(name, "the teacher")
+    elif find_spec("transformers") is None:
+        require("transformers", "teachers", f"the teacher {name} needs")
 
 
 def _check_resume(config: TrainConfig) -> None:

@@ -29,7 +29,7 @@ def predict(config: PredictConfig) -> None:
 
     media = probe(config.input, live=True)
     resolve_outputs(config, media.kind)  # before the network is loaded
-    predictor = Predictor.from_pretrained(config.weights, flip=config.flip, **config.keywords())
+    predictor = Predictor.from_pretrained(config.weights, flip=config.flip, shift=config.shift, **config.keywords())
     camera = choose_camera(predictor.cameras, config.camera) if config.intrinsics is None else None
     if camera is not None:
         log.info("using the learned camera '%s'; give --intrinsics for another", camera.name)
@@ -81,11 +81,12 @@ def export(config: ExportConfig) -> None:
     from hrdepth.inference.predictor import Predictor
 
     def abs_rel(predictor: Predictor) -> float:
-        from hrdepth.evaluation.run import evaluate_network
+        from hrdepth.evaluation.run import evaluate_network, protocol_for
         from hrdepth.truth import build_ground_truth, depth_protocol
 
         assert config.data is not None
-        truths, protocol = build_ground_truth(config.data), depth_protocol(config.data.kind, config.protocol)
+        truths = build_ground_truth(config.data)
+        protocol = protocol_for(predictor.scale, depth_protocol(config.data.kind, config.protocol))
         predict, focal = predictor.scaled_disparity, predictor.canonical_focal
         return evaluate_network(predict, truths, protocol, canonical_focal=focal).mean["abs_rel"]
 

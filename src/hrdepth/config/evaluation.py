@@ -37,8 +37,9 @@ class DepthProtocol:
             own protocol: 70 for `make3d`, else 80.
         crop: `garg` compares the image's middle (Garg et al. 2016), `none` all of it. Null for that of the data's
             own protocol: none for `make3d` and `cityscapes`, else garg.
-        scaling: `median` brings each image's median depth to the true one; a number is a fixed factor from
-            predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
+        scaling: `median` brings each image's median depth to the true one; `affine` each image's disparity to the true
+            one, by scale and shift with the least squares, as networks need whose shift is unknown; a number is a fixed
+            factor from predicted depth to metres, such as 5.4 for stereo training with the paper's 0.1 baseline, or 1.
         post_process: also predict for the mirrored image, and blend the two.
 
     Raises:
@@ -48,7 +49,7 @@ class DepthProtocol:
     min_depth: float = 1e-3
     max_depth: float | None = None
     crop: Literal["garg", "none"] | None = None
-    scaling: Literal["median"] | float = "median"
+    scaling: Literal["median", "affine"] | float = "median"
     post_process: bool = False
 
     def __post_init__(self) -> None:
@@ -58,8 +59,10 @@ class DepthProtocol:
         if self.crop not in ("garg", "none", None):
             raise InputError(f"unknown crop '{self.crop}': give garg or none")
         if isinstance(self.scaling, str):
-            if self.scaling != "median":
-                raise InputError(f"unknown scaling '{self.scaling}': give median or a factor to metres, such as 5.4")
+            if self.scaling not in ("median", "affine"):
+                raise InputError(
+                    f"unknown scaling '{self.scaling}': give median, affine, or a factor to metres, such as 5.4"
+                )
         elif not 0 < self.scaling < float("inf"):
             raise InputError(f"the scaling factor {self.scaling:g} must be positive")
 

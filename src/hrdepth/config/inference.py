@@ -128,6 +128,8 @@ class PredictConfig(Outputs, RuntimeConfig, FleetConfig):
             weights with a `canonical_focal` for depth in their units.
         camera: the learned camera of the weights that the images are of, if there are several and `intrinsics` is not
             given.
+        shift: of 1/depth, in 1/units, for weights whose shift is unknown, as of a network that learned from such a
+            teacher alone: without it they give disparity and no depth.
         overwrite: replace results in `out`.
         resume: continue an interrupted run with the same options from what is in `out`.
         show: open a window with the results, if there is a display.
@@ -140,6 +142,7 @@ class PredictConfig(Outputs, RuntimeConfig, FleetConfig):
     flip: bool = False
     intrinsics: tuple[float, float, float, float] | None = None
     camera: str | None = None
+    shift: float | None = None
     overwrite: bool = False
     resume: bool = False
     show: bool = False

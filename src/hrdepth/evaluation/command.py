@@ -12,7 +12,7 @@ from hrdepth.config import DepthProtocol, EvaluateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.evaluation.run import evaluate_disparities, evaluate_network
+from hrdepth.evaluation.run import evaluate_disparities, evaluate_network, protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder
 from hrdepth.io.provenance import provenance
@@ -54,6 +54,7 @@ def evaluate(config: EvaluateConfig, measure: Measure | None = None) -> Evaluati
     about: dict[str, Any]
     if weights is not None:
         predictor = Predictor.from_file(weights, **config.keywords())
+        protocol = protocol_for(predictor.scale, protocol)
         focal = predictor.canonical_focal
         if measure is not None:
             evaluation = measure(config, weights, ground_truths, protocol, extras)

@@ -22,6 +22,7 @@ from hrdepth.evaluation.corruption_errors import (
     relative_errors,
     resilience,
 )
+from hrdepth.evaluation.run import protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes.source import Description
 from hrdepth.io.files import existing_file, file_sha256, output_folder, parse_json, resume, write_json
@@ -57,7 +58,8 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
             `config.out` holds another result, or as `evaluate_network`.
     """
     kinds, lacking = _checked(config)
-    protocol = depth_protocol(config.data.kind, config.protocol)
+    predictor, about = _network(config, config.weights)
+    protocol = protocol_for(predictor.scale, depth_protocol(config.data.kind, config.protocol))
     truths = build_ground_truth(config.data)
     shared: dict[str, Any] = {
         "ground_truth": truths.description,
@@ -66,7 +68,6 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
         "severities": config.severities,
         "protocol": asdict(protocol),
     }
-    predictor, about = _network(config, config.weights)
     base = None if config.base is None else _base(config, config.base, kinds, shared)
     settings = {
         "weights": about,

@@ -22,6 +22,7 @@ __all__ = [
     "evaluate_image",
     "garg_crop",
     "sample_disparity",
+    "scale_and_shift",
 ]
 
 METRICS = tuple(METRIC_HEADINGS)
@@ -38,7 +39,7 @@ class ImageResult:
 
     Attributes:
         errors: the seven metrics, see `depth_errors`.
-        ratio: the factor that scaled the prediction to metres.
+        ratio: the factor that scaled the prediction to metres; 1 where disparity was aligned.
         valid_pixels: number of compared pixels.
         name: of the image.
         extras: additional metrics, see `evaluation.extras`.
@@ -123,7 +124,7 @@ def evaluate_image(
 
     The disparity is resized bilinearly to the true depth's size and inverted; the valid pixels (true depth
     within the range, inside the crop) are scaled, by the ratio of the medians or the fixed factor, and then
-    clamped to the range.
+    clamped to the range. With `affine` scaling, disparity is aligned with 1/true depth before it is inverted.
 
     Args:
         ground_truth: (H,W), metres; values outside the protocol's range, such as 0, are ignored.
@@ -168,7 +169,7 @@ class Comparison:
         pixels: that are compared, with their true depth.
         disparity: the prediction, scaled disparity float64 (h,w).
         sampled: the prediction at the pixels, float64 (N).
-        ratio: the factor from predicted depth to metres.
+        ratio: the factor from predicted depth to metres; 1 where disparity is aligned already.
         depth: predicted depth at the pixels, scaled and clamped, float64 (N), metres.
         protocol: of the comparison.
     """
@@ -200,9 +201,17 @@ def compare_depth(
     if not pixels.depth.size:
         return None
     sampled = sample_disparity(disparity, pixels)
+    if protocol.scaling == "affine":
+        scale, shift = scale_and_shift(1 / pixels.depth, sampled)
+        # Below 0 there is no depth: as far as can be.
+        disparity, sampled = (np.maximum(scale * values + shift, 0) for values in (disparity, sampled))
     with np.errstate(divide="ignore"):  # disparity 0 gives infinite depth, which is clamped
         depth = 1 / sampled
-    ratio = median_ratio(pixels.depth, depth) if isinstance(protocol.scaling, str) else float(protocol.scaling)
+    ratio = 1.0
+    if protocol.scaling == "median":
+        ratio = median_ratio(pixels.depth, depth)
+    elif protocol.scaling != "affine":
+        ratio = float(protocol.scaling)
     return Comparison(pixels, disparity, sampled, ratio, np.clip(depth * ratio, *protocol.depth_range), protocol)
 
 
@@ -259,6 +268,27 @@ def median_ratio(true: NDArray[np.float64], predicted: NDArray[np.float64]) -> f
     if not np.isfinite(median):
         raise InputError("scaled disparity is 0 in most of the compared pixels; there is no median depth")
     return float(np.median(true)) / median
+
+
+def scale_and_shift(true: NDArray[np.float64], disparity: NDArray[np.float64]) -> tuple[float, float]:
+    """Return s and t that minimise the sum of (s disparity + t - true)^2.
+
+    Args:
+        true: 1/depth (N).
+        disparity: (N); if it is constant, s is 0 and t the mean of `true`.
+
+    Source: Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2020, section 5.
+
+    Example:
+        >>> scale_and_shift(np.array([3.0, 5.0, 7.0]), np.array([1.0, 2.0, 3.0]))
+        (2.0, 1.0)
+    """
+    centre = disparity.mean()
+    spread = float(((disparity - centre) ** 2).sum())
+    # A constant disparity has a small spread because of rounding.
+    constant = spread <= 1e-24 * len(disparity) * float(centre) ** 2
+    scale = 0.0 if constant else float(((disparity - centre) * (true - true.mean())).sum()) / spread
+    return scale, float(true.mean() - scale * centre)
 
 
 def _neighbours(length: int, full: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:

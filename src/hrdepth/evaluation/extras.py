@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import METRICS, Comparison, depth_errors
+from hrdepth.evaluation.depth import METRICS, Comparison, depth_errors, scale_and_shift
 from hrdepth.evaluation.edges import (
     describe_edges,
     describe_near_edges,
@@ -22,7 +22,7 @@ from hrdepth.evaluation.edges import (
 from hrdepth.evaluation.points import describe_points, point_errors
 from hrdepth.truth import GroundTruth
 
-__all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras", "aligned_depth", "decimals", "scale_and_shift"]
+__all__ = ["EXTRA_GROUPS", "EXTRA_HEADINGS", "Extras", "aligned_depth", "decimals"]
 
 # In addition: `lsq_` with each of the seven.
 EXTRA_HEADINGS = {
@@ -121,27 +121,6 @@ class Extras:
 def decimals(name: str) -> int:
     """Return how many decimals of a metric a table shows."""
     return 1 if name == "near_edge_points" else 3
-
-
-def scale_and_shift(true: NDArray[np.float64], disparity: NDArray[np.float64]) -> tuple[float, float]:
-    """Return s and t that minimise the sum of (s disparity + t - true)^2.
-
-    Args:
-        true: 1/depth (N).
-        disparity: (N); if it is constant, s is 0 and t the mean of `true`.
-
-    Source: Ranftl et al., Towards Robust Monocular Depth Estimation, TPAMI 2020, section 5.
-
-    Example:
-        >>> scale_and_shift(np.array([3.0, 5.0, 7.0]), np.array([1.0, 2.0, 3.0]))
-        (2.0, 1.0)
-    """
-    centre = disparity.mean()
-    spread = float(((disparity - centre) ** 2).sum())
-    # A constant disparity has a small spread because of rounding.
-    constant = spread <= 1e-24 * len(disparity) * float(centre) ** 2
-    scale = 0.0 if constant else float(((disparity - centre) * (true - true.mean())).sum()) / spread
-    return scale, float(true.mean() - scale * centre)
 
 
 def aligned_depth(

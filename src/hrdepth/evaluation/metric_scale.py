@@ -66,6 +66,7 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     if config.camera_height is None and config.distances is None:
         return
     predictor = Predictor.from_file(config.weights, device=config.device, trust=config.trust)
+    predictor.scale.check_depth()
     if predictor.canonical_focal is not None and config.intrinsics is None:
         raise InputError("these weights need the camera for depth: give --intrinsics fx,fy,cx,cy, in pixels")
     matrix = None if config.intrinsics is None else shown_intrinsics(probe(config.input), pinhole(*config.intrinsics))
@@ -114,6 +115,7 @@ def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     if not (positions or with_speed):
         return
     checkpoint = read_checkpoint(locate_weights(config.weights))
+    checkpoint.scale.check_depth()
     if checkpoint.pose_network is None:
         raise InputError(f"the weights file {config.weights} holds no pose network, which known motion needs")
     network, times = checkpoint.pose_network.to(choose_device(config.device)), FrameTimes()

@@ -23,6 +23,18 @@ __all__ = ["HEADINGS", "LEVEL", "Evaluation", "bootstrap_intervals", "describe_p
 
 HEADINGS = tuple(METRIC_HEADINGS.values())
 LEVEL = 0.95  # of intervals
+# Those that are no number: in a table, and in full.
+SCALINGS = {
+    "median": (
+        "median scaling",
+        "median: each image by median(true) / median(predicted) of valid pixels, before clamping",
+    ),
+    "affine": (
+        "scale and shift",
+        "affine: each image's disparity by the scale and shift with the least squares against 1 / true depth of valid "
+        "pixels, before clamping",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,7 @@ class Evaluation:
     def table(self, resamples: int = 0) -> ResultTable:
         """Return a table of the means, with 95 % intervals from `resamples`; 0 for no intervals."""
         scaling = self.protocol.scaling
-        how = f"{scaling} scaling" if isinstance(scaling, str) else f"depth x {scaling:g}"
+        how = SCALINGS[scaling][0] if isinstance(scaling, str) else f"depth x {scaling:g}"
         skipped = f", {len(self.skipped)} without true depth skipped" if self.skipped else ""
         found = self.intervals(resamples) if resamples else {}
         rows = [(how, *(self._cell(name, found) for name in METRICS))]
@@ -184,7 +196,7 @@ def describe_protocol(protocol: DepthProtocol) -> dict[str, str]:
         "crop": f"Garg: rows {rows} of the height, columns {columns} of the width"
         if protocol.crop == "garg"
         else "none: the whole image",
-        "scaling": "median: each image by median(true) / median(predicted) of valid pixels, before clamping"
+        "scaling": SCALINGS[protocol.scaling][1]
         if isinstance(protocol.scaling, str)
         else f"fixed: depth x {protocol.scaling:g}",
         "post_processing": "blended with the mirrored image's disparity" if protocol.post_process else "none",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hrdepth.camera import focal_factor
+from hrdepth.camera import DepthScale, focal_factor
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import ImageResult, check_disparity, compare_depth
@@ -34,9 +35,12 @@ __all__ = [
     "evaluate_disparities",
     "evaluate_network",
     "mean_prediction_baseline",
+    "protocol_for",
     "read_disparities",
     "summarise",
 ]
+
+log = logging.getLogger(__name__)
 
 ASPECT_TOLERANCE = 0.05
 """Share by which an image and its true depth may differ in aspect ratio, as in the scan of training data."""
@@ -186,6 +190,20 @@ def compare_one(
     truth = ground_truths[index]
     disparity = predict_image(predict, truth, protocol, canonical_focal)
     return _Compare(ground_truths, protocol, extras)((index, truth, disparity))
+
+
+def protocol_for(scale: DepthScale, protocol: DepthProtocol) -> DepthProtocol:
+    """Return the protocol by which a network of this scale can be evaluated.
+
+    Raises:
+        InputError: a fixed factor for a network whose shift is unknown.
+    """
+    if scale.has_depth or protocol.scaling == "affine":
+        return protocol
+    if not isinstance(protocol.scaling, str):
+        raise InputError(f"scaling {protocol.scaling:g}: {scale.sentence}; give --protocol.scaling affine")
+    log.info("each image's disparity is aligned by scale and shift: %s", scale.sentence)
+    return replace(protocol, scaling="affine")
 
 
 def predict_image(

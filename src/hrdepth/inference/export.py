@@ -116,6 +116,8 @@ def _checked(config: ExportConfig) -> tuple[Path, str]:
 
 def _describe(config: ExportConfig, checkpoint: Checkpoint, size: tuple[int, int]) -> Description:
     described = Description.of(checkpoint)
+    if config.depth:
+        described.scale.check_depth()
     made = provenance(weights=Path(config.weights).name, weights_provenance=checkpoint.provenance)
     mean = std = None
     if not config.normalisation:

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hrdepth.camera import LearnedCamera
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
-from hrdepth.inference.outputs import image_files, resolve_outputs
+from hrdepth.inference.outputs import check_outputs, image_files, resolve_outputs
 from hrdepth.inference.pipeline import WriteBehind, read_ahead
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.inference.writer import Writer
@@ -103,14 +103,15 @@ def predict_to_folder(
 
     Raises:
         InputError: `source` is no image, folder of images or video, not one image of it can be read,
-            `out` cannot be written, holds something already, or is `source` itself, the outputs do not fit the input,
-            or `out` cannot be resumed.
+            `out` cannot be written, holds something already, or is `source` itself, the outputs do not fit the input
+            or the network, or `out` cannot be resumed.
     """
     info = source if isinstance(source, MediaInfo) else probe(source, live=True)
     source, out = info.path, Path(out)
     if info.kind == "folder" and out.resolve() == source.resolve():
         raise InputError(f"the results cannot go into the folder of the images, {source}; choose another with --out")
     outputs = resolve_outputs(outputs or Outputs(), info.kind)
+    check_outputs(outputs, predictor.scale)
     known: KnownCamera = camera
     if camera is None and intrinsics is not None:
         known = shown_intrinsics(info, np.asarray(intrinsics, dtype=np.float64))
@@ -314,6 +315,7 @@ def _settings(
     """Return all settings that determine the results, JSON-able."""
     scale = predictor.scale
     metric = scale.metres_per_unit is not None
+    shift = f" + {scale.shift:g}" if scale.shift else ""
     factor = "" if scale.canonical_focal is None or camera is None else ", x fx / (canonical_focal x width)"
     kind = "picture" if info.kind == "image" else info.kind if info.live is None else "live"  # as in earlier files
     coded = f"16 bits, value / 256 = {'metres' if metric else 'network units'}, 0 = none, 65535 = 255.996 or more"
@@ -327,7 +329,7 @@ def _settings(
             "device": predictor.device,
             "size": list(predictor.size),
             "keep_aspect": predictor.keep_aspect,
-            **asdict(scale),
+            **scale.as_dict(),
             "flip": predictor.flip,
         },
         # `write` only if it is used, so that folders of earlier versions can be resumed.
@@ -335,7 +337,9 @@ def _settings(
         "intrinsics": _describe(camera),
         "units": {
             "disparity": "the network's sigmoid output in (0,1)",
-            "depth": f"network units, 1 / (1/max_depth + (1/min_depth - 1/max_depth) x disparity){factor}",
+            "depth": f"network units, 1 / (1/max_depth + (1/min_depth - 1/max_depth) x disparity{shift}){factor}"
+            if scale.has_depth
+            else scale.unit,
             "metres": f"depth x {scale.metres_per_unit:g}" if metric else None,
             "depth_png": coded,
             "depth_video": coded,

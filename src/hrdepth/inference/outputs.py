@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hrdepth.camera import DepthScale
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Prediction
@@ -25,6 +26,7 @@ __all__ = [
     "OUTPUTS",
     "ImageOutput",
     "camera_of",
+    "check_outputs",
     "describe_cloud",
     "image_files",
     "lift",
@@ -50,11 +52,13 @@ class ImageOutput:
         suffix: of its name, after that of the image.
         write: writes it, given path and prediction.
         of_frames: whether each frame of a video has one, too.
+        of_depth: whether it needs depth, which not every network gives.
     """
 
     suffix: str
     write: Callable[[Path, Prediction], Any]
     of_frames: bool = True
+    of_depth: bool = False
 
 
 def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
@@ -78,6 +82,21 @@ def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
     return Outputs(**chosen | {"npz": kind != "video" if outputs.npz is None else outputs.npz})
 
 
+def check_outputs(outputs: Outputs, scale: DepthScale) -> None:
+    """Check that a network of this scale gives what is wanted.
+
+    Raises:
+        InputError: it gives no depth, and an output needs it.
+    """
+    needed = [output.suffix for output in wanted(outputs) if output.of_depth]
+    needed += ["_depth.mkv"] if outputs.depth_video else []
+    if needed and not scale.has_depth:
+        raise InputError(
+            f"NAME{needed[0]} needs depth, which this network does not give: {scale.sentence}; give the shift with "
+            "--shift VALUE, in 1/units of depth, or leave this output out"
+        )
+
+
 def image_files(name: str, outputs: Outputs) -> list[str]:
     """Return the names of the files of one image."""
     return [f"{name}{output.suffix}" for output in wanted(outputs)]
@@ -97,20 +116,22 @@ def write_npz(path: str | Path, prediction: Prediction) -> None:
     """Write a prediction as .npz, atomically; `numpy.load` reads it without pickle.
 
     Arrays: disparity and depth (H,W) float32, min_depth and max_depth in network units, scale (what a unit
-    of depth is, a text), metres_per_unit, intrinsics (3,3) and canonical_focal only where they are known.
+    of depth is, a text), metres_per_unit, intrinsics (3,3) and canonical_focal only where they are known, shift only
+    where it was given; depth only where the network gives it.
 
     Raises:
         InputError: the folder cannot be written.
     """
     arrays: dict[str, Any] = {
         "disparity": prediction.disparity,
-        "depth": prediction.depth,
+        "depth": prediction.depth if prediction.depth_scale.has_depth else None,
         "min_depth": np.float64(prediction.min_depth),
         "max_depth": np.float64(prediction.max_depth),
         "scale": np.array(prediction.scale),
         "metres_per_unit": prediction.metres_per_unit,
         "intrinsics": prediction.intrinsics,
         "canonical_focal": prediction.canonical_focal,
+        "shift": prediction.shift or None,
     }
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **{name: value for name, value in arrays.items() if value is not None})
@@ -133,7 +154,7 @@ def lift(prediction: Prediction, far_medians: float = FAR_MEDIANS, most: int | N
         most: thin the points to about this many.
 
     Raises:
-        InputError: no point is left.
+        InputError: no point is left, or there is no depth.
     """
     depth = prediction.best_depth
     far = far_medians * float(np.median(depth))
@@ -175,9 +196,11 @@ def _cloud(prediction: Prediction) -> tuple[PointCloud, dict[str, str]]:
 
 OUTPUTS: dict[str, ImageOutput] = {
     "npz": ImageOutput(".npz", write_npz),
-    "depth_png": ImageOutput("_depth.png", lambda path, prediction: write_depth_png(path, prediction.best_depth)),
-    "ply": ImageOutput(".ply", lambda path, prediction: write_ply(path, *_cloud(prediction))),
-    "glb": ImageOutput(".glb", lambda path, prediction: write_glb(path, *_cloud(prediction))),
+    "depth_png": ImageOutput(
+        "_depth.png", lambda path, prediction: write_depth_png(path, prediction.best_depth), of_depth=True
+    ),
+    "ply": ImageOutput(".ply", lambda path, prediction: write_ply(path, *_cloud(prediction)), of_depth=True),
+    "glb": ImageOutput(".glb", lambda path, prediction: write_glb(path, *_cloud(prediction)), of_depth=True),
     "disparity": ImageOutput(
         "_disparity.png",
         lambda path, prediction: write_image(path, colorize_disparity(prediction.disparity)),

@@ -37,6 +37,7 @@ class Prediction:
         canonical_focal: fx, in image widths, of the camera for which the network's depth holds as it is; `depth`
             is then that of the camera of `intrinsics`, or of the canonical one where they are unknown. None where
             the network's depth is used as it is for any camera.
+        shift: of 1/depth, see `hrdepth.camera.DepthScale`; None where it is unknown, and there is no depth.
         runtime: what computed it, such as "openvino, float32"; "" if unknown.
         seconds: from the image in memory to disparity at its size, or None if unknown.
 
@@ -50,13 +51,14 @@ class Prediction:
     intrinsics: NDArray[np.float64] | None = None
     metres_per_unit: float | None = None
     canonical_focal: float | None = None
+    shift: float | None = 0.0
     runtime: str = ""
     seconds: float | None = None
 
     @cached_property
     def depth_scale(self) -> DepthScale:
         """What the disparity means."""
-        return DepthScale(self.min_depth, self.max_depth, self.metres_per_unit, self.canonical_focal)
+        return DepthScale(self.min_depth, self.max_depth, self.metres_per_unit, self.canonical_focal, self.shift)
 
     @property
     def focal_factor(self) -> float:
@@ -65,12 +67,17 @@ class Prediction:
 
     @cached_property
     def scaled_disparity(self) -> Float32:
-        """1/depth, float32 (H,W), in 1/network units: affine in `disparity`."""
+        """1/depth, float32 (H,W), in 1/network units: affine in `disparity`; see `DepthScale.scaled_disparity`."""
         return self.depth_scale.scaled_disparity(self.disparity, self.intrinsics)
 
     @cached_property
     def depth(self) -> Float32:
-        """Depth along the camera's axis, float32 (H,W), in network units: 1 / `scaled_disparity`."""
+        """Depth along the camera's axis, float32 (H,W), in network units: 1 / `scaled_disparity`.
+
+        Raises:
+            InputError: its shift is unknown.
+        """
+        self.depth_scale.check_depth()
         return np.asarray(np.reciprocal(self.scaled_disparity), dtype=np.float32)
 
     @property
@@ -83,8 +90,9 @@ class Prediction:
         """Depth in metres, float32 (H,W).
 
         Raises:
-            InputError: it is not known how many metres a unit of this network is.
+            InputError: it is not known how many metres a unit of this network is, or there is no depth.
         """
+        self.depth_scale.check_depth()
         if self.metres_per_unit is None:
             raise InputError("the depth is known up to scale only, not in metres: the weights carry no metres_per_unit")
         return np.asarray(self.depth * np.float32(self.metres_per_unit), dtype=np.float32)
@@ -92,7 +100,7 @@ class Prediction:
     @property
     def scale(self) -> str:
         """What a unit of `depth` is, in words."""
-        if self.canonical_focal is not None and self.intrinsics is None:
+        if self.canonical_focal is not None and self.intrinsics is None and self.depth_scale.has_depth:
             camera = f"a camera with fx = {self.canonical_focal:g} x width; give intrinsics for another"
             return f"{self.depth_scale.unit}, for {camera}"
         return self.depth_scale.unit
@@ -108,11 +116,13 @@ class Prediction:
     def __rich__(self) -> Table:
         """Return a table of size, units and ranges, for the terminal."""
         height, width = self.disparity.shape
-        low, middle, high = np.percentile(self.depth, (5, 50, 95))
-        factor, unit = (1.0, "") if self.metres_per_unit is None else (self.metres_per_unit, " m")
+        name, unit, values = "disparity", "", self.disparity
+        if self.depth_scale.has_depth:
+            name, unit, values = "depth", "" if self.metres_per_unit is None else " m", self.best_depth
+        low, middle, high = np.percentile(values, (5, 50, 95))
         table = Table(title="Prediction", show_header=False, title_justify="left")
         table.add_row("size", f"{width} x {height}")
-        table.add_row("depth", f"{factor * low:.3g} to {factor * high:.3g}{unit}, median {factor * middle:.3g}{unit}")
+        table.add_row(name, f"{low:.3g} to {high:.3g}{unit}, median {middle:.3g}{unit}")
         table.add_row("of pixels", "5 % to 95 %")
         table.add_row("unit", self.scale)
         if self.runtime:

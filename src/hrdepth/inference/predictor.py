@@ -50,6 +50,8 @@ class Predictor:
         flip: also predict for the mirrored image and blend the two (`blend_flipped`): smoother borders,
             twice the time.
         canonical_focal: see `Prediction`; by default the network's own.
+        shift: of 1/depth, in 1/network units, for a network whose shift is unknown (`DepthScale`), which gives no depth
+            without it.
         keep_aspect: predict at a size with the image's aspect, see `camera.aspect_size`; `size` is then that of
             training, and what `scaled_disparity` works at.
 
@@ -60,7 +62,8 @@ class Predictor:
         infer: the network, as contract 4.
 
     Raises:
-        InputError: the size does not fit the network, the range is empty, or the device is not available.
+        InputError: the size does not fit the network, the range is empty, a shift is given that is known, or the device
+            is not available.
 
     Example:
         >>> predict = Predictor(lambda image: {0: image[:, :1]}, size=(32, 64))
@@ -80,6 +83,7 @@ class Predictor:
         flip: bool = False,
         canonical_focal: float | None = None,
         keep_aspect: bool = False,
+        shift: float | None = None,
     ) -> None:
         self._stride = int(getattr(network, "stride", 32))
         check_size(size, self._stride, least=1)
@@ -88,6 +92,12 @@ class Predictor:
         given |= {"metres_per_unit": metres_per_unit, "canonical_focal": canonical_focal}
         given = {name: value for name, value in given.items() if value is not None}
         self.scale = replace(DepthScale.of(network), **given)
+        if shift is not None:
+            if self.scale.has_depth:
+                raise InputError(
+                    f"the shift {shift:g} is for networks whose shift is unknown, and this one gives depth"
+                )
+            self.scale = replace(self.scale, shift=shift)
         self.flip = flip
         self.keep_aspect = keep_aspect
         self.network = network
@@ -136,6 +146,7 @@ class Predictor:
         calibration: str | Path | None = None,
         trust: bool = False,
         cache: bool = True,
+        shift: float | None = None,
     ) -> Predictor:
         """Load weights, or a file that `hrdepth export` wrote.
 
@@ -152,6 +163,7 @@ class Predictor:
             calibration: a folder of images, for int8 from weights.
             trust: also open a .pt2 file, which can run code.
             cache: for OpenVINO: keep what it compiles in the user's cache folder.
+            shift: as for `Predictor`.
 
         Raises:
             InputError: the file is missing or damaged, or what `load_runtime` or `Predictor` raise.
@@ -169,7 +181,7 @@ class Predictor:
             cache=cache,
         )
         keep_aspect = size is None and network.fixed_size is None
-        return cls(network, size or network.description.size, flip=flip, keep_aspect=keep_aspect)
+        return cls(network, size or network.description.size, flip=flip, keep_aspect=keep_aspect, shift=shift)
 
     @classmethod
     def from_pretrained(cls, source: str | Path | None = None, **settings: Any) -> Predictor:

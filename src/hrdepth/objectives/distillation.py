@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hrdepth.config import ObjectiveConfig, TrainConfig
-from hrdepth.data.layers import Layer
+from hrdepth.data.layers import Layer, Objects
 from hrdepth.data.map_cache import DepthHints
 from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import Neighbours
@@ -19,11 +19,12 @@ from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
+from hrdepth.objectives.agreement import photometric_agreement
 from hrdepth.objectives.base import Objective, Output, check_numbers, check_scales
-from hrdepth.objectives.norms import NORMS, distance, norm_for, scaled
+from hrdepth.objectives.norms import NORMS, distance, learned_scale, norm_for, scaled
 from hrdepth.objectives.view_synthesis import ViewSynthesis, check_nested
 from hrdepth.registry import lookup
-from hrdepth.teachers import open_teacher, teacher_kind
+from hrdepth.teachers import Meaning, open_teacher, teacher_kind
 from hrdepth.teachers.labelling import create_labels, label_images
 from hrdepth.teachers.labels import Labels
 from hrdepth.teachers.network import NetworkTeacher, TeacherMaps
@@ -45,7 +46,8 @@ class Distillation(Objective):
         frames: the sources of the self-supervised loss; [] without it.
         teacher: a weights file, or a teacher that was read; its network may have another architecture and size. "" for
             none, if there are `hints`.
-        norm: a key of `NORMS`; by default `l1`, `scale` or `affine`, as the labels' meaning needs.
+        norm: a key of `NORMS`; by default `l1`, `scale` or `affine`, as the labels' meaning needs. Of labels that leave
+            scale and shift open, a student that learns nothing else has none either: `network.scale` is marked so.
         scales: of the student's disparities, resized to full size; [0] uses the finest only.
         block: compare means over blocks of so many pixels a side, so that a teacher's blurred edges are not learned;
             1 compares pixels. With `log-l1` the means are those of log depth. Hints, which are sharp, are compared
@@ -59,6 +61,10 @@ class Distillation(Objective):
         elsewhere: in images with hints, the weight of pixels without a hint, which learn from the teacher.
         labels: a folder of `hrdepth prepare labels`: maps of any depth model. With `teacher`, the name of any model
             (see `teachers.open_teacher`), missing ones are made before the training; without it none may be missing.
+        agreement: with self-supervision, weigh pixels by how well the teacher's depth explains the sources, see
+            `objectives.agreement`.
+        objects: with self-supervision, learn pixels of objects (`data.layers.Objects`) from the teacher alone: they may
+            move, and view synthesis would place them wrongly.
         cache: a folder for the teacher's disparities, computed once, see `TeacherMaps`; None computes them in each
             epoch.
         teacher_focal: the canonical focal length of the teacher's depth, in image widths, if its file has none; such as
@@ -91,6 +97,8 @@ class Distillation(Objective):
         hints: str | None = None,
         elsewhere: float = 0.1,
         labels: str | Labels = "",
+        agreement: bool = False,
+        objects: bool = False,
         cache: str | None = None,
         teacher_focal: float | None = None,
         teacher_aspect: bool = False,
@@ -106,7 +114,16 @@ class Distillation(Objective):
             self.teacher = teacher
         elif teacher and self.labels is None:
             self.teacher = NetworkTeacher.read(teacher, teacher_focal, teacher_aspect, teacher_mirrored)
-        self.norm = norm or "l1" if self.labels is None else norm_for(self.labels, norm)
+        if self.teacher is not None and self.teacher.meaning != Meaning.METRIC:
+            raise InputError(
+                f"the teacher {self.teacher.path} gives no depth: its scale and shift are unknown; set the option "
+                "labels to a folder for its maps"
+            )
+        if hints and self.labels is not None and self.labels.meaning_for(network.scale) != Meaning.METRIC:
+            raise InputError(
+                f"the hints in {hints} are depth, and the labels in {self.labels.folder} are not: use one of them"
+            )
+        self.norm = norm or "l1" if self.labels is None else norm_for(self.labels, network.scale, norm)
         self.scales = tuple(scales)
         self.block = block
         self.weight = weight
@@ -119,6 +136,9 @@ class Distillation(Objective):
         self.pose_network = None if self.view_synthesis is None else self.view_synthesis.pose_network
         self.cameras = None if self.view_synthesis is None else self.view_synthesis.cameras
         self.auto_mask = self.view_synthesis is not None and self.view_synthesis.auto_mask
+        self.agreement, self.objects = agreement, objects
+        if not self_supervision and not hints:
+            network.scale = learned_scale(self.norm, network.scale)
         self._factor = 1.0
         if self.teacher is not None:
             self._factor = self.teacher.depth_factor(network.scale)
@@ -145,6 +165,11 @@ class Distillation(Objective):
         check_numbers(options, ("weight", "self_supervision"), what)
         check_numbers(options, ("elsewhere",), what, most=1)
         check_scales(options, what)
+        for name in ("agreement", "objects"):
+            if options.get(name) and not options.get("self_supervision"):
+                raise InputError(
+                    f"the option {name} of {what} is for a teacher beside view synthesis: set self_supervision"
+                )
         if options.get("block", 1) < 1:
             raise InputError(f"the option block {options['block']} of {what} must be at least 1")
         if not options.get("weight", 1.0):
@@ -195,6 +220,8 @@ class Distillation(Objective):
                 label_images(teacher, create_labels(self.labels.folder, teacher, self.labels.size), images)
             self.labels.check(images)
             layers += [self.labels, *([self.labels.confidence] if self.labels.confidence else [])]
+        if self.objects:
+            layers.append(Objects.of(image for part in sets for image in part.targets()))
         if options.get("hints") is not None:
             _check_zoom(config, "depth hints are of whole images")
             hints = DepthHints.open(options["hints"])
@@ -216,7 +243,7 @@ class Distillation(Objective):
         With self-supervision also `"loss/view_synthesis"` and what `ViewSynthesis` gives.
         """
         with torch.autocast(batch["target"].device.type, enabled=False):
-            target, weights = self.target(batch), self._weights(batch)
+            target, weights = self.target(batch), self._weights(output, batch)
             distances = {
                 f"loss/distillation/scale{s}": self._distance(output.disparities[s].float(), target, weights, batch)
                 for s in self.scales
@@ -224,7 +251,8 @@ class Distillation(Objective):
             mean = torch.stack(list(distances.values())).mean()
         losses = {"loss": self.weight * mean, "loss/distillation": mean, **distances}
         if self.view_synthesis is not None:
-            synthesis = self.view_synthesis.losses(output, batch)
+            still = (batch["objects"][:, :1] == 0).float() if self.objects and "objects" in batch else None
+            synthesis = self.view_synthesis.weighted_losses(output, batch, still)
             losses["loss/view_synthesis"] = synthesis.pop("loss")
             losses["loss"] = losses["loss"] + self.self_supervision * losses["loss/view_synthesis"]
             losses |= synthesis
@@ -234,7 +262,8 @@ class Distillation(Objective):
     def target(self, batch: Batch) -> Tensor:
         """Return the disparity (B,1,H,W) in [0,1] that the student should predict; 0 where it is unknown."""
         if self.labels is not None:
-            seen = self.labels.scaled_disparity(batch["teacher"], batch["intrinsics"], self.network.scale)
+            maps = torch.nan_to_num(batch["teacher"], nan=0.0)  # their weight is 0
+            seen = self.labels.scaled_disparity(maps, batch["intrinsics"], self.network.scale)
         elif self.teacher is None:
             seen = torch.zeros_like(batch["hint"])
         else:
@@ -281,16 +310,24 @@ class Distillation(Objective):
         sharp = distance(self.norm, disparity, target, weights * hinted, scale)
         return sharp + distance(self.norm, disparity, target, weights * ~hinted, scale, self.block)
 
-    def _weights(self, batch: Batch) -> Tensor | None:
+    @torch.no_grad()
+    def _weights(self, output: Output, batch: Batch) -> Tensor | None:
         """Return each pixel's weight (B,1,H,W), 1 on average; None if all weights are equal."""
-        if not {"hint", "mask", "confidence"} & batch.keys():
+        known = None if self.labels is None else batch["teacher"].isfinite()
+        if not (
+            {"hint", "mask", "confidence"} & batch.keys() or self.agreement or (known is not None and not known.all())
+        ):
             return None
         weights = batch["confidence"] if "confidence" in batch else torch.ones_like(batch["target"][:, :1])
+        if self.agreement and self.view_synthesis is not None:
+            weights = weights * photometric_agreement(self.view_synthesis, output, batch, self.target(batch), self.norm)
+        if known is not None:
+            weights = weights * known
         if "hint" in batch:
-            known = batch["hint"] > 0
+            hinted = batch["hint"] > 0
             # An image without any hint learns from the teacher in all pixels.
             taught = self.teacher is not None or self.labels is not None
-            counts = known | ~known.flatten(1).any(1)[:, None, None, None] if taught else known
+            counts = hinted | ~hinted.flatten(1).any(1)[:, None, None, None] if taught else hinted
             weights = weights * torch.where(counts, 1.0, self.weight_without_hint if taught else 0.0)
         if "mask" in batch:
             weights = weights * (batch["mask"] > 0.5)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,7 +16,9 @@ from hrdepth.losses import affine_invariant_error, gradient_loss, log_ratio_loss
 from hrdepth.teachers.base import Meaning
 from hrdepth.teachers.labels import Labels
 
-__all__ = ["NORMS", "distance", "norm_for", "scaled"]
+__all__ = ["NORMS", "distance", "learned_scale", "norm_for", "scaled"]
+
+log = logging.getLogger(__name__)
 
 NORMS = {
     "l1": "mean absolute difference of disparities",
@@ -28,19 +33,33 @@ UNKNOWN = {Meaning.SCALE: "a factor of each image", Meaning.AFFINE: "a factor an
 GRADIENTS = 0.5  # weight of the gradients in `scale` and `affine`
 
 
-def norm_for(labels: Labels, norm: str | None) -> str:
-    """Return the norm for labels: the given one, or the default for what they mean.
+def norm_for(labels: Labels, scale: DepthScale, norm: str | None) -> str:
+    """Return the norm for labels: the given one, or the default for what they mean to a student of this scale.
 
     Raises:
         InputError: the labels leave open what the norm compares.
     """
-    possible = NORMS_FOR[labels.meaning]
+    meaning = labels.meaning_for(scale)
+    possible = NORMS_FOR[meaning]
     if norm is not None and norm not in possible:
         raise InputError(
             f"norm '{norm}' cannot compare the labels in {labels.folder}, whose maps are known up to "
-            f"{UNKNOWN[labels.meaning]}; use {' or '.join(possible)}"
+            f"{UNKNOWN[meaning]}; use {' or '.join(possible)}"
         )
     return norm or possible[0]
+
+
+def learned_scale(norm: str, scale: DepthScale) -> DepthScale:
+    """Return the scale of a student that learns by this norm alone: it leaves open what the norm does."""
+    meaning = {"scale": Meaning.SCALE, "affine": Meaning.AFFINE}.get(norm, Meaning.METRIC)
+    if meaning == Meaning.METRIC:
+        return scale
+    if scale.metres_per_unit is not None:
+        log.warning(
+            "warning: metres_per_unit %g is left out: norm '%s' compares up to %s, and nothing else is learned",
+            scale.metres_per_unit, norm, UNKNOWN[meaning],
+        )  # fmt: skip
+    return replace(scale, metres_per_unit=None, shift=None if meaning == Meaning.AFFINE else scale.shift)
 
 
 def distance(

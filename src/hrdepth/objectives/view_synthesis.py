@@ -132,10 +132,15 @@ class ViewSynthesis(Objective):
 
         With `consistency` also `"loss/consistency"`, which is added with that weight.
         """
+        return self.weighted_losses(output, batch, None)
+
+    def weighted_losses(self, output: Output, batch: Batch, weight: Tensor | None) -> dict[str, Tensor]:
+        """Return the `losses` with a weight (B,1,H,W) of each pixel's photometric error; None for 1."""
         with torch.autocast(batch["target"].device.type, enabled=False):
             target = batch["target"]
             agreement = self._agreement(output, batch) if self.consistency else None
-            weight = None if agreement is None else agreement.weight
+            if agreement is not None:
+                weight = agreement.weight if weight is None else agreement.weight * weight
             target_windows = windows(target)
             identity = None
             if self.auto_mask:

@@ -9,6 +9,7 @@ from hrdepth.compute import choose_device
 from hrdepth.config import DatasetConfig, PrepareLabelsConfig
 from hrdepth.data import build_reader
 from hrdepth.data.camera_file import find_cameras
+from hrdepth.data.map_cache import MapCache
 from hrdepth.errors import InputError
 from hrdepth.teachers import open_teacher
 from hrdepth.teachers.labelling import create_labels, label_images, labels_folder
@@ -49,7 +50,9 @@ def _images(config: PrepareLabelsConfig) -> Iterator[Path]:
     elif config.data is None:
         raise InputError("no images are given: pass --data FOLDER, or --config TRAIN.yaml")
     elif find_cameras(Path(config.data)):
+        splits = [file for name in ("train.txt", "val.txt") if (file := Path(config.data) / name).is_file()]
         parts = [DatasetConfig("folder", config.data, options={"every_frame": True})]
+        parts += [DatasetConfig("folder", config.data, str(file)) for file in splits]  # right images too
     else:
         parts = [DatasetConfig("images", config.data)]
     for part in parts:
@@ -64,14 +67,16 @@ def _verify(labels: Labels, images: Sequence[Path]) -> Labels:
         InputError: some were damaged or are missing.
     """
     damaged = []
-    for image in images:
-        try:
-            labels.load(image)
-        except InputError:
-            labels.file(image).unlink()
-            damaged.append(image)
+    caches: list[MapCache] = [labels] if labels.confidence is None else [labels, labels.confidence]
+    for cache in caches:
+        for image in images:
+            try:
+                cache.load(image)
+            except InputError:
+                cache.file(image).unlink()
+                damaged.append(image)
     missing = [image for image in images if not labels.file(image).is_file()]
-    if missing:
+    if missing or damaged:
         raise InputError(
             f"{len(missing)} of {len(images)} images have no label in {labels.folder} ({len(damaged)} were damaged and "
             "are removed); call hrdepth prepare labels again"

@@ -21,7 +21,7 @@ import yaml
 from hrdepth.config import ReportConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.evaluation.run import evaluate_network
+from hrdepth.evaluation.run import evaluate_network, protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import atomic_path, file_sha256, output_file
 from hrdepth.io.provenance import provenance
@@ -91,7 +91,8 @@ def _evaluated(
     if truths is None:
         return None, []
     kind = "drive" if config.data is None else config.data.kind  # what is found by itself is compared as KITTI is
-    protocol, focal = depth_protocol(kind, config.protocol), predictor.canonical_focal
+    protocol = protocol_for(predictor.scale, depth_protocol(kind, config.protocol))
+    focal = predictor.canonical_focal
     return evaluate_network(predictor.scaled_disparity, truths, protocol, canonical_focal=focal), []
 
 

@@ -15,6 +15,7 @@ from rich.progress import track
 from hrdepth.config import CompareConfig
 from hrdepth.data.sample import image_tensor
 from hrdepth.errors import InputError
+from hrdepth.evaluation.run import protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder, write_json
 from hrdepth.io.plotting import PAGE_WIDTH, colour, new_figure, save, style
@@ -50,7 +51,8 @@ def compare(config: CompareConfig) -> list[Path]:
     protocol = depth_protocol(config.data.kind, config.protocol)
     for name, predictor in predictors.items():
         bar = track(chosen, name, console=Console(stderr=True))
-        rows[name] = [predict_sample(predictor, truths[at], protocol) for at in bar]
+        own = protocol_for(predictor.scale, protocol)
+        rows[name] = [predict_sample(predictor, truths[at], own) for at in bar]
     written = []
     with style():
         figures = {

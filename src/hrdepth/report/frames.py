@@ -15,7 +15,7 @@ from torch.nn.functional import max_pool2d
 from hrdepth.config import DatasetConfig, DepthProtocol
 from hrdepth.data import build_reader
 from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import evaluate_image, resize_disparity, valid_pixels
+from hrdepth.evaluation.depth import check_disparity, compare_depth, resize_disparity, valid_pixels
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.evaluation.run import predict_image
 from hrdepth.inference.predictor import Predictor
@@ -66,14 +66,14 @@ def predict_sample(predictor: Predictor, truth: GroundTruth, protocol: DepthProt
     assert truth.image is not None  # or it could not have been predicted
     height, width = truth.depth.shape
     nearest, farthest = protocol.depth_range
-    result = evaluate_image(truth.depth, small, protocol)
-    full = resize_disparity(small, (height, width)) / (result.ratio if result else 1.0)
+    found = compare_depth(truth.depth, check_disparity(small), protocol)
+    full = resize_disparity(small, (height, width)) if found is None else 1 / found.full_depth()
     return Sample(
         truth.name,
         np.asarray(read_image(truth.image).resize((width, height), Image.Resampling.LANCZOS)),
         np.clip(full, 1 / farthest, 1 / nearest).astype(np.float32),
         np.where(valid_pixels(truth.depth, protocol), truth.depth, np.nan).astype(np.float32),
-        result.errors if result else None,
+        None if found is None else found.errors,
     )
 
 
@@ -96,7 +96,7 @@ class Shown:
         abs_rel: its error, or None where there is no truth.
         views: what it is and the image as a data URL: image, disparity, truth, error.
         image: uint8 (H,W,3).
-        depth: (H,W), metres, or network units where metres are not known.
+        depth: (H,W), metres, or network units where metres are not known; None where the network gives none.
         intrinsics: (3,3) in pixels, or None if unknown.
         unit: of depth.
     """
@@ -106,12 +106,14 @@ class Shown:
     abs_rel: float | None
     views: dict[str, str]
     image: NDArray[np.uint8]
-    depth: NDArray[np.float32]
+    depth: NDArray[np.float32] | None
     intrinsics: NDArray[np.float64] | None
     unit: str
 
     def cloud(self, most: int) -> Cloud | None:
         """Return the points of the viewer, or None where no depth is usable."""
+        if self.depth is None:
+            return None
         size = (self.depth.shape[0], self.depth.shape[1])
         matrix = assumed_intrinsics(size) if self.intrinsics is None else self.intrinsics
         try:
@@ -190,9 +192,9 @@ def _compared(label: str, predictor: Predictor, truth: GroundTruth, evaluation: 
 def _plain(label: str, name: str, predictor: Predictor, image: Any) -> Shown:
     prediction = predictor(image)
     metric = prediction.metres_per_unit is not None
+    depth = prediction.best_depth if prediction.depth_scale.has_depth else None
     views = {
         "image": data_url(prediction.image),
         "disparity: near is bright": data_url(colorize_disparity(prediction.scaled_disparity)),
     }
-    depth = prediction.depth_metres if metric else prediction.depth
     return Shown(label, name, None, views, prediction.image, depth, None, "m" if metric else "units")

@@ -79,7 +79,8 @@ def result_set(evaluation: Evaluation, resamples: int, beside: Mapping[str, Eval
     """Put an evaluation, and others on the same images, into rows."""
     rows = {"this run": evaluation, **beside}
     protocol = evaluation.protocol
-    scaling = "each prediction scaled by its median" if protocol.scaling == "median" else f"depth x {protocol.scaling}"
+    words = {"median": "each prediction scaled by its median", "affine": "each prediction aligned by scale and shift"}
+    scaling = words.get(str(protocol.scaling), f"depth x {protocol.scaling}")
     return ResultSet(
         f"{len(evaluation.rows)} images: {evaluation.ground_truth}",
         tuple(ResultRow(name, one.mean, one.intervals(resamples) if resamples else {}) for name, one in rows.items()),

@@ -98,6 +98,7 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
             small_size = config.low_size or (sizes[0] if sizes else (height // 3, width // 3))
             small["true depth, {1}x{0}".format(*small_size)] = reduce_truth(truth.depth, small_size)
         for name, predictor in sources.items():
+            predictor.scale.check_depth()
             predicted = predict_image(predictor.scaled_disparity, truth, config.protocol, predictor.canonical_focal)
             small[name] = np.asarray(predicted, dtype=np.float64)
         for name, disparity in small.items():

@@ -138,6 +138,7 @@ def measure(
         log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
         return Measurement(known.values, {**known.content, **about})  # where the weights are now
     predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime, trust=config.trust)
+    predictor.scale.check_depth()
     evaluation = evaluate_network(
         predictor.scaled_disparity,
         context.truths,

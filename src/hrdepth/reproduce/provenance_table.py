@@ -147,7 +147,8 @@ def protocol_text(protocol: DepthProtocol) -> str:
         >>> protocol_text(DepthProtocol(crop="none").complete())
         '80 m, crop none, scaled by the median'
     """
-    scaling = "scaled by the median" if protocol.scaling == "median" else f"depth x {protocol.scaling:g}"
+    words = {"median": "scaled by the median", "affine": "aligned by scale and shift"}
+    scaling = words[protocol.scaling] if isinstance(protocol.scaling, str) else f"depth x {protocol.scaling:g}"
     return f"{protocol.max_depth:g} m, crop {protocol.crop}, {scaling}"
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate, max_pool2d
 
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import median_ratio, resize_disparity, valid_pixels
+from hrdepth.evaluation.depth import median_ratio, resize_disparity, scale_and_shift, valid_pixels
 from hrdepth.evaluation.edges import depth_edges, is_dense, near_edges
 
 __all__ = [
@@ -139,8 +139,13 @@ def region_errors(
     with np.errstate(divide="ignore"):
         depth = 1 / disparity
     true = truth.astype(np.float64)
-    scaled = protocol.scaling
-    ratio = median_ratio(true[valid], depth[valid]) if isinstance(scaled, str) else float(scaled)
+    scaled, ratio = protocol.scaling, 1.0
+    if scaled == "affine":
+        factor, shift = scale_and_shift(1 / true[valid], disparity[valid].astype(np.float64))
+        with np.errstate(divide="ignore"):
+            depth = 1 / np.maximum(factor * disparity + shift, 0)
+    else:
+        ratio = median_ratio(true[valid], depth[valid]) if isinstance(scaled, str) else float(scaled)
     predicted = np.clip(ratio * depth, *protocol.depth_range)
     error = np.abs(predicted - true) / np.where(valid, true, 1.0)
     found = {}

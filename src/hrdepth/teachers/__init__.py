@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -11,7 +10,7 @@ from hrdepth.teachers.base import Meaning, Teacher
 from hrdepth.teachers.huggingface import TransformersTeacher
 from hrdepth.teachers.network import NetworkTeacher
 from hrdepth.teachers.onnx import OnnxTeacher
-from hrdepth.weights.find import SCHEME, bundled
+from hrdepth.weights.find import teacher_kind
 
 __all__ = ["TEACHERS", "Meaning", "Teacher", "open_teacher", "teacher_kind"]
 
@@ -36,13 +35,3 @@ def open_teacher(name: str, device: torch.device | None = None) -> Teacher:
         InputError: there is no such teacher, or it cannot be used.
     """
     return TEACHERS[teacher_kind(name)](name, device or torch.device("cpu"))
-
-
-def teacher_kind(name: str) -> str:
-    """Return which kind of teacher a name stands for, a key of `TEACHERS`."""
-    path = Path(name)
-    if path.suffix == ".onnx":
-        return "onnx"
-    if path.suffix == ".safetensors" or name.startswith(SCHEME) or name in bundled():
-        return "weights"
-    return "transformers" if (path / "config.json").is_file() or ("/" in name and not path.exists()) else "weights"

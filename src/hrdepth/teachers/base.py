@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrdepth.camera import DepthScale
 from hrdepth.errors import InputError
 
-__all__ = ["Meaning", "Teacher", "same_camera"]
+__all__ = ["Meaning", "Teacher", "canonical_factor"]
 
 
 class Meaning(StrEnum):
@@ -37,7 +36,8 @@ class Teacher(ABC):
         meaning: of its maps.
         licence: SPDX identifier, or None where it is not stated.
         canonical_focal: fx, in image widths, of the camera that metric depth holds for whatever camera took the
-            image; None where the depth is that of the image's own camera.
+            image; None where the depth is that of the image's own camera, or `own_camera` is False.
+        own_camera: False where the depth holds for one camera that is unknown.
         metres_per_unit: of metric maps, whose values are 1/units; None if unknown.
     """
 
@@ -45,6 +45,7 @@ class Teacher(ABC):
     meaning: Meaning
     licence: str | None = None
     canonical_focal: float | None = None
+    own_camera: bool = True
     metres_per_unit: float | None = None
 
     @abstractmethod
@@ -53,30 +54,39 @@ class Teacher(ABC):
 
     @abstractmethod
     def maps(self, images: Sequence[Image.Image], size: tuple[int, int]) -> NDArray[np.float32]:
-        """Return the maps of RGB images of one size, (N,h,w), resized to `size` (height, width)."""
+        """Return the maps of RGB images of one size, (N,h,w), resized to `size` (height, width); NaN is unknown."""
 
     def facts(self) -> dict[str, Any]:
         """Return JSON-able facts for the labels and the student's weights file."""
         return {
             "name": self.name, "meaning": str(self.meaning), "licence": self.licence,
             "canonical_focal": self.canonical_focal, "digest": self.digest(),
-        }  # fmt: skip
+        } | ({} if self.own_camera else {"own_camera": False})  # fmt: skip
 
 
-def same_camera(what: str, canonical_focal: float, student: DepthScale) -> float:
-    """Return the canonical focal length of a student, which depth for a canonical camera is converted to.
+def canonical_factor(what: str, own: float | None, student: float | None) -> float:
+    """Return the factor from depth for one canonical camera to depth for a student's.
+
+    For one object at one distance, the network with the shorter canonical focal length predicts the smaller depth.
 
     Args:
-        what: the beginning of the message, such as `the labels in maps hold`.
-        canonical_focal: of the teacher.
-        student: its scale.
+        what: whose depth it is, for messages.
+        own: its canonical focal length; None if its one camera is unknown.
+        student: the student's; None if it has none.
 
     Raises:
-        InputError: the student has none.
+        InputError: one of the two alone is known.
     """
-    if student.canonical_focal is None:
+    if own is None and student is None:
+        return 1.0
+    if own is None:
         raise InputError(
-            f"{what} for canonical_focal {canonical_focal:g}, the run has none; set canonical_focal to "
-            f"{canonical_focal:g}"
+            f"the depth of {what} holds for the unknown camera of its training, the run's for canonical_focal "
+            f"{student:g}; set the option teacher_focal to fx / width of the teacher's camera, or remove "
+            "canonical_focal"
         )
-    return student.canonical_focal
+    if student is None:
+        raise InputError(
+            f"the depth of {what} holds for canonical_focal {own:g}, the run has none; set canonical_focal to {own:g}"
+        )
+    return student / own

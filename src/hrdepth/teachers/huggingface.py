@@ -28,7 +28,6 @@ MEANINGS: dict[str, tuple[Meaning, bool]] = {
     "glpn": (Meaning.METRIC, True),
     "zoedepth": (Meaning.METRIC, True),
 }
-SMALLEST = 1e-3  # metres; a model's depth of 0 is no depth
 
 
 class TransformersTeacher(Teacher):
@@ -36,7 +35,7 @@ class TransformersTeacher(Teacher):
 
     Args:
         name: a name on the Hugging Face Hub, such as `depth-anything/Depth-Anything-V2-Small-hf`, or a folder that
-            `save_pretrained` wrote. No code of the repository is run.
+            `save_pretrained` wrote. No code of the repository is run, and its weights must be safetensors.
         device: on which it runs.
 
     Raises:
@@ -47,15 +46,17 @@ class TransformersTeacher(Teacher):
         transformers = require("transformers", "teachers", f"the teacher {name} needs")
         self.name = name
         self.device = device or torch.device("cpu")
+        safe = {"trust_remote_code": False}  # also no pickled weights: either can run code
         try:
-            config = transformers.AutoConfig.from_pretrained(name)
-            self._model: Any = transformers.AutoModelForDepthEstimation.from_pretrained(name)
-            self._processor: Any = transformers.AutoImageProcessor.from_pretrained(name)
-        except (OSError, ValueError, KeyError, ImportError) as error:
+            config = transformers.AutoConfig.from_pretrained(name, **safe)
+            depth = transformers.AutoModelForDepthEstimation
+            self._model: Any = depth.from_pretrained(name, use_safetensors=True, **safe)
+            self._processor: Any = transformers.AutoImageProcessor.from_pretrained(name, **safe)
+        except Exception as error:  # of three libraries, without a common class
             reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"the teacher {name} cannot be loaded as a depth model of transformers ({reason}); give the name of "
-                "one on the Hugging Face Hub, or a folder that holds one, and check the connection"
+                "one on the Hugging Face Hub with safetensors, or a folder that holds one, and check the connection"
             ) from error
         self.meaning, self._is_depth = _meaning(config, name)
         self.metres_per_unit = 1.0 if self.meaning == Meaning.METRIC else None
@@ -81,7 +82,7 @@ class TransformersTeacher(Teacher):
         found = self._processor.post_process_depth_estimation(outputs, target_sizes=shapes, **more)
         values = torch.stack([part["predicted_depth"].float() for part in found])[:, None]
         if self._is_depth:
-            values = 1 / values.clamp(min=SMALLEST)
+            values = torch.where(values > 0, 1 / values, torch.nan)
         resized = F.interpolate(values, size, mode="bilinear", align_corners=False, antialias=True)
         return np.asarray(resized[:, 0].cpu().numpy(), np.float32)
 

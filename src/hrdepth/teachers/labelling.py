@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hrdepth.data.map_cache import MapCache
@@ -22,18 +24,19 @@ from hrdepth.io.provenance import provenance
 from hrdepth.teachers.base import Meaning, Teacher
 from hrdepth.teachers.labels import Confidence, Labels
 
-__all__ = ["agreement", "batches", "create_labels", "label_images", "labels_folder"]
+__all__ = ["agreement", "create_labels", "fill_cache", "label_images", "labels_folder"]
 
 log = logging.getLogger(__name__)
 
-BATCH = 4
-POLL = 2.0  # seconds between looks at what other processes do
+POLL = 1.0  # seconds between looks at what other processes do
+TOLD = 60.0  # seconds between lines in the log, where no bar can be shown
 ZOOM = 1.25
 TOLERANCE = 0.1  # of the teacher with itself: relative for metric maps, in mean deviations for affine ones
 READERS, WRITERS = 2, 2
 
-Batch = tuple[list[Path], list[Image.Image]]
-Maps = list[tuple[Path, NDArray[np.float32], NDArray[np.float32] | None]]
+Label = tuple[NDArray[np.float32], NDArray[np.float32] | None]  # a map, and its confidence
+Read = TypeVar("Read")
+Map = TypeVar("Map")
 
 
 def create_labels(folder: Path, teacher: Teacher, size: tuple[int, int]) -> Labels:
@@ -62,8 +65,7 @@ def label_images(
 ) -> int:
     """Write the labels of `images` that are missing, and wait for those that other processes write.
 
-    Reading, predicting and writing overlap. An image is claimed by a file, so that several processes share the work;
-    without `shared` these images are this process's alone.
+    Without `shared` these images are this process's alone.
 
     Returns:
         How many labels this process wrote.
@@ -74,27 +76,146 @@ def label_images(
     certain = Confidence(labels) if confidence else None
     if certain is not None:
         certain.folder.mkdir(exist_ok=True)
-    made, total = 0, len(images)
-    columns = (TextColumn("labels"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-               TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, disable=total < 16) as progress:
-        task = progress.add_task("labels", total=total, rate="")
-        start = time.monotonic()
-        while missing := [image for image in images if not _is_labelled(image, labels, certain)]:
-            progress.update(task, completed=total - len(missing))
-            before = made
-            claimed = (image for image in missing if not shared or _claim(image, labels, certain))
-            read = parallel_map(_read, batches(claimed, labels, BATCH), READERS)
-            labelled = (_label(teacher, labels, batch, confidence) for batch in read)
-            for count in parallel_map(lambda maps: _write(labels, certain, maps), labelled, WRITERS):
-                made += count
-                rate = made / (time.monotonic() - start)
-                progress.update(task, advance=count, rate=f"{rate:.1f} images/s")
-            if made == before:
-                time.sleep(POLL)
-        progress.update(task, completed=total)
+
+    def compute(paths: Sequence[Path], images: Sequence[Image.Image]) -> list[Label]:
+        return _label(teacher, paths, images, labels.size_of(paths[0]), confidence)
+
+    def write(image: Path, label: Label) -> None:
+        map_, sure = label
+        if labels.meaning == Meaning.AFFINE:  # float16 is finest there
+            low, high = float(np.nanmin(map_)), float(np.nanmax(map_))
+            map_ = (map_ - low) / max(high - low, 1e-12)
+        if certain is not None and sure is not None:
+            certain.write(image, sure)
+        labels.write(image, map_)
+
+    def is_done(image: Path) -> bool:
+        return labels.is_labelled(image, confidence)
+
+    made = fill_cache(labels, images, read_image, compute, write, is_done=is_done, shared=shared)
     log.info("%d new labels in %s", made, labels.folder)
     return made
+
+
+def fill_cache(
+    cache: MapCache,
+    images: Iterable[Path],
+    read: Callable[[Path], Read],
+    compute: Callable[[Sequence[Path], Sequence[Read]], Sequence[Map]],
+    write: Callable[[Path, Map], None],
+    *,
+    is_done: Callable[[Path], bool] | None = None,
+    batch: int = 4,
+    shared: bool = True,
+) -> int:
+    """Write the maps of `images` that a cache lacks, and wait for those that other processes write.
+
+    Reading, computing and writing overlap. An image is claimed, so that several processes and machines share the work;
+    what a killed one has claimed is made by the others.
+
+    Args:
+        cache: to fill.
+        images: that should have maps.
+        read: reads an image; several at a time.
+        compute: returns the maps of up to `batch` images whose maps have one size.
+        write: writes a map; several at a time.
+        is_done: whether an image needs nothing; by default its map's file is there.
+        batch: how many images at a time.
+        shared: whether images are claimed; without it they are this process's alone.
+
+    Returns:
+        How many maps this process wrote.
+    """
+    done = is_done or (lambda image: cache.file(image).is_file())
+    missing = [image for image in dict.fromkeys(images) if not done(image)]
+    if not missing:
+        return 0
+    log.info("%d images have no map in %s", len(missing), cache.folder)
+    mine: set[Path] = set()
+
+    def claim_of(image: Path) -> Path:
+        return cache.folder / "claims" / cache.file(image).stem
+
+    def release(image: Path) -> None:
+        if image in mine:
+            claim_of(image).unlink(missing_ok=True)
+            mine.discard(image)
+
+    with _Progress(len(missing)) as progress:
+        if shared:
+            (cache.folder / "claims").mkdir(exist_ok=True)
+
+        def is_mine(image: Path) -> bool:
+            if shared:
+                if not claim(claim_of(image)):
+                    return False
+                mine.add(image)
+            if done(image):  # by another process, since this one looked
+                release(image)
+                return False
+            return True
+
+        def load(part: list[Path]) -> tuple[list[Path], list[Read]]:
+            return part, [read(image) for image in part]
+
+        def store(part: tuple[list[Path], Sequence[Map]]) -> int:
+            for image, map_ in zip(*part, strict=True):
+                write(image, map_)
+                release(image)
+            return len(part[0])
+
+        try:
+            while missing:
+                before = progress.made
+                parts = _batches(filter(is_mine, missing), cache, batch)
+                computed = ((part, compute(part, values)) for part, values in parallel_map(load, parts, READERS))
+                for count in parallel_map(store, computed, WRITERS):
+                    progress.add(count)
+                missing = [image for image in missing if not done(image)]
+                progress.left(len(missing))
+                if missing and progress.made == before:
+                    time.sleep(POLL)
+        finally:  # after an error or Ctrl-C
+            for image in list(mine):
+                release(image)
+        return progress.made
+
+
+class _Progress:
+    """Shows how many maps there are, how fast they come and what time is left; in the log without a terminal."""
+
+    def __init__(self, total: int) -> None:
+        columns = (TextColumn("labels"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+                   TimeRemainingColumn())  # fmt: skip
+        console = Console(stderr=True)
+        self.made, self.total, self._there = 0, total, 0
+        self._in_log = not console.is_terminal
+        self._bar = Progress(*columns, console=console, disable=self._in_log or total < 16)
+        self._start = self._told = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        self._task = self._bar.add_task("labels", total=self.total, rate="")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def add(self, count: int) -> None:
+        """Count maps that this process wrote."""
+        self.made, self._there = self.made + count, self._there + count
+        now = time.monotonic()
+        rate = self.made / max(now - self._start, 1e-6)
+        self._bar.update(self._task, completed=self._there, rate=f"{rate:.1f} images/s")
+        if self._in_log and now - self._told > TOLD:
+            self._told = now
+            minutes = (self.total - self._there) / rate / 60
+            log.info("%d of %d labels, %.1f images/s, %.0f minutes left", self._there, self.total, rate, minutes)
+
+    def left(self, count: int) -> None:
+        """Note how many are still missing: other processes wrote the others."""
+        self._there = self.total - count
+        self._bar.update(self._task, completed=self._there)
 
 
 def agreement(first: NDArray[np.float32], second: NDArray[np.float32], meaning: Meaning) -> NDArray[np.float32]:
@@ -109,59 +230,35 @@ def agreement(first: NDArray[np.float32], second: NDArray[np.float32], meaning: 
     return np.asarray(np.exp(-np.square(difference / TOLERANCE)), np.float32)
 
 
-def _is_labelled(image: Path, labels: Labels, certain: MapCache | None) -> bool:
-    return labels.file(image).is_file() and (certain is None or certain.file(image).is_file())
-
-
-def batches(images: Iterable[Path], maps: MapCache, count: int) -> Iterator[tuple[list[Path], tuple[int, int]]]:
-    """Yield images whose maps have one size, at most `count` at once, and that size (height, width)."""
+def _batches(images: Iterable[Path], cache: MapCache, count: int) -> Iterator[list[Path]]:
+    """Yield batches of images whose maps have one size."""
     waiting: dict[tuple[int, int], list[Path]] = {}
     for image in images:
-        size = maps.size_of(image)
-        batch = waiting.setdefault(size, [])
-        batch.append(image)
-        if len(batch) == count:
-            yield waiting.pop(size), size
-    yield from ((batch, size) for size, batch in waiting.items())
+        size = cache.size_of(image)
+        part = waiting.setdefault(size, [])
+        part.append(image)
+        if len(part) == count:
+            yield waiting.pop(size)
+    yield from waiting.values()
 
 
-def _claim(image: Path, labels: Labels, certain: MapCache | None) -> bool:
-    """Return whether this process is the one that labels an image."""
-    file = _claim_file(labels, image)
-    file.parent.mkdir(exist_ok=True)
-    if not claim(file):
-        return False
-    if _is_labelled(image, labels, certain):  # by another process, since this one looked
-        file.unlink(missing_ok=True)
-        return False
-    return True
-
-
-def _claim_file(labels: Labels, image: Path) -> Path:
-    return labels.folder / "claims" / labels.file(image).stem
-
-
-def _read(batch: tuple[list[Path], tuple[int, int]]) -> Batch:
-    return batch[0], [read_image(image) for image in batch[0]]
-
-
-def _label(teacher: Teacher, labels: Labels, batch: Batch, confidence: bool) -> Maps:
+def _label(
+    teacher: Teacher, paths: Sequence[Path], images: Sequence[Image.Image], size: tuple[int, int], confidence: bool
+) -> list[Label]:
     """Return the maps of a batch, and their confidence if it is wanted."""
-    paths, images = batch
-    size = labels.size_of(paths[0])
     groups: dict[tuple[int, int], list[int]] = {}
     for index, image in enumerate(images):
         groups.setdefault(image.size, []).append(index)
-    found: dict[int, tuple[NDArray[np.float32], NDArray[np.float32] | None]] = {}
+    found: dict[int, Label] = {}
     for indices in groups.values():
         alike = [images[index] for index in indices]
         maps = teacher.maps(alike, size)
         certain = _certain(teacher, alike, maps) if confidence else [None] * len(alike)
         found |= {index: (map_, sure) for index, map_, sure in zip(indices, maps, certain, strict=True)}
     for index, path in enumerate(paths):
-        if not np.isfinite(found[index][0]).all():
+        if not np.isfinite(found[index][0]).any():
             raise InputError(f"the teacher {teacher.name} gives NaN for {path}: its weights are damaged")
-    return [(path, *found[index]) for index, path in enumerate(paths)]
+    return [found[index] for index in range(len(paths))]
 
 
 def _certain(teacher: Teacher, images: Sequence[Image.Image], maps: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -183,18 +280,6 @@ def _certain(teacher: Teacher, images: Sequence[Image.Image], maps: NDArray[np.f
         sure[part] *= agreement(map_[part], near, meaning)
         result.append(sure)
     return result
-
-
-def _write(labels: Labels, certain: Confidence | None, maps: Maps) -> int:
-    for image, map_, sure in maps:
-        if labels.meaning == Meaning.AFFINE:  # float16 is finest there
-            low, high = float(map_.min()), float(map_.max())
-            map_ = (map_ - low) / max(high - low, 1e-12)
-        if certain is not None and sure is not None:
-            certain.write(image, sure)
-        labels.write(image, map_)
-        _claim_file(labels, image).unlink(missing_ok=True)
-    return len(maps)
 
 
 def labels_folder(data: str | Path, teacher: str) -> Path:

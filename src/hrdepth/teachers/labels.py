@@ -17,7 +17,7 @@ from hrdepth.data.map_cache import MapCache
 from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import InputError
 from hrdepth.io.files import read_json
-from hrdepth.teachers.base import Meaning, same_camera
+from hrdepth.teachers.base import Meaning, canonical_factor
 
 __all__ = ["Confidence", "Labels"]
 
@@ -37,6 +37,7 @@ class Labels(MapCache):
         meaning: of the maps.
         licence: of the teacher, SPDX or None.
         canonical_focal: see `teachers.base.Teacher`.
+        own_camera: whether metric maps are of each image's own camera.
         metres_per_unit: of metric maps, whose values are 1/units; None if unknown.
     """
 
@@ -55,6 +56,7 @@ class Labels(MapCache):
         self.meaning = Meaning(teacher["meaning"])
         self.licence: str | None = teacher["licence"]
         self.canonical_focal: float | None = teacher["canonical_focal"]
+        self.own_camera: bool = teacher.get("own_camera", True) and self.canonical_focal is None
         self.metres_per_unit: float | None = about["metres_per_unit"]
 
     @classmethod
@@ -89,15 +91,19 @@ class Labels(MapCache):
         """Return whether an image has a label, and its confidence if it is wanted."""
         return self.file(image).is_file() and (not confidence or Confidence(self).file(image).is_file())
 
+    def meaning_for(self, scale: DepthScale) -> Meaning:
+        """Return what the maps mean to a student of this scale: without metres, up to a factor to one that has them."""
+        unknown = self.meaning == Meaning.METRIC and self.metres_per_unit is None and scale.metres_per_unit is not None
+        return Meaning.SCALE if unknown else self.meaning
+
     def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
-        """See `MapCache.inverse_depth`; up to what `meaning` leaves open."""
+        """See `MapCache.inverse_depth`; up to what `meaning` leaves open, and NaN where the teacher says nothing."""
         return self.load(image)
 
     def resized(self, image: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
         """See `MapCache.resized`; depth of the image's own camera does not change by a zoom."""
         map_ = super().resized(image, size, window)
-        own_camera = self.meaning != Meaning.AFFINE and self.canonical_focal is None
-        return map_ * window.extent if own_camera else map_
+        return map_ * window.extent if self.meaning != Meaning.AFFINE and self.own_camera else map_
 
     def scaled_disparity(self, maps: Tensor, intrinsics: Tensor, scale: DepthScale) -> Tensor:
         """Return metric maps in 1/units of a network with this scale, as its canonical camera would see the images.
@@ -108,17 +114,17 @@ class Labels(MapCache):
             scale: of the student.
 
         Raises:
-            InputError: the labels hold for a canonical camera, and the student has none.
+            InputError: as `canonical_factor`.
         """
         if self.meaning != Meaning.METRIC:
             return maps
         units = (scale.metres_per_unit or 1.0) / (self.metres_per_unit or 1.0)
-        if self.canonical_focal is None:
-            if scale.canonical_focal is None:
-                return maps * units
-            return maps * units * focal_factor(intrinsics[:, :1, :1, None], maps.shape[-1], scale.canonical_focal)
-        student = same_camera(f"the labels in {self.folder} hold", self.canonical_focal, scale)
-        return maps * units * (self.canonical_focal / student)
+        if not self.own_camera:
+            what = f"the labels in {self.folder}"
+            return maps * units / canonical_factor(what, self.canonical_focal, scale.canonical_focal)
+        if scale.canonical_focal is None:
+            return maps * units
+        return maps * units * focal_factor(intrinsics[:, :1, :1, None], maps.shape[-1], scale.canonical_focal)
 
     @property
     def confidence(self) -> Confidence | None:

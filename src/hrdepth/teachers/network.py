@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,9 +23,8 @@ from hrdepth.data.sample import image_tensor, load_image
 from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.files import file_sha256
-from hrdepth.io.locks import claim
-from hrdepth.teachers.base import Meaning, Teacher, same_camera
-from hrdepth.teachers.labelling import batches
+from hrdepth.teachers.base import Meaning, Teacher, canonical_factor
+from hrdepth.teachers.labelling import fill_cache
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import locate_weights
 
@@ -36,7 +33,6 @@ __all__ = ["NetworkTeacher", "TeacherMaps"]
 log = logging.getLogger(__name__)
 
 BATCH = 8
-POLL = 1.0  # seconds between looks at what other processes do
 # Number of images from which the student's initial depth is computed.
 FIRST_GUESS = 8
 
@@ -78,7 +74,9 @@ class NetworkTeacher(Teacher):
         self.canonical_focal = focal if checkpoint.scale.canonical_focal is None else checkpoint.scale.canonical_focal
         self.name = self.path.name
         self.architecture = checkpoint.network_config.name
-        self.meaning = Meaning.METRIC  # in units, of which metres_per_unit may be unknown
+        # Metric in units, of which metres_per_unit may be unknown.
+        self.meaning = Meaning.METRIC if checkpoint.scale.has_depth else Meaning.AFFINE
+        self.own_camera = False
         self.licence = checkpoint.licence
         self._device = torch.device("cpu")
         self.own_aspect = own_aspect
@@ -127,10 +125,8 @@ class NetworkTeacher(Teacher):
     def depth_factor(self, scale: DepthScale) -> float:
         """Return the factor from this teacher's depth to that of a student with this scale.
 
-        For one object at one distance, the network with the shorter canonical focal length predicts the smaller depth.
-
         Raises:
-            InputError: the student's range of depth differs, or one canonical focal length alone is known.
+            InputError: the student's range of depth differs, or as `canonical_factor`.
         """
         own, student = (self.min_depth, self.max_depth), (scale.min_depth, scale.max_depth)
         if own != student:
@@ -138,16 +134,7 @@ class NetworkTeacher(Teacher):
                 f"the teacher {self.path} has depths {own[0]:g} to {own[1]:g}, the student {student[0]:g} to "
                 f"{student[1]:g}; set min_depth and max_depth in network.options to the teacher's"
             )
-        if self.canonical_focal is None and scale.canonical_focal is None:
-            return 1.0
-        if self.canonical_focal is None:
-            raise InputError(
-                f"the depth of the teacher {self.path} holds for the unknown camera of its training, the run's for "
-                f"canonical_focal {scale.canonical_focal:g}; set the option teacher_focal to fx / width of the "
-                "teacher's camera, or remove canonical_focal"
-            )
-        student_focal = same_camera(f"the depth of the teacher {self.path} holds", self.canonical_focal, scale)
-        return student_focal / self.canonical_focal
+        return canonical_factor(f"the teacher {self.path}", self.canonical_focal, scale.canonical_focal)
 
     def typical_depth(self, images: Tensor) -> float:
         """Return the median of the depth in images (B,3,H,W), in the teacher's units, to two digits."""
@@ -243,9 +230,9 @@ class TeacherMaps(MapCache):
     ) -> None:
         ways = [name for name, used in (("own_aspect", own_aspect), ("mirrored", mirrored)) if used]
         super().__init__(folder, size, teacher, size, *ways)
+        self.own_aspect = own_aspect
         self.min_depth = min_depth
         self.max_depth = max_depth
-        self.own_aspect = own_aspect
 
     @classmethod
     def of(cls, teacher: NetworkTeacher, folder: str | Path) -> TeacherMaps:
@@ -279,40 +266,23 @@ class TeacherMaps(MapCache):
         return 1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity
 
     def fill(self, teacher: NetworkTeacher, images: Iterable[Path], device: torch.device) -> int:
-        """Compute the missing maps of `images`, with other processes that do the same; return how many this one made.
+        """Compute the missing maps of `images` and return their number.
 
         Raises:
             InputError: an image cannot be read, the folder cannot be written, or the teacher gives NaN.
         """
-        images, made = list(dict.fromkeys(images)), 0
-        while missing := [image for image in images if not self.file(image).is_file()]:
-            if not made:
-                log.info("computing the teacher's maps of %d images for the cache %s", len(missing), self.folder)
-            before, made = made, made + self._compute(teacher, missing, device)
-            if made == before:
-                time.sleep(POLL)
-        return made
 
-    def _compute(self, teacher: NetworkTeacher, missing: Sequence[Path], device: torch.device) -> int:
-        """Compute those of the missing maps that no other process computes; return their number."""
-        claims, made = self.folder / "claims", 0
-        claims.mkdir(exist_ok=True)
-        for whole, size in track([*batches(missing, self, BATCH)], "teacher", disable=len(missing) < 64):
-            part = [image for image in whole if claim(claims / self.file(image).stem)]
-            done = [image for image in part if self.file(image).is_file()]  # by another process meanwhile
-            part = [image for image in part if image not in done]
-            for image in done:
-                (claims / self.file(image).stem).unlink(missing_ok=True)
-            if not part:
-                continue
-            batch = torch.stack([load_image(image, size) for image in part])
-            for image, disparity in zip(part, teacher.disparity(batch.to(device))[:, 0], strict=True):
-                if not disparity.isfinite().all():
+        def read(image: Path) -> Tensor:
+            return load_image(image, self.size_of(image))
+
+        def compute(paths: Sequence[Path], read: Sequence[Tensor]) -> list[NDArray[np.float32]]:
+            disparities = teacher.disparity(torch.stack([*read]).to(device))[:, 0].cpu().numpy()
+            for image, disparity in zip(paths, disparities, strict=True):
+                if not np.isfinite(disparity).all():
                     raise InputError(f"the teacher {teacher.path} gives NaN for {image}: its weights are damaged")
-                self.write(image, disparity.cpu().numpy())
-                (claims / self.file(image).stem).unlink(missing_ok=True)
-            made += len(part)
-        return made
+            return [*disparities]
+
+        return fill_cache(self, images, read, compute, self.write, batch=BATCH)
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -18,8 +18,6 @@ from hrdepth.teachers.base import Meaning, Teacher
 
 __all__ = ["OnnxFacts", "OnnxTeacher"]
 
-SMALLEST = 1e-6
-
 
 @dataclass(frozen=True)
 class OnnxFacts:
@@ -98,28 +96,47 @@ class OnnxTeacher(Teacher):
         if size is None:
             raise InputError(f"{self.path.with_suffix('.yaml')} must give size (height, width): the model takes any")
         self.size = (int(size[0]), int(size[1]))
+        grey = Image.fromarray(np.linspace(0, 255, 48, dtype=np.uint8)[:, None].repeat(64, 1)).convert("RGB")
+        self.maps([grey], (48, 64))  # a wrong fact shows here, not after an hour of reading images
 
     def digest(self) -> str:
         """See `Teacher.digest`: of the file and the facts."""
         return f"{file_sha256(self.path)[:32]}{file_sha256(self.path.with_suffix('.yaml'))[:32]}"
 
     def maps(self, images: Sequence[Image.Image], size: tuple[int, int]) -> NDArray[np.float32]:
-        """See `Teacher.maps`."""
+        """See `Teacher.maps`.
+
+        Raises:
+            InputError: the declared facts do not fit the model.
+        """
         height, width = self.size
         resized = [image.resize((width, height), Image.Resampling.BICUBIC) for image in images]
         pixels = np.stack([np.asarray(image, np.float32) / 255 for image in resized])
         normalised = (pixels - np.array(self.declared.mean, np.float32)) / np.array(self.declared.std, np.float32)
         batch = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
         step = self._batch or len(batch)
-        parts = [self._session.run([self._output], {self._input: batch[n : n + step]})[0]
-                 for n in range(0, len(batch), step)]  # fmt: skip
+        try:
+            parts = [self._session.run([self._output], {self._input: batch[n : n + step]})[0]
+                     for n in range(0, len(batch), step)]  # fmt: skip
+        except Exception as error:  # ONNX Runtime's errors have no common class
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"the teacher {self.path} cannot compute images of {height}x{width} (height x width), the size in "
+                f"{self.path.with_suffix('.yaml')} ({reason})"
+            ) from error
         values = np.concatenate(parts).astype(np.float32)
         if values.ndim == 4 and values.shape[1] == 1:
             values = values[:, 0]
         if values.ndim != 3 or len(values) != len(images):
             raise InputError(f"the teacher {self.path}: its output '{self._output}' must be (N,H,W) or (N,1,H,W)")
         if self.declared.output == "depth":
-            values = np.reciprocal(np.maximum(values, np.float32(SMALLEST)))
+            if not (values > 0).any():
+                raise InputError(
+                    f"the teacher {self.path}: its output '{self._output}' is nowhere above 0, so it is no depth; see "
+                    f"output in {self.path.with_suffix('.yaml')}"
+                )
+            with np.errstate(divide="ignore"):
+                values = np.where(values > 0, np.reciprocal(values), np.float32(np.nan))
         shape = (size[1], size[0])
         return np.stack(
             [np.asarray(Image.fromarray(value).resize(shape, Image.Resampling.BILINEAR)) for value in values]

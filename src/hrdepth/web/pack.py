@@ -7,7 +7,7 @@ import hashlib
 import html
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +61,13 @@ def pack_page(config: PackConfig) -> PageReport:
     """Write the page's folder.
 
     Raises:
-        InputError: the weights cannot be read or do not suit a browser, ONNX Runtime Web cannot be had, or the folder
-            has files already.
+        InputError: the weights cannot be read, give no depth or do not suit a browser, ONNX Runtime Web cannot be had,
+            or the folder has files already.
     """
     assert config.web is not None
     source = locate_weights(config.weights)
     graph, description = _graph(source)
+    description.scale.check_depth()  # the page shows depth
     files = {f"runtime/{name}": content for name, content in runtime_files(config.runtime).items()}
     files[NETWORK] = gzip.compress(graph, mtime=0)
     files["colours.bin"] = np.load(Path(visualize.__file__).with_name("colour_maps.npy")).tobytes()
@@ -126,7 +127,7 @@ def _about(config: PackConfig, source: Path, description: Description) -> dict[s
         "version": hrdepth.__version__,
         "licence": config.licence or description.licence,
         "terms": card.get("terms"),
-        "scale": asdict(description.scale),
+        "scale": description.scale.as_dict(),
         "size": description.size,
         "stride": description.stride,
         "fixed": description.fixed,

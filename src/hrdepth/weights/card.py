@@ -95,7 +95,11 @@ def card_text(checkpoint: Checkpoint, source: str) -> str:
         _table(checkpoint, name, licence),
         "## Use\n\n    pip install hrdepth\n\n"
         f'    from hrdepth import Predictor\n\n    prediction = Predictor.from_pretrained({source})("street.jpg")\n'
-        "    prediction.depth  # (H,W), in network units; prediction.scale says what a unit is",
+        + (
+            "    prediction.depth  # (H,W), in network units; prediction.scale says what a unit is"
+            if checkpoint.scale.has_depth
+            else "    prediction.disparity  # (H,W); there is no depth, as prediction.scale says"
+        ),
         f"## Data and terms\n\n{card.data or _data(checkpoint.provenance)}\n\nLicence of the weights: {licence}."
         + (f" In short: {card.terms}." if card.terms else ""),
         f"## How it was trained\n\n{_joined(card.recipe, _training(checkpoint.provenance))}",
@@ -185,10 +189,19 @@ def _training(provenance: Mapping[str, Any]) -> str:
     found = [text.format(provenance[key]) for key, text in facts.items() if provenance.get(key) is not None]
     found += [f"{name} from {origin}" for name, origin in (provenance.get("started_from") or {}).items()]
     if teacher := provenance.get("teacher"):
-        found.append(f"teacher {teacher.get('network')} ({teacher.get('file')}, SHA-256 {teacher.get('sha256')})")
+        found.append(_teacher(teacher))
     versions = provenance.get("versions") or {}
     found += [f"{name} {versions[name]}" for name in ("hrdepth", "torch", "timm") if name in versions]
     return f"Made by: {', '.join(found)}." if found else "The weights do not say how they were made."
+
+
+def _teacher(teacher: Mapping[str, Any]) -> str:
+    """Describe the teacher of a provenance: a weights file, or one of labels (`teachers.base.Teacher.facts`)."""
+    if "meaning" not in teacher:
+        return f"teacher {teacher.get('network')} ({teacher.get('file')}, SHA-256 {teacher.get('sha256')})"
+    licence = teacher.get("licence") or "not stated"
+    facts = f"licence {licence}; its maps are {teacher['meaning']}; {teacher.get('digest')}"
+    return f"teacher {teacher.get('name')} ({facts})"
 
 
 def _numbers(card: Card) -> str:

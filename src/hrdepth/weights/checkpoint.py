@@ -129,8 +129,7 @@ def save_checkpoint(
         "network": _describe(network_config),
         "pose_network": _describe(pose_network_config) if pose_network is not None else None,
         "size": list(size),
-        "metres_per_unit": scale.metres_per_unit,
-        "canonical_focal": scale.canonical_focal,
+        **{name: value for name, value in scale.as_dict().items() if name not in ("min_depth", "max_depth")},
         "cameras": [asdict(camera) for camera in cameras],
         "scale": scale.sentence,
         "provenance": provenance or {},
@@ -169,8 +168,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         size = stated_size(header["size"])
         network = _build(build_network, network_config, tensors, "depth.", path)
         network.scale = replace(
-            network.scale, metres_per_unit=header.get("metres_per_unit"), canonical_focal=header.get("canonical_focal")
+            network.scale,
+            metres_per_unit=header.get("metres_per_unit"),
+            canonical_focal=header.get("canonical_focal"),
+            shift=header.get("shift", 0.0),
         )
+        if network.scale.shift:
+            raise TypeError(f"shift is {network.scale.shift:g}, but a network's is 0 or unknown")
     except InputError as error:  # of a network or a scale
         raise error if str(path) in str(error) else InputError(f"the weights file {path}: {error}") from error
     except (KeyError, TypeError, ValueError, RecursionError) as error:

@@ -37,6 +37,7 @@ __all__ = [
     "read_cameras",
     "read_metadata",
     "stated_size",
+    "teacher_kind",
 ]
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,16 @@ def bundled_graph(path: Path) -> Path | None:
     """Return the ONNX file beside bundled weights, which needs no PyTorch; None for other weights, or without one."""
     graph = path.with_suffix(".onnx")
     return graph if path.resolve().parent == FOLDER.resolve() and graph.is_file() else None
+
+
+def teacher_kind(name: str) -> str:
+    """Return which kind of teacher a name stands for, a key of `teachers.TEACHERS`."""
+    path = Path(name)
+    if path.suffix == ".onnx":
+        return "onnx"
+    if path.suffix == ".safetensors" or name.startswith(SCHEME) or name in bundled():
+        return "weights"
+    return "transformers" if (path / "config.json").is_file() or ("/" in name and not path.exists()) else "weights"
 
 
 def locate_weights(source: str | Path | None = None) -> Path:

@@ -148,7 +148,7 @@ def _config(checkpoint: Checkpoint) -> dict[str, Any]:
         "name": checkpoint.name,
         "network": dataclasses.asdict(checkpoint.network_config),
         "size": list(checkpoint.size),
-        **dataclasses.asdict(checkpoint.scale),
+        **checkpoint.scale.as_dict(),
         "licence": checkpoint.licence,
         "sha256": checkpoint.sha256,
     }

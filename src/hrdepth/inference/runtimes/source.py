@@ -90,8 +90,8 @@ class Description:
 
     def metadata(self) -> dict[str, str]:
         """Return it as text for a file's metadata: JSON values."""
-        facts = asdict(self)
-        return {PREFIX + name: json.dumps(value) for name, value in (facts.pop("scale") | facts).items()}
+        facts = self.scale.as_dict() | {key: value for key, value in asdict(self).items() if key != "scale"}
+        return {PREFIX + name: json.dumps(value) for name, value in facts.items()}
 
     @classmethod
     def read(cls, metadata: Mapping[str, str], path: Path) -> Description:
