@@ -61,7 +61,7 @@ class Teacher(ABC):
         return {
             "name": self.name, "meaning": str(self.meaning), "licence": self.licence,
             "canonical_focal": self.canonical_focal, "digest": self.digest(),
-        } | ({} if self.own_camera else {"own_camera": False})  # fmt: skip
+        } | ({} if self.own_camera or self.canonical_focal is not None else {"own_camera": False})  # fmt: skip
 
 
 def canonical_factor(what: str, own: float | None, student: float | None) -> float:
