@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hrdepth.errors import InputError
 from hrdepth.io.video import read_video
 from hrdepth.io.video_writer import VideoWriter
+from hrdepth.web.runtime import runtime_files
 from live_streams import served, transport_stream
 from weights_files import save
 from without_extras import HIDE, python, run
@@ -134,6 +136,15 @@ with serve(AppConfig(port=0)) as (page, address):
     assert len(shown) == 2, shown
 """
     python(script, media / "images" / "a.png")
+
+
+def test_the_page_without_a_server_is_written(tmp_path: Path) -> None:
+    try:
+        runtime_files()
+    except InputError as error:
+        pytest.skip(str(error))
+    run_all(["pack", "street", "--web", str(tmp_path / "page")])
+    assert (tmp_path / "page" / "network.onnx.gz").is_file()
 
 
 def test_what_needs_an_extra_says_so(media: Path, tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from hrdepth.cli.commands import COMMANDS
+from hrdepth.errors import InputError
+from hrdepth.web.runtime import FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -97,3 +100,23 @@ def test_the_site_builds_strictly(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "site" / "files" / "src" / "hrdepth" / "geometry.py.txt").is_file()
     assert (tmp_path / "site" / "method" / "index.html").is_file()
+
+
+def test_the_site_carries_the_page_without_a_server(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("demonstration", ROOT / ".ci" / "demonstration.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="web.md"))
+    linked = module.on_page_markdown("# Title\n\ntext", page)
+    assert 'href="../demonstration/index.html"' in linked
+    assert linked.endswith("text")
+
+    def refuse(*_):
+        raise InputError("off line")
+
+    monkeypatch.setattr("hrdepth.web.pack.runtime_files", refuse)
+    module.on_post_build({"site_dir": str(tmp_path)})  # off line the site has none
+    assert not (tmp_path / "demonstration").exists()
+    monkeypatch.setattr("hrdepth.web.pack.runtime_files", lambda *_: dict.fromkeys(FILES, b""))
+    module.on_post_build({"site_dir": str(tmp_path)})
+    assert (tmp_path / "demonstration" / "index.html").is_file()
