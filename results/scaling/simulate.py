@@ -78,16 +78,14 @@ def tables(rates: dict[str, float]) -> None:
     load = {
         kind: rates[f"load a sample of three images, {kind}"] / 1000 for kind in ("files", "cache", "decoded shards")
     }
-    print(
-        "training, HR-Depth 640x192, batch 12 a card, 16 cores a card, a card of 100 and 400 samples a second (assumed)"
-    )
+    print("training, HR-Depth 640x192, batch 12 a card, 16 cores a card, cards of 100 and 800 samples/s (assumed)")
     print("| cards | card's rate | files | cache | decoded shards |")
-    for card in (100.0, 400.0):
+    for card in (100.0, 800.0):
         for ranks in (1, 8, 64):
             row = []
             for kind in load:
                 machine = Machine(ranks, min(ranks, 8), 16.0 * min(ranks, 8), 15, load[kind], 12 / card, 0, 12,
-                                  exchange_seconds(16e6, ranks, 20e9 if ranks <= 8 else 5e9))  # fmt: skip
+                                  exchange_seconds(28e6, ranks, 20e9 if ranks <= 8 else 5e9))  # fmt: skip
                 row.append(f"{samples_a_second(machine):,.0f}")
             print(f"| {ranks} | {card:g} | {' | '.join(row)} |")
     core = sum(rates[part] for part in ("decode a video's frame", "resize to the network's size")) / 1000

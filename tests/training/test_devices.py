@@ -15,6 +15,7 @@ import yaml
 from lightning import Callback
 from torch import nn
 
+from hrdepth.cli.inputs import check_inputs
 from hrdepth.config import AugmentConfig, ObjectiveConfig
 from hrdepth.data import mixing
 from hrdepth.data.mixing import MixedSampler, SharedSampler
@@ -92,13 +93,13 @@ def test_two_processes_from_the_command_line_are_resumed(tiny, tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_process_is_restarted_by_torchrun_and_the_run_ends_as_the_undisturbed_one(tiny, tmp_path):
-    config = replace(tiny, batch_size=1, epochs=3, resume="auto", augment=AugmentConfig(jitter=0.0))
+    config = replace(tiny, batch_size=1, epochs=2, resume="auto", augment=AugmentConfig(jitter=0.0))
     states = {}
     for name in ("undisturbed", "killed"):
         given = replace(config, output=str(tmp_path / name))
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(plain_settings(given)))
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "2"]
-        command += ["--master-port", "0", "--monitor-interval", "0.2", "-m", "hrdepth.cli", "train"]
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        command += ["--max-restarts", "2", "--monitor-interval", "0.2", "-m", "hrdepth.cli", "train"]
         command += ["--config", str(tmp_path / f"{name}.yaml")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
         running = subprocess.Popen(
@@ -112,7 +113,7 @@ def test_a_killed_process_is_restarted_by_torchrun_and_the_run_ends_as_the_undis
         assert ("resumed" in about) == (name == "killed")
         assert about["ended"] == "epochs"
         states[name] = torch.load(Path(given.output) / "last.ckpt", weights_only=True)
-    assert states["killed"]["global_step"] == states["undisturbed"]["global_step"] == 12
+    assert states["killed"]["global_step"] == states["undisturbed"]["global_step"] == 8
     weights = states["killed"]["state_dict"]
     assert all(torch.equal(value, weights[name]) for name, value in states["undisturbed"]["state_dict"].items())
 
@@ -154,6 +155,7 @@ def test_the_launcher_says_how_many_processes_there_are(tiny, monkeypatch):
 def test_resume_auto_begins_and_resumes(tiny, tmp_path):
     config = replace(tiny, output=str(tmp_path / "run"), resume="auto")
     assert with_resume(config).resume is None
+    check_inputs(config)
     (tmp_path / "run").mkdir()
     assert with_resume(config).resume is None
     (tmp_path / "run" / "config.yaml").write_text("")

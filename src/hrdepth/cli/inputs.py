@@ -129,7 +129,7 @@ def _check_training(config: TrainConfig) -> None:
     from hrdepth.data.reader import existing_folder
 
     check_values(config)
-    if config.resume is not None:
+    if config.resume not in (None, "auto"):
         _check_resume(config)
     missing = []
     for root in dict.fromkeys(data.root for data in (*config.train, *config.validation)):
