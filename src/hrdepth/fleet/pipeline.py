@@ -131,7 +131,7 @@ def _cluster(config: FleetConfig) -> Iterator[Any]:
         settings |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
         ray.init(**settings, logging_level=logging.WARNING, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises `Exception` itself where a cluster does not start in time
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"the Ray cluster {config.ray} cannot be reached ({reason})") from error
     try:
