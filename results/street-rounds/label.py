@@ -47,11 +47,12 @@ class Ensemble(Teacher):
 
     def __init__(self, names: list[str]) -> None:
         self.members = [NetworkTeacher.read(name, own_aspect=True) for name in names]
-        first = self.members[-1]
+        last = self.members[-1]
         self.name = " + ".join(member.name for member in self.members)
-        self.licence, self.canonical_focal = first.licence, first.canonical_focal
-        self.metres_per_unit = first.metres_per_unit
-        self.farthest = first.max_depth
+        self.licence = next((member.licence for member in self.members if member.licence), None)
+        self.canonical_focal = last.canonical_focal
+        self.metres_per_unit = last.metres_per_unit
+        self.farthest = last.max_depth
 
     def digest(self) -> str:
         """See `Teacher.digest`."""
