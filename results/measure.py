@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from hrdepth.io.plotting import save, style
 from hrdepth.io.provenance import provenance
 from hrdepth.networks import build_network
 from hrdepth.report.curves import learning_curves, read_log
-from hrdepth.truth import build_ground_truth
+from hrdepth.truth import build_ground_truth, depth_protocol
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 
 # Every so many training images enter the mean prediction.
@@ -61,13 +62,13 @@ def main() -> None:
     mean_disparity, images = mean_prediction(predictor, mini)
     with_mirror = Predictor.from_file(run / arguments.weights, flip=True)
     mean_with_mirror, _ = mean_prediction(with_mirror, mini)
-    protocol = DepthProtocol()
+    protocol = depth_protocol("kitti_lidar", DepthProtocol())
     rows, differences = {}, {}
     for name in arguments.sets:
         truths = build_ground_truth(SETS[name](mini))
         fixed = None
         if checkpoint.scale.metres_per_unit:
-            fixed = DepthProtocol(scaling=checkpoint.scale.metres_per_unit)
+            fixed = replace(protocol, scaling=checkpoint.scale.metres_per_unit)
         found = {
             "network": evaluate_network(predictor.scaled_disparity, truths, protocol),
             **(
