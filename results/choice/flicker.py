@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     files = [locate_weights(name) for name in arguments.weights]
     rows = [row(file, arguments.more / "train") for file in files]
-    headings = [f"{clip.split('_')[-1] if 'odo' not in clip else 'odo00'}, flow" for clip in CLIPS]
+    headings = [f"{name}, flow" for name in ("odo00", "camvid", "highway")]
     table = ResultTable(
         ("weights", "size", *headings, "odo00, poses: median", "mean"),
         tuple(rows),
