@@ -70,7 +70,9 @@ def visit(
 ) -> None:
     """Be a visitor: open the page, then send images, fetch the answers, ask for a depth and for the files."""
     chance, began = random.Random(seed), time.monotonic()
-    with httpx.Client(base_url=address, timeout=PATIENCE) as http:
+    # A connection that is kept alive may be closed by the server just when it is used again, which browsers repeat.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=address, timeout=PATIENCE, limits=limits) as http:
         session = uuid.UUID(int=chance.getrandbits(128)).hex
         http.get("/")
         for _ in range(times):

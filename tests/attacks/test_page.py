@@ -1,6 +1,7 @@
 """Attacks on the page: other hosts and sites, other visitors' sessions and files, deletion by path, full disks."""
 
 import asyncio
+import gc
 import io
 import json
 import os
@@ -340,3 +341,23 @@ def test_odd_shapes_are_answered(tmp_path, size):
         assert Path(path).stat().st_size
     assert Path(answers.cloud_for_page(session, (1, 2, 3))[0]).stat().st_size
     assert answers.depth_at(session, 0.5, 0.5)["column"] == size[0] // 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says how much memory no file backs")
+def test_an_image_of_33_megapixels_costs_a_visitor_tens_of_megabytes(tmp_path):
+    predictor, sessions = Predictor(lambda image: {0: image[:, :1].clamp(0.01, 0.99)}, (64, 96)), Sessions(tmp_path)
+
+    def visit(number):
+        session = sessions.of(str(number), str(number))
+        Image.new("RGB", (5760, 5760), (number, 30, 7)).save(session.folder / "a.png", compress_level=1)
+        answers.load_upload(session, session.folder / "a.png", UploadLimits())
+        answers.predict(session, predictor)
+        answers.depth_at(session, 0.5, 0.5)
+        gc.collect()
+        status = Path("/proc/self/status").read_text()
+        return int(re.findall(r"RssAnon:\s+(\d+)", status)[0]) / 1000
+
+    first = visit(0)  # which includes what is loaded once
+    visit(1)
+    assert visit(2) - first < 2 * 40

@@ -23,7 +23,7 @@ from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
 from hrdepth.training.checkpoint_file import CheckpointFile
 from hrdepth.training.loop import DepthModule
-from hrdepth.training.state import plain_settings
+from hrdepth.training.state import find_start, plain_settings
 from hrdepth.weights.checkpoint import read_checkpoint
 
 
@@ -334,6 +334,35 @@ def test_one_wrong_bit_in_a_checkpoint_is_refused(tiny, tmp_path):
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"last.ckpt is damaged .*checksum of .* is wrong.*init best.safetensors"):
         train(replace(tiny, resume="last"))
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        (("hrdepth",), [1]),
+        (("hrdepth", "settings"), None),
+        (("hrdepth", "epoch"), "x"),
+        (("hrdepth", "rows"), {}),
+        (("hrdepth", "settings", "objective"), 5),
+        (("hrdepth", "settings", "train"), 1e308),
+        (("hrdepth", "settings", "seed"), "x" * 5000),
+        (("global_step",), None),
+        (("callbacks",), 3),
+        (("callbacks", "a"), []),
+    ],
+)
+def test_contents_of_the_wrong_type_in_a_checkpoint_are_refused(tiny, tmp_path, part, value):
+    config = replace(tiny, output=str(tmp_path), resume="last")
+    about = {"settings": plain_settings(config), "epoch": 0, "batch": 1, "rows": 1, "data": {}}
+    content = {"hrdepth": about, "global_step": 1, "callbacks": {"a": {}}, "state_dict": {}}
+    inner = content
+    for name in part[:-1]:
+        inner = inner[name]
+    inner[part[-1]] = value
+    torch.save(content, tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match=r"last\.ckpt (is damaged|was written with)") as caught:
+        find_start(config)
+    assert len(str(caught.value)) < 700
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 import os
-import pickle
 import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -71,6 +70,11 @@ class Start:
     data: dict[str, Any] | None = None
 
 
+LONGEST = 200  # characters of a setting in a message
+STATED = {"settings": dict, "epoch": int, "batch": int, "rows": int, "global_step": int}
+"""What a training checkpoint says of the run, and its types."""
+
+
 def find_start(config: TrainConfig) -> Start | None:
     """Find the training checkpoint that `config.resume` names.
 
@@ -94,16 +98,19 @@ def find_start(config: TrainConfig) -> Start | None:
     if not path.is_file():
         raise InputError(f"there is no training checkpoint {path} to resume from; start a run without resume")
     content = _read(path)
-    about = content["hrdepth"]
+    about, step = content["hrdepth"], content["global_step"]
     before, now = rename_keys(about["settings"]), plain_settings(config)
-    if "data" in about:  # which is compared by content, wherever it lies
-        before, now = _without_places(before), _without_places(now)
+    try:
+        if "data" in about:  # which is compared by content, wherever it lies
+            before, now = _without_places(before), _without_places(now)
+        waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)
+        ended = config.early_stop is not None and waited >= config.early_stop
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error!r})") from error
     _compare(before, now, path)
     if config.epochs < about["epoch"] + bool(about["batch"]):
         raise InputError(f"epochs {config.epochs}: {path} has already reached epoch {about['epoch']}; set more")
-    waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)
-    ended = config.early_stop is not None and waited >= config.early_stop
-    return Start(path, about["epoch"], about["batch"], content["global_step"], about["rows"], ended, about.get("data"))
+    return Start(path, about["epoch"], about["batch"], step, about["rows"], ended, about.get("data"))
 
 
 def with_resume(config: TrainConfig) -> TrainConfig:
@@ -133,7 +140,7 @@ def _read(path: Path) -> dict[str, Any]:
             check_archive(path)
         check_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+    except Exception as error:  # damaged pickles raise any
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{path} is damaged or not a training checkpoint ({reason}); copy it again, or start a new run with init "
@@ -141,6 +148,11 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or "hrdepth" not in content:
         raise InputError(f"{path} is not a training checkpoint of hrdepth; to start from a weights file, set init")
+    about = content["hrdepth"]
+    stated = {**about, "global_step": content.get("global_step")} if isinstance(about, dict) else {}
+    wrong = [name for name, kind in STATED.items() if not isinstance(stated.get(name), kind)]
+    if wrong or not isinstance(content.get("callbacks"), dict):
+        raise InputError(f"{path} is damaged: {', '.join(wrong or ['callbacks'])} cannot be read from it")
     return content
 
 
@@ -149,9 +161,10 @@ def _compare(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
     old, new = _flat(before), _flat(now)
     for name in [*new, *(name for name in old if name not in new)]:
         if name.split(".")[0] not in free and old.get(name) != new.get(name):
+            values = [str(values.get(name))[:LONGEST] for values in (new, old)]
             raise InputError(
-                f"{name} is {new.get(name)}, but {path} was written with {old.get(name)}; resume a run with the "
-                "settings in its folder's config.yaml"
+                f"{name} is {values[0]}, but {path} was written with {values[1]}; resume a run with the settings in "
+                "its folder's config.yaml"
             )
 
 
