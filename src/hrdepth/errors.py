@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["InputError", "TrainingStopped", "missing_package", "require", "training_extra"]
+__all__ = ["MALFORMED", "InputError", "TrainingStopped", "missing_package", "require", "training_extra"]
+
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What the use of content raises that has another form than expected: a wrong type, too large, too deep, too short."""
 
 # Packages that whole commands need, and the extra of hrdepth that installs each.
 EXTRAS = {"torch": "train", "torchvision": "train", "timm": "train", "onnx": "train", "matplotlib": "report"}

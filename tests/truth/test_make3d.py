@@ -14,6 +14,7 @@ from hrdepth.evaluation.command import evaluate
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.truth import build_ground_truth
 from hrdepth.truth.make3d import CROP
+from hrdepth.truth.matlab import read_matlab_array
 
 
 def make3d(root):
@@ -84,3 +85,20 @@ def test_files_of_other_formats_are_refused(tmp_path):
     for index, hint in enumerate(("damaged", r"must be \(rows,columns,4\)")):
         with pytest.raises(InputError, match=hint):
             truths[index]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.uint8, np.int16])
+def test_arrays_of_matlab_files_are_read_as_scipy_reads_them(tmp_path, compressed, kind):
+    io = pytest.importorskip("scipy.io")
+    other, wanted = np.arange(6.0).reshape(2, 3), (np.arange(60) % 7).astype(kind).reshape(3, 5, 4)
+    io.savemat(tmp_path / "a.mat", {"other": other, "wanted": wanted, "w": 3}, do_compression=compressed)
+    assert np.array_equal(read_matlab_array(tmp_path / "a.mat", "wanted"), wanted)
+    assert read_matlab_array(tmp_path / "a.mat", "w") == 3
+    with pytest.raises(ValueError, match="no array missing"):
+        read_matlab_array(tmp_path / "a.mat", "missing")
+    content = (tmp_path / "a.mat").read_bytes()
+    for length in range(0, len(content), 13):
+        (tmp_path / "b.mat").write_bytes(content[:length])
+        with pytest.raises(ValueError):
+            read_matlab_array(tmp_path / "b.mat", "w")

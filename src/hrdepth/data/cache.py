@@ -22,7 +22,7 @@ from PIL import Image
 
 from hrdepth.config import TrainConfig
 from hrdepth.data.neighbours import Neighbours
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.arrays import load_array
 from hrdepth.io.files import read_json, write_json
 from hrdepth.io.images import read_image
@@ -86,7 +86,7 @@ class ImageCache:
             entries = {name: Entry(**entry) for name, entry in content["pictures"].items()}
         except InputError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except (*MALFORMED, OSError) as error:
             raise InputError(f"{file} is damaged; delete the folder {folder} and prepare it again") from error
         return cls(Path(folder), size, entries)
 

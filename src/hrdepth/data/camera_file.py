@@ -11,7 +11,7 @@ import yaml
 
 from hrdepth.camera import BaselineError, Camera, pinhole
 from hrdepth.config.safe_yaml import load_yaml, read_text
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import existing_file
 from hrdepth.io.image_files import walk
 
@@ -73,7 +73,7 @@ def camera_of(content: Any, source: str) -> Camera:
         baseline = None if content.get("baseline") is None else float(content["baseline"])
         unknown = [key for key in content if plain_key(key) not in {*ENTRIES, "baseline", "learn"} | IRRELEVANT]
         aspect = float(content.get("pixel_aspect", 1))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(f"{source} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
     if unknown:
         raise InputError(
@@ -85,6 +85,8 @@ def camera_of(content: Any, source: str) -> Camera:
     learn = content.get("learn", False)
     if not isinstance(learn, bool):
         raise InputError(f"{source}: learn must be true or false, not {learn!r}")
+    if not np.isfinite([width, height]).all():
+        raise InputError(f"{source}: width {width:g} and height {height:g} must be numbers of pixels")
     if not 0 < aspect < np.inf:
         raise InputError(f"{source}: pixel_aspect {aspect:g} must be the width / height of a pixel")
     return Camera(

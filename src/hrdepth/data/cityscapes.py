@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hrdepth.camera import Camera, pinhole
 from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
 from hrdepth.data.splits import read_split
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import existing_file, parse_json
 from hrdepth.io.image_files import SUFFIXES, find_image, visible_images
 
@@ -135,7 +135,7 @@ def read_rig(file: Path) -> Rig:
         content: Any = parse_json(file.read_text(encoding="utf-8"))
         fx, fy, cx, cy = (float(content["intrinsic"][key]) for key in ("fx", "fy", "u0", "v0"))
         baseline = float(content["extrinsic"]["baseline"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*MALFORMED, OSError) as error:
         raise InputError(f"{file} must give intrinsic (fx, fy, u0, v0) and extrinsic baseline ({error!r})") from error
     if not (np.isfinite([fx, fy, cx, cy, baseline]).all() and min(fx, fy, baseline) > 0):
         raise InputError(

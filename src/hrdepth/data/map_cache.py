@@ -21,7 +21,7 @@ from hrdepth.camera import aspect_size
 from hrdepth.data.layers import Frames, Layer
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import WHOLE, Window
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.arrays import load_array
 from hrdepth.io.files import read_json, write_array
 from hrdepth.io.image_files import content_digest
@@ -180,7 +180,7 @@ class DepthHints(MapCache):
             about = read_json(file)
             height, width = about["size"]
             return cls(Path(folder), (int(height), int(width)), about["canonical_focal"], about.get("offsets", ()))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (*MALFORMED, OSError) as error:
             raise InputError(
                 f"{folder} is no folder of depth hints ({file.name}: {error}); make them with hrdepth prepare hints"
             ) from error

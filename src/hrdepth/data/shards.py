@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hrdepth.camera import Camera
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.splits import read_split
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.arrays import load_array
 from hrdepth.io.shards import Member, open_shards
 
@@ -60,7 +60,7 @@ class Shards(FrameReader):
             self._cameras = {name: self._camera(facts, root) for name, facts in about["cameras"].items()}
             others = [SplitLine(folder, frame, side) for folder, frame, side in about["other_lines"]]
             self._has_depth = bool(about["depth"])
-        except (ValueError, KeyError, TypeError) as error:
+        except MALFORMED as error:
             raise InputError(f"the index of the shards in {root} is damaged ({error!r}); pack them again") from error
         packed = [line for line, _ in lines]
         self.targets = packed if split is None else read_split(split)

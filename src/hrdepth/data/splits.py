@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
@@ -14,6 +15,8 @@ from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, parse_json
 from hrdepth.registry import lookup
+
+LONGEST_NAME = 255  # bytes of a file's name, of nearly all file systems
 
 __all__ = ["SPLITS", "read_split", "replace_lines", "split_lines"]
 
@@ -89,12 +92,14 @@ def replace_lines(file: Path, folder: str, lines: list[str]) -> None:
 def _parse(line: str, origin: str) -> SplitLine:
     fields = line.split()
     if len(fields) not in (2, 3):
-        raise InputError(f"{origin}: '{line}' is no split line; write: folder frame side (l or r)")
+        raise InputError(f"{origin}: '{line[:LONGEST_NAME]}' is no split line; write: folder frame side (l or r)")
     folder, frame, side = (*fields, "l")[:3]
+    if max(map(len, os.fsencode(folder).split(b"/"))) > LONGEST_NAME:
+        raise InputError(f"{origin}: the folder '{folder[:LONGEST_NAME]}...' is too long a name")
     if not (frame.isascii() and frame.isdigit() and len(frame) <= 18):
-        raise InputError(f"{origin}: the frame '{frame}' must be a number, as in: folder 0000000012 l")
+        raise InputError(f"{origin}: the frame '{frame[:LONGEST_NAME]}' must be a number, as in: folder 0000000012 l")
     if side not in ("l", "r"):
-        raise InputError(f"{origin}: the side '{side}' must be l or r")
+        raise InputError(f"{origin}: the side '{side[:LONGEST_NAME]}' must be l or r")
     return SplitLine(folder.rstrip("/"), int(frame), cast("Literal['l', 'r']", side), frame, origin)
 
 

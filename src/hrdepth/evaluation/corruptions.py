@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hrdepth.config import CorruptionsConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.corruption_errors import (
     KITTI_C,
     SEVERITIES,
@@ -174,7 +174,7 @@ def _base(config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Map
             for kind in kinds
         }
         about = {name: content["provenance"].get(name) for name in ABOUT}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path} is not a corruptions.json with these kinds and severities ({error!r})") from error
     if not same:
         raise InputError(f"{path} was measured with other frames or another protocol; give the base's weights")

@@ -167,8 +167,8 @@ def _read_distances(path: str) -> dict[tuple[str, int, int], float]:
         try:
             name, x, y, metres = line.strip().rsplit(maxsplit=3)
             found[name, round(float(x)), round(float(y))] = float(metres)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: '{line.strip()}' should be: image x y metres") from error
+        except (ValueError, OverflowError) as error:
+            raise InputError(f"{path}, line {number}: '{line.strip()[:100]}' should be: image x y metres") from error
     if not found or min(found.values()) <= 0:
         raise InputError(f"{path} must give at least one distance, and all above 0 metres")
     return found

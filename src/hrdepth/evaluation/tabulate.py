@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hrdepth.config import TabulateConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.extras import EXTRA_GROUPS, EXTRA_HEADINGS, decimals
 from hrdepth.io.files import existing_file, output_file, parse_json
@@ -137,5 +137,5 @@ def _read(folder: str) -> dict[str, Any]:
         more = {name: float("nan" if value is None else value) for name, value in content.get("extras", {}).items()}
         found = {key: content[key] for key in ("protocol", "ground_truth", "images")}
         return {"metrics": {**metrics, **more}, "extras": dict(content.get("extras_protocol", {})), **found}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path} is damaged or was not written by `hrdepth evaluate` ({error!r})") from error

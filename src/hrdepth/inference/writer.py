@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hrdepth.config import Outputs
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.inference.outputs import video_frame, wanted
 from hrdepth.inference.predictor import Prediction
 from hrdepth.inference.smoothing import Flicker, Smoother
@@ -191,7 +191,7 @@ class Writer:
             for name, found in self._flicker.items():
                 found.total, found.pairs = state["flicker"][name]
                 found.last = lasts.get(name)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (*MALFORMED, OSError) as error:
             raise InputError(f"{path} is damaged ({error}); pass --overwrite true to start over") from error
         log.info("resuming at frame %d", self.done)
         return state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 import yaml
 
 from hrdepth.config.safe_yaml import load_yaml
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import parse_json
 
 __all__ = ["RunStatus", "drawn_panels", "find_runs", "read_json", "read_metrics", "read_run"]
@@ -87,7 +88,7 @@ def read_run(folder: Path) -> RunStatus:
     try:
         config = load_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
         network, epochs = str(config["network"]["name"]), int(config["epochs"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (*MALFORMED, OSError, yaml.YAMLError) as error:
         raise InputError(f"{folder.name} is no folder of hrdepth train: config.yaml is missing or damaged") from error
     rows, about = read_metrics(folder), read_json(folder / "run.json")
     last = _last(rows)
@@ -133,9 +134,10 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _number(text: str | None) -> float | None:
+def _number(text: Any) -> float | None:
+    """Return a number; None for what is no text, as of a line with too many columns."""
     try:
-        return float(text) if text else None
+        return float(text) if isinstance(text, str) and text else None
     except ValueError:
         return None
 
@@ -144,7 +146,8 @@ def _last(rows: list[dict[str, str]]) -> dict[str, float]:
     """Return the last number of every column."""
     found: dict[str, float] = {}
     for row in rows:
-        found.update({name: value for name, text in row.items() if (value := _number(text)) is not None})
+        numbers = {name: _number(text) for name, text in row.items()}
+        found.update({name: value for name, value in numbers.items() if value is not None and math.isfinite(value)})
     return found
 
 
@@ -155,7 +158,7 @@ def _validated_last(rows: list[dict[str, str]], epochs: int) -> bool:
 
 def _curve(rows: list[dict[str, str]], column: str) -> list[tuple[int, float]]:
     pairs = ((_number(row.get("step")), _number(row.get(column))) for row in rows)
-    return [(int(step), value) for step, value in pairs if step is not None and value is not None]
+    return [(int(step), y) for step, y in pairs if step is not None and math.isfinite(step) and y is not None]
 
 
 def _ahead(
@@ -166,15 +169,12 @@ def _ahead(
         samples, batch = int(about["samples"]["train"]), int(config["batch_size"])
         processes = int(config.get("devices") or 1) * int(config.get("nodes") or 1)
         accumulate = int(config.get("accumulate") or 1)
-    except (KeyError, TypeError, ValueError):
+        steps = int(config["epochs"]) * -(-(samples // (batch * processes)) // accumulate)
+        longest = float(config.get("max_minutes") or math.inf)
+        left = min((steps - step) * accumulate * batch / rate, 60 * (longest - minutes)) if rate else None
+    except MALFORMED:
         return None, None
-    steps = int(config["epochs"]) * -(-(samples // (batch * processes)) // accumulate)
-    if not rate:
-        return steps, None
-    left = (steps - step) * accumulate * batch / rate
-    if config.get("max_minutes"):
-        left = min(left, 60 * (float(config["max_minutes"]) - minutes))
-    return steps, max(left, 0.0)
+    return steps, None if left is None else max(left, 0.0)
 
 
 def _state(folder: Path, rows: list[dict[str, str]], left: float | None) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
 from hrdepth.io.objects import cache_folder, fetch_file, is_url, join_url, last_part
 
@@ -118,7 +118,7 @@ class ShardSet:
                     name: Entry(None if size is None else (int(size[0]), int(size[1])), *others)
                     for name, (size, *others) in found.items()
                 }
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (*MALFORMED, OSError) as error:
                 raise InputError(f"{path} is missing or damaged ({error}); pack the shards again") from error
         return self._files[shard]
 
@@ -223,7 +223,7 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
             raise InputError(f"the shards in {root} have format {about['format']}, not {FORMAT}; pack them again")
     except FileNotFoundError as error:
         raise InputError(_missing(root)) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (*MALFORMED, OSError) as error:
         raise InputError(f"{folder / INDEX} is damaged ({error}); pack the shards again") from error
     found = ShardSet(folder, about, url, most)
     for mask in about["masks"] if url is not None else ():

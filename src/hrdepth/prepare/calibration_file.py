@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.geometry import pinhole
 from hrdepth.io.files import existing_file
 from hrdepth.prepare.calibration_yaml import read_yaml
@@ -42,7 +42,7 @@ def read_calibration(path: str | Path, camera: str | None = None) -> Lens:
         return read_yaml(text, str(path), camera)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, yaml.YAMLError) as error:
+    except (*MALFORMED, yaml.YAMLError) as error:
         raise InputError(f"the calibration file {path} is of no known format ({FORMATS}): {error}") from error
 
 

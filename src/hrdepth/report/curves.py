@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.io.files import existing_file
 from hrdepth.io.plotting import colour, new_figure, style
@@ -27,15 +27,18 @@ def read_log(run: str | Path, column: str) -> tuple[NDArray[np.int64], NDArray[n
     """Return steps and values of one column of a run's metrics.csv, where it has values.
 
     Raises:
-        InputError: the run has no metrics.csv, or that no such column.
+        InputError: the run has no metrics.csv, that no such column, or it is damaged.
     """
     file = existing_file(Path(run) / "metrics.csv", "the log of the run")
     rows = read_metrics(file.parent)
     if not rows or column not in rows[0]:
         raise InputError(f"{file} has no column {column}")
-    pairs = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
-    steps, values = zip(*pairs, strict=True) if pairs else ((), ())
-    return np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64)
+    try:
+        pairs = [(int(row["step"]), float(row[column])) for row in rows if row[column]]
+        steps, values = zip(*pairs, strict=True) if pairs else ((), ())
+        return np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64)
+    except MALFORMED as error:
+        raise InputError(f"{file} is damaged ({str(error)[:200]})") from error
 
 
 def learning_curves(runs: Sequence[str | Path], labels: Sequence[str] | None = None) -> Figure:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.config import DepthProtocol, GroundTruthConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.depth import ImageResult
 from hrdepth.evaluation.results import Evaluation
@@ -112,7 +112,7 @@ def read_results(folder: Path) -> tuple[Evaluation | None, list[ResultSet]]:
             return _evaluation(content, folder / "per_image.csv"), []
         title = f"{content['images']} images: {content['ground_truth']}"
         return None, [ResultSet(title, (ResultRow("this run", _metrics(content["metrics"])),))]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*MALFORMED, OSError) as error:
         raise InputError(f"the results in {folder} are damaged ({error}); evaluate again") from error
 
 

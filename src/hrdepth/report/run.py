@@ -8,7 +8,7 @@ from typing import Any
 
 from hrdepth.config import DatasetConfig
 from hrdepth.data.splits import read_split
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.run_folder import RunStatus, drawn_panels, read_run
 from hrdepth.weights.find import locate_weights
 
@@ -75,7 +75,12 @@ class RunFolder:
         missing = [name for name in ("train", "validation", "objective", "size") if name not in settings]
         if missing:
             raise InputError(f"{folder / 'config.yaml'} has no {missing[0]}; it is not what hrdepth train wrote")
-        return cls(folder, status)
+        run = cls(folder, status)
+        try:
+            _ = run.validation, run.parts, run.samples, run.frames, run.main_settings, run.environment
+        except MALFORMED as error:
+            raise InputError(f"config.yaml or run.json in {folder} is damaged ({str(error)[:200]})") from error
+        return run
 
     @property
     def name(self) -> str:

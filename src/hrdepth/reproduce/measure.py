@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.depth import METRICS, ImageResult
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import mean_over_images
@@ -195,7 +195,7 @@ def _read(file: Path, key: str) -> Measurement | None:
         values = np.array(list(content["pictures"].values()), dtype=np.float64)
         if content["key"] != key or values.shape != (content["images"], len(MEASURED)):
             return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (*MALFORMED, OSError):
         return None  # it is measured again
     return Measurement(values, content)
 

@@ -18,7 +18,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from hrdepth.compute import choose_device
 from hrdepth.config import NetworkConfig, TrainConfig
 from hrdepth.data.sample import Batch
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import build_objective
 
@@ -189,7 +189,7 @@ def _begun(config: TrainConfig) -> TrainConfig | None:
     try:
         stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         size, accumulate = int(stored["batch_size"]), int(stored["accumulate"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+    except (*MALFORMED, OSError, yaml.YAMLError):
         return config
     same = size * accumulate == config.batch_size * config.accumulate
     return replace(config, batch_size=size, accumulate=accumulate) if same else config

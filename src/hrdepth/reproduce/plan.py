@@ -11,7 +11,7 @@ from typing import Any
 from hrdepth.config import DatasetConfig, NetworkConfig, ReproduceConfig, TrainConfig
 from hrdepth.config.files import find_config, rename_keys, train_config
 from hrdepth.config.safe_yaml import load_yaml, read_text
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.inference.runtimes.source import SUFFIXES, read_description
 from hrdepth.io.files import parse_json
 from hrdepth.networks import NETWORKS
@@ -173,7 +173,7 @@ def stored_network(path: Path) -> tuple[NetworkConfig | None, tuple[int, int]]:
             network, size = parse_json(metadata["network"]), parse_json(metadata["size"])
         height, width = size
         return NetworkConfig(**network) if network else None, (int(height), int(width))
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -15,7 +15,7 @@ from torch import Tensor
 from hrdepth.camera import DepthScale, focal_factor
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.sample import WHOLE, Window
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import read_json
 from hrdepth.teachers.base import Meaning, canonical_factor
 
@@ -69,7 +69,7 @@ class Labels(MapCache):
         file = Path(folder) / cls.ABOUT
         try:
             return cls(Path(folder), read_json(file))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (*MALFORMED, OSError) as error:
             raise InputError(
                 f"{folder} is no folder of labels ({file.name}: {error}); make them with hrdepth prepare labels"
             ) from error

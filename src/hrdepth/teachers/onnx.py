@@ -12,7 +12,8 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from hrdepth.errors import InputError, require
+from hrdepth.config.safe_yaml import load_yaml
+from hrdepth.errors import MALFORMED, InputError, require
 from hrdepth.io.files import existing_file, file_sha256
 from hrdepth.teachers.base import Meaning, Teacher
 
@@ -146,14 +147,14 @@ class OnnxTeacher(Teacher):
 def _read_facts(file: Path) -> OnnxFacts:
     existing_file(file, "the facts of the teacher")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = load_yaml(file.read_text(encoding="utf-8"))
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in dict(content).items()
         }
         return OnnxFacts(**values)
     except InputError as error:
         raise InputError(f"{file}: {error}") from error
-    except (yaml.YAMLError, OSError, ValueError, TypeError) as error:
+    except (*MALFORMED, yaml.YAMLError, OSError) as error:
         raise InputError(
             f"{file} must give output (depth or disparity), meaning ({', '.join(Meaning)}) and, if need be, size, "
             f"mean, std, name, canonical_focal, licence ({error})"

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.errors import InputError, require
+from hrdepth.errors import InputError
 from hrdepth.io.image_files import walk
 from hrdepth.truth.base import GroundTruth, GroundTruthSet
+from hrdepth.truth.matlab import read_matlab_array
 
 __all__ = ["CROP", "Make3D"]
 
@@ -86,10 +87,9 @@ def _found(root: Path, prefix: str, suffix: str) -> tuple[dict[str, Path], set[s
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    files = require("scipy.io", "metrics", "Make3D's files need")
     try:
-        grid = np.asarray(files.loadmat(path)["Position3DGrid"])
-    except Exception as error:  # whatever a damaged file raises
+        grid = read_matlab_array(path, "Position3DGrid")
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged or no file of Make3D's ({error})") from error
     if grid.ndim != 3 or grid.shape[2] <= DISTANCE:
         raise InputError(f"Position3DGrid in {path} must be (rows,columns,4), not of shape {grid.shape}")

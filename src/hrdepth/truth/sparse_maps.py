@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import atomic_path, existing_file, parse_json
 from hrdepth.truth.pickled import read_float_maps
@@ -108,7 +108,7 @@ def read_depth_maps(path: str | Path, names: Sequence[str] = ()) -> Sequence[NDA
             if not set(_ARRAYS) <= set(archive.files):
                 return read_float_maps(path)
             maps = SparseMaps({name: archive[name] for name in _ARRAYS})
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError, IndexError, MemoryError) as error:
+    except (*MALFORMED, OSError, EOFError, zipfile.BadZipFile, MemoryError) as error:
         raise InputError(f"{path} is damaged ({error}); make it again with `hrdepth prepare kitti`") from error
     if len(names) == len(maps):
         other = next((pair for pair in zip(maps.names, names, strict=True) if not _same_frame(*pair)), None)

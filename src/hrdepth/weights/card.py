@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from hrdepth.config.safe_yaml import load_yaml
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import existing_file
 from hrdepth.io.tables import METRIC_HEADINGS
 from hrdepth.registry import check_names
@@ -75,7 +75,12 @@ def read_card(facts: str | Path | None, results: str | Path | None, start: Card)
         card = replace(card, **found)
     if results is not None:
         found = _read(results, "the file of results")
-        card = replace(card, results=_results(found, results), protocol=_protocol(found))
+        try:
+            card = replace(card, results=_results(found, results), protocol=_protocol(found))
+        except InputError:
+            raise
+        except MALFORMED as error:
+            raise InputError(f"the file of results {results} is damaged ({str(error)[:200]})") from error
     return card
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.config import NetworkConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import existing_file, parse_json
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.base import DepthNetwork
@@ -177,7 +177,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             raise TypeError(f"shift is {network.scale.shift:g}, but a network's is 0 or unknown")
     except InputError as error:  # of a network or a scale
         raise error if str(path) in str(error) else InputError(f"the weights file {path}: {error}") from error
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except MALFORMED as error:
         raise InputError(f"the metadata of the weights file {path} is damaged ({str(error)[:200]})") from error
     pose_network = None
     if pose_config is not None:

@@ -19,7 +19,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from hrdepth.camera import LearnedCamera
-from hrdepth.errors import InputError, require
+from hrdepth.errors import MALFORMED, InputError, require
 from hrdepth.io.files import existing_file, parse_json
 from hrdepth.io.objects import fetched, is_url
 
@@ -132,7 +132,7 @@ def read_cameras(metadata: Mapping[str, str], path: Path) -> tuple[LearnedCamera
             LearnedCamera(**{**row, "size": (int(row["size"][0]), int(row["size"][1]))})
             for row in parse_json(metadata.get("cameras") or "[]") or []
         )
-    except (TypeError, KeyError, ValueError) as error:
+    except MALFORMED as error:
         raise InputError(f"the metadata of the weights file {path} is damaged ({error})") from error
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 
 __all__ = ["read_onnx", "read_onnx_metadata"]
 
@@ -27,7 +27,7 @@ def read_onnx_metadata(path: Path) -> dict[str, str]:
             raise ValueError("it has no graph")
         pairs = [dict(_fields(value)) for number, value in found if number == 14]
         return {bytes(pair[1]).decode(): bytes(pair.get(2, b"")).decode() for pair in pairs}
-    except (ValueError, IndexError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path} is damaged or not an ONNX file ({error})") from error
 
 
@@ -66,7 +66,7 @@ def read_onnx(path: Path) -> dict[str, str]:
     try:
         if _has_outer_tensors(memoryview(path.read_bytes()), "model"):
             raise InputError(f"{path} has tensors in other files, which are not opened; save it as one file")
-    except (ValueError, IndexError, KeyError, RecursionError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path} is damaged or not an ONNX file ({str(error)[:200]})") from error
     return metadata
 

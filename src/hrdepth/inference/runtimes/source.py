@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.camera import DepthScale, LearnedCamera
-from hrdepth.errors import InputError, require
+from hrdepth.errors import MALFORMED, InputError, require
 from hrdepth.inference.runtimes.onnx_file import read_onnx, read_onnx_metadata
 from hrdepth.inference.runtimes.openvino_core import shared_core
 from hrdepth.io.files import existing_file, file_sha256, parse_json
@@ -111,7 +111,7 @@ class Description:
             height, width = stated_size([*values.pop("size")], 2**25)
             scale = {one.name: parse_json(found[one.name]) for one in fields(DepthScale) if one.name in found}
             return cls(size=(int(height), int(width)), scale=DepthScale(**scale), **values)
-        except (TypeError, ValueError, KeyError) as error:
+        except MALFORMED as error:
             raise InputError(f"the metadata of {path} is damaged ({error}); export the weights again") from error
 
     def disparity(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
