@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf, log, sqrt
@@ -182,7 +183,7 @@ class DepthScale:
             raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty or not positive")
         for name in ("metres_per_unit", "canonical_focal"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and 0 < value < inf):
+            if value is not None and not (isinstance(value, int | float) and 0 < value <= sys.float_info.max):
                 raise InputError(f"{name} is {value!r:.40}; it must be a positive number")
         if self.shift is not None and not (isinstance(self.shift, int | float) and abs(self.shift) < inf):
             raise InputError(f"shift is {self.shift!r:.40}; it must be a number, in 1/units of depth")

@@ -50,9 +50,9 @@ class OnnxFacts:
 
     def __post_init__(self) -> None:
         if self.output not in ("depth", "disparity"):
-            raise InputError(f"output '{self.output}': give depth or disparity")
+            raise InputError(f"output '{str(self.output)[:100]}': give depth or disparity")
         if self.meaning not in tuple(Meaning):
-            raise InputError(f"meaning '{self.meaning}': give {', '.join(Meaning)}")
+            raise InputError(f"meaning '{str(self.meaning)[:100]}': give {', '.join(Meaning)}")
         if self.output == "depth" and self.meaning == Meaning.AFFINE:
             raise InputError("meaning 'affine' is for disparity: depth with an unknown offset cannot be learned")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
@@ -157,5 +157,5 @@ def _read_facts(file: Path) -> OnnxFacts:
     except (*MALFORMED, yaml.YAMLError, OSError) as error:
         raise InputError(
             f"{file} must give output (depth or disparity), meaning ({', '.join(Meaning)}) and, if need be, size, "
-            f"mean, std, name, canonical_focal, licence ({error})"
+            f"mean, std, name, canonical_focal, licence ({str(error)[:200]})"
         ) from error

@@ -109,6 +109,8 @@ class Description:
             for name in ("size", "mean", "std"):
                 values[name] = tuple(values[name]) if values.get(name) is not None else None
             height, width = stated_size([*values.pop("size")], 2**25)
+            if type(values.get("stride", 1)) is not int or not values.get("stride", 1) > 0:
+                raise TypeError(f"stride is {values['stride']!r:.40}")
             scale = {one.name: parse_json(found[one.name]) for one in fields(DepthScale) if one.name in found}
             return cls(size=(int(height), int(width)), scale=DepthScale(**scale), **values)
         except MALFORMED as error:
@@ -239,8 +241,11 @@ def _read_openvino(path: Path) -> tuple[Any, dict[str, str]]:
         raise InputError(f"{path} is damaged or not a model of OpenVINO{beside} ({str(error)[:200]})") from error
     if not model.has_rt_info(["hrdepth"]):
         return model, {}
-    facts = model.get_rt_info(["hrdepth"]).value
-    return model, {key: str(getattr(value, "value", value)) for key, value in facts.items()}
+    try:
+        facts = model.get_rt_info(["hrdepth"]).value
+        return model, {key: str(getattr(value, "value", value)) for key, value in facts.items()}
+    except (*MALFORMED, RuntimeError) as error:
+        raise InputError(f"the metadata of {path} is damaged ({error}); export the weights again") from error
 
 
 def _read_torch_export(path: Path) -> tuple[Any, dict[str, str]]:
