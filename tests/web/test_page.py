@@ -147,7 +147,8 @@ def test_the_three_files_hold_what_python_predicts(page):
     depth = Image.open(io.BytesIO(content))
     assert name == "street-1_depth.png"
     assert depth.info["Comment"] == f"depth x 256 in {'metres' if metric else 'network units'}"
-    np.testing.assert_allclose(np.asarray(depth) / 256, expected.best_depth, rtol=0.01, atol=0.01)
+    reachable = np.minimum(expected.best_depth, 65535 / 256)  # sky is farther than a 16-bit PNG holds
+    np.testing.assert_allclose(np.asarray(depth) / 256, reachable, rtol=0.01, atol=0.01)
     name, content = download(page, "#save-points")
     assert name == "street-1.ply"
     header, _, body = content.partition(b"end_header\n")
