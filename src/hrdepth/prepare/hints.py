@@ -76,8 +76,8 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
         targets = {path for _, path in images}
         for lines in _runs(reader):
             # Several processes or machines may share the work in one folder, recording by recording.
-            name = f"{lines[0].folder} {lines[0].side} {lines[0].frame}"
-            file = hints.folder / "claims" / hashlib.sha256(name.encode()).hexdigest()[:32]
+            recording = f"{lines[0].folder} {lines[0].side} {lines[0].frame}"
+            file = hints.folder / "claims" / hashlib.sha256(recording.encode()).hexdigest()[:32]
             file.parent.mkdir(exist_ok=True)
             if claim(file):
                 made += maker.hint(reader, lines, targets)
