@@ -85,7 +85,7 @@ def camera_of(content: Any, source: str) -> Camera:
     learn = content.get("learn", False)
     if not isinstance(learn, bool):
         raise InputError(f"{source}: learn must be true or false, not {learn!r}")
-    if not np.isfinite([width, height]).all():
+    if not all(abs(pixels) < 2**31 for pixels in (width, height)):
         raise InputError(f"{source}: width {width:g} and height {height:g} must be numbers of pixels")
     if not 0 < aspect < np.inf:
         raise InputError(f"{source}: pixel_aspect {aspect:g} must be the width / height of a pixel")

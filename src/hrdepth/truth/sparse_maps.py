@@ -108,7 +108,8 @@ def read_depth_maps(path: str | Path, names: Sequence[str] = ()) -> Sequence[NDA
             if not set(_ARRAYS) <= set(archive.files):
                 return read_float_maps(path)
             maps = SparseMaps({name: archive[name] for name in _ARRAYS})
-            list(maps.names)  # of which each must be text
+            for name in maps.names:
+                name.split()  # of characters that there are
     except (*MALFORMED, OSError, EOFError, zipfile.BadZipFile, MemoryError, SystemError) as error:
         raise InputError(f"{path} is damaged ({error}); make it again with `hrdepth prepare kitti`") from error
     if len(names) == len(maps):

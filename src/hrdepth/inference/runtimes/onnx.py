@@ -45,7 +45,11 @@ class OnnxRuntime(Runtime):
 
     def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the graph."""
-        return np.asarray(self.session.run(None, {self.input: image})[0])
+        try:
+            return np.asarray(self.session.run(None, {self.input: image})[0])
+        except Exception as error:  # no exception class is common to all versions of the library
+            height, width = image.shape[2:]
+            raise InputError(f"ONNX Runtime cannot run the graph at {width}x{height} ({str(error)[:200]})") from error
 
 
 class TensorRT(OnnxRuntime):
