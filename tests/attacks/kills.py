@@ -44,7 +44,6 @@ def campaign(kills: int, seed: int, names: list[str], folder: Path) -> dict[str,
     for row in table.values():
         total.update({key: value for key, value in row.items() if isinstance(value, int)})
     return {
-        "seed": seed,
         "total": dict(total),
         "commands": table,
         "minutes": round((time.monotonic() - started) / 60, 1),
