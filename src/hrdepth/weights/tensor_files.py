@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from hrdepth.errors import InputError
@@ -48,10 +48,8 @@ def write_stored(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
         InputError: the file cannot be written.
     """
     with atomic_path(path, durable=True) as temporary:
-        try:
-            save_file(dict(tensors), temporary, dict(metadata))
-        except SafetensorError as error:
-            raise InputError(f"{path} cannot be written ({error}); make room, or choose another folder") from error
+        # The library would write a file of its own name beside it, which a killed process leaves.
+        temporary.write_bytes(save(dict(tensors), dict(metadata)))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], str]:
