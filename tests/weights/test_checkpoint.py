@@ -1,6 +1,7 @@
 """Tests of weights/checkpoint.py."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -97,11 +98,12 @@ def test_damaged_files_are_refused_with_a_message(path, damage, sentence):
 def test_an_interrupted_write_leaves_the_old_file(path, monkeypatch):
     before = path.read_bytes()
 
-    def fail(tensors, file, metadata):
-        file.write_bytes(b"half")
+    def fail(file, content):
+        with file.open("wb") as stream:
+            stream.write(content[: len(content) // 2])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hrdepth.weights.tensor_files.save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(path, build_network(LITE), LITE, size=(192, 640))
     assert path.read_bytes() == before
