@@ -22,7 +22,6 @@ from hrdepth.data.camera_file import read_camera
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import read_disparities
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io import video
 from hrdepth.io.arrays import check_archive, load_array
 from hrdepth.io.images import as_rgb, image_size, read_depth, read_image
 from hrdepth.io.run_folder import read_run
@@ -282,9 +281,8 @@ def test_aliases_within_the_limit_are_read():
     check_yaml(laughs(levels=3))
 
 
-def test_a_video_of_too_large_frames_is_refused(tmp_path, monkeypatch):
+def test_a_video_of_too_large_frames_is_refused(tmp_path):
     path = clip(tmp_path / "a.mp4", frames=3, size=(48, 64))
     assert len(list(read_video(path))) == 3
-    monkeypatch.setattr(video, "MOST_PIXELS", 2000)
     with pytest.raises(InputError, match=r"a\.mp4 has frames of 64x48; at most"):
-        list(read_video(path))
+        list(read_video(path, most_pixels=2000))

@@ -207,7 +207,7 @@ def test_evaluate_needs_exactly_one_of_weights_and_predictions(weights, data, tm
     truth = ["--data.kind", "drive", "--data.root", data]
     monkeypatch.setattr("hrdepth.weights.find.FOLDER", data)  # no network on board
     assert "comes without weights" in refused(capsys, "evaluate", *truth)
-    assert "either --weights" in refused(capsys, "evaluate", *truth, "--weights", weights, "--disparities", "p.npy")
+    assert "either --weights" in refused(capsys, "evaluate", *truth, "--weights", weights, "--disparities", weights)
     assert "p.npy does not exist" in refused(capsys, "evaluate", *truth, "--disparities", "p.npy")
     assert "drive" in refused(capsys, "evaluate", "--data.kind", "drives", "--data.root", data, "--weights", weights)
 

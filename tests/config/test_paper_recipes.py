@@ -113,7 +113,7 @@ COMMON = {
 # Adam, 1e-4 divided by 10 after 15 epochs.
 OPTIMISER = {
     "learning_rate": 1e-4, "schedule": "step", "decay_after": 15, "decay": 0.1, "weight_decay": 0.0,
-    "floor": 0.01, "warmup_steps": 0, "gradient_clip": None,
+    "floor": 0.01, "warmup_steps": 0, "gradient_clip": None, "reference_batch": None,
 }  # fmt: skip
 AUGMENTATION = {
     "flip": 0.5, "jitter": 0.5, "brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1,

@@ -146,20 +146,23 @@ def test_a_failed_export_leaves_the_old_file(weights, tmp_path, monkeypatch, cap
         (["--out", "net.bin"], "suffix of net.bin is not that of a format"),
         (["--out", "net.xml", "--format", "onnx"], "must end in .onnx"),
         (["--out", "net.onnx", "--format", "onxn"], "did you mean 'onnx'"),
-        (["--out", "net.onnx", "--int8", "--calibration", "."], "int8 is for --format openvino"),
+        (["--out", "net.onnx", "--int8", "--calibration", "IMAGES"], "int8 is for --format openvino"),
         (["--out", "net.xml", "--int8"], "give their folder with --calibration"),
-        (["--out", "net.onnx", "--calibration", "."], "--calibration is for int8"),
+        (["--out", "net.onnx", "--calibration", "IMAGES"], "--calibration is for int8"),
         (["--out", "net.onnx", "--size", "[60,96]"], "multiples of 32"),
         (["--out", "nowhere/net.onnx"], "cannot be written"),
     ],
 )
-def test_bad_settings_are_refused_with_a_message(weights, arguments, sentence, tmp_path, monkeypatch, capsys):
+def test_bad_settings_are_refused_with_a_message(
+    weights, image, arguments, sentence, tmp_path_factory, monkeypatch, capsys
+):
     needs(".onnx")
     needs(".xml")
-    monkeypatch.chdir(tmp_path)
-    assert export(weights, *arguments) == 2
+    folder = tmp_path_factory.mktemp("empty")
+    monkeypatch.chdir(folder)
+    assert export(weights, *(str(image.parent) if one == "IMAGES" else one for one in arguments)) == 2
     assert sentence in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize(

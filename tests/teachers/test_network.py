@@ -15,7 +15,7 @@ def test_each_map_is_computed_once_by_all_processes_together(tmp_path, monkeypat
     for number in range(20):
         images.append(tmp_path / "images" / f"{number}.png")
         fake_datasets.save(fake_datasets.image(number % 30, seed=number), images[-1])
-    monkeypatch.setattr("hrdepth.teachers.network.POLL", 0.02)
+    monkeypatch.setattr("hrdepth.teachers.labelling.POLL", 0.02)
     maps = TeacherMaps.of(teacher, tmp_path / "maps")
     written = []
     write = TeacherMaps.write

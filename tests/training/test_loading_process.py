@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 
 import pytest
+import torch
 
 from hrdepth.training import build_loaders
 
@@ -20,7 +21,8 @@ def niceness(start, answers):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no priorities of that kind")
 @pytest.mark.parametrize(("device", "steps"), [("cpu", 5), ("cuda", 0)])
-def test_loader_processes_lower_their_priority_on_the_cpu_only(tiny, device, steps):
+def test_loader_processes_lower_their_priority_on_the_cpu_only(tiny, device, steps, monkeypatch):
+    monkeypatch.setattr("hrdepth.training.setup.choose_device", lambda _="auto": torch.device(device))
     loader = build_loaders(replace(tiny, device=device, workers=1))["train"]
     context = multiprocessing.get_context("fork")  # a new interpreter would first import torch
     answers = context.Queue()

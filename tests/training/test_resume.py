@@ -167,7 +167,7 @@ def test_a_time_limit_in_mid_epoch_does_not_change_the_result(tiny, tmp_path, mo
     with monkeypatch.context() as patch:
         late = []
         # Not the clock of the whole process, by which the served page of other tests sleeps.
-        patch.setattr("hrdepth.training.state.monotonic", lambda: monotonic() + sum(late))
+        patch.setattr("hrdepth.training.checkpoint.monotonic", lambda: monotonic() + sum(late))
         at_training_batch(patch, 6, lambda: late.append(4000.0))
         compute = ViewSynthesis.losses
 

@@ -181,7 +181,7 @@ def result_name(name: str) -> str:
 
     Example:
         >>> result_name("ride"), len(result_name("ä" * 120).encode()), result_name("ä" * 120)[-9:]
-        ('ride', 199, '-c3c2d9a7')
+        ('ride', 199, '-bd4dd497')
     """
     whole = os.fsencode(name)
     if len(whole) <= LONGEST - ROOM:
