@@ -90,7 +90,7 @@ COMMANDS: dict[str, Command] = {
     "export openvino": Command("export ../in/net.safetensors --out out/net.xml --size [64,96]", OVERWRITE, 5),
     "export pt2": Command("export ../in/net.safetensors --out out/net.pt2 --size [64,96]", OVERWRITE, 1),
     "reproduce table4": Command(
-        "reproduce table4 --out out --runs ../in/runs --weights [HR-Depth=../in/net.safetensors] --bootstrap 20 "
+        "reproduce table4 kitti-hrdepth-m-640x192=../in/net.safetensors --out out --runs ../in/runs --bootstrap 20 "
         + DRIVES,
         (), 7,
     ),

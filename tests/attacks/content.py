@@ -120,7 +120,7 @@ def _tensors(path: Path) -> str:
         state = [node.SerializeToString() for node in (*graph.initializer, *graph.node)]
     elif path.suffix == ".pt2":
         program = torch.export.load(path)
-        state = {name: tensor.numpy().tobytes() for name, tensor in program.state_dict.items()}
+        state = {name: tensor.detach().numpy().tobytes() for name, tensor in program.state_dict.items()}
     else:
         held = torch.load(path, weights_only=True, map_location="cpu")
         state = [_plain(held[name]) for name in ("state_dict", "optimizer_states", "global_step", "epoch")]

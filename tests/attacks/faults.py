@@ -54,6 +54,7 @@ def campaign(trials: int, seed: int, names: list[str], faults: list[str], folder
         undisturbed = run(COMMANDS[name].arguments, whole, prepare=short_parts)
         if undisturbed.status:
             table[name] = {"error": undisturbed.output[-2000:]}
+            print(name, json.dumps(table[name]), flush=True)
             continue
         row: Counter[str] = Counter(trials=0, failures=0)
         details = []

@@ -45,7 +45,7 @@ def test_readers_refuse_changed_files_of_all_kinds():
 
 @pytest.mark.slow
 def test_memory_is_flat():
-    attack("load.py", "--frames", 600, "--images", 1000, "--steps", 60)
+    attack("load.py", "--frames", 600, "--images", 1000, "--steps", 400)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,9 @@ def test_the_page_is_photographed(images, tmp_path, monkeypatch):
     pytest.importorskip("gradio", reason="needs gradio (extra app)")
     if not (os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")):
         pytest.skip("needs Chromium, such as Debian's: apt-get install chromium")
-    images.photograph(tmp_path / "app.png")
+    # In a thread of its own: playwright refuses a second browser in one where other tests have one open.
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(images.photograph, tmp_path / "app.png").result()
     seen = np.asarray(Image.open(tmp_path / "app.png").convert("RGB")).astype(float)
     assert seen.shape == (images.VIEW["height"], images.VIEW["width"], 3)
     assert seen.std() > 30, "there is something to see"
