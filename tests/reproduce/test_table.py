@@ -23,7 +23,7 @@ from hrdepth.io.files import file_sha256
 from hrdepth.networks import build_network
 from hrdepth.paper import paper_table, row_of
 from hrdepth.reproduce import measure as measuring
-from hrdepth.reproduce.differences import difference, find_differences, over_drives, spread
+from hrdepth.reproduce.differences import find_differences, over_drives, over_seeds, paired, spread
 from hrdepth.reproduce.measure import Measurement
 from hrdepth.reproduce.plan import plan_training
 from hrdepth.reproduce.runs import find_weights, train_missing
@@ -442,12 +442,12 @@ def test_intervals_over_drives_are_of_each_drives_mean_over_seeds_and_images():
         measurement([0.2, 0.2, 0.1, 0.1, 0.0, 0.0], 0, STREETS),
         measurement([0.3, 0.1, 0.2, 0.0, 0.1, -0.1], 1, STREETS),
     ]
-    found = over_drives(ours, base)
+    found = over_drives(paired(ours, base), STREETS)
     assert (found.over, found.seeds, found.drives) == ("drives", 2, 3)
     assert found.mean[0] == pytest.approx(-0.2)
     # Student's t with two degrees of freedom: 4.303 x 0.1 / sqrt(3).
     np.testing.assert_allclose(found.interval[0], [-0.2 - 0.2484, -0.2 + 0.2484], atol=1e-4)
-    assert over_drives([measurement([0.1, 0.2], 0)], [measurement([0.3, 0.3], 0)]) is None  # images of no drive
+    assert over_drives(paired([measurement([0.1, 0.2], 0)], [measurement([0.3, 0.3], 0)]), ["0", "1"]) is None
 
 
 def test_a_difference_over_drives_is_undecided_where_seeds_differ_in_sign():
@@ -465,6 +465,19 @@ def test_a_difference_over_drives_is_undecided_where_seeds_differ_in_sign():
     assert set(verdicts(opposed).values()) == {"undecided"}
 
 
+def test_a_drive_without_edges_is_left_out_of_the_interval_over_drives():
+    base, ours = measurement([0.3] * 6, 0, STREETS), measurement([0.2, 0.2, 0.1, 0.1, 0.0, 0.0], 0, STREETS)
+    ours.values[4:, 0] = np.nan  # the third drive
+    found = over_drives(paired([ours], [base]), STREETS)
+    assert found.mean[0] == pytest.approx(-0.15)
+    # Student's t with one degree of freedom: 12.706 x 0.0707 / sqrt(2).
+    np.testing.assert_allclose(found.interval[0], [-0.15 - 0.6353, -0.15 + 0.6353], atol=1e-4)
+    ours.values[2:, 0] = np.nan
+    assert np.isnan(over_drives(paired([ours], [base]), STREETS).interval[0]).all()
+    differences, _ = find_differences(paper_table("table4"), {BASE: [base], OURS: [ours]}, 10, 1)
+    assert ("abs_rel", "drives") not in {(one.metric, one.over) for one in differences}
+
+
 def test_intervals_are_over_seeds_and_paired_images():
     ours = [measurement([0.1, 0.3], 0), measurement([0.2, 0.4], 1), measurement([0.3, 0.5], 2)]
     found = spread(ours, 10)
@@ -473,10 +486,10 @@ def test_intervals_are_over_seeds_and_paired_images():
     # Student's t with two degrees of freedom: 4.303 x 0.1 / sqrt(3).
     np.testing.assert_allclose(found.interval[0], [0.3 - 0.2484, 0.3 + 0.2484], atol=1e-4)
     base = [measurement([0.15, 0.35], 0), measurement([0.25, 0.45], 1), measurement([0.35, 0.55], 2)]
-    paired = difference(ours, base, 10)
-    assert paired.mean[0] == pytest.approx(-0.05)
-    np.testing.assert_allclose(paired.interval[0], -0.05, atol=1e-9)  # the same in each pair
-    assert difference(ours, [measurement([0.1], 0)], 10) is None
+    between = over_seeds(paired(ours, base), 10)
+    assert between.mean[0] == pytest.approx(-0.05)
+    np.testing.assert_allclose(between.interval[0], -0.05, atol=1e-9)  # the same in each pair
+    assert paired(ours, [measurement([0.1], 0)]) == []
     one = spread(ours[:1], 1000)
     assert (one.over, one.seeds) == ("pictures", 1)
     assert 0.1 <= one.interval[0, 0] < one.interval[0, 1] <= 0.3

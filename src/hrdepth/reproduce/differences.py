@@ -19,10 +19,11 @@ __all__ = [
     "HEADINGS",
     "Difference",
     "Spread",
-    "difference",
     "differences_table",
     "find_differences",
     "over_drives",
+    "over_seeds",
+    "paired",
     "spread",
     "verdict",
 ]
@@ -55,44 +56,49 @@ class Spread:
 
 def spread(found: Sequence[Measurement], resamples: int) -> Spread:
     """Return the mean over seeds, with its interval."""
-    return _spread([one.values for one in found], resamples)
+    return over_seeds([one.values for one in found], resamples)
 
 
-def difference(found: Sequence[Measurement], reference: Sequence[Measurement], resamples: int) -> Spread | None:
-    """Return the row's metrics minus the reference's, in pairs.
+def over_seeds(values: Sequence[NDArray[np.float64]], resamples: int) -> Spread:
+    """Return the mean of each seed's values by image (N,9), or of differences (see `paired`), with its interval."""
+    seeds = np.stack([mean_over_images(one) for one in values])  # (S,9)
+    if len(seeds) == 1:
+        interval = bootstrap_intervals(values[0], resamples)
+        return Spread(seeds[0], np.full_like(seeds[0], np.nan), interval, 1, "pictures")
+    return Spread(*_student(seeds), len(seeds), "seeds")
+
+
+def paired(found: Sequence[Measurement], reference: Sequence[Measurement]) -> list[NDArray[np.float64]]:
+    """Return the row's metrics minus the reference's by image (N,9), of each pair.
 
     Trainings pair by seed, given files by their position in the list; two measurements without either are a pair.
     None where there is no pair or the images differ.
     """
-    pairs = _pairs(found, reference)
-    return _spread(pairs, resamples) if pairs else None
-
-
-def over_drives(found: Sequence[Measurement], reference: Sequence[Measurement]) -> Spread | None:
-    """Return the same differences with intervals over drives, each drive's the mean over seeds and its images.
-
-    None where there is no pair, the images differ, or they are of fewer than two drives.
-    """
-    pairs = _pairs(found, reference)
-    if not pairs:
-        return None
-    values = np.mean(pairs, axis=0)  # (N,9)
-    drives = [name.rsplit(" ", 2)[0] for name in found[0].content["pictures"]]  # "DRIVE FRAME SIDE"
-    names = list(dict.fromkeys(drives))
-    if not 1 < len(names) < len(drives):
-        return None
-    groups = [np.array([drive == name for drive in drives]) for name in names]
-    mean, deviation, interval = _student(np.stack([mean_over_images(values[group]) for group in groups]))
-    return Spread(mean, deviation, interval, len(pairs), "drives", len(names))
-
-
-def _pairs(found: Sequence[Measurement], reference: Sequence[Measurement]) -> list[NDArray[np.float64]]:
-    """Return the differences by image (N,9) of each pair; none where there is no pair or the images differ."""
     others = {_partner(one): one for one in reference}
     pairs = [(one, others[_partner(one)]) for one in found if _partner(one) in others]
     if any(list(a.content["pictures"]) != list(b.content["pictures"]) for a, b in pairs):
         return []
     return [a.values - b.values for a, b in pairs]
+
+
+def over_drives(pairs: Sequence[NDArray[np.float64]], images: Sequence[str]) -> Spread | None:
+    """Return mean differences with intervals over drives, each drive's the mean over seeds and its images.
+
+    Args:
+        pairs: see `paired`; at least one.
+        images: their names, "DRIVE FRAME SIDE".
+
+    Returns:
+        None where the images are of fewer than two drives, or of none.
+    """
+    drives = [name.rsplit(" ", 2)[0] for name in images]
+    names = list(dict.fromkeys(drives))
+    if not 1 < len(names) < len(drives):
+        return None
+    values = np.mean(pairs, axis=0)  # (N,9)
+    groups = [np.array([drive == name for drive in drives]) for name in names]
+    mean, deviation, interval = _student(np.stack([mean_over_images(values[group]) for group in groups]))
+    return Spread(mean, deviation, interval, len(pairs), "drives", len(names))
 
 
 def _partner(one: Measurement) -> tuple[int | None, int | None]:
@@ -164,38 +170,25 @@ def find_differences(
         own = measured.get(row.name)
         if row.name == table.reference or not own:
             continue
-        between = difference(own, reference, resamples)
-        if between is None:
+        pairs = paired(own, reference)
+        if not pairs:
             unpaired.append(row.name)
             continue
-        alone = between.seeds == 1 and max(seeds, len(own), len(reference)) > 1
-        streets = over_drives(own, reference)
-        signs = np.sign([mean_over_images(values) for values in _pairs(own, reference)])  # (S,9)
+        alone = len(pairs) == 1 and max(seeds, len(own), len(reference)) > 1
+        signs = np.sign([mean_over_images(values) for values in pairs])  # (S,9)
+        of_seeds, of_drives = over_seeds(pairs, resamples), over_drives(pairs, list(own[0].content["pictures"]))
         for metric in (*(name for name in COMPARED if name in table.columns), *EDGES):
             column = MEASURED.index(metric)
-            if not np.isfinite(between.mean[column]):
-                continue  # of true depth without edges
-            paper = None if metric in EDGES else _number(row, metric) - _number(base, metric)
-            for one in filter(None, (between, streets)):
-                mean, (low, high) = float(one.mean[column]), map(float, one.interval[column])
+            paper = None if metric in EDGES else round(_number(row, metric) - _number(base, metric), 6)
+            for one in filter(None, (of_seeds, of_drives)):
+                mean, low, high = map(float, (one.mean[column], *one.interval[column]))
+                if not np.isfinite(low):
+                    continue  # of true depth without edges, or with edges in one drive
                 judged = ONE_SEED if alone else _judge(metric, paper, mean, low, high)
                 if one.over == "drives" and len(set(signs[:, column])) > 1:
                     judged = "undecided"  # the seeds contradict each other
-                found.append(
-                    Difference(
-                        table.label(row),
-                        row.name,
-                        metric,
-                        None if paper is None else round(paper, 6),
-                        mean,
-                        low,
-                        high,
-                        one.over,
-                        one.seeds,
-                        one.drives,
-                        judged,
-                    )
-                )
+                about = (table.label(row), row.name, metric, paper, mean, low, high)
+                found.append(Difference(*about, one.over, one.seeds, one.drives, judged))
     return found, unpaired
 
 
@@ -236,17 +229,13 @@ def differences_table(table: PaperTable, differences: Sequence[Difference], unpa
     )
 
 
-def _spread(values: Sequence[NDArray[np.float64]], resamples: int) -> Spread:
-    seeds = np.stack([mean_over_images(one) for one in values])  # (S,9)
-    if len(seeds) == 1:
-        interval = bootstrap_intervals(values[0], resamples)
-        return Spread(seeds[0], np.full_like(seeds[0], np.nan), interval, 1, "pictures")
-    return Spread(*_student(seeds), len(seeds), "seeds")
-
-
 def _student(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean (M), standard deviation (M) and Student's 95 % interval (M,2) of values (K,M)."""
-    mean, deviation, count = values.mean(axis=0), values.std(axis=0, ddof=1), len(values)
+    """Return mean (M), standard deviation (M) and Student's 95 % interval (M,2) of values (K,M), NaN left out."""
     student = require("scipy.stats", "metrics", "intervals over seeds need").t
-    half = round(student.ppf((1 + LEVEL) / 2, count - 1), 3) * deviation / np.sqrt(count)
+    mean, deviation = mean_over_images(values), np.full(values.shape[1], np.nan)
+    half = deviation.copy()
+    for column, known in enumerate(one[np.isfinite(one)] for one in values.T):
+        if (count := len(known)) > 1:
+            deviation[column] = known.std(ddof=1)
+            half[column] = round(student.ppf((1 + LEVEL) / 2, count - 1), 3) * deviation[column] / np.sqrt(count)
     return mean, deviation, np.stack([mean - half, mean + half], axis=1)
