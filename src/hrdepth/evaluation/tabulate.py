@@ -13,7 +13,7 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.depth import METRICS
 from hrdepth.evaluation.extras import EXTRA_GROUPS, EXTRA_HEADINGS, decimals
 from hrdepth.io.files import existing_file, output_file, parse_json
-from hrdepth.io.provenance import provenance
+from hrdepth.io.provenance import provenance_lines
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable, table_format
 from hrdepth.registry import lookup
 
@@ -80,15 +80,9 @@ def _values(how: Any) -> Any:
 
 def _origin(groups: Mapping[str, Sequence[str]]) -> list[str]:
     """Return lines with the table's provenance; folders by their last two parts, as in `provenance`."""
-    made = provenance()
-    return [
-        f"command: {made['command']}",
-        f"date: {made['date']}",
-        f"versions: {', '.join(f'{name} {version}' for name, version in made['versions'].items())}",
-        *(
-            f"{name}: {', '.join('/'.join(Path(folder).resolve().parts[1:][-2:]) for folder in folders)}"
-            for name, folders in groups.items()
-        ),
+    return provenance_lines() + [
+        f"{name}: {', '.join('/'.join(Path(folder).resolve().parts[1:][-2:]) for folder in folders)}"
+        for name, folders in groups.items()
     ]
 
 

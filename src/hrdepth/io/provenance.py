@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-__all__ = ["provenance"]
+__all__ = ["provenance", "provenance_lines"]
 
 PACKAGES = (
     "hrdepth", "torch", "torchvision", "timm", "lightning", "numpy", "pillow", "mitsuba", "onnx", "onnxruntime",
@@ -32,6 +32,13 @@ def provenance(seed: int | None = None, **extra: Any) -> dict[str, Any]:
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
         **extra,
     }
+
+
+def provenance_lines() -> list[str]:
+    """Return command, date and versions as lines, for the comment above a table."""
+    made = provenance()
+    versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items())
+    return [f"command: {made['command']}", f"date: {made['date']}", f"versions: {versions}"]
 
 
 def _shorten(argument: str) -> str:
