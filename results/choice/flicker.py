@@ -10,22 +10,20 @@ averaged over the pairs.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import sets
 import torch
 from numpy.typing import NDArray
 
-from hrdepth.data.folder import read_camera
+from hrdepth.data.camera_file import read_camera
 from hrdepth.geometry import backproject, invert_pose, project, sample
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.smoothing import Flicker
-from hrdepth.io.files import file_sha256
 from hrdepth.io.images import read_image
-from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.weights.find import locate_weights
 
@@ -34,11 +32,7 @@ CLIPS = {"kitti_odo00_grey": 80, "camvid_0016E5": 101, "udacity_highway": 80}  #
 
 def main() -> None:
     """Measure several weights files."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", nargs="+", help="weights files, or names of bundled weights")
-    parser.add_argument("--more", type=Path, default="../shared/street-more", help="the folder street-more")
-    parser.add_argument("--out", type=Path, help="a file for the table, .md or .tex")
-    arguments = parser.parse_args()
+    arguments = sets.options(__doc__, several=True).parse_args()
     files = [locate_weights(name) for name in arguments.weights]
     rows = [row(file, arguments.more / "train") for file in files]
     headings = [f"{name}, flow" for name in ("odo00", "camvid", "highway")]
@@ -48,13 +42,7 @@ def main() -> None:
         "How much depth flickers",
         f"The first {', '.join(f'{count} frames of {clip}' for clip, count in CLIPS.items())}. All three train.",
     )
-    table.show("markdown")
-    if arguments.out is not None:
-        made = provenance()
-        versions = ", ".join(f"{package} {version}" for package, version in made["versions"].items())
-        comment = [f"command: {made['command']}", f"date: {made['date']}", f"versions: {versions}"]
-        comment += [f"SHA-256 of {file.name}: {file_sha256(file)}" for file in files]
-        table.write(arguments.out, comment=comment)
+    sets.finish(table, arguments.out, files)
 
 
 def row(file: Path, clips: Path) -> tuple[str, ...]:
