@@ -15,7 +15,7 @@ import pytest
 from hrdepth.errors import InputError
 from hrdepth.io import live
 from hrdepth.io.live import is_live, live_name, read_live
-from hrdepth.io.media import frames, probe
+from hrdepth.io.media import frames, probe, shown_intrinsics
 from hrdepth.io.video_writer import VideoWriter
 from live_streams import served, transport_stream
 
@@ -152,3 +152,8 @@ def test_a_live_source_is_known_by_its_address():
 def test_media_reads_live_frames(camera):
     found = list(islice(frames(probe(camera, live=True)), 2))
     assert [frame.name for frame in found] == ["camera-0_000000", "camera-0_000001"]
+
+
+def test_intrinsics_of_a_live_source_do_not_open_it():
+    info = probe("rtsp://nowhere.invalid/a", live=True)
+    assert np.array_equal(shown_intrinsics(info, np.diag([60.0, 30.0, 1.0])), np.diag([60.0, 30.0, 1.0]))

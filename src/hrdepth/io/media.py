@@ -18,11 +18,7 @@ from PIL import Image
 
 from hrdepth.errors import InputError
 from hrdepth.io.image_files import IMAGE_SUFFIXES, distinct_names, list_images, result_name
-from hrdepth.io.images import (
-    DAMAGE,
-    open_image,
-    read_image,
-)
+from hrdepth.io.images import DAMAGE, open_image, read_image
 from hrdepth.io.live import check_camera, hide_password, is_live, live_name, read_live
 from hrdepth.io.video import VideoFrame, open_video, read_video
 
@@ -186,9 +182,9 @@ def shown_intrinsics(info: MediaInfo, intrinsics: NDArray[np.float64]) -> NDArra
     """Return the intrinsics (3,3) of a source's frames as `frames` yields them.
 
     If a video's pixels are not square, its frames are stretched; intrinsics whose fx and fy are those of its own
-    pixels are stretched with them.
+    pixels are stretched with them. Those of a live source must be of the frames as they are shown.
     """
-    if info.kind != "video":
+    if info.kind != "video" or info.live is not None:  # which cannot be opened twice
         return intrinsics
     aspect = next(frames(info, lambda error: None, square=False)).pixel_aspect
     ratio = float(intrinsics[1, 1] / intrinsics[0, 0])
