@@ -170,7 +170,7 @@ def test_gps_and_speeds_are_read_for_each_frame(drive):
 def test_a_speed_counts_the_seconds_between_frames(drive, monkeypatch):
     """Of a variable frame rate, and without the motion across frames that are missing."""
 
-    def predict(network, source, size, count, seen):
+    def predict(network, source, size, seen):
         for index, (seconds, missing) in enumerate([(0.0, 0), (0.1, 0), (0.5, 0), (2.5, 3), (2.6, 0)]):
             seen(Frame(str(index), np.zeros((2, 2, 3), np.uint8), index, seconds, missing=missing))
         motions = np.tile(np.eye(4), (4, 1, 1))

@@ -24,7 +24,7 @@ from hrdepth.evaluation.road import road_height
 from hrdepth.evaluation.trajectory import read_poses, read_rows
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.io.files import existing_file, output_file, parse_json
-from hrdepth.io.media import frames, probe, shown_intrinsics
+from hrdepth.io.media import MediaInfo, frames, probe, shown_intrinsics
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
@@ -46,7 +46,10 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
         InputError: a file is missing or does not fit the images, or nothing can be measured.
     """
     out = output_file(config.out, overwrite=config.overwrite)
-    measurements = sorted([*_by_depth(config), *_by_motion(config)], key=lambda measurement: measurement.spread)
+    media = probe(config.input)
+    measurements = sorted(
+        [*_by_depth(config, media), *_by_motion(config, media)], key=lambda measurement: measurement.spread
+    )
     _write(config, out, measurements)
     console = Console()
     table = Table("known", "metres a unit", "spread", "measured", "left out")
@@ -61,7 +64,7 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
     return measurements
 
 
-def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
+def _by_depth(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measurement]:
     """Measure by known depth in single images."""
     if config.camera_height is None and config.distances is None:
         return
@@ -69,13 +72,12 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     predictor.scale.check_depth()
     if predictor.canonical_focal is not None and config.intrinsics is None:
         raise InputError("these weights need the camera for depth: give --intrinsics fx,fy,cx,cy, in pixels")
-    matrix = None if config.intrinsics is None else shown_intrinsics(probe(config.input), pinhole(*config.intrinsics))
+    matrix = None if config.intrinsics is None else shown_intrinsics(media, pinhole(*config.intrinsics))
     wanted = {} if config.distances is None else _read_distances(config.distances)
     seen: dict[tuple[str, int, int], float] = {}
 
     def predictions() -> Iterator[Prediction]:
-        count = probe(config.input).count
-        for frame in track(frames(config.input, warn), "depth", total=count, console=Console(stderr=True)):
+        for frame in track(frames(media, warn), "depth", total=media.count, console=Console(stderr=True)):
             if config.camera_height is None and all(frame.name != name for name, _, _ in wanted):
                 continue
             prediction = predictor(frame.image, matrix)
@@ -100,7 +102,7 @@ def _by_depth(config: CalibrateScaleConfig) -> Iterator[Measurement]:
         yield known_depths([seen[key] for key in wanted], list(wanted.values()))
 
 
-def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
+def _by_motion(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measurement]:
     """Measure by the known motion of the camera between frames."""
     positions: dict[str, Floats] = {}
     speeds: Floats | None = None
@@ -111,7 +113,7 @@ def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     if config.gps is not None:
         positions["gps"] = read_rows(config.gps, 2, "latitude and longitude in degrees")
     with_speed = speeds is not None or config.speed is not None
-    rate = _frames_per_second(config) if with_speed else None
+    rate = _frames_per_second(config, media) if with_speed else None
     if not (positions or with_speed):
         return
     checkpoint = read_checkpoint(locate_weights(config.weights))
@@ -119,7 +121,7 @@ def _by_motion(config: CalibrateScaleConfig) -> Iterator[Measurement]:
     if checkpoint.pose_network is None:
         raise InputError(f"the weights file {config.weights} holds no pose network, which known motion needs")
     network, times = checkpoint.pose_network.to(choose_device(config.device)), FrameTimes()
-    motions = predict_motions(network, config.input, checkpoint.size, probe(config.input).count, times.add)
+    motions = predict_motions(network, media, checkpoint.size, times.add)
     # Nothing is known of a motion across frames that are missing.
     predicted = np.where(times.missing[1:], 0.0, np.linalg.norm(motions[:, :3, 3], axis=1))
     for kind, rows in positions.items():
@@ -152,8 +154,8 @@ def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measureme
     write_stored(out, tensors, metadata | {key: json.dumps(value) for key, value in header.items()})
 
 
-def _frames_per_second(config: CalibrateScaleConfig) -> float:
-    rate = config.frames_per_second or probe(config.input).fps
+def _frames_per_second(config: CalibrateScaleConfig, media: MediaInfo) -> float:
+    rate = config.frames_per_second or media.fps
     if rate is None:
         raise InputError("a speed needs --frames-per-second, which a folder of images does not have")
     return rate

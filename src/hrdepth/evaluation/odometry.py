@@ -33,7 +33,7 @@ from hrdepth.evaluation.trajectory import (
 )
 from hrdepth.geometry import pose_matrix
 from hrdepth.io.files import output_folder, write_json
-from hrdepth.io.media import Frame, frames, probe
+from hrdepth.io.media import Frame, MediaInfo, frames, probe
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
@@ -67,9 +67,8 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
     times = FrameTimes()
     motions = predict_motions(
         checkpoint.pose_network.to(choose_device(config.device)),
-        config.input,
+        media,
         config.size or checkpoint.size,
-        media.count,
         times.add,
     )
     predicted = chain(bridge(motions, times.missing))
@@ -153,9 +152,8 @@ def bridge(motions: Poses, missing: Sequence[int]) -> Poses:
 
 def predict_motions(
     network: nn.Module,
-    source: str | Path,
+    source: str | Path | MediaInfo,
     size: tuple[int, int],
-    count: int | None = None,
     seen: Callable[[Frame], None] | None = None,
 ) -> Poses:
     """Predict the motion between consecutive frames.
@@ -164,7 +162,6 @@ def predict_motions(
         network: a pose network, see `networks.pose.PoseNet`.
         source: a source for `media.frames`.
         size: (height, width) of the network's input.
-        count: frames, for the progress bar.
         seen: called with each frame.
 
     Returns:
@@ -173,11 +170,12 @@ def predict_motions(
     Raises:
         InputError: there are fewer than two frames.
     """
+    media = source if isinstance(source, MediaInfo) else probe(source)
     device = next(network.parameters()).device
     motions: list[Tensor] = []
     last: Tensor | None = None
     with torch.inference_mode():
-        for frame in track(frames(source, warn), "poses", total=count, console=Console(stderr=True)):
+        for frame in track(frames(media, warn), "poses", total=media.count, console=Console(stderr=True)):
             if seen is not None:
                 seen(frame)
             current = image_tensor(Image.fromarray(frame.image), size)[None].to(device)  # (1,3,H,W)
@@ -186,7 +184,7 @@ def predict_motions(
                 motions.append(pose_matrix(axis_angle[:, 0, 0], translation[:, 0, 0])[0].cpu())
             last = current
     if not motions:
-        raise InputError(f"{source} has fewer than two frames; a trajectory needs a video or a folder of frames")
+        raise InputError(f"{media.path} has fewer than two frames; a trajectory needs a video or a folder of frames")
     return torch.stack(motions).double().numpy()
 
 

@@ -74,7 +74,7 @@ def list_images(folder: Path, *, announce: bool = False) -> list[Path]:
 
     Args:
         folder: not those below it.
-        announce: log how many other files there are.
+        announce: log how many other files there are, once.
 
     Raises:
         InputError: it cannot be read, or contains none.
@@ -89,11 +89,13 @@ def list_images(folder: Path, *, announce: bool = False) -> list[Path]:
     if not images:
         raise InputError(f"the folder {folder} contains no images (such as .jpg or .png)")
     if announce and (others := [file.name for file in files if file not in set(images)]):
-        log.warning(
-            "%s: %d files are left out, which are hidden, temporary or no images, such as %s",
-            folder, len(others), others[0],
-        )  # fmt: skip
+        _announce(folder, len(others), others[0])
     return sorted(images, key=lambda file: natural_order(file.name))
+
+
+@lru_cache  # a command lists its input more than once
+def _announce(folder: Path, count: int, name: str) -> None:
+    log.warning("%s: %d files are left out, which are hidden, temporary or no images, such as %s", folder, count, name)
 
 
 def visible_images(paths: Iterable[Path], suffixes: Container[str] = IMAGE_SUFFIXES) -> list[Path]:

@@ -132,8 +132,8 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     if begun is not None and begun["complete"] and not verify_drive(folder):
         log.info("%s is complete already", folder)
         return Prepared(folder, begun)
-    stride = begun["chosen"]["stride"] if begun is not None else _stride(path, info, config)
-    first = next(_frames(path))
+    stride = begun["chosen"]["stride"] if begun is not None else _stride(info, config)
+    first = next(_frames(info))
     size = first.image.shape[0], first.image.shape[1]
     lens = choose_camera(path, size, config.intrinsics, config.fov, config.camera, first.pixel_aspect)
     framing = Framing(lens, config.size, config.fit)
@@ -147,7 +147,7 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     analysis = Framing(lens, (factor * framing.size[0], factor * framing.size[1]), config.fit)
     selection, still = Selection(), StillRegions(analysis.size)
     known = {} if begun is None else begun.get("frames", {})
-    kept = _write_frames(path, info, folder, config, stride, analysis, factor, selection, still, known)
+    kept = _write_frames(info, folder, config, stride, analysis, factor, selection, still, known)
     content["frames"] = {f"left/{_file(chosen.number, config)}": entry for chosen, entry in kept}
     content["chosen"] = _chosen(stride, info, selection, [chosen for chosen, _ in kept])
     content["camera"] = write_camera(folder, analysis, factor)
@@ -199,29 +199,28 @@ def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[st
     return same
 
 
-def _stride(path: Path, info: MediaInfo, config: PrepareVideoConfig) -> int:
+def _stride(info: MediaInfo, config: PrepareVideoConfig) -> int:
     if config.stride is not None:
         return config.stride
     if config.fps is not None:
         if info.fps is None:
-            raise InputError(f"{path} is a folder, whose frame rate is unknown; give --stride instead of --fps")
+            raise InputError(f"{info.path} is a folder, whose frame rate is unknown; give --stride instead of --fps")
         return max(1, round(info.fps / config.fps))
     apart = 1 if info.fps is None else max(1, round(info.fps / PROBE_FPS))
     try:
-        return choose_stride(_frames(path, "measuring motion", info.count), apart, info.count)
+        return choose_stride(_frames(info, "measuring motion"), apart, info.count)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{info.path}: {error}") from error
 
 
-def _frames(path: Path, doing: str = "", count: int | None = None, announce: bool = False) -> Iterator[Frame]:
+def _frames(info: MediaInfo, doing: str = "", announce: bool = False) -> Iterator[Frame]:
     """Yield the frames that can be read; log what cannot, if `announce`."""
-    found = frames(path, lambda error: log.warning("%s", error) if announce else None, square=False)
-    known = None if count is None else float(count)
-    yield from track(found, f"{path.name}: {doing}", known, transient=True, disable=not doing)
+    found = frames(info, lambda error: log.warning("%s", error) if announce else None, square=False)
+    known = None if info.count is None else float(info.count)
+    yield from track(found, f"{info.path.name}: {doing}", known, transient=True, disable=not doing)
 
 
 def _write_frames(
-    path: Path,
     info: MediaInfo,
     folder: Path,
     config: PrepareVideoConfig,
@@ -235,7 +234,7 @@ def _write_frames(
     """Write the frames that are not there yet, or not as `known` says; return all that belong to the recording."""
     kept: list[tuple[Chosen, dict[str, Any]]] = []
     shrink = partial(reduced, factor=factor)
-    found = _frames(path, "writing frames", info.count, announce=True)
+    found = _frames(info, "writing frames", announce=True)
     interval = None if config.fps is None else 1 / config.fps
     try:
         for chosen in select_frames(found, stride, selection, analysis.apply, shrink, interval):
@@ -248,7 +247,7 @@ def _write_frames(
                 entry["motion"] = round(chosen.step.motion, 5)
             kept.append((Chosen(chosen.number, chosen.index, chosen.image[:0], chosen.step), entry))
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{info.path}: {error}") from error
     numbers = {chosen.number for chosen, _ in kept}
     alone = {number for number in numbers if not {number - 1, number + 1} & numbers}
     for number in alone:
@@ -256,7 +255,8 @@ def _write_frames(
     kept = [pair for pair in kept if pair[0].number not in alone]
     if len(kept) < 3:
         raise InputError(
-            f"{path} leaves {len(kept)} frames in which the camera moves; at least 3 neighbouring frames are needed"
+            f"{info.path} leaves {len(kept)} frames in which the camera moves; at least 3 neighbouring frames are "
+            "needed"
         )
     return kept
 
