@@ -20,7 +20,10 @@ def read_onnx_metadata(path: Path) -> dict[str, str]:
     Raises:
         InputError: the file is damaged or not an ONNX file.
     """
-    content = memoryview(path.read_bytes())
+    return _metadata(memoryview(path.read_bytes()), path)
+
+
+def _metadata(content: memoryview, path: Path) -> dict[str, str]:
     try:
         found = list(_fields(content))
         if not any(number == 7 for number, _ in found):
@@ -62,9 +65,10 @@ def read_onnx(path: Path) -> dict[str, str]:
     Raises:
         InputError: some are not, or the file is damaged or not an ONNX file.
     """
-    metadata = read_onnx_metadata(path)
+    content = memoryview(path.read_bytes())
+    metadata = _metadata(content, path)
     try:
-        if _has_outer_tensors(memoryview(path.read_bytes()), "model"):
+        if _has_outer_tensors(content, "model"):
             raise InputError(f"{path} has tensors in other files, which are not opened; save it as one file")
     except MALFORMED as error:
         raise InputError(f"{path} is damaged or not an ONNX file ({str(error)[:200]})") from error
