@@ -275,7 +275,7 @@ class TestVideo:
     def test_a_video_damaged_later_is_predicted_up_to_the_damage(
         self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def damaged(source: MediaInfo, on_error: object = None) -> Iterator[Frame]:
+        def damaged(source: MediaInfo, **options: object) -> Iterator[Frame]:
             for index in range(3):
                 yield Frame(f"a_{index:06d}", make_image(index), index)
             raise InputError(f"the video {source.path} is damaged after frame 3")

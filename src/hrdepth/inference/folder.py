@@ -230,11 +230,11 @@ def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:
 def _predict_all(
     predictor: Predictor, info: MediaInfo, run: _Run, known: KnownCamera, *, progress: bool, resume: bool, batch: int
 ) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.1f}/s"))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
         console = Console(stderr=True)
         shown = progress and console.is_terminal
-        bar = stack.enter_context(Progress(*columns[:3], TimeRemainingColumn(), console=console, disable=not shown))
+        bar = stack.enter_context(Progress(*columns, console=console, disable=not shown))
         task = bar.add_task(run.source.name, total=info.count)
 
         def skip(error: InputError) -> None:
@@ -253,12 +253,13 @@ def _predict_all(
 
         stack.enter_context(run.writer)
         behind = stack.enter_context(WriteBehind(write))
-        images = frames(info, on_error=None if info.kind == "image" else skip)
-        if info.kind == "folder" and resume:
-            images = frames(info, on_error=skip, is_wanted=is_wanted)
-        elif run.writer.done:
-            bar.advance(task, run.writer.done)
-            images = frames(info, on_error=skip, first=run.writer.done)
+        images = frames(
+            info,
+            on_error=None if info.kind == "image" else skip,
+            is_wanted=is_wanted if info.kind == "folder" and resume else None,
+            first=run.writer.done,
+        )
+        bar.advance(task, run.writer.done)
         begun = run.writer.done > 0
         # Frames of a live source are dropped, not queued.
         live = info.live is not None
@@ -267,10 +268,7 @@ def _predict_all(
         try:
             while some := list(islice(waiting, 1 if live else batch)):
                 cameras = [_intrinsics(known, frame) for frame in some]
-                if batch == 1 or live:
-                    predictions = [predictor(some[0].image, cameras[0])]
-                else:
-                    predictions = predictor.predict_batch([frame.image for frame in some], cameras)
+                predictions = predictor.predict_batch([frame.image for frame in some], cameras)
                 for frame, prediction in zip(some, predictions, strict=True):
                     behind.put((frame.name, prediction, frame.seconds))
                 begun = True

@@ -304,7 +304,7 @@ class Predictor:
     def _predict(self, images: Sequence[Pixels], size: tuple[int, int]) -> list[Float32]:
         found = self._run(images, size, flip=self.flip)
         if not self.flip:
-            return [np.asarray(disparity) for disparity in found]
+            return list(found)
         count = len(images)
         return [blend_flipped(found[i], found[count + i, :, ::-1]) for i in range(count)]
 
