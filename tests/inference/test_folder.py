@@ -1,4 +1,4 @@
-"""Tests of inference/folder.py, inference/outputs.py and inference/writer.py.
+"""Tests of inference/folder.py, inference/manifest.py, inference/outputs.py and inference/writer.py.
 
 An image, a folder and a video through a Predictor: what lands on disk is what was predicted.
 """

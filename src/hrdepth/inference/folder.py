@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hrdepth.camera import LearnedCamera
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
+from hrdepth.inference.manifest import (
+    MANIFEST,
+    KnownCamera,
+    check_resume,
+    content_digests,
+    forget_changed,
+    made_files,
+    settings,
+)
 from hrdepth.inference.outputs import check_outputs, image_files, resolve_outputs
 from hrdepth.inference.pipeline import WriteBehind, read_ahead
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.inference.writer import Writer
-from hrdepth.io import files
-from hrdepth.io.files import file_sha256, output_folder, write_json
+from hrdepth.io.files import output_folder, write_json
 from hrdepth.io.image_files import result_name
 from hrdepth.io.locks import locked_folder
-from hrdepth.io.media import Frame, MediaInfo, frames, named_images, probe, shown_intrinsics
+from hrdepth.io.media import Frame, MediaInfo, frames, probe, shown_intrinsics
 from hrdepth.io.provenance import provenance
 
 __all__ = ["predict_to_folder"]
 
 log = logging.getLogger(__name__)
-
-MANIFEST = "predict.json"
-
-KnownCamera = ArrayLike | LearnedCamera | None
 
 
 @dataclass
@@ -115,10 +119,8 @@ def predict_to_folder(
     known: KnownCamera = camera
     if camera is None and intrinsics is not None:
         known = shown_intrinsics(info, np.asarray(intrinsics, dtype=np.float64))
-    described = _settings(predictor, source, info, outputs, known)
-    # The content: many folders and videos have the same name, and an image may be replaced.
-    contents = named_images(info) or {source.name: source}
-    digests = {name: _digest(path) for name, path in contents.items()}
+    described = settings(predictor, source, info, outputs, known)
+    digests = content_digests(info)
     resume = resume and out.is_dir() and any(out.iterdir())
     video = result_name(source.stem) if info.kind == "video" else None
     output_folder(out, overwrite=overwrite or resume)
@@ -126,9 +128,9 @@ def predict_to_folder(
     with locked_folder(out, busy) if resume or video else nullcontext():
         run = _Run(source, Writer(out, outputs, video, info.fps, resume))
         if resume:
-            before = _check_resume(info, outputs, out, described)
-            _forget_changed(before, digests, info, outputs, out)
-            if video and before.get("complete") and (made := _made(before, out)):
+            before = check_resume(info, outputs, out, described)
+            forget_changed(before, digests, info, outputs, out)
+            if video and before.get("complete") and (made := made_files(before, out)):
                 log.info("%s is complete", out)
                 run.writer.remove_parts()
                 return made
@@ -163,53 +165,6 @@ def _predict_and_describe(
             manifest.unlink(missing_ok=True)
     if not (run.writer.done or run.kept):
         raise InputError(f"not one image of {run.source} can be read: {run.skipped[0]}")
-
-
-def _check_resume(info: MediaInfo, outputs: Outputs, out: Path, described: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest of the earlier run, which has the same settings."""
-    if info.live is not None:
-        raise InputError("a live source cannot be resumed; pass --overwrite true, or choose another folder")
-    if info.kind != "video" and (outputs.smooth is not None or outputs.flicker):
-        raise InputError("smoothing and flicker need all frames from the first on; pass --overwrite true instead")
-    before = files.resume(out / MANIFEST, described)
-    assert before is not None  # as nothing is overwritten
-    return before
-
-
-def _forget_changed(
-    manifest: dict[str, Any], digests: dict[str, str | None], info: MediaInfo, outputs: Outputs, out: Path
-) -> None:
-    """Delete the results of images that have changed since.
-
-    Raises:
-        InputError: `out` holds the results of other images, or of another video.
-    """
-    before = manifest["images"] if isinstance(manifest.get("images"), dict) else {}
-    changed = [name for name, digest in before.items() if digests.get(name, digest) != digest]
-    same = [name for name, digest in before.items() if digest is not None and digests.get(name) == digest]
-    if not same:
-        what = "images in" if info.kind == "folder" else info.kind
-        raise InputError(
-            f"the results in {out} are not of the {what} {info.path}, as far as {MANIFEST} says; choose another "
-            "folder, or pass --overwrite true to start over"
-        )
-    for name in changed:
-        log.info("%s has changed since and is predicted again", name)
-        for file in image_files(name, outputs):
-            (out / file).unlink(missing_ok=True)
-
-
-def _made(manifest: dict[str, Any], out: Path) -> list[Path]:
-    """Return the files that a complete run made; none if one is missing."""
-    made = [out / str(name) for name in (*manifest.get("files", []), MANIFEST)]
-    return made if all(path.is_file() for path in made) else []
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        return file_sha256(path)[:16]
-    except OSError:  # it is reported when it is read
-        return None
 
 
 def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:
@@ -301,52 +256,3 @@ def _intrinsics(known: KnownCamera, frame: Frame) -> ArrayLike | None:
                 cx, cy, frame.name, width, height,
             )  # fmt: skip
     return known
-
-
-def _settings(
-    predictor: Predictor,
-    source: Path,
-    info: MediaInfo,
-    outputs: Outputs,
-    camera: KnownCamera,
-) -> dict[str, Any]:
-    """Return all settings that determine the results, JSON-able."""
-    scale = predictor.scale
-    metric = scale.metres_per_unit is not None
-    shift = f" + {scale.shift:g}" if scale.shift else ""
-    factor = "" if scale.canonical_focal is None or camera is None else ", x fx / (canonical_focal x width)"
-    kind = "picture" if info.kind == "image" else info.kind if info.live is None else "live"  # as in earlier files
-    coded = f"16 bits, value / 256 = {'metres' if metric else 'network units'}, 0 = none, 65535 = 255.996 or more"
-    return {
-        "input": {"name": source.name or source.resolve().name, "kind": kind, "fps": info.fps},
-        "network": {
-            "weights": None if predictor.source is None else predictor.source.name,
-            "sha256": predictor.source_sha256,
-            "runtime": predictor.runtime,
-            "precision": predictor.precision,
-            "device": predictor.device,
-            "size": list(predictor.size),
-            "keep_aspect": predictor.keep_aspect,
-            **scale.as_dict(),
-            "flip": predictor.flip,
-        },
-        # `write` only if it is used, so that folders of earlier versions can be resumed.
-        "outputs": {name: value for name, value in asdict(outputs).items() if name != "write" or value},
-        "intrinsics": _describe(camera),
-        "units": {
-            "disparity": "the network's sigmoid output in (0,1)",
-            "depth": f"network units, 1 / (1/max_depth + (1/min_depth - 1/max_depth) x disparity{shift}){factor}"
-            if scale.has_depth
-            else scale.unit,
-            "metres": f"depth x {scale.metres_per_unit:g}" if metric else None,
-            "depth_png": coded,
-            "depth_video": coded,
-            "points": f"x right, y down, z forward, in {'metres' if metric else 'network units'}",
-        },
-    }
-
-
-def _describe(camera: KnownCamera) -> Any:
-    if isinstance(camera, LearnedCamera):
-        return {"learned": asdict(camera)}
-    return None if camera is None else np.asarray(camera).tolist()
