@@ -1,4 +1,4 @@
-"""Tests of prepare/video.py, prepare/recording.py and prepare/motion.py.
+"""Tests of prepare/video.py, prepare/recording.py, prepare/motion.py and prepare/selection.py.
 
 `hrdepth prepare` on clips that nobody prepared.
 """

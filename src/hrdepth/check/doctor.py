@@ -24,8 +24,8 @@ from hrdepth.data.camera_file import find_cameras, read_camera
 from hrdepth.data.folder import MASK, numbered_images
 from hrdepth.errors import InputError
 from hrdepth.io.images import image_size, read_image
-from hrdepth.prepare.motion import runs
 from hrdepth.prepare.recording import read_manifest, verify_drive
+from hrdepth.prepare.selection import runs
 from hrdepth.registry import lookup
 
 __all__ = ["Examination", "examine"]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from hrdepth.check.finding import Finding
 from hrdepth.io.images import read_image
-from hrdepth.prepare.motion import STILL, Step, is_cut, measure_step, opencv, runs, small, two_way_flow
+from hrdepth.prepare.motion import STILL, Step, is_cut, measure_step, opencv, small, two_way_flow
+from hrdepth.prepare.selection import runs
 
 __all__ = ["Recording", "examine_sequence", "examine_stereo"]
 

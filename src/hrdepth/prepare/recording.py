@@ -34,7 +34,7 @@ from hrdepth.io.images import is_readable, write_image
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.framing import Framing
 from hrdepth.prepare.masks import StillRegions, mask_image
-from hrdepth.prepare.motion import split_numbers
+from hrdepth.prepare.selection import split_numbers
 
 __all__ = [
     "MANIFEST",

@@ -27,7 +27,7 @@ from hrdepth.io.media import Frame, MediaInfo, frames, probe
 from hrdepth.prepare.calibration import choose_camera
 from hrdepth.prepare.framing import LONGER_SIDE, Framing
 from hrdepth.prepare.masks import StillRegions
-from hrdepth.prepare.motion import Chosen, Selection, choose_stride, opencv, select_frames
+from hrdepth.prepare.motion import opencv
 from hrdepth.prepare.recording import (
     MANIFEST,
     drives_with_manifest,
@@ -39,6 +39,7 @@ from hrdepth.prepare.recording import (
     write_mask,
     write_split,
 )
+from hrdepth.prepare.selection import Chosen, Selection, choose_stride, select_frames
 
 __all__ = ["Prepared", "prepare_videos", "verify_videos"]
 
