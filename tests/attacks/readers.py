@@ -327,7 +327,7 @@ def openvino_file(chance: Random, seeds: Path, work: Path) -> None:
 @reader
 def array(chance: Random, seeds: Path, work: Path) -> None:
     from hrdepth.data.cache import read_array
-    from hrdepth.evaluation.run import read_disparities
+    from hrdepth.evaluation.predictions import read_disparities
     from hrdepth.io.images import read_depth
 
     name, read = chance.choice(
@@ -398,7 +398,7 @@ def true_depth_archive(chance: Random, seeds: Path, work: Path) -> None:
 
 @reader
 def disparities(chance: Random, seeds: Path, work: Path) -> None:
-    from hrdepth.evaluation.run import read_disparities
+    from hrdepth.evaluation.predictions import read_disparities
 
     name = chance.choice(["disparities.npy", "disparities.npz"])
     read_disparities(put(work / name, changed(chance, seeds, name, mutate_bytes)))

@@ -20,7 +20,7 @@ from hrdepth.config.safe_yaml import check_yaml, load_yaml
 from hrdepth.data.cache import read_array
 from hrdepth.data.camera_file import read_camera
 from hrdepth.errors import InputError
-from hrdepth.evaluation.run import read_disparities
+from hrdepth.evaluation.predictions import read_disparities
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.arrays import check_archive, load_array
 from hrdepth.io.images import as_rgb, image_size, read_depth, read_image

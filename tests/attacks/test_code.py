@@ -137,7 +137,7 @@ def test_a_training_checkpoint_is_not_unpickled(tmp_path, marker):
 
 
 def test_arrays_of_objects_are_not_unpickled(tmp_path, marker):
-    from hrdepth.evaluation.run import read_disparities
+    from hrdepth.evaluation.predictions import read_disparities
 
     objects = np.empty(1, object)
     objects[0] = Bomb(marker)

@@ -7,13 +7,13 @@ from hrdepth.evaluation.depth import (
     evaluate_image,
     garg_crop,
 )
+from hrdepth.evaluation.predictions import read_disparities
 from hrdepth.evaluation.results import Evaluation, describe_protocol
 from hrdepth.evaluation.run import (
     constant_depth_baseline,
     evaluate_disparities,
     evaluate_network,
     mean_prediction_baseline,
-    read_disparities,
 )
 
 __all__ = [

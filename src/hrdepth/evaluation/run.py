@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import itertools
 import logging
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hrdepth.camera import DepthScale, focal_factor
+from hrdepth.camera import DepthScale
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import ImageResult, check_disparity, compare_depth
 from hrdepth.evaluation.extras import EXTRA_GROUPS, Extras
+from hrdepth.evaluation.predictions import Predict, check_shape, per_image, predict_image, read_disparities
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.inference.predictor import blend_flipped
-from hrdepth.io.arrays import check_archive, check_array
-from hrdepth.io.files import existing_file
-from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map
 from hrdepth.truth import GroundTruth, GroundTruthSet
 
@@ -36,18 +31,13 @@ __all__ = [
     "evaluate_network",
     "mean_prediction_baseline",
     "protocol_for",
-    "read_disparities",
     "summarise",
 ]
 
 log = logging.getLogger(__name__)
 
-ASPECT_TOLERANCE = 0.05
-"""Share by which an image and its true depth may differ in aspect ratio, as in the scan of training data."""
 TURNED_TOLERANCE = 0.5
-"""The same for predictions at a network's own size, of which one is upright and the other is not."""
-
-Predict = Callable[[Image.Image], NDArray[np.float32]]
+"""Share by which true depth and a prediction may differ in aspect ratio, if one is upright and the other is not."""
 
 
 def evaluate_disparities(
@@ -84,7 +74,7 @@ def evaluate_disparities(
         where = str(scaled_disparities)
         scaled_disparities = read_disparities(scaled_disparities)
     elif isinstance(scaled_disparities, np.ndarray):
-        scaled_disparities = _per_image(scaled_disparities, where)
+        scaled_disparities = per_image(scaled_disparities, where)
     if isinstance(scaled_disparities, Sized) and len(scaled_disparities) != len(ground_truths):
         raise InputError(_count_message(where, len(scaled_disparities), len(ground_truths)))
     remaining = iter(scaled_disparities)
@@ -102,40 +92,6 @@ def evaluate_disparities(
     if next(remaining, None) is not None:
         raise InputError(_count_message(where, f"more than {count}", count))
     return evaluation
-
-
-def read_disparities(path: str | Path) -> NDArray[Any]:
-    """Read predictions: an .npy, or an .npz with one array; (N,h,w) or (N,1,h,w), 1/depth.
-
-    Raises:
-        InputError: the file is missing or damaged, or holds Python objects or another shape.
-    """
-    path = existing_file(path, "the file of predictions")
-    try:
-        check = check_archive if zipfile.is_zipfile(path) else check_array
-        check(path)
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                if len(loaded.files) != 1:
-                    raise InputError(f"{path} must hold one array, but holds {', '.join(loaded.files) or 'none'}")
-                loaded = loaded[loaded.files[0]]
-        array: NDArray[Any] = np.asanyarray(loaded)
-    except InputError:
-        raise
-    except Exception as error:  # a damaged archive can raise anything
-        raise InputError(
-            f"{path} is not an .npy or .npz of plain numbers ({error}); save scaled disparities (N,h,w)"
-        ) from error
-    return _per_image(array, str(path))
-
-
-def _per_image(array: NDArray[Any], where: str) -> NDArray[Any]:
-    if array.ndim == 4 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 3 or not np.issubdtype(array.dtype, np.floating):
-        raise InputError(f"{where}: {array.dtype} {array.shape} must be float disparities (N,h,w)")
-    return array
 
 
 def evaluate_network(
@@ -206,58 +162,6 @@ def protocol_for(scale: DepthScale, protocol: DepthProtocol) -> DepthProtocol:
     return replace(protocol, scaling="affine")
 
 
-def predict_image(
-    predict: Predict, truth: GroundTruth, protocol: DepthProtocol, canonical_focal: float | None = None
-) -> NDArray[Any]:
-    """Predict scaled disparity (h,w) for one image by the protocol; see `evaluate_network`.
-
-    Raises:
-        InputError: the image is missing or damaged, or the prediction is not an array of finite, non-negative values.
-    """
-    image = read_true_image(truth)
-    try:
-        disparity = check_disparity(predict(image)) / _focal_factor(truth, canonical_focal)
-        if not protocol.post_process:
-            return disparity
-        mirrored = check_disparity(predict(ImageOps.mirror(image)))[:, ::-1] / _focal_factor(truth, canonical_focal)
-    except InputError as error:
-        raise InputError(f"{truth.image}: {error}") from error
-    return blend_flipped(disparity, mirrored)
-
-
-def read_true_image(truth: GroundTruth) -> Image.Image:
-    """Read the image of true depth, or the part of it that the depth is of.
-
-    Raises:
-        InputError: the image is missing, damaged, or of another shape than the depth.
-    """
-    if truth.image is None:
-        raise InputError(f"the image of '{truth.name}' is missing; a network needs it")
-    image = read_image(truth.image)
-    if truth.image_rows is not None:
-        upper, lower = (round(part * image.height) for part in truth.image_rows)
-        image = image.crop((0, upper, image.width, lower))
-    _check_shape(truth, (image.height, image.width), f"the image {truth.image}", ASPECT_TOLERANCE)
-    return image
-
-
-def _check_shape(truth: GroundTruth, size: tuple[int, ...], what: str, tolerance: float) -> None:
-    """Raise InputError if true depth has another aspect ratio than `size` (height, width)."""
-    aspect = size[1] * truth.depth.shape[0] / (size[0] * truth.depth.shape[1])
-    if not truth.stretched and max(aspect, 1 / aspect) > 1 + tolerance:
-        turned = " (as it is displayed, upright)" if what.startswith("the image") else ""
-        raise InputError(
-            f"the true depth of '{truth.name}' has {truth.depth.shape[1]}x{truth.depth.shape[0]} pixels (width x "
-            f"height), {what} {size[1]}x{size[0]}{turned}: one is turned or cropped; give depth of the same view"
-        )
-
-
-def _focal_factor(truth: GroundTruth, canonical_focal: float | None) -> float:
-    if canonical_focal is None or truth.intrinsics is None:
-        return 1.0
-    return focal_factor(float(truth.intrinsics[0, 0]), truth.depth.shape[1], canonical_focal)
-
-
 def constant_depth_baseline(
     ground_truths: GroundTruthSet, protocol: DepthProtocol | None = None, depth: float = 1.0
 ) -> Evaluation:
@@ -298,7 +202,7 @@ class _Compare:
                 # A network may have squeezed the image, but it cannot have turned it.
                 (height, width), (rows, columns) = disparity.shape, truth.depth.shape
                 if (height - width) * (rows - columns) < 0:
-                    _check_shape(truth, disparity.shape, "the prediction", TURNED_TOLERANCE)
+                    check_shape(truth, disparity.shape, "the prediction", TURNED_TOLERANCE)
             except InputError as error:
                 raise InputError(f"{self.where}, number {index} ({truth.name}): {error}") from error
         try:

@@ -16,8 +16,8 @@ from hrdepth.config import DatasetConfig, DepthProtocol
 from hrdepth.data import build_reader
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import check_disparity, compare_depth, resize_disparity, valid_pixels
+from hrdepth.evaluation.predictions import predict_image
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.evaluation.run import predict_image
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.images import read_image
 from hrdepth.io.pointcloud import assumed_intrinsics

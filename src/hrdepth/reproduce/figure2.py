@@ -16,8 +16,8 @@ from hrdepth.config import ReproduceRegionsConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import valid_pixels
 from hrdepth.evaluation.edges import is_dense
+from hrdepth.evaluation.predictions import predict_image, read_true_image
 from hrdepth.evaluation.results import bootstrap_intervals, mean_over_images
-from hrdepth.evaluation.run import predict_image, read_true_image
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import write_json
 from hrdepth.io.plotting import colour, new_figure, save, style
