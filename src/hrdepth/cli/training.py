@@ -8,7 +8,7 @@ from pathlib import Path
 from hrdepth.config import DiagnoseConfig, RecipeConfig, RecipeCopyConfig, RecipeListConfig, ReportConfig, TrainConfig
 from hrdepth.config.files import recipe, recipes
 from hrdepth.errors import InputError, training_extra
-from hrdepth.io.files import atomic_path, output_file
+from hrdepth.io.files import output_file, write_bytes
 from hrdepth.registry import lookup
 
 
@@ -36,8 +36,7 @@ def recipes_copy(config: RecipeCopyConfig) -> None:
     """Copy a recipe into a file, to change it."""
     file = _recipe(config.name)
     out = output_file(config.out or file.name, overwrite=config.overwrite)
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(file.read_bytes())
+    write_bytes(out, file.read_bytes())
     print(f"{out}; train with hrdepth train --config {out}")
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "parse_json",
     "read_json",
     "resume",
+    "user_cache",
     "write_array",
     "write_bytes",
     "write_failure",
@@ -190,6 +191,15 @@ def file_sha256(path: str | Path) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+def user_cache(part: str) -> Path:
+    """Return a folder of what can be made or fetched again: `part` of `HRDEPTH_CACHE`, or of the user's own cache."""
+    if given := os.environ.get("HRDEPTH_CACHE"):
+        return Path(given) / part
+    from platformdirs import user_cache_path
+
+    return user_cache_path("hrdepth", appauthor=False) / part
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

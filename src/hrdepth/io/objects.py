@@ -26,7 +26,7 @@ from urllib.parse import unquote
 
 from hrdepth.config import TrainConfig
 from hrdepth.errors import InputError, require
-from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
+from hrdepth.io.files import atomic_path, file_sha256, read_json, user_cache, write_json
 from hrdepth.io.locks import TEMPORARY
 from hrdepth.io.parallel import parallel_map
 
@@ -79,11 +79,7 @@ def join_url(folder: str | Path, name: str) -> str:
 
 def cache_folder() -> Path:
     """Return the folder of local twins: `HRDEPTH_CACHE/objects`, or in the user's own cache folder."""
-    if given := os.environ.get("HRDEPTH_CACHE"):
-        return Path(given) / "objects"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("hrdepth", appauthor=False) / "objects"
+    return user_cache("objects")
 
 
 def list_url(url: str) -> dict[str, int]:

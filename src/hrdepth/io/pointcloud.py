@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hrdepth.errors import InputError, require
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import write_bytes
 
 __all__ = ["KITTI_FOCAL", "PointCloud", "assumed_intrinsics", "point_cloud", "reliable", "write_glb", "write_ply"]
 
@@ -153,8 +153,7 @@ def write_ply(path: str | Path, cloud: PointCloud, about: Mapping[str, str] | No
     content: bytes = _trimesh().PointCloud(cloud.points, colors=cloud.colours).export(file_type="ply")
     start, newline, rest = content.partition(b"1.0\n")
     comments = [f"comment {key}: {' '.join(value.split())}\n" for key, value in (about or {}).items()]
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(start + newline + "".join(comments).encode("ascii", "replace") + rest)
+    write_bytes(path, start + newline + "".join(comments).encode("ascii", "replace") + rest)
 
 
 def write_glb(path: str | Path, cloud: PointCloud, about: Mapping[str, str] | None = None) -> None:
@@ -173,8 +172,7 @@ def write_glb(path: str | Path, cloud: PointCloud, about: Mapping[str, str] | No
     scene = trimesh.Scene(trimesh.PointCloud(points, colors=_linear(cloud.colours)))
     scene.metadata.update(about or {})
     content = trimesh.exchange.gltf.export_glb(scene, tree_postprocessor=_unlit)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(path, content)
 
 
 def _linear(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,8 +12,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from hrdepth.errors import InputError
-from hrdepth.inference.runtimes.blob_cache import cache_folder
-from hrdepth.io.files import existing_file, write_bytes
+from hrdepth.io.files import existing_file, user_cache, write_bytes
 
 __all__ = ["FILES", "VERSION", "WEBGPU", "runtime_files"]
 
@@ -49,7 +48,7 @@ def runtime_files(archive: str | None = None) -> dict[str, bytes]:
     Raises:
         InputError: npm cannot be reached, or what came, or the file, is another than that of the pinned hash.
     """
-    folder = cache_folder("onnxruntime-web") / f"onnxruntime-web-{VERSION}"
+    folder = user_cache("onnxruntime-web") / f"onnxruntime-web-{VERSION}"
     missing = [name for name in FILES if not (folder / name).is_file()]
     if archive is not None or missing:
         content = _download() if archive is None else existing_file(archive, "the runtime's archive").read_bytes()

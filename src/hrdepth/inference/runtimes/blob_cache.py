@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import user_cache, write_bytes
 
 __all__ = ["cache_folder", "read_blob", "write_blob"]
 
@@ -27,13 +27,9 @@ MOST_FILES = 16
 DIGEST_BYTES = 32
 
 
-def cache_folder(part: str = "openvino") -> Path:
-    """Return the folder, which need not exist: `HRDEPTH_CACHE` of the environment, else `part` of the user's own."""
-    if given := os.environ.get("HRDEPTH_CACHE"):
-        return Path(given)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("hrdepth", appauthor=False) / part
+def cache_folder() -> Path:
+    """Return the folder, which need not exist: `HRDEPTH_CACHE` itself, else `openvino` of the user's own."""
+    return user_cache("" if os.environ.get("HRDEPTH_CACHE") else "openvino")
 
 
 def read_blob(key: Mapping[str, Any]) -> bytes | None:
@@ -56,8 +52,7 @@ def write_blob(key: Mapping[str, Any], blob: bytes) -> None:
     path = _file(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(hashlib.sha256(blob).digest() + blob)
+        write_bytes(path, hashlib.sha256(blob).digest() + blob)
         oldest = sorted(path.parent.glob("*.blob"), key=lambda file: file.stat().st_mtime)[:-MOST_FILES]
     except (OSError, InputError) as error:
         log.debug("the compiled network is not kept: %s", error)
