@@ -286,3 +286,9 @@ def test_a_video_of_too_large_frames_is_refused(tmp_path):
     assert len(list(read_video(path))) == 3
     with pytest.raises(InputError, match=r"a\.mp4 has frames of 64x48; at most"):
         list(read_video(path, most_pixels=2000))
+
+
+def test_many_keys_are_compared_in_no_time(tmp_path):
+    (tmp_path / "camera.yaml").write_text("".join(f"a{number}:\n" for number in range(60_000)) + "a59999:\n")
+    with harmless("'a59999' is given twice"):
+        read_camera(tmp_path / "camera.yaml")

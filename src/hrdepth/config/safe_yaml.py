@@ -35,7 +35,7 @@ def load_yaml(text: str, *, unique: bool = False) -> Any:
         {'a': [1, 2], 'b': [1, 2]}
     """
     check_yaml(text)
-    if unique and (root := yaml.compose(text, Loader=yaml.SafeLoader)) is not None:
+    if unique and (root := yaml.compose(text, Loader=_PARSER)) is not None:
         _check_keys(root)
     try:
         return yaml.safe_load(text)
@@ -45,11 +45,16 @@ def load_yaml(text: str, *, unique: bool = False) -> Any:
 
 def _check_keys(node: yaml.Node) -> None:
     parts = node.value if isinstance(node, yaml.CollectionNode) else []
-    keys = [key.value for key, _ in parts] if isinstance(node, yaml.MappingNode) else []
-    if twice := next((key for index, key in enumerate(keys) if key in keys[:index]), None):
-        raise yaml.YAMLError(f"'{twice}' is given twice; remove the wrong one")
+    if isinstance(node, yaml.MappingNode):
+        keys: set[str] = set()
+        for key, _ in parts:
+            if isinstance(key, yaml.ScalarNode):  # safe_load refuses others
+                if key.value in keys:
+                    raise yaml.YAMLError(f"'{key.value}' is given twice; remove the wrong one")
+                keys.add(key.value)
+        parts = [value for _, value in parts]
     for part in parts:
-        _check_keys(part[1] if isinstance(node, yaml.MappingNode) else part)
+        _check_keys(part)
 
 
 def read_text(file: Path) -> str:
