@@ -18,21 +18,17 @@ from hrdepth.config import PackConfig
 from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.source import Description, open_source
 from hrdepth.io import visualize
-from hrdepth.io.files import output_folder, write_bytes
+from hrdepth.io.files import output_folder, parse_json, write_bytes
 from hrdepth.web.runtime import WEBGPU, runtime_files
+from hrdepth.web.serve import ISOLATION, POLICY
 from hrdepth.weights.find import bundled_graph, locate_weights, read_metadata
 
-__all__ = ["POLICY", "PageReport", "pack_page"]
+__all__ = ["PageReport", "pack_page"]
 
 PAGE = Path(__file__).with_name("page")
 STREETS = Path(__file__).parents[1] / "app" / "examples"
 # The rendered streets of the page, and their focal length in widths (`synthetic.rendering`).
 EXAMPLES, EXAMPLE_FOCAL = ("street-1.jpg", "street-2.jpg"), 0.58
-# What the page may load: its own files. Blobs are files that the visitor chose; WebAssembly needs its own word.
-POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
-    "style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; base-uri 'none'; form-action 'none'"
-)
 NETWORK = "network.onnx.gz"
 
 
@@ -79,7 +75,8 @@ def pack_page(config: PackConfig) -> PageReport:
     files["index.html"] = _filled("index.html", policy=POLICY, name=html.escape(about["name"]))
     version = hashlib.sha256(b"".join(hashlib.sha256(files[name]).digest() for name in sorted(files)))
     shell = ["./", *(name for name in files if not name.startswith("runtime/") and name != NETWORK)]
-    files["service.js"] = _filled("service.js", policy=POLICY, version=version.hexdigest(), shell=json.dumps(shell))
+    headers = json.dumps({**ISOLATION, "Content-Security-Policy": POLICY})
+    files["service.js"] = _filled("service.js", headers=headers, version=version.hexdigest(), shell=json.dumps(shell))
     folder = output_folder(config.web, overwrite=config.overwrite)
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -121,7 +118,7 @@ def _exported(source: Path) -> tuple[bytes, Description]:
 
 def _about(config: PackConfig, source: Path, description: Description) -> dict[str, Any]:
     """Return what the page needs to know about the network."""
-    card = json.loads(read_metadata(source).get("card") or "null") or {}
+    card = parse_json(read_metadata(source).get("card") or "{}")
     return {
         "name": config.name or source.stem,
         "version": hrdepth.__version__,

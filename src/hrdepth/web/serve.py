@@ -18,14 +18,21 @@ from typing import Any
 
 from hrdepth.config import ServeConfig
 from hrdepth.errors import InputError, require
-from hrdepth.web.pack import POLICY
 
-__all__ = ["run", "serve"]
+__all__ = ["ISOLATION", "POLICY", "run", "serve"]
 
-HEADERS = {
+# What the page may load: its own files. Blobs are files that the visitor chose; WebAssembly needs its own word.
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
+    "style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; base-uri 'none'; form-action 'none'"
+)
+ISOLATION = {
     "Cross-Origin-Opener-Policy": "same-origin",  # these two allow threads
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
+}
+HEADERS = {
+    **ISOLATION,
     "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -93,10 +100,7 @@ def run(config: ServeConfig) -> None:
     with serve(config) as addresses:
         print("\n".join(addresses))
         if config.https:
-            print(
-                "Browsers warn of the certificate, which was made on the spot: accept it once. Ctrl-C ends it.",
-                flush=True,
-            )
+            print("Browsers warn of the certificate, which was made on the spot: accept it once. Ctrl-C ends it.")
         sys.stdout.flush()
         Event().wait()
 

@@ -1,13 +1,8 @@
 // The service worker: the page's files from a cache, so that it works off line, with the headers that threads need.
-// `hrdepth pack --web` writes the version, which changes with any of the files.
+// `hrdepth pack --web` writes the headers, and the version, which changes with any of the files.
 const VERSION = "{{version}}";
 const SHELL = {{shell}};
-const HEADERS = {
-  "Cross-Origin-Opener-Policy": "same-origin",
-  "Cross-Origin-Embedder-Policy": "require-corp",
-  "Cross-Origin-Resource-Policy": "same-origin",
-  "Content-Security-Policy": "{{policy}}",
-};
+const HEADERS = {{headers}};
 const CACHE = `hrdepth ${self.registration.scope} ${VERSION}`;
 
 self.addEventListener("install", (event) => event.waitUntil(fill().then(() => self.skipWaiting())));
