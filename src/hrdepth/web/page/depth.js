@@ -181,14 +181,15 @@ export function depthScale(scale, focal) {
 
 /**
  * Lift pixels to coloured points (x right, y down, z forward), without those across depth edges or far away.
- * `focal` is fx in widths, `aspect` fy / fx, `most` about how many pixels are looked at.
+ * `focal` is fx in widths, `aspect` fy / fx, `most` about how many pixels are looked at. `middle` is the median depth.
  */
 export function lift(depth, rgba, [height, width], focal, farMedians, { most = Infinity, aspect = 1 } = {}) {
   const fx = focal * width;
   const fy = fx * aspect;
   const steepest = 1 / Math.tan((FLAT_DEGREES * Math.PI) / 180);
   const logarithm = depth.map(Math.log);
-  const far = farMedians * percentile(Float32Array.from(depth).sort(), 0.5);
+  const middle = percentile(Float32Array.from(depth).sort(), 0.5);
+  const far = farMedians * middle;
   const keep = new Uint8Array(depth.length).fill(1);
   const step = Math.max(1, Math.ceil(Math.sqrt(depth.length / most)));
   for (let y = 0, at = 0; y < height; y++)
@@ -210,5 +211,5 @@ export function lift(depth, rgba, [height, width], focal, farMedians, { most = I
       for (let channel = 0; channel < 3; channel++) colours[out + channel] = rgba[4 * at + channel];
       out += 3;
     }
-  return { points, colours };
+  return { points, colours, middle };
 }

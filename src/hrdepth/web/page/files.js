@@ -1,5 +1,5 @@
 // What is made of a prediction: points to show, and files: coloured PNG, 16-bit PNG, PLY. An `answer` is the worker's.
-import { colourise, enlarge, lift, percentile } from "./depth.js";
+import { colourise, enlarge, lift } from "./depth.js";
 
 export const KITTI_FOCAL = 0.58; // in image widths, as in hrdepth/io/pointcloud.py
 const SHOWN = { far: 4, most: 150_000 }; // medians of depth, as on the page of `hrdepth app`, and points
@@ -89,7 +89,7 @@ export function shownPoints({ disparity, size, bitmap }, scale, focal) {
   const ratio = bitmap.width / bitmap.height;
   const aspect = ratio * (size[0] / size[1]); // the network's pixels need not be square
   const found = lift(depth, pixels(bitmap, size), size, focal, SHOWN.far, { most: SHOWN.most, aspect });
-  return { ...found, middle: percentile(Float32Array.from(depth).sort(), 0.5), ratio, width: size[1] };
+  return { ...found, ratio, width: size[1] };
 }
 
 export function coloursFile(answer, range, table) {
