@@ -91,10 +91,9 @@ class Subject:
     """
 
     def __init__(self, config: BenchmarkNetwork) -> None:
+        config.check_network()
         self.weights = config.weights
         self.config = None if config.network is None else NetworkConfig(config.network, dict(config.options))
-        if (self.weights is None) == (self.config is None):
-            raise InputError("give either --weights, a weights file, or --network, the name of one with random weights")
         if self.weights is not None and config.options:
             raise InputError("--options go with --network; a weights file has its own")
 

@@ -79,8 +79,6 @@ def _check_published(config: PublishedDataConfig) -> None:
 def _check_labels(config: PrepareLabelsConfig) -> None:
     from hrdepth.data.reader import existing_folder
 
-    if config.config is None and config.data is None:
-        raise InputError("no images are given: pass --data FOLDER, or --config TRAIN.yaml")
     if config.data is not None:
         existing_folder(config.data)
     if not config.verify and "/" not in config.teacher:
@@ -115,8 +113,7 @@ def _check_benchmark(config: BenchmarkPredictConfig | BenchmarkExportConfig) -> 
     from hrdepth.inference.runtimes import RUNTIMES
     from hrdepth.registry import lookup
 
-    if (config.weights is None) == (config.network is None):
-        raise InputError("give either --weights, a weights file, or --network, the name of one with random weights")
+    config.check_network()
     if isinstance(config, BenchmarkExportConfig):
         for name in config.formats:
             lookup(dict.fromkeys(EXPORTS), name, "format")
@@ -162,7 +159,7 @@ def _check_teacher(name: str) -> None:
 def _check_resume(config: TrainConfig) -> None:
     if not Path(config.output).is_dir():
         raise InputError(f"resume continues in the run's own folder, but output {config.output} does not exist")
-    if config.resume not in (None, "last") and not Path(str(config.resume)).is_file():
+    if config.resume != "last" and not Path(str(config.resume)).is_file():
         raise InputError(f"there is no training checkpoint {config.resume} to resume from; start a run without resume")
 
 

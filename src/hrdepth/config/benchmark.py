@@ -8,6 +8,7 @@ from typing import Any
 from hrdepth.config.inference import DeviceConfig
 from hrdepth.config.networks import NetworkConfig
 from hrdepth.config.training import ObjectiveConfig, TrainConfig
+from hrdepth.errors import InputError
 
 __all__ = [
     "EXPORTS",
@@ -62,6 +63,15 @@ class BenchmarkNetwork:
     weights: str | None = None
     network: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+
+    def check_network(self) -> None:
+        """Check that one network is named.
+
+        Raises:
+            InputError: there is neither or both.
+        """
+        if (self.weights is None) == (self.network is None):
+            raise InputError("give either --weights, a weights file, or --network, the name of one with random weights")
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ class PrepareLabelsConfig(FleetConfig):
         device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
 
     Raises:
-        InputError: a size that cannot be.
+        InputError: no teacher, no images, or a size that cannot be.
     """
 
     teacher: str = ""
@@ -138,6 +138,8 @@ class PrepareLabelsConfig(FleetConfig):
         super().__post_init__()
         if not self.teacher:
             raise InputError("no teacher is given: pass --teacher NAME, see docs/teachers.md")
+        if self.config is None and self.data is None:
+            raise InputError("no images are given: pass --data FOLDER, or --config TRAIN.yaml")
         if min(self.size) < 64:
             raise InputError(f"size {self.size[0]}x{self.size[1]} (height x width) is too small; give at least 64")
 

@@ -45,16 +45,15 @@ def folder_of(config: PrepareLabelsConfig) -> Path:
 
 def _images(config: PrepareLabelsConfig) -> Iterator[Path]:
     """Yield the images to label: of a folder, or the targets of a training config."""
+    data = config.data or ""
     if config.config is not None:
         parts = [*config.config.train, *config.config.validation]
-    elif config.data is None:
-        raise InputError("no images are given: pass --data FOLDER, or --config TRAIN.yaml")
-    elif find_cameras(Path(config.data)):
-        splits = [file for name in ("train.txt", "val.txt") if (file := Path(config.data) / name).is_file()]
-        parts = [DatasetConfig("folder", config.data, options={"every_frame": True})]
-        parts += [DatasetConfig("folder", config.data, str(file)) for file in splits]  # right images too
+    elif find_cameras(Path(data)):
+        splits = [file for name in ("train.txt", "val.txt") if (file := Path(data) / name).is_file()]
+        parts = [DatasetConfig("folder", data, options={"every_frame": True})]
+        parts += [DatasetConfig("folder", data, str(file)) for file in splits]  # right images too
     else:
-        parts = [DatasetConfig("images", config.data)]
+        parts = [DatasetConfig("images", data)]
     for part in parts:
         reader = build_reader(part)
         yield from (path for line in reader.targets if (path := reader.image(line, 0)) is not None)
