@@ -42,6 +42,7 @@ RENAMED = {
     "hold_steps": "freeze_steps",
 }
 # In earlier versions recipes, and the lists of frames that they name, were in this folder.
+RECIPES = Path(str(resources.files("hrdepth"))) / "recipes"
 EARLIER_FOLDER, EARLIER_LISTS = "configs/", "configs/splits/"
 
 
@@ -82,8 +83,7 @@ def recipe(name: str) -> Path | None:
     short = name.removeprefix(EARLIER_FOLDER)
     if Path(short).is_absolute() or ".." in Path(short).parts:
         return None
-    folder = Path(str(resources.files("hrdepth"))) / "recipes"
-    found = next((file for file in (folder / short, folder / f"{short}.yaml") if file.is_file()), None)
+    found = next((file for file in (RECIPES / short, RECIPES / f"{short}.yaml") if file.is_file()), None)
     if found is not None and name != short:
         _note(name, short.removesuffix(".yaml"))
     return found
@@ -91,12 +91,11 @@ def recipe(name: str) -> Path | None:
 
 def recipes() -> dict[str, str]:
     """Return what each recipe is for, by its name: the first sentence of its comment."""
-    folder = Path(str(resources.files("hrdepth"))) / "recipes"
     found = {}
-    for file in sorted(folder.rglob("*.yaml")):
+    for file in sorted(RECIPES.rglob("*.yaml")):
         lines = file.read_text(encoding="utf-8").splitlines()
         comment = " ".join(line.removeprefix("#").strip() for line in itertools.takewhile(_is_comment, lines))
-        found[file.relative_to(folder).with_suffix("").as_posix()] = re.split(r"(?<=[.:;]) ", comment)[0].rstrip(":;")
+        found[file.relative_to(RECIPES).with_suffix("").as_posix()] = re.split(r"(?<=[.:;]) ", comment)[0].rstrip(":;")
     return found
 
 

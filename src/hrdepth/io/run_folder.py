@@ -14,7 +14,7 @@ import yaml
 
 from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import MALFORMED, InputError
-from hrdepth.io.files import parse_json
+from hrdepth.io import files
 
 __all__ = ["RunStatus", "drawn_panels", "find_runs", "read_json", "read_metrics", "read_run"]
 
@@ -128,10 +128,9 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file of a run; empty if it is missing or damaged."""
     try:
-        content = parse_json(path.read_text(encoding="utf-8"))
+        return files.read_json(path)
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _number(text: Any) -> float | None:

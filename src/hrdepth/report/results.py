@@ -13,7 +13,7 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.depth import ImageResult
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.io.files import parse_json
+from hrdepth.io.files import read_json
 from hrdepth.truth import GROUND_TRUTHS, GroundTruthSet, build_ground_truth
 
 __all__ = ["ResultRow", "ResultSet", "find_truth", "read_results", "result_set"]
@@ -105,7 +105,7 @@ def read_results(folder: Path) -> tuple[Evaluation | None, list[ResultSet]]:
     if not path.is_file():
         raise InputError(f"{folder} holds no metrics.json; name a folder that hrdepth evaluate --out wrote")
     try:
-        content: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if "results" in content:  # several sets with several rows each
             return None, [_several(name, rows) for name, rows in content["results"].items()]
         if (folder / "per_image.csv").is_file():
