@@ -17,6 +17,7 @@ from hrdepth.errors import InputError
 __all__ = ["Uploads"]
 
 KEPT_SECONDS = 3300.0
+"""Of what is not used; with `visitors.PURGE_SECONDS` less than the hour that the page promises."""
 
 
 @dataclass(frozen=True)

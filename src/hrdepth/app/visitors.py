@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hrdepth.app.uploads import KEPT_SECONDS
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 from hrdepth.inference.prediction import Prediction
@@ -32,8 +33,7 @@ log = logging.getLogger(__name__)
 
 MOST_SESSIONS = 256
 """Their images and predictions are on the disk, so that many cost little memory."""
-IDLE_SECONDS = 3300.0
-"""With `PURGE_SECONDS` less than the hour that the page promises."""
+IDLE_SECONDS = KEPT_SECONDS
 PURGE_SECONDS = 240.0
 # No camera is faster; a higher rate means that the header is wrong.
 MOST_FPS = 120
