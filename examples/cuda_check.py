@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def steps(dry: bool, data: Path, out: Path) -> dict[str, tuple[float, list[str]]
     train += small if dry else ["--precision", "bf16-mixed", "--channels-last", "true"]
     marked = ["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-m", "cuda", "tests/contracts/test_cuda.py",
               "tests/training/test_train.py"]  # fmt: skip
-    marked = [argument for argument in marked if argument != "-n0" or _has("xdist")]
+    if find_spec("xdist") is None:
+        marked.remove("-n0")
     return {
         "tests": (120, marked),
         "benchmark train": (90, [*hrdepth, "benchmark", "train", "--device", device, "--sizes", json.dumps([size]),
@@ -50,12 +52,6 @@ def steps(dry: bool, data: Path, out: Path) -> dict[str, tuple[float, list[str]]
                             str(out / "run" / "last.safetensors"), "--device", device, "--batch", "8", "--out",
                             str(out / "depth")]),
     }  # fmt: skip
-
-
-def _has(module: str) -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec(module) is not None
 
 
 def card() -> dict[str, Any]:
@@ -77,8 +73,8 @@ def main(what: str, out: Path) -> int:
     given = os.environ.get("DATA")
     data = Path(given) if given else out / "data"
     if given is None and not data.exists():
-        made_drive(data, 12 if dry else 200)
         count = 12 if dry else 200
+        made_drive(data, count)
         for file, numbers in (("train.txt", range(1, count - 4)), ("val.txt", range(count - 4, count - 1))):
             (data / file).write_text("".join(f"drive {number} l\n" for number in numbers), encoding="utf-8")
     record: dict[str, Any] = {"dry": dry, **machine, "steps": {}}

@@ -71,9 +71,7 @@ def _digest(path: Path, *, read: bool = False) -> str:
             rows = csv.DictReader(io.StringIO(text))
             text = json.dumps([{k: v for k, v in row.items() if k not in VOLATILE} for row in rows])
         elif suffix in (".html", ".md"):
-            text = re.sub(
-                r"\d{4}-\d\d-\d\d[T ]?[\d:]*Z?|[\d.,]+ ?(s|ms|min|minutes|seconds|samples/s|images/s|MB)\b", "", text
-            )
+            text = TIMES.sub("", text)
         elif suffix == ".xml":
             text = text.split("<rt_info>\n\t\t<")[0]
         return hashlib.sha256(text.encode()).hexdigest()

@@ -198,9 +198,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = campaign(options.trials, options.seed, names, options.faults, Path(folder))
     if options.out is not None:
+        from hrdepth.io.files import write_json
         from hrdepth.io.provenance import provenance
 
-        options.out.write_text(json.dumps(provenance(seed=options.seed, **found), indent=2) + "\n")
+        write_json(options.out, provenance(seed=options.seed, **found))
     print(json.dumps(found["total"]))
     return int(found["total"].get("failures", 0) > 0 or any("error" in row for row in found["commands"].values()))
 

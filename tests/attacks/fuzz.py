@@ -144,9 +144,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = campaign(options.inputs, options.first, kinds, Path(folder))
     if options.out is not None:
+        from hrdepth.io.files import write_json
         from hrdepth.io.provenance import provenance
 
-        options.out.write_text(json.dumps(provenance(seed=options.first, **found), indent=2) + "\n")
+        write_json(options.out, provenance(seed=options.first, **found))
     print(json.dumps(found["total"]))
     return int(bool(found["failures"]))
 

@@ -150,9 +150,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = campaign(options.kills, options.seed, CORE_COMMANDS if options.core else options.commands, Path(folder))
     if options.out is not None:
+        from hrdepth.io.files import write_json
         from hrdepth.io.provenance import provenance
 
-        options.out.write_text(json.dumps(provenance(seed=options.seed, **found), indent=2) + "\n")
+        write_json(options.out, provenance(seed=options.seed, **found))
     print(json.dumps(found["total"]))
     failed = sum(found["total"][name] for name in ("dead_ends", "unequal", "leftovers", "damaged", "tracebacks"))
     return int(failed > 0 or any("error" in row for row in found["commands"].values()))

@@ -53,10 +53,9 @@ def watch(arguments: list[str], folder: Path) -> dict[str, Any]:
 
     def sample() -> None:
         while not ended.wait(0.5):
-            samples.append(megabytes(os.getpid()) - megabytes_of_this)
+            samples.append(megabytes(os.getpid()) - before)
 
-    status = Path(f"/proc/{os.getpid()}/status").read_text()
-    megabytes_of_this = float(re.findall(r"RssAnon:\s+(\d+)", status)[0]) / 1000
+    before = megabytes(os.getpid())
     thread, began = threading.Thread(target=sample), time.monotonic()
     thread.start()
     result = run(arguments, folder, seconds=3600 * 4)
@@ -144,9 +143,10 @@ def main() -> int:
             found[name] = work(count, folder)
         print(name, json.dumps(found[name]), flush=True)
     if options.out is not None:
+        from hrdepth.io.files import write_json
         from hrdepth.io.provenance import provenance
 
-        options.out.write_text(json.dumps(provenance(**found), indent=2) + "\n")
+        write_json(options.out, provenance(**found))
     return int(not all(row["flat"] for row in found.values()))
 
 

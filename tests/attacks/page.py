@@ -69,7 +69,7 @@ def visit(
     address: str, times: int, seed: int, outcomes: Counter[str], seconds: list[float], pause: float = 0.0
 ) -> None:
     """Be a visitor: open the page, then send images, fetch the answers, ask for a depth and for the files."""
-    chance, began = random.Random(seed), time.monotonic()
+    chance = random.Random(seed)
     # A connection that is kept alive may be closed by the server just when it is used again, which browsers repeat.
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=address, timeout=PATIENCE, limits=limits) as http:
@@ -213,9 +213,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = campaign(options.clients, options.each, options.soak_minutes, Path(folder))
     if options.out is not None:
+        from hrdepth.io.files import write_json
         from hrdepth.io.provenance import provenance
 
-        options.out.write_text(json.dumps(provenance(**found), indent=2) + "\n")
+        write_json(options.out, provenance(**found))
     kill = found["kill"]
     unanswered = [name for part in ("crowd", "soak") for name in found.get(part, {"outcomes": {}})["outcomes"]]
     failed = set(unanswered) - {"answered"}

@@ -235,19 +235,9 @@ def test_render_makes_several_drives_of_consecutive_seeds(tmp_path, monkeypatch,
 
 def test_a_terminal_without_unicode_loses_no_results(data, weights, tmp_path):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    arguments = [
-        "evaluate",
-        "--weights",
-        weights,
-        "--data.kind",
-        "drive",
-        "--data.root",
-        data,
-        "--out",
-        tmp_path / "out",
-    ]
+    arguments = ["--weights", weights, "--data.kind", "drive", "--data.root", data, "--out", tmp_path / "out"]
     done = subprocess.run(
-        [sys.executable, "-m", "hrdepth.cli", *map(str, arguments), "--out", str(tmp_path / "out")],
+        [sys.executable, "-m", "hrdepth.cli", "evaluate", *map(str, arguments)],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
