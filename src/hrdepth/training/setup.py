@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch.distributed
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
@@ -32,7 +33,7 @@ from hrdepth.training.optimiser import check_optimiser
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["build_loaders", "build_training_objective", "check_settings", "complete_settings", "with_launcher"]
+__all__ = ["build_loaders", "build_training_objective", "check_settings", "complete_settings", "rejoin", "with_launcher"]
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,27 @@ def with_launcher(config: TrainConfig) -> TrainConfig:
     if not devices or processes % devices:
         raise InputError(f"{processes} processes, {devices} on this machine: start the same number on each machine")
     return replace(config, devices=devices, nodes=processes // devices)
+
+
+def rejoin(config: TrainConfig) -> None:
+    """Join the other processes in a store of their own if torchrun has restarted this one.
+
+    After a restart torchrun gives its processes the store of the attempt before (torch 2.14), which still holds the
+    addresses of the dead ones: who reads them before they are replaced cannot connect. Keys with the attempt's number
+    cannot be confused.
+    """
+    found = os.environ
+    attempt = found.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if attempt == "0" or found.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return
+    rank, processes = int(found["RANK"]), int(found["WORLD_SIZE"])
+    store = torch.distributed.TCPStore(found["MASTER_ADDR"], int(found["MASTER_PORT"]), processes, is_master=False)
+    torch.distributed.init_process_group(
+        "nccl" if choose_device(config.device).type == "cuda" else "gloo",
+        store=torch.distributed.PrefixStore(f"attempt {attempt}", store),
+        rank=rank,
+        world_size=processes,
+    )
 
 
 def check_settings(config: TrainConfig) -> None:

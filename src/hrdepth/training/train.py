@@ -36,6 +36,7 @@ from hrdepth.training.setup import (
     build_training_objective,
     check_settings,
     complete_settings,
+    rejoin,
     with_launcher,
 )
 from hrdepth.training.state import (
@@ -116,6 +117,7 @@ def _train(
     frozen = {"cameras": config.intrinsics.freeze_steps}
     if config.init is not None:
         frozen["network"] = config.freeze_depth_steps
+    rejoin(config)
     module = DepthModule(objective, config.optimiser, config.average, config.seed, frozen)
     _fit(build_trainer(config, folder, start, learned), module, loaders, start)
     return folder / "best.safetensors"
