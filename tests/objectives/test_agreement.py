@@ -126,7 +126,7 @@ def test_a_teacher_is_weighed_by_its_agreement(pair, tmp_path):
     batch = {**batch, "teacher": wrong}
     objective = objective_of(tmp_path / "a", agreement=True)
     output = Output(dict.fromkeys(range(4), sigmoid(inverse)), batch["stereo_pose"][:, None], batch["intrinsics"])
-    weights = objective._weights(output, batch)[0, 0]
+    weights = objective._weights(output, batch, objective.target(batch))[0, 0]
     assert weights.mean().item() == pytest.approx(1, abs=1e-4)
     assert weights[64:, 100:156].mean() < 0.6 * weights[:50].mean()
 

@@ -243,7 +243,8 @@ class Distillation(Objective):
         With self-supervision also `"loss/view_synthesis"` and what `ViewSynthesis` gives.
         """
         with torch.autocast(batch["target"].device.type, enabled=False):
-            target, weights = self.target(batch), self._weights(output, batch)
+            target = self.target(batch)
+            weights = self._weights(output, batch, target)
             distances = {
                 f"loss/distillation/scale{s}": self._distance(output.disparities[s].float(), target, weights, batch)
                 for s in self.scales
@@ -311,7 +312,7 @@ class Distillation(Objective):
         return sharp + distance(self.norm, disparity, target, weights * ~hinted, scale, self.block)
 
     @torch.no_grad()
-    def _weights(self, output: Output, batch: Batch) -> Tensor | None:
+    def _weights(self, output: Output, batch: Batch, target: Tensor) -> Tensor | None:
         """Return each pixel's weight (B,1,H,W), 1 on average; None if all weights are equal."""
         known = None if self.labels is None else batch["teacher"].isfinite()
         if not (
@@ -320,7 +321,7 @@ class Distillation(Objective):
             return None
         weights = batch["confidence"] if "confidence" in batch else torch.ones_like(batch["target"][:, :1])
         if self.agreement and self.view_synthesis is not None:
-            weights = weights * photometric_agreement(self.view_synthesis, output, batch, self.target(batch), self.norm)
+            weights = weights * photometric_agreement(self.view_synthesis, output, batch, target, self.norm)
         if known is not None:
             weights = weights * known
         if "hint" in batch:
