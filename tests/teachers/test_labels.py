@@ -429,13 +429,14 @@ def test_view_synthesis_in_stereo_settles_scale_and_shift(tmp_path):
     assert (scale.shift, scale.metres_per_unit) == (0.0, 1.0)
 
 
-def test_true_depth_settles_scale_and_shift(tmp_path):
+def test_true_depth_settles_scale_and_shift(tmp_path, caplog):
     labels = create_labels(tmp_path / "labels", Ramp(), SIZE)
     network = build_network(NETWORK)
     network.scale = DepthScale(metres_per_unit=1.0)
     other = {"name": "distillation", "options": {"labels": str(labels.folder)}}
     objective = build_objective(ObjectiveConfig("supervised", [], {"other": other}), network, None)
     assert objective.network.scale == DepthScale(metres_per_unit=1.0)
+    assert "left out" not in caplog.text
 
 
 def test_a_network_without_depth_teaches_by_labels_alone(tmp_path):

@@ -55,7 +55,7 @@ def build_objective(
 
     Args:
         config: which objective, its sources and options.
-        network: the depth network; its scale is that of the run.
+        network: the depth network; its scale is that of the run, and becomes the one that is learned.
         pose_network: None if all poses are known.
         cameras: those whose K is learned; None if all are known.
         inputs: from `Objective.read_inputs`; None to let the objective read them.
@@ -71,4 +71,5 @@ def build_objective(
         cameras=cameras,
         **{**config.options, **(inputs or {})},
     )
+    network.scale = objective.learned_scale()
     return objective

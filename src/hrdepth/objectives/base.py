@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from hrdepth.camera import DepthScale
 from hrdepth.config import ObjectiveConfig, TrainConfig
 from hrdepth.data.layers import Layer
 from hrdepth.data.mixing import Mix
@@ -156,6 +157,10 @@ class Objective(nn.Module):
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Return images that show a batch, each (B,C,H,W) with C 1 or 3; see `training.log.training_panel`."""
         raise NotImplementedError
+
+    def learned_scale(self) -> DepthScale:
+        """Return the scale of the network's depth, without what the losses leave open."""
+        return self.network.scale
 
     def about(self) -> dict[str, Any]:
         """Return JSON-able facts about this objective for the weights file's provenance."""

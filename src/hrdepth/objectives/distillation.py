@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hrdepth.camera import DepthScale
 from hrdepth.config import ObjectiveConfig, TrainConfig
 from hrdepth.data.layers import Layer, Objects
 from hrdepth.data.map_cache import DepthHints
@@ -47,7 +48,7 @@ class Distillation(Objective):
         teacher: a weights file, or a teacher that was read; its network may have another architecture and size. "" for
             none, if there are `hints`.
         norm: a key of `NORMS`; by default `l1`, `scale` or `affine`, as the labels' meaning needs. Of labels that leave
-            scale and shift open, a student that learns nothing else has none either: `network.scale` is marked so.
+            scale and shift open, a student that learns nothing else has none either, see `learned_scale`.
         scales: of the student's disparities, resized to full size; [0] uses the finest only.
         block: compare means over blocks of so many pixels a side, so that a teacher's blurred edges are not learned;
             1 compares pixels. With `log-l1` the means are those of log depth. Hints, which are sharp, are compared
@@ -137,8 +138,7 @@ class Distillation(Objective):
         self.cameras = None if self.view_synthesis is None else self.view_synthesis.cameras
         self.auto_mask = self.view_synthesis is not None and self.view_synthesis.auto_mask
         self.agreement, self.objects = agreement, objects
-        if not self_supervision and not hints:
-            network.scale = learned_scale(self.norm, network.scale)
+        self.hints = hints
         self._factor = 1.0
         if self.teacher is not None:
             self._factor = self.teacher.depth_factor(network.scale)
@@ -295,6 +295,11 @@ class Distillation(Objective):
         if self.teacher is None and self.labels is None:
             error = error * (batch["hint"] > 0)
         return {"target": batch["target"], "disparity": disparity, "teacher": target, "error": error}
+
+    def learned_scale(self) -> DepthScale:
+        """See `Objective.learned_scale`: view synthesis and hints settle what the norm leaves open."""
+        settled = self.self_supervision or self.hints
+        return self.network.scale if settled else learned_scale(self.norm, self.network.scale)
 
     def about(self) -> dict[str, Any]:
         """See `Objective.about`."""

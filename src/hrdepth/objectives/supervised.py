@@ -91,9 +91,7 @@ class Supervised(Objective):
         self.other: Objective | None = None
         if other is not None:
             kind: Any = OTHERS[other["name"]]
-            options, own = other.get("options") or {}, network.scale
-            self.other = kind(network, pose_network, frames=frames, cameras=cameras, **options)
-            network.scale = own  # true depth determines it, whatever the other objective leaves open
+            self.other = kind(network, pose_network, frames=frames, cameras=cameras, **(other.get("options") or {}))
         self.pose_network = None if self.other is None else self.other.pose_network
         self.cameras = None if self.other is None else self.other.cameras
         self.auto_mask = self.other is not None and self.other.auto_mask
