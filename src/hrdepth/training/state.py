@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 import os
-import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -136,8 +135,7 @@ def plain_settings(config: TrainConfig) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        if zipfile.is_zipfile(path):
-            check_archive(path)
+        check_archive(path)
         check_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # damaged pickles raise any
