@@ -12,22 +12,23 @@ Bright or blue areas without texture that reach the image's upper edge are sky, 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import track
 from scipy import ndimage
 
+from hrdepth.config import PrepareLabelsConfig
 from hrdepth.config.files import find_config, read_train_config
-from hrdepth.data import build_reader
 from hrdepth.data.sample import image_tensor
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.images import read_image
+from hrdepth.prepare.labels import images_to_label
 from hrdepth.teachers.base import Meaning, Teacher
-from hrdepth.teachers.labelling import agreement, create_labels
+from hrdepth.teachers.labelling import agreement, create_labels, fill_cache
 from hrdepth.teachers.labels import Confidence
 from hrdepth.teachers.network import NetworkTeacher, resize
 
@@ -38,6 +39,9 @@ SMOOTH = 0.03  # largest local standard deviation
 NEAREST, NEAREST_BLUE = 3.5, 1.0  # units; where the networks see something nearer there is no white or blue sky
 SMALLEST = 0.004  # share of the image, of one area
 LOWEST = 0.55  # of the height; no sky below
+
+
+Label = tuple[NDArray[np.float32], NDArray[np.float32]]  # 1/depth and its confidence
 
 
 class Ensemble(Teacher):
@@ -62,7 +66,7 @@ class Ensemble(Teacher):
         """See `Teacher.maps`."""
         return np.stack([self.label(image, size)[0] for image in images])
 
-    def label(self, image: Image.Image, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def label(self, image: Image.Image, size: tuple[int, int]) -> Label:
         """Return 1/depth (h,w) and its confidence."""
         logs = []
         for member in self.members:
@@ -110,14 +114,17 @@ def main() -> None:
     confidence = Confidence(labels)
     confidence.folder.mkdir(exist_ok=True)
     config = read_train_config(Path(find_config(arguments.config)))
-    images = {}
-    for part in [*config.train, *config.validation]:
-        reader = build_reader(part)
-        images |= {image: None for line in reader.targets if (image := reader.image(line, 0)) is not None}
-    for path in track([image for image in images if not labels.file(image).is_file()], "labels"):
-        label, sure = teacher.label(read_image(path), labels.size_of(path))
+    images = images_to_label(PrepareLabelsConfig(teacher=teacher.name, config=config))
+
+    def compute(paths: Sequence[Path], images: Sequence[Image.Image]) -> list[Label]:
+        return [teacher.label(image, labels.size_of(path)) for path, image in zip(paths, images, strict=True)]
+
+    def write(path: Path, label: Label) -> None:
+        map_, sure = label
         confidence.write(path, sure)
-        labels.write(path, label)
+        labels.write(path, map_)
+
+    fill_cache(labels, images, read_image, compute, write)
 
 
 if __name__ == "__main__":
