@@ -28,6 +28,7 @@ __all__ = [
     "Start",
     "find_start",
     "is_first_process",
+    "make_folder",
     "plain_settings",
     "prepare_folder",
     "read_about",
@@ -183,28 +184,33 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of a new run.
+
+    Raises:
+        InputError: it holds a run, is not empty, or cannot be made.
+    """
+    if (folder / LAST).exists() or ((folder / "config.yaml").exists() and (folder / "run.json").exists()):
+        raise InputError(f"the output folder {folder} holds a run; resume it with --resume last, or choose another")
+    output_folder(folder)
+
+
 def prepare_folder(
     config: TrainConfig, start: Start | None, samples: dict[str, int], started_from: dict[str, str] | None = None
 ) -> None:
-    """Make the run's folder, or note in it that the run is resumed.
+    """Write settings and provenance into the run's folder, or note there that the run is resumed.
 
     Args:
         config: with the folder.
-        start: where a resumed run continues; None for a new one.
+        start: where a resumed run continues; None for one that starts.
         samples: numbers of samples for training and validation.
         started_from: initial weights of each network that has any; a resumed run keeps what its first start noted.
 
     Raises:
-        InputError: a new run's folder is not empty, or cannot be made.
+        InputError: it cannot be written, or run.json is damaged.
     """
     folder = Path(config.output)
     if start is None:
-        if config.resume is None:
-            if (folder / LAST).exists() or ((folder / "config.yaml").exists() and (folder / "run.json").exists()):
-                raise InputError(
-                    f"the output folder {folder} holds a run; resume it with --resume last, or choose another"
-                )
-            output_folder(folder)
         about = provenance(config.seed, samples=samples, started_from=started_from or {})
     else:
         for remainder in folder.glob(f".*{Path(LAST).suffix}"):  # of earlier versions

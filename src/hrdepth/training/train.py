@@ -43,6 +43,7 @@ from hrdepth.training.state import (
     Start,
     find_start,
     is_first_process,
+    make_folder,
     prepare_folder,
     with_resume,
 )
@@ -92,12 +93,11 @@ def train(config: TrainConfig) -> Path:
             samples = {name: len(loader.dataset) for name, loader in loaders.items()}  # type: ignore[arg-type]
             networks = {"network": objective.network, "pose_network": objective.pose_network}
             origins = {name: one and initial_weights(one) for name, one in networks.items()}
-            lock = locked_folder(folder, f"another process trains in {folder}; wait until it has ended, or end it")
-            if config.resume is not None:
-                stack.enter_context(lock)
-            prepare_folder(config, start, samples, {name: origin for name, origin in origins.items() if origin})
             if config.resume is None:
-                stack.enter_context(lock)
+                make_folder(folder)
+            busy = f"another process trains in {folder}; wait until it has ended, or end it"
+            stack.enter_context(locked_folder(folder, busy))
+            prepare_folder(config, start, samples, {name: origin for name, origin in origins.items() if origin})
         return _train(config, start, objective, loaders, learned)
 
 
