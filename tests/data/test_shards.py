@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import AugmentConfig, ObjectiveConfig, PrepareShardsConfig
-from hrdepth.config.files import read_train_config
+from hrdepth.config.files import plain_settings, read_train_config
 from hrdepth.data import mix, mixing, open_data
 from hrdepth.data.layers import Depth, Objects
 from hrdepth.data.map_cache import DepthHints
@@ -28,7 +28,6 @@ from hrdepth.prepare import shards
 from hrdepth.prepare.shards import pack_shards
 from hrdepth.teachers.labels import Confidence, Labels
 from hrdepth.training import train
-from hrdepth.training.state import plain_settings
 from tiny_training import split, tiny_training
 
 FRAMES = [-1, 1, "s"]

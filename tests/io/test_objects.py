@@ -15,10 +15,10 @@ from PIL import Image
 import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import PredictConfig
+from hrdepth.config.files import plain_settings
 from hrdepth.errors import InputError
 from hrdepth.io import objects
 from hrdepth.io.objects import Twin, fetched, list_url, staged
-from hrdepth.training.state import plain_settings
 from hrdepth.weights.checkpoint import read_checkpoint
 from tiny_training import split, tiny_training
 from weights_files import save

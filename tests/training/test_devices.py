@@ -17,11 +17,12 @@ from torch import nn
 
 from hrdepth.cli.inputs import check_inputs
 from hrdepth.config import AugmentConfig, ObjectiveConfig
+from hrdepth.config.files import plain_settings
 from hrdepth.data import mixing
 from hrdepth.data.mixing import MixedSampler, SharedSampler
 from hrdepth.errors import InputError
 from hrdepth.training.setup import with_launcher
-from hrdepth.training.state import plain_settings, with_resume
+from hrdepth.training.state import with_resume
 from hrdepth.weights.checkpoint import read_checkpoint
 
 

@@ -17,13 +17,14 @@ import torch
 import yaml
 
 from hrdepth.config import GuardConfig, LogConfig, ObjectiveConfig, OptimiserConfig
+from hrdepth.config.files import plain_settings
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
 from hrdepth.training.checkpoint_file import CheckpointFile
 from hrdepth.training.loop import DepthModule
-from hrdepth.training.state import find_start, plain_settings
+from hrdepth.training.state import find_start
 from hrdepth.weights.checkpoint import read_checkpoint
 
 

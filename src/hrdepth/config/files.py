@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "current_name",
     "find_config",
     "names_class",
+    "plain_settings",
     "read_train_config",
     "recipe",
     "recipes",
@@ -106,6 +108,12 @@ def _is_comment(line: str) -> bool:
 def find_config(path: str) -> str:
     """Return the path itself if it is a file, else that of the recipe of this name, if there is one."""
     return path if Path(path).is_file() else str(recipe(path) or path)
+
+
+def plain_settings(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings of a training in plain containers, for YAML and the training checkpoint."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))  # tuples become lists
+    return plain
 
 
 def read_train_config(file: Path) -> TrainConfig:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from hrdepth.config import DatasetConfig, PrepareShardsConfig, TrainConfig
+from hrdepth.config.files import plain_settings
 from hrdepth.data import OpenData, open_data
 from hrdepth.data.cache import cached_size
 from hrdepth.data.layers import objects_file
@@ -251,9 +251,8 @@ def _packed(out: Path, name: str, part: DatasetConfig) -> DatasetConfig:
 
 
 def _write_config(file: Path, config: TrainConfig) -> None:
-    plain = json.loads(json.dumps(asdict(config)))  # tuples become lists
     with atomic_path(file) as temporary:
-        temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+        temporary.write_text(yaml.safe_dump(plain_settings(config), sort_keys=False), encoding="utf-8")
 
 
 def _verify(out: Path) -> list[Path]:

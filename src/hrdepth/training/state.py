@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
 from hrdepth.config import TrainConfig
-from hrdepth.config.files import read_train_config, rename_keys
+from hrdepth.config.files import plain_settings, read_train_config, rename_keys
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import atomic_path, output_folder, read_json, write_json
@@ -29,7 +28,6 @@ __all__ = [
     "find_start",
     "is_first_process",
     "make_folder",
-    "plain_settings",
     "prepare_folder",
     "read_about",
     "with_resume",
@@ -126,12 +124,6 @@ def _has_begun(folder: Path) -> bool:
     """Return whether a training that was killed before its first checkpoint may have left this folder."""
     remove_leftovers(folder)
     return (folder / "config.yaml").is_file() or not any(folder.iterdir())
-
-
-def plain_settings(config: TrainConfig) -> dict[str, Any]:
-    """Return the settings in plain containers, for YAML and the training checkpoint."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))  # tuples become lists
-    return plain
 
 
 def _read(path: Path) -> dict[str, Any]:
