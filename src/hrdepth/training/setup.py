@@ -33,7 +33,14 @@ from hrdepth.training.optimiser import check_optimiser
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["build_loaders", "build_training_objective", "check_settings", "complete_settings", "rejoin", "with_launcher"]
+__all__ = [
+    "build_loaders",
+    "build_training_objective",
+    "check_settings",
+    "complete_settings",
+    "rejoin",
+    "with_launcher",
+]
 
 log = logging.getLogger(__name__)
 
