@@ -1,4 +1,4 @@
-"""Tests of io/objects.py: commands whose inputs and outputs lie in an S3 server that the tests start."""
+"""Tests of io/objects.py, io/twins.py and io/staging.py: commands on an S3 server that the tests start."""
 
 import json
 import shutil
@@ -17,8 +17,10 @@ from hrdepth.cli import main
 from hrdepth.config import PredictConfig
 from hrdepth.config.files import plain_settings
 from hrdepth.errors import InputError
-from hrdepth.io import objects
-from hrdepth.io.objects import Twin, fetched, list_url, staged
+from hrdepth.io import staging
+from hrdepth.io.objects import list_url
+from hrdepth.io.staging import staged
+from hrdepth.io.twins import Twin, fetched
 from hrdepth.weights.checkpoint import read_checkpoint
 from tiny_training import split, tiny_training
 from weights_files import save
@@ -221,7 +223,7 @@ def test_fsspec_is_not_imported_without_a_url():
 
 def test_urls_are_published_while_a_command_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("HRDEPTH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(objects, "PUBLISH_SECONDS", 0.05)
+    monkeypatch.setattr(staging, "PUBLISH_SECONDS", 0.05)
     store = fsspec.filesystem("memory")
     with staged(PredictConfig("x.mp4", out="memory://tests/out")) as local:
         Path(local.out).mkdir()

@@ -16,7 +16,7 @@ from hrdepth.cli.inputs import check_inputs
 from hrdepth.cli.parser import parse
 from hrdepth.errors import InputError, missing_package
 from hrdepth.io.files import write_failure
-from hrdepth.io.objects import staged
+from hrdepth.io.staging import staged
 
 __all__ = ["main"]
 

@@ -27,7 +27,17 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import read_json
 from hrdepth.io.image_files import IMAGE_SUFFIXES, distinct_names, is_visible, natural_order, walk
 from hrdepth.io.locks import temporary_folder
-from hrdepth.io.objects import fetch_file, is_url, join_url, last_part, list_url, put_folder, put_json, read_remote_json
+from hrdepth.io.objects import (
+    fetch_file,
+    is_url,
+    join_url,
+    last_part,
+    list_url,
+    put_folder,
+    put_json,
+    read_remote_json,
+    read_text,
+)
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.video import prepare_videos
 
@@ -73,16 +83,12 @@ def find_units(source: str, manifest: str, part: int | None = None) -> list[Unit
         InputError: there are none.
     """
     if is_url(source):
-        names = [name for name in list_url(source) if all(is_visible(p) for p in PurePosixPath(name).parts)]
-        folder = {name: join_url(source, name) if name else source for name in names}
+        visible = [name for name in _files(source) if all(map(is_visible, PurePosixPath(name).parts))]
+        folder = {name: join_url(source, name) for name in visible}
+    elif (root := Path(source)).is_file():
+        folder = {"": str(root.resolve())}
     else:
-        root = Path(source)
-        if root.is_file():
-            folder = {"": str(root.resolve())}
-        else:
-            folder = (
-                {path.relative_to(root).as_posix(): str(path.resolve()) for path in walk(root)} if root.is_dir() else {}
-            )
+        folder = {name: str((root / name).resolve()) for name in _files(source)}
     if set(folder) == {""}:
         folder = {last_part(source): folder[""]}
     folders: dict[str, dict[str, list[str]]] = {}
@@ -150,9 +156,9 @@ def prepare_recordings(config: PrepareVideoConfig) -> str:
     with _staging(out) as folder:
         for file in ("train.txt", "val.txt"):
             # Recordings of earlier commands stay.
-            (folder / file).write_text(_read_text(join_url(out, file)), encoding="utf-8")
+            (folder / file).write_text(read_text(join_url(out, file)) or "", encoding="utf-8")
             for name in names:
-                lines = _read_text(join_url(out, f"{name}/{file}"))
+                lines = read_text(join_url(out, f"{name}/{file}")) or ""
                 replace_lines(folder / file, name, lines.splitlines())
         put_folder(folder, out)
     return out
@@ -175,7 +181,7 @@ def _run(
 ) -> None:
     """Do the units that have no manifest yet, and record what became of them in fleet.json."""
     before = read_remote_json(join_url(out, RECORD))
-    there = _present(out)
+    there = set(_files(out))
     resume = isinstance(config, PrepareVideoConfig) or config.resume
     about = json.loads(json.dumps({"settings": about, "units": len(units)}))  # as it is read again
     if there and not (resume or config.overwrite):
@@ -284,23 +290,12 @@ def _fetch(unit: Unit, folder: Path) -> Path:
     return folder / unit.files[0][1] if unit.video else folder
 
 
-def _present(out: str) -> set[str]:
-    """Return the names of the files in the results."""
-    if is_url(out):
-        return set(list_url(out))
-    root = Path(out)
-    return {path.relative_to(root).as_posix() for path in walk(root)} if root.is_dir() else set()
-
-
-def _read_text(address: str) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            if is_url(address):
-                fetch_file(address, Path(folder) / "text")
-                return (Path(folder) / "text").read_text(encoding="utf-8")
-            return Path(address).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
+def _files(address: str) -> list[str]:
+    """Return the names of the files in a folder or URL, and in those below it; none where there is no such folder."""
+    if is_url(address):
+        return list(list_url(address))
+    root = Path(address)
+    return [path.relative_to(root).as_posix() for path in walk(root)] if root.is_dir() else []
 
 
 def _absolute(out: str) -> str:

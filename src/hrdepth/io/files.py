@@ -24,6 +24,7 @@ __all__ = [
     "atomic_path",
     "existing_file",
     "file_sha256",
+    "json_object",
     "output_file",
     "output_folder",
     "parse_json",
@@ -209,7 +210,16 @@ def read_json(path: str | Path) -> dict[str, Any]:
         OSError: the file cannot be read.
         ValueError: it is damaged, or something else than an object.
     """
-    content = parse_json(Path(path).read_text(encoding="utf-8"))
+    return json_object(Path(path).read_text(encoding="utf-8"))
+
+
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """Return the object that JSON describes.
+
+    Raises:
+        ValueError: it is damaged, or something else than an object.
+    """
+    content = parse_json(text)
     if not isinstance(content, dict):
         raise ValueError(f"not an object, but {json.dumps(content)[:SHORT]}")
     return content

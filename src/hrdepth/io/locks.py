@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -18,6 +19,7 @@ from hrdepth.errors import InputError
 
 __all__ = [
     "TEMPORARY",
+    "SharedLock",
     "claim",
     "is_void",
     "locked_folder",
@@ -107,6 +109,44 @@ def locked_folder(folder: str | Path, refusal: str) -> Iterator[None]:
         yield
     finally:
         unlock(handle)
+
+
+class SharedLock:
+    """A lock on a file that one process has alone at first, and many share then; without locks each is alone.
+
+    Args:
+        file: made if it is missing; its folder exists when it is locked.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._handle = -1
+
+    def lock(self) -> bool:
+        """Lock the file; return whether alone. While another process has it alone, wait until that one shares it."""
+        if fcntl is None:
+            return True
+        self._handle = os.open(self._file, os.O_CREAT | os.O_RDWR)
+        _handles.add(self._handle)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(self._handle, fcntl.LOCK_SH)
+            return False
+        except OSError as error:  # some network disks have no locks
+            log.debug("no lock on %s: %s", self._file, error)
+        return True
+
+    def share(self) -> None:
+        """Let others lock the file as well."""
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # as above
+                fcntl.flock(self._handle, fcntl.LOCK_SH)
+
+    def unlock(self) -> None:
+        """Unlock the file."""
+        unlock(self._handle)
+        self._handle = -1
 
 
 def claim(file: Path) -> bool:

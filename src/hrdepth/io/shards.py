@@ -9,7 +9,6 @@ ROOT/masks/0.png             of cameras
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 import tarfile
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
-from hrdepth.io.objects import cache_folder, fetch_file, is_url, join_url, last_part
+from hrdepth.io.objects import copy_path, fetch_file, is_url, join_url
 
 __all__ = ["INDEX", "Entry", "Member", "ShardSet", "open_shards", "write_shard"]
 
@@ -204,8 +203,7 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
     folder, url, most = Path(root), None, None
     if is_url(str(root)) and not str(root).startswith("file://"):
         url = str(root).rstrip("/")
-        digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-        folder = (cache_folder() if cache is None else Path(cache)) / digest / last_part(url)
+        folder = copy_path(url, cache)
         most = None if cache_gb is None else int(cache_gb * 1e9)
         folder.mkdir(parents=True, exist_ok=True)
         before = read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
