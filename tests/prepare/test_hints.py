@@ -4,6 +4,9 @@
 """
 
 import csv
+import platform
+import subprocess
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -222,6 +225,22 @@ def test_a_student_learns_from_hints(tmp_path, weights, monkeypatch):
     with pytest.raises(InputError, match="hold for canonical_focal 0.6, the run has 0.5"):
         train(replace(run, canonical_focal=0.5, init=None, output=str(tmp_path / "other"),
                       objective=replace(objective, options={**objective.options, "teacher_focal": 0.5})))  # fmt: skip
+
+
+def test_what_a_process_had_claimed_when_it_was_killed_is_done_by_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "POLL", 0.05)
+    runs = [[SplitLine(name, 0, "l")] for name in ("a", "b")]
+    claims = tmp_path / "claims"
+    for _ in module._claimed(runs, claims, "train-1"):
+        (mine,) = claims.iterdir()  # of the first, `a`
+        break
+    other = subprocess.Popen(["sleep", "600"])
+    mine.write_text(f"{platform.node()} {other.pid}")
+    found = module._claimed(runs, claims, "train-1")
+    assert next(found) == runs[1]
+    threading.Timer(0.3, lambda: (other.kill(), other.wait())).start()
+    assert list(found) == [runs[0]]
+    assert not list(claims.iterdir())
 
 
 def test_bad_input_is_refused_with_a_message(tmp_path, weights, capsys):

@@ -124,7 +124,7 @@ def _open(data: DatasetConfig, config: TrainConfig, report: Report) -> Iterator[
 def _repeated(targets: Sequence[SplitLine]) -> Iterator[str]:
     first: dict[tuple[str, int, str], SplitLine] = {}
     for line in targets:
-        key = (line.folder, line.frame, line.side)
+        key = line.key
         if key in first:
             yield (
                 f"{line.origin}: '{line.name}' is listed at {first[key].origin} already; leave one out, or give the "

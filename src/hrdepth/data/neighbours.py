@@ -67,7 +67,7 @@ class Neighbours:
         self.missing = missing
         further = self.distances[-1] > 1
         lines = reader.targets if reader.split is None else reader.split
-        self._inside = {(line.folder, line.frame, line.side) for line in lines} if further else set()
+        self._inside = {line.key for line in lines} if further else set()
 
     def target(self, line: SplitLine) -> Path:
         """Return the target's image.
@@ -163,7 +163,7 @@ class Neighbours:
 
     def _missing_images(self, line: SplitLine) -> Iterator[tuple[Hashable, Fault]]:
         if self.reader.image(line, 0) is None:
-            yield (line.folder, line.frame, line.side), Fault("missing", _missing_image(line, "its image"))
+            yield line.key, Fault("missing", _missing_image(line, "its image"))
         distance = self.distances[0]
         for frame in self.frames if self.missing == "error" else ():
             if frame != "s" and self._image(line, frame, distance) is None:

@@ -38,6 +38,11 @@ class SplitLine(NamedTuple):
         """The line as it was written: `folder frame side`."""
         return f"{self.folder} {self.text or self.frame} {self.side}"
 
+    @property
+    def key(self) -> tuple[str, int, Literal["l", "r"]]:
+        """What identifies the frame: two lines with the same key are one frame."""
+        return self.folder, self.frame, self.side
+
     def at(self, frame: int | str) -> tuple[int, Literal["l", "r"]]:
         """Return number and side of this frame's neighbour at an offset in time; "s" is the stereo pair's other image.
 

@@ -65,14 +65,12 @@ class Shards(FrameReader):
         packed = [line for line, _ in lines]
         self.targets = packed if split is None else read_split(split)
         self.split = [*packed, *others] if split is None else None
-        self._shard_of: dict[tuple[str, int, str], int] = {
-            (line.folder, line.frame, line.side): shard for line, shard in lines
-        }
+        self._shard_of: dict[tuple[str, int, str], int] = {line.key: shard for line, shard in lines}
         self._images: dict[int, dict[str, str]] = {}
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
         """See `FrameReader.image`; it lies in the target's shard."""
-        if (shard := self._shard_of.get((line.folder, line.frame, line.side))) is None:
+        if (shard := self._shard_of.get(line.key)) is None:
             return None
         name = self._names(shard).get(member_name(line, frame))
         return None if name is None else self._member(shard, name)
@@ -92,7 +90,7 @@ class Shards(FrameReader):
 
     def shard(self, line: SplitLine) -> int:
         """See `FrameReader.shard`."""
-        return self._shard_of.get((line.folder, line.frame, line.side), 0)
+        return self._shard_of.get(line.key, 0)
 
     def _member(self, shard: int, name: str) -> Member:
         return Member(str(self._set.root), f"{self._set.names[shard]}.tar", name)

@@ -252,7 +252,7 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> dict[str, Any] | None:
+def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool | None = False) -> dict[str, Any] | None:
     """Read the record of interrupted work, if its settings are the same.
 
     Long work writes a JSON record of its settings at the start.
@@ -260,7 +260,7 @@ def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool = False
     Args:
         record: the JSON file that was written when the work began.
         settings: what determines the results, JSON-able; compared with the record's values of the same names.
-        overwrite: start over instead of refusing.
+        overwrite: start over instead of refusing; None where the command has no such option.
 
     Returns:
         The record; None if `overwrite` lets the work start over.
@@ -289,7 +289,8 @@ def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool = False
             return content
         why = f"{record} was written with other settings ({', '.join(differing)})"
     if not overwrite:
-        raise InputError(f"{why}; choose another folder, or pass --overwrite true to start over")
+        advice = "" if overwrite is None else ", or pass --overwrite true to start over"
+        raise InputError(f"{why}; choose another folder{advice}")
     log.info("%s; starting over", why)
     return None
 

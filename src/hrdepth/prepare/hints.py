@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +30,7 @@ from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import load_image, resized_intrinsics, stereo_pose
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose
-from hrdepth.io.files import atomic_path, output_folder, read_json, write_json
+from hrdepth.io.files import atomic_path, output_folder, resume, write_json
 from hrdepth.io.images import image_size
 from hrdepth.io.locks import claim, is_void, remove_leftovers
 from hrdepth.io.parallel import parallel_map
@@ -74,15 +74,8 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
         reader = build_reader(part)
         images = [(line, path) for line in reader.targets if (path := reader.image(line, 0))]
         targets = {path for _, path in images}
-        for lines in _runs(reader):
-            # Several processes or machines may share the work in one folder, recording by recording.
-            recording = f"{lines[0].folder} {lines[0].side} {lines[0].frame}"
-            file = hints.folder / "claims" / hashlib.sha256(recording.encode()).hexdigest()[:32]
-            file.parent.mkdir(exist_ok=True)
-            if claim(file):
-                made += maker.hint(reader, lines, targets)
-                file.unlink(missing_ok=True)
-        _wait_for_others(hints.folder / "claims")
+        for lines in _claimed(_runs(reader), hints.folder / "claims", name):
+            made += maker.hint(reader, lines, targets)
         hinted = [line for line, path in images if hints.file(path, *hints.deciding(reader, line)).is_file()]
         with atomic_path(hints.folder / f"{name}.txt") as temporary:
             temporary.write_text("".join(f"{line.name}\n" for line in hinted), encoding="utf-8")
@@ -107,11 +100,7 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints
     about = folder / DepthHints.ABOUT
     if about.is_file():
         DepthHints.open(folder)
-        before = read_json(about)
-        if differing := [name for name, value in settings.items() if before.get(name) != value]:
-            raise InputError(
-                f"the hints in {folder} were made with other settings ({', '.join(differing)}); choose another folder"
-            )
+        resume(about, settings, overwrite=None)
     else:
         remove_leftovers(folder)
         if folder.is_dir() and any(folder.iterdir()):
@@ -121,10 +110,32 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints
     return DepthHints(folder, size, start.scale.canonical_focal, config.offsets)
 
 
-def _wait_for_others(claims: Path) -> None:
-    """Wait until the recordings that other processes have claimed are done."""
-    while any(not is_void(file) for file in claims.glob("*")):
-        time.sleep(POLL)
+def _claimed(runs: Iterable[list[SplitLine]], claims: Path, name: str) -> Iterator[list[SplitLine]]:
+    """Yield the recordings that no other process or machine has claimed, and wait until the others are done.
+
+    What a killed process has claimed is yielded too.
+
+    Args:
+        runs: see `_runs`.
+        claims: the folder of claims.
+        name: of the data set.
+    """
+    claims.mkdir(exist_ok=True)
+    todo = {}
+    for lines in runs:
+        recording = f"{name} {lines[0].folder} {lines[0].side} {lines[0].frame}"
+        todo[claims / hashlib.sha256(recording.encode()).hexdigest()[:32]] = lines
+    while todo:
+        for file, lines in list(todo.items()):
+            if claim(file):
+                try:
+                    yield lines
+                finally:
+                    file.unlink(missing_ok=True)
+                del todo[file]
+        while any(file.exists() and not is_void(file) for file in todo):
+            time.sleep(POLL)
+        todo = {file: lines for file, lines in todo.items() if file.exists()}
 
 
 def _runs(reader: FrameReader) -> Iterator[list[SplitLine]]:

@@ -117,7 +117,7 @@ def _pack(
     }
     root.mkdir(parents=True, exist_ok=True)
     if (root / BEGUN).is_file():
-        resume(root / BEGUN, settings)
+        resume(root / BEGUN, settings, overwrite=None)
     else:
         output_folder(root)
         write_json(root / BEGUN, {**settings, **provenance()})
@@ -135,15 +135,15 @@ def _pack(
             (root / "masks").mkdir(exist_ok=True)
             write_bytes(root / masks[camera.mask], camera.mask.read_bytes())
         cameras[f"{folder} {side}"] = camera_facts(camera, None if camera.mask is None else masks[camera.mask])
-    shard_of = {_key(line): number for number, group in enumerate(groups) for line in group}
-    others = {_key(line) for line in reader.split or reader.targets} - shard_of.keys()
+    shard_of = {line.key: number for number, group in enumerate(groups) for line in group}
+    others = {line.key for line in reader.split or reader.targets} - shard_of.keys()
     index = {
         "format": FORMAT,
         "settings": settings,
         "depth": with_depth,
         "cameras": cameras,
         "masks": sorted(masks.values()),
-        "lines": [[*_key(line), line.text, shard_of[_key(line)]] for line in reader.targets],
+        "lines": [[*line.key, line.text, shard_of[line.key]] for line in reader.targets],
         "other_lines": sorted(others),
         "shards": shards,
         "provenance": provenance(),
@@ -216,10 +216,9 @@ def _files(
         if (line := targets.get(name)) is None:
             continue
         for layer in maps:
-            file = layer.file(path, *layer.deciding(reader, line))
-            if file.is_file():
-                layer.load(path, *layer.deciding(reader, line))  # raises where it is damaged
-                yield f"{name}.{layer.ending}", file.read_bytes(), Entry()
+            deciding = layer.deciding(reader, line)
+            if layer.load(path, *deciding) is not None:  # raises where it is damaged
+                yield f"{name}.{layer.ending}", layer.file(path, *deciding).read_bytes(), Entry()
         if with_depth and (depth := reader.depth(line)) is not None:
             yield f"{name}.depth.npy", _array(depth), Entry()
     for name, path in sorted(images.items()):
@@ -285,10 +284,6 @@ def _verify(out: Path) -> list[Path]:
             f"write them again: {', '.join(map(str, bad))}"
         )
     return folders
-
-
-def _key(line: SplitLine) -> tuple[str, int, str]:
-    return line.folder, line.frame, line.side
 
 
 def _digest(lines: Sequence[SplitLine]) -> str:

@@ -51,7 +51,7 @@ def create_labels(folder: Path, teacher: Teacher, size: tuple[int, int]) -> Labe
         "metres_per_unit": teacher.metres_per_unit,
     }
     if (folder / Labels.ABOUT).is_file():
-        resume(folder / Labels.ABOUT, settings)
+        resume(folder / Labels.ABOUT, settings, overwrite=None)
         return Labels.open(folder)
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty and holds no labels; choose another folder")
