@@ -13,6 +13,7 @@ from typing import Any
 import torch.distributed
 from PIL import Image
 from torch import nn
+from torch.distributed.distributed_c10d import PrefixStore, TCPStore
 from torch.utils.data import DataLoader
 
 from hrdepth.compute import choose_device, compile_module, has_depthwise, use_fast_depthwise
@@ -76,10 +77,10 @@ def rejoin(config: TrainConfig) -> None:
     if attempt == "0" or found.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return
     rank, processes = int(found["RANK"]), int(found["WORLD_SIZE"])
-    store = torch.distributed.TCPStore(found["MASTER_ADDR"], int(found["MASTER_PORT"]), processes, is_master=False)
+    store = TCPStore(found["MASTER_ADDR"], int(found["MASTER_PORT"]), processes, is_master=False)
     torch.distributed.init_process_group(
         "nccl" if choose_device(config.device).type == "cuda" else "gloo",
-        store=torch.distributed.PrefixStore(f"attempt {attempt}", store),
+        store=PrefixStore(f"attempt {attempt}", store),
         rank=rank,
         world_size=processes,
     )
