@@ -13,7 +13,7 @@ from typing import Any
 import torch.distributed
 from PIL import Image
 from torch import nn
-from torch.distributed.distributed_c10d import PrefixStore, TCPStore
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 from torch.utils.data import DataLoader
 
 from hrdepth.compute import choose_device, compile_module, has_depthwise, use_fast_depthwise
