@@ -53,7 +53,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     size = (192, 640)
-    images = sorted(image for folder in given.images for image in folder.glob("*/left/*.png"))[: given.count]
+    images = sorted(image for folder in given.images for image in folder.glob("*/left/*.[jp]*g"))[: given.count]
     teacher = open_teacher(given.teacher)
     bare(teacher, images[:BATCH], size)
     rounds = [
