@@ -54,5 +54,12 @@ def test_a_message_does_not_repeat_a_whole_file(tmp_path, capsys):
     with pytest.raises(SystemExit):
         parse(["prepare", "cache", "--cache", "c", "--config", str(tmp_path / "c.yaml")])
     message = capsys.readouterr().err
-    assert "arguments are required: output" in message
+    assert "missing: output" in message
     assert len(message) < 3000
+
+
+def test_sizes_are_given_as_width_x_height():
+    for given in (["--size", "640x192"], ["--size=640x192"], ["--size", "[192, 640]"]):
+        assert parse(["predict", "x", *given])[1].size == (192, 640)
+    assert parse(["benchmark", "predict", "--sizes", "640x192,1024x320"])[1].sizes == [(192, 640), (320, 1024)]
+    assert parse(["predict", "640x192"])[1].input == "640x192"

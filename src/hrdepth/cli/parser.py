@@ -16,6 +16,7 @@ import yaml
 from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader, set_parsing_settings
 
 import hrdepth
+from hrdepth.cli.argument_errors import describe_error, option_names
 from hrdepth.cli.commands import COMMANDS, GROUPS
 from hrdepth.config.files import current_name, find_config, names_class, rename_keys
 from hrdepth.config.safe_yaml import check_yaml, read_text
@@ -28,7 +29,9 @@ __all__ = ["parse"]
 # Such as fx,fy,cx,cy.
 NUMBERS = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?(,[-+]?[\d.]+(e[-+]?\d+)?)+")
 
-LONGEST = 300
+# Options that take a size, or several.
+SIZE_OPTION = re.compile(r"--(\w+\.)*(\w+_)?sizes?")
+SIZES = re.compile(r"\d+x\d+(,\d+x\d+)*")
 
 _load = get_loader("yaml")
 
@@ -45,12 +48,15 @@ set_loader("yaml", _load_settings, (yaml.YAMLError,))
 
 
 class _Parser(ArgumentParser):
-    """A parser whose messages do not repeat a whole file of settings."""
+    """A parser that answers what it cannot read in one sentence."""
+
+    given: tuple[str, type[Any] | None, list[str]] = ("", None, [])  # the command, its config, its options
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print what is wrong, each line cut to `LONGEST` characters, and exit with status 2."""
-        lines = (line if len(line) <= LONGEST else f"{line[:LONGEST]} ..." for line in message.split("\n"))
-        super().error("\n".join(lines), ex)
+        """Print what is wrong, and exit with status 2."""
+        name, kind, options = _Parser.given
+        command = f"hrdepth {name} --help" if name else "hrdepth --help"
+        self.exit(2, f"hrdepth: {describe_error(message, kind, options)} (see `{command}`)\n")
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Any]:
@@ -61,7 +67,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, Any]:
     """
     # A value such as `module.Class`, or one with the key class_path, would import that module, which runs it.
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=["hrdepth.config"])
-    given = _with_recipe([_as_settings(argument) for argument in _spelt_out(arguments)])
+    given = _with_recipe(_with_sizes([_as_settings(argument) for argument in _spelt_out(arguments)]))
     given = _with_preset(_with_checkpoint(given))
     parser = _parser(given)
     settings = parser.parse_args(given)
@@ -80,6 +86,7 @@ def _config_of(name: str) -> type[Any]:
 
 def _parser(given: Sequence[str]) -> _Parser:
     """Build the parser, with options of the given command only, which saves half a second."""
+    _Parser.given = "", None, []
     parser = _Parser(
         prog="hrdepth",
         description="Self-supervised monocular depth: train, evaluate, predict.",
@@ -96,6 +103,7 @@ def _parser(given: Sequence[str]) -> _Parser:
         command = _Parser(description=function.__doc__)
         if list(given[: len(name.split())]) == name.split():
             _add_options(command, name, positional)
+            _Parser.given = name, _config_of(name), option_names(command)
         (parts[group] if part else commands).add_subcommand(part or name, command, help=function.__doc__)
     return parser
 
@@ -163,6 +171,21 @@ def _as_settings(argument: str) -> str:
     name, equals, value = argument[2:].partition("=")
     name = ".".join(map(current_name, name.replace("-", "_").split(".")))
     return f"--{name}{equals}{_as_settings(value) if value else value}"
+
+
+def _with_sizes(given: list[str]) -> list[str]:
+    """Replace `--size 640x192`, width x height, by `--size [192,640]`, as in the config; commas separate several."""
+    options = ["", *(argument if "=" not in argument else "" for argument in given)]
+    return [_size(option, argument) for option, argument in zip(options, given, strict=False)]
+
+
+def _size(option: str, argument: str) -> str:
+    name, equals, value = argument.partition("=") if _is_option(argument) else (option, "", argument)
+    if not SIZE_OPTION.fullmatch(name) or not SIZES.fullmatch(value):
+        return argument
+    sizes = [f"[{height},{width}]" for width, _, height in (size.partition("x") for size in value.split(","))]
+    listed = f"[{','.join(sizes)}]" if name.endswith("sizes") else sizes[0]
+    return f"{name}={listed}" if equals else listed
 
 
 def _with_recipe(given: list[str]) -> list[str]:
