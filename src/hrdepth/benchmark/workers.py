@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import platform
@@ -75,6 +76,7 @@ def start_workers(
 
 
 def _serve(build: Callable[[], Any], connection: Connection) -> None:
+    logging.getLogger("hrdepth").setLevel(logging.WARNING)  # the first process has said it, such as a licence
     with ExitStack() as stack, suppress(EOFError):  # the parent is gone
         try:
             built = build()
