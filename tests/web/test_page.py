@@ -4,8 +4,6 @@ import io
 import math
 import os
 import re
-import shutil
-import time
 from base64 import b64decode, b64encode
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hrdepth.camera import aspect_size, pinhole
+from hrdepth.camera import DepthScale, aspect_size, pinhole
 from hrdepth.config import ServeConfig
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.pointcloud import point_cloud
@@ -22,62 +20,28 @@ from hrdepth.io.visualize import colorize_disparity
 from hrdepth.web import serve as server
 from hrdepth.web.pack import EXAMPLE_FOCAL, EXAMPLES, STREETS
 from hrdepth.web.serve import serve
+from opened_page import (
+    STATE,
+    disparity,
+    download,
+    evaluate,
+    opened,
+    predict_example,
+    shown,
+    upload,
+    wait_for_answer,
+)  # fmt: skip
 
-PATIENCE = 240_000  # on a busy machine
-STATE = "(await import('./page.js')).state"
-
-
-def opened(browser, address, width=1280, threads=1, **options):
-    """A page that is ready, and the list of requests that it made; two threads wait for each other on busy cores."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True, **options)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.asked, page.errors = [], []
-    context.on("request", lambda request: page.asked.append(request.url))
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.goto(f"{address}?threads={threads}")
-    page.wait_for_selector("body[data-ready]")
-    return page
-
-
-def evaluate(page, expression):
-    return page.evaluate(f"(async () => {expression})()")
-
-
-def shown(page):
-    """How many predictions were drawn so far."""
-    return evaluate(page, f"{STATE}.shown")
-
-
-def wait_for_answer(page, before):
-    limit = time.monotonic() + PATIENCE / 1000
-    while evaluate(page, f"{STATE}.shown") <= before:
-        assert time.monotonic() < limit, page.locator("#status").inner_text()
-        page.wait_for_timeout(50)
-
-
-def predict_example(page, number):
-    before = shown(page)
-    page.locator("#examples button").nth(number).click()
-    wait_for_answer(page, before)
-
-
-def upload(page, path):
-    before = shown(page)
-    page.locator("#image-file").set_input_files(path)
-    wait_for_answer(page, before)
-
-
-def disparity(page):
-    values = evaluate(page, f"Array.from((await import('./files.js')).fullDisparity({STATE}.answer))")
-    height, width = evaluate(page, f"[{STATE}.answer.bitmap.height, {STATE}.answer.bitmap.width]")
-    return np.array(values, np.float32).reshape(height, width)
-
-
-def download(page, button):
-    with page.expect_download() as found:
-        page.locator(button).click()
-    return found.value.suggested_filename, found.value.path().read_bytes()
+# Ask another host, and add a script: which parts of the policy forbid that.
+FOREIGN = """async () => {
+  const found = [];
+  document.addEventListener("securitypolicyviolation", (event) => found.push(event.effectiveDirective));
+  await fetch("https://other.test/").catch(() => {});
+  new Image().src = "https://other.test/image.png";
+  document.body.append(Object.assign(document.createElement("script"), { textContent: "document.title = 'changed'" }));
+  await new Promise((done) => setTimeout(done, 100));
+  return [...new Set(found)].sort(); // by the page's own policy, and by the service worker's
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +69,7 @@ def test_threads_are_used_though_the_server_sends_no_headers_for_them(browser, s
         assert page.evaluate("crossOriginIsolated")
         cores = page.evaluate("navigator.hardwareConcurrency")
         assert f"{min(cores, 2)} thread" in page.locator("#status").inner_text()
+        assert page.evaluate(FOREIGN) == ["connect-src", "img-src", "script-src-elem"], "the page's own policy"
         page.context.close()
 
 
@@ -175,6 +140,19 @@ def test_metres_need_the_field_of_view(page, tmp_path):
     assert float(re.match(r"[\d.]+", page.locator("#ticks").inner_text())[0]) == pytest.approx(2 * far, rel=0.02)
     page.locator("#focal").fill("")
     assert " m" not in page.locator("#ticks").inner_text()
+
+
+@pytest.mark.parametrize("scale", [DepthScale(), DepthScale(1.0, 50.0, 5.4, 0.58, 0.02), DepthScale(shift=-1.5)])
+def test_depth_is_that_of_python_at_any_scale_and_shift(page, scale):
+    values = np.linspace(0, 1, 9, dtype=np.float32)
+    found = page.evaluate(
+        "async ([scale, values]) => { const { depthScale } = await import('./depth.js');"
+        " const { depth, unit } = depthScale(scale, 0.7); return [values.map(depth), unit]; }",
+        [scale.as_dict(), values.tolist()],
+    )
+    expected = scale.depth(values[None], pinhole(0.7 * 9, 0.7 * 9, 4, 0))[0]
+    np.testing.assert_allclose(found[0], expected * (scale.metres_per_unit or 1), rtol=1e-5)
+    assert found[1] == ("m" if scale.metres_per_unit else "")
 
 
 def test_disparity_beside_over_and_instead_of_the_image_in_any_colours(page):
@@ -258,26 +236,6 @@ def test_off_line_after_the_first_load(browser, address):
     page.context.close()
 
 
-def test_a_phone_and_its_reader_find_everything(browser, small_address):
-    page = opened(browser, small_address, width=360, color_scheme="dark")
-    predict_example(page, 0)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
-    named = page.evaluate(
-        "[...document.querySelectorAll('button, input, select, canvas:not([aria-hidden]), progress')].filter((e) =>"
-        " !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.querySelector('img[alt]'))).map((e) => e.id)"
-    )
-    assert named == [], "each control has a name"
-    assert "metres are not known" in page.locator("#unit").inner_text()
-    page.locator("#camera").focus()
-    reached = set()
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.closest('[id]')?.id"))
-    assert {"facing", "image-file", "video-file", "examples", "map", "size", "angle", "save-points"} <= reached
-    page.context.close()
-
-
 def test_a_plain_http_address_of_another_machine_gets_images_but_no_camera(browser, small_address):
     page = opened(browser, small_address.replace("127.0.0.1", "plain.test"))
     assert page.locator("#camera").is_disabled()
@@ -285,25 +243,6 @@ def test_a_plain_http_address_of_another_machine_gets_images_but_no_camera(brows
     assert "1 thread." in page.locator("#status").inner_text()
     predict_example(page, 0)
     page.context.close()
-
-
-def test_a_broken_network_and_a_missing_file_get_a_sentence(browser, small, tmp_path):
-    for name, content, sentence in (
-        ("damaged", b"\x1f\x8b\x08" + bytes(99), "The network's file is damaged"),
-        ("foreign", b"no graph at all", "The network's file cannot be used"),
-        ("missing", None, "network.onnx.gz cannot be loaded"),
-    ):
-        folder = tmp_path / name
-        shutil.copytree(small[0], folder)
-        (folder / "network.onnx.gz").unlink()
-        if content is not None:
-            (folder / "network.onnx.gz").write_bytes(content)
-        with serve(ServeConfig(str(folder), host="127.0.0.1", port=0, https=False)) as (address,):
-            page = browser.new_page()
-            page.goto(address)
-            page.wait_for_selector("#status.refused", timeout=PATIENCE)
-            assert sentence in page.locator("#status").inner_text()
-            page.close()
 
 
 def test_without_webgl_points_can_still_be_saved(launch, small_address):
@@ -330,10 +269,26 @@ def filmed(launch, address, tmp_path_factory):
     page.context.close()
 
 
+# Note which camera is asked for.
+WANTED = """() => {
+  const devices = navigator.mediaDevices;
+  const open = devices.getUserMedia.bind(devices);
+  window.wanted = [];
+  devices.getUserMedia = (given) => {
+    window.wanted.push(given.video.facingMode.ideal);
+    return open(given);
+  };
+}"""
+
+
 def test_the_camera_is_predicted_live_at_half_the_size_as_python_does(filmed):
+    filmed.evaluate(WANTED)
     before = shown(filmed)
     filmed.locator("#camera").click()
-    wait_for_answer(filmed, before + 4)
+    wait_for_answer(filmed, before)
+    filmed.locator("#facing").select_option("user")
+    assert filmed.evaluate("window.wanted") == ["environment", "user"]
+    wait_for_answer(filmed, shown(filmed) + 2)
     assert re.search(
         r"[\d.]+ frames a second, the network alone [\d.]+; \d+ x \d+", filmed.locator("#rate").inner_text()
     )

@@ -72,7 +72,9 @@ def pack_page(config: PackConfig) -> PageReport:
     about["bytes"] = {name: len(content) for name, content in files.items() if name.endswith(".gz")}
     files["page.json"] = json.dumps(about, indent=2).encode()
     files |= {path.name: path.read_bytes() for path in sorted(PAGE.iterdir()) if path.name != "service.js"}
-    files["index.html"] = _filled("index.html", policy=POLICY, name=html.escape(about["name"]))
+    webgpu = sum(len(files[f"runtime/{name}"]) for name in WEBGPU)
+    size = f"{(sum(map(len, files.values())) - webgpu) / 1e6:.0f}"
+    files["index.html"] = _filled("index.html", policy=POLICY, name=html.escape(about["name"]), megabytes=size)
     version = hashlib.sha256(b"".join(hashlib.sha256(files[name]).digest() for name in sorted(files)))
     shell = ["./", *(name for name in files if not name.startswith("runtime/") and name != NETWORK)]
     headers = json.dumps({**ISOLATION, "Content-Security-Policy": POLICY})
@@ -81,7 +83,6 @@ def pack_page(config: PackConfig) -> PageReport:
     for name, content in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         write_bytes(folder / name, content)
-    webgpu = sum(len(files[f"runtime/{name}"]) for name in WEBGPU)
     return PageReport(folder, sum(map(len, files.values())) - webgpu, webgpu)
 
 

@@ -176,7 +176,9 @@ export function depthScale(scale, focal) {
   const metric = scale.metres_per_unit !== null && focal !== null;
   const camera = scale.canonical_focal === null || focal === null ? 1 : focal / scale.canonical_focal;
   const factor = camera * (metric ? scale.metres_per_unit : 1);
-  return { metric, unit: metric ? "m" : "", depth: (disparity) => factor / (low + (high - low) * disparity) };
+  const shift = scale.shift ?? 0; // of 1/depth; nothing is farther than max_depth
+  const depth = (disparity) => factor / Math.max(low, low + (high - low) * disparity + shift);
+  return { metric, unit: metric ? "m" : "", depth };
 }
 
 /**

@@ -116,6 +116,8 @@ function show(answer) {
 function draw(answer) {
   state.answer?.bitmap.close();
   state.answer = answer;
+  if (answer.engine.provider !== state.provider.provider) say(answer.engine.note);
+  state.provider = answer.engine;
   state.shown += 1;
   const before = state.live ? state.range : null;
   state.range = before ? answer.range.map((value, end) => mix(before[end], value)) : answer.range;
@@ -150,7 +152,7 @@ function redraw() {
   const rate = state.rate
     ? `${state.rate.whole.toFixed(1)} frames a second, the network alone ${state.rate.network.toFixed(1)}`
     : `network ${Math.round(1000 * seconds.network)} ms, before it ${Math.round(1000 * seconds.prepare)} ms`;
-  $("rate").textContent = `${rate}; ${width} x ${height}, ${state.provider.provider}`;
+  $("rate").textContent = `${rate}; ${width} x ${height}, ${state.provider.provider}. ${state.provider.note}`;
   if ($("points").open) showPoints();
 }
 

@@ -4,18 +4,26 @@ import { aspectSize, disparityRange, networkInput } from "./depth.js";
 const MOST_THREADS = 4; // a phone's other cores are slower, and all wait for the slowest
 
 let session = null;
+let engine = null; // provider, threads and a note, as the page shows them
+let graph = null; // the network's file, until WebAssembly has read it
+let mostThreads = 1;
 let ort = null;
 let page = null;
 let canvas = null;
 
-self.onmessage = async ({ data: { kind, id, ...given } }) => {
+let last = Promise.resolve();
+self.onmessage = ({ data }) => {
+  last = last.then(() => answer(data)); // one after the other
+};
+
+async function answer({ kind, id, ...given }) {
   try {
     const [result, transfer] = await { load, predict }[kind](given);
     self.postMessage({ id, result }, transfer);
   } catch (error) {
     self.postMessage({ id, error: error.message ?? String(error) }, given.bitmap ? [given.bitmap] : []);
   }
-};
+}
 
 /** Fetch a file, report how much of it has come, and inflate it unless the server already did. */
 async function fetchFile(path, bytes, report) {
@@ -36,35 +44,48 @@ async function fetchFile(path, bytes, report) {
 }
 
 async function hasWebGpu() {
-  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  return Boolean(adapter) && !adapter.info?.isFallbackAdapter;
+  try {
+    const adapter = await navigator.gpu?.requestAdapter();
+    return Boolean(adapter) && !adapter.info?.isFallbackAdapter;
+  } catch {
+    return false;
+  }
 }
 
 async function load({ description, provider, threads }) {
   page = description;
-  const graph = fetchFile("network.onnx.gz", page.bytes["network.onnx.gz"], report("the network")).catch((error) => {
+  const most = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
+  mostThreads = Math.min(threads ?? most, most);
+  graph = fetchFile("network.onnx.gz", page.bytes["network.onnx.gz"], report("the network")).catch((error) => {
     throw /cannot be loaded/.test(error.message) ? error : new Error(`The network's file is damaged (${error.message}).`);
   });
   graph.catch(() => {}); // reported below
-  let note = "";
   if (provider === "webgpu" || (provider === "auto" && (await hasWebGpu()))) {
     try {
-      await start("webgpu", "ort.webgpu", "ort-wasm-simd-threaded.asyncify", 1, await graph);
-      return [{ provider: "WebGPU", threads: 1, note }, []];
+      await start("webgpu", "ort.webgpu", "ort-wasm-simd-threaded.asyncify", 1);
+      engine = { provider: "WebGPU", threads: 1, note: "" };
     } catch (error) {
-      note = `WebGPU does not work here (${error.message}).`;
+      await startWebAssembly(withoutWebGpu(error));
     }
+  } else {
+    await startWebAssembly("");
   }
-  const most = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
-  const used = Math.min(threads ?? most, most);
-  await start("wasm", "ort.wasm", "ort-wasm-simd-threaded", used, await graph);
-  return [{ provider: "WebAssembly", threads: used, note }, []];
+  return [engine, []];
+}
+
+const withoutWebGpu = (error) => `WebGPU does not work here (${error.message}).`;
+
+async function startWebAssembly(note) {
+  await start("wasm", "ort.wasm", "ort-wasm-simd-threaded", mostThreads);
+  graph = null;
+  engine = { provider: "WebAssembly", threads: mostThreads, note };
 }
 
 const report = (what) => (share) => self.postMessage({ progress: share, what });
 
-async function start(provider, library, binary, threads, graph) {
+async function start(provider, library, binary, threads) {
   const wasm = `runtime/${binary}.wasm.gz`;
+  const content = await graph;
   const [module, wasmBinary] = await Promise.all([
     import(`./runtime/${library}.js`),
     fetchFile(wasm, page.bytes[wasm], report("ONNX Runtime")),
@@ -74,7 +95,7 @@ async function start(provider, library, binary, threads, graph) {
   Object.assign(ort.env.wasm, { wasmPaths: { mjs: address }, wasmBinary, numThreads: threads });
   ort.env.logLevel = "error";
   try {
-    session = await ort.InferenceSession.create(graph, { executionProviders: [provider], logSeverityLevel: 3 });
+    session = await ort.InferenceSession.create(content, { executionProviders: [provider], logSeverityLevel: 3 });
   } catch (error) {
     throw provider === "wasm" ? new Error(`The network's file cannot be used (${error.message}).`) : error;
   }
@@ -100,9 +121,16 @@ async function predict({ bitmap, size }) {
   const [height, width] = page.fixed ? page.size : aspectSize(shape, size, page.stride);
   const input = networkInput(pixelsOf(bitmap), shape, [height, width]);
   const ready = performance.now();
-  const disparity = await run(input, [height, width]);
+  let disparity;
+  try {
+    disparity = await run(input, [height, width]);
+  } catch (error) {
+    if (engine.provider !== "WebGPU") throw error;
+    await startWebAssembly(withoutWebGpu(error)); // the graphics device was lost, as after sleep or a driver's crash
+    disparity = await run(input, [height, width]);
+  }
   const seconds = { prepare: (ready - started) / 1000, network: (performance.now() - ready) / 1000 };
-  const result = { bitmap, disparity, size: [height, width], range: disparityRange(disparity), seconds };
+  const result = { bitmap, disparity, size: [height, width], range: disparityRange(disparity), seconds, engine };
   return [result, [bitmap, disparity.buffer]];
 }
 
