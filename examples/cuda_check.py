@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,10 +19,12 @@ from hrdepth.io.provenance import provenance
 BUDGET = 460.0
 """Seconds in all: what is left for a step is what the ones before it did not take."""
 TRAINING = 300.0
+BESIDE = 75.0
+"""Seconds beside the training: what it needs to start and end, the labels and the prediction."""
 
 
-def steps(dry: bool, data: Path, out: Path) -> dict[str, tuple[float, list[str]]]:
-    """Return each step's name, most seconds, and arguments of Python."""
+def steps(dry: bool, data: Path, out: Path, training: float = TRAINING) -> dict[str, tuple[float, list[str]]]:
+    """Return each step's name, most seconds, and arguments of Python; `training` is how many seconds it trains."""
     device, hrdepth = "cpu" if dry else "cuda", ["-m", "hrdepth.cli"]
     runtimes = (
         ["pytorch:float32"] if dry else ["pytorch:float32", "pytorch:bfloat16", "tensorrt:float32", "tensorrt:bfloat16"]
@@ -31,24 +34,24 @@ def steps(dry: bool, data: Path, out: Path) -> dict[str, tuple[float, list[str]]
     small = ["--network.name", "lite_hrdepth", "--pose_network.name", "posecnn"] if dry else []
     train = ["train", "--data", str(data), "--output", str(out / "run"), "--device", device, "--size", json.dumps(size),
              "--batch-size", str(batch), "--workers", "1" if dry else "8", "--max-minutes",
-             f"{(1 if dry else TRAINING) / 60:.3f}"]  # fmt: skip
+             f"{(1 if dry else training) / 60:.3f}"]  # fmt: skip
     train += small if dry else ["--precision", "bf16-mixed", "--channels-last", "true"]
     marked = ["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-m", "cuda", "tests/contracts/test_cuda.py",
               "tests/training/test_train.py"]  # fmt: skip
     if find_spec("xdist") is None:
         marked.remove("-n0")
     return {
-        "tests": (120, marked),
-        "benchmark train": (90, [*hrdepth, "benchmark", "train", "--device", device, "--sizes", json.dumps([size]),
+        "tests": (90, marked),
+        "benchmark train": (60, [*hrdepth, "benchmark", "train", "--device", device, "--sizes", json.dumps([size]),
                                  "--batch-sizes", json.dumps([batch]), *quick, *small, "--objective.options", "{}",
                                  "--precision", "32-true" if dry else "bf16-mixed", "--out", str(out / "train.json")]),
-        "benchmark predict": (90, [*hrdepth, "benchmark", "predict", "--network", "lite_hrdepth", "--device", device,
+        "benchmark predict": (60, [*hrdepth, "benchmark", "predict", "--network", "lite_hrdepth", "--device", device,
                                    "--runtimes", json.dumps(runtimes), "--sizes", json.dumps([size]), *quick,
                                    "--out", str(out / "predict.json")]),
-        "training": (TRAINING + 60, [*hrdepth, *train]),
-        "labels": (60, [*hrdepth, "prepare", "labels", "--teacher", str(out / "run" / "last.safetensors"), "--data",
+        "training": (training + 30, [*hrdepth, *train]),
+        "labels": (30, [*hrdepth, "prepare", "labels", "--teacher", str(out / "run" / "last.safetensors"), "--data",
                         str(data), "--out", str(out / "labels"), "--device", device]),
-        "prediction": (60, [*hrdepth, "predict", str(data / "drive" / "left"), "--weights",
+        "prediction": (30, [*hrdepth, "predict", str(data / "drive" / "left"), "--weights",
                             str(out / "run" / "last.safetensors"), "--device", device, "--batch", "8", "--out",
                             str(out / "depth")]),
     }  # fmt: skip
@@ -78,25 +81,31 @@ def main(what: str, out: Path) -> int:
         for file, numbers in (("train.txt", range(1, count - 4)), ("val.txt", range(count - 4, count - 1))):
             (data / file).write_text("".join(f"drive {number} l\n" for number in numbers), encoding="utf-8")
     record: dict[str, Any] = {"dry": dry, **machine, "steps": {}}
-    for name, (most, arguments) in steps(dry, data, out).items():
-        left = (900.0 if dry else BUDGET) - (time.monotonic() - started)
+    for name in steps(dry, data, out):
         begun = time.monotonic()
+        left = (900.0 if dry else BUDGET) - (begun - started)
+        most, arguments = steps(dry, data, out, min(TRAINING, max(1.0, left - BESIDE)))[name]
         log = out / f"{name.replace(' ', '_')}.log"
-        try:
-            with log.open("w", encoding="utf-8") as stream:
-                status = subprocess.run(
-                    [sys.executable, *arguments], stdout=stream, stderr=subprocess.STDOUT,
-                    timeout=max(1.0, left if dry else min(most, left)),
-                ).returncode  # fmt: skip
-        except subprocess.TimeoutExpired:
-            status = None
+        status = run([sys.executable, *arguments], log, max(1.0, left if dry else min(most, left)))
         seconds = round(time.monotonic() - begun, 1)
-        tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+        tail = log.read_text(encoding="utf-8", errors="replace").strip().replace(str(out), "OUT").splitlines()[-3:]
         record["steps"][name] = {"status": status, "seconds": seconds, "last_lines": tail}
         print(f"{name}: {'took too long' if status is None else f'status {status}'}, {seconds} s")
         write_json(out / "cuda.json", provenance(seed=0, **record, **_results(out)))
     # pytest gives 5 where all tests are skipped, as in a dry run.
     return sum(step["status"] not in ((0, 5) if dry else (0,)) for step in record["steps"].values())
+
+
+def run(command: list[str], log: Path, most: float) -> int | None:
+    """Run a command, with its output in a file; return its status, or None if it and its processes took too long."""
+    with log.open("w", encoding="utf-8") as stream:
+        running = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            return running.wait(most)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            return None
 
 
 def _results(out: Path) -> dict[str, Any]:

@@ -3,8 +3,7 @@
     python results/scaling/simulate.py     the tables of docs/scaling.md
 
 Each process is a rank with loading workers: a worker loads a batch when there is room in its queue; a step begins when
-the rank has a batch, and ends when all ranks have computed and exchanged gradients. Cores that are shared slow all down
-in proportion.
+the rank has a batch, and ends when all ranks have computed and exchanged gradients. Shared cores bound the rate.
 """
 
 from __future__ import annotations
@@ -46,10 +45,7 @@ class Machine:
 
 def samples_a_second(m: Machine, steps: int = 200) -> float:
     """Return the samples a second of all ranks together, after the start."""
-    # Where more is wanted than there are cores, everything on them takes longer in proportion.
-    busy = m.ranks_a_node * (m.step_cores + m.workers)
-    slow = max(1.0, busy / m.cores)
-    load, compute = m.load * m.batch * slow, m.step * (slow if m.step_cores else 1.0)
+    load, compute = m.load * m.batch, m.step
     # All ranks are alike: one is simulated, and the exchange is added to its steps.
     ready: list[float] = []  # times at which loaded batches are there
     free = [0.0] * m.workers  # times at which workers can begin
@@ -65,7 +61,10 @@ def samples_a_second(m: Machine, steps: int = 200) -> float:
         taken.append(now)
         now += compute + m.exchange
     half = steps // 2
-    return m.ranks * m.batch * half / (now - taken[half])
+    of_queues = m.batch * half / (now - taken[half])
+    # A sample of each rank of a machine takes so many seconds of its cores.
+    of_cores = m.cores / (m.ranks_a_node * (m.load + m.step * m.step_cores / m.batch))
+    return m.ranks * min(of_queues, of_cores)
 
 
 def exchange_seconds(parameters: float, ranks: int, bytes_a_second: float) -> float:

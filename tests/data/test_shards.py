@@ -28,6 +28,7 @@ from hrdepth.prepare import shards
 from hrdepth.prepare.shards import pack_shards
 from hrdepth.teachers.labels import Confidence, Labels
 from hrdepth.training import train
+from hrdepth.training.state import find_start
 from tiny_training import split, tiny_training
 
 FRAMES = [-1, 1, "s"]
@@ -119,6 +120,8 @@ def test_the_same_weights_come_out_bit_equal(files, tmp_path):
     train(stopped)
     ended = torch.load(tmp_path / "three" / "last.ckpt", weights_only=True)["hrdepth"]
     assert (ended["epoch"], ended["batch"]) == (0, 1)
+    with pytest.raises(InputError, match="4 processes cannot resume"):
+        find_start(replace(stopped, devices=2, nodes=2, resume="last"))
     train(replace(stopped, max_minutes=None, resume="last", workers=1))
     assert all(torch.equal(value, state(stopped)[name]) for name, value in state(config).items())
 

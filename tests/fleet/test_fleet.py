@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,8 +18,10 @@ import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import FleetConfig, PredictConfig
 from hrdepth.errors import InputError
-from hrdepth.fleet.recordings import find_units
+from hrdepth.fleet import pipeline
+from hrdepth.fleet.recordings import Unit, _Predicting, find_units
 from hrdepth.inference.predictor import Predictor
+from hrdepth.io.objects import read_remote_json
 from hrdepth.io.video_writer import VideoWriter
 from weights_files import save
 
@@ -25,7 +29,7 @@ from weights_files import save
 def clip(path: Path, frames: int = 4) -> None:
     with VideoWriter(path, 10) as video:
         for number in range(frames):
-            video.write(np.asarray(fake_datasets.image(2 * number)))
+            video.write(np.asarray(fake_datasets.image(2 * (number % 16))))
 
 
 @pytest.fixture
@@ -89,10 +93,16 @@ def test_a_batch_gives_what_single_images_give(tmp_path):
 
 @pytest.fixture(scope="module")
 def cluster():
+    """A cluster of one machine with two cores, which others can join."""
     ray = pytest.importorskip("ray", reason="needs ray (extra ray)")
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
-    yield ray
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100_000_000}
+    machines = Cluster(initialize_head=True, head_node_args=node)
+    ray.init(address=machines.address, log_to_driver=False)
+    yield machines
     ray.shutdown()
+    machines.shutdown()
 
 
 def killed(pids, count):
@@ -184,3 +194,124 @@ def test_labels_and_recordings_are_prepared(tmp_path, cluster):
     assert {n for n in names(plain) if n.endswith(".jpg")} == {n for n in names(ray) if n.endswith(".jpg")}
     assert main(["prepare", "video", "--verify", "--out", str(ray)]) == 0
     assert Image.open(next(ray.rglob("left/*.jpg"))).size == (96, 64)
+
+
+@pytest.mark.slow
+def test_a_machine_that_leaves_takes_no_frame_with_it(tmp_path, cluster):
+    weights = save(tmp_path / "net.safetensors")
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for number in range(9):
+        clip(source / f"{number}.mp4", 20)
+    leaving = cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+    left: list[int] = []
+
+    def leave() -> None:
+        while not (done := len(list(out.rglob("predict.json")))):
+            time.sleep(0.02)
+        left.append(done)
+        cluster.remove_node(leaving, allow_graceful=False)
+
+    thread = threading.Thread(target=leave, daemon=True)
+    thread.start()
+    options = ["--weights", str(weights), "--device", "cpu", "--threads", "1"]
+    assert main(["predict", str(source), "--out", str(out), "--ray", "local", "--ray-workers", "3", *options]) == 0
+    thread.join(timeout=30)
+    assert left[0] < 9, "it left when all was done"
+    record = json.loads((out / "fleet.json").read_text())
+    assert (record["done"], record["frames"], record["failed"], record["complete"]) == (9, 180, [], True)
+    assert {path.name for path in out.iterdir()} == {"fleet.json", *map(str, range(9))}
+    assert all(json.loads(path.read_text())["pictures"] == 20 for path in out.rglob("predict.json"))
+
+
+@pytest.mark.slow
+def test_what_no_process_survives_is_reported_and_ends_nothing_else(tmp_path, cluster, monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "RETRIES", 1)
+
+    def make():
+        return lambda unit: unit if unit != 1 else os._exit(1)
+
+    done = sorted(pipeline.stream(make, [0, 1, 2], FleetConfig(ray="local", ray_workers=1), "units"))
+    assert [(one.number, one.result, one.error) for one in done] == [
+        (0, 0, None), (1, None, "the process that did it died 2 times"), (2, 2, None),
+    ]  # fmt: skip
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    weights = save(tmp_path / "net.safetensors")
+    command = ["predict", str(tmp_path / "broken.mp4"), "--weights", str(weights), "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path / "out"), "--ray", "local"]) == 2
+    assert "not one recording could be used" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_process_stays_as_large_as_it_was_after_its_first_recordings(tmp_path, cluster):
+    """Its own memory, that is: pages of Ray's object store count as its own too when it has seen them."""
+    clip(tmp_path / "clip.mp4", 6)
+    config = PredictConfig(str(tmp_path), str(save(tmp_path / "net.safetensors")), out=str(tmp_path / "out"),
+                           device="cpu", ray="local", ray_workers=1)  # fmt: skip
+    units = [Unit(str(n), "predict.json", ((str(tmp_path / "clip.mp4"), "clip.mp4"),), True) for n in range(80)]
+
+    def make():
+        work = _Predicting(config)
+
+        def measured(unit):
+            work(unit)
+            status = dict(line.split(":\t") for line in Path("/proc/self/status").read_text().splitlines())
+            return int(status["RssAnon"].split()[0]) / 1024
+
+        return measured
+
+    mebibytes = [done.result for done in pipeline.stream(make, units, config, "recordings")]
+    assert len(mebibytes) == 80
+    # The frames and depth maps of one recording are 0.6 MiB: what kept them would add 24.
+    assert max(mebibytes[70:]) - max(mebibytes[30:40]) < 5, mebibytes
+
+
+@pytest.mark.slow
+def test_recordings_in_a_store_are_resumed_after_the_command_was_killed(tmp_path, bucket):
+    """The command and its cluster in a process of their own, so that SIGKILL ends them."""
+    pytest.importorskip("ray", reason="needs ray (extra ray)")
+    import fsspec
+
+    weights = save(tmp_path / "net.safetensors")
+    store, address = fsspec.core.url_to_fs(bucket)
+    store.put_file(str(weights), f"{address}/net.safetensors")
+    (tmp_path / "in").mkdir()
+    for number in range(8):
+        clip(tmp_path / "in" / f"{number}.mp4", 20)
+        store.put_file(str(tmp_path / "in" / f"{number}.mp4"), f"{address}/in/{number % 2}/{number}.mp4")
+    store.pipe_file(f"{address}/in/broken.mp4", b"no video")
+    options = ["--depth-png", "--device", "cpu", "--threads", "1"]
+    command = [sys.executable, "-m", "hrdepth.cli", "predict", f"{bucket}/in", "--out", f"{bucket}/out"]
+    command += ["--weights", f"{bucket}/net.safetensors", "--ray", "local", "--ray-workers", "2", *options]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def manifests() -> list[str]:
+        store.invalidate_cache()
+        return [name for name in store.find(f"{address}/out") if name.endswith("/predict.json")]
+
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    while len(manifests()) < 2:
+        assert running.poll() is None, running.communicate()[1]
+        time.sleep(0.05)
+    running.kill()
+    running.communicate()
+    before = manifests()
+    assert 2 <= len(before) < 8
+    assert read_remote_json(f"{bucket}/out/fleet.json")["complete"] is False
+    done = subprocess.run(
+        [*command, "--resume"], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    record = read_remote_json(f"{bucket}/out/fleet.json")
+    assert (record["kept"], record["done"]) == (len(before), 8 - len(before))
+    assert record["frames"] == 20 * record["done"]
+    assert [failed["input"] for failed in record["failed"]] == [f"{bucket}/in/broken.mp4"]
+    assert "broken.mp4" in done.stderr
+    for number in range(8):
+        plain = tmp_path / "plain" / str(number)
+        assert main(["predict", str(tmp_path / "in" / f"{number}.mp4"), "--out", str(plain),
+                     "--weights", str(weights), *options]) == 0  # fmt: skip
+        folder = f"{address}/out/{number % 2}/{number}"
+        assert {Path(name).name for name in store.find(folder)} == {file.name for file in plain.iterdir()}
+        for file in plain.glob("*_depth.png"):
+            assert store.cat_file(f"{folder}/{file.name}") == file.read_bytes()

@@ -4,14 +4,17 @@
 """
 
 import csv
+import os
 import platform
 import subprocess
+import sys
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import nn
 
 import corridor
@@ -25,6 +28,7 @@ from hrdepth.config import (
     PrepareHintsConfig,
     TrainConfig,
 )
+from hrdepth.config.files import plain_settings
 from hrdepth.data.folder import Folder
 from hrdepth.data.layers import Frames
 from hrdepth.data.reader import SplitLine
@@ -241,6 +245,56 @@ def test_what_a_process_had_claimed_when_it_was_killed_is_done_by_the_others(tmp
     threading.Timer(0.3, lambda: (other.kill(), other.wait())).start()
     assert list(found) == [runs[0]]
     assert not list(claims.iterdir())
+
+
+TOGETHER = """
+import sys, time
+from pathlib import Path
+from hrdepth.cli import main
+from hrdepth.prepare.hints import _HintMaker
+folder, own = Path(sys.argv[1]), sys.argv[2]
+write = _HintMaker._write
+def slowly(self, image, *given, **named):
+    with (folder / f"{own}.log").open("a") as file:
+        file.write(f"{image}\\n")
+    time.sleep(0.2)
+    write(self, image, *given, **named)
+_HintMaker._write = slowly
+(folder / f"{own}.ready").touch()
+while len(list(folder.glob("*.ready"))) < 2:
+    time.sleep(0.01)
+options = ["--config", str(folder / "run.yaml"), "--out", str(folder / "hints"), *sys.argv[3:]]
+sys.exit(main(["prepare", "hints", *options]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_that_begin_together_make_each_hint_once(tmp_path, weights):
+    root = tmp_path / "data"
+    made = corridor.drive(tmp_path / "made", frames=8, stereo=True) / "drive"
+    for number in range(8):
+        for side in ("left", "right"):
+            folder = root / f"drive{number // 2}" / side
+            folder.mkdir(parents=True, exist_ok=True)
+            (made / side / f"{number:06d}.png").rename(folder / f"{number % 2:06d}.png")
+        (folder.parent / "camera.yaml").write_bytes((made / "camera.yaml").read_bytes())
+    (root / "train.txt").write_text("".join(f"drive{n // 2} {n % 2} l\n" for n in range(8)))
+    config = replace(config_of(root, weights, tmp_path).config, validation=[])
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(plain_settings(config)))
+    command = [sys.executable, "-c", TOGETHER, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    running = [
+        subprocess.Popen([*command, own, "--weights", weights], env=environment, stderr=subprocess.PIPE, text=True)
+        for own in ("one", "two")
+    ]
+    errors = [process.communicate(timeout=300)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], errors
+    lines = [(tmp_path / f"{own}.log").read_text().splitlines() for own in ("one", "two")]
+    assert all(lines), "one of them has done everything"
+    assert sorted(lines[0] + lines[1]) == sorted(str(path) for path in root.glob("*/left/*.png"))
+    assert len(list((tmp_path / "hints").rglob("*.npy"))) == 8
+    assert len((tmp_path / "hints" / "train-1.txt").read_text().splitlines()) == 8
+    assert not list((tmp_path / "hints" / "claims").iterdir())
 
 
 def test_bad_input_is_refused_with_a_message(tmp_path, weights, capsys):

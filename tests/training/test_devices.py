@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from hrdepth.data import mixing
 from hrdepth.data.mixing import MixedSampler, SharedSampler
 from hrdepth.errors import InputError
 from hrdepth.training.setup import with_launcher
-from hrdepth.training.state import with_resume
+from hrdepth.training.state import find_start, with_resume
 from hrdepth.weights.checkpoint import read_checkpoint
 
 
@@ -90,6 +91,39 @@ def test_two_processes_from_the_command_line_are_resumed(tiny, tmp_path):
         assert read_checkpoint(tmp_path / name / "last.safetensors").provenance["step"] == 4
         states[name] = torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, states["parts"][name]) for name, value in states["whole"].items())
+    # The machines may be others, the number of processes not.
+    again = replace(config, epochs=3, resume="last")
+    assert find_start(replace(again, devices=1, nodes=2)).step == 4
+    for devices, nodes in ((1, 1), (3, 1), (2, 2)):
+        with pytest.raises(InputError, match=f"{devices * nodes} processes cannot resume .* which 2 wrote"):
+            find_start(replace(again, devices=devices, nodes=nodes))
+
+
+@pytest.mark.slow
+def test_processes_that_srun_starts_train_together(tiny, tmp_path):
+    """SLURM cannot be installed in a test: its variables are set as srun sets them, for two machines that are one."""
+    config = replace(tiny, epochs=1, resume="auto", augment=AugmentConfig(jitter=0.0))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain_settings(config)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    running = []
+    for rank in range(2):
+        step = {"STEP_ID": 0, "STEP_NUM_TASKS": 2, "STEP_NUM_NODES": 2, "JOB_ID": 1234, "JOB_NAME": "hrdepth",
+                "NTASKS": 2, "NTASKS_PER_NODE": 1, "NNODES": 2, "NODELIST": "127.0.0.1", "PROCID": rank,
+                "NODEID": rank, "LOCALID": 0}  # fmt: skip
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+        environment |= {"MASTER_PORT": str(port), **{f"SLURM_{name}": str(value) for name, value in step.items()}}
+        command = [sys.executable, "-m", "hrdepth.cli", "train", "--config", str(tmp_path / "config.yaml")]
+        running.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    errors = [process.communicate(timeout=300)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], errors
+    folder = Path(config.output)
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (settings["devices"], settings["nodes"]) == (1, 2)
+    state = torch.load(folder / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 2, "8 samples, 2 of each process a step"
+    assert state["hrdepth"]["settings"]["nodes"] == 2
 
 
 @pytest.mark.slow

@@ -41,12 +41,12 @@ class Worker:
 def start_workers(
     jobs: Mapping[str, Callable[[], Any]], starting: Callable[[str], None] = lambda name: None
 ) -> Iterator[dict[str, Worker]]:
-    """Start a process for each job, one after the other; they end with the context.
+    """Start a process for each job; they build one after the other, and end with the context.
 
     Args:
         jobs: what each process builds, by the worker's name: a function that can be pickled, such as a `partial` of a
             class. Methods of what it returns are called; a context manager is entered.
-        starting: called with each name before its process starts, to show progress.
+        starting: called with each name before its process builds, to show progress.
 
     Raises:
         InputError: a process ended early.
@@ -55,13 +55,15 @@ def start_workers(
     workers: dict[str, Worker] = {}
     processes = []
     try:
-        for name, build in jobs.items():
-            starting(name)
+        for build in jobs.values():  # they import at the same time
             parent, child = context.Pipe()
             process = context.Process(target=_serve, args=(build, child))  # no daemon: loaders have processes
             process.start()
             child.close()
             processes.append((process, parent))
+        for name, (_, parent) in zip(jobs, processes, strict=True):
+            starting(name)
+            parent.send("build")
             workers[name] = Worker(parent, parent.recv())
         yield workers
     except (EOFError, BrokenPipeError) as error:
@@ -78,6 +80,8 @@ def start_workers(
 def _serve(build: Callable[[], Any], connection: Connection) -> None:
     logging.getLogger("hrdepth").setLevel(logging.WARNING)  # the first process has said it, such as a licence
     with ExitStack() as stack, suppress(EOFError):  # the parent is gone
+        if connection.recv() is None:
+            return
         try:
             built = build()
             if isinstance(built, AbstractContextManager):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "atomic_path",
+    "begin",
     "existing_file",
     "file_sha256",
     "json_object",
@@ -250,6 +251,34 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Write `content` as indented JSON, atomically."""
     with atomic_path(path, durable=True) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def begin(record: Path, content: dict[str, Any], refusal: str) -> bool:
+    """Write the JSON record that long work in a folder begins with, unless it is there.
+
+    Several processes may begin together.
+
+    Args:
+        record: the JSON file; its folder is made if it is missing.
+        content: of the record.
+        refusal: what is wrong where the folder holds other things.
+
+    Returns:
+        Whether this process wrote it.
+
+    Raises:
+        InputError: `refusal`, or as `output_folder`.
+    """
+    folder = record.parent
+    occupied = folder.is_dir() and not all(path.name.startswith(TEMPORARY) for path in folder.iterdir())
+    # In this order: what another process writes behind its record is not taken for other things.
+    if record.is_file():
+        return False
+    if occupied:
+        raise InputError(refusal)
+    output_folder(folder, overwrite=True)
+    write_json(record, content)
+    return True
 
 
 def resume(record: Path, settings: Mapping[str, Any], *, overwrite: bool | None = False) -> dict[str, Any] | None:

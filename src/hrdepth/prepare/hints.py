@@ -28,11 +28,10 @@ from hrdepth.data import build_reader
 from hrdepth.data.map_cache import DepthHints
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import load_image, resized_intrinsics, stereo_pose
-from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose
-from hrdepth.io.files import atomic_path, output_folder, resume, write_json
+from hrdepth.io.files import atomic_path, begin, resume
 from hrdepth.io.images import image_size
-from hrdepth.io.locks import claim, is_void, remove_leftovers
+from hrdepth.io.locks import claim, is_void
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.multiview import Sweep, View, consistent, normalised, plane_sweep
@@ -98,15 +97,10 @@ def _open_or_create(config: PrepareHintsConfig, start: Checkpoint) -> DepthHints
         "weights": start.sha256,
     }
     about = folder / DepthHints.ABOUT
-    if about.is_file():
+    refusal = f"{folder} is not empty and contains no hints; choose another folder"
+    if not begin(about, {**settings, **provenance(seed=0)}, refusal):
         DepthHints.open(folder)
         resume(about, settings, overwrite=None)
-    else:
-        remove_leftovers(folder)
-        if folder.is_dir() and any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty and contains no hints; choose another folder")
-        output_folder(folder)
-        write_json(about, {**settings, **provenance(seed=0)})
     return DepthHints(folder, size, start.scale.canonical_focal, config.offsets)
 
 

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hrdepth.data.map_cache import MapCache
 from hrdepth.errors import InputError
-from hrdepth.io.files import output_folder, resume, write_json
+from hrdepth.io.files import begin, resume
 from hrdepth.io.images import read_image
 from hrdepth.io.locks import claim
 from hrdepth.io.parallel import parallel_map
@@ -50,13 +50,9 @@ def create_labels(folder: Path, teacher: Teacher, size: tuple[int, int]) -> Labe
         "size": list(size),
         "metres_per_unit": teacher.metres_per_unit,
     }
-    if (folder / Labels.ABOUT).is_file():
+    refusal = f"{folder} is not empty and holds no labels; choose another folder"
+    if not begin(folder / Labels.ABOUT, {**settings, **provenance()}, refusal):
         resume(folder / Labels.ABOUT, settings, overwrite=None)
-        return Labels.open(folder)
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty and holds no labels; choose another folder")
-    output_folder(folder)
-    write_json(folder / Labels.ABOUT, {**settings, **provenance()})
     return Labels.open(folder)
 
 

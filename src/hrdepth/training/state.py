@@ -39,7 +39,7 @@ LAST = "last.ckpt"
 # Settings that a resumed run may change: they change its files, logs or end, but not its weights until then.
 FREE = (
     "output", "resume", "epochs", "max_minutes", "checkpoint_minutes", "workers", "log", "init", "guard", "scan",
-    "cache",
+    "cache", "devices", "nodes",  # but for how many processes they are together
 )  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -105,6 +105,11 @@ def find_start(config: TrainConfig) -> Start | None:
         ended = config.early_stop is not None and waited >= config.early_stop
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error!r})") from error
+    if (processes := config.devices * config.nodes) != (earlier := before.get("devices", 1) * before.get("nodes", 1)):
+        raise InputError(
+            f"{processes} processes cannot resume {path}, which {earlier} wrote: they would see other samples; start "
+            f"{earlier}, or a new run with init naming its last.safetensors"
+        )
     _compare(before, now, path)
     if config.epochs < about["epoch"] + bool(about["batch"]):
         raise InputError(f"epochs {config.epochs}: {path} has already reached epoch {about['epoch']}; set more")
