@@ -35,7 +35,7 @@ def steps(dry: bool, data: Path, out: Path, training: float = TRAINING) -> dict[
     train = ["train", "--data", str(data), "--output", str(out / "run"), "--device", device, "--size", json.dumps(size),
              "--batch-size", str(batch), "--workers", "1" if dry else "8", "--max-minutes",
              f"{(1 if dry else training) / 60:.3f}"]  # fmt: skip
-    train += small if dry else ["--precision", "bf16-mixed", "--channels-last", "true"]
+    train += [] if dry else ["--precision", "bf16-mixed", "--channels-last", "true"]
     marked = ["-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-m", "cuda", "tests/contracts/test_cuda.py",
               "tests/training/test_train.py"]  # fmt: skip
     if find_spec("xdist") is None:
@@ -83,7 +83,7 @@ def main(what: str, out: Path) -> int:
     record: dict[str, Any] = {"dry": dry, **machine, "steps": {}}
     for name in steps(dry, data, out):
         begun = time.monotonic()
-        left = (900.0 if dry else BUDGET) - (begun - started)
+        left = (3600.0 if dry else BUDGET) - (begun - started)
         most, arguments = steps(dry, data, out, min(TRAINING, max(1.0, left - BESIDE)))[name]
         log = out / f"{name.replace(' ', '_')}.log"
         status = run([sys.executable, *arguments], log, max(1.0, left if dry else min(most, left)))

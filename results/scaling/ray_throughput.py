@@ -8,7 +8,6 @@ network, writing, publishing). Writes ray.json beside this file: python results/
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import tempfile
 import time
@@ -28,7 +27,7 @@ from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.video_writer import VideoWriter
 
-CLIPS, FRAMES, ROUNDS, SIZE = 6, 8, 2, (192, 640)
+CLIPS, FRAMES, ROUNDS, SIZE = 10, 16, 2, (192, 640)
 
 
 class Timed:
@@ -38,10 +37,12 @@ class Timed:
         self.work = _Predicting(config)
 
     def __call__(self, unit: Any) -> tuple[float, int, int]:
-        """Return seconds, mebibytes at most, and the process."""
+        """Return seconds, mebibytes of the process's own memory, and the process."""
         before = time.process_time()
         self.work(unit)
-        return time.process_time() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, os.getpid()
+        taken = time.process_time() - before
+        status = dict(line.split(":\t") for line in Path("/proc/self/status").read_text().splitlines())
+        return taken, int(status["RssAnon"].split()[0]) // 1024, os.getpid()  # without the pages of Ray's store
 
 
 def main() -> None:
@@ -80,11 +81,17 @@ def main() -> None:
                 taken.setdefault("mebibytes", []).append([most for _, most, own in done if own == pid])
             found["ray"].append(taken)
     best = {kind: min(one["cpu_ms_a_frame"] for one in runs) for kind, runs in found.items()}
-    print(best, best["plain"] / best["ray"])
+    clock = {kind: sum(one["clock_ms_a_frame"] for one in runs) for kind, runs in found.items()}
+    print(best, best["plain"] / best["ray"], clock["plain"] / clock["ray"])
     about = {"clips": CLIPS, "frames": FRAMES, "size": SIZE, "load": os.getloadavg(), "runs": found}
     write_json(
         Path(__file__).with_name("ray.json"),
-        provenance(seed=0, **about, throughput_a_core_against_plain=round(best["plain"] / best["ray"], 3)),
+        provenance(
+            seed=0,
+            **about,
+            throughput_a_core_against_plain=round(best["plain"] / best["ray"], 3),
+            throughput_by_the_clock_against_plain=round(clock["plain"] / clock["ray"], 3),
+        ),
     )
 
 

@@ -13,6 +13,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+CORE_HOUR, CARD_HOUR = 0.04, 3.0  # dollars, assumed
+RUN = 20 * 40_000  # samples of a training of 20 epochs on KITTI
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -78,15 +81,17 @@ def tables(rates: dict[str, float]) -> None:
         kind: rates[f"load a sample of three images, {kind}"] / 1000 for kind in ("files", "cache", "decoded shards")
     }
     print("training, HR-Depth 640x192, batch 12 a card, 16 cores a card, cards of 100 and 800 samples/s (assumed)")
-    print("| cards | card's rate | files | cache | decoded shards |")
+    print("| cards | card's rate | files | cache | decoded shards | from these |")
     for card in (100.0, 800.0):
         for ranks in (1, 8, 64):
             row = []
             for kind in load:
                 machine = Machine(ranks, min(ranks, 8), 16.0 * min(ranks, 8), 15, load[kind], 12 / card, 0, 12,
                                   exchange_seconds(28e6, ranks, 20e9 if ranks <= 8 else 5e9))  # fmt: skip
-                row.append(f"{samples_a_second(machine):,.0f}")
-            print(f"| {ranks} | {card:g} | {' | '.join(row)} |")
+                row.append(rate := samples_a_second(machine))
+            dollars = RUN / rate / 3600 * ranks * CARD_HOUR  # the last kind's
+            shown = " | ".join(f"{one:,.0f}" for one in row)
+            print(f"| {ranks} | {card:g} | {shown} | 20 epochs of KITTI: {RUN / rate / 60:,.1f} min, ${dollars:.2f} |")
     core = sum(rates[part] for part in ("decode a video's frame", "resize to the network's size")) / 1000
     written = rates["write disparity and panel"] / 1000
     one = core + written + rates["predict, bundled network, ONNX Runtime"] / 1000
@@ -94,10 +99,13 @@ def tables(rates: dict[str, float]) -> None:
     for cores in (2, 64, 4096):
         days = 1e9 * one / cores / 86400
         print(f"| {cores} cores | {cores / one:,.0f} frames/s | a billion frames in {days:,.1f} days |")
+    print(f"a billion frames: {1e9 * one / 3600:,.0f} core hours, ${1e9 * one / 3600 * CORE_HOUR:,.0f}")
     for cards in (1, 8, 64):
         for cores in (16, 64):
             rate = min(1000.0 * cards, cards * cores / (core + written))
-            print(f"| {cards} cards, {cores} cores each | {rate:,.0f} frames/s | {1e9 / rate / 86400:,.1f} days |")
+            hours = 1e9 / rate / 3600
+            print(f"| {cards} cards, {cores} cores each | {rate:,.0f} frames/s | {hours / 24:,.1f} days | "
+                  f"{cards * hours:,.0f} card hours, ${cards * hours * CARD_HOUR:,.0f} |")  # fmt: skip
 
 
 if __name__ == "__main__":
