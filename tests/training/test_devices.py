@@ -18,7 +18,7 @@ from torch import nn
 
 from hrdepth.cli.inputs import check_inputs
 from hrdepth.config import AugmentConfig, ObjectiveConfig
-from hrdepth.config.files import plain_settings
+from hrdepth.config.files import plain_settings, read_train_config
 from hrdepth.data import mixing
 from hrdepth.data.mixing import MixedSampler, SharedSampler
 from hrdepth.errors import InputError
@@ -92,10 +92,10 @@ def test_two_processes_from_the_command_line_are_resumed(tiny, tmp_path):
         states[name] = torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, states["parts"][name]) for name, value in states["whole"].items())
     # The machines may be others, the number of processes not.
-    again = replace(config, epochs=3, resume="last")
+    again = replace(read_train_config(tmp_path / "parts" / "config.yaml"), epochs=3, resume="last")
     assert find_start(replace(again, devices=1, nodes=2)).step == 4
     for devices, nodes in ((1, 1), (3, 1), (2, 2)):
-        with pytest.raises(InputError, match=f"{devices * nodes} processes cannot resume .* which 2 wrote"):
+        with pytest.raises(InputError, match=rf"processes \(devices x nodes\) is {devices * nodes}, but .* with 2"):
             find_start(replace(again, devices=devices, nodes=nodes))
 
 

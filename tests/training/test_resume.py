@@ -264,7 +264,7 @@ def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
     [
         ({"seed": 1}, "seed is 1, but .* was written with 0"),
         ({"optimiser": OptimiserConfig(1e-3, decay_after=1, decay=0.4)}, "optimiser.decay is 0.4"),
-        ({"devices": 2}, "2 processes cannot resume .*last.ckpt, which 1 wrote: .* start 1"),
+        ({"devices": 2}, r"processes \(devices x nodes\) is 2, but .*last.ckpt was written with 1; start as many"),
         ({"epochs": 1, "optimiser": OptimiserConfig(1e-3, decay_after=1, decay=0.5)}, "reached epoch 1"),
         ({"resume": "nowhere.ckpt"}, "no training checkpoint nowhere.ckpt"),
         ({"resume": "{run}/config.yaml"}, "damaged or not a training checkpoint"),

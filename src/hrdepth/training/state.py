@@ -107,8 +107,8 @@ def find_start(config: TrainConfig) -> Start | None:
         raise InputError(f"{path} is damaged ({error!r})") from error
     if (processes := config.devices * config.nodes) != (earlier := before.get("devices", 1) * before.get("nodes", 1)):
         raise InputError(
-            f"{processes} processes cannot resume {path}, which {earlier} wrote: they would see other samples; start "
-            f"{earlier}, or a new run with init naming its last.safetensors"
+            f"the number of processes (devices x nodes) is {processes}, but {path} was written with {earlier}; start "
+            "as many as before, or a new run with init naming its last.safetensors"
         )
     _compare(before, now, path)
     if config.epochs < about["epoch"] + bool(about["batch"]):
