@@ -289,6 +289,6 @@ def test_a_video_of_too_large_frames_is_refused(tmp_path):
 
 
 def test_many_keys_are_compared_in_no_time(tmp_path):
-    (tmp_path / "camera.yaml").write_text("".join(f"a{number}:\n" for number in range(60_000)) + "a59999:\n")
-    with harmless("'a59999' is given twice"):
+    (tmp_path / "camera.yaml").write_text("".join(f"a{number}:\n" for number in range(20_000)) + "a19999:\n")
+    with harmless("'a19999' is given twice"):
         read_camera(tmp_path / "camera.yaml")
