@@ -62,9 +62,9 @@ def test_the_disparity_is_that_of_python(page, number):
     assert np.abs(disparity(page) - expected).max() < 2e-3
 
 
-def test_threads_are_used_though_the_server_sends_no_headers_for_them(browser, street, monkeypatch):
+def test_threads_are_used_though_the_server_sends_no_headers_for_them(browser, small, monkeypatch):
     monkeypatch.setattr(server, "HEADERS", {})
-    with serve(ServeConfig(str(street), host="127.0.0.1", port=0, https=False)) as (address,):
+    with serve(ServeConfig(str(small[0]), host="127.0.0.1", port=0, https=False)) as (address,):
         page = opened(browser, address, threads=2)
         assert page.evaluate("crossOriginIsolated")
         cores = page.evaluate("navigator.hardwareConcurrency")
@@ -227,8 +227,8 @@ def test_a_bad_image_gets_a_sentence(page, tmp_path, kind):
     assert page.locator("#status.refused").count() == 0
 
 
-def test_off_line_after_the_first_load(browser, address):
-    page = opened(browser, address)
+def test_off_line_after_the_first_load(browser, small_address):
+    page = opened(browser, small_address)
     page.context.set_offline(True)
     page.reload()
     page.wait_for_selector("body[data-ready]")

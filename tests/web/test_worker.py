@@ -6,11 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
-from hrdepth.config import ServeConfig
+from hrdepth.config import PackConfig, ServeConfig
 from hrdepth.inference.predictor import Predictor
-from hrdepth.web.pack import EXAMPLES, STREETS
+from hrdepth.networks import build_network
+from hrdepth.web.pack import EXAMPLES, STREETS, pack_page
 from hrdepth.web.serve import serve
+from hrdepth.weights.checkpoint import save_checkpoint
 from opened_page import PATIENCE, disparity, opened, predict_example
+from tiny_networks import narrow
 
 GPU = "import './original.js'; Object.defineProperty(navigator, 'gpu', {{ value: {} }});"
 ADAPTERS = {
@@ -71,6 +74,21 @@ def test_a_lost_device_is_replaced_by_webassembly_with_a_sentence(page, small):
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_without_an_adapter_webassembly_is_used(page, adapter):
     assert page.evaluate(LOAD, f"./{adapter}.js") == {"provider": "WebAssembly", "threads": 1, "note": ""}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lite_hrdepth", "monodepth2", "fastdepth", "pydnet", "packnet"])
+def test_other_networks_give_the_disparity_of_python(browser, runtime, tmp_path, name):
+    weights, config = tmp_path / f"{name}.safetensors", narrow(name)
+    save_checkpoint(weights, build_network(config), config, size=(64, 160))
+    pack_page(PackConfig(str(weights), web=str(tmp_path / "page")))
+    with serve(ServeConfig(str(tmp_path / "page"), host="127.0.0.1", port=0, https=False)) as (address,):
+        page = opened(browser, address)
+        predict_example(page, 0)
+        expected = Predictor.from_file(weights, device="cpu")(STREETS / EXAMPLES[0]).disparity
+        assert np.abs(disparity(page) - expected).max() < 2e-3
+        assert not page.errors
+        page.context.close()
 
 
 def test_a_broken_network_and_a_missing_file_get_a_sentence(browser, small, tmp_path):
