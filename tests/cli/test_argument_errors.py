@@ -14,6 +14,10 @@ from hrdepth.cli.parser import parse
         ("predict x --depth_png maybe", "--depth_png 'maybe': expected true or false"),
         ("predict x --batch_size 3", "unknown option or argument '--batch_size 3'; did you mean --batch?"),
         ("predict", "missing: input (see"),
+        (
+            "train",
+            "missing: train, validation, output; give them by --config, a file or a recipe, or a prepared folder by",
+        ),
         ("predictt x", "unknown command 'predictt'; did you mean predict? (see `hrdepth --help`)"),
         ("prepare", "video, cache"),
         ("evaluate --protocol.crop eigen", "protocol.crop: expected one of garg, none or null, got 'eigen'"),

@@ -31,7 +31,14 @@ def describe_error(message: str, kind: type[Any] | None, options: Iterable[str])
     if found := re.search(r"does not accept option '(.*?)'", text):
         return _unknown(found[1], [option.removeprefix("--") for option in options])
     if found := re.search(r"arguments are required: (.*)", text):
-        return f"missing: {', '.join(name.rpartition('.')[2] for name in found[1].split(', '))}"
+        names = [name.rpartition(".")[2] for name in found[1].split(", ")]
+        sections = any(_hint(kind, [name]) is not str for name in names)  # hardly typed as options
+        known = {
+            "--data": ", or a prepared folder by --data",
+            "--config": "; give them by --config, a file or a recipe",
+        }
+        advice = "".join(known[name] for name in ("--config", "--data") if name in options) if sections else ""
+        return f"missing: {', '.join(names)}{advice}"
     if found := re.search(r"argument (--\w+)\S*: invalid _boolean_type value: '(.*)'", text):
         return f"{found[1]} {_short(found[2])!r}: expected true or false"
     if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", text):
@@ -60,7 +67,7 @@ def _unknown(given: str, options: list[str], what: str = "option or argument") -
     return f"unknown {what} {_short(given)!r}{f'; did you mean {near[0]}?' if near else ''}"
 
 
-def _hint(kind: type[Any], keys: list[str]) -> Any:
+def _hint(kind: type[Any] | None, keys: list[str]) -> Any:
     """Return the type of a setting, None if there is none; keys lead from a section to one inside it."""
     found: Any = kind
     for key in ".".join(dict.fromkeys(keys)).split("."):
