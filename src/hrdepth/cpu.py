@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
+import platform
 
 __all__ = ["limit_openmp_spin", "tune_malloc"]
 
@@ -42,7 +42,7 @@ def tune_malloc() -> bool:
         Whether it took effect, which needs Linux with glibc.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # read by PyTorch at its first allocation
-    if not sys.platform.startswith("linux"):
+    if platform.system() != "Linux":
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from hrdepth.errors import InputError
 
-__all__ = ["check_names", "check_options", "lookup"]
+__all__ = ["check_names", "check_options", "lookup", "registered"]
 
 T = TypeVar("T")
 
@@ -35,6 +38,29 @@ def lookup(registry: Mapping[str, T], name: str, what: str) -> T:
     near = difflib.get_close_matches(name, registry, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     raise InputError(f"unknown {what} '{str(name)[:60]}': {hint}Valid: {', '.join(sorted(registry))}")
+
+
+def registered(module: str, registry: str) -> dict[str, None]:
+    """Return the names in a registry, from its source as long as it is not imported: that may import PyTorch.
+
+    Args:
+        module: a package of hrdepth.
+        registry: a dictionary of its `__init__.py`.
+
+    Example:
+        >>> "posenet" in registered("hrdepth.networks", "POSE_NETWORKS")
+        True
+    """
+    if module in sys.modules:
+        return dict.fromkeys(getattr(sys.modules[module], registry))
+    source = Path(__file__).parent.joinpath(*module.split(".")[1:], "__init__.py").read_text(encoding="utf-8")
+    (content,) = (
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == registry
+    )
+    assert isinstance(content, ast.Dict)
+    return {str(key.value): None for key in content.keys if isinstance(key, ast.Constant)}
 
 
 def check_options(kind: Callable[..., Any], options: Mapping[str, Any], what: str, given: Collection[str] = ()) -> None:

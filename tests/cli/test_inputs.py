@@ -33,6 +33,12 @@ WRONG = {
         (["--config", "train.yaml", "--output", "data", "--resume", "none.ckpt"], "no training checkpoint none.ckpt"),
         (["--config", "train.yaml", "--objective.options.teacher", "stret"], "stret does not exist"),
         (["--config", "train.yaml", "--augment.hue", "0.7"], "between 0 and 0.5"),
+        (["--config", "train.yaml", "--optimiser.decay_after", "0"], "decay_after 0 must be at least 1"),
+        (["--config", "train.yaml", "--network.name", "hrdpeth"], "did you mean 'hrdepth'"),
+        (["--config", "train.yaml", "--pose_network.name", "posnet"], "did you mean 'posenet'"),
+        (["--config", "train.yaml", "--objective.name", "view_synthesi"], "did you mean 'view_synthesis'"),
+        (["--config", "train.yaml", "--train", "[{dataset: foldre, root: data}]"], "did you mean 'folder'"),
+        (["--config", "train.yaml", "--train", "[{dataset: folder, root: data, options: {x: 1}}]"], "option 'x'"),
     ],
     "diagnose": [(["none"], "no run's folder")],
     "scan": [(["--config", "none"], "none"), (["--config", "demo"], "demo/drive does not exist")],
@@ -101,10 +107,12 @@ WRONG = {
         (["street", "--out", "net.pth"], "must end in .safetensors"),
         (["street", "--out", "net.safetensors", "--card", "none.yaml"], "none.yaml does not exist"),
         (["street", "--out", "net.safetensors", "--images", "none"], "none does not exist"),
+        (["street", "--out", "net.safetensors", "--dtype", "float8"], "did you mean 'float"),
     ],
     "import-weights": [
         (["--network", "hrdepth", "--encoder", "none.pth", "--depth", "d.pth", "--out", "n.safetensors"], "none.pth"),
         (["--network", "hrdepth", "--encoder", "e.pth", "--depth", "d.pth", "--out", "n.pth"], "end in .safetensors"),
+        (["--network", "hrdpeth", "--encoder", "e.pth", "--depth", "d.pth", "--out", "n.safetensors"], "'hrdepth'?"),
     ],
     "serve": [(["data"], "data"), (["none"], "none")],
     "render": [(["out", "--frames", "0"], "at least 3 frames"), (["out", "--size", "[0, 0]"], "too small")],
@@ -117,35 +125,52 @@ WRONG = {
     "prepare cache": [
         (["--cache", "cache", "--config", "none.yaml"], "none.yaml"),
         (["--cache", "none", "--verify"], "none does not exist"),
+        (["--config", "elsewhere.yaml", "--cache", "cache"], "none does not exist"),
     ],
     "prepare hints": [
         (["--config", "none.yaml", "--out", "out"], "none.yaml"),
         (["--config", "train.yaml", "--out", "out", "--weights", "stret"], "stret does not exist"),
+        (["--config", "elsewhere.yaml", "--out", "out"], "none does not exist"),
     ],
-    "prepare shards": [(["--config", "none.yaml", "--out", "out"], "none.yaml")],
+    "prepare shards": [
+        (["--config", "none.yaml", "--out", "out"], "none.yaml"),
+        (["--config", "elsewhere.yaml", "--out", "out"], "none does not exist"),
+    ],
     "prepare labels": [
         (["--data", "none", "--teacher", "street"], "none does not exist"),
         (["--data", "data", "--teacher", "stret"], "stret does not exist"),
     ],
-    "prepare kitti": [(["none"], "none does not exist")],
-    "prepare kitti-odometry": [(["none"], "none does not exist")],
+    "prepare kitti": [
+        (["none"], "none does not exist"),
+        (["data", "--lists", "[eigen_zho/train]"], "did you mean 'eigen_zhou/train'"),
+        (["data", "--test", "none.txt"], "none.txt does not exist"),
+    ],
+    "prepare kitti-odometry": [(["none"], "none does not exist"), (["data", "--train", "[x]"], "archives missing")],
     "prepare cityscapes": [(["none"], "none does not exist"), (["data", "--parts", "[all]"], "all")],
     "doctor": [(["none"], "none does not exist"), (["data", "--ignore", "[x]"], "unknown kind of finding 'x'")],
-    "benchmark load": [(["--config", "none.yaml"], "none.yaml")],
-    "benchmark train": [(["--device", "cudo"], "unknown device")],
+    "benchmark load": [
+        (["--config", "none.yaml"], "none.yaml"),
+        (["--config", "elsewhere.yaml"], "none does not exist"),
+    ],
+    "benchmark train": [
+        (["--device", "cudo"], "unknown device"),
+        (["--network.name", "hrdpeth"], "did you mean 'hrdepth'"),
+    ],
     "benchmark predict": [
         ([], "either --weights"),
         (["--weights", "stret"], "stret does not exist"),
+        (["--network", "hrdpeth"], "did you mean 'hrdepth'"),
         ([*NETWORK, "--runtimes", "[onx]"], "unknown runtime"),
         ([*NETWORK, "--table", "table.doc"], "table.doc"),
     ],
     "benchmark evaluate": [(["--table", "table.doc"], "table.doc")],
     "benchmark export": [
         (["--weights", "stret"], "stret does not exist"),
+        (["--network", "hrdpeth"], "did you mean 'hrdepth'"),
         ([*NETWORK, "--formats", "[tflite]"], "unknown format"),
     ],
     "benchmark start": [(["--weights", "stret"], "stret does not exist"), (["--runtimes", "[onx]"], "unknown runtime")],
-    "benchmark app": [(["--weights", "stret"], "stret does not exist")],
+    "benchmark app": [(["--weights", "stret"], "stret does not exist"), (["--network", "x"], "unknown network 'x'")],
     **{
         name: [
             (["--config", "none.yaml"], "none.yaml"),
@@ -167,6 +192,8 @@ def folder(tmp_path, monkeypatch):
     part = {"dataset": "folder", "root": "data", "split": "data/train.txt"}
     settings = {"train": [part], "validation": [part], "output": "run", "size": [64, 96]}
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(settings))
+    missing = {**part, "root": "none"}
+    (tmp_path / "elsewhere.yaml").write_text(yaml.safe_dump({**settings, "train": [missing]}))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -180,7 +207,7 @@ def test_every_command_answers_a_wrong_argument_without_large_packages(folder):
         if status != 2 or word not in error or "pip install" in error or "Traceback" in error
     }
     assert not wrong, json.dumps(wrong, indent=1)
-    assert {path.name for path in Path().iterdir()} == {"data", "image.png", "train.yaml"}
+    assert {path.name for path in Path().iterdir()} == {"data", "image.png", "train.yaml", "elsewhere.yaml"}
 
 
 def test_every_command_has_a_case():

@@ -36,3 +36,9 @@ def test_a_recipe_is_shown_and_copied(tmp_path, monkeypatch, capsys):
 def test_an_unknown_recipe_is_refused_with_the_nearest(capsys):
     assert main(["recipes", "show", "kitti-hrdepth-m-640x129"]) == 2
     assert "did you mean 'kitti-hrdepth-m-640x192'?" in capsys.readouterr().err
+
+
+def test_a_training_by_a_recipes_name_stops_at_data_that_are_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--config", "kitti-hrdepth-m-640x192"]) == 2
+    assert capsys.readouterr().err == "hrdepth: the data folder kitti/raw does not exist\n"

@@ -126,13 +126,33 @@ def test_the_page_answers(media: Path) -> None:
     pytest.importorskip("gradio", reason="gradio is not installed")
     script = """
 from hrdepth.app import serve
+from hrdepth.app.answers import EXAMPLES
 from hrdepth.config import AppConfig
+from hrdepth.inference import predictor
+from hrdepth.inference.runtimes.openvino import OpenVINO
+
+made, load, compile = [], predictor.load_runtime, OpenVINO._compiled
+predictor.load_runtime = lambda *a, **k: made.append("runtime") or load(*a, **k)
+OpenVINO._compiled = lambda *a: made.append("compiled") or compile(*a)
+
+
+def large():
+    ours = "hrdepth torch matplotlib scipy onnxruntime openvino av trimesh PIL numpy".split()
+    return {name for name in list(sys.modules) if name.partition(".")[0] in ours}
+
 
 with serve(AppConfig(port=0)) as (page, address):
     from gradio_client import Client, handle_file
 
+    client, before, prepared = Client(address, verbose=False), large(), list(made)
+    assert "runtime" in prepared
+    assert len(client.predict(handle_file(str(EXAMPLES[1])), api_name="/predict")) == 2
+    client.predict(api_name="/point_cloud")
+    client.predict(api_name="/files")
+    assert made == prepared, made
+    assert large() == before, large() - before
     settings = ("street", "onnxruntime", "as trained", 0)
-    shown = Client(address, verbose=False).predict(handle_file(sys.argv[1]), *settings, api_name="/predict")
+    shown = client.predict(handle_file(sys.argv[1]), *settings, api_name="/predict")
     assert len(shown) == 2, shown
 """
     python(script, media / "images" / "a.png")

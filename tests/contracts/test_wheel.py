@@ -103,3 +103,22 @@ def test_it_predicts_and_evaluates(installed: Path, tmp_path: Path) -> None:
     )
     assert json.loads((tmp_path / "results" / "metrics.json").read_text())["images"] == 1
     assert "--weights" in run(command, "predict", "--help", cwd=tmp_path)
+
+
+def test_recipes_are_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    command = installed / "hrdepth"
+    assert "kitti-hrdepth-m-640x192 " in run(command, "recipes", cwd=tmp_path)
+    shown = run(command, "recipes", "show", "kitti-hrdepth-m-640x192", cwd=tmp_path)
+    run(command, "recipes", "copy", "kitti-hrdepth-m-640x192", "mine.yaml", cwd=tmp_path)
+    assert (tmp_path / "mine.yaml").read_text() == shown
+    assert "root: kitti/raw" in shown
+
+
+def test_a_training_says_what_it_needs(installed: Path, tmp_path: Path) -> None:
+    command = [str(installed / "hrdepth"), "train", "--config", "kitti-hrdepth-m-640x192"]
+    for sentence in ("the data folder kitti/raw does not exist", "pip install 'hrdepth[train]'"):
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 2
+        assert sentence in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        (tmp_path / "kitti" / "raw").mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hrdepth.config import OptimiserConfig
+from hrdepth.config import OptimiserConfig, check_values
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
@@ -16,7 +16,6 @@ from hrdepth.training.loop import DepthModule
 from hrdepth.training.optimiser import (
     build_optimiser,
     build_schedule,
-    check_optimiser,
     learning_rate_factor,
     scale_learning_rate,
 )
@@ -49,7 +48,7 @@ def test_a_learning_rate_is_scaled_only_where_it_is_asked_for(caplog):
     assert "learning rate 0.0001 x 48 / 12 = 0.0004" in caplog.text
     assert scale_learning_rate(scaled) is scaled  # a resumed run, by its own config.yaml
     with pytest.raises(InputError, match="reference_batch"):
-        check_optimiser(OptimiserConfig(reference_batch=0))
+        check_values(replace(config, optimiser=OptimiserConfig(reference_batch=0)))
 
 
 def test_warmup_rises_linearly():

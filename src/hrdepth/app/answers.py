@@ -84,7 +84,7 @@ def load_upload(session: Session, path: Path, limits: UploadLimits) -> None:
             image, clip = np.array(load_image(path, limits)), None
         else:
             image = next(iter(clip_frames(path, limits))).image
-            clip = path.rename(session.folder / f"clip{path.suffix[:8]}")
+            clip = path.replace(session.folder / f"clip{path.suffix[:8]}")
     finally:
         path.unlink(missing_ok=True)
     session.name = re.sub(r"[^\w-]+", "_", path.stem)[:60].strip("_") or kind

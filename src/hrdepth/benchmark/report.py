@@ -164,7 +164,10 @@ def _processor() -> str:
 
 
 def _memory_gib() -> float | None:
+    sysconf = getattr(os, "sysconf", None)  # Windows has none
+    if sysconf is None:
+        return None
     try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return round(int(sysconf("SC_PAGE_SIZE")) * int(sysconf("SC_PHYS_PAGES")) / 2**30, 1)
+    except (ValueError, OSError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import multiprocessing
 import os
@@ -9,7 +10,6 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class Worker:
         refused: why it could not build, or None.
     """
 
-    connection: Connection
+    connection: Any  # of Windows another class than elsewhere
     refused: str | None
 
     def call(self, method: str, *arguments: Any) -> Any:
@@ -77,7 +77,7 @@ def start_workers(
             process.join()
 
 
-def _serve(build: Callable[[], Any], connection: Connection) -> None:
+def _serve(build: Callable[[], Any], connection: Any) -> None:
     logging.getLogger("hrdepth").setLevel(logging.WARNING)  # the first process has said it, such as a licence
     with ExitStack() as stack, suppress(EOFError):  # the parent is gone
         if connection.recv() is None:
@@ -108,7 +108,7 @@ def peak_memory(*, children: bool = False) -> float | None:
     if not children and (peak := _linux_memory("VmHWM")) is not None:
         return peak
     try:
-        import resource
+        resource = importlib.import_module("resource")
     except ModuleNotFoundError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss

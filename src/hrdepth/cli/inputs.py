@@ -10,9 +10,12 @@ from typing import Any
 
 from hrdepth.config import (
     EXPORTS,
+    STORED_DTYPES,
     AppConfig,
     BenchmarkExportConfig,
+    BenchmarkNetwork,
     BenchmarkPredictConfig,
+    BenchmarkTrainConfig,
     CorruptionsConfig,
     FleetConfig,
     GroundTruthConfig,
@@ -30,6 +33,7 @@ from hrdepth.config import (
 )
 from hrdepth.errors import InputError
 from hrdepth.io.objects import is_url
+from hrdepth.registry import lookup, registered
 
 __all__ = ["check_inputs"]
 
@@ -56,12 +60,13 @@ def check_inputs(config: Any) -> None:
             CHECKS[name]([file for row in value for file in row.rpartition("=")[2].split(",")] if rows else value)
     if isinstance(config, RuntimeConfig) and config.precision is not None:
         from hrdepth.inference.runtimes import PRECISIONS
-        from hrdepth.registry import lookup
 
         lookup(dict.fromkeys(PRECISIONS), config.precision, "precision")
     for kind, check in OF_COMMANDS.items():
         if isinstance(config, kind):
             check(config)
+    if isinstance(of_training := getattr(config, "config", None), TrainConfig):  # what is prepared or measured
+        _check_data_sets(of_training)
 
 
 def _check_app(config: AppConfig) -> None:
@@ -100,6 +105,7 @@ def _check_corruptions(config: CorruptionsConfig) -> None:
 def _check_pack(config: PackConfig) -> None:
     from hrdepth.io.media import probe
 
+    lookup(dict.fromkeys(STORED_DTYPES), config.dtype, "dtype")
     if config.out is not None:  # else --web makes a page
         _check_suffix(config.out)
     for path in (config.card, config.results):
@@ -111,7 +117,6 @@ def _check_pack(config: PackConfig) -> None:
 
 def _check_benchmark(config: BenchmarkPredictConfig | BenchmarkExportConfig) -> None:
     from hrdepth.inference.runtimes import RUNTIMES
-    from hrdepth.registry import lookup
 
     config.check_network()
     if isinstance(config, BenchmarkExportConfig):
@@ -122,13 +127,38 @@ def _check_benchmark(config: BenchmarkPredictConfig | BenchmarkExportConfig) -> 
             lookup(RUNTIMES, name.partition(":")[0], "runtime")
 
 
-def _check_training(config: TrainConfig) -> None:
-    from hrdepth.data.reader import existing_folder
+def _check_benchmark_network(config: BenchmarkNetwork) -> None:
+    if config.network is not None:
+        _check_network(config.network)
 
+
+def _check_training(config: TrainConfig) -> None:
     check_values(config)
+    _check_networks(config)
     if config.resume not in (None, "auto"):
         _check_resume(config)
+    _check_data_sets(config)
+    if teacher := config.objective.options.get("teacher"):
+        _check_teacher(str(teacher))
+
+
+def _check_networks(config: TrainConfig | BenchmarkTrainConfig) -> None:
+    _check_network(config.network.name)
+    lookup(registered("hrdepth.networks", "POSE_NETWORKS"), config.pose_network.name, "pose network")
+    lookup(registered("hrdepth.objectives", "OBJECTIVES"), config.objective.name, "objective")
+
+
+def _check_network(name: str) -> None:
+    lookup(registered("hrdepth.networks", "NETWORKS"), name, "network")
+
+
+def _check_data_sets(config: TrainConfig) -> None:
+    from hrdepth.data import check_dataset
+    from hrdepth.data.reader import existing_folder
+
     missing = []
+    for data in (*config.train, *config.validation):
+        check_dataset(data)
     for root in dict.fromkeys(data.root for data in (*config.train, *config.validation)):
         if is_url(root):  # of shards, which are asked for when they are needed
             continue
@@ -138,8 +168,6 @@ def _check_training(config: TrainConfig) -> None:
             missing.append(str(error))
     if missing:
         raise InputError.several(missing)
-    if teacher := config.objective.options.get("teacher"):
-        _check_teacher(str(teacher))
 
 
 def _check_teacher(name: str) -> None:
@@ -186,6 +214,7 @@ def _check_input(value: Any, *, live: bool = False) -> None:
 def _check_released(config: ImportConfig) -> None:
     from hrdepth.io.files import existing_file
 
+    _check_network(config.network)
     _check_suffix(config.out)
     if (config.pose_encoder is None) == (config.pose is None):  # else the sentence is about both
         for path in (config.encoder, config.depth, config.pose_encoder, config.pose):
@@ -231,7 +260,6 @@ def _check_device(value: str) -> None:
 
 def _check_runtime(value: str) -> None:
     from hrdepth.inference.runtimes import RUNTIMES
-    from hrdepth.registry import lookup
 
     lookup(RUNTIMES, value, "runtime")
 
@@ -262,7 +290,9 @@ CHECKS: dict[str, Callable[[Any], None]] = {
 OF_COMMANDS: dict[type, Callable[[Any], None]] = {
     AppConfig: _check_app,
     BenchmarkExportConfig: _check_benchmark,
+    BenchmarkNetwork: _check_benchmark_network,
     BenchmarkPredictConfig: _check_benchmark,
+    BenchmarkTrainConfig: _check_networks,
     CorruptionsConfig: _check_corruptions,
     ImportConfig: _check_released,
     PackConfig: _check_pack,

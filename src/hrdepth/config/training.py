@@ -268,3 +268,19 @@ def check_values(config: TrainConfig) -> None:
         )
     if config.precision not in ("32-true", "bf16-mixed"):
         raise InputError(f"precision '{config.precision}': give '32-true' or 'bf16-mixed'")
+    _check_optimiser(config.optimiser)
+
+
+def _check_optimiser(config: OptimiserConfig) -> None:
+    if config.schedule not in ("step", "cosine", "constant"):
+        raise InputError(f"optimiser.schedule '{config.schedule}': give step, cosine or constant")
+    if config.decay_after < 1:
+        raise InputError(f"optimiser.decay_after {config.decay_after} must be at least 1")
+    if not 0 <= config.floor <= 1:
+        raise InputError(f"optimiser.floor {config.floor:g} must lie between 0 and 1: a share of the learning rate")
+    if config.warmup_steps < 0:
+        raise InputError(f"optimiser.warmup_steps {config.warmup_steps} must be 0 or more")
+    if config.reference_batch is not None and config.reference_batch < 1:
+        raise InputError(f"optimiser.reference_batch {config.reference_batch} must be at least 1; null scales nothing")
+    if config.gradient_clip is not None and not config.gradient_clip > 0:
+        raise InputError(f"optimiser.gradient_clip {config.gradient_clip:g} must be positive; null disables clipping")

@@ -8,11 +8,13 @@ from hrdepth.config.data import GroundTruthConfig
 from hrdepth.config.evaluation import DepthProtocol
 from hrdepth.errors import InputError
 
-__all__ = ["FORMATS", "ExportConfig", "ImportConfig", "Int8Config", "PackConfig"]
+__all__ = ["FORMATS", "STORED_DTYPES", "ExportConfig", "ImportConfig", "Int8Config", "PackConfig"]
 
 
 # Formats and what their files' names end in.
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
+# Of kernels in a packed weights file.
+STORED_DTYPES = ("float32", "float16")
 
 
 @dataclass(frozen=True)

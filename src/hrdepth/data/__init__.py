@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hrdepth.data.layers import Layer
     from hrdepth.data.mixing import Mix
 
-__all__ = ["DATASETS", "OpenData", "build_mix", "build_reader", "mix", "open_data"]
+__all__ = ["DATASETS", "OpenData", "build_mix", "build_reader", "check_dataset", "mix", "open_data"]
 
 DATASETS: dict[str, Callable[..., FrameReader]] = {
     "cityscapes": Cityscapes,
@@ -67,7 +67,17 @@ def build_reader(config: DatasetConfig) -> FrameReader:
     """Build the data set that `config` names.
 
     Raises:
-        InputError: an unknown data set, an option that it does not have, or files that are missing or wrong.
+        InputError: as `check_dataset`, or files that are missing or wrong.
+    """
+    kind, options = check_dataset(config)
+    return kind(config.root, config.split, **options)
+
+
+def check_dataset(config: DatasetConfig) -> tuple[Callable[..., FrameReader], dict[str, Any]]:
+    """Check the settings of a data set before its files are asked for; return its class, and its options.
+
+    Raises:
+        InputError: an unknown data set, an option that it does not have, or an invalid value.
     """
     kind = lookup(DATASETS, current_name(config.dataset), "data set")
     what = f"data set '{config.dataset}'"
@@ -81,7 +91,7 @@ def build_reader(config: DatasetConfig) -> FrameReader:
         )
     if config.split is None and inspect.signature(kind).parameters["split"].default is inspect.Parameter.empty:
         raise InputError(f"data set '{config.dataset}' at {config.root} needs a split: a file or a name")
-    return kind(config.root, config.split, **options)
+    return kind, options
 
 
 def open_data(configs: Sequence[DatasetConfig], frames: Sequence[int | str], check: bool = True) -> list[OpenData]:

@@ -86,15 +86,20 @@ def near_edges(truth: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _running_maximum(values: NDArray[Any], window: int, axis: int) -> NDArray[Any]:
     """Return the maximum over an odd window centred on each element along an axis, an array of the same shape."""
-    count, before = values.shape[axis], (slice(None),) * axis
+    count = values.shape[axis]
+
+    def part(of: NDArray[Any], along: slice) -> NDArray[Any]:
+        index = (*(slice(None),) * axis, along)
+        return of[index]
+
     margin = [(window // 2, window // 2) if other == axis else (0, 0) for other in range(values.ndim)]
     found = np.pad(values, margin, constant_values=-np.inf)
     length = 1  # of the window that an element is the maximum of; doubled while it fits
     while 2 * length <= window:
-        found = np.maximum(found[(*before, slice(-length))], found[(*before, slice(length, None))])
+        found = np.maximum(part(found, slice(-length)), part(found, slice(length, None)))
         length *= 2
     last = slice(window - length, window - length + count)
-    return np.asarray(np.maximum(found[(*before, slice(count))], found[(*before, last)]))
+    return np.asarray(np.maximum(part(found, slice(count)), part(found, last)))
 
 
 def describe_near_edges() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -286,7 +287,10 @@ def _fetch(unit: Unit, folder: Path) -> Path:
             except FileNotFoundError as error:
                 raise InputError(f"{source} does not exist any more") from error
         else:
-            (folder / name).symlink_to(source)
+            try:
+                (folder / name).symlink_to(source)
+            except OSError:  # Windows, without the right to make links
+                shutil.copyfile(source, folder / name)
     return folder / unit.files[0][1] if unit.video else folder
 
 

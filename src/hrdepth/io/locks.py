@@ -53,7 +53,7 @@ def remove_leftovers(folder: str | Path, prefix: str = TEMPORARY) -> None:
         return
     for entry in Path(folder).glob(f"{prefix}*"):
         try:
-            handle = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW)
+            handle = os.open(entry, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         except OSError:  # gone meanwhile
             continue
         try:

@@ -129,9 +129,12 @@ def free_memory(device: str) -> int | None:
     """
     if choose_device(device).type == "cuda":
         return int(torch.cuda.mem_get_info()[0])
+    sysconf = getattr(os, "sysconf", None)  # Windows has none
+    if sysconf is None:
+        return None
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") + _cached_files()
-    except (AttributeError, ValueError, OSError):
+        return int(sysconf("SC_AVPHYS_PAGES") * sysconf("SC_PAGE_SIZE")) + _cached_files()
+    except (ValueError, OSError):
         return None
 
 

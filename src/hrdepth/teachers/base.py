@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from hrdepth.errors import InputError
 __all__ = ["Meaning", "Teacher", "canonical_factor"]
 
 
-class Meaning(StrEnum):
+class Meaning(str, Enum):  # StrEnum is of Python 3.11
     """What a teacher's map v, larger where it is nearer, says of 1/depth.
 
     `metric`: v = 1/depth. `scale`: v = 1/depth times an unknown factor of each image. `affine`: v = a/depth
@@ -26,6 +26,10 @@ class Meaning(StrEnum):
     METRIC = "metric"
     SCALE = "scale"
     AFFINE = "affine"
+
+    def __str__(self) -> str:
+        """Return the value."""
+        return str(self.value)
 
 
 class Teacher(ABC):

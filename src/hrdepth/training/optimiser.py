@@ -12,9 +12,8 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from hrdepth.config import OptimiserConfig, TrainConfig
-from hrdepth.errors import InputError
 
-__all__ = ["build_optimiser", "build_schedule", "check_optimiser", "learning_rate_factor", "scale_learning_rate"]
+__all__ = ["build_optimiser", "build_schedule", "learning_rate_factor", "scale_learning_rate"]
 
 log = logging.getLogger(__name__)
 
@@ -68,23 +67,3 @@ def learning_rate_factor(config: OptimiserConfig, step: int, steps: int, steps_a
     if config.schedule == "step":
         return float(warmup * config.decay ** (step // steps_an_epoch // config.decay_after))
     return warmup
-
-
-def check_optimiser(config: OptimiserConfig) -> None:
-    """Check the settings.
-
-    Raises:
-        InputError: a setting is invalid.
-    """
-    if config.schedule not in ("step", "cosine", "constant"):
-        raise InputError(f"optimiser.schedule '{config.schedule}': give step, cosine or constant")
-    if config.decay_after < 1:
-        raise InputError(f"optimiser.decay_after {config.decay_after} must be at least 1")
-    if not 0 <= config.floor <= 1:
-        raise InputError(f"optimiser.floor {config.floor:g} must lie between 0 and 1: a share of the learning rate")
-    if config.warmup_steps < 0:
-        raise InputError(f"optimiser.warmup_steps {config.warmup_steps} must be 0 or more")
-    if config.reference_batch is not None and config.reference_batch < 1:
-        raise InputError(f"optimiser.reference_batch {config.reference_batch} must be at least 1; null scales nothing")
-    if config.gradient_clip is not None and not config.gradient_clip > 0:
-        raise InputError(f"optimiser.gradient_clip {config.gradient_clip:g} must be positive; null disables clipping")

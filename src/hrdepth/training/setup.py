@@ -30,7 +30,6 @@ from hrdepth.networks.blocks import channels_last
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives import OBJECTIVES, Objective, build_objective, check_objective
 from hrdepth.training.checkpoint import ignore_signals
-from hrdepth.training.optimiser import check_optimiser
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 
@@ -93,7 +92,6 @@ def check_settings(config: TrainConfig) -> None:
         InputError: the first invalid setting.
     """
     check_values(config)
-    check_optimiser(config.optimiser)
     check_networks(config.network, config.pose_network)
     check_objective(config.objective)
     if (config.augment.zoom > 1 or config.augment.crop) and config.canonical_focal is None:

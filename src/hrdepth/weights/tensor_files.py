@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from hrdepth.config import STORED_DTYPES
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, parse_json
 
@@ -19,7 +20,7 @@ __all__ = ["DTYPES", "HASH", "read_tensors", "tensors_sha256", "write_stored", "
 
 # Where the metadata has the hash, as JSON like its other values.
 HASH = "sha256"
-DTYPES = {"float32": torch.float32, "float16": torch.float16}
+DTYPES = {name: getattr(torch, name) for name in STORED_DTYPES}
 
 
 def write_tensors(

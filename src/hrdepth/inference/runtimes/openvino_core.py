@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import sys
+import platform
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +36,7 @@ class _Stack(ctypes.Structure):
 @contextlib.contextmanager
 def signal_stack_kept() -> Iterator[None]:
     """Restore the thread's signal stack on Linux, where the plugin sets one."""
-    if sys.platform != "linux":
+    if platform.system() != "Linux":
         yield
         return
     library = ctypes.CDLL(None)

@@ -19,7 +19,6 @@ from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, output_file
 from hrdepth.io.provenance import provenance
-from hrdepth.prepare.cache import prepare as fill_cache
 from hrdepth.prepare.published.cityscapes import CityscapesLayout
 from hrdepth.prepare.published.jpeg import convert_to_jpeg, damaged_images
 from hrdepth.prepare.published.kitti import GROUND_TRUTH, KittiRawLayout
@@ -82,6 +81,8 @@ def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
         )
         yield f"{written} JPEGs written to {out}" + (f", {deleted} PNGs deleted" if deleted else ", originals kept")
     if config.cache is not None:
+        from hrdepth.prepare.cache import prepare as fill_cache  # it imports PyTorch
+
         cache = fill_cache(PrepareConfig(config.config, config.cache, threads=config.threads))
         yield f"{len(cache.entries)} images in the cache {cache.folder}"
 
