@@ -3,8 +3,8 @@
     python results/benchmarks/before_after.py ../before/src --images ../shared/kitti-mini/raw --out before-after.md
 
 Latency: median milliseconds from an image in memory to its depth, once the first ten are predicted. Throughput:
-`hrdepth predict` of a folder, the whole process. Every image goes to the network at 640x192 in both versions. Measure on
-an otherwise idle machine.
+`hrdepth predict` of a folder, the whole process. Every image goes to the network at 640x192 in both versions.
+Measure on an otherwise idle machine.
 """
 
 from __future__ import annotations
