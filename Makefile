@@ -36,7 +36,7 @@ docs: $(STAMP)
 	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
-# The ONNX file beside each of the bundled weights files, after one of them has changed.
+# The ONNX file beside each of the bundled weights files, after one of them has changed. In float: results/choice/int8.md.
 bundle: $(STAMP)
 	$(BIN)/python -m hrdepth.inference.bundle
 
