@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig, Prepar
 from hrdepth.data import DATASETS, mix, open_data
 from hrdepth.data.cache import ImageCache, cached_size, needed_images, open_cache
 from hrdepth.errors import InputError
+from hrdepth.io.image_files import _content_digest
 from hrdepth.io.images import read_image
 from hrdepth.prepare import cache as cache_module
 from hrdepth.training import build_loaders
@@ -60,6 +62,17 @@ def mixes(config, augment=None, cache=None):
 
 def sets(config):
     return [part.neighbours for part in open_data([*config.train, *config.validation], FRAMES)]
+
+
+def replace_unnoticed(path, colour="red"):
+    """Replace an image by another of the same number of bytes and the same time of change, as a copy may have."""
+    status = path.stat()
+    content = BytesIO()
+    Image.new("RGB", fake_datasets.SIZE[::-1], colour).save(content, format="png")
+    path.write_bytes(content.getvalue().ljust(status.st_size, b"\0"))
+    assert path.stat().st_size == status.st_size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    _content_digest.cache_clear()  # as in another process
 
 
 def same(a, b):
@@ -141,6 +154,35 @@ def test_a_changed_source_is_read_again(config, folder, caplog):
     assert changed == [cache.file(cache.name(source))]
 
 
+def test_a_source_is_known_by_its_content(config, folder, caplog):
+    """Not by its time of change: one that is replaced with that kept is read again, one that is copied is not."""
+    fill(config, folder)
+    replaced, copied = needed_images(sets(config))[:2]
+    replace_unnoticed(replaced)
+    os.utime(copied, ns=(0, 0))
+    cache = open_cache(str(folder), config, sets(config))
+    assert "1 of 10 images are not in the cache" in caplog.text
+    assert np.array_equal(np.asarray(cache.read(replaced)), np.asarray(read_image(replaced)))
+    assert [path for path in needed_images(sets(config)) if not cache.up_to_date(path)] == [replaced]
+
+
+def test_a_cache_of_an_earlier_version_is_completed(config, folder):
+    """It says of no source what it held; nothing of it is used before it is made again."""
+    cache = fill(config, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, entry in manifest["pictures"].items():
+        status = cache.source(name).stat()
+        manifest["pictures"][name] = {
+            "bytes": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
+            "sha256": entry["sha256"],
+        }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert ImageCache.open(folder).match(needed_images(sets(config))) == 10
+    fill(config, folder)
+    assert ImageCache.open(folder).match(needed_images(sets(config))) == 0
+
+
 def test_verify_finds_a_flipped_byte_a_changed_and_a_lost_source(config, folder, capsys):
     cache = fill(config, folder)
     assert main(["prepare", "--cache", str(folder), "--verify"]) == 0
@@ -150,7 +192,7 @@ def test_verify_finds_a_flipped_byte_a_changed_and_a_lost_source(config, folder,
     cache.file(cache.name(flipped)).write_bytes(content)
     cut_file = cache.file(cache.name(cut))
     cut_file.write_bytes(cut_file.read_bytes()[:-1])
-    os.utime(changed, ns=(0, 0))
+    replace_unnoticed(changed)
     lost_content = lost.read_bytes()
     lost.unlink()
     capsys.readouterr()

@@ -11,12 +11,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from clips import damage, timed
 from PIL import Image
 from torch import nn
 
 from hrdepth.cli import main
 from hrdepth.errors import InputError
-from hrdepth.evaluation.odometry import FrameTimes, bridge, compare, predict_motions
+from hrdepth.evaluation.odometry import FrameTimes, bridge, compare, predict_motions, warn
 from hrdepth.evaluation.trajectory import (
     align,
     chain,
@@ -28,7 +29,7 @@ from hrdepth.evaluation.trajectory import (
     write_tum,
 )
 from hrdepth.geometry import pose_matrix
-from hrdepth.io.media import Frame
+from hrdepth.io.media import Frame, frames
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_networks import NETWORK, POSE_NETWORK
@@ -249,6 +250,29 @@ def test_missing_frames_are_no_neighbours(tmp_path):
     assert times.seconds(10.0, None)[[16, 17, -1]] == pytest.approx([1.6, 1.9, 2.9])
     assert times.of_frames(np.arange(30.0)).tolist() == [*range(17), *range(19, 30)]
     assert len(times.of_frames(np.arange(28.0))) == 28
+
+
+def test_values_of_a_video_that_begins_with_damage_are_those_of_the_frames_read(tmp_path):
+    images, times = [np.full((64, 96, 3), 8 * index, np.uint8) for index in range(24)], FrameTimes()
+    for frame in frames(damage(timed(tmp_path / "a.mp4", images, gop=6), 0, 12), warn):
+        times.add(frame)
+    read = [round(10 * seconds) for seconds in times.stated]
+    assert 6 == read[0] == times.missing[0]
+    assert len(read) < 18
+    assert times.of_frames(np.arange(24.0)).tolist() == read
+    for count in (18, 23):  # as if none or fewer were missing before the first: refused
+        assert len(times.of_frames(np.arange(float(count)))) == count
+    assert times.seconds(10.0, None) == pytest.approx([number / 10 - 0.6 for number in read])
+
+
+def test_values_of_a_folder_that_begins_with_damage_are_those_of_the_images_read(tmp_path):
+    folder, times = images(tmp_path / "video", 20), FrameTimes()
+    (folder / "0.png").write_bytes(b"no image")
+    (folder / "15.png").unlink()
+    for frame in frames(folder, warn):
+        times.add(frame)
+    assert times.of_frames(np.arange(20.0)).tolist() == [*range(1, 15), *range(16, 20)]
+    assert len(times.of_frames(np.arange(19.0))) == 19  # one for each file, or each number but the first: refused
 
 
 @pytest.fixture

@@ -129,7 +129,8 @@ def test_decoding_goes_on_behind_damage(
         assert frame.seconds is not None
         if number < 24:
             assert frame.image.mean() == pytest.approx(20 + 40 * frame.seconds, abs=3)
-    assert round(10 * found[0].seconds) + len(found) + sum(frame.missing for frame in found) == 36
+    assert len(found) + sum(frame.missing for frame in found) == 36
+    assert found[0].missing == round(10 * found[0].seconds)
     with caplog.at_level(logging.WARNING):
         assert len(list(frames(path))) == len(found)
     assert "1 of its packets" in caplog.text
@@ -161,6 +162,44 @@ def test_a_video_that_ends_within_a_packet_is_told_from_a_damaged_one(tmp_path: 
     list(frames(damage(path, 4), found.append))
     assert len(found) == 2
     assert not isinstance(found[1], CutShort)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm"])
+def test_a_video_that_ends_between_two_packets_is_told_from_a_whole_one(tmp_path: Path, suffix: str) -> None:
+    """Where the container reports no error, by the length that it states."""
+    path, found = tmp_path / f"a.{suffix}", list[InputError]()
+    for name in (f"b.{suffix}", path.name):
+        index_first = {"movflags": "faststart"} if suffix == "mp4" else {}
+        with av.open(str(tmp_path / name), "w", options=index_first) as container:
+            stream = container.add_stream("libvpx" if suffix == "webm" else "libx264", rate=10)
+            stream.height, stream.width = SIZE
+            for noise in np.random.default_rng(0).integers(0, 255, (20, *SIZE, 3), dtype=np.uint8):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+            container.mux(stream.encode(None))
+    assert len(list(frames(path, found.append))) == 20
+    assert found == []
+    with av.open(str(path)) as container:
+        ends = sorted(packet.pos + packet.size for packet in container.demux(video=0) if packet.size)
+    path.write_bytes(path.read_bytes()[: ends[11]])
+    count = len(list(frames(path, found.append)))
+    assert 8 <= count <= 12
+    assert [str(error) for error in found] == [
+        f"the video {path} is damaged: it ends after {count / 10:g} of 2 s, {count} frames read"
+    ]
+    assert isinstance(found[0], CutShort)
+
+
+def test_frames_with_errors_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.mp4"
+    images = list(np.random.default_rng(0).integers(0, 255, (12, *SIZE, 3), dtype=np.uint8))
+    with av.open(str(timed(path, images))) as container:
+        places = [packet.pos + packet.size // 2 for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    content[places[5] : places[5] + 64] = bytes(64)
+    path.write_bytes(bytes(content))
+    with caplog.at_level(logging.WARNING):
+        assert len(list(frames(path))) == 12
+    assert "1 of its 12 frames are damaged, and shown as far as they can be" in caplog.text
 
 
 def test_a_title_in_another_encoding_does_no_harm(tmp_path: Path) -> None:

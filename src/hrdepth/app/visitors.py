@@ -111,9 +111,15 @@ def clip_frames(path: Path, limits: UploadLimits) -> Iterator[ClipFrame]:
         _check_size(path.name, frame.height, frame.width, limits)
         _check_seconds(path.name, max(float(frame.time or 0) - start, index / MOST_FPS), limits)
 
+    def cut_short() -> InputError:
+        return InputError(
+            f"the clip {path.name} is damaged after frame {index}, as an incomplete copy is; send the whole file, or "
+            "use hrdepth predict, which goes as far as it can"
+        )
+
     def on_damage(error: InputError) -> None:
         if isinstance(error, CutShort):
-            raise InputError(f"the clip {path.name} is damaged after frame {index}") from error
+            raise cut_short() from error
         log.warning("%s", error)
 
     with _named(path):
@@ -129,7 +135,7 @@ def clip_frames(path: Path, limits: UploadLimits) -> Iterator[ClipFrame]:
                 yield ClipFrame(frame.image, fps, frame.seconds)
                 index += 1
         except MemoryError as error:
-            raise InputError(f"the clip {path.name} is damaged after frame {index}") from error
+            raise cut_short() from error
 
 
 @dataclass(eq=False)

@@ -1,7 +1,7 @@
 """Decoded, resized images on disk: what training reads instead of the sources; changes nothing but speed.
 
-    CACHE/manifest.json           format, size (null: as the source is), and for each image its source's size and
-                                  time of change and a checksum; sources are named relative to CACHE
+    CACHE/manifest.json           format, size (null: as the source is), and for each image digests of its source and of
+                                  the array; sources are named relative to CACHE
     CACHE/pictures/4f/4f0c...npy  uint8 (H,W,3), named by a digest of the source's name
 
 One file an image: it can be replaced alone, images need not be alike, and reading takes a few hundred microseconds.
@@ -25,7 +25,9 @@ from hrdepth.data.neighbours import Neighbours
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.arrays import load_array
 from hrdepth.io.files import read_json, write_json
+from hrdepth.io.image_files import content_digest
 from hrdepth.io.images import read_image
+from hrdepth.io.parallel import parallel_map, usable_cores
 from hrdepth.io.provenance import provenance
 
 __all__ = ["Entry", "ImageCache", "cached_size", "needed_images", "open_cache"]
@@ -40,13 +42,13 @@ class Entry:
     """An image in the manifest.
 
     Attributes:
-        bytes: size of the source file.
-        mtime_ns: when the source file was changed last, nanoseconds.
+        outline: `content_digest` of the source, hexadecimal; "" as earlier versions wrote it: not known.
+        source_sha256: of the whole source; `hrdepth prepare --verify` compares it.
         sha256: of the cached array's bytes.
     """
 
-    bytes: int
-    mtime_ns: int
+    outline: str
+    source_sha256: str
     sha256: str
 
 
@@ -83,7 +85,10 @@ class ImageCache:
             if content["format"] != FORMAT:
                 raise InputError(f"the cache {folder} has format {content['format']}, not {FORMAT}; prepare it again")
             size = None if content["size"] is None else (int(content["size"][0]), int(content["size"][1]))
-            entries = {name: Entry(**entry) for name, entry in content["pictures"].items()}
+            entries = {
+                name: Entry(str(entry.get("outline", "")), str(entry.get("source_sha256", "")), str(entry["sha256"]))
+                for name, entry in content["pictures"].items()
+            }
         except InputError:
             raise
         except (*MALFORMED, OSError) as error:
@@ -115,17 +120,15 @@ class ImageCache:
         """Return whether the cache has `source` as it now is; the cached array itself is not looked at."""
         name = self.name(source)
         entry = self.entries.get(name)
-        return entry is not None and (entry.bytes, entry.mtime_ns) == stamp(source) and self.file(name).is_file()
+        return entry is not None and self.file(name).is_file() and entry.outline == outline(source)
 
     def match(self, sources: Iterable[Path]) -> int:
         """Let `read` use the cache for the `sources` that have not changed since; return how many it lacks."""
-        missing = 0
-        for source in sources:
-            if self.up_to_date(source):
-                self._matched[str(source)] = str(self.file(self.name(source)))
-            else:
-                missing += 1
-        return missing
+        sources = list(sources)
+        good = parallel_map(self.up_to_date, sources, usable_cores() + 4)
+        there = [source for source, is_there in zip(sources, good, strict=True) if is_there]
+        self._matched |= {str(source): str(self.file(self.name(source))) for source in there}
+        return len(sources) - len(there)
 
     def read(self, path: Path) -> Image.Image:
         """Read a matched image from the cache, any other from its source.
@@ -206,10 +209,9 @@ def read_array(file: Path) -> NDArray[np.uint8]:
     return pixels
 
 
-def stamp(source: Path) -> tuple[int, int] | None:
-    """Return size and time of change of a file, None if there is none."""
+def outline(source: Path) -> str | None:
+    """Return the `content_digest` of a file, hexadecimal, None if it cannot be read."""
     try:
-        status = source.stat()
+        return content_digest(source).hex()
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns

@@ -116,8 +116,11 @@ class FrameTimes:
         return self._places() / (rate or stated_rate or FRAMES_PER_SECOND)
 
     def of_frames(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the values of the frames that were read; unchanged if there is not one for each and each missing."""
-        places = self._places()
+        """Return the values of the frames that were read; unchanged if there is not one for each and each missing.
+
+        If more are missing than is known, as at the end, there are more values, so that no frame gets another's.
+        """
+        places = self._places() + self.missing[0]
         return values[places] if len(values) == places[-1] + 1 else values
 
     def _places(self) -> NDArray[np.int64]:

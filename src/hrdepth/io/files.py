@@ -189,7 +189,7 @@ def existing_file(path: str | Path, what: str) -> Path:
 def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal digits."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    with (path if isinstance(path, Path) else Path(path)).open("rb") as file:  # which may lie in a shard
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()

@@ -44,7 +44,7 @@ class Frame:
 
     `name` is as `distinct_names` says, for a video the file's name and the number of the frame. `seconds` is when a
     video shows it, None if unknown; `pixel_aspect` the width / height of its pixels. `missing` frames between the one
-    before and this one could not be read, or are not there; see `Gaps`.
+    before and this one could not be read, or are not there, see `Gaps`; before the first one at least so many.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Gaps:
 
     Args:
         step: from frame to frame, where it is known in advance.
+        start: position of the first frame of all, where it is known in advance.
 
     Example:
         >>> gaps = Gaps()
@@ -69,9 +70,9 @@ class Gaps:
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0]
     """
 
-    def __init__(self, step: float | None = None) -> None:
+    def __init__(self, step: float | None = None, start: float | None = None) -> None:
         self._steps: deque[float] = deque(maxlen=REMEMBERED)
-        self._typical = step
+        self._typical, self._start = step, start
         self._last: float | None = None
         self._begun = False
 
@@ -84,7 +85,9 @@ class Gaps:
         """
         last, begun, self._last, self._begun = self._last, self._begun, position, True
         if not begun:
-            return 0
+            if not damaged or position is None or self._start is None or not self._typical:
+                return int(damaged)
+            return max(1, round((position - self._start) / self._typical))
         if position is None or last is None or self._typical is None or self._typical <= 0:
             missing = int(damaged)
         else:
@@ -103,7 +106,7 @@ class Gaps:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a path contains: `count` images or None if unknown, `fps` in frames a second for a video.
+    """What a path contains: `count` images or None if unknown; of a video `fps`, frames a second, and `start`, seconds.
 
     A live source is a video without end: `live` is its address, `path` only the name of its files.
     """
@@ -113,6 +116,7 @@ class MediaInfo:
     count: int | None
     fps: float | None
     live: str | None = None
+    start: float | None = None
 
 
 def probe(path: str | Path, *, live: bool = False) -> MediaInfo:
@@ -139,7 +143,8 @@ def probe(path: str | Path, *, live: bool = False) -> MediaInfo:
         return MediaInfo(path, "image", 1, None)
     with open_video(path) as (_, stream):
         rate = stream.average_rate or stream.guessed_rate
-        return MediaInfo(path, "video", stream.frames or None, float(rate) if rate else None)
+        start = None if stream.start_time is None else float(stream.start_time * stream.time_base)
+        return MediaInfo(path, "video", stream.frames or None, float(rate) if rate else None, start=start)
 
 
 def frames(
@@ -220,7 +225,7 @@ def _is_image(path: Path) -> bool:
 
 
 def _video_frames(info: MediaInfo, shown: Iterator[VideoFrame], first: int) -> Iterator[Frame]:
-    gaps, lost = Gaps(None if info.fps is None else 1 / info.fps), 0
+    gaps, lost = Gaps(None if info.fps is None else 1 / info.fps, info.start), 0
     name = result_name(info.path.stem)
     for index, frame in enumerate(shown, first):
         missing = gaps.before(frame.seconds, damaged=frame.after_damage)

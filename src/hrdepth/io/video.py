@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +33,10 @@ MOST_PIXELS = 2**26
 """Of a frame: twice those of 8K."""
 SQUARE, MOST_STRETCH = 0.005, 8.0
 """Of pixels' width / height: how far from 1 is rounding, and from where it is nonsense."""
+AV_TIME_BASE = 1_000_000
+"""A container's ticks a second."""
+ROUNDED = 0.02
+"""Seconds by which a file's statement of its length may be rounded."""
 
 
 @contextmanager
@@ -90,7 +95,7 @@ def _unreadable(name: str | Path) -> InputError:
 
 
 class CutShort(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
-    """A video ends within a packet, as an incomplete copy does."""
+    """A video ends within a packet, or before it says, as an incomplete copy does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,24 +139,65 @@ def read_video(
     Raises:
         InputError: what `open_video` raises; the video has no frames that can be decoded.
     """
-    index = known = 0
+    index = known = concealed = 0
     damage: list[bool] = []
+    error: InputError | None = None
     with open_video(path, most_pixels) as (container, stream):
-        aspect = pixel_aspect(stream, path)
+        aspect, end = pixel_aspect(stream, path), _End()
         for frame in decode(container, stream, damage):
             check(frame)
+            end.add(frame)
+            concealed += frame.is_corrupt
             if index >= first:
                 yield replace(show_frame(frame, aspect, square=square), after_damage=len(damage) > known)
             index, known = index + 1, len(damage)
-    if not index:
-        raise InputError(f"the video {path} has no frames" + (" that can be decoded" if damage else ""))
-    if damage:
-        kind = CutShort if damage[-1] else InputError
-        error = kind(f"the video {path} is damaged: {len(damage)} of its packets left out, {index} frames read")
-        if on_damage is None:
-            log.warning("%s", error)
-        else:
-            on_damage(error)
+        if damage:
+            kind = CutShort if damage[-1] else InputError
+            error = kind(f"the video {path} is damaged: {len(damage)} of its packets left out, {index} frames read")
+        elif end.is_before(stated := _stated_seconds(container, stream)):
+            error = CutShort(
+                f"the video {path} is damaged: it ends after {end.seconds:.4g} of {stated:.4g} s, {index} frames read"
+            )
+        if not index:
+            lost = " that can be decoded" if damage or _stated_seconds(container, stream) else ""
+            raise InputError(f"the video {path} has no frames{lost}")
+    if concealed:
+        log.warning("%s: %d of its %d frames are damaged, and shown as far as they can be", path, concealed, index)
+    if error is not None and on_damage is not None:
+        on_damage(error)
+    elif error is not None:
+        log.warning("%s", error)
+
+
+class _End:
+    """When the last of a video's frames ends, in `seconds`, and the longest step between two."""
+
+    def __init__(self) -> None:
+        self.seconds = self._last = self._step = 0.0
+
+    def add(self, frame: Any) -> None:
+        """Note the next of PyAV's frames."""
+        if frame.time is None:
+            return
+        self._last, before = float(frame.time), self._last
+        lasts = float((frame.duration or 0) * frame.time_base)
+        self._step = max(self._step, lasts, self._last - before)
+        self.seconds = max(self.seconds, self._last + lasts)
+
+    def is_before(self, stated: float) -> bool:
+        """Return whether frames are missing between the last one and the end that the file states."""
+        return self._step > 0 and stated - self.seconds > max(0.75 * self._step, ROUNDED)
+
+
+def _stated_seconds(container: Any, stream: Any) -> float:
+    """Return how long the stream is by its file, 0 if unknown; of several statements the least."""
+    found = [] if stream.duration is None else [float(stream.duration * stream.time_base)]
+    if re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", text := stream.metadata.get("DURATION", "")):  # Matroska
+        hours, minutes, seconds = map(float, text.split(":"))
+        found.append(3600 * hours + 60 * minutes + seconds)
+    if found or len(container.streams) == 1:  # another stream may be longer
+        found.append(float(container.duration or 0) / AV_TIME_BASE)
+    return min(found, default=0.0)
 
 
 def show_frame(frame: Any, pixel_aspect: float = 1.0, *, square: bool = True) -> VideoFrame:

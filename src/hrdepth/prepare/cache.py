@@ -14,10 +14,10 @@ from rich.progress import track
 
 from hrdepth.config import PrepareConfig, TrainConfig
 from hrdepth.data import open_data
-from hrdepth.data.cache import Entry, ImageCache, cached_size, checksum, needed_images, read_array, stamp
+from hrdepth.data.cache import Entry, ImageCache, cached_size, checksum, needed_images, outline, read_array
 from hrdepth.data.sample import resize_image
 from hrdepth.errors import InputError
-from hrdepth.io.files import write_array, write_failure
+from hrdepth.io.files import file_sha256, write_array, write_failure
 from hrdepth.io.images import read_image
 from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.parallel import parallel_map, usable_cores
@@ -63,7 +63,8 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
     sets = [part.neighbours for part in data]
     images = needed_images(sets)
     cache = _open_or_create(folder, cached_size(config, sets))
-    todo = [path for path in images if not cache.up_to_date(path)]
+    good = parallel_map(cache.up_to_date, images, threads)
+    todo = [path for path, is_there in zip(images, good, strict=True) if not is_there]
     log.info("%d of %d images are in the cache %s already", len(images) - len(todo), len(images), folder)
     _check_space(cache, todo)
     saved = time.monotonic()
@@ -79,7 +80,7 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
 
 
 def verify_cache(folder: str, threads: int) -> ImageCache:
-    """Compare every cached image with its checksum, and every source with its recorded state.
+    """Compare every cached image and every source with its checksum.
 
     Bad entries are removed from the manifest, so that training reads their sources and `fill_cache` writes them again.
 
@@ -144,8 +145,9 @@ def _write_image(cache: ImageCache, source: Path) -> tuple[str, Entry]:
     name = cache.name(source)
     file = cache.file(name)
     # Read before the pixels: a source that changes meanwhile is then out of date, not wrong.
-    size, time_of_change = stamp(source) or (0, 0)
+    before = outline(source) or ""
     image = read_image(source)
+    sha256 = file_sha256(source)
     pixels = np.asarray(image if cache.size is None else resize_image(image, cache.size))
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +156,7 @@ def _write_image(cache: ImageCache, source: Path) -> tuple[str, Entry]:
         raise InputError(
             f"the cache {cache.folder} cannot be written: {write_failure(error)}; run it again to resume"
         ) from error
-    return name, Entry(size, time_of_change, checksum(pixels))
+    return name, Entry(before, sha256, checksum(pixels))
 
 
 def _fault(cache: ImageCache, name: str) -> tuple[str, str | None]:
@@ -168,4 +170,4 @@ def _fault(cache: ImageCache, name: str) -> tuple[str, str | None]:
     source = cache.source(name)
     if not source.is_file():
         return name, "the source is gone"
-    return name, None if cache.up_to_date(source) else "the source has changed"
+    return name, None if file_sha256(source) == entry.source_sha256 else "the source has changed"

@@ -95,6 +95,26 @@ def test_overwriting_can_be_resumed(kitti, capsys):
     assert len(made.read_bytes()) > len(poor)
 
 
+def test_an_image_that_is_replaced_by_an_older_one_is_not_done(kitti, tmp_path, capsys):
+    """As a copy that keeps its time of change; the same of the calibration beside it."""
+    settings = ("--jpeg", "--out", tmp_path / "jpeg")
+    assert prepare("kitti", kitti, *settings) == 0
+    png, calibration = kitti / f"{FRAME}.png", kitti / "2011_09_26" / "calib_cam_to_cam.txt"
+    made = tmp_path / "jpeg" / f"{FRAME}.jpg"
+    status, text = calibration.stat(), calibration.read_text()
+    Image.new("RGB", (96, 64), "red").save(png)
+    os.utime(png, ns=(0, 0))
+    assert prepare("kitti", kitti, *settings) == 2
+    assert f"not made by this step from the current images, such as {made}" in capsys.readouterr().err
+    assert prepare("kitti", kitti, *settings, "--overwrite", "true") == 0
+    assert "1 JPEGs written" in capsys.readouterr().out
+    assert np.asarray(read_image(made)).mean((0, 1)) == pytest.approx([254, 0, 0], abs=1)
+    calibration.write_text(text.replace("55", "56"))
+    os.utime(calibration, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert prepare("kitti", kitti, *settings) == 2
+    assert "exists and differs from what" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("age", [-1000, 1000])
 def test_a_jpeg_from_the_user_is_not_replaced(age, kitti, capsys):
     """Older than its PNG or newer: it is not known to be made of it."""

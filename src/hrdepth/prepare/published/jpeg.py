@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import filecmp
+import hashlib
 import io
 import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,7 +15,8 @@ from rich.progress import track
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, resume, write_bytes, write_failure, write_json
-from hrdepth.io.images import read_image, save_image
+from hrdepth.io.image_files import content_digest
+from hrdepth.io.images import DAMAGE, open_image, read_image, save_image
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.published.layout import Layout, resized_size
@@ -24,7 +24,7 @@ from hrdepth.prepare.published.layout import Layout, resized_size
 __all__ = ["convert_to_jpeg", "damaged_images"]
 
 RECORD = "jpeg.json"
-"""Settings of the JPEGs beside it. A JPEG that is older was not made with them."""
+"""Settings of the JPEGs beside it. A JPEG's comment is a digest of its image and of the settings."""
 SAME = 1.0  # grey levels of 255: other versions of libjpeg round otherwise, by less
 
 
@@ -70,8 +70,11 @@ def convert_to_jpeg(
         )
     work = [(path, out / layout.relative(path).with_suffix(".jpg")) for path in _sources(layout, separate)]
     settings = {"quality": quality, "width": width}
-    since = _made_since(out / RECORD, settings, overwrite=overwrite) if work else None
-    todo = [item for item in work if not _up_to_date(*item, since)]
+    begun = bool(work) and (out / RECORD).exists()
+    begun = begun and resume(out / RECORD, settings, overwrite=overwrite) is not None
+    good = parallel_map(partial(_up_to_date, quality=quality, width=width), work if begun else (), threads)
+    made = {jpeg for (_, jpeg), is_good in zip(work, good) if is_good}  # noqa: B905
+    todo = [item for item in work if item[1] not in made]
     other = [jpeg for _, jpeg in todo if jpeg.exists()]
     if other and not overwrite:
         raise InputError(
@@ -81,7 +84,7 @@ def convert_to_jpeg(
         )
     if separate:
         _copy_companions(layout, out, width, overwrite=overwrite)
-    if todo and since is None:
+    if todo and not begun:
         write_json(out / RECORD, settings | provenance())
     writing = parallel_map(partial(_write_jpeg, quality=quality, width=width), todo, threads)
     written = sum(1 for _ in track(writing, "to JPEG", len(todo)))
@@ -115,25 +118,28 @@ def _sources(layout: Layout, separate: bool) -> list[Path]:
     return sorted({png for path in images if (png := path.with_suffix(".png")).is_file()})
 
 
-def _made_since(record: Path, settings: dict[str, Any], *, overwrite: bool) -> int | None:
-    """Return when JPEGs with these settings were begun, ns; None for never.
-
-    Raises:
-        InputError: those there were made with other settings, and `overwrite` is false.
-    """
-    if not record.exists():
-        return None
-    return None if resume(record, settings, overwrite=overwrite) is None else record.stat().st_mtime_ns
+def _comment(source: Path, quality: int, width: int | None) -> bytes:
+    """Return what marks the JPEG of an image: a digest of its content and of the settings."""
+    key = f"{content_digest(source).hex()} {quality} {width}"
+    return f"hrdepth {hashlib.sha256(key.encode()).hexdigest()}".encode()
 
 
-def _up_to_date(source: Path, jpeg: Path, since: int | None) -> bool:
-    """Return whether a JPEG is newer than its source and than its settings."""
-    return since is not None and jpeg.is_file() and jpeg.stat().st_mtime_ns >= max(since, source.stat().st_mtime_ns)
+def _up_to_date(item: tuple[Path, Path], quality: int, width: int | None) -> bool:
+    """Return whether a JPEG was made of its source, as that now is, with these settings."""
+    source, jpeg = item
+    try:
+        with open_image(jpeg) as image:
+            if image.info.get("comment") == _comment(source, quality, width):
+                return True
+        return content_digest(source) == content_digest(jpeg)  # copied
+    except DAMAGE:  # or there is none
+        return False
 
 
 def _write_jpeg(item: tuple[Path, Path], quality: int, width: int | None) -> None:
     """Write one JPEG; a JPEG that need not shrink is copied."""
     source, file = item
+    comment = _comment(source, quality, width)  # before the image, which may change meanwhile
     image = read_image(source)
     height, wide = resized_size((image.height, image.width), width)
     try:
@@ -143,7 +149,7 @@ def _write_jpeg(item: tuple[Path, Path], quality: int, width: int | None) -> Non
         else:
             if wide < image.width:
                 image = image.resize((wide, height), Image.Resampling.LANCZOS)
-            save_image(file, image, quality=quality)
+            save_image(file, image, quality=quality, comment=comment)
     except (OSError, InputError) as error:
         raise InputError(f"{file} cannot be written: {write_failure(error)}; run it again to resume") from error
 
@@ -166,7 +172,7 @@ def _copy_companions(layout: Layout, out: Path, width: int | None, *, overwrite:
             copy.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(copy) as temporary:
                 if text is None:
-                    shutil.copy2(file, temporary)  # with its modification time, so that the next call need not read it
+                    shutil.copy2(file, temporary)
                 else:
                     temporary.write_text(text, encoding="utf-8")
         except OSError as error:
@@ -176,7 +182,7 @@ def _copy_companions(layout: Layout, out: Path, width: int | None, *, overwrite:
 def _is_copy(file: Path, copy: Path, text: str | None) -> bool:
     if not copy.is_file():
         return False
-    return filecmp.cmp(file, copy) if text is None else copy.read_bytes() == text.encode()
+    return copy.read_bytes() == (file.read_bytes() if text is None else text.encode())
 
 
 def _difference(item: tuple[Path, Path], quality: int) -> str | None:
