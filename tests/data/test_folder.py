@@ -11,6 +11,7 @@ from torch.utils.data import default_collate
 import fake_datasets
 from hrdepth.config import DatasetConfig, files
 from hrdepth.data import build_mix, build_reader
+from hrdepth.data.camera_file import read_camera
 from hrdepth.data.folder import numbered_images
 from hrdepth.data.mixing import metres_per_unit
 from hrdepth.errors import InputError
@@ -80,6 +81,34 @@ def test_an_entry_of_a_camera_that_is_not_understood_is_named(root, name, value)
     change(root, **{name: value})
     with pytest.raises(InputError, match=rf"camera\.yaml: {name} "):
         build(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Baseline: 0.54\n", "Baseline is not understood"),  # it would be none
+        ("Width: 48\n", "Width is not understood"),
+        ("baseline: true\n", "true is no number"),
+        ("pixel_aspect: .nan\n", "pixel_aspect nan must be"),
+    ],
+)
+def test_an_entry_of_a_camera_that_cannot_be_right_is_refused(root, text, sentence):
+    file = root / "drive" / "camera.yaml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith(text.split(":")[0])]
+    file.write_text("\n".join([*lines, text]))
+    with pytest.raises(InputError, match=rf"camera\.yaml.*{sentence}"):
+        build(root)
+
+
+def test_numbers_of_a_camera_are_decimal(root):
+    """YAML 1.1 reads 096 as text, but 0100 as 64."""
+    change(root, width=100)
+    file = root / "drive" / "camera.yaml"
+    file.write_text(file.read_text().replace("width: 100", "width: 0100"))
+    assert read_camera(file).size[1] == 100
+    file.write_text(file.read_text().replace("width: 0100", "width: 100.5"))
+    with pytest.raises(InputError, match=r"width 100\.5 .* must be whole numbers"):
+        read_camera(file)
 
 
 def test_an_entry_given_twice_and_another_encoding_are_refused(root):

@@ -143,6 +143,13 @@ def test_python_and_opencv_spellings_give_the_same_frames(shared):
         ("2 FOV 640 480 500 510 322 240 0.9\n", "FOV"),
         ("P2: 500 0 300 0 0 510 90 0 0 0 1 0\nD_rect_02: 0.1 0 0 0 0\n", "D_rect_02"),
         ("P2: 0 0 0 0 0 0 0 0 0 0 0 0\n", "positive numbers"),
+        (ALONE.replace("cx: 321.5", "cx: .nan"), "principal point"),
+        (ALONE.replace("500", "true"), "true is no number"),
+        (ALONE.replace("640", "640.5"), "'width' must be a whole number"),
+        (ALONE + "binning_x: -2\nbinning_y: -2\n", "binning -2x-2"),
+        (ALONE + "image_size: [480, 640, 3]\n", "must be .width, height."),
+        (ALONE + "image_size: 1280x960\n", "different sizes"),
+        (ALONE.replace("500", "8:20"), "8:20"),
     ],
 )
 def test_an_entry_that_is_not_understood_is_refused_by_its_name(text, key, tmp_path):
@@ -190,6 +197,19 @@ def test_echoed_messages_are_read(tmp_path):
     (tmp_path / "c.yaml").write_text(message % (1, 321.5) + message % (2, 300))
     with pytest.raises(InputError, match="2 messages of different cameras"):
         read_calibration(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("entry", "same"), [("width: 640", "width: 0640"), ("fx: 500", "fx: 0500"), ("cx: 321.5", "cx: '321.5'"),
+                        ("height: 480\n", "height: 480\nimage_size: 640x480\n")]
+)  # fmt: skip
+def test_numbers_are_decimal_and_may_be_text(entry, same, tmp_path):
+    """YAML 1.1 reads 0640 as 416."""
+    assert entry in ALONE
+    (tmp_path / "c.yaml").write_text(ALONE.replace(entry, same))
+    lens = read_calibration(tmp_path / "c.yaml")
+    assert lens.size == (480, 640)
+    assert lens.intrinsics.tolist() == [[500, 0, 321.5], [0, 510, 239.5], [0, 0, 1]]
 
 
 def test_a_stereo_file_has_two_cameras(tmp_path):

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from hrdepth.errors import InputError
 
-__all__ = ["check_yaml", "load_yaml", "read_text"]
+__all__ = ["PlainLoader", "check_yaml", "load_yaml", "read_text"]
 
 # Configs, cameras and cards have a few kilobytes; a calibration with all its points has some hundred.
 MOST_CHARACTERS = 2**20
 MOST_VALUES = 200_000
 DEEPEST = 64
+
+# YAML 1.1 also has octal (0640 is 416) and sexagesimal numbers (6:40 is 400), which nobody means: these are text.
+_NUMBERS = {
+    "tag:yaml.org,2002:int": r"[-+]?(0|[1-9][0-9_]*|0b[01_]+|0x[0-9a-fA-F_]+)$",
+    "tag:yaml.org,2002:float": r"[-+]?([0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)([eE][-+][0-9]+)?$"
+    r"|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$",
+}
+
+
+class PlainLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, in which whole numbers are decimal also where they begin with 0, as text for `float`."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, re.compile(_NUMBERS[tag]) if tag in _NUMBERS else pattern) for tag, pattern in resolvers]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -38,7 +56,7 @@ def load_yaml(text: str, *, unique: bool = False) -> Any:
     if unique and (root := yaml.compose(text, Loader=_PARSER)) is not None:
         _check_keys(root)
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=PlainLoader)
     except ValueError as error:  # a number of thousands of digits, or no date
         raise yaml.YAMLError(str(error)) from error
 

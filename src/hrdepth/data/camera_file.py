@@ -15,7 +15,7 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import existing_file
 from hrdepth.io.image_files import walk
 
-__all__ = ["IRRELEVANT", "camera_of", "find_cameras", "plain_key", "read_camera"]
+__all__ = ["IRRELEVANT", "camera_of", "find_cameras", "number", "plain_key", "read_camera"]
 
 ENTRIES = ("width", "height", "fx", "fy", "cx", "cy")
 # Entries of calibrations, as `plain_key` spells them, that do not change what the camera sees. Any other is refused.
@@ -46,6 +46,18 @@ def plain_key(key: object) -> str:
     return text if len(text) < 3 else re.sub(r"[\W_]", "", text.lower())
 
 
+def number(value: Any) -> float:
+    """Return a number that a file gives, also as text.
+
+    Raises:
+        TypeError: it is something else, such as true.
+        ValueError: it is a text that is no number.
+    """
+    if isinstance(value, bool):
+        raise TypeError(f"{str(value).lower()} is no number")
+    return float(value)
+
+
 def read_camera(file: Path) -> Camera:
     """Read a camera.yaml: width, height, fx, fy, cx, cy in pixels, and optionally baseline in metres and `learn`.
 
@@ -69,10 +81,11 @@ def camera_of(content: Any, source: str) -> Camera:
         InputError: an entry is missing, unknown or no number.
     """
     try:
-        width, height, fx, fy, cx, cy = (float(content[key]) for key in ENTRIES)
-        baseline = None if content.get("baseline") is None else float(content["baseline"])
-        unknown = [key for key in content if plain_key(key) not in {*ENTRIES, "baseline", "learn"} | IRRELEVANT]
-        aspect = float(content.get("pixel_aspect", 1))
+        width, height, fx, fy, cx, cy = (number(content[key]) for key in ENTRIES)
+        baseline = None if content.get("baseline") is None else number(content["baseline"])
+        known = {*ENTRIES, "baseline", "learn"}
+        unknown = [key for key in content if key not in known and plain_key(key) not in IRRELEVANT]
+        aspect = number(content.get("pixel_aspect", 1))
     except MALFORMED as error:
         raise InputError(f"{source} must give the numbers {', '.join(ENTRIES)} in pixels ({error})") from error
     if unknown:
@@ -85,8 +98,8 @@ def camera_of(content: Any, source: str) -> Camera:
     learn = content.get("learn", False)
     if not isinstance(learn, bool):
         raise InputError(f"{source}: learn must be true or false, not {learn!r}")
-    if not all(abs(pixels) < 2**31 for pixels in (width, height)):
-        raise InputError(f"{source}: width {width:g} and height {height:g} must be numbers of pixels")
+    if not all(abs(pixels) < 2**31 and pixels.is_integer() for pixels in (width, height)):
+        raise InputError(f"{source}: width {width:g} and height {height:g} must be whole numbers of pixels")
     if not 0 < aspect < np.inf:
         raise InputError(f"{source}: pixel_aspect {aspect:g} must be the width / height of a pixel")
     return Camera(

@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from hrdepth.config.safe_yaml import check_yaml
-from hrdepth.data.camera_file import IRRELEVANT, plain_key
+from hrdepth.config.safe_yaml import PlainLoader, check_yaml
+from hrdepth.data.camera_file import IRRELEVANT, number, plain_key
 from hrdepth.errors import InputError
 from hrdepth.geometry import pinhole
 from hrdepth.prepare.lens import Lens, Model, refuse_entries, unique_entries
@@ -20,7 +20,7 @@ from hrdepth.prepare.lens import Lens, Model, refuse_entries, unique_entries
 __all__ = ["read_yaml"]
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(PlainLoader):
     """YAML in which no key may be given twice, and with the tag of OpenCV's matrices."""
 
 
@@ -133,7 +133,8 @@ class _Entries:
             refuse_entries([f"{key}.{name}" for name in value if name not in ("data", "rows", "cols", "dt", "type_id")],
                     self.source)  # fmt: skip
             value = value["data"]
-        numbers = tuple(float(number) for number in np.ravel(value))
+        numbers = tuple(number(one) for row in (value if isinstance(value, list | tuple) else [value])
+                        for one in (row if isinstance(row, list | tuple) else [row]))  # fmt: skip
         if len(numbers) not in counts:
             raise InputError(
                 f"{self.source}: '{key}' has {len(numbers)} numbers, where there are {' or '.join(map(str, counts))}"
@@ -148,12 +149,12 @@ class _Entries:
             raise ValueError(f"it names no camera_matrix, nor all of fx, fy, cx and cy, but {others}")
         matrix = None if value is None else np.array(self._list(key, value, (9,))).reshape(3, 3)
         if any(number is not None for number in flat):
-            alone = pinhole(*(float(number) for number in flat))
+            alone = pinhole(*map(number, flat))
             if matrix is not None and not np.allclose(matrix, alone):
                 raise InputError(f"{self.source}: '{key}' and {', '.join(FLAT)} differ; remove the wrong one")
             matrix = alone
         assert matrix is not None
-        if skew := float(self.values.pop("skew", None) or 0):
+        if skew := number(self.values.pop("skew", None) or 0.0):
             matrix[0, 1] = skew
         return matrix
 
@@ -209,13 +210,17 @@ class _Entries:
             if (pair[0] is None) != (pair[1] is None):
                 raise InputError(f"{self.source} gives only one of the images' height and width")
             if pair[0] is not None:
-                found[self.names[height]] = int(pair[0]), int(pair[1])
+                found[self.names[height]] = self._pixels(height, pair[0]), self._pixels(width, pair[1])
         for key in ("imagesize", "imgsize", "resolution"):
             value = self.values.pop(key, None)
             if isinstance(value, dict):
                 value = value["width"], value["height"]
+            if isinstance(value, str):
+                value = re.split(r"[x, ]+", value.strip().lower())
+            if value is not None and len(value) != 2:
+                raise InputError(f"{self.source}: '{key}' must be [width, height]")
             if value is not None:
-                found[self.names[key]] = int(value[1]), int(value[0])
+                found[self.names[key]] = self._pixels(key, value[1]), self._pixels(key, value[0])
         if len(set(found.values())) > 1:
             raise InputError(f"{self.source}: {' and '.join(found)} name different sizes; remove the wrong one")
         size = next(iter(found.values()), None)
@@ -223,10 +228,18 @@ class _Entries:
             raise InputError(f"{self.source}: the images' size {size[1]}x{size[0]} (width x height) must be positive")
         return size
 
+    def _pixels(self, key: str, value: Any) -> int:
+        pixels = number(value)
+        if not pixels.is_integer():
+            raise InputError(f"{self.source}: '{self.names.get(key, key)}' must be a whole number, not {value}")
+        return int(pixels)
+
     def _window(self, lens: Lens) -> Lens:
         """Return the camera of ROS's region of interest, the part of the sensor that the images show."""
         roi = dict(self.values.pop("roi", None) or {})
-        left, top, width, height = (int(roi.pop(name, 0)) for name in ("x_offset", "y_offset", "width", "height"))
+        left, top, width, height = (
+            self._pixels(f"roi.{name}", roi.pop(name, 0)) for name in ("x_offset", "y_offset", "width", "height")
+        )
         roi.pop("do_rectify", None)
         refuse_entries([f"roi.{name}" for name in roi], self.source)
         if not any((left, top, width, height)) or (left, top, height, width) == (0, 0, *(lens.size or ())):
@@ -242,7 +255,9 @@ class _Entries:
 
     def _binned(self, lens: Lens) -> Lens:
         """Return the camera of images in which ROS's binning has joined pixels."""
-        x, y = (max(1, int(self.values.pop(name, None) or 1)) for name in ("binningx", "binningy"))
+        x, y = (self._pixels(name, self.values.pop(name, None) or 1) for name in ("binningx", "binningy"))
+        if min(x, y) < 1:
+            raise InputError(f"{self.source}: its binning {x}x{y} must be positive")
         if x == y == 1:
             return lens
         if lens.size is None:

@@ -44,6 +44,8 @@ class Lens:
 
     def __post_init__(self) -> None:
         k = self.intrinsics
+        if not np.isfinite(k[:2, 2]).all():
+            raise InputError(f"{self.source}: the principal point ({k[0, 2]:g}, {k[1, 2]:g}) must be finite numbers")
         if not (np.isfinite(k).all() and k[0, 0] > 0 and k[1, 1] > 0):
             raise InputError(
                 f"{self.source}: focal lengths fx = {k[0, 0]:g}, fy = {k[1, 1]:g} must be positive numbers; a "
