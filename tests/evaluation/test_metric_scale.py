@@ -198,6 +198,7 @@ def test_a_speed_counts_the_seconds_between_frames(drive, monkeypatch):
         ("distances", "2 400 20 5\n", "outside"),
         ("distances", "2 40 20 -5\n", "above 0"),
         ("gps", "48 8\n48 8\n", "2 frames, the images are 6"),
+        ("gps", "139.7 35.6\n" * 6, "latitudes from -90 to 90"),
         ("gps", "48\n", "latitude"),
         ("speeds", "1\n2\n", "frames-per-second"),
         ("poses", "1 2\n", "12"),

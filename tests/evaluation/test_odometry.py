@@ -211,6 +211,17 @@ def test_poses_without_a_rotation_are_refused(tmp_path, factor):
         read_poses(tmp_path / "poses.txt")
 
 
+def test_a_shear_is_no_rotation_and_a_byte_order_mark_no_number(tmp_path):
+    poses, file = drive(5), tmp_path / "poses.txt"
+    write_kitti(file, poses)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_poses(file) == pytest.approx(poses, abs=1e-8)
+    poses[3, 0, 1] += 0.5  # of determinant 1
+    write_kitti(file, poses)
+    with pytest.raises(InputError, match=r"poses\.txt: pose 4 of 5 holds no rotation"):
+        read_poses(file)
+
+
 class Ahead(nn.Module):
     """Return how much brighter the second image is, as motion ahead."""
 

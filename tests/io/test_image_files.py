@@ -6,6 +6,7 @@ Which files are images, behind links too, and how their results are called.
 from __future__ import annotations
 
 import logging
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,11 @@ def test_names_of_results_never_collide() -> None:
     names = distinct_names([Path(file) for file in files])
     assert len(set(names)) == len(files)
     assert names[-1] == "z"
+    # Nor on a disk that is not told by case, or by how Unicode spells a letter.
+    files = ["A.jpg", "a.jpg", "\u00fc.png", "u\u0308.png", "B.jpg", "b.png", "Stra\u00dfe.png", "strasse.png", "c.png"]
+    names = distinct_names([Path(file) for file in files])
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names}) == len(files)
+    assert names[-1] == "c"
 
 
 def test_long_names_leave_room_for_what_results_append(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from hrdepth.config import OptimiserConfig, check_values
+from hrdepth.config import AugmentConfig, GuardConfig, OptimiserConfig, check_values
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
@@ -80,6 +80,10 @@ def test_a_schedule_resumes_from_its_state():
         ({"floor": 2.0}, "optimiser.floor"),
         ({"warmup_steps": -1}, "optimiser.warmup_steps"),
         ({"gradient_clip": 0.0}, "optimiser.gradient_clip"),
+        ({"learning_rate": -1e-4}, "optimiser.learning_rate -0.0001 must be positive"),
+        ({"learning_rate": float("nan")}, "optimiser.learning_rate nan must be positive, and finite"),
+        ({"decay": -0.1}, "optimiser.decay -0.1 must lie between 0 and 1"),
+        ({"weight_decay": -0.1}, "optimiser.weight_decay -0.1 must be 0 or more"),
     ],
 )
 def test_impossible_optimiser_settings_are_refused(tiny, settings, sentence):
@@ -94,6 +98,13 @@ def test_impossible_optimiser_settings_are_refused(tiny, settings, sentence):
         ({"average": 1.0}, "average 1 must lie"),
         ({"early_stop": 0}, "early_stop 0"),
         ({"checkpoint_minutes": -1.0}, "checkpoint_minutes"),
+        ({"max_minutes": 0.0}, "max_minutes 0 must be positive"),
+        ({"metres_per_unit": float("inf")}, "metres_per_unit inf must be positive, and finite"),
+        ({"initial_depth": -3.0}, "initial_depth -3 must be positive"),
+        ({"seed": -1}, "seed -1 must be 0 or more"),
+        ({"seed": 2**32}, "seed 4294967296 must be below"),
+        ({"augment": AugmentConfig(contrast=-0.2)}, "augment.contrast -0.2 must lie between 0 and 1"),
+        ({"guard": GuardConfig(max_motion=0.0)}, "guard.max_motion 0 must be positive"),
         ({"devices": 0}, "devices 0"),
         ({"devices": 3, "strategy": "ddp"}, "3 processes"),
         ({"sync_batch_norm": True}, "needs CUDA"),

@@ -165,6 +165,15 @@ def test_bad_depth_maps_are_refused(tmp_path, name, content, hint):
     assert str(path) in str(error.value)
 
 
+def test_a_depth_map_is_turned_as_its_image_is(tmp_path):
+    """By EXIF data, as a phone's export has them; half a turn does not show in the shape."""
+    depth = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    exif = Image.Exif()
+    exif[0x112] = 3
+    Image.fromarray((256 * depth).astype(np.uint16)).save(tmp_path / "a.png", exif=exif)
+    assert read_depth(tmp_path / "a.png").tolist() == depth[::-1, ::-1].tolist()
+
+
 def test_truncated_and_missing_depth_maps_are_named(tmp_path):
     save_depth_png(tmp_path / "a.png", np.random.default_rng(0).uniform(1, 80, (50, 50)))
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-2000])

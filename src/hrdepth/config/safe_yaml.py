@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -28,12 +28,11 @@ _NUMBERS = {
 class PlainLoader(yaml.SafeLoader):
     """PyYAML's safe loader, in which whole numbers are decimal also where they begin with 0, as text for `float`."""
 
-    yaml_implicit_resolvers: ClassVar = {
-        first: [(tag, re.compile(_NUMBERS[tag]) if tag in _NUMBERS else pattern) for tag, pattern in resolvers]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
 
-
+PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, re.compile(_NUMBERS[tag]) if tag in _NUMBERS else pattern) for tag, pattern in resolvers]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal
 
 from hrdepth.config.data import AugmentConfig, DatasetConfig
@@ -228,6 +230,15 @@ class DiagnoseConfig:
     run: str
 
 
+POSITIVE = ("optimiser.learning_rate", "guard.max_motion", "guard.max_rotation", "max_minutes", "initial_depth",
+            "metres_per_unit")  # fmt: skip
+NOT_NEGATIVE = ("optimiser.weight_decay", "intrinsics.freeze_steps", "log.panels_every_steps", "guard.min_spread",
+                "guard.warmup_steps", "checkpoint_minutes", "freeze_depth_steps", "workers", "seed")  # fmt: skip
+# Greatest values of what is 0 at the least.
+SHARES = {"optimiser.decay": 1.0, "augment.brightness": 1.0, "augment.contrast": 1.0, "augment.saturation": 1.0,
+          "augment.hue": 0.5}  # fmt: skip
+
+
 def check_values(config: TrainConfig) -> None:
     """Check the values of settings that depend on nothing else.
 
@@ -256,11 +267,17 @@ def check_values(config: TrainConfig) -> None:
         raise InputError(f"average {config.average:g} must lie between 0 and 1, such as 0.999; null averages nothing")
     if config.early_stop is not None and config.early_stop < 1:
         raise InputError(f"early_stop {config.early_stop} must be at least 1; null never stops early")
-    for name in ("checkpoint_minutes", "freeze_depth_steps", "workers"):
-        if not getattr(config, name) >= 0:
-            raise InputError(f"{name} {getattr(config, name):g} must be 0 or more")
-    if not 0 <= config.augment.hue <= 0.5:
-        raise InputError(f"augment.hue {config.augment.hue:g} must lie between 0 and 0.5")
+    numbers = {name: attrgetter(name)(config) for name in POSITIVE + NOT_NEGATIVE}
+    numbers |= {f"min_motion of {part.root}": part.min_motion for part in (*config.train, *config.validation)}
+    for name, number in numbers.items():
+        least = "positive" if name in POSITIVE else "0 or more"
+        if number is not None and not (number >= 0 and math.isfinite(number) and (number or name not in POSITIVE)):
+            raise InputError(f"{name} {number:g} must be {least}, and finite")
+    for name, most in SHARES.items():
+        if not 0 <= (value := attrgetter(name)(config)) <= most:
+            raise InputError(f"{name} {value:g} must lie between 0 and {most:g}")
+    if config.seed >= 2**32:
+        raise InputError(f"seed {config.seed} must be below 2^32")
     if config.canonical_focal is not None and not 0.1 < config.canonical_focal < 20:
         raise InputError(
             f"canonical_focal {config.canonical_focal:g} must lie between 0.1 and 20: "

@@ -112,6 +112,8 @@ def _by_motion(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measu
         speeds = read_rows(config.speeds, 1, "a speed in metres a second")[:, 0]
     if config.gps is not None:
         positions["gps"] = read_rows(config.gps, 2, "latitude and longitude in degrees")
+        if (np.abs(positions["gps"]) > (90, 360)).any():
+            raise InputError(f"{config.gps} must give latitudes from -90 to 90 degrees and longitudes, in this order")
     with_speed = speeds is not None or config.speed is not None
     rate = _frames_per_second(config, media) if with_speed else None
     if not (positions or with_speed):

@@ -34,7 +34,7 @@ Poses = NDArray[np.float64]
 SEGMENT_LENGTHS = (100, 200, 300, 400, 500, 600, 700, 800)
 SEGMENT_STEP = 10
 LEAST_MOTION = 1e-3  # metres
-LEAST_DETERMINANT = 0.5  # of a rotation, 1 but for rounding
+ROUNDED = 0.05  # how far a rotation times its transpose may be from the identity
 
 
 def chain(motions: Poses) -> Poses:
@@ -183,11 +183,14 @@ def read_poses(path: str | Path) -> Poses:
     rows = read_rows(path, 12, "a pose, camera to world, in KITTI's format,")
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows.reshape(-1, 3, 4)
-    wrong = np.flatnonzero(~(np.linalg.det(poses[:, :3, :3]) > LEAST_DETERMINANT))
+    rotations = poses[:, :3, :3]
+    off = np.abs(rotations @ rotations.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2))
+    wrong = np.flatnonzero((off > ROUNDED) | (np.linalg.det(rotations) < 0))
     if wrong.size:
         raise InputError(
-            f"{path}: pose {wrong[0] + 1} of {len(poses)} holds no rotation: its first three columns must have "
-            f"determinant 1, not {np.linalg.det(poses[wrong[0], :3, :3]):.3g}"
+            f"{path}: pose {wrong[0] + 1} of {len(poses)} holds no rotation: its first three columns must be "
+            "perpendicular, of length 1, and have determinant 1, "
+            f"not {np.linalg.det(rotations[wrong[0]]):.3g}"
         )
     return poses
 
@@ -201,7 +204,7 @@ def read_rows(path: str | Path, columns: int, what: str) -> NDArray[np.float64]:
     file = existing_file(path, "the file of the frames")
     wanted = f"{file} must give {what} per line: {columns} finite numbers"
     try:
-        rows = np.loadtxt(file, dtype=np.float64, ndmin=2)
+        rows = np.loadtxt(file, dtype=np.float64, ndmin=2, encoding="utf-8-sig")
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{wanted} ({error})") from error
     if rows.shape[1] != columns or not np.isfinite(rows).all():

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -167,15 +168,33 @@ def _content_digest(image: Path, size: int, _changed: int) -> bytes:
 def distinct_names(paths: Sequence[Path]) -> list[str]:
     """Return a name for the results of each file of a folder: its stem, or where that is not unique its whole name.
 
+    Names that differ in case or in how Unicode spells a letter are one name to some file systems, and get a digest.
     What is too long for a suffix of the results is shortened, see `result_name`.
 
     Example:
         >>> distinct_names([Path("a.jpg"), Path("x.jpg"), Path("x.png"), Path("x.jpg.png")])
         ['a', 'x.jpg', 'x.png', 'x.jpg.png']
+        >>> distinct_names([Path("A.jpg"), Path("a.jpg")])
+        ['A.jpg-c88c8fca', 'a.jpg-509b0d46']
     """
-    stems, names = Counter(path.stem for path in paths), {path.name for path in paths}
-    chosen = [path.stem if stems[path.stem] == 1 and path.stem not in names else path.name for path in paths]
+    stems = Counter(_one_spelling(path.stem) for path in paths)
+    names = Counter(_one_spelling(path.name) for path in paths)
+    chosen = []
+    for path in paths:
+        stem, name = _one_spelling(path.stem), _one_spelling(path.name)
+        if stems[stem] == 1 and stem not in names:
+            chosen.append(path.stem)
+        else:
+            chosen.append(path.name if names[name] == 1 else f"{path.name}-{_digest(path.name)}")
     return [result_name(name) for name in chosen]
+
+
+def _one_spelling(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
 
 
 def result_name(name: str) -> str:
@@ -190,7 +209,7 @@ def result_name(name: str) -> str:
         return name
     start = os.fsdecode(whole[: LONGEST - ROOM - 9]).encode("utf-8", "ignore").decode("utf-8")
     log.warning("the name %s... has %d bytes; results have a shorter one", name[:40], len(whole))
-    return f"{start}-{hashlib.sha256(whole).hexdigest()[:8]}"
+    return f"{start}-{_digest(name)}"
 
 
 def natural_order(name: str) -> tuple[list[tuple[int, str]], str]:

@@ -223,7 +223,8 @@ def read_depth(path: str | Path) -> NDArray[np.float32]:
         with open_image(path) as image:
             if image.mode not in ("I;16", "I;16B", "I"):
                 raise InputError(f"{path} must be a 16-bit grey PNG (metres x 256), its mode is {image.mode}")
-            return np.asarray(image).astype(np.float32) / np.float32(DEPTH_PNG_UNITS)
+            upright = ImageOps.exif_transpose(image)  # as the image that it belongs to
+            return np.asarray(upright).astype(np.float32) / np.float32(DEPTH_PNG_UNITS)
     except InputError:
         raise
     except FileNotFoundError as error:

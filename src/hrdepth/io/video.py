@@ -182,7 +182,7 @@ class _End:
         self._last, before = float(frame.time), self._last
         lasts = float((frame.duration or 0) * frame.time_base)
         self._step = max(self._step, lasts, self._last - before)
-        self.seconds = max(self.seconds, self._last + lasts)
+        self.seconds = max(self.seconds, self._last + (lasts or self._step))
 
     def is_before(self, stated: float) -> bool:
         """Return whether frames are missing between the last one and the end that the file states."""
