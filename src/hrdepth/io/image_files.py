@@ -175,18 +175,13 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
         >>> distinct_names([Path("a.jpg"), Path("x.jpg"), Path("x.png"), Path("x.jpg.png")])
         ['a', 'x.jpg', 'x.png', 'x.jpg.png']
         >>> distinct_names([Path("A.jpg"), Path("a.jpg")])
-        ['A.jpg-c88c8fca', 'a.jpg-509b0d46']
+        ['A-559aead0', 'a-ca978112']
     """
-    stems = Counter(_one_spelling(path.stem) for path in paths)
-    names = Counter(_one_spelling(path.name) for path in paths)
-    chosen = []
-    for path in paths:
-        stem, name = _one_spelling(path.stem), _one_spelling(path.name)
-        if stems[stem] == 1 and stem not in names:
-            chosen.append(path.stem)
-        else:
-            chosen.append(path.name if names[name] == 1 else f"{path.name}-{_digest(path.name)}")
-    return [result_name(name) for name in chosen]
+    stems, names = Counter(path.stem for path in paths), {path.name for path in paths}
+    chosen = [path.stem if stems[path.stem] == 1 and path.stem not in names else path.name for path in paths]
+    alike = Counter(map(_one_spelling, chosen))
+    apart = [name if alike[_one_spelling(name)] == 1 else f"{name}-{_digest(name)}" for name in chosen]
+    return [result_name(name) for name in apart]
 
 
 def _one_spelling(name: str) -> str:
