@@ -63,3 +63,9 @@ def test_sizes_are_given_as_width_x_height():
         assert parse(["predict", "x", *given])[1].size == (192, 640)
     assert parse(["benchmark", "predict", "--sizes", "640x192,1024x320"])[1].sizes == [(192, 640), (320, 1024)]
     assert parse(["predict", "640x192"])[1].input == "640x192"
+
+
+def test_numbers_of_a_config_are_decimal(tmp_path):
+    (tmp_path / "p.yaml").write_text("batch: 010\nshift: 2e-1\n")
+    config = parse(["predict", "x", "--config", str(tmp_path / "p.yaml")])[1]
+    assert (config.batch, config.shift) == (10, 0.2)

@@ -19,7 +19,7 @@ import hrdepth
 from hrdepth.cli.argument_errors import describe_error, option_names
 from hrdepth.cli.commands import COMMANDS, GROUPS
 from hrdepth.config.files import current_name, find_config, names_class, rename_keys
-from hrdepth.config.safe_yaml import check_yaml, read_text
+from hrdepth.config.safe_yaml import SettingsLoader, check_yaml, read_text
 from hrdepth.errors import InputError
 from hrdepth.io.objects import is_url
 from hrdepth.io.twins import fetched
@@ -38,7 +38,9 @@ _load = get_loader("yaml")
 
 def _load_settings(text: str) -> Any:
     check_yaml(text)
-    settings = rename_keys(_load(text))
+    if _load(text) is text:  # `{a, b}`, which is not meant as settings without values
+        return text
+    settings = rename_keys(yaml.load(text, Loader=SettingsLoader))
     if names_class(settings):
         raise yaml.YAMLError("settings name no classes; remove class_path")
     return settings

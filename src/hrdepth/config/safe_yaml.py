@@ -10,7 +10,7 @@ import yaml
 
 from hrdepth.errors import InputError
 
-__all__ = ["PlainLoader", "check_yaml", "load_yaml", "read_text"]
+__all__ = ["PlainLoader", "SettingsLoader", "check_yaml", "load_yaml", "read_text"]
 
 # Configs, cameras and cards have a few kilobytes; a calibration with all its points has some hundred.
 MOST_CHARACTERS = 2**20
@@ -33,6 +33,22 @@ PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, re.compile(_NUMBERS[tag]) if tag in _NUMBERS else pattern) for tag, pattern in resolvers]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+class SettingsLoader(PlainLoader):
+    """That of settings, in which `1e-4` is a number too, and dates are text."""
+
+
+SettingsLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in PlainLoader.yaml_implicit_resolvers.items()
+}
+SettingsLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$"),
+    list("-+0123456789."),
+)
+
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
