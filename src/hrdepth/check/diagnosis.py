@@ -159,7 +159,7 @@ def _examine_stereo(target: Tensor, other: Tensor, side: Tensor) -> Iterator[Fin
     wrong, seen = 0, 0
     for one, two, detail, x in zip(target, other, textured, side.tolist(), strict=True):
         costs = {
-            sign: _costs(one[None], two[None], [(0, sign * d) for d in range(REACH[1])])[0].amin(dim=0)[detail[0]]
+            sign: _best_shifts(one[None], two[None], [(0, sign * d) for d in range(REACH[1])])[0][detail]
             for sign in (-1, 1)
         }
         expected = 1 if x > 0 else -1  # the other camera to the right (x < 0): things lie further left there
@@ -188,7 +188,7 @@ def _examine_motion(target: Tensor, source: Tensor) -> Iterator[Finding]:
     shifts = [(y, x) for y in range(-down, down + 1) for x in range(-across, across + 1)]
     shifts.sort(key=lambda shift: math.hypot(*shift))  # of equals the shortest
     lengths = torch.tensor([math.hypot(*shift) for shift in shifts], device=one.device) / WIDTH
-    best = lengths[_costs(one, two, shifts).argmin(dim=1)]  # (B,h,w)
+    best = lengths[_best_shifts(one, two, shifts)[1]]  # (B,h,w)
     detail = _textured(one)[:, 0]
     medians = [float(way[seen].median()) for way, seen in zip(best, detail, strict=True) if seen.any()]
     far = [median for median in medians if median > FAR]
@@ -218,26 +218,42 @@ def _bytes(images: Tensor):  # type: ignore[no-untyped-def]
     return (255 * small).round().byte().cpu().numpy()
 
 
+def _middle(size: Sequence[int]) -> tuple[slice, slice]:
+    """Return the rows and columns of an image (h,w) around which the whole reach lies inside."""
+    down, across = (min(most, side // 4) for most, side in zip(REACH, size, strict=True))
+    return slice(down, size[0] - down), slice(across, size[1] - across)
+
+
 def _textured(images: Tensor) -> Tensor:
     """Return where windows hold detail, and the whole reach lies inside: (B,1,h,w) bool."""
     mean = box_mean(images, WINDOW)
     spread = (box_mean(images**2, WINDOW) - mean**2).clamp(min=0).sqrt()
+    rows, columns = _middle(images.shape[-2:])
     inside = torch.zeros_like(spread, dtype=torch.bool)
-    down, across = (min(most, side // 4) for most, side in zip(REACH, images.shape[-2:], strict=True))
-    inside[..., down : images.shape[-2] - down, across : images.shape[-1] - across] = True
+    inside[..., rows, columns] = True
     return (spread > TEXTURE) & inside
 
 
-def _costs(target: Tensor, source: Tensor, shifts: Sequence[tuple[int, int]]) -> Tensor:
-    """Return the mean difference of windows for each shift (down, right) of the source's point: (B,N,h,w)."""
+def _best_shifts(target: Tensor, source: Tensor, shifts: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+    """Compare windows of the target with those of the source that lie shifts (down, right) away.
+
+    Returns:
+        The least mean difference and the index of the first shift that has it, (B,h,w) each; computed in the middle
+        alone, where `_textured` can be true.
+    """
     down, right = (max(abs(shift[axis]) for shift in shifts) for axis in (0, 1))
     padded = F.pad(source, (right, right, down, down), mode="replicate")
-    height, width = target.shape[-2:]
-    costs = []
+    least = target.new_full((len(target), *target.shape[-2:]), torch.inf)
+    best = torch.zeros_like(least, dtype=torch.long)
+    rows, columns = (
+        slice(max(0, part.start - WINDOW // 2), part.stop + WINDOW // 2) for part in _middle(target.shape[-2:])
+    )
+    middle, least_there, best_there = target[..., rows, columns], least[..., rows, columns], best[..., rows, columns]
+    height, width = middle.shape[-2:]
     for start in range(0, len(shifts), TOGETHER):
-        moved = [
-            padded[..., down + y : down + y + height, right + x : right + x + width]
-            for y, x in shifts[start : start + TOGETHER]
-        ]
-        costs.append(box_mean((target - torch.cat(moved, dim=1)).abs(), WINDOW))
-    return torch.cat(costs, dim=1)
+        corners = [(down + y + rows.start, right + x + columns.start) for y, x in shifts[start : start + TOGETHER]]
+        moved = [padded[..., y : y + height, x : x + width] for y, x in corners]
+        costs, found = box_mean((middle - torch.cat(moved, dim=1)).abs(), WINDOW).min(dim=1)
+        best_there.copy_(torch.where(costs < least_there, found + start, best_there))
+        torch.minimum(least_there, costs, out=least_there)
+    return least, best

@@ -8,6 +8,7 @@ import platform
 import shlex
 import sys
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def _last_parts(value: str) -> str:
     return "/".join(Path(value).parts[1:][-2:]) or value if Path(value).is_absolute() else value
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
