@@ -233,9 +233,9 @@ def test_render_makes_several_drives_of_consecutive_seeds(tmp_path, monkeypatch,
     assert "number of drives" in capsys.readouterr().err
 
 
-def test_a_terminal_without_unicode_loses_no_results(data, weights, tmp_path):
+def test_a_terminal_without_unicode_loses_no_results(data, tmp_path):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    arguments = ["--weights", weights, "--data.kind", "drive", "--data.root", data, "--out", tmp_path / "out"]
+    arguments = ["--data.kind", "drive", "--data.root", data, "--out", tmp_path / "out"]
     done = subprocess.run(
         [sys.executable, "-m", "hrdepth.cli", "evaluate", *map(str, arguments)],
         env=environment, capture_output=True, text=True, check=False,

@@ -52,6 +52,7 @@ def test_the_page_has_a_file_and_a_line_for_each_registry():
     assert len(FILES) == len(LINES)
 
 
+@pytest.mark.slow
 def test_the_contract_tests_pass_with_the_added_toys(package, tmp_path):
     names = [name for _, name, _, _ in LINES]
     results = tmp_path / "results.xml"

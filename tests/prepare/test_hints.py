@@ -117,7 +117,7 @@ def test_existing_hints_stay_and_missing_ones_are_computed(tmp_path, weights, mo
     root = corridor.drive(tmp_path / "data", frames=8)
     calls = []
     monkeypatch.setattr(module, "structure_from_motion", lambda *given: calls.append(1) or known(*given))
-    config = config_of(root, weights, tmp_path, every=3)
+    config = config_of(root, weights, tmp_path, every=3, planes=16)
     hints = prepare_hints(config)
     before = {path: path.stat().st_mtime_ns for path in hints.folder.rglob("*.npy")}
     assert len(before) == 3

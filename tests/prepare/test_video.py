@@ -96,7 +96,7 @@ def test_a_clean_clip_gets_no_mask(tmp_path):
 
 @pytest.mark.parametrize(("pace", "fps", "stride"), [(2, 10, 1), (1, 30, 2)])
 def test_the_stride_follows_the_motion(tmp_path, pace, fps, stride):
-    places = np.arange(90) * pace
+    places = np.arange(50) * pace
     path = video(tmp_path / "v.mp4", frames(places), fps)
     assert prepare(path, tmp_path / "data").manifest["chosen"]["stride"] == stride
     assert prepare(path, tmp_path / "own", fps=fps / 2).manifest["chosen"]["stride"] == 2

@@ -1,6 +1,7 @@
 """Tests of teachers/huggingface.py: tiny random models of each family against the library's own pipeline."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -147,11 +148,14 @@ def test_nothing_that_can_run_code_is_loaded(tmp_path, monkeypatch):
 def test_without_a_network_one_sentence_says_so(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    waits = []  # the Hub's library waits 23 s in all before its last try
+    monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=waits.append))
     with pytest.raises(
         InputError, match="the teacher nobody/nothing cannot be loaded .* check the connection"
     ) as error:
         open_teacher("nobody/nothing")
     assert "\n" not in str(error.value)
+    assert waits
 
 
 @pytest.mark.filterwarnings("ignore")

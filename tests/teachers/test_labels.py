@@ -110,6 +110,7 @@ def _share(folder, images, counts):
     counts.put(label_images(Ramp(), Labels.open(folder), images))
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_folder_and_do_nothing_twice(tmp_path):
     _, images = images_of(tmp_path, frames=24)
     create_labels(tmp_path / "labels", Ramp(), SIZE)

@@ -260,7 +260,7 @@ def test_the_guard_does_not_change_a_clean_run(config, tmp_path, caplog):
     config = replace(config, **GOOD)
     with caplog.at_level(logging.WARNING):
         on, off = (
-            weights(train(replace(config, epochs=3, output=str(tmp_path / str(enabled)), guard=guard)))[0]
+            weights(train(replace(config, epochs=2, output=str(tmp_path / str(enabled)), guard=guard)))[0]
             for enabled, guard in ((True, replace(QUICK, warmup_steps=0)), (False, GuardConfig(enabled=False)))
         )
     assert all(torch.equal(on[key], off[key]) for key in on)

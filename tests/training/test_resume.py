@@ -104,10 +104,11 @@ def history(config):
         ),
     ],
 )
-def test_a_run_that_was_killed_and_resumed_ends_bit_equal(tiny, tmp_path, monkeypatch, changes, number):
-    undisturbed = replace(tiny, **changes)
-    train(undisturbed)
-    config = replace(undisturbed, output=str(tmp_path / "killed"))
+def test_a_run_that_was_killed_and_resumed_ends_bit_equal(tiny, trained, tmp_path, monkeypatch, changes, number):
+    undisturbed = replace(tiny, **changes) if changes else trained
+    if changes:
+        train(undisturbed)
+    config = replace(tiny, **changes, output=str(tmp_path / "killed"))
     broken_off(config, monkeypatch, number)
     best = train(replace(config, resume="last"))
     assert best == tmp_path / "killed" / "best.safetensors"
@@ -116,8 +117,7 @@ def test_a_run_that_was_killed_and_resumed_ends_bit_equal(tiny, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_mid_epoch_resumes_bit_equal(tiny, tmp_path):
-    train(tiny)
+def test_a_run_killed_in_mid_epoch_resumes_bit_equal(tiny, trained, tmp_path):
     config = replace(tiny, output=str(tmp_path / "killed"))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain_settings(config)))
     script = """
@@ -161,9 +161,8 @@ def test_a_signal_stops_between_two_steps_and_the_run_can_be_resumed(tiny, tmp_p
     assert history(tiny) == history(config)
 
 
-def test_a_time_limit_in_mid_epoch_does_not_change_the_result(tiny, tmp_path, monkeypatch):
+def test_a_time_limit_in_mid_epoch_does_not_change_the_result(tiny, trained, tmp_path, monkeypatch):
     """The validation that ends such a run is one that an undisturbed run does not make."""
-    train(tiny)
     config = replace(tiny, output=str(tmp_path / "short"), max_minutes=60.0)
     with monkeypatch.context() as patch:
         late = []
@@ -178,14 +177,14 @@ def test_a_time_limit_in_mid_epoch_does_not_change_the_result(tiny, tmp_path, mo
 
         patch.setattr(ViewSynthesis, "losses", best_at_the_end)
         train(config)
-    assert (ended(tiny), ended(config)) == ("epochs", "max_minutes")
+    assert (ended(trained), ended(config)) == ("epochs", "max_minutes")
     assert training_state(config)["global_step"] == 6
     for name in ("last", "best"):
         assert read_checkpoint(tmp_path / "short" / f"{name}.safetensors").provenance["step"] == 6
     train(replace(config, resume="last"))
     assert ended(config) == "epochs"
-    assert_same(tiny, config)
-    assert history(tiny) == history(config)
+    assert_same(trained, config)
+    assert history(trained) == history(config)
     assert not list((tmp_path / "short").glob(".*"))
 
 
@@ -207,12 +206,10 @@ def test_rows_after_the_checkpoint_are_written_once(tiny, tmp_path, monkeypatch)
     assert yaml.safe_load((tmp_path / "killed" / "config.yaml").read_text())["epochs"] == 3
 
 
-def test_a_finished_run_can_be_resumed_for_more_epochs(tiny, tmp_path):
-    longer = replace(tiny, output=str(tmp_path / "longer"), epochs=3)
-    train(longer)
-    train(tiny)
-    train(replace(tiny, epochs=3, resume="last"))
-    assert_same(longer, tiny)
+def test_a_finished_run_can_be_resumed_for_more_epochs(tiny, trained):
+    train(replace(tiny, epochs=1))
+    train(replace(tiny, resume="last"))
+    assert_same(trained, tiny)
 
 
 def test_a_bad_step_never_replaces_the_good_checkpoint(tiny, monkeypatch):
@@ -259,6 +256,15 @@ def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
     assert training_state(tiny)["global_step"] == step
 
 
+@pytest.fixture(scope="module")
+def killed_in_epoch_1(trained):
+    """A run after its checkpoint of step 6, for what leaves it as it is."""
+    config = replace(trained, output=f"{trained.output}-killed")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        broken_off(config, monkeypatch, 7)
+    return config
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -272,12 +278,12 @@ def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
         ({"resume": None}, "resume it with --resume last"),
     ],
 )
-def test_a_run_that_cannot_be_resumed_is_refused(tiny, tmp_path, monkeypatch, changes, sentence):
-    broken_off(tiny, monkeypatch, 7)
-    filled = {key: value.format(run=tiny.output) if isinstance(value, str) else value for key, value in changes.items()}
+def test_a_run_that_cannot_be_resumed_is_refused(killed_in_epoch_1, changes, sentence):
+    run = killed_in_epoch_1
+    filled = {key: value.format(run=run.output) if isinstance(value, str) else value for key, value in changes.items()}
     with pytest.raises(InputError, match=sentence):
-        train(replace(tiny, **{"resume": "last", **filled}))
-    assert training_state(tiny)["global_step"] == 6
+        train(replace(run, **{"resume": "last", **filled}))
+    assert training_state(run)["global_step"] == 6
 
 
 def test_cosine_needs_the_same_epochs(tiny, monkeypatch):
@@ -299,8 +305,7 @@ def test_a_sampler_starts_within_an_epoch_and_forgets_it_in_the_next():
     assert list(rest) == list(whole)
 
 
-def test_a_run_killed_before_its_first_checkpoint_is_resumed_from_the_beginning(tiny, tmp_path, monkeypatch):
-    train(tiny)
+def test_a_run_killed_before_its_first_checkpoint_is_resumed_from_the_beginning(tiny, trained, tmp_path, monkeypatch):
     config = replace(tiny, output=str(tmp_path / "killed"))
     broken_off(config, monkeypatch, 1)
     assert not (tmp_path / "killed" / "last.ckpt").exists()
@@ -309,8 +314,8 @@ def test_a_run_killed_before_its_first_checkpoint_is_resumed_from_the_beginning(
     with pytest.raises(InputError, match="seed is 77, but .*config.yaml was written with"):
         train(replace(config, resume="last", seed=77))
     train(replace(config, resume="last"))
-    assert_same(tiny, config)
-    assert history(tiny) == history(config)
+    assert_same(trained, config)
+    assert history(trained) == history(config)
 
 
 @pytest.mark.parametrize("content", [(), (".hrdepth-cut.yaml",), ("config.yaml",)])
