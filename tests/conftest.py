@@ -6,6 +6,7 @@ import ctypes
 import gc
 import hashlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -16,13 +17,22 @@ import pytest
 # Those of several folders have one name, and hold no examples.
 collect_ignore_glob = ["*conftest.py"]
 
-# Of mallopt: M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_MAX in bytes and blocks.
-GLIBC_DEFAULTS = {-1: 128 * 1024, -2: 128 * 1024, -4: 65536}
+# Of mallopt: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD and M_MMAP_MAX in bytes and blocks. The thresholds are those
+# to which glibc raises its own when large blocks are freed, which it no longer does once any of the four is set.
+GLIBC_DEFAULTS = {-1: 64 * 2**20, -2: 128 * 1024, -3: 32 * 2**20, -4: 65536}
 
 
 def pytest_collection_finish() -> None:
     """Libraries stay: the collector of garbage need not look through what their import has made, time and again."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def the_disk_is_not_awaited() -> Iterator[None]:
+    """Let durable files wait for no disk: a training writes a dozen, each of which would take tens of milliseconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

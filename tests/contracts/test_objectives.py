@@ -98,7 +98,7 @@ def objective_of(case, tmp_path, **more):
 
 
 def test_the_loss_is_finite_and_falls_in_20_steps(case, tmp_path):
-    samples = 4 if case == "vid2depth M" else 2  # its clouds of 200 points are noisy
+    samples = 4 if case == "vid2depth M" else 1  # its clouds of 200 points are noisy
     batch = {key: value[:samples] for key, value in batch_of(tmp_path, CASES[case][0]).items()}
     objective = objective_of(case, tmp_path)
     optimiser = torch.optim.Adam(objective.parameters(), 1e-2 if case.startswith("supervised") else 1e-3)

@@ -1,11 +1,13 @@
 """Tests of io/files.py."""
 
 import json
+import os
+import sys
 
 import pytest
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import resume
+from hrdepth.io.files import atomic_path, resume
 
 SETTINGS = {"settings": {"size": (192, 640), "car": None}, "weights": "a" * 64}
 
@@ -34,3 +36,14 @@ def test_a_missing_or_damaged_record_is_refused(content, message, tmp_path):
     with pytest.raises(InputError, match=message):
         resume(record, SETTINGS)
     assert resume(record, SETTINGS, overwrite=True) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows opens no folders")
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_durable_file_is_on_the_disk_before_it_has_its_name_and_then_the_folder_is(tmp_path, monkeypatch, durable):
+    path, synced = tmp_path / "file.txt", []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append((os.fstat(handle).st_ino, path.exists())))
+    with atomic_path(path, durable=durable) as temporary:
+        temporary.write_text("whole")
+    expected = [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+    assert synced == (expected if durable else [])

@@ -377,8 +377,9 @@ def test_memory_does_not_grow_with_the_frames(launch, small_address, frames):
 
 
 @pytest.mark.parametrize(("name", "width"), [("web.jpg", 1000), ("web-phone.jpg", 360)])
-def test_screenshots_show_image_disparity_and_points(browser, address, tmp_path, name, width):
-    # With HRDEPTH_IMAGES=docs/images these become the documentation's.
+def test_screenshots_show_image_disparity_and_points(browser, request, tmp_path, name, width):
+    # With HRDEPTH_IMAGES=docs/images these become the documentation's, of the bundled network.
+    address = request.getfixturevalue("address" if "HRDEPTH_IMAGES" in os.environ else "small_address")
     page = opened(browser, address, width=width)
     predict_example(page, 0)
     page.locator("#points summary").click()

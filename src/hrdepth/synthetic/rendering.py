@@ -6,6 +6,7 @@ depends on a face's direction alone. Only the place inside a pixel is random, so
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,12 @@ class Scene:
             for i, (direction, light) in enumerate(lights)
         }
         self._standing = {"type": "scene", **suns, **_shapes(mitsuba, street, sky_light)}
-        self.world = mitsuba.load_dict(self._standing)
         self.clouds = noise(np.random.default_rng([seed, 9]), (512, 512), 1.7, 4)
+
+    @cached_property
+    def world(self) -> Any:
+        """Return Mitsuba's scene: what stands, until `show` adds what moves."""
+        return load_mitsuba().load_dict(self._standing)
 
     def show(self, moving: Street) -> None:
         """Put what moves where it is now, in place of where it was."""
