@@ -104,8 +104,10 @@ def test_packed_samples_are_the_samples(files, tmp_path, images):
     assert_equal(samples(supervised, layers=[Depth(2.0)]), samples(packed, layers=[Depth(2.0)]))
 
 
-def state(config):
-    return torch.load(Path(config.output) / "last.ckpt", weights_only=True)["state_dict"]
+def assert_same_weights(*configs):
+    one, two = (torch.load(Path(config.output) / "last.ckpt", weights_only=True)["state_dict"] for config in configs)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
 def test_the_same_weights_come_out_bit_equal(files, tmp_path):
@@ -115,7 +117,7 @@ def test_the_same_weights_come_out_bit_equal(files, tmp_path):
     packed = replace(pack(config, tmp_path / "packed"), output=str(tmp_path / "two"))
     train(config)
     train(packed)
-    assert all(torch.equal(value, state(packed)[name]) for name, value in state(config).items())
+    assert_same_weights(config, packed)
     stopped = replace(packed, output=str(tmp_path / "three"), workers=2, max_minutes=1e-6)
     train(stopped)
     ended = torch.load(tmp_path / "three" / "last.ckpt", weights_only=True)["hrdepth"]
@@ -123,7 +125,7 @@ def test_the_same_weights_come_out_bit_equal(files, tmp_path):
     with pytest.raises(InputError, match=r"processes \(devices x nodes\) is 4, but .* with 1"):
         find_start(replace(stopped, devices=2, nodes=2, resume="last"))
     train(replace(stopped, max_minutes=None, resume="last", workers=1))
-    assert all(torch.equal(value, state(stopped)[name]) for name, value in state(config).items())
+    assert_same_weights(config, stopped)
 
 
 def test_a_window_mixes_few_shards_at_a_time(monkeypatch):

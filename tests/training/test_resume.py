@@ -244,7 +244,7 @@ def test_bad_weights_never_replace_the_good_checkpoint(tiny, monkeypatch):
 
 
 def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
-    tiny = replace(tiny, optimiser=OptimiserConfig(0.0, schedule="constant"), epochs=9, early_stop=2)
+    tiny = replace(tiny, optimiser=OptimiserConfig(1e-30, schedule="constant"), epochs=9, early_stop=2)
     monkeypatch.setattr(ViewSynthesis, "identity_errors", lambda self, batch: None)
     best = train(replace(tiny, objective=ObjectiveConfig(frames=["s"], options={"tie_break": 0.0})))
     step = training_state(tiny)["global_step"]
