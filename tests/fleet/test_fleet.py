@@ -303,7 +303,8 @@ def test_recordings_in_a_store_are_resumed_after_the_command_was_killed(tmp_path
     )
     assert done.returncode == 0, done.stderr
     record = read_remote_json(f"{bucket}/out/fleet.json")
-    assert (record["kept"], record["done"]) == (len(before), 8 - len(before))
+    assert len(before) <= record["kept"] < 8  # a worker may finish its recording before it notices
+    assert record["kept"] + record["done"] == 8
     assert record["frames"] == 20 * record["done"]
     assert [failed["input"] for failed in record["failed"]] == [f"{bucket}/in/broken.mp4"]
     assert "broken.mp4" in done.stderr

@@ -139,7 +139,7 @@ main(["train", "--config", sys.argv[1]])
     assert training_state(config)["global_step"] == 3
     (tmp_path / "killed" / ".cut-short.ckpt").write_bytes(b"killed while writing")
     train(replace(config, resume="last"))
-    assert_same(tiny, config)
+    assert_same(trained, config)
     assert not list((tmp_path / "killed").glob(".*"))
 
 
