@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from hrdepth.errors import InputError
-from hrdepth.io.parallel import parallel_map
+from hrdepth.io.parallel import parallel_map, repeated
 
 
 @pytest.mark.parametrize(("workers", "processes"), [(1, False), (3, False), (2, True)])
@@ -39,3 +39,17 @@ def test_an_error_is_raised_at_its_item_and_ends_the_rest():
 def test_zero_workers_are_refused():
     with pytest.raises(InputError, match="at least one"):
         list(parallel_map(abs, [1], 0))
+
+
+def test_work_is_repeated_until_the_block_ends_also_by_an_error():
+    twice, calls = threading.Event(), []
+
+    def work():
+        calls.append(threading.current_thread())
+        if len(calls) == 2:
+            twice.set()
+
+    with pytest.raises(AssertionError, match="ended"), repeated(work, 0.001):
+        assert not twice.wait(60), "ended"
+    assert threading.main_thread() not in calls
+    assert not calls[0].is_alive()

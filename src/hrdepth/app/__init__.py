@@ -19,9 +19,8 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 from hrdepth.app.answers import warm_up
@@ -32,6 +31,7 @@ from hrdepth.app.visitors import IDLE_SECONDS, MOST_SESSIONS, PURGE_SECONDS, Ses
 from hrdepth.config import AppConfig
 from hrdepth.errors import InputError, require
 from hrdepth.io.locks import temporary_folder
+from hrdepth.io.parallel import repeated
 from hrdepth.io.run_folder import find_runs
 
 __all__ = ["run", "serve"]
@@ -172,23 +172,14 @@ def _private_folder() -> Iterator[Path]:
                 os.environ["GRADIO_TEMP_DIR"] = before
 
 
-@contextmanager
-def _purging(sessions: Sessions, uploads: Uploads) -> Iterator[None]:
+def _purging(sessions: Sessions, uploads: Uploads) -> AbstractContextManager[None]:
     """Remove what was not used for an hour, also when nobody comes."""
-    ended = Event()
 
     def purge() -> None:
-        while not ended.wait(PURGE_SECONDS):
-            sessions.purge()
-            uploads.purge()
+        sessions.purge()
+        uploads.purge()
 
-    thread = Thread(target=purge, name="purge", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return repeated(purge, PURGE_SECONDS)
 
 
 def _disable_telemetry() -> None:

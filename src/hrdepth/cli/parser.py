@@ -38,9 +38,10 @@ _load = get_loader("yaml")
 
 def _load_settings(text: str) -> Any:
     check_yaml(text)
-    if _load(text) is text:  # `{a, b}`, which is not meant as settings without values
-        return text
-    settings = rename_keys(yaml.load(text, Loader=SettingsLoader))
+    settings = yaml.load(text, Loader=SettingsLoader)
+    if isinstance(settings, dict) and not any(settings.values()) and _load(text) is text:
+        return text  # such as `{a, b}`, which is not meant as settings without values
+    settings = rename_keys(settings)
     if names_class(settings):
         raise yaml.YAMLError("settings name no classes; remove class_path")
     return settings

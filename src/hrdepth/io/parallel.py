@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from hrdepth.errors import InputError
 
-__all__ = ["parallel_map", "usable_cores"]
+__all__ = ["parallel_map", "repeated", "usable_cores"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,6 +56,24 @@ def parallel_map(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextmanager
+def repeated(work: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Call `work` every so many seconds in a thread of its own, until the block ends and the last call has ended."""
+    ended = Event()
+
+    def run() -> None:
+        while not ended.wait(seconds):
+            work()
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def usable_cores() -> int:

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import fields, is_dataclass, replace
-from threading import Event, Thread
 from typing import Any, TextIO
 
 from hrdepth.config import TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.io.objects import is_url, plain_path
+from hrdepth.io.parallel import repeated
 from hrdepth.io.twins import Twin
 
 __all__ = ["staged"]
@@ -61,23 +61,18 @@ def staged(config: Any) -> Iterator[Any]:
 @contextmanager
 def _published(twins: list[Twin], names: Mapping[str, str]) -> Iterator[None]:
     """Publish time and again, and at the end, also where it is an error or Ctrl-C."""
-    ended = Event()
 
     def publish() -> None:
-        while not ended.wait(PUBLISH_SECONDS):
-            try:
-                for twin in twins:
-                    twin.publish(names)
-            except (InputError, OSError) as error:
-                log.warning("warning: %s; it is tried again", error)
+        try:
+            for twin in twins:
+                twin.publish(names)
+        except (InputError, OSError) as error:
+            log.warning("warning: %s; it is tried again", error)
 
-    thread = Thread(target=publish, name="publish", daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated(publish, PUBLISH_SECONDS):
+            yield
     finally:
-        ended.set()
-        thread.join()
         for twin in twins:
             try:
                 count = twin.publish(names)
