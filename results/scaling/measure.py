@@ -140,8 +140,8 @@ def step(config: TrainConfig) -> Callable[[], object]:
     torch.manual_seed(0)
     objective = build_training_objective(config).train()
     optimiser = build_optimiser(objective.parameters(), config.optimiser)
-    data = mix(open_data(config.train, [-1, 1]), SIZE)
-    batch = torch.utils.data.default_collate([data[0]])
+    data = mix(open_data(config.train, [-1, 1]), config.size)
+    batch = torch.utils.data.default_collate([data[item] for item in range(config.batch_size)])
 
     def run() -> None:
         optimiser.zero_grad()

@@ -25,7 +25,7 @@ class Machine:
         ranks: processes that train together, on all machines.
         ranks_a_node: on one.
         cores: of one machine.
-        workers: loading processes of each rank.
+        workers: loading processes of each rank; 0: the rank loads between its steps.
         load: core seconds of a sample.
         step: seconds of a step's computation, of a batch, on its card or its cores.
         step_cores: cores that a step occupies; 0 where a card computes.
@@ -55,6 +55,10 @@ def samples_a_second(m: Machine, steps: int = 200) -> float:
     taken: list[float] = []
     now = 0.0
     for number in range(steps):
+        if not m.workers:
+            taken.append(now)
+            now += load + compute + m.exchange
+            continue
         worker = number % m.workers
         # A worker begins when its batch of `ahead` rounds before has been taken.
         earlier = number - m.ahead * m.workers
@@ -65,8 +69,8 @@ def samples_a_second(m: Machine, steps: int = 200) -> float:
         now += compute + m.exchange
     half = steps // 2
     of_queues = m.batch * half / (now - taken[half])
-    # A sample of each rank of a machine takes so many seconds of its cores.
-    of_cores = m.cores / (m.ranks_a_node * (m.load + m.step * m.step_cores / m.batch))
+    # A sample of each rank of a machine takes so many seconds of its cores, which exchange where they compute.
+    of_cores = m.cores / (m.ranks_a_node * (m.load + (m.step + m.exchange) * m.step_cores / m.batch))
     return m.ranks * min(of_queues, of_cores)
 
 

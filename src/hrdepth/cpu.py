@@ -35,8 +35,8 @@ def tune_malloc() -> bool:
     """Keep freed memory in the process (glibc's mallopt); call before the first large tensor is made.
 
     A training step on a CPU allocates and frees about a hundred tensors of 10 to 50 MB. By default the kernel maps,
-    clears and unmaps each: 10 to 20 % of the step. The price is that the process stays as large as its peak. Huge pages
-    (if the kernel allows them) save TLB misses too.
+    clears and unmaps each: 10 to 20 % of the step, and of a prediction in PyTorch. The price is that the process stays
+    as large as its peak. Huge pages (if the kernel allows them) save TLB misses too.
 
     Returns:
         Whether it took effect, which needs Linux with glibc.

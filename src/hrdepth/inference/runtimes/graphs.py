@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -39,6 +40,7 @@ __all__ = [
 # Small enough to cost nothing, a multiple of every network's stride.
 PROBE = (1, 3, 64, 96)
 STRIDE = 32
+NORMS = (nn.BatchNorm2d, BatchNormAct2d)  # not their subclasses, which may compute more
 # Different from each other and from any number in the networks, so that no length is mistaken for a constant.
 EXAMPLE = (128, 192)
 OPSET = 18
@@ -146,7 +148,7 @@ def _fold_batch_norm(network: nn.Module) -> None:
             pairs.append((outputs[id(inputs[0])][0], module))
 
     hooks = [m.register_forward_hook(made) for m in network.modules() if isinstance(m, nn.Conv2d)]
-    hooks += [m.register_forward_pre_hook(read) for m in network.modules() if type(m) is nn.BatchNorm2d]
+    hooks += [m.register_forward_pre_hook(read) for m in network.modules() if type(m) in NORMS]
     Finest(network)(torch.zeros(PROBE))
     for hook in hooks:
         hook.remove()
@@ -156,7 +158,7 @@ def _fold_batch_norm(network: nn.Module) -> None:
         parent, name = places[conv]
         setattr(parent, name, fuse_conv_bn_eval(conv, norm))
         parent, name = places[norm]
-        setattr(parent, name, nn.Identity())
+        setattr(parent, name, norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())
 
 
 def write_onnx(

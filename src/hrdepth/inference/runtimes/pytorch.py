@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import RuntimeConfig
+from hrdepth.cpu import tune_malloc
 from hrdepth.errors import require
 from hrdepth.inference.runtimes.runtime import Runtime
 from hrdepth.inference.runtimes.source import Source
@@ -41,6 +42,8 @@ class PyTorch(Runtime):
         from hrdepth.networks.blocks import channels_last
 
         self.device = options.device or "cpu"
+        if self.device == "cpu":
+            tune_malloc()
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self.graph: Callable[[Tensor], Tensor]
