@@ -12,6 +12,9 @@ __all__ = ["MALFORMED", "InputError", "TrainingStopped", "missing_package", "req
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What the use of content raises that has another form than expected: a wrong type, too large, too deep, too short."""
 
+# Characters of a message. Values that it shows come from files, and may have any length.
+LONGEST = 10_000
+
 # Packages that whole commands need, and the extra of hrdepth that installs each.
 EXTRAS = {"torch": "train", "torchvision": "train", "timm": "train", "onnx": "train", "matplotlib": "report"}
 
@@ -19,13 +22,19 @@ EXTRAS = {"torch": "train", "torchvision": "train", "timm": "train", "onnx": "tr
 class InputError(ValueError):
     """Bad input, reported in one sentence: what is wrong, where, and what to do.
 
-    The command line prints the sentence and exits with status 2, without a traceback.
+    The command line prints the sentence and exits with status 2, without a traceback. Of a very long message the middle
+    is left out.
 
     Attributes:
         findings: all sentences, if `several` made the error; its text may be limited to the first of them.
     """
 
     findings: tuple[str, ...] = ()
+
+    def __init__(self, message: str = "") -> None:
+        half = LONGEST // 2
+        shown = message if len(message) <= LONGEST else f"{message[:half]} [...] {message[-half:]}"
+        super().__init__(shown)
 
     @classmethod
     def several(cls, findings: Sequence[str], limit: int = 20) -> InputError:
