@@ -23,6 +23,7 @@ from hrdepth.config import DatasetConfig, DoctorConfig, TrainConfig
 from hrdepth.data.camera_file import find_cameras, read_camera
 from hrdepth.data.folder import MASK, numbered_images
 from hrdepth.errors import InputError
+from hrdepth.io.files import existing_folder
 from hrdepth.io.images import image_size, read_image
 from hrdepth.prepare.recording import read_manifest, verify_drive
 from hrdepth.prepare.selection import runs
@@ -65,9 +66,7 @@ def examine(config: DoctorConfig) -> Examination:
     """
     for kind in config.ignore:
         lookup(KINDS, kind, "kind of finding")
-    root = Path(config.data)
-    if not root.is_dir():
-        raise InputError(f"the data folder {root} does not exist")
+    root = existing_folder(config.data)
     findings = list(_scan(root))
     recordings = [part for part in _recordings(root) if part.numbers]
     if not recordings and not findings:

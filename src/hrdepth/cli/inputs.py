@@ -32,6 +32,7 @@ from hrdepth.config import (
     check_values,
 )
 from hrdepth.errors import InputError
+from hrdepth.io.files import existing_folder
 from hrdepth.io.objects import is_url
 from hrdepth.registry import lookup, registered
 
@@ -76,14 +77,10 @@ def _check_app(config: AppConfig) -> None:
 
 
 def _check_published(config: PublishedDataConfig) -> None:
-    from hrdepth.data.reader import existing_folder
-
     existing_folder(config.root, "unpack the archives there")
 
 
 def _check_labels(config: PrepareLabelsConfig) -> None:
-    from hrdepth.data.reader import existing_folder
-
     if config.data is not None:
         existing_folder(config.data)
     if not config.verify and "/" not in config.teacher:
@@ -91,8 +88,6 @@ def _check_labels(config: PrepareLabelsConfig) -> None:
 
 
 def _check_cache(config: PrepareConfig) -> None:
-    from hrdepth.data.reader import existing_folder
-
     if config.verify and config.cache is not None:
         existing_folder(config.cache)
 
@@ -153,12 +148,7 @@ def _check_network(name: str) -> None:
 
 
 def _check_data_sets(config: TrainConfig) -> None:
-    from hrdepth.data import check_dataset
-    from hrdepth.data.reader import existing_folder
-
     missing = []
-    for data in (*config.train, *config.validation):
-        check_dataset(data)
     for root in dict.fromkeys(data.root for data in (*config.train, *config.validation)):
         if is_url(root):  # of shards, which are asked for when they are needed
             continue
@@ -168,6 +158,10 @@ def _check_data_sets(config: TrainConfig) -> None:
             missing.append(str(error))
     if missing:
         raise InputError.several(missing)
+    from hrdepth.data import check_dataset  # imports readers, which takes longer than to look for folders
+
+    for data in (*config.train, *config.validation):
+        check_dataset(data)
 
 
 def _check_teacher(name: str) -> None:
@@ -246,8 +240,6 @@ def _check_calibration(value: str) -> None:
 
 
 def _check_data(value: Any) -> None:
-    from hrdepth.data.reader import existing_folder
-
     if isinstance(value, GroundTruthConfig) and value.root is not None:
         existing_folder(value.root)
 

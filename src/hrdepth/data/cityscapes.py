@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.camera import Camera, pinhole
-from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
+from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import MALFORMED, InputError
-from hrdepth.io.files import existing_file, parse_json
+from hrdepth.io.files import existing_file, existing_folder, parse_json
 from hrdepth.io.image_files import SUFFIXES, find_image, visible_images
 
 __all__ = [

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from hrdepth.camera import Camera, pinhole
 from hrdepth.data.camera_file import camera_of, find_cameras, read_camera
-from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
+from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.io.files import existing_file, read_json
+from hrdepth.io.files import existing_file, existing_folder, read_json
 from hrdepth.io.image_files import SUFFIXES, find_image, spellings, visible_images, walk
 from hrdepth.io.images import image_size, read_depth
 

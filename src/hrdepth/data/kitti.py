@@ -12,10 +12,10 @@ from PIL import Image
 
 from hrdepth.camera import Camera
 from hrdepth.data.lidar import project_lidar, read_scan, scan_file
-from hrdepth.data.reader import FrameReader, SplitLine, existing_folder
+from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.io.files import existing_file
+from hrdepth.io.files import existing_file, existing_folder
 from hrdepth.io.image_files import find_image, visible_images
 
 __all__ = [

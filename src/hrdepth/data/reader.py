@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.camera import Camera
-from hrdepth.errors import InputError
+from hrdepth.io.files import existing_folder
 
 __all__ = ["FrameReader", "SplitLine", "Subset", "existing_folder"]
 
@@ -139,15 +139,3 @@ class Subset(FrameReader):
     def shard(self, line: SplitLine) -> int:
         """See `FrameReader.shard`."""
         return self._reader.shard(line)
-
-
-def existing_folder(root: str, advice: str = "") -> Path:
-    """Return the folder of a data set.
-
-    Raises:
-        InputError: it does not exist; the sentence ends with the advice.
-    """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise InputError(f"the data folder {root} does not exist{advice and f'; {advice}'}")
-    return folder

@@ -24,6 +24,7 @@ __all__ = [
     "atomic_path",
     "begin",
     "existing_file",
+    "existing_folder",
     "file_sha256",
     "json_object",
     "output_file",
@@ -184,6 +185,18 @@ def existing_file(path: str | Path, what: str) -> Path:
     if not path.is_file():
         raise InputError(f"{what} {path} does not exist" if not path.exists() else f"{what} {path} is not a file")
     return path
+
+
+def existing_folder(root: str, advice: str = "") -> Path:
+    """Return the folder of a data set.
+
+    Raises:
+        InputError: it does not exist; the sentence ends with the advice.
+    """
+    folder = Path(root)
+    if not folder.is_dir():
+        raise InputError(f"the data folder {root} does not exist{advice and f'; {advice}'}")
+    return folder
 
 
 def file_sha256(path: str | Path) -> str:

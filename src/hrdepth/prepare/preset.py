@@ -13,6 +13,7 @@ from hrdepth.config.safe_yaml import read_text
 from hrdepth.data.camera_file import find_cameras, read_camera
 from hrdepth.data.neighbours import MIN_MOTION
 from hrdepth.errors import InputError
+from hrdepth.io.files import existing_folder
 from hrdepth.weights.find import bundled
 
 __all__ = ["preset"]
@@ -123,8 +124,7 @@ def _fine_tuning(start: Path, supervised: bool) -> dict[str, Any]:
 
 
 def _cameras(root: Path) -> dict[Path, Camera]:
-    if not root.is_dir():
-        raise InputError(f"the data folder {root} does not exist; make it with hrdepth prepare VIDEO --out {root}")
+    existing_folder(str(root), f"make it with hrdepth prepare VIDEO --out {root}")
     cameras = {file.parent: read_camera(file) for file in find_cameras(root)}
     if not cameras:
         raise InputError(f"{root} contains no drive (no camera.yaml); make it with hrdepth prepare VIDEO --out {root}")

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.reader import existing_folder
 from hrdepth.errors import InputError
-from hrdepth.io.files import file_sha256
+from hrdepth.io.files import existing_folder, file_sha256
 
 __all__ = ["GroundTruth", "GroundTruthSet", "Remembered", "data_digest", "data_folder", "refuse_settings", "short_name"]
 

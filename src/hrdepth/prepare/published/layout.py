@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hrdepth.data.reader import SplitLine, existing_folder
+from hrdepth.data.reader import SplitLine
+from hrdepth.io.files import existing_folder
 
 __all__ = ["Layout", "Missing", "Splits", "resized_size", "such_as"]
 
