@@ -20,7 +20,18 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory, weights):
+def web(tmp_path_factory):
+    """A folder such as `hrdepth pack --web` writes, beside a file that is not served."""
+    folder = tmp_path_factory.mktemp("web")
+    (folder / "secret.txt").write_text("secret")
+    (folder / "page").mkdir()
+    (folder / "page" / "index.html").write_text("<title>computed in the browser</title>")
+    (folder / "page" / "page.js").write_text("export {};")
+    return folder / "page"
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory, weights, web):
     """The address of a page."""
     gradio = pytest.importorskip("gradio", reason="needs gradio (extra app)")
     pytest.importorskip("trimesh", reason="needs trimesh (extra app)")
@@ -29,6 +40,6 @@ def served(tmp_path_factory, weights):
     from hrdepth.app import serve
 
     run = run_folder(tmp_path_factory.mktemp("runs") / "first", message="training stopped at step 40: the disparity")
-    config = AppConfig(weights=(str(weights),), runs=(str(run),), port=0, limits=LIMITS)
+    config = AppConfig(weights=(str(weights),), runs=(str(run),), port=0, limits=LIMITS, web=str(web))
     with serve(config) as (_, address):
         yield address

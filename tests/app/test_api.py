@@ -214,6 +214,19 @@ def test_a_file_that_was_not_uploaded_is_refused(served, path):
         assert status == 403
 
 
+def test_the_page_that_computes_in_the_browser_is_linked_and_served_and_nothing_beside_it(served):
+    assert b"(web/)" in fetch(f"{served}config")[1]
+    with urllib.request.urlopen(f"{served}web/", timeout=20) as answer:
+        assert answer.headers["content-type"].startswith("text/html")
+        assert b"computed in the browser" in answer.read()
+    with urllib.request.urlopen(f"{served}web/page.js", timeout=20) as answer:
+        assert "javascript" in answer.headers["content-type"]
+    for path in ("web/../secret.txt", "web/%2e%2e/secret.txt", "web/..%2fsecret.txt", "web/nothing.js"):
+        status, body = fetch(served + path)
+        assert status == 404
+        assert b"secret" not in body
+
+
 def test_a_request_of_megabytes_is_refused(served):
     body = json.dumps({"data": ["x" * 2_000_000]}).encode()
     assert fetch(f"{served}gradio_api/call/predict", body, {"Content-Type": "application/json"})[0] == 413

@@ -28,18 +28,25 @@ from hrdepth.app.gate import Gate
 from hrdepth.app.networks import Networks
 from hrdepth.app.uploads import Uploads
 from hrdepth.app.visitors import IDLE_SECONDS, MOST_SESSIONS, PURGE_SECONDS, Sessions
-from hrdepth.config import AppConfig
+from hrdepth.config import AppConfig, PackConfig
 from hrdepth.errors import InputError, require
+from hrdepth.io.files import existing_file
 from hrdepth.io.locks import temporary_folder
 from hrdepth.io.parallel import repeated
 from hrdepth.io.run_folder import find_runs
+from hrdepth.web.pack import pack_page
+from hrdepth.web.runtime import is_fetched
+from hrdepth.weights.find import bundled_graph
 
 __all__ = ["run", "serve"]
 
+log = logging.getLogger(__name__)
+
 TITLE = (
     "# hrdepth\nDepth from one image. Images stay on the machine that serves this page, for as long as it is open.\n\n"
-    "For a phone, without Python: `hrdepth pack street --web page/` writes a page that computes in the browser."
 )
+LINK = "[In the browser alone](web/): the same network, computed on your device, also on a phone."
+COMMAND = "For a phone, without Python: `hrdepth pack street --web page/` writes a page that computes in the browser."
 
 
 def run(config: AppConfig) -> None:
@@ -73,16 +80,33 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
     with _private_folder() as folder:
         warm_up(networks.predictor(), folder / "warm-up")
         sessions, uploads = Sessions(folder), Uploads(folder, config.limits)
-        page = _build(config, networks, sessions, uploads, find_runs(runs))
+        web = _web_page(config, networks, folder / "web")
+        page = _build(config, networks, sessions, uploads, find_runs(runs), TITLE + (LINK if web else COMMAND))
         try:
-            address = _launch(page, config, uploads)
+            address = _launch(page, config, uploads, web)
             with _purging(sessions, uploads):
                 yield page, address
         finally:
             page.close(verbose=False)
 
 
-def _build(config: AppConfig, networks: Networks, sessions: Sessions, uploads: Uploads, runs: dict[str, Path]) -> Any:
+def _web_page(config: AppConfig, networks: Networks, folder: Path) -> Path | None:
+    """Return the folder of the page that computes in the browser: the given one, or one made without a download."""
+    if config.web is not None:
+        return existing_file(Path(config.web, "index.html"), "the page").parent
+    network = networks.file(networks.names[0])
+    if not is_fetched() or (network.suffix != ".onnx" and bundled_graph(network) is None):
+        return None
+    try:
+        return pack_page(PackConfig(str(network), web=str(folder))).path
+    except InputError as error:  # not every network suits a browser
+        log.info("no page for phones: %s", error)
+        return None
+
+
+def _build(
+    config: AppConfig, networks: Networks, sessions: Sessions, uploads: Uploads, runs: dict[str, Path], title: str
+) -> Any:
     import gradio as gr
 
     from hrdepth.app.page import DepthTab
@@ -91,7 +115,7 @@ def _build(config: AppConfig, networks: Networks, sessions: Sessions, uploads: U
     # Files of visitors who disconnected are deleted within an hour.
     lifetime = (int(PURGE_SECONDS), int(IDLE_SECONDS))
     with gr.Blocks(title="hrdepth", analytics_enabled=False, delete_cache=lifetime) as page:
-        gr.Markdown(TITLE, elem_id="title")
+        gr.Markdown(title, elem_id="title")
         with gr.Tab("Depth"):
             DepthTab(networks, sessions, uploads, config.limits).build()
         with gr.Tab("Training"):
@@ -108,9 +132,11 @@ def _build(config: AppConfig, networks: Networks, sessions: Sessions, uploads: U
     return page
 
 
-def _launch(page: Any, config: AppConfig, uploads: Uploads) -> str:
+def _launch(page: Any, config: AppConfig, uploads: Uploads, web: Path | None) -> str:
     import gradio as gr
     from starlette.middleware import Middleware
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
 
     here = Path(__file__).parent
     font = [gr.themes.Font("system-ui"), gr.themes.Font("sans-serif")]
@@ -128,7 +154,10 @@ def _launch(page: Any, config: AppConfig, uploads: Uploads) -> str:
             run_history=False,
             allowed_paths=[],
             max_file_size=int(config.limits.megabytes * 1e6),
-            app_kwargs={"middleware": [Middleware(Gate, uploads=uploads, names=_several(config.names))]},
+            app_kwargs={
+                "middleware": [Middleware(Gate, uploads=uploads, names=_several(config.names))],
+                "routes": [Mount("/web", StaticFiles(directory=web, html=True))] if web else [],
+            },
             enable_monitoring=False,
             ssr_mode=False,
             mcp_server=False,

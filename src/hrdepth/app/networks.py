@@ -57,6 +57,10 @@ class Networks:
         """Names of the networks, the first is the default."""
         return list(self._load)
 
+    def file(self, name: str) -> Path:
+        """Return the weights file of a network."""
+        return self._files[name]
+
     @property
     def runtimes(self) -> list[str]:
         """The available runtimes, the one for the first network first: the fastest, or an exported file's own."""

@@ -183,6 +183,8 @@ class AppConfig(DeviceConfig):
             machine's name.
         limits: of an upload.
         open: open the page in a browser.
+        web: what `hrdepth pack NET --web FOLDER` wrote, to serve it as `web/`; null makes one of the first network if
+            that is bundled or exported, and ONNX Runtime Web has been fetched before.
     """
 
     weights: tuple[str, ...] | str = ()
@@ -192,6 +194,7 @@ class AppConfig(DeviceConfig):
     names: tuple[str, ...] | str = ()
     limits: UploadLimits = UploadLimits()
     open: bool = False
+    web: str | None = None
 
 
 @dataclass(frozen=True)

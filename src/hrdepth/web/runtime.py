@@ -14,7 +14,7 @@ from urllib.request import urlopen
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file, user_cache, write_bytes
 
-__all__ = ["FILES", "VERSION", "WEBGPU", "runtime_files"]
+__all__ = ["FILES", "VERSION", "WEBGPU", "is_fetched", "runtime_files"]
 
 VERSION = "1.30.0"
 ADDRESS = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
@@ -48,13 +48,21 @@ def runtime_files(archive: str | None = None) -> dict[str, bytes]:
     Raises:
         InputError: npm cannot be reached, or what came, or the file, is another than that of the pinned hash.
     """
-    folder = user_cache("onnxruntime-web") / f"onnxruntime-web-{VERSION}"
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if archive is not None or missing:
+    folder = _folder()
+    if archive is not None or not is_fetched():
         content = _download() if archive is None else existing_file(archive, "the runtime's archive").read_bytes()
         _check(content, archive or ADDRESS)
         _unpack(content, folder)
     return {name: (folder / name).read_bytes() for name in FILES} | _licences()
+
+
+def is_fetched() -> bool:
+    """Return whether the user's cache has all files, so that nothing need be fetched."""
+    return all((_folder() / name).is_file() for name in FILES)
+
+
+def _folder() -> Path:
+    return user_cache("onnxruntime-web") / f"onnxruntime-web-{VERSION}"
 
 
 def _download() -> bytes:
