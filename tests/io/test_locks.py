@@ -13,7 +13,14 @@ import pytest
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
-from hrdepth.io.locks import TEMPORARY, claim, locked_folder, remove_leftovers, temporary_folder
+from hrdepth.io.locks import (
+    TEMPORARY,
+    claim,
+    locked_folder,
+    remove_leftovers,
+    remove_void_claims,
+    temporary_folder,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
 
@@ -88,6 +95,17 @@ def test_a_temporary_folder_is_removed_at_the_end(tmp_path: Path) -> None:
         remove_leftovers(tmp_path)
         assert (folder / "file").is_file()
     assert not list(tmp_path.iterdir())
+
+
+def test_claims_of_dead_processes_are_removed_and_those_of_living_ones_stay(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / "dead").write_text(f"{platform.node()} {ended.pid}")
+    (tmp_path / "of another machine").write_text("another-machine 1")
+    assert claim(tmp_path / "living")
+    remove_void_claims(tmp_path)
+    remove_void_claims(tmp_path / "missing")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["living", "of another machine"]
 
 
 def test_work_is_claimed_once_and_the_claim_of_a_dead_process_is_void(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import platform
 import re
 import time
 from dataclasses import replace
@@ -153,6 +154,9 @@ def test_a_killed_process_blocks_nobody(tmp_path):
     killed.kill()
     killed.join()
     assert list((labels.folder / "claims").iterdir())
+    (labels.folder / "claims" / labels.file(images[0]).stem).write_text(
+        f"{platform.node()} {killed.pid}"
+    )  # its map is there
     assert label_images(Ramp(), labels, images) == 20
     assert not list((labels.folder / "claims").iterdir())
 

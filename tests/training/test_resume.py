@@ -256,6 +256,34 @@ def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
     assert training_state(tiny)["global_step"] == step
 
 
+def test_a_run_that_has_ended_is_left_as_it_is(trained, caplog):
+    before = (Path(trained.output) / "run.json").read_bytes()
+    caplog.set_level("INFO", "hrdepth")
+    assert train(replace(trained, resume="last")) == Path(trained.output) / "best.safetensors"
+    assert "nothing to resume" in caplog.text
+    assert (Path(trained.output) / "run.json").read_bytes() == before
+
+
+def test_a_run_killed_after_its_last_checkpoint_is_completed(tiny, trained, tmp_path, monkeypatch):
+    config = replace(tiny, output=str(tmp_path / "killed"), log=LogConfig(panels_every_steps=100))
+    with monkeypatch.context() as patch:
+
+        def die(self, trainer, module):
+            raise KeyboardInterrupt
+
+        patch.setattr("hrdepth.training.checkpoint.TrainingCheckpoint.on_train_end", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    folder, whole = Path(config.output), Path(trained.output)
+    assert not (folder / "diagnosis.json").exists()
+    train(replace(config, resume="last"))
+    assert ended(config) == "epochs"
+    assert_same(trained, config)
+    causes = [json.loads((one / "diagnosis.json").read_text())["causes"] for one in (folder, whole)]
+    assert causes[0] == causes[1]
+    assert [file.name for file in (folder / "panels").iterdir()] == [f"{training_state(config)['global_step']:06d}.png"]
+
+
 @pytest.fixture(scope="module")
 def killed_in_epoch_1(trained):
     """A run after its checkpoint of step 6, for what leaves it as it is."""

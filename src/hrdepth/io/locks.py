@@ -26,6 +26,7 @@ __all__ = [
     "locked_temporary",
     "remove_leftovers",
     "remove_leftovers_once",
+    "remove_void_claims",
     "temporary_folder",
     "unlock",
 ]
@@ -167,6 +168,13 @@ def claim(file: Path) -> bool:
             stream.write(f"{platform.node()} {os.getpid()}")
         return True
     return False
+
+
+def remove_void_claims(folder: Path) -> None:
+    """Remove the claims of processes that were killed when their result was there already."""
+    for file in folder.glob("*"):
+        if is_void(file):
+            file.unlink(missing_ok=True)
 
 
 def is_void(file: Path) -> bool:

@@ -18,7 +18,7 @@ from hrdepth.data.map_cache import MapCache
 from hrdepth.errors import InputError
 from hrdepth.io.files import begin, resume
 from hrdepth.io.images import read_image
-from hrdepth.io.locks import claim
+from hrdepth.io.locks import claim, remove_void_claims
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.teachers.base import Meaning, Teacher
@@ -122,6 +122,8 @@ def fill_cache(
     Returns:
         How many maps this process wrote.
     """
+    claims = cache.folder / "claims"
+    remove_void_claims(claims)
     done = is_done or (lambda image: cache.file(image).is_file())
     missing = [image for image in dict.fromkeys(images) if not done(image)]
     if not missing:
@@ -130,7 +132,7 @@ def fill_cache(
     mine: set[Path] = set()
 
     def claim_of(image: Path) -> Path:
-        return cache.folder / "claims" / cache.file(image).stem
+        return claims / cache.file(image).stem
 
     def release(image: Path) -> None:
         if image in mine:
@@ -139,7 +141,7 @@ def fill_cache(
 
     with _Progress(len(missing)) as progress:
         if shared:
-            (cache.folder / "claims").mkdir(exist_ok=True)
+            claims.mkdir(exist_ok=True)
 
         def is_mine(image: Path) -> bool:
             if shared:

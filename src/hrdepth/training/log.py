@@ -25,7 +25,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
 from hrdepth.io.images import write_image
 from hrdepth.io.visualize import colorize_disparity, colorize_error
-from hrdepth.training.loop import DepthModule
+from hrdepth.training.loop import DepthModule, seed_step
 
 __all__ = ["MetricsFile", "RunLog", "training_panel"]
 
@@ -142,13 +142,15 @@ class RunLog(Callback):
     Args:
         config: of the run.
         folder: of the panels.
+        samples: of which panels show some; None draws none.
     """
 
     state_key = "ProgressReport"  # as in training checkpoints of earlier versions
 
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
+    def __init__(self, config: TrainConfig, folder: Path, samples: Any = None) -> None:
         self.config = config
         self.folder = folder
+        self._data = samples
         self.batch_size = config.batch_size * config.devices * config.nodes
         self._earlier = 0.0
         self._drawn = 0
@@ -261,11 +263,12 @@ class RunLog(Callback):
     def _draw(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, DepthModule)
         self._drawn = trainer.global_step
-        if not trainer.is_global_zero:
+        if not trainer.is_global_zero or self._data is None:
             return
         if self._samples is None:
-            dataset, count = trainer.val_dataloaders.dataset, self.config.log.panels
-            self._samples = default_collate([dataset[i * len(dataset) // count] for i in range(count)])
+            count, length = self.config.log.panels, len(self._data)
+            self._samples = default_collate([self._data[i * length // count] for i in range(count)])
+        seed_step(self.config.seed, trainer.global_step, 0, 0)  # a resumed run draws the same
         batch = {key: value.to(module.device) for key, value in self._samples.items()}
         image = training_panel(module.panels(batch))  # type: ignore[arg-type]
         write_image(self.folder / f"{trainer.global_step:06d}.png", image)

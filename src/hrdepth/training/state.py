@@ -55,7 +55,8 @@ class Start:
         batch: batches of that epoch that are done (in each process).
         step: optimiser steps that are done.
         rows: of metrics.csv written by then.
-        ended: whether the run had stopped early.
+        done: whether no step is left: it had its epochs, or stopped early.
+        stopped_early: whether it stopped early.
         data: what it learned from, see `training.identity`; None of earlier versions.
     """
 
@@ -64,7 +65,8 @@ class Start:
     batch: int
     step: int
     rows: int
-    ended: bool
+    done: bool
+    stopped_early: bool
     data: dict[str, Any] | None = None
 
 
@@ -102,7 +104,7 @@ def find_start(config: TrainConfig) -> Start | None:
         if "data" in about:  # which is compared by content, wherever it lies
             before, now = _without_places(before), _without_places(now)
         waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)
-        ended = config.early_stop is not None and waited >= config.early_stop
+        stopped_early = config.early_stop is not None and waited >= config.early_stop
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error!r})") from error
     if (processes := config.devices * config.nodes) != (earlier := before.get("devices", 1) * before.get("nodes", 1)):
@@ -113,7 +115,8 @@ def find_start(config: TrainConfig) -> Start | None:
     _compare(before, now, path)
     if config.epochs < about["epoch"] + bool(about["batch"]):
         raise InputError(f"epochs {config.epochs}: {path} has already reached epoch {about['epoch']}; set more")
-    return Start(path, about["epoch"], about["batch"], step, about["rows"], ended, about.get("data"))
+    done = stopped_early or about["epoch"] >= config.epochs
+    return Start(path, about["epoch"], about["batch"], step, about["rows"], done, stopped_early, about.get("data"))
 
 
 def with_resume(config: TrainConfig) -> TrainConfig:
@@ -214,8 +217,7 @@ def prepare_folder(
             remainder.unlink()
         about = read_about(folder / "run.json")
         again = provenance(config.seed, epoch=start.epoch, batch=start.batch, step=start.step)
-        if not start.ended:
-            about.pop("ended", None)
+        about.pop("ended", None)
         about["resumed"] = [*about.get("resumed", []), again]
     with atomic_path(folder / "config.yaml", durable=True) as temporary:  # first, so that it can be resumed
         settings = plain_settings(replace(config, resume=None))

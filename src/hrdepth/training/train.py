@@ -45,6 +45,7 @@ from hrdepth.training.state import (
     is_first_process,
     make_folder,
     prepare_folder,
+    read_about,
     with_resume,
 )
 from hrdepth.training.weights import WeightFiles
@@ -80,6 +81,10 @@ def train(config: TrainConfig) -> Path:
     seed_everything(config.seed, workers=True, verbose=False)
     config, inputs = complete_settings(config, data)
     start = find_start(config)
+    folder = Path(config.output)
+    if start is not None and start.done and "ended" in read_about(folder / "run.json"):
+        log.info("the run in %s has ended (%d epochs); there is nothing to resume", folder, start.epoch)
+        return folder / "best.safetensors"
     cameras, data = find_learned_cameras(config, data)
     # A checkpoint has all weights, and the file that the run was started from may be gone.
     objective = build_training_objective(config if start is None else replace(config, init=None), cameras, inputs)
@@ -87,7 +92,6 @@ def train(config: TrainConfig) -> Path:
     learned = describe_data(loaders, inputs)
     if start is not None:
         refuse_changed_data(start.data, learned, start.path)
-    folder = Path(config.output)
     with ExitStack() as stack:
         if is_first_process():
             samples = {name: len(loader.dataset) for name, loader in loaders.items()}  # type: ignore[arg-type]
@@ -110,16 +114,18 @@ def _train(
 ) -> Path:
     folder = Path(config.output)
     if start is not None:
-        if start.ended:
-            log.info("the run in %s has stopped early; there is nothing to resume", folder)
-            return folder / "best.safetensors"
         loaders["train"].sampler.resume_at(start.epoch, start.batch * config.batch_size)  # type: ignore[attr-defined]
     frozen = {"cameras": config.intrinsics.freeze_steps}
     if config.init is not None:
         frozen["network"] = config.freeze_depth_steps
     rejoin(config)
     module = DepthModule(objective, config.optimiser, config.average, config.seed, frozen)
-    _fit(build_trainer(config, folder, start, learned), module, loaders, start)
+    trainer = build_trainer(config, folder, start, learned, loaders["validation"])
+    _fit(trainer, module, loaders, start)
+    if start is not None and start.done:  # killed between its last checkpoint and its end, which Lightning skips
+        trainer.should_stop = start.stopped_early
+        for callback in trainer.callbacks:
+            callback.on_train_end(trainer, module)
     return folder / "best.safetensors"
 
 
@@ -137,7 +143,11 @@ def _fit(trainer: Trainer, module: DepthModule, loaders: dict[str, DataLoader[Ba
 
 
 def build_trainer(
-    config: TrainConfig, folder: Path, start: Start | None = None, data: dict[str, Any] | None = None
+    config: TrainConfig,
+    folder: Path,
+    start: Start | None = None,
+    data: dict[str, Any] | None = None,
+    validation: DataLoader[Batch] | None = None,
 ) -> Trainer:
     """Build Lightning's trainer of a run in `folder`, with the callbacks that save, check and log it.
 
@@ -146,6 +156,7 @@ def build_trainer(
         folder: of the run.
         start: where a resumed run continues.
         data: what the run learns from, see `training.identity`.
+        validation: of which panels show samples; None draws none.
 
     Raises:
         InputError: devices, nodes and strategy are not possible on this machine.
@@ -154,7 +165,7 @@ def build_trainer(
     callbacks: list[Callback] = [
         TrainingCheckpoint(folder, config, data),  # first: before the others log anything of the new batch
         LearningRateMonitor(),
-        RunLog(config, folder / "panels"),
+        RunLog(config, folder / "panels", None if validation is None else validation.dataset),
         weights,
     ]
     if config.guard.enabled:
@@ -177,7 +188,7 @@ def build_trainer(
             accumulate_grad_batches=config.accumulate,
             deterministic="warn" if config.deterministic else None,
             precision=config.precision,
-            max_epochs=config.epochs,
+            max_epochs=start.epoch if start is not None and start.done else config.epochs,
             log_every_n_steps=config.log.every_steps,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
