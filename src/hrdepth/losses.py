@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = [
+    "SSIM_WEIGHT",
     "Windows",
     "affine_invariant_error",
     "align_affine",
@@ -21,6 +22,7 @@ __all__ = [
     "windows",
 ]
 
+SSIM_WEIGHT = 0.85  # alpha of the paper's eq. 1
 C1, C2 = 0.01**2, 0.03**2
 GRADIENT_SCALES = 4
 
@@ -72,7 +74,7 @@ def ssim(first: Tensor | Windows, second: Tensor | Windows) -> Tensor:
 
 
 def photometric_error(
-    synthesised: Tensor, target: Tensor, ssim_weight: float = 0.85, target_windows: Windows | None = None
+    synthesised: Tensor, target: Tensor, ssim_weight: float = SSIM_WEIGHT, target_windows: Windows | None = None
 ) -> Tensor:
     """Compare a synthesised view with the target, per pixel.
 

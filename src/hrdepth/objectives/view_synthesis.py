@@ -15,7 +15,7 @@ from hrdepth.config import ObjectiveConfig
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose, pose_matrix, view_synthesis
-from hrdepth.losses import Windows, edge_aware_smoothness, minimum_reprojection, photometric_error, windows
+from hrdepth.losses import SSIM_WEIGHT, Windows, edge_aware_smoothness, minimum_reprojection, photometric_error, windows
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
@@ -57,7 +57,7 @@ class ViewSynthesis(Objective):
         network: DepthNetwork,
         pose_network: nn.Module | None,
         frames: Sequence[int | str] = (-1, 1),
-        ssim_weight: float = 0.85,
+        ssim_weight: float = SSIM_WEIGHT,
         smoothness: float = 1e-3,
         auto_mask: bool = True,
         tie_break: float = 1e-5,
