@@ -201,8 +201,10 @@ def _halve_kernels(graph: Any) -> None:
 
 def write_torch_export(graph: Graph, path: Path, *, size: tuple[int, int] | None, metadata: dict[str, str]) -> None:
     """Write a file of `torch.export`; arguments as `write_onnx`."""
+    content = io.BytesIO()  # torch's own writer ends the process where the disk is full
     with _quiet():
-        torch.export.save(_exported(graph, size), path, extra_files={FACTS_FILE: json.dumps(metadata)})
+        torch.export.save(_exported(graph, size), content, extra_files={FACTS_FILE: json.dumps(metadata)})
+    path.write_bytes(content.getvalue())
 
 
 def write_openvino(model: Any, path: Path, *, metadata: dict[str, str]) -> None:
@@ -211,7 +213,10 @@ def write_openvino(model: Any, path: Path, *, metadata: dict[str, str]) -> None:
 
     for key, value in metadata.items():
         model.set_rt_info(value, ["hrdepth", key])
-    openvino.save_model(model, path, compress_to_fp16=False)
+    try:
+        openvino.save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:  # such as a full disk
+        raise OSError(f"OpenVINO cannot write it ({str(error).splitlines()[-1]})") from error
 
 
 def openvino_model(graph: Graph, size: tuple[int, int] | None = None) -> Any:
