@@ -30,7 +30,8 @@ def test_faults_of_the_surroundings_are_reported():
 
 @pytest.mark.slow
 def test_faults_of_the_surroundings_are_reported_by_other_commands():
-    commands = ("evaluate", "train", "prepare labels", "compare", "odometry", "pack", "export onnx", "reproduce table4")
+    commands = ("evaluate", "train", "prepare labels", "compare", "odometry", "pack", "export onnx")
+    commands += ("export openvino", "export pt2", "reproduce table4")
     attack("faults.py", "--trials", 1, "--seed", 2, "--commands", *commands)
 
 
