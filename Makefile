@@ -4,7 +4,8 @@ BIN := .venv/bin
 STAMP := .venv/installed
 # One thread per worker: threads of two processes that compete for two cores make both several times slower.
 # A worker that finishes early takes tests from the other. A worker that dies ends the run with the name of its test.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal --max-worker-restart 0
+# Bytecode is kept, also where the environment says otherwise: hundreds of processes import the package.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal --max-worker-restart 0
 
 .PHONY: demo test test-slow lint types docs bundle costs platforms clean
 
@@ -14,7 +15,8 @@ demo: $(STAMP)
 test: lint
 	$(PYTEST) -m 'not slow' --ignore tests/benchmark
 	# In fresh processes: these start others and measure memory, and a worker has died there after a thousand tests.
-	$(PYTEST) -m 'not slow' tests/benchmark
+	# In two, as each takes seconds to import everything.
+	$(PYTEST) -n 2 -m 'not slow' tests/benchmark
 
 # Compilers, several processes, full-size networks and exports, kills and leaks: tests that take long.
 test-slow: $(STAMP)

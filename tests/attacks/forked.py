@@ -117,6 +117,7 @@ def _be_the_command(
         os.dup2(handle, 2)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         os.chdir(folder)
+        sys.dont_write_bytecode = True  # it would be a change of the file system the first time alone
         if prepare is not None:
             prepare()
         from hrdepth.cli import main

@@ -25,6 +25,11 @@ from tiny_networks import NETWORK, POSE_NETWORK
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "src" / "hrdepth" / "recipes"
 FILES = sorted(RECIPES.glob("*.yaml"))
+# Of a config, what the loss of one step and its gradients depend on.
+OF_A_STEP = (
+    "train", "network", "pose_network", "objective", "augment", "seed", "size", "canonical_focal", "metres_per_unit",
+    "initial_depth", "channels_last", "compile_networks",
+)  # fmt: skip
 
 
 @functools.cache
@@ -45,18 +50,19 @@ def miniature(config, folder):
         return dataclasses.replace(network, options={k: v for k, v in network.options.items() if k != "weights"})
 
     here = ("compile", "hints", "labels", "cache")  # what the miniature does without
+    teacher = folder / f"teacher-{config.canonical_focal}.safetensors"
     options = {key: value for key, value in config.objective.options.items() if key not in here}
     if nested := options.get("view_synthesis"):
         options["view_synthesis"] = {key: value for key, value in nested.items() if key not in here}
     if other := options.get("other"):
         kept = {key: value for key, value in other.get("options", {}).items() if key not in here}
         if other["name"] == "distillation":
-            kept["teacher"] = str(folder / "teacher.safetensors")
-            save_teacher(Path(kept["teacher"]), config)
+            kept["teacher"] = str(teacher)
+            save_teacher(teacher, config)
         options["other"] = {**other, "options": kept}
     if config.objective.name == "distillation":  # also where hints are the teacher
-        options["teacher"] = str(folder / "teacher.safetensors")
-        save_teacher(Path(options["teacher"]), config)
+        options["teacher"] = str(teacher)
+        save_teacher(teacher, config)
     return dataclasses.replace(
         config,
         train=[tiny(part) for part in config.train],
@@ -72,6 +78,8 @@ def miniature(config, folder):
 
 def save_teacher(path, config):
     """What the run before would have left: a network of the same camera, here of another size."""
+    if path.exists():
+        return
     save_checkpoint(path, build_network(NETWORK), NETWORK, size=(64, 96), canonical_focal=config.canonical_focal)
 
 
@@ -108,23 +116,41 @@ def test_fine_tuning_starts_from_the_output_of_another_recipe(file):
         assert before.metres_per_unit == config.metres_per_unit
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_recipe_takes_a_step_with_finite_gradients(file, tmp_path):
+@pytest.fixture(scope="module")
+def step(tmp_path_factory):
+    """Check a recipe's step in miniature: once for recipes that differ in the size, or in what follows the step."""
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
-    torch.manual_seed(0)
-    config = miniature(read(file), tmp_path)
-    layers = [Depth(1.0)] if config.objective.name == "supervised" else []
-    mix = build_mix(config.train, config.objective.frames, config.size, config.augment, config.seed, layers=layers)
-    objective = training.build_training_objective(config)
-    loss = objective(default_collate([mix[0], mix[0]])).loss  # batch norm of a single pixel needs two samples
-    loss.backward()
-    assert loss.isfinite()
-    # True depth compares the finest disparity alone, so that the coarser scales' last layers learn nothing.
-    unused = ("heads.1", "heads.2", "heads.3") if config.objective.name == "supervised" else ()
-    named = objective.named_parameters()
-    gradients = [parameter.grad for name, parameter in named if not any(part in name for part in unused)]
-    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
-    assert any(gradient.any() for gradient in gradients)
+    folder, taken = tmp_path_factory.mktemp("recordings"), set()
+
+    def take(config):
+        torch.manual_seed(0)
+        layers = [Depth(1.0)] if config.objective.name == "supervised" else []
+        mix = build_mix(config.train, config.objective.frames, config.size, config.augment, config.seed, layers=layers)
+        objective = training.build_training_objective(config)
+        loss = objective(default_collate([mix[0], mix[0]])).loss  # batch norm of a single pixel needs two samples
+        loss.backward()
+        assert loss.isfinite()
+        # True depth compares the finest disparity alone, so that the coarser scales' last layers learn nothing.
+        unused = ("heads.1", "heads.2", "heads.3") if config.objective.name == "supervised" else ()
+        named = objective.named_parameters()
+        gradients = [parameter.grad for name, parameter in named if not any(part in name for part in unused)]
+        assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+        assert any(gradient.any() for gradient in gradients)
+
+    def step(config):
+        torch.manual_seed(0)
+        config = miniature(config, folder)
+        key = repr([getattr(config, name) for name in OF_A_STEP])
+        if key not in taken:
+            take(config)
+            taken.add(key)
+
+    return step
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_recipe_takes_a_step_with_finite_gradients(file, step):
+    step(read(file))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -87,7 +87,19 @@ def teacher_file(tmp_path):
     return str(path)
 
 
+OBJECTIVES_MADE = {}
+
+
 def objective_of(case, tmp_path, **more):
+    """An objective of one's own, made once for all tests; the random numbers go on as after its making."""
+    if (key := f"{case} {more}") not in OBJECTIVES_MADE:
+        OBJECTIVES_MADE[key] = make_objective(case, tmp_path, more), torch.get_rng_state()
+    objective, state = OBJECTIVES_MADE[key]
+    torch.set_rng_state(state)
+    return copy.deepcopy(objective)
+
+
+def make_objective(case, tmp_path, more):
     name, (frames, options) = case.split()[0], CASES[case]
     if name == "distillation":
         options = {"teacher": teacher_file(tmp_path), **options}
@@ -203,7 +215,7 @@ def test_panels_can_be_drawn(case, tmp_path):
 
 def test_a_copy_has_its_own_weights(case, tmp_path):
     """As averaging needs them; and the state is the trained networks' alone."""
-    objective = objective_of(case, tmp_path)
+    objective = make_objective(case, tmp_path, {})
     again = copy.deepcopy(objective)
     own = {parameter.data_ptr() for parameter in objective.parameters()}
     assert own.isdisjoint(parameter.data_ptr() for parameter in again.parameters())

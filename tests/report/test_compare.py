@@ -88,7 +88,7 @@ def test_the_command_writes_every_image(tmp_path, truths, capsys):
     ],
 )
 def test_the_command_refuses_invalid_input(tmp_path, truths, capsys, more, sentence):
-    nets = [weights(tmp_path / f"{name}.safetensors", "lite_hrdepth") for name in "ab"]
+    nets = [weights(tmp_path / f"{name}.safetensors", backbone="test_efficientnet") for name in "ab"]
     command = ["compare", *map(str, nets), "--data.kind", "folder", "--data.root", str(truths)]
     assert main([*command, "--out", str(tmp_path / "out"), *more]) == 2
     assert sentence in capsys.readouterr().err

@@ -72,7 +72,8 @@ def assert_same(left, right):
         assert all(torch.equal(value, b["optimizer_states"][0]["state"][index][name]) for name, value in state.items())
     for name in ("last", "best"):
         x, y = (read_checkpoint(Path(config.output) / f"{name}.safetensors") for config in (left, right))
-        assert all(torch.equal(value, y.network.state_dict()[key]) for key, value in x.network.state_dict().items())
+        other = y.network.state_dict()
+        assert all(torch.equal(value, other[key]) for key, value in x.network.state_dict().items())
         assert x.provenance["step"] == y.provenance["step"]
 
 

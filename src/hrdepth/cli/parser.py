@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
@@ -72,8 +73,13 @@ def parse(arguments: Sequence[str]) -> tuple[str, Any]:
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=["hrdepth.config"])
     given = _with_recipe(_with_sizes([_as_settings(argument) for argument in _spelt_out(arguments)]))
     given = _with_preset(_with_checkpoint(given))
-    parser = _parser(given)
-    settings = parser.parse_args(given)
+    name = next((name for name in COMMANDS if given[: len(name.split())] == name.split()), "")
+    parser, _Parser.given = _parser(name, "--version" in given)
+    try:
+        settings = parser.parse_args(given)
+    except BaseException:  # it may still hold what it was asked for, such as `--print_config`
+        _parser.cache_clear()
+        raise
     name = str(settings.command)
     made = parser.instantiate(settings)[name]
     if name in GROUPS:
@@ -87,13 +93,14 @@ def _config_of(name: str) -> type[Any]:
     return kind
 
 
-def _parser(given: Sequence[str]) -> _Parser:
-    """Build the parser, with options of the given command only, which saves half a second."""
-    _Parser.given = "", None, []
+@cache
+def _parser(given: str, version: bool) -> tuple[_Parser, tuple[str, type[Any] | None, list[str]]]:
+    """Build the parser, with options of the given command only, which saves half a second; and describe it."""
+    described: tuple[str, type[Any] | None, list[str]] = "", None, []
     parser = _Parser(
         prog="hrdepth",
         description="Self-supervised monocular depth: train, evaluate, predict.",
-        version=hrdepth.__version__ if "--version" in given else "",
+        version=hrdepth.__version__ if version else "",
     )
     commands = parser.add_subcommands(dest="command")
     parts: dict[str, Any] = {}
@@ -104,11 +111,11 @@ def _parser(given: Sequence[str]) -> _Parser:
             commands.add_subcommand(group, several, help=GROUPS[group])
             parts[group] = several.add_subcommands(dest="part")
         command = _Parser(description=function.__doc__)
-        if list(given[: len(name.split())]) == name.split():
+        if name == given:
             _add_options(command, name, positional)
-            _Parser.given = name, _config_of(name), option_names(command)
+            described = name, _config_of(name), option_names(command)
         (parts[group] if part else commands).add_subcommand(part or name, command, help=function.__doc__)
-    return parser
+    return parser, described
 
 
 def _add_options(command: _Parser, name: str, positional: str) -> None:

@@ -150,14 +150,20 @@ def train_config(settings: Any, where: str) -> TrainConfig:
     sets = [part for name in ("train", "validation") if isinstance(part := settings.get(name), list)]
     if names_class(settings) or not all(isinstance(entry, Mapping) for part in sets for entry in part):
         raise InputError(f"{where}: a data set must be a section, {{setting: value, ...}}, and no class may be named")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(TrainConfig, "training")
+    parser = _training_parser()
     try:
         config: TrainConfig = parser.instantiate(parser.parse_object({"training": rename_keys(settings)})).training
     except Exception as error:  # of any type, from jsonargparse or a section's checks
         sentence = re.sub(r"<class '(\w+)'>", r"\1", " ".join(str(error).split()))
         raise InputError(f"{where}: {sentence}") from error
     return config
+
+
+@cache  # it takes longer to build than to read a config
+def _training_parser() -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TrainConfig, "training")
+    return parser
 
 
 @cache  # once for each name

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hrdepth.errors import InputError
 from hrdepth.networks.backbone_weights import load_local_weights
+from hrdepth.networks.blocks import without_memory
 from hrdepth.registry import lookup
 
 __all__ = ["Backbone", "MobileNetV3", "build_backbone", "initial_weights"]
@@ -22,6 +23,8 @@ MOBILENET_CHANNELS = (16, 24, 40, 80, 160)
 IMAGENET = "imagenet"  # alone or as imagenet:TAG: published weights
 # Strides that a decoder needs. Networks that begin at stride 4, such as ConvNeXt, get a stem for stride 2.
 STRIDES = (2, 4, 8, 16, 32)
+# Networks of timm that were tried with a small image: name, channels of the input, whether its coarsest map is alone.
+_CHECKED: set[tuple[str, int, bool]] = set()
 
 
 class Backbone(Protocol):
@@ -86,7 +89,9 @@ class _TimmBackbone(nn.Module):
             self.channels = (self.channels[0] // 2, *self.channels)
         elif found not in (STRIDES, STRIDES[1:]):
             raise InputError(f"backbone '{name}' has features at strides {strides}; a decoder needs 2, 4, 8, 16, 32")
-        self._check_sizes()
+        if (network := (name, in_channels, coarsest)) not in _CHECKED:
+            self._check_sizes()
+            _CHECKED.add(network)
         self.initial_weights: str | None = None
         if published:
             found = timm.get_pretrained_cfg(name)
@@ -101,7 +106,7 @@ class _TimmBackbone(nn.Module):
 
     def unread_parameters(self) -> int:
         """Count the parameters of timm's whole network that feature maps do not need, such as its classifier's."""
-        with torch.device("meta"):
+        with without_memory():
             whole: nn.Module = timm.create_model(self.name, in_chans=self.in_channels)
         return _count(whole) - _count(self.network)
 
@@ -157,7 +162,7 @@ def _timm_features(name: str, pretrained: bool, in_channels: int) -> Any:
 
 def _timm_body(name: str) -> nn.Module:
     """Build the network that the features are taken from, without classifier, on the meta device."""
-    with torch.device("meta"):
+    with without_memory():
         return cast(nn.Module, timm.create_model(name, num_classes=0))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 __all__ = [
     "ConvBlock",
@@ -20,6 +22,7 @@ __all__ = [
     "crop_to",
     "start_at_xavier",
     "upsample",
+    "without_memory",
 ]
 
 
@@ -151,3 +154,20 @@ def _dense(gradient: Tensor) -> Tensor:
 def crop_to(features: Tensor, like: Tensor) -> Tensor:
     """Crop features to the size of `like`: 3 rows, halved to 2 and doubled to 4, are one too many."""
     return features[..., : like.shape[-2], : like.shape[-1]]
+
+
+@contextlib.contextmanager
+def without_memory() -> Iterator[None]:
+    """Build networks on PyTorch's meta device, where tensors have shapes alone; no initial weights are drawn."""
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Skip the drawing of random numbers, for which PyTorch takes longer on the meta device than on a CPU."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        draws = function in (torch.Tensor.normal_, torch.Tensor.uniform_)
+        if draws or getattr(function, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))

@@ -12,6 +12,7 @@ from hrdepth.config import NetworkConfig
 from hrdepth.costs import COSTS, SIZES, NetworkSummary
 from hrdepth.io.files import write_json
 from hrdepth.networks import NETWORKS, build_network
+from hrdepth.networks.blocks import without_memory
 from hrdepth.paper import PaperNetwork, paper_networks
 
 __all__ = ["summaries", "summarise"]
@@ -38,7 +39,7 @@ def summarise(
         >>> summarise(NetworkConfig("lite_hrdepth")).parameters
         3109964
     """
-    with torch.device("meta"):
+    with without_memory():
         network = build_network(config).eval()
     gflops = {}
     for height, width in sizes:

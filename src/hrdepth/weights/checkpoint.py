@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from hrdepth.camera import DepthScale, LearnedCamera
@@ -21,6 +20,7 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import existing_file, parse_json
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.base import DepthNetwork
+from hrdepth.networks.blocks import without_memory
 from hrdepth.registry import lookup
 from hrdepth.weights.find import announce_licence, check_licence, locate_weights, read_cameras, stated_size
 from hrdepth.weights.tensor_files import DTYPES, HASH, read_tensors, write_tensors
@@ -262,7 +262,7 @@ def _build(
 ) -> Network:
     """Build a network of a file, and fill it; first without memory, as the file may name a network of any size."""
     own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    with torch.device("meta"):
+    with without_memory():
         try:
             outline = build(config)
         except RuntimeError as error:  # a size beyond that of any tensor

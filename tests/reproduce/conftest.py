@@ -1,0 +1,29 @@
+"""What every table does anew for the paper's rows is done once: recipes are read, a training's memory is counted."""
+
+import dataclasses
+
+import pytest
+
+from hrdepth.reproduce import memory, plan
+
+READ, COUNTED = {}, {}
+
+
+@pytest.fixture(autouse=True)
+def rows_are_planned_once(monkeypatch):
+    read, count = plan.train_config, memory.memory_need
+
+    def read_once(settings, where):
+        key = repr({**settings, "output": ""})
+        if key not in READ:
+            READ[key] = read(settings, where)  # or raises
+        return dataclasses.replace(READ[key], output=settings["output"])
+
+    def count_once(config):
+        key = repr((config.network, config.pose_network, config.objective, config.size))
+        if key not in COUNTED:
+            COUNTED[key] = count(config)
+        return COUNTED[key]
+
+    monkeypatch.setattr(plan, "train_config", read_once)
+    monkeypatch.setattr(memory, "memory_need", count_once)
