@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from hrdepth.config import ModelsConfig, NetworkConfig
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import save_checkpoint
+from tiny_networks import NETWORK, POSE_NETWORK
 
 
 @pytest.fixture
@@ -32,8 +34,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def weights(tmp_path):
-    config = NetworkConfig("lite_hrdepth")
-    save_checkpoint(tmp_path / "net.safetensors", build_network(config), config, size=(64, 96))
+    save_checkpoint(tmp_path / "net.safetensors", build_network(NETWORK), NETWORK, size=(64, 96))
     return tmp_path / "net.safetensors"
 
 
@@ -42,7 +43,8 @@ def train_config(data, tmp_path):
     part = {"dataset": "folder", "root": str(data), "split": str(data / "train.txt")}
     config = {
         "train": [part], "validation": [part], "output": str(tmp_path / "run"), "size": [64, 96], "batch_size": 2,
-        "epochs": 1, "workers": 0, "network": {"name": "lite_hrdepth"}, "log": {"panels_every_steps": 0},
+        "epochs": 1, "workers": 0, "network": asdict(NETWORK), "pose_network": asdict(POSE_NETWORK),
+        "log": {"panels_every_steps": 0},
     }  # fmt: skip
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     return tmp_path / "config.yaml"
@@ -139,6 +141,8 @@ def test_a_camera_matrix_in_the_wrong_unit_is_refused(train_config, data, capsys
 
 
 def test_a_checkpoint_of_another_network_is_refused(train_config, weights, capsys):
+    lite = NetworkConfig("lite_hrdepth")
+    save_checkpoint(weights, build_network(lite), lite, size=(64, 96))
     said = refused(capsys, "train", "--config", train_config, "--init", weights, "--network.name", "hrdepth")
     assert "holds lite_hrdepth" in said
 
