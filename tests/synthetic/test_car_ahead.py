@@ -12,14 +12,32 @@ from PIL import Image
 pytest.importorskip("mitsuba", reason="rendering needs mitsuba")
 
 from hrdepth.errors import InputError
-from hrdepth.synthetic import render_drive
+from hrdepth.synthetic import drive, render_drive
 
 SMALL = {"frames": 3, "size": (32, 64), "stereo": False, "samples_per_pixel": 1, "progress": False}
 
 
-def test_a_car_ahead_stays_in_place_in_the_image(tmp_path):
+def _once(make):
+    made = []
+
+    def first(*arguments):
+        if not made:
+            made.append(make(*arguments))
+        return made[0]
+
+    return first
+
+
+@pytest.fixture
+def one_street(monkeypatch):
+    """Drives of one seed and length share their street, which takes seconds to build."""
+    for name in ("build_street", "Scene"):
+        monkeypatch.setattr(drive, name, _once(getattr(drive, name)))
+
+
+def test_a_car_ahead_stays_in_place_in_the_image(tmp_path, one_street):
+    without = render_drive(tmp_path / "none", **SMALL)  # first, as the other puts a car into the scene
     with_car = render_drive(tmp_path / "car", car_ahead=10.0, **SMALL)
-    without = render_drive(tmp_path / "none", **SMALL)
     there = []
     for number in range(3):
         near, far = (np.load(folder / "depth" / f"{number:06d}.npy") for folder in (with_car, without))

@@ -179,11 +179,12 @@ def test_traffic_is_the_same_whichever_frames_come_first() -> None:
 
 
 def test_nothing_moves_into_the_camera() -> None:
+    palette = palette_texture(np.random.default_rng(0))
     for seed in range(6):
         drive = VariedDrive(10, (48, 160), seed)
         traffic = Traffic(np.random.default_rng([seed, 27]), drive.layout, drive.course, drive.stops)
         for frame in (0, 9):
-            moving = traffic.at(frame, palette_texture(np.random.default_rng(0)))
+            moving = traffic.at(frame, palette)
             if moving is not None:
                 points = moving.meshes[PALETTE].vertices.reshape(-1, 3)
                 assert np.linalg.norm(points - drive.poses[frame, :3, 3], axis=1).min() > 0.35
