@@ -5,7 +5,8 @@ STAMP := .venv/installed
 # One thread per worker: threads of two processes that compete for two cores make both several times slower.
 # A worker that finishes early takes tests from the other. A worker that dies ends the run with the name of its test.
 # Bytecode is kept, also where the environment says otherwise: hundreds of processes import the package.
-PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal --max-worker-restart 0
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENCV_FOR_THREADS_NUM=1 \
+	$(BIN)/python -m pytest -n 3 --dist worksteal --max-worker-restart 0
 
 .PHONY: demo test test-slow lint types docs bundle costs platforms clean
 
