@@ -272,7 +272,7 @@ def test_a_run_killed_after_its_last_checkpoint_is_completed(tiny, trained, tmp_
         def die(self, trainer, module):
             raise KeyboardInterrupt
 
-        patch.setattr("hrdepth.training.checkpoint.TrainingCheckpoint.on_train_end", die)
+        patch.setattr("hrdepth.training.guard.Guard.on_train_end", die)
         with pytest.raises(KeyboardInterrupt):
             train(config)
     folder, whole = Path(config.output), Path(trained.output)

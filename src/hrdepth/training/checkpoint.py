@@ -19,7 +19,7 @@ from hrdepth.io.files import write_json
 from hrdepth.training.log import MetricsFile
 from hrdepth.training.state import LAST, read_about
 
-__all__ = ["SIGNALS", "TrainingCheckpoint", "ignore_signals"]
+__all__ = ["SIGNALS", "RunEnd", "TrainingCheckpoint", "ignore_signals"]
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class TrainingCheckpoint(Callback):
         self._position = (0, 0)
         self._loss: Tensor | None = None
         self._stop = False
-        self._time_is_over = False
+        self.time_is_over = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clocks and listen for signals."""
@@ -75,7 +75,7 @@ class TrainingCheckpoint(Callback):
             return
         over = monotonic() - self._start >= 60 * self.config.max_minutes
         if trainer.strategy.reduce_boolean_decision(over, all=False):
-            trainer.should_stop = self._time_is_over = True
+            trainer.should_stop = self.time_is_over = True
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write before the extra validation of a run that ends within an epoch."""
@@ -89,13 +89,6 @@ class TrainingCheckpoint(Callback):
         if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             self._write(trainer, pl_module, trainer.current_epoch + 1, 0)
             self._stop_if_asked(trainer)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record in run.json why the run ended; Lightning does not call this if it was interrupted."""
-        path = self.path.parent / "run.json"
-        if trainer.is_global_zero and path.is_file():
-            early = "early_stop" if trainer.should_stop else "epochs"
-            write_json(path, {**read_about(path), "ended": "max_minutes" if self._time_is_over else early})
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add settings and position; set Lightning's counters to the end of the last batch."""
@@ -132,6 +125,24 @@ class TrainingCheckpoint(Callback):
     def _stop_if_asked(self, trainer: Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(self._stop, all=False):
             raise KeyboardInterrupt
+
+
+class RunEnd(Callback):
+    """Records in run.json why a run ended; the last callback, as all others have done their part then.
+
+    Args:
+        checkpoint: of the run; it ends the run when its time is over.
+    """
+
+    def __init__(self, checkpoint: TrainingCheckpoint) -> None:
+        self.checkpoint = checkpoint
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record it; Lightning does not call this if the run was interrupted."""
+        path = self.checkpoint.path.parent / "run.json"
+        if trainer.is_global_zero and path.is_file():
+            early = "early_stop" if trainer.should_stop else "epochs"
+            write_json(path, {**read_about(path), "ended": "max_minutes" if self.checkpoint.time_is_over else early})
 
 
 def ignore_signals() -> None:

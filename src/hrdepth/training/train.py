@@ -24,7 +24,7 @@ from hrdepth.io.locks import locked_folder
 from hrdepth.networks.backbones import initial_weights
 from hrdepth.objectives.base import Objective
 from hrdepth.training.cameras import find_learned_cameras
-from hrdepth.training.checkpoint import SIGNALS, TrainingCheckpoint
+from hrdepth.training.checkpoint import SIGNALS, RunEnd, TrainingCheckpoint
 from hrdepth.training.checkpoint_file import CheckpointFile
 from hrdepth.training.guard import Guard
 from hrdepth.training.identity import describe_data, refuse_changed_data
@@ -161,9 +161,9 @@ def build_trainer(
     Raises:
         InputError: devices, nodes and strategy are not possible on this machine.
     """
-    weights = WeightFiles(folder, config)
+    weights, checkpoint = WeightFiles(folder, config), TrainingCheckpoint(folder, config, data)
     callbacks: list[Callback] = [
-        TrainingCheckpoint(folder, config, data),  # first: before the others log anything of the new batch
+        checkpoint,  # first: before the others log anything of the new batch
         LearningRateMonitor(),
         RunLog(config, folder / "panels", None if validation is None else validation.dataset),
         weights,
@@ -173,6 +173,7 @@ def build_trainer(
     if config.early_stop is not None:
         # At validation, so that the checkpoint after the epoch contains its state.
         callbacks.append(EarlyStopping("val/loss", patience=config.early_stop, check_on_train_epoch_end=False))
+    callbacks.append(RunEnd(checkpoint))
     step, rows = (0, 0) if start is None else (start.step, start.rows)
     loggers = [
         TensorBoardLogger(folder, name="", version=".", purge_step=None if config.resume is None else step),
