@@ -237,3 +237,13 @@ def test_a_prediction_leaves_nothing_in_the_users_folder_and_starts_no_telemetry
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     assert (tmp_path / "out" / "a.npz").exists()
     assert list((tmp_path / "home").rglob("*")) == []
+
+
+def test_openvino_starts_no_telemetry(tmp_path):
+    """Its import sends an event, under an identifier that it leaves in the user's folder."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    script = "import hrdepth, openvino, sys, threading; openvino.Core(); print(threading.active_count())"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["1"]
+    assert list(tmp_path.rglob("*")) == []
