@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hrdepth.weights.checkpoint import load_network as load_network
     from hrdepth.weights.checkpoint import load_pose_network as load_pose_network
 
-# The imports of ONNX Runtime and OpenVINO would begin to send what is run to their makers, under an identifier that they
+# Imports of ONNX Runtime and OpenVINO would begin to send what is run to their makers, under an identifier that they
 # leave in the user's folder. OpenVINO has no variable against it, but does without the package that sends.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

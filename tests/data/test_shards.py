@@ -24,6 +24,7 @@ from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance
+from hrdepth.io.shards import open_shards
 from hrdepth.prepare import shards
 from hrdepth.prepare.shards import pack_shards
 from hrdepth.teachers.labels import Confidence, Labels
@@ -220,6 +221,28 @@ def test_damage_is_found_named_and_mended(files, tmp_path):
     pack(files, out)
     assert {tar: tar.read_bytes() for tar in (out / "train-1").glob("*.tar")} == before
     assert pack_shards(PrepareShardsConfig(str(out), verify=True)) == [out / "train-1", out / "validation-1"]
+
+
+@pytest.mark.parametrize(
+    ("shard", "mask"),
+    [
+        ("../../kept", "masks/0.png"), ("/kept", "masks/0.png"), (5, "masks/0.png"),
+        ("shard-000000", "../../kept.png"), ("shard-000000", "/kept.png"),
+    ],
+)  # fmt: skip
+def test_an_index_that_names_files_outside_is_refused(tmp_path, shard, mask):
+    """Of a set that is opened from a URL they would be written, by --verify removed."""
+    folder = tmp_path / "out" / "train-1"
+    folder.mkdir(parents=True)
+    kept = [tmp_path / f"kept.{ending}" for ending in ("tar", "json", "png")]
+    for file in kept:
+        file.write_text("mine")
+    write_json(folder / "shards.json", {"format": 1, "shards": [{"name": shard, "sha256": "0"}], "masks": [mask]})
+    with pytest.raises(InputError, match=r"shards\.json is damaged"):
+        pack_shards(PrepareShardsConfig(str(tmp_path / "out"), verify=True))
+    with pytest.raises(InputError, match=r"shards\.json is damaged"):
+        open_shards(folder)
+    assert all(file.read_text() == "mine" for file in kept)
 
 
 def test_packing_resumes(files, tmp_path, monkeypatch):

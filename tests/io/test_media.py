@@ -6,6 +6,7 @@ Images and videos: what comes in is upright RGB, what goes out opens again, what
 from __future__ import annotations
 
 import math
+import os
 import struct
 import wave
 from fractions import Fraction
@@ -317,3 +318,11 @@ def test_depth_pngs_follow_kittis_format(tmp_path: Path) -> None:
     with Image.open(tmp_path / "d.png") as image:
         assert image.mode.startswith("I;16")
         assert np.array(image)[0].tolist() == [0, 256, 20608, 65535, 0, 65535, 0, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are of POSIX")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in (tmp_path / "pipe.mp4", "/dev/zero"):
+        with pytest.raises(InputError, match="is no file"):
+            probe(path)

@@ -177,6 +177,30 @@ def test_other_settings_do_not_overwrite(clip, prepared, tmp_path):
     assert (tmp_path / "mine" / "drive" / "thesis.txt").exists()
 
 
+def test_files_of_others_and_links_are_not_overwritten(clip, prepared, tmp_path):
+    drive = tmp_path / "data" / "drive"
+    (drive / "depth").mkdir()
+    with pytest.raises(InputError, match="drive contains depth, which hrdepth prepare did not make"):
+        prepare(clip, tmp_path / "data", fov=60.0, overwrite=True)
+    (drive / "depth").rmdir()
+    drive.rename(tmp_path / "elsewhere")
+    drive.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="drive is a link"):
+        prepare(clip, tmp_path / "data", fov=60.0, overwrite=True)
+    assert (tmp_path / "elsewhere" / "left").is_dir()
+
+
+@pytest.mark.parametrize("name", ["../../outside.jpg", "/etc/hostname"])
+def test_files_outside_are_not_verified(tmp_path, capsys, name):
+    drive = tmp_path / "data" / "drive"
+    drive.mkdir(parents=True)
+    (tmp_path / "outside.jpg").write_text("x")
+    manifest = {"complete": True, "chosen": {}, "frames": {name: {"sha256": "x"}}, "files": {}}
+    (drive / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["prepare", "--out", str(tmp_path / "data"), "--verify"]) == 2
+    assert "manifest.json is damaged" in capsys.readouterr().err
+
+
 def test_several_cameras_share_a_set(prepared, tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()

@@ -139,6 +139,8 @@ def probe(path: str | Path, *, live: bool = False) -> MediaInfo:
         return MediaInfo(path, "folder", len(list_images(path, announce=True)), None)
     if not path.exists():
         raise InputError(f"{path} does not exist; give an image, a folder of images or a video")
+    if not path.is_file():  # a pipe would be waited for, and cannot be read twice
+        raise InputError(f"{path} is no file; give an image, a folder of images or a video")
     if _is_image(path):
         return MediaInfo(path, "image", 1, None)
     with open_video(path) as (_, stream):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,7 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
 from hrdepth.io.objects import copy_path, fetch_file, is_url, join_url
 
-__all__ = ["INDEX", "Entry", "Member", "ShardSet", "open_shards", "write_shard"]
+__all__ = ["INDEX", "Entry", "Member", "ShardSet", "open_shards", "read_index", "write_shard"]
 
 INDEX = "shards.json"
 ORIGIN = "origin.json"  # of a local copy: the URL, and how much of it may lie here
@@ -216,7 +217,7 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
                 old.unlink(missing_ok=True)
         write_json(folder / ORIGIN, {"url": url, "most": most})
     try:
-        about = read_json(folder / INDEX)
+        about = read_index(folder)
         if about["format"] != FORMAT:
             raise InputError(f"the shards in {root} have format {about['format']}, not {FORMAT}; pack them again")
     except FileNotFoundError as error:
@@ -231,6 +232,21 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
     return found
 
 
+def read_index(folder: Path) -> dict[str, Any]:
+    """Return the content of shards.json.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or names files that lie elsewhere, which would be fetched to there or removed.
+    """
+    about = read_json(folder / INDEX)
+    named = [(r"shard-\d+", shard["name"]) for shard in about["shards"]]
+    named += [(r"masks/\d+(\.\w+)?", mask) for mask in about.get("masks", ())]
+    if strange := [name for pattern, name in named if not re.fullmatch(pattern, name)]:
+        raise ValueError(f"it names {strange[0]!r:.40}")
+    return about
+
+
 def _missing(root: str | Path) -> str:
     return f"{root} holds no shards, or unfinished ones (no {INDEX}); pack a set with hrdepth prepare shards"
 
@@ -238,7 +254,7 @@ def _missing(root: str | Path) -> str:
 def _set_of(root: str) -> ShardSet:
     """Return the open shards of a folder; a new process opens them by what lies there."""
     if root not in _sets:
-        about = read_json(Path(root) / INDEX)
+        about = read_index(Path(root))
         origin = read_json(Path(root) / ORIGIN) if (Path(root) / ORIGIN).is_file() else {}
         _sets[root] = ShardSet(Path(root), about, origin.get("url"), origin.get("most"))
     return _sets[root]

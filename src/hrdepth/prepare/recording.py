@@ -28,7 +28,7 @@ from PIL import Image
 
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.data.splits import replace_lines
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
 from hrdepth.io.images import is_readable, write_image
 from hrdepth.io.provenance import provenance
@@ -87,7 +87,9 @@ def verify_drive(drive: Path) -> list[str]:
         return [f"{drive} is not complete; run hrdepth prepare again to resume"]
     try:
         entries = {name: str(known["sha256"]) for part in ("frames", "files") for name, known in manifest[part].items()}
-    except (KeyError, TypeError, AttributeError) as error:
+        if strange := [name for name in entries if Path(name).is_absolute() or ".." in Path(name).parts]:
+            raise ValueError(f"it names {strange[0]!r:.40}")
+    except MALFORMED as error:
         raise InputError(f"{drive / MANIFEST} is damaged; delete the folder {drive} and prepare it again") from error
     faults = []
     for name, known in entries.items():

@@ -25,7 +25,7 @@ from hrdepth.data.map_cache import DepthHints, MapCache
 from hrdepth.data.reader import SplitLine
 from hrdepth.data.sample import resize_image
 from hrdepth.data.shards import camera_facts, member_name
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import (
     atomic_path,
     file_sha256,
@@ -39,7 +39,7 @@ from hrdepth.io.image_files import content_digest
 from hrdepth.io.images import image_size, read_image
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
-from hrdepth.io.shards import FORMAT, INDEX, Entry, write_shard
+from hrdepth.io.shards import FORMAT, INDEX, Entry, read_index, write_shard
 from hrdepth.teachers.labels import Labels
 
 __all__ = ["pack_shards"]
@@ -265,7 +265,10 @@ def _verify(out: Path) -> list[Path]:
         raise InputError(f"{out} holds no shards, or unfinished ones; pack a set with hrdepth prepare shards")
     bad = []
     for folder in folders:
-        shards = read_json(folder / INDEX)["shards"]
+        try:
+            shards = read_index(folder)["shards"]
+        except MALFORMED as error:
+            raise InputError(f"{folder / INDEX} is damaged ({error}); pack the shards again") from error
 
         def is_good(shard: dict[str, Any], folder: Path = folder) -> bool:
             file = folder / f"{shard['name']}.tar"

@@ -46,6 +46,7 @@ __all__ = ["Prepared", "prepare_videos", "verify_videos"]
 log = logging.getLogger(__name__)
 
 PROBE_FPS = 10.0  # frame rate at which motion is measured
+MADE = {"left", "camera.yaml", "mask.png", "mask.jpg", MANIFEST}  # in a recording's folder
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,13 @@ def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[st
         raise InputError(f"{folder} contains files that hrdepth prepare did not make; choose another --out")
     same = resume(folder / MANIFEST, content, overwrite=overwrite)
     if same is None:
+        if folder.is_symlink():
+            raise InputError(f"{folder} is a link, which is not replaced; remove it, or choose another --out")
+        if others := sorted({entry.name for entry in folder.iterdir()} - MADE):
+            raise InputError(
+                f"{folder} contains {others[0]}, which hrdepth prepare did not make and would remove; move it away, or "
+                "choose another --out"
+            )
         shutil.rmtree(folder)
     return same
 
