@@ -81,6 +81,21 @@ def test_the_affine_invariant_error_ignores_scale_and_shift_of_each_image():
     assert predicted.grad.isfinite().all()
 
 
+def test_the_relative_affine_invariant_error_pulls_a_flat_prediction_no_harder_and_leaves_its_scale():
+    torch.manual_seed(0)
+    target, known = torch.rand(1, 1, 16, 16), torch.ones(1, 1, 16, 16)
+    pulls = {}
+    for contrast in (0.5, 0.001):
+        logarithm = (contrast * torch.randn(1, 1, 16, 16)).requires_grad_()
+        for relative in (False, True):
+            error, _ = losses.affine_invariant_error(logarithm.exp(), target, known, relative=relative)
+            (gradient,) = torch.autograd.grad(error, logarithm)
+            pulls[contrast, relative] = gradient.abs().sum().item()
+            assert gradient.sum().item() == pytest.approx(0, abs=1e-3 * pulls[contrast, relative])
+    assert pulls[0.001, False] > 100 * pulls[0.5, False]
+    assert 0.3 < pulls[0.001, True] / pulls[0.5, True] < 3
+
+
 def test_the_affine_invariant_error_trims_the_worst_pixels_and_leaves_out_unknown_ones():
     target = torch.linspace(0, 1, 100).view(1, 1, 10, 10)
     known = torch.ones_like(target)

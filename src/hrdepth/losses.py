@@ -194,7 +194,7 @@ def gradient_loss(difference: Tensor, known: Tensor) -> Tensor:
 
 
 def affine_invariant_error(
-    predicted: Tensor, target: Tensor, known: Tensor, trim: float = 0.2
+    predicted: Tensor, target: Tensor, known: Tensor, trim: float = 0.2, *, relative: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Compare disparities up to an unknown scale and shift of each image.
 
@@ -206,6 +206,9 @@ def affine_invariant_error(
         target: (B,1,H,W), with any scale and shift.
         known: weights (B,1,H,W), 0 where the target is unknown.
         trim: share of the pixels.
+        relative: multiply each image's difference with the prediction's contrast (deviation over median, without
+            gradient). Then a flat prediction is pulled no harder than another one, and a loss beside this one, which
+            settles scale and shift, is not outweighed at the start of a training.
 
     Returns:
         The mean absolute difference, and the gradients of the difference at four scales (see `gradient_loss`).
@@ -219,6 +222,9 @@ def affine_invariant_error(
             differences.append(one * 0.0)
             continue
         difference = _aligned(one, where) - _aligned(other, where)
+        if relative:
+            inside = one.detach()[where]
+            difference = difference * (inside - inside.median()).abs().mean() / inside.median()
         absolute, weights = difference[where].abs(), weight[where]
         kept = max(1, round((1 - trim) * len(absolute)))
         order = absolute.detach().argsort()[:kept]

@@ -311,7 +311,8 @@ class Distillation(Objective):
     def _distance(self, disparity: Tensor, target: Tensor, weights: Tensor | None, batch: Batch) -> Tensor:
         scale = self.network.scale
         if self.block == 1 or weights is None or "hint" not in batch:
-            return distance(self.norm, disparity, target, weights, scale, self.block)
+            relative = self.view_synthesis is not None
+            return distance(self.norm, disparity, target, weights, scale, self.block, relative=relative)
         hinted = batch["hint"] > 0
         sharp = distance(self.norm, disparity, target, weights * hinted, scale)
         return sharp + distance(self.norm, disparity, target, weights * ~hinted, scale, self.block)

@@ -63,7 +63,14 @@ def learned_scale(norm: str, scale: DepthScale) -> DepthScale:
 
 
 def distance(
-    norm: str, disparity: Tensor, target: Tensor, weights: Tensor | None, scale: DepthScale, block: int = 1
+    norm: str,
+    disparity: Tensor,
+    target: Tensor,
+    weights: Tensor | None,
+    scale: DepthScale,
+    block: int = 1,
+    *,
+    relative: bool = False,
 ) -> Tensor:
     """Compare a disparity with a target at the target's size.
 
@@ -74,6 +81,7 @@ def distance(
         weights: (B,1,H,W), or None.
         scale: of the student's disparity.
         block: compare means over blocks of so many pixels a side; not for `scale` and `affine`.
+        relative: of `affine`, see `affine_invariant_error`.
 
     Returns:
         A scalar.
@@ -82,7 +90,7 @@ def distance(
     if norm in ("scale", "affine"):
         known = torch.ones_like(target) if weights is None else weights
         if norm == "affine":
-            error, gradients = affine_invariant_error(scaled(disparity, scale), target, known)
+            error, gradients = affine_invariant_error(scaled(disparity, scale), target, known, relative=relative)
         else:
             difference = scaled(disparity, scale).log() - scaled(target, scale).log()
             error, gradients = log_ratio_loss(difference, known > 0)[0], gradient_loss(difference, known > 0)
