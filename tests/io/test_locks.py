@@ -120,3 +120,7 @@ def test_work_is_claimed_once_and_the_claim_of_a_dead_process_is_void(tmp_path):
     assert not claim(file)
     os.utime(file, (1, 1))
     assert claim(file)
+    file.write_text("")  # it may be written in this moment
+    assert not claim(file)
+    os.utime(file, (time.time() - 6, time.time() - 6))  # killed before it was written
+    assert claim(file)

@@ -40,6 +40,8 @@ TEMPORARY = ".hrdepth-"
 """How the names of unfinished files and folders begin."""
 STALE = 600.0
 """Seconds after which the claim of a process that may have died is void."""
+EMPTY = 5.0
+"""The same of a claim without a name in it, which is written as soon as the file is there."""
 
 MOST_CLEANED = 10_000
 
@@ -181,7 +183,7 @@ def is_void(file: Path) -> bool:
     """Return whether a claim holds no longer, as far as can be told."""
     try:
         machine, _, process = file.read_text().partition(" ")
-        if time.time() - file.stat().st_mtime > STALE:
+        if time.time() - file.stat().st_mtime > (STALE if machine else EMPTY):
             return True
         if machine == platform.node() and process.isdigit() and os.name != "nt":
             os.kill(int(process), 0)
