@@ -109,6 +109,13 @@ def test_an_unknown_network_suggests_the_nearest(train_config, capsys):
     assert "did you mean 'lite_hrdepth'" in said
 
 
+def test_control_characters_of_values_are_shown_as_escapes(train_config, capsys):
+    assert main(["train", "--config", str(train_config), "--network.name", "a\x1b]0;title\x07b\x9b"]) == 2
+    shown = capsys.readouterr().err
+    assert "a\\x1b]0;title\\x07b\\x9b" in shown
+    assert not set(shown) & set("\x1b\x07\x9b")
+
+
 def test_a_size_that_is_not_a_multiple_of_32_is_refused(train_config, capsys):
     assert "multiples of 32" in refused(capsys, "train", "--config", train_config, "--size", "[100, 96]")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ __all__ = ["main"]
 
 # Exit statuses: bad input, stopped by the user (128 + SIGINT), and nobody reads the output (128 + SIGPIPE).
 BAD_INPUT, INTERRUPTED, UNREAD = 2, 130, 141
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = logging.StreamHandler()
     # Only warnings of libraries.
     console.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.partition(".")[0] == "hrdepth")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[console])
+    console.setFormatter(_Formatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[console])
     try:
         with _interrupted_by_signals():
             name, config = parse(sys.argv[1:] if arguments is None else arguments)
@@ -76,8 +79,20 @@ def _run(name: str, config: Any) -> None:
 
 
 def _bad_input(sentence: str) -> int:
-    print(f"hrdepth: {sentence}", file=sys.stderr)
+    print(f"hrdepth: {_printable(sentence)}", file=sys.stderr)
     return BAD_INPUT
+
+
+class _Formatter(logging.Formatter):
+    """Gives messages alone."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _printable(super().format(record))
+
+
+def _printable(text: str) -> str:
+    r"""Show control characters as escapes such as \x1b: values from files would move a terminal's cursor or title."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @contextmanager
