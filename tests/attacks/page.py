@@ -150,7 +150,8 @@ def soak(page: Page, minutes: float, clients: int) -> dict[str, Any]:
     def come_and_go(number: int) -> None:
         visits = 0
         while not ended.is_set():
-            visit(page.address, 4, 1000 * number + visits, outcomes, seconds, PAUSE)  # then a new visitor
+            # Then a new visitor, of no seed of the crowd's, whose sessions it would be refused.
+            visit(page.address, 4, 1_000_000 * (number + 1) + visits, outcomes, seconds, PAUSE)
             visits += 1
 
     threads = [threading.Thread(target=come_and_go, args=(number,)) for number in range(clients)]
