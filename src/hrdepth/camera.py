@@ -165,7 +165,8 @@ class DepthScale:
             then there is disparity, but no depth.
 
     Raises:
-        InputError: the range is empty or not positive, a factor is not, or metres of an unknown shift are given.
+        InputError: the range is empty, not positive or not finite, a factor is not positive, or metres of an unknown
+            shift are given.
 
     Example:
         >>> DepthScale(metres_per_unit=5.4).depth(np.array([0.0, 1.0], np.float32)).round(3).tolist()
@@ -179,8 +180,10 @@ class DepthScale:
     shift: float | None = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.min_depth < self.max_depth:
-            raise InputError(f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty or not positive")
+        if not 0 < self.min_depth < self.max_depth < inf:
+            raise InputError(
+                f"the depth range {self.min_depth:g} to {self.max_depth:g} is empty, not positive or not finite"
+            )
         for name in ("metres_per_unit", "canonical_focal"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 < value <= sys.float_info.max):

@@ -4,7 +4,7 @@
 
 An input is named by its kind and a number, and is the same each time: `--kinds weights --first 731 --inputs 1` repeats
 one. Each kind runs in a process of its own, whose memory is limited; an input that takes 20 s of processor time, or
-ends the process, counts as a failure.
+two minutes, or ends the process, counts as a failure. With `--pipes` each file is a pipe from which nothing comes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
 
+from attacks import readers  # noqa: E402
 from attacks.readers import OF_TORCH, READERS, write_seeds  # noqa: E402
 from hrdepth.errors import InputError  # noqa: E402
 
@@ -34,8 +35,10 @@ SHARES = {
     "config": 0.05, "prediction": 0.05, "checkpoint": 0.3, "weights": 0.3, "onnx_file": 0.3, "openvino_file": 0.2,
     "torch_export": 0.3, "folder_of_drives": 0.3, "labels": 0.5, "depth_hints": 0.5,
 }  # fmt: skip
-SECONDS = 20.0
+SECONDS, PATIENCE = 20.0, 120.0  # of the processor; of the clock, as a pipe takes no time of the processor
 GIGABYTES = 8
+# A config may be a pipe; published weights are opened by a function that has checked the file.
+PIPES_ALLOWED = {"config", "published_weights"}
 LONGEST = 20_000  # characters of a message
 # Of readers, what takes long to import: once, not in each fork.
 LARGE = (
@@ -116,8 +119,8 @@ def _in_a_process(kind: str, numbers: range, seeds: Path, folder: Path) -> dict[
         found = [json.loads(line) for line in log.read_text().splitlines()]
         outcomes |= dict(zip(left, found, strict=False))
         if code and len(found) < len(left):
-            hung = code == -signal.SIGPROF
-            outcomes[left[len(found)]] = f"more than {SECONDS:g} s" if hung else f"the process ended with {code}"
+            hung = {-signal.SIGPROF: f"more than {SECONDS:g} s", -signal.SIGALRM: "it waited for ever"}
+            outcomes[left[len(found)]] = hung.get(code, f"the process ended with {code}")
     return outcomes
 
 
@@ -132,6 +135,7 @@ def _work(kind: str, numbers: range, seeds: Path, work: Path, log: Path) -> None
         with log.open("a") as file:
             for number in numbers:
                 signal.setitimer(signal.ITIMER_PROF, SECONDS)
+                signal.setitimer(signal.ITIMER_REAL, min(PATIENCE, SECONDS) if readers.PIPES else PATIENCE)
                 file.write(json.dumps(attack(kind, number, seeds, work)) + "\n")
                 file.flush()
         code = 0
@@ -147,8 +151,11 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="*", default=list(READERS))
     parser.add_argument("--out", type=Path, help="a JSON file for what was found")
     parser.add_argument("--core", action="store_true", help="kinds that need no PyTorch only")
+    parser.add_argument("--pipes", action="store_true", help="pipes in place of files")
     options = parser.parse_args()
-    kinds = [kind for kind in options.kinds if not (options.core and kind in OF_TORCH)]
+    readers.PIPES = options.pipes
+    left_out = (OF_TORCH if options.core else set()) | (PIPES_ALLOWED if options.pipes else set())
+    kinds = [kind for kind in options.kinds if kind not in left_out]
     with tempfile.TemporaryDirectory() as folder:
         found = campaign(options.inputs, options.first, kinds, Path(folder))
     if options.out is not None:

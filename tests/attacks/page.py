@@ -33,7 +33,6 @@ from PIL import Image  # noqa: E402
 from attacks.commands import write_graph  # noqa: E402
 
 PATIENCE = 900.0  # seconds that a client waits for an answer; the machine may be busy
-PAUSE = 5.0  # seconds between two requests of a client in the soak
 
 
 class Page:
@@ -140,7 +139,7 @@ def crowd(page: Page, clients: int, each: int) -> dict[str, Any]:
     }
 
 
-def soak(page: Page, minutes: float, clients: int) -> dict[str, Any]:
+def soak(page: Page, minutes: float, clients: int, pause: float) -> dict[str, Any]:
     """Let clients come and go for a long time; return memory, open files and folders each minute."""
     outcomes: Counter[str] = Counter()
     seconds: list[float] = []
@@ -151,7 +150,7 @@ def soak(page: Page, minutes: float, clients: int) -> dict[str, Any]:
         visits = 0
         while not ended.is_set():
             # Then a new visitor, of no seed of the crowd's, whose sessions it would be refused.
-            visit(page.address, 4, 1_000_000 * (number + 1) + visits, outcomes, seconds, PAUSE)
+            visit(page.address, 4, 1_000_000 * (number + 1) + visits, outcomes, seconds, pause)
             visits += 1
 
     threads = [threading.Thread(target=come_and_go, args=(number,)) for number in range(clients)]
@@ -168,6 +167,7 @@ def soak(page: Page, minutes: float, clients: int) -> dict[str, Any]:
     return {
         "minutes": round((time.monotonic() - began) / 60, 1),
         "clients": clients,
+        "pause": pause,
         "images": sum(outcomes.values()),
         "outcomes": dict(outcomes),
         "megabytes_second_quarter": round(float(np.median([sample[0] for sample in second])), 1),
@@ -178,14 +178,14 @@ def soak(page: Page, minutes: float, clients: int) -> dict[str, Any]:
     }
 
 
-def campaign(clients: int, each: int, minutes: float, folder: Path) -> dict[str, Any]:
+def campaign(clients: int, each: int, minutes: float, pause: float, folder: Path) -> dict[str, Any]:
     """Crowd, soak, kill and restart a page; return what was found."""
     write_graph(folder / "net.onnx")
     page, found = Page(folder), dict[str, Any]()
     found["crowd"] = crowd(page, clients, each)
     print(json.dumps(found["crowd"]), flush=True)
     if minutes:
-        found["soak"] = soak(page, minutes, 4)
+        found["soak"] = soak(page, minutes, 4, pause)
         print(json.dumps({name: value for name, value in found["soak"].items() if name != "samples"}), flush=True)
     page.end(signal.SIGKILL)
     left = {path.name for path in (folder / "tmp").glob("hrdepth-app-*")}
@@ -209,10 +209,11 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=40)
     parser.add_argument("--each", type=int, default=5, help="images of a client")
     parser.add_argument("--soak-minutes", type=float, default=120.0)
+    parser.add_argument("--pause", type=float, default=5.0, help="seconds between two images of a client in the soak")
     parser.add_argument("--out", type=Path, help="a JSON file for what was found")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = campaign(options.clients, options.each, options.soak_minutes, Path(folder))
+        found = campaign(options.clients, options.each, options.soak_minutes, options.pause, Path(folder))
     if options.out is not None:
         from hrdepth.io.files import write_json
         from hrdepth.io.provenance import provenance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
 import struct
 from collections.abc import Callable
@@ -35,10 +36,18 @@ def reader(function: Reader) -> Reader:
     return function
 
 
+PIPES = False
+"""Put pipes in place of changed files."""
+
+
 def put(path: Path, content: bytes) -> Path:
-    """Write a changed file."""
+    """Write a changed file; or a pipe, from which nothing ever comes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    path.unlink(missing_ok=True)
+    if PIPES:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
     return path
 
 

@@ -6,17 +6,20 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 import uuid
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hrdepth.app import answers
+from hrdepth.app import _purging, answers
 from hrdepth.app.gate import Gate
 from hrdepth.app.uploads import KEPT_SECONDS, Uploads
 from hrdepth.app.visitors import Sessions
@@ -281,6 +284,34 @@ def test_an_upload_that_arrives_twice_at_once_is_owned_twice(tmp_path):
     with pytest.raises(InputError):
         uploads.take(one, "two", tmp_path)
     assert uploads.take(one, "one", tmp_path).read_bytes() == b"1234"
+
+
+def test_quotas_are_counted_while_other_visitors_folders_are_removed(tmp_path, monkeypatch):
+    scan = os.scandir
+    for number in range(5):
+        (tmp_path / f"session-{number}").mkdir()
+        (tmp_path / f"session-{number}" / "a.png").write_bytes(b"1234")
+
+    def scan_and_remove(folder):
+        if str(folder).endswith("session-3"):
+            shutil.rmtree(folder)
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scan_and_remove)
+    with Uploads(tmp_path, LIMITS).expect("one", 100):
+        pass
+
+
+def test_names_of_files_that_are_gone_are_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr("hrdepth.app.PURGE_SECONDS", 0.01)
+    here, gone = tmp_path / "here.png", tmp_path / "gone.png"
+    here.write_bytes(b"")
+    page = SimpleNamespace(temp_file_sets=[{str(here), str(gone)}])
+    with _purging(Sessions(tmp_path), Uploads(tmp_path, LIMITS), page):
+        deadline = time.monotonic() + 60
+        while str(gone) in page.temp_file_sets[0] and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert page.temp_file_sets == [{str(here)}]
 
 
 KILLED = """

@@ -104,6 +104,8 @@ def test_the_splits_of_kitti_mini_are_read(shared):
         ("drive", "folder frame side"),
         ("drive 1 l extra", "folder frame side"),
         ("drive one l", "'one'"),
+        ("/etc 1 l", "below the data's root"),
+        ("a/../../b 1 l", "below the data's root"),
         ("drive -1 l", "'-1'"),
         ("drive 1.5 l", "'1.5'"),
         ("drive ² l", "'²'"),

@@ -262,6 +262,16 @@ class TestBadInput:
         with pytest.raises(InputError, match=r"cut\.mp4"):
             list(frames(path))
 
+    @pytest.mark.parametrize(
+        "playlist", ["ffconcat version 1.0\nfile a.mp4\n", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\na.mp4\n"]
+    )
+    @pytest.mark.parametrize("name", ["list.mp4", "list.ffconcat", "list.m3u8"])
+    def test_a_playlist_does_not_open_the_video_beside_it(self, tmp_path: Path, playlist: str, name: str) -> None:
+        write_video(tmp_path / "a.mp4", [QUADRANTS] * 5)
+        (tmp_path / name).write_text(playlist)
+        with pytest.raises(InputError, match=f"{name} is neither an image nor a video"):
+            list(frames(tmp_path / name))
+
     def test_a_sound_file_is_refused(self, tmp_path: Path) -> None:
         with wave.open(str(tmp_path / "a.wav"), "wb") as sound:
             sound.setnchannels(1)

@@ -345,6 +345,18 @@ def test_missing_runs_are_trained_and_resumed(config, monkeypatch, capsys):
     # Weights of other settings are measured, with a note.
     assert main(settings(config, epochs=2, batch_size=2)) == 0
     assert "trained with other settings of batch_size" in capsys.readouterr().out
+    # On another machine: what was measured counts without the weights, if the training would be the same.
+    shutil.rmtree(Path(config.runs) / f"{BASE}-seed0")
+    assert main([*longer, "--train"]) == 0
+    third = content(config)[1][BASE]["measured"][0]
+    assert third["mean"] == second["mean"]
+    assert [run["seed"] for run in third["runs"]] == [0, 1]
+    shutil.rmtree(config.runs)
+    assert main([*longer, "--train"]) == 0
+    assert content(config)[1][BASE]["measured"][0]["mean"] == second["mean"]
+    capsys.readouterr()
+    assert main(settings(config, epochs=2, batch_size=2)) == 0
+    assert "no weights in" in capsys.readouterr().out
 
 
 def test_a_run_that_the_guard_stops_does_not_end_the_others(config, monkeypatch, capsys, caplog):

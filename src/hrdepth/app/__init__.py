@@ -84,7 +84,7 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
         page = _build(config, networks, sessions, uploads, find_runs(runs), TITLE + (LINK if web else COMMAND))
         try:
             address = _launch(page, config, uploads, web)
-            with _purging(sessions, uploads):
+            with _purging(sessions, uploads, page):
                 yield page, address
         finally:
             page.close(verbose=False)
@@ -149,6 +149,7 @@ def _launch(page: Any, config: AppConfig, uploads: Uploads, web: Path | None) ->
             prevent_thread_lock=True,
             quiet=True,
             share=False,
+            state_session_capacity=MOST_SESSIONS,
             show_error=False,
             footer_links=["api"],
             run_history=False,
@@ -201,12 +202,14 @@ def _private_folder() -> Iterator[Path]:
                 os.environ["GRADIO_TEMP_DIR"] = before
 
 
-def _purging(sessions: Sessions, uploads: Uploads) -> AbstractContextManager[None]:
+def _purging(sessions: Sessions, uploads: Uploads, page: Any) -> AbstractContextManager[None]:
     """Remove what was not used for an hour, also when nobody comes."""
 
     def purge() -> None:
         sessions.purge()
         uploads.purge()
+        for names in page.temp_file_sets:  # Gradio forgets only files that it has removed itself
+            names.difference_update([name for name in list(names) if not os.path.lexists(name)])
 
     return repeated(purge, PURGE_SECONDS)
 

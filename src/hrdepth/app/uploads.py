@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -136,9 +137,8 @@ class Uploads:
 
 def _bytes_in(folder: Path) -> int:
     total = 0
-    for file in folder.rglob("*"):
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except OSError:  # removed meanwhile
-            continue
+    for root, _, names in os.walk(folder):  # which passes over folders that are removed meanwhile
+        for name in names:
+            with suppress(OSError):
+                total += Path(root, name).stat().st_size
     return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,11 @@ def read_text(file: Path) -> str:
     """Read a text file in UTF-8, with or without a byte order mark.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is a pipe; but one that the shell made (`--config <(...)`) can be read.
         InputError: it has another encoding.
     """
+    if file.exists() and not file.is_file() and file.parts[:2] != ("/", "dev"):
+        raise OSError(errno.EINVAL, "a folder, a pipe or a device in place of a file", str(file))
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

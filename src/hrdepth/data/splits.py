@@ -13,7 +13,7 @@ from hrdepth.config.files import recipe
 from hrdepth.config.safe_yaml import read_text
 from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, parse_json
+from hrdepth.io.files import atomic_path, parse_json, regular_file
 from hrdepth.registry import lookup
 
 LONGEST_NAME = 255  # bytes of a file's name, of nearly all file systems
@@ -61,7 +61,7 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
             raise InputError(f"the split file {path} does not exist; bundled are {', '.join(sorted(SPLITS))}")
         return split_lines(str(path_or_name))
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular_file(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the split {path} cannot be read as a text file ({error})") from error
     numbered = enumerate((line.strip() for line in text.splitlines()), start=1)
@@ -96,6 +96,8 @@ def _parse(line: str, origin: str) -> SplitLine:
     folder, frame, side = (*fields, "l")[:3]
     if max(map(len, os.fsencode(folder).split(b"/"))) > LONGEST_NAME:
         raise InputError(f"{origin}: the folder '{folder[:LONGEST_NAME]}...' is too long a name")
+    if folder.startswith("/") or ".." in folder.split("/"):
+        raise InputError(f"{origin}: the folder '{folder[:LONGEST_NAME]}' must be one below the data's root")
     if not (frame.isascii() and frame.isdigit() and len(frame) <= 18):
         raise InputError(f"{origin}: the frame '{frame[:LONGEST_NAME]}' must be a number, as in: folder 0000000012 l")
     if side not in ("l", "r"):

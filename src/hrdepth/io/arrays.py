@@ -11,6 +11,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrdepth.io.files import regular_file
+
 __all__ = ["array_from_bytes", "check_archive", "check_array", "load_array"]
 
 # Sparse depth is compressed to a fifteenth, other arrays less; a thousandth is what a bomb of zeros reaches.
@@ -28,7 +30,7 @@ def load_array(path: Path) -> NDArray[Any]:
         OSError: it is missing or cannot be read.
         ValueError: it is damaged, shorter than its header says, or holds objects.
     """
-    with path.open("rb") as stream:
+    with regular_file(path).open("rb") as stream:
         _check_header(stream, path.stat().st_size)
         stream.seek(0)
         array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
@@ -55,7 +57,7 @@ def check_array(path: Path) -> None:
         OSError: it is missing or cannot be read.
         ValueError: it has fewer, or its header is damaged.
     """
-    with path.open("rb") as stream:
+    with regular_file(path).open("rb") as stream:
         _check_header(stream, path.stat().st_size)
 
 
@@ -68,7 +70,7 @@ def check_archive(path: Path) -> None:
         OSError: it is missing or cannot be read.
         ValueError: it expands to more than 100 times its size and more than 64 MiB, or it is damaged.
     """
-    packed = path.stat().st_size
+    packed = regular_file(path).stat().st_size
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()

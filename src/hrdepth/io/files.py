@@ -31,6 +31,7 @@ __all__ = [
     "output_folder",
     "parse_json",
     "read_json",
+    "regular_file",
     "resume",
     "user_cache",
     "write_array",
@@ -199,6 +200,18 @@ def existing_folder(root: str, advice: str = "") -> Path:
     return folder
 
 
+def regular_file(path: Path) -> Path:
+    """Return the path of a file with content; reading a pipe in its place would wait for ever.
+
+    Raises:
+        OSError: it is missing, or no file.
+    """
+    if not path.is_file():
+        path.stat()  # which says that it is missing
+        raise OSError(errno.EINVAL, "a folder, a pipe or a device in place of a file", str(path))
+    return path
+
+
 def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal digits."""
     digest = hashlib.sha256()
@@ -224,7 +237,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
         OSError: the file cannot be read.
         ValueError: it is damaged, or something else than an object.
     """
-    return json_object(Path(path).read_text(encoding="utf-8"))
+    return json_object(regular_file(Path(path)).read_text(encoding="utf-8"))
 
 
 def json_object(text: str | bytes) -> dict[str, Any]:

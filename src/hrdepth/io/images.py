@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import array_from_bytes, load_array
-from hrdepth.io.files import write_bytes
+from hrdepth.io.files import regular_file, write_bytes
 from hrdepth.io.shards import Member
 
 __all__ = [
@@ -268,7 +268,7 @@ def _opened_header(path: Path) -> Image.Image:
     if isinstance(path, Member) and path.suffix == ".npy":  # decoded when it was packed
         return Image.fromarray(array_from_bytes(path.read_bytes()))
     Image.init()
-    file = path.open("rb") if isinstance(path, Member) else path
+    file = path.open("rb") if isinstance(path, Member) else regular_file(path)
     return Image.open(file, formats=[name for name in IMAGE_FORMATS if name in Image.OPEN])
 
 

@@ -86,7 +86,7 @@ def read_run(folder: Path) -> RunStatus:
         InputError: there is no config.yaml, or it is damaged.
     """
     try:
-        config = load_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
+        config = load_yaml(files.regular_file(folder / "config.yaml").read_text(encoding="utf-8"))
         network, epochs = str(config["network"]["name"]), int(config["epochs"])
     except (*MALFORMED, OSError, yaml.YAMLError) as error:
         raise InputError(f"{folder.name} is no folder of hrdepth train: config.yaml is missing or damaged") from error
@@ -119,7 +119,7 @@ def read_run(folder: Path) -> RunStatus:
 def read_metrics(folder: Path) -> list[dict[str, str]]:
     """Return the rows of a run's metrics.csv; none if it is missing or damaged."""
     try:
-        with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        with files.regular_file(folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except (OSError, csv.Error, UnicodeDecodeError):
         return []

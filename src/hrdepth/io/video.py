@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.errors import InputError
+from hrdepth.io.files import regular_file
 
 __all__ = [
     "CutShort",
@@ -37,6 +38,12 @@ AV_TIME_BASE = 1_000_000
 """A container's ticks a second."""
 ROUNDED = 0.02
 """Seconds by which a file's statement of its length may be rounded."""
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,vvc,av1,obu,ivf,m4v,mjpeg,flv,ogg,asf,"
+    "mxf,gxf,dv,nut,wtv,rm,vc1,gif,apng,yuv4mpegpipe,smjpeg,"
+    "wav,mp3,flac,aac,aiff"  # to say that they have no images
+)
+"""FFmpeg's names of containers that hold their images themselves; playlists (concat, HLS, DASH) open other files."""
 
 
 @contextmanager
@@ -53,7 +60,8 @@ def open_video(path: str | Path, most_pixels: int = MOST_PIXELS) -> Iterator[tup
     import av
 
     try:
-        container = av.open(str(path), metadata_errors="replace")  # titles may be Latin-1
+        regular_file(Path(path))
+        container = av.open(str(path), options={"format_whitelist": FORMATS}, metadata_errors="replace")  # or Latin-1
     except (av.FFmpegError, OSError) as error:
         raise _unreadable(path) from error
     with container:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -21,16 +19,25 @@ from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import mean_over_images
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.files import file_sha256, output_folder, parse_json, write_json
+from hrdepth.io.files import file_sha256, output_folder, read_json, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.networks.summary import summarise
 from hrdepth.registry import lookup
-from hrdepth.reproduce.plan import stored_network
+from hrdepth.reproduce.plan import content_hash, stored_network
 from hrdepth.reproduce.runs import Given, Weights, given_weights
 from hrdepth.truth import GroundTruthSet, build_ground_truth
 from hrdepth.truth.base import data_digest
 
-__all__ = ["EDGES", "MEASURED", "Measurement", "ReproductionContext", "describe", "measure", "open_context"]
+__all__ = [
+    "EDGES",
+    "MEASURED",
+    "Measurement",
+    "ReproductionContext",
+    "describe",
+    "measure",
+    "measured_before",
+    "open_context",
+]
 
 log = logging.getLogger(__name__)
 
@@ -129,14 +136,16 @@ def measure(
     """
     assert context.truths is not None
     about = describe(name, weights)
-    settings = {"truth": context.identity, "protocol": asdict(protocol), "runtime": config.runtime, "metrics": MEASURED}
-    key = content_hash({"weights": about["weights_sha256"], **settings})
-    seed = "" if weights.seed is None else f"-seed{weights.seed}"
+    key = _key(about["weights_sha256"], context, config, protocol)
+    seed = _seed(weights.seed)
     file = context.folder / FOLDER / f"{name}{seed}-{key[:12]}.json"
     known = _read(file, key)
     if known is not None:
         log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
-        return Measurement(known.values, {**known.content, **about})  # where the weights are now
+        content = {**known.content, **about}  # where the weights are now
+        if about["trained_by"] and content != known.content:
+            write_json(file, content)
+        return Measurement(known.values, content)
     predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime, trust=config.trust)
     predictor.scale.check_depth()
     evaluation = evaluate_network(
@@ -165,6 +174,41 @@ def measure(
     return known
 
 
+def measured_before(
+    name: str, seed: int | None, trained_by: str, context: ReproductionContext, config: ReproduceConfig,
+    protocol: DepthProtocol,
+) -> Measurement | None:  # fmt: skip
+    """Return what an earlier command measured of weights that need not be here any more, on the same true depth.
+
+    Args:
+        name: of the row.
+        seed: of its training.
+        trained_by: see `training_key`; a measurement of weights of another training is not meant.
+        context: has the images with true depth.
+        config: names the runtime.
+        protocol: how depth is compared.
+    """
+    for file in sorted((context.folder / FOLDER).glob(f"{name}{_seed(seed)}-*.json")) if trained_by else ():
+        try:
+            content = read_json(file)
+            key = _key(content["weights_sha256"], context, config, protocol)
+        except (*MALFORMED, OSError):
+            continue
+        known = _read(file, key) if (content.get("trained_by"), content.get("seed")) == (trained_by, seed) else None
+        if known is not None:
+            return known
+    return None
+
+
+def _key(weights: str, context: ReproductionContext, config: ReproduceConfig, protocol: DepthProtocol) -> str:
+    settings = {"truth": context.identity, "protocol": asdict(protocol), "runtime": config.runtime, "metrics": MEASURED}
+    return content_hash({"weights": weights, **settings})
+
+
+def _seed(seed: int | None) -> str:
+    return "" if seed is None else f"-seed{seed}"
+
+
 def describe(name: str, weights: Weights) -> dict[str, Any]:
     """Describe what is measured or shown: the file, its training and its network.
 
@@ -186,12 +230,13 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
         "network": network and asdict(network),
         "size": list(size),
         "note": weights.note,
+        "trained_by": weights.trained_by,
     }
 
 
 def _read(file: Path, key: str) -> Measurement | None:
     try:
-        content = parse_json(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         values = np.array(list(content["pictures"].values()), dtype=np.float64)
         if content["key"] != key or values.shape != (content["images"], len(MEASURED)):
             return None
@@ -212,8 +257,3 @@ def _parameters(path: Path, network: Mapping[str, Any] | None) -> dict[str, int]
         return None
     found = summarise(NetworkConfig(**network), sizes=())
     return {"run": found.parameters, "as_in_paper": found.parameters_as_in_paper}
-
-
-def content_hash(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of settings."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

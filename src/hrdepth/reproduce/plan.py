@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from hrdepth.weights.find import read_metadata
 
 __all__ = [
     "Plan",
+    "content_hash",
     "merge",
     "network_mismatch",
     "network_text",
@@ -225,3 +228,8 @@ def _options(network: NetworkConfig) -> dict[str, Any]:
     if "backbone" in options:
         options["backbone"] = str(options["backbone"]).partition(".")[0]  # without timm's tag of weights
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+
+
+def content_hash(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of settings."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

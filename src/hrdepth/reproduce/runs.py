@@ -21,10 +21,19 @@ from hrdepth.io.files import write_json
 from hrdepth.io.run_folder import read_json
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.memory import fit_memory, is_out_of_memory, release_memory
-from hrdepth.reproduce.plan import BEST, Plan, network_mismatch, plan_training, row_mismatch, run_folder
+from hrdepth.reproduce.plan import BEST, Plan, content_hash, network_mismatch, plan_training, row_mismatch, run_folder
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["Given", "Weights", "find_weights", "given_weights", "seeds_text", "shown_weights", "train_missing"]
+__all__ = [
+    "Given",
+    "Weights",
+    "find_weights",
+    "given_weights",
+    "seeds_text",
+    "shown_weights",
+    "train_missing",
+    "training_key",
+]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +59,7 @@ class Weights:
         given: they were given, not found in the row's run folder.
         place: position in the list of given weights, where there are several; else None.
         note: remarks on their training or network, or "".
+        trained_by: `training_key` of the row, where they were trained by just these settings; else "".
     """
 
     path: Path
@@ -57,6 +67,7 @@ class Weights:
     given: bool = False
     place: int | None = None
     note: str = ""
+    trained_by: str = ""
 
 
 def given_weights(texts: list[str] | None) -> dict[str, list[Path]]:
@@ -94,7 +105,9 @@ def find_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[
     for seed in _seeds(config):
         file = run_folder(config, row.name, seed) / f"{config.checkpoint}.safetensors"
         if file.is_file():
-            found.append(Weights(file, seed, note=_note(row, config, seed, given, file)))
+            note = _note(row, config, seed, given, file)
+            key = "" if note else training_key(row, config, seed, given)
+            found.append(Weights(file, seed, note=note, trained_by=key))
         else:
             missing.setdefault(_why_missing(row, config, seed, given), []).append(seed)
     if not found and len(missing) == 1:
@@ -240,6 +253,16 @@ def _epochs_done(folder: Path) -> float | None:
         return float(about["epoch"]) + 0.5 * bool(about["batch"])
     except Exception as error:  # a damaged file can raise anything
         raise InputError(f"{path} is damaged or no training checkpoint; remove the folder to train again") from error
+
+
+def training_key(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:
+    """Return a hash of what the training of a row learns from; "" if no config gives it."""
+    try:
+        plan = plan_training(config, row, seed, given)
+    except InputError:
+        return ""
+    settings = {key: value for key, value in asdict(plan.config).items() if key not in _NOT_LEARNED_FROM}
+    return content_hash({"settings": settings, "before": plan.before})
 
 
 def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given, file: Path) -> str:

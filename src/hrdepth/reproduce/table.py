@@ -16,8 +16,17 @@ from hrdepth.io.files import write_json
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, PaperTable, paper_table
 from hrdepth.reproduce.differences import HEADINGS, Difference, Spread, differences_table, find_differences, spread
-from hrdepth.reproduce.measure import EDGES, MEASURED, Measurement, ReproductionContext, measure, open_context
+from hrdepth.reproduce.measure import (
+    EDGES,
+    MEASURED,
+    Measurement,
+    ReproductionContext,
+    measure,
+    measured_before,
+    open_context,
+)
 from hrdepth.reproduce.memory import is_out_of_memory
+from hrdepth.reproduce.plan import run_folder
 from hrdepth.reproduce.provenance_table import (
     RowProvenance,
     protocol_text,
@@ -26,7 +35,7 @@ from hrdepth.reproduce.provenance_table import (
     shared_content,
     write_tables,
 )
-from hrdepth.reproduce.runs import find_weights, train_missing
+from hrdepth.reproduce.runs import find_weights, train_missing, training_key
 
 __all__ = ["ReproducedRow", "reproduce_table"]
 
@@ -90,12 +99,16 @@ def reproduce_table(name: str, config: ReproduceTableConfig) -> list[Path]:
 def _reproduce(row: PaperRow, config: ReproduceConfig, context: ReproductionContext) -> ReproducedRow:
     if row.name not in context.wanted:
         return ReproducedRow(row, {}, "not asked for by --rows")
+    earlier = _without_weights(row, config, context)
+    left = replace(config, seeds=[seed for seed in config.seeds if seed not in earlier])
+    if config.seeds and not left.seeds:
+        return ReproducedRow(row, {"measured": [earlier[seed] for seed in config.seeds]})
     if config.train and (row.config is not None or row.name in context.given):
-        train_missing(row, config, context.given)
-    weights, reason = find_weights(row, config, context.given)
-    if context.truths is None or not weights:
+        train_missing(row, left, context.given)
+    weights, reason = find_weights(row, left, context.given)
+    if context.truths is None or not (weights or earlier):
         return ReproducedRow(row, {}, "no true depth was given" if weights else reason)
-    found: dict[str, list[Measurement]] = {}
+    found: dict[str, list[Measurement]] = {"measured": [*earlier.values()]} if earlier else {}
     for one in weights:
         log.info("measuring %s by %s", row.name, one.path)
         try:
@@ -114,7 +127,23 @@ def _reproduce(row: PaperRow, config: ReproduceConfig, context: ReproductionCont
             fixed = replace(config.protocol, scaling=float(factor))
             again = measure(row.name, one, context, config, fixed)
             found.setdefault(f"measured, depth x {factor:.3g}", []).append(again)
+    for several in found.values():
+        several.sort(
+            key=lambda one: config.seeds.index(one.content["seed"]) if one.content["seed"] in config.seeds else 0
+        )
     return ReproducedRow(row, found, reason)
+
+
+def _without_weights(row: PaperRow, config: ReproduceConfig, context: ReproductionContext) -> dict[int, Measurement]:
+    """Return measurements of trainings by these settings whose weights are not here, by seed."""
+    found = {}
+    for seed in config.seeds if context.truths is not None and row.name not in context.given else ():
+        if not run_folder(config, row.name, seed).exists():
+            key = training_key(row, config, seed, context.given)
+            known = measured_before(row.name, seed, key, context, config, config.protocol)
+            if known is not None:
+                found[seed] = known
+    return found
 
 
 def _row_provenance(table: PaperTable, one: ReproducedRow) -> RowProvenance:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
 from hrdepth.errors import InputError
+from hrdepth.io.files import regular_file
 from hrdepth.io.image_files import walk
 from hrdepth.truth.base import GroundTruth, GroundTruthSet
 from hrdepth.truth.matlab import read_matlab_array
@@ -88,7 +89,7 @@ def _found(root: Path, prefix: str, suffix: str) -> tuple[dict[str, Path], set[s
 
 def _read(path: Path) -> NDArray[np.float32]:
     try:
-        grid = read_matlab_array(path, "Position3DGrid")
+        grid = read_matlab_array(regular_file(path), "Position3DGrid")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged or no file of Make3D's ({error})") from error
     if grid.ndim != 3 or grid.shape[2] <= DISTANCE:

@@ -17,7 +17,7 @@ from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.errors import MALFORMED, InputError, require
 from hrdepth.inference.runtimes.onnx_file import read_onnx, read_onnx_metadata
 from hrdepth.inference.runtimes.openvino_core import shared_core
-from hrdepth.io.files import existing_file, file_sha256, parse_json
+from hrdepth.io.files import existing_file, file_sha256, parse_json, regular_file
 from hrdepth.weights.find import announce_licence, bundled_graph, read_cameras, read_metadata, stated_size
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def read_description(path: Path) -> Description:
     if path.suffix != ".pt2":
         return open_source(path).description
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(regular_file(path)) as archive:
             [name] = [name for name in archive.namelist() if name.endswith(f"extra/{FACTS_FILE}")]
             metadata = parse_json(archive.read(name))
     except (OSError, ValueError, zipfile.BadZipFile) as error:
