@@ -346,6 +346,7 @@ def test_missing_runs_are_trained_and_resumed(config, monkeypatch, capsys):
     assert main(settings(config, epochs=2, batch_size=2)) == 0
     assert "trained with other settings of batch_size" in capsys.readouterr().out
     # On another machine: what was measured counts without the weights, if the training would be the same.
+    longer = settings(config, epochs=2)
     shutil.rmtree(Path(config.runs) / f"{BASE}-seed0")
     assert main([*longer, "--train"]) == 0
     third = content(config)[1][BASE]["measured"][0]
