@@ -19,7 +19,8 @@ from without_extras import run
 
 DATA = ["--data.kind", "folder", "--data.root", "data"]
 NETWORK = ["--weights", "street"]
-REPRODUCED = [f"reproduce {part}" for part in ("table1", "table2", "table3", "table4", "figure2", "figure4", "figure5")]
+PARTS = ("table1", "table2", "table3", "table4", "figure2", "resolution", "figure4", "figure5")
+REPRODUCED = [f"reproduce {part}" for part in PARTS]
 # Of each command: arguments of which one is wrong, and a word of the answer.
 WRONG = {
     "train": [

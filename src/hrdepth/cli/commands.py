@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "reproduce table3": (workbench.reproduce_table3, "weights*"),
     "reproduce table4": (workbench.reproduce_table4, "weights*"),
     "reproduce figure2": (workbench.reproduce_figure2, "weights*"),
+    "reproduce resolution": (workbench.reproduce_resolution, "weights*"),
     "reproduce figure4": (workbench.reproduce_figure4, "weights*"),
     "reproduce figure5": (workbench.reproduce_figure5, "weights*"),
 }

@@ -15,6 +15,7 @@ from hrdepth.config import (
     BenchmarkTrainConfig,
     ReproduceFigureConfig,
     ReproduceRegionsConfig,
+    ReproduceResolutionConfig,
     ReproduceTableConfig,
 )
 from hrdepth.cpu import limit_openmp_spin
@@ -105,6 +106,13 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> None:
     from hrdepth.reproduce import figure2
 
     _print_files(figure2.reproduce_figure2(config))
+
+
+def reproduce_resolution(config: ReproduceResolutionConfig) -> None:
+    """Measure what a higher resolution gives two networks, by region: the claim behind Figure 2."""
+    from hrdepth.reproduce import resolutions
+
+    _print_files(resolutions.reproduce_resolution(config))
 
 
 def reproduce_figure4(config: ReproduceFigureConfig) -> None:

@@ -10,7 +10,13 @@ from hrdepth.config.evaluation import DepthProtocol, TableFormat
 from hrdepth.config.inference import DeviceConfig
 from hrdepth.errors import InputError
 
-__all__ = ["ReproduceConfig", "ReproduceFigureConfig", "ReproduceRegionsConfig", "ReproduceTableConfig"]
+__all__ = [
+    "ReproduceConfig",
+    "ReproduceFigureConfig",
+    "ReproduceRegionsConfig",
+    "ReproduceResolutionConfig",
+    "ReproduceTableConfig",
+]
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,32 @@ class ReproduceTableConfig(ReproduceConfig):
     """
 
     format: TableFormat = "text"
+
+
+@dataclass(frozen=True)
+class ReproduceResolutionConfig(ReproduceTableConfig):
+    """Whether a network gains more from a higher resolution than the reference, by region of dense true depth.
+
+    Attributes:
+        rows: not read here: the rows are `reference` and `network`.
+        resolution: not read here, but `resolutions`.
+        reference: a row.
+        network: the row that may gain more.
+        resolutions: two factors of the rows' size, the lower first; trainings are in RUNS/x0.3 and so on.
+
+    Raises:
+        InputError: as `ReproduceConfig`, or the factors do not grow.
+    """
+
+    reference: str = "kitti-monodepth2-m-640x192"
+    network: str = "kitti-hrdepth-m-640x192"
+    resolutions: tuple[float, float] = (1.0, 1.6)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.resolutions
+        if not 0 < low < high:
+            raise InputError(f"resolutions {low:g}, {high:g}: give two positive factors, the lower first")
 
 
 @dataclass(frozen=True)

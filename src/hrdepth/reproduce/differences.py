@@ -38,9 +38,9 @@ class Spread:
     """The metrics of a row, or differences of them, each of `MEASURED`; NaN where no image has one.
 
     Attributes:
-        mean: (9).
-        deviation: standard deviation over seeds or drives (9), NaN with one seed.
-        interval: 95 % (9,2): over seeds or drives by Student's t, with one seed over images by the bootstrap.
+        mean: (M).
+        deviation: standard deviation over seeds or drives (M), NaN with one seed.
+        interval: 95 % (M,2): over seeds or drives by Student's t, with one seed over images by the bootstrap.
         seeds: how many.
         over: `seeds`, `drives`, or `pictures` for images.
         drives: how many, where the interval is over them.
@@ -60,8 +60,8 @@ def spread(found: Sequence[Measurement], resamples: int) -> Spread:
 
 
 def over_seeds(values: Sequence[NDArray[np.float64]], resamples: int) -> Spread:
-    """Return the mean of each seed's values by image (N,9), or of differences (see `paired`), with its interval."""
-    seeds = np.stack([mean_over_images(one) for one in values])  # (S,9)
+    """Return the mean of each seed's values by image (N,M), or of differences (see `paired`), with its interval."""
+    seeds = np.stack([mean_over_images(one) for one in values])  # (S,M)
     if len(seeds) == 1:
         interval = bootstrap_intervals(values[0], resamples)
         return Spread(seeds[0], np.full_like(seeds[0], np.nan), interval, 1, "pictures")
@@ -69,7 +69,7 @@ def over_seeds(values: Sequence[NDArray[np.float64]], resamples: int) -> Spread:
 
 
 def paired(found: Sequence[Measurement], reference: Sequence[Measurement]) -> list[NDArray[np.float64]]:
-    """Return the row's metrics minus the reference's by image (N,9), of each pair.
+    """Return the row's metrics minus the reference's by image (N,M), of each pair.
 
     Trainings pair by seed, given files by their position in the list; two measurements without either are a pair.
     None where there is no pair or the images differ.
@@ -95,7 +95,7 @@ def over_drives(pairs: Sequence[NDArray[np.float64]], images: Sequence[str]) -> 
     names = list(dict.fromkeys(drives))
     if not 1 < len(names) < len(drives):
         return None
-    values = np.mean(pairs, axis=0)  # (N,9)
+    values = np.mean(pairs, axis=0)  # (N,M)
     groups = [np.array([drive == name for drive in drives]) for name in names]
     mean, deviation, interval = _student(np.stack([mean_over_images(values[group]) for group in groups]))
     return Spread(mean, deviation, interval, len(pairs), "drives", len(names))
@@ -175,7 +175,7 @@ def find_differences(
             unpaired.append(row.name)
             continue
         alone = len(pairs) == 1 and max(seeds, len(own), len(reference)) > 1
-        signs = np.sign([mean_over_images(values) for values in pairs])  # (S,9)
+        signs = np.sign([mean_over_images(values) for values in pairs])  # (S,M)
         of_seeds, of_drives = over_seeds(pairs, resamples), over_drives(pairs, list(own[0].content["pictures"]))
         for metric in (*(name for name in COMPARED if name in table.columns), *EDGES):
             column = MEASURED.index(metric)

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.depth import METRICS, ImageResult
+from hrdepth.evaluation.edges import edges_installed, is_dense
 from hrdepth.evaluation.extras import Extras
+from hrdepth.evaluation.predictions import predict_image
 from hrdepth.evaluation.results import mean_over_images
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
@@ -24,11 +26,13 @@ from hrdepth.io.provenance import provenance
 from hrdepth.networks.summary import summarise
 from hrdepth.registry import lookup
 from hrdepth.reproduce.plan import content_hash, stored_network
+from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarge, region_errors
 from hrdepth.reproduce.runs import Given, Weights, given_weights
 from hrdepth.truth import GroundTruthSet, build_ground_truth
 from hrdepth.truth.base import data_digest
 
 __all__ = [
+    "BY_REGION",
     "EDGES",
     "MEASURED",
     "Measurement",
@@ -43,7 +47,10 @@ log = logging.getLogger(__name__)
 
 # Figures at edges of the true depth, beside the paper's metrics.
 EDGES = ("near_edge_abs_rel", "boundary_f1")
-MEASURED = (*METRICS, *EDGES)
+# Abs Rel by region of dense true depth and way of enlarging, as in Figure 2.
+BY_REGION = tuple(f"abs_rel, {region}, {how}" for how in ENLARGED for region in REGIONS)
+MEASURED = (*METRICS, *EDGES, *BY_REGION)
+GRADIENT, EDGE_WIDTH = 0.05, 2
 FOLDER = "measured"
 
 
@@ -52,7 +59,7 @@ class Measurement:
     """One weights file on one set.
 
     Attributes:
-        values: by image, each of `MEASURED` (N,9); NaN where an image has none, as sparse true depth no boundaries.
+        values: by image, each of `MEASURED` (N,M); NaN where an image has none, as sparse true depth no boundaries.
         content: of its file: key, what `describe` returns, metrics, parameters and more.
     """
 
@@ -61,7 +68,7 @@ class Measurement:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Means over images (9)."""
+        """Means over images (M)."""
         return mean_over_images(self.values)
 
 
@@ -155,6 +162,7 @@ def measure(
         canonical_focal=predictor.canonical_focal,
         extras=Extras(near_edges=True, edges="dense"),
     )
+    regions = _errors_by_region(predictor, context.truths, protocol)
     content = {
         "key": key,
         **about,
@@ -164,7 +172,7 @@ def measure(
         "images": len(evaluation.rows),
         "protocol": asdict(protocol),
         "metrics": evaluation.mean,
-        "pictures": {row.name: _values(row) for row in evaluation.rows},
+        "pictures": {row.name: _values(row, regions.get(row.name, {})) for row in evaluation.rows},
         "provenance": provenance(weights.seed),
     }
     write_json(file, content)
@@ -245,9 +253,24 @@ def _read(file: Path, key: str) -> Measurement | None:
     return Measurement(values, content)
 
 
-def _values(row: ImageResult) -> list[float | None]:
+def _errors_by_region(
+    predictor: Predictor, truths: GroundTruthSet, protocol: DepthProtocol
+) -> dict[str, dict[str, float]]:
+    """Return each of `BY_REGION` by image; nothing of sparse true depth."""
+    found: dict[str, dict[str, float]] = {}
+    for truth in (one for one in truths if edges_installed() and is_dense(one.depth)):
+        masks = depth_regions(truth.depth, GRADIENT, EDGE_WIDTH)
+        small = predict_image(predictor.scaled_disparity, truth, protocol, predictor.canonical_focal)
+        for how in ENLARGED:
+            full = enlarge(np.asarray(small, np.float64), truth.depth.shape, how)
+            errors = region_errors(truth.depth, full, masks, protocol)
+            found.setdefault(truth.name, {}).update({f"abs_rel, {name}, {how}": one for name, one in errors.items()})
+    return found
+
+
+def _values(row: ImageResult, regions: Mapping[str, float]) -> list[float | None]:
     """Return an image's value of each of `MEASURED`, None for NaN, which JSON does not have."""
-    values = [float((row.errors | row.extras).get(metric, np.nan)) for metric in MEASURED]
+    values = [float({**row.errors, **row.extras, **regions}.get(metric, np.nan)) for metric in MEASURED]
     return [value if np.isfinite(value) else None for value in values]
 
 

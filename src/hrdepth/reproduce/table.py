@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,17 +15,7 @@ from hrdepth.io.files import write_json
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, PaperTable, paper_table
 from hrdepth.reproduce.differences import HEADINGS, Difference, Spread, differences_table, find_differences, spread
-from hrdepth.reproduce.measure import (
-    EDGES,
-    MEASURED,
-    Measurement,
-    ReproductionContext,
-    measure,
-    measured_before,
-    open_context,
-)
-from hrdepth.reproduce.memory import is_out_of_memory
-from hrdepth.reproduce.plan import run_folder
+from hrdepth.reproduce.measure import EDGES, MEASURED, Measurement, ReproductionContext, open_context
 from hrdepth.reproduce.provenance_table import (
     RowProvenance,
     protocol_text,
@@ -35,11 +24,9 @@ from hrdepth.reproduce.provenance_table import (
     shared_content,
     write_tables,
 )
-from hrdepth.reproduce.runs import find_weights, train_missing, training_key
+from hrdepth.reproduce.rows import measure_otherwise, measure_row
 
 __all__ = ["ReproducedRow", "reproduce_table"]
-
-log = logging.getLogger(__name__)
 
 WIDE = 4  # columns of a table up to which intervals stand in it
 EIGEN = "the 697 images of KITTI's Eigen split at 80 m"
@@ -84,7 +71,8 @@ def reproduce_table(name: str, config: ReproduceTableConfig) -> list[Path]:
     firsts = {one.row.name: one.first for one in rows}
     differences, unpaired = find_differences(table, firsts, config.bootstrap, len(config.seeds))
     tables = [_main(table, rows, config, context)]
-    if any(np.isfinite(each.mean[-len(EDGES) :]).any() for one in rows for each in one.first):
+    edges = [MEASURED.index(metric) for metric in EDGES]
+    if any(np.isfinite(each.mean[edges]).any() for one in rows for each in one.first):
         tables.append(_edges(table, rows, config))
     if differences or unpaired:
         tables.append(differences_table(table, differences, unpaired))
@@ -99,51 +87,18 @@ def reproduce_table(name: str, config: ReproduceTableConfig) -> list[Path]:
 def _reproduce(row: PaperRow, config: ReproduceConfig, context: ReproductionContext) -> ReproducedRow:
     if row.name not in context.wanted:
         return ReproducedRow(row, {}, "not asked for by --rows")
-    earlier = _without_weights(row, config, context)
-    left = replace(config, seeds=[seed for seed in config.seeds if seed not in earlier])
-    if config.seeds and not left.seeds:
-        return ReproducedRow(row, {"measured": [earlier[seed] for seed in config.seeds]})
-    if config.train and (row.config is not None or row.name in context.given):
-        train_missing(row, left, context.given)
-    weights, reason = find_weights(row, left, context.given)
-    if context.truths is None or not (weights or earlier):
-        return ReproducedRow(row, {}, "no true depth was given" if weights else reason)
-    found: dict[str, list[Measurement]] = {"measured": [*earlier.values()]} if earlier else {}
-    for one in weights:
-        log.info("measuring %s by %s", row.name, one.path)
-        try:
-            first = measure(row.name, one, context, config, config.protocol)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            log.warning("%s: out of memory while it was measured", one.path)
-            reason = "; ".join(filter(None, (reason, f"out of memory while {one.path} was measured")))
-            continue
-        found.setdefault("measured", []).append(first)
-        factor = first.content["metres_per_unit"]
+    measured = measure_row(row, config, context)
+    found = {"measured": list(measured.found)} if measured.found else {}
+    for number, one in enumerate(measured.found):
+        factor = one.content["metres_per_unit"]
         if factor is None and row.scaling != "median":
             factor = row.scaling
         if row.supervision == "MS" and factor is not None and config.protocol.scaling == "median":
             fixed = replace(config.protocol, scaling=float(factor))
-            again = measure(row.name, one, context, config, fixed)
-            found.setdefault(f"measured, depth x {factor:.3g}", []).append(again)
-    for several in found.values():
-        several.sort(
-            key=lambda one: config.seeds.index(one.content["seed"]) if one.content["seed"] in config.seeds else 0
-        )
-    return ReproducedRow(row, found, reason)
-
-
-def _without_weights(row: PaperRow, config: ReproduceConfig, context: ReproductionContext) -> dict[int, Measurement]:
-    """Return measurements of trainings by these settings whose weights are not here, by seed."""
-    found = {}
-    for seed in config.seeds if context.truths is not None and row.name not in context.given else ():
-        if not run_folder(config, row.name, seed).exists():
-            key = training_key(row, config, seed, context.given)
-            known = measured_before(row.name, seed, key, context, config, config.protocol)
-            if known is not None:
-                found[seed] = known
-    return found
+            again = measure_otherwise(row, number, measured, config, context, fixed)
+            if again is not None:
+                found.setdefault(f"measured, depth x {factor:.3g}", []).append(again)
+    return ReproducedRow(row, found, measured.reason)
 
 
 def _row_provenance(table: PaperTable, one: ReproducedRow) -> RowProvenance:
