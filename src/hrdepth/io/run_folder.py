@@ -16,7 +16,7 @@ from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io import files
 
-__all__ = ["RunStatus", "drawn_panels", "find_runs", "read_json", "read_metrics", "read_run"]
+__all__ = ["RunStatus", "drawn_panels", "find_runs", "read_json", "read_metrics", "read_run", "validation_curve"]
 
 # The metrics are written every half minute; a validation may take longer.
 QUIET_SECONDS = 600.0
@@ -123,6 +123,11 @@ def read_metrics(folder: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(file))
     except (OSError, csv.Error, UnicodeDecodeError):
         return []
+
+
+def validation_curve(folder: Path) -> list[tuple[int, float]]:
+    """Return (step, validation loss) of a run, as far as its metrics.csv shows; none if it is missing or damaged."""
+    return _curve(read_metrics(folder), "val/loss")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256, output_folder, read_json, write_json
 from hrdepth.io.provenance import provenance
+from hrdepth.io.run_folder import validation_curve
 from hrdepth.networks.summary import summarise
 from hrdepth.registry import lookup
 from hrdepth.reproduce.plan import content_hash, stored_network
@@ -239,6 +240,7 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
         "size": list(size),
         "note": weights.note,
         "trained_by": weights.trained_by,
+        "curve": [] if weights.given else validation_curve(weights.path.parent),
     }
 
 

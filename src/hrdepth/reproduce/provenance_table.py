@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+FLAT = 0.01
+"""Share by which the validation loss of a finished training changes in its last quarter at most."""
+
+
 @dataclass(frozen=True)
 class RowProvenance:
     """A row and its weights.
@@ -55,7 +59,7 @@ def row_note(row: PaperRow, contents: Sequence[Mapping[str, Any]], missing: str 
     notes = [row.note]
     if row.measured and not any(content["given"] for content in contents):
         notes.append(f"measured: {row.measured}")
-    own = [content["note"] for content in contents]
+    own = ["; ".join(filter(None, (content["note"], _not_flat(content.get("curve", []))))) for content in contents]
     same = len(set(own)) == 1
     notes += [
         note if same or not note else f"{_which(content)}: {note}" for note, content in zip(own, contents, strict=True)
@@ -160,6 +164,23 @@ def write_tables(stem: Path, tables: Sequence[ResultTable]) -> list[Path]:
         with atomic_path(written[-1]) as temporary:
             temporary.write_text("\n\n".join(one.text(form) for one in tables) + "\n", encoding="utf-8")
     return written
+
+
+def _not_flat(curve: Sequence[Sequence[float]]) -> str:
+    """Return a remark on a validation loss whose mean in the last quarter is not within 1 % of the one before it.
+
+    Example:
+        >>> _not_flat([(1, 4.0), (2, 2.0), (3, 1.5), (4, 1.2)]), _not_flat([(1, 4.0), (2, 2.0), (3, 1.5), (4, 1.499)])
+        ('its validation loss was still falling, by 20 % in the last quarter', '')
+    """
+    if len(curve) < 4:
+        return ""
+    last = curve[-(len(curve) // 4) :]
+    change = sum(loss for _, loss in last) / len(last) / curve[-len(last) - 1][1] - 1
+    if abs(change) < FLAT:
+        return ""
+    way = "falling" if change < 0 else "rising"
+    return f"its validation loss was still {way}, by {100 * abs(change):.0f} % in the last quarter"
 
 
 def _which(content: Mapping[str, Any]) -> str:
