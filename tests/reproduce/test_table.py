@@ -352,6 +352,7 @@ def test_missing_runs_are_trained_and_resumed(config, monkeypatch, capsys):
     third = content(config)[1][BASE]["measured"][0]
     assert third["mean"] == second["mean"]
     assert [run["seed"] for run in third["runs"]] == [0, 1]
+    assert [len(run["curve"]) for run in third["runs"]] == [2, 2]  # a validation an epoch
     shutil.rmtree(config.runs)
     assert main([*longer, "--train"]) == 0
     assert content(config)[1][BASE]["measured"][0]["mean"] == second["mean"]
