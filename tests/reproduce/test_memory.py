@@ -4,6 +4,7 @@ The memory of a training: counted before it, made to fit, and where it does not 
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ def test_what_is_counted_is_what_a_step_saves():
     need = memory_need(run)
     assert need.sample == pytest.approx(saved(3) - saved(2), rel=0.02)
     assert need.fixed == 16 * sum(parameter.numel() for parameter in objective.parameters())
+
+
+def test_losses_that_are_compiled_are_counted_without_compiling():
+    run = config(network=NetworkConfig("lite_hrdepth"), size=(64, 96))
+    compiled = replace(run, objective=replace(run.objective, options={"compile": True}))
+    assert memory_need(compiled) == memory_need(run)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def memory_need(config: TrainConfig) -> MemoryNeed:
     Objectives that need more than images, a teacher for instance, are counted by their networks alone.
     """
     scratch = [_from_scratch(one) for one in (config.network, config.pose_network)]
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    # Compiled code would read the memory of tensors that have none.
+    with torch.compiler.set_stance("force_eager"), FakeTensorMode(allow_non_fake_inputs=True):
         network = build_network(scratch[0]).train()
         temporal = any(frame != "s" for frame in config.objective.frames)
         pose_network = build_pose_network(scratch[1]).train() if temporal else None
