@@ -135,7 +135,7 @@ def _work(kind: str, numbers: range, seeds: Path, work: Path, log: Path) -> None
         with log.open("a") as file:
             for number in numbers:
                 signal.setitimer(signal.ITIMER_PROF, SECONDS)
-                signal.setitimer(signal.ITIMER_REAL, min(PATIENCE, SECONDS) if readers.PIPES else PATIENCE)
+                signal.setitimer(signal.ITIMER_REAL, SECONDS if readers.PIPES else PATIENCE)
                 file.write(json.dumps(attack(kind, number, seeds, work)) + "\n")
                 file.flush()
         code = 0

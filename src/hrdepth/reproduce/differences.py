@@ -23,6 +23,7 @@ __all__ = [
     "find_differences",
     "over_drives",
     "over_seeds",
+    "over_text",
     "paired",
     "spread",
     "verdict",
@@ -212,7 +213,7 @@ def differences_table(table: PaperTable, differences: Sequence[Difference], unpa
     lines = []
     for one in differences:
         interval = f"[{one.low:+.3f}, {one.high:+.3f}]"
-        over = {"seeds": f"{one.seeds} seeds", "drives": f"{one.drives} drives"}.get(one.over, "images")
+        over = over_text(one)
         paper = "" if one.paper is None else f"{one.paper:+.3f}"
         lines.append((one.label, HEADINGS[one.metric], paper, f"{one.measured:+.3f}", interval, over, one.verdict))
     lines += [(labels[name], "", "", "", "", "", "not compared: no seed in common") for name in unpaired]
@@ -227,6 +228,11 @@ def differences_table(table: PaperTable, differences: Sequence[Difference], unpa
         f"Differences from {labels[table.reference]}",
         caption,
     )
+
+
+def over_text(one: Spread | Difference) -> str:
+    """Return what an interval is over, for a table."""
+    return {"seeds": f"{one.seeds} seeds", "drives": f"{one.drives} drives"}.get(one.over, "images")
 
 
 def _student(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

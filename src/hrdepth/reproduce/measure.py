@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
+from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig, ReproduceRegionsConfig
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.depth import METRICS, ImageResult
 from hrdepth.evaluation.edges import edges_installed, is_dense
@@ -51,7 +51,7 @@ EDGES = ("near_edge_abs_rel", "boundary_f1")
 # Abs Rel by region of dense true depth and way of enlarging, as in Figure 2.
 BY_REGION = tuple(f"abs_rel, {region}, {how}" for how in ENLARGED for region in REGIONS)
 MEASURED = (*METRICS, *EDGES, *BY_REGION)
-GRADIENT, EDGE_WIDTH = 0.05, 2
+GRADIENT, EDGE_WIDTH = ReproduceRegionsConfig.gradient, ReproduceRegionsConfig.edge_width
 FOLDER = "measured"
 
 

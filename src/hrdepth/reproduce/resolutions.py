@@ -17,7 +17,7 @@ from hrdepth.evaluation.results import mean_over_images
 from hrdepth.io.files import write_json
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import row_of
-from hrdepth.reproduce.differences import ONE_SEED, Spread, over_drives, over_seeds, spread
+from hrdepth.reproduce.differences import ONE_SEED, Spread, over_drives, over_seeds, over_text, spread
 from hrdepth.reproduce.measure import (
     BY_REGION,
     EDGE_WIDTH,
@@ -166,10 +166,7 @@ def _differences(gains: Sequence[_Gain], config: ReproduceResolutionConfig) -> R
             column = MEASURED.index(f"abs_rel, {region}, bilinear")
             for values in _spreads(gain, config):
                 low, high = values.interval[column]
-                over = {"seeds": f"{values.seeds} seeds", "drives": f"{values.drives} drives"}.get(
-                    values.over, "images"
-                )
-                cells = (f"{values.mean[column]:+.4f}", f"[{low:+.4f}, {high:+.4f}]", over)
+                cells = (f"{values.mean[column]:+.4f}", f"[{low:+.4f}, {high:+.4f}]", over_text(values))
                 lines.append((gain.label, region, *cells, _verdict(gain, column, values, config)))
     return ResultTable(
         ("difference of Abs Rel", "region", "measured", "95 % interval", "over", "verdict"),
