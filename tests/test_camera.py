@@ -50,6 +50,14 @@ def drive(tmp_path):
     return root
 
 
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.1, float("inf")), (float("nan"), 100), (0.1, float("nan")), (0, 100), (-1, 100), (5, 5), (9, 1)]
+)
+def test_ranges_of_depth_that_are_empty_not_positive_or_not_finite_are_refused(low, high):
+    with pytest.raises(InputError, match="the depth range .* is empty, not positive or not finite"):
+        DepthScale(min_depth=low, max_depth=high)
+
+
 @pytest.mark.parametrize("name", ["metres_per_unit", "canonical_focal"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -5, 0, "5.4"])
 def test_units_that_are_no_positive_numbers_are_refused(weights, tmp_path, name, value):

@@ -105,9 +105,9 @@ def cluster():
     machines.shutdown()
 
 
-def killed(pids, count):
-    """Kill `count` processes of the pipeline as soon as they work."""
-    for _ in range(600):
+def killed(pids, count, done):
+    """Kill `count` processes of the pipeline as soon as they work; give up when all is done."""
+    while not done.wait(0.05):
         for process in Path("/proc").glob("[0-9]*"):
             pid = process.name
             try:
@@ -120,7 +120,6 @@ def killed(pids, count):
                 pids.append(int(pid))
                 if len(pids) == count:
                     return
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -133,10 +132,12 @@ def test_predict_gives_what_the_plain_command_gives_when_processes_are_killed(re
     out = tmp_path / "out"
     command = ["predict", str(recordings), "--out", str(out), "--ray", "local", *options]
     pids: list[int] = []
-    killer = threading.Thread(target=killed, args=(pids, 2), daemon=True)
+    done = threading.Event()
+    killer = threading.Thread(target=killed, args=(pids, 2, done), daemon=True)
     killer.start()
     assert main(command) == 0
-    killer.join(timeout=1)
+    done.set()
+    killer.join(timeout=5)
     assert pids, "no process was killed"
     record = json.loads((out / "fleet.json").read_text())
     assert [Path(failed["input"]).name for failed in record["failed"]] == ["broken.mp4"]

@@ -26,13 +26,11 @@ from hrdepth.paper import PaperRow, row_of
 from hrdepth.reproduce.measure import ReproductionContext, open_context
 from hrdepth.reproduce.provenance_table import ShownNetworks, protocol_text, provenance_table, write_tables
 from hrdepth.reproduce.regions import (
-    ENLARGED,
     REGIONS,
     SPARSE_REGIONS,
     depth_regions,
-    enlarge,
+    enlarged_errors,
     reduce_truth,
-    region_errors,
     sparse_regions,
 )
 from hrdepth.truth import GroundTruth
@@ -102,9 +100,7 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
             predicted = predict_image(predictor.scaled_disparity, truth, config.protocol, predictor.canonical_focal)
             small[name] = np.asarray(predicted, dtype=np.float64)
         for name, disparity in small.items():
-            for how in ENLARGED:
-                full = enlarge(disparity, (height, width), how)
-                found = region_errors(truth.depth, full, masks, config.protocol)
+            for how, found in enlarged_errors(truth.depth, disparity, masks, config.protocol).items():
                 errors.setdefault((name, how), []).append([found[region] for region in regions])
     series = [
         Series(name, how, np.array(rows), bootstrap_intervals(np.array(rows), config.bootstrap))

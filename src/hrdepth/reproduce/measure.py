@@ -27,7 +27,7 @@ from hrdepth.io.run_folder import validation_curve
 from hrdepth.networks.summary import summarise
 from hrdepth.registry import lookup
 from hrdepth.reproduce.plan import content_hash, stored_network
-from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarge, region_errors
+from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarged_errors
 from hrdepth.reproduce.runs import Given, Weights, given_weights
 from hrdepth.truth import GroundTruthSet, build_ground_truth
 from hrdepth.truth.base import data_digest
@@ -147,8 +147,8 @@ def measure(
     key = _key(about["weights_sha256"], context, config, protocol)
     seed = _seed(weights.seed)
     file = context.folder / FOLDER / f"{name}{seed}-{key[:12]}.json"
-    known = _read(file, key)
-    if known is not None:
+    known = _read(file)
+    if known is not None and known.content["key"] == key:
         log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
         content = {**known.content, **about}  # where the weights are now
         if about["trained_by"] and content != known.content:
@@ -177,7 +177,7 @@ def measure(
         "provenance": provenance(weights.seed),
     }
     write_json(file, content)
-    known = _read(file, key)
+    known = _read(file)
     if known is None:
         raise InputError(f"{file} cannot be read back; two images of the true depth have the same name")
     return known
@@ -198,13 +198,10 @@ def measured_before(
         protocol: how depth is compared.
     """
     for file in sorted((context.folder / FOLDER).glob(f"{name}{_seed(seed)}-*.json")) if trained_by else ():
-        try:
-            content = read_json(file)
-            key = _key(content["weights_sha256"], context, config, protocol)
-        except (*MALFORMED, OSError):
+        known = _read(file)
+        if known is None or (known.content.get("trained_by"), known.content.get("seed")) != (trained_by, seed):
             continue
-        known = _read(file, key) if (content.get("trained_by"), content.get("seed")) == (trained_by, seed) else None
-        if known is not None:
+        if known.content["key"] == _key(known.content["weights_sha256"], context, config, protocol):
             return known
     return None
 
@@ -244,11 +241,13 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
     }
 
 
-def _read(file: Path, key: str) -> Measurement | None:
+def _read(file: Path) -> Measurement | None:
+    """Return what a file holds, whatever its key; None of one that is absent, damaged or of other metrics."""
     try:
         content = read_json(file)
         values = np.array(list(content["pictures"].values()), dtype=np.float64)
-        if content["key"] != key or values.shape != (content["images"], len(MEASURED)):
+        complete = isinstance(content["key"], str) and isinstance(content["weights_sha256"], str)
+        if not complete or values.shape != (content["images"], len(MEASURED)):
             return None
     except (*MALFORMED, OSError):
         return None  # it is measured again
@@ -263,10 +262,8 @@ def _errors_by_region(
     for truth in (one for one in truths if edges_installed() and is_dense(one.depth)):
         masks = depth_regions(truth.depth, GRADIENT, EDGE_WIDTH)
         small = predict_image(predictor.scaled_disparity, truth, protocol, predictor.canonical_focal)
-        for how in ENLARGED:
-            full = enlarge(np.asarray(small, np.float64), truth.depth.shape, how)
-            errors = region_errors(truth.depth, full, masks, protocol)
-            found.setdefault(truth.name, {}).update({f"abs_rel, {name}, {how}": one for name, one in errors.items()})
+        errors = enlarged_errors(truth.depth, np.asarray(small, np.float64), masks, protocol)
+        found[truth.name] = {f"abs_rel, {name}, {how}": one for how, by in errors.items() for name, one in by.items()}
     return found
 
 

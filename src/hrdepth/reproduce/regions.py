@@ -20,6 +20,7 @@ __all__ = [
     "SPARSE_REGIONS",
     "depth_regions",
     "enlarge",
+    "enlarged_errors",
     "reduce_truth",
     "region_errors",
     "sparse_regions",
@@ -120,6 +121,14 @@ def reduce_truth(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[n
 def enlarge(disparity: NDArray[np.float64], size: tuple[int, int], how: str) -> NDArray[np.float64]:
     """Resize disparity (h,w) to `size`, as one of `ENLARGED`."""
     return resize_disparity(disparity, size) if how == "bilinear" else _nearest(disparity, size)
+
+
+def enlarged_errors(
+    truth: NDArray[np.float32], disparity: NDArray[np.float64], masks: Masks, protocol: DepthProtocol
+) -> dict[str, dict[str, float]]:
+    """Return `region_errors` of disparity (h,w) for each of `ENLARGED`; other arguments as there."""
+    height, width = truth.shape
+    return {how: region_errors(truth, enlarge(disparity, (height, width), how), masks, protocol) for how in ENLARGED}
 
 
 def region_errors(

@@ -35,7 +35,7 @@ from hrdepth.reproduce.provenance_table import (
     shared_content,
     write_tables,
 )
-from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarge, reduce_truth, region_errors
+from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarged_errors, reduce_truth
 from hrdepth.reproduce.rows import MeasuredRow, measure_row
 
 __all__ = ["reproduce_resolution"]
@@ -152,9 +152,7 @@ def _interpolation(
     errors: dict[str, list[list[float]]] = {how: [] for how in ENLARGED}
     for truth in context.truths or ():
         masks, small = depth_regions(truth.depth, GRADIENT, EDGE_WIDTH), reduce_truth(truth.depth, size)
-        height, width = truth.depth.shape
-        for how in ENLARGED:
-            found = region_errors(truth.depth, enlarge(small, (height, width), how), masks, config.protocol)
+        for how, found in enlarged_errors(truth.depth, small, masks, config.protocol).items():
             errors[how].append([found[region] for region in REGIONS])
     return {how: mean_over_images(np.array(rows)).tolist() for how, rows in errors.items()}
 
