@@ -21,9 +21,9 @@ test: lint
 
 # Compilers, several processes, full-size networks and exports, kills and leaks: tests that take long.
 test-slow: $(STAMP)
-	$(PYTEST) -m slow --ignore tests/fleet tests
+	$(PYTEST) -m slow --durations 12 --ignore tests/fleet tests
 	# Alone: a Ray cluster beside other tests on the same cores takes minutes to start its processes.
-	$(PYTEST) -n 0 -m slow tests/fleet
+	$(PYTEST) -n 0 -m slow --durations 5 tests/fleet
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

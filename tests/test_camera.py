@@ -51,7 +51,8 @@ def drive(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("low", "high"), [(0.1, float("inf")), (float("nan"), 100), (0.1, float("nan")), (0, 100), (-1, 100), (5, 5), (9, 1)]
+    ("low", "high"),
+    [(0.1, float("inf")), (float("nan"), 100), (0.1, float("nan")), (0, 100), (-1, 100), (5, 5), (9, 1)],
 )
 def test_ranges_of_depth_that_are_empty_not_positive_or_not_finite_are_refused(low, high):
     with pytest.raises(InputError, match="the depth range .* is empty, not positive or not finite"):

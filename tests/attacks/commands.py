@@ -53,6 +53,7 @@ COMMANDS: dict[str, Command] = {
     "render": Command("render out --frames 3 --size [32,64]", OVERWRITE, 2),
     "doctor": Command("doctor ../in/drives --page out/doctor.html", (), 20),
     "prepare cache": Command("prepare cache --cache out --config ../in/train.yaml --threads 1", (), 25),
+    "prepare shards": Command("prepare shards --config ../in/train.yaml --megabytes 0.05 --out out", (), 15),
     "prepare kitti": Command(
         "prepare kitti ../in/kitti --lists [../in/kitti/train.txt] --splits --jpeg --out out", (), 25
     ),
@@ -86,6 +87,7 @@ COMMANDS: dict[str, Command] = {
         "pack ../in/net.safetensors --out out/packed.safetensors --licence MIT --images ../in/images --tolerance 1",
         OVERWRITE, 12,
     ),
+    "pack, page": Command("pack ../in/net.safetensors --web out/page", OVERWRITE, 8),
     "export onnx": Command("export ../in/net.safetensors --out out/net.onnx --size [64,96]", OVERWRITE, 6),
     "export openvino": Command("export ../in/net.safetensors --out out/net.xml --size [64,96]", OVERWRITE, 5),
     "export pt2": Command("export ../in/net.safetensors --out out/net.pt2 --size [64,96]", OVERWRITE, 1),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import signal
 from dataclasses import replace
 
@@ -197,6 +198,17 @@ def test_results_are_never_overwritten(config, tmp_path):
 def test_impossible_settings_are_refused(config, changes, sentence):
     with pytest.raises(InputError, match=sentence):
         train(replace(config, **changes))
+
+
+@pytest.mark.parametrize(
+    ("depth", "frames", "warned"),
+    [(3.0, [-1, 1], True), (0.3, [-1, 1], False), (None, [-1, 1], False), (3.0, [-1, 1, "s"], False)],
+)
+def test_a_far_initial_depth_without_stereo_gives_a_warning(config, caplog, depth, frames, warned):
+    settings = replace(config, initial_depth=depth, objective=ObjectiveConfig(frames=frames), train=[])
+    with caplog.at_level(logging.WARNING), pytest.raises(InputError, match="no data set"):
+        train(settings)
+    assert ("leave it null, or below 1" in caplog.text) == warned
 
 
 @pytest.mark.cuda

@@ -160,8 +160,9 @@ class TrainConfig:
             network from scratch learns from it; 200 suits weights that come without one. Without `init`
             nothing is frozen.
         initial_depth: the depth, in network units, that an untrained network predicts everywhere; null for the median
-            of a teacher's depth, without a teacher twice `min_depth`. Speeds up training from scratch with stereo; not
-            used with `init`.
+            of a teacher's depth, without a teacher twice `min_depth`. 3 speeds up training from scratch with stereo.
+            Without stereo leave it near: the pose network begins at motions near 0, and where depth is 3 it takes so
+            long to reach the true ones that depth collapses first. Not used with `init`.
         metres_per_unit: metres of one unit of predicted depth, if stereo determines it; stored with the weights. Null
             computes it from the baselines of the training sets, if they agree, or uses the teacher's.
         canonical_focal: the focal length fx, in image widths, for which the network's depth holds as it is, such as

@@ -44,6 +44,10 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+# Network units. A pose network starts at motions near 0; measured with ResNet-18 and EfficientNet-Lite0 on rendered
+# streets, depth collapsed within 70 to 210 steps from an initial depth of 3 without stereo.
+NEAR_START = 1.0
+
 
 def with_launcher(config: TrainConfig) -> TrainConfig:
     """Return the config with the numbers of processes and machines of torchrun or srun, if one of them started this.
@@ -99,6 +103,11 @@ def check_settings(config: TrainConfig) -> None:
             "with augment.zoom or augment.crop and without canonical_focal, the size of objects no longer determines "
             "their depth; set canonical_focal to your camera's fx / width"
         )
+    if (config.initial_depth or 0) > NEAR_START and "s" not in config.objective.frames and config.init is None:
+        log.warning(
+            "initial_depth %g without stereo: depth may collapse before the pose network reaches motions that fit it; "
+            "leave it null, or below %g", config.initial_depth, NEAR_START
+        )  # fmt: skip
     if choose_device(config.device).type != "cuda" and config.sync_batch_norm:
         raise InputError("sync_batch_norm needs CUDA devices; set it to false")
 
