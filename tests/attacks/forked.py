@@ -120,6 +120,9 @@ def _be_the_command(
         sys.dont_write_bytecode = True  # it would be a change of the file system the first time alone
         if prepare is not None:
             prepare()
+        if torch := sys.modules.get("torch"):
+            # After a fork PyTorch makes its pool of threads anew at its first use; two threads at once make that fail.
+            torch.set_num_threads(1)
         from hrdepth.cli import main
 
         number = os.open(counted, os.O_WRONLY | os.O_CREAT, 0o644)

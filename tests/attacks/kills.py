@@ -68,6 +68,7 @@ def _attack(name: str, kills: int, seed: int, folder: Path) -> dict[str, Any]:
             drawn.append(_draw(chance, undisturbed))
             result = run(as_a_user(command, trial), trial, drawn[-1], short_parts)
             row["tracebacks"] += result.has_traceback
+            details += [f"{drawn}: {result.output[-2000:]}"] if result.has_traceback else []
             if result.status >= 0:  # it had ended before
                 break
             row["kills"] += 1
@@ -76,6 +77,7 @@ def _attack(name: str, kills: int, seed: int, folder: Path) -> dict[str, Any]:
             details += [f"{drawn}: damaged {found}"] if found else []
         last = run(as_a_user(command, trial), trial, prepare=short_parts)
         row["tracebacks"] += last.has_traceback
+        details += [f"{drawn}: {last.output[-2000:]}"] if last.has_traceback else []
         if last.status:
             row["dead_ends"] += 1
             details.append(f"{drawn}: {last.sentence}")
