@@ -508,7 +508,7 @@ def prediction(chance: Random, seeds: Path, work: Path) -> None:
 def measurement(chance: Random, seeds: Path, work: Path) -> None:
     from hrdepth.reproduce.measure import _read
 
-    _read(put(work / "measured.json", changed(chance, seeds, "measured.json", mutate_json)), "key")
+    _read(put(work / "measured.json", changed(chance, seeds, "measured.json", mutate_json)))
 
 
 @reader
