@@ -39,7 +39,7 @@ def campaign(kills: int, seed: int, names: list[str], folder: Path) -> dict[str,
     import_everything(core=all(name in CORE_COMMANDS for name in names))
     weights = {name: COMMANDS[name].weight for name in names}
     for name, weight in weights.items():
-        table[name] = _attack(name, max(1, math.ceil(kills * weight / sum(weights.values()))), seed, folder)
+        table[name] = _attack(name, math.ceil(kills * weight / sum(weights.values())), seed, folder)
         print(name, json.dumps(table[name]), flush=True)
     total: Counter[str] = Counter()
     for row in table.values():

@@ -201,11 +201,17 @@ def test_impossible_settings_are_refused(config, changes, sentence):
 
 
 @pytest.mark.parametrize(
-    ("depth", "frames", "warned"),
-    [(3.0, [-1, 1], True), (0.3, [-1, 1], False), (None, [-1, 1], False), (3.0, [-1, 1, "s"], False)],
+    ("depth", "objective", "warned"),
+    [
+        (3.0, ObjectiveConfig(frames=[-1, 1]), True),
+        (0.3, ObjectiveConfig(frames=[-1, 1]), False),
+        (None, ObjectiveConfig(frames=[-1, 1]), False),
+        (3.0, ObjectiveConfig(frames=[-1, 1, "s"]), False),
+        (3.0, ObjectiveConfig("supervised", frames=[]), False),
+    ],
 )
-def test_a_far_initial_depth_without_stereo_gives_a_warning(config, caplog, depth, frames, warned):
-    settings = replace(config, initial_depth=depth, objective=ObjectiveConfig(frames=frames), train=[])
+def test_a_far_initial_depth_without_stereo_gives_a_warning(config, caplog, depth, objective, warned):
+    settings = replace(config, initial_depth=depth, objective=objective, train=[])
     with caplog.at_level(logging.WARNING), pytest.raises(InputError, match="no data set"):
         train(settings)
     assert ("leave it null, or below 1" in caplog.text) == warned

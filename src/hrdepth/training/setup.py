@@ -103,7 +103,9 @@ def check_settings(config: TrainConfig) -> None:
             "with augment.zoom or augment.crop and without canonical_focal, the size of objects no longer determines "
             "their depth; set canonical_focal to your camera's fx / width"
         )
-    if (config.initial_depth or 0) > NEAR_START and "s" not in config.objective.frames and config.init is None:
+    frames = config.objective.frames
+    motion_alone = bool(frames) and "s" not in frames  # without frames there is no pose network
+    if motion_alone and (config.initial_depth or 0) > NEAR_START and config.init is None:
         log.warning(
             "initial_depth %g without stereo: depth may collapse before the pose network reaches motions that fit it; "
             "leave it null, or below %g", config.initial_depth, NEAR_START
