@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ class Command:
 
 CORE = "--weights ../in/net.onnx --runtime onnxruntime --threads 1"
 DRIVES = "--data.kind drive --data.root ../in/drives"
+BASE, OURS = "kitti-monodepth2-m-640x192", "kitti-hrdepth-m-640x192"
+ROWS = f"--out out --runs ../in/runs {DRIVES}"
+FIGURE = f"kitti-hrdepth-m-1024x320=../in/net.safetensors {ROWS} --count 1 --formats [svg,pdf]"
 # Those of the core, which is imported in a second, first.
 COMMANDS: dict[str, Command] = {
     "predict image": Command(f"predict ../in/images/0.png {CORE} --out out", OVERWRITE, 10),
@@ -91,13 +95,44 @@ COMMANDS: dict[str, Command] = {
     "export onnx": Command("export ../in/net.safetensors --out out/net.onnx --size [64,96]", OVERWRITE, 6),
     "export openvino": Command("export ../in/net.safetensors --out out/net.xml --size [64,96]", OVERWRITE, 5),
     "export pt2": Command("export ../in/net.safetensors --out out/net.pt2 --size [64,96]", OVERWRITE, 1),
-    "reproduce table4": Command(
-        "reproduce table4 kitti-hrdepth-m-640x192=../in/net.safetensors --out out --runs ../in/runs --bootstrap 20 "
+    "reproduce table1": Command(f"reproduce table1 {BASE}=../in/net.safetensors {ROWS}", (), 2),
+    "reproduce table2": Command(f"reproduce table2 {OURS}=../in/net.safetensors {ROWS}", (), 2),
+    "reproduce table3": Command(f"reproduce table3 {BASE}=../in/net.safetensors {ROWS}", (), 2),
+    "reproduce table4": Command(f"reproduce table4 {OURS}=../in/net.safetensors {ROWS} --bootstrap 20", (), 7),
+    "reproduce figure2": Command(
+        f"reproduce figure2 {BASE}=../in/net.safetensors {ROWS} --low_size [32,48]", (), 6
+    ),
+    "reproduce figure4": Command(f"reproduce figure4 {FIGURE}", (), 4),
+    "reproduce figure5": Command(f"reproduce figure5 {FIGURE}", (), 4),
+    "reproduce resolution": Command(
+        "reproduce resolution --out out --runs ../in/resolutions --resolutions [1,2] --seeds [0] --bootstrap 20 "
         + DRIVES,
-        (), 7,
+        (), 8,
+    ),
+    "corruptions": Command(
+        f"corruptions {CORE} {DRIVES} --out out --kinds [fog,contrast] --severities [1,3]", (), 12
+    ),
+    "benchmark load": Command(
+        "benchmark load --config ../in/train.yaml --workers [0] --seconds 0.2 --out out/load.json", OVERWRITE, 6
+    ),
+    "import-weights": Command(
+        "import-weights --network lite_hrdepth --encoder ../in/encoder.pth --depth ../in/depth.pth "
+        "--out out/imported.safetensors",
+        OVERWRITE, 8,
     ),
 }  # fmt: skip
 CORE_COMMANDS = list(COMMANDS)[:8]
+# Those whose optional libraries are there.
+INSTALLED = [name for name in COMMANDS if name != "corruptions" or find_spec("imagecorruptions")]
+# Of `hrdepth`, those that are not killed, and why.
+NOT_KILLED = {
+    **dict.fromkeys(("diagnose", "models", "recipes list", "recipes show", "scan", "serve"), "writes nothing"),
+    "app": "page.py kills it",
+    **{
+        f"benchmark {what}": "writes one file at its end, by the same function as `benchmark load`"
+        for what in ("app", "evaluate", "export", "predict", "start", "train")
+    },
+}
 
 
 def write_inputs(folder: Path, *, torch: bool = True) -> Path:
@@ -178,6 +213,7 @@ def write_graph(path: Path) -> None:
 def _write_networks(folder: Path) -> None:
     import torch
 
+    import released_weights
     from hrdepth.networks import build_network, build_pose_network
     from hrdepth.weights.checkpoint import save_checkpoint
     from tiny_networks import NETWORK, POSE_NETWORK
@@ -186,4 +222,13 @@ def _write_networks(folder: Path) -> None:
     networks = build_network(NETWORK), NETWORK
     pose = {"pose_network": build_pose_network(POSE_NETWORK), "pose_network_config": POSE_NETWORK}
     save_checkpoint(folder / "net.safetensors", *networks, size=(64, 96), **pose)
-    shutil.copy(folder / "net.safetensors", folder / "run" / "best.safetensors")
+    copies = [folder / "run" / "best.safetensors"]
+    copies += [
+        folder / "resolutions" / factor / f"{row}-seed0" / "best.safetensors"
+        for factor in ("x1", "x2")
+        for row in (BASE, OURS)
+    ]
+    for copy in copies:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "net.safetensors", copy)
+    released_weights.write(folder, "lite_hrdepth")

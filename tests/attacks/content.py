@@ -17,6 +17,7 @@ from PIL import Image
 VOLATILE = {
     "date", "resumed", "command", "versions", "machine", "seconds", "minutes", "kept", "samples_per_second", "created",
     "cpu", "threads", "cores", "sample", "seconds_per_image", "cost", "files", "speed", "commit", "written",
+    "measurements", "peak_memory_mib",
 }  # fmt: skip
 TIMES = re.compile(r"\d{4}-\d\d-\d\d[T ]?[\d:]*Z?|[\d.,]+ ?(s|ms|min|minutes|seconds|samples/s|images/s|MB)\b")
 IGNORED = ("events.out", "hparams.yaml", "log.txt", "changes.bin")

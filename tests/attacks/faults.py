@@ -34,7 +34,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
 
-from attacks.commands import COMMANDS, CORE_COMMANDS, write_inputs  # noqa: E402
+from attacks.commands import COMMANDS, CORE_COMMANDS, INSTALLED, write_inputs  # noqa: E402
 from attacks.content import content, damaged, left_over  # noqa: E402
 from attacks.forked import Result, count_changes, run  # noqa: E402
 from attacks.kills import as_a_user, fresh, import_everything, short_parts  # noqa: E402
@@ -189,7 +189,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=3, help="of each fault with each command")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--commands", nargs="*", default=list(COMMANDS))
+    parser.add_argument("--commands", nargs="*", default=INSTALLED)
     parser.add_argument("--faults", nargs="*", default=list(FAULTS))
     parser.add_argument("--core", action="store_true", help="commands that need no PyTorch only")
     parser.add_argument("--out", type=Path, help="a JSON file for what was found")

@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
 
-from attacks.commands import COMMANDS, CORE_COMMANDS, Command, write_inputs  # noqa: E402
+from attacks.commands import COMMANDS, CORE_COMMANDS, INSTALLED, Command, write_inputs  # noqa: E402
 from attacks.content import content, damaged, left_over  # noqa: E402
 from attacks.forked import Kill, Result, run  # noqa: E402
 
@@ -146,7 +146,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--commands", nargs="*", default=list(COMMANDS), help="names; without, all that write")
+    parser.add_argument("--commands", nargs="*", default=INSTALLED, help="names; without, all that write")
     parser.add_argument("--core", action="store_true", help="commands that need no PyTorch only")
     parser.add_argument("--out", type=Path, help="a JSON file for what was found")
     options = parser.parse_args()

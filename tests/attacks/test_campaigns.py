@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import hrdepth.cli.commands
+from attacks.commands import COMMANDS, NOT_KILLED
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and signals of POSIX")
 
 
@@ -13,6 +16,16 @@ def attack(script, *options):
     command = [sys.executable, str(Path(__file__).with_name(script)), *map(str, options)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_every_command_that_writes_is_killed():
+    killed = {
+        name
+        for name in hrdepth.cli.commands.COMMANDS
+        if any(one.line.startswith(f"{name} ") for one in COMMANDS.values())
+    }
+    assert killed | set(NOT_KILLED) == set(hrdepth.cli.commands.COMMANDS)
+    assert not killed & set(NOT_KILLED)
 
 
 def test_killed_commands_of_the_core_lose_nothing():
