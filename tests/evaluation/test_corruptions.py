@@ -9,6 +9,7 @@ import shutil
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from hrdepth.evaluation.corruption_errors import (
     relative_errors,
     resilience,
 )
-from hrdepth.evaluation.corruptions import corruptions
+from hrdepth.evaluation.corruptions import PartialResults, corruptions
 from hrdepth.io.files import file_sha256
 from hrdepth.networks import build_network
 from hrdepth.truth import build_ground_truth
@@ -214,16 +215,32 @@ def test_neither_partial_nor_finished_results_are_overwritten_silently(
     assert list(found["errors"]["fog"]) == ["2"]
     assert "starting over" in caplog.text
     result = (out / "corruptions.json").read_bytes()
-    # A finished result keeps its place, though something unfinished lies beside it.
-    (out / "unfinished.json").write_bytes(partial)
+    # A finished result stays until another replaces it, which was asked for;
     with pytest.raises(InputError, match="is not empty"):
         corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
-    assert (out / "corruptions.json").read_bytes() == result
-    # And until another replaces it, which was asked for.
-    Interrupted(monkeypatch, at=1)
+    Interrupted(monkeypatch, at=3)
     with pytest.raises(KeyboardInterrupt):
         corruptions(CorruptionsConfig(data, weights, out=str(out), **{**SETTINGS, "overwrite": True}))
     assert (out / "corruptions.json").read_bytes() == result
+    # the same command then ends what was interrupted.
+    found = corruptions(CorruptionsConfig(data, weights, out=str(out), **SETTINGS))
+    assert list(found["errors"]["fog"]) == ["1"]
+    assert (out / "corruptions.json").read_bytes() != result
+    assert not (out / "unfinished.json").exists()
+
+
+def test_a_command_killed_after_its_results_were_written_ends_when_repeated(
+    library, data, weights, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    config = CorruptionsConfig(data, weights, out=str(out), **SETTINGS)
+    with monkeypatch.context() as patched:
+        patched.setattr(PartialResults, "done", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            corruptions(config)
+    result = json.loads((out / "corruptions.json").read_text())
+    assert corruptions(config)["errors"] == result["errors"]
+    assert sorted(path.name for path in out.iterdir()) == ["corruptions.json", "table.md"]
 
 
 def test_measurements_belong_to_the_content_of_images_and_depth(library, data, weights, tmp_path, monkeypatch):

@@ -37,7 +37,8 @@ __all__ = ["corruptions"]
 
 BASE = "monodepth2"
 RESULT, TABLE = "corruptions.json", "table.md"
-# In OUT: the measurements so far and the settings that affect them; removed once the results are written.
+# In OUT: the measurements so far and the settings that affect them; removed at the very end, so that as long as it is
+# there the same command may write into OUT.
 UNFINISHED = "unfinished.json"
 # Keys of the facts about a network; see `_network`.
 ABOUT = (
@@ -77,7 +78,7 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
         "device": predictor.device,
         "library": [part for part in provenance()["versions"].items() if "imagecorruptions" in part[0]],
     }
-    partial = PartialResults(config.out, settings, (RESULT, TABLE), overwrite=config.overwrite)
+    partial = PartialResults(config.out, settings, overwrite=config.overwrite)
 
     def measured(part: str, predictor: Predictor) -> Errors:
         return measure(
@@ -107,8 +108,8 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
     if config.out is not None:
         write_json(Path(config.out) / RESULT, found)
         table.write(Path(config.out) / TABLE)
-        partial.done()
     table.show(config.format)
+    partial.done()
     return found
 
 
@@ -219,24 +220,20 @@ class PartialResults:
     Args:
         folder: of the results; None stores nothing.
         settings: that affect the measurements, JSON-able. Measurements with other settings are not resumed.
-        results: names of the result files, written at the end; if one exists, the folder has other results.
         overwrite: start again if the folder has other content.
 
     Raises:
-        InputError: the folder holds results, or partial results of other settings, and `overwrite` is false; or it
+        InputError: the folder has content, but no partial results of these settings, and `overwrite` is false; or it
             cannot be written.
     """
 
-    def __init__(
-        self, folder: str | Path | None, settings: Mapping[str, Any], results: Sequence[str], *, overwrite: bool = False
-    ) -> None:
+    def __init__(self, folder: str | Path | None, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
         self._settings: dict[str, Any] = parse_json(json.dumps(settings))  # tuples become lists, as in the file
         self._measured: dict[str, Any] = {}
         self._file = None if folder is None else Path(folder) / UNFINISHED
         if self._file is None or folder is None:
             return
-        finished = any((self._file.parent / name).exists() for name in results)
-        output_folder(folder, overwrite=overwrite or (self._file.is_file() and not finished))
+        output_folder(folder, overwrite=overwrite or self._file.is_file())
         if self._file.is_file():
             begun = resume(self._file, {"settings": self._settings}, overwrite=overwrite)
             self._measured = {} if begun is None else begun["measured"]

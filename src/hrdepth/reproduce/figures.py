@@ -73,7 +73,7 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
         formats=config.formats,
         dpi=config.dpi,
         device=config.device,
-        overwrite=config.overwrite or (folder / "compare.json").is_file(),
+        overwrite=True,  # it belongs to the folder of results, also where a killed command left half of it
     )
     written = compare(settings)
     table = provenance_table(shown.rows)
