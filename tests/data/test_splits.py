@@ -4,10 +4,11 @@ Split files and the bundled lists.
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hrdepth.data.splits import SPLITS, read_split, split_lines
+from hrdepth.data.splits import SPLITS, read_split, replace_lines, split_lines
 from hrdepth.errors import InputError
 
 COUNTS = {"eigen_zhou/train": 39810, "eigen_zhou/val": 4424, "eigen/test": 697, "eigen_benchmark/test": 652}
@@ -142,3 +143,26 @@ def test_unreadable_split_files_are_named(tmp_path):
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(InputError, match="cannot be read"):
         read_split(tmp_path / "binary.txt")
+
+
+def test_replaced_lines_stay_where_they_were(tmp_path):
+    file = tmp_path / "train.txt"
+    for name in "abc":
+        replace_lines(file, name, [f"{name} 1 l", f"{name} 2 l"])
+    written = file.stat().st_mtime_ns
+    replace_lines(file, "a", ["a 1 l", "a 2 l"])
+    assert file.stat().st_mtime_ns == written  # nothing has changed
+    replace_lines(file, "b", ["b 3 l"])
+    assert file.read_text().splitlines() == ["a 1 l", "a 2 l", "b 3 l", "c 1 l", "c 2 l"]
+    replace_lines(file, "a", [])
+    assert file.read_text().splitlines() == ["b 3 l", "c 1 l", "c 2 l"]
+    for name in "bc":
+        replace_lines(file, name, [])
+    assert not file.exists()
+
+
+def test_what_enters_lines_at_once_loses_none(tmp_path):
+    names = [f"drive{number}" for number in range(40)]
+    with ThreadPoolExecutor(4) as pool:  # a lock is that of an open file, so that threads are apart as processes are
+        list(pool.map(lambda name: replace_lines(tmp_path / "train.txt", name, [f"{name} 1 l"]), names))
+    assert sorted(line.folder for line in read_split(tmp_path / "train.txt")) == sorted(names)

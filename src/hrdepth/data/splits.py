@@ -14,6 +14,7 @@ from hrdepth.config.safe_yaml import read_text
 from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, parse_json, regular_file
+from hrdepth.io.locks import locked_folder
 from hrdepth.registry import lookup
 
 LONGEST_NAME = 255  # bytes of a file's name, of nearly all file systems
@@ -79,14 +80,21 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
 
 
 def replace_lines(file: Path, folder: str, lines: list[str]) -> None:
-    """Replace a recording's lines in a split file, keep those of other recordings, write no empty file."""
-    present = read_text(file).splitlines() if file.is_file() else []
-    lines = [line for line in present if line.split()[:1] not in ([], [folder])] + lines
-    if not lines:
-        file.unlink(missing_ok=True)
-        return
-    with atomic_path(file) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """Replace a recording's lines in a split file where they stand; append those of a new one; write no empty file.
+
+    The order stays, since measurements and training samples follow it. Several processes may do this at once.
+    """
+    with locked_folder(file.parent, None):
+        present = [line for line in read_text(file).splitlines() if line.split()] if file.is_file() else []
+        own = [number for number, line in enumerate(present) if line.split()[0] == folder]
+        before = present[: own[0]] if own else present
+        after = [line for line in present[len(before) :] if line.split()[0] != folder]
+        content = [*before, *lines, *after]
+        if not content:
+            file.unlink(missing_ok=True)
+        elif content != present:
+            with atomic_path(file) as temporary:
+                temporary.write_text("\n".join(content) + "\n", encoding="utf-8")
 
 
 def _parse(line: str, origin: str) -> SplitLine:

@@ -90,21 +90,25 @@ def temporary_folder(parent: str | Path, prefix: str = TEMPORARY) -> Iterator[Pa
 
 
 @contextmanager
-def locked_folder(folder: str | Path, refusal: str) -> Iterator[None]:
+def locked_folder(folder: str | Path, refusal: str | None) -> Iterator[None]:
     """Lock a folder against other processes that lock it too; the lock ends with the process, however it ends.
 
+    Args:
+        folder: it exists.
+        refusal: the message where another process has locked it; None waits until that one has ended.
+
     Raises:
-        InputError: another process has locked it; the message is `refusal`.
+        InputError: another process has locked it, and there is a `refusal`.
     """
     if fcntl is None:
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX if refusal is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise InputError(refusal) from error
+        raise InputError(refusal or "") from error
     except OSError as error:  # some network disks have no locks
         log.debug("no lock on %s: %s", folder, error)
     _handles.add(handle)
