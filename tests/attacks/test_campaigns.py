@@ -52,10 +52,6 @@ def test_readers_refuse_changed_files():
     attack("fuzz.py", "--core", "--inputs", 100)
 
 
-def test_readers_refuse_pipes():
-    attack("fuzz.py", "--core", "--pipes", "--inputs", 30)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options", [["--pipes", "--inputs", 120], ["--core", "--inputs", 400], ["--inputs", 800, "--first", 1000]]

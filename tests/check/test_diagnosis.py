@@ -112,6 +112,7 @@ def test_pixels_that_are_not_square_at_the_cameras_own_size_are_named(tmp_path):
     assert causes(tmp_path)[0] == "wrong K"
 
 
+@pytest.mark.slow
 def test_the_guard_names_the_cause(tmp_path):
     """The pose explodes by its learning rate; swapped stereo images are named first."""
     guard = GuardConfig(patience=5)

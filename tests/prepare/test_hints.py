@@ -210,6 +210,7 @@ def test_structure_from_motion_recovers_the_trajectory(tmp_path):
     assert np.median(abs(np.concatenate(errors))) < 0.05
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_hints(tmp_path, weights, monkeypatch):
     root = corridor.drive(tmp_path / "data", frames=6)
     monkeypatch.setattr(module, "structure_from_motion", known)

@@ -244,9 +244,9 @@ def test_figures_4_and_5_are_drawn(tmp_path, truth, capsys):
         assert main(["reproduce", figure, *given, "--out", str(out), "--formats", "[svg]"]) == 0
         assert (out / figure / drawn).is_file()
     # What a killed command has left is drawn anew by the same one.
-    (out / "figure5" / "compare.json").unlink()
-    assert main(["reproduce", "figure5", *given, "--out", str(out), "--formats", "[svg]"]) == 0
-    assert (out / "figure5" / "compare.json").is_file()
+    (out / "figure4" / "compare.json").unlink()
+    assert main(["reproduce", "figure4", *given, "--out", str(out), "--formats", "[svg]"]) == 0
+    assert (out / "figure4" / "compare.json").is_file()
     # Labels have the size that was measured; what is not shown stands with its reason in a file.
     assert "HR-Depth, 96x64" in (out / "figure4" / "comparison.svg").read_text()
     found = json.loads((out / "figure4.json").read_text())

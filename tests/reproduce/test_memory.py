@@ -30,6 +30,7 @@ def config(**changes):
     return TrainConfig(**{**settings, **changes})
 
 
+@pytest.mark.slow
 def test_what_is_counted_is_what_a_step_saves():
     run = config(network=NetworkConfig("lite_hrdepth"), size=(64, 96))
     objective = build_objective(run.objective, build_network(run.network), build_pose_network(run.pose_network)).train()

@@ -401,6 +401,7 @@ def test_a_row_whose_teacher_was_stopped_is_not_trained(config, monkeypatch):
     assert f"remove {teacher} to try again" in reason
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_with_a_time_limit_is_resumed(config, monkeypatch, capsys):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
     command = [*settings(config, epochs=3, max_minutes=100), "--train", "--seeds", "[0]", "--format", "markdown"]

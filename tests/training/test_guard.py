@@ -256,6 +256,7 @@ def test_the_last_good_weights_are_the_validated_ones_of_the_same_step(config, t
     assert about["validation_loss"] is not None
 
 
+@pytest.mark.slow
 def test_the_guard_does_not_change_a_clean_run(config, tmp_path, caplog):
     config = replace(config, **GOOD)
     with caplog.at_level(logging.WARNING):

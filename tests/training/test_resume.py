@@ -93,15 +93,16 @@ def history(config):
     ("changes", "number"),
     [
         ({}, 3),  # within the first epoch
-        ({"workers": 1}, 7),  # within the second, with batches loaded ahead
+        pytest.param({"workers": 1}, 7, marks=pytest.mark.slow),  # within the second, with batches loaded ahead
         ({}, 5),  # at the border of the epochs
         ({"accumulate": 2, "average": 0.9, "batch_size": 1}, 13),
-        (
+        pytest.param(
             {
                 "objective": ObjectiveConfig(frames=[-1, 1, "s"]),
                 "optimiser": OptimiserConfig(1e-3, schedule="cosine", warmup_steps=3, gradient_clip=0.1),
             },
             4,
+            marks=pytest.mark.slow,
         ),
     ],
 )

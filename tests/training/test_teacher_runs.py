@@ -84,7 +84,7 @@ def test_a_cached_teacher_predicts_each_image_once(taught, tmp_path, monkeypatch
     [
         ({}, {"average": 0.9}),
         ({"cache": "cache"}, {"augment": AugmentConfig(zoom=1.5)}),
-        ({"self_supervision": 1.0}, {}),
+        pytest.param({"self_supervision": 1.0}, {}, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_was_killed_and_resumed_ends_bit_equal(taught, tiny, tmp_path, monkeypatch, options, changes):
