@@ -54,7 +54,13 @@ def test_readers_refuse_changed_files():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options", [["--pipes", "--inputs", 120], ["--core", "--inputs", 400], ["--inputs", 800, "--first", 1000]]
+    "options",
+    [
+        ["--core", "--pipes", "--inputs", 30],
+        ["--pipes", "--inputs", 120],
+        ["--core", "--inputs", 400],
+        ["--inputs", 800, "--first", 1000],
+    ],
 )
 def test_readers_refuse_more_changed_files(options):
     attack("fuzz.py", *options)
