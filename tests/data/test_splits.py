@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hrdepth.data.splits import SPLITS, read_split, replace_lines, split_lines
+from hrdepth.data.splits import SPLITS, read_split, replace_lines, replaced_lines, split_lines
 from hrdepth.errors import InputError
 
 COUNTS = {"eigen_zhou/train": 39810, "eigen_zhou/val": 4424, "eigen/test": 697, "eigen_benchmark/test": 652}
@@ -159,6 +159,12 @@ def test_replaced_lines_stay_where_they_were(tmp_path):
     for name in "bc":
         replace_lines(file, name, [])
     assert not file.exists()
+
+
+def test_lines_of_other_recordings_are_kept_where_they_are():
+    assert replaced_lines(["a 1 l", "b 1 l", "a 2 l", "", "c 1 l"], "a", ["a 7 l"]) == ["a 7 l", "b 1 l", "", "c 1 l"]
+    assert replaced_lines([], "a", ["a 1 l"]) == ["a 1 l"]
+    assert replaced_lines(["ab 1 l"], "a", []) == ["ab 1 l"]
 
 
 def test_what_enters_lines_at_once_loses_none(tmp_path):

@@ -19,7 +19,7 @@ from hrdepth.registry import lookup
 
 LONGEST_NAME = 255  # bytes of a file's name, of nearly all file systems
 
-__all__ = ["SPLITS", "read_split", "replace_lines", "split_lines"]
+__all__ = ["SPLITS", "read_split", "replace_lines", "replaced_lines", "split_lines"]
 
 
 def split_lines(name: str) -> list[SplitLine]:
@@ -79,17 +79,26 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
     return lines
 
 
-def replace_lines(file: Path, folder: str, lines: list[str]) -> None:
-    """Replace a recording's lines in a split file where they stand; append those of a new one; write no empty file.
+def replaced_lines(present: list[str], folder: str, lines: list[str]) -> list[str]:
+    """Return a split file's lines with those of one recording replaced where they stand, or appended if it is new.
 
-    The order stays, since measurements and training samples follow it. Several processes may do this at once.
+    The order stays, since measurements and training samples follow it.
+    """
+    own = [number for number, line in enumerate(present) if line.split()[:1] == [folder]]
+    before = present[: own[0]] if own else present
+    after = present[len(before) :]
+    return [*before, *lines, *(line for line in after if line.split()[:1] != [folder])]
+
+
+def replace_lines(file: Path, folder: str, lines: list[str]) -> None:
+    """Replace a recording's lines in a split file (see `replaced_lines`); write no empty file.
+
+    Several processes may do this at once: the file's folder is locked meanwhile, so that the caller must not have
+    locked it.
     """
     with locked_folder(file.parent, None):
         present = [line for line in read_text(file).splitlines() if line.split()] if file.is_file() else []
-        own = [number for number, line in enumerate(present) if line.split()[0] == folder]
-        before = present[: own[0]] if own else present
-        after = [line for line in present[len(before) :] if line.split()[0] != folder]
-        content = [*before, *lines, *after]
+        content = replaced_lines(present, folder, lines)
         if not content:
             file.unlink(missing_ok=True)
         elif content != present:

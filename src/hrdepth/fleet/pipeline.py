@@ -64,7 +64,8 @@ def stream(make: Callable[[], Work], units: Sequence[Any], config: FleetConfig, 
         data = ray.data.from_items(rows, override_num_blocks=min(len(rows), BLOCKS)).map(
             _Process,
             fn_constructor_args=(make,),
-            concurrency=workers,
+            # One unit at a time is with a process, so that one that kills it takes no other with it.
+            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             num_cpus=config.ray_cpus,
             num_gpus=config.ray_gpus,
             max_restarts=-1,

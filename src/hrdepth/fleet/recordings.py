@@ -20,7 +20,7 @@ from typing import Any
 
 from hrdepth.camera import choose_camera, pinhole
 from hrdepth.config import FleetConfig, Outputs, PredictConfig, PrepareVideoConfig
-from hrdepth.data.splits import replace_lines
+from hrdepth.data.splits import replaced_lines
 from hrdepth.errors import InputError
 from hrdepth.fleet.pipeline import stream
 from hrdepth.inference.folder import predict_to_folder
@@ -153,14 +153,14 @@ def prepare_recordings(config: PrepareVideoConfig) -> str:
         "settings": {**asdict(config), "out": "", "inputs": [], "ray": ""},
     }
     _run(units, out, partial(_Preparing, replace(config, out=out)), config, about, "recordings")
-    names = [unit.name for unit in units]
     with _staging(out) as folder:
         for file in ("train.txt", "val.txt"):
-            # Recordings of earlier commands stay.
-            (folder / file).write_text(read_text(join_url(out, file)) or "", encoding="utf-8")
-            for name in names:
-                lines = read_text(join_url(out, f"{name}/{file}")) or ""
-                replace_lines(folder / file, name, lines.splitlines())
+            lines = (read_text(join_url(out, file)) or "").splitlines()  # those of earlier commands stay
+            for unit in units:
+                own = read_text(join_url(out, f"{unit.name}/{file}")) or ""
+                lines = replaced_lines(lines, unit.name, own.splitlines())
+            if lines:
+                (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
         put_folder(folder, out)
     return out
 

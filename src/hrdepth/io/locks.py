@@ -105,10 +105,13 @@ def locked_folder(folder: str | Path, refusal: str | None) -> Iterator[None]:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX if refusal is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(handle)
-        raise InputError(refusal or "") from error
+        if refusal is not None:
+            os.close(handle)
+            raise InputError(refusal) from error
+        log.info("%s is locked; waiting until the process that locked it has ended", folder)
+        fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError as error:  # some network disks have no locks
         log.debug("no lock on %s: %s", folder, error)
     _handles.add(handle)
