@@ -19,7 +19,7 @@ import tiny_networks
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig, ReproduceTableConfig
 from hrdepth.errors import InputError, TrainingStopped
-from hrdepth.io.files import file_sha256
+from hrdepth.io.files import file_sha256, read_json, write_json
 from hrdepth.networks import build_network
 from hrdepth.paper import paper_table, row_of
 from hrdepth.reproduce import measure as measuring
@@ -354,8 +354,14 @@ def test_missing_runs_are_trained_and_resumed(config, monkeypatch, capsys):
     assert [run["seed"] for run in third["runs"]] == [0, 1]
     assert [len(run["curve"]) for run in third["runs"]] == [2, 2]  # a validation an epoch
     shutil.rmtree(config.runs)
+    contents = {file: read_json(file) for file in (Path(config.out) / "measured").glob("*.json")}
+    contents = {file: one for file, one in contents.items() if one["training"].get("settings", {}).get("epochs") == 2}
+    assert len(contents) == 2
+    for file, one in contents.items():  # as an older version wrote them
+        write_json(file, {key: value for key, value in one.items() if key != "training"})
     assert main([*longer, "--train"]) == 0
     assert content(config)[1][BASE]["measured"][0]["mean"] == second["mean"]
+    assert {file: read_json(file) for file in contents} == contents
     capsys.readouterr()
     assert main(settings(config, epochs=2, batch_size=2)) == 0
     assert "no weights in" in capsys.readouterr().out

@@ -151,7 +151,7 @@ def measure(
     if known is not None and known.content["key"] == key:
         log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
         content = {**known.content, **about}  # where the weights are now
-        if about["trained_by"] and content != known.content:
+        if about["training"] and content != known.content:
             write_json(file, content)
         return Measurement(known.values, content)
     predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime, trust=config.trust)
@@ -184,7 +184,7 @@ def measure(
 
 
 def measured_before(
-    name: str, seed: int | None, trained_by: str, context: ReproductionContext, config: ReproduceConfig,
+    name: str, seed: int | None, training: Mapping[str, Any], context: ReproductionContext, config: ReproduceConfig,
     protocol: DepthProtocol,
 ) -> Measurement | None:  # fmt: skip
     """Return what an earlier command measured of weights that need not be here any more, on the same true depth.
@@ -192,23 +192,31 @@ def measured_before(
     Args:
         name: of the row.
         seed: of its training.
-        trained_by: see `training_key`; a measurement of weights of another training is not meant.
+        training: see `learned_from`; a measurement of weights of another training is not meant.
         context: has the images with true depth.
         config: names the runtime.
         protocol: how depth is compared.
     """
-    for file in sorted((context.folder / FOLDER).glob(f"{name}{_seed(seed)}-*.json")) if trained_by else ():
+    identity = _training_identity(training)
+    for file in sorted((context.folder / FOLDER).glob(f"{name}{_seed(seed)}-*.json")) if identity else ():
         known = _read(file)
-        if known is None or (known.content.get("trained_by"), known.content.get("seed")) != (trained_by, seed):
+        if known is None or (known.content.get("trained_by"), known.content.get("seed")) != (identity, seed):
             continue
         if known.content["key"] == _key(known.content["weights_sha256"], context, config, protocol):
-            return known
+            content = {**known.content, "training": training}  # files of older versions have the hash alone
+            if content != known.content:
+                write_json(file, content)
+            return Measurement(known.values, content)
     return None
 
 
 def _key(weights: str, context: ReproductionContext, config: ReproduceConfig, protocol: DepthProtocol) -> str:
     settings = {"truth": context.identity, "protocol": asdict(protocol), "runtime": config.runtime, "metrics": MEASURED}
     return content_hash({"weights": weights, **settings})
+
+
+def _training_identity(training: Mapping[str, Any]) -> str:
+    return content_hash(training) if training else ""
 
 
 def _seed(seed: int | None) -> str:
@@ -236,7 +244,8 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
         "network": network and asdict(network),
         "size": list(size),
         "note": weights.note,
-        "trained_by": weights.trained_by,
+        "training": weights.training,
+        "trained_by": _training_identity(weights.training),
         "curve": [] if weights.given else validation_curve(weights.path.parent),
     }
 

@@ -11,7 +11,7 @@ from hrdepth.paper import PaperRow
 from hrdepth.reproduce.measure import Measurement, ReproductionContext, measure, measured_before
 from hrdepth.reproduce.memory import is_out_of_memory
 from hrdepth.reproduce.plan import run_folder
-from hrdepth.reproduce.runs import Weights, find_weights, train_missing, training_key
+from hrdepth.reproduce.runs import Weights, find_weights, learned_from, train_missing
 
 __all__ = ["MeasuredRow", "measure_otherwise", "measure_row"]
 
@@ -73,7 +73,7 @@ def measure_otherwise(
     weights, seed = measured.weights[one], measured.found[one].content["seed"]
     if weights is not None:
         return measure(row.name, weights, context, config, protocol)
-    return measured_before(row.name, seed, training_key(row, config, seed, context.given), context, config, protocol)
+    return measured_before(row.name, seed, learned_from(row, config, seed, context.given), context, config, protocol)
 
 
 def _without_weights(row: PaperRow, config: ReproduceConfig, context: ReproductionContext) -> dict[int, Measurement]:
@@ -81,8 +81,8 @@ def _without_weights(row: PaperRow, config: ReproduceConfig, context: Reproducti
     found = {}
     for seed in config.seeds if context.truths is not None and row.name not in context.given else ():
         if not run_folder(config, row.name, seed).exists():
-            key = training_key(row, config, seed, context.given)
-            known = measured_before(row.name, seed, key, context, config, config.protocol)
+            training = learned_from(row, config, seed, context.given)
+            known = measured_before(row.name, seed, training, context, config, config.protocol)
             if known is not None:
                 found[seed] = known
     return found

@@ -6,7 +6,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hrdepth.io.files import write_json
 from hrdepth.io.run_folder import read_json
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.memory import fit_memory, is_out_of_memory, release_memory
-from hrdepth.reproduce.plan import BEST, Plan, content_hash, network_mismatch, plan_training, row_mismatch, run_folder
+from hrdepth.reproduce.plan import BEST, Plan, network_mismatch, plan_training, row_mismatch, run_folder
 from hrdepth.weights.find import locate_weights
 
 __all__ = [
@@ -29,10 +29,10 @@ __all__ = [
     "Weights",
     "find_weights",
     "given_weights",
+    "learned_from",
     "seeds_text",
     "shown_weights",
     "train_missing",
-    "training_key",
 ]
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Weights:
         given: they were given, not found in the row's run folder.
         place: position in the list of given weights, where there are several; else None.
         note: remarks on their training or network, or "".
-        trained_by: `training_key` of the row, where they were trained by just these settings; else "".
+        training: `learned_from` of the row, where they were trained by just these settings; else empty.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class Weights:
     given: bool = False
     place: int | None = None
     note: str = ""
-    trained_by: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def given_weights(texts: list[str] | None) -> dict[str, list[Path]]:
@@ -106,8 +106,8 @@ def find_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[
         file = run_folder(config, row.name, seed) / f"{config.checkpoint}.safetensors"
         if file.is_file():
             note = _note(row, config, seed, given, file)
-            key = "" if note else training_key(row, config, seed, given)
-            found.append(Weights(file, seed, note=note, trained_by=key))
+            training = {} if note else learned_from(row, config, seed, given)
+            found.append(Weights(file, seed, note=note, training=training))
         else:
             missing.setdefault(_why_missing(row, config, seed, given), []).append(seed)
     if not found and len(missing) == 1:
@@ -255,14 +255,15 @@ def _epochs_done(folder: Path) -> float | None:
         raise InputError(f"{path} is damaged or no training checkpoint; remove the folder to train again") from error
 
 
-def training_key(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:
-    """Return a hash of what the training of a row learns from; "" if no config gives it."""
+def learned_from(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> dict[str, Any]:
+    """Return what a row's training learns from: its settings and the rows before it; {} if no config gives the row."""
     try:
         plan = plan_training(config, row, seed, given)
     except InputError:
-        return ""
+        return {}
     settings = {key: value for key, value in asdict(plan.config).items() if key not in _NOT_LEARNED_FROM}
-    return content_hash({"settings": settings, "before": plan.before})
+    learned: dict[str, Any] = _plain({"settings": settings, "before": plan.before})
+    return learned
 
 
 def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given, file: Path) -> str:
