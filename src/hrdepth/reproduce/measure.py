@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,12 @@ class Measurement:
     Attributes:
         values: by image, each of `MEASURED` (N,M); NaN where an image has none, as sparse true depth no boundaries.
         content: of its file: key, what `describe` returns, metrics, parameters and more.
+        weights: the file; None where it is not here any more.
     """
 
     values: NDArray[np.float64]
     content: Mapping[str, Any]
+    weights: Weights | None = None
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -153,7 +155,7 @@ def measure(
         content = {**known.content, **about}  # where the weights are now
         if about["training"] and content != known.content:
             write_json(file, content)
-        return Measurement(known.values, content)
+        return Measurement(known.values, content, weights)
     predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime, trust=config.trust)
     predictor.scale.check_depth()
     evaluation = evaluate_network(
@@ -180,7 +182,7 @@ def measure(
     known = _read(file)
     if known is None:
         raise InputError(f"{file} cannot be read back; two images of the true depth have the same name")
-    return known
+    return replace(known, weights=weights)
 
 
 def measured_before(

@@ -13,24 +13,22 @@ from hrdepth.reproduce.memory import is_out_of_memory
 from hrdepth.reproduce.plan import run_folder
 from hrdepth.reproduce.runs import Weights, find_weights, learned_from, train_missing
 
-__all__ = ["MeasuredRow", "measure_otherwise", "measure_row"]
+__all__ = ["MeasuredRow", "measure_again", "measure_row"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """A row's weights and what was measured with them, one a seed.
+    """What was measured with a row's weights, one a seed.
 
     Attributes:
         found: by the protocol of the settings, in the order of the seeds.
         reason: why nothing was, or which seeds are missing and why; or "".
-        weights: of `found`, each; None where the weights are not here any more.
     """
 
     found: Sequence[Measurement]
     reason: str = ""
-    weights: Sequence[Weights | None] = ()
 
 
 def measure_row(row: PaperRow, config: ReproduceConfig, context: ReproductionContext) -> MeasuredRow:
@@ -50,29 +48,27 @@ def measure_row(row: PaperRow, config: ReproduceConfig, context: ReproductionCon
         weights, reason = find_weights(row, left, context.given)
     if context.truths is None and weights:
         return MeasuredRow([], "no true depth was given")
-    pairs: list[tuple[Measurement, Weights | None]] = [(one, None) for one in earlier.values()]
+    found = list(earlier.values())
     for file in weights:
         log.info("measuring %s by %s", row.name, file.path)
         try:
-            pairs.append((measure(row.name, file, context, config, config.protocol), file))
+            found.append(measure(row.name, file, context, config, config.protocol))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             log.warning("%s: out of memory while it was measured", file.path)
             reason = "; ".join(filter(None, (reason, f"out of memory while {file.path} was measured")))
     order = {seed: place for place, seed in enumerate(config.seeds)}
-    pairs.sort(key=lambda pair: order.get(pair[0].content["seed"], 0))
-    return MeasuredRow([one for one, _ in pairs], reason, [file for _, file in pairs])
+    return MeasuredRow(sorted(found, key=lambda one: order.get(one.content["seed"], 0)), reason)
 
 
-def measure_otherwise(
-    row: PaperRow, one: int, measured: MeasuredRow, config: ReproduceConfig, context: ReproductionContext,
-    protocol: DepthProtocol,
-) -> Measurement | None:  # fmt: skip
-    """Measure the weights of one measurement by another protocol; None if they are not here and never were so."""
-    weights, seed = measured.weights[one], measured.found[one].content["seed"]
-    if weights is not None:
-        return measure(row.name, weights, context, config, protocol)
+def measure_again(
+    row: PaperRow, before: Measurement, config: ReproduceConfig, context: ReproductionContext, protocol: DepthProtocol
+) -> Measurement | None:
+    """Measure the same weights by another protocol; None if they are not here any more and were not so measured."""
+    if before.weights is not None:
+        return measure(row.name, before.weights, context, config, protocol)
+    seed = before.content["seed"]
     return measured_before(row.name, seed, learned_from(row, config, seed, context.given), context, config, protocol)
 
 

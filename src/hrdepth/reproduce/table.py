@@ -24,7 +24,7 @@ from hrdepth.reproduce.provenance_table import (
     shared_content,
     write_tables,
 )
-from hrdepth.reproduce.rows import measure_otherwise, measure_row
+from hrdepth.reproduce.rows import measure_again, measure_row
 
 __all__ = ["ReproducedRow", "reproduce_table"]
 
@@ -89,13 +89,13 @@ def _reproduce(row: PaperRow, config: ReproduceConfig, context: ReproductionCont
         return ReproducedRow(row, {}, "not asked for by --rows")
     measured = measure_row(row, config, context)
     found = {"measured": list(measured.found)} if measured.found else {}
-    for number, one in enumerate(measured.found):
+    for one in measured.found:
         factor = one.content["metres_per_unit"]
         if factor is None and row.scaling != "median":
             factor = row.scaling
         if row.supervision == "MS" and factor is not None and config.protocol.scaling == "median":
             fixed = replace(config.protocol, scaling=float(factor))
-            again = measure_otherwise(row, number, measured, config, context, fixed)
+            again = measure_again(row, one, config, context, fixed)
             if again is not None:
                 found.setdefault(f"measured, depth x {factor:.3g}", []).append(again)
     return ReproducedRow(row, found, measured.reason)
