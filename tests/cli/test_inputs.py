@@ -120,7 +120,7 @@ WRONG = {
     "models": [(["--jsn"], "--jsn")],
     "prepare video": [
         (["none.mp4", "--out", "out"], "none.mp4 does not exist"),
-        (["data", "--out", "out", "--camera", "none.yaml"], "none.yaml does not exist"),
+        (["data", "--out", "out", "--intrinsics", "none.yaml"], "none.yaml does not exist"),
         (["data", "--out", "out", "--fit", "squash"], "squash"),
     ],
     "prepare cache": [

@@ -78,6 +78,16 @@ def test_one_command_makes_a_set_that_trains(clip, tmp_path, capsys):
     assert sample["mask"].shape == (1, *SIZE)
 
 
+def test_the_command_takes_one_of_several_cameras_of_a_calibration(tmp_path):
+    path = video(tmp_path / "clip.mp4", frames(range(0, 90, 3)))
+    calibration = tmp_path / "calib.txt"
+    calibration.write_text("P0: 90 0 64 0 0 90 48 0 0 0 1 0\nP2: 100 0 64 0 0 100 48 0 0 0 1 0\n")
+    command = ["prepare", "video", str(path), "--out", str(tmp_path / "data"), "--intrinsics", str(calibration)]
+    assert main([*command, "--camera", "0", "--mask", "false"]) == 0
+    camera = yaml.safe_load((tmp_path / "data" / "clip" / "camera.yaml").read_text())
+    assert (camera["fx"], camera["fy"]) == (90, 90)
+
+
 def test_hood_and_overlay_are_masked_and_shown(clip, prepared, tmp_path):
     keep = np.asarray(Image.open(tmp_path / "data" / "drive" / "mask.png")) > 0
     assert not keep[-19:].any()

@@ -186,8 +186,8 @@ def _check_resume(config: TrainConfig) -> None:
 
 
 def _check_video(config: PrepareVideoConfig) -> None:
-    if config.camera is not None:
-        _check_file(config.camera)
+    if config.intrinsics not in ("auto", "exif", "learn"):
+        _check_file(config.intrinsics)
 
 
 def _check_weights(value: Any) -> None:

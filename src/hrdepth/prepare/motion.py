@@ -113,7 +113,7 @@ def measure_step(first: Grey, second: Grey) -> Step:
 def is_cut(step: Step) -> bool:
     """Return whether the second frame shows another scene, or moved so far that nothing can be followed.
 
-    Neighbouring KITTI frames are followed for 0.47 of the image and more, cuts between its drives for 0.09 by
-    median; where cuts are followed for more than 0.3, likeness is low.
+    Neighbouring KITTI frames are followed for 0.47 of the image and more, cuts between its drives mostly for
+    less than 0.1; where cuts are followed for more than 0.3, likeness is low.
     """
     return step.followed < 0.3 or (step.followed < 0.45 and step.likeness < 0.5)
