@@ -234,15 +234,19 @@ def affine_invariant_error(
     return error, gradient_loss(torch.stack(differences), known > 0)
 
 
-def align_affine(values: Tensor, reference: Tensor, trim: float = 0.2) -> Tensor:
+def align_affine(values: Tensor, reference: Tensor, trim: float = 0.2, known: Tensor | None = None) -> Tensor:
     """Bring each image of `values` (B,1,H,W) to `reference` (B,1,H,W) by scale and shift, whatever a part of it does.
 
     First by medians and median absolute deviations, then twice by least squares without the share `trim` of the pixels
-    that fit worst.
+    that fit worst. Only pixels where `known` (B,1,H,W) is true count; an image without any stays as it is.
     """
     found = []
-    for one, other in zip(values, reference, strict=True):
-        x, y = one.flatten(), other.flatten()
+    where = torch.ones_like(values, dtype=torch.bool) if known is None else known
+    for one, other, counts in zip(values, reference, where, strict=True):
+        x, y = one[counts], other[counts]
+        if not len(x):
+            found.append(one)
+            continue
         tiny = torch.finfo(x.dtype).tiny
         x0, y0 = x.median(), y.median()
         scale = (y - y0).abs().median() / (x - x0).abs().median().clamp(min=tiny)

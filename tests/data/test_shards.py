@@ -278,6 +278,11 @@ def test_an_image_that_cannot_be_read_is_not_packed(files, tmp_path):
     assert not (tmp_path / "packed" / "train-1" / "shards.json").exists()
 
 
+def test_a_root_that_is_called_like_a_shard_is_read(files, tmp_path):
+    packed = pack(files, tmp_path / "shard-v2")
+    assert_equal(samples(files), samples(packed))
+
+
 def test_members_are_like_files(files, tmp_path):
     packed = pack(files, tmp_path / "packed")
     (left,), (right,) = open_data(files.train, FRAMES), open_data(packed.train, FRAMES)

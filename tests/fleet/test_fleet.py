@@ -75,6 +75,18 @@ def test_names_that_would_meet_are_kept_apart(tmp_path):
     assert {unit.name for unit in find_units(str(tmp_path), "m.json")} == {"a.mp4", "a.mov", "b.mp4", "b"}
 
 
+def test_paths_hold_in_another_working_folder(tmp_path, monkeypatch):
+    (tmp_path / "net.safetensors").write_bytes(b"")
+    (tmp_path / "images").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = PredictConfig("x.mp4", "net.safetensors", calibration="images")
+    local = pipeline.with_absolute_paths(config, ("weights", "calibration"))
+    assert (local.weights, local.calibration) == (str(tmp_path / "net.safetensors"), str(tmp_path / "images"))
+    for weights in ("street", "s3://bucket/net.safetensors"):
+        config = PredictConfig("x.mp4", weights)
+        assert pipeline.with_absolute_paths(config, ("weights", "calibration")) == config
+
+
 def test_numbers_that_cannot_work_are_refused():
     with pytest.raises(InputError, match="ray_workers"):
         FleetConfig(ray_workers=0)

@@ -4,6 +4,7 @@ import functools
 import http.server
 import logging
 import socket
+import sys
 import threading
 import time
 from itertools import islice
@@ -16,6 +17,7 @@ from hrdepth.errors import InputError
 from hrdepth.io import live
 from hrdepth.io.live import is_live, live_name, read_live
 from hrdepth.io.media import frames, probe, shown_intrinsics
+from hrdepth.io.provenance import provenance
 from hrdepth.io.video_writer import VideoWriter
 from live_streams import served, transport_stream
 
@@ -157,3 +159,9 @@ def test_media_reads_live_frames(camera):
 def test_intrinsics_of_a_live_source_do_not_open_it():
     info = probe("rtsp://nowhere.invalid/a", live=True)
     assert np.array_equal(shown_intrinsics(info, np.diag([60.0, 30.0, 1.0])), np.diag([60.0, 30.0, 1.0]))
+
+
+def test_a_result_does_not_record_the_password_of_a_stream(monkeypatch):
+    source = "rtsp://user:secret@10.0.0.5/street?key=hidden"
+    monkeypatch.setattr(sys, "argv", ["hrdepth", "predict", source, "--weights", "/a/b/c/net.safetensors"])
+    assert provenance()["command"] == "hrdepth predict rtsp://10.0.0.5/street --weights c/net.safetensors"

@@ -1,4 +1,4 @@
-"""Tests of io/objects.py, io/twins.py and io/staging.py: commands on an S3 server that the tests start."""
+"""Tests of io/objects.py, io/copies.py and io/staging.py: commands on an S3 server that the tests start."""
 
 import json
 import shutil
@@ -18,9 +18,9 @@ from hrdepth.config import PredictConfig
 from hrdepth.config.files import plain_settings
 from hrdepth.errors import InputError
 from hrdepth.io import staging
+from hrdepth.io.local_copies import LocalCopy, fetched
 from hrdepth.io.objects import list_url
 from hrdepth.io.staging import staged
-from hrdepth.io.twins import Twin, fetched
 from hrdepth.weights.checkpoint import read_checkpoint
 from tiny_training import split, tiny_training
 from weights_files import save
@@ -76,7 +76,7 @@ def test_predict_reads_and_writes_a_store_as_it_does_a_disk(bucket, folder, tmp_
 def test_the_manifest_is_put_last(bucket, folder, tmp_path, monkeypatch):
     """What is broken off while it is published has no manifest; what is whole has one."""
     weights = save(tmp_path / "net.safetensors")
-    put_object, left = Twin._put, 2
+    put_object, left = LocalCopy._put, 2
 
     def put_two(self, name, names):
         nonlocal left
@@ -85,7 +85,7 @@ def test_the_manifest_is_put_last(bucket, folder, tmp_path, monkeypatch):
             raise InputError("the connection is gone")
         return put_object(self, name, names)
 
-    monkeypatch.setattr(Twin, "_put", put_two)
+    monkeypatch.setattr(LocalCopy, "_put", put_two)
     command = ["predict", str(folder), "--weights", str(weights), "--out", f"{bucket}/out", "--no_panel"]
     assert main(command) == 2
     assert 0 < len(content(f"{bucket}/out")) <= 2
@@ -96,8 +96,8 @@ def test_the_manifest_is_put_last(bucket, folder, tmp_path, monkeypatch):
 def test_only_what_has_changed_is_fetched_again(bucket, folder, monkeypatch):
     put(folder, f"{bucket}/images")
     got = []
-    get = Twin._get
-    monkeypatch.setattr(Twin, "_get", lambda self, name, info: (got.append(name), get(self, name, info))[1])
+    get = LocalCopy._get
+    monkeypatch.setattr(LocalCopy, "_get", lambda self, name, info: (got.append(name), get(self, name, info))[1])
     here = fetched(f"{bucket}/images")
     assert sorted(got) == ["0.png", "1.png"]
     assert {file.name: file.read_bytes() for file in here.iterdir()} == content(f"{bucket}/images")
@@ -113,9 +113,9 @@ def test_only_what_has_changed_is_fetched_again(bucket, folder, monkeypatch):
     assert {file.name: file.read_bytes() for file in here.iterdir()} == content(f"{bucket}/images")
 
 
-def test_a_twin_in_use_is_not_changed_by_others(bucket, folder):
+def test_a_local_copy_in_use_is_not_changed_by_others(bucket, folder):
     put(folder, f"{bucket}/images")
-    with Twin(f"{bucket}/images") as first:
+    with LocalCopy(f"{bucket}/images") as first:
         first.fetch()
         (first.local / "0.png").write_bytes(b"written here")
         (first.local / "2.png").write_bytes(b"new here")
@@ -210,15 +210,32 @@ def test_a_store_that_cannot_be_reached_is_one_sentence(bucket, monkeypatch, cap
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("HRDEPTH_CACHE", str(tmp_path / "cache"))
-    twin = Twin("memory://tests/folder")
-    monkeypatch.setattr(twin.store, "find", lambda *_, **__: {"/tests/folder/../../x": {"size": 1}})
-    with pytest.raises(InputError, match="outside"), twin:
-        twin.fetch()
+    copy = LocalCopy("memory://tests/folder")
+    monkeypatch.setattr(copy.store, "find", lambda *_, **__: {"/tests/folder/../../x": {"size": 1}})
+    with pytest.raises(InputError, match="outside"), copy:
+        copy.fetch()
 
 
 def test_fsspec_is_not_imported_without_a_url():
     script = "import sys; from hrdepth.cli import main; main(['recipes']); assert 'fsspec' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_a_folder_that_cannot_be_published_keeps_no_other_from_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HRDEPTH_CACHE", str(tmp_path / "cache"))
+    published = []
+
+    def publish(copy, names):
+        if copy.url.endswith("/a"):
+            raise InputError("no permission")
+        published.append(copy.url)
+        return 1
+
+    monkeypatch.setattr(LocalCopy, "publish", publish)
+    config = PredictConfig("memory://tests/a", out="memory://tests/b")
+    with pytest.raises(InputError, match=r"no permission; what could not be published is in .*"), staged(config):
+        pass
+    assert published == ["memory://tests/b"]
 
 
 def test_urls_are_published_while_a_command_runs(tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ import pytest
 
 from fake_run import run_folder
 from hrdepth.errors import InputError
-from hrdepth.io.run_folder import find_runs, read_run
+from hrdepth.io.files import write_json
+from hrdepth.io.run_folder import find_runs, read_json, read_run
 
 
 def test_a_run_in_progress_is_read(tmp_path):
@@ -28,11 +29,22 @@ def test_a_finished_run_is_read(tmp_path):
     assert (status.state, status.seconds_left) == ("finished", 0.0)
 
 
+def test_a_run_that_ended_before_its_epochs_is_finished(tmp_path):
+    folder = run_folder(tmp_path / "a")
+    write_json(folder / "run.json", {**read_json(folder / "run.json"), "ended": "early_stop"})
+    status = read_run(folder)
+    assert (status.state, status.seconds_left) == ("finished", 0.0)
+
+
 def test_progress_counts_towards_a_time_limit(tmp_path):
     folder = run_folder(tmp_path / "a")
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("max_minutes: null", "max_minutes: 0.8"))
     assert read_run(folder).seconds_left == pytest.approx(60 * (0.8 - 39 / 60))
+    # The limit counts from each start, the logged minutes from the first.
+    write_json(folder / "run.json", {**read_json(folder / "run.json"), "resumed": [{"epoch": 1}]})
+    config.write_text(config.read_text().replace("max_minutes: 0.8", "max_minutes: 0.1"))
+    assert read_run(folder).state == "training"
 
 
 def test_the_guards_message_is_read(tmp_path):

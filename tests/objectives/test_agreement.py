@@ -70,6 +70,19 @@ def test_where_its_depth_is_wrong_it_is_not_believed(pair, norm):
     assert found[:50].mean() > 0.9
 
 
+@pytest.mark.parametrize("norm", ["scale", "affine"])
+def test_pixels_without_a_value_do_not_change_the_teachers_scale(pair, norm):
+    batch, inverse = pair
+    known = torch.ones_like(inverse, dtype=torch.bool)
+    known[..., : int(0.6 * WIDTH)] = False
+    target = sigmoid(0.5 * inverse) * known
+    torch.manual_seed(0)
+    synthesis = ViewSynthesis(build_network(NETWORK), None, ["s"])
+    output = Output({0: sigmoid(inverse)}, batch["stereo_pose"][:, None], batch["intrinsics"])
+    found = photometric_agreement(synthesis, output, batch, target, norm, known)
+    assert found[known].mean() > 0.98
+
+
 def test_where_view_synthesis_cannot_judge_the_teacher_is_believed(pair):
     batch, inverse = pair
     still = {**batch, "sources": batch["target"][:, None].clone()}  # the unwarped source matches everywhere

@@ -20,6 +20,7 @@ from hrdepth.losses import gradient_loss, log_ratio_loss
 from hrdepth.networks import build_network
 from hrdepth.objectives import build_objective
 from hrdepth.training import train
+from hrdepth.training.log import training_panel
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from tiny_networks import NETWORK
 from tiny_training import split, tiny_training
@@ -250,3 +251,10 @@ def test_batches_have_one_of_several_sizes_each(tmp_path):
     squashed = replace(augment, crop=False)
     sample = build_mix([config], [], (64, 64), squashed)[0]
     assert sample["intrinsics"][0, 0].item() == pytest.approx(55.0 * 64 / 96)
+
+
+def test_the_panel_draws_true_depth_as_it_draws_disparity():
+    disparity = torch.linspace(0.1, 0.9, 24).view(1, 1, 4, 6)
+    panel = training_panel({"target": torch.zeros(1, 3, 4, 6), "disparity": disparity, "depth": disparity})
+    np.testing.assert_array_equal(panel[4:8], panel[8:])
+    assert np.ptp(panel[4:8], axis=-1).any()  # in colours

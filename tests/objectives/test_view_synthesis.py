@@ -50,11 +50,14 @@ def test_a_source_that_is_missing_changes_nothing(tmp_path):
 def test_panels_show_the_best_source(tmp_path):
     batch = batch_of(tmp_path, [-1, 1])
     objective = objective_of([-1, 1]).eval()
-    panels = objective.panels(objective.predict(batch), batch)
+    output = objective.predict(batch)
+    panels = objective.panels(output, batch)
     assert {key: value.shape[1] for key, value in panels.items()} == {
         "target": 3, "disparity": 1, "synthesised": 3, "error": 1, "kept": 1,
     }  # fmt: skip
     assert 0 < panels["kept"].mean() < 1
+    objective.auto_mask = False
+    assert objective.panels(output, batch)["kept"].mean() > panels["kept"].mean()
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_the_difference_of_differences_is_paired_by_seed_and_image(config, capsy
     printed = capsys.readouterr().out
     assert "true depth, 96x64" in printed
     assert "true depth, 160x96" in printed
-    assert "the second less the first" in printed
+    assert f"gain of {OURS} less" in " ".join(printed.split())
     assert {run["size"][1] for one in content["networks"] for run in one["runs"]} == {96, 160}
 
 
@@ -89,6 +89,11 @@ def test_what_is_not_there_is_reported_and_not_compared(config, capsys):
 def test_factors_that_do_not_grow_are_refused(config, factors, capsys):
     assert main(["reproduce", "resolution", "--out", config.out, "--resolutions", factors]) == 2
     assert "resolutions" in capsys.readouterr().err
+
+
+def test_weights_of_one_resolution_are_refused(tmp_path):
+    with pytest.raises(InputError, match="omit --weights"):
+        reproduce_resolution(ReproduceResolutionConfig(out=str(tmp_path / "other"), weights=["a=b.safetensors"]))
 
 
 def test_sparse_true_depth_is_refused(config, tmp_path):

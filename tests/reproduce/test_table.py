@@ -26,7 +26,7 @@ from hrdepth.reproduce import measure as measuring
 from hrdepth.reproduce.differences import find_differences, over_drives, over_seeds, paired, spread
 from hrdepth.reproduce.measure import Measurement
 from hrdepth.reproduce.plan import plan_training
-from hrdepth.reproduce.runs import find_weights, train_missing
+from hrdepth.reproduce.runs import find_weights, learned_from, train_missing
 from hrdepth.reproduce.table import reproduce_table
 from hrdepth.weights.checkpoint import save_checkpoint
 
@@ -365,6 +365,17 @@ def test_missing_runs_are_trained_and_resumed(config, monkeypatch, capsys):
     capsys.readouterr()
     assert main(settings(config, epochs=2, batch_size=2)) == 0
     assert "no weights in" in capsys.readouterr().out
+
+
+def test_a_training_is_known_by_the_content_of_the_weights_that_it_starts_from(config, tmp_path):
+    start = tmp_path / "start.safetensors"
+    own = replace(config, training={**config.training, "init": str(start)})
+    learned = []
+    for content in (b"a", b"b"):
+        start.write_bytes(content)
+        learned.append(learned_from(row_of(BASE), own, 0, {}))
+    assert "init" not in learned_from(row_of(BASE), config, 0, {})
+    assert learned[0]["init"] != learned[1]["init"]
 
 
 def test_a_run_that_the_guard_stops_does_not_end_the_others(config, monkeypatch, capsys, caplog):

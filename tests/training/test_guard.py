@@ -298,12 +298,19 @@ def test_a_disparity_collapses_once_it_has_varied_or_should_have():
 
 def test_a_resumed_detector_continues_its_counts():
     detector, step = CollapseDetector(GuardConfig(patience=3)), step_of(0)
-    for spread in (0.3, 0.001, 0.001):
-        assert detector.update(health(spread=spread), 0, step, torch.nn.Module()) is None
+    for number, spread in enumerate((0.3, 0.001, 0.001)):
+        assert detector.update(health(spread=spread), number, step, torch.nn.Module()) is None
     resumed = CollapseDetector(GuardConfig(patience=3))
     resumed.load_state_dict(detector.state_dict())
     assert resumed.is_suspicious
-    assert resumed.update(health(spread=0.001), 0, step, torch.nn.Module()) is not None
+    assert resumed.update(health(spread=0.001), 3, step, torch.nn.Module()) is not None
+
+
+def test_the_batches_of_an_accumulated_step_count_once():
+    detector, step = CollapseDetector(GuardConfig(patience=3)), step_of(0)
+    detector.update(health(spread=0.3), 0, step, torch.nn.Module())
+    found = [detector.update(health(spread=0.001), number // 4, step, torch.nn.Module()) for number in range(4, 16)]
+    assert [number for number, fault in enumerate(found) if fault is not None] == [8, 9, 10, 11]
 
 
 def test_the_command_line_prints_one_message(config, tmp_path, capsys):

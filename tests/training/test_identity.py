@@ -5,7 +5,7 @@ A run is resumed with the data that it began with, wherever they lie, or refused
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import yaml
 from torch.utils.data import DataLoader
 
 import fake_datasets
-from hrdepth.config import DatasetConfig
+from hrdepth.config import DatasetConfig, ObjectiveConfig
 from hrdepth.data import build_mix
 from hrdepth.data.map_cache import DepthHints
 from hrdepth.errors import InputError
@@ -22,6 +22,7 @@ from hrdepth.io.images import read_image, write_image
 from hrdepth.io.provenance import provenance
 from hrdepth.training import train
 from hrdepth.training.identity import describe_data, refuse_changed_data
+from hrdepth.training.state import _without_places
 from tiny_training import split
 
 
@@ -74,6 +75,29 @@ def test_a_run_whose_data_moved_is_resumed(begun, tmp_path):
     train(replace(config, train=[moved], validation=[moved]))
     rows = (Path(config.output) / "metrics.csv").read_text().splitlines()
     assert len(rows) > 4
+
+
+def test_a_teacher_within_another_objective_is_known_by_its_content(tmp_path):
+    class File:
+        def __init__(self, digest):
+            self.sha256 = lambda: digest
+
+    loaders = {"train": DataLoader(build_mix([split(fake_datasets.drive(tmp_path))], [], (64, 96)))}
+    first, second = (
+        describe_data(loaders, {"other": {"name": "distillation", "options": {"teacher": File(digest)}}})
+        for digest in "ab"
+    )
+    assert first["inputs"] == {"teacher": "a"}
+    with pytest.raises(InputError, match="teacher"):
+        refuse_changed_data(first, second, tmp_path / "last.ckpt")
+
+
+def test_where_the_files_of_an_objective_within_another_lie_does_not_count(tiny):
+    other = {"name": "distillation", "options": {"teacher": "a.safetensors", "cache": "a", "block": 16}}
+    settings = asdict(replace(tiny, objective=ObjectiveConfig("supervised", [], {"other": other})))
+    assert _without_places(settings)["objective"]["options"] == {
+        "other": {"name": "distillation", "options": {"block": 16}}
+    }
 
 
 def test_hints_that_were_made_in_another_way_are_other_data(tmp_path):

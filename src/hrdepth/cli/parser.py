@@ -22,8 +22,8 @@ from hrdepth.cli.commands import COMMANDS, GROUPS
 from hrdepth.config.files import current_name, find_config, names_class, rename_keys
 from hrdepth.config.safe_yaml import SettingsLoader, check_yaml, read_text
 from hrdepth.errors import InputError
+from hrdepth.io.local_copies import fetched
 from hrdepth.io.objects import is_url
-from hrdepth.io.twins import fetched
 
 __all__ = ["parse"]
 

@@ -16,7 +16,7 @@ from hrdepth.evaluation.depth import ImageResult
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.evaluation.run import compare_one, summarise
-from hrdepth.fleet.pipeline import stream
+from hrdepth.fleet.pipeline import stream, with_absolute_paths
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.objects import is_url
 from hrdepth.teachers import open_teacher
@@ -52,8 +52,9 @@ def evaluate_images(
     if is_url(config.data.root) or is_url(config.weights):
         raise InputError("with --ray, data and weights of evaluate must lie where all machines can read them as files")
     protocol = protocol.complete()
-    local = _with_whole_paths(config)
-    make = partial(_Evaluating, replace(local, weights=str(weights.resolve())), protocol, extras)
+    data = with_absolute_paths(config.data, ("root", "split", "depths"))
+    local = replace(with_absolute_paths(config, ("calibration",)), data=data, weights=str(weights.resolve()))
+    make = partial(_Evaluating, local, protocol, extras)
     parts = [range(at, min(at + PART, len(truths))) for at in range(0, len(truths), PART)]
     results: dict[int, ImageResult | str] = {}
     for done in stream(make, parts, config, "evaluating"):
@@ -98,7 +99,7 @@ def label_on_cluster(config: PrepareLabelsConfig, images: Sequence[Path], folder
     """
     if any(map(is_url, (config.data, config.out))):
         raise InputError("with --ray, data and labels must lie in folders that all machines share")
-    folder = folder.resolve()
+    folder, config = folder.resolve(), with_absolute_paths(config, ("teacher",))
     labels = create_labels(folder, open_teacher(config.teacher, choose_device(config.device)), config.size)
     whole = [image.resolve() for image in images]
     todo = [image for image in whole if not labels.is_labelled(image, config.confidence)]
@@ -132,11 +133,3 @@ class _Labelling:
                     failed.append(str(error))
             return failed
         return []
-
-
-def _with_whole_paths(config: EvaluateConfig) -> EvaluateConfig:
-    """Return a config whose paths hold in processes with another working folder."""
-    data = config.data
-    paths: dict[str, Any] = {name: str(Path(value).resolve()) for name in ("root", "split", "depths")
-             if (value := getattr(data, name)) is not None and Path(value).exists()}  # fmt: skip
-    return replace(config, data=replace(data, **paths))

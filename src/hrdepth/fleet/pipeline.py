@@ -1,4 +1,4 @@
-"""Units of work through processes of a Ray cluster, each with one network; each unit is done once, whatever dies."""
+"""Units of work through processes of a Ray cluster, each with one network; each has one result, whatever dies."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from rich.progress import track
 
 from hrdepth.config import FleetConfig
 from hrdepth.cpu import limit_openmp_spin
 from hrdepth.errors import InputError, require
+from hrdepth.io.objects import is_url
 
-__all__ = ["Done", "Work", "stream"]
+__all__ = ["Done", "Work", "stream", "with_absolute_paths"]
 
 log = logging.getLogger(__name__)
 
+Config = TypeVar("Config", bound=Any)
 Work = Callable[[Any], Any]
 """Does a unit and returns a small result; raises `InputError` where the unit cannot be done."""
 RETRIES = 10
@@ -28,7 +32,7 @@ STORE_BYTES = 200_000_000  # of a cluster that is started here: units and result
 
 
 class Done(NamedTuple):
-    """A unit that was done.
+    """What became of a unit.
 
     Attributes:
         number: of the unit.
@@ -80,6 +84,18 @@ def stream(make: Callable[[], Work], units: Sequence[Any], config: FleetConfig, 
         for number in range(len(units)):
             if number not in seen:
                 yield Done(number, None, f"the process that did it died {RETRIES + 1} times")
+
+
+def with_absolute_paths(config: Config, names: Sequence[str]) -> Config:
+    """Return a config whose paths hold in the processes of the cluster, whose working folder is another one.
+
+    Args:
+        config: a dataclass.
+        names: of its fields; URLs, and names of bundled weights, stay as they are.
+    """
+    values = {name: getattr(config, name) for name in names}
+    paths = {name: Path(value) for name, value in values.items() if isinstance(value, str) and not is_url(value)}
+    return replace(config, **{name: str(path.resolve()) for name, path in paths.items() if path.exists()})
 
 
 class _Process:

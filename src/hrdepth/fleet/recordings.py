@@ -22,7 +22,7 @@ from hrdepth.camera import choose_camera, pinhole
 from hrdepth.config import FleetConfig, Outputs, PredictConfig, PrepareVideoConfig
 from hrdepth.data.splits import replaced_lines
 from hrdepth.errors import InputError
-from hrdepth.fleet.pipeline import stream
+from hrdepth.fleet.pipeline import stream, with_absolute_paths
 from hrdepth.inference.folder import predict_to_folder
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import read_json
@@ -134,7 +134,8 @@ def predict_recordings(config: PredictConfig) -> str:
     about: dict[str, Any] = {"command": "predict", "network": network.source_sha256, "size": list(network.size)}
     about |= {"flip": config.flip, "outputs": {field.name: getattr(config, field.name) for field in fields(Outputs)}}
     del network  # the processes have their own
-    _run(units, out, partial(_Predicting, replace(config, out=out)), config, about, "recordings")
+    local = with_absolute_paths(config, ("weights", "calibration"))
+    _run(units, out, partial(_Predicting, replace(local, out=out)), config, about, "recordings")
     return out
 
 
@@ -152,7 +153,8 @@ def prepare_recordings(config: PrepareVideoConfig) -> str:
         "command": "prepare video",
         "settings": {**asdict(config), "out": "", "inputs": [], "ray": ""},
     }
-    _run(units, out, partial(_Preparing, replace(config, out=out)), config, about, "recordings")
+    local = with_absolute_paths(config, ("intrinsics",))
+    _run(units, out, partial(_Preparing, replace(local, out=out)), config, about, "recordings")
     with _staging(out) as folder:
         for file in ("train.txt", "val.txt"):
             lines = (read_text(join_url(out, file)) or "").splitlines()  # those of earlier commands stay

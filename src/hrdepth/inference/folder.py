@@ -85,9 +85,9 @@ def predict_to_folder(
     The next images are read and the last results written while the network computes; a few wait on either side, so
     memory does not grow with their number. An image of a folder that cannot be read is reported on stderr and in
     predict.json and skipped; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
-    playable video or some of the images, and `resume` completes them. So it does after a killed process, for a video
-    from the last of every `PART_FRAMES` frames on. Of a live source only the newest frame is predicted, and Ctrl-C is
-    the regular end.
+    playable video or some of the images, and `resume` completes them, also after the process was killed; a video then
+    continues from the last multiple of `PART_FRAMES` frames. Of a live source only the newest frame is predicted, and
+    Ctrl-C is the regular end.
 
     Args:
         predictor: the network.

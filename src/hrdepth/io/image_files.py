@@ -140,7 +140,8 @@ def find_image(folder: Path, stem: str, suffixes: Sequence[str] = SPELLINGS) -> 
 def content_digest(image: Path) -> bytes:
     """Return a digest of an image's content, fast: whole data sets cannot be read at each start.
 
-    Of a compressed image any change shows in its size, or in its beginning, middle or end; others are read whole.
+    Of a compressed image its size, beginning, middle and end are read, where nearly every change shows; others are read
+    whole.
 
     Raises:
         OSError: it cannot be read.

@@ -43,7 +43,7 @@ ImageLike = str | Path | Image.Image | NDArray[Any]
 # Pillow also "recognises" MPEG videos, PDF and HDF5 files, so the formats are named.
 IMAGE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 _ORIENTATION = 0x0112  # EXIF
-# More pixels than any camera has; and of large images so many a byte, which only empty ones exceed.
+# The most pixels of an image; and of one with more than SURELY_READ, the most for each byte of its file.
 MOST_PIXELS, SURELY_READ, PIXELS_A_BYTE = 2**27, 2**25, 32
 DEPTH_PNG_UNITS = 256.0  # a metre, KITTI's way
 RUN_LENGTHS = zlib.Z_RLE

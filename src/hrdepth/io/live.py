@@ -13,9 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hrdepth.errors import InputError
+from hrdepth.io.provenance import hide_password
 from hrdepth.io.video import VideoFrame, decode, moving_images, pixel_aspect, show_frame
 
-__all__ = ["check_camera", "hide_password", "is_live", "live_name", "read_live"]
+__all__ = ["check_camera", "is_live", "live_name", "read_live"]
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +56,6 @@ def check_camera(source: str) -> None:
     """
     if source.startswith(CAMERA):
         _camera(source.removeprefix(CAMERA))
-
-
-def hide_password(source: str) -> str:
-    """Return an address without user, password and what comes after `?`, which may be a key."""
-    return re.sub(r"(?<=://)[^/]*@|\?.*$", "", source, flags=re.DOTALL)
 
 
 def read_live(source: str) -> Iterator[VideoFrame]:

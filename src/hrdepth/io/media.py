@@ -19,7 +19,8 @@ from PIL import Image
 from hrdepth.errors import InputError
 from hrdepth.io.image_files import IMAGE_SUFFIXES, distinct_names, list_images, result_name
 from hrdepth.io.images import DAMAGE, open_image, read_image
-from hrdepth.io.live import check_camera, hide_password, is_live, live_name, read_live
+from hrdepth.io.live import check_camera, is_live, live_name, read_live
+from hrdepth.io.provenance import hide_password
 from hrdepth.io.video import VideoFrame, open_video, read_video
 
 __all__ = [
@@ -34,7 +35,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-# Steps between frames: how many are remembered, how many tell whether they are equal, how far and how often they are.
+# Steps between frames: how many are remembered, how many are needed to judge whether they are equal, by which share
+# equal ones may differ, and which share of them must be equal.
 REMEMBERED, FEWEST, REGULAR, REGULAR_SHARE = 64, 8, 0.25, 0.9
 
 

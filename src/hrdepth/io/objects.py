@@ -1,7 +1,7 @@
 """Files in object stores, by URL: `s3://BUCKET/FOLDER`, `gs://...`, `memory://...`; `file://...` is a path.
 
-A store is read and written here; `io.twins` are local copies, and `io.staging` runs a command on them. Functions that
-take an address take a path too.
+A store is read and written here; `io.local_copies` keeps copies of its files, and `io.staging` runs a command on them.
+Functions that take an address take a path too.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def parallel_map(
     When the caller stops early, or by Ctrl-C, items that no worker has begun are dropped.
 
     Args:
-        work: NumPy and Pillow release the interpreter while they compute, so that threads share the cores.
+        work: called with each item. NumPy and Pillow release the interpreter lock, so that threads share the cores.
         items: read as they are needed, in the caller's own thread.
         workers: threads or processes; None for as many as there are cores, 1 works in the caller's own thread.
         processes: instead of threads; `work` and items must be picklable.
@@ -88,7 +88,7 @@ def _pool(work: Callable[..., Any], workers: int, processes: bool) -> Iterator[t
         try:
             packed = pickle.dumps(work)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
-            raise InputError(f"the true depth cannot be sent to other processes ({error}); use threads") from error
+            raise InputError(f"the work cannot be sent to other processes ({error}); use threads") from error
         context = multiprocessing.get_context("spawn")
         pool, call = ProcessPoolExecutor(workers, context, _install, (packed,)), _call
     else:

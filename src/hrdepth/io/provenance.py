@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import sys
 from datetime import datetime, timezone
@@ -12,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["provenance", "provenance_lines"]
+__all__ = ["hide_password", "provenance", "provenance_lines"]
 
 PACKAGES = (
     "hrdepth", "torch", "torchvision", "timm", "lightning", "numpy", "pillow", "mitsuba", "onnx", "onnxruntime",
@@ -23,7 +24,8 @@ PACKAGES = (
 def provenance(seed: int | None = None, **extra: Any) -> dict[str, Any]:
     """Return command, versions, seed, date and machine, and whatever `extra` adds; JSON-able if `extra` is.
 
-    Paths in the command are cut to their last two parts, so that a result file does not show where it was made.
+    Paths in the command are cut to their last two parts, so that a result file does not show where it was made;
+    addresses are without passwords.
     """
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *map(_shorten, sys.argv[1:])]),
@@ -42,7 +44,14 @@ def provenance_lines() -> list[str]:
     return [f"command: {made['command']}", f"date: {made['date']}", f"versions: {versions}"]
 
 
+def hide_password(address: str) -> str:
+    """Return an address without user, password and what comes after `?`, which may be a key."""
+    return re.sub(r"(?<=://)[^/]*@|\?.*$", "", address, flags=re.DOTALL)
+
+
 def _shorten(argument: str) -> str:
+    if "://" in argument:
+        argument = hide_password(argument)
     flag, equals, values = argument.rpartition("=")
     return f"{flag}{equals}{','.join(map(_last_parts, values.split(',')))}"  # NAME=FOLDER,FOLDER has several
 

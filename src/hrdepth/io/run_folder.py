@@ -94,7 +94,7 @@ def read_run(folder: Path) -> RunStatus:
     last = _last(rows)
     step, minutes, rate = int(last.get("step", -1)) + 1, last.get("minutes", 0.0), last.get("samples_per_second")
     steps, left = _ahead(config, about, step, minutes, rate)
-    if _validated_last(rows, epochs):
+    if "ended" in about or _validated_last(rows, epochs):
         steps, left = step, 0.0
     state, message = _state(folder, rows, left)
     return RunStatus(
@@ -174,7 +174,8 @@ def _ahead(
         processes = int(config.get("devices") or 1) * int(config.get("nodes") or 1)
         accumulate = int(config.get("accumulate") or 1)
         steps = int(config["epochs"]) * -(-(samples // (batch * processes)) // accumulate)
-        longest = float(config.get("max_minutes") or math.inf)
+        # The limit counts from each start, `minutes` from the first.
+        longest = math.inf if about.get("resumed") else float(config.get("max_minutes") or math.inf)
         left = min((steps - step) * accumulate * batch / rate, 60 * (longest - minutes)) if rate else None
     except MALFORMED:
         return None, None

@@ -207,13 +207,13 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
         folder = copy_path(url, cache)
         most = None if cache_gb is None else int(cache_gb * 1e9)
         folder.mkdir(parents=True, exist_ok=True)
-        before = read_json(folder / INDEX) if (folder / INDEX).is_file() else {}
+        before = file_sha256(folder / INDEX) if (folder / INDEX).is_file() else ""
         try:
             fetch_file(join_url(url, INDEX), folder / INDEX)
         except FileNotFoundError as error:
             raise InputError(_missing(url)) from error
-        if before and before["shards"] != read_json(folder / INDEX)["shards"]:  # packed again since
-            for old in folder.glob("shard-*"):
+        if before and before != file_sha256(folder / INDEX):  # packed again since
+            for old in (*folder.glob("shard-*"), *folder.glob("masks/*")):
                 old.unlink(missing_ok=True)
         write_json(folder / ORIGIN, {"url": url, "most": most})
     try:
@@ -263,9 +263,10 @@ def _set_of(root: str) -> ShardSet:
 @lru_cache(maxsize=2**16)
 def _parts(path: str) -> tuple[str, str, str]:
     """Return root, shard and name of a `Member`."""
-    root, _, place = path.partition(f"{os.sep}shard-")
-    number, _, name = place.partition(f".tar{os.sep}")
-    return root, f"shard-{number}", name.replace(os.sep, "/")
+    found = re.fullmatch(r"(.*?)[/\\](shard-\d+)\.tar[/\\](.*)", path, re.DOTALL)
+    assert found is not None, path
+    root, shard, name = found.groups()
+    return root, shard, name.replace(os.sep, "/")
 
 
 if TYPE_CHECKING:

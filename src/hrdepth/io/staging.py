@@ -1,4 +1,4 @@
-"""A command on local twins of the URLs among its options, which `main` calls for every command."""
+"""Replace the URLs in a command's options by local copies while it runs; `main` does this for every command."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, TextIO
 
 from hrdepth.config import TrainConfig
 from hrdepth.errors import InputError
+from hrdepth.io.local_copies import LocalCopy
 from hrdepth.io.objects import is_url, plain_path
 from hrdepth.io.parallel import repeated
-from hrdepth.io.twins import Twin
 
 __all__ = ["staged"]
 
@@ -35,21 +35,21 @@ def staged(config: Any) -> Iterator[Any]:
         config: a dataclass with URLs among its values, at any depth.
 
     Raises:
-        InputError: a store cannot be read or written. Results that could not be published are in the local twin.
+        InputError: a store cannot be read or written. Results that could not be published are in the local copy.
     """
     urls = list(dict.fromkeys(_urls(config)))
     if not urls:
         yield config
         return
     with ExitStack() as stack:
-        twins = [stack.enter_context(Twin(url)) for url in urls if not url.startswith("file://")]
-        for twin in twins:
-            twin.fetch()
-        paths = {twin.url: str(twin.local) for twin in twins}
+        copies = [stack.enter_context(LocalCopy(url)) for url in urls if not url.startswith("file://")]
+        for copy in copies:
+            copy.fetch()
+        paths = {copy.url: str(copy.local) for copy in copies}
         paths |= {url: str(plain_path(url)) for url in urls if url.startswith("file://")}
         names = {path: url for url, path in paths.items()}
-        if twins and not (isinstance(config, TrainConfig) and any(os.environ.get(r, "0") != "0" for r in RANKS)):
-            stack.enter_context(_published(twins, names))
+        if copies and not (isinstance(config, TrainConfig) and any(os.environ.get(r, "0") != "0" for r in RANKS)):
+            stack.enter_context(_published(copies, names))
         stack.enter_context(redirect_stdout(_Renaming(sys.stdout, names)))
         try:
             yield _replaced(config, paths)
@@ -59,27 +59,31 @@ def staged(config: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _published(twins: list[Twin], names: Mapping[str, str]) -> Iterator[None]:
+def _published(copies: list[LocalCopy], names: Mapping[str, str]) -> Iterator[None]:
     """Publish time and again, and at the end, also where it is an error or Ctrl-C."""
 
     def publish() -> None:
-        try:
-            for twin in twins:
-                twin.publish(names)
-        except (InputError, OSError) as error:
-            log.warning("warning: %s; it is tried again", error)
+        for copy in copies:
+            try:
+                copy.publish(names)
+            except (InputError, OSError) as error:
+                log.warning("warning: %s; it is tried again", error)
 
     try:
         with repeated(publish, PUBLISH_SECONDS):
             yield
     finally:
-        for twin in twins:
+        failed = []
+        for copy in copies:
             try:
-                count = twin.publish(names)
+                count = copy.publish(names)
             except InputError as error:
-                raise InputError(f"{error}; what could not be published is in {twin.local}") from error
+                failed.append(f"{error}; what could not be published is in {copy.local}")
+                continue
             if count:
-                log.info("published %d files in %s", count, twin.url)
+                log.info("published %d files in %s", count, copy.url)
+        if failed:
+            raise InputError.several(failed)
 
 
 def _urls(value: Any) -> Iterator[str]:
@@ -119,7 +123,7 @@ def _renamed(text: str, names: Mapping[str, str]) -> str:
 
 
 class _Renaming:
-    """Standard output on which local twins have the names of their URLs."""
+    """Standard output on which local copies have the names of their URLs."""
 
     def __init__(self, stream: TextIO, names: Mapping[str, str]) -> None:
         self._stream = stream

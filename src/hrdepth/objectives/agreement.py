@@ -19,7 +19,9 @@ TOLERANCE = 0.1  # of photometric errors
 
 
 @torch.no_grad()
-def photometric_agreement(synthesis: ViewSynthesis, output: Output, batch: Batch, target: Tensor, norm: str) -> Tensor:
+def photometric_agreement(
+    synthesis: ViewSynthesis, output: Output, batch: Batch, target: Tensor, norm: str, known: Tensor | None = None
+) -> Tensor:
     """Return how well a teacher's depth explains the sources, beside the student's: (B,1,H,W), 0 to 1.
 
     It is 1 where the view synthesised through the teacher's depth matches the target as well as that through the
@@ -32,13 +34,17 @@ def photometric_agreement(synthesis: ViewSynthesis, output: Output, batch: Batch
         output: of the student.
         batch: the same batch.
         target: the teacher's disparity, as the norm compares it, (B,1,H,W).
-        norm: `affine` and `scale` leave scale, or scale and shift, open: the teacher's map is brought to the student's.
+        norm: `scale` leaves the scale open, `affine` scale and shift; the teacher's map is then aligned with the
+            student's.
+        known: pixels where the teacher's map has a value, bool (B,1,H,W); None for all.
     """
     scale, own = synthesis.network.scale, output.disparities[0].float()
     if norm == "affine":
-        aligned = align_affine(target, scaled(own, scale))
+        aligned = align_affine(target, scaled(own, scale), known=known)
     elif norm == "scale":
-        ratio = (scaled(own, scale).log() - scaled(target, scale).log()).flatten(1).median(1).values.exp()
+        difference = scaled(own, scale).log() - scaled(target, scale).log()
+        difference = difference if known is None else difference.where(known, torch.nan)
+        ratio = difference.flatten(1).nanmedian(1).values.nan_to_num().exp()
         aligned = scaled(target, scale) * ratio[:, None, None, None]
     else:
         aligned = scaled(target, scale)

@@ -327,7 +327,7 @@ class Distillation(Objective):
             return None
         weights = batch["confidence"] if "confidence" in batch else torch.ones_like(batch["target"][:, :1])
         if self.agreement and self.view_synthesis is not None:
-            weights = weights * photometric_agreement(self.view_synthesis, output, batch, target, self.norm)
+            weights = weights * photometric_agreement(self.view_synthesis, output, batch, target, self.norm, known)
         if known is not None:
             weights = weights * known
         if "hint" in batch:

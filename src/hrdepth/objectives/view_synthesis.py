@@ -249,12 +249,13 @@ class ViewSynthesis(Objective):
         errors = self._errors(batch, synthesised, windows(target))
         best = errors.argmin(dim=1)[:, None, None].expand(-1, 1, 3, *target.shape[-2:])  # (B,1,3,H,W)
         error = minimum_reprojection(errors)
+        kept = error < identity.amin(dim=1, keepdim=True) if self.auto_mask else error.isfinite()
         return {
             "target": target,
             "disparity": disparity,
             "synthesised": synthesised.gather(1, best)[:, 0],
             "error": error,
-            "kept": (error < identity.amin(dim=1, keepdim=True)).float() * mask_of(batch),
+            "kept": kept.float() * mask_of(batch),
         }
 
 

@@ -73,7 +73,7 @@ def paired(found: Sequence[Measurement], reference: Sequence[Measurement]) -> li
     """Return the row's metrics minus the reference's by image (N,M), of each pair.
 
     Trainings pair by seed, given files by their position in the list; two measurements without either are a pair.
-    None where there is no pair or the images differ.
+    Empty if there is no pair or the images differ.
     """
     others = {_partner(one): one for one in reference}
     pairs = [(one, others[_partner(one)]) for one in found if _partner(one) in others]
@@ -135,7 +135,7 @@ class Difference:
         over: what the interval is over: `seeds`, `drives`, or `pictures` for images.
         seeds: pairs of measurements.
         drives: how many, where the interval is over them.
-        verdict: see `verdict`; none where one seed was left of several.
+        verdict: see `verdict`, or that only one seed was left of several.
     """
 
     label: str

@@ -67,6 +67,8 @@ def reproduce_resolution(config: ReproduceResolutionConfig) -> list[Path]:
     Raises:
         InputError: settings, weights or data that cannot work, or true depth that is not dense.
     """
+    if config.weights:
+        raise InputError("each resolution needs weights of its own, from RUNS/xFACTOR; omit --weights")
     rows = [row_of(name) for name in (config.reference, config.network)]
     context = open_context(replace(config, rows=["*"]), [row.name for row in rows])
     if context.truths is None or not is_dense(context.truths[0].depth):
@@ -110,7 +112,7 @@ def _gains(config: ReproduceResolutionConfig, found: Mapping[tuple[str, float], 
         ours, reference = changes[config.network], changes[config.reference]
         if seeds := sorted(ours.keys() & reference.keys(), key=str):
             beyond = [ours[seed] - reference[seed] for seed in seeds]
-            gains.append(_Gain("the second less the first", beyond, images))
+            gains.append(_Gain(f"gain of {config.network} less that of {config.reference}", beyond, images))
     return gains
 
 
@@ -183,6 +185,8 @@ def _verdict(gain: _Gain, column: int, values: Spread, config: ReproduceResoluti
     if len(gain.pairs) == 1 and len(config.seeds) > 1:
         return ONE_SEED
     low, high = values.interval[column]
+    if not np.isfinite((low, high)).all():
+        return ""  # too few images have such a region
     signs = {float(np.sign(mean_over_images(one)[column])) for one in gain.pairs}
     if low <= 0 <= high or (values.over == "drives" and len(signs) > 1):
         return "undecided"
@@ -201,7 +205,8 @@ def _content(
     context: ReproductionContext,
 ) -> dict[str, Any]:
     def by_region(values: NDArray[np.float64]) -> dict[str, Any]:
-        return {name: values[MEASURED.index(name)].tolist() for name in BY_REGION}
+        found = {name: values[MEASURED.index(name)] for name in BY_REGION}
+        return {name: one.tolist() if np.isfinite(one).all() else None for name, one in found.items()}
 
     networks = [
         {

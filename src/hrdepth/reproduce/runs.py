@@ -17,7 +17,7 @@ from hrdepth.config import ReproduceConfig, TrainConfig
 from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.io.arrays import check_archive
-from hrdepth.io.files import write_json
+from hrdepth.io.files import file_sha256, write_json
 from hrdepth.io.run_folder import read_json
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.memory import fit_memory, is_out_of_memory, release_memory
@@ -38,7 +38,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 Given = Mapping[str, list[Path]]
-# Settings that change where and how a run is written or shown, not what it learns.
+# Settings that do not change what a run learns, or that are compared apart: `init` and `seed`.
 _NOT_LEARNED_FROM = (
     "output", "resume", "max_minutes", "checkpoint_minutes", "workers", "log", "guard", "scan", "cache", "device",
     "init", "seed", "metres_per_unit",
@@ -263,6 +263,9 @@ def learned_from(row: PaperRow, config: ReproduceConfig, seed: int | None, given
         return {}
     settings = {key: value for key, value in asdict(plan.config).items() if key not in _NOT_LEARNED_FROM}
     learned: dict[str, Any] = _plain({"settings": settings, "before": plan.before})
+    init = plan.config.init
+    if init is not None and init not in {str(run_folder(config, name, seed) / BEST) for name in plan.before}:
+        learned["init"] = file_sha256(Path(init)) if Path(init).is_file() else init
     return learned
 
 

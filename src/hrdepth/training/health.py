@@ -119,6 +119,7 @@ class CollapseDetector:
         self.config = config
         self._counts = {"disparity": 0, "translation": 0, "rotation": 0}
         self._widest = 0.0
+        self._last = -1
 
     @property
     def is_suspicious(self) -> bool:
@@ -136,8 +137,12 @@ class CollapseDetector:
     def update(
         self, statistics: StepStatistics, number: int, step: StepRecord, objective: Objective
     ) -> StepFault | None:
-        """Count a step and return a fault that has lasted too long, if any; `number` counts the run's steps."""
+        """Count a step and return a fault that has lasted too long, if any.
+
+        `number` counts the run's optimiser steps: of several accumulated batches the first bad one counts.
+        """
         config = self.config
+        new, self._last = number != self._last, number
         self._widest = max(self._widest, statistics.spread)
         # An untrained network is nearly constant too: only one that has varied, or should have by now, can collapse.
         grown = self._widest > 10 * config.min_spread or number >= config.warmup_steps
@@ -146,7 +151,8 @@ class CollapseDetector:
             "translation": statistics.motion > config.max_motion,
             "rotation": statistics.rotation > config.max_rotation,
         }
-        self._counts = {name: self._counts[name] + config.every_steps if is_bad else 0 for name, is_bad in bad.items()}
+        added = {name: config.every_steps if new or not count else 0 for name, count in self._counts.items()}
+        self._counts = {name: self._counts[name] + added[name] if is_bad else 0 for name, is_bad in bad.items()}
         for name, count in self._counts.items():
             if count >= config.patience:
                 return self._describe(name, statistics, step, objective)

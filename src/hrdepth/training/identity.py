@@ -38,8 +38,16 @@ def describe_data(loaders: Mapping[str, DataLoader[Batch]], inputs: Mapping[str,
     data = {
         f"{use} {number}": _describe(part) for use, mix in mixes.items() for number, part in enumerate(mix.datasets, 1)
     }
-    files = {name: value.sha256() for name, value in inputs.items() if hasattr(value, "sha256")}
-    return {"data": data, "inputs": files}
+    return {"data": data, "inputs": dict(_files(inputs))}
+
+
+def _files(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield names and digests of files, also of an objective within another."""
+    for name, value in inputs.items():
+        if hasattr(value, "sha256"):
+            yield name, value.sha256()
+        elif isinstance(value, Mapping):
+            yield from _files(value)
 
 
 def refuse_changed_data(before: Mapping[str, Any] | None, now: Mapping[str, Any], path: Path) -> None:

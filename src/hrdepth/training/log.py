@@ -126,7 +126,7 @@ def training_panel(views: dict[str, Tensor]) -> NDArray[np.uint8]:
 
 
 def _draw(name: str, array: NDArray[np.float32]) -> NDArray[np.uint8]:
-    if name in ("disparity", "teacher"):
+    if name in ("disparity", "depth", "teacher"):
         return colorize_disparity(array[0])
     if name == "error":
         return colorize_error(array[0], 0.0, 0.5)

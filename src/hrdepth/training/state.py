@@ -172,9 +172,17 @@ def _without_places(settings: dict[str, Any]) -> dict[str, Any]:
     for part in (*placeless["train"], *placeless["validation"]):
         for name in ("root", "split"):
             part.pop(name, None)
-    for name in ("teacher", "cache", "labels", "hints"):
-        placeless["objective"]["options"].pop(name, None)
+    _drop_places(placeless["objective"]["options"])
     return placeless
+
+
+def _drop_places(options: dict[str, Any]) -> None:
+    """Remove where files lie, also from the options of an objective within another."""
+    for name in ("teacher", "cache", "labels", "hints"):
+        options.pop(name, None)
+    for value in options.values():
+        if isinstance(value, dict):
+            _drop_places(value)
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -21,8 +21,8 @@ from safetensors import SafetensorError, safe_open
 from hrdepth.camera import LearnedCamera
 from hrdepth.errors import MALFORMED, InputError, require
 from hrdepth.io.files import existing_file, parse_json
+from hrdepth.io.local_copies import fetched
 from hrdepth.io.objects import is_url
-from hrdepth.io.twins import fetched
 
 __all__ = [
     "DEFAULT",

@@ -21,7 +21,7 @@ from hrdepth.io.locks import TEMPORARY, SharedLock
 from hrdepth.io.objects import copy_path, open_store, plain_path, remote_files, store_errors
 from hrdepth.io.parallel import parallel_map
 
-__all__ = ["Twin", "fetched"]
+__all__ = ["LocalCopy", "fetched"]
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +29,20 @@ TRANSFERS = 8  # at once: they wait for the network
 
 
 def fetched(url: str) -> Path:
-    """Return the local twin of a file or folder in a store, with its present content; `file://` is the path itself.
+    """Return the local copy of a file or folder in a store, with its present content; `file://` is the path itself.
 
     Raises:
         InputError: there is none, or the store cannot be read.
     """
     if url.startswith("file://"):
         return plain_path(url)
-    with Twin(url) as twin:
-        if not twin.fetch():
+    with LocalCopy(url) as copy:
+        if not copy.fetch():
             raise InputError(f"{url} does not exist")
-        return twin.local
+        return copy.local
 
 
-class Twin:
+class LocalCopy:
     """A local file or folder that stands for a URL; a context manager that holds it while it is used.
 
     Args:
@@ -65,8 +65,8 @@ class Twin:
         self._publishing = Lock()
         self._lock = SharedLock(self.folder / "lock")
 
-    def __enter__(self) -> Twin:
-        """Lock the twin: alone while it is fetched, together with other processes then."""
+    def __enter__(self) -> LocalCopy:
+        """Lock the copy: alone while it is fetched, together with other processes then."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -82,9 +82,9 @@ class Twin:
         self._lock.unlock()
 
     def fetch(self) -> bool:
-        """Bring the local twin to what the store has; return whether it has anything.
+        """Bring the local copy to what the store has; return whether it has anything.
 
-        While another process uses the twin, files that are there stay as they are.
+        While another process uses the copy, files that are there stay as they are.
 
         Raises:
             InputError: the store cannot be read, or the disk is full.
