@@ -367,6 +367,14 @@ def test_missing_runs_are_trained_and_resumed(config, monkeypatch, capsys):
     assert "no weights in" in capsys.readouterr().out
 
 
+def test_settings_of_single_rows_go_over_those_of_all(config):
+    own = replace(config, training={**config.training, "epochs": 3}, row_training={BASE: {"epochs": 5}})
+    assert plan_training(own, row_of(BASE)).config.epochs == 5
+    assert plan_training(own, row_of("table4-dense")).config.epochs == 3
+    with pytest.raises(InputError, match=f"did you mean '{BASE}'"):
+        reproduce_table("table4", replace(config, row_training={f"{BASE}x": {"epochs": 5}}))
+
+
 def test_a_training_is_known_by_the_content_of_the_weights_that_it_starts_from(config, tmp_path):
     start = tmp_path / "start.safetensors"
     own = replace(config, training={**config.training, "init": str(start)})

@@ -40,6 +40,7 @@ class ReproduceConfig(DeviceConfig):
         train: train what is missing, and resume what was interrupted; of a figure's rows the first seed alone.
         roots: folders of data sets for training, by the data set's name: `{kitti_raw: /data/kitti}`.
         training: settings of `hrdepth train` that go over each row's config, such as fewer epochs.
+        row_training: the same for single rows, by name, over `training`: `{table4-dense: {network: ...}}`.
         resolution: factor of each row's size, rounded to multiples of 32.
         render: drives to render where they are absent; those that are there stay.
         runtime: that evaluates, see `hrdepth evaluate`; null takes the fastest that is there.
@@ -62,6 +63,7 @@ class ReproduceConfig(DeviceConfig):
     train: bool = False
     roots: dict[str, str] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    row_training: dict[str, dict[str, Any]] = field(default_factory=dict)
     resolution: float = 1.0
     render: list[RenderConfig] = field(default_factory=list)
     runtime: str | None = "pytorch"

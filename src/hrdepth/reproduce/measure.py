@@ -25,6 +25,7 @@ from hrdepth.io.files import file_sha256, output_folder, read_json, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.run_folder import validation_curve
 from hrdepth.networks.summary import summarise
+from hrdepth.paper import row_of
 from hrdepth.registry import lookup
 from hrdepth.reproduce.plan import content_hash, stored_network
 from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarged_errors
@@ -105,6 +106,8 @@ def open_context(config: ReproduceConfig, names: Collection[str]) -> Reproductio
         InputError: a name that no row has, weights without true depth, or missing data.
     """
     given = given_weights(config.weights)
+    for name in config.row_training:
+        row_of(name)
     for name in given:
         lookup(dict.fromkeys(names), name, "row")
     wanted = frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in config.rows))

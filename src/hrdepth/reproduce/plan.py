@@ -85,6 +85,7 @@ def plan_training(
         raise InputError(f"{file}, the training of {name}, does not exist; give the folder of configs with --configs")
     written = rename_keys(load_yaml(read_text(file)))
     settings = merge(merge(written, own), rename_keys(config.training))
+    settings = merge(settings, rename_keys(config.row_training.get(name, {})))
     settings["output"] = str(run_folder(config, name, seed))
     if seed is not None:
         settings["seed"] = seed
