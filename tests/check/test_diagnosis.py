@@ -99,6 +99,7 @@ def test_a_fault_of_the_recording_is_named_first(name, tmp_path, caplog):
     assert {cause for cause in causes(tmp_path) if cause in FAULTS} == {name}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 192), (128, 64)], ids=["squeezed", "tall"])
 def test_pixels_are_square_at_the_cameras_own_size(tmp_path, size):
     """An image of another aspect ratio than the samples has a right K; what is wrong is found behind it."""
@@ -125,6 +126,7 @@ def test_the_guard_names_the_cause(tmp_path):
         train(config(drive(swapped, shift=-SHIFT), rate=0.03, epochs=30, guard=guard))
 
 
+@pytest.mark.slow
 def test_constant_disparity_is_diagnosed(tmp_path):
     """Smoothness outweighs the images."""
     train(
@@ -137,11 +139,13 @@ def test_constant_disparity_is_diagnosed(tmp_path):
     assert found[0] == "constant disparity", found
 
 
+@pytest.mark.slow
 def test_a_fully_masked_loss_follows_from_a_static_camera(tmp_path):
     train(replace(config(drive(tmp_path, step=0, noise=0.0), frames=[-1, 1]), network=LITE))
     assert causes(tmp_path) == ["frame rate too high", "all mask"]
 
 
+@pytest.mark.slow
 def test_a_fully_masked_loss_follows_from_a_wrong_pose_network(tmp_path):
     """The scene moves, and the pose network has lost its way: no view is better than the unmoved one."""
     weights = tmp_path / "lost.safetensors"

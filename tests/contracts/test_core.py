@@ -122,6 +122,7 @@ assert "torch" not in sys.modules
     python(script)
 
 
+@pytest.mark.slow
 def test_the_page_answers(media: Path) -> None:
     pytest.importorskip("gradio", reason="gradio is not installed")
     script = """

@@ -35,7 +35,12 @@ WRITERS = {
 }
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+# The paper's networks each time, the others, whose exports take as long, in the slow run.
+PAPERS = ("hrdepth", "lite_hrdepth", "monodepth2")
+PARAMETERS = [name if name in PAPERS else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+
+
+@pytest.fixture(scope="module", params=PARAMETERS)
 def network(request):
     torch.manual_seed(0)
     network = build_network(narrow(request.param)).eval()

@@ -111,6 +111,7 @@ def assert_same_weights(*configs):
     assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
+@pytest.mark.slow
 def test_the_same_weights_come_out_bit_equal(files, tmp_path):
     """From files, from shards, and from shards with workers after a stop in the middle of an epoch."""
     options = {**files.objective.options, "self_supervision": 1.0}

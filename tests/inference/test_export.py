@@ -99,6 +99,7 @@ def test_exports_support_depth_output_raw_input_and_any_size(weights, image, tmp
     np.testing.assert_allclose(metres, 5.4 / (low + (high - low) * runtime(image)), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_int8_exports_have_int8_layers_and_stay_near_float32(weights, image, tmp_path, capsys):
     needs(".xml")
     pytest.importorskip("nncf", reason="nncf is not installed")

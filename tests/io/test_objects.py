@@ -126,6 +126,7 @@ def test_a_local_copy_in_use_is_not_changed_by_others(bucket, folder):
     assert list_url(f"{bucket}/images").keys() == {"0.png", "1.png", "2.png"}
 
 
+@pytest.mark.slow
 def test_a_run_in_a_store_is_resumed_on_another_machine(bucket, tmp_path, monkeypatch):
     data = fake_datasets.drive(tmp_path / "data")
     put(data, f"{bucket}/data")

@@ -374,6 +374,7 @@ def test_the_camera_is_found_by_what_stands_still():
     torch.testing.assert_close(objective.predict(batch).poses, objective.predict(changed).poses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [-1, 1])
 def test_object_motions_can_be_learned(frame):
     """From no motion towards the true one, whose loss is lower."""

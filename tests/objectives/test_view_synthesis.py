@@ -69,6 +69,7 @@ def test_invalid_frames_are_refused(frames, sentence):
         objective_of(frames)
 
 
+@pytest.mark.slow
 def test_traced_and_plain_code_give_the_same_loss_and_gradients(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     check_compiled(tmp_path, NETWORK)

@@ -140,6 +140,7 @@ def test_stereo_pairs_give_metres_without_motion(tmp_path, weights, monkeypatch)
     assert (errors < 0.04, share > 0.4, ratio == pytest.approx(1 / factor, rel=0.03)) == (True, True, True)
 
 
+@pytest.mark.slow
 def test_a_changed_camera_or_neighbour_makes_hints_anew(tmp_path, weights, monkeypatch):
     """Half the baseline halves all depth: 1/depth of the wall ahead, at 22 m from frame 0, doubles."""
     root = corridor.drive(tmp_path / "data", frames=3, stereo=True)

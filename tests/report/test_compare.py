@@ -55,6 +55,7 @@ def log(folder):
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_writes_every_image(tmp_path, truths, capsys):
     small = {"backbone": "test_efficientnet"}
     nets = [weights(tmp_path / "a.safetensors", **small), weights(tmp_path / "b.safetensors", "monodepth2", **small)]

@@ -56,6 +56,7 @@ def test_what_is_counted_is_what_a_step_saves():
     assert need.fixed == 16 * sum(parameter.numel() for parameter in objective.parameters())
 
 
+@pytest.mark.slow
 def test_losses_that_are_compiled_are_counted_without_compiling():
     run = config(network=NetworkConfig("lite_hrdepth"), size=(64, 96))
     compiled = replace(run, objective=replace(run.objective, options={"compile": True}))

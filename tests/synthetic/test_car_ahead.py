@@ -35,6 +35,7 @@ def one_street(monkeypatch):
         monkeypatch.setattr(drive, name, _once(getattr(drive, name)))
 
 
+@pytest.mark.slow
 def test_a_car_ahead_stays_in_place_in_the_image(tmp_path, one_street):
     without = render_drive(tmp_path / "none", **SMALL)  # first, as the other puts a car into the scene
     with_car = render_drive(tmp_path / "car", car_ahead=10.0, **SMALL)

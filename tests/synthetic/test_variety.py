@@ -79,6 +79,7 @@ def test_the_files_record_what_was_drawn(drive: Path) -> None:
     assert json.loads((drive / "manifest.json").read_text())["render"]["variety"] == VARIETY
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files(drive: Path, tmp_path: Path) -> None:
     names = ("left/000001.png", "depth/000001.npy")
     again = shutil.copytree(drive, tmp_path / "drive")
@@ -178,6 +179,7 @@ def test_traffic_is_the_same_whichever_frames_come_first() -> None:
     assert build((3,)).shape != build((9,)).shape or not np.allclose(build((3,)), build((9,)))
 
 
+@pytest.mark.slow
 def test_nothing_moves_into_the_camera() -> None:
     palette = palette_texture(np.random.default_rng(0))
     for seed in range(6):

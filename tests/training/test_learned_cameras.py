@@ -196,6 +196,7 @@ def turning_wall(focal, angles, size=SIZE):
     return images, poses
 
 
+@pytest.mark.slow
 def test_a_rotating_camera_determines_its_focal_length():
     """Pose and K together, by the loss of training, from a start that is 30 % off; depth is given."""
     focal = 80.0

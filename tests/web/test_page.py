@@ -281,6 +281,7 @@ WANTED = """() => {
 }"""
 
 
+@pytest.mark.slow
 def test_the_camera_is_predicted_live_at_half_the_size_as_python_does(filmed):
     filmed.evaluate(WANTED)
     before = shown(filmed)
