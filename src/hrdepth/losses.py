@@ -241,9 +241,8 @@ def align_affine(values: Tensor, reference: Tensor, trim: float = 0.2, known: Te
     that fit worst. Only pixels where `known` (B,1,H,W) is true count; an image without any stays as it is.
     """
     found = []
-    where = torch.ones_like(values, dtype=torch.bool) if known is None else known
-    for one, other, counts in zip(values, reference, where, strict=True):
-        x, y = one[counts], other[counts]
+    for number, (one, other) in enumerate(zip(values, reference, strict=True)):
+        x, y = (each.flatten() if known is None else each[known[number]] for each in (one, other))
         if not len(x):
             found.append(one)
             continue

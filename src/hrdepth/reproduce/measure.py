@@ -155,10 +155,7 @@ def measure(
     known = _read(file)
     if known is not None and known.content["key"] == key:
         log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
-        content = {**known.content, **about}  # where the weights are now
-        if about["training"] and content != known.content:
-            write_json(file, content)
-        return Measurement(known.values, content, weights)
+        return _updated(file, known, about, weights)  # where the weights are now
     predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime, trust=config.trust)
     predictor.scale.check_depth()
     evaluation = evaluate_network(
@@ -208,11 +205,16 @@ def measured_before(
         if known is None or (known.content.get("trained_by"), known.content.get("seed")) != (identity, seed):
             continue
         if known.content["key"] == _key(known.content["weights_sha256"], context, config, protocol):
-            content = {**known.content, "training": training}  # files of older versions have the hash alone
-            if content != known.content:
-                write_json(file, content)
-            return Measurement(known.values, content)
+            return _updated(file, known, {"training": training})  # files of older versions have the hash alone
     return None
+
+
+def _updated(file: Path, known: Measurement, about: Mapping[str, Any], weights: Weights | None = None) -> Measurement:
+    """Add what is now known of the weights to a measurement, and to its file if the row's own settings trained them."""
+    content = {**known.content, **about}
+    if about["training"] and content != known.content:
+        write_json(file, content)
+    return Measurement(known.values, content, weights)
 
 
 def _key(weights: str, context: ReproductionContext, config: ReproduceConfig, protocol: DepthProtocol) -> str:
