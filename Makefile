@@ -14,7 +14,8 @@ demo: $(STAMP)
 	$(BIN)/python examples/demo.py
 
 test: lint
-	$(PYTEST) -m 'not slow' --ignore tests/benchmark
+	# Four workers: a part of the tests waits for a browser, a disk or another process.
+	$(PYTEST) -n 4 -m 'not slow' --ignore tests/benchmark
 	# In fresh processes: these start others and measure memory, and a worker has died there after a thousand tests.
 	# In two, as each takes seconds to import everything.
 	$(PYTEST) -n 2 -m 'not slow' tests/benchmark

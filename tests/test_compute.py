@@ -150,6 +150,9 @@ def test_auto_chooses_cuda_if_available():
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="not available"):
             choose_device("cuda")
+    for other in ("meta", "hpu", *(() if torch.xpu.is_available() else ("xpu",))):
+        with pytest.raises(InputError, match=f"the device '{other}' is not available here"):
+            choose_device(other)
     assert choose_device("cpu").type == "cpu"
     assert choose_device() == choose_device("auto") == choose_device(None)
 

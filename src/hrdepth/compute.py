@@ -31,8 +31,10 @@ def choose_device(device: str | torch.device | None = "auto") -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise InputError(f"unknown device '{device}'; use auto, cuda, mps or cpu") from error
-    missing = not available.get(chosen.type, True)
-    if missing or (chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()):
+    if chosen.type not in available:  # such as xpu, where PyTorch has a module of this name for it
+        found = getattr(getattr(torch, chosen.type, None), "is_available", None)
+        available[chosen.type] = found is not None and found()
+    if not available[chosen.type] or (chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()):
         raise InputError(f"the device '{device}' is not available here; use auto or cpu")
     return chosen
 

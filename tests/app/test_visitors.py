@@ -9,6 +9,7 @@ from clips import damage, timed
 from PIL import Image
 
 from hrdepth.app import visitors
+from hrdepth.app.answers import load_upload
 from hrdepth.app.visitors import Sessions, clip_frames, kind_of, load_image
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
@@ -182,6 +183,21 @@ def test_images_and_predictions_of_sessions_are_on_the_disk(tmp_path):
     assert session.image.shape == (20, 40, 3)
     with pytest.raises(InputError, match="no image yet"):
         _ = session.answered
+
+
+def test_a_new_upload_replaces_the_clip_before(tmp_path):
+    session = Sessions(tmp_path).of("a")
+    clip(tmp_path / "first.mp4", 2)
+    load_upload(session, tmp_path / "first.mp4", LIMITS)
+    first = session.clip
+    clip(tmp_path / "second.mov", 2)
+    load_upload(session, tmp_path / "second.mov", LIMITS)
+    assert not first.exists()
+    assert session.clip.exists()
+    Image.new("RGB", (32, 32)).save(tmp_path / "third.png")
+    load_upload(session, tmp_path / "third.png", LIMITS)
+    assert session.clip is None
+    assert not list(session.folder.glob("clip*"))
 
 
 def test_a_new_prediction_deletes_the_files_of_the_last(tmp_path):

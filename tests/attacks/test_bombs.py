@@ -1,4 +1,4 @@
-"""Small files that would expand to gigabytes, or for ever: one sentence within a second, and no memory."""
+"""Small files that would expand to gigabytes, or for ever: one sentence, no memory, and an end."""
 
 import resource
 import struct
@@ -33,13 +33,13 @@ from hrdepth.truth.sparse_maps import read_depth_maps
 from hrdepth.weights.released import import_weights
 from uploads import clip
 
-SECONDS = 1.0
+SECONDS = 20.0  # of the processor. All take less than a second; an input that is expanded takes minutes, or never ends.
 MEGABYTES = 200
 
 
 @contextmanager
 def harmless(match):
-    """Expect one short sentence, soon, without memory."""
+    """Expect one short sentence, without memory, and not to wait for it."""
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(InputError, match=match) as caught:
         yield
@@ -259,7 +259,7 @@ def test_yaml_bombs_are_refused_by_every_reader(tmp_path, name):
     (run / "config.yaml").write_text(BOMBS[name])
     with harmless("config.yaml is missing or damaged"):
         read_run(run)
-    assert time.process_time() - started < 4 * SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 @pytest.mark.parametrize("name", sorted({*BOMBS} - {"digits", "date"}))
@@ -268,7 +268,7 @@ def test_yaml_bombs_are_refused_as_a_config(tmp_path, name, capsys):
     started = time.process_time()
     with pytest.raises(SystemExit, match="2"):
         main(["scan", "--config", str(tmp_path / "c.yaml")])
-    assert time.process_time() - started < 4 * SECONDS  # most of it is the imports
+    assert time.process_time() - started < SECONDS
     assert "config" in capsys.readouterr().err
 
 
@@ -288,7 +288,7 @@ def test_a_video_of_too_large_frames_is_refused(tmp_path):
         list(read_video(path, most_pixels=2000))
 
 
-def test_many_keys_are_compared_in_no_time(tmp_path):
-    (tmp_path / "camera.yaml").write_text("".join(f"a{number}:\n" for number in range(20_000)) + "a19999:\n")
-    with harmless("'a19999' is given twice"):
+def test_many_keys_are_not_compared_in_pairs(tmp_path):
+    (tmp_path / "camera.yaml").write_text("".join(f"a{number}:\n" for number in range(80_000)) + "a79999:\n")
+    with harmless("'a79999' is given twice"):
         read_camera(tmp_path / "camera.yaml")

@@ -49,7 +49,7 @@ def test_faults_of_the_surroundings_are_reported_by_other_commands():
 
 
 def test_readers_refuse_changed_files():
-    attack("fuzz.py", "--core", "--inputs", 50)
+    attack("fuzz.py", "--core", "--inputs", 20)
 
 
 @pytest.mark.slow

@@ -173,6 +173,15 @@ def test_the_cookie_cannot_be_read_sent_by_others_or_made(visitor, served):
     assert httpx.post(f"{served}/gradio_api/call/files", json=body, headers=made).status_code == 403
 
 
+@pytest.mark.parametrize("others", ['pref={"dark":true}', "name=\xe4\xf6", "x", "a=b", "hrdepth_visitor=a.b", ""])
+def test_the_cookie_is_found_beside_any_others(others, tmp_path):
+    gate = Gate(None, Uploads(tmp_path, LIMITS), ())
+    own = f"hrdepth_visitor=token.{gate._seal('token')}"
+    for cookies in (f"{others}; {own}", f"{own}; {others}", f"{others};{own}"):
+        assert gate._token(cookies) == "token"
+    assert gate._token(others) is None
+
+
 def test_a_session_belongs_to_who_began_it(visitor, other, program):
     [path] = visitor.upload(png(seed=2)).json()
     assert complete(visitor.predict(path))
@@ -268,9 +277,15 @@ def test_uploads_that_nobody_uses_go_after_an_hour(tmp_path, monkeypatch):
     (tmp_path / "hash" / "a.png").write_bytes(b"1234")
     own = uploads.adopt(tmp_path / "hash" / "a.png", "one")
     assert own.read_bytes() == b"1234"
+    broken_off, arriving = tmp_path / "tmp1", tmp_path / "tmp2"  # as Gradio names what is not complete yet
+    for file, age in ((broken_off, KEPT_SECONDS + 60), (arriving, 60)):
+        file.write_bytes(b"12")
+        os.utime(file, (time.time() - age,) * 2)
     monkeypatch.setattr("hrdepth.app.uploads.monotonic", lambda: KEPT_SECONDS * 10**6)
     uploads.purge()
     assert not own.exists()
+    assert not broken_off.exists()
+    assert arriving.exists()
     with pytest.raises(InputError, match="not a file that you uploaded"):
         uploads.take(own, "one", tmp_path)
 

@@ -123,7 +123,7 @@ def test_a_network_of_any_size_takes_no_memory(good, tmp_path, offline, name, op
     with pytest.raises(InputError, match=r"w\.safetensors") as caught:
         read_checkpoint(hostile)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes; nearly all is code
-    assert time.process_time() - started < 10  # of timm's largest networks; most take less than a second
+    assert time.process_time() - started < 60  # most take less than a second; to build one of these takes minutes
     assert len(str(caught.value)) < 800
 
 

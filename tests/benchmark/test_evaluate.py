@@ -50,6 +50,7 @@ def test_exports_are_timed_and_their_file_size_recorded(tmp_path, capsys, monkey
     (benchmark_evaluate, BenchmarkEvaluateConfig(size=(0, 3)), "must be positive"),
     (benchmark_export, BenchmarkExportConfig(network="lite_hrdepth", formats=["tflite"]), "format"),
     (benchmark_export, BenchmarkExportConfig(network="lite_hrdepth", rounds=0), "rounds 0 must be positive"),
+    (benchmark_export, BenchmarkExportConfig(network="lite_hrdepth", size=(0, 96)), "size .* must be positive"),
     (benchmark_export, BenchmarkExportConfig(), "either --weights"),
 ])  # fmt: skip
 def test_settings_that_measure_nothing_are_refused(run, config, sentence):

@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from hrdepth.benchmark import start
+from hrdepth.benchmark.start import benchmark_start
 from hrdepth.cli import main
 from hrdepth.config import BenchmarkStartConfig
 from hrdepth.inference.runtimes import unavailable
@@ -38,12 +40,31 @@ def test_every_process_is_measured(tmp_path, capsys):
     [
         (["--runtimes", "[onnxrutime]"], "did you mean 'onnxruntime'"),
         (["--rounds", "0"], "rounds 0"),
+        (["--image_size", "0x90"], "must be positive"),
         (["--weights", "nothing"], "weights file nothing does not exist"),
     ],
 )
 def test_bad_settings_are_refused(arguments, message, capsys):
     assert main(["benchmark", "start", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_weights_are_named_to_the_processes_by_their_whole_path(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(start, "_measure", lambda command, folder: commands.append(command) or (1.0, 1.0, 1.0))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.onnx").write_bytes(b"")
+    benchmark_start(BenchmarkStartConfig(weights="net.onnx", runtimes=["onnxruntime"], image_size=(6, 9), rounds=1))
+    [given] = [command[command.index("--weights") + 1] for command in commands if "--weights" in command]
+    assert given == str(tmp_path / "net.onnx")
+
+
+def test_numbers_that_are_not_finite_are_written_as_null(tmp_path, monkeypatch):
+    monkeypatch.setattr(start, "_measure", lambda command, folder: (1.0, float("nan"), float("inf")))
+    out = tmp_path / "start.json"
+    benchmark_start(BenchmarkStartConfig(runtimes=["onnxruntime"], image_size=(6, 9), rounds=1, out=str(out)))
+    samples = json.loads(out.read_text(), parse_constant=pytest.fail)["samples"]
+    assert all(one == [1.0, None, None] for values in samples.values() for one in values)
 
 
 def test_the_default_image_is_of_kittis_size():

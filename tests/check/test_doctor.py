@@ -67,6 +67,19 @@ def test_clean_data_have_no_findings(data, capsys):
     assert not re.search(r"(src|href)\s*=\s*['\"]?(https?:|/|file:)", page)
 
 
+def test_a_file_of_another_name_is_replaced_only_when_asked(data, tmp_path_factory):
+    page = tmp_path_factory.mktemp("page") / "notes.html"
+    page.write_text("mine")
+    with pytest.raises(InputError, match="notes.html exists already"):
+        examine(DoctorConfig(str(data), str(page)))
+    assert page.read_text() == "mine"
+    (data / "a" / "left").rename(data / "a" / "empty")  # so that there is little to examine
+    examine(DoctorConfig(str(data), str(page), overwrite=True))
+    assert "Examination of" in page.read_text()
+    for own in (None, str(data / "doctor.html"), str(data / "a" / ".." / "doctor.html")):
+        assert examine(DoctorConfig(str(data), own)).page.is_file()
+
+
 def swap_left_and_right(data):
     (data / "a" / "left").rename(data / "a" / "x")
     (data / "a" / "right").rename(data / "a" / "left")

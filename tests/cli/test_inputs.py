@@ -34,6 +34,7 @@ WRONG = {
         (["--config", "train.yaml", "--output", "data", "--resume", "none.ckpt"], "no training checkpoint none.ckpt"),
         (["--config", "train.yaml", "--objective.options.teacher", "stret"], "stret does not exist"),
         (["--config", "train.yaml", "--augment.hue", "0.7"], "between 0 and 0.5"),
+        (["--config", "train.yaml", "--device", "meta"], "unknown device 'meta'"),
         (["--config", "train.yaml", "--optimiser.decay_after", "0"], "decay_after 0 must be at least 1"),
         (["--config", "train.yaml", "--network.name", "hrdpeth"], "did you mean 'hrdepth'"),
         (["--config", "train.yaml", "--pose_network.name", "posnet"], "did you mean 'posenet'"),
@@ -72,6 +73,7 @@ WRONG = {
         (["rtsp://host/a", *NETWORK, "--out", "out"], "live"),
         (["data", "--weights", "stret", "--out", "out"], "stret does not exist"),
         (["data", *NETWORK, "--out", "out", "--poses", "none.txt"], "none.txt does not exist"),
+        (["data", *NETWORK, "--out", "out", "--size", "0x0"], "size 0x0 (height x width): both must be positive"),
     ],
     "calibrate-scale": [
         (["street", "--out", "out", "--input", "data"], "at least one of camera_height"),
@@ -96,6 +98,7 @@ WRONG = {
         (["--weights", "[stret]"], "stret does not exist"),
         (["--runs", "[none]"], "none does not exist"),
         (["--device", "cudo"], "unknown device"),
+        (["--port", "-1"], "port -1 must lie between"),
     ],
     "export": [
         (["stret", "--out", "net.onnx"], "stret does not exist"),
@@ -114,8 +117,9 @@ WRONG = {
         (["--network", "hrdepth", "--encoder", "none.pth", "--depth", "d.pth", "--out", "n.safetensors"], "none.pth"),
         (["--network", "hrdepth", "--encoder", "e.pth", "--depth", "d.pth", "--out", "n.pth"], "end in .safetensors"),
         (["--network", "hrdpeth", "--encoder", "e.pth", "--depth", "d.pth", "--out", "n.safetensors"], "'hrdepth'?"),
+        (["--network", "packnet", "--encoder", "e.pth", "--depth", "d.pth", "--out", "n.safetensors"], "published"),
     ],
-    "serve": [(["data"], "data"), (["none"], "none")],
+    "serve": [(["data"], "data"), (["none"], "none"), (["data", "--port", "65536"], "port 65536 must lie between")],
     "render": [(["out", "--frames", "0"], "at least 3 frames"), (["out", "--size", "[0, 0]"], "too small")],
     "models": [(["--jsn"], "--jsn")],
     "prepare video": [
@@ -176,6 +180,7 @@ WRONG = {
         name: [
             (["--config", "none.yaml"], "none.yaml"),
             (["x=stret", *DATA, "--out", "out"], "stret does not exist"),
+            (["x=lr=1.safetensors", *DATA, "--out", "out"], " lr=1.safetensors does not exist"),
             (["--data.kind", "folder", "--data.root", "none", "--out", "out"], "none does not exist"),
         ]
         for name in REPRODUCED

@@ -9,7 +9,7 @@ from typing import get_type_hints
 import pytest
 
 from hrdepth.cli.commands import COMMANDS
-from hrdepth.cli.parser import _config_of, _texts, parse
+from hrdepth.cli.parser import _config_of, _texts, _with_checkpoint, parse
 from hrdepth.config import Outputs, PredictConfig, RuntimeConfig
 
 
@@ -63,6 +63,15 @@ def test_sizes_are_given_as_width_x_height():
         assert parse(["predict", "x", *given])[1].size == (192, 640)
     assert parse(["benchmark", "predict", "--sizes", "640x192,1024x320"])[1].sizes == [(192, 640), (320, 1024)]
     assert parse(["predict", "640x192"])[1].input == "640x192"
+
+
+def test_a_checkpoint_by_its_name_leaves_other_lines_alone():
+    lines = "objective:\n  options:\n    x: 1\n--weights\nbest"
+    for given in (["--weights", "last"], ["--weights=last"]):
+        arguments = ["reproduce", "table1", *given, "--row_training", lines]
+        assert _with_checkpoint(arguments) == ["reproduce", "table1", "--checkpoint=last", "--row_training", lines]
+    other = ["predict", "x", "--weights", "last"]
+    assert _with_checkpoint(other) == other
 
 
 def test_numbers_of_a_config_are_decimal(tmp_path):

@@ -3,6 +3,7 @@
 Recipes by their names, earlier names of keys and options, a training's config from its file.
 """
 
+import json
 import logging
 
 import pytest
@@ -44,6 +45,12 @@ def test_a_path_that_is_not_a_recipe_is_unchanged():
     for path in ("nowhere.yaml", "/etc/passwd", "../pyproject.toml", "{}", ""):
         assert find_config(path) == path
         assert recipe(path) is None
+
+
+def test_long_json_is_a_config_and_no_path():
+    long = json.dumps({"out": "x" * 5000})
+    assert find_config(long) == long
+    assert parse(["predict", "x", "--config", long])[1].out == "x" * 5000
 
 
 def test_the_split_files_that_recipes_name_are_bundled():

@@ -148,6 +148,7 @@ def step(tmp_path_factory):
     return step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_recipe_takes_a_step_with_finite_gradients(file, step):
     step(read(file))

@@ -109,6 +109,12 @@ def make_objective(case, tmp_path, more):
     return build_objective(ObjectiveConfig(name, frames, {**options, **more}), network, pose_network)
 
 
+# Twenty steps take seconds: `make test` trains the first case of every objective, `make test-slow` the others.
+FIRST = {next(case for case in CASES if case.split()[0] == name) for name in OBJECTIVES}
+TRAINED = [pytest.param(case, marks=[] if case in FIRST else [pytest.mark.slow]) for case in CASES]
+
+
+@pytest.mark.parametrize("case", TRAINED)
 def test_the_loss_is_finite_and_falls_in_20_steps(case, tmp_path):
     samples = 4 if case == "vid2depth M" else 1  # its clouds of 200 points are noisy
     batch = {key: value[:samples] for key, value in batch_of(tmp_path, CASES[case][0]).items()}

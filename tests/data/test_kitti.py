@@ -1,12 +1,16 @@
 """Tests of data/kitti.py.
 
-The readers on real KITTI frames (../shared/kitti-mini).
+The readers on real KITTI frames (../shared/kitti-mini), and on parts of made-up ones.
 """
 
 import pytest
 
+import fake_datasets
 from hrdepth.config import DatasetConfig
 from hrdepth.data import build_mix
+from hrdepth.data.kitti import KittiOdometry
+from hrdepth.data.reader import SplitLine
+from hrdepth.errors import InputError
 
 PARTS = {
     "raw_train": ("kitti_raw", 327, 38),
@@ -47,3 +51,27 @@ def test_the_papers_intrinsics_can_be_chosen(shared):
         [0.58 * 640, 1.92 * 192, 320, 96]
     )
     assert sample["stereo_pose"][0, 3].item() == pytest.approx(-0.1)
+
+
+def test_kitti_raw_of_camera_2_alone_is_learned_from_video(tmp_path):
+    root = fake_datasets.kitti_raw(tmp_path)
+    file = root / "2011_09_26" / "calib_cam_to_cam.txt"
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if "_03" not in line))
+    split = root / "train.txt"
+    split.write_text("".join(line for line in split.read_text().splitlines(True) if line.endswith("l\n")))
+    part = DatasetConfig("kitti_raw", str(root), str(split))
+    assert build_mix([part], [-1, 1], (64, 96))[0]["intrinsics"][0, 0] == 55
+    with pytest.raises(InputError, match="gives no baseline"):
+        build_mix([part], [-1, 1, "s"], (64, 96))
+
+
+def test_odometry_in_colour_without_right_images_takes_no_grey_ones(tmp_path):
+    root = fake_datasets.kitti_odometry(tmp_path)
+    sequence, line = root / "sequences" / "00", SplitLine("00", 1, "l")
+    reader = KittiOdometry(str(root), str(root / "train.txt"))
+    assert reader.image(line, "s") == sequence / "image_1" / "000001.png"
+    for number in range(4):
+        fake_datasets.save(fake_datasets.image(2 * number), sequence / "image_2" / f"{number:06d}.png")
+    reader = KittiOdometry(str(root), str(root / "train.txt"))
+    assert reader.image(line, 0) == sequence / "image_2" / "000001.png"
+    assert reader.image(line, "s") is None

@@ -269,6 +269,58 @@ def test_packing_resumes(files, tmp_path, monkeypatch):
         pack(files, out, images="decoded")
 
 
+def test_what_changed_is_packed_again_and_nothing_else(files, tmp_path):
+    out = tmp_path / "packed"
+    pack(files, out)
+    before = {tar: tar.stat().st_mtime_ns for tar in (out / "train-1").glob("*.tar")}
+    index = (out / "train-1" / "shards.json").read_bytes()
+    image = tmp_path / "files" / "other.drive" / "left" / "000002.png"
+    os.utime(image)  # its content is the same
+    pack(files, out)
+    assert (out / "train-1" / "shards.json").read_bytes() == index
+    Image.new("RGB", (96, 64), "red").save(image)
+    os.utime(image, ns=(1, 1))
+    packed = pack(files, out)
+    assert_equal(samples(files, layers=[]), samples(packed, layers=[]))
+    assert 0 < sum(tar.stat().st_mtime_ns != time for tar, time in before.items()) < len(before)
+    drive = tmp_path / "files" / "drive" / "camera.yaml"
+    drive.write_text(drive.read_text().replace("baseline: ", "baseline: 1"))
+    assert_equal(samples(files, layers=[]), samples(pack(files, out), layers=[]))
+
+
+def test_labels_of_another_teacher_are_not_packed_over_those_there(files, tmp_path):
+    out, about = tmp_path / "packed", tmp_path / "labels" / "labels.json"
+    pack(files, out)
+    content = json.loads(about.read_text())
+    write_json(about, {**content, "date": "later"})
+    pack(files, out)
+    write_json(about, {**content, "teacher": {**TEACHER, "name": "other"}})
+    with pytest.raises(InputError, match=r"labels.json was written with other settings \(teacher.name"):
+        pack(files, out)
+    assert json.loads((out / "labels" / "labels.json").read_text())["teacher"] == TEACHER
+
+
+@pytest.mark.parametrize("content", ["{", '{"bytes": 1, "sha256": "0", "files": {}}'])
+def test_a_damaged_description_of_a_shard_is_found_and_written_again(files, tmp_path, content):
+    out = tmp_path / "packed"
+    pack(files, out)
+    about = out / "train-1" / "shard-000000.json"
+    whole = about.read_bytes()
+    about.write_text(content)
+    with pytest.raises(InputError, match="1 shards were damaged"):
+        pack_shards(PrepareShardsConfig(str(out), verify=True))
+    about.write_text(content)  # also without --verify
+    pack(files, out)
+    assert about.read_bytes() == whole
+
+
+def test_a_split_with_a_frame_that_was_not_packed_is_refused(files, tmp_path):
+    packed = pack(files, tmp_path / "packed")
+    (tmp_path / "some.txt").write_text("drive 000003 l\nelsewhere 000001 l\n")
+    with pytest.raises(InputError, match=r"some.txt:2: frame 1 of 'elsewhere', side l, is not in the shards"):
+        open_data([replace(packed.train[0], split=str(tmp_path / "some.txt"))], FRAMES)
+
+
 def test_an_image_that_cannot_be_read_is_not_packed(files, tmp_path):
     image = tmp_path / "files" / "drive" / "left" / "000003.png"
     image.write_bytes(image.read_bytes()[:200])

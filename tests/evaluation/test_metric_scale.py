@@ -21,6 +21,7 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.metric_scale import (
     Measurement,
     _read_distances,
+    calibrate_scale,
     camera_height,
     gps_distances,
     known_depths,
@@ -209,6 +210,13 @@ def test_the_command_refuses_invalid_input(drive, capsys, name, text, sentence):
     assert command(drive, f"--{name}", drive / "known.txt") == 2
     assert sentence in capsys.readouterr().err
     assert not (drive / "scaled.safetensors").exists()
+
+
+def test_an_exported_file_is_refused_before_anything_is_measured(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"")
+    config = CalibrateScaleConfig(str(tmp_path / "net.onnx"), str(tmp_path / "out"), str(tmp_path / "none"), speed=9.0)
+    with pytest.raises(InputError, match="net.onnx is an exported file, which cannot store the scale"):
+        calibrate_scale(config)
 
 
 def test_distances_in_another_encoding_get_one_sentence(tmp_path):

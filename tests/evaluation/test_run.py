@@ -211,6 +211,10 @@ def test_images_without_truth_are_skipped_and_counted(tmp_path, root):
         "count": 1,
         "names": ["b"],
     }
+    np.save(root / "depth" / "b.npy", np.full(SIZE, 90, np.float32))  # beyond the protocol: still none that is compared
+    assert constant_depth_baseline(folder_set(root), WHOLE).truth_sha256 == evaluation.truth_sha256
+    np.save(root / "depth" / "a.npy", np.load(root / "depth" / "a.npy") + np.float32(0.01))
+    assert constant_depth_baseline(folder_set(root), WHOLE).truth_sha256 != evaluation.truth_sha256
     for name in "ac":
         np.save(root / "depth" / f"{name}.npy", np.full(SIZE, 500, np.float32))
     with pytest.raises(InputError, match="none of the 3 images"):

@@ -14,6 +14,7 @@ from hrdepth.cli import main
 from hrdepth.config import TabulateConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation import METRICS
+from hrdepth.evaluation.extras import EXTRA_GROUPS
 from hrdepth.evaluation.tabulate import tabulate
 from hrdepth.io.provenance import provenance
 
@@ -77,6 +78,10 @@ def test_other_metrics_can_be_chosen(tmp_path, capsys):
             tabulate(TabulateConfig(results, metrics))
 
 
+def test_the_help_names_every_group_of_metrics():
+    assert all(f"`{name}`" in TabulateConfig.__doc__ for name in ("seven", *EXTRA_GROUPS))
+
+
 def test_near_edges_are_columns_and_older_results_lack_them(tmp_path, capsys):
     how = {"near_edges": {"ratio": 1.5}}
     near = {"near_edge_abs_rel": 0.31, "near_edge_points": 812.3}
@@ -105,6 +110,15 @@ def test_results_that_cannot_be_compared_are_refused(tmp_path):
     ]:
         with pytest.raises(InputError, match=hint):
             tabulate(TabulateConfig(results))
+
+
+def test_results_of_other_true_depth_are_refused(tmp_path):
+    old = result(tmp_path / "old", 0.1)  # as earlier versions wrote it
+    digests = {"one": "1", "same": "1", "other": "2"}
+    one, same, other = (result(tmp_path / name, 0.1, truth_sha256=value) for name, value in digests.items())
+    tabulate(TabulateConfig([old, one, same]))
+    with pytest.raises(InputError, match="'other' differ in frames or their true depth"):
+        tabulate(TabulateConfig([old, one, other]))
 
 
 def test_the_command_names_each_seeds_folder(monkeypatch):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,13 +17,16 @@ from PIL import Image
 
 import fake_datasets
 from hrdepth.cli import main
-from hrdepth.config import FleetConfig, PredictConfig
+from hrdepth.config import DepthProtocol, EvaluateConfig, FleetConfig, GroundTruthConfig, PredictConfig
 from hrdepth.errors import InputError
+from hrdepth.evaluation.depth import METRICS, ImageResult
 from hrdepth.fleet import pipeline
+from hrdepth.fleet.images import evaluate_images
 from hrdepth.fleet.recordings import Unit, _Predicting, find_units
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.objects import read_remote_json
 from hrdepth.io.video_writer import VideoWriter
+from hrdepth.truth import build_ground_truth
 from weights_files import save
 
 
@@ -167,6 +171,25 @@ def test_predict_gives_what_the_plain_command_gives_when_processes_are_killed(re
     assert (record["kept"], record["done"], record["failed"]) == (3, 1, [])
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert (out / "broken" / "predict.json").is_file()
+
+
+def test_images_that_fail_are_counted_apart_from_those_without_true_depth(tmp_path, monkeypatch):
+    data = GroundTruthConfig("drive", root=str(fake_datasets.drive(tmp_path / "data")))
+    row = ImageResult(dict.fromkeys(METRICS, 0.5), 1.0, 7, "drive 1 l")
+    found = [(0, row, None), (1, None, "it is damaged"), (2, "drive 3 l", None)]
+    done = [SimpleNamespace(number=0, result=found[:2], error=None), SimpleNamespace(number=0, result=found[2:])]
+    monkeypatch.setattr("hrdepth.fleet.images.stream", lambda *_: done)
+    config, protocol = EvaluateConfig(data), DepthProtocol().complete()
+    evaluation = evaluate_images(config, tmp_path, build_ground_truth(data), protocol, None)
+    assert (evaluation.skipped, evaluation.failed) == (("drive 3 l",), ("image 1: it is damaged",))
+    assert evaluation.table().title.endswith("1 images, 1 without true depth skipped, 1 failed and left out")
+    evaluation.write(tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert written["skipped"] == {"count": 1, "names": ["drive 3 l"]}
+    assert written["failed"] == {"count": 1, "names": ["image 1: it is damaged"]}
+    done[:] = [SimpleNamespace(number=0, result=None, error="killed")]
+    with pytest.raises(InputError, match="4 of 4 images could not be evaluated; the first is image 0: killed"):
+        evaluate_images(config, tmp_path, build_ground_truth(data), protocol, None)
 
 
 @pytest.mark.slow

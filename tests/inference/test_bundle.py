@@ -12,8 +12,8 @@ from PIL import Image
 from hrdepth.inference.bundle import bundle, main
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import load_runtime, source, unavailable
-from hrdepth.inference.runtimes.onnx_file import read_onnx_metadata
 from hrdepth.inference.runtimes.source import TENSORS, Description, open_source
+from hrdepth.io.onnx_file import read_onnx_metadata
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import bundled, bundled_graph
 from weights_files import save

@@ -16,7 +16,9 @@ from hrdepth.io.files import atomic_path
 from hrdepth.io.locks import (
     TEMPORARY,
     claim,
+    is_void,
     locked_folder,
+    refreshed,
     remove_leftovers,
     remove_void_claims,
     temporary_folder,
@@ -124,3 +126,18 @@ def test_work_is_claimed_once_and_the_claim_of_a_dead_process_is_void(tmp_path):
     assert not claim(file)
     os.utime(file, (time.time() - 6, time.time() - 6))  # killed before it was written
     assert claim(file)
+
+
+def test_claims_stay_valid_while_their_process_works(tmp_path, monkeypatch):
+    monkeypatch.setattr("hrdepth.io.locks.STALE", 1.0)
+    mine: set[Path] = set()
+    with refreshed(mine):
+        assert claim(tmp_path / "work")
+        mine |= {tmp_path / "work", tmp_path / "done and removed"}
+        os.utime(tmp_path / "work", (1, 1))
+        deadline = time.monotonic() + 60
+        while is_void(tmp_path / "work"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    os.utime(tmp_path / "work", (1, 1))
+    assert is_void(tmp_path / "work")

@@ -25,6 +25,13 @@ def test_a_table_is_written_as_latex():
     assert r"\begin{tabular}{lr}" in text
 
 
+def test_brackets_stay_in_the_printed_table(capsys):
+    ResultTable(("[name]", "b"), (("ours [no fse]", "[red]1[/red]"),), "A [title]", "a [caption]").show()
+    printed = capsys.readouterr().out
+    for text in ("[name]", "ours [no fse]", "[red]1[/red]", "A [title]", "a [caption]"):
+        assert text in printed
+
+
 def test_tables_are_saved_and_bad_rows_refused(tmp_path):
     assert TABLE.write(tmp_path / "a.tex").read_text().startswith(r"\begin{table}")
     assert TABLE.write(tmp_path / "a.md").read_text().startswith("**A title**")

@@ -214,14 +214,8 @@ SMALL = [
 ]
 
 
-LARGE = ("packnet", "superdepth")  # which train for seconds
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [pytest.param(name, options, marks=[pytest.mark.slow] if name in LARGE else []) for name, options in SMALL],
-    ids=lambda value: str(value),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "options"), SMALL, ids=lambda value: str(value))
 def test_the_loss_falls_in_a_few_steps(name, options, tmp_path):
     fake_datasets.drive(tmp_path)
     dataset = DatasetConfig("folder", str(tmp_path), str(tmp_path / "train.txt"), options={"baseline": 0.1})

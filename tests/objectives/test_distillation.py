@@ -13,8 +13,8 @@ from torch.utils.data import default_collate
 
 import fake_datasets
 from hrdepth.camera import DepthScale
-from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, ObjectiveConfig
-from hrdepth.data import build_mix
+from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, ObjectiveConfig, TrainConfig
+from hrdepth.data import build_mix, open_data
 from hrdepth.data.sample import load_image
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
@@ -258,6 +258,27 @@ def test_a_zoom_cuts_the_cached_map_and_makes_it_nearer(teacher, images, tmp_pat
         left, top = (float(size[k] / 2 / size[k] * SIZE[k] - sample["intrinsics"][1 - k, 2] / zoom) for k in (1, 0))
         cut = whole[:, round(top) : round(top + SIZE[0] / zoom), round(left) : round(left + SIZE[1] / zoom)]
         assert sample["teacher"].mean() == pytest.approx(float(cut.mean()) * zoom, rel=0.02)
+
+
+@pytest.mark.parametrize(("augment", "size"), [({"zoom": 2.0}, (64, 96)), ({"crop": True}, (64, 64))])
+def test_maps_of_whole_images_are_not_cut_where_nobody_knows_how_that_changes_depth(
+    teacher, tmp_path, monkeypatch, augment, size
+):
+    """Images of 96x64: a crop to a square shows two thirds of their width, larger."""
+    part = DatasetConfig("folder", str(fake_datasets.drive(tmp_path, stereo=False)), options={"every_frame": True})
+    sets = [opened.neighbours for opened in open_data([part], [])]
+    objective = objective_of(teacher(), cache=str(tmp_path / "cache"))
+    monkeypatch.setattr(TeacherMaps, "fill", lambda *_: 0)
+    config = TrainConfig(
+        [part], [part], str(tmp_path / "run"), size=size, augment=AugmentConfig(**augment),
+        objective=ObjectiveConfig("distillation", [], {"cache": str(tmp_path / "cache")}),
+    )  # fmt: skip
+    cpu = torch.device("cpu")
+    with pytest.raises(InputError, match=rf"augment\.{next(iter(augment))} crops them; set canonical_focal"):
+        objective.layers(config, sets, cpu)
+    assert objective.layers(replace(config, canonical_focal=0.6), sets, cpu)
+    # A crop that keeps the whole width changes no size.
+    assert objective.layers(replace(config, size=(32, 96), augment=AugmentConfig(crop=True)), sets, cpu)
 
 
 def test_depth_is_brought_to_the_students_camera(teacher):

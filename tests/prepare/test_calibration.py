@@ -40,6 +40,24 @@ def test_a_matrix_that_cannot_be_of_the_images_is_refused(tmp_path):
         choose_camera(tmp_path, (480, 640), str(tmp_path / "c.yaml"), None)
 
 
+def test_a_matrix_without_a_size_is_taken_for_these_images_with_a_warning(tmp_path, caplog):
+    (tmp_path / "c.yaml").write_text("fx: 500\nfy: 510\ncx: 321.5\ncy: 239.5\n")
+    lens = choose_camera(tmp_path, (480, 640), str(tmp_path / "c.yaml"), None)
+    assert lens.intrinsics[0, 2] == 321.5
+    assert "names no size of images; K is taken to be in pixels of those of" in caplog.text
+    for size in ((960, 1280), (280, 640)):
+        with pytest.raises(InputError, match=r"principal point \(321.5, 239.5\) is not near the middle"):
+            choose_camera(tmp_path, size, str(tmp_path / "c.yaml"), None)
+
+
+@pytest.mark.parametrize("value", [(36, 50), 0])
+def test_exif_without_one_focal_length_is_no_calibration(tmp_path, value):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = value
+    Image.new("RGB", (36, 24)).save(tmp_path / "a.jpg", exif=exif)
+    assert choose_camera(tmp_path, (24, 36), "auto", None).learn
+
+
 def test_a_region_of_interest_is_no_smaller_image(tmp_path):
     """The window of 320x192 in a sensor of 640x384 has the sensor's focal length; other sizes tell nothing."""
     text = "height: 384\nwidth: 640\nK: [200, 0, 320, 0, 200, 192, 0, 0, 1]\nD: []\n%s\n"

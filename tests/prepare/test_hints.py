@@ -26,9 +26,10 @@ from hrdepth.config import (
     ObjectiveConfig,
     OptimiserConfig,
     PrepareHintsConfig,
+    PrepareShardsConfig,
     TrainConfig,
 )
-from hrdepth.config.files import plain_settings
+from hrdepth.config.files import plain_settings, read_train_config
 from hrdepth.data.folder import Folder
 from hrdepth.data.layers import Frames
 from hrdepth.data.reader import SplitLine
@@ -37,6 +38,7 @@ from hrdepth.errors import InputError
 from hrdepth.networks import build_network
 from hrdepth.prepare import hints as module
 from hrdepth.prepare.hints import prepare_hints
+from hrdepth.prepare.shards import pack_shards
 from hrdepth.prepare.structure import Structure
 from hrdepth.training import train
 from hrdepth.weights.checkpoint import save_checkpoint
@@ -129,6 +131,78 @@ def test_existing_hints_stay_and_missing_ones_are_computed(tmp_path, weights, mo
     assert len(list(hints.folder.rglob("*.npy"))) == 3
     with pytest.raises(InputError, match="choose another folder"):
         prepare_hints(replace(config, config=replace(config.config, size=(64, 256))))
+
+
+def test_hints_are_written_one_by_one_and_a_second_call_makes_those_that_are_missing(tmp_path, weights, monkeypatch):
+    """The third is written as soon as the five sweeps that it needs are there."""
+    root = corridor.drive(tmp_path / "data", frames=7)
+    monkeypatch.setattr(module, "structure_from_motion", known)
+    monkeypatch.setattr(module, "parallel_map", lambda work, items: map(work, items))
+    sweep, swept = module.plane_sweep, []
+
+    def broken_off(target, *given):
+        swept.append(target)
+        if len(swept) == 6:
+            raise KeyboardInterrupt
+        return sweep(target, *given)
+
+    config = config_of(root, weights, tmp_path, every=1, planes=8)
+    config = replace(config, config=replace(config.config, validation=[]))
+    monkeypatch.setattr(module, "plane_sweep", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_hints(config)
+    there = {path: path.stat().st_mtime_ns for path in (tmp_path / "hints").rglob("*.npy")}
+    assert len(there) == 3
+    prepare_hints(config)
+    assert {path: path.stat().st_mtime_ns for path in there} == there
+    again = {path: path.read_bytes() for path in (tmp_path / "hints").rglob("*.npy")}
+    assert len(again) == 7
+    prepare_hints(replace(config, out=str(tmp_path / "at once")))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "at once").rglob("*.npy")} == {
+        path.name: content for path, content in again.items()
+    }
+
+
+@pytest.mark.parametrize("lost", [1, 9])
+def test_frames_whose_pose_is_not_found_are_looked_for_once(tmp_path, weights, monkeypatch, lost):
+    root = corridor.drive(tmp_path / "data", frames=9)
+    calls = []
+
+    def partly(images, intrinsics):
+        calls.append(1)
+        found = known(images, intrinsics)
+        return Structure(*({image: part[image] for image in images[lost:]} for part in found))
+
+    monkeypatch.setattr(module, "structure_from_motion", partly)
+    config = config_of(root, weights, tmp_path, every=4, planes=8)
+    hints = prepare_hints(config)
+    assert len(list(hints.folder.rglob("*.npy"))) == (2 if lost == 1 else 0)
+    prepare_hints(config)
+    assert len(calls) == 1
+    lines = (hints.folder / "train-1.txt").read_text().splitlines()
+    assert "drive 0 l" not in lines
+    (root / "drive" / "left" / "000000.png").write_bytes((root / "drive" / "left" / "000001.png").read_bytes())
+    prepare_hints(config)
+    assert len(calls) == 2, "it is another image now"
+
+
+def test_a_network_without_depth_gives_no_scale(tmp_path, weights):
+    network = build_network(LITE)
+    network.scale = replace(network.scale, shift=None)
+    save_checkpoint(tmp_path / "affine.safetensors", network, LITE, size=SIZE)
+    root = corridor.drive(tmp_path / "data", frames=2)
+    with pytest.raises(InputError, match="this network gives no depth"):
+        prepare_hints(config_of(root, str(tmp_path / "affine.safetensors"), tmp_path))
+
+
+def test_hints_of_shards_are_refused_where_files_are_needed(tmp_path, weights):
+    root = corridor.drive(tmp_path / "data", frames=7)
+    config = config_of(root, weights, tmp_path)
+    training = replace(config.config, objective=ObjectiveConfig("distillation", []), validation=[])
+    pack_shards(PrepareShardsConfig(str(tmp_path / "packed"), training, threads=1))
+    packed = read_train_config(tmp_path / "packed" / "train.yaml")
+    with pytest.raises(InputError, match="make hints of the data sets before hrdepth prepare shards"):
+        prepare_hints(replace(config, config=replace(training, train=packed.train)))
 
 
 def test_stereo_pairs_give_metres_without_motion(tmp_path, weights, monkeypatch):

@@ -187,6 +187,45 @@ def test_other_settings_do_not_overwrite(clip, prepared, tmp_path):
     assert (tmp_path / "mine" / "drive" / "thesis.txt").exists()
 
 
+def test_a_camera_and_a_mask_made_by_hand_stay(clip, prepared, caplog):
+    drive = prepared / "drive"
+    camera = (drive / "camera.yaml").read_text() + "\n# corrected\n"
+    (drive / "camera.yaml").write_text(camera)
+    Image.new("L", SIZE[::-1], 255).save(drive / "mask.png")
+    mask = (drive / "mask.png").read_bytes()
+    with caplog.at_level("INFO", logger="hrdepth"):
+        prepare(clip, prepared)
+    assert "drive: camera.yaml and mask.png stays as it was changed since" in caplog.text
+    frame = next((drive / "left").iterdir())
+    frame.unlink()
+    with pytest.raises(InputError, match=r"would replace camera.yaml and mask.png, changed by hand; keep a copy"):
+        prepare(clip, prepared)
+    assert ((drive / "camera.yaml").read_text(), (drive / "mask.png").read_bytes()) == (camera, mask)
+    prepare(clip, prepared, overwrite=True)
+    assert frame.is_file()
+    assert "corrected" not in (drive / "camera.yaml").read_text()
+
+
+def test_a_mask_drawn_where_none_was_found_stays(clip, prepared):
+    drive = prepared / "drive"
+    manifest = json.loads((drive / "manifest.json").read_text())
+    del manifest["files"]["mask.png"]
+    (drive / "manifest.json").write_text(json.dumps(manifest))
+    (drive / "left" / "000004.jpg").unlink()
+    with pytest.raises(InputError, match="would replace mask.png, changed by hand"):
+        prepare(clip, prepared)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"fov": 400.0}, {"size": (100, 128)}, {"fov": None, "intrinsics": "exif"}, {"fov": 60.0, "fps": -1.0}]
+)
+def test_nothing_is_removed_before_new_settings_are_checked(clip, prepared, settings):
+    before = sorted(prepared.rglob("*"))
+    with pytest.raises(InputError):
+        prepare(clip, prepared, overwrite=True, **settings)
+    assert sorted(prepared.rglob("*")) == before
+
+
 def test_files_of_others_and_links_are_not_overwritten(clip, prepared, tmp_path):
     drive = tmp_path / "data" / "drive"
     (drive / "depth").mkdir()

@@ -86,6 +86,7 @@ def test_the_command_writes_every_image(tmp_path, truths, capsys):
         (["--runs", "[nowhere]"], "the log of the run"),
         (["--labels", "[same,same]"], "same name"),
         (["--count", "0"], "count 0: give the number of images"),
+        (["--dpi", "0"], "dpi 0: give dots per inch"),
     ],
 )
 def test_the_command_refuses_invalid_input(tmp_path, truths, capsys, more, sentence):
@@ -103,6 +104,24 @@ def test_the_sample_is_in_metres(truths):
     # Median scaling: a constant prediction becomes the median of the truth.
     assert 1 / sample.scaled_disparity[known] == pytest.approx(np.median(sample.truth[known]), rel=1e-3)
     assert np.nanmean(sample.relative_error) == pytest.approx(sample.errors["abs_rel"], rel=1e-3)
+
+
+def test_the_sample_shows_the_part_of_the_image_that_the_depth_is_of(truths):
+    whole = Image.new("RGB", (SIZE[1], 2 * SIZE[0]), "blue")
+    whole.paste("red", (0, 0, SIZE[1], SIZE[0]))
+    whole.save(truths / "image" / "0.png")
+    truth = build_ground_truth(GroundTruthConfig("folder", str(truths)))[0]
+    seen = []
+
+    def network(image):
+        seen.append(image[0, :, 0, 0].tolist())
+        return {0: torch.full((1, 1, *SIZE), 0.5)}
+
+    sample = predict_sample(
+        Predictor(network, SIZE), dataclasses.replace(truth, image_rows=(0.5, 1.0)), DepthProtocol()
+    )
+    assert seen == [[0, 0, 1]]
+    assert (sample.image == (0, 0, 255)).all()
 
 
 def test_the_sample_follows_the_camera_and_the_flipped_image(truths):
@@ -132,6 +151,14 @@ def test_error_by_distance_is_the_mean_within_each_bin():
     assert values[0] == pytest.approx(0.25)
     assert values[2] == pytest.approx(0.5)
     assert np.isnan(values[1])
+
+
+@pytest.mark.parametrize("draw", [error_by_distance, error_histogram])
+def test_errors_without_any_true_depth_are_refused(draw):
+    known, unknown = sample([2, np.nan], [3, 4]), sample([np.nan, np.nan], [3, 4])
+    draw({"a": [unknown, known]})
+    with pytest.raises(InputError, match="the images of 'a' have no true depth"):
+        draw({"a": [unknown, unknown]})
 
 
 def test_histogram_is_signed():

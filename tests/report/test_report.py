@@ -4,7 +4,9 @@ The report of a run: what is on the page, where its numbers come from, and that 
 """
 
 import json
+import os
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,11 +16,14 @@ import pytest
 import yaml
 
 from hrdepth.cli import main
-from hrdepth.config import DepthProtocol, GroundTruthConfig
+from hrdepth.config import DatasetConfig, DepthProtocol, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
 from hrdepth.inference.predictor import Predictor
+from hrdepth.io.files import file_sha256
+from hrdepth.report.frames import plain_frames
 from hrdepth.report.render import encode_cloud
+from hrdepth.report.results import are_results_of, read_results
 from hrdepth.report.run import RunFolder
 from hrdepth.truth import build_ground_truth
 
@@ -88,6 +93,65 @@ def test_results_of_evaluate_are_used(config, evaluation, tmp_path):
     assert "Validation frames" in report(replace(config, results=str(tmp_path / "results"), overwrite=True)).read_text()
 
 
+def test_results_in_the_run_are_used_only_for_the_same_weights_and_protocol(config, run, caplog):
+    stored, best = run / "stored", run / "best.safetensors"
+    constant = constant_depth_baseline(truth_of(run), PROTOCOL)
+    cell = f"<td>{constant.mean['sq_rel']:.3f}</td>"
+    config = replace(config, bootstrap=0, points=100, overwrite=True)
+    try:
+        constant.write(stored, {"weights": best.name, "weights_sha256": file_sha256(best)})
+        assert cell in report(replace(config, protocol=DepthProtocol())).read_text()
+        assert cell not in report(config).read_text(), "another protocol was asked for"
+        constant.write(stored, {"weights": best.name, "weights_sha256": "0"}, overwrite=True)
+        assert cell not in report(replace(config, protocol=DepthProtocol())).read_text()
+        assert "may not be of" in caplog.text
+    finally:
+        shutil.rmtree(stored)
+
+
+def test_results_without_a_hash_are_known_by_name_place_and_age(tmp_path):
+    weights, result = tmp_path / "best.safetensors", tmp_path / "metrics.json"
+    weights.write_bytes(b"1")
+    result.write_text(json.dumps({"frames": 9, "provenance": {"weights": weights.name}}))
+    assert not are_results_of(tmp_path, weights), "those of a trajectory"
+    result.write_text(json.dumps({"metrics": {}, "provenance": {"weights": weights.name}}))
+    os.utime(weights, (1, 1))
+    assert are_results_of(tmp_path, weights)
+    assert not are_results_of(tmp_path, tmp_path / "last.safetensors")
+    assert not are_results_of(tmp_path, tmp_path / "other" / weights.name)
+    os.utime(result, (0, 0))
+    assert not are_results_of(tmp_path, weights), "the weights were written later"
+    for damaged in ("[1", "{}"):
+        result.write_text(damaged)
+        assert not are_results_of(tmp_path, weights)
+
+
+def test_failed_images_are_read_with_the_results(evaluation, tmp_path):
+    replace(evaluation, failed=("image 0: it is damaged",)).write(tmp_path / "results")
+    assert read_results(tmp_path / "results")[0].failed == ("image 0: it is damaged",)
+
+
+def test_exported_weights_are_shown_without_their_number_of_parameters(config):
+    exported = str(ROOT / "src" / "hrdepth" / "weights" / "street.onnx")
+    page = report(replace(config, weights=exported, bootstrap=0, points=100)).read_text()
+    assert "Weights: street.onnx" in page
+    assert "<span>parameters" not in page
+
+
+def test_validation_frames_have_the_camera_of_their_recording(run):
+    predictor = Predictor.from_file(run / "best.safetensors")
+    [known] = RunFolder.read(run).validation
+    focal = truth_of(run)[0].intrinsics[0, 0]
+    plain = Predictor(predictor.network, (64, 96), canonical_focal=2 * focal / 96)
+    [*_, shown] = plain_frames(plain, [known])
+    assert (shown.intrinsics[0, 0], shown.assumed, shown.unit) == (focal, False, "metres")
+    unknown = DatasetConfig("images", str(Path(known.root) / "drive" / "left"))
+    guessed = plain_frames(plain, [unknown])[-1]
+    assert (guessed.intrinsics[0, 0], guessed.assumed) == (2 * focal, True), "that of the canonical camera"
+    canonical = plain(Path(known.root) / "drive" / "left" / "000005.png")
+    assert canonical.best_depth == pytest.approx(2 * shown.depth, rel=1e-4)
+
+
 def test_several_results_are_shown(config, tmp_path):
     metrics = dict(zip(("abs_rel", "sq_rel", "rmse", "rmse_log", "delta1", "delta2", "delta3"), range(7), strict=True))
     (tmp_path / "metrics.json").write_text(json.dumps({"results": {"streets": {"pictures": 8, "network": metrics}}}))
@@ -107,6 +171,8 @@ def test_a_report_without_true_depth_has_no_metrics(config, run, tmp_path):
     assert "nothing measured" in page
     assert "Image 2" in page
     assert 'id="cloud"' in page
+    assert "points, in metres, of the second" in page
+    assert "The camera is not known" not in page
 
 
 def test_the_guards_message_is_on_the_page(config, run):

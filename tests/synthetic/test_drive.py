@@ -299,6 +299,38 @@ def test_other_settings_need_overwrite(tmp_path: Path, flat: Flat) -> None:
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_with_overwrite_a_drive_of_the_same_settings_is_resumed(tmp_path: Path, flat: Flat) -> None:
+    folder = render_flat(tmp_path)
+    (folder / "left" / "000003.png").unlink()
+    first = (folder / "left" / "000000.png").stat().st_mtime_ns
+    render_flat(tmp_path, overwrite=True)
+    assert flat.calls == 28 + 2
+    assert (folder / "left" / "000000.png").stat().st_mtime_ns == first
+
+
+def test_only_a_rendered_drive_is_overwritten_and_only_where_it_can_be_rendered(
+    tmp_path: Path, flat: Flat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "drive" / "left" / "000000.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("a photograph")
+    for content in (None, '{"chosen": {}}', "{"):
+        if content is not None:
+            (tmp_path / "drive" / "manifest.json").write_text(content)
+        with pytest.raises(InputError, match="contains files that hrdepth render did not make"):
+            render_flat(tmp_path, overwrite=True)
+    assert mine.read_text() == "a photograph"
+    folder = render_flat(tmp_path, name="other")
+
+    def missing() -> None:
+        raise InputError("mitsuba is not installed")
+
+    monkeypatch.setattr(drive_module, "load_mitsuba", missing)
+    with pytest.raises(InputError, match="not installed"):
+        render_flat(tmp_path, name="other", frames=12, overwrite=True)
+    assert len(list((folder / "left").iterdir())) == 14
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -170,3 +170,16 @@ def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(InputError, match=r"pip install 'hrdepth\[teachers\]'"):
         open_teacher("some/model")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_digest_is_that_of_the_model_wherever_it_lies(tmp_path):
+    transformers.set_seed(0)
+    model = dpt()
+    first = open_teacher(save(*model, tmp_path / "a"))
+    second = open_teacher(save(*model, tmp_path / "b"))
+    earlier = first._digest(first._model.config.to_json_string(use_diff=False))
+    second._model.config.transformers_version = "9"
+    assert first.digest() == second.digest() != earlier
+    assert first.has_digest(earlier)
+    assert not first.has_digest("0")

@@ -107,6 +107,22 @@ def test_labels_of_another_teacher_are_refused(tmp_path):
         Labels.open(tmp_path / "other")
 
 
+def test_labels_go_on_under_another_name_or_licence_of_the_teacher(tmp_path):
+    about = create_labels(tmp_path / "labels", Ramp(), SIZE).about
+
+    class Moved(Ramp):
+        name, licence = "/other/path/ramp", None
+
+    assert create_labels(tmp_path / "labels", Moved(), SIZE).about == about
+
+    class Changed(Ramp):
+        def digest(self):
+            return "1"
+
+    with pytest.raises(InputError, match="teacher.digest"):
+        create_labels(tmp_path / "labels", Changed(), SIZE)
+
+
 def _share(folder, images, counts):
     counts.put(label_images(Ramp(), Labels.open(folder), images))
 
@@ -276,6 +292,32 @@ def test_pixels_of_which_the_teacher_says_nothing_are_not_learned(tmp_path, mean
     assert disparity.grad.isfinite().all()
     assert disparity.grad[:, :, :31].abs().max() == 0
     assert disparity.grad[:, :, 33:].abs().max() > 0
+
+
+def test_confidence_is_0_where_the_teacher_says_nothing(tmp_path):
+    _, images = images_of(tmp_path, frames=1)
+    for meaning in Meaning:
+        teacher = Silent(meaning)
+        labels = create_labels(tmp_path / meaning, teacher, SIZE)
+        label_images(teacher, labels, images, confidence=True)
+        sure = labels.confidence.load(images[0])
+        assert (sure[:32] == 0).all()
+        assert sure[32:].mean() > 0.2, meaning
+    labels.confidence.write(images[0], np.full(SIZE, np.nan))  # as earlier versions wrote them
+    assert (labels.confidence.resized(images[0], SIZE) == 0).all()
+
+
+@pytest.mark.parametrize("factor", [1e5, 1 / 60000])
+def test_maps_of_an_unknown_factor_are_stored_with_median_1(tmp_path, factor):
+    class Scaled(Silent):
+        def maps(self, images, size):
+            return factor * super().maps(images, size)
+
+    _, images = images_of(tmp_path, frames=1)
+    labels = create_labels(tmp_path / "labels", Scaled(Meaning.SCALE), SIZE)
+    label_images(Scaled(Meaning.SCALE), labels, images)
+    map_, true = labels.load(images[0])[32:], Silent().maps([read_image(images[0])], SIZE)[0, 32:]
+    np.testing.assert_allclose(map_, true / np.median(true), rtol=1e-3)
 
 
 class TestUnits:

@@ -131,6 +131,36 @@ def test_facts_that_show_when_it_computes_are_named_at_once(tmp_path, network, f
         open_teacher(path)
 
 
+class Weighted(nn.Module):
+    """A model with weights, which may lie in another file."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(0.1, 1, 3 * 1024).reshape(1024, 3, 1, 1))
+
+    def forward(self, image):
+        return nn.functional.conv2d(image, self.weight).mean(1, keepdim=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_digest_covers_weights_in_another_file(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="needs onnx")
+    path = tmp_path / "model.onnx"
+    export(tmp_path, network=Weighted())
+    digests = {open_teacher(str(path)).digest()}
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=64)
+    for change in (0, 64):
+        content = bytearray((tmp_path / "weights.bin").read_bytes())
+        content[10] ^= change
+        (tmp_path / "weights.bin").write_bytes(content)
+        digests.add(open_teacher(str(path)).digest())
+    assert len(digests) == 3
+    teacher = open_teacher(str(path))
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(InputError, match=r"has tensors in 'weights.bin', which is no file of its folder"):
+        teacher.digest()
+
+
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no model")
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(FACTS))

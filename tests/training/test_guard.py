@@ -15,11 +15,12 @@ from hrdepth.config import (
     NetworkConfig,
     ObjectiveConfig,
     OptimiserConfig,
+    check_values,
 )
 from hrdepth.data import build_mix
 from hrdepth.data.dataset import FrameDataset
 from hrdepth.data.mixing import MixedSampler
-from hrdepth.errors import TrainingStopped
+from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.networks.pose import PoseNet
 from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
@@ -46,6 +47,16 @@ def config(tmp_path):
         pose_network=NetworkConfig("posenet", {"backbone": "test_resnet"}),
         objective=ObjectiveConfig(frames=[-1, 1, "s"]),
     )
+
+
+def test_infinity_disables_the_check_of_motion(config):
+    check_values(replace(config, guard=GuardConfig(max_motion=float("inf"))))
+    for guard, sentence in (
+        (GuardConfig(max_motion=NAN), "guard.max_motion nan must be positive$"),
+        (GuardConfig(max_rotation=float("inf")), "guard.max_rotation inf must be positive, and finite"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            check_values(replace(config, guard=guard))
 
 
 def order(config, epoch=0):

@@ -17,7 +17,7 @@ from hrdepth.config import DepthProtocol, EvaluateConfig, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.command import evaluate
 from hrdepth.truth import GROUND_TRUTHS, GroundTruth, GroundTruthSet, build_ground_truth, depth_protocol, read_depth
-from hrdepth.truth.sparse_maps import write_sparse_maps
+from hrdepth.truth.sparse_maps import read_depth_maps, write_sparse_maps
 
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
 CAMERA = "S_rect_0{0}: 8 6\nP_rect_0{0}: 4 0 4 {1} 0 4 3 0 0 0 1 0\n"
@@ -425,6 +425,37 @@ def test_arrays_with_false_states_are_refused(tmp_path):
     assert false != honest
     with pytest.raises(InputError, match="too few"):
         build("gt_depths", depths=archive(tmp_path / "b.npz", false))
+
+
+def test_rows_of_rows_are_refused_at_once(tmp_path):
+    """Each row holds the one below it ten times: 10^12 maps in a kilobyte."""
+    inner = objects([MAPS[0]])
+    for _ in range(12):
+        inner = objects([inner] * 10)
+    path = archive(tmp_path / "gt.npz", pickle.dumps(inner))
+    with pytest.raises(InputError, match="an array of objects where a map is due"):
+        build("gt_depths", depths=path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"counts": np.array([2**40, 1])}, {"counts": np.array([2**62, 2**62])}, {"counts": np.array([-1, 3])},
+        {"counts": np.array([1.0, 1.0])}, {"positions": np.array([0.0, 1.0])}, {"sizes": np.array([[2.0, 3.0]] * 2)},
+        {"sizes": np.array([2, 3])}, {"depths": np.ones((2, 1), np.float32)}, {"depths": np.array(["a", "b"])},
+        {"positions": np.array([6, 0])}, {"names": np.array(["a 1 l"])},
+    ],
+)  # fmt: skip
+def test_sparse_maps_whose_arrays_do_not_fit_together_are_refused_at_once(tmp_path, changes):
+    arrays = {
+        "names": np.array(["a 1 l", "a 2 l"]), "sizes": np.array([[2, 3]] * 2), "counts": np.array([1, 1]),
+        "positions": np.array([0, 1]), "depths": np.ones(2, np.float32), "about": np.array("{}"),
+    }  # fmt: skip
+    np.savez(tmp_path / "gt.npz", **arrays)
+    assert [map_.sum() for map_ in read_depth_maps(tmp_path / "gt.npz")] == [1, 1]
+    np.savez(tmp_path / "gt.npz", **(arrays | changes))
+    with pytest.raises(InputError, match=r"do not fit together.*--ground-truth --overwrite true"):
+        read_depth_maps(tmp_path / "gt.npz")
 
 
 def test_archives_with_other_content_are_refused(tmp_path):

@@ -334,6 +334,31 @@ def test_a_refused_camera_gets_a_sentence(launch, small_address):
     page.context.close()
 
 
+# A camera that is allowed when the visitor has chosen something else.
+LATE = """() => {
+  window.allow = [];
+  window.streams = [];
+  navigator.mediaDevices.getUserMedia = () => new Promise((done) => window.allow.push(() => {
+    window.streams.push(document.createElement("canvas").captureStream(5));
+    done(window.streams.at(-1));
+  }));
+}"""
+
+
+def test_a_camera_that_is_allowed_too_late_is_given_back(page):
+    page.evaluate(LATE)
+    page.locator("#camera").click()
+    page.locator("#camera").click()
+    predict_example(page, 0)
+    states = page.evaluate(
+        "async () => { window.allow.forEach((allow) => allow()); await new Promise((done) => setTimeout(done, 100));"
+        " delete navigator.mediaDevices.getUserMedia;"
+        " return window.streams.map((one) => one.getTracks()[0].readyState); }"
+    )
+    assert states == ["ended", "ended"]
+    assert page.evaluate("document.getElementById('video').srcObject") is None
+
+
 def test_a_video_is_predicted_and_can_be_stopped(browser, small_address, tmp_path):
     image = np.asarray(Image.open(STREETS / EXAMPLES[0]).resize((320, 96)))
     with VideoWriter(tmp_path / "drive.mp4", 10) as video:

@@ -66,6 +66,19 @@ def test_only_files_of_the_folder_are_given(folder):
             assert ask(address, path).status in (301, 404), path
 
 
+def test_ipv6_addresses_are_served(folder):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6 ({error})")
+    with serve(ServeConfig(str(folder), host="::1", port=0, https=False)) as (address,):
+        assert address.startswith("http://[::1]:")
+        assert ask(address, "/page.js").status == 200
+    with serve(ServeConfig(str(folder), host="::", port=0, https=False)) as (local, *_):
+        assert ask(local.replace("localhost", "127.0.0.1"), "/page.js").status == 200
+
+
 def test_all_addresses_are_told(folder):
     with serve(ServeConfig(str(folder), port=0, https=False)) as addresses:
         assert addresses[0].startswith("http://localhost:")

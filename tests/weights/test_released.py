@@ -85,6 +85,7 @@ def test_a_pickle_that_runs_code_is_refused(files, tmp_path):
     ("changes", "sentence"),
     [
         ({"network": "lite_hrdeph"}, "did you mean 'lite_hrdepth'"),
+        ({"network": "packnet"}, "unknown network with published weights 'packnet'"),
         ({"encoder": "nowhere.pth"}, "nowhere.pth does not exist"),
         ({"pose": None}, "both files"),
         ({"out": "net.pth"}, "must end in .safetensors"),

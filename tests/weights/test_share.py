@@ -4,6 +4,7 @@ Weights to share: a folder, and the Hugging Face Hub.
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
+from hrdepth.weights.card import Card, card_text, read_card
 from hrdepth.weights.checkpoint import read_checkpoint
 from weights_files import CONFIG, FACTS
 
@@ -42,6 +44,34 @@ def test_a_shared_folder_contains_weights_card_and_config(path, tmp_path, image)
         assert said in card
     with pytest.raises(InputError, match="is not empty"):
         predictor.save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"limits": "cannot see"}, "limits must be a list of sentences, not 'cannot see'"),
+        ({"notes": [1]}, "notes must be a list of sentences"),
+        ({"title": ["a"]}, "title must be text"),
+        ({"results": [1]}, "results must be names with values"),
+        ({"results": {"streets": 1}}, "has no 'results' by set and row"),
+        ({"results": {"streets": {"network": {"abs_rel": [1]}}}}, "is damaged"),
+        ({"protocol": "median"}, "protocol must be names with values"),
+    ],
+)
+def test_a_card_with_fields_of_another_kind_is_refused(tmp_path, facts, message):
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump(facts))
+    with pytest.raises(InputError, match=message):
+        read_card(tmp_path / "card.yaml", None, Card())
+
+
+def test_results_of_a_card_are_those_of_a_file_of_results(path, tmp_path):
+    """As the docstring of `Card` gives them, in a file and in Python."""
+    results = {"streets": {"images": 8, "network": {"abs_rel": 0.125}}}
+    (tmp_path / "card.yaml").write_text(yaml.safe_dump({"results": results}))
+    for card in (read_card(tmp_path / "card.yaml", None, Card()), Card(results=results)):
+        text = card_text(replace(read_checkpoint(path), card=card.as_dict()), "'x'")
+        assert "| streets, 8 images | Abs Rel |" in text
+        assert "| network | 0.125 |" in text
 
 
 def test_weights_that_cannot_be_shared_are_refused_with_a_message(path, tmp_path):

@@ -89,6 +89,8 @@ def load_upload(session: Session, path: Path, limits: UploadLimits) -> None:
         path.unlink(missing_ok=True)
     session.name = re.sub(r"[^\w-]+", "_", path.stem)[:60].strip("_") or kind
     session.store(image)
+    if session.clip is not None and session.clip != clip:  # of another suffix: the new one has not replaced it
+        session.clip.unlink(missing_ok=True)
     session.clip = clip
 
 

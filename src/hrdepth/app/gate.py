@@ -11,7 +11,6 @@ import secrets
 import socket
 from collections import OrderedDict
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -150,12 +149,13 @@ class Gate:
 
     def _token(self, cookies: str) -> str | None:
         """Return the visitor that a cookie of this server names."""
-        try:
-            value = SimpleCookie(cookies)[COOKIE].value
-        except (KeyError, CookieError):
-            return None
-        token, _, seal = value.partition(".")
-        return token if hmac.compare_digest(seal.encode(), self._seal(token).encode()) else None
+        # Not by SimpleCookie, which drops all that follow one that it cannot read, and other applications have such.
+        for cookie in cookies.split(";"):
+            name, _, value = cookie.strip().partition("=")
+            token, _, seal = value.partition(".")
+            if name == COOKIE and hmac.compare_digest(seal.encode(), self._seal(token).encode()):
+                return token
+        return None
 
     def _seal(self, token: str) -> str:
         return hmac.new(self._secret, token.encode(), hashlib.sha256).hexdigest()

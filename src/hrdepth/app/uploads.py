@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, time
 
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
@@ -125,7 +125,7 @@ class Uploads:
         return taken
 
     def purge(self) -> None:
-        """Remove uploads that nobody used for an hour."""
+        """Remove uploads that nobody used for an hour, and what Gradio leaves of uploads that were broken off."""
         with self._lock:
             old = [file for file, upload in self._waiting.items() if monotonic() - upload.arrived > KEPT_SECONDS]
             for file in old:
@@ -133,6 +133,10 @@ class Uploads:
             self._moved = {hashed: own for hashed, own in self._moved.items() if own in self._waiting}
         for file in old:
             shutil.rmtree(file.parent, ignore_errors=True)
+        for part in self.root.glob("*"):
+            with suppress(OSError):  # removed meanwhile
+                if part.is_file() and time() - part.stat().st_mtime > KEPT_SECONDS:
+                    part.unlink()
 
 
 def _bytes_in(folder: Path) -> int:

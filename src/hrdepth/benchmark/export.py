@@ -46,7 +46,7 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
     Raises:
         InputError: settings that cannot work, or no format that is there.
     """
-    check_settings(config, formats=0, rounds=1)
+    check_settings(config, formats=0, rounds=1, size=1)
     for name in config.formats:
         lookup(dict.fromkeys(EXPORTS), name, "format")
     subject = Subject(config)

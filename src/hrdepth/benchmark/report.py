@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
@@ -114,10 +115,20 @@ def report(
             written["weights"] = Path(written["weights"]).name
         written.update(settings or {})
         parts = {} if left_out is None else {"left_out": dict(left_out)}
-        write_json(config.out, {"settings": written, **content, **parts, "provenance": provenance(machine=machine())})
+        content = {"settings": written, **content, **parts, "provenance": provenance(machine=machine())}
+        write_json(config.out, _without_nan(content))
     table.show()
     for name, reason in (left_out or {}).items():
         Console().print(f"left out: {name}: {reason}", markup=False)
+
+
+def _without_nan(content: Any) -> Any:
+    """Return content with None for numbers that are not finite, which JSON does not have."""
+    if isinstance(content, Mapping):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def report_measurements(

@@ -53,8 +53,8 @@ def benchmark_start(config: BenchmarkStartConfig) -> list[Measurement]:
         lookup(RUNTIMES, name, "runtime")
         if reason := unavailable(name):
             raise InputError(f"the runtime '{name}' is not available: {reason}")
-    check_settings(config, rounds=1)
-    weights = locate_weights(config.weights)
+    check_settings(config, rounds=1, image_size=1)
+    weights = locate_weights(config.weights).resolve()  # the processes run in another folder
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         image = folder / "street.jpg"

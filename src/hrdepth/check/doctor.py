@@ -23,7 +23,7 @@ from hrdepth.config import DatasetConfig, DoctorConfig, TrainConfig
 from hrdepth.data.camera_file import find_cameras, read_camera
 from hrdepth.data.folder import MASK, numbered_images
 from hrdepth.errors import InputError
-from hrdepth.io.files import existing_folder
+from hrdepth.io.files import existing_folder, output_file
 from hrdepth.io.images import image_size, read_image
 from hrdepth.prepare.recording import read_manifest, verify_drive
 from hrdepth.prepare.selection import runs
@@ -62,11 +62,16 @@ def examine(config: DoctorConfig) -> Examination:
     """Look through a folder of drives on disk, and write a page about it.
 
     Raises:
-        InputError: there is no such folder, it holds no drive, or the page cannot be written.
+        InputError: there is no such folder, it holds no drive, or the page cannot be written, or is another file than
+            the set's doctor.html that exists and `overwrite` is false.
     """
     for kind in config.ignore:
         lookup(KINDS, kind, "kind of finding")
     root = existing_folder(config.data)
+    own = root / "doctor.html"
+    page = own if config.page is None else Path(config.page)
+    if page.resolve() != own.resolve():
+        output_file(page, overwrite=config.overwrite)
     findings = list(_scan(root))
     recordings = [part for part in _recordings(root) if part.numbers]
     if not recordings and not findings:
@@ -75,7 +80,6 @@ def examine(config: DoctorConfig) -> Examination:
         found = [replace(finding, where=part.name) for finding in _examine(root, part)]
         findings += [finding for finding in found if not _is_reported(finding, findings)]
     counted = [finding for finding in findings if finding.kind not in config.ignore]
-    page = Path(config.page) if config.page is not None else root / "doctor.html"
     examination = Examination(findings, counted, recordings, page)
     write_page(examination.verdict, findings, counted, recordings, page, root)
     return examination

@@ -58,7 +58,7 @@ def check_inputs(config: Any) -> None:
         if name in CHECKS and value not in (None, "", (), []):
             # The paper's tables have NAME=FILE,FILE.
             rows = name == "weights" and isinstance(config, ReproduceConfig)
-            CHECKS[name]([file for row in value for file in row.rpartition("=")[2].split(",")] if rows else value)
+            CHECKS[name]([file for row in value for file in _files_of_row(row)] if rows else value)
     if isinstance(config, RuntimeConfig) and config.precision is not None:
         from hrdepth.inference.runtimes import PRECISIONS
 
@@ -68,6 +68,11 @@ def check_inputs(config: Any) -> None:
             check(config)
     if isinstance(of_training := getattr(config, "config", None), TrainConfig):  # what is prepared or measured
         _check_data_sets(of_training)
+
+
+def _files_of_row(row: str) -> list[str]:
+    """Return the files of NAME=FILE,FILE, as `reproduce` reads it; a file's name may hold `=`, too."""
+    return (row.partition("=")[2] if "=" in row else row).split(",")
 
 
 def _check_app(config: AppConfig) -> None:
@@ -206,9 +211,10 @@ def _check_input(value: Any, *, live: bool = False) -> None:
 
 
 def _check_released(config: ImportConfig) -> None:
+    from hrdepth.config.weights import PUBLISHED
     from hrdepth.io.files import existing_file
 
-    _check_network(config.network)
+    lookup(dict.fromkeys(PUBLISHED), config.network, "network with published weights")
     _check_suffix(config.out)
     if (config.pose_encoder is None) == (config.pose is None):  # else the sentence is about both
         for path in (config.encoder, config.depth, config.pose_encoder, config.pose):

@@ -221,8 +221,13 @@ def _with_checkpoint(given: list[str]) -> list[str]:
     """Replace `reproduce ... --weights last` by `--checkpoint last`; weights by name are arguments without a flag."""
     if given[:1] != ["reproduce"]:
         return given
-    text = "\n".join(given)
-    return re.sub(r"^--weights[\n=](best|last)$", r"--checkpoint=\1", text, flags=re.MULTILINE).split("\n")
+    found: list[str] = []
+    for argument in given:
+        if found[-1:] == ["--weights"] and argument in ("best", "last"):
+            found[-1] = f"--checkpoint={argument}"
+        else:
+            found.append(re.sub("^--weights=(?=(best|last)$)", "--checkpoint=", argument))
+    return found
 
 
 def _with_preset(given: list[str]) -> list[str]:

@@ -210,6 +210,7 @@ class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput, DeviceConfig):
         pages: pages that are served, each in a process of its own: each gives one first answer.
         answers: of each page, the first included.
         runtime: a key of the runtimes; null for the fastest that is installed.
+        trust: has no effect here: the page is given a weights file, which cannot run code.
     """
 
     size: tuple[int, int] = (192, 640)

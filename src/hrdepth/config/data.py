@@ -132,7 +132,7 @@ class RenderConfig:
         samples_per_pixel: rays a pixel; more is smoother and slower.
         car_ahead: metres from the camera to the middle of a car ahead that keeps the camera's speed; null for no car.
         variety: the seed also draws camera, light, weather, kind of road, traffic and what stands beside it.
-        overwrite: replace what is in `root`.
+        overwrite: replace drives that were rendered with other settings; those of the same settings are resumed.
     """
 
     root: str

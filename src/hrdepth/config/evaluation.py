@@ -166,8 +166,9 @@ class TabulateConfig(TableConfig):
     Attributes:
         results: a row each: a folder that `hrdepth evaluate --out` wrote, or NAME=FOLDER,FOLDER,... with one folder a
             seed.
-        metrics: columns: `seven`, `lsq`, `log10`, `edges`, `points`, or single ones by their names in metrics.json,
-            such as `[abs_rel, edges]`. All but the seven need the matching options of `hrdepth evaluate`.
+        metrics: columns: `seven`, `lsq`, `log10`, `near_edges`, `edges`, `points`, or single ones by their names in
+            metrics.json, such as `[abs_rel, edges]`. `lsq` and `points` need the matching options of `hrdepth
+            evaluate`; `near_edges` is always measured, `edges` where true depth is dense, `log10` for Make3D.
         out: a file for the table, .md or .tex; null prints only.
     """
 
@@ -189,6 +190,7 @@ class OdometryConfig(DeviceConfig):
         frames_per_second: of the frames, for the times in the TUM file; null for the video's, or 10.
         size: (height, width) that the pose network works at; null for that of its training.
         overwrite: replace results in `out`.
+        trust: has no effect here: a pose network is read from a weights file, which cannot run code.
     """
 
     input: str
@@ -203,6 +205,8 @@ class OdometryConfig(DeviceConfig):
     def __post_init__(self) -> None:
         if self.frames_per_second is not None and not 0 < self.frames_per_second < float("inf"):
             raise InputError(f"frames_per_second {self.frames_per_second:g} must be positive")
+        if self.size is not None and min(self.size) < 1:
+            raise InputError("size {}x{} (height x width): both must be positive".format(*self.size))
 
 
 @dataclass(frozen=True)
@@ -223,6 +227,7 @@ class CalibrateScaleConfig(DeviceConfig):
         distances: a text file of known depths, `image x y metres` a line: the image's name without suffix, pixels.
         frames_per_second: of the frames; null for the video's. `speed` and `speeds` need it.
         overwrite: replace `out`.
+        trust: has no effect here: only weights files are read, which cannot run code.
 
     Raises:
         InputError: no length is given, or one is not positive.

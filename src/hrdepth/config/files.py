@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
@@ -85,7 +86,7 @@ def recipe(name: str) -> Path | None:
     short = name.removeprefix(EARLIER_FOLDER)
     if Path(short).is_absolute() or ".." in Path(short).parts:
         return None
-    found = next((file for file in (RECIPES / short, RECIPES / f"{short}.yaml") if file.is_file()), None)
+    found = next((file for file in (RECIPES / short, RECIPES / f"{short}.yaml") if _is_file(file)), None)
     if found is not None and name != short:
         _note(name, short.removesuffix(".yaml"))
     return found
@@ -107,7 +108,11 @@ def _is_comment(line: str) -> bool:
 
 def find_config(path: str) -> str:
     """Return the path itself if it is a file, else that of the recipe of this name, if there is one."""
-    return path if Path(path).is_file() else str(recipe(path) or path)
+    return path if _is_file(path) else str(recipe(path) or path)
+
+
+def _is_file(path: str | Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  (Path.is_file raises OSError where it is long JSON)
 
 
 def plain_settings(config: TrainConfig) -> dict[str, Any]:

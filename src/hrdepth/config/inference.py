@@ -185,6 +185,9 @@ class AppConfig(DeviceConfig):
         open: open the page in a browser.
         web: what `hrdepth pack NET --web FOLDER` wrote, to serve it as `web/`; null makes one of the first network if
             that is bundled or exported, and ONNX Runtime Web has been fetched before.
+
+    Raises:
+        InputError: there is no such port.
     """
 
     weights: tuple[str, ...] | str = ()
@@ -196,6 +199,9 @@ class AppConfig(DeviceConfig):
     open: bool = False
     web: str | None = None
 
+    def __post_init__(self) -> None:
+        _check_port(self.port)
+
 
 @dataclass(frozen=True)
 class ServeConfig:
@@ -203,12 +209,23 @@ class ServeConfig:
 
     Attributes:
         folder: what `hrdepth pack NET --web FOLDER` wrote.
-        host: the address to listen on; 0.0.0.0 lets other machines, such as a phone, in.
+        host: the address to listen on; 0.0.0.0 (:: with IPv6) lets other machines, such as a phone, in.
         port: to listen on; 0 for a free one.
         https: with a certificate made on the spot, which browsers ask to accept; without, other machines get no camera.
+
+    Raises:
+        InputError: there is no such port.
     """
 
     folder: str
     host: str = "0.0.0.0"
     port: int = 8443
     https: bool = True
+
+    def __post_init__(self) -> None:
+        _check_port(self.port)
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port < 2**16:
+        raise InputError(f"port {port} must lie between 0, for a free one, and 65535")

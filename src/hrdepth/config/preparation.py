@@ -115,7 +115,7 @@ class PrepareLabelsConfig(FleetConfig):
             model of the transformers library, by name on the Hugging Face Hub or folder.
         data: a folder of drives on disk, or of images; or give `config`.
         config: a training config whose target images are labelled, those of validation too.
-        out: the folder to make or to complete; null for DATA/labels-TEACHER.
+        out: the folder to make or to complete; null for DATA/labels-TEACHER, with `config` ./labels-TEACHER.
         size: (height, width) of the labels; each has about as many pixels and its image's aspect ratio.
         confidence: write also how far the teacher agrees with itself about the mirrored and the zoomed image.
         verify: read all labels instead, and remove damaged ones.
@@ -195,11 +195,13 @@ class DoctorConfig:
         page: the file of the page; null writes DATA/doctor.html.
         ignore: kinds of finding that do not count: `missing`, `duplicate`, `still`, `cut`, `fast`, `camera`,
             `stereo`, `baseline`, `exposure`, `mask`. The page shows them nevertheless.
+        overwrite: replace an earlier file `page`; DATA/doctor.html is always replaced.
     """
 
     data: str
     page: str | None = None
     ignore: list[str] = field(default_factory=list)
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ class ReportConfig(DeviceConfig):
         out: the page; null for report.html in that folder.
         weights: a weights file, or another network by its name; null for the run's best, or its last.
         data: images and their true depth to evaluate on; null takes the validation frames where they have true depth.
-        results: a folder that `hrdepth evaluate --out` wrote; null evaluates `data`, or takes what lies in the run.
+        results: a folder that `hrdepth evaluate --out` wrote; null evaluates `data`, or takes what lies in the run, if
+            it is of these weights and neither `data` nor `protocol` is given.
         protocol: how depth is compared.
         bootstrap: resamples for 95 % intervals of every metric; 0 for none.
         points: of the point cloud, at most; each takes 12 bytes of the page.
@@ -75,3 +76,5 @@ class CompareConfig(DeviceConfig):
     def __post_init__(self) -> None:
         if self.count < 1:
             raise InputError(f"count {self.count}: give the number of images, 1 or more")
+        if self.dpi < 1:
+            raise InputError(f"dpi {self.dpi}: give dots per inch, such as 150")

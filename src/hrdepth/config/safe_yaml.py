@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -26,7 +26,13 @@ _NUMBERS = {
 }
 
 
-class PlainLoader(yaml.SafeLoader):
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _SafeLoader
+else:  # with LibYAML, which is eight times as fast, where PyYAML was built with it
+    _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class PlainLoader(_SafeLoader):
     """PyYAML's safe loader, in which whole numbers are decimal also where they begin with 0, as text for `float`."""
 
 
@@ -50,8 +56,6 @@ SettingsLoader.add_implicit_resolver(
     list("-+0123456789."),
 )
 
-_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 
 def load_yaml(text: str, *, unique: bool = False) -> Any:
     r"""Return the value of a YAML text; tags that would make Python objects are refused.
@@ -69,7 +73,7 @@ def load_yaml(text: str, *, unique: bool = False) -> Any:
         {'a': [1, 2], 'b': [1, 2]}
     """
     check_yaml(text)
-    if unique and (root := yaml.compose(text, Loader=_PARSER)) is not None:
+    if unique and (root := yaml.compose(text, Loader=_SafeLoader)) is not None:
         _check_keys(root)
     try:
         return yaml.load(text, Loader=PlainLoader)
@@ -117,7 +121,7 @@ def check_yaml(text: str) -> None:
     named: dict[str, int] = {}
     open_parts: list[tuple[str | None, int]] = []  # anchors of the collections around, and values before each
     values = 0
-    for event in yaml.parse(text, Loader=_PARSER):
+    for event in yaml.parse(text, Loader=_SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in named:  # of a collection around it, or of none
                 raise yaml.YAMLError(f"the alias '*{event.anchor!s:.40}' names no value before it")

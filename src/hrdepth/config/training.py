@@ -235,6 +235,7 @@ POSITIVE = ("optimiser.learning_rate", "guard.max_motion", "guard.max_rotation",
             "metres_per_unit")  # fmt: skip
 NOT_NEGATIVE = ("optimiser.weight_decay", "intrinsics.freeze_steps", "log.panels_every_steps", "guard.min_spread",
                 "guard.warmup_steps", "checkpoint_minutes", "freeze_depth_steps", "workers", "seed")  # fmt: skip
+ENDLESS = ("guard.max_motion",)  # whose infinity disables a check
 # Greatest values of what is 0 at the least.
 SHARES = {"optimiser.decay": 1.0, "augment.brightness": 1.0, "augment.contrast": 1.0, "augment.saturation": 1.0,
           "augment.hue": 0.5}  # fmt: skip
@@ -272,8 +273,11 @@ def check_values(config: TrainConfig) -> None:
     numbers |= {f"min_motion of {part.root}": part.min_motion for part in (*config.train, *config.validation)}
     for name, number in numbers.items():
         least = "positive" if name in POSITIVE else "0 or more"
-        if number is not None and not (number >= 0 and math.isfinite(number) and (number or name not in POSITIVE)):
-            raise InputError(f"{name} {number:g} must be {least}, and finite")
+        finite = ", and finite" if name not in ENDLESS else ""
+        if number is not None and not (
+            number >= 0 and (math.isfinite(number) or not finite) and (number or name not in POSITIVE)
+        ):
+            raise InputError(f"{name} {number:g} must be {least}{finite}")
     for name, most in SHARES.items():
         if not 0 <= (value := attrgetter(name)(config)) <= most:
             raise InputError(f"{name} {value:g} must lie between 0 and {most:g}")

@@ -127,6 +127,10 @@ class PackConfig:
                 raise InputError(f"{bound} {value:g} must be positive")
 
 
+PUBLISHED = ("hrdepth", "lite_hrdepth", "monodepth2")
+"""The networks of which there are published weight files."""
+
+
 @dataclass(frozen=True)
 class ImportConfig:
     """Published weight files to convert.

@@ -86,19 +86,19 @@ class KittiRaw(FrameReader):
         calibration = read_calibration(self.root / date)
         camera = 2 if side == "l" else 3
         size = calibration.size(camera)
-        baseline = calibration.baseline if self._baseline is None else self._baseline
+        metres = calibration.baseline if 3 in calibration.projections else None
+        baseline = metres if self._baseline is None else self._baseline
         if self._intrinsics == "paper":
             intrinsics = PAPER_INTRINSICS * [[size[1]], [size[0]], [1]]
         else:
             intrinsics = calibration.intrinsics(camera)
-        metres = calibration.baseline if 3 in calibration.projections else None
         return Camera(intrinsics, size, baseline, str(self.root / date), metres)
 
 
 class KittiOdometry(FrameReader):
     """KITTI odometry: `ROOT/sequences/00/image_2/000000.png` in colour, else `image_0` in grey.
 
-    The right image is in `image_3`, else `image_1`.
+    The right image of the colour cameras is in `image_3`, that of the grey ones in `image_1`.
 
     Args:
         root: the folder that holds `sequences`.
@@ -132,7 +132,7 @@ class KittiOdometry(FrameReader):
     @lru_cache(maxsize=64)  # noqa: B019
     def _cameras(self, sequence: str) -> tuple[int, int]:
         folder = self.root / "sequences" / sequence
-        return (2 if (folder / "image_2").is_dir() else 0), (3 if (folder / "image_3").is_dir() else 1)
+        return (2, 3) if (folder / "image_2").is_dir() else (0, 1)
 
     @lru_cache(maxsize=64)  # noqa: B019
     def _camera(self, sequence: str, side: str) -> Camera:
@@ -166,7 +166,7 @@ def first_size(folder: Path) -> tuple[int, int]:
 
 
 def _offset(projection: Float64) -> float:
-    """Return how far a rectified camera lies right of camera 0, metres."""
+    """Return how far a rectified camera lies left of camera 0, metres: of those to its right it is negative."""
     return float(projection[0, 3] / projection[0, 0])
 
 

@@ -143,7 +143,8 @@ class DepthHints(MapCache):
         folder: where they lie.
         size: (height, width) of each.
         canonical_focal: see `Checkpoint`; of the network whose units they have.
-        offsets: how far, in frames, the neighbours lie that an image was compared with.
+        offsets: how far, in frames, the neighbours lie that decide on a hint. It was compared with those, or where a
+            split leaves them out or no pose was found for them, with others nearby, which do not decide on it.
 
     Source: Watson et al., "Self-Supervised Monocular Depth Hints", ICCV 2019, has the idea: there from stereo matching.
     """
@@ -163,7 +164,7 @@ class DepthHints(MapCache):
         self.offsets = tuple(offsets)
 
     def deciding(self, reader: FrameReader, line: SplitLine) -> tuple[Any, ...]:
-        """See `MapCache.deciding`: the camera, and the images that this one is compared with, as they now are."""
+        """See `MapCache.deciding`: the camera, and the images at the offsets, as they now are."""
         camera = reader.camera(line)
         others = [reader.image(line, "s"), *(reader.image(line, offset) for offset in self.offsets)]
         return camera.intrinsics.tolist(), camera.size, camera.baseline, others

@@ -141,7 +141,11 @@ def resize_image(image: Image.Image, size: tuple[int, int], window: Window = WHO
 
 
 def resized_intrinsics(camera: Camera, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
-    """Return K (3,3) of a part of the camera's image, in pixels of `size` (height, width)."""
+    """Return K (3,3) of a part of the camera's image, in pixels of `size` (height, width).
+
+    The principal point is scaled plainly, as the field's released trainings do, though the middle of pixel c comes to
+    lie at (c + 0.5) f - 0.5: a difference of less than half a pixel, kept so that weights and numbers stay comparable.
+    """
     # The principal point may lie outside the window.
     return resize_matrix(torch.from_numpy(camera.intrinsics), camera.size, size, window)
 

@@ -32,7 +32,7 @@ class Shards(FrameReader):
         baseline: units between the cameras of a stereo pair; null takes that of the set that was packed.
 
     Raises:
-        InputError: there are no shards, or they are damaged.
+        InputError: there are no shards, they are damaged, or the split names a frame that was not packed.
     """
 
     has_stereo = True
@@ -66,6 +66,12 @@ class Shards(FrameReader):
         self.targets = packed if split is None else read_split(split)
         self.split = [*packed, *others] if split is None else None
         self._shard_of: dict[tuple[str, int, str], int] = {line.key: shard for line, shard in lines}
+        if unpacked := [line for line in self.targets if line.key not in self._shard_of]:
+            first = unpacked[0]
+            raise InputError(
+                f"{first.origin}: frame {first.frame} of '{first.folder}', side {first.side}, is not in the shards in "
+                f"{root}, nor are {len(unpacked) - 1} other lines; remove them, or pack these frames too"
+            )
         self._images: dict[int, dict[str, str]] = {}
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:

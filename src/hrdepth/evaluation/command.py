@@ -62,7 +62,8 @@ def evaluate(config: EvaluateConfig, measure: Measure | None = None) -> Evaluati
             evaluation = evaluate_network(
                 predictor.scaled_disparity, ground_truths, protocol, canonical_focal=focal, **shared
             )
-        about = {"weights": weights.name, "size": list(predictor.size), "canonical_focal": focal}
+        about = {"weights": weights.name, "weights_sha256": predictor.source_sha256}
+        about |= {"size": list(predictor.size), "canonical_focal": focal}
         about |= {"runtime": predictor.runtime, "precision": predictor.precision}
     else:
         assert config.disparities is not None
@@ -85,5 +86,5 @@ def evaluate(config: EvaluateConfig, measure: Measure | None = None) -> Evaluati
                 f"standard deviation {evaluation.ratio_std:.3f} of it"
             )
         for path in written:
-            console.print(str(path))
+            console.print(str(path), markup=False)
     return evaluation

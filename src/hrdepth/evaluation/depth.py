@@ -43,6 +43,7 @@ class ImageResult:
         valid_pixels: number of compared pixels.
         name: of the image.
         extras: additional metrics, see `evaluation.extras`.
+        truth_sha256: of the compared true depth, metres, float32; "" if it was not computed.
     """
 
     errors: dict[str, float]
@@ -50,6 +51,7 @@ class ImageResult:
     valid_pixels: int
     name: str = ""
     extras: dict[str, float] = field(default_factory=dict)
+    truth_sha256: str = ""
 
 
 def depth_errors(ground_truth: ArrayLike, prediction: ArrayLike) -> dict[str, float]:

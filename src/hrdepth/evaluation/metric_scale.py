@@ -23,6 +23,7 @@ from hrdepth.evaluation.odometry import FrameTimes, predict_motions, warn
 from hrdepth.evaluation.road import road_height
 from hrdepth.evaluation.trajectory import read_poses, read_rows
 from hrdepth.inference.predictor import Prediction, Predictor
+from hrdepth.inference.runtimes import SUFFIXES
 from hrdepth.io.files import existing_file, output_file, parse_json
 from hrdepth.io.media import MediaInfo, frames, probe, shown_intrinsics
 from hrdepth.io.provenance import provenance
@@ -43,9 +44,14 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
         The measurements, that with the smallest spread first; this one is written.
 
     Raises:
-        InputError: a file is missing or does not fit the images, or nothing can be measured.
+        InputError: a file is missing or does not fit the images, the weights are an exported file, or nothing can be
+            measured.
     """
     out = output_file(config.out, overwrite=config.overwrite)
+    if (weights := locate_weights(config.weights)).suffix in SUFFIXES:
+        raise InputError(
+            f"{weights} is an exported file, which cannot store the scale; give the .safetensors it is from"
+        )
     media = probe(config.input)
     measurements = sorted(
         [*_by_depth(config, media), *_by_motion(config, media)], key=lambda measurement: measurement.spread
@@ -60,7 +66,7 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
     if len(measurements) > 1:
         factors = [found.metres_per_unit for found in measurements]
         console.print(f"the measurements differ by {max(factors) / min(factors) - 1:.1%}")
-    console.print(str(out))
+    console.print(str(out), markup=False)
     return measurements
 
 
@@ -68,7 +74,7 @@ def _by_depth(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measur
     """Measure by known depth in single images."""
     if config.camera_height is None and config.distances is None:
         return
-    predictor = Predictor.from_file(config.weights, device=config.device, trust=config.trust)
+    predictor = Predictor.from_file(config.weights, device=config.device)
     predictor.scale.check_depth()
     if predictor.canonical_focal is not None and config.intrinsics is None:
         raise InputError("these weights need the camera for depth: give --intrinsics fx,fy,cx,cy, in pixels")

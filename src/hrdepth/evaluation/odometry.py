@@ -254,4 +254,4 @@ def _report(result: dict[str, Any], folder: Path) -> None:
                 )
         if result["trained_on"]:
             console.print("the network was trained on these frames")
-    console.print(str(folder))
+    console.print(str(folder), markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -47,6 +48,7 @@ class Evaluation:
         protocol: of the comparison.
         ground_truth: its description.
         extras_protocol: description of the additional metrics; see `Extras.describe`.
+        failed: images that could not be evaluated, and why; they are left out of the means.
     """
 
     rows: tuple[ImageResult, ...]
@@ -54,6 +56,7 @@ class Evaluation:
     protocol: DepthProtocol
     ground_truth: str
     extras_protocol: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
 
     @cached_property
     def mean(self) -> dict[str, float]:
@@ -77,6 +80,12 @@ class Evaluation:
         names = list(columns)
         found = bootstrap_intervals(np.array(list(columns.values())).T, resamples, seed=seed)
         return {name: (float(low), float(high)) for name, (low, high) in zip(names, found, strict=True)}
+
+    @cached_property
+    def truth_sha256(self) -> str | None:
+        """Hash of the compared true depth of all images; None if results were read that do not have it."""
+        found = [row.truth_sha256 for row in self.rows]
+        return hashlib.sha256("".join(found).encode()).hexdigest() if all(found) else None
 
     @cached_property
     def ratio_median(self) -> float:
@@ -124,6 +133,7 @@ class Evaluation:
         scaling = self.protocol.scaling
         how = SCALINGS[scaling][0] if isinstance(scaling, str) else f"depth x {scaling:g}"
         skipped = f", {len(self.skipped)} without true depth skipped" if self.skipped else ""
+        skipped += f", {len(self.failed)} failed and left out" if self.failed else ""
         found = self.intervals(resamples) if resamples else {}
         rows = [(how, *(self._cell(name, found) for name in METRICS))]
         if f"lsq_{METRICS[0]}" in self.extras:
@@ -169,8 +179,10 @@ class Evaluation:
             **more,
             "images": len(self.rows),
             "skipped": {"count": len(self.skipped), "names": list(self.skipped)},
+            **({"failed": {"count": len(self.failed), "names": list(self.failed)}} if self.failed else {}),
             "ratio": {"median": self.ratio_median, "std_over_median": self.ratio_std},
             "ground_truth": self.ground_truth,
+            "truth_sha256": self.truth_sha256,
             "protocol": {**asdict(self.protocol), "in_words": describe_protocol(self.protocol)},
             **({"extras_protocol": dict(self.extras_protocol)} if self.extras_protocol else {}),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -212,7 +213,9 @@ class _Compare:
             more = self.extras(truth, found) if self.extras else {}
         except InputError as error:
             raise InputError(f"{truth.name}: {error}") from error
-        return ImageResult(found.errors, found.ratio, found.pixels.depth.size, truth.name, more)
+        depth = found.pixels.depth
+        digest = hashlib.sha256(depth.astype(np.float32).tobytes()).hexdigest()
+        return ImageResult(found.errors, found.ratio, depth.size, truth.name, more, digest)
 
 
 def _evaluate(
@@ -230,15 +233,28 @@ def _evaluate(
 
 
 def summarise(
-    results: Sequence[ImageResult | str], truths: GroundTruthSet, protocol: DepthProtocol, extras: Extras | None
+    results: Sequence[ImageResult | str],
+    truths: GroundTruthSet,
+    protocol: DepthProtocol,
+    extras: Extras | None,
+    failed: Sequence[str] = (),
 ) -> Evaluation:
     """Return the evaluation of a set from its images' results, in its order.
 
+    Args:
+        results: of each image; its name alone if it has no true depth.
+        truths: the set.
+        protocol: of the comparison.
+        extras: additional metrics.
+        failed: images that could not be evaluated, and why.
+
     Raises:
-        InputError: no image has true depth.
+        InputError: no image has true depth, or none could be evaluated.
     """
     rows = tuple(one for one in results if isinstance(one, ImageResult))
     if not rows:
+        if failed:
+            raise InputError(f"{len(failed)} of {len(truths)} images could not be evaluated; the first is {failed[0]}")
         raise InputError(
             f"none of the {len(truths)} images has true depth between {protocol.min_depth:g} and "
             f"{protocol.max_depth:g} m inside the crop '{protocol.crop}'; is the depth in metres?"
@@ -247,7 +263,7 @@ def summarise(
     measured = {name for row in rows for name in row.extras}
     how = extras.describe() if extras else {}
     how = {group: about for group, about in how.items() if not measured.isdisjoint(EXTRA_GROUPS[group])}
-    return Evaluation(rows, skipped, protocol, truths.description, how)
+    return Evaluation(rows, skipped, protocol, truths.description, how, tuple(failed))
 
 
 def _progress_bar(*, shown: bool) -> Progress:

@@ -46,10 +46,12 @@ def tabulate(config: TabulateConfig) -> ResultTable:
     if len(groups) < len(config.results):
         raise InputError("two results have the same name; name them with NAME=FOLDER")
     results = {name: [_read(folder) for folder in folders] for name, folders in groups.items()}
-    first = next(iter(results.values()))[0]
+    every = [one for found in results.values() for one in found]
+    first = every[0]
+    digest = next((one["truth_sha256"] for one in every if one["truth_sha256"]), None)
     for name, found in results.items():
         for one in found:
-            _check(name, one, first, columns)
+            _check(name, one, first, columns, digest)
     table = _table(results, first, columns)
     if config.out is not None:
         table.write(config.out, comment=_origin(groups))
@@ -57,13 +59,19 @@ def tabulate(config: TabulateConfig) -> ResultTable:
     return table
 
 
-def _check(name: str, one: Mapping[str, Any], first: Mapping[str, Any], columns: Sequence[str]) -> None:
-    """Refuse a result that lacks a column, or was measured in another way than the first."""
+def _check(
+    name: str, one: Mapping[str, Any], first: Mapping[str, Any], columns: Sequence[str], digest: str | None
+) -> None:
+    """Refuse a result that lacks a column, or was measured in another way than the first.
+
+    Of results without a hash of the true depth, from earlier versions, only description and number of images are known.
+    """
     groups = [group for group, names in EXTRA_GROUPS.items() if not set(names).isdisjoint(columns)]
     lacking = [column for column in columns if column not in one["metrics"]]
     if lacking:
         raise InputError(f"the results of '{name}' lack {', '.join(lacking)}; evaluate again, with the options for it")
     differs = [key for key in ("protocol", "ground_truth", "images") if _values(one[key]) != _values(first[key])]
+    differs += ["frames or their true depth"] if one["truth_sha256"] not in (None, digest) else []
     differs += [
         f"how {key} are measured"
         for key in groups
@@ -130,6 +138,7 @@ def _read(folder: str) -> dict[str, Any]:
         # JSON has no NaN: null stands for it.
         more = {name: float("nan" if value is None else value) for name, value in content.get("extras", {}).items()}
         found = {key: content[key] for key in ("protocol", "ground_truth", "images")}
-        return {"metrics": {**metrics, **more}, "extras": dict(content.get("extras_protocol", {})), **found}
+        found |= {"extras": dict(content.get("extras_protocol", {})), "truth_sha256": content.get("truth_sha256")}
+        return {"metrics": {**metrics, **more}, **found}
     except MALFORMED as error:
         raise InputError(f"{path} is damaged or was not written by `hrdepth evaluate` ({error!r})") from error

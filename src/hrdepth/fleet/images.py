@@ -57,13 +57,17 @@ def evaluate_images(
     make = partial(_Evaluating, local, protocol, extras)
     parts = [range(at, min(at + PART, len(truths))) for at in range(0, len(truths), PART)]
     results: dict[int, ImageResult | str] = {}
+    failed: dict[int, str] = {}
     for done in stream(make, parts, config, "evaluating"):
         found = done.result or [(index, None, done.error) for index in parts[done.number]]
         for index, result, error in found:
             if error is not None:
-                log.warning("left out: image %d: %s", index, error)
-            results[index] = f"image {index}: {error}" if error is not None else result
-    return summarise([results[index] for index in sorted(results)], truths, protocol, extras)
+                failed[index] = f"image {index}: {error}"
+                log.warning("left out: %s", failed[index])
+            else:
+                results[index] = result
+    ordered = [results[index] for index in sorted(results)]
+    return summarise(ordered, truths, protocol, extras, [failed[index] for index in sorted(failed)])
 
 
 @dataclass

@@ -10,12 +10,13 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from hrdepth.errors import InputError
+from hrdepth.io.parallel import repeated
 
 __all__ = [
     "TEMPORARY",
@@ -24,6 +25,7 @@ __all__ = [
     "is_void",
     "locked_folder",
     "locked_temporary",
+    "refreshed",
     "remove_leftovers",
     "remove_leftovers_once",
     "remove_void_claims",
@@ -39,7 +41,7 @@ fcntl = importlib.import_module("fcntl") if find_spec("fcntl") else None
 TEMPORARY = ".hrdepth-"
 """How the names of unfinished files and folders begin."""
 STALE = 600.0
-"""Seconds after which the claim of a process that may have died is void."""
+"""Seconds without a sign of life after which the claim of a process is void; see `refreshed`."""
 EMPTY = 5.0
 """The same of a claim without a name in it, which is written as soon as the file is there."""
 
@@ -162,8 +164,8 @@ class SharedLock:
 def claim(file: Path) -> bool:
     """Return whether this process does a piece of work, of all that share a folder; `file` stands for the work.
 
-    Who does it removes the file when its result is there. The claim of a process of this machine that has ended is
-    void, and that of any other after `STALE` seconds.
+    Who does it refreshes the file, see `refreshed`, and removes it when its result is there. The claim of a process of
+    this machine that has ended is void, and that of any other after `STALE` seconds.
     """
     for _ in range(2):
         try:
@@ -177,6 +179,23 @@ def claim(file: Path) -> bool:
             stream.write(f"{platform.node()} {os.getpid()}")
         return True
     return False
+
+
+@contextmanager
+def refreshed(claims: Collection[Path]) -> Iterator[None]:
+    """Show others that this process lives: give its claims, which may change meanwhile, a new time every minute or so.
+
+    By the time, not by the process's number: that of a dead process is given to another one, at the latest when the
+    machine starts again.
+    """
+
+    def touch() -> None:
+        for file in list(claims):
+            with contextlib.suppress(OSError):  # its work has just been done
+                os.utime(file)
+
+    with repeated(touch, STALE / 10):
+        yield
 
 
 def remove_void_claims(folder: Path) -> None:

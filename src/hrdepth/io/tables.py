@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
@@ -66,12 +67,15 @@ class ResultTable:
     def rich(self) -> Table:
         """Return the table for the terminal."""
         table = Table(
-            title=self.title or None, caption=self.caption or None, title_justify="left", caption_justify="left"
+            title=escape(self.title) or None,
+            caption=escape(self.caption) or None,
+            title_justify="left",
+            caption_justify="left",
         )
         for column, heading in enumerate(self.headings):
-            table.add_column(heading, justify="right" if column else "left")
+            table.add_column(escape(heading), justify="right" if column else "left")
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         return table
 
     def show(self, form: str = "text") -> None:

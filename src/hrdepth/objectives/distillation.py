@@ -33,6 +33,7 @@ from hrdepth.teachers.network import NetworkTeacher, TeacherMaps
 __all__ = ["Distillation"]
 
 LABEL_SIZE = (192, 640)  # of new labels, (height, width); in other aspect ratios as many pixels
+SAME_WIDTH = 1.01  # of an image, in widths of a sample as high, up to which a crop changes no depth worth mentioning
 
 
 class Distillation(Objective):
@@ -208,12 +209,12 @@ class Distillation(Objective):
         options = config.objective.options
         layers: list[Layer] = []
         if self.teacher is not None and options.get("cache") is not None:
-            _check_zoom(config, "the teacher's cache holds whole images")
+            _check_zoom(config, sets, "the teacher's cache holds whole images")
             maps = TeacherMaps.of(self.teacher, options["cache"])
             maps.fill(self.teacher, (image for part in sets for image in part.targets()), device)
             layers.append(maps)
         if self.labels is not None:
-            _check_zoom(config, "labels are of whole images")
+            _check_zoom(config, sets, "labels are of whole images")
             images = list(dict.fromkeys(image for part in sets for image in part.targets()))
             if options.get("teacher") and not all(self.labels.file(image).is_file() for image in images):
                 teacher = open_teacher(options["teacher"], device)
@@ -223,7 +224,7 @@ class Distillation(Objective):
         if self.objects:
             layers.append(Objects.of(image for part in sets for image in part.targets()))
         if options.get("hints") is not None:
-            _check_zoom(config, "depth hints are of whole images")
+            _check_zoom(config, sets, "depth hints are of whole images")
             hints = DepthHints.open(options["hints"])
             hints.check((part.reader for part in sets), config.canonical_focal)
             layers.append(hints)
@@ -341,9 +342,17 @@ class Distillation(Objective):
         return weights / weights.mean().clamp(min=torch.finfo(torch.float32).tiny)
 
 
-def _check_zoom(config: TrainConfig, maps: str) -> None:
-    if config.augment.zoom > 1 and config.canonical_focal is None:
+def _check_zoom(config: TrainConfig, sets: Sequence[Neighbours], maps: str) -> None:
+    """Check that it is known how depth changes where samples show a part of an image's width, larger."""
+    if config.canonical_focal is not None:
+        return
+    cuts = "zoom" if config.augment.zoom > 1 else ""
+    if config.augment.crop and not cuts:
+        aspect = config.size[1] / config.size[0]
+        cameras = [camera for part in sets for camera in part.cameras().values()]
+        cuts = "crop" * any(camera.size[1] > SAME_WIDTH * aspect * camera.keep * camera.size[0] for camera in cameras)
+    if cuts:
         raise InputError(
-            f"{maps}, and augment.zoom crops them; set canonical_focal, which determines how a zoom changes depth, or "
-            "use only one of the two"
+            f"{maps}, and augment.{cuts} crops them; set canonical_focal, which determines how a zoom changes depth, "
+            "or use only one of the two"
         )

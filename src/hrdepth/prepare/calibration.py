@@ -6,6 +6,7 @@ import logging
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ __all__ = ["START_FOV", "choose_camera", "lens_from_fov"]
 
 log = logging.getLogger(__name__)
 
+OFF_CENTRE = 0.25  # of the image: how far from its middle a principal point may lie where K names no size
 START_FOV = 70.0  # degrees: phones and dash cameras lie between 60 and 120
 # EXIF (CIPA DC-008): focal length as if on 35 mm film, whose image has this diagonal in mm.
 EXIF_IFD, FOCAL_35MM, FILM_DIAGONAL = 0x8769, 0xA405, math.hypot(36, 24)
@@ -116,22 +118,33 @@ def _film_focal(path: Path) -> float | None:
                     value = image.getexif().get_ifd(EXIF_IFD).get(FOCAL_35MM)
             except DAMAGE:
                 continue
-            return float(value) if value else None
+            return _positive(value)
         return None
     with open_video(path) as (container, stream):
         for key, value in {**container.metadata, **stream.metadata}.items():
             if key.endswith("focal_length.35mm_equivalent"):
-                try:
-                    return float(value) or None
-                except ValueError:
-                    return None
+                return _positive(value)
     return None
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ArithmeticError):  # nothing, several values, or a fraction of 0
+        return None
+    return number if 0 < number < math.inf else None
 
 
 def _fitted(lens: Lens, size: tuple[int, int], path: Path) -> Lens:
     """Bring a calibration to the images' size; a different size with the same aspect ratio is accepted."""
-    if lens.size is None or lens.size == size:
-        return _checked(replace(lens, size=size))
+    if lens.size is None:
+        found = _checked(replace(lens, size=size))
+        _check_middle(lens, size, path)
+        log.warning("%s names no size of images; K is taken to be in pixels of those of %s, %dx%d (width x height)",
+                    lens.source, path, size[1], size[0])  # fmt: skip
+        return found
+    if lens.size == size:
+        return _checked(lens)
     if lens.is_window:
         raise InputError(
             f"the roi of {lens.source} is {lens.size[1]}x{lens.size[0]} (width x height), the images of {path} are "
@@ -145,6 +158,18 @@ def _fitted(lens: Lens, size: tuple[int, int], path: Path) -> Lens:
             + ("; calibrate with images held upright as in the video" if rotated else "; give the calibration of these")
         )
     return _checked(replace(lens, size=size, intrinsics=np.diag([width, height, 1.0]) @ lens.intrinsics))
+
+
+def _check_middle(lens: Lens, size: tuple[int, int], path: Path) -> None:
+    """Refuse a K whose principal point is far from the middle: it is in pixels of other images."""
+    for centre, side in ((lens.intrinsics[0, 2], size[1]), (lens.intrinsics[1, 2], size[0])):
+        if abs(centre - side / 2) > side * OFF_CENTRE:
+            cx, cy = lens.intrinsics[:2, 2]
+            raise InputError(
+                f"{lens.source} names no size of images, and its principal point ({cx:g}, {cy:g}) is not near the "
+                f"middle of those of {path}, {size[1]}x{size[0]} (width x height); give K in pixels of these, or the "
+                "size that it holds for"
+            )
 
 
 def _checked(lens: Lens) -> Lens:

@@ -200,12 +200,7 @@ class _Entries:
     def _size(self) -> tuple[int, int] | None:
         """Return (height, width) of the whole sensor, None if it is not given."""
         found: dict[str, tuple[int, int]] = {}
-        for height, width in (
-            ("imageheight", "imagewidth"),
-            ("height", "width"),
-            ("imgheight", "imgwidth"),
-            ("h", "w"),
-        ):
+        for height, width in HEIGHT_WIDTH:
             pair = self.values.pop(height, None), self.values.pop(width, None)
             if (pair[0] is None) != (pair[1] is None):
                 raise InputError(f"{self.source} gives only one of the images' height and width")

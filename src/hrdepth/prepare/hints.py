@@ -28,12 +28,14 @@ from hrdepth.data import build_reader
 from hrdepth.data.map_cache import DepthHints
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import load_image, resized_intrinsics, stereo_pose
+from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose
-from hrdepth.io.files import atomic_path, begin, resume
+from hrdepth.io.files import atomic_path, begin, resume, write_bytes
 from hrdepth.io.images import image_size
-from hrdepth.io.locks import claim, is_void
+from hrdepth.io.locks import claim, is_void, refreshed
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
+from hrdepth.io.shards import Member
 from hrdepth.prepare.multiview import Sweep, View, consistent, normalised, plane_sweep
 from hrdepth.prepare.structure import structure_from_motion
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
@@ -50,6 +52,7 @@ GAP = 3  # frames that may be missing within a recording
 SCALE_IMAGES = 30  # images that determine the scale of a recording
 NEAR = 8.0  # network units; a network's far depth is too uncertain for the scale
 WORST = 0.6  # cost of a match that is accepted
+NONE = ".none"  # in place of .npy: an empty file for a frame whose pose cannot be found
 FEW = 0.02  # of the points are nearer than the nearest plane
 
 
@@ -62,9 +65,11 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
     `train-1.txt`, ..., `validation-1.txt`, ... list the frames of each data set that have one, as splits.
 
     Raises:
-        InputError: data that cannot be read, a folder of other things, or pycolmap is missing.
+        InputError: data that cannot be read, a folder of other things, a network that gives no depth, or pycolmap is
+            missing.
     """
     start = read_checkpoint(locate_weights(config.weights))
+    start.scale.check_depth()
     hints = _open_or_create(config, start)
     maker, made = _HintMaker(config, hints, start), 0
     parts = {f"train-{number}": part for number, part in enumerate(config.config.train, 1)}
@@ -123,7 +128,8 @@ def _claimed(runs: Iterable[list[SplitLine]], claims: Path, name: str) -> Iterat
         for file, lines in list(todo.items()):
             if claim(file):
                 try:
-                    yield lines
+                    with refreshed([file]):
+                        yield lines
                 finally:
                     file.unlink(missing_ok=True)
                 del todo[file]
@@ -153,7 +159,11 @@ class _HintMaker:
         self._deciding: dict[Path, tuple[Any, ...]] = {}
 
     def hint(self, reader: FrameReader, lines: list[SplitLine], targets: Container[Path]) -> int:
-        """Write the hints of one recording that are missing; return how many were written."""
+        """Write the hints of one recording that are missing; return how many were written.
+
+        Raises:
+            InputError: it has no stereo pairs, and lies in shards.
+        """
         camera = reader.camera(lines[0])
         images = [reader.image(line, 0) for line in lines]
         found = [(line, image) for line, image in zip(lines, images, strict=True) if image is not None]
@@ -171,6 +181,11 @@ class _HintMaker:
         if stereo:
             pairs = [(line, image, other) for line, image in found if (other := others[image])]
             return self._compare_pairs(camera, k, pairs, targets)
+        if isinstance(images[0], Member):
+            raise InputError(
+                f"'{lines[0].folder}' lies in shards, where structure from motion finds no files; make hints of the "
+                "data sets before hrdepth prepare shards packs them"
+            )
         if len(found) < SHORTEST:
             log.info("%s: too short for hints", lines[0].folder)
             return 0
@@ -214,11 +229,12 @@ class _HintMaker:
         located = [image for image in images if image in structure.poses]
         if len(located) < SHORTEST:
             log.info("%s: structure from motion finds no camera poses; no hints", images[0].parent)
-            return 0
+            return self._give_up(wanted)
         scale = self._scale(located, structure.points, shape)
         if scale is None:
             log.info("%s: too few points for its scale; no hints", images[0].parent)
-            return 0
+            return self._give_up(wanted)
+        self._give_up([image for image in wanted if image not in structure.poses])
         poses = {}
         for image in located:
             pose = structure.poses[image].copy()
@@ -232,26 +248,42 @@ class _HintMaker:
         position = {image: number for number, image in enumerate(located)}
         targets = [image for image in wanted if image in position]
         view = lru_cache(maxsize=64)(lambda image: _view(image, self.hints.size))
-        sweeps: dict[Path, Sweep] = {}
 
-        def sweep(image: Path) -> bool:
+        def sweep(number: int) -> Sweep:
+            image = targets[number]
             near = [position[image] + offset for offset in self.config.offsets]
             sources = [located[number] for number in near if 0 <= number < len(located)]
             relative = [poses[source] @ invert_pose(poses[image][None])[0] for source in sources]
             found = plane_sweep(view(image), [view(source) for source in sources], k, relative, planes)
-            sweeps[image] = Sweep(*(part.half() for part in found))
-            return True
+            return Sweep(*(part.half() for part in found))
 
-        _count(sweep, targets, "views")
-        for number, image in enumerate(targets):
-            here = sweeps[image].inverse_depth.float()
+        there = [self.hints.file(image, *self._deciding[image]).is_file() for image in targets]
+        missing = [number for number, is_there in enumerate(there) if not is_there]
+        compared = {number: range(max(0, number - 2), min(len(targets), number + 3)) for number in missing}
+        needed = sorted({other for others in compared.values() for other in others})
+        found = track(parallel_map(sweep, needed), "views", len(needed), disable=len(needed) < 16)
+        coming = zip(needed, found, strict=True)
+        sweeps: dict[int, Sweep] = {}  # of a few frames: those of a long recording would fill the memory
+        for number in missing:
+            while compared[number][-1] not in sweeps:
+                sweeps.update([next(coming)])
+            sweeps = {other: sweep for other, sweep in sweeps.items() if other >= compared[number][0]}
+            here = sweeps[number].inverse_depth.float()
             agreed = torch.zeros_like(here, dtype=torch.bool)
-            for other in targets[max(0, number - 2) : number + 3]:
-                if other != image:
-                    moved = poses[other] @ invert_pose(poses[image][None])[0]
+            for other in compared[number]:
+                if other != number:
+                    moved = poses[targets[other]] @ invert_pose(poses[targets[number]][None])[0]
                     agreed |= consistent(here, sweeps[other].inverse_depth.float(), k, moved, 1.5 * step)
-            self._write(image, sweeps[image], agreed, step, moving=True)
-        return len(targets)
+            self._write(targets[number], sweeps[number], agreed, step, moving=True)
+        return len(missing)
+
+    def _give_up(self, images: Sequence[Path]) -> int:
+        """Note that images can have no hint, or each later call would look for their poses again; return 0."""
+        for image in images:
+            file = self.hints.file(image, *self._deciding[image]).with_suffix(NONE)
+            file.parent.mkdir(exist_ok=True)
+            write_bytes(file, b"")
+        return 0
 
     def _write(self, image: Path, sweep: Sweep, agreed: Tensor, step: float, *, moving: bool) -> None:
         cost, unmoved = sweep.cost.float(), sweep.unmoved.float()
@@ -263,7 +295,8 @@ class _HintMaker:
         self.hints.write(image, torch.where(accepted, inverse, 0.0).numpy(), *self._deciding[image])
 
     def _is_there(self, image: Path) -> bool:
-        return self.hints.file(image, *self._deciding[image]).is_file()
+        file = self.hints.file(image, *self._deciding[image])
+        return file.is_file() or file.with_suffix(NONE).is_file()
 
     def _scale(
         self, images: list[Path], points: dict[Path, NDArray[np.float64]], shape: tuple[int, int]

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from hrdepth.prepare.selection import split_numbers
 __all__ = [
     "MANIFEST",
     "drives_with_manifest",
+    "edited_files",
     "read_manifest",
     "reduced",
     "verify_drive",
@@ -80,7 +82,14 @@ def drives_with_manifest(root: Path) -> list[Path]:
     return [drive for drive in found if "chosen" in (read_manifest(drive) or {})]
 
 
-def verify_drive(drive: Path) -> list[str]:
+def edited_files(drive: Path) -> list[str]:
+    """Return which of camera.yaml and mask.png are there, and not as a complete recording's manifest says."""
+    known = (read_manifest(drive) or {}).get("files", {})
+    present = [name for name in ("camera.yaml", "mask.png") if (drive / name).is_file()]
+    return [name for name in present if known.get(name, {}).get("sha256") != file_sha256(drive / name)]
+
+
+def verify_drive(drive: Path, except_for: Container[str] = ()) -> list[str]:
     """Compare a recording's files with its manifest; return a sentence for each that is missing, changed or cut."""
     manifest = read_manifest(drive) or {}
     if not manifest.get("complete"):
@@ -93,6 +102,8 @@ def verify_drive(drive: Path) -> list[str]:
         raise InputError(f"{drive / MANIFEST} is damaged; delete the folder {drive} and prepare it again") from error
     faults = []
     for name, known in entries.items():
+        if name in except_for:
+            continue
         file = drive / name
         if not file.is_file():
             faults.append(f"{file} is missing")

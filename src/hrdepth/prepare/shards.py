@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 from rich.progress import track
 
 from hrdepth.config import DatasetConfig, PrepareShardsConfig, TrainConfig
 from hrdepth.config.files import plain_settings
 from hrdepth.data import OpenData, open_data
 from hrdepth.data.cache import cached_size
-from hrdepth.data.layers import objects_file
 from hrdepth.data.map_cache import DepthHints, MapCache
 from hrdepth.data.reader import SplitLine
-from hrdepth.data.sample import resize_image
-from hrdepth.data.shards import camera_facts, member_name
+from hrdepth.data.shards import camera_facts
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import (
     atomic_path,
     file_sha256,
+    json_object,
     output_folder,
     read_json,
     resume,
     write_bytes,
     write_json,
 )
-from hrdepth.io.image_files import content_digest
-from hrdepth.io.images import image_size, read_image
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.io.shards import FORMAT, INDEX, Entry, read_index, write_shard
+from hrdepth.prepare.shard_contents import Contents, index_entry
 from hrdepth.teachers.labels import Labels
 
 __all__ = ["pack_shards"]
@@ -53,11 +49,15 @@ CONFIG = "train.yaml"
 def pack_shards(config: PrepareShardsConfig) -> list[Path]:
     """Pack every data set of a training config, or verify what was packed; it resumes when called again.
 
+    A shard is kept if its images are those that were packed (by their time of change, else by `content_digest`), and
+    maps and objects have the sizes that they had; others are written again. True depth is not compared.
+
     Returns:
         The folders of the data sets: `OUT/train-1`, ..., `OUT/validation-1`, ...; `OUT/train.yaml` trains from them.
 
     Raises:
-        InputError: data that cannot be read, a folder of other things, a full disk, or shards that are damaged.
+        InputError: data that cannot be read, a folder of other things or of other settings, teacher or hints, a full
+            disk, or shards that are damaged.
     """
     out = Path(config.out)
     if config.verify:
@@ -67,15 +67,15 @@ def pack_shards(config: PrepareShardsConfig) -> list[Path]:
     training = config.config
     parts: dict[str, DatasetConfig] = {}
     maps = _maps(training)
+    options = dict(training.objective.options)
+    for layer in maps:
+        _copy_about(layer, out, options)
     for use, named in (("train", training.train), ("validation", training.validation)):
         for number, part in enumerate(named, 1):
             (data,) = open_data([part], training.objective.frames)
             decoded = cached_size(training, [data.neighbours]) if config.images == "decoded" else None
             _pack(out / f"{use}-{number}", data, maps, config, decoded)
             parts[f"{use}-{number}"] = part
-    options = dict(training.objective.options)
-    for layer in maps:
-        _copy_about(layer, out, options)
     sets = {use: [_packed(out, name, part) for name, part in parts.items() if name.startswith(use)]
             for use in ("train", "validation")}  # fmt: skip
     packed = replace(training, **sets, objective=replace(training.objective, options=options), cache=None)  # type: ignore[arg-type]
@@ -121,20 +121,8 @@ def _pack(
     else:
         output_folder(root)
         write_json(root / BEGUN, {**settings, **provenance()})
-    if (root / INDEX).is_file():
-        log.info("%s is packed already", root)
-        return
-    write = partial(_write_group, root, data, maps, with_depth, config.images == "decoded", decoded)
-    found = parallel_map(write, enumerate(groups), config.threads)
-    shards = list(track(found, f"packing {root.name}", len(groups), disable=len(groups) < 8))
-    masks: dict[Path, str] = {}
-    cameras = {}
-    for (folder, side), camera in neighbours.cameras().items():
-        if camera.mask is not None and camera.mask not in masks:
-            masks[camera.mask] = f"masks/{len(masks)}{camera.mask.suffix}"
-            (root / "masks").mkdir(exist_ok=True)
-            write_bytes(root / masks[camera.mask], camera.mask.read_bytes())
-        cameras[f"{folder} {side}"] = camera_facts(camera, None if camera.mask is None else masks[camera.mask])
+    contents = Contents(data, maps, with_depth, config.images == "decoded", decoded)
+    cameras, masks = _cameras(data)
     shard_of = {line.key: number for number, group in enumerate(groups) for line in group}
     others = {line.key for line in reader.split or reader.targets} - shard_of.keys()
     index = {
@@ -142,14 +130,45 @@ def _pack(
         "settings": settings,
         "depth": with_depth,
         "cameras": cameras,
-        "masks": sorted(masks.values()),
+        "masks": sorted(masks),
         "lines": [[*line.key, line.text, shard_of[line.key]] for line in reader.targets],
         "other_lines": sorted(others),
-        "shards": shards,
-        "provenance": provenance(),
-        "complete": True,
     }
-    write_json(root / INDEX, index)
+    numbered = [(f"shard-{number:06d}", group) for number, group in enumerate(groups)]
+    current = list(parallel_map(partial(contents.kept, root), numbered, config.threads))
+    if _is_packed(root, index, masks) and all(current):
+        log.info("%s is packed already", root)
+        return
+    (root / INDEX).unlink(missing_ok=True)
+    write = partial(_write_shard, root, contents)
+    work = ((*named, about) for named, about in zip(numbered, current, strict=True))
+    found = parallel_map(write, work, config.threads)
+    shards = list(track(found, f"packing {root.name}", len(groups), disable=len(groups) < 8))
+    for name, mask in masks.items():
+        (root / "masks").mkdir(exist_ok=True)
+        write_bytes(root / name, mask)
+    write_json(root / INDEX, {**index, "shards": shards, "provenance": provenance(), "complete": True})
+
+
+def _cameras(data: OpenData) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the facts of each recording's camera, and the masks' contents by their packed names."""
+    names: dict[Path, str] = {}
+    cameras = {}
+    for (folder, side), camera in data.neighbours.cameras().items():
+        if camera.mask is not None:
+            names.setdefault(camera.mask, f"masks/{len(names)}{camera.mask.suffix}")
+        cameras[f"{folder} {side}"] = camera_facts(camera, None if camera.mask is None else names[camera.mask])
+    return cameras, {name: mask.read_bytes() for mask, name in names.items()}
+
+
+def _is_packed(root: Path, index: Mapping[str, Any], masks: Mapping[str, bytes]) -> bool:
+    """Return whether a set was packed whole, with these facts and masks."""
+    try:
+        before = read_index(root)
+        same = {name: before[name] for name in index} == json.loads(json.dumps(index))  # tuples as lists
+        return same and all((root / name).read_bytes() == mask for name, mask in masks.items())
+    except (*MALFORMED, OSError):  # there is none, or it is damaged: it is written again
+        return False
 
 
 def _groups(data: OpenData, most: float) -> Iterator[list[SplitLine]]:
@@ -173,72 +192,32 @@ def _groups(data: OpenData, most: float) -> Iterator[list[SplitLine]]:
         yield group
 
 
-def _write_group(
-    root: Path,
-    data: OpenData,
-    maps: Sequence[MapCache],
-    with_depth: bool,
-    decode: bool,
-    size: tuple[int, int] | None,
-    numbered: tuple[int, list[SplitLine]],
+def _write_shard(
+    root: Path, contents: Contents, work: tuple[str, Sequence[SplitLine], dict[str, Any] | None]
 ) -> dict[str, Any]:
-    """Write one shard, unless it is there; return its entry in the index."""
-    name = f"shard-{numbered[0]:06d}"
-    if (root / f"{name}.json").is_file() and (root / f"{name}.tar").is_file():
-        about = read_json(root / f"{name}.json")
-    else:
-        about = write_shard(root, name, _files(data, maps, with_depth, decode, size, numbered[1]))
-    return {"name": name, "bytes": about["bytes"], "sha256": about["sha256"], "targets": len(numbered[1])}
-
-
-def _files(
-    data: OpenData,
-    maps: Sequence[MapCache],
-    with_depth: bool,
-    decode: bool,
-    size: tuple[int, int] | None,
-    lines: Sequence[SplitLine],
-) -> Iterator[tuple[str, bytes, Entry]]:
-    """Yield name, content and facts of each file of a shard, those of one frame behind each other."""
-    reader = data.neighbours.reader
-    targets = {member_name(line, 0): line for line in lines}
-    images = {
-        member_name(line, offset): path for line in lines for offset, path in data.neighbours.all_images(line).items()
-    }
-    for name, path in sorted(images.items()):
-        facts = Entry(image_size(path), path.stat().st_mtime_ns, content_digest(path).hex())
-        if decode:
-            image = read_image(path)
-            yield f"{name}.npy", _array(np.asarray(image if size is None else resize_image(image, size))), facts
-        else:
-            read_image(path)  # what cannot be read is not packed
-            yield f"{name}{path.suffix.lower()}", path.read_bytes(), facts
-        if (line := targets.get(name)) is None:
-            continue
-        for layer in maps:
-            deciding = layer.deciding(reader, line)
-            if layer.load(path, *deciding) is not None:  # raises where it is damaged
-                yield f"{name}.{layer.ending}", layer.file(path, *deciding).read_bytes(), Entry()
-        if with_depth and (depth := reader.depth(line)) is not None:
-            yield f"{name}.depth.npy", _array(depth), Entry()
-    for name, path in sorted(images.items()):
-        if (objects := objects_file(path)).is_file():
-            yield str(objects_file(Path(f"{name}.png"))), objects.read_bytes(), Entry()
-
-
-def _array(array: NDArray[Any]) -> bytes:
-    content = BytesIO()
-    np.save(content, np.ascontiguousarray(array), allow_pickle=False)
-    return content.getvalue()
+    """Write one shard, unless it is kept; return its entry in the index."""
+    name, lines, kept = work
+    if kept is not None:
+        return kept
+    (root / f"{name}.json").unlink(missing_ok=True)  # it would describe another tar if this is killed
+    return index_entry(name, write_shard(root, name, contents.files(lines)), len(lines))
 
 
 def _copy_about(layer: MapCache, out: Path, options: dict[str, Any]) -> None:
-    """Copy the description of packed maps, and let the options name it."""
+    """Copy the description of packed maps, and let the options name it.
+
+    Raises:
+        InputError: the shards there have maps of another description.
+    """
     if isinstance(layer, DepthHints | Labels):
         name = "hints" if isinstance(layer, DepthHints) else "labels"
-        (out / name).mkdir(exist_ok=True)
-        write_bytes(out / name / layer.ABOUT, (layer.folder / layer.ABOUT).read_bytes())
+        copy, content = out / name / layer.ABOUT, (layer.folder / layer.ABOUT).read_bytes()
         options[name] = str(out / name)
+        if copy.is_file():
+            resume(copy, {key: value for key, value in json_object(content).items() if key not in provenance()},
+                   overwrite=None)  # fmt: skip
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(copy, content)
     else:  # the labels' confidence: its folder says that there is one
         (out / "labels" / "confidence").mkdir(parents=True, exist_ok=True)
         write_bytes(out / "labels" / "confidence" / "packed", b"")
@@ -272,8 +251,12 @@ def _verify(out: Path) -> list[Path]:
 
         def is_good(shard: dict[str, Any], folder: Path = folder) -> bool:
             file = folder / f"{shard['name']}.tar"
-            index = folder / f"{shard['name']}.json"
-            return file.is_file() and index.is_file() and file_sha256(file) == shard["sha256"]
+            try:
+                about = read_json(file.with_suffix(".json"))
+                entries = [Entry(*facts) for facts in about["files"].values()]
+                return bool(entries) and about["sha256"] == shard["sha256"] == file_sha256(file)
+            except (*MALFORMED, OSError):
+                return False
 
         for shard, good in zip(shards, parallel_map(is_good, shards), strict=True):
             if not good:

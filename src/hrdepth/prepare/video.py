@@ -31,6 +31,7 @@ from hrdepth.prepare.motion import opencv
 from hrdepth.prepare.recording import (
     MANIFEST,
     drives_with_manifest,
+    edited_files,
     read_manifest,
     reduced,
     verify_drive,
@@ -75,11 +76,12 @@ class Prepared:
 def prepare_videos(config: PrepareVideoConfig) -> list[Prepared]:
     """Prepare each input as a recording of the set in `config.out`, or verify existing ones.
 
-    When interrupted, it resumes where it was when called again with the same settings.
+    When interrupted, it resumes where it was when called again with the same settings. A camera.yaml or mask.png that
+    was changed by hand stays.
 
     Raises:
-        InputError: an input cannot be read or shows no motion, settings are invalid, or the folder holds a recording
-            of that name made with other settings.
+        InputError: an input cannot be read or shows no motion, settings are invalid, the folder holds a recording of
+            that name made with other settings, or one whose frames are damaged and whose camera or mask was changed.
     """
     root = Path(config.out)
     if config.verify:
@@ -131,15 +133,26 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
     before = (read_manifest(folder) or {}).get("source", {})
     content: dict[str, Any] = {"settings": _settings(config), "source": _source(path, info, before)}
     begun = _begun(folder, content, overwrite=config.overwrite)
-    if begun is not None and begun["complete"] and not verify_drive(folder):
-        log.info("%s is complete already", folder)
-        return Prepared(folder, begun)
+    if begun is not None and begun["complete"]:
+        edited = [] if config.overwrite else edited_files(folder)
+        if not verify_drive(folder, except_for=edited):
+            log.info("%s is complete already", folder)
+            if edited:
+                log.info("%s: %s stays as it was changed since", folder, " and ".join(edited))
+            return Prepared(folder, begun)
+        if edited:
+            raise InputError(
+                f"frames in {folder} are missing or damaged, and writing them again would replace "
+                f"{' and '.join(edited)}, changed by hand; keep a copy elsewhere, and pass --overwrite true"
+            )
     stride = begun["chosen"]["stride"] if begun is not None else _stride(info, config)
     first = next(_frames(info))
     size = first.image.shape[0], first.image.shape[1]
     lens = choose_camera(path, size, config.intrinsics, config.fov, config.camera, first.pixel_aspect)
     framing = Framing(lens, config.size, config.fit)
     Camera(framing.intrinsics, framing.size, source=lens.source)
+    if begun is None and (folder / MANIFEST).is_file():  # of other settings, with --overwrite true
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     content |= {"complete": False, "chosen": {"stride": stride}, "frames": {}, "files": {}}
     write_manifest(folder, content)  # before anything else: a folder without one is not resumed
@@ -183,7 +196,11 @@ def _source(path: Path, info: MediaInfo, before: dict[str, Any]) -> dict[str, An
 
 
 def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
-    """Return the manifest of a recording that can be resumed, None where there is none; clear what is replaced."""
+    """Return the manifest of a recording that can be resumed, None where there is none, or one that is replaced.
+
+    Raises:
+        InputError: the folder holds what may not be replaced.
+    """
     try:
         remove_leftovers(folder)
         # Earlier versions made the empty folder `left` first.
@@ -204,7 +221,6 @@ def _begun(folder: Path, content: dict[str, Any], *, overwrite: bool) -> dict[st
                 f"{folder} contains {others[0]}, which hrdepth prepare did not make and would remove; move it away, or "
                 "choose another --out"
             )
-        shutil.rmtree(folder)
     return same
 
 

@@ -12,28 +12,32 @@ page/     template, style and viewer
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hrdepth.config import ReportConfig
+from hrdepth.config import DepthProtocol, ReportConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.evaluation.run import evaluate_network, protocol_for
 from hrdepth.inference.predictor import Predictor
+from hrdepth.inference.runtimes.source import SUFFIXES
 from hrdepth.io.files import atomic_path, file_sha256, output_file
 from hrdepth.io.provenance import provenance
 from hrdepth.paper import corresponding_row
 from hrdepth.report.curves import curves_chart, frames_chart
 from hrdepth.report.frames import Shown, chosen_frames, plain_frames
 from hrdepth.report.render import data_url, render
-from hrdepth.report.results import ResultSet, find_truth, read_results, result_set
+from hrdepth.report.results import ResultSet, are_results_of, find_truth, read_results, result_set
 from hrdepth.report.run import RunFolder
 from hrdepth.truth import GroundTruthSet, depth_protocol
 
 __all__ = ["report"]
+
+log = logging.getLogger(__name__)
 
 
 def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None) -> Path:
@@ -54,7 +58,7 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
     weights = run.weights(config.weights)
     predictor = Predictor.from_file(weights, device=config.device, trust=config.trust)
     truths, about_data = find_truth(config.data, run.settings)
-    evaluation, results = _evaluated(config, run, predictor, truths)
+    evaluation, results = _evaluated(config, run, weights, predictor, truths)
     if evaluation is not None:
         results.insert(0, result_set(evaluation, config.bootstrap, beside or {}))
     frames = _frames(predictor, truths, evaluation, run)
@@ -78,13 +82,16 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
 
 
 def _evaluated(
-    config: ReportConfig, run: RunFolder, predictor: Predictor, truths: GroundTruthSet | None
+    config: ReportConfig, run: RunFolder, weights: Path, predictor: Predictor, truths: GroundTruthSet | None
 ) -> tuple[Evaluation | None, list[ResultSet]]:
     """Return results per image, read or measured, and other results of the run."""
     if config.results is not None:
         return read_results(Path(config.results))
-    if config.data is None:
+    if config.data is None and config.protocol == DepthProtocol():  # else other numbers are wanted
         for folder in run.result_folders:
+            if not are_results_of(folder, weights):
+                log.warning("results in %s may not be of %s and are left out; --results shows them", folder, weights)
+                continue
             evaluation, others = read_results(folder)
             if evaluation is not None or others:
                 return evaluation, others
@@ -106,8 +113,10 @@ def _frames(
     return plain_frames(predictor, run.validation)
 
 
-def _parameters(weights: Path) -> int:
+def _parameters(weights: Path) -> int | None:
+    """Return the number of a network's parameters; None for an exported file, which does not state it."""
+    if weights.suffix in SUFFIXES:
+        return None
     from hrdepth.weights.checkpoint import read_checkpoint
-    from hrdepth.weights.find import locate_weights
 
-    return sum(parameter.numel() for parameter in read_checkpoint(locate_weights(weights)).network.parameters())
+    return sum(parameter.numel() for parameter in read_checkpoint(weights).network.parameters())

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from hrdepth.config import CompareConfig
@@ -37,7 +38,8 @@ def compare(config: CompareConfig) -> list[Path]:
     """Write comparison.*, distance.*, histogram.*, features.*, curves.* and compare.json; return the files.
 
     Raises:
-        InputError: no weights, labels that do not fit, missing images, or what reading them raises.
+        InputError: no weights, labels that do not fit, missing images, none with true depth, or what reading them
+            raises.
     """
     labels = _labels(config.weights, config.labels)
     truths = build_ground_truth(config.data)
@@ -50,7 +52,7 @@ def compare(config: CompareConfig) -> list[Path]:
     rows: dict[str, list[Sample]] = {}
     protocol = depth_protocol(config.data.kind, config.protocol)
     for name, predictor in predictors.items():
-        bar = track(chosen, name, console=Console(stderr=True))
+        bar = track(chosen, escape(name), console=Console(stderr=True))
         own = protocol_for(predictor.scale, protocol)
         rows[name] = [predict_sample(predictor, truths[at], own) for at in bar]
     written = []
@@ -111,7 +113,12 @@ def side_by_side(rows: Rows) -> Figure:
 
 
 def error_by_distance(rows: Rows) -> Figure:
-    """Draw each network's absolute relative error against true distance, with the share of pixels below."""
+    """Draw each network's absolute relative error against true distance, with the share of pixels below.
+
+    Raises:
+        InputError: no pixel has true depth.
+    """
+    _check_truth(rows)
     figure = new_figure(3.2, 4.5)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     for index, (name, samples) in enumerate(rows.items()):
@@ -129,7 +136,12 @@ def error_by_distance(rows: Rows) -> Figure:
 
 
 def error_histogram(rows: Rows) -> Figure:
-    """Draw how often each signed relative error occurs: left of 0 is predicted too near."""
+    """Draw how often each signed relative error occurs: left of 0 is predicted too near.
+
+    Raises:
+        InputError: no pixel has true depth.
+    """
+    _check_truth(rows)
     figure = new_figure(2.6, 4.5)
     axes = figure.subplots()
     edges = np.linspace(-1, 1, 81)
@@ -149,6 +161,14 @@ def error_histogram(rows: Rows) -> Figure:
     return figure
 
 
+def _check_truth(rows: Rows) -> None:
+    for name, samples in rows.items():
+        if all(np.isnan(sample.truth).all() for sample in samples):
+            raise InputError(
+                f"the images of '{name}' have no true depth within the protocol's range and crop; choose others"
+            )
+
+
 def _features(
     predictors: dict[str, Predictor], weights: Sequence[str], rows: dict[str, list[Sample]]
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -159,7 +179,7 @@ def _features(
         try:
             maps[name] = first_level_maps(load_network(path), batch)
         except InputError as error:
-            Console(stderr=True).print(f"left out of the feature maps: {error}")
+            Console(stderr=True).print(f"left out of the feature maps: {error}", markup=False)
     return maps
 
 

@@ -12,15 +12,19 @@ from PIL import Image
 from torch import from_numpy
 from torch.nn.functional import max_pool2d
 
+from hrdepth.camera import choose_camera
 from hrdepth.config import DatasetConfig, DepthProtocol
 from hrdepth.data import build_reader
+from hrdepth.data.folder import Images
+from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import check_disparity, compare_depth, resize_disparity, valid_pixels
-from hrdepth.evaluation.predictions import predict_image
+from hrdepth.evaluation.predictions import predict_image, read_true_image
 from hrdepth.evaluation.results import Evaluation
+from hrdepth.inference.outputs import camera_of
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.images import read_image
-from hrdepth.io.pointcloud import assumed_intrinsics
+from hrdepth.io.pointcloud import KITTI_FOCAL, assumed_intrinsics
 from hrdepth.io.visualize import colorize_disparity, colorize_error, disparity_range
 from hrdepth.report.render import Cloud, data_url, encode_cloud
 from hrdepth.truth import GroundTruth, GroundTruthSet
@@ -38,7 +42,7 @@ class Sample:
 
     Attributes:
         name: of the image.
-        image: uint8 (H,W,3) at the size of the true depth.
+        image: uint8 (H,W,3) at the size of the true depth: the part of the image that the depth is of.
         scaled_disparity: (H,W), 1/metres.
         truth: (H,W), metres, NaN where there is none or the protocol leaves it out.
         errors: the metrics, None where nothing could be compared.
@@ -63,14 +67,13 @@ def predict_sample(predictor: Predictor, truth: GroundTruth, protocol: DepthProt
         InputError: the image is missing or damaged.
     """
     small = predict_image(predictor.scaled_disparity, truth, protocol, predictor.canonical_focal)
-    assert truth.image is not None  # or it could not have been predicted
     height, width = truth.depth.shape
     nearest, farthest = protocol.depth_range
     found = compare_depth(truth.depth, check_disparity(small), protocol)
     full = resize_disparity(small, (height, width)) if found is None else 1 / found.full_depth()
     return Sample(
         truth.name,
-        np.asarray(read_image(truth.image).resize((width, height), Image.Resampling.LANCZOS)),
+        np.asarray(read_true_image(truth).resize((width, height), Image.Resampling.LANCZOS)),
         np.clip(full, 1 / farthest, 1 / nearest).astype(np.float32),
         np.where(valid_pixels(truth.depth, protocol), truth.depth, np.nan).astype(np.float32),
         None if found is None else found.errors,
@@ -97,8 +100,9 @@ class Shown:
         views: what it is and the image as a data URL: image, disparity, truth, error.
         image: uint8 (H,W,3).
         depth: (H,W), metres, or network units where metres are not known; None where the network gives none.
-        intrinsics: (3,3) in pixels, or None if unknown.
-        unit: of depth.
+        intrinsics: (3,3) in pixels.
+        assumed: whether these are a guess.
+        unit: of depth, in words.
     """
 
     label: str
@@ -107,17 +111,16 @@ class Shown:
     views: dict[str, str]
     image: NDArray[np.uint8]
     depth: NDArray[np.float32] | None
-    intrinsics: NDArray[np.float64] | None
+    intrinsics: NDArray[np.float64]
+    assumed: bool
     unit: str
 
     def cloud(self, most: int) -> Cloud | None:
         """Return the points of the viewer, or None where no depth is usable."""
         if self.depth is None:
             return None
-        size = (self.depth.shape[0], self.depth.shape[1])
-        matrix = assumed_intrinsics(size) if self.intrinsics is None else self.intrinsics
         try:
-            return encode_cloud(self.depth, self.image, matrix, most, self.unit, assumed=self.intrinsics is None)
+            return encode_cloud(self.depth, self.image, self.intrinsics, most, self.unit, assumed=self.assumed)
         except InputError:
             return None
 
@@ -147,11 +150,10 @@ def plain_frames(predictor: Predictor, parts: Sequence[DatasetConfig]) -> list[S
             targets = reader.targets
             places = sorted({round(at) for at in np.linspace(0, len(targets) - 1, min(COUNT, len(targets)))})
             lines = [targets[place] for place in places]
-            images = [(line.name, reader.image(line, 0)) for line in lines]
             return [
-                _plain(f"image {number}", name, predictor, image)
-                for number, (name, image) in enumerate(images, 1)
-                if image is not None
+                _plain(f"image {number}", predictor, reader, line)
+                for number, line in enumerate(lines, 1)
+                if reader.image(line, 0) is not None
             ]
         except InputError:
             continue
@@ -159,15 +161,18 @@ def plain_frames(predictor: Predictor, parts: Sequence[DatasetConfig]) -> list[S
 
 
 def _find(truths: GroundTruthSet, evaluation: Evaluation, place: int) -> GroundTruth | None:
-    """Return the truth of a row: images that were skipped lie before it, at most."""
+    """Return the truth of a row: images that were skipped or failed lie before it, at most."""
     name = evaluation.rows[place].name
-    last = min(place + len(evaluation.skipped) + 1, len(truths))
+    last = min(place + len(evaluation.skipped) + len(evaluation.failed) + 1, len(truths))
     return next((truth for at in range(place, last) if (truth := truths[at]).name == name), None)
 
 
 def _compared(label: str, predictor: Predictor, truth: GroundTruth, evaluation: Evaluation) -> Shown:
     sample = predict_sample(predictor, truth, evaluation.protocol)
     known = ~np.isnan(sample.truth)
+    matrix = truth.intrinsics
+    if matrix is None:
+        matrix = assumed_intrinsics(sample.truth.shape, predictor.canonical_focal or KITTI_FOCAL)
     low, high = disparity_range(np.concatenate([sample.scaled_disparity[known], 1 / sample.truth[known]]))
     views: dict[str, NDArray[Any]] = {
         "image": sample.image,
@@ -184,17 +189,38 @@ def _compared(label: str, predictor: Predictor, truth: GroundTruth, evaluation: 
         {what: data_url(view) for what, view in views.items()},
         sample.image,
         np.asarray(1 / sample.scaled_disparity, dtype=np.float32),
-        truth.intrinsics,
-        "m",
+        matrix,
+        truth.intrinsics is None,
+        "metres",
     )
 
 
-def _plain(label: str, name: str, predictor: Predictor, image: Any) -> Shown:
-    prediction = predictor(image)
-    metric = prediction.metres_per_unit is not None
+def _plain(label: str, predictor: Predictor, reader: FrameReader, line: SplitLine) -> Shown:
+    path = reader.image(line, 0)
+    assert path is not None  # checked by the caller
+    image = read_image(path)
+    prediction = predictor(image, _known_intrinsics(predictor, reader, line, (image.height, image.width)))
     depth = prediction.best_depth if prediction.depth_scale.has_depth else None
     views = {
         "image": data_url(prediction.image),
         "disparity: near is bright": data_url(colorize_disparity(prediction.scaled_disparity)),
     }
-    return Shown(label, name, None, views, prediction.image, depth, None, "m" if metric else "units")
+    unit = "metres" if prediction.metres_per_unit is not None else "network units"
+    assumed = prediction.intrinsics is None
+    return Shown(label, line.name, None, views, prediction.image, depth, camera_of(prediction), assumed, unit)
+
+
+def _known_intrinsics(
+    predictor: Predictor, reader: FrameReader, line: SplitLine, size: tuple[int, int]
+) -> NDArray[np.float64] | None:
+    """Return K (3,3) in pixels of an image of `size` (height, width); None where the camera is not known."""
+    if isinstance(reader, Images):  # whose cameras are guesses
+        return None
+    try:
+        camera = reader.camera(line)
+    except InputError:
+        return None
+    if camera.learn:  # the data's K is where the learning began
+        learned = choose_camera(predictor.cameras)
+        return None if learned is None else learned.intrinsics(size)
+    return camera.intrinsics * [[size[1] / camera.size[1]], [size[0] / camera.size[0]], [1.0]]

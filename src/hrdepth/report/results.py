@@ -13,10 +13,10 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation import METRICS
 from hrdepth.evaluation.depth import ImageResult
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.io.files import read_json
+from hrdepth.io.files import file_sha256, read_json
 from hrdepth.truth import GROUND_TRUTHS, GroundTruthSet, build_ground_truth
 
-__all__ = ["ResultRow", "ResultSet", "find_truth", "read_results", "result_set"]
+__all__ = ["ResultRow", "ResultSet", "are_results_of", "find_truth", "read_results", "result_set"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,25 @@ def result_set(evaluation: Evaluation, resamples: int, beside: Mapping[str, Eval
     )
 
 
+def are_results_of(folder: Path, weights: Path) -> bool:
+    """Return whether metrics.json in `folder` was measured with these weights.
+
+    Earlier versions stored the weights' name alone: then they must lie in the run, and may not be newer.
+    """
+    path = folder / "metrics.json"
+    try:
+        content = read_json(path)
+        about = content["provenance"]
+        if {"metrics", "results"}.isdisjoint(content):  # such as that of `hrdepth odometry`
+            return False
+        if "weights_sha256" in about:
+            return bool(about["weights_sha256"] == file_sha256(weights))
+        inside = weights.parent in (folder, folder.parent)
+        return bool(inside and about["weights"] == weights.name and weights.stat().st_mtime <= path.stat().st_mtime)
+    except (*MALFORMED, OSError):
+        return False
+
+
 def read_results(folder: Path) -> tuple[Evaluation | None, list[ResultSet]]:
     """Read a folder of results.
 
@@ -136,4 +155,5 @@ def _evaluation(content: Mapping[str, Any], per_image: Path) -> Evaluation:
         raise ValueError(f"{per_image.name} is empty")
     known = {one.name for one in fields(DepthProtocol)}
     protocol = DepthProtocol(**{name: value for name, value in content["protocol"].items() if name in known})
-    return Evaluation(rows, tuple(content["skipped"]["names"]), protocol, content["ground_truth"])
+    failed = tuple(content.get("failed", {"names": ()})["names"])
+    return Evaluation(rows, tuple(content["skipped"]["names"]), protocol, content["ground_truth"], failed=failed)

@@ -80,6 +80,7 @@ CAR_SHAPES = (
 
 def car_textures(rng: np.random.Generator) -> dict[str, Texture]:
     """Draw `SHAPE-side-I` and `SHAPE-strip-I` for every shape and colour, and the wheel."""
+    # Nothing shows the underbody; but without its draws, a seed would give other images.
     textures = {"wheel": _wheel(rng), "underbody": rough(rng, plain((32, 32), (34, 34, 36)), 0.2)}
     for shape in CAR_SHAPES:
         for i, colour in enumerate(CAR_COLOURS):

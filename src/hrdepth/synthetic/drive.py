@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from rich.progress import track
 
 from hrdepth.data.splits import replace_lines
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, resume, write_array, write_json
+from hrdepth.io.files import atomic_path, read_json, resume, write_array, write_json
 from hrdepth.io.images import save_image
+from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.provenance import provenance
 from hrdepth.synthetic.cars import car_textures
-from hrdepth.synthetic.rendering import Array, Scene, default_intrinsics, render_frame
+from hrdepth.synthetic.rendering import Array, Scene, default_intrinsics, load_mitsuba, render_frame
 from hrdepth.synthetic.street import build_car, build_street
 from hrdepth.synthetic.trajectory import plan_trajectory
 from hrdepth.synthetic.variety import Camera, VariedDrive
@@ -89,7 +91,7 @@ def render_drive(
         car_ahead: metres from the camera to the middle of a car that keeps its speed, in its lane; None for no car.
         variety: the seed also draws camera, light, weather, road, traffic and what stands beside it.
         progress: show a progress bar.
-        overwrite: replace a drive that was made with other settings.
+        overwrite: replace a drive that was rendered with other settings.
 
     Returns:
         The drive's folder.
@@ -142,11 +144,13 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
     manifest = folder / "manifest.json"
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; choose another folder for the drive")
-    occupied = folder.is_dir() and any(folder.iterdir())
-    if occupied and not overwrite:
-        resume(manifest, {"render": settings.plain()})
-    fresh = not occupied or overwrite
-    if fresh:
+    remove_leftovers(folder)
+    occupied = any(not entry.is_dir() for entry in folder.rglob("*"))
+    if occupied and not _is_rendered(manifest):
+        raise InputError(f"{folder} contains files that hrdepth render did not make; choose another folder")
+    fresh = not occupied or resume(manifest, {"render": settings.plain()}, overwrite=overwrite) is None
+    if occupied and fresh:
+        load_mitsuba()  # what cannot be rendered again is not removed
         _remove_frames(folder)
     try:
         for file in _files(folder, 0, settings.stereo):
@@ -156,6 +160,12 @@ def _prepare_folder(folder: Path, settings: _Settings, *, overwrite: bool) -> Pa
     if fresh:
         write_json(manifest, provenance(seed=settings.seed, render=settings.plain()))
     return folder
+
+
+def _is_rendered(manifest: Path) -> bool:
+    with suppress(OSError, ValueError):  # it is missing or damaged
+        return "render" in read_json(manifest)
+    return False
 
 
 def _remove_frames(folder: Path) -> None:

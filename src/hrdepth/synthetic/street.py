@@ -195,9 +195,7 @@ def _add_greenery(builder: MeshBuilder, rng: np.random.Generator, plots: _Plots)
     """Bushes and trees in the gardens, and woods behind the houses."""
     course = plots.course
     for sign, _, pavement in SIDES:
-        for depth, step, size in zip(
-            (2.0, 6.0, 15.0, 34.0, 50.0), (3, 5, 6, 5, 6), (0.8, 1.0, 1.3, 1.9, 2.4), strict=True
-        ):
+        for depth, step, size in PLANTS:
             for distance in course.walk(rng, step * 0.6, step * 1.4):
                 offset = pavement + sign * (depth + rng.uniform(0, depth / 3))
                 place = _beside(course, distance, offset)

@@ -56,6 +56,10 @@ class Teacher(ABC):
     def digest(self) -> str:
         """Return a hash of all that decides on its maps: weights and preprocessing."""
 
+    def has_digest(self, digest: str) -> bool:
+        """Return whether a digest, which an earlier version may have made, is that of this teacher."""
+        return digest == self.digest()
+
     @abstractmethod
     def maps(self, images: Sequence[Image.Image], size: tuple[int, int]) -> NDArray[np.float32]:
         """Return the maps of RGB images of one size, (N,h,w), resized to `size` (height, width); NaN is unknown."""

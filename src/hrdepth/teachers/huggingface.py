@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ MEANINGS: dict[str, tuple[Meaning, bool]] = {
     "glpn": (Meaning.METRIC, True),
     "zoedepth": (Meaning.METRIC, True),
 }
+# What a model's config says of its files and the library's version, and not of its maps.
+ORIGIN = frozenset(["_name_or_path", "transformers_version"])
 
 
 class TransformersTeacher(Teacher):
@@ -65,7 +68,14 @@ class TransformersTeacher(Teacher):
 
     def digest(self) -> str:
         """See `Teacher.digest`: of weights, architecture and preprocessing."""
-        digest = hashlib.sha256(self._model.config.to_json_string(use_diff=False).encode())
+        return self._digest(json.dumps(_without_origin(self._model.config.to_dict()), sort_keys=True, default=str))
+
+    def has_digest(self, digest: str) -> bool:
+        """See `Teacher.has_digest`: earlier versions hashed where the model lay, and the library's version, too."""
+        return digest == self.digest() or digest == self._digest(self._model.config.to_json_string(use_diff=False))
+
+    def _digest(self, config: str) -> str:
+        digest = hashlib.sha256(config.encode())
         digest.update(str(sorted(self._processor.to_dict().items())).encode())
         for key, tensor in sorted(self._model.state_dict().items()):
             digest.update(key.encode())
@@ -85,6 +95,12 @@ class TransformersTeacher(Teacher):
             values = torch.where(values > 0, 1 / values, torch.nan)
         resized = F.interpolate(values, size, mode="bilinear", align_corners=False, antialias=True)
         return np.asarray(resized[:, 0].cpu().numpy(), np.float32)
+
+
+def _without_origin(config: Any) -> Any:
+    if not isinstance(config, dict):
+        return config
+    return {key: _without_origin(value) for key, value in config.items() if key not in ORIGIN}
 
 
 def _meaning(config: Any, name: str) -> tuple[Meaning, bool]:

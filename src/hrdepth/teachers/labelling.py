@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,10 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hrdepth.data.map_cache import MapCache
-from hrdepth.errors import InputError
-from hrdepth.io.files import begin, resume
+from hrdepth.errors import MALFORMED, InputError
+from hrdepth.io.files import begin, read_json, resume
 from hrdepth.io.images import read_image
-from hrdepth.io.locks import claim, remove_void_claims
+from hrdepth.io.locks import claim, refreshed, remove_void_claims
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.teachers.base import Meaning, Teacher
@@ -42,16 +43,20 @@ Map = TypeVar("Map")
 def create_labels(folder: Path, teacher: Teacher, size: tuple[int, int]) -> Labels:
     """Return the labels in a folder, which is made if it is missing.
 
+    The teacher's name and licence change no map: they stay those of the first call.
+
     Raises:
         InputError: it holds labels of another teacher or size, or something else.
     """
-    settings = {
-        "teacher": teacher.facts(),
-        "size": list(size),
-        "metres_per_unit": teacher.metres_per_unit,
-    }
+    facts = teacher.facts()
+    settings = {"teacher": facts, "size": list(size), "metres_per_unit": teacher.metres_per_unit}
     refusal = f"{folder} is not empty and holds no labels; choose another folder"
     if not begin(folder / Labels.ABOUT, {**settings, **provenance()}, refusal):
+        with suppress(*MALFORMED, OSError):  # which `resume` reports
+            before = read_json(folder / Labels.ABOUT)["teacher"]
+            facts |= {name: before[name] for name in ("name", "licence")}
+            if teacher.has_digest(before["digest"]):
+                facts["digest"] = before["digest"]
         resume(folder / Labels.ABOUT, settings, overwrite=None)
     return Labels.open(folder)
 
@@ -81,6 +86,9 @@ def label_images(
         if labels.meaning == Meaning.AFFINE:  # float16 is finest there
             low, high = float(np.nanmin(map_)), float(np.nanmax(map_))
             map_ = (map_ - low) / max(high - low, 1e-12)
+        elif labels.meaning == Meaning.SCALE:  # its factor means nothing, and float16 has no large numbers
+            positive = map_[np.isfinite(map_) & (map_ > 0)]
+            map_ = map_ / (np.median(positive) if positive.size else 1.0)
         if certain is not None and sure is not None:
             certain.write(image, sure)
         labels.write(image, map_)
@@ -139,7 +147,7 @@ def fill_cache(
             claim_of(image).unlink(missing_ok=True)
             mine.discard(image)
 
-    with _Progress(len(missing)) as progress:
+    with _Progress(len(missing)) as progress, refreshed(mine):
         if shared:
             claims.mkdir(exist_ok=True)
 
@@ -217,15 +225,24 @@ class _Progress:
 
 
 def agreement(first: NDArray[np.float32], second: NDArray[np.float32], meaning: Meaning) -> NDArray[np.float32]:
-    """Return how far two maps (h,w) of the same view agree, up to what their meaning leaves open: (h,w), 0 to 1."""
+    """Return how far two maps (h,w) of the same view agree, up to what their meaning leaves open: (h,w), 0 to 1.
+
+    0 where one of them says nothing: is not finite.
+    """
+    known = np.isfinite(first) & np.isfinite(second)
+    agreed = np.zeros(first.shape, np.float32)
+    if not known.any():
+        return agreed
+    first, second = first[known], second[known]
     if meaning == Meaning.AFFINE:
-        slope, offset = np.polyfit(second.ravel(), first.ravel(), 1) if np.ptp(second) > 0 else (1.0, 0.0)
+        slope, offset = np.polyfit(second, first, 1) if np.ptp(second) > 0 else (1.0, 0.0)
         spread = float(np.abs(first - np.median(first)).mean()) or 1.0
         difference = np.abs(slope * second + offset - first) / spread
     else:
         difference = np.log(np.maximum(first, 1e-6)) - np.log(np.maximum(second, 1e-6))
         difference = np.abs(difference - (np.median(difference) if meaning == Meaning.SCALE else 0.0))
-    return np.asarray(np.exp(-np.square(difference / TOLERANCE)), np.float32)
+    agreed[known] = np.exp(-np.square(difference / TOLERANCE))
+    return agreed
 
 
 def _batches(images: Iterable[Path], cache: MapCache, count: int) -> Iterator[list[Path]]:

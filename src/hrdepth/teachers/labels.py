@@ -26,7 +26,7 @@ class Labels(MapCache):
     """`teacher` (1,H,W): a teacher's map, larger where it is nearer; see `teachers.base.Meaning`.
 
         LABELS/labels.json              the teacher, what its maps mean, its licence, of which size, how they were made
-        LABELS/4f/4f0c...npy            a map, float16; affine ones from 0 to 1
+        LABELS/4f/4f0c...npy            a map, float16; affine ones from 0 to 1, those of a factor with median 1
         LABELS/confidence/4f/4f0c...npy how far the teacher agrees with itself there, 0 to 1; optional
 
     Args:
@@ -152,4 +152,5 @@ class Confidence(MapCache):
         """See `MapCache.resized`."""
         if not self.file(image).is_file():
             return torch.ones(1, *size)
-        return super().resized(image, size, window) * window.extent
+        # Those that earlier versions made were NaN where the teacher said nothing.
+        return super().resized(image, size, window).nan_to_num(nan=0.0) * window.extent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import MALFORMED, InputError, require
 from hrdepth.io.files import existing_file, file_sha256
+from hrdepth.io.onnx_file import outer_files
 from hrdepth.teachers.base import Meaning, Teacher
 
 __all__ = ["OnnxFacts", "OnnxTeacher"]
@@ -101,8 +103,11 @@ class OnnxTeacher(Teacher):
         self.maps([grey], (48, 64))  # a wrong fact shows here, not after an hour of reading images
 
     def digest(self) -> str:
-        """See `Teacher.digest`: of the file and the facts."""
-        return f"{file_sha256(self.path)[:32]}{file_sha256(self.path.with_suffix('.yaml'))[:32]}"
+        """See `Teacher.digest`: of the file, those that have tensors of it, and the facts."""
+        model = file_sha256(self.path)
+        if files := outer_files(self.path):
+            model = hashlib.sha256("".join([model, *map(file_sha256, files)]).encode()).hexdigest()
+        return f"{model[:32]}{file_sha256(self.path.with_suffix('.yaml'))[:32]}"
 
     def maps(self, images: Sequence[Image.Image], size: tuple[int, int]) -> NDArray[np.float32]:
         """See `Teacher.maps`.

@@ -106,8 +106,11 @@ class _Encoded(bytes):
         return super().__new__(cls, text.encode("latin1"))
 
 
-def _to_array(item: Any) -> Any:
-    """Make the array that a stand-in describes; an array of objects becomes a list."""
+def _to_array(item: Any, *, inner: bool = False) -> Any:
+    """Make the array that a stand-in describes; an array of objects, which no `inner` one is, becomes a list.
+
+    Rows of rows, each many times the same one, would be more than any memory holds.
+    """
     if not isinstance(item, _Array) or len(item.state) != 5:
         raise pickle.UnpicklingError(f"it holds a {type(item).__name__.lstrip('_')} where an array is due")
     _, shape, dtype, fortran_order, content = item.state
@@ -116,7 +119,9 @@ def _to_array(item: Any) -> Any:
     if dtype.code in ("O", "O8", "O4"):
         if not isinstance(content, list) or len(shape) != 1 or len(content) != shape[0]:
             raise pickle.UnpicklingError("its outer array is not a row of maps")
-        return [_to_array(entry) for entry in content]
+        if inner:
+            raise pickle.UnpicklingError("it holds an array of objects where a map is due")
+        return [_to_array(entry, inner=True) for entry in content]
     if isinstance(content, str):  # bytes of a pickle from Python 2
         content = content.encode("latin1")
     flat = np.frombuffer(content, dtype.resolve())

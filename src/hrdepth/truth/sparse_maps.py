@@ -39,20 +39,24 @@ class SparseMaps(Sequence[NDArray[np.float32]]):
         self.about: dict[str, Any] = parse_json(str(arrays["about"]))
         if not isinstance(self.about, dict):
             raise ValueError("'about' is no JSON object")
-        self._sizes = arrays["sizes"]
-        self._ends = np.concatenate([[0], np.cumsum(arrays["counts"])])
-        self._positions, self._depths = arrays["positions"], arrays["depths"]
-        pixels = np.repeat(self._sizes.prod(axis=1), arrays["counts"])
+        self._sizes, self._positions, self._depths = arrays["sizes"], arrays["positions"], arrays["depths"]
+        counts = arrays["counts"]
+        kinds = [part.dtype.kind for part in (self._sizes, counts, self._positions, self._depths)]
+        shapes = [part.shape for part in (self._sizes, counts, self._positions, self._depths)]
+        maps, pixels = len(self.names), len(self._positions)
+        # First what is cheap: counts of more pixels than there are would fill the memory.
         if not (
-            len(self.names) == len(self._sizes) == len(arrays["counts"]) > 0
-            and len(self._positions) == len(self._depths) == self._ends[-1]
-            and (arrays["counts"] >= 0).all()
-            and (self._positions >= 0).all()
-            and (self._positions < pixels).all()
+            [*"iiif"] == ["i" if kind == "u" else kind for kind in kinds]
+            and maps > 0
+            and shapes == [(maps, 2), (maps,), (pixels,), (pixels,)]
+            and 0 <= counts.min() <= counts.max() <= pixels == counts.sum()
             and (self._sizes > 0).all()
             and self._sizes.astype(np.int64).prod(axis=1).max() <= MOST_PIXELS
+            and (self._positions >= 0).all()
+            and (self._positions < np.repeat(self._sizes.prod(axis=1), counts)).all()
         ):
             raise ValueError("its arrays do not fit together")
+        self._ends = np.concatenate([[0], np.cumsum(counts)])
 
     def __len__(self) -> int:
         return len(self.names)
@@ -111,7 +115,10 @@ def read_depth_maps(path: str | Path, names: Sequence[str] = ()) -> Sequence[NDA
             for name in maps.names:
                 name.split()  # of characters that there are
     except (*MALFORMED, OSError, EOFError, zipfile.BadZipFile, MemoryError, SystemError) as error:
-        raise InputError(f"{path} is damaged ({error}); make it again with `hrdepth prepare kitti`") from error
+        raise InputError(
+            f"{path} is damaged ({error}); make it again with `hrdepth prepare kitti KITTI_RAW --out {path.parent} "
+            "--ground-truth --overwrite true`"
+        ) from error
     if len(names) == len(maps):
         other = next((pair for pair in zip(maps.names, names, strict=True) if not _same_frame(*pair)), None)
         if other is not None:

@@ -7,7 +7,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -80,6 +80,17 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     context: ssl.SSLContext | None = None
 
+    def __init__(self, address: tuple[str, int], handler: Any) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Listen; on `::` to IPv4 too."""
+        if self.address_family == socket.AF_INET6:
+            with suppress(OSError, AttributeError):  # some systems keep the two apart
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Answer one connection."""
         request.settimeout(PATIENCE)
@@ -128,7 +139,7 @@ def serve(config: ServeConfig) -> Iterator[list[str]]:
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield [f"{scheme}://{name}:{port}/" for name in names]
+        yield [f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/" for name in names]
     finally:
         server.shutdown()
         server.server_close()

@@ -72,15 +72,13 @@ def read_card(facts: str | Path | None, results: str | Path | None, start: Card)
     if facts is not None:
         found = _read(facts, "the file of the card")
         check_names(Card, found, f"the card {facts}")
+        _check_kinds(found, facts)
+        if found.get("results"):
+            found["results"] = _checked_results(found, facts)
         card = replace(card, **found)
     if results is not None:
         found = _read(results, "the file of results")
-        try:
-            card = replace(card, results=_results(found, results), protocol=_protocol(found))
-        except InputError:
-            raise
-        except MALFORMED as error:
-            raise InputError(f"the file of results {results} is damaged ({str(error)[:200]})") from error
+        card = replace(card, results=_checked_results(found, results), protocol=_protocol(found))
     return card
 
 
@@ -125,6 +123,30 @@ def _read(path: str | Path, what: str) -> dict[str, Any]:
     return found
 
 
+def _check_kinds(found: Mapping[str, Any], path: str | Path) -> None:
+    """Check that fields of a card have the kind that they should: text, sentences, or names with values."""
+    for one in fields(Card):
+        value = found.get(one.name, one.default)
+        if one.name in ("limits", "notes"):
+            right, wanted = isinstance(value, list | tuple), "a list of sentences"
+            right = right and all(isinstance(sentence, str) for sentence in value)
+        elif one.name in ("results", "protocol"):
+            right, wanted = one.name not in found or isinstance(value, dict), "names with values"
+        else:
+            right, wanted = isinstance(value, str), "text"
+        if not right:
+            raise InputError(f"the card {path}: {one.name} must be {wanted}, not {value!r:.60}")
+
+
+def _checked_results(found: dict[str, Any], path: str | Path) -> dict[str, Any]:
+    try:
+        return _results(found, path)
+    except InputError:
+        raise
+    except MALFORMED as error:
+        raise InputError(f"the file of results {path} is damaged ({str(error)[:200]})") from error
+
+
 def _results(found: dict[str, Any], path: str | Path) -> dict[str, Any]:
     sets = found.get("results")
     if sets is None and isinstance(found.get("metrics"), dict):
@@ -155,7 +177,7 @@ def _rows(one: Any) -> dict[str, dict[str, float]]:
 
 def _protocol(found: dict[str, Any]) -> dict[str, str]:
     protocol = found.get("protocol") or {}
-    words = protocol.get("in_words", protocol)
+    words = protocol.get("in_words", protocol) if isinstance(protocol, dict) else {}
     return {key: words[key] for key in ("scaling", "crop", "range") if isinstance(words.get(key), str)}
 
 
@@ -214,9 +236,10 @@ def _numbers(card: Card) -> str:
         return _joined("Not measured.", _list(card.notes))
     parts = []
     for name, rows in card.results.items():
-        table = [f"| {name}, {rows['pictures']} images | {' | '.join(METRIC_HEADINGS.values())} |", "|---" * 8 + "|"]
+        images = rows.get("images", rows.get("pictures"))
+        table = [f"| {name}, {images} images | {' | '.join(METRIC_HEADINGS.values())} |", "|---" * 8 + "|"]
         for row, values in rows.items():
-            if row != "pictures":
+            if row not in ("images", "pictures"):
                 cells = " | ".join(f"{values[metric]:.3f}" if metric in values else "" for metric in METRIC_HEADINGS)
                 table.append(f"| {row} | {cells} |")
         parts.append("\n".join(table))

@@ -228,16 +228,6 @@ def load_pose_network(source: str | Path | None) -> nn.Module:
     return checkpoint.pose_network
 
 
-def load_tensors(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
-    """Fill `module` with exactly the tensors that it has.
-
-    Raises:
-        InputError: a tensor is missing, surplus or misshaped; the sentence names it.
-    """
-    _check_fit(module, tensors, source)
-    module.load_state_dict(tensors)
-
-
 def _check_fit(module: nn.Module, tensors: dict[str, Tensor], source: str) -> None:
     wanted = module.state_dict()
     for key, value in wanted.items():

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hrdepth.config import NetworkConfig
+from hrdepth.config.weights import PUBLISHED
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import existing_file, output_file
@@ -62,9 +63,10 @@ def import_weights(
         overwrite: replace `out` if it exists.
 
     Raises:
-        InputError: a file is missing or unreadable, or a tensor is missing, surplus or misshaped.
+        InputError: no such network was published, a file is missing or unreadable, or a tensor is missing, surplus or
+            misshaped.
     """
-    lookup(NETWORKS, network, "network")
+    lookup({name: NETWORKS[name] for name in PUBLISHED}, network, "network with published weights")
     if Path(out).suffix != ".safetensors":
         raise InputError(f"the file to write, {out}, must end in .safetensors")
     out = output_file(out, overwrite=overwrite)

@@ -6,6 +6,7 @@ Runtimes: the same numbers in each, what each can, and what is said where one is
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import threading
 from pathlib import Path
@@ -16,11 +17,13 @@ import torch
 from PIL import Image
 
 from hrdepth.camera import DepthScale
-from hrdepth.config import NetworkConfig
+from hrdepth.config import NetworkConfig, RuntimeConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
-from hrdepth.inference.runtimes import RUNTIMES, default_runtime, graphs, load_runtime, unavailable
+from hrdepth.inference.runtimes import RUNTIMES, Runtime, default_runtime, graphs, load_runtime, unavailable
 from hrdepth.inference.runtimes.onnx import TensorRT
+from hrdepth.inference.runtimes.source import Description, Source
+from hrdepth.io.onnx_file import read_onnx_metadata
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import save_checkpoint
 
@@ -154,6 +157,62 @@ def test_foreign_and_damaged_files_are_refused_with_a_message(tmp_path):
             load_runtime(path, trust=True)
     with pytest.raises(InputError, match="does not exist"):
         load_runtime(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_int8_file_runs_in_no_other_precision(precision):
+    source = Source(Description(precision="int8"), path=Path("net.xml"), suffix=".xml")
+    assert Runtime(source, RuntimeConfig()).precision == "int8"
+    with pytest.raises(InputError, match=f"net.xml is an int8 file, which cannot run in {precision}"):
+        Runtime(source, RuntimeConfig(precision=precision))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mean", ["a", "b", "c"]),
+        ("mean", [1, 2]),
+        ("mean", [0.5, 0.5, float("nan")]),
+        ("mean", [True, 0.5, 0.5]),
+        ("std", [0.2, 0, 0.2]),
+        ("std", [0.2, 0.2, float("inf")]),
+        ("precision", ["int8"]),
+        ("precision", "int4"),
+        ("output", "distance"),
+    ],
+)
+def test_metadata_of_a_wrong_type_are_refused(name, value):
+    metadata = Description().metadata()
+    assert Description.read(metadata, Path("net.onnx")) == Description()
+    with pytest.raises(InputError, match=rf"the metadata of net.onnx is damaged \({name} is "):
+        Description.read(metadata | {f"hrdepth_{name}": json.dumps(value)}, Path("net.onnx"))
+
+
+def test_a_number_without_end_in_an_onnx_file_is_refused_at_once(tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"\xff" * 2**22)
+    with pytest.raises(InputError, match="more than 64 bits"):
+        read_onnx_metadata(path)
+
+
+def test_a_graph_that_openvino_cannot_run_is_refused_with_its_first_image(tmp_path):
+    if reason := unavailable("openvino"):
+        pytest.skip(reason)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx_without_nodes(Description().metadata()))
+    runtime = load_runtime(path, "openvino")
+    with pytest.raises(InputError, match="OpenVINO cannot .*net.onnx.*; export the weights again"):
+        runtime(np.zeros((1, 3, 64, 96), np.float32))
+
+
+def onnx_without_nodes(metadata):
+    def field(number, content):
+        size, rest = len(content) & 127, len(content) >> 7
+        assert rest < 128
+        return bytes([number << 3 | 2, size | 128, rest]) + content
+
+    pairs = [field(1, key.encode()) + field(2, value.encode()) for key, value in metadata.items()]
+    return b"\x08\x08" + field(7, b"") + b"".join(field(14, pair) for pair in pairs)
 
 
 def test_int8_is_quantised_from_weights(network, weights, tmp_path):

@@ -14,7 +14,7 @@ from hrdepth.errors import InputError, require
 __all__ = ["check_device", "find_device", "has_nvidia_driver"]
 
 # Devices of PyTorch that can run a network; others are mistyped.
-KNOWN = re.compile(r"(cpu|cuda|mps|xpu|hpu|xla|mtia|meta)(:\d+)?")
+KNOWN = re.compile(r"(cpu|cuda|mps|xpu|hpu|mtia)(:\d+)?")
 
 
 def find_device(device: str | None = "auto") -> str:

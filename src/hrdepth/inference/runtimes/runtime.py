@@ -22,7 +22,8 @@ Float32 = NDArray[np.float32]
 class Runtime:
     """A depth network in one runtime: `image (B,3,H,W) in [0,1] -> disparity (B,1,H,W)`, both NumPy float32.
 
-    A subclass loads in `__init__`, by options whose device is chosen, and computes in `infer`.
+    A subclass loads in `__init__`, by options whose device is chosen, and computes in `infer`. An exported int8 file
+    runs in no other precision (`InputError`).
 
     Attributes:
         name: its key in `RUNTIMES`.
@@ -48,6 +49,11 @@ class Runtime:
     extra = ""
 
     def __init__(self, source: Source, options: RuntimeConfig) -> None:
+        if source.description.precision == "int8" and options.precision not in (None, "int8"):
+            raise InputError(
+                f"{source.path} is an int8 file, which cannot run in {options.precision}; leave --precision out, or "
+                "export the weights again without --int8"
+            )
         self.description = source.description
         self.device = "cpu"
         self.precision = options.precision or source.description.precision

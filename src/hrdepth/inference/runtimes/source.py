@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.errors import MALFORMED, InputError, require
-from hrdepth.inference.runtimes.onnx_file import read_onnx, read_onnx_metadata
 from hrdepth.inference.runtimes.openvino_core import shared_core
 from hrdepth.io.files import existing_file, file_sha256, parse_json, regular_file
+from hrdepth.io.onnx_file import read_onnx, read_onnx_metadata
 from hrdepth.weights.find import announce_licence, bundled_graph, read_cameras, read_metadata, stated_size
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 SUFFIXES = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "pytorch"}
 # Prefix of keys in the files' metadata, to avoid conflicts with other tools.
 PREFIX = "hrdepth_"
+# What the metadata of exported files may say, the default first.
+EXPORTED = {"precision": ("float32", "int8"), "output": ("disparity", "depth")}
 # Where files of `torch.export` have them.
 FACTS_FILE = "hrdepth.json"
 # Where the ONNX file beside bundled weights has the hash of the tensors that it was made from.
@@ -111,6 +113,11 @@ class Description:
             height, width = stated_size([*values.pop("size")], 2**25)
             if type(values.get("stride", 1)) is not int or not values.get("stride", 1) > 0:
                 raise TypeError(f"stride is {values['stride']!r:.40}")
+            for name, known in EXPORTED.items():
+                if values.get(name, known[0]) not in known:
+                    raise ValueError(f"{name} is {values[name]!r:.40}, not {' or '.join(known)}")
+            for name in ("mean", "std"):
+                _check_channels(name, values[name])
             scale = {one.name: parse_json(found[one.name]) for one in fields(DepthScale) if one.name in found}
             return cls(size=(int(height), int(width)), scale=DepthScale(**scale), **values)
         except MALFORMED as error:
@@ -127,6 +134,16 @@ class Description:
     def depth_unit(self) -> float:
         """The unit of the graph's depth in network units: metres if they are known."""
         return 1.0 if self.scale.metres_per_unit is None else self.scale.metres_per_unit
+
+
+def _check_channels(name: str, values: tuple[Any, ...] | None) -> None:
+    """Raise `ValueError` unless there are none, or three finite numbers; those of `std` are positive."""
+    if values is None:
+        return
+    if len(values) != 3 or not all(type(value) in (int, float) and abs(value) < np.inf for value in values):
+        raise ValueError(f"{name} is {values!r:.40}, not three numbers")
+    if name == "std" and min(values) <= 0:
+        raise ValueError(f"{name} is {values!r:.40}, not positive")
 
 
 @dataclass(frozen=True)

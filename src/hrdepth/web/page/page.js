@@ -72,7 +72,11 @@ async function showImage(file, name, sourceFocal) {
 async function showVideo(name, open) {
   const current = begin(name);
   say(`Opening ${name} …`);
-  await open($("video"));
+  try {
+    await open($("video"), current);
+  } catch (error) {
+    if (current()) throw error; // what was given up is no news
+  }
   if (!current()) return;
   const frames = new Frames($("video"));
   Object.assign(state, { frames, live: true, shown: 0 });
@@ -201,7 +205,7 @@ function showPoints() {
 
 async function connect() {
   const chosen = (input) => input.files[0];
-  $("camera").onclick = guarded(() => showVideo("camera", (video) => openCamera(video, $("facing").value)));
+  $("camera").onclick = guarded(() => showVideo("camera", (video, current) => openCamera(video, $("facing").value, current)));
   $("facing").onchange = guarded(async () => {
     if (state.live && state.name === "camera") await $("camera").onclick();
   });

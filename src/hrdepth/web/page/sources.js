@@ -13,8 +13,9 @@ export function cameraUnavailable() {
   return null;
 }
 
-/** Open a camera: `environment` is the one at a phone's back, `user` the one at its front. */
-export async function openCamera(video, facing) {
+/** Open a camera: `environment` is the one at a phone's back, `user` the one at its front.
+ *  `current` tells whether it is still wanted once the visitor has allowed it. */
+export async function openCamera(video, facing, current = () => true) {
   const reason = cameraUnavailable();
   if (reason) throw new Refused(reason);
   let stream;
@@ -29,8 +30,9 @@ export async function openCamera(video, facing) {
     };
     throw new Refused(sentences[error.name] ?? `The camera cannot be opened (${error.name}).`);
   }
+  if (!current()) return stream.getTracks().forEach((track) => track.stop());
   video.srcObject = stream;
-  await video.play();
+  return video.play();
 }
 
 /** Open a video file; it plays in a loop. */

@@ -11,7 +11,7 @@ from typing import Any
 
 from hrdepth.errors import MALFORMED, InputError
 
-__all__ = ["read_onnx", "read_onnx_metadata"]
+__all__ = ["outer_files", "read_onnx", "read_onnx_metadata"]
 
 
 def read_onnx_metadata(path: Path) -> dict[str, str]:
@@ -41,11 +41,12 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
     def number() -> int:
         nonlocal at
         value = shift = 0
-        while True:
+        while shift < 64:  # longer numbers would be added up for hours
             byte = message[at]
             at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
             if byte < 128:
                 return value
+        raise ValueError("a number has more than 64 bits")
 
     while at < len(message):
         key = number()
@@ -68,11 +69,30 @@ def read_onnx(path: Path) -> dict[str, str]:
     content = memoryview(path.read_bytes())
     metadata = _metadata(content, path)
     try:
-        if _has_outer_tensors(content, "model"):
+        if any(True for _ in _outer_tensors(content, "model")):
             raise InputError(f"{path} has tensors in other files, which are not opened; save it as one file")
     except MALFORMED as error:
         raise InputError(f"{path} is damaged or not an ONNX file ({str(error)[:200]})") from error
     return metadata
+
+
+def outer_files(path: Path) -> list[Path]:
+    """Return the other files that have tensors of an ONNX file, each once.
+
+    Raises:
+        InputError: one lies outside the file's folder or is missing, or the file is damaged.
+    """
+    try:
+        found = _outer_tensors(memoryview(path.read_bytes()), "model")
+        pairs = [dict(_fields(pair)) for pair in found if pair is not None]
+        names = sorted({bytes(pair[2]).decode() for pair in pairs if bytes(pair[1]) == b"location"})
+    except MALFORMED as error:
+        raise InputError(f"{path} is damaged or not an ONNX file ({str(error)[:200]})") from error
+    for name in names:
+        file = path.parent / name
+        if "\0" in name or not file.resolve().is_relative_to(path.parent.resolve()) or not file.is_file():
+            raise InputError(f"{path} has tensors in {name!r:.99}, which is no file of its folder; save it as one file")
+    return [path.parent / name for name in names]
 
 
 # Numbers of the fields of ONNX's messages that lead to tensors.
@@ -88,12 +108,11 @@ _PARTS = {
 _EXTERNAL_DATA = 13  # of a tensor: where else its values are
 
 
-def _has_outer_tensors(message: memoryview, kind: str) -> bool:
-    """Return whether a message of ONNX has tensors whose values are in other files."""
+def _outer_tensors(message: memoryview, kind: str) -> Iterator[memoryview | None]:
+    """Yield each pair of key and value that says where else a tensor of an ONNX message has its values."""
     for number, value in _fields(message):
         if kind == "tensor" and number == _EXTERNAL_DATA:
-            return True
+            yield value
         inner = _PARTS[kind].get(number)
-        if inner is not None and value is not None and _has_outer_tensors(value, inner):
-            return True
-    return False
+        if inner is not None and value is not None:
+            yield from _outer_tensors(value, inner)
