@@ -25,6 +25,7 @@ GLIBC_DEFAULTS = {-1: 64 * 2**20, -2: 128 * 1024, -3: 32 * 2**20, -4: 65536}
 def pytest_collection_finish() -> None:
     """Libraries stay: the collector of garbage need not look through what their import has made, time and again."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)

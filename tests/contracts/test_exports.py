@@ -74,7 +74,7 @@ def test_an_exported_network_is_equal(network, graph, suffix, tmp_path):
 
 
 # torch.export takes ten times as long as the others for networks of many layers.
-@pytest.mark.parametrize("network", ["pydnet", "fastdepth"], indirect=True)
+@pytest.mark.parametrize("network", ["pydnet", pytest.param("fastdepth", marks=pytest.mark.slow)], indirect=True)
 def test_an_exported_program_is_equal(network, graph, tmp_path):
     check_export(network, graph, ".pt2", tmp_path)
 

@@ -44,6 +44,7 @@ def run(module, monkeypatch, *arguments):
     module.main()
 
 
+@pytest.mark.slow
 def test_each_street_is_shown_above_its_disparity(images, tmp_path, monkeypatch, capsys):
     run(images, monkeypatch, "--out", tmp_path / "out", "--no-page")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["street.jpg"]

@@ -39,6 +39,7 @@ def summaries_once():
         yield
 
 
+@pytest.mark.slow
 def test_counts_agree_with_the_published_files():
     counted = {one.name: one.parameters_as_in_paper for one in summary.summaries() if not one.options}
     dead = ("running_mean", "running_var", "num_batches_tracked")

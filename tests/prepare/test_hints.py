@@ -97,7 +97,7 @@ def compare(hints, root, frame, side="left"):
     return float(np.median(abs(ratio / np.median(ratio) - 1))), float(np.median(ratio)), float(there.mean())
 
 
-@pytest.mark.parametrize("calibrated", [1, 2])
+@pytest.mark.parametrize("calibrated", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_monocular_drive_gets_hints_in_the_networks_units(tmp_path, weights, monkeypatch, calibrated):
     root = corridor.drive(tmp_path / "data", calibrated=calibrated)
     monkeypatch.setattr(module, "structure_from_motion", known)

@@ -229,6 +229,7 @@ def test_figure2_needs_true_depth(tmp_path, capsys):
     assert "needs true depth" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_figures_4_and_5_are_drawn(tmp_path, truth, capsys):
     # A config of its own makes the row's network a tiny one.
     configs = tmp_path / "configs"

@@ -124,6 +124,7 @@ def command(tmp_path):
     return ["reproduce", "table4", "--config", str(file), "--train", "--format", "markdown"]
 
 
+@pytest.mark.slow
 def test_a_training_that_does_not_fit_has_smaller_batches_and_says_so(command, tmp_path, monkeypatch, capsys, caplog):
     pytest.importorskip("hrdepth.training", reason="training needs lightning")
     monkeypatch.setattr(memory, "memory_need", lambda config: MemoryNeed(0, GIB))
@@ -141,6 +142,7 @@ def test_a_training_that_does_not_fit_has_smaller_batches_and_says_so(command, t
     assert (settings["batch_size"], settings["accumulate"], settings["epochs"]) == (2, 2, 2)
 
 
+@pytest.mark.slow
 def test_running_out_of_memory_ends_one_row(command, tmp_path, monkeypatch, capsys):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
     train, begun = training.train, []

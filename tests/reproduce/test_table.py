@@ -319,6 +319,7 @@ def settings(config, **training):
     return ["reproduce", "table4", "--config", str(file)]
 
 
+@pytest.mark.slow
 def test_missing_runs_are_trained_and_resumed(config, monkeypatch, capsys):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
     assert main([*settings(config), "--train"]) == 0

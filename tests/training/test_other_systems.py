@@ -22,6 +22,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 def test_a_run_ends_with_weights(name, tiny):
     pose_network, options = WAYS[name]

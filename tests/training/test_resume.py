@@ -95,7 +95,7 @@ def history(config):
         ({}, 3),  # within the first epoch
         pytest.param({"workers": 1}, 7, marks=pytest.mark.slow),  # within the second, with batches loaded ahead
         ({}, 5),  # at the border of the epochs
-        ({"accumulate": 2, "average": 0.9, "batch_size": 1}, 13),
+        pytest.param({"accumulate": 2, "average": 0.9, "batch_size": 1}, 13, marks=pytest.mark.slow),
         pytest.param(
             {
                 "objective": ObjectiveConfig(frames=[-1, 1, "s"]),

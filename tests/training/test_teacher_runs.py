@@ -82,7 +82,7 @@ def test_a_cached_teacher_predicts_each_image_once(taught, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("options", "changes"),
     [
-        ({}, {"average": 0.9}),
+        pytest.param({}, {"average": 0.9}, marks=pytest.mark.slow),
         ({"cache": "cache"}, {"augment": AugmentConfig(zoom=1.5)}),
         pytest.param({"self_supervision": 1.0}, {}, marks=pytest.mark.slow),
     ],
