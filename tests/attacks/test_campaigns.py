@@ -34,7 +34,7 @@ def test_killed_commands_of_the_core_lose_nothing():
 
 @pytest.mark.slow
 def test_killed_commands_lose_nothing():
-    attack("kills.py", "--kills", 16, "--seed", 2)
+    attack("kills.py", "--kills", 10, "--seed", 2)
 
 
 def test_faults_of_the_surroundings_are_reported():
@@ -57,9 +57,9 @@ def test_readers_refuse_changed_files():
     "options",
     [
         ["--core", "--pipes", "--inputs", 30],
-        ["--pipes", "--inputs", 120],
-        ["--core", "--inputs", 400],
-        ["--inputs", 800, "--first", 1000],
+        ["--pipes", "--inputs", 60],
+        ["--core", "--inputs", 200],
+        ["--inputs", 400, "--first", 1000],
     ],
 )
 def test_readers_refuse_more_changed_files(options):
@@ -68,7 +68,7 @@ def test_readers_refuse_more_changed_files(options):
 
 @pytest.mark.slow
 def test_memory_is_flat():
-    attack("load.py", "--frames", 600, "--images", 1000, "--steps", 400)
+    attack("load.py", "--frames", 400, "--images", 600, "--steps", 200)
 
 
 @pytest.mark.slow
