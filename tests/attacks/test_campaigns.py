@@ -56,10 +56,10 @@ def test_readers_refuse_changed_files():
 @pytest.mark.parametrize(
     "options",
     [
-        ["--core", "--pipes", "--inputs", 30],
+        ["--core", "--pipes", "--inputs", 20],
         ["--pipes", "--inputs", 60],
-        ["--core", "--inputs", 200],
-        ["--inputs", 400, "--first", 1000],
+        ["--core", "--inputs", 100],
+        ["--inputs", 300, "--first", 1000],
     ],
 )
 def test_readers_refuse_more_changed_files(options):
