@@ -273,11 +273,12 @@ def check_values(config: TrainConfig) -> None:
     numbers |= {f"min_motion of {part.root}": part.min_motion for part in (*config.train, *config.validation)}
     for name, number in numbers.items():
         least = "positive" if name in POSITIVE else "0 or more"
-        finite = ", and finite" if name not in ENDLESS else ""
-        if number is not None and not (
-            number >= 0 and (math.isfinite(number) or not finite) and (number or name not in POSITIVE)
-        ):
-            raise InputError(f"{name} {number:g} must be {least}{finite}")
+        if name not in ENDLESS:
+            least += ", and finite"
+        if number is None or (name in ENDLESS and number == math.inf):
+            continue
+        if not (number >= 0 and math.isfinite(number) and (number or name not in POSITIVE)):
+            raise InputError(f"{name} {number:g} must be {least}")
     for name, most in SHARES.items():
         if not 0 <= (value := attrgetter(name)(config)) <= most:
             raise InputError(f"{name} {value:g} must lie between 0 and {most:g}")

@@ -17,6 +17,7 @@ from hrdepth.config import DatasetConfig, DepthProtocol
 from hrdepth.data import build_reader
 from hrdepth.data.folder import Images
 from hrdepth.data.reader import FrameReader, SplitLine
+from hrdepth.data.sample import resized_intrinsics
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import check_disparity, compare_depth, resize_disparity, valid_pixels
 from hrdepth.evaluation.predictions import predict_image, read_true_image
@@ -223,4 +224,4 @@ def _known_intrinsics(
     if camera.learn:  # the data's K is where the learning began
         learned = choose_camera(predictor.cameras)
         return None if learned is None else learned.intrinsics(size)
-    return camera.intrinsics * [[size[1] / camera.size[1]], [size[0] / camera.size[0]], [1.0]]
+    return resized_intrinsics(camera, size).double().numpy()

@@ -23,7 +23,7 @@ from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import existing_file, output_file
 from hrdepth.io.images import check_size
 from hrdepth.io.provenance import provenance
-from hrdepth.networks import NETWORKS, build_network, build_pose_network
+from hrdepth.networks import build_network, build_pose_network
 from hrdepth.networks.hrdepth import NODES
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import save_checkpoint
@@ -66,7 +66,7 @@ def import_weights(
         InputError: no such network was published, a file is missing or unreadable, or a tensor is missing, surplus or
             misshaped.
     """
-    lookup({name: NETWORKS[name] for name in PUBLISHED}, network, "network with published weights")
+    lookup(dict.fromkeys(PUBLISHED), network, "network with published weights")
     if Path(out).suffix != ".safetensors":
         raise InputError(f"the file to write, {out}, must end in .safetensors")
     out = output_file(out, overwrite=overwrite)

@@ -85,19 +85,11 @@ class OpenVINO(Runtime):
     def _compile(self, shape: tuple[int, ...]) -> Any:
         """Compile for one shape: a graph of fixed sizes is faster than one for any size."""
         model = self.model
-        with self._reported(f"compile {self._source.path} for {shape[-1]}x{shape[-2]}"):
+        with _reported(f"compile {self._source.path} for {shape[-1]}x{shape[-2]}"):
             if model.input(0).partial_shape.is_dynamic:
                 model = model.clone()
                 model.reshape(list(shape))
             return shared_core().compile_model(model, "CPU", self.properties)
-
-    @contextmanager
-    def _reported(self, what: str) -> Iterator[None]:
-        """Report in one sentence what OpenVINO cannot do with a file."""
-        try:
-            yield
-        except Exception as error:  # no exception class is common to all that the library raises
-            raise InputError(f"OpenVINO cannot {what} ({str(error)[:200]}); export the weights again") from error
 
     def _key(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return all that decides on what is compiled."""
@@ -125,7 +117,7 @@ class OpenVINO(Runtime):
         if source.program is not None:
             return source.program
         graph = onnx_graph(source)
-        with self._reported(f"read {source.path}"):
+        with _reported(f"read {source.path}"):
             model = shared_core().read_model(graph) if isinstance(graph, str) else shared_core().read_model(graph, b"")
         if self.precision != "int8" or source.description.precision == "int8":
             return model
@@ -134,3 +126,12 @@ class OpenVINO(Runtime):
         calibration, size = self._options.calibration, self._options.size
         assert calibration is not None
         return quantise(model, Path(calibration), size or source.description.size)
+
+
+@contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """Report in one sentence what OpenVINO cannot do with a file."""
+    try:
+        yield
+    except Exception as error:  # no exception class is common to all that the library raises
+        raise InputError(f"OpenVINO cannot {what} ({str(error)[:200]}); export the weights again") from error
