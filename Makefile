@@ -8,12 +8,16 @@ STAMP := .venv/installed
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENCV_FOR_THREADS_NUM=1 \
 	$(BIN)/python -m pytest -n 3 --dist worksteal --max-worker-restart 0
 
-.PHONY: demo test test-slow lint types docs bundle costs platforms clean
+.PHONY: demo test test-fast test-slow lint types docs bundle costs platforms clean
 
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py
 
-test: lint
+# The type check keeps one core busy for a minute; tests take the other meanwhile.
+test: $(STAMP)
+	$(MAKE) -j 2 --no-print-directory lint test-fast
+
+test-fast: $(STAMP)
 	# Four workers: a part of the tests waits for a browser, a disk or another process.
 	$(PYTEST) -n 4 -m 'not slow' --ignore tests/benchmark
 	# In fresh processes: these start others and measure memory, and a worker has died there after a thousand tests.

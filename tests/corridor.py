@@ -1,5 +1,6 @@
 """A corridor with a box in it, of rich texture and exact depth, that a camera drives along: what geometry can solve."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,12 @@ def pattern(u, v, seed):
 
 def view(frame, right=False):
     """Return the image (H,W) float and depth (H,W) of a frame."""
+    grey, depth = _kept_view(frame, right)
+    return grey.copy(), depth.copy()
+
+
+@cache
+def _kept_view(frame, right):
     place = np.array([BASELINE if right else 0.0, 0.0, STEP * frame])
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     k = intrinsics()

@@ -17,7 +17,7 @@ from hrdepth import geometry
 from hrdepth.networks.hrdepth import LiteHRDepth
 from hrdepth.objectives import Output
 from hrdepth.objectives.view_synthesis import ViewSynthesis
-from hrdepth.weights.checkpoint import load_network, load_pose_network
+from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.released import import_weights
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -36,19 +36,19 @@ def golden():
 
 @pytest.fixture(scope="module", params=["hrdepth", "lite_hrdepth", "monodepth2"])
 def published(request, tmp_path_factory):
-    """A network's name and its weights file, imported from files as they are published."""
+    """A network's name and what was imported from files as they are published."""
     folder = tmp_path_factory.mktemp("published")
     files = released_weights.write(folder, request.param, height=192, width=640, use_stereo=False)
     import_weights(request.param, out=folder / "net.safetensors", **files)
-    return request.param, folder / "net.safetensors"
+    return request.param, read_checkpoint(folder / "net.safetensors")
 
 
 def check_networks(published, reference, strides):
-    name, weights = published
+    name, checkpoint = published
     image = reference["image"]
     with torch.no_grad():
-        disparities = load_network(weights)(image)
-        axis_angle, translation = load_pose_network(weights)(torch.cat([image, image.flip(-1)], dim=1))
+        disparities = checkpoint.network(image)
+        axis_angle, translation = checkpoint.pose_network(torch.cat([image, image.flip(-1)], dim=1))
     for scale, stride in enumerate(strides):
         found = disparities[scale][..., ::stride, ::stride]
         torch.testing.assert_close(found, reference[f"{name}/disp{scale}"], atol=1e-5, rtol=0)

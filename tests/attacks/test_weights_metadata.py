@@ -42,6 +42,12 @@ def resnet(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def state(resnet):
+    """Weights of that network."""
+    return load_network(resnet).state_dict()
+
+
 def changed(source, target, **metadata):
     """Write a copy with other metadata: text as it is, else as JSON."""
     content = source.read_bytes()
@@ -84,20 +90,19 @@ def watch():
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "/etc/passwd", "/dev/zero", "FIFO", "hf://a/b", "~/x", 5, ["a"], None])
-def test_weights_among_the_options_of_a_network_are_not_opened(resnet, tmp_path, offline, watch, weights):
+def test_weights_among_the_options_of_a_network_are_not_opened(resnet, state, tmp_path, offline, watch, weights):
     global OPENED
     if weights == "FIFO":
         os.mkfifo(tmp_path / "fifo")
         weights = str(tmp_path / "fifo")
     network = {"name": "lite_hrdepth", "options": {"weights": weights}}
     hostile = changed(resnet, tmp_path / "w.safetensors", network=network)
-    expected = load_network(resnet).state_dict()
     OPENED = []
     found = load_network(hostile).state_dict()
     opened, OPENED = OPENED, None
     assert str(hostile) in opened
     assert weights not in opened
-    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert all(torch.equal(found[key], state[key]) for key in state)
     assert "weights" not in read_checkpoint(hostile).network_config.options
 
 

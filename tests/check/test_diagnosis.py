@@ -40,17 +40,18 @@ def wall(length=2000):
 
 def drive(root, step=STEP, shift=SHIFT, noise=1.0, **camera):
     """A rectified stereo pair that moves sideways along a wall."""
-    random = np.random.default_rng(1)
+    random, image = np.random.default_rng(1), wall()
     for number in range(10):
         for side, offset in (("left", 0), ("right", shift)):
             start = 20 + step * number + offset
-            pixels = wall()[:, start : start + SIZE[1]] + random.normal(0, noise, (*SIZE, 3))
+            pixels = image[:, start : start + SIZE[1]] + random.normal(0, noise, (*SIZE, 3))
             fake_datasets.save(
                 Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), root / "a" / side / f"{number:06d}.png"
             )
     content = {"width": 96, "height": 64, "fx": 60.0, "fy": 60.0, "cx": 47.5, "cy": 31.5, "baseline": 0.5} | camera
     (root / "a" / "camera.yaml").write_text(yaml.safe_dump(content))
     (root / "train.txt").write_text("".join(f"a {number} l\n" for number in range(1, 9)))
+    (root / "one.txt").write_text("a 4 l\n")
     return root
 
 
@@ -58,6 +59,7 @@ def config(root, *, frames=(-1, 1, "s"), rate=1e-4, epochs=2, guard=None, **opti
     return tiny_training(
         root / "run",
         split(root),
+        validation=[split(root, "one")],
         objective=ObjectiveConfig(frames=list(frames), options=options),
         optimiser=OptimiserConfig(rate),
         guard=guard or GuardConfig(warmup_steps=4),
@@ -67,13 +69,18 @@ def config(root, *, frames=(-1, 1, "s"), rate=1e-4, epochs=2, guard=None, **opti
     )
 
 
+def brief(root, **options):
+    """Four steps at one scale: as many as the warm-up has, so that the networks are judged too."""
+    return replace(config(root, epochs=1, scales=[0], **options), batch_size=2)
+
+
 def causes(root):
     return [cause["name"] for cause in json.loads((root / "run" / "diagnosis.json").read_text())["causes"]]
 
 
 def test_a_clean_run_has_no_findings(tmp_path, caplog, capsys):
     with caplog.at_level(logging.WARNING):
-        train(replace(config(drive(tmp_path)), network=LITE))
+        train(replace(brief(drive(tmp_path)), network=LITE))
     assert causes(tmp_path) == []
     assert not [record for record in caplog.records if "cause" in record.message]
     assert main(["diagnose", str(tmp_path / "run")]) == 0
@@ -91,7 +98,7 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_recording_is_named_first(name, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        train(config(drive(tmp_path, **FAULTS[name])))
+        train(brief(drive(tmp_path, **FAULTS[name]), frames=(-1, "s")))
     assert causes(tmp_path)[0] == name
     found = [record.message for record in caplog.records if "probable cause" in record.message]
     assert len(found) == 1
@@ -109,7 +116,7 @@ def test_pixels_are_square_at_the_cameras_own_size(tmp_path, size):
 
 
 def test_pixels_that_are_not_square_at_the_cameras_own_size_are_named(tmp_path):
-    train(config(drive(tmp_path, fy=90.0)))
+    train(brief(drive(tmp_path, fy=90.0), frames=(-1, "s")))
     assert causes(tmp_path)[0] == "wrong K"
 
 
@@ -166,7 +173,7 @@ def test_folders_without_a_run_are_refused(tmp_path, capsys):
     (tmp_path / "config.yaml").write_text("size: nonsense\n")
     with pytest.raises(InputError, match="holds no training's settings"):
         diagnose_run(tmp_path)
-    train(replace(config(drive(tmp_path / "b")), epochs=1))
+    train(brief(drive(tmp_path / "b"), frames=("s",)))
     for name in ("last", "best"):
         (tmp_path / "b" / "run" / f"{name}.safetensors").unlink()
     with pytest.raises(InputError, match="no weights yet"):

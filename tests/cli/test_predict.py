@@ -3,44 +3,53 @@
 `hrdepth predict` reads each file once.
 """
 
-import subprocess
 import sys
 
+import safetensors
+import safetensors.torch
 import torch
 from PIL import Image
 
+from hrdepth.cli import main
 from hrdepth.config import NetworkConfig
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import save_checkpoint
 
-# Prints how often a file whose name is given first was opened while the command ran.
-COUNTED = """
-import sys
-watched, opened = sys.argv[1], []
+WATCHED: list[str] | None = None
+
+
 def count(event, arguments):
-    if event == "open" and str(arguments[0]).endswith(watched):
-        opened.append(arguments[0])
-sys.addaudithook(count)
-import safetensors, safetensors.torch
-for module, name in ((safetensors, "safe_open"), (safetensors.torch, "load_file")):  # they open files in Rust
-    def counted(path, *arguments, _open=getattr(module, name), **settings):
-        opened.append(path)
-        return _open(path, *arguments, **settings)
-    setattr(module, name, counted)
-from hrdepth.cli import main
-assert main(sys.argv[2:]) == 0
-print("opened", len(opened))
-"""
+    if WATCHED is not None and event == "open" and str(arguments[0]).endswith("net.safetensors"):
+        WATCHED.append(str(arguments[0]))
 
 
-def test_the_weights_file_is_opened_once(tmp_path):
+def count_openings_in_rust(monkeypatch):
+    """Note what these functions open too, under whichever name a module has imported them."""
+    for module, name in ((safetensors, "safe_open"), (safetensors.torch, "load_file")):
+        original = getattr(module, name)
+
+        def counted(path, *arguments, original=original, **settings):
+            count("open", [path])
+            return original(path, *arguments, **settings)
+
+        for other in [found for found in sys.modules.values() if hasattr(found, "__dict__")]:
+            for key in [key for key, value in vars(other).items() if value is original]:
+                monkeypatch.setattr(other, key, counted)
+
+
+def test_the_weights_file_is_opened_once(tmp_path, monkeypatch):
+    global WATCHED
     torch.manual_seed(0)
     config = NetworkConfig("hrdepth", {"backbone": "test_resnet"})
     save_checkpoint(tmp_path / "net.safetensors", build_network(config), config, size=(64, 96))
     Image.linear_gradient("L").resize((120, 80)).save(tmp_path / "street.jpg")
-    command = ["predict", "street.jpg", "--weights", "net.safetensors", "--runtime", "pytorch", "--out", "out"]
-    done = subprocess.run(
-        [sys.executable, "-c", COUNTED, "net.safetensors", *command],
-        capture_output=True, text=True, cwd=tmp_path, check=True,
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "opened 1"
+    monkeypatch.chdir(tmp_path)
+    count_openings_in_rust(monkeypatch)
+    sys.addaudithook(count)  # which cannot be removed
+    WATCHED = []
+    try:
+        command = ["predict", "street.jpg", "--weights", "net.safetensors", "--runtime", "pytorch", "--out", "out"]
+        assert main(command) == 0
+        assert len(WATCHED) == 1
+    finally:
+        WATCHED = None

@@ -83,7 +83,12 @@ def save_teacher(path, config):
     save_checkpoint(path, build_network(NETWORK), NETWORK, size=(64, 96), canonical_focal=config.canonical_focal)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.fixture(scope="module", params=FILES, ids=lambda file: file.stem)
+def file(request):
+    """A recipe; its tests follow each other, mostly in one process, which then reads it once."""
+    return request.param
+
+
 def test_a_recipes_teacher_is_the_output_of_another_recipe(file):
     config = read(file)
     if (teacher := config.objective.options.get("teacher")) is not None:
@@ -103,7 +108,6 @@ def test_a_recipes_initial_weights_are_the_output_of_another_recipe():
         assert (source.network.name, source.pose_network.name) == (config.network.name, config.pose_network.name)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_fine_tuning_starts_from_the_output_of_another_recipe(file):
     config = read(file)
     if (config.init or "").startswith("runs/cityscapes-"):
@@ -149,12 +153,10 @@ def step(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_recipe_takes_a_step_with_finite_gradients(file, step):
     step(read(file))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_recipe_states_its_purpose(file):
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# ")

@@ -58,11 +58,11 @@ def case(request):
 BATCHES = {}
 
 
-def batch_of(tmp_path, frames):
-    """Four samples, read once for all tests; a dict of one's own."""
+def batch_of(tmp_path, frames, samples=3):
+    """A few samples of four, read once for all tests; a dict of one's own."""
     if (key := tuple(frames)) not in BATCHES:
         BATCHES[key] = read_batch(tmp_path, frames)
-    return dict(BATCHES[key])
+    return {name: value[:samples] for name, value in BATCHES[key].items()}
 
 
 def read_batch(tmp_path, frames):
@@ -90,16 +90,27 @@ def teacher_file(tmp_path):
 OBJECTIVES_MADE = {}
 
 
-def objective_of(case, tmp_path, **more):
-    """An objective of one's own, made once for all tests; the random numbers go on as after its making."""
-    if (key := f"{case} {more}") not in OBJECTIVES_MADE:
-        OBJECTIVES_MADE[key] = make_objective(case, tmp_path, more), torch.get_rng_state()
-    objective, state = OBJECTIVES_MADE[key]
+def shared_objective(case, tmp_path):
+    """An objective in eval mode, the same for all tests, which only look at it."""
+    return objectives_made(case, tmp_path)[1]
+
+
+def objective_of(case, tmp_path):
+    """An objective of one's own."""
+    return copy.deepcopy(objectives_made(case, tmp_path)[0])
+
+
+def objectives_made(case, tmp_path):
+    """An objective as it is made, and a copy in eval mode, once for all tests; the random numbers go on as after it."""
+    if case not in OBJECTIVES_MADE:
+        objective = make_objective(case, tmp_path)
+        OBJECTIVES_MADE[case] = (objective, copy.deepcopy(objective).eval()), torch.get_rng_state()
+    made, state = OBJECTIVES_MADE[case]
     torch.set_rng_state(state)
-    return copy.deepcopy(objective)
+    return made
 
 
-def make_objective(case, tmp_path, more):
+def make_objective(case, tmp_path, **more):
     name, (frames, options) = case.split()[0], CASES[case]
     if name == "distillation":
         options = {"teacher": teacher_file(tmp_path), **options}
@@ -117,7 +128,7 @@ TRAINED = [pytest.param(case, marks=[] if case in FIRST else [pytest.mark.slow])
 @pytest.mark.parametrize("case", TRAINED)
 def test_the_loss_is_finite_and_falls_in_20_steps(case, tmp_path):
     samples = 4 if case == "vid2depth M" else 1  # its clouds of 200 points are noisy
-    batch = {key: value[:samples] for key, value in batch_of(tmp_path, CASES[case][0]).items()}
+    batch = batch_of(tmp_path, CASES[case][0], samples)
     objective = objective_of(case, tmp_path)
     optimiser = torch.optim.Adam(objective.parameters(), 1e-2 if case.startswith("supervised") else 1e-3)
     losses = []
@@ -135,19 +146,19 @@ def test_the_output_is_that_of_the_networks(case, tmp_path):
     """The disparities are the target's, poses and motions those of the sources; the losses are those of the output."""
     frames = CASES[case][0]
     batch = batch_of(tmp_path, frames)
-    objective = objective_of(case, tmp_path).eval()
+    objective = shared_objective(case, tmp_path)
     torch.manual_seed(0)  # of the noise that breaks ties
     output = objective(batch)
     disparities = objective.network(batch["target_augmented"])
     assert output.disparities.keys() == disparities.keys()
     assert all(torch.equal(disparity, disparities[scale]) for scale, disparity in output.disparities.items())
     assert objective.frames == tuple(frames)
-    assert output.poses.shape == (4, len(frames), 4, 4)
+    assert output.poses.shape == (3, len(frames), 4, 4)
     assert torch.equal(output.intrinsics, batch["intrinsics"])
     neighbours = [index for index, frame in enumerate(frames) if frame != "s"]
     if neighbours:
         for motion in output.motions:
-            assert motion.shape == (len(neighbours), 4, 3)
+            assert motion.shape == (len(neighbours), 3, 3)
         lengths = output.poses[:, neighbours, :3, 3].norm(dim=-1)  # inverted or not
         torch.testing.assert_close(output.motions[1].norm(dim=-1).T, lengths)
     else:
@@ -160,7 +171,7 @@ def test_the_output_is_that_of_the_networks(case, tmp_path):
 
 def test_a_detached_output_gives_the_same_losses(case, tmp_path):
     batch = batch_of(tmp_path, CASES[case][0])
-    objective = objective_of(case, tmp_path).eval()
+    objective = shared_objective(case, tmp_path)
     torch.manual_seed(0)
     output = objective(batch)
     detached = output.map(torch.Tensor.detach)
@@ -173,7 +184,7 @@ def test_a_detached_output_gives_the_same_losses(case, tmp_path):
 
 def test_the_loss_stays_in_float32_under_autocast(case, tmp_path):
     batch = batch_of(tmp_path, CASES[case][0])
-    objective = objective_of(case, tmp_path).eval()
+    objective = shared_objective(case, tmp_path)
     torch.manual_seed(0)  # of the noise that breaks ties
     exact = objective(batch).loss
     torch.manual_seed(0)
@@ -211,17 +222,17 @@ def test_masked_pixels_give_no_gradient(case, tmp_path):
 
 def test_panels_can_be_drawn(case, tmp_path):
     batch = batch_of(tmp_path, CASES[case][0])
-    objective = objective_of(case, tmp_path).eval()
+    objective = shared_objective(case, tmp_path)
     panels = objective.panels(objective.predict(batch), batch)
     assert {"target", "disparity", "error"} <= set(panels)
     assert ("teacher" in panels) == case.startswith("distillation")
-    assert all(value.shape[0] == 4 and value.shape[2:] == (64, 96) for value in panels.values())
-    assert training_panel(panels).shape == (64 * len(panels), 96 * 4, 3)
+    assert all(value.shape[0] == 3 and value.shape[2:] == (64, 96) for value in panels.values())
+    assert training_panel(panels).shape == (64 * len(panels), 96 * 3, 3)
 
 
 def test_a_copy_has_its_own_weights(case, tmp_path):
     """As averaging needs them; and the state is the trained networks' alone."""
-    objective = make_objective(case, tmp_path, {})
+    objective = shared_objective(case, tmp_path)
     again = copy.deepcopy(objective)
     own = {parameter.data_ptr() for parameter in objective.parameters()}
     assert own.isdisjoint(parameter.data_ptr() for parameter in again.parameters())
@@ -233,7 +244,7 @@ def test_a_copy_has_its_own_weights(case, tmp_path):
 
 def test_an_unknown_option_is_named(case, tmp_path):
     with pytest.raises(InputError, match="has no option 'smothness'"):
-        objective_of(case, tmp_path, smothness=1.0)
+        make_objective(case, tmp_path, smothness=1.0)
 
 
 @pytest.mark.parametrize(

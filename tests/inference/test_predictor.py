@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Prediction, Predictor, blend_flipped
+from tiny_networks import NETWORK
 
 RAMP = np.tile(np.linspace(0, 255, 96).astype(np.uint8)[None, :, None], (64, 1, 3))  # bright at the right
 
@@ -207,14 +208,12 @@ def test_an_invalid_depth_range_is_refused(network: Brightness) -> None:
 
 
 def test_from_file_restores_size_and_scale(tmp_path: Path) -> None:
-    from hrdepth.config import NetworkConfig
     from hrdepth.networks import build_network
     from hrdepth.weights.checkpoint import save_checkpoint
 
-    config = NetworkConfig(name="lite_hrdepth")
     torch.manual_seed(0)
-    network = build_network(config).eval()
-    save_checkpoint(tmp_path / "net.safetensors", network, config, size=(64, 96), metres_per_unit=5.4)
+    network = build_network(NETWORK).eval()
+    save_checkpoint(tmp_path / "net.safetensors", network, NETWORK, size=(64, 96), metres_per_unit=5.4)
     predict = Predictor.from_file(tmp_path / "net.safetensors", device="cpu")
     assert predict.size == (64, 96)
     assert predict(RAMP).metres_per_unit == 5.4

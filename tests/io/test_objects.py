@@ -27,6 +27,9 @@ from weights_files import save
 
 fsspec = pytest.importorskip("fsspec", reason="URLs need the extra `objects`")
 
+# Makes no graph of the weights first.
+QUICK = ["--runtime", "pytorch"]
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -54,9 +57,10 @@ def test_predict_reads_and_writes_a_store_as_it_does_a_disk(bucket, folder, tmp_
     put(folder, f"{bucket}/in/images")
     put(weights, f"{bucket}/net.safetensors")
     plain = tmp_path / "plain"
-    assert main(["predict", str(folder), "--weights", str(weights), "--out", str(plain)]) == 0
+    assert main(["predict", str(folder), "--weights", str(weights), "--out", str(plain), *QUICK]) == 0
     capsys.readouterr()
     command = ["predict", f"{bucket}/in/images", "--weights", f"{bucket}/net.safetensors", "--out", f"{bucket}/out"]
+    command += QUICK
     assert main(command) == 0
     assert f"{bucket}/out/0.npz" in capsys.readouterr().out
     there = content(f"{bucket}/out")
@@ -86,7 +90,7 @@ def test_the_manifest_is_put_last(bucket, folder, tmp_path, monkeypatch):
         return put_object(self, name, names)
 
     monkeypatch.setattr(LocalCopy, "_put", put_two)
-    command = ["predict", str(folder), "--weights", str(weights), "--out", f"{bucket}/out", "--no_panel"]
+    command = ["predict", str(folder), "--weights", str(weights), "--out", f"{bucket}/out", "--no_panel", *QUICK]
     assert main(command) == 2
     assert 0 < len(content(f"{bucket}/out")) <= 2
     assert "predict.json" not in content(f"{bucket}/out")
@@ -195,7 +199,8 @@ def test_a_bucket_that_is_missing_is_one_sentence(bucket, folder, tmp_path, caps
     weights = str(save(tmp_path / "net.safetensors"))
     assert main(["predict", "s3://no-such-bucket/x.mp4"]) == 2
     assert "s3://no-such-bucket/x.mp4 does not exist" in capsys.readouterr().err
-    assert main(["predict", str(folder / "0.png"), "--weights", weights, "--out", "s3://no-such-bucket/out"]) == 2
+    command = ["predict", str(folder / "0.png"), "--weights", weights, "--out", "s3://no-such-bucket/out"]
+    assert main([*command, *QUICK]) == 2
     assert "s3://no-such-bucket/out" in capsys.readouterr().err
 
 

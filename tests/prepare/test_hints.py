@@ -42,21 +42,25 @@ from hrdepth.prepare.shards import pack_shards
 from hrdepth.prepare.structure import Structure
 from hrdepth.training import train
 from hrdepth.weights.checkpoint import save_checkpoint
+from tiny_networks import NETWORK
 
 SIZE = (96, 256)
-LITE = NetworkConfig("lite_hrdepth")
 
 
-@pytest.fixture
-def weights(tmp_path):
-    """A network that sees 2 units, 10 metres, everywhere."""
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return write_weights(tmp_path_factory.mktemp("weights") / "start.safetensors", NETWORK)
+
+
+def write_weights(path, config):
+    """Write a network that sees 2 units, 10 metres, everywhere."""
     torch.manual_seed(0)
-    network = build_network(LITE)
+    network = build_network(config)
     network.start_at(2.0)
     for head in (part for name, part in network.named_modules() if name.endswith("heads.0.conv")):
         nn.init.zeros_(head.weight)
-    save_checkpoint(tmp_path / "start.safetensors", network, LITE, size=SIZE, metres_per_unit=5.0, canonical_focal=0.6)
-    return str(tmp_path / "start.safetensors")
+    save_checkpoint(path, network, config, size=SIZE, metres_per_unit=5.0, canonical_focal=0.6)
+    return str(path)
 
 
 def config_of(root, weights, tmp_path, **settings):
@@ -101,7 +105,7 @@ def compare(hints, root, frame, side="left"):
 def test_a_monocular_drive_gets_hints_in_the_networks_units(tmp_path, weights, monkeypatch, calibrated):
     root = corridor.drive(tmp_path / "data", calibrated=calibrated)
     monkeypatch.setattr(module, "structure_from_motion", known)
-    hints = prepare_hints(config_of(root, weights, tmp_path, nearest=0.3))
+    hints = prepare_hints(config_of(root, weights, tmp_path, nearest=0.3, planes=44))
     errors, ratio, share = compare(hints, root, 4)
     assert errors < 0.04
     assert share > 0.3
@@ -187,9 +191,9 @@ def test_frames_whose_pose_is_not_found_are_looked_for_once(tmp_path, weights, m
 
 
 def test_a_network_without_depth_gives_no_scale(tmp_path, weights):
-    network = build_network(LITE)
+    network = build_network(NETWORK)
     network.scale = replace(network.scale, shift=None)
-    save_checkpoint(tmp_path / "affine.safetensors", network, LITE, size=SIZE)
+    save_checkpoint(tmp_path / "affine.safetensors", network, NETWORK, size=SIZE)
     root = corridor.drive(tmp_path / "data", frames=2)
     with pytest.raises(InputError, match="this network gives no depth"):
         prepare_hints(config_of(root, str(tmp_path / "affine.safetensors"), tmp_path))
@@ -208,7 +212,7 @@ def test_hints_of_shards_are_refused_where_files_are_needed(tmp_path, weights):
 def test_stereo_pairs_give_metres_without_motion(tmp_path, weights, monkeypatch):
     root = corridor.drive(tmp_path / "data", frames=2, stereo=True)
     monkeypatch.setattr(module, "structure_from_motion", lambda *given: pytest.fail("the stereo pair is enough"))
-    hints = prepare_hints(config_of(root, weights, tmp_path, nearest=1.5))
+    hints = prepare_hints(config_of(root, weights, tmp_path, nearest=1.5, planes=44))
     errors, ratio, share = compare(hints, root, 1)
     factor = corridor.FOCAL / (0.6 * SIZE[1])  # the canonical camera sees it nearer or farther
     assert (errors < 0.04, share > 0.4, ratio == pytest.approx(1 / factor, rel=0.03)) == (True, True, True)
@@ -248,7 +252,7 @@ def test_a_pair_is_compared_once_for_both_images(tmp_path, weights, monkeypatch)
     sweeps = []
     sweep = module.plane_sweep
     monkeypatch.setattr(module, "plane_sweep", lambda *given: sweeps.append(1) or sweep(*given))
-    config = config_of(root, weights, tmp_path, nearest=1.5)
+    config = config_of(root, weights, tmp_path, nearest=1.5, planes=44)
     hints = prepare_hints(replace(config, config=replace(config.config, validation=[])))
     assert len(sweeps) == 2, "one for each image"
     for side in ("left", "right"):
@@ -286,14 +290,15 @@ def test_structure_from_motion_recovers_the_trajectory(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_student_learns_from_hints(tmp_path, weights, monkeypatch):
-    root = corridor.drive(tmp_path / "data", frames=6)
+def test_a_student_learns_from_hints(tmp_path, monkeypatch):
+    root, lite = corridor.drive(tmp_path / "data", frames=6), NetworkConfig("lite_hrdepth")
+    weights = write_weights(tmp_path / "lite.safetensors", lite)
     monkeypatch.setattr(module, "structure_from_motion", known)
     config = config_of(root, weights, tmp_path, every=1, nearest=0.3)
     hints = prepare_hints(config)
     objective = ObjectiveConfig("distillation", [], {"teacher": weights, "hints": str(hints.folder), "norm": "log-l1"})
     run = replace(
-        config.config, objective=objective, network=LITE, init=weights, canonical_focal=0.6, size=(64, 96),
+        config.config, objective=objective, network=lite, init=weights, canonical_focal=0.6, size=(64, 96),
         output=str(tmp_path / "run"), batch_size=3, epochs=10, workers=0, device="cpu", log=LogConfig(1, 0),
         optimiser=OptimiserConfig(1e-3, schedule="constant"),
     )  # fmt: skip

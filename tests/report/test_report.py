@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from hrdepth.cli import main
-from hrdepth.config import DatasetConfig, DepthProtocol, GroundTruthConfig
+from hrdepth.config import DatasetConfig, DepthProtocol, GroundTruthConfig, ReportConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
 from hrdepth.inference.predictor import Predictor
@@ -57,9 +57,19 @@ def evaluation(run):
     return evaluate_network(Predictor.from_file(run / "best.safetensors").scaled_disparity, truth_of(run), PROTOCOL)
 
 
-def test_the_page_shows_the_measured_metrics(config, run, evaluation):
-    beside = {"constant depth": constant_depth_baseline(truth_of(run), PROTOCOL)}
-    page = report(config, beside).read_text()
+@pytest.fixture(scope="module")
+def beside(run):
+    return {"constant depth": constant_depth_baseline(truth_of(run), PROTOCOL)}
+
+
+@pytest.fixture(scope="module")
+def page(run, beside, tmp_path_factory):
+    """The page of the run, as text."""
+    out = tmp_path_factory.mktemp("page") / "page.html"
+    return report(ReportConfig(str(run), out=str(out), protocol=PROTOCOL, points=500), beside).read_text()
+
+
+def test_the_page_shows_the_measured_metrics(config, run, evaluation, beside, page):
     expected = evaluation
     low, high = expected.intervals(config.bootstrap)["abs_rel"]
     assert re.search(rf"this run</th>\s*<td>{expected.mean['abs_rel']:.3f}<small>{low:.3f} to\s+{high:.3f}", page)
@@ -73,8 +83,7 @@ def test_the_page_shows_the_measured_metrics(config, run, evaluation):
     assert str(run.parent) not in page
 
 
-def test_the_page_refers_to_no_other_file_or_address(config):
-    page = report(config).read_text()
+def test_the_page_refers_to_no_other_file_or_address(page):
     found = Addresses(page).found
     assert len(found) >= 3 * 4
     assert all(address.startswith(("data:image/", "#")) for address in found)

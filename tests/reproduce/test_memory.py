@@ -115,6 +115,7 @@ def command(tmp_path):
         "training": {
             "network": {"options": {"weights": None, "backbone": "test_efficientnet"}},
             "pose_network": {"options": {"weights": None, "backbone": "test_resnet"}},
+            "objective": {"frames": [1], "options": {"scales": [0]}},  # counted and trained fast
             "train": [part], "validation": [part], "batch_size": 4, "epochs": 1, "workers": 0,
             "log": {"panels_every_steps": 0}, "device": "cpu",
         },

@@ -1,5 +1,6 @@
-"""A tiny run: 8 samples of 64x96, 4 batches an epoch, on the CPU."""
+"""A tiny run: 4 samples of 64x96, 4 batches an epoch, on the CPU."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,27 +11,37 @@ from hrdepth.training import train
 from tiny_training import split, tiny_training
 
 
-def tiny_run(folder: Path) -> TrainConfig:
-    root = fake_datasets.drive(folder / "data", frames=10)
-    (root / "few.txt").write_text("drive 2 l\ndrive 5 l\n")
+@pytest.fixture(scope="session")
+def drives(tmp_path_factory) -> Path:
+    """Eight samples in train.txt, and parts of them; tests leave them as they are, or copy them."""
+    root = fake_datasets.drive(tmp_path_factory.mktemp("drives"), frames=10)
+    parts = {"six": range(1, 7), "four": (1, 3, 4, 7), "two": (2, 5), "one": (5,)}
+    for name, frames in parts.items():
+        (root / f"{name}.txt").write_text("".join(f"drive {frame} l\n" for frame in frames))
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(drives) -> TrainConfig:
+    """Stereo pairs at one scale train fastest; each test sets an output folder."""
     return tiny_training(
-        folder / "run",
-        split(root),
-        validation=[split(root, "few")],
-        objective=ObjectiveConfig(frames=["s"]),
+        Path("run"),
+        split(drives, "four"),
+        validation=[split(drives, "one")],
+        objective=ObjectiveConfig(frames=["s"], options={"scales": [0]}),
         optimiser=OptimiserConfig(1e-3, decay_after=1, decay=0.5),
-        checkpoint_minutes=0,
+        batch_size=1,
     )
 
 
 @pytest.fixture
-def tiny(tmp_path):
-    return tiny_run(tmp_path)
+def tiny(tiny_settings, tmp_path):
+    return replace(tiny_settings, output=str(tmp_path / "run"))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tiny_settings, tmp_path_factory):
     """The config of such a run, of the same data, that nothing disturbed."""
-    config = tiny_run(tmp_path_factory.mktemp("trained"))
+    config = replace(tiny_settings, output=str(tmp_path_factory.mktemp("trained") / "run"))
     train(config)
     return config

@@ -25,6 +25,15 @@ from hrdepth.errors import InputError
 from hrdepth.training.setup import with_launcher
 from hrdepth.training.state import find_start, with_resume
 from hrdepth.weights.checkpoint import read_checkpoint
+from tiny_training import split
+
+
+@pytest.fixture
+def tiny(tiny):
+    """Enough samples for two processes, which moreover want gradients of all weights; a checkpoint after each step."""
+    data = [split(Path(tiny.train[0].root), name) for name in ("train", "two")]
+    objective = ObjectiveConfig(frames=["s"])
+    return replace(tiny, train=data[:1], validation=data[1:], objective=objective, batch_size=2, checkpoint_minutes=0)
 
 
 class Gradients(Callback):

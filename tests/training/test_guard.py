@@ -8,7 +8,6 @@ import pytest
 import torch
 import yaml
 
-import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import (
     GuardConfig,
@@ -40,12 +39,14 @@ QUICK = GuardConfig(patience=2, keep_every_steps=1)
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(drives, tmp_path):
+    """Three batches of two samples an epoch."""
     return tiny_training(
         tmp_path / "run",
-        split(fake_datasets.drive(tmp_path / "data", frames=8)),
+        split(drives, "six"),
+        validation=[split(drives, "two")],
         pose_network=NetworkConfig("posenet", {"backbone": "test_resnet"}),
-        objective=ObjectiveConfig(frames=[-1, 1, "s"]),
+        objective=ObjectiveConfig(frames=[-1], options={"scales": [0]}),
     )
 
 
@@ -183,9 +184,9 @@ def test_a_nan_in_the_loss_only_is_found(config, monkeypatch):
 
 
 def test_a_nan_in_validation_names_its_frame_and_leaves_the_weights(config, tmp_path, monkeypatch):
-    poison(monkeypatch, "target_augmented", 4, training=False)
+    poison(monkeypatch, "target_augmented", 5, training=False)
     sentence = stopped(replace(config, guard=QUICK))
-    assert "at step 3: input image 'target_augmented' holds NaN, on validation frame drive 4 l (" in sentence
+    assert "at step 3: input image 'target_augmented' holds NaN, on validation frame drive 5 l (" in sentence
     assert sentence.endswith("last.safetensors holds the last good weights, from step 2")
     assert weights(tmp_path / "run" / "last.safetensors")[1]["step"] == 2
 

@@ -1,7 +1,9 @@
 """Tests of training/cameras.py and networks/intrinsics.py."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,14 +25,19 @@ from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import train
 from hrdepth.training.cameras import find_learned_cameras
 from hrdepth.weights.checkpoint import read_checkpoint
+from tiny_training import split
 
 SIZE = (64, 96)
 
 
 @pytest.fixture
-def config(tiny):
+def config(tiny, tmp_path):
+    """A run on data of its own, as tests change their cameras."""
+    root = Path(shutil.copytree(tiny.train[0].root, tmp_path / "data"))
     return replace(
         tiny,
+        train=[split(root, "four")],
+        validation=[split(root, "one")],
         objective=ObjectiveConfig(frames=[-1, 1]),
         intrinsics=IntrinsicsConfig("all", separate_fy=True),
     )
@@ -45,8 +52,6 @@ def learned(config, augment=None):
 
 
 def mark(config, drive="drive"):
-    from pathlib import Path
-
     file = Path(config.train[0].root) / drive / "camera.yaml"
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "learn": True}))
 
@@ -69,8 +74,6 @@ def test_intrinsics_of_crops_and_flips_follow_the_learned_camera(config):
         cameras.log_focal.copy_(torch.tensor([[0.02, -0.01]]))
         cameras.point.copy_(torch.tensor([[0.03, -0.02]]))
     now = cameras.table()[0]
-    from pathlib import Path
-
     file = Path(config.train[0].root) / "drive" / "camera.yaml"
     content = {"width": 96, "height": 64, **{key: getattr(now, key) for key in ("fx", "fy", "cx", "cy")}}
     batch = default_collate([training[i] for i in range(16)])
@@ -88,8 +91,6 @@ def test_only_marked_cameras_are_learned(config):
     assert learned(marked)[0] is None
     mark(config)
     root = config.train[0].root
-    from pathlib import Path
-
     fake_datasets.drive(Path(root), "known", frames=6)
     both = replace(marked, train=[DatasetConfig("folder", root)], validation=[DatasetConfig("folder", root)])
     cameras, training = learned(both)
@@ -105,8 +106,6 @@ def test_only_marked_cameras_are_learned(config):
 
 
 def test_each_recording_has_its_own_camera_or_all_share_one(config):
-    from pathlib import Path
-
     root = Path(config.train[0].root)
     fake_datasets.drive(root, "second", frames=6)
     part = DatasetConfig("folder", str(root))
@@ -134,8 +133,10 @@ def test_invalid_settings_are_refused(bad):
 
 
 def test_a_run_learns_logs_and_saves_the_camera_and_predict_uses_it(config, tmp_path, capsys):
+    two = split(Path(config.train[0].root), "two")  # steps, of which the first leaves the camera as it is
     config = replace(
         config,
+        train=[two],
         intrinsics=IntrinsicsConfig("all", 60.0, learning_rate_factor=50.0, freeze_steps=1),
         log=LogConfig(1, 0),
         epochs=1,

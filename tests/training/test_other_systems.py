@@ -3,6 +3,7 @@
 Objectives of other systems through a whole run: guard, panels, moving average, weights files.
 """
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hrdepth.errors import InputError
 from hrdepth.training import train
 from hrdepth.weights.checkpoint import load_network, load_pose_network
 from tiny_networks import POSE_NETWORK
+from tiny_training import split
 
 WAYS = {
     "sfmlearner": (NetworkConfig("posecnn", {"explainability": True}), {}),
@@ -24,11 +26,14 @@ WAYS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
-def test_a_run_ends_with_weights(name, tiny):
+def test_a_run_ends_with_weights(name, tiny, tmp_path):
     pose_network, options = WAYS[name]
-    fake_datasets.objects(Path(tiny.train[0].root), frames=10)
+    root = Path(shutil.copytree(tiny.train[0].root, tmp_path / "data"))
+    fake_datasets.objects(root, frames=10)
     config = replace(
         tiny,
+        train=[split(root, "four")],
+        validation=[split(root, "one")],
         pose_network=pose_network,
         objective=ObjectiveConfig(name, [-1, 1], options),
         log=LogConfig(every_steps=1, panels_every_steps=3, panels=1),

@@ -51,11 +51,27 @@ def die():
 
 
 def broken_off(config, monkeypatch, number):
-    """Train until the `number`-th batch, and die in it."""
+    """Train until the `number`-th batch, and die in it; each step before leaves a checkpoint."""
     with monkeypatch.context() as patch:
         at_training_batch(patch, number, die)
         with pytest.raises(Killed):
-            train(config)
+            train(replace(config, checkpoint_minutes=0))
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_settings, tmp_path_factory):
+    """The config of a run of one step, of which tests take a copy."""
+    output = str(tmp_path_factory.mktemp("finished") / "run")
+    config = replace(tiny_settings, train=tiny_settings.validation, epochs=1, output=output)
+    train(config)
+    return config
+
+
+@pytest.fixture
+def again(finished, tmp_path):
+    """A copy of that run, to be resumed for a second step."""
+    shutil.copytree(finished.output, tmp_path / "again")
+    return replace(finished, output=str(tmp_path / "again"), epochs=2, resume="last")
 
 
 def training_state(config):
@@ -92,10 +108,10 @@ def history(config):
 @pytest.mark.parametrize(
     ("changes", "number"),
     [
-        ({}, 3),  # within the first epoch
+        ({"batch_size": 2}, 2),  # within the first epoch
         pytest.param({"workers": 1}, 7, marks=pytest.mark.slow),  # within the second, with batches loaded ahead
         ({}, 5),  # at the border of the epochs
-        pytest.param({"accumulate": 2, "average": 0.9, "batch_size": 1}, 13, marks=pytest.mark.slow),
+        pytest.param({"accumulate": 2, "average": 0.9}, 7, marks=pytest.mark.slow),
         pytest.param(
             {
                 "objective": ObjectiveConfig(frames=[-1, 1, "s"]),
@@ -120,7 +136,7 @@ def test_a_run_that_was_killed_and_resumed_ends_bit_equal(tiny, trained, tmp_pat
 
 @pytest.mark.slow
 def test_a_run_killed_in_mid_epoch_resumes_bit_equal(tiny, trained, tmp_path):
-    config = replace(tiny, output=str(tmp_path / "killed"))
+    config = replace(tiny, output=str(tmp_path / "killed"), checkpoint_minutes=0)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plain_settings(config)))
     script = """
 import os, signal, sys
@@ -145,22 +161,28 @@ main(["train", "--config", sys.argv[1]])
     assert not list((tmp_path / "killed").glob(".*"))
 
 
+@pytest.fixture(scope="module")
+def accumulated(tiny_settings, tmp_path_factory):
+    """The config of a run of two batches a step that no signal stops."""
+    config = replace(tiny_settings, accumulate=2, output=str(tmp_path_factory.mktemp("accumulated") / "run"))
+    train(config)
+    return config
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_between_two_steps_and_the_run_can_be_resumed(tiny, tmp_path, monkeypatch, number):
-    tiny = replace(tiny, checkpoint_minutes=60, accumulate=2, batch_size=1)
-    train(tiny)
-    config = replace(tiny, output=str(tmp_path / "stopped"))
+def test_a_signal_stops_between_two_steps_and_the_run_can_be_resumed(accumulated, tmp_path, monkeypatch, number):
+    config = replace(accumulated, output=str(tmp_path / "stopped"))
     handler = signal.getsignal(number)
     with monkeypatch.context() as patch:
-        at_training_batch(patch, 3, lambda: signal.raise_signal(number))
+        at_training_batch(patch, 1, lambda: signal.raise_signal(number))
         with pytest.raises(KeyboardInterrupt):
             train(config)
     assert ended(config) is None
     assert signal.getsignal(number) is handler
-    assert training_state(config)["global_step"] == 2
+    assert training_state(config)["global_step"] == 1
     train(replace(config, resume="last"))
-    assert_same(tiny, config)
-    assert history(tiny) == history(config)
+    assert_same(accumulated, config)
+    assert history(accumulated) == history(config)
 
 
 def test_a_time_limit_in_mid_epoch_does_not_change_the_result(tiny, trained, tmp_path, monkeypatch):
@@ -190,22 +212,22 @@ def test_a_time_limit_in_mid_epoch_does_not_change_the_result(tiny, trained, tmp
     assert not list((tmp_path / "short").glob(".*"))
 
 
-def test_rows_after_the_checkpoint_are_written_once(tiny, tmp_path, monkeypatch):
-    tiny = replace(tiny, log=LogConfig(every_steps=1, panels_every_steps=3, panels=1))
-    train(tiny)
-    config = replace(tiny, output=str(tmp_path / "killed"))
+def test_rows_after_the_checkpoint_are_written_once(tiny, trained, tmp_path, monkeypatch):
+    log = LogConfig(every_steps=1, panels_every_steps=3, panels=1)
+    config = replace(tiny, log=log, epochs=1, checkpoint_minutes=0)
     copy = tmp_path / "copy.ckpt"
     with monkeypatch.context() as patch:
-        at_training_batch(patch, 4, lambda: shutil.copy(tmp_path / "killed" / "last.ckpt", copy))
+        at_training_batch(patch, 4, lambda: shutil.copy(tmp_path / "run" / "last.ckpt", copy))
         train(config)
-    assert history(config) == history(tiny)
-    train(replace(config, resume=str(copy), epochs=3))
-    assert history(config)[: len(history(tiny))] == history(tiny)
+    rows = history(config)
+    assert rows == history(trained)[: len(rows)]
+    train(replace(config, resume=str(copy), epochs=2))
+    assert history(config) == history(trained)
     steps = [row["step"] for row in history(config) if "train/loss" in row]
-    assert steps == list(range(12))
-    resumed = json.loads((tmp_path / "killed" / "run.json").read_text())["resumed"]
+    assert steps == list(range(8))
+    resumed = json.loads((tmp_path / "run" / "run.json").read_text())["resumed"]
     assert [(start["epoch"], start["batch"], start["step"]) for start in resumed] == [(0, 3, 3)]
-    assert yaml.safe_load((tmp_path / "killed" / "config.yaml").read_text())["epochs"] == 3
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["epochs"] == 2
 
 
 def test_a_finished_run_can_be_resumed_for_more_epochs(tiny, trained):
@@ -223,7 +245,7 @@ def test_a_bad_step_never_replaces_the_good_checkpoint(tiny, monkeypatch):
 
     monkeypatch.setattr(ViewSynthesis, "losses", poisoned)
     with pytest.raises(InputError, match="validation loss"):
-        train(replace(tiny, guard=GuardConfig(enabled=False)))
+        train(replace(tiny, guard=GuardConfig(enabled=False), checkpoint_minutes=0))
     assert training_state(tiny)["global_step"] == 2
 
 
@@ -239,21 +261,27 @@ def test_bad_weights_never_replace_the_good_checkpoint(tiny, monkeypatch):
             torch.nn.init.constant_(self.objective.network.get_parameter(next(iter(good)).split(".", 2)[2]), torch.nan)
 
     monkeypatch.setattr(DepthModule, "optimizer_step", breaking)
-    train(replace(tiny, guard=GuardConfig(enabled=False), resume="last"))
+    train(replace(tiny, guard=GuardConfig(enabled=False), resume="last", checkpoint_minutes=0))
     state = training_state(tiny)
     assert state["global_step"] == 7
     assert all(value.isfinite().all() for value in state["state_dict"].values())
 
 
-def test_a_run_that_stopped_early_stays_stopped(tiny, tmp_path, monkeypatch):
-    tiny = replace(tiny, optimiser=OptimiserConfig(1e-30, schedule="constant"), epochs=9, early_stop=2)
+def test_a_run_that_stopped_early_stays_stopped(tiny, monkeypatch):
     monkeypatch.setattr(ViewSynthesis, "identity_errors", lambda self, batch: None)
-    best = train(replace(tiny, objective=ObjectiveConfig(frames=["s"], options={"tie_break": 0.0})))
+    tiny = replace(
+        tiny,
+        train=tiny.validation,
+        objective=ObjectiveConfig(frames=["s"], options={"tie_break": 0.0, "scales": [0]}),
+        optimiser=OptimiserConfig(1e-30, schedule="constant"),
+        epochs=9,
+        early_stop=2,
+    )
+    best = train(tiny)
     step = training_state(tiny)["global_step"]
-    assert step < 9 * 4
+    assert step < 9
     assert ended(tiny) == "early_stop"
-    config = replace(tiny, objective=ObjectiveConfig(frames=["s"], options={"tie_break": 0.0}), resume="last")
-    assert train(config) == best
+    assert train(replace(tiny, resume="last")) == best
     assert ended(tiny) == "early_stop"
     assert training_state(tiny)["global_step"] == step
 
@@ -287,9 +315,9 @@ def test_a_run_killed_after_its_last_checkpoint_is_completed(tiny, trained, tmp_
 
 
 @pytest.fixture(scope="module")
-def killed_in_epoch_1(trained):
+def killed_in_epoch_1(tiny_settings, tmp_path_factory):
     """A run after its checkpoint of step 6, for what leaves it as it is."""
-    config = replace(trained, output=f"{trained.output}-killed")
+    config = replace(tiny_settings, output=str(tmp_path_factory.mktemp("killed") / "run"))
     with pytest.MonkeyPatch.context() as monkeypatch:
         broken_off(config, monkeypatch, 7)
     return config
@@ -352,7 +380,7 @@ def test_a_run_killed_before_its_first_checkpoint_is_resumed_from_the_beginning(
 def test_a_run_killed_while_its_folder_was_made_is_resumed(tiny, tmp_path, content):
     folder = tmp_path / "killed"
     folder.mkdir()
-    config = replace(tiny, output=str(folder), epochs=1, resume="last")
+    config = replace(tiny, train=tiny.validation, output=str(folder), epochs=1, resume="last")
     for name in content:
         (folder / name).write_text(yaml.safe_dump(plain_settings(replace(config, resume=None, metres_per_unit=1.0))))
     train(config)
@@ -360,9 +388,8 @@ def test_a_run_killed_while_its_folder_was_made_is_resumed(tiny, tmp_path, conte
     assert not list(folder.rglob(".*"))
 
 
-def test_one_wrong_bit_in_a_checkpoint_is_refused(tiny, tmp_path):
-    train(replace(tiny, epochs=1))
-    file = Path(tiny.output) / "last.ckpt"
+def test_one_wrong_bit_in_a_checkpoint_is_refused(again):
+    file = Path(again.output) / "last.ckpt"
     content = bytearray(file.read_bytes())
     with zipfile.ZipFile(file) as archive:
         tensors = [part for part in archive.infolist() if "/data/" in part.filename]
@@ -370,7 +397,7 @@ def test_one_wrong_bit_in_a_checkpoint_is_refused(tiny, tmp_path):
     content[largest.header_offset + 200 + largest.file_size // 2] ^= 1
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"last.ckpt is damaged .*checksum of .* is wrong.*init best.safetensors"):
-        train(replace(tiny, resume="last"))
+        train(again)
 
 
 @pytest.mark.parametrize(
@@ -421,21 +448,20 @@ def test_checkpoints_do_not_pass_through_the_folder_for_temporary_files(tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
-def test_a_second_process_that_resumes_the_same_run_is_refused(tiny):
-    train(replace(tiny, epochs=1))
+def test_a_second_process_that_resumes_the_same_run_is_refused(again):
     script = f"""
 import time
 from hrdepth.io.locks import locked_folder
-with locked_folder({tiny.output!r}, ""):
+with locked_folder({again.output!r}, ""):
     print("locked", flush=True)
     time.sleep(600)
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"locked\n"
         with pytest.raises(InputError, match="another process trains in"):
-            train(replace(tiny, resume="last"))
+            train(again)
         other.kill()
-    train(replace(tiny, resume="last"))
+    train(again)
 
 
 @pytest.mark.parametrize(
@@ -446,11 +472,10 @@ with locked_folder({tiny.output!r}, ""):
         ("metrics.csv", b"\xff\xfe\x00", "metrics.csv is damaged"),
     ],
 )
-def test_damaged_files_of_a_run_are_refused_with_advice(tiny, name, content, sentence):
-    train(replace(tiny, epochs=1))
-    file = Path(tiny.output) / name
+def test_damaged_files_of_a_run_are_refused_with_advice(again, name, content, sentence):
+    file = Path(again.output) / name
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=sentence + r".*delete it, and resume"):
-        train(replace(tiny, resume="last"))
+        train(again)
     file.unlink()
-    train(replace(tiny, resume="last"))
+    train(again)

@@ -39,7 +39,11 @@ def taught(tiny, tmp_path):
     save_checkpoint(teacher, network, MONODEPTH2, size=(64, 128), metres_per_unit=5.4, canonical_focal=0.6)
     part = DatasetConfig("images", str(fake_datasets.images(tmp_path / "images")))
     objective = ObjectiveConfig("distillation", [], {"teacher": str(teacher)})
-    return replace(tiny, train=[part], validation=[part], objective=objective, canonical_focal=0.6, epochs=2)
+    alone = DatasetConfig("images", part.root, str(tmp_path / "images" / "one.txt"))
+    (tmp_path / "images" / "one.txt").write_text("b.png\n")
+    return replace(
+        tiny, train=[part], validation=[alone], objective=objective, canonical_focal=0.6, batch_size=2, epochs=1
+    )
 
 
 def with_options(config, **options):
@@ -67,7 +71,7 @@ def test_a_student_of_images_adopts_the_teachers_units(taught, tmp_path, cached)
 def test_the_teachers_file_is_read_once(taught, monkeypatch):
     read, seen = NetworkTeacher.read, []
     monkeypatch.setattr(NetworkTeacher, "read", lambda *given: seen.append(given) or read(*given))
-    train(replace(taught, epochs=1))
+    train(taught)
     assert len(seen) == 1
 
 
@@ -94,7 +98,7 @@ def test_a_run_that_was_killed_and_resumed_ends_bit_equal(taught, tiny, tmp_path
         data = [replace(part, options={"baseline": 0.5 / 5.4}) for part in (*tiny.train, *tiny.validation)]
         objective = replace(taught.objective, frames=["s"])
         taught = replace(taught, train=data[:1], validation=data[1:], objective=objective)
-    undisturbed = replace(with_options(taught, **options), **changes)
+    undisturbed = replace(with_options(taught, **options), epochs=2, **changes)
     train(undisturbed)
     config = replace(undisturbed, output=str(tmp_path / "killed"))
     forward, seen = Distillation.forward, []
@@ -108,7 +112,7 @@ def test_a_run_that_was_killed_and_resumed_ends_bit_equal(taught, tiny, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(Distillation, "forward", disturbed)
         with pytest.raises(Killed):
-            train(config)
+            train(replace(config, checkpoint_minutes=0))
     train(replace(config, resume="last"))
     first, second = (torch.load(Path(c.output) / "last.ckpt", weights_only=True) for c in (undisturbed, config))
     assert first["global_step"] == second["global_step"] > 3
@@ -117,20 +121,20 @@ def test_a_run_that_was_killed_and_resumed_ends_bit_equal(taught, tiny, tmp_path
 
 def test_panels_and_guard_work_with_a_teacher(taught, tmp_path):
     log = replace(taught.log, panels_every_steps=2, panels=1)
-    train(replace(taught, log=log, guard=replace(taught.guard, every_steps=1), epochs=1))
+    train(replace(taught, log=log, guard=replace(taught.guard, every_steps=1)))
     assert [path.name for path in (tmp_path / "run" / "panels").iterdir()] == ["000002.png"]
 
 
 def test_data_sets_can_be_mixed(taught, tiny):
-    both = replace(taught, train=[*taught.train, *tiny.train], epochs=1)
-    assert read_checkpoint(train(both)).provenance["step"] == (4 + 8) // 2
+    both = replace(taught, train=[*taught.train, *tiny.train])
+    assert read_checkpoint(train(both)).provenance["step"] == (4 + 4) // 2
     assert not scan_data(both).errors
 
 
 def test_images_can_be_prepared_and_scanned(taught, tmp_path):
     cache = prepare(PrepareConfig(config=taught, cache=str(tmp_path / "prepared"), threads=1))
     assert len(cache.entries) == 4
-    train(replace(taught, cache=str(tmp_path / "prepared"), epochs=1))
+    train(replace(taught, cache=str(tmp_path / "prepared")))
     (tmp_path / "images" / "b.png").write_bytes(b"no image")
     assert "b.png" in " ".join(error.sentence for error in scan_data(taught).errors)
 

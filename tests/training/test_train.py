@@ -26,19 +26,40 @@ from hrdepth.weights.checkpoint import read_checkpoint
 from tiny_networks import NETWORK
 from tiny_training import split, tiny_training
 
+# At one scale, for time.
+MONO, STEREO = (ObjectiveConfig(frames=[frame], options={"scales": [0]}) for frame in (-1, "s"))
+
 
 @pytest.fixture
-def config(tmp_path):
-    return tiny_training(
+def config(tiny):
+    """Two steps an epoch, of one image and the one before it: what depth and pose network need at the least."""
+    two, one = (replace(tiny.train[0], split=f"{tiny.train[0].root}/{name}.txt") for name in ("two", "one"))
+    return replace(
+        tiny,
+        train=[two],
+        validation=[one],
+        objective=MONO,
+        optimiser=OptimiserConfig(),
+        metres_per_unit=1.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def begun(tiny_settings, tmp_path_factory):
+    """The weights file after one step, of both networks."""
+    output = str(tmp_path_factory.mktemp("begun") / "run")
+    part = tiny_settings.validation
+    return train(replace(tiny_settings, train=part, objective=MONO, metres_per_unit=1.0, epochs=1, output=output))
+
+
+def test_a_run_writes_weights_logs_panels_and_provenance(tmp_path):
+    config = tiny_training(
         tmp_path / "run",
         split(fake_datasets.drive(tmp_path / "data")),
         objective=ObjectiveConfig(frames=[-1, 1, "s"]),
         log=LogConfig(every_steps=1, panels_every_steps=2, panels=1),
         metres_per_unit=1.0,
     )
-
-
-def test_a_run_writes_weights_logs_panels_and_provenance(config, tmp_path):
     best = train(config)
     run = tmp_path / "run"
     assert best == run / "best.safetensors"
@@ -61,7 +82,7 @@ def test_weights_files_record_what_the_networks_started_from(config, tmp_path):
     image_weights = tmp_path / "image.pth"
     torch.save(timm.create_model("test_resnet").state_dict(), image_weights)
     pose_network = NetworkConfig("posenet", {"backbone": "test_resnet", "weights": str(image_weights)})
-    first = replace(config, pose_network=pose_network, epochs=1)
+    first = replace(config, train=config.validation, pose_network=pose_network, epochs=1)
     best = train(first)
     named = f"image.pth, SHA-256 {file_sha256(image_weights)}"
     assert read_checkpoint(best).provenance["started_from"] == {"pose_network": named}
@@ -77,7 +98,7 @@ def test_weights_files_record_what_the_networks_started_from(config, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_weights(config, tmp_path):
-    once = replace(config, epochs=1)
+    once = replace(config, objective=STEREO, epochs=1)
     runs = [replace(once, output=str(tmp_path / name), seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))]
     a, b, c = (read_checkpoint(train(run)).network.state_dict() for run in runs)
     assert all(torch.equal(a[key], b[key]) for key in a)
@@ -85,13 +106,14 @@ def test_the_same_seed_gives_the_same_weights(config, tmp_path):
 
 
 def test_stereo_alone_needs_no_pose_network(config):
-    best = train(replace(config, objective=ObjectiveConfig(frames=["s"]), epochs=1))
+    best = train(replace(config, objective=STEREO, epochs=1))
     assert read_checkpoint(best).pose_network is None
 
 
 def test_metres_per_unit_follows_from_the_baseline(config, tmp_path):
     part = replace(config.train[0], options={"baseline": 0.1})
-    best = train(replace(config, train=[part], validation=[part], metres_per_unit=None, epochs=1))
+    settings = replace(config, train=[part], validation=[part], objective=STEREO, metres_per_unit=None, epochs=1)
+    best = train(settings)
     assert read_checkpoint(best).scale.metres_per_unit == 5.0
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["metres_per_unit"] == 5.0
 
@@ -103,24 +125,22 @@ def test_a_run_trains_in_bfloat16_and_channels_last(config):
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
-def test_init_loads_depth_and_pose_network(config, tmp_path):
-    best = train(replace(config, epochs=1))
-    start = read_checkpoint(best)
-    objective = build_training_objective(replace(config, init=str(best), seed=5))
+def test_init_loads_depth_and_pose_network(config, begun):
+    start = read_checkpoint(begun)
+    objective = build_training_objective(replace(config, init=str(begun), seed=5))
     assert torch.equal(objective.network.state_dict()["decoder.heads.0.conv.bias"],
                        start.network.state_dict()["decoder.heads.0.conv.bias"])  # fmt: skip
     assert torch.equal(objective.pose_network.state_dict()["decoder.2.bias"],
                        start.pose_network.state_dict()["decoder.2.bias"])  # fmt: skip
     with pytest.raises(InputError, match="holds hrdepth .* wants lite_hrdepth"):
-        build_training_objective(replace(config, init=str(best), network=NetworkConfig("lite_hrdepth")))
+        build_training_objective(replace(config, init=str(begun), network=NetworkConfig("lite_hrdepth")))
 
 
-def test_freeze_depth_steps_freezes_depth_while_the_pose_network_trains(config, tmp_path):
-    first = train(replace(config, epochs=1))
-    start = read_checkpoint(first)
+def test_freeze_depth_steps_freezes_depth_while_the_pose_network_trains(config, begun, tmp_path):
+    start = read_checkpoint(begun)
 
     def changed(name, steps):
-        run = replace(config, init=str(first), freeze_depth_steps=steps, epochs=1, output=str(tmp_path / name))
+        run = replace(config, init=str(begun), freeze_depth_steps=steps, epochs=1, output=str(tmp_path / name))
         train(run)
         after = read_checkpoint(tmp_path / name / "last.safetensors")
         return [
@@ -132,15 +152,14 @@ def test_freeze_depth_steps_freezes_depth_while_the_pose_network_trains(config, 
     assert changed("let go", 1) == [True, True]
 
 
-def test_init_with_another_depth_range_is_refused(config):
-    best = train(replace(config, epochs=1))
+def test_init_with_another_depth_range_is_refused(config, begun):
     other = NetworkConfig(NETWORK.name, {**NETWORK.options, "max_depth": 50.0})
     with pytest.raises(InputError, match=r"0\.1 to 100, the run 0\.1 to 50"):
-        build_training_objective(replace(config, init=str(best), network=other))
+        build_training_objective(replace(config, init=str(begun), network=other))
 
 
 def test_a_run_stopped_by_its_time_limit_writes_weights(config, tmp_path):
-    train(replace(config, epochs=10_000, max_minutes=0.01, log=LogConfig(panels_every_steps=0)))
+    train(replace(config, epochs=10_000, max_minutes=0.002))
     assert 0 < read_checkpoint(tmp_path / "run" / "last.safetensors").provenance["step"] < 20_000
 
 

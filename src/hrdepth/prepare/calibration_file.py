@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from hrdepth.camera import pinhole
 from hrdepth.errors import MALFORMED, InputError
-from hrdepth.geometry import pinhole
 from hrdepth.io.files import existing_file
 from hrdepth.prepare.calibration_yaml import read_yaml
 from hrdepth.prepare.lens import FORMATS, Lens, Model, refuse_entries, unique_entries

@@ -11,10 +11,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from hrdepth.camera import pinhole
 from hrdepth.config.safe_yaml import PlainLoader, check_yaml
 from hrdepth.data.camera_file import IRRELEVANT, number, plain_key
 from hrdepth.errors import InputError
-from hrdepth.geometry import pinhole
 from hrdepth.prepare.lens import Lens, Model, refuse_entries, unique_entries
 
 __all__ = ["read_yaml"]

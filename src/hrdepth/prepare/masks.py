@@ -170,14 +170,19 @@ class _Gradients:
 
     def add(self, image: Floats) -> Floats:
         """Add an image (H,W,3), and return its gradients' lengths."""
-        gradients = np.stack([_gradient(image[..., channel]) for channel in range(3)])
+        channels = [_gradient(channel) for channel in opencv().split(image)]
+        gradient, length = channels[0], np.abs(channels[0])
         # The strongest channel: yellow letters on the sky have its brightness.
-        strongest = np.abs(gradients).argmax(axis=0)
-        gradient = np.take_along_axis(gradients, strongest[None], axis=0)[0]
-        length: Floats = np.abs(gradient)
+        for other in channels[1:]:
+            other_length = np.abs(other)
+            stronger = other_length > length
+            np.copyto(gradient, other, where=stronger)
+            np.copyto(length, other_length, where=stronger)
         self.length += length
         self._vector += gradient
-        self._doubled += gradient * gradient / np.maximum(length, 1e-3)
+        gradient *= gradient
+        gradient *= 1 / np.maximum(length, 1e-3)
+        self._doubled += gradient
         return length
 
     def join(self, other: _Gradients) -> None:
@@ -210,6 +215,6 @@ def mask_image(frame: NDArray[np.uint8], keep: Mask) -> NDArray[np.uint8]:
 def _gradient(grey: Floats) -> NDArray[np.complex64]:
     """Return the gradient in grey levels a pixel, x as the real part."""
     cv2 = opencv()
-    x, y = (cv2.Sobel(grey, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
-    gradient: NDArray[np.complex64] = x + np.complex64(1j) * y
+    gradient = np.empty(grey.shape, dtype=np.complex64)
+    gradient.real, gradient.imag = (cv2.Sobel(grey, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
     return gradient

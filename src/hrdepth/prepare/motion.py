@@ -89,8 +89,8 @@ def two_way_flow(first: Grey, second: Grey, *, fast: bool = True) -> tuple[Float
 
 def _ends(flow: Floats) -> tuple[Floats, Floats]:
     """Return x and y (H,W) of where each pixel goes."""
-    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
-    return x + flow[..., 0], y + flow[..., 1]
+    y, x = (np.arange(side, dtype=np.float32) for side in flow.shape[:2])
+    return x + flow[..., 0], y[:, None] + flow[..., 1]
 
 
 def measure_step(first: Grey, second: Grey) -> Step:

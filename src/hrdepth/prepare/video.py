@@ -145,12 +145,12 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
                 f"frames in {folder} are missing or damaged, and writing them again would replace "
                 f"{' and '.join(edited)}, changed by hand; keep a copy elsewhere, and pass --overwrite true"
             )
-    stride = begun["chosen"]["stride"] if begun is not None else _stride(info, config)
     first = next(_frames(info))
     size = first.image.shape[0], first.image.shape[1]
     lens = choose_camera(path, size, config.intrinsics, config.fov, config.camera, first.pixel_aspect)
     framing = Framing(lens, config.size, config.fit)
     Camera(framing.intrinsics, framing.size, source=lens.source)
+    stride = begun["chosen"]["stride"] if begun is not None else _stride(info, config)
     if begun is None and (folder / MANIFEST).is_file():  # of other settings, with --overwrite true
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -266,7 +266,10 @@ def _write_frames(
             file = folder / "left" / _file(chosen.number, config)
             if not _is_good(file, known.get(f"left/{file.name}", {}).get("sha256")):
                 save_image(file, Image.fromarray(shrink(chosen.image)), quality=95, subsampling=0)
-            still.add(chosen.image)
+            if config.mask:
+                still.add(chosen.image)
+            else:
+                still.last_frame = chosen.image  # mask.jpg shows it with a letterbox's bars
             entry = {"index": chosen.index, "sha256": file_sha256(file)}
             if chosen.step is not None:
                 entry["motion"] = round(chosen.step.motion, 5)

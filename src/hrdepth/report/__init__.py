@@ -56,9 +56,10 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
     if config.bootstrap < 0 or config.points < 1:
         raise InputError(f"bootstrap {config.bootstrap} and points {config.points} must be numbers from 0 and from 1")
     weights = run.weights(config.weights)
-    predictor = Predictor.from_file(weights, device=config.device, trust=config.trust)
     truths, about_data = find_truth(config.data, run.settings)
-    evaluation, results = _evaluated(config, run, weights, predictor, truths)
+    given = None if config.results is None else read_results(Path(config.results))
+    predictor = Predictor.from_file(weights, device=config.device, trust=config.trust)  # takes longer than the others
+    evaluation, results = given or _evaluated(config, run, weights, predictor, truths)
     if evaluation is not None:
         results.insert(0, result_set(evaluation, config.bootstrap, beside or {}))
     frames = _frames(predictor, truths, evaluation, run)
@@ -84,9 +85,7 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
 def _evaluated(
     config: ReportConfig, run: RunFolder, weights: Path, predictor: Predictor, truths: GroundTruthSet | None
 ) -> tuple[Evaluation | None, list[ResultSet]]:
-    """Return results per image, read or measured, and other results of the run."""
-    if config.results is not None:
-        return read_results(Path(config.results))
+    """Return results per image, found in the run or measured, and other results of the run."""
     if config.data is None and config.protocol == DepthProtocol():  # else other numbers are wanted
         for folder in run.result_folders:
             if not are_results_of(folder, weights):

@@ -176,8 +176,9 @@ def render_light(
 
 def _linear(texture: Texture) -> NDArray[np.float32]:
     """Turn sRGB bytes into linear reflectance."""
-    value = texture.astype(np.float32) / 255
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    value = np.arange(256).astype(np.float32) / 255  # that each byte stands for
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return linear[texture]
 
 
 def encode_srgb(light: Array) -> Array:

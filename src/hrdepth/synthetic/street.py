@@ -69,7 +69,8 @@ class _Plots:
 
     def __init__(self, course: Course) -> None:
         self.course = course
-        self._taken: list[tuple[Array, float]] = []
+        self._taken: list[Array] = []
+        self._circles: list[tuple[float, float, float]] = []  # around them: x, z, radius
 
     def take(self, place: Placement, low: tuple[float, float], high: tuple[float, float]) -> bool:
         """Claim a rectangle of local (right, forward) corners; False where it touches street or neighbour."""
@@ -80,11 +81,12 @@ class _Plots:
         if ((offsets < RIGHT_PAVEMENT + 0.3) & (offsets > LEFT_PAVEMENT - 0.3)).any():
             return False
         centre, radius = points.mean(0), float(np.hypot(high[0] - low[0], high[1] - low[1]) / 2)
-        for other, other_radius in self._taken:
-            near = np.linalg.norm(other.mean(0) - centre) < radius + other_radius
-            if near and np.linalg.norm(other[:, None] - points[None], axis=-1).min() < 1.0:
+        x, z, radii = np.array(self._circles).reshape(-1, 3).T
+        for index in np.flatnonzero(np.hypot(x - centre[0], z - centre[1]) < radius + radii):
+            if np.linalg.norm(self._taken[index][:, None] - points[None], axis=-1).min() < 1.0:
                 return False
-        self._taken.append((points, radius))
+        self._taken.append(points)
+        self._circles.append((*centre, radius))
         return True
 
 

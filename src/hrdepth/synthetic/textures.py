@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -78,12 +80,17 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.0, 
         slope: amplitude falls with frequency to this power: 0 is white, 2 is cloudy.
         finest: wavelength in pixels below which there is nothing, so that nothing flickers far away.
     """
-    frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
-    frequency[0, 0] = np.inf
-    gain = frequency**-slope * np.exp(-((frequency * finest) ** 2))
-    spectrum = np.fft.rfft2(rng.standard_normal(shape)) * gain
+    spectrum = np.fft.rfft2(rng.standard_normal(shape)) * _gain(shape, slope, finest)
     result = np.fft.irfft2(spectrum, s=shape)
     return np.asarray(result / result.std())
+
+
+@lru_cache(maxsize=16)
+def _gain(shape: tuple[int, int], slope: float, finest: float) -> Array:
+    """Return the amplitude of each frequency; a street has dozens of textures of a few sizes."""
+    frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
+    frequency[0, 0] = np.inf
+    return np.asarray(frequency**-slope * np.exp(-((frequency * finest) ** 2)))
 
 
 def rough(rng: np.random.Generator, image: Array, amount: float, slope: float = 0.8) -> Texture:
