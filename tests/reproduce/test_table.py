@@ -95,6 +95,11 @@ def test_rows_are_measured_reported_missing_or_reused(config, monkeypatch, capsy
     assert content(config)[1][OURS]["measured"] == rows[OURS]["measured"]
     reproduce_table("table2", config)
     assert content(config, "table2")[1][OURS]["measured"][0]["mean"] == rows[OURS]["measured"][0]["mean"]
+    # Compared with another row.
+    reproduce_table("table4", replace(config, reference=OURS))
+    turned = {(one["metric"], one["over"]): one["measured"] for one in content(config)[0]["differences"]}
+    straight = {(one["metric"], one["over"]): -one["measured"] for one in found["differences"]}
+    assert turned == pytest.approx(straight)
     # Other weights, another protocol or other data are measured.
     fewer = Path(config.data.root) / "fewer.txt"
     fewer.write_text("".join(Path(config.data.root, "train.txt").read_text().splitlines(keepends=True)[:2]))
@@ -243,6 +248,7 @@ def test_rows_without_weights_are_reported_as_not_measured(config, capsys):
         ({"weights": ["table4-fsee=x.safetensors"]}, "x.safetensors does not exist"),
         ({"rows": ["nothing-*"]}, "no row has such a name"),
         ({"data": GroundTruthConfig("drive", "nowhere")}, "nowhere does not exist"),
+        ({"reference": "kitti"}, "--reference: table4 has no row 'kitti', but kitti-monodepth2-m-640x192, "),
         ({"train": True, "configs": "nowhere"}, "--configs"),
         ({"train": True, "training": {"batch_sizes": 3}}, "batch_sizes"),
         ({"train": True, "rows": [BASE], "training": {**TINY, "objective": ONE_SCALE}}, "kitti/raw"),

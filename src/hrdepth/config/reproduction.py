@@ -86,9 +86,11 @@ class ReproduceTableConfig(ReproduceConfig):
 
     Attributes:
         format: of the printed table: `text`, `markdown` or `latex`.
+        reference: the row that the others are compared with; null for the paper's baseline.
     """
 
     format: TableFormat = "text"
+    reference: str | None = None
 
 
 @dataclass(frozen=True)

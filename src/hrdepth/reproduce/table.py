@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import ReproduceConfig, ReproduceTableConfig
+from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, PaperTable, paper_table
@@ -66,7 +67,12 @@ def reproduce_table(name: str, config: ReproduceTableConfig) -> list[Path]:
         InputError: settings, weights or data that cannot work.
     """
     table = paper_table(name)
-    context = open_context(config, [row.name for row in table.rows])
+    names = [row.name for row in table.rows]
+    if config.reference is not None:
+        if config.reference not in names:
+            raise InputError(f"--reference: {name} has no row '{config.reference}', but {', '.join(names)}")
+        table = replace(table, reference=config.reference)
+    context = open_context(config, names)
     rows = [_reproduce(row, config, context) for row in table.rows]
     firsts = {one.row.name: one.first for one in rows}
     differences, unpaired = find_differences(table, firsts, config.bootstrap, len(config.seeds))
