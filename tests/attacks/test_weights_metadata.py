@@ -5,7 +5,6 @@ import os
 import resource
 import socket
 import struct
-import sys
 import time
 
 import numpy as np
@@ -16,6 +15,7 @@ from hrdepth.errors import InputError
 from hrdepth.inference.runtimes.source import Description, open_source
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.weights.checkpoint import load_network, read_checkpoint, save_checkpoint
+from opened_files import opened_files
 from tiny_networks import NETWORK, POSE_NETWORK
 
 BRACKETS = "[" * 20000
@@ -75,31 +75,15 @@ def offline(monkeypatch):
     monkeypatch.setattr(socket, "create_connection", connect)
 
 
-OPENED: list[str] | None = None
-
-
-@pytest.fixture(scope="module")
-def watch():
-    """Note the files that are opened; a hook cannot be removed."""
-
-    def hook(event, arguments):
-        if OPENED is not None and event == "open" and isinstance(arguments[0], str):
-            OPENED.append(arguments[0])
-
-    sys.addaudithook(hook)
-
-
 @pytest.mark.parametrize("weights", ["imagenet", "/etc/passwd", "/dev/zero", "FIFO", "hf://a/b", "~/x", 5, ["a"], None])
-def test_weights_among_the_options_of_a_network_are_not_opened(resnet, state, tmp_path, offline, watch, weights):
-    global OPENED
+def test_weights_among_the_options_of_a_network_are_not_opened(resnet, state, tmp_path, offline, weights):
     if weights == "FIFO":
         os.mkfifo(tmp_path / "fifo")
         weights = str(tmp_path / "fifo")
     network = {"name": "lite_hrdepth", "options": {"weights": weights}}
     hostile = changed(resnet, tmp_path / "w.safetensors", network=network)
-    OPENED = []
-    found = load_network(hostile).state_dict()
-    opened, OPENED = OPENED, None
+    with opened_files() as opened:
+        found = load_network(hostile).state_dict()
     assert str(hostile) in opened
     assert weights not in opened
     assert all(torch.equal(found[key], state[key]) for key in state)

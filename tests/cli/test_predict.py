@@ -14,22 +14,16 @@ from hrdepth.cli import main
 from hrdepth.config import NetworkConfig
 from hrdepth.networks import build_network
 from hrdepth.weights.checkpoint import save_checkpoint
-
-WATCHED: list[str] | None = None
-
-
-def count(event, arguments):
-    if WATCHED is not None and event == "open" and str(arguments[0]).endswith("net.safetensors"):
-        WATCHED.append(str(arguments[0]))
+from opened_files import opened_files
 
 
-def count_openings_in_rust(monkeypatch):
+def note_openings_in_rust(monkeypatch, opened):
     """Note what these functions open too, under whichever name a module has imported them."""
     for module, name in ((safetensors, "safe_open"), (safetensors.torch, "load_file")):
         original = getattr(module, name)
 
         def counted(path, *arguments, original=original, **settings):
-            count("open", [path])
+            opened.append(str(path))
             return original(path, *arguments, **settings)
 
         for other in [found for found in sys.modules.values() if hasattr(found, "__dict__")]:
@@ -38,18 +32,13 @@ def count_openings_in_rust(monkeypatch):
 
 
 def test_the_weights_file_is_opened_once(tmp_path, monkeypatch):
-    global WATCHED
     torch.manual_seed(0)
     config = NetworkConfig("hrdepth", {"backbone": "test_resnet"})
     save_checkpoint(tmp_path / "net.safetensors", build_network(config), config, size=(64, 96))
     Image.linear_gradient("L").resize((120, 80)).save(tmp_path / "street.jpg")
     monkeypatch.chdir(tmp_path)
-    count_openings_in_rust(monkeypatch)
-    sys.addaudithook(count)  # which cannot be removed
-    WATCHED = []
-    try:
-        command = ["predict", "street.jpg", "--weights", "net.safetensors", "--runtime", "pytorch", "--out", "out"]
+    command = ["predict", "street.jpg", "--weights", "net.safetensors", "--runtime", "pytorch", "--out", "out"]
+    with opened_files() as opened:
+        note_openings_in_rust(monkeypatch, opened)
         assert main(command) == 0
-        assert len(WATCHED) == 1
-    finally:
-        WATCHED = None
+    assert len([path for path in opened if path.endswith("net.safetensors")]) == 1

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import ReproduceConfig, ReproduceTableConfig
-from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import PaperRow, PaperTable, paper_table
+from hrdepth.registry import lookup
 from hrdepth.reproduce.differences import HEADINGS, Difference, Spread, differences_table, find_differences, spread
 from hrdepth.reproduce.measure import EDGES, MEASURED, Measurement, ReproductionContext, open_context
 from hrdepth.reproduce.provenance_table import (
@@ -69,8 +69,7 @@ def reproduce_table(name: str, config: ReproduceTableConfig) -> list[Path]:
     table = paper_table(name)
     names = [row.name for row in table.rows]
     if config.reference is not None:
-        if config.reference not in names:
-            raise InputError(f"--reference: {name} has no row '{config.reference}', but {', '.join(names)}")
+        lookup(dict.fromkeys(names), config.reference, f"row of {name}")
         table = replace(table, reference=config.reference)
     context = open_context(config, names)
     rows = [_reproduce(row, config, context) for row in table.rows]

@@ -197,8 +197,7 @@ class _PlainDrive:
         """Build the street and return what renders its frames."""
         settings, course = self.settings, self.trajectory.course
         scene = Scene(build_street(course, settings.seed), settings.seed)
-        rng = np.random.default_rng([settings.seed, 8])
-        textures = {} if settings.car_ahead is None else car_textures(rng)
+        textures = {} if settings.car_ahead is None else car_textures(np.random.default_rng([settings.seed, 8]))
 
         def shoot(frame: int, side: int, pose: Array) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
             if settings.car_ahead is not None and side == 0:

@@ -96,8 +96,8 @@ def test_a_predictor_takes_any_runtime(predictors):
         np.testing.assert_allclose(found.depth_metres, expected.depth_metres, rtol=1e-3)
 
 
-def test_flip_blending_runs_in_any_runtime(predictors):
-    flipped = [Predictor(one.network, one.size, flip=True)(IMAGE) for one in predictors.values()]
+def test_flip_blending_runs_in_any_runtime(weights, predictors):
+    flipped = [Predictor.from_file(weights, runtime=name, flip=True)(IMAGE) for name in predictors]
     assert not np.allclose(flipped[0].disparity, predictors["pytorch"](IMAGE).disparity)
     for one in flipped[1:]:
         np.testing.assert_allclose(one.disparity, flipped[0].disparity, atol=1e-4)
