@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from browser import browser, launch  # noqa: F401  # fixtures
+
 # Those of several folders have one name, and hold no examples.
 collect_ignore_glob = ["*conftest.py"]
 

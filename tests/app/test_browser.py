@@ -5,7 +5,6 @@ The page in a real browser: upload, see, drag, click for depth, turn the cloud, 
 
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -15,22 +14,7 @@ from PIL import Image
 
 from hrdepth.inference.predictor import Predictor
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-# WebGL without a graphics card.
-FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-FLAGS += ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PATIENCE = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium, such as Debian's: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

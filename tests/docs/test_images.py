@@ -4,8 +4,6 @@
 """
 
 import importlib.util
-import os
-import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser import need_chromium
 from hrdepth.config import NetworkConfig
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
@@ -72,10 +71,8 @@ def test_a_missing_browser_is_reported(images, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_page_is_photographed(images, tmp_path, monkeypatch):
     monkeypatch.setattr(images, "PAUSE", 500)
-    pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
+    need_chromium()
     pytest.importorskip("gradio", reason="needs gradio (extra app)")
-    if not (os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")):
-        pytest.skip("needs Chromium, such as Debian's: apt-get install chromium")
     # In a thread of its own: playwright refuses a second browser in one where other tests have one open.
     with ThreadPoolExecutor(1) as threads:
         threads.submit(images.photograph, tmp_path / "app.png").result()

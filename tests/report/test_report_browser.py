@@ -4,55 +4,45 @@ The page in a real browser: nothing is fetched, nothing fails, and the cloud tur
 """
 
 import io
-import os
-import shutil
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from PIL import Image
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
-
-def test_the_page_works_in_chromium_without_requests(config):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium, such as Debian's: apt-get install chromium")
+def test_the_page_works_in_chromium_without_requests(config, browser):
     from hrdepth.report import report
 
     path = report(replace(config, points=5000))
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1100, "height": 900})
-        page.set_default_timeout(60_000)
-        asked, failed = [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: failed.append(str(error)))
-        page.goto(path.as_uri())
-        page.wait_for_function("[...document.images].every(image => image.naturalWidth > 0)")
-        assert page.locator("svg").count() == 2
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
+    page.set_default_timeout(60_000)
+    asked, failed = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_function("[...document.images].every(image => image.naturalWidth > 0)")
+    assert page.locator("svg").count() == 2
 
-        def cloud():
-            image = Image.open(io.BytesIO(page.locator("#cloud").screenshot()))
-            return np.asarray(image.convert("RGB")).astype(float)
+    def cloud():
+        image = Image.open(io.BytesIO(page.locator("#cloud").screenshot()))
+        return np.asarray(image.convert("RGB")).astype(float)
 
-        page.locator("#cloud").scroll_into_view_if_needed()
-        page.wait_for_timeout(500)
-        before = cloud()
-        assert before.std() > 3, "there is something to see"
-        box = page.locator("#cloud").bounding_box()
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"], steps=6)
-        page.mouse.up()
-        page.wait_for_timeout(300)
-        assert np.abs(cloud() - before).mean() > 1
-        page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.wait_for_timeout(300)
-        np.testing.assert_allclose(cloud(), before, atol=1)
-        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert wide <= 0, "nothing hangs over the side"
-        browser.close()
+    page.locator("#cloud").scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    before = cloud()
+    assert before.std() > 3, "there is something to see"
+    box = page.locator("#cloud").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.6 * box["height"], steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    assert np.abs(cloud() - before).mean() > 1
+    page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_timeout(300)
+    np.testing.assert_allclose(cloud(), before, atol=1)
+    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0, "nothing hangs over the side"
+    page.close()
     assert not failed
     assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]

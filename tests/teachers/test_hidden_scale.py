@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -23,7 +24,7 @@ from hrdepth.teachers.labelling import create_labels, label_images
 from hrdepth.truth import build_ground_truth
 from tiny_networks import NETWORK
 
-FRAMES, SIZE, STEPS = 4, (96, 256), 200
+FRAMES, SIZE, STEPS = 4, (64, 128), 200
 
 
 class Exact(Teacher):
@@ -43,7 +44,8 @@ class Exact(Teacher):
         return "0"
 
     def maps(self, images, size):
-        maps = np.stack([self.known[image.tobytes()] for image in images])
+        whole = [self.known[image.tobytes()] for image in images]
+        maps = np.stack([cv2.resize(one, size[::-1], interpolation=cv2.INTER_AREA) for one in whole])
         if self.meaning == Meaning.AFFINE:
             maps = self.random.uniform(0.2, 5, (len(maps), 1, 1)) * maps + self.random.uniform(-3, 3, (len(maps), 1, 1))
         return maps.astype(np.float32)
