@@ -18,7 +18,7 @@ from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
-from hrdepth.report.compare import error_by_distance, error_histogram
+from hrdepth.report.compare import error_by_distance, error_histogram, side_by_side
 from hrdepth.report.curves import learning_curves, read_log
 from hrdepth.report.features import draw_features, first_level_maps
 from hrdepth.report.frames import Sample, predict_sample
@@ -188,6 +188,23 @@ def test_maps_of_other_shapes_cover_the_image():
     maps = {"small": {"map": np.zeros((32, 96), np.float32)}, "wide": {"map": np.zeros((20, 64), np.float32)}}
     figure = draw_features(image, maps)
     assert {tuple(axis.images[0].get_extent()) for axis in figure.axes} == {(-0.5, 179.5, 59.5, -0.5)}
+
+
+def test_long_names_stay_within_their_columns():
+    """The labels of two networks with their options neither meet nor take the images' room."""
+    random = np.random.default_rng(0)
+    image = random.integers(0, 255, (60, 180, 3), dtype=np.uint8)
+    truth = random.uniform(2, 40, (60, 180))
+    names = ["monodepth2 (backbone: tf_efficientnet_lite0), 384x128", "hrdepth (widths: [32, 64, 128, 256]), 384x128"]
+    maps = {name: {"encoder's map": random.random((30, 90), np.float32)} for name in names}
+    figure = draw_features(image, maps)
+    figure.canvas.draw()
+    left, right = (axis.title.get_window_extent() for axis in figure.axes[:2])
+    assert left.x1 < right.x0
+    rows = {name: [Sample("street 1 l", image, 1 / truth, truth, {})] * 4 for name in names}
+    figure = side_by_side(rows)
+    figure.canvas.draw()
+    assert figure.axes[0].get_window_extent().width > figure.bbox.width / 8
 
 
 def test_other_networks_have_no_such_maps():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,6 +32,7 @@ from hrdepth.weights.checkpoint import load_network
 __all__ = ["compare", "error_by_distance", "error_histogram", "side_by_side"]
 
 DISTANCES = (0, 5, 10, 15, 20, 30, 40, 50, 60, 80)  # metres
+LABEL_LETTERS = 26  # of a line; wider labels would leave no room for the images
 Rows = Mapping[str, Sequence[Sample]]
 
 
@@ -102,7 +104,7 @@ def side_by_side(rows: Rows) -> Figure:
         for sample, axis in zip(samples, axes[at + 1 :], strict=True):
             error = axis.imshow(visible(sample.relative_error), cmap="viridis", vmin=0, vmax=WORST)
     for name, axes in zip(names, grid, strict=True):
-        axes[0].set_ylabel(name, fontsize=6, rotation=0, ha="right", va="center")
+        axes[0].set_ylabel(fill(name, LABEL_LETTERS), fontsize=6, rotation=0, ha="right", va="center")
         for axis in axes:
             _bare(axis)
     bar = figure.colorbar(disparity, ax=list(grid[1 : len(rows) + 2].ravel()), pad=0.01, aspect=40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from hrdepth.errors import InputError
 from hrdepth.io.plotting import PAGE_WIDTH, new_figure
 
 __all__ = ["draw_features", "first_level_maps"]
+
+TITLE_LETTERS = 80  # of a page's width
 
 
 def first_level_maps(network: nn.Module, image: Tensor) -> dict[str, NDArray[np.float32]]:
@@ -70,7 +73,7 @@ def draw_features(image: NDArray[np.uint8], maps: Mapping[str, Mapping[str, NDAr
     grid = figure.subplots(rows, len(maps), squeeze=False)
     for column, (name, own) in zip(grid.T, maps.items(), strict=True):
         column[0].imshow(image)
-        column[0].set_title(name)
+        column[0].set_title(fill(name, TITLE_LETTERS // len(maps)))
         for axis, (label, values) in zip(column[1:], own.items(), strict=False):
             # Networks of other sizes see the image at other ratios of its sides.
             axis.imshow(values, cmap="viridis", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
