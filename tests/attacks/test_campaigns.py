@@ -57,9 +57,9 @@ def test_readers_refuse_changed_files():
     "options",
     [
         ["--core", "--pipes", "--inputs", 20],
-        ["--pipes", "--inputs", 40],
-        ["--core", "--inputs", 60],
-        ["--inputs", 200, "--first", 1000],
+        ["--pipes", "--inputs", 60],
+        ["--core", "--inputs", 100],
+        ["--inputs", 300, "--first", 1000],
     ],
 )
 def test_readers_refuse_more_changed_files(options):
@@ -68,7 +68,7 @@ def test_readers_refuse_more_changed_files(options):
 
 @pytest.mark.slow
 def test_memory_is_flat():
-    attack("load.py", "--frames", 400, "--images", 600, "--steps", 120)
+    attack("load.py", "--frames", 400, "--images", 600, "--steps", 200)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import fake_datasets
+from fake_recordings import clip, files
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, EvaluateConfig, FleetConfig, GroundTruthConfig, PredictConfig
 from hrdepth.errors import InputError
@@ -28,12 +29,6 @@ from hrdepth.io.objects import read_remote_json
 from hrdepth.io.video_writer import VideoWriter
 from hrdepth.truth import build_ground_truth
 from weights_files import save
-
-
-def clip(path: Path, frames: int = 4) -> None:
-    with VideoWriter(path, 10) as video:
-        for number in range(frames):
-            video.write(np.asarray(fake_datasets.image(2 * (number % 16))))
 
 
 @pytest.fixture
@@ -49,10 +44,6 @@ def recordings(tmp_path):
     (root / "broken.mp4").write_bytes(b"no video")
     (root / "notes.txt").write_text("")
     return root
-
-
-def files(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def names(root: Path) -> set[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fake_datasets
+from fake_recordings import clip, files
 from hrdepth.cli import main
 from hrdepth.config import FleetConfig
 from hrdepth.errors import InputError
@@ -32,21 +33,10 @@ def in_this_process(monkeypatch):
         monkeypatch.setattr(f"hrdepth.fleet.{module}.stream", stream)
 
 
-def clip(path, frames=3, seed=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path, 10) as video:
-        for number in range(frames):
-            video.write(np.asarray(fake_datasets.image(2 * number, seed=seed)))
-
-
-def files(root):
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
 def test_recordings_have_the_results_of_the_plain_command_and_what_failed_is_tried_again(tmp_path, capsys):
     weights, source, out = save(tmp_path / "net.safetensors"), tmp_path / "in", tmp_path / "out"
     options = ["--weights", str(weights), "--depth-png", "--device", "cpu", "--intrinsics", "[110, 110, 96, 32]"]
-    clip(source / "day" / "one.mp4")
+    clip(source / "day" / "one.mp4", 3)
     for number in range(2):
         fake_datasets.save(fake_datasets.image(2 * number), source / "images" / f"{number}.png")
     for name, path in {"day/one": "day/one.mp4", "images": "images"}.items():
@@ -74,7 +64,7 @@ def test_recordings_in_a_store_are_predicted_there(tmp_path, bucket):
     import fsspec
 
     weights = save(tmp_path / "net.safetensors")
-    clip(tmp_path / "one.mp4")
+    clip(tmp_path / "one.mp4", 3)
     store, address = fsspec.core.url_to_fs(bucket)
     for name in ("in/a.mp4", "in/.hidden/b.mp4"):
         store.put_file(str(tmp_path / "one.mp4"), f"{address}/{name}")

@@ -42,7 +42,7 @@ def test_scenery_is_sound_and_leaves_the_way_free(monkeypatch):
 
 @pytest.mark.slow
 def test_scenery_of_many_seeds_is_sound_and_leaves_the_way_free(monkeypatch):
-    for seed in range(10, 16):
+    for seed in range(10, 22):
         check(seed, monkeypatch)
 
 
