@@ -131,7 +131,7 @@ def test_sessions_are_separate_and_end_separately(tmp_path):
 
 
 def test_the_longest_idle_session_ends_when_there_are_too_many(tmp_path):
-    sessions = Sessions(tmp_path, most=2)
+    sessions = Sessions(tmp_path, max_sessions=2)
     first, second = sessions.of("a"), sessions.of("b")
     sessions.of("a")
     sessions.of("c")
@@ -162,7 +162,7 @@ def test_sessions_are_removed_within_the_promised_hour_though_nobody_comes(tmp_p
 
 
 def test_a_visitor_with_many_sessions_evicts_their_own(tmp_path):
-    sessions = Sessions(tmp_path, most=8)
+    sessions = Sessions(tmp_path, max_sessions=8)
     victim, other = sessions.of("victim", "a"), sessions.of("other", "c")
     flood = [sessions.of(f"flood {number}", "b") for number in range(33)]
     assert [victim.folder.exists(), other.folder.exists(), len(sessions)] == [True, True, 8]

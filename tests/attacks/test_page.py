@@ -287,7 +287,7 @@ def test_uploads_that_nobody_uses_go_after_an_hour(tmp_path, monkeypatch):
     assert not broken_off.exists()
     assert arriving.exists()
     with pytest.raises(InputError, match="not a file that you uploaded"):
-        uploads.take(own, "one", tmp_path)
+        uploads.claim(own, "one", tmp_path)
 
 
 def test_an_upload_that_arrives_twice_at_once_is_owned_twice(tmp_path):
@@ -297,8 +297,8 @@ def test_an_upload_that_arrives_twice_at_once_is_owned_twice(tmp_path):
     one, two = (uploads.adopt(tmp_path / "hash" / "a.png", owner) for owner in ("one", "two"))
     assert one.read_bytes() == two.read_bytes() == b"1234"
     with pytest.raises(InputError):
-        uploads.take(one, "two", tmp_path)
-    assert uploads.take(one, "one", tmp_path).read_bytes() == b"1234"
+        uploads.claim(one, "two", tmp_path)
+    assert uploads.claim(one, "one", tmp_path).read_bytes() == b"1234"
 
 
 def test_quotas_are_counted_while_other_visitors_folders_are_removed(tmp_path, monkeypatch):

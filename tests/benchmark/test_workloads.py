@@ -16,7 +16,7 @@ POSE_NETWORK = NetworkConfig("posecnn", {"explainability": True})
 OPTIONS = {
     "struct2depth": {"object_network": "posecnn"},
     "distillation": {"self_supervision": 1.0},
-    "supervised": {"other": {"name": "view_synthesis"}, "everywhere": True},
+    "supervised": {"other": {"name": "view_synthesis"}, "other_with_depth": True},
 }
 
 

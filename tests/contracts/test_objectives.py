@@ -40,7 +40,7 @@ CASES = {
     "distillation MT": ([-1, 1], {"self_supervision": 1.0}),
     "supervised": ([], {}),
     "supervised at two scales": ([], {"scale": 1.0, "scales": [0, 2]}),
-    "supervised M": ([-1, 1], {"other": {"name": "view_synthesis"}, "everywhere": True}),
+    "supervised M": ([-1, 1], {"other": {"name": "view_synthesis"}, "other_with_depth": True}),
     "distillation MTS": ([-1, 1, "s"], {"self_supervision": 0.5, "view_synthesis": {"auto_mask": False}}),
 }
 # An objective without a case is used with its defaults.
@@ -294,7 +294,11 @@ def test_an_unknown_option_is_named(case, tmp_path):
             {"other": {"name": "view_synthesis", "options": {"x": 1}}},
             "other of .* has no option 'x'",
         ),
-        ("distillation", {"hints": "h", "elsewhere": 2}, "the option elsewhere 2 .* must lie between 0 and 1"),
+        (
+            "distillation",
+            {"hints": "h", "unhinted_weight": 2},
+            "the option unhinted_weight 2 .* must lie between 0 and 1",
+        ),
     ],
 )
 def test_invalid_option_values_are_named(name, options, said):

@@ -89,7 +89,7 @@ def test_each_norm_agrees_with_its_formula(teacher, norm, distance):
 
 
 def test_a_hint_replaces_the_teacher_with_more_weight(teacher):
-    objective = objective_of(teacher(), scales=[0], elsewhere=0.5)
+    objective = objective_of(teacher(), scales=[0], unhinted_weight=0.5)
     objective.network = Fixed(torch.zeros(2, 1, 2, 2))
     image = torch.zeros(2, 3, 2, 2)
     batch = {
@@ -104,8 +104,8 @@ def test_a_hint_replaces_the_teacher_with_more_weight(teacher):
     assert objective.target(batch)[:, 0, :, 0].tolist() == [pytest.approx([0.6, 0.2]), pytest.approx([0.2, 0.2])]
     # Two pixels of 0.6 count 1, two of 0.2 beside them 0.5, the four of the other image 1.
     assert objective(batch).loss.item() == pytest.approx((2 * 0.6 + 0.5 * 2 * 0.2 + 4 * 0.2) / 7, rel=1e-4)
-    with pytest.raises(InputError, match="elsewhere 2 .* between 0 and 1"):
-        objective_of(teacher(), elsewhere=2)
+    with pytest.raises(InputError, match="unhinted_weight 2 .* between 0 and 1"):
+        objective_of(teacher(), unhinted_weight=2)
 
 
 def test_hints_alone_need_no_teacher(tmp_path):
@@ -123,7 +123,7 @@ def test_hints_alone_need_no_teacher(tmp_path):
 
 
 def test_a_teacher_is_compared_by_blocks_and_a_hint_by_pixels(teacher):
-    objective = objective_of(teacher(), scales=[0], block=2, elsewhere=1.0)
+    objective = objective_of(teacher(), scales=[0], block=2, unhinted_weight=1.0)
     low, high = 0.2, 0.4
     objective.network = Fixed(torch.tensor([[[[low, high, low, high], [high, low, high, low]]]]))
     image = torch.zeros(1, 3, 2, 4)

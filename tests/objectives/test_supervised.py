@@ -123,7 +123,7 @@ def test_samples_without_depth_learn_from_the_other_objective_alone(tmp_path):
     assert output.losses["loss/other"].item() == pytest.approx(alone.item())
     depth_part = 0.2 * math.log(1.5)
     assert output.loss.item() == pytest.approx(0.5 * depth_part + 2.0 * 0.5 * alone.item(), rel=1e-3)
-    objective.everywhere = True
+    objective.other_with_depth = True
     both = objective.other.losses(output, batch)["loss"]
     assert objective(batch).loss.item() == pytest.approx(0.5 * depth_part + 2.0 * both.item(), rel=1e-3)
 

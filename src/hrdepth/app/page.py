@@ -163,7 +163,7 @@ class DepthTab:
         if not file:
             return None, ASK
         session = self._session(request)
-        own = self.uploads.take(Path(file), str(request.headers[VISITOR]), session.folder)
+        own = self.uploads.claim(Path(file), str(request.headers[VISITOR]), session.folder)
         answers.load_upload(session, own, self.limits)
         return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
 

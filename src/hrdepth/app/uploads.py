@@ -100,7 +100,7 @@ class Uploads:
             self._waiting[own] = Upload(owner, own.stat().st_size, monotonic())
         return own
 
-    def take(self, file: Path, owner: str, folder: Path) -> Path:
+    def claim(self, file: Path, owner: str, folder: Path) -> Path:
         """Move an upload of this visitor into their folder; no other file can be named.
 
         Args:

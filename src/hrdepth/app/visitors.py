@@ -207,12 +207,12 @@ class Sessions:
 
     Args:
         root: folder of their folders.
-        most: sessions that are remembered.
+        max_sessions: sessions that are remembered.
     """
 
-    def __init__(self, root: Path, most: int = MOST_SESSIONS) -> None:
+    def __init__(self, root: Path, max_sessions: int = MOST_SESSIONS) -> None:
         self.root = root
-        self.most = most
+        self.max_sessions = max_sessions
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = Lock()
 
@@ -228,7 +228,7 @@ class Sessions:
             session = self._sessions[key]
             session.used = monotonic()
             self._sessions.move_to_end(key)
-            while len(self._sessions) > self.most:
+            while len(self._sessions) > self.max_sessions:
                 gone.append(self._sessions.pop(self._superfluous(but=key)))
         for old in gone:
             shutil.rmtree(old.folder, ignore_errors=True)

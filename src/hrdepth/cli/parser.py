@@ -234,8 +234,8 @@ def _with_preset(given: list[str]) -> list[str]:
     """Replace `train --data DATA` by the settings that suit it; other options override them."""
     if given[:1] != ["train"]:
         return given
-    data, rest = _take(given[1:], "--data")
-    teacher, rest = _take(rest, "--teacher")
+    data, rest = _pop_option(given[1:], "--data")
+    teacher, rest = _pop_option(rest, "--teacher")
     if data is None:
         if teacher is not None or "--supervised" in given:
             raise InputError("--supervised and --teacher go with --data; with a config, set objective")
@@ -247,7 +247,7 @@ def _with_preset(given: list[str]) -> list[str]:
     return ["train", "--config", json.dumps(preset(data, supervised, teacher)), *rest]
 
 
-def _take(given: list[str], option: str) -> tuple[str | None, list[str]]:
+def _pop_option(given: list[str], option: str) -> tuple[str | None, list[str]]:
     """Return the value of an option, None if it is not given, and the other arguments."""
     for index, argument in enumerate(given):
         name, equals, value = argument.partition("=")

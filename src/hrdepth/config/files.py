@@ -43,6 +43,8 @@ RENAMED = {
     "eyes": "folders",
     "hold_depth_steps": "freeze_depth_steps",
     "hold_steps": "freeze_steps",
+    "elsewhere": "unhinted_weight",
+    "everywhere": "other_with_depth",
 }
 # In earlier versions recipes, and the lists of frames that they name, were in this folder.
 RECIPES = Path(str(resources.files("hrdepth"))) / "recipes"

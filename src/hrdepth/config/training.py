@@ -279,9 +279,9 @@ def check_values(config: TrainConfig) -> None:
             continue
         if not (number >= 0 and math.isfinite(number) and (number or name not in POSITIVE)):
             raise InputError(f"{name} {number:g} must be {least}")
-    for name, most in SHARES.items():
-        if not 0 <= (value := attrgetter(name)(config)) <= most:
-            raise InputError(f"{name} {value:g} must lie between 0 and {most:g}")
+    for name, maximum in SHARES.items():
+        if not 0 <= (value := attrgetter(name)(config)) <= maximum:
+            raise InputError(f"{name} {value:g} must lie between 0 and {maximum:g}")
     if config.seed >= 2**32:
         raise InputError(f"seed {config.seed} must be below 2^32")
     if config.canonical_focal is not None and not 0.1 < config.canonical_focal < 20:

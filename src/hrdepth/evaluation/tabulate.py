@@ -81,9 +81,11 @@ def _check(
         raise InputError(f"the results of '{name}' differ in {', '.join(differs)} and cannot be compared")
 
 
-def _values(how: Any) -> Any:
+def _values(description: Any) -> Any:
     """Return the values of a description of metrics, without words, which may change between versions."""
-    return {key: value for key, value in how.items() if key != "in_words"} if isinstance(how, dict) else how
+    if not isinstance(description, dict):
+        return description
+    return {key: value for key, value in description.items() if key != "in_words"}
 
 
 def _origin(groups: Mapping[str, Sequence[str]]) -> list[str]:

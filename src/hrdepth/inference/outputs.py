@@ -145,20 +145,20 @@ def camera_of(prediction: Prediction) -> NDArray[np.float64]:
     return assumed_intrinsics((height, width), prediction.canonical_focal or KITTI_FOCAL)
 
 
-def lift(prediction: Prediction, far_medians: float = FAR_MEDIANS, most: int | None = None) -> PointCloud:
+def lift(prediction: Prediction, far_medians: float = FAR_MEDIANS, max_points: int | None = None) -> PointCloud:
     """Lift a prediction to points, in metres if they are known.
 
     Args:
         prediction: what the network predicted.
         far_medians: points farther than this many median depths are left out.
-        most: thin the points to about this many.
+        max_points: thin the points to about this many.
 
     Raises:
         InputError: no point is left, or there is no depth.
     """
     depth = prediction.best_depth
     far = far_medians * float(np.median(depth))
-    return point_cloud(depth, prediction.image, camera_of(prediction), far=far, most=most)
+    return point_cloud(depth, prediction.image, camera_of(prediction), far=far, max_points=max_points)
 
 
 def describe_cloud(prediction: Prediction) -> dict[str, str]:

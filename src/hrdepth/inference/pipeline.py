@@ -20,12 +20,12 @@ POLL_SECONDS = 0.05
 
 
 @contextmanager
-def read_ahead(items: Iterator[T], most: int = MOST_WAITING) -> Iterator[Iterator[T]]:
-    """Run an iterator in a thread that stays at most `most` items ahead.
+def read_ahead(items: Iterator[T], max_waiting: int = MOST_WAITING) -> Iterator[Iterator[T]]:
+    """Run an iterator in a thread that stays at most `max_waiting` items ahead.
 
     Args:
         items: what is slow to make, such as decoded images.
-        most: items that wait.
+        max_waiting: items that wait.
 
     Yields:
         An iterator over the same items in order; an error comes where the item would have come.
@@ -35,7 +35,7 @@ def read_ahead(items: Iterator[T], most: int = MOST_WAITING) -> Iterator[Iterato
         ...     "".join(letters)
         'abc'
     """
-    waiting: Queue[tuple[str, Any]] = Queue(most)
+    waiting: Queue[tuple[str, Any]] = Queue(max_waiting)
     unwanted = Event()
 
     def put(kind: str, value: Any) -> bool:
@@ -56,7 +56,7 @@ def read_ahead(items: Iterator[T], most: int = MOST_WAITING) -> Iterator[Iterato
         except BaseException as error:  # for the other thread to raise
             put("error", error)
 
-    def take() -> Iterator[T]:
+    def received() -> Iterator[T]:
         while True:
             kind, value = waiting.get()
             if kind == "end":
@@ -68,7 +68,7 @@ def read_ahead(items: Iterator[T], most: int = MOST_WAITING) -> Iterator[Iterato
     thread = Thread(target=read, name="read ahead", daemon=True)
     thread.start()
     try:
-        yield take()
+        yield received()
     finally:
         unwanted.set()
         thread.join()
@@ -84,7 +84,7 @@ class WriteBehind(Generic[T]):
 
     Args:
         write: what is done with an item.
-        most: items that wait; more make `put` wait.
+        max_waiting: items that wait; more make `put` wait.
 
     Example:
         >>> written = []
@@ -95,9 +95,9 @@ class WriteBehind(Generic[T]):
         [1, 2]
     """
 
-    def __init__(self, write: Callable[[T], None], most: int = MOST_WAITING) -> None:
+    def __init__(self, write: Callable[[T], None], max_waiting: int = MOST_WAITING) -> None:
         self._write = write
-        self._waiting: Queue[T] = Queue(most)
+        self._waiting: Queue[T] = Queue(max_waiting)
         self._last = Event()
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="write behind", daemon=True)

@@ -91,13 +91,13 @@ class ShardSet:
         root: the folder; of a URL, that of its local copies.
         about: the content of shards.json.
         url: where shards come from that are not here yet; None on a disk.
-        most: bytes of local copies, of which the longest unused go; None keeps all.
+        max_bytes: bytes of local copies, of which the longest unused go; None keeps all.
     """
 
     root: Path
     about: dict[str, Any]
     url: str | None = None
-    most: int | None = None
+    max_bytes: int | None = None
     _files: dict[str, dict[str, Entry]] = field(default_factory=dict)
     _checked: set[tuple[str, str]] = field(default_factory=set)
 
@@ -132,13 +132,13 @@ class ShardSet:
         if self.url is None:
             return path
         if path.is_file():
-            if self.most is not None:
+            if self.max_bytes is not None:
                 with contextlib.suppress(OSError):  # marks it as used
                     os.utime(path)
             return path
         about = self.about["shards"][self.names.index(shard)]
         fetch_file(join_url(self.url, path.name), path, sha256=about["sha256"])
-        if self.most is not None:
+        if self.max_bytes is not None:
             self._remove_oldest(path)
         return path
 
@@ -150,7 +150,7 @@ class ShardSet:
                 found.append((tar == newest, status.st_mtime_ns, status.st_size, tar))
         left = sum(size for _, _, size, _ in found)
         for is_newest, _, size, tar in sorted(found):
-            if left <= (self.most or 0) or is_newest:
+            if left <= (self.max_bytes or 0) or is_newest:
                 return
             tar.unlink(missing_ok=True)
             left -= size
@@ -201,11 +201,11 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
     Raises:
         InputError: there are none, or they are unfinished, damaged or of another format.
     """
-    folder, url, most = Path(root), None, None
+    folder, url, max_bytes = Path(root), None, None
     if is_url(str(root)) and not str(root).startswith("file://"):
         url = str(root).rstrip("/")
         folder = copy_path(url, cache)
-        most = None if cache_gb is None else int(cache_gb * 1e9)
+        max_bytes = None if cache_gb is None else int(cache_gb * 1e9)
         folder.mkdir(parents=True, exist_ok=True)
         before = file_sha256(folder / INDEX) if (folder / INDEX).is_file() else ""
         try:
@@ -215,7 +215,7 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
         if before and before != file_sha256(folder / INDEX):  # packed again since
             for old in (*folder.glob("shard-*"), *folder.glob("masks/*")):
                 old.unlink(missing_ok=True)
-        write_json(folder / ORIGIN, {"url": url, "most": most})
+        write_json(folder / ORIGIN, {"url": url, "most": max_bytes})
     try:
         about = read_index(folder)
         if about["format"] != FORMAT:
@@ -224,7 +224,7 @@ def open_shards(root: str | Path, cache: str | Path | None = None, cache_gb: flo
         raise InputError(_missing(root)) from error
     except (*MALFORMED, OSError) as error:
         raise InputError(f"{folder / INDEX} is damaged ({error}); pack the shards again") from error
-    found = ShardSet(folder, about, url, most)
+    found = ShardSet(folder, about, url, max_bytes)
     for mask in about["masks"] if url is not None else ():
         if not (folder / mask).is_file():
             fetch_file(join_url(url or "", mask), folder / mask)

@@ -167,8 +167,8 @@ class Objective(nn.Module):
         return {}
 
 
-def check_numbers(options: Mapping[str, Any], names: Iterable[str], what: str, most: float = math.inf) -> None:
-    """Check options that are set: finite, 0 or more, `most` or less.
+def check_numbers(options: Mapping[str, Any], names: Iterable[str], what: str, maximum: float = math.inf) -> None:
+    """Check options that are set: finite, 0 or more, `maximum` or less.
 
     Raises:
         InputError: one is not; the message names it and `what` it is an option of.
@@ -181,8 +181,8 @@ def check_numbers(options: Mapping[str, Any], names: Iterable[str], what: str, m
     """
     for name in names:
         value = options.get(name, 0)
-        if not (0 <= value <= most and math.isfinite(value)):
-            bounds = "be 0 or more, and finite" if math.isinf(most) else f"lie between 0 and {most:g}"
+        if not (0 <= value <= maximum and math.isfinite(value)):
+            bounds = "be 0 or more, and finite" if math.isinf(maximum) else f"lie between 0 and {maximum:g}"
             raise InputError(f"the option {name} {value:g} of {what} must {bounds}")
 
 

@@ -60,7 +60,7 @@ class Distillation(Objective):
         view_synthesis: options of the self-supervised loss, see `ViewSynthesis`.
         hints: a folder of depth hints, see `DepthHints`. A pixel with a hint learns it instead of the teacher's
             disparity; without a teacher only these pixels are learned.
-        elsewhere: in images with hints, the weight of pixels without a hint, which learn from the teacher.
+        unhinted_weight: in images with hints, the weight of pixels without a hint, which learn from the teacher.
         labels: a folder of `hrdepth prepare labels`: maps of any depth model. With `teacher`, the name of any model
             (see `teachers.open_teacher`), missing ones are made before the training; without it none may be missing.
         agreement: with self-supervision, weigh pixels by how well the teacher's depth explains the sources, see
@@ -97,7 +97,7 @@ class Distillation(Objective):
         self_supervision: float = 0.0,
         view_synthesis: dict[str, Any] | None = None,
         hints: str | None = None,
-        elsewhere: float = 0.1,
+        unhinted_weight: float = 0.1,
         labels: str | Labels = "",
         agreement: bool = False,
         objects: bool = False,
@@ -129,7 +129,7 @@ class Distillation(Objective):
         self.scales = tuple(scales)
         self.block = block
         self.weight = weight
-        self.weight_without_hint = elsewhere
+        self.unhinted_weight = unhinted_weight
         self.self_supervision = self_supervision
         self.view_synthesis: ViewSynthesis | None = None
         if self_supervision:
@@ -164,7 +164,7 @@ class Distillation(Objective):
         lookup(NORMS, options.get("norm") or "l1", "norm of the distillation")
         what = "objective 'distillation'"
         check_numbers(options, ("weight", "self_supervision"), what)
-        check_numbers(options, ("elsewhere",), what, most=1)
+        check_numbers(options, ("unhinted_weight",), what, maximum=1)
         check_scales(options, what)
         for name in ("agreement", "objects"):
             if options.get(name) and not options.get("self_supervision"):
@@ -336,7 +336,7 @@ class Distillation(Objective):
             # An image without any hint learns from the teacher in all pixels.
             taught = self.teacher is not None or self.labels is not None
             counts = hinted | ~hinted.flatten(1).any(1)[:, None, None, None] if taught else hinted
-            weights = weights * torch.where(counts, 1.0, self.weight_without_hint if taught else 0.0)
+            weights = weights * torch.where(counts, 1.0, self.unhinted_weight if taught else 0.0)
         if "mask" in batch:
             weights = weights * (batch["mask"] > 0.5)
         return weights / weights.mean().clamp(min=torch.finfo(torch.float32).tiny)

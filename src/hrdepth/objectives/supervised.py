@@ -55,7 +55,7 @@ class Supervised(Objective):
             `{name: distillation, options: {teacher: street, norm: log-l1, block: 16}}`: a key of `OTHERS` and its
             options. None leaves them out.
         other_weight: of its loss.
-        everywhere: samples with depth learn from the other objective too.
+        other_with_depth: samples with depth learn from the other objective too.
         cameras: of the other objective, see `ViewSynthesis`.
 
     Raises:
@@ -76,7 +76,7 @@ class Supervised(Objective):
         scales: Sequence[int] = (0,),
         other: dict[str, Any] | None = None,
         other_weight: float = 1.0,
-        everywhere: bool = False,
+        other_with_depth: bool = False,
         cameras: LearnedIntrinsics | None = None,
     ) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Supervised(Objective):
         self.sky = sky
         self.scales = tuple(scales)
         self.other_weight = other_weight
-        self.everywhere = everywhere
+        self.other_with_depth = other_with_depth
         self.other: Objective | None = None
         if other is not None:
             kind: Any = OTHERS[other["name"]]
@@ -160,7 +160,7 @@ class Supervised(Objective):
                     )
             return layers
         nested = replace(config, objective=_other(config.objective))
-        if self.everywhere:
+        if self.other_with_depth:
             return layers + self.other.layers(nested, sets, device)
         without = [part for part in sets if not part.reader.has_depth()]
         return layers + [_WithoutDepth(layer) for layer in self.other.layers(nested, without, device)]
@@ -188,7 +188,7 @@ class Supervised(Objective):
             weights["loss/sky"] = self.sky
             depth_loss = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
             total = total + known.float().mean() * depth_loss
-        rest = torch.ones_like(known) if self.everywhere else ~known
+        rest = torch.ones_like(known) if self.other_with_depth else ~known
         if self.other is not None and rest.any():
             others = self.other.losses(output.rows(rest), _rows(batch, rest))
             losses["loss/other"] = others.pop("loss")

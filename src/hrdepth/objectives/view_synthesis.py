@@ -273,7 +273,7 @@ def check_nested(config: ObjectiveConfig) -> None:
 
 def _check_options(options: Mapping[str, Any], what: str) -> None:
     check_numbers(options, ("smoothness", "tie_break", "consistency"), what)
-    check_numbers(options, ("ssim_weight",), what, most=1)
+    check_numbers(options, ("ssim_weight",), what, maximum=1)
     check_scales(options, what)
 
 

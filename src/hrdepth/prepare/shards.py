@@ -171,8 +171,8 @@ def _is_packed(root: Path, index: Mapping[str, Any], masks: Mapping[str, bytes])
         return False
 
 
-def _groups(data: OpenData, most: float) -> Iterator[list[SplitLine]]:
-    """Yield the targets of each shard: a stretch of a recording, both sides, whose images have `most` bytes or so."""
+def _groups(data: OpenData, max_bytes: float) -> Iterator[list[SplitLine]]:
+    """Yield the targets of each shard: a stretch of a recording, both sides, with some `max_bytes` of images."""
     lines = sorted(data.neighbours.reader.targets, key=lambda line: (line.folder, line.frame, line.side))
     group: list[SplitLine] = []
     size = 0
@@ -180,7 +180,7 @@ def _groups(data: OpenData, most: float) -> Iterator[list[SplitLine]]:
     for line in lines:
         images = set(data.neighbours.all_images(line).values()) - seen
         added = sum(path.stat().st_size for path in images)
-        if group and ((line.folder != group[-1].folder and size + added > most / 2) or size + added > most):
+        if group and ((line.folder != group[-1].folder and size + added > max_bytes / 2) or size + added > max_bytes):
             yield group
             group, size, seen = [], 0, set()
             images = set(data.neighbours.all_images(line).values())

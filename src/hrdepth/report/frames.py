@@ -116,12 +116,12 @@ class Shown:
     assumed: bool
     unit: str
 
-    def cloud(self, most: int) -> Cloud | None:
+    def cloud(self, max_points: int) -> Cloud | None:
         """Return the points of the viewer, or None where no depth is usable."""
         if self.depth is None:
             return None
         try:
-            return encode_cloud(self.depth, self.image, self.intrinsics, most, self.unit, assumed=self.assumed)
+            return encode_cloud(self.depth, self.image, self.intrinsics, max_points, self.unit, assumed=self.assumed)
         except InputError:
             return None
 

@@ -65,7 +65,7 @@ def encode_cloud(
     depth: NDArray[np.float32],
     image: NDArray[np.uint8],
     intrinsics: NDArray[np.float64],
-    most: int,
+    max_points: int,
     unit: str,
     *,
     assumed: bool,
@@ -76,14 +76,14 @@ def encode_cloud(
         depth: (H,W) along the camera's axis.
         image: uint8 (H,W,3).
         intrinsics: (3,3) in pixels of the image.
-        most: points, at most.
+        max_points: points, at most.
         unit: of depth.
         assumed: the focal length is a guess.
 
     Raises:
         InputError: no point is left.
     """
-    cloud = point_cloud(depth, image, intrinsics, far=FAR_MEDIANS * float(np.median(depth)), most=most)
+    cloud = point_cloud(depth, image, intrinsics, far=FAR_MEDIANS * float(np.median(depth)), max_points=max_points)
     low, high = cloud.points.min(axis=0), cloud.points.max(axis=0)
     span = np.maximum(high - low, np.finfo(np.float32).tiny)
     steps = np.rint((cloud.points - low) / span * STEPS).astype("<u2")

@@ -29,22 +29,22 @@ class Roadside:
         self.start, self.end = float(road.course.distances[0]) + 12, float(road.course.distances[-1]) - 12
         self.near = (max(self.start, float(stops[0]) - 70), min(self.end, float(stops[-1]) + 110))
         self.foot = self.layout.kerb if self.layout.pavement else -0.02
-        self._taken: list[tuple[float, float, float, float]] = []
+        self._reserved: list[tuple[float, float, float, float]] = []
 
-    def take(self, along: float, offset: float, half_along: float, half_across: float) -> bool:
-        """Claim a rectangle in course coordinates; False where it touches another."""
+    def reserve(self, along: float, offset: float, half_along: float, half_across: float) -> bool:
+        """Reserve a rectangle in course coordinates; False where it touches another."""
         box = (along - half_along, along + half_along, offset - half_across, offset + half_across)
-        for other in self._taken:
+        for other in self._reserved:
             if box[0] < other[1] and other[0] < box[1] and box[2] < other[3] and other[2] < box[3]:
                 return False
-        self._taken.append(box)
+        self._reserved.append(box)
         return True
 
     def walk(
-        self, rng: np.random.Generator, least: float, most: float, span: tuple[float, float] | None = None
+        self, rng: np.random.Generator, shortest: float, longest: float, span: tuple[float, float] | None = None
     ) -> Iterator[float]:
         """Yield metres along the course at random intervals."""
-        return self.road.course.walk(rng, least, most, span or (self.start, self.end))
+        return self.road.course.walk(rng, shortest, longest, span or (self.start, self.end))
 
     def add_parked(self, rng: np.random.Generator) -> None:
         """Vehicles in the parking strips, and on lots beside industrial roads."""
@@ -68,7 +68,7 @@ class Roadside:
                 offset = kerb + sign * (layout.border + 4.5 + 8 * row)
                 for along in self.walk(rng, 2.6, 3.4, self.near):
                     vehicle = draw_vehicle(rng)
-                    if rng.random() < 0.7 and not vehicle.trailer and self.take(along, offset, 1.3, 2.8):
+                    if rng.random() < 0.7 and not vehicle.trailer and self.reserve(along, offset, 1.3, 2.8):
                         turn = float(rng.choice([-1, 1]) * np.pi / 2 + rng.normal(0, 0.03))
                         add_vehicle(self.road.builder, self.road.place(along, offset, turn, -0.02), vehicle)
 
@@ -96,7 +96,7 @@ class Roadside:
             for along in self.walk(rng, 0.5 * step, 1.5 * step):
                 name = str(rng.choice(names, p=weights / weights.sum()))
                 offset = kerb + sign * outside
-                if not self.take(along, offset, 1.0 if name in ("small", "bicycle") else 0.35, 0.35):
+                if not self.reserve(along, offset, 1.0 if name in ("small", "bicycle") else 0.35, 0.35):
                     continue
                 if name == "sign":
                     turn = 0.0 if sign > 0 or rng.random() < 0.3 else np.pi
@@ -139,7 +139,7 @@ class Roadside:
         previous: Array | None = None
         for along in np.arange(self.start, self.end, spacing):
             place = self.road.beside(float(along), offset)
-            self._taken.append((along - 0.5, along + 0.5, offset - 0.5, offset + 0.5))
+            self._reserved.append((along - 0.5, along + 0.5, offset - 0.5, offset + 0.5))
             add_pole(self.road.builder, np.random.default_rng(7), place, "telegraph")
             tops = place(np.array([(-0.8, 6.6, 0), (-0.4, 6.6, 0), (0.4, 6.6, 0), (0.8, 6.6, 0)]))
             if previous is not None:
@@ -166,7 +166,7 @@ class Roadside:
                 span = (cursor, min(cursor + length, self.near[1]))
                 cursor += length + float(rng.choice([0.0, rng.uniform(1.5, 6)]))
                 height = float(rng.uniform(0.8, 2.2))
-                if kind == "none" or not self.take((span[0] + span[1]) / 2, offset, (span[1] - span[0]) / 2, 0.2):
+                if kind == "none" or not self.reserve((span[0] + span[1]) / 2, offset, (span[1] - span[0]) / 2, 0.2):
                     continue
                 foot = layout.kerb if layout.pavement else 0.0
                 if kind in ("bars", "pales", "rails", "railing", "mesh"):

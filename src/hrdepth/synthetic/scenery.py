@@ -78,7 +78,7 @@ class _Scenery(Roadside):
         if rng.random() < {"highway": 0.6, "avenue": 0.35, "country": 0.25, "industrial": 0.25}.get(layout.kind, 0.1):
             for along in self.walk(rng, 60, 240, (self.near[0] + 40, self.end)):
                 add_overpass(road, rng, along)
-                self._taken.append((along - 12, along + 12, -200, 200))
+                self._reserved.append((along - 12, along + 12, -200, 200))
         if wide and rng.random() < 0.6:
             for along in self.walk(rng, 50, 220):
                 add_gantry(road, rng, along)
@@ -102,7 +102,7 @@ class _Scenery(Roadside):
                 if rng.random() < 0.6:
                     reach = float(rng.choice([0.0, rng.uniform(3, 6.5)])) if layout.near_kerb > 3 else 0.0
                     for sign, kerb in layout.kerbs():
-                        if self.take(along + 2.6 * sign, kerb + sign * 0.45, 0.4, 0.4):
+                        if self.reserve(along + 2.6 * sign, kerb + sign * 0.45, 0.4, 0.4):
                             place = road.beside(along + 2.6 * sign, kerb + sign * 0.45, layout.kerb)
                             add_traffic_light(road.builder, rng, place, reach)
 
@@ -152,7 +152,7 @@ class _Scenery(Roadside):
         else:
             width, depth = style.width + 0.8, style.depth
         middle = along + width / 2
-        if not self.take(middle, offset + sign * depth / 2, width / 2, depth / 2):
+        if not self.reserve(middle, offset + sign * depth / 2, width / 2, depth / 2):
             return width
         place = self.road.beside(middle, offset, -0.02)
         if kind == "tower":
@@ -174,7 +174,7 @@ class _Scenery(Roadside):
                 for along in self.walk(rng, 0.5 * step / density, 1.5 * step / density):
                     offset = edge + sign * (depth + rng.uniform(0, 0.35 * depth))
                     size = float(rng.uniform(0.4, 0.9) if depth < 3 else rng.uniform(0.8, 1.6))
-                    if not self.take(along, offset, size, size):
+                    if not self.reserve(along, offset, size, size):
                         continue
                     place = self.road.beside(along, offset, -0.02)
                     close = self.near[0] < along < self.near[1] and depth < 20

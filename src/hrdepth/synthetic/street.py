@@ -69,11 +69,11 @@ class _Plots:
 
     def __init__(self, course: Course) -> None:
         self.course = course
-        self._taken: list[Array] = []
+        self._reserved: list[Array] = []
         self._circles: list[tuple[float, float, float]] = []  # around them: x, z, radius
 
-    def take(self, place: Placement, low: tuple[float, float], high: tuple[float, float]) -> bool:
-        """Claim a rectangle of local (right, forward) corners; False where it touches street or neighbour."""
+    def reserve(self, place: Placement, low: tuple[float, float], high: tuple[float, float]) -> bool:
+        """Reserve a rectangle of local (right, forward) corners; False where it touches street or neighbour."""
         grid = np.stack(np.meshgrid(np.linspace(low[0], high[0], 5), np.linspace(low[1], high[1], 5)), -1)
         local = np.insert(grid.reshape(-1, 2), 1, 0.0, axis=1)
         points = place(local)[:, [0, 2]]
@@ -83,9 +83,9 @@ class _Plots:
         centre, radius = points.mean(0), float(np.hypot(high[0] - low[0], high[1] - low[1]) / 2)
         x, z, radii = np.array(self._circles).reshape(-1, 3).T
         for index in np.flatnonzero(np.hypot(x - centre[0], z - centre[1]) < radius + radii):
-            if np.linalg.norm(self._taken[index][:, None] - points[None], axis=-1).min() < 1.0:
+            if np.linalg.norm(self._reserved[index][:, None] - points[None], axis=-1).min() < 1.0:
                 return False
-        self._taken.append(points)
+        self._reserved.append(points)
         self._circles.append((*centre, radius))
         return True
 
@@ -145,7 +145,7 @@ def _add_houses(builder: MeshBuilder, rng: np.random.Generator, plots: _Plots, s
                 offset = pavement + sign * (least + rng.uniform(0, 1.6 if row == 0 else 9))
                 place = _beside(plots.course, distance, offset)
                 half = style.width / 2
-                if index != previous and plots.take(place, (-0.4, -half), (style.depth, half)):
+                if index != previous and plots.reserve(place, (-0.4, -half), (style.depth, half)):
                     add_house(builder, rng, place, style)
                     previous = index
 
@@ -202,7 +202,7 @@ def _add_greenery(builder: MeshBuilder, rng: np.random.Generator, plots: _Plots)
                 offset = pavement + sign * (depth + rng.uniform(0, depth / 3))
                 place = _beside(course, distance, offset)
                 radius = 0.5 if depth < 3 else 0.9 * size
-                if not plots.take(place, (-radius, -radius), (radius, radius)):
+                if not plots.reserve(place, (-radius, -radius), (radius, radius)):
                     continue
                 if depth < 3:
                     add_bush(builder, rng, place, rng.uniform(0.6, 1.1))

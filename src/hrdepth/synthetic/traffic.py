@@ -151,8 +151,9 @@ class Traffic:
     def _add_walkers(self, rng: np.random.Generator) -> None:
         """Walkers on the pavements, alone and in groups; a few on the edge of roads without one."""
         layout = self.layout
-        least, most = {"country": (80, 400), "lane": (25, 200), "highway": (500, 3000)}.get(layout.kind, (2.5, 60))
-        gap = float(np.exp(rng.uniform(np.log(least), np.log(most))))
+        intervals = {"country": (80, 400), "lane": (25, 200), "highway": (500, 3000)}
+        shortest, longest = intervals.get(layout.kind, (2.5, 60))
+        gap = float(np.exp(rng.uniform(np.log(shortest), np.log(longest))))
         for sign, kerb in layout.kerbs():
             along = float(self.stops[0]) - 40 + rng.uniform(0, gap)
             while along < self.stops[-1] + 90:

@@ -60,14 +60,14 @@ class Course:
         return np.stack([ground[..., 0], np.broadcast_to(-np.asarray(up), ground.shape[:-1]), ground[..., 1]], -1)
 
     def walk(
-        self, rng: np.random.Generator, least: float, most: float, span: tuple[float, float] | None = None
+        self, rng: np.random.Generator, shortest: float, longest: float, span: tuple[float, float] | None = None
     ) -> Iterator[float]:
-        """Yield distances within `span`, or along the whole course, at random intervals of `least` to `most` metres."""
+        """Yield distances within `span`, or along the whole course, at intervals of `shortest` to `longest` metres."""
         first, last = span or (self.distances[0], self.distances[-1])
-        distance = float(first + rng.uniform(0, most))
+        distance = float(first + rng.uniform(0, longest))
         while distance < last:
             yield distance
-            distance += float(rng.uniform(least, most))
+            distance += float(rng.uniform(shortest, longest))
 
     def offsets(self, points: Array) -> Array:
         """Return how far `points` (N,2) are from the course in metres, (N,), positive to the right of it."""

@@ -167,12 +167,12 @@ def check_licence(licence: str) -> str:
     return licence
 
 
-def stated_size(size: Any, most: int = MOST_PIXELS) -> tuple[int, int]:
+def stated_size(size: Any, max_pixels: int = MOST_PIXELS) -> tuple[int, int]:
     """Return the (height, width) that a file's metadata states, in pixels.
 
     Args:
         size: as JSON holds it.
-        most: pixels that are accepted.
+        max_pixels: pixels that are accepted.
 
     Raises:
         ValueError: it is no size, or one that would take gigabytes.
@@ -180,8 +180,8 @@ def stated_size(size: Any, most: int = MOST_PIXELS) -> tuple[int, int]:
     if not isinstance(size, list) or len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
         raise ValueError(f"size is {size!r:.40}, not a height and a width")
     height, width = size
-    if height * width > most:
-        raise ValueError(f"size is {height}x{width}; at most {most / 1e6:.0f} million pixels are accepted")
+    if height * width > max_pixels:
+        raise ValueError(f"size is {height}x{width}; at most {max_pixels / 1e6:.0f} million pixels are accepted")
     return height, width
 
 
