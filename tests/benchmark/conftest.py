@@ -20,7 +20,7 @@ class Here:
 
 
 @contextmanager
-def start_workers(jobs, starting=None):
+def start_workers(jobs, progress=""):
     with ExitStack() as stack:
         built = {name: build() for name, build in jobs.items()}
         yield {

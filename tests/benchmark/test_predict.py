@@ -15,10 +15,12 @@ from torch import nn
 from hrdepth.benchmark import roofline
 from hrdepth.benchmark.predict import benchmark_predict
 from hrdepth.benchmark.roofline import Operation, RateTimer, limit, operations
-from hrdepth.benchmark.subject import BASELINE, Eager, Subject, Variant, drawn_image
-from hrdepth.config import BenchmarkNetwork, BenchmarkPredictConfig
+from hrdepth.benchmark.subject import BASELINE, NetworkTimer, Variant, drawn_image, find_subject
+from hrdepth.config import BenchmarkNetwork, BenchmarkPredictConfig, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import RUNTIMES
+from hrdepth.networks import build_network
+from hrdepth.weights.checkpoint import read_checkpoint
 
 
 def test_runtimes_are_compared_with_the_baseline(in_process, tmp_path, capsys, monkeypatch):
@@ -40,7 +42,7 @@ def test_runtimes_are_compared_with_the_baseline(in_process, tmp_path, capsys, m
     written = json.loads(out.read_text())
     assert written["left_out"] == {"onnxruntime float32": "onnxruntime is not installed"}
     assert written["network"]["parameters"] == sum(
-        p.numel() for p in Subject(BenchmarkNetwork(network="lite_hrdepth")).load().parameters()
+        p.numel() for p in build_network(NetworkConfig("lite_hrdepth")).parameters()
     )
     assert written["rates"]["cpu"]["float32"]["median"] > 0
     assert written["rates"]["cpu"]["memory"]["unit"] == "GB/s"
@@ -145,15 +147,20 @@ def test_a_limit_that_the_network_beats_is_unknown(in_process, monkeypatch):
         assert 0 < one.beside_ms < one.end_to_end.median
 
 
-def test_the_baseline_is_the_network_itself():
-    subject = Subject(BenchmarkNetwork(network="lite_hrdepth"))
-    run, _ = subject.run(BASELINE, (64, 64), torch.get_num_threads(), "cpu", None)
-    assert isinstance(run, Eager)
-    image = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
-        assert torch.equal(run(image)[0], subject.load()(image)[0])
-    assert run(image)[0].is_inference()
-    assert all(p.is_contiguous() and p.dtype == torch.float32 for p in run.network.parameters())
+def test_the_baseline_is_the_network_itself(tmp_path):
+    _, weights = find_subject(BenchmarkNetwork(network="lite_hrdepth"), tmp_path, (64, 64))
+    timer = NetworkTimer(BenchmarkPredictConfig(image_size=(40, 90)), weights, BASELINE, (64, 64), "")
+    ran = []
+    timer.run.register_forward_hook(lambda network, given, found: ran.append((given[0], found[0])))
+    assert min(timer.measure(1)) > 0
+    network = read_checkpoint(weights).network.eval()
+    for image, disparity in ran:
+        assert disparity.is_inference()
+        with torch.no_grad():
+            assert torch.equal(network(image)[0], disparity)
+    assert len(ran) == 4, "alone and end to end, each once before it is measured"
+    assert not any(module.training for module in timer.run.modules())
+    assert all(p.is_contiguous() and p.dtype == torch.float32 for p in timer.run.parameters())
 
 
 def test_variants_are_read_from_text():

@@ -7,20 +7,22 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from PIL import Image
 from rich.progress import track
 
 from hrdepth.benchmark.report import Measurement, check_settings, report_measurements
-from hrdepth.benchmark.subject import Subject, drawn_image
+from hrdepth.benchmark.subject import drawn_image, find_subject
 from hrdepth.benchmark.workers import Worker, start_workers
 from hrdepth.config import AppConfig, BenchmarkAppConfig
 from hrdepth.errors import InputError, require
+from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from hrdepth.weights.find import locate_weights
 
 __all__ = ["benchmark_app"]
@@ -41,11 +43,13 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
     check_settings(config, pages=1, answers=2, size=1, image_size=1)
     require("gradio", "app", "the page needs")
     times: Times = defaultdict(list)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        # Without a network, weights are named: those that are given, or the bundled ones.
-        subject = Subject(config if config.network else replace(config, weights=str(locate_weights(config.weights))))
-        weights = subject.save(folder, config.size)
+    if config.network is None:  # given weights, or the bundled ones
+        config = replace(config, weights=str(locate_weights(config.weights)))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        name, found = find_subject(config, folder, config.size)
+        weights, checkpoint = folder / found.name, read_checkpoint(found)
+        save_checkpoint(weights, checkpoint.network, checkpoint.network_config, size=config.size)
         image = folder / "image.png"
         Image.fromarray(drawn_image(config.image_size)).save(image)
         page = partial(_serve_page, AppConfig(weights=(str(weights),), port=0, device=config.device))
@@ -60,32 +64,18 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
                 _visit(config, worker, image, times)
     measurements = [Measurement.of(name, values, "s") for name, values in times.items()]
     (height, width), (image_height, image_width) = config.size, config.image_size
-    title = f"the page with {subject.name} at {width}x{height}, images of {image_width}x{image_height}"
-    report_measurements(config, title, measurements, settings={"weights": subject.name}, values=times)
+    title = f"the page with {name} at {width}x{height}, images of {image_width}x{image_height}"
+    report_measurements(config, title, measurements, settings={"weights": name}, values=times)
     return measurements
 
 
-@dataclass
-class Page:
-    """A page that this process serves."""
-
-    address: str
-
-    def get_address(self) -> str:
-        """Return the page's address."""
-        return self.address
-
-    def processor_seconds(self) -> float:
-        """Return the processor time of this process so far, of all cores together."""
-        return time.process_time()
-
-
 @contextmanager
-def _serve_page(config: AppConfig) -> Iterator[Page]:
+def _serve_page(config: AppConfig) -> Iterator[SimpleNamespace]:
+    """Serve a page; yield functions that return its address and the processor seconds of this process so far."""
     from hrdepth.app import serve
 
     with serve(config) as (_, address):
-        yield Page(address)
+        yield SimpleNamespace(address=lambda: address, processor_seconds=time.process_time)
 
 
 def _visit(config: BenchmarkAppConfig, page: Worker, image: Path, times: Times) -> None:
@@ -94,13 +84,12 @@ def _visit(config: BenchmarkAppConfig, page: Worker, image: Path, times: Times) 
 
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request
     settings = {} if config.runtime is None else {"runtime": config.runtime}
-    client = Client(page.call("get_address"), verbose=False, download_files=str(image.parent / "downloads"))
-    requests: dict[str, Callable[[], Any]] = {
-        "answer": lambda: client.predict(handle_file(str(image)), api_name="/predict", **settings),
-        "point cloud": lambda: client.predict(api_name="/point_cloud"),
-        "files": lambda: client.predict(api_name="/files"),
-    }
-    try:
+    with closing(Client(page.call("address"), verbose=False, download_files=str(image.parent / "downloads"))) as client:
+        requests: dict[str, Callable[[], Any]] = {
+            "answer": lambda: client.predict(handle_file(str(image)), api_name="/predict", **settings),
+            "point cloud": lambda: client.predict(api_name="/point_cloud"),
+            "files": lambda: client.predict(api_name="/files"),
+        }
         for number in range(config.answers):
             for what, request in requests.items():
                 processor, begin = page.call("processor_seconds"), time.perf_counter()
@@ -109,5 +98,3 @@ def _visit(config: BenchmarkAppConfig, page: Worker, image: Path, times: Times) 
                 name = f"{'following' if number else 'first'} {what}"
                 times[f"{name}, seconds"].append(passed)
                 times[f"{name}, processor seconds"].append(page.call("processor_seconds") - processor)
-    finally:
-        client.close()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
+from itertools import cycle, islice
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hrdepth.benchmark.report import Measurement, check_settings, interleave, report
@@ -20,7 +18,7 @@ from hrdepth.evaluation.depth import resize_disparity, valid_pixels
 from hrdepth.io.tables import ResultTable
 from hrdepth.truth import GroundTruth, GroundTruthSet
 
-__all__ = ["benchmark_evaluate", "reference_metrics"]
+__all__ = ["benchmark_evaluate"]
 
 REFERENCE = "reference: whole images, one after the other"
 DIFFERENT = 8  # maps and predictions, used again and again, to fit into any memory
@@ -63,20 +61,21 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
     few = min(CHECKED, config.images)
 
     def evaluate(workers: int, processes: bool) -> Evaluation:
-        disparities = itertools.islice(itertools.cycle(drawn), len(truths))
-        return evaluate_disparities(disparities, truths, workers=workers, processes=processes)
+        return evaluate_disparities(islice(cycle(drawn), len(truths)), truths, workers=workers, processes=processes)
 
     def reference() -> list[list[float]]:
-        return [reference_metrics(truths[i].depth, drawn[i % DIFFERENT], DepthProtocol()) for i in range(few)]
+        return [_reference_metrics(truths[i].depth, drawn[i % DIFFERENT]) for i in range(few)]
 
-    difference = _difference(evaluate(1, False), reference())
+    measured = [[row.errors[name] for name in METRICS] for row in evaluate(1, False).rows[:few]]
+    difference = float(np.abs(np.subtract(measured, reference())).max())
+    if not difference <= 1e-6:
+        raise InputError(f"the metrics differ from the reference's by {difference:.1e}; report this with your versions")
     variants: dict[str, Callable[[], object]] = {}
-    for processes in (False, True)[: 1 + config.processes]:
+    for one, several in (("thread", "threads"), ("process", "processes"))[: 1 + config.processes]:
         for workers in config.workers:
-            name = f"{workers} {'process' if processes else 'thread'}{('es' if processes else 's') * (workers > 1)}"
-            variants[name] = partial(evaluate, workers, processes)
+            variants[f"{workers} {one if workers == 1 else several}"] = partial(evaluate, workers, one == "process")
     variants[REFERENCE] = reference
-    timed = {name: partial(seconds, variant, torch.device("cpu")) for name, variant in variants.items()}
+    timed = {name: partial(seconds, variant) for name, variant in variants.items()}
     times = interleave(timed, config.rounds, "evaluating")
     times[REFERENCE] = [one * config.images / few for one in times[REFERENCE]]
     measurements = [Measurement.of(name, values, "s") for name, values in times.items()]
@@ -87,26 +86,15 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
         f"{config.density:.1%} of the pixels have true depth; predictions {config.prediction_size[1]}x"
         f"{config.prediction_size[0]}; differs from the reference by {difference:.1e} at most",
     )
-    content = {"largest_difference": difference, "measurements": [asdict(one) for one in measurements]}
-    report(config, table, content)
+    report(config, table, largest_difference=difference, measurements=measurements)
     return measurements
 
 
-def reference_metrics(
-    depth: NDArray[np.float32], disparity: NDArray[np.float32], protocol: DepthProtocol
-) -> list[float]:
+def _reference_metrics(depth: NDArray[np.float32], disparity: NDArray[np.float32]) -> list[float]:
     """Return the metrics of an image straight from the protocol: the whole prediction resized, then masked."""
+    protocol = DepthProtocol()
     valid = valid_pixels(depth.astype(np.float64), protocol)
     true = depth[valid].astype(np.float64)
     predicted = 1 / resize_disparity(disparity.astype(np.float64), depth.shape)[valid]
     predicted *= np.median(true) / np.median(predicted)
     return list(depth_errors(true, np.clip(predicted, *protocol.depth_range)).values())
-
-
-def _difference(evaluation: Evaluation, expected: list[list[float]]) -> float:
-    rows = evaluation.rows[: len(expected)]
-    measured = np.array([[row.errors[name] for name in METRICS] for row in rows])
-    difference = float(np.abs(measured - np.array(expected)).max())
-    if not difference <= 1e-6:
-        raise InputError(f"the metrics differ from the reference's by {difference:.1e}; report this with your versions")
-    return difference

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.progress import track
 
 from hrdepth.benchmark.report import Measurement, check_settings, report
-from hrdepth.benchmark.subject import Subject, write_images
+from hrdepth.benchmark.subject import find_subject, write_images
 from hrdepth.config import EXPORTS, FORMATS, BenchmarkExportConfig, ExportConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.export import ExportReport, export
@@ -47,32 +47,29 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
         InputError: settings that cannot work, or no format that is there.
     """
     check_settings(config, formats=0, rounds=1, size=1)
-    for name in config.formats:
-        lookup(dict.fromkeys(EXPORTS), name, "format")
-    subject = Subject(config)
     formats = list(dict.fromkeys(config.formats))
-    reasons = {name: unavailable(SUFFIXES[FORMATS[name.removesuffix("-int8")]]) for name in formats}
-    left_out = {name: reason for name, reason in reasons.items() if reason}
-    size = config.size or (192, 640)
-    found: dict[str, list[tuple[float, float, ExportReport]]] = {name: [] for name in formats}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        weights = subject.file(folder, size)
+    for kind in formats:
+        lookup(dict.fromkeys(EXPORTS), kind, "format")
+    runtimes = {kind: SUFFIXES[FORMATS[kind.removesuffix("-int8")]] for kind in formats}
+    left_out = {kind: reason for kind, runtime in runtimes.items() if (reason := unavailable(runtime))}
+    found: dict[str, list[tuple[float, float, ExportReport]]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, size = Path(temporary), config.size or (192, 640)
+        name, weights = find_subject(config, folder, size)
         original = weights.stat().st_size / 2**20
         calibration = config.calibration or str(write_images(folder / "images", size))
         for kind in track(formats * config.rounds, "exporting", transient=True):
             if kind in left_out:
                 continue
             try:
-                found[kind].append(_export(weights, folder, kind, config.size, calibration))
+                found.setdefault(kind, []).append(_export(weights, folder, kind, config.size, calibration))
             except InputError as error:  # such as a failed check: a result, not an end
                 left_out[kind] = str(error).replace(f"{folder}/", "")
     results = []
-    for kind, runs in found.items():
-        if runs and kind not in left_out:
-            seconds, sizes, checks = zip(*runs, strict=True)
-            largest = max(check.largest for check in checks)
-            results.append(Exported(kind, Measurement.of(kind, seconds, "s"), sizes[-1], largest, checks[-1].relative))
+    for kind in (kind for kind in found if kind not in left_out):
+        seconds, sizes, checks = zip(*found[kind], strict=True)
+        largest = max(check.largest for check in checks)
+        results.append(Exported(kind, Measurement.of(kind, seconds, "s"), sizes[-1], largest, checks[-1].relative))
     table = ResultTable(
         ("format", "s", "spread", "MiB", "largest difference", "mean relative"),
         tuple(
@@ -80,11 +77,10 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
              f"{one.largest:.1e}", f"{one.relative:.2%}")
             for one in results
         ),
-        f"Export of {subject.name}, check included",
+        f"Export of {name}, check included",
         f"the weights file has {original:.1f} MiB; differences are those of disparity in (0,1) to PyTorch's",
     )  # fmt: skip
-    content = {"network": subject.name, "results": [asdict(one) for one in results], "weights_mebibytes": original}
-    report(config, table, content, left_out=left_out)
+    report(config, table, left_out=left_out, network=name, results=results, weights_mebibytes=original)
     return results
 
 

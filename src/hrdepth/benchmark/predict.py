@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-from rich.progress import Progress
-from torch import nn
 
-from hrdepth.benchmark.report import Measurement, check_settings, report
+from hrdepth.benchmark.report import Measurement, check_settings, interleave, report
 from hrdepth.benchmark.roofline import RATES, Operation, RateTimer, limit, operations
-from hrdepth.benchmark.subject import BASELINE, NetworkTimer, Subject, Variant, write_images
-from hrdepth.benchmark.workers import Worker, start_workers
+from hrdepth.benchmark.subject import BASELINE, NetworkTimer, Variant, find_subject, write_images
+from hrdepth.benchmark.workers import start_workers
 from hrdepth.config import BenchmarkPredictConfig
 from hrdepth.errors import InputError
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.tables import ResultTable
+from hrdepth.weights.checkpoint import read_checkpoint
 
 __all__ = ["Latency", "benchmark_predict", "plot_latency"]
 
@@ -80,41 +79,47 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
     Raises:
         InputError: settings that cannot work, or the network does not run at a size.
     """
-    subject = Subject(config)
-    variants, left_out = _variants(config)
-    threads = config.threads or torch.get_num_threads()
-    network = subject.load()
-    costs = {size: operations(network, size) for size in config.sizes}
-    latencies: list[Latency] = []
-    rates: Rates = {}
-    with tempfile.TemporaryDirectory() as folder:
-        calibration = config.calibration or str(write_images(Path(folder) / "images", config.image_size))
-        devices = {device: partial(RateTimer, device, threads) for device in {"cpu", config.device}}
-        for size in config.sizes:
-            shared = (size, config.image_size, threads, config.device, calibration)
-            timers = {variant: partial(NetworkTimer, subject, variant, *shared) for variant in variants}
-            found, rates = _measure(config, timers, devices, size, costs[size], left_out)
-            latencies += found
-    described = {"name": subject.name, **_cost(network, costs)}
-    content = {
-        "network": described,
-        "results": [{**asdict(one), "of_limit": one.of_limit} for one in latencies],
-        "rates": {device: {name: asdict(one) for name, one in known.items()} for device, known in rates.items()},
-    }
-    report(config, _table(described, latencies, rates), content, settings={"threads": threads}, left_out=left_out)
-    if config.plot is not None:
-        plot_latency(config.plot, latencies)
-    return latencies
-
-
-def _variants(config: BenchmarkPredictConfig) -> tuple[list[Variant], dict[str, str]]:
-    """Return the variants to measure, the baseline first, and why others are left out."""
-    check_settings(config, config.plot, sizes=1, image_size=1, runtimes=0, rounds=1, runs=1, threads=1)
+    check_settings(config, sizes=1, image_size=1, runtimes=0, rounds=1, runs=1, threads=1)
     if config.plot is not None and Path(config.plot).suffix not in PLOTS:
         raise InputError(f"the plot {config.plot} must end in {', '.join(PLOTS)}")
     wanted = list(dict.fromkeys(Variant.parse(text) for text in config.runtimes))
     left_out = {str(variant): reason for variant in wanted if (reason := variant.missing())}
-    return [BASELINE, *(variant for variant in wanted if str(variant) not in left_out)], left_out
+    variants = [BASELINE, *(variant for variant in wanted if str(variant) not in left_out)]
+    threads = config.threads or torch.get_num_threads()
+    config = replace(config, threads=threads)
+    latencies: list[Latency] = []
+    rates: Rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        name, weights = find_subject(config, Path(folder), config.sizes[0])
+        network = read_checkpoint(weights).network.eval()
+        costs = {size: operations(network, size) for size in config.sizes}
+        calibration = config.calibration or str(write_images(Path(folder, "images"), config.image_size))
+        devices = {device: partial(RateTimer, device, threads) for device in {"cpu", config.device}}
+        for size in config.sizes:
+            timers = {
+                variant: partial(NetworkTimer, config, weights, variant, size, calibration) for variant in variants
+            }
+            found, rates = _measure(config, timers, devices, size, costs[size], left_out)
+            latencies += found
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    described = {
+        "name": name,
+        "parameters": parameters,
+        "parameter_bytes": 4 * parameters,
+        "at": {
+            _text(size): {
+                "gflops": sum(one.flops for one in found) / 1e9,
+                "megabytes_float32": 4 * sum(one.numbers for one in found) / 1e6,
+            }
+            for size, found in costs.items()
+        },
+    }
+    results = [{**asdict(one), "of_limit": one.of_limit} for one in latencies]
+    table = _table(described, latencies, rates)
+    report(config, table, left_out=left_out, network=described, results=results, rates=rates)
+    if config.plot is not None:
+        plot_latency(config.plot, latencies)
+    return latencies
 
 
 def _measure(
@@ -126,72 +131,42 @@ def _measure(
     left_out: dict[str, str],
 ) -> tuple[list[Latency], Rates]:
     """Measure one size: the variants, interleaved with each other and with the rates of their devices."""
-    where = f"{size[1]}x{size[0]}"
-    jobs: dict[str, partial[Any]] = {**{str(variant): timer for variant, timer in timers.items()}, **devices}
-    with Progress(transient=True) as bar, ExitStack() as stack:
-        task = bar.add_task(where, total=len(jobs) + config.rounds)
-
-        def show(name: str) -> None:
-            bar.update(task, advance=1, description=f"{where}: {name}")
-
-        workers = stack.enter_context(start_workers(jobs, lambda name: show(f"loading {name}")))
-        refused = {variant: reason for variant in timers if (reason := workers[str(variant)].refused)}
+    where = _text(size)
+    with start_workers({**timers, **devices}, f"{where}: loading") as workers:
+        refused = {variant: reason for variant in timers if (reason := workers[variant].refused)}
         if BASELINE in refused:
             raise InputError(f"the network does not run at {where}: {refused[BASELINE]}")
         left_out.update({f"{variant} at {where}": reason for variant, reason in refused.items()})
         able = [variant for variant in timers if variant not in refused]
-        times: dict[Variant, list[dict[str, float]]] = {variant: [] for variant in able}
-        measured: dict[str, dict[str, list[float]]] = {device: {name: [] for name in RATES} for device in devices}
-        for number in range(config.rounds):
-            show(f"round {number + 1} of {config.rounds}")
-            for variant, found in times.items():
-                found.append(workers[str(variant)].call("measure", config.runs))
-            for device, by_name in measured.items():
-                for name, values in by_name.items():
-                    values.append(workers[device].call("measure", name) / 1e9)
-        rates = {
-            device: {
-                name: Measurement.of(name, values, "GB/s" if name == "memory" else "GFLOP/s")
-                for name, values in by_name.items()
-            }
-            for device, by_name in measured.items()
+        runs: dict[Any, partial[Any]] = {key: partial(workers[key].call, "measure", config.runs) for key in able}
+        runs |= {(device, name): partial(workers[device].call, "measure", name) for device in devices for name in RATES}
+        found = {
+            key: np.array(values) for key, values in interleave(runs, config.rounds, f"{where}: measuring").items()
         }
-        return [_latency(variant, size, times, workers[str(variant)], cost, rates) for variant in able], rates
+        described = {variant: workers[variant].call("describe") for variant in able}
+    rates: Rates = {device: {} for device in devices}
+    for device, name in product(devices, RATES):
+        unit = "GB/s" if name == "memory" else "GFLOP/s"
+        rates[device][name] = Measurement.of(name, found[device, name] / 1e9, unit)
+    latencies = []
+    for variant, (device, loading_peak, peak) in described.items():
+        times = found[variant]  # (rounds,3): network, end to end, beside; seconds
+        speeds = found[BASELINE] / times
+        network, end_to_end, beside = (
+            Measurement.of(name, 1e3 * times[:, i], "ms") for i, name in enumerate((*KINDS, "beside"))
+        )
+        ratio, end_to_end_ratio = (Measurement.of(name, speeds[:, i], "x") for i, name in enumerate(KINDS))
+        # Rates are in 1e9 a second, so that this is in nanoseconds.
+        least = limit(cost, variant.precision, {name: one.median for name, one in rates[device].items()}) / 1e6
+        latencies.append(Latency(
+            str(variant), size, network, end_to_end, ratio, end_to_end_ratio, beside.median, peak, loading_peak,
+            least if least <= network.median else None,
+        ))  # fmt: skip
+    return latencies, rates
 
 
-def _latency(
-    variant: Variant,
-    size: tuple[int, int],
-    times: Mapping[Variant, Sequence[Mapping[str, float]]],
-    worker: Worker,
-    cost: Sequence[Operation],
-    rates: Rates,
-) -> Latency:
-    device, loading_peak = worker.call("loaded")
-    least = 1e3 * limit(cost, variant.precision, {name: 1e9 * one.median for name, one in rates[device].items()})
-    network, end_to_end, beside = (
-        Measurement.of(kind, [1e3 * found[kind] for found in times[variant]], "ms") for kind in (*KINDS, "beside")
-    )
-    rounds = list(zip(times[BASELINE], times[variant], strict=True))
-    ratio, end_to_end_ratio = (
-        Measurement.of(kind, [base[kind] / own[kind] for base, own in rounds], "x") for kind in KINDS
-    )
-    return Latency(
-        str(variant), size, network, end_to_end, ratio, end_to_end_ratio, beside.median, worker.call("peak"),
-        loading_peak, least if least <= network.median else None,
-    )  # fmt: skip
-
-
-def _cost(network: nn.Module, costs: Mapping[tuple[int, int], Sequence[Operation]]) -> dict[str, Any]:
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    at_sizes = {
-        f"{size[1]}x{size[0]}": {
-            "gflops": sum(one.flops for one in found) / 1e9,
-            "megabytes_float32": 4 * sum(one.numbers for one in found) / 1e6,
-        }
-        for size, found in costs.items()
-    }
-    return {"parameters": parameters, "parameter_bytes": 4 * parameters, "at": at_sizes}
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"
 
 
 def _table(described: Mapping[str, Any], latencies: Sequence[Latency], rates: Rates) -> ResultTable:
@@ -203,14 +178,13 @@ def _table(described: Mapping[str, Any], latencies: Sequence[Latency], rates: Ra
 
     rows = []
     for one in latencies:
-        where = f"{one.size[1]}x{one.size[0]}"
+        where = _text(one.size)
         speed = described["at"][where]["gflops"] / one.network.median * 1e3
-        share = "–" if one.of_limit is None else f"{one.of_limit:.0%}"
-        least = "–" if one.limit_ms is None else f"{one.limit_ms:.1f}"
         rows.append((
             f"{where}, {one.runtime}", measured(one.network), measured(one.ratio, 2), measured(one.end_to_end),
-            measured(one.end_to_end_ratio, 2), f"{one.beside_ms:.1f}", f"{one.peak_memory:.0f}", f"{speed:.0f}", least,
-            share,
+            measured(one.end_to_end_ratio, 2), f"{one.beside_ms:.1f}", f"{one.peak_memory:.0f}", f"{speed:.0f}",
+            "–" if one.limit_ms is None else f"{one.limit_ms:.1f}",
+            "–" if one.of_limit is None else f"{one.of_limit:.0%}",
         ))  # fmt: skip
     costs = ", ".join(
         f"{where}: {cost['gflops']:.1f} GFLOP and {cost['megabytes_float32']:.0f} MB in float32"

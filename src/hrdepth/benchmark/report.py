@@ -8,23 +8,26 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from hrdepth.config.benchmark import BenchmarkOutput, BenchmarkTable
+from hrdepth.config import BenchmarkOutput
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file, write_json
+from hrdepth.io.parallel import usable_cores
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable, table_format
 
-__all__ = ["Measurement", "check_settings", "interleave", "machine", "report", "report_measurements"]
+__all__ = ["Measurement", "check_settings", "interleave", "report", "report_measurements"]
 
-T = TypeVar("T")
+Name = TypeVar("Name")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,17 @@ class Measurement:
     samples: int
 
     @classmethod
-    def of(cls, name: str, values: Sequence[float], unit: str) -> Measurement:
+    def of(cls, name: str, values: Sequence[float] | NDArray[np.float64], unit: str) -> Measurement:
         """Summarise repeated measurements."""
         low, median, high = np.percentile(values, [25, 50, 75])
         return cls(name, float(median), float(high - low), unit, len(values))
 
 
-def check_settings(config: BenchmarkOutput, *files: str | None, **least: int) -> None:
+def check_settings(config: BenchmarkOutput, **least: int) -> None:
     """Check a benchmark's settings before it measures anything.
 
     Args:
-        config: names the JSON file, and the table where there is one.
-        files: further ones that it will write.
+        config: names the files to write: JSON and, where there are any, table and plot.
         least: by setting, the least that its numbers may be; a list must not be empty.
 
     Raises:
@@ -75,16 +77,16 @@ def check_settings(config: BenchmarkOutput, *files: str | None, **least: int) ->
         numbers = np.ravel(value if value is not None else smallest)
         if numbers.dtype.kind in "if" and numbers.min() < smallest:
             raise InputError(f"{name} {value} must be {'positive' if smallest == 1 else f'at least {smallest}'}")
-    table = config.table if isinstance(config, BenchmarkTable) else None
-    for path in filter(None, (config.out, table, *files)):
+    files = {name: getattr(config, name, None) for name in ("out", "table", "plot")}
+    for path in filter(None, files.values()):
         output_file(path, overwrite=config.overwrite)
-    if table is not None:
-        table_format(table)
+    if files["table"] is not None:
+        table_format(files["table"])
 
 
-def interleave(runs: Mapping[str, Callable[[], T]], rounds: int, what: str) -> dict[str, list[T]]:
+def interleave(runs: Mapping[Name, Callable[[], Result]], rounds: int, what: str) -> dict[Name, list[Result]]:
     """Call each of `runs` once a round, so that device noise affects all equally; return their results by name."""
-    found: dict[str, list[T]] = {name: [] for name in runs}
+    found: dict[Name, list[Result]] = {name: [] for name in runs}
     for name in track(list(runs) * rounds, what, transient=True):
         found[name].append(runs[name]())
     return found
@@ -93,72 +95,66 @@ def interleave(runs: Mapping[str, Callable[[], T]], rounds: int, what: str) -> d
 def report(
     config: BenchmarkOutput,
     table: ResultTable,
-    content: Mapping[str, Any],
     *,
     settings: Mapping[str, Any] | None = None,
     left_out: Mapping[str, str] | None = None,
+    **content: Any,
 ) -> None:
     """Write the table and a JSON file where the settings name one, and print the table.
 
     Args:
         config: the settings, written to the JSON file.
         table: what is printed.
-        content: results, JSON-able; versions, command and machine are added.
         settings: replace those of `config` in the JSON file.
         left_out: what could not be measured, with the reason.
+        content: results for the JSON file, also as dataclasses; versions, command and machine are added.
     """
-    if isinstance(config, BenchmarkTable) and config.table is not None:
-        table.write(config.table)
+    given = asdict(config)
+    if given.get("table") is not None:
+        table.write(given["table"])
     if config.out is not None:
-        written = asdict(config)
-        if written.get("weights"):
-            written["weights"] = Path(written["weights"]).name
-        written.update(settings or {})
-        parts = {} if left_out is None else {"left_out": dict(left_out)}
-        content = {"settings": written, **content, **parts, "provenance": provenance(machine=machine())}
-        write_json(config.out, _without_nan(content))
+        if given.get("weights"):
+            given["weights"] = Path(given["weights"]).name
+        given.update(settings or {})
+        parts = {} if left_out is None else {"left_out": left_out}
+        made = provenance(machine=_machine())
+        write_json(config.out, _for_json({"settings": given, **content, **parts, "provenance": made}))
     table.show()
     for name, reason in (left_out or {}).items():
         Console().print(f"left out: {name}: {reason}", markup=False)
 
 
-def _without_nan(content: Any) -> Any:
-    """Return content with None for numbers that are not finite, which JSON does not have."""
-    if isinstance(content, Mapping):
-        return {key: _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
-
-
 def report_measurements(
-    config: BenchmarkOutput,
-    title: str,
-    measurements: Sequence[Measurement],
-    *,
-    settings: Mapping[str, Any] | None = None,
-    **content: Any,
+    config: BenchmarkOutput, title: str, measurements: Sequence[Measurement], **content: Any
 ) -> None:
-    """Report measurements, a row each, and further `content` of the JSON file."""
+    """Report measurements, a row each; `content` as for `report`."""
     rows = tuple(
         (one.name, f"{one.median:.4g}", f"{one.spread:.2g}", one.unit, str(one.samples)) for one in measurements
     )
     table = ResultTable(("measured", "median", "spread", "unit", "samples"), rows, title)
-    results = [asdict(one) for one in measurements]
-    report(config, table, {**content, "measurements": results}, settings=settings)
+    report(config, table, **content, measurements=measurements)
 
 
-def machine() -> dict[str, Any]:
+def _for_json(content: Any) -> Any:
+    """Return dataclasses as dictionaries, and None for numbers that are not finite, which JSON does not have."""
+    if is_dataclass(content) and not isinstance(content, type):
+        content = asdict(content)
+    if isinstance(content, Mapping):
+        return {key: _for_json(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_for_json(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _machine() -> dict[str, Any]:
     """Describe the machine: processor, cores (all, and those this process may use), memory, accelerator, system."""
     torch = sys.modules.get("torch")  # what is measured has imported it, if it needs it
-    has_gpu = torch is not None and torch.cuda.is_available()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "usable_cores": usable,
+        "usable_cores": usable_cores(),
         "memory_gib": _memory_gib(),
-        "accelerator": torch.cuda.get_device_name() if torch is not None and has_gpu else None,
+        "accelerator": torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None,
         "system": platform.platform(),
     }
 

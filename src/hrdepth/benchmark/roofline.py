@@ -53,15 +53,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[Operation] = []
 
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            tensors = [value for value in (*args, out) if isinstance(value, Tensor)]
+        if count := flop_registry.get(func._overloadpacket):
             flops = float(count(*args, **(kwargs or {}), out_val=out))
-            self.found.append(Operation(flops, float(sum(tensor.numel() for tensor in tensors))))
+            numbers = sum(value.numel() for value in (*args, out) if isinstance(value, Tensor))
+            self.found.append(Operation(flops, float(numbers)))
         return out
 
 
@@ -106,12 +103,11 @@ class RateTimer:
         taken: dict[str, float] = {}
         self.works: dict[str, Callable[[], object]] = {}
         for name in BYTES:
-            probes = {kind: self._probe(kind, name) for kind in kinds}
-            fastest = min(probes, key=probes.__getitem__)
-            taken[name] = probes[fastest]
+            probes = [self._probe(kind, name) for kind in kinds]
+            taken[name] = min(probes)
             # A plain loop, such as PyTorch's int8 without VNNI, takes minutes and is no limit of the machine.
             if taken[name] < math.inf and taken["float32"] >= SLOWEST * taken[name]:
-                self.works[name] = fastest(name, MATRIX, self.device)
+                self.works[name] = kinds[probes.index(taken[name])](name, MATRIX, self.device)
         source = torch.ones(COPIED, device=self.device)
         target = torch.empty_like(source)
         self.works["memory"] = lambda: target.copy_(source)
@@ -130,9 +126,9 @@ class RateTimer:
 
         NaN where it is unknown: the device has no such arithmetic, or no library here has a fast kernel for it.
         """
-        work = self.works.get(name)
-        if work is None:
-            return float("nan")
+        if name not in self.works:
+            return math.nan
+        work = self.works[name]
         work()  # the other processes have filled the caches
         amount = 2.0 * 4 * COPIED if name == "memory" else 2.0 * MATRIX**3  # a copy reads and writes
         return amount / seconds(work, self.device)
@@ -170,17 +166,11 @@ def openvino_product(precision: str, side: int, device: torch.device, *, threads
     return lambda: request.infer([random[0]], share_inputs=True)
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
+def seconds(work: Callable[[], object], device: torch.device | str = "cpu") -> float:
     """Return the seconds that `work` takes on `device`."""
-    _finish(device)
+    synchronize = getattr(torch, torch.device(device).type).synchronize  # of torch.cuda, torch.mps or torch.cpu
+    synchronize()
     start = time.perf_counter()
     work()
-    _finish(device)
+    synchronize()
     return time.perf_counter() - start
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    elif device.type == "mps":
-        torch.mps.synchronize()

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -15,16 +14,16 @@ from statistics import median
 from hrdepth.benchmark.report import Measurement, check_settings, interleave, report
 from hrdepth.config import BenchmarkStartConfig
 from hrdepth.errors import InputError
-from hrdepth.inference.runtimes import RUNTIMES, unavailable
+from hrdepth.inference.runtimes import unavailable
 from hrdepth.io.images import read_image
 from hrdepth.io.tables import ResultTable
-from hrdepth.registry import lookup
 from hrdepth.weights.find import locate_weights
 
 __all__ = ["benchmark_start"]
 
 STREET = Path(__file__).parents[1] / "app" / "examples" / "street-1.jpg"
 IMPORTS = "import numpy, PIL, onnxruntime"
+OPENVINO = "predict, openvino"
 LAUNCH = """
 import os, sys, time
 null = os.open(os.devnull, os.O_WRONLY)
@@ -36,7 +35,6 @@ seconds = time.perf_counter() - begin
 print(os.waitstatus_to_exitcode(code), seconds, used.ru_utime + used.ru_stime, used.ru_maxrss)
 """
 """Starts a process from a small one: a system counts the memory of the process that starts another as the other's."""
-Samples = dict[str, list[tuple[float, float, float]]]
 
 
 def benchmark_start(config: BenchmarkStartConfig) -> list[Measurement]:
@@ -50,55 +48,49 @@ def benchmark_start(config: BenchmarkStartConfig) -> list[Measurement]:
     """
     runtimes = config.runtimes or [name for name in ("onnxruntime", "openvino") if unavailable(name) is None]
     for name in runtimes:
-        lookup(RUNTIMES, name, "runtime")
         if reason := unavailable(name):
             raise InputError(f"the runtime '{name}' is not available: {reason}")
     check_settings(config, rounds=1, image_size=1)
     weights = locate_weights(config.weights).resolve()  # the processes run in another folder
+    height, width = config.image_size
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         image = folder / "street.jpg"
-        height, width = config.image_size
         read_image(STREET).resize((width, height)).save(image, quality=95)
-        runs = {
-            what: partial(_measure, command, folder)
-            for what, command in _processes(image, weights, runtimes, folder).items()
-        }
-        samples = _first_run_apart(interleave(runs, config.rounds, "rounds"))
-    measurements = [Measurement.of(row, [one[0] for one in values], "s") for row, values in samples.items()]
-    rows = tuple(
-        (one.name, f"{one.median:.2f}", f"{one.spread:.2f}", *_rest(samples[one.name]), str(one.samples))
-        for one in measurements
-    )
+        commands = _commands(image, weights, runtimes, folder)
+        runs = {what: partial(_measure, command, folder) for what, command in commands.items()}
+        samples = interleave(runs, config.rounds, "rounds")
+    if OPENVINO in samples:  # in its first run it compiles what it reads afterwards
+        first, *others = samples.pop(OPENVINO)
+        samples |= {f"{OPENVINO}, first run": [first], **({OPENVINO: others} if others else {})}
+    measurements, rows = [], []
+    for what, values in samples.items():
+        wall, used, peak = zip(*values, strict=True)
+        one = Measurement.of(what, wall, "s")
+        measurements.append(one)
+        rows.append((what, f"{one.median:.2f}", f"{one.spread:.2f}", f"{median(used):.2f}", f"{median(peak):.0f}",
+                     str(one.samples)))  # fmt: skip
     table = ResultTable(
         ("process", "seconds", "spread", "processor seconds", "MiB", "runs"),
-        rows,
+        tuple(rows),
         f"from start to end; an image of {width}x{height}, {weights.name}",
     )
-    report(config, table, {"measurements": [asdict(one) for one in measurements], "samples": samples})
+    report(config, table, measurements=measurements, samples=samples)
     return measurements
 
 
-def _processes(image: Path, weights: Path, runtimes: list[str], folder: Path) -> dict[str, list[str]]:
+def _commands(image: Path, weights: Path, runtimes: list[str], folder: Path) -> dict[str, list[str]]:
     hrdepth = [sys.executable, "-m", "hrdepth.cli"]
     predict = [*hrdepth, "predict", str(image), "--weights", str(weights), "--overwrite", "--device", "cpu"]
-    return {
+    found = {
         IMPORTS: [sys.executable, "-c", IMPORTS],
         "import hrdepth": [sys.executable, "-c", "import hrdepth"],
         "hrdepth --help": [*hrdepth, "--help"],
         "predict, an image that does not exist": [*hrdepth, "predict", str(folder / "none.jpg")],
-        **{
-            f"predict, {runtime}": [*predict, "--runtime", runtime, "--out", str(folder / runtime)]
-            for runtime in runtimes
-        },
     }
-
-
-def _first_run_apart(samples: Samples) -> Samples:
-    """Give OpenVINO's first run, in which it compiles what it reads afterwards, a row of its own."""
-    runs = samples.pop("predict, openvino", [])
-    apart = {"predict, openvino, first run": runs[:1], "predict, openvino": runs[1:]}
-    return samples | {row: values for row, values in apart.items() if values}
+    for runtime in runtimes:
+        found[f"predict, {runtime}"] = [*predict, "--runtime", runtime, "--out", str(folder / runtime)]
+    return found
 
 
 def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:
@@ -116,7 +108,3 @@ def _measure(command: list[str], folder: Path) -> tuple[float, float, float]:
     if status not in (0, 2) or (status == 2 and "none.jpg" not in command[-1]):
         raise InputError(f"{' '.join(command[2:5])} ended with status {status:g}; run it by hand to see why")
     return seconds, used, peak
-
-
-def _rest(values: list[tuple[float, float, float]]) -> tuple[str, str]:
-    return f"{median(one[1] for one in values):.2f}", f"{median(one[2] for one in values):.0f}"

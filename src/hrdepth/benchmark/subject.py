@@ -5,28 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
 from hrdepth.benchmark.roofline import seconds
 from hrdepth.benchmark.workers import peak_memory, reset_peak_memory
-from hrdepth.camera import DepthScale
-from hrdepth.config import BenchmarkNetwork, NetworkConfig
+from hrdepth.config import BenchmarkNetwork, BenchmarkPredictConfig, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
-from hrdepth.inference.runtimes import PRECISIONS, RUNTIMES, load_runtime, unavailable
+from hrdepth.inference.runtimes import PRECISIONS, RUNTIMES, Runtime, load_runtime, unavailable
 from hrdepth.inference.runtimes.pytorch import PyTorch
 from hrdepth.networks import build_network
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["BASELINE", "NetworkTimer", "Subject", "Variant", "drawn_image", "write_images"]
+__all__ = ["BASELINE", "NetworkTimer", "Variant", "drawn_image", "find_subject", "write_images"]
 
 
 @dataclass(frozen=True)
@@ -83,100 +82,63 @@ class Variant:
 BASELINE = Variant("")
 
 
-class Subject:
-    """The network of a weights file, or one by its name with random weights.
+def find_subject(config: BenchmarkNetwork, folder: Path, size: tuple[int, int]) -> tuple[str, Path]:
+    """Find the network that is measured.
+
+    Args:
+        config: names its weights file, or the network.
+        folder: into which one with random weights is written.
+        size: (height, width) that it is then used at.
+
+    Returns:
+        Its name, without its path on this machine, and the weights file.
 
     Raises:
-        InputError: there is neither or both, or options without the name.
+        InputError: neither or both are named, there is no such file, or there are options without the network's name.
     """
-
-    def __init__(self, config: BenchmarkNetwork) -> None:
-        config.check_network()
-        self.weights = config.weights
-        self.config = None if config.network is None else NetworkConfig(config.network, dict(config.options))
-        if self.weights is not None and config.options:
+    config.check_network()
+    if config.network is None:
+        if config.options:
             raise InputError("--options go with --network; a weights file has its own")
-
-    @property
-    def name(self) -> str:
-        """The network without its path on this machine."""
-        if self.config is None:
-            return Path(str(self.weights)).name
-        return f"{self.config.name}{self.config.options or ''}, random weights"
-
-    def load(self) -> nn.Module:
-        """Return the network in eval mode."""
-        if self.config is None:
-            return read_checkpoint(locate_weights(self.weights)).network.eval()
-        torch.manual_seed(0)
-        return build_network(self.config).eval()
-
-    def file(self, folder: Path, size: tuple[int, int]) -> Path:
-        """Return the weights file, written into `folder` where there is none yet."""
-        return locate_weights(self.weights) if self.config is None else self.save(folder, size)
-
-    def save(self, folder: Path, size: tuple[int, int]) -> Path:
-        """Write the network into `folder` as one that is used at `size`."""
-        path, network, config = folder / "random.safetensors", self.load(), self.config
-        if config is None:
-            file = locate_weights(self.weights)
-            path, config = folder / file.name, read_checkpoint(file).network_config
-        save_checkpoint(path, network, config, size=size)
-        return path
-
-    def run(
-        self, variant: Variant, size: tuple[int, int], threads: int, device: str, calibration: str | None
-    ) -> tuple[Any, torch.device]:
-        """Return the network in a runtime, or as it is, and the device that it computes on."""
-        torch.set_num_threads(threads)
-        network = self.load()
-        if not variant.runtime:
-            return Eager(network.to(device)), torch.device(device)
-        chosen = device if variant.runtime == "pytorch" else None
-        runtime = load_runtime(
-            network, variant.runtime, variant.precision, threads=threads, compile=variant.compiled, device=chosen,
-            calibration=calibration if variant.precision == "int8" else None, size=size,
-        )  # fmt: skip
-        return runtime, torch.device(runtime.device)
-
-
-class Eager:
-    """The baseline: the network as it is built, its parameters contiguous, in inference mode."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network.float()
-        self.stride, self.scale = int(getattr(network, "stride", 32)), DepthScale.of(network)
-
-    def __call__(self, image: Tensor) -> dict[int, Tensor]:
-        """Predict disparity, (B,3,H,W) -> {0: (B,1,H,W)}."""
-        with torch.inference_mode():
-            return {0: self.network(image.contiguous())[0]}
+        return Path(str(config.weights)).name, locate_weights(config.weights)
+    network = NetworkConfig(config.network, dict(config.options))
+    torch.manual_seed(0)
+    weights = folder / "random.safetensors"
+    save_checkpoint(weights, build_network(network), network, size=size)
+    return f"{network.name}{network.options or ''}, random weights", weights
 
 
 class NetworkTimer:
-    """Time a network in a runtime; made in a process of its own."""
+    """Time a network in a runtime, or as it is; made in a process of its own.
+
+    Args:
+        config: its image size, threads and device.
+        weights: file of the network.
+        variant: how to run it.
+        size: (height, width) of its input.
+        calibration: for int8: a folder of images.
+    """
 
     def __init__(
-        self,
-        subject: Subject,
-        variant: Variant,
-        size: tuple[int, int],
-        image_size: tuple[int, int],
-        threads: int,
-        device: str,
-        calibration: str | None = None,
+        self, config: BenchmarkPredictConfig, weights: Path, variant: Variant, size: tuple[int, int], calibration: str
     ) -> None:
-        self.run, self.device = subject.run(variant, size, threads, device, calibration)
-        self.predictor, self.image = Predictor(self.run, size, device=self.device), drawn_image(image_size)
-        self.batch: Any = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
-        if isinstance(self.run, PyTorch | Eager):  # tensors on their device, not copied from and to arrays
-            self.batch = self.batch.to(self.device)
-            self.run = self.run.infer_tensor if isinstance(self.run, PyTorch) else self.run
-        else:
-            self.batch = self.batch.numpy()
-        self._infer = self.predictor.infer
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        network: Any = read_checkpoint(weights).network.eval()
+        if variant.runtime:
+            network = load_runtime(
+                network, variant.runtime, variant.precision, threads=config.threads, compile=variant.compiled,
+                device=config.device if variant.runtime == "pytorch" else None,
+                calibration=calibration if variant.precision == "int8" else None, size=size,
+            )  # fmt: skip
+        self.predictor, self.image = Predictor(network, size, device=config.device), drawn_image(config.image_size)
+        self.device = torch.device(self.predictor.device)
+        self.run = network.infer_tensor if isinstance(network, PyTorch) else network
+        # Tensors on their device, not copied from and to arrays, where the runtime takes them.
+        batch = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+        self.batch: Any = batch.numpy() if isinstance(self.run, Runtime) else batch.to(self.device)
+        self._infer, self.predictor.infer = self.predictor.infer, self._timed
         self.inside = 0.0  # seconds that the last prediction spent in the network
-        self.predictor.infer = self._timed
         self.measure(1)  # compiles
         self.loading_peak = peak_memory() or float("nan")
         reset_peak_memory()
@@ -188,16 +150,13 @@ class NetworkTimer:
             self.run(self.batch)
 
     def _timed(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        found: list[NDArray[np.float32]] = []
-        self.inside = seconds(lambda: found.append(self._infer(image)), self.device)
-        return found[0]
+        start = perf_counter()
+        found = self._infer(image)  # an array, so that no device computes any more
+        self.inside = perf_counter() - start
+        return found
 
-    def loaded(self) -> tuple[str, float]:
-        """Return the device's type and the peak of memory while loading, MiB."""
-        return self.device.type, self.loading_peak
-
-    def measure(self, runs: int) -> dict[str, float]:
-        """Return median seconds of `runs` runs: `network` alone, `end_to_end`, and the part of that `beside` it."""
+    def measure(self, runs: int) -> tuple[float, float, float]:
+        """Return median seconds of `runs` runs: the network alone, end to end, and the part of that beside it."""
         self._network()  # the other processes have filled the caches
         network = [seconds(self._network, self.device) for _ in range(runs)]
         self.predictor(self.image)
@@ -205,12 +164,12 @@ class NetworkTimer:
         for _ in range(runs):
             whole.append(seconds(lambda: self.predictor(self.image).depth, self.device))
             beside.append(whole[-1] - self.inside)
-        return {"network": median(network), "end_to_end": median(whole), "beside": median(beside)}
+        return median(network), median(whole), median(beside)
 
-    def peak(self) -> float:
-        """Return the peak of memory since loading, MiB: the accelerator's, where there is one."""
-        gpu = torch.cuda.max_memory_allocated() / 2**20 if self.device.type == "cuda" else 0
-        return gpu or peak_memory() or float("nan")
+    def describe(self) -> tuple[str, float, float]:
+        """Return the device's type, and the peaks of memory in MiB while loading and since: the accelerator's since."""
+        peak = torch.cuda.max_memory_allocated() / 2**20 if self.device.type == "cuda" else 0
+        return self.device.type, self.loading_peak, peak or peak_memory() or float("nan")
 
 
 def drawn_image(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:

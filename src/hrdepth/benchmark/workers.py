@@ -11,13 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from rich.progress import track
 
 from hrdepth.errors import InputError
 
 __all__ = ["Worker", "memory", "peak_memory", "reset_peak_memory", "start_workers"]
 
 SECONDS_TO_END = 20
+
+Name = TypeVar("Name")
 
 
 @dataclass
@@ -38,21 +42,21 @@ class Worker:
 
 
 @contextmanager
-def start_workers(
-    jobs: Mapping[str, Callable[[], Any]], starting: Callable[[str], None] = lambda name: None
-) -> Iterator[dict[str, Worker]]:
+def start_workers(jobs: Mapping[Name, Callable[[], Any]], progress: str = "") -> Iterator[dict[Name, Worker]]:
     """Start a process for each job; they build one after the other, and end with the context.
+
+    Not a pool of `concurrent.futures`: its processes stay when this one is killed.
 
     Args:
         jobs: what each process builds, by the worker's name: a function that can be pickled, such as a `partial` of a
             class. Methods of what it returns are called; a context manager is entered.
-        starting: called with each name before its process builds, to show progress.
+        progress: text of a bar while they build; without one, none is shown.
 
     Raises:
         InputError: a process ended early.
     """
     context = multiprocessing.get_context("spawn")
-    workers: dict[str, Worker] = {}
+    workers: dict[Name, Worker] = {}
     processes = []
     try:
         for build in jobs.values():  # they import at the same time
@@ -61,8 +65,8 @@ def start_workers(
             process.start()
             child.close()
             processes.append((process, parent))
-        for name, (_, parent) in zip(jobs, processes, strict=True):
-            starting(name)
+        building = track(jobs, progress, transient=True, disable=not progress)
+        for name, (_, parent) in zip(building, processes, strict=True):
             parent.send("build")
             workers[name] = Worker(parent, parent.recv())
         yield workers
@@ -70,8 +74,7 @@ def start_workers(
         raise InputError("a process of the measurement ended early; its own message is above") from error
     finally:
         for process, parent in processes:
-            with suppress(OSError):
-                parent.send(None)
+            parent.close()
             process.join(SECONDS_TO_END)
             process.kill()
             process.join()
@@ -79,9 +82,8 @@ def start_workers(
 
 def _serve(build: Callable[[], Any], connection: Any) -> None:
     logging.getLogger("hrdepth").setLevel(logging.WARNING)  # the first process has said it, such as a licence
-    with ExitStack() as stack, suppress(EOFError):  # the parent is gone
-        if connection.recv() is None:
-            return
+    with ExitStack() as stack, suppress(EOFError, BrokenPipeError):  # the parent has closed its end, or is gone
+        connection.recv()
         try:
             built = build()
             if isinstance(built, AbstractContextManager):
@@ -90,11 +92,10 @@ def _serve(build: Callable[[], Any], connection: Any) -> None:
             # A runtime may fail in its own ways to load a network: that is a result, not an end.
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__} "
             connection.send(f"{kind}{error}".strip())
-            connection.recv()
             return
         connection.send(None)
-        while (request := connection.recv()) is not None:
-            method, arguments = request
+        while True:
+            method, arguments = connection.recv()
             connection.send(getattr(built, method)(*arguments))
 
 
