@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import timm
 import torch
 import yaml
+from lightning.fabric.utilities import move_data_to_device
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from hrdepth.benchmark.roofline import MATRIX, product, seconds
 from hrdepth.benchmark.workers import memory, peak_memory
-from hrdepth.compute import choose_device
 from hrdepth.config import DatasetConfig, TrainConfig
 from hrdepth.cpu import tune_malloc
 from hrdepth.data.mixing import MixedSampler
@@ -26,7 +26,7 @@ from hrdepth.objectives import Objective
 from hrdepth.training import build_loaders, build_training_objective
 from hrdepth.training.optimiser import build_optimiser
 
-__all__ = ["FRAME_SIZE", "WORKLOADS", "WorkloadTimer", "load_batches", "made_drive"]
+__all__ = ["FRAME_SIZE", "WORKLOADS", "WorkloadTimer", "backward", "load_batches", "made_drive"]
 
 # Size of the generated images (height, width): KITTI's.
 FRAME_SIZE = (375, 1242)
@@ -37,34 +37,31 @@ Workload = Callable[[], object]
 def made_drive(root: Path, frames: int) -> DatasetConfig:
     """Write a drive of smooth, moving noise as JPEGs of KITTI's size: stereo pairs, an object's mask, true depth."""
     height, width = FRAME_SIZE
+    drive = root / "drive"
+    for name in ("left", "right", "depth", "left_objects"):
+        (drive / name).mkdir(parents=True)
     coarse = np.random.default_rng(0).integers(0, 255, (height // 8, (width + 8 * frames) // 8, 3), dtype=np.uint8)
     strip = Image.fromarray(coarse).resize((width + 8 * frames, height), Image.Resampling.BICUBIC)
-    for side, shift in (("left", 0), ("right", 4)):
-        (root / "drive" / side).mkdir(parents=True)
-        for number in range(frames):
-            left = 6 * number + shift
-            frame = strip.crop((left, 0, left + width, height))
-            frame.save(root / "drive" / side / f"{number:06d}.jpg", quality=90)
-    (root / "drive" / "depth").mkdir()
     road = np.linspace(60, 5, height, dtype=np.float32)[:, None].repeat(width, axis=1)
     for number in range(frames):
-        np.save(root / "drive" / "depth" / f"{number:06d}.npy", road)
-    (root / "drive" / "left_objects").mkdir()
-    for number in range(frames):
+        for side, shift in (("left", 0), ("right", 4)):
+            left = 6 * number + shift
+            frame = strip.crop((left, 0, left + width, height))
+            frame.save(drive / side / f"{number:06d}.jpg", quality=90)
+        np.save(drive / "depth" / f"{number:06d}.npy", road)
         objects = Image.new("L", (width, height))
         objects.paste(1, (600 - 6 * number, 150, 800 - 6 * number, 250))
-        objects.save(root / "drive" / "left_objects" / f"{number:06d}.png")
+        objects.save(drive / "left_objects" / f"{number:06d}.png")
     camera = {"width": width, "height": height, "fx": 721.5, "fy": 721.5, "cx": 609.6, "cy": 172.9, "baseline": 0.1}
-    (root / "drive" / "camera.yaml").write_text(yaml.safe_dump(camera), encoding="utf-8")
+    (drive / "camera.yaml").write_text(yaml.safe_dump(camera), encoding="utf-8")
     return DatasetConfig("folder", str(root))
 
 
 def unit(config: TrainConfig) -> Workload:
     """Pass forward and backward through ResNet-18's features: float32, contiguous, nothing tuned."""
-    device = choose_device(config.device)
-    encoder = timm.create_model("resnet18", features_only=True).to(device)
-    image = torch.rand(config.batch_size, 3, *config.size, device=device)
-    return lambda: sum((features.mean() for features in encoder(image)), torch.zeros(())).backward()
+    encoder = timm.create_model("resnet18", features_only=True).to(config.device)
+    image = torch.rand(config.batch_size, 3, *config.size, device=config.device)
+    return lambda: backward(encoder(image))
 
 
 def step(config: TrainConfig) -> Workload:
@@ -86,31 +83,17 @@ def step(config: TrainConfig) -> Workload:
 def depth_network(config: TrainConfig) -> Workload:
     """Pass forward and backward through the depth network."""
     objective, batches = _build(config)
-    batch = next(batches)
-
-    def run() -> None:
-        with _autocast(config):
-            disparities = objective.network(batch["target_augmented"])
-        torch.stack([disparity.mean() for disparity in disparities.values()]).sum().backward()  # type: ignore[no-untyped-call]
-
-    return run
+    return partial(_pass, objective.network, next(batches)["target_augmented"], config)
 
 
 def pose_network(config: TrainConfig) -> Workload:
     """Pass forward and backward through the pose network, all pairs."""
     objective, batches = _build(config)
-    batch = next(batches)
-    network, neighbours = objective.pose_network, [i for i, frame in enumerate(objective.frames) if frame != "s"]
-    assert network is not None
+    batch, neighbours = next(batches), [i for i, frame in enumerate(objective.frames) if frame != "s"]
+    assert objective.pose_network is not None
     target, sources = batch["target_augmented"], batch["sources_augmented"]
     pairs = torch.cat([torch.cat([target, sources[:, i]], dim=1) for i in neighbours])
-
-    def run() -> None:
-        with _autocast(config):
-            motions = network(pairs)
-        torch.stack([motion.sum() for motion in motions]).sum().backward()  # type: ignore[no-untyped-call]
-
-    return run
+    return partial(_pass, objective.pose_network, pairs, config)
 
 
 def losses(config: TrainConfig) -> Workload:
@@ -123,7 +106,7 @@ def losses(config: TrainConfig) -> Workload:
 
 def loading(config: TrainConfig) -> Workload:
     """Load a batch."""
-    batches = _to_device(load_batches(config), config)
+    batches = _on_device(load_batches(config), config)
     return lambda: next(batches)
 
 
@@ -137,7 +120,7 @@ def optimiser(config: TrainConfig) -> Workload:
 
 def matrices(precision: str, config: TrainConfig) -> Workload:
     """Multiply two square matrices in `precision`."""
-    return product(precision, MATRIX, choose_device(config.device))
+    return product(precision, MATRIX, torch.device(config.device))
 
 
 WORKLOADS: dict[str, Callable[[TrainConfig], Workload]] = {
@@ -157,6 +140,9 @@ class WorkloadTimer:
     """Time workloads; made in a process of its own.
 
     A workload is prepared when its name comes up first, and released when another's does.
+
+    Args:
+        config: of the training, whose device is chosen.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -176,32 +162,38 @@ class WorkloadTimer:
             self.before = memory() or 0.0
             for _ in range(2):  # compiles, fills caches
                 self.run()
-        device = choose_device(self.config.device)
-        taken = [seconds(self.run, device) for _ in range(count)]
+        taken = [seconds(self.run, self.config.device) for _ in range(count)]
         return taken, (peak_memory() or float("nan")) - self.before
+
+
+def backward(outputs: Iterable[Tensor]) -> None:
+    """Pass backward from the sum of all outputs."""
+    torch.stack([output.sum() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
 
 
 def load_batches(config: TrainConfig, objective: Objective | None = None) -> Iterator[Batch]:
     """Yield a training's batches without end, as its loader gives them."""
     loader = build_loaders(config, objective=objective)["train"]
+    assert isinstance(loader.sampler, MixedSampler)
     for epoch in itertools.count():
-        if isinstance(loader.sampler, MixedSampler):
-            loader.sampler.set_epoch(epoch)
+        loader.sampler.set_epoch(epoch)
         yield from loader
 
 
 def _build(config: TrainConfig) -> tuple[Objective, Iterator[Any]]:
-    objective = build_training_objective(config).to(choose_device(config.device)).train()
-    return objective, _to_device(load_batches(config, objective), config)
+    objective = build_training_objective(config).to(config.device).train()
+    return objective, _on_device(load_batches(config, objective), config)
 
 
-def _to_device(batches: Iterator[Batch], config: TrainConfig) -> Iterator[Any]:
-    device = choose_device(config.device)
-    for batch in batches:
-        tensors = cast("dict[str, Tensor]", batch)
-        yield {key: value.to(device, non_blocking=True) for key, value in tensors.items()}
+def _on_device(batches: Iterator[Batch], config: TrainConfig) -> Iterator[Any]:
+    return (move_data_to_device(batch, config.device) for batch in batches)  # as Lightning's trainer does
+
+
+def _pass(network: nn.Module, image: Tensor, config: TrainConfig) -> None:
+    with _autocast(config):
+        found = network(image)
+    backward(found.values() if isinstance(found, dict) else found)
 
 
 def _autocast(config: TrainConfig) -> torch.autocast:
-    device = choose_device(config.device).type
-    return torch.autocast(device, torch.bfloat16, enabled=config.precision != "32-true")
+    return torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=config.precision != "32-true")
