@@ -169,14 +169,16 @@ class Comparison:
 
     Attributes:
         pixels: that are compared, with their true depth.
-        disparity: the prediction, scaled disparity float64 (h,w).
-        sampled: the prediction at the pixels, float64 (N).
+        prediction: scaled disparity float64 (h,w), as it was predicted.
+        disparity: the same, aligned where the protocol's scaling is `affine`.
+        sampled: the latter at the pixels, float64 (N).
         ratio: the factor from predicted depth to metres; 1 where disparity is aligned already.
         depth: predicted depth at the pixels, scaled and clamped, float64 (N), metres.
         protocol: of the comparison.
     """
 
     pixels: Pixels
+    prediction: NDArray[np.float64]
     disparity: NDArray[np.float64]
     sampled: NDArray[np.float64]
     ratio: float
@@ -202,7 +204,7 @@ def compare_depth(
     pixels = compared_pixels(ground_truth, protocol)
     if not pixels.depth.size:
         return None
-    sampled = sample_disparity(disparity, pixels)
+    prediction, sampled = disparity, sample_disparity(disparity, pixels)
     if protocol.scaling == "affine":
         scale, shift = scale_and_shift(1 / pixels.depth, sampled)
         # Below 0 there is no depth: as far as can be.
@@ -214,7 +216,8 @@ def compare_depth(
         ratio = median_ratio(pixels.depth, depth)
     elif protocol.scaling != "affine":
         ratio = float(protocol.scaling)
-    return Comparison(pixels, disparity, sampled, ratio, np.clip(depth * ratio, *protocol.depth_range), protocol)
+    clamped = np.clip(depth * ratio, *protocol.depth_range)
+    return Comparison(pixels, prediction, disparity, sampled, ratio, clamped, protocol)
 
 
 def compared_pixels(ground_truth: NDArray[Any], protocol: DepthProtocol) -> Pixels:

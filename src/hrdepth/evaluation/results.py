@@ -20,7 +20,15 @@ from hrdepth.evaluation.extras import EXTRA_HEADINGS, decimals
 from hrdepth.io.files import atomic_path, output_folder, write_json
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
 
-__all__ = ["HEADINGS", "LEVEL", "Evaluation", "bootstrap_intervals", "describe_protocol", "mean_over_images"]
+__all__ = [
+    "HEADINGS",
+    "LEVEL",
+    "Evaluation",
+    "bootstrap_intervals",
+    "describe_protocol",
+    "finite_or_none",
+    "mean_over_images",
+]
 
 HEADINGS = tuple(METRIC_HEADINGS.values())
 LEVEL = 0.95  # of intervals
@@ -170,9 +178,9 @@ class Evaluation:
     def _summary(self, resamples: int) -> dict[str, Any]:
         more: dict[str, Any] = {}
         if self.extras:
-            more["extras"] = {name: _or_none(value) for name, value in self.extras.items()}
+            more["extras"] = {name: finite_or_none(value) for name, value in self.extras.items()}
         if resamples:
-            found = {name: [_or_none(end) for end in ends] for name, ends in self.intervals(resamples).items()}
+            found = {name: [finite_or_none(end) for end in ends] for name, ends in self.intervals(resamples).items()}
             more["intervals"] = {"level": LEVEL, "resamples": resamples, **found}
         return {
             "metrics": self.mean,
@@ -193,9 +201,9 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _or_none(value: float) -> float | None:
-    """Return None for NaN, which JSON does not have."""
-    return value if np.isfinite(value) else None
+def finite_or_none(value: float | NDArray[np.float64]) -> Any:
+    """Return a number, or an array as a list; None where not all of it is finite, as JSON has no NaN."""
+    return np.asarray(value).tolist() if np.isfinite(value).all() else None
 
 
 def describe_protocol(protocol: DepthProtocol) -> dict[str, str]:
