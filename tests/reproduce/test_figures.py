@@ -16,14 +16,8 @@ from hrdepth.config import DepthProtocol, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.edges import near_edges
 from hrdepth.networks import build_network
-from hrdepth.reproduce.regions import (
-    SPARSE_REGIONS,
-    depth_regions,
-    enlarge,
-    reduce_truth,
-    region_errors,
-    sparse_regions,
-)
+from hrdepth.reproduce.regions import SPARSE_REGIONS, depth_regions, reduce_truth, region_errors, sparse_regions
+from hrdepth.truth import GroundTruth
 from hrdepth.weights.checkpoint import save_checkpoint
 
 pytest.importorskip("skimage", reason="edges need the extra 'metrics'")
@@ -58,7 +52,7 @@ def test_errors_are_attributed_to_their_region():
     truth = step()
     masks = depth_regions(truth, 0.05, 2)
     wrong = np.where(masks["high gradient"], 1.1, 1.0) * truth
-    errors = region_errors(truth, 1 / wrong.astype(np.float64), masks, METRES)
+    errors = region_errors(truth, 1 / wrong.astype(np.float64), masks, METRES)["bilinear"]
     assert errors["low gradient"] == pytest.approx(0, abs=1e-6)
     assert errors["high gradient"] == pytest.approx(0.1, abs=1e-6)
     assert errors["all"] == pytest.approx(0.1 * 2 / 64, abs=1e-6)
@@ -67,10 +61,9 @@ def test_errors_are_attributed_to_their_region():
 def test_interpolation_errors_agree_with_a_calculation_by_hand():
     truth = step()
     masks = depth_regions(truth, 0.05, 2)
-    small = reduce_truth(truth, (16, 32))
-    nearest = region_errors(truth, enlarge(small, (32, 64), "nearest"), masks, METRES)
-    assert nearest["all"] == pytest.approx(0, abs=1e-6)
-    bilinear = region_errors(truth, enlarge(small, (32, 64), "bilinear"), masks, METRES)
+    errors = region_errors(truth, reduce_truth(GroundTruth("step", None, truth), (16, 32)), masks, METRES)
+    assert errors["nearest"]["all"] == pytest.approx(0, abs=1e-6)
+    bilinear = errors["bilinear"]
     # Beside the step, disparity is 3/4 its own and 1/4 the neighbour's: 11.43 m for 10 m, 16 m for 20 m.
     assert bilinear["high gradient"] == pytest.approx((1 / 7 + 1 / 5) / 2, abs=1e-5)
     assert bilinear["low gradient"] == pytest.approx(0, abs=1e-6)

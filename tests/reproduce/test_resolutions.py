@@ -1,4 +1,4 @@
-"""Tests of reproduce/resolutions.py and rows.py: what a higher resolution gives, by region and in pairs of seeds."""
+"""Tests of reproduce/resolutions.py: what a higher resolution gives, by region and in pairs of seeds."""
 
 import json
 from pathlib import Path

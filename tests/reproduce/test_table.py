@@ -1,4 +1,4 @@
-"""Tests of reproduce/table.py, runs.py, measure.py, plan.py, differences.py and context.py.
+"""Tests of reproduce/table.py, context.py, runs.py, measure.py, plan.py, differences.py and provenance_table.py.
 
 Tables beside the paper: rows found, missing, used again, trained; bad input.
 """
@@ -23,7 +23,8 @@ from hrdepth.io.files import file_sha256, read_json, write_json
 from hrdepth.networks import build_network
 from hrdepth.paper import paper_table, row_of
 from hrdepth.reproduce import measure as measuring
-from hrdepth.reproduce.differences import find_differences, over_drives, over_seeds, paired, spread
+from hrdepth.reproduce.context import Context
+from hrdepth.reproduce.differences import find_differences, over_drives, paired, spread
 from hrdepth.reproduce.measure import Measurement
 from hrdepth.reproduce.plan import plan_training
 from hrdepth.reproduce.runs import find_weights, learned_from, train_missing
@@ -218,7 +219,7 @@ def test_a_given_network_is_named_and_compared_with_the_row(config, capsys):
     assert "| hrdepth (backbone: test_efficientnet, skip: dense) |" in printed
     assert "its network has other options than the row's: backbone, fusion" in printed
     lite_row = row_of("kitti-lite-hrdepth-m-640x192")
-    assert find_weights(lite_row, config, {lite_row.name: [lite]})[0][0].note == ""
+    assert find_weights(lite_row, Context(config, {lite_row.name: [lite]}), [None])[0][0].note == ""
     # Weights where the row's training leaves them have the row's note; their network is still compared with the row.
     weights(runs / packnet / "best.safetensors", network=LITE)
     reproduce_table("table2", replace(config, format="markdown"))
@@ -398,8 +399,8 @@ def test_a_training_is_known_by_the_content_of_the_weights_that_it_starts_from(c
     learned = []
     for content in (b"a", b"b"):
         start.write_bytes(content)
-        learned.append(learned_from(row_of(BASE), own, 0, {}))
-    assert "init" not in learned_from(row_of(BASE), config, 0, {})
+        learned.append(learned_from(row_of(BASE), Context(own), 0))
+    assert "init" not in learned_from(row_of(BASE), Context(config), 0)
     assert learned[0]["init"] != learned[1]["init"]
 
 
@@ -437,8 +438,8 @@ def test_a_row_whose_teacher_was_stopped_is_not_trained(config, monkeypatch):
     row = row_of("kitti-lite-t-1024x320")
     teacher = Path(config.runs) / "kitti-hrdepth-m-1024x320"
     stopped(teacher)
-    train_missing(row, config, {})
-    found, reason = find_weights(row, config, {})
+    train_missing(row, Context(config), [None])
+    found, reason = find_weights(row, Context(config), [None])
     assert (found, reason.partition(":")[0]) == ([], "it needs kitti-hrdepth-m-1024x320 first")
     assert f"remove {teacher} to try again" in reason
 
@@ -478,10 +479,10 @@ def test_a_row_trained_without_cityscapes_is_noted(config):
     weights(Path(config.runs) / row.name / "best.safetensors")
     before = plan_training(config, row).before
     assert before == ("cityscapes-sfmlearner-m-416x128",)
-    assert "CityScapes" not in find_weights(row, config, {})[0][0].note
+    assert "CityScapes" not in find_weights(row, Context(config), [None])[0][0].note
     config = replace(config, training={"init": None})
     assert plan_training(config, row).before == ()
-    assert find_weights(row, config, {})[0][0].note.startswith("without CityScapes")
+    assert find_weights(row, Context(config), [None])[0][0].note.startswith("without CityScapes")
 
 
 def measurement(values, seed, names=None):
@@ -500,12 +501,12 @@ def test_intervals_over_drives_are_of_each_drives_mean_over_seeds_and_images():
         measurement([0.2, 0.2, 0.1, 0.1, 0.0, 0.0], 0, STREETS),
         measurement([0.3, 0.1, 0.2, 0.0, 0.1, -0.1], 1, STREETS),
     ]
-    found = over_drives(paired(ours, base), STREETS)
+    found = over_drives(paired(ours, base))
     assert (found.over, found.seeds, found.drives) == ("drives", 2, 3)
     assert found.mean[0] == pytest.approx(-0.2)
     # Student's t with two degrees of freedom: 4.303 x 0.1 / sqrt(3).
     np.testing.assert_allclose(found.interval[0], [-0.2 - 0.2484, -0.2 + 0.2484], atol=1e-4)
-    assert over_drives(paired([measurement([0.1, 0.2], 0)], [measurement([0.3, 0.3], 0)]), ["0", "1"]) is None
+    assert over_drives(paired([measurement([0.1, 0.2], 0)], [measurement([0.3, 0.3], 0)])) is None
 
 
 def test_a_difference_over_drives_is_undecided_where_seeds_differ_in_sign():
@@ -526,12 +527,12 @@ def test_a_difference_over_drives_is_undecided_where_seeds_differ_in_sign():
 def test_a_drive_without_edges_is_left_out_of_the_interval_over_drives():
     base, ours = measurement([0.3] * 6, 0, STREETS), measurement([0.2, 0.2, 0.1, 0.1, 0.0, 0.0], 0, STREETS)
     ours.values[4:, 0] = np.nan  # the third drive
-    found = over_drives(paired([ours], [base]), STREETS)
+    found = over_drives(paired([ours], [base]))
     assert found.mean[0] == pytest.approx(-0.15)
     # Student's t with one degree of freedom: 12.706 x 0.0707 / sqrt(2).
     np.testing.assert_allclose(found.interval[0], [-0.15 - 0.6353, -0.15 + 0.6353], atol=1e-4)
     ours.values[2:, 0] = np.nan
-    assert np.isnan(over_drives(paired([ours], [base]), STREETS).interval[0]).all()
+    assert np.isnan(over_drives(paired([ours], [base])).interval[0]).all()
     differences, _ = find_differences(paper_table("table4"), {BASE: [base], OURS: [ours]}, 10, 1)
     assert ("abs_rel", "drives") not in {(one.metric, one.over) for one in differences}
 
@@ -544,7 +545,7 @@ def test_intervals_are_over_seeds_and_paired_images():
     # Student's t with two degrees of freedom: 4.303 x 0.1 / sqrt(3).
     np.testing.assert_allclose(found.interval[0], [0.3 - 0.2484, 0.3 + 0.2484], atol=1e-4)
     base = [measurement([0.15, 0.35], 0), measurement([0.25, 0.45], 1), measurement([0.35, 0.55], 2)]
-    between = over_seeds(paired(ours, base), 10)
+    between = spread(paired(ours, base), 10)
     assert between.mean[0] == pytest.approx(-0.05)
     np.testing.assert_allclose(between.interval[0], -0.05, atol=1e-9)  # the same in each pair
     assert paired(ours, [measurement([0.1], 0)]) == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ __all__ = [
     "over_text",
     "paired",
     "spread",
+    "spreads_of_pairs",
     "verdict",
 ]
 
@@ -36,7 +37,7 @@ ONE_SEED = "one seed"
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """The metrics of a row, or differences of them, each of `MEASURED`; NaN where no image has one.
+    """Means of M metrics, or of differences of them, with intervals; NaN where no image has a metric.
 
     Attributes:
         mean: (M).
@@ -45,6 +46,7 @@ class Spread:
         seeds: how many.
         over: `seeds`, `drives`, or `pictures` for images.
         drives: how many, where the interval is over them.
+        opposed: metrics in which seeds differ in sign, where the interval is over drives.
     """
 
     mean: NDArray[np.float64]
@@ -53,6 +55,12 @@ class Spread:
     seeds: int
     over: str
     drives: int | None = None
+    opposed: frozenset[int] = frozenset()
+
+    def text(self, column: int, decimals: int) -> str:
+        """Return a mean with its interval, for a table."""
+        low, high = self.interval[column]
+        return f"{self.mean[column]:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 def spread(found: Sequence[Measurement], resamples: int) -> Spread:
@@ -61,7 +69,7 @@ def spread(found: Sequence[Measurement], resamples: int) -> Spread:
 
 
 def over_seeds(values: Sequence[NDArray[np.float64]], resamples: int) -> Spread:
-    """Return the mean of each seed's values by image (N,M), or of differences (see `paired`), with its interval."""
+    """Return the mean of each seed's values by image (N,M), with its interval."""
     seeds = np.stack([mean_over_images(one) for one in values])  # (S,M)
     if len(seeds) == 1:
         interval = bootstrap_intervals(values[0], resamples)
@@ -69,8 +77,8 @@ def over_seeds(values: Sequence[NDArray[np.float64]], resamples: int) -> Spread:
     return Spread(*_student(seeds), len(seeds), "seeds")
 
 
-def paired(found: Sequence[Measurement], reference: Sequence[Measurement]) -> list[NDArray[np.float64]]:
-    """Return the row's metrics minus the reference's by image (N,M), of each pair.
+def paired(found: Sequence[Measurement], reference: Sequence[Measurement]) -> list[Measurement]:
+    """Return the row's measurements less those of the reference by image, of each pair.
 
     Trainings pair by seed, given files by their position in the list; two measurements without either are a pair.
     Empty if there is no pair or the images differ.
@@ -79,45 +87,74 @@ def paired(found: Sequence[Measurement], reference: Sequence[Measurement]) -> li
     pairs = [(one, others[_partner(one)]) for one in found if _partner(one) in others]
     if any(list(a.content["pictures"]) != list(b.content["pictures"]) for a, b in pairs):
         return []
-    return [a.values - b.values for a, b in pairs]
-
-
-def over_drives(pairs: Sequence[NDArray[np.float64]], images: Sequence[str]) -> Spread | None:
-    """Return mean differences with intervals over drives, each drive's the mean over seeds and its images.
-
-    Args:
-        pairs: see `paired`; at least one.
-        images: their names, "DRIVE FRAME SIDE".
-
-    Returns:
-        None where the images are of fewer than two drives, or of none.
-    """
-    drives = [name.rsplit(" ", 2)[0] for name in images]
-    names = list(dict.fromkeys(drives))
-    if not 1 < len(names) < len(drives):
-        return None
-    values = np.mean(pairs, axis=0)  # (N,M)
-    groups = [np.array([drive == name for drive in drives]) for name in names]
-    mean, deviation, interval = _student(np.stack([mean_over_images(values[group]) for group in groups]))
-    return Spread(mean, deviation, interval, len(pairs), "drives", len(names))
+    return [replace(a, values=a.values - b.values) for a, b in pairs]
 
 
 def _partner(one: Measurement) -> tuple[int | None, int | None]:
     return one.content["seed"], one.content["place"]
 
 
-def verdict(paper: float, measured: float, low: float, high: float) -> str:
-    """Judge whether a measured difference, with its interval, has the paper's sign.
+def over_drives(pairs: Sequence[Measurement]) -> Spread | None:
+    """Return mean differences with intervals over drives, each drive's the mean over seeds and its images.
 
-    Example:
-        >>> verdict(-0.003, -0.02, -0.03, -0.01), verdict(-0.003, 0.02, 0.01, 0.03), verdict(-0.003, 0.02, -0.01, 0.05)
-        ('agrees', 'disagrees', 'undecided')
+    Images are named "DRIVE FRAME SIDE". None where they are of fewer than two drives, or of none.
+
+    Args:
+        pairs: see `paired`; at least one.
     """
-    if low <= 0 <= high:
+    drives = [name.rsplit(" ", 2)[0] for name in pairs[0].content["pictures"]]
+    names = list(dict.fromkeys(drives))
+    if not 1 < len(names) < len(drives):
+        return None
+    values = np.mean([one.values for one in pairs], axis=0)  # (N,M)
+    means = [mean_over_images(values[[drive == name for drive in drives]]) for name in names]
+    signs = np.sign([mean_over_images(one.values) for one in pairs])  # (S,M)
+    opposed = frozenset(np.flatnonzero((signs != signs[0]).any(axis=0)).tolist())
+    return Spread(*_student(np.stack(means)), len(pairs), "drives", len(names), opposed)
+
+
+def spreads_of_pairs(pairs: Sequence[Measurement], resamples: int) -> list[Spread]:
+    """Return differences with intervals over seeds (of one seed over images), and over drives if there are several."""
+    return [*filter(None, (spread(pairs, resamples), over_drives(pairs)))]
+
+
+def _student(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean (M), standard deviation (M) and Student's 95 % interval (M,2) of values (K,M), NaN left out."""
+    student = require("scipy.stats", "metrics", "intervals over seeds need").t
+    mean, deviation = mean_over_images(values), np.full(values.shape[1], np.nan)
+    half = deviation.copy()
+    for column, known in enumerate(one[np.isfinite(one)] for one in values.T):
+        if (count := len(known)) > 1:
+            deviation[column] = known.std(ddof=1)
+            half[column] = round(student.ppf((1 + LEVEL) / 2, count - 1), 3) * deviation[column] / np.sqrt(count)
+    return mean, deviation, np.stack([mean - half, mean + half], axis=1)
+
+
+def verdict(values: Spread, column: int, asked: int, paper: float | None = None) -> str:
+    """Judge whether a difference has the paper's sign; of one that the paper does not have, whether it is better.
+
+    Undecided is one whose interval holds 0 or, over drives, whose seeds differ in sign; "" has no interval, as where
+    too few images have a region.
+
+    Args:
+        values: the measured differences.
+        column: of `MEASURED`.
+        asked: how many seeds were asked for; one that is left of several gives no verdict.
+        paper: the paper's difference.
+    """
+    low, high = values.interval[column]
+    if values.seeds == 1 and asked > 1:
+        return ONE_SEED
+    if np.isnan(low):
+        return ""
+    if low <= 0 <= high or column in values.opposed:
         return "undecided"
+    higher = bool(values.mean[column] > 0)
+    if paper is None:
+        return "better" if higher == (MEASURED[column] == "boundary_f1") else "worse"
     if paper == 0:
         return "paper sees none"
-    return "agrees" if (paper > 0) == (measured > 0) else "disagrees"
+    return "agrees" if (paper > 0) == higher else "disagrees"
 
 
 @dataclass(frozen=True)
@@ -129,13 +166,9 @@ class Difference:
         name: of the row.
         metric: one of `MEASURED`.
         paper: the paper's difference; None of a metric that it does not have.
-        measured: the mean over the pairs.
-        low: lower end of its 95 % interval.
-        high: upper end of its 95 % interval.
-        over: what the interval is over: `seeds`, `drives`, or `pictures` for images.
-        seeds: pairs of measurements.
-        drives: how many, where the interval is over them.
-        verdict: see `verdict`, or that only one seed was left of several.
+        measured: the mean over the pairs, with `low` and `high`, the ends of its 95 % interval.
+        over: as in `Spread`, like `seeds` and `drives`.
+        verdict: see `verdict`.
     """
 
     label: str
@@ -152,7 +185,7 @@ class Difference:
 
 
 def find_differences(
-    table: PaperTable, measured: dict[str, list[Measurement]], resamples: int, seeds: int
+    table: PaperTable, measured: Mapping[str, Sequence[Measurement]], resamples: int, seeds: int
 ) -> tuple[list[Difference], list[str]]:
     """Return each measured row's differences from the reference, and names of the rows without a pair.
 
@@ -167,6 +200,7 @@ def find_differences(
     if not reference:
         return [], []
     base = next(row for row in table.rows if row.name == table.reference)
+    metrics = (*(name for name in COMPARED if name in table.columns), *EDGES)
     for row in table.rows:
         own = measured.get(row.name)
         if row.name == table.reference or not own:
@@ -175,21 +209,17 @@ def find_differences(
         if not pairs:
             unpaired.append(row.name)
             continue
-        alone = len(pairs) == 1 and max(seeds, len(own), len(reference)) > 1
-        signs = np.sign([mean_over_images(values) for values in pairs])  # (S,M)
-        of_seeds, of_drives = over_seeds(pairs, resamples), over_drives(pairs, list(own[0].content["pictures"]))
-        for metric in (*(name for name in COMPARED if name in table.columns), *EDGES):
+        asked = max(seeds, len(own), len(reference))
+        spreads = spreads_of_pairs(pairs, resamples)
+        for metric in metrics:
             column = MEASURED.index(metric)
             paper = None if metric in EDGES else round(_number(row, metric) - _number(base, metric), 6)
-            for one in filter(None, (of_seeds, of_drives)):
+            for one in spreads:
                 mean, low, high = map(float, (one.mean[column], *one.interval[column]))
-                if not np.isfinite(low):
-                    continue  # of true depth without edges, or with edges in one drive
-                judged = ONE_SEED if alone else _judge(metric, paper, mean, low, high)
-                if one.over == "drives" and len(set(signs[:, column])) > 1:
-                    judged = "undecided"  # the seeds contradict each other
-                about = (table.label(row), row.name, metric, paper, mean, low, high)
-                found.append(Difference(*about, one.over, one.seeds, one.drives, judged))
+                if np.isfinite(low):  # not of true depth without edges, or with edges in one drive
+                    about = (table.label(row), row.name, metric, paper, mean, low, high)
+                    judged = verdict(one, column, asked, paper)
+                    found.append(Difference(*about, one.over, one.seeds, one.drives, judged))
     return found, unpaired
 
 
@@ -199,23 +229,15 @@ def _number(row: PaperRow, metric: str) -> float:
     return value
 
 
-def _judge(metric: str, paper: float | None, measured: float, low: float, high: float) -> str:
-    if paper is not None:
-        return verdict(paper, measured, low, high)
-    if low <= 0 <= high:
-        return "undecided"
-    return "better" if (measured > 0) == (metric == "boundary_f1") else "worse"
-
-
 def differences_table(table: PaperTable, differences: Sequence[Difference], unpaired: Sequence[str]) -> ResultTable:
     """Return the table of differences, each with what its interval is over."""
     labels = {row.name: table.label(row) for row in table.rows}
     lines = []
     for one in differences:
         interval = f"[{one.low:+.3f}, {one.high:+.3f}]"
-        over = over_text(one)
         paper = "" if one.paper is None else f"{one.paper:+.3f}"
-        lines.append((one.label, HEADINGS[one.metric], paper, f"{one.measured:+.3f}", interval, over, one.verdict))
+        cells = (paper, f"{one.measured:+.3f}", interval, over_text(one), one.verdict)
+        lines.append((one.label, HEADINGS[one.metric], *cells))
     lines += [(labels[name], "", "", "", "", "", "not compared: no seed in common") for name in unpaired]
     caption = "Intervals in pairs; undecided: the interval holds 0."
     if any(one.over == "drives" for one in differences):
@@ -233,15 +255,3 @@ def differences_table(table: PaperTable, differences: Sequence[Difference], unpa
 def over_text(one: Spread | Difference) -> str:
     """Return what an interval is over, for a table."""
     return {"seeds": f"{one.seeds} seeds", "drives": f"{one.drives} drives"}.get(one.over, "images")
-
-
-def _student(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean (M), standard deviation (M) and Student's 95 % interval (M,2) of values (K,M), NaN left out."""
-    student = require("scipy.stats", "metrics", "intervals over seeds need").t
-    mean, deviation = mean_over_images(values), np.full(values.shape[1], np.nan)
-    half = deviation.copy()
-    for column, known in enumerate(one[np.isfinite(one)] for one in values.T):
-        if (count := len(known)) > 1:
-            deviation[column] = known.std(ddof=1)
-            half[column] = round(student.ppf((1 + LEVEL) / 2, count - 1), 3) * deviation[column] / np.sqrt(count)
-    return mean, deviation, np.stack([mean - half, mean + half], axis=1)

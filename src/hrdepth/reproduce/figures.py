@@ -10,12 +10,11 @@ from typing import Any
 
 from hrdepth.config import CompareConfig, ReproduceFigureConfig
 from hrdepth.errors import InputError
-from hrdepth.io.files import write_json
 from hrdepth.paper import PaperRow, row_of
 from hrdepth.report.compare import compare
-from hrdepth.reproduce.measure import open_context
+from hrdepth.reproduce.context import open_context
 from hrdepth.reproduce.plan import network_text, row_mismatch
-from hrdepth.reproduce.provenance_table import ShownNetworks, provenance_table
+from hrdepth.reproduce.provenance_table import find_shown, missing_rows, shown_content, write_results
 
 __all__ = ["FIGURES", "reproduce_figure"]
 
@@ -38,10 +37,6 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
 
     NAME.md and NAME.json in the folder of results have the weights behind each label, and why others are left out.
 
-    Args:
-        name: a key of `FIGURES`.
-        config: the settings.
-
     Raises:
         InputError: no images with true depth were given, or none of the networks is there.
 
@@ -50,22 +45,19 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
     context = open_context(config, FIGURES[name])
     if config.data is None:
         raise InputError(f"{name} needs images with true depth; give --data.kind and --data.root")
-    shown, weights = ShownNetworks(config, context), []
-    for row in map(row_of, FIGURES[name]):
-        path = shown.find(row, row.label, partial(_label, row, config))
-        if path is None:
-            log.warning("left out of %s: %s: %s", name, row.name, shown.missing[row.name])
-        else:
-            weights.append(str(path))
-    if not weights:
-        reasons = "; ".join(f"{row}: {reason}" for row, reason in shown.missing.items())
+    shown = find_shown({row.label: row for row in map(row_of, FIGURES[name])}, context, partial(_label, config))
+    missing = missing_rows(shown)
+    for row, reason in missing.items():
+        log.warning("left out of %s: %s: %s", name, row, reason)
+    paths = {one.label: str(one.path) for one in shown if one.path}
+    if not paths:
+        reasons = "; ".join(f"{row}: {reason}" for row, reason in missing.items())
         raise InputError(f"none of the networks of {name} is there: {reasons}")
-    folder = context.folder / name
     settings = CompareConfig(
-        weights=weights,
+        weights=[*paths.values()],
         data=config.data,
-        out=str(folder),
-        labels=list(shown.about),
+        out=str(context.folder / name),
+        labels=[*paths],
         images=config.images,
         count=config.count,
         protocol=config.protocol,
@@ -75,17 +67,14 @@ def reproduce_figure(name: str, config: ReproduceFigureConfig) -> list[Path]:
         device=config.device,
         overwrite=True,  # it belongs to the folder of results, also where a killed command left half of it
     )
-    written = compare(settings)
-    table = provenance_table(shown.rows)
-    written.append(table.write(context.folder / f"{name}.md"))
-    write_json(context.folder / f"{name}.json", {"figure": name, **shown.content()})
-    table.show()
-    return [*written, context.folder / f"{name}.json"]
+    drawn = compare(settings)
+    content = {"figure": name, **shown_content(shown)}
+    return [*drawn, *write_results(name, [], shown, content, context, suffixes=[".md"])]
 
 
-def _label(row: PaperRow, config: ReproduceFigureConfig, path: Path, shown: Mapping[str, Any]) -> str:
+def _label(config: ReproduceFigureConfig, row: PaperRow, _: str, path: Path, about: Mapping[str, Any]) -> str:
     """Name a network as the paper does, at its size here; another network than the row's by its name, too."""
     what = row.system.removesuffix("(Ours)")
     if row_mismatch(row, config, path):
-        what += f": {network_text(shown['network']) or 'unknown'}"
-    return "{0}, {2}x{1}".format(what, *shown["size"])
+        what += f": {network_text(about['network']) or 'unknown'}"
+    return "{0}, {2}x{1}".format(what, *about["size"])

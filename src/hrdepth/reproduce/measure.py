@@ -1,48 +1,49 @@
-"""What rows are measured with, and each of them once: reused while weights, true depth and protocol are the same."""
+"""Measure rows, each of their weights once: reused while weights, true depth and protocol are the same."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
-from fnmatch import fnmatchcase
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig, ReproduceRegionsConfig
+from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
 from hrdepth.errors import MALFORMED, InputError
-from hrdepth.evaluation.depth import METRICS, ImageResult
+from hrdepth.evaluation.depth import METRICS, Comparison
 from hrdepth.evaluation.edges import edges_installed, is_dense
 from hrdepth.evaluation.extras import Extras
-from hrdepth.evaluation.predictions import predict_image
-from hrdepth.evaluation.results import mean_over_images
+from hrdepth.evaluation.results import finite_or_none
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.files import file_sha256, output_folder, read_json, write_json
+from hrdepth.io.files import file_sha256, read_json, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.run_folder import validation_curve
 from hrdepth.networks.summary import summarise
-from hrdepth.paper import row_of
-from hrdepth.registry import lookup
-from hrdepth.reproduce.plan import content_hash, stored_network
-from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarged_errors
-from hrdepth.reproduce.runs import Given, Weights, given_weights
-from hrdepth.truth import GroundTruthSet, build_ground_truth
-from hrdepth.truth.base import data_digest
+from hrdepth.paper import PaperRow
+from hrdepth.reproduce.context import MEASURED_FOLDER, Context
+from hrdepth.reproduce.memory import is_out_of_memory
+from hrdepth.reproduce.plan import run_folder, run_name, stored_network
+from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, region_errors
+from hrdepth.reproduce.runs import Weights, find_weights, learned_from, train_missing
+from hrdepth.truth import GroundTruth
 
 __all__ = [
     "BY_REGION",
     "EDGES",
     "MEASURED",
+    "MeasuredRow",
     "Measurement",
-    "ReproductionContext",
+    "by_metric",
     "describe",
-    "measure",
-    "measured_before",
-    "open_context",
+    "measure_again",
+    "measure_row",
+    "open_predictor",
 ]
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,6 @@ EDGES = ("near_edge_abs_rel", "boundary_f1")
 # Abs Rel by region of dense true depth and way of enlarging, as in Figure 2.
 BY_REGION = tuple(f"abs_rel, {region}, {how}" for how in ENLARGED for region in REGIONS)
 MEASURED = (*METRICS, *EDGES, *BY_REGION)
-GRADIENT, EDGE_WIDTH = ReproduceRegionsConfig.gradient, ReproduceRegionsConfig.edge_width
-FOLDER = "measured"
 
 
 @dataclass(frozen=True)
@@ -71,101 +70,112 @@ class Measurement:
     weights: Weights | None = None
 
     @property
-    def mean(self) -> NDArray[np.float64]:
-        """Means over images (M)."""
-        return mean_over_images(self.values)
+    def about(self) -> dict[str, Any]:
+        """The content without what was measured by image."""
+        return {key: value for key, value in self.content.items() if key != "pictures"}
 
 
 @dataclass(frozen=True)
-class ReproductionContext:
-    """What the rows of a table or figure have in common.
+class MeasuredRow:
+    """A row of the paper, and what was measured with its weights, one a seed.
 
     Attributes:
-        folder: of results.
-        given: weights by name.
-        truths: images with true depth; None measures nothing.
-        identity: their `data_digest`.
-        wanted: names of the rows to measure and train.
+        row: the paper's.
+        found: by the protocol of the settings, in the order of the seeds; empty where nothing was measured.
+        reason: why nothing was, or which seeds are missing and why; or "".
+        in_metres: the same weights' measurements by fixed factors to metres, by their scaling in words.
     """
 
-    folder: Path
-    given: Given
-    truths: GroundTruthSet | None
-    identity: str
-    wanted: frozenset[str]
+    row: PaperRow
+    found: Sequence[Measurement]
+    reason: str = ""
+    in_metres: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
+
+    @property
+    def by_scaling(self) -> dict[str, Sequence[Measurement]]:
+        """All measurements, by their scaling in words; none where nothing was measured."""
+        return {"measured": self.found, **self.in_metres} if self.found else {}
 
 
-def open_context(config: ReproduceConfig, names: Collection[str]) -> ReproductionContext:
-    """Check the settings, render missing drives, find the true depth, make the folder.
+@dataclass(frozen=True)
+class _EdgesAndRegions(Extras):
+    """Metrics at edges and by region, from the prediction that the paper's metrics are measured with."""
 
-    Args:
-        config: the settings.
-        names: of all rows.
+    def __call__(self, truth: GroundTruth, found: Comparison) -> dict[str, float]:
+        values = super().__call__(truth, found)
+        if edges_installed() and is_dense(truth.depth):
+            errors = region_errors(truth.depth, found.prediction, depth_regions(truth.depth), found.protocol)
+            values |= {f"abs_rel, {name}, {how}": one for how, by in errors.items() for name, one in by.items()}
+        return values
+
+
+def by_metric(values: NDArray[np.float64], names: tuple[str, ...] = MEASURED) -> dict[str, Any]:
+    """Return some of the metrics, for JSON, from values (M) or intervals (M,2) of each of `MEASURED`."""
+    return {name: finite_or_none(values[MEASURED.index(name)]) for name in names}
+
+
+def measure_row(row: PaperRow, context: Context) -> MeasuredRow:
+    """Train what is missing if asked to, and measure what is there.
+
+    Where a run's folder is not there, what was measured of a training by the same settings counts without its weights.
 
     Raises:
-        InputError: a name that no row has, weights without true depth, or missing data.
+        InputError: as `find_weights` and `train_missing`; or weights or images that cannot be read.
     """
-    given = given_weights(config.weights)
-    for name in config.row_training:
-        row_of(name)
-    for name in given:
-        lookup(dict.fromkeys(names), name, "row")
-    wanted = frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in config.rows))
-    if config.rows and not wanted:
-        raise InputError(f"rows {', '.join(config.rows)}: no row has such a name; there are {', '.join(sorted(names))}")
-    if given and config.data is None:
-        raise InputError("weights are given, but no true depth to compare them with; give --data.kind and --data.root")
-    for drive in (one for several in config.render for one in several.drives()):
-        from hrdepth.synthetic import render_drive
+    config = context.config
+    earlier = dict[int | None, Measurement]()
+    for seed in config.seeds if context.truths is not None and row.name not in context.given else ():
+        known = None
+        if not run_folder(config, row.name, seed).exists():
+            known = _measured_before(row, seed, context, config.protocol)
+        if known is not None:
+            earlier[seed] = known
+    seeds = [seed for seed in context.seeds if seed not in earlier]
+    if seeds and config.train and (row.config is not None or row.name in context.given):
+        train_missing(row, context, seeds)
+    weights, reason = find_weights(row, context, seeds)
+    if context.truths is None and weights:
+        return MeasuredRow(row, [], "no true depth was given")
+    found = list(earlier.values())
+    for file in weights:
+        log.info("measuring %s by %s", row.name, file.path)
+        try:
+            found.append(_measure(row, file, context, config.protocol))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            log.warning("%s: out of memory while it was measured", file.path)
+            reason = "; ".join(filter(None, (reason, f"out of memory while {file.path} was measured")))
+    order = {seed: place for place, seed in enumerate(config.seeds)}
+    return MeasuredRow(row, sorted(found, key=lambda one: order.get(one.content["seed"], 0)), reason)
 
-        render_drive(**drive)
-    truths = None if config.data is None else build_ground_truth(config.data)
-    identity = "" if truths is None else data_digest(truths)
-    return ReproductionContext(_results_folder(config), given, truths, identity, wanted | given.keys())
+
+def measure_again(row: PaperRow, before: Measurement, context: Context, protocol: DepthProtocol) -> Measurement | None:
+    """Measure the same weights by another protocol; None if they are not here any more and were not so measured."""
+    if before.weights is not None:
+        return _measure(row, before.weights, context, protocol)
+    return _measured_before(row, before.content["seed"], context, protocol)
 
 
-def _results_folder(config: ReproduceConfig) -> Path:
-    """Make the folder of results, or reuse that of earlier commands."""
-    known = (Path(config.out) / FOLDER).is_dir()
-    folder = output_folder(config.out, overwrite=config.overwrite or known)
-    (folder / FOLDER).mkdir(exist_ok=True)
-    return folder
-
-
-def measure(
-    name: str, weights: Weights, context: ReproductionContext, config: ReproduceConfig, protocol: DepthProtocol
-) -> Measurement:
-    """Evaluate weights, or read what was measured before.
-
-    Args:
-        name: of the row.
-        weights: the file.
-        context: has the images with true depth.
-        config: names device and runtime.
-        protocol: how depth is compared.
-
-    Raises:
-        InputError: weights or images cannot be read, or no image has true depth.
-    """
+def _measure(row: PaperRow, weights: Weights, context: Context, protocol: DepthProtocol) -> Measurement:
+    """Evaluate weights, or read what was measured of them before."""
     assert context.truths is not None
-    about = describe(name, weights)
-    key = _key(about["weights_sha256"], context, config, protocol)
-    seed = _seed(weights.seed)
-    file = context.folder / FOLDER / f"{name}{seed}-{key[:12]}.json"
+    about = describe(row.name, weights)
+    key, stem = _key(about["weights_sha256"], context, protocol), run_name(row.name, weights.seed)
+    file = context.folder / MEASURED_FOLDER / f"{stem}-{key[:12]}.json"
     known = _read(file)
     if known is not None and known.content["key"] == key:
-        log.info("%s%s: measured before, on %s", name, seed, known.content["provenance"]["date"][:10])
+        log.info("%s: measured before, on %s", stem, known.content["provenance"]["date"][:10])
         return _updated(file, known, about, weights)  # where the weights are now
-    predictor = Predictor.from_file(weights.path, device=config.device, runtime=config.runtime, trust=config.trust)
-    predictor.scale.check_depth()
+    predictor = open_predictor(weights.path, context.config)
     evaluation = evaluate_network(
         predictor.scaled_disparity,
         context.truths,
         protocol,
         canonical_focal=predictor.canonical_focal,
-        extras=Extras(near_edges=True, edges="dense"),
+        extras=_EdgesAndRegions(near_edges=True, edges="dense"),
     )
-    regions = _errors_by_region(predictor, context.truths, protocol)
+    values = {image.name: {**image.errors, **image.extras} for image in evaluation.rows}
     content = {
         "key": key,
         **about,
@@ -175,7 +185,10 @@ def measure(
         "images": len(evaluation.rows),
         "protocol": asdict(protocol),
         "metrics": evaluation.mean,
-        "pictures": {row.name: _values(row, regions.get(row.name, {})) for row in evaluation.rows},
+        "pictures": {
+            image: [finite_or_none(float(found.get(metric, np.nan))) for metric in MEASURED]
+            for image, found in values.items()
+        },
         "provenance": provenance(weights.seed),
     }
     write_json(file, content)
@@ -185,26 +198,26 @@ def measure(
     return replace(known, weights=weights)
 
 
-def measured_before(
-    name: str, seed: int | None, training: Mapping[str, Any], context: ReproductionContext, config: ReproduceConfig,
-    protocol: DepthProtocol,
-) -> Measurement | None:  # fmt: skip
-    """Return what an earlier command measured of weights that need not be here any more, on the same true depth.
+def open_predictor(path: Path, config: ReproduceConfig) -> Predictor:
+    """Return the network of a file, which must predict depth, on the device and runtime of the settings."""
+    predictor = Predictor.from_file(path, device=config.device, runtime=config.runtime, trust=config.trust)
+    predictor.scale.check_depth()
+    return predictor
 
-    Args:
-        name: of the row.
-        seed: of its training.
-        training: see `learned_from`; a measurement of weights of another training is not meant.
-        context: has the images with true depth.
-        config: names the runtime.
-        protocol: how depth is compared.
+
+def _measured_before(row: PaperRow, seed: int | None, context: Context, protocol: DepthProtocol) -> Measurement | None:
+    """Return what was measured of a training by these settings, on the same true depth; its weights need not be here.
+
+    None if it was not measured, or no config gives the row.
     """
+    training = learned_from(row, context, seed)
     identity = _training_identity(training)
-    for file in sorted((context.folder / FOLDER).glob(f"{name}{_seed(seed)}-*.json")) if identity else ():
+    files = (context.folder / MEASURED_FOLDER).glob(f"{run_name(row.name, seed)}-*.json") if identity else ()
+    for file in sorted(files):
         known = _read(file)
         if known is None or (known.content.get("trained_by"), known.content.get("seed")) != (identity, seed):
             continue
-        if known.content["key"] == _key(known.content["weights_sha256"], context, config, protocol):
+        if known.content["key"] == _key(known.content["weights_sha256"], context, protocol):
             return _updated(file, known, {"training": training})  # files of older versions have the hash alone
     return None
 
@@ -217,25 +230,21 @@ def _updated(file: Path, known: Measurement, about: Mapping[str, Any], weights: 
     return Measurement(known.values, content, weights)
 
 
-def _key(weights: str, context: ReproductionContext, config: ReproduceConfig, protocol: DepthProtocol) -> str:
-    settings = {"truth": context.identity, "protocol": asdict(protocol), "runtime": config.runtime, "metrics": MEASURED}
-    return content_hash({"weights": weights, **settings})
+def _key(weights: str, context: Context, protocol: DepthProtocol) -> str:
+    settings = {"protocol": asdict(protocol), "runtime": context.config.runtime, "metrics": MEASURED}
+    return _hash({"weights": weights, "truth": context.identity, **settings})
 
 
 def _training_identity(training: Mapping[str, Any]) -> str:
-    return content_hash(training) if training else ""
+    return _hash(training) if training else ""
 
 
-def _seed(seed: int | None) -> str:
-    return "" if seed is None else f"-seed{seed}"
+def _hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def describe(name: str, weights: Weights) -> dict[str, Any]:
-    """Describe what is measured or shown: the file, its training and its network.
-
-    Args:
-        name: of the row.
-        weights: the file.
+    """Describe what is measured or shown of the row of this name: the file, its training and its network.
 
     Raises:
         InputError: it is not a weights file.
@@ -268,25 +277,6 @@ def _read(file: Path) -> Measurement | None:
     except (*MALFORMED, OSError):
         return None  # it is measured again
     return Measurement(values, content)
-
-
-def _errors_by_region(
-    predictor: Predictor, truths: GroundTruthSet, protocol: DepthProtocol
-) -> dict[str, dict[str, float]]:
-    """Return each of `BY_REGION` by image; nothing of sparse true depth."""
-    found: dict[str, dict[str, float]] = {}
-    for truth in (one for one in truths if edges_installed() and is_dense(one.depth)):
-        masks = depth_regions(truth.depth, GRADIENT, EDGE_WIDTH)
-        small = predict_image(predictor.scaled_disparity, truth, protocol, predictor.canonical_focal)
-        errors = enlarged_errors(truth.depth, np.asarray(small, np.float64), masks, protocol)
-        found[truth.name] = {f"abs_rel, {name}, {how}": one for how, by in errors.items() for name, one in by.items()}
-    return found
-
-
-def _values(row: ImageResult, regions: Mapping[str, float]) -> list[float | None]:
-    """Return an image's value of each of `MEASURED`, None for NaN, which JSON does not have."""
-    values = [float({**row.errors, **row.extras, **regions}.get(metric, np.nan)) for metric in MEASURED]
-    return [value if np.isfinite(value) else None for value in values]
 
 
 def _parameters(path: Path, network: Mapping[str, Any] | None) -> dict[str, int] | None:

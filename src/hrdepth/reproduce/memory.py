@@ -16,21 +16,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from hrdepth.compute import choose_device
-from hrdepth.config import NetworkConfig, TrainConfig
+from hrdepth.config import TrainConfig
 from hrdepth.data.sample import Batch
-from hrdepth.errors import MALFORMED, InputError
+from hrdepth.errors import MALFORMED
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import build_objective
 
-__all__ = [
-    "MemoryNeed",
-    "fit_memory",
-    "free_memory",
-    "is_out_of_memory",
-    "memory_need",
-    "release_memory",
-    "split_batches",
-]
+__all__ = ["MemoryNeed", "fit_memory", "is_out_of_memory", "memory_need", "release_memory", "split_batches"]
 
 log = logging.getLogger(__name__)
 
@@ -63,18 +55,20 @@ def memory_need(config: TrainConfig) -> MemoryNeed:
 
     Objectives that need more than images, a teacher for instance, are counted by their networks alone.
     """
-    scratch = [_from_scratch(one) for one in (config.network, config.pose_network)]
+    scratch = [
+        replace(one, options={name: value for name, value in one.options.items() if name != "weights"})
+        for one in (config.network, config.pose_network)
+    ]
+    pairs = sum(frame != "s" for frame in config.objective.frames)
     # Compiled code would read the memory of tensors that have none.
     with torch.compiler.set_stance("force_eager"), FakeTensorMode(allow_non_fake_inputs=True):
         network = build_network(scratch[0]).train()
-        temporal = any(frame != "s" for frame in config.objective.frames)
-        pose_network = build_pose_network(scratch[1]).train() if temporal else None
+        pose_network = build_pose_network(scratch[1]).train() if pairs else None
         whole = nn.ModuleList(filter(None, (network, pose_network)))
 
         def loss_of_networks(batch: Batch) -> Tensor:
             loss = sum((one.sum() for one in network(batch["target"]).values()), torch.zeros(()))
             if pose_network is not None:
-                pairs = sum(frame != "s" for frame in config.objective.frames)
                 motions = pose_network(batch["target"].repeat(pairs, 2, 1, 1))
                 loss = loss + motions[0].sum() + motions[1].sum()
             return loss
@@ -86,10 +80,6 @@ def memory_need(config: TrainConfig) -> MemoryNeed:
             counts = [_saved(loss_of_networks, whole, config, size) for size in (2, 3)]
     parameters = sum(parameter.numel() for parameter in whole.parameters())
     return MemoryNeed(PARAMETER * parameters, counts[1] - counts[0])
-
-
-def _from_scratch(config: NetworkConfig) -> NetworkConfig:
-    return replace(config, options={name: value for name, value in config.options.items() if name != "weights"})
 
 
 def _saved(loss: Any, networks: nn.Module, config: TrainConfig, size: int) -> int:
@@ -134,18 +124,14 @@ def free_memory(device: str) -> int | None:
     if sysconf is None:
         return None
     try:
-        return int(sysconf("SC_AVPHYS_PAGES") * sysconf("SC_PAGE_SIZE")) + _cached_files()
+        free = int(sysconf("SC_AVPHYS_PAGES") * sysconf("SC_PAGE_SIZE"))
     except (ValueError, OSError):
         return None
-
-
-def _cached_files() -> int:
-    """Return the bytes of cached files, which Linux gives up when memory is short; 0 if they are not known."""
-    try:
+    try:  # Linux gives up cached files when memory is short
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Cached:"))
+        return free + next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Cached:"))
     except (OSError, StopIteration, ValueError, IndexError):
-        return 0
+        return free
 
 
 def fit_memory(config: TrainConfig) -> TrainConfig:
@@ -156,8 +142,7 @@ def fit_memory(config: TrainConfig) -> TrainConfig:
     Raises:
         InputError: there is no such device.
     """
-    begun = _begun(config)
-    if begun is not None:
+    if (begun := _begun(config)) is not None:
         return begun
     need, free = memory_need(config), free_memory(config.device)
     stated = f"{config.output}: a step of {config.batch_size} keeps about {need.of(config.batch_size):.1f} GiB"
@@ -201,11 +186,10 @@ def _begun(config: TrainConfig) -> TrainConfig | None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory, of the device or the machine, is used up."""
-    if isinstance(error, InputError):
-        return False
-    text = str(error)
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        part in str(error) for part in ("out of memory", "can't allocate memory")
     )
 
 

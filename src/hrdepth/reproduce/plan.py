@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hrdepth.config import DatasetConfig, NetworkConfig, ReproduceConfig, TrainConfig
+from hrdepth.config import NetworkConfig, ReproduceConfig, TrainConfig
 from hrdepth.config.files import find_config, rename_keys, train_config
 from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.errors import MALFORMED, InputError
@@ -22,13 +20,13 @@ from hrdepth.weights.find import read_metadata
 
 __all__ = [
     "Plan",
-    "content_hash",
     "merge",
     "network_mismatch",
     "network_text",
     "plan_training",
     "row_mismatch",
     "run_folder",
+    "run_name",
     "stored_network",
 ]
 
@@ -40,19 +38,22 @@ class Plan:
     """A training.
 
     Attributes:
-        name: of the row, or of the config that another one starts from or learns from.
         config: the settings.
         before: names of configs whose weights it needs.
     """
 
-    name: str
     config: TrainConfig
     before: tuple[str, ...]
 
 
+def run_name(name: str, seed: int | None) -> str:
+    """Return what the training of a row, and its measurement, are called."""
+    return name if seed is None else f"{name}-seed{seed}"
+
+
 def run_folder(config: ReproduceConfig, name: str, seed: int | None) -> Path:
     """Return where the training of a row is."""
-    return Path(config.runs) / (name if seed is None else f"{name}-seed{seed}")
+    return Path(config.runs) / run_name(name, seed)
 
 
 def plan_training(
@@ -73,31 +74,29 @@ def plan_training(
         InputError: no config gives the row, the config is not there, or its settings make no sense.
     """
     if isinstance(row, str):
-        name, source, own = row, row, {}
-    elif row.config is None:
-        raise InputError(
-            f"no config in {config.configs or 'the recipes'} trains {row.label}; give its weights: {row.name}=FILE"
-        )
-    else:
-        name, source, own = row.name, row.config, dict(row.settings)
-    file = _file(config, source)
+        row = PaperRow(row, row, "", "", "", {}, config=row)
+    if row.config is None:
+        where = config.configs or "the recipes"
+        raise InputError(f"no config in {where} trains {row.label}; give its weights: {row.name}=FILE")
+    file = _file(config, row.config)
     if not file.is_file():
-        raise InputError(f"{file}, the training of {name}, does not exist; give the folder of configs with --configs")
-    written = rename_keys(load_yaml(read_text(file)))
-    settings = merge(merge(written, own), rename_keys(config.training))
-    settings = merge(settings, rename_keys(config.row_training.get(name, {})))
-    settings["output"] = str(run_folder(config, name, seed))
+        raise InputError(
+            f"{file}, the training of {row.name}, does not exist; give the folder of configs with --configs"
+        )
+    settings = merge(rename_keys(load_yaml(read_text(file))), row.settings)
+    for over in (config.training, config.row_training.get(row.name, {})):
+        settings = merge(settings, rename_keys(over))
+    settings["output"] = str(run_folder(config, row.name, seed))
     if seed is not None:
         settings["seed"] = seed
     training = train_config(settings, f"{file} with the settings over it")
     height, width = (max(64, 32 * int(side * config.resolution / 32 + 0.5)) for side in training.size)
-    training = replace(
-        training,
-        size=(height, width),
-        train=_at_roots(training.train, config.roots),
-        validation=_at_roots(training.validation, config.roots),
+    train, validation = (
+        [replace(part, root=config.roots.get(part.dataset, part.root)) for part in parts]
+        for parts in (training.train, training.validation)
     )
-    return Plan(name, *_with_weights_before(training, config, seed, given or {}))
+    training = replace(training, size=(height, width), train=train, validation=validation)
+    return _with_weights_before(training, config, seed, given or {})
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,15 +126,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _at_roots(parts: Sequence[DatasetConfig], roots: Mapping[str, str]) -> list[DatasetConfig]:
-    return [replace(part, root=roots.get(part.dataset, part.root)) for part in parts]
-
-
 def _with_weights_before(
     training: TrainConfig, config: ReproduceConfig, seed: int | None, given: Mapping[str, list[Path]]
-) -> tuple[TrainConfig, tuple[str, ...]]:
-    """Point `init` and a teacher to the weights that other configs write; return those configs, too."""
-    needed = []
+) -> Plan:
+    """Point `init` and a teacher to the weights that other configs write."""
+    before = []
 
     def located(path: Any) -> Any:
         name = Path(path).parent.name if isinstance(path, str) else ""
@@ -143,7 +138,7 @@ def _with_weights_before(
             return path
         if name in given:
             return str(given[name][0])
-        needed.append(name)
+        before.append(name)
         return str(run_folder(config, name, seed) / BEST)
 
     training = replace(training, init=located(training.init))
@@ -151,7 +146,7 @@ def _with_weights_before(
     if "teacher" in options:
         options = {**options, "teacher": located(options["teacher"])}
         training = replace(training, objective=replace(training.objective, options=options))
-    return training, tuple(needed)
+    return Plan(training, tuple(before))
 
 
 def _file(config: ReproduceConfig, name: str) -> Path:
@@ -229,8 +224,3 @@ def _options(network: NetworkConfig) -> dict[str, Any]:
     if "backbone" in options:
         options["backbone"] = str(options["backbone"]).partition(".")[0]  # without timm's tag of weights
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
-
-
-def content_hash(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of settings."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

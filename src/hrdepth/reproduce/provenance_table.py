@@ -1,4 +1,4 @@
-"""The table beside each table and figure: the weights that every row was measured with, or why it was not."""
+"""The weights behind each table and figure, and the files that all of them write."""
 
 from __future__ import annotations
 
@@ -7,25 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hrdepth.config import DepthProtocol, ReproduceConfig
-from hrdepth.io.files import atomic_path
+from hrdepth.config import DepthProtocol
+from hrdepth.io.files import atomic_path, write_json
 from hrdepth.io.provenance import provenance
-from hrdepth.io.tables import ResultTable
+from hrdepth.io.tables import ResultTable, table_format
 from hrdepth.paper import PaperRow
-from hrdepth.reproduce.measure import ReproductionContext, describe
+from hrdepth.reproduce.context import Context
+from hrdepth.reproduce.measure import MeasuredRow, describe
 from hrdepth.reproduce.plan import network_text
 from hrdepth.reproduce.runs import shown_weights
 
-__all__ = [
-    "RowProvenance",
-    "ShownNetworks",
-    "protocol_text",
-    "provenance_table",
-    "row_note",
-    "shared_content",
-    "write_tables",
-]
-
+__all__ = ["RowProvenance", "find_shown", "missing_rows", "protocol_text", "shown_content", "write_results"]
 
 FLAT = 0.01
 """Share by which the validation loss of a finished training changes in its last quarter at most."""
@@ -37,104 +29,121 @@ class RowProvenance:
 
     Attributes:
         label: of the row.
-        name: of its weights, for the command line.
+        row: of the paper; its name stands for its weights on the command line.
         contents: what `measure.describe` returns for each file, with `provenance`; empty where nothing was measured.
-        note: remarks, or why nothing was measured.
+        reason: why nothing was measured, or which seeds are missing and why.
+        path: of the file that a figure shows.
     """
 
     label: str
-    name: str
+    row: PaperRow
     contents: Sequence[Mapping[str, Any]]
-    note: str
+    reason: str
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, label: str, measured: MeasuredRow) -> RowProvenance:
+        """Return that of what was measured."""
+        return cls(label, measured.row, [one.content for one in measured.found], measured.reason)
+
+    @property
+    def note(self) -> str:
+        """All remarks on the row."""
+        if not self.contents:
+            return self.reason
+        notes = [self.row.note]
+        if self.row.measured and not any(content["given"] for content in self.contents):
+            notes.append(f"measured: {self.row.measured}")
+        own = ["; ".join(filter(None, (one["note"], _not_flat(one.get("curve", []))))) for one in self.contents]
+        for note, content in zip(own, self.contents, strict=True):
+            if note and len(set(own)) > 1:
+                which = f"file {content['place'] + 1}" if content["given"] else f"seed {content['seed']}"
+                note = f"{which}: {note}"
+            notes.append(note)
+        return "; ".join(dict.fromkeys(filter(None, [*notes, self.reason])))
 
 
-def row_note(row: PaperRow, contents: Sequence[Mapping[str, Any]], missing: str = "") -> str:
-    """Join the remarks on a row.
+def find_shown(
+    rows: Mapping[str, PaperRow], context: Context, label: Callable[[PaperRow, str, Path, Mapping[str, Any]], str]
+) -> list[RowProvenance]:
+    """Find the weights of a figure's rows, after training the first seed of each if asked to.
 
     Args:
-        row: of the paper.
-        contents: see `RowProvenance`.
-        missing: which seeds are, and why.
+        rows: by the label that each has without weights.
+        context: names the rows that are wanted.
+        label: of a network, by its row, that label, its file and its description.
+
+    Raises:
+        InputError: as `shown_weights`.
     """
-    notes = [row.note]
-    if row.measured and not any(content["given"] for content in contents):
-        notes.append(f"measured: {row.measured}")
-    own = ["; ".join(filter(None, (content["note"], _not_flat(content.get("curve", []))))) for content in contents]
-    same = len(set(own)) == 1
-    notes += [
-        note if same or not note else f"{_which(content)}: {note}" for note, content in zip(own, contents, strict=True)
-    ]
-    return "; ".join(dict.fromkeys(filter(None, [*notes, missing])))
-
-
-class ShownNetworks:
-    """The networks that a figure shows.
-
-    Attributes:
-        about: by label, what `measure.describe` returns, with the row's note and provenance.
-        missing: by row, why it is not shown.
-        rows: all, for `provenance_table`.
-    """
-
-    def __init__(self, config: ReproduceConfig, context: ReproductionContext) -> None:
-        self.config, self.context = config, context
-        self.about: dict[str, dict[str, Any]] = {}
-        self.missing: dict[str, str] = {}
-        self.rows: list[RowProvenance] = []
-
-    def find(self, row: PaperRow, missing_label: str, label: Callable[[Path, dict[str, Any]], str]) -> Path | None:
-        """Find the weights of a row and note them, or why there are none.
-
-        Args:
-            row: of the paper.
-            missing_label: of a row without weights.
-            label: of the network, by its file and its description.
-        """
+    shown = []
+    for what, row in rows.items():
         found, reason = None, "not asked for by --rows"
-        if row.name in self.context.wanted:
-            found, reason = shown_weights(row, self.config, self.context.given)
+        if row.name in context.wanted:
+            found, reason = shown_weights(row, context)
         if found is None:
-            self.missing[row.name] = reason
-            self.rows.append(RowProvenance(missing_label, row.name, [], reason))
-            return None
-        content = describe(row.name, found)
-        content |= {"note": row_note(row, [content]), "provenance": provenance(found.seed)}
-        name = label(found.path, content)
-        self.about[name] = content
-        self.rows.append(RowProvenance(name, row.name, [content], content["note"]))
-        return found.path
-
-    def content(self) -> dict[str, Any]:
-        """Return what the JSON files of all figures have in common."""
-        shown = {"networks": self.about, "not_measured": self.missing}
-        return {**shown, **shared_content(self.config, self.context)}
+            shown.append(RowProvenance(what, row, [], reason))
+        else:
+            content = {**describe(row.name, found), "provenance": provenance(found.seed)}
+            shown.append(RowProvenance(label(row, what, found.path, content), row, [content], "", found.path))
+    return shown
 
 
-def shared_content(config: ReproduceConfig, context: ReproductionContext) -> dict[str, Any]:
-    """Return what the JSON files of all tables and figures have in common."""
-    return {
+def missing_rows(rows: Sequence[RowProvenance]) -> dict[str, str]:
+    """Return why rows have no weights, by name."""
+    return {one.row.name: one.reason for one in rows if not one.contents}
+
+
+def shown_content(rows: Sequence[RowProvenance]) -> dict[str, Any]:
+    """Return what the JSON files of all figures have in common: networks by label, and why others are missing."""
+    networks = {one.label: {**content, "note": one.note} for one in rows for content in one.contents}
+    return {"networks": networks, "not_measured": missing_rows(rows)}
+
+
+def write_results(
+    name: str,
+    tables: Sequence[ResultTable],
+    rows: Sequence[RowProvenance],
+    content: Mapping[str, Any],
+    context: Context,
+    form: str = "text",
+    suffixes: Sequence[str] = (".md", ".tex"),
+) -> list[Path]:
+    """Write tables and, below them, that of the rows' weights to NAME.md and NAME.tex, the content to NAME.json.
+
+    Print the tables in a form of `ResultTable.show`; return the files.
+    """
+    tables = [*tables, _provenance_table(rows)]
+    written = [context.folder / f"{name}{suffix}" for suffix in (*suffixes, ".json")]
+    for path in written[:-1]:
+        text = "\n\n".join(one.text(table_format(path)) for one in tables)
+        with atomic_path(path) as temporary:
+            temporary.write_text(f"{text}\n", encoding="utf-8")
+    shared = {
         "data": None if context.truths is None else context.truths.description,
-        "protocol": asdict(config.protocol),
-        "training": dict(config.training),
-        "resolution": config.resolution,
+        "protocol": asdict(context.config.protocol),
+        "training": dict(context.config.training),
+        "resolution": context.config.resolution,
         "provenance": provenance(),
     }
+    write_json(written[-1], {**content, **shared})
+    for one in tables:
+        one.show(form)
+    return written
 
 
-def provenance_table(rows: Sequence[RowProvenance]) -> ResultTable:
+def _provenance_table(rows: Sequence[RowProvenance]) -> ResultTable:
     """Lay out weights, networks, dates and notes."""
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for one in rows:
         if not one.contents:
-            lines.append((one.label, one.name, "not measured", "", "", "", one.note))
+            lines.append((one.label, one.row.name, "not measured", "", "", "", one.note))
             continue
         weights = "\n".join(f"{content['weights']} {content['weights_sha256'][:12]}" for content in one.contents)
         networks = dict.fromkeys(network_text(content["network"]) for content in one.contents)
-        sizes = {"{1}x{0}".format(*content["size"]) for content in one.contents}
+        sizes = sorted({"{1}x{0}".format(*content["size"]) for content in one.contents})
         dates = sorted({content["provenance"]["date"][:10] for content in one.contents})
-        lines.append(
-            (one.label, one.name, weights, ", ".join(networks), ", ".join(sorted(sizes)), ", ".join(dates), one.note)
-        )
+        lines.append((one.label, one.row.name, weights, *map(", ".join, (networks, sizes, dates)), one.note))
     missing = any(not one.contents for one in rows)
     return ResultTable(
         ("row", "name", "weights, SHA-256", "network", "size", "date", "note"),
@@ -156,16 +165,6 @@ def protocol_text(protocol: DepthProtocol) -> str:
     return f"{protocol.max_depth:g} m, crop {protocol.crop}, {scaling}"
 
 
-def write_tables(stem: Path, tables: Sequence[ResultTable]) -> list[Path]:
-    """Write tables below each other to STEM.md and STEM.tex; return both."""
-    written = []
-    for suffix, form in (("md", "markdown"), ("tex", "latex")):
-        written.append(stem.with_suffix(f".{suffix}"))
-        with atomic_path(written[-1]) as temporary:
-            temporary.write_text("\n\n".join(one.text(form) for one in tables) + "\n", encoding="utf-8")
-    return written
-
-
 def _not_flat(curve: Sequence[Sequence[float]]) -> str:
     """Return a remark on a validation loss whose mean in the last quarter is not within 1 % of the one before it.
 
@@ -181,7 +180,3 @@ def _not_flat(curve: Sequence[Sequence[float]]) -> str:
         return ""
     way = "falling" if change < 0 else "rising"
     return f"its validation loss was still {way}, by {100 * abs(change):.0f} % in the last quarter"
-
-
-def _which(content: Mapping[str, Any]) -> str:
-    return f"file {content['place'] + 1}" if content["given"] else f"seed {content['seed']}"

@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate, max_pool2d
 
-from hrdepth.config import DepthProtocol
+from hrdepth.config import DepthProtocol, ReproduceRegionsConfig
 from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import median_ratio, resize_disparity, scale_and_shift, valid_pixels
+from hrdepth.evaluation.depth import compare_depth, valid_pixels
 from hrdepth.evaluation.edges import depth_edges, is_dense, near_edges
+from hrdepth.truth import GroundTruth
 
 __all__ = [
     "ENLARGED",
     "REGIONS",
     "SPARSE_REGIONS",
     "depth_regions",
-    "enlarge",
-    "enlarged_errors",
+    "describe_regions",
     "reduce_truth",
     "region_errors",
+    "set_errors",
     "sparse_regions",
 ]
 
 REGIONS = ("all", "low gradient", "high gradient", "edges")
 SPARSE_REGIONS = ("all", "low gradient", "high gradient", "low image gradient", "high image gradient", "near edges")
 ENLARGED = ("bilinear", "nearest")
+GRADIENT, EDGE_WIDTH = ReproduceRegionsConfig.gradient, ReproduceRegionsConfig.edge_width
 # Points of a laser scan are neighbours up to this many pixels: KITTI's lines are some five rows apart.
 REACH = 8
 
 Masks = Mapping[str, NDArray[np.bool_]]
 
 
-def depth_regions(depth: NDArray[np.float32], gradient: float, edge_width: int) -> dict[str, NDArray[np.bool_]]:
+def depth_regions(
+    depth: NDArray[np.float32], gradient: float = GRADIENT, edge_width: int = EDGE_WIDTH
+) -> dict[str, NDArray[np.bool_]]:
     """Assign each pixel of true depth to regions; low and high gradient are all, edges lie across both.
 
     Args:
@@ -52,10 +56,15 @@ def depth_regions(depth: NDArray[np.float32], gradient: float, edge_width: int) 
     known = np.isfinite(depth) & (depth > 0)
     if not is_dense(depth):
         raise InputError(f"these regions need dense true depth; {known.mean():.0%} of this image's pixels have it")
-    high = _steepest(_logarithm(depth, known)) > np.log1p(gradient)
+    high = _steepest(np.log(np.where(known, depth, np.nan))) > np.log1p(gradient)
     edges = torch.from_numpy(depth_edges(np.where(known, depth, np.nan)).astype(np.float32))[None, None]
     near = max_pool2d(edges, 2 * edge_width + 1, stride=1, padding=edge_width)[0, 0].numpy() > 0
     return {"all": known, "low gradient": known & ~high, "high gradient": known & high, "edges": known & near}
+
+
+def describe_regions(gradient: float = GRADIENT, edge_width: int = EDGE_WIDTH) -> str:
+    """Describe `depth_regions` for a caption."""
+    return f"High gradient: jumps of {gradient:.0%} to a neighbour; edges: within {edge_width} pixels of one."
 
 
 def sparse_regions(
@@ -77,7 +86,7 @@ def sparse_regions(
         For each of `SPARSE_REGIONS` bool (H,W); `near edges` as `evaluation.edges.near_edges`.
     """
     known = np.isfinite(depth) & (depth > 0)
-    steepest = _steepest(_logarithm(depth, known), REACH)
+    steepest = _steepest(np.log(np.where(known, depth, np.nan)), REACH)
     bright = _steepest(brightness) > image_gradient
     high = steepest > np.log1p(gradient)
     return {
@@ -90,12 +99,9 @@ def sparse_regions(
     }
 
 
-def _logarithm(depth: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return np.where(known, np.log(np.where(known, depth, 1.0)), np.nan).astype(np.float64)
-
-
-def _steepest(values: NDArray[np.float64], reach: int = 1) -> NDArray[np.float64]:
+def _steepest(values: NDArray[np.floating], reach: int = 1) -> NDArray[np.float64]:
     """Return the largest slope to the next known value in the row or column (H,W), -1 without one within `reach`."""
+    values = values.astype(np.float64)
     steepest = np.full(values.shape, -1.0)
     for along, highest in ((values, steepest), (values.T, steepest.T)):  # views: both write into `steepest`
         alone = np.isfinite(along)
@@ -108,60 +114,59 @@ def _steepest(values: NDArray[np.float64], reach: int = 1) -> NDArray[np.float64
     return steepest
 
 
-def reduce_truth(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float64]:
+def reduce_truth(truth: GroundTruth, size: tuple[int, int]) -> NDArray[np.float64]:
     """Return what a perfect network of that size would predict: scaled disparity (h,w) at its pixels' centres.
 
     No depth is infinitely far.
     """
-    known = np.isfinite(depth) & (depth > 0)
+    depth, known = truth.depth, np.isfinite(truth.depth) & (truth.depth > 0)
     disparity = np.where(known, 1 / np.where(known, depth, 1.0), 0.0).astype(np.float64)
     return _nearest(disparity, size)
 
 
-def enlarge(disparity: NDArray[np.float64], size: tuple[int, int], how: str) -> NDArray[np.float64]:
-    """Resize disparity (h,w) to `size`, as one of `ENLARGED`."""
-    return resize_disparity(disparity, size) if how == "bilinear" else _nearest(disparity, size)
-
-
-def enlarged_errors(
-    truth: NDArray[np.float32], disparity: NDArray[np.float64], masks: Masks, protocol: DepthProtocol
-) -> dict[str, dict[str, float]]:
-    """Return `region_errors` of disparity (h,w) for each of `ENLARGED`; other arguments as there."""
-    height, width = truth.shape
-    return {how: region_errors(truth, enlarge(disparity, (height, width), how), masks, protocol) for how in ENLARGED}
-
-
 def region_errors(
     truth: NDArray[np.float32], disparity: NDArray[np.float64], masks: Masks, protocol: DepthProtocol
-) -> dict[str, float]:
-    """Return the Abs Rel of each region, NaN where an image has none of it.
+) -> dict[str, dict[str, float]]:
+    """Return the Abs Rel of each region for each of `ENLARGED`, NaN where an image has none of the region.
 
     Args:
         truth: (H,W), metres.
-        disparity: scaled disparity (H,W), 1/depth.
+        disparity: scaled disparity (h,w), 1/depth.
         masks: the regions.
         protocol: how the whole image is scaled, cropped and clamped.
     """
-    valid = valid_pixels(truth, protocol)
-    if not valid.any():
-        return dict.fromkeys(masks, float("nan"))
-    with np.errstate(divide="ignore"):
-        depth = 1 / disparity
-    true = truth.astype(np.float64)
-    scaled, ratio = protocol.scaling, 1.0
-    if scaled == "affine":
-        factor, shift = scale_and_shift(1 / true[valid], disparity[valid].astype(np.float64))
-        with np.errstate(divide="ignore"):
-            depth = 1 / np.maximum(factor * disparity + shift, 0)
-    else:
-        ratio = median_ratio(true[valid], depth[valid]) if isinstance(scaled, str) else float(scaled)
-    predicted = np.clip(ratio * depth, *protocol.depth_range)
-    error = np.abs(predicted - true) / np.where(valid, true, 1.0)
-    found = {}
-    for name, mask in masks.items():
-        inside = mask & valid
-        found[name] = float(error[inside].mean()) if inside.any() else float("nan")
-    return found
+    (height, width), errors = truth.shape, dict[str, dict[str, float]]()
+    for how, enlarged in zip(ENLARGED, (disparity, _nearest(disparity, (height, width))), strict=True):
+        found = compare_depth(truth, enlarged, protocol)  # which enlarges bilinearly what is smaller
+        if found is None:
+            errors[how] = dict.fromkeys(masks, float("nan"))
+            continue
+        pixels = found.pixels
+        error = np.abs(found.depth - pixels.depth) / pixels.depth
+        inside = {name: error[mask[pixels.rows, pixels.columns]] for name, mask in masks.items()}
+        errors[how] = {name: float(one.mean()) if one.size else float("nan") for name, one in inside.items()}
+    return errors
+
+
+def set_errors(
+    truths: Iterable[GroundTruth],
+    masks: Callable[[GroundTruth], Masks],
+    sources: Mapping[str, Callable[[GroundTruth], NDArray[np.float64]]],
+    protocol: DepthProtocol,
+) -> tuple[dict[tuple[str, str], NDArray[np.float64]], NDArray[np.float64]]:
+    """Return the Abs Rel by region of several sources of scaled disparity (h,w), and the size of the regions.
+
+    Returns:
+        By source and way of enlarging (images, regions), and each region's share of the compared pixels (regions).
+    """
+    errors, shares = dict[tuple[str, str], list[list[float]]](), []
+    for truth in truths:
+        regions, compared = masks(truth), valid_pixels(truth.depth, protocol)
+        shares.append([float((mask & compared).sum() / max(1, compared.sum())) for mask in regions.values()])
+        for name, source in sources.items():
+            for how, found in region_errors(truth.depth, source(truth), regions, protocol).items():
+                errors.setdefault((name, how), []).append([*found.values()])
+    return {key: np.array(rows) for key, rows in errors.items()}, np.mean(shares, axis=0)
 
 
 def _nearest(values: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,48 +14,19 @@ from hrdepth.config import ReproduceResolutionConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.edges import is_dense
 from hrdepth.evaluation.results import mean_over_images
-from hrdepth.io.files import write_json
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import row_of
-from hrdepth.reproduce.differences import ONE_SEED, Spread, over_drives, over_seeds, over_text, spread
-from hrdepth.reproduce.measure import (
-    BY_REGION,
-    EDGE_WIDTH,
-    GRADIENT,
-    MEASURED,
-    Measurement,
-    ReproductionContext,
-    open_context,
-)
-from hrdepth.reproduce.provenance_table import (
-    RowProvenance,
-    protocol_text,
-    provenance_table,
-    row_note,
-    shared_content,
-    write_tables,
-)
-from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, enlarged_errors, reduce_truth
-from hrdepth.reproduce.rows import MeasuredRow, measure_row
+from hrdepth.reproduce.context import Context, open_context
+from hrdepth.reproduce.differences import Spread, over_text, paired, spread, spreads_of_pairs, verdict
+from hrdepth.reproduce.measure import BY_REGION, MEASURED, MeasuredRow, by_metric, measure_row
+from hrdepth.reproduce.provenance_table import RowProvenance, protocol_text, write_results
+from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, describe_regions, reduce_truth, set_errors
+from hrdepth.truth import GroundTruth
 
 __all__ = ["reproduce_resolution"]
 
-STEM = "resolution"
-
-
-@dataclass(frozen=True)
-class _Gain:
-    """What a higher resolution changes, or how two networks differ in that: paired by seed and image.
-
-    Attributes:
-        label: of the network, or of the difference.
-        pairs: by seed, differences (N,M) of `MEASURED`; lower is better.
-        images: names of the N images.
-    """
-
-    label: str
-    pairs: Sequence[NDArray[np.float64]]
-    images: Sequence[str]
+Measured = Mapping[tuple[str, float], MeasuredRow]
+"""What was measured, by row and factor of its size."""
 
 
 def reproduce_resolution(config: ReproduceResolutionConfig) -> list[Path]:
@@ -75,99 +46,95 @@ def reproduce_resolution(config: ReproduceResolutionConfig) -> list[Path]:
         raise InputError("errors by region and resolution need dense true depth, such as a rendered drive's")
     measured: dict[tuple[str, float], MeasuredRow] = {}
     for factor in config.resolutions:
-        at = replace(config, resolution=factor, runs=f"{config.runs}/x{factor:g}")
-        measured |= {(row.name, factor): measure_row(row, at, context) for row in rows}
-    gains = _gains(config, {key: one.found for key, one in measured.items()})
-    labels = {row.name: row.label for row in rows}
-    tables = [_errors(measured, labels, context, config)]
+        at = replace(context, config=replace(context.config, resolution=factor, runs=f"{config.runs}/x{factor:g}"))
+        measured |= {(row.name, factor): measure_row(row, at) for row in rows}
+    gains = _gains(config, measured)
+    tables = [_errors(measured, context)]
     if gains:
         tables.append(_differences(gains, config))
-    provenances = [
-        RowProvenance(
-            f"{labels[name]}, x{factor:g}", name, [each.content for each in one.found],
-            row_note(row_of(name), [each.content for each in one.found], one.reason) if one.found else one.reason,
-        )
+    sources = [RowProvenance.of(f"{one.row.label}, x{factor:g}", one) for (_, factor), one in measured.items()]
+    networks = [
+        {
+            "name": name,
+            "factor": factor,
+            "reason": one.reason or None,
+            "mean": by_metric(spread(one.found, config.bootstrap).mean, BY_REGION) if one.found else None,
+            "runs": [each.about for each in one.found],
+        }
         for (name, factor), one in measured.items()
-    ]  # fmt: skip
-    tables.append(provenance_table(provenances))
-    written = write_tables(context.folder / STEM, tables)
-    write_json(context.folder / f"{STEM}.json", _content(measured, gains, config, context))
-    for one in tables:
-        one.show(config.format)
-    return [*written, context.folder / f"{STEM}.json"]
+    ]
+    differences = [
+        {
+            "what": label,
+            "over": values.over,
+            "seeds": values.seeds,
+            "drives": values.drives,
+            "mean": by_metric(values.mean, BY_REGION),
+            "interval": by_metric(values.interval, BY_REGION),
+            "verdict": {name: verdict(values, MEASURED.index(name), len(config.seeds)) for name in BY_REGION},
+        }
+        for label, spreads in gains.items()
+        for values in spreads
+    ]
+    content = {"networks": networks, "differences": differences}
+    return write_results("resolution", tables, sources, content, context, config.format)
 
 
-def _gains(config: ReproduceResolutionConfig, found: Mapping[tuple[str, float], Sequence[Measurement]]) -> list[_Gain]:
-    """Return the gain of each network, and the network's beyond the reference's, as far as all is measured."""
+def _gains(config: ReproduceResolutionConfig, measured: Measured) -> dict[str, list[Spread]]:
+    """Return what a higher resolution changes, as far as all is measured: paired by seed and image, lower is better.
+
+    By label, of each network, and of the network's gain less that of the reference.
+    """
     low, high = config.resolutions
-    changes: dict[str, dict[int | None, NDArray[np.float64]]] = {}
-    images: list[str] = []
-    for name in (config.reference, config.network):
-        before, after = ({one.content["seed"]: one for one in found[name, factor]} for factor in (low, high))
-        for seed in before.keys() & after.keys():
-            images = list(before[seed].content["pictures"])
-            changes.setdefault(name, {})[seed] = after[seed].values - before[seed].values
-    gains = [_Gain(f"{name}: x{high:g} less x{low:g}", list(of.values()), images) for name, of in changes.items()]
-    if len(changes) == 2:
-        ours, reference = changes[config.network], changes[config.reference]
-        if seeds := sorted(ours.keys() & reference.keys(), key=str):
-            beyond = [ours[seed] - reference[seed] for seed in seeds]
-            gains.append(_Gain(f"gain of {config.network} less that of {config.reference}", beyond, images))
-    return gains
+    gains = {
+        name: paired(measured[name, high].found, measured[name, low].found)
+        for name in (config.reference, config.network)
+    }
+    labelled = {f"{name}: x{high:g} less x{low:g}": gain for name, gain in gains.items()}
+    if len(gains) > 1:
+        beyond = paired(gains[config.network], gains[config.reference])
+        labelled[f"gain of {config.network} less that of {config.reference}"] = beyond
+    return {label: spreads_of_pairs(gain, config.bootstrap) for label, gain in labelled.items() if gain}
 
 
-def _errors(
-    measured: Mapping[tuple[str, float], MeasuredRow],
-    labels: Mapping[str, str],
-    context: ReproductionContext,
-    config: ReproduceResolutionConfig,
-) -> ResultTable:
+def _errors(measured: Measured, context: Context) -> ResultTable:
+    config, truths = context.config, context.truths
+    assert truths is not None
     lines: list[tuple[str, ...]] = []
-    sizes: dict[tuple[int, int], None] = {}
-    for (name, factor), one in measured.items():
+    sources: dict[str, Callable[[GroundTruth], NDArray[np.float64]]] = {}
+    for (_, factor), one in measured.items():
         if not one.found:
-            lines.append((f"{labels[name]}, x{factor:g}", "not measured", "", *("" for _ in REGIONS)))
+            lines.append((f"{one.row.label}, x{factor:g}", "not measured", "", *("" for _ in REGIONS)))
             continue
         height, width = one.found[0].content["size"]
-        sizes[height, width] = None
+        sources[f"true depth, {width}x{height}"] = partial(reduce_truth, size=(height, width))
         values = spread(one.found, config.bootstrap)
         for how in ENLARGED:
-            cells = (_interval(values, MEASURED.index(f"abs_rel, {region}, {how}")) for region in REGIONS)
-            lines.append((f"{labels[name]}, {width}x{height}", f"{len(one.found)}", how, *cells))
-    for size in sizes:
-        for how, errors in _interpolation(context, size, config).items():
-            lines.append(("true depth, {1}x{0}".format(*size), "", how, *(f"{one:.4f}" for one in errors)))
-    assert context.truths is not None
+            cells = (values.text(MEASURED.index(f"abs_rel, {region}, {how}"), 4) for region in REGIONS)
+            lines.append((f"{one.row.label}, {width}x{height}", f"{len(one.found)}", how, *cells))
+    if sources:
+        errors, _ = set_errors(truths, lambda truth: depth_regions(truth.depth), sources, config.protocol)
+        for (name, how), found in errors.items():
+            lines.append((name, "", how, *(f"{mean:.4f}" for mean in mean_over_images(found))))
     return ResultTable(
         ("Abs Rel", "seeds", "enlarged", *REGIONS),
         tuple(lines),
         "Errors by region and resolution",
-        f"{context.truths.description}, {len(context.truths)} images, {protocol_text(config.protocol)}; 95 % intervals "
-        f"over seeds, with one over images. High gradient: jumps of {GRADIENT:.0%} to a neighbour; edges: within "
-        f"{EDGE_WIDTH} pixels of one. True depth, made small and large again, shows what interpolation alone costs.",
+        f"{truths.description}, {len(truths)} images, {protocol_text(config.protocol)}; 95 % intervals over seeds, "
+        f"with one over images. {describe_regions()} True depth, made small and large again, shows what interpolation "
+        "alone costs.",
     )
 
 
-def _interpolation(
-    context: ReproductionContext, size: tuple[int, int], config: ReproduceResolutionConfig
-) -> dict[str, list[float]]:
-    errors: dict[str, list[list[float]]] = {how: [] for how in ENLARGED}
-    for truth in context.truths or ():
-        masks, small = depth_regions(truth.depth, GRADIENT, EDGE_WIDTH), reduce_truth(truth.depth, size)
-        for how, found in enlarged_errors(truth.depth, small, masks, config.protocol).items():
-            errors[how].append([found[region] for region in REGIONS])
-    return {how: mean_over_images(np.array(rows)).tolist() for how, rows in errors.items()}
-
-
-def _differences(gains: Sequence[_Gain], config: ReproduceResolutionConfig) -> ResultTable:
+def _differences(gains: Mapping[str, list[Spread]], config: ReproduceResolutionConfig) -> ResultTable:
     lines = []
-    for gain in gains:
+    for label, spreads in gains.items():
         for region in REGIONS:
             column = MEASURED.index(f"abs_rel, {region}, bilinear")
-            for values in _spreads(gain, config):
+            for values in spreads:
                 low, high = values.interval[column]
                 cells = (f"{values.mean[column]:+.4f}", f"[{low:+.4f}, {high:+.4f}]", over_text(values))
-                lines.append((gain.label, region, *cells, _verdict(gain, column, values, config)))
+                lines.append((label, region, *cells, verdict(values, column, len(config.seeds))))
     return ResultTable(
         ("difference of Abs Rel", "region", "measured", "95 % interval", "over", "verdict"),
         tuple(lines),
@@ -175,60 +142,3 @@ def _differences(gains: Sequence[_Gain], config: ReproduceResolutionConfig) -> R
         "Enlarged bilinearly; in pairs of seed and image. Lower is better; undecided: the interval holds 0 or, over "
         "drives, seeds differ in sign.",
     )
-
-
-def _spreads(gain: _Gain, config: ReproduceResolutionConfig) -> list[Spread]:
-    return [*filter(None, (over_seeds(gain.pairs, config.bootstrap), over_drives(gain.pairs, gain.images)))]
-
-
-def _verdict(gain: _Gain, column: int, values: Spread, config: ReproduceResolutionConfig) -> str:
-    if len(gain.pairs) == 1 and len(config.seeds) > 1:
-        return ONE_SEED
-    low, high = values.interval[column]
-    if not np.isfinite((low, high)).all():
-        return ""  # too few images have such a region
-    signs = {float(np.sign(mean_over_images(one)[column])) for one in gain.pairs}
-    if low <= 0 <= high or (values.over == "drives" and len(signs) > 1):
-        return "undecided"
-    return "better" if high < 0 else "worse"
-
-
-def _interval(values: Spread, column: int) -> str:
-    low, high = values.interval[column]
-    return f"{values.mean[column]:.4f} [{low:.4f}, {high:.4f}]"
-
-
-def _content(
-    measured: Mapping[tuple[str, float], MeasuredRow],
-    gains: Sequence[_Gain],
-    config: ReproduceResolutionConfig,
-    context: ReproductionContext,
-) -> dict[str, Any]:
-    def by_region(values: NDArray[np.float64]) -> dict[str, Any]:
-        found = {name: values[MEASURED.index(name)] for name in BY_REGION}
-        return {name: one.tolist() if np.isfinite(one).all() else None for name, one in found.items()}
-
-    networks = [
-        {
-            "name": name,
-            "factor": factor,
-            "reason": one.reason or None,
-            "mean": by_region(spread(one.found, config.bootstrap).mean) if one.found else None,
-            "runs": [{key: value for key, value in each.content.items() if key != "pictures"} for each in one.found],
-        }
-        for (name, factor), one in measured.items()
-    ]
-    differences = [
-        {
-            "what": gain.label,
-            "over": values.over,
-            "seeds": values.seeds,
-            "drives": values.drives,
-            "mean": by_region(values.mean),
-            "interval": by_region(values.interval),
-            "verdict": {name: _verdict(gain, MEASURED.index(name), values, config) for name in BY_REGION},
-        }
-        for gain in gains
-        for values in _spreads(gain, config)
-    ]
-    return {"networks": networks, "differences": differences, **shared_content(config, context)}

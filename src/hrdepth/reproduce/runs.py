@@ -13,31 +13,22 @@ from typing import Any
 import torch
 import yaml
 
-from hrdepth.config import ReproduceConfig, TrainConfig
+from hrdepth.config import TrainConfig
+from hrdepth.config.files import plain_settings
 from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import file_sha256, write_json
 from hrdepth.io.run_folder import read_json
 from hrdepth.paper import PaperRow
+from hrdepth.reproduce.context import Context
 from hrdepth.reproduce.memory import fit_memory, is_out_of_memory, release_memory
 from hrdepth.reproduce.plan import BEST, Plan, network_mismatch, plan_training, row_mismatch, run_folder
-from hrdepth.weights.find import locate_weights
 
-__all__ = [
-    "Given",
-    "Weights",
-    "find_weights",
-    "given_weights",
-    "learned_from",
-    "seeds_text",
-    "shown_weights",
-    "train_missing",
-]
+__all__ = ["Weights", "find_weights", "learned_from", "shown_weights", "train_missing"]
 
 log = logging.getLogger(__name__)
 
-Given = Mapping[str, list[Path]]
 # Settings that do not change what a run learns, or that are compared apart: `init` and `seed`.
 _NOT_LEARNED_FROM = (
     "output", "resume", "max_minutes", "checkpoint_minutes", "workers", "log", "guard", "scan", "cache", "device",
@@ -70,83 +61,60 @@ class Weights:
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
-def given_weights(texts: list[str] | None) -> dict[str, list[Path]]:
-    """Read NAME=FILE,FILE,... into files by name.
-
-    Raises:
-        InputError: a text of another form, a name twice, or a file that is not there.
-    """
-    given: dict[str, list[Path]] = {}
-    for text in texts or []:
-        name, equals, files = text.partition("=")
-        paths = [part for part in files.split(",") if part]
-        if not equals or not name or not paths:
-            raise InputError(f"'{text}' must read NAME=FILE or NAME=FILE,FILE,... with the name of a row")
-        if name in given:
-            raise InputError(f"weights of '{name}' are given twice; list them behind one name, with commas")
-        given[name] = [locate_weights(path) for path in paths]
-    return given
-
-
-def find_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[list[Weights], str]:
+def find_weights(row: PaperRow, context: Context, seeds: Sequence[int | None]) -> tuple[list[Weights], str]:
     """Find the weights of a row, one file per seed; and describe which are missing and why, or "".
 
     Raises:
         InputError: a training checkpoint is damaged, or a given file is not a weights file.
     """
-    if row.name in given:
-        files = given[row.name]
+    config = context.config
+    if row.name in context.given:
+        files = context.given[row.name]
         places = range(len(files)) if len(files) > 1 else [None]
         return [
             Weights(path, given=True, place=place, note=row_mismatch(row, config, path))
             for path, place in zip(files, places, strict=True)
         ], ""
     found, missing = [], dict[str, list[int | None]]()
-    for seed in _seeds(config):
+    for seed in seeds:
         file = run_folder(config, row.name, seed) / f"{config.checkpoint}.safetensors"
         if file.is_file():
-            note = _note(row, config, seed, given, file)
-            training = {} if note else learned_from(row, config, seed, given)
+            note = _note(row, context, seed, file)
+            training = {} if note else learned_from(row, context, seed)
             found.append(Weights(file, seed, note=note, training=training))
         else:
-            missing.setdefault(_why_missing(row, config, seed, given), []).append(seed)
+            missing.setdefault(_why_missing(row, context, seed), []).append(seed)
     if not found and len(missing) == 1:
         return [], next(iter(missing))
-    reasons = [f"{seeds_text(seeds)}: {reason}" for reason, seeds in missing.items()]
+    reasons = [f"{_seeds_text(seeds_of_it)}: {reason}" for reason, seeds_of_it in missing.items()]
     if found and missing:
-        reasons.insert(0, f"{seeds_text([one.seed for one in found])} of {', '.join(map(str, config.seeds))}")
+        reasons.insert(0, f"{_seeds_text([one.seed for one in found])} of {', '.join(map(str, seeds))}")
     return found, "; ".join(reasons)
 
 
-def shown_weights(row: PaperRow, config: ReproduceConfig, given: Given) -> tuple[Weights | None, str]:
+def shown_weights(row: PaperRow, context: Context) -> tuple[Weights | None, str]:
     """Find the file that a figure shows of a row, after training the first seed if asked to; or the reason for none.
 
     Raises:
         InputError: as `train_missing` and `find_weights`.
     """
-    if config.train:
-        train_missing(row, replace(config, seeds=config.seeds[:1]), given)
-    found, reason = find_weights(row, config, given)
+    if context.config.train:
+        train_missing(row, context, context.seeds[:1])
+    found, reason = find_weights(row, context, context.seeds)
     if not found:
         return None, reason
     first = found[0]
     several = "" if first.place is None else f"the first of {len(found)} files"
-    if first.seed is not None and len(config.seeds) > 1:
-        several = f"seed {first.seed} of {', '.join(map(str, config.seeds))}"
+    if first.seed is not None and len(context.seeds) > 1:
+        several = f"seed {first.seed} of {', '.join(map(str, context.seeds))}"
     return replace(first, note="; ".join(filter(None, (several, first.note)))), ""
 
 
-def seeds_text(seeds: Sequence[int | None]) -> str:
-    """Name seeds.
-
-    Example:
-        >>> seeds_text([0]), seeds_text([0, 2])
-        ('seed 0', 'seeds 0, 2')
-    """
+def _seeds_text(seeds: Sequence[int | None]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
-def train_missing(row: PaperRow, config: ReproduceConfig, given: Given) -> None:
+def train_missing(row: PaperRow, context: Context, seeds: Sequence[int | None]) -> None:
     """Train a row whose weights are missing, first what it starts or learns from; resume interrupted runs.
 
     A run that the guard stopped, or that cannot be resumed, is left alone with a warning; so is what needs it.
@@ -154,14 +122,14 @@ def train_missing(row: PaperRow, config: ReproduceConfig, given: Given) -> None:
     Raises:
         InputError: no config gives the row, or what `training.train` raises.
     """
-    if row.name in given:
-        return
-    for seed in _seeds(config):
-        _train(plan_training(config, row, seed, given), config, seed, given)
+    if row.name not in context.given:
+        for seed in seeds:
+            _train(row, context, seed)
 
 
-def _train(plan: Plan, config: ReproduceConfig, seed: int | None, given: Given) -> bool:
+def _train(row: PaperRow | str, context: Context, seed: int | None) -> bool:
     """Train, and first what is needed; return whether the run has finished."""
+    plan = plan_training(context.config, row, seed, context.given)
     folder = Path(plan.config.output)
     epochs = _epochs_done(folder)
     if (folder / BEST).is_file() and _has_ended(folder, epochs, plan.config):
@@ -170,7 +138,7 @@ def _train(plan: Plan, config: ReproduceConfig, seed: int | None, given: Given) 
         log.warning("%s: not trained, %s", folder, obstacle)
         return False
     for name in plan.before:
-        if not _train(plan_training(config, name, seed, given), config, seed, given):
+        if not _train(name, context, seed):
             log.warning("%s: not trained, it needs the weights of %s first", folder, name)
             return False
     with training_extra():
@@ -193,10 +161,6 @@ def _train(plan: Plan, config: ReproduceConfig, seed: int | None, given: Given) 
         return True
     release_memory()  # after the error, whose traceback holds the tensors
     return False
-
-
-def _seeds(config: ReproduceConfig) -> list[int | None]:
-    return [*config.seeds] or [None]
 
 
 def _has_ended(folder: Path, epochs: float | None, plan: TrainConfig) -> bool:
@@ -228,17 +192,14 @@ def _out_of_memory(folder: Path) -> str:
     return str(read_json(folder / OUT_OF_MEMORY).get("message", ""))
 
 
-def _why_missing(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> str:
-    if obstacle := _obstacle(run_folder(config, row.name, seed)):
+def _why_missing(row: PaperRow, context: Context, seed: int | None) -> str:
+    if obstacle := _obstacle(run_folder(context.config, row.name, seed)):
         return obstacle
-    try:
-        before = plan_training(config, row, seed, given).before
-    except InputError:  # no config to read what it needs from
-        before = ()
-    for name in before:
-        if obstacle := _obstacle(run_folder(config, name, seed)):
+    plan = _known_plan(row, context, seed)
+    for name in plan.before if plan else ():
+        if obstacle := _obstacle(run_folder(context.config, name, seed)):
             return f"it needs {name} first: {obstacle}"
-    return "no config trains it" if row.config is None else f"no weights in {config.runs}"
+    return "no config trains it" if row.config is None else f"no weights in {context.config.runs}"
 
 
 def _epochs_done(folder: Path) -> float | None:
@@ -255,29 +216,35 @@ def _epochs_done(folder: Path) -> float | None:
         raise InputError(f"{path} is damaged or no training checkpoint; remove the folder to train again") from error
 
 
-def learned_from(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given) -> dict[str, Any]:
-    """Return what a row's training learns from: its settings and the rows before it; {} if no config gives the row."""
+def _known_plan(row: PaperRow, context: Context, seed: int | None) -> Plan | None:
+    """Return the training that gives a row; None if no config does."""
     try:
-        plan = plan_training(config, row, seed, given)
+        return plan_training(context.config, row, seed, context.given)
     except InputError:
+        return None
+
+
+def learned_from(row: PaperRow, context: Context, seed: int | None) -> dict[str, Any]:
+    """Return what a row's training learns from: its settings and the rows before it; {} if no config gives the row."""
+    plan = _known_plan(row, context, seed)
+    if plan is None:
         return {}
     settings = {key: value for key, value in asdict(plan.config).items() if key not in _NOT_LEARNED_FROM}
     learned: dict[str, Any] = _plain({"settings": settings, "before": plan.before})
     init = plan.config.init
-    if init is not None and init not in {str(run_folder(config, name, seed) / BEST) for name in plan.before}:
+    if init is not None and init not in {str(run_folder(context.config, name, seed) / BEST) for name in plan.before}:
         learned["init"] = file_sha256(Path(init)) if Path(init).is_file() else init
     return learned
 
 
-def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given, file: Path) -> str:
+def _note(row: PaperRow, context: Context, seed: int | None, file: Path) -> str:
     """Describe how the run of the weights differs from the config, and whether it was stopped."""
-    folder = run_folder(config, row.name, seed)
-    stopped = [text for text in (_stopped(folder), _out_of_memory(folder)) if text]
-    try:
-        plan = plan_training(config, row, seed, given).config
-    except InputError:  # no config to compare with
-        return "; ".join(stopped)
-    notes = []
+    folder = run_folder(context.config, row.name, seed)
+    stopped = [_stopped(folder), _out_of_memory(folder)]
+    known = _known_plan(row, context, seed)
+    if known is None:
+        return _joined(stopped)
+    plan, notes = known.config, list[str]()
     if row.dataset.startswith("CS") and plan.init is None:
         notes.append("without CityScapes")
     epochs = _epochs_done(folder)
@@ -288,8 +255,8 @@ def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given
     try:
         stored = load_yaml(read_text(folder / "config.yaml"))
     except (OSError, InputError, yaml.YAMLError):  # weights alone: their network can be compared
-        return "; ".join(filter(None, [*notes, network_mismatch(plan.network, file)]))
-    wanted = json.loads(json.dumps(asdict(plan)))
+        return _joined([*notes, network_mismatch(plan.network, file)])
+    wanted = plain_settings(plan)
     if int(stored.get("batch_size") or 0) * int(stored.get("accumulate") or 1) == plan.batch_size * plan.accumulate:
         if stored["batch_size"] != plan.batch_size:
             notes.append(f"in batches of {stored['batch_size']} with averaged gradients, as memory allowed")
@@ -297,7 +264,11 @@ def _note(row: PaperRow, config: ReproduceConfig, seed: int | None, given: Given
     others = [key for key, value in wanted.items() if key not in _NOT_LEARNED_FROM and _plain(stored.get(key)) != value]
     if others:
         notes.append(f"trained with other settings of {', '.join(others)}")
-    return "; ".join(notes)
+    return _joined(notes)
+
+
+def _joined(notes: Sequence[str]) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _plain(value: Any) -> Any:
