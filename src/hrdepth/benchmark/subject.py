@@ -71,9 +71,7 @@ class Variant:
         return f"{self.runtime} {self.precision}{', compiled' * self.compiled}"
 
     def missing(self) -> str | None:
-        """Return why it cannot run here, or None."""
-        if not self.runtime:
-            return None
+        """Return why it cannot run here, or None; not of the baseline."""
         if self.precision not in RUNTIMES[self.runtime].precisions:
             return f"the runtime has no {self.precision}"
         return unavailable(self.runtime)
@@ -179,9 +177,9 @@ def drawn_image(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
     return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def write_images(folder: Path, size: tuple[int, int], count: int = 4) -> Path:
-    """Write images of smooth noise to calibrate on, and return their folder."""
+def write_images(folder: Path, size: tuple[int, int]) -> Path:
+    """Write four images of smooth noise to calibrate on, and return their folder."""
     folder.mkdir(exist_ok=True)
-    for number in range(count):
+    for number in range(4):
         Image.fromarray(drawn_image(size, number)).save(folder / f"{number}.png")
     return folder
