@@ -74,7 +74,9 @@ def test_earlier_names_of_options_and_keys_work_and_warn_once(tmp_path, caplog):
     ]
     assert parse(["train", "--config", NAME, "--intrinsics.hold-steps", "3"])[1].intrinsics.freeze_steps == 3
     caplog.clear()
-    (tmp_path / "nested.yaml").write_text("objective: {options: {everywhere: true, other: {options: {elsewhere: 1}}}}\n")
+    (tmp_path / "nested.yaml").write_text(
+        "objective: {options: {everywhere: true, other: {options: {elsewhere: 1}}}}\n"
+    )
     options = parse(["train", "--config", NAME, "--config", "nested.yaml"])[1].objective.options
     assert options == {"other_with_depth": True, "other": {"options": {"unhinted_weight": 1}}}
     assert {record.getMessage() for record in caplog.records} == {
