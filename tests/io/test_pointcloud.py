@@ -67,7 +67,7 @@ def test_far_and_missing_depth_have_no_point():
     depth[0], depth[1], depth[2], depth[3:6] = np.nan, 0, np.inf, 50
     image = np.zeros((*SIZE, 3), np.uint8)
     assert len(point_cloud(depth, image, K, far=10, grazing_degrees=0)) == (SIZE[0] - 6) * SIZE[1]
-    thinned = point_cloud(depth, image, K, grazing_degrees=0, max_points=600)
+    thinned = point_cloud(depth, image, K, grazing_degrees=0, most=600)
     assert 200 < len(thinned) <= 600
 
 

@@ -158,7 +158,7 @@ def lift(prediction: Prediction, far_medians: float = FAR_MEDIANS, max_points: i
     """
     depth = prediction.best_depth
     far = far_medians * float(np.median(depth))
-    return point_cloud(depth, prediction.image, camera_of(prediction), far=far, max_points=max_points)
+    return point_cloud(depth, prediction.image, camera_of(prediction), far=far, most=max_points)
 
 
 def describe_cloud(prediction: Prediction) -> dict[str, str]:

@@ -63,7 +63,7 @@ def point_cloud(
     *,
     far: float | None = None,
     grazing_degrees: float = GRAZING_DEGREES,
-    max_points: int | None = None,
+    most: int | None = None,
 ) -> PointCloud:
     """Lift every pixel with reliable depth to a point.
 
@@ -73,7 +73,7 @@ def point_cloud(
         intrinsics: (3,3) in pixels of the image.
         far: leave out what is farther, in the depth's unit; None leaves nothing out.
         grazing_degrees: see `reliable`; 0 includes flying pixels.
-        max_points: thin the grid of pixels evenly until at most so many are looked at; None looks at all.
+        most: thin the grid of pixels evenly until at most so many are looked at; None looks at all.
 
     Returns:
         The points, from the top left to the bottom right.
@@ -97,7 +97,7 @@ def point_cloud(
     keep = reliable(depth, float(matrix[0, 0]), float(matrix[1, 1]), grazing_degrees)
     if far is not None:
         keep &= depth <= far
-    if max_points is not None and (step := int(np.ceil(np.sqrt(depth.size / max_points)))) > 1:
+    if most is not None and (step := int(np.ceil(np.sqrt(depth.size / most)))) > 1:
         grid = np.zeros_like(keep)
         grid[::step, ::step] = True
         keep &= grid

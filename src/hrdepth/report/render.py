@@ -83,7 +83,7 @@ def encode_cloud(
     Raises:
         InputError: no point is left.
     """
-    cloud = point_cloud(depth, image, intrinsics, far=FAR_MEDIANS * float(np.median(depth)), max_points=max_points)
+    cloud = point_cloud(depth, image, intrinsics, far=FAR_MEDIANS * float(np.median(depth)), most=max_points)
     low, high = cloud.points.min(axis=0), cloud.points.max(axis=0)
     span = np.maximum(high - low, np.finfo(np.float32).tiny)
     steps = np.rint((cloud.points - low) / span * STEPS).astype("<u2")
