@@ -18,7 +18,7 @@ from hrdepth.inference.pack import STREETS
 from hrdepth.inference.predictor import Predictor
 from hrdepth.weights.card import card_text
 from hrdepth.weights.checkpoint import load_network, read_checkpoint
-from hrdepth.weights.find import bundled, download, locate_weights
+from hrdepth.weights.find import DEFAULT, bundled, download, locate_weights
 from weights_files import COMMIT, FACTS, save
 
 
@@ -100,7 +100,7 @@ def test_the_real_bundled_weights_load(name):
     assert file.stat().st_size <= 8e6
     assert None not in (checkpoint.sha256, checkpoint.licence, checkpoint.name)
     card = file.with_suffix(".md").read_text(encoding="utf-8")
-    assert card == card_text(checkpoint, "")
+    assert card == card_text(checkpoint, "" if name == DEFAULT else f'"{name}"')
     assert checkpoint.sha256 in card
     assert checkpoint.licence in card
     predictor = Predictor.from_pretrained(name, device="cpu", runtime="pytorch")
