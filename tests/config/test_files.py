@@ -11,8 +11,9 @@ import yaml
 
 from hrdepth.cli import main
 from hrdepth.cli.parser import parse
-from hrdepth.config import files
-from hrdepth.config.files import find_config, read_train_config, recipe, rename_keys
+from hrdepth.config import DatasetConfig, ObjectiveConfig, names
+from hrdepth.config.files import find_config, read_train_config, recipe
+from hrdepth.config.names import rename_keys
 from hrdepth.data.splits import read_split, replace_lines
 from hrdepth.errors import InputError
 
@@ -22,7 +23,7 @@ NAME = "kitti-hrdepth-m-640x192"
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    files._note.cache_clear()
+    names.note_name.cache_clear()
 
 
 @pytest.mark.parametrize("path", [NAME, f"{NAME}.yaml", f"configs/{NAME}.yaml"])
@@ -84,6 +85,17 @@ def test_earlier_names_of_options_and_keys_work_and_warn_once(tmp_path, caplog):
         "elsewhere is now called unhinted_weight",
     }
     assert parse(["export", "w", "--out", "o.onnx", "--quantisation.pictures", "5"])[1].quantisation.images == 5
+
+
+def test_earlier_names_work_in_configs_made_in_python():
+    options = {"everywhere": True, "other": {"name": "distillation", "options": {"elsewhere": 1}}}
+    config = ObjectiveConfig("supervised", options=options)
+    assert config.options == {
+        "other_with_depth": True,
+        "other": {"name": "distillation", "options": {"unhinted_weight": 1}},
+    }
+    data = DatasetConfig("pictures", "root", options={"eyes": ["left", "right"]})
+    assert (data.dataset, data.options) == ("images", {"folders": ["left", "right"]})
 
 
 def test_earlier_paths_of_split_files_lead_to_the_current_ones(tmp_path):

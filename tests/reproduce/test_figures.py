@@ -14,6 +14,7 @@ import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, NetworkConfig
 from hrdepth.errors import InputError
+from hrdepth.evaluation.depth import compare_depth
 from hrdepth.evaluation.edges import near_edges
 from hrdepth.networks import build_network
 from hrdepth.reproduce.regions import SPARSE_REGIONS, depth_regions, reduce_truth, region_errors, sparse_regions
@@ -52,7 +53,7 @@ def test_errors_are_attributed_to_their_region():
     truth = step()
     masks = depth_regions(truth, 0.05, 2)
     wrong = np.where(masks["high gradient"], 1.1, 1.0) * truth
-    errors = region_errors(truth, 1 / wrong.astype(np.float64), masks, METRES)["bilinear"]
+    errors = region_errors(truth, compare_depth(truth, 1 / wrong.astype(np.float64), METRES), masks)["bilinear"]
     assert errors["low gradient"] == pytest.approx(0, abs=1e-6)
     assert errors["high gradient"] == pytest.approx(0.1, abs=1e-6)
     assert errors["all"] == pytest.approx(0.1 * 2 / 64, abs=1e-6)
@@ -61,7 +62,8 @@ def test_errors_are_attributed_to_their_region():
 def test_interpolation_errors_agree_with_a_calculation_by_hand():
     truth = step()
     masks = depth_regions(truth, 0.05, 2)
-    errors = region_errors(truth, reduce_truth(GroundTruth("step", None, truth), (16, 32)), masks, METRES)
+    reduced = reduce_truth(GroundTruth("step", None, truth), (16, 32))
+    errors = region_errors(truth, compare_depth(truth, reduced, METRES), masks)
     assert errors["nearest"]["all"] == pytest.approx(0, abs=1e-6)
     bilinear = errors["bilinear"]
     # Beside the step, disparity is 3/4 its own and 1/4 the neighbour's: 11.43 m for 10 m, 16 m for 20 m.

@@ -47,9 +47,10 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
         config = replace(config, weights=str(locate_weights(config.weights)))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        name, found = find_subject(config, folder, config.size)
-        weights, checkpoint = folder / found.name, read_checkpoint(found)
-        save_checkpoint(weights, checkpoint.network, checkpoint.network_config, size=config.size)
+        name, weights = find_subject(config, folder, config.size)
+        if config.network is None:  # a copy, as the page has no option for its networks' size
+            checkpoint, weights = read_checkpoint(weights), folder / weights.name
+            save_checkpoint(weights, checkpoint.network, checkpoint.network_config, size=config.size)
         image = folder / "image.png"
         Image.fromarray(drawn_image(config.image_size)).save(image)
         page = partial(_serve_page, AppConfig(weights=(str(weights),), port=0, device=config.device))

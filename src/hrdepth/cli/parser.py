@@ -19,7 +19,8 @@ from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader, se
 import hrdepth
 from hrdepth.cli.argument_errors import describe_error, option_names
 from hrdepth.cli.commands import COMMANDS, GROUPS
-from hrdepth.config.files import current_name, find_config, names_class, rename_keys
+from hrdepth.config.files import find_config, names_class
+from hrdepth.config.names import current_name, rename_keys
 from hrdepth.config.safe_yaml import SettingsLoader, check_yaml, read_text
 from hrdepth.errors import InputError
 from hrdepth.io.local_copies import fetched

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from hrdepth.config.names import current_name, rename_keys
 from hrdepth.errors import InputError
 
 __all__ = ["AugmentConfig", "DatasetConfig", "GroundTruthConfig", "RenderConfig"]
@@ -39,6 +40,10 @@ class DatasetConfig:
     distances: list[int] = field(default_factory=lambda: [1])
     missing: Literal["error", "skip"] = "error"
     min_motion: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dataset", current_name(self.dataset))
+        object.__setattr__(self, "options", rename_keys(self.options))
 
 
 @dataclass(frozen=True)

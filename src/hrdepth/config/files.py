@@ -1,10 +1,9 @@
-"""Files with settings: recipes by their names, keys and options by their earlier names, a training's config."""
+"""Files with settings: recipes by their names, a training's config."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import logging
 import os
 import re
 from collections.abc import Mapping
@@ -17,58 +16,22 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser
 
+from hrdepth.config.names import EARLIER_FOLDER, note_name, rename_keys
 from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.config.training import TrainConfig
 from hrdepth.errors import InputError
 
 __all__ = [
-    "RENAMED",
-    "current_name",
     "find_config",
     "names_class",
     "plain_settings",
     "read_train_config",
     "recipe",
     "recipes",
-    "rename_keys",
     "train_config",
 ]
 
-log = logging.getLogger(__name__)
-
-# Options and keys of earlier versions and their present names.
-RENAMED = {
-    "pictures": "images",
-    "picture_size": "image_size",
-    "eyes": "folders",
-    "hold_depth_steps": "freeze_depth_steps",
-    "hold_steps": "freeze_steps",
-    "elsewhere": "unhinted_weight",
-    "everywhere": "other_with_depth",
-}
-# In earlier versions recipes, and the lists of frames that they name, were in this folder.
 RECIPES = Path(str(resources.files("hrdepth"))) / "recipes"
-EARLIER_FOLDER, EARLIER_LISTS = "configs/", "configs/splits/"
-
-
-def current_name(name: str) -> str:
-    """Return the present name of an option or key; log once that an earlier one was used."""
-    if name in RENAMED:
-        _note(name, RENAMED[name])
-    return RENAMED.get(name, name)
-
-
-def rename_keys(settings: Any) -> Any:
-    """Return settings, read from YAML, with the present names of all keys and of the recipes' lists of frames."""
-    if isinstance(settings, Mapping):
-        return {
-            current_name(key) if isinstance(key, str) else key: rename_keys(value) for key, value in settings.items()
-        }
-    if isinstance(settings, list):
-        return [rename_keys(value) for value in settings]
-    if isinstance(settings, str) and settings.startswith(EARLIER_LISTS) and not Path(settings).exists():
-        return settings.removeprefix(EARLIER_FOLDER)
-    return settings
 
 
 def names_class(settings: Any) -> bool:
@@ -90,7 +53,7 @@ def recipe(name: str) -> Path | None:
         return None
     found = next((file for file in (RECIPES / short, RECIPES / f"{short}.yaml") if _is_file(file)), None)
     if found is not None and name != short:
-        _note(name, short.removesuffix(".yaml"))
+        note_name(name, short.removesuffix(".yaml"))
     return found
 
 
@@ -171,8 +134,3 @@ def _training_parser() -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainConfig, "training")
     return parser
-
-
-@cache  # once for each name
-def _note(name: str, present: str) -> None:
-    log.warning("%s is now called %s", name, present)

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from hrdepth.config.data import AugmentConfig, DatasetConfig
+from hrdepth.config.names import rename_keys
 from hrdepth.config.networks import IntrinsicsConfig, NetworkConfig
 from hrdepth.errors import InputError
 
@@ -37,6 +38,9 @@ class ObjectiveConfig:
     name: str = "view_synthesis"
     frames: list[int | str] = field(default_factory=lambda: [-1, 1])
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", rename_keys(self.options))
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from hrdepth.config import AugmentConfig, DatasetConfig
-from hrdepth.config.files import current_name
 from hrdepth.data.cityscapes import Cityscapes
 from hrdepth.data.folder import Folder, Images
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
@@ -69,20 +68,18 @@ def build_reader(config: DatasetConfig) -> FrameReader:
     Raises:
         InputError: as `check_dataset`, or files that are missing or wrong.
     """
-    kind, options = check_dataset(config)
-    return kind(config.root, config.split, **options)
+    return check_dataset(config)(config.root, config.split, **config.options)
 
 
-def check_dataset(config: DatasetConfig) -> tuple[Callable[..., FrameReader], dict[str, Any]]:
-    """Check the settings of a data set before its files are asked for; return its class, and its options.
+def check_dataset(config: DatasetConfig) -> Callable[..., FrameReader]:
+    """Check the settings of a data set before its files are asked for; return its class.
 
     Raises:
         InputError: an unknown data set, an option that it does not have, or an invalid value.
     """
-    kind = lookup(DATASETS, current_name(config.dataset), "data set")
+    kind = lookup(DATASETS, config.dataset, "data set")
     what = f"data set '{config.dataset}'"
-    options = {current_name(name): value for name, value in config.options.items()}
-    check_options(kind, options, what, ("root", "split"))
+    check_options(kind, config.options, what, ("root", "split"))
     if not config.weight > 0:
         raise InputError(f"data set '{config.dataset}' at {config.root}: weight {config.weight:g} must be positive")
     if not config.distances or min(config.distances) < 1:
@@ -91,7 +88,7 @@ def check_dataset(config: DatasetConfig) -> tuple[Callable[..., FrameReader], di
         )
     if config.split is None and inspect.signature(kind).parameters["split"].default is inspect.Parameter.empty:
         raise InputError(f"data set '{config.dataset}' at {config.root} needs a split: a file or a name")
-    return kind, options
+    return kind
 
 
 def open_data(configs: Sequence[DatasetConfig], frames: Sequence[int | str], check: bool = True) -> list[OpenData]:

@@ -104,7 +104,7 @@ class _EdgesAndRegions(Extras):
     def __call__(self, truth: GroundTruth, found: Comparison) -> dict[str, float]:
         values = super().__call__(truth, found)
         if edges_installed() and is_dense(truth.depth):
-            errors = region_errors(truth.depth, found.prediction, depth_regions(truth.depth), found.protocol)
+            errors = region_errors(truth.depth, found, depth_regions(truth.depth))
             values |= {f"abs_rel, {name}, {how}": one for how, by in errors.items() for name, one in by.items()}
         return values
 

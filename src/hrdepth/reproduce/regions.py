@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate, max_pool2d
 
 from hrdepth.config import DepthProtocol, ReproduceRegionsConfig
 from hrdepth.errors import InputError
-from hrdepth.evaluation.depth import compare_depth, valid_pixels
+from hrdepth.evaluation.depth import Comparison, compare_depth, valid_pixels
 from hrdepth.evaluation.edges import depth_edges, is_dense, near_edges
 from hrdepth.truth import GroundTruth
 
@@ -124,27 +124,22 @@ def reduce_truth(truth: GroundTruth, size: tuple[int, int]) -> NDArray[np.float6
     return _nearest(disparity, size)
 
 
-def region_errors(
-    truth: NDArray[np.float32], disparity: NDArray[np.float64], masks: Masks, protocol: DepthProtocol
-) -> dict[str, dict[str, float]]:
+def region_errors(truth: NDArray[np.float32], found: Comparison, masks: Masks) -> dict[str, dict[str, float]]:
     """Return the Abs Rel of each region for each of `ENLARGED`, NaN where an image has none of the region.
 
     Args:
         truth: (H,W), metres.
-        disparity: scaled disparity (h,w), 1/depth.
+        found: the comparison with a prediction (h,w), which enlarges it bilinearly.
         masks: the regions.
-        protocol: how the whole image is scaled, cropped and clamped.
     """
-    (height, width), errors = truth.shape, dict[str, dict[str, float]]()
-    for how, enlarged in zip(ENLARGED, (disparity, _nearest(disparity, (height, width))), strict=True):
-        found = compare_depth(truth, enlarged, protocol)  # which enlarges bilinearly what is smaller
-        if found is None:
-            errors[how] = dict.fromkeys(masks, float("nan"))
-            continue
-        pixels = found.pixels
-        error = np.abs(found.depth - pixels.depth) / pixels.depth
+    nearest = compare_depth(truth, _nearest(found.prediction, found.pixels.size), found.protocol)
+    errors = dict[str, dict[str, float]]()
+    for enlarged, one in zip(ENLARGED, (found, nearest), strict=True):
+        assert one is not None  # the same pixels are compared
+        pixels = one.pixels
+        error = np.abs(one.depth - pixels.depth) / pixels.depth
         inside = {name: error[mask[pixels.rows, pixels.columns]] for name, mask in masks.items()}
-        errors[how] = {name: float(one.mean()) if one.size else float("nan") for name, one in inside.items()}
+        errors[enlarged] = {name: float(part.mean()) if part.size else float("nan") for name, part in inside.items()}
     return errors
 
 
@@ -164,8 +159,11 @@ def set_errors(
         regions, compared = masks(truth), valid_pixels(truth.depth, protocol)
         shares.append([float((mask & compared).sum() / max(1, compared.sum())) for mask in regions.values()])
         for name, source in sources.items():
-            for how, found in region_errors(truth.depth, source(truth), regions, protocol).items():
-                errors.setdefault((name, how), []).append([*found.values()])
+            found = compare_depth(truth.depth, source(truth), protocol)
+            by_region = region_errors(truth.depth, found, regions) if found is not None else {}
+            for enlarged in ENLARGED:
+                values = by_region.get(enlarged, dict.fromkeys(regions, float("nan")))
+                errors.setdefault((name, enlarged), []).append([*values.values()])
     return {key: np.array(rows) for key, rows in errors.items()}, np.mean(shares, axis=0)
 
 

@@ -14,7 +14,8 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
 from hrdepth.config import TrainConfig
-from hrdepth.config.files import plain_settings, read_train_config, rename_keys
+from hrdepth.config.files import plain_settings, read_train_config
+from hrdepth.config.names import rename_keys
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import atomic_path, output_folder, read_json, write_json
