@@ -14,7 +14,7 @@ from PIL import Image
 
 from hrdepth.inference.predictor import Predictor
 
-PATIENCE = 60_000
+PATIENCE = 120_000
 
 
 @pytest.fixture

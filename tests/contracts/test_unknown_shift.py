@@ -148,6 +148,8 @@ def test_an_evaluation_aligns_scale_and_shift_and_says_so(weights, tmp_path, cap
         str(weights),
         "--device",
         "cpu",
+        "--runtime",
+        "pytorch",
         "--data.kind",
         "drive",
         "--data.root",

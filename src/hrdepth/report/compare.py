@@ -46,6 +46,9 @@ def compare(config: CompareConfig) -> list[Path]:
     labels = _labels(config.weights, config.labels)
     truths = build_ground_truth(config.data)
     chosen = _chosen(config, len(truths))
+    runs = [config.runs] if isinstance(config.runs, str) else config.runs
+    with style():
+        curves = {"curves": learning_curves(runs)} if runs else {}  # first: a missing log is found before long work
     predictors = {
         name: Predictor.from_file(path, device=config.device, trust=config.trust)
         for name, path in zip(labels, config.weights, strict=True)
@@ -66,10 +69,7 @@ def compare(config: CompareConfig) -> list[Path]:
         }
         if config.features and (maps := _features(predictors, config.weights, rows)):
             figures["features"] = draw_features(rows[labels[0]][0].image, maps)
-        if config.runs:
-            runs = [config.runs] if isinstance(config.runs, str) else config.runs
-            figures["curves"] = learning_curves(runs)
-        for name, figure in figures.items():
+        for name, figure in (figures | curves).items():
             written += save(figure, folder, name, config.formats, config.dpi)
     result = {
         "pictures": {name: {sample.name: sample.errors for sample in samples} for name, samples in rows.items()},
