@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.data import default_collate
 
 import fake_datasets
-from hrdepth.config import DatasetConfig, files
+from hrdepth.config import DatasetConfig, names
 from hrdepth.data import build_mix, build_reader
 from hrdepth.data.camera_file import read_camera
 from hrdepth.data.folder import numbered_images
@@ -236,10 +236,10 @@ def test_earlier_names_work_and_warn_of_the_new_one_once(root, caplog):
     first, second = (build_mix([part], ["s"], (64, 96)) for part in parts)
     assert torch.equal(first[0]["sources"], second[0]["sources"])
     assert first[0]["source_valid"].all()
-    files._note.cache_clear()
+    names.note_name.cache_clear()
     with caplog.at_level("WARNING"):
         for _ in range(2):
-            build_reader(parts[0])
+            build_reader(DatasetConfig("folder", str(root), split, options={"eyes": ["left", "second"]}))
             build_reader(DatasetConfig("pictures", str(root)))
     assert [record.message for record in caplog.records] == [
         "eyes is now called folders",

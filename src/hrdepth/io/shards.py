@@ -281,7 +281,7 @@ class Member(_LocalPath):
     __slots__ = ()
 
     @property
-    def _place(self) -> tuple[ShardSet, str, str]:
+    def _location(self) -> tuple[ShardSet, str, str]:
         root, shard, name = _parts(str(self))
         return _set_of(root), shard, name
 
@@ -292,7 +292,7 @@ class Member(_LocalPath):
         Raises:
             FileNotFoundError: there is no such file in the shard.
         """
-        shards, shard, name = self._place
+        shards, shard, name = self._location
         if (entry := shards.files(shard).get(name)) is None:
             raise FileNotFoundError(f"{self} does not exist")
         return entry
@@ -303,7 +303,7 @@ class Member(_LocalPath):
 
     def exists(self, **options: Any) -> bool:
         """Return whether the shard has it."""
-        shards, shard, name = self._place
+        shards, shard, name = self._location
         return name in shards.files(shard)
 
     def is_file(self, **options: Any) -> bool:
@@ -324,7 +324,7 @@ class Member(_LocalPath):
 
     def read_bytes(self) -> bytes:
         """Return its content."""
-        shards, shard, name = self._place
+        shards, shard, name = self._location
         return shards.read(shard, name)
 
     def open(self, mode: str = "r", *arguments: Any, **options: Any) -> Any:

@@ -105,7 +105,9 @@ class _EdgesAndRegions(Extras):
         values = super().__call__(truth, found)
         if edges_installed() and is_dense(truth.depth):
             errors = region_errors(truth.depth, found, depth_regions(truth.depth))
-            values |= {f"abs_rel, {name}, {how}": one for how, by in errors.items() for name, one in by.items()}
+            values |= {
+                f"abs_rel, {name}, {enlarged}": one for enlarged, by in errors.items() for name, one in by.items()
+            }
         return values
 
 

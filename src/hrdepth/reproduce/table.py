@@ -98,10 +98,9 @@ def _main(table: PaperTable, rows: list[MeasuredRow], context: Context) -> Resul
         lines.append((table.label(one.row), "paper", *_printed(one.row.values, table)))
         if one.row.elsewhere:
             lines.append(("", "elsewhere", *_printed(one.row.elsewhere, table)))
-        for how, found in one.by_scaling.items():
-            if several:
-                how = f"{how}, {len(found)} seed{'s' if len(found) > 1 else ''}"
-            lines.append(("", how, *_cells(found, table, context)))
+        for scaling, found in one.by_scaling.items():
+            seeds = f", {len(found)} seed{'s' if len(found) > 1 else ''}" if several else ""
+            lines.append(("", f"{scaling}{seeds}", *_cells(found, table, context)))
         if not one.found:
             lines.append(("", "not measured", *("" for _ in table.columns)))
     return ResultTable(
@@ -169,11 +168,11 @@ def _caption(table: PaperTable, rows: list[MeasuredRow], context: Context) -> st
 
 def _content(one: MeasuredRow, config: ReproduceTableConfig) -> dict[str, Any]:
     measured = []
-    for how, found in one.by_scaling.items():
+    for scaling, found in one.by_scaling.items():
         values = spread(found, config.bootstrap)
         measured.append(
             {
-                "how": how,
+                "how": scaling,
                 "mean": by_metric(values.mean),
                 "deviation": None if values.seeds == 1 else by_metric(values.deviation),
                 "interval": by_metric(values.interval),
