@@ -62,7 +62,14 @@ def spin_count(*arguments, **environment):
     return done.stderr.strip()
 
 
-@pytest.mark.parametrize("command", ["predict", "app", "benchmark predict", "benchmark app"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "predict",
+        "benchmark predict",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("app", "benchmark app")),
+    ],
+)
 def test_the_spin_count_is_set_before_pytorch_is_imported(command, tmp_path):
     Image.new("RGB", (96, 64)).save(tmp_path / "street.jpg")
     weights = tmp_path / "own.safetensors"  # other than bundled ones need PyTorch

@@ -126,6 +126,7 @@ def test_the_training_tab_follows_a_run(page):
     page.wait_for_selector("#curves canvas, #curves svg")
 
 
+@pytest.mark.slow  # test_visitors.py has the parts of it
 def test_a_visitors_files_are_deleted_when_they_leave(browser, served, image):
     folder = Path(os.environ["GRADIO_TEMP_DIR"])
     before = set(folder.glob("session-*"))

@@ -48,10 +48,6 @@ def test_faults_of_the_surroundings_are_reported_by_other_commands():
     attack("faults.py", "--trials", 1, "--seed", 2, "--commands", *commands)
 
 
-def test_readers_refuse_changed_files():
-    attack("fuzz.py", "--core", "--inputs", 8)  # the slow ones below read a hundred and more
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
@@ -62,7 +58,7 @@ def test_readers_refuse_changed_files():
         ["--inputs", 300, "--first", 1000],
     ],
 )
-def test_readers_refuse_more_changed_files(options):
+def test_readers_refuse_changed_files(options):
     attack("fuzz.py", *options)
 
 

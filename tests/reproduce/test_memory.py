@@ -65,7 +65,7 @@ def test_losses_that_are_compiled_are_counted_without_compiling():
 
 @pytest.mark.parametrize(
     ("name", "networks"),  # GiB of a batch of 12 that the networks' activations alone keep
-    [("packnet-m-1280x384", 43), ("kitti-hrdepth-m-1280x384", 13)],
+    [pytest.param("packnet-m-1280x384", 43, marks=pytest.mark.slow), ("kitti-hrdepth-m-1280x384", 13)],
 )
 def test_the_largest_rows_need_more_than_their_networks_activations(name, networks):
     need = memory_need(plan_training(ReproduceConfig("out"), row_of(name)).config)

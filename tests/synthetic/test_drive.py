@@ -86,7 +86,7 @@ def test_nothing_stands_on_the_lane(street: Street) -> None:
     for name, mesh in street.meshes.items():
         corners = mesh.vertices.reshape(-1, 3)
         low = corners[(corners[:, 1] < -0.14) & (corners[:, 1] > -3.0)]
-        offsets = trajectory.course.offsets(low[:, [0, 2]])
+        offsets = trajectory.course.offsets(np.unique(low[:, [0, 2]], axis=0))
         assert not ((offsets > -3.5) & (offsets < 1.6)).any(), name
 
 
