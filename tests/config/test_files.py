@@ -1,4 +1,4 @@
-"""Tests of config/files.py.
+"""Tests of config/files.py and config/names.py.
 
 Recipes by their names, earlier names of keys and options, a training's config from its file.
 """

@@ -160,10 +160,9 @@ def set_errors(
         shares.append([float((mask & compared).sum() / max(1, compared.sum())) for mask in regions.values()])
         for name, source in sources.items():
             found = compare_depth(truth.depth, source(truth), protocol)
-            by_region = region_errors(truth.depth, found, regions) if found is not None else {}
-            for enlarged in ENLARGED:
-                values = by_region.get(enlarged, dict.fromkeys(regions, float("nan")))
-                errors.setdefault((name, enlarged), []).append([*values.values()])
+            none = dict.fromkeys(ENLARGED, dict.fromkeys(regions, float("nan")))
+            for enlarged, one in (none if found is None else region_errors(truth.depth, found, regions)).items():
+                errors.setdefault((name, enlarged), []).append([*one.values()])
     return {key: np.array(rows) for key, rows in errors.items()}, np.mean(shares, axis=0)
 
 
