@@ -61,7 +61,7 @@ def test_selected_values_agree_with_the_paper():
     ablation = {row.system: row for row in paper_table("table4").rows}
     assert ablation["+dense SC"].values["parameters"] == "16.06M"
     repeated = row_of("kitti-monodepth2-ms-1024x320")
-    assert (repeated.values["rmse"], repeated.elsewhere["rmse"], repeated.scaling) == (4.750, 4.630, 5.4)
+    assert (repeated.values["rmse"], repeated.other_sources["rmse"], repeated.scaling) == (4.750, 4.630, 5.4)
     with pytest.raises(InputError, match="unknown table 'table5'"):
         paper_table("table5")
 

@@ -34,7 +34,7 @@ class PaperRow:
         config: the training config that reproduces it, or None.
         settings: that override this config.
         scaling: the factor to metres used for the published numbers, or `median`.
-        elsewhere: numbers of the same row that another publication gives, by metric.
+        other_sources: numbers of the same row that another publication gives, by metric.
         note: a remark on this row.
         measured: how this package's training differs from the paper's; "" if it does not.
     """
@@ -48,7 +48,7 @@ class PaperRow:
     config: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     scaling: str | float = "median"
-    elsewhere: Mapping[str, float | None] = field(default_factory=dict)
+    other_sources: Mapping[str, float | None] = field(default_factory=dict)
     note: str = ""
     measured: str = ""
 
@@ -144,7 +144,7 @@ def paper_table(name: str) -> PaperTable:
     columns = tuple(found["columns"])
 
     def read(row: Mapping[str, Any]) -> PaperRow:
-        by_metric = {key: dict(zip(columns, row[key], strict=True)) for key in ("values", "elsewhere") if key in row}
+        by_metric = {key: dict(zip(columns, row[key], strict=True)) for key in ("values", "other_sources") if key in row}
         return PaperRow(**{**row, **by_metric})
 
     return PaperTable(

@@ -45,11 +45,18 @@ def test_nothing_in_the_page_names_another_host(street):
     assert "<script>" not in (street / "index.html").read_text()
 
 
-def test_the_service_worker_changes_with_any_file(small, tmp_path):
-    _, weights = small
+@pytest.fixture(scope="module")
+def exported(small, tmp_path_factory):
+    """The small network as an ONNX file of one size."""
+    path = tmp_path_factory.mktemp("exported") / "net.onnx"
+    export(ExportConfig(str(small[1]), str(path), size=(64, 96)))
+    return path
+
+
+def test_the_service_worker_changes_with_any_file(exported, tmp_path):
     versions = set()
     for name in ("one", "other"):
-        pack_page(PackConfig(str(weights), web=str(tmp_path / name), name=name))
+        pack_page(PackConfig(str(exported), web=str(tmp_path / name), name=name))
         versions.add(re.search(r'VERSION = "(\w{64})"', (tmp_path / name / "service.js").read_text())[1])
     assert len(versions) == 2
 
@@ -65,10 +72,8 @@ def test_weights_and_page_are_written_by_one_command(small, tmp_path, capsys):
     assert "page" in capsys.readouterr().err
 
 
-def test_an_exported_file_gives_a_page_of_its_size(small, tmp_path):
-    _, weights = small
-    export(ExportConfig(str(weights), str(tmp_path / "net.onnx"), size=(64, 96)))
-    pack_page(PackConfig(str(tmp_path / "net.onnx"), web=str(tmp_path / "page")))
+def test_an_exported_file_gives_a_page_of_its_size(exported, tmp_path):
+    pack_page(PackConfig(str(exported), web=str(tmp_path / "page")))
     about = json.loads((tmp_path / "page" / "page.json").read_text())
     assert (about["size"], about["fixed"]) == ([64, 96], True)
 

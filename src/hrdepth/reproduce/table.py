@@ -96,8 +96,8 @@ def _main(table: PaperTable, rows: list[MeasuredRow], context: Context) -> Resul
     several = _several(rows, context)
     for one in rows:
         lines.append((table.label(one.row), "paper", *_printed(one.row.values, table)))
-        if one.row.elsewhere:
-            lines.append(("", "elsewhere", *_printed(one.row.elsewhere, table)))
+        if one.row.other_sources:
+            lines.append(("", "other sources", *_printed(one.row.other_sources, table)))
         for scaling, found in one.by_scaling.items():
             seeds = f", {len(found)} seed{'s' if len(found) > 1 else ''}" if several else ""
             lines.append(("", f"{scaling}{seeds}", *_cells(found, table, context)))
@@ -180,8 +180,10 @@ def _content(one: MeasuredRow, config: ReproduceTableConfig) -> dict[str, Any]:
                 "runs": [each.about for each in found],
             }
         )
+    paper = asdict(one.row)
+    paper["elsewhere"] = paper.pop("other_sources") or None  # the key of the files so far
     return {
-        "paper": {**asdict(one.row), "elsewhere": dict(one.row.elsewhere) or None},
+        "paper": paper,
         "state": "measured" if measured else "not measured",
         "reason": one.reason or None,
         "measured": measured,
