@@ -144,7 +144,8 @@ def paper_table(name: str) -> PaperTable:
     columns = tuple(found["columns"])
 
     def read(row: Mapping[str, Any]) -> PaperRow:
-        by_metric = {key: dict(zip(columns, row[key], strict=True)) for key in ("values", "other_sources") if key in row}
+        given = [key for key in ("values", "other_sources") if key in row]
+        by_metric = {key: dict(zip(columns, row[key], strict=True)) for key in given}
         return PaperRow(**{**row, **by_metric})
 
     return PaperTable(

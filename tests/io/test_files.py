@@ -3,11 +3,13 @@
 import json
 import os
 import sys
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, resume
+from hrdepth.io.files import atomic_path, read_json, resume, write_json
 
 SETTINGS = {"settings": {"size": (192, 640), "car": None}, "weights": "a" * 64}
 
@@ -47,3 +49,14 @@ def test_a_durable_file_is_on_the_disk_before_it_has_its_name_and_then_the_folde
         temporary.write_text("whole")
     expected = [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
     assert synced == (expected if durable else [])
+
+
+def test_json_has_null_for_numbers_that_are_not_finite(tmp_path):
+    @dataclass(frozen=True)
+    class Ends:
+        low: float
+        high: np.float64
+
+    file = tmp_path / "results.json"
+    write_json(file, {"mean": float("nan"), "ends": [Ends(0.25, np.float64("inf"))], "pair": (1, -float("inf"))})
+    assert read_json(file) == {"mean": None, "ends": [{"low": 0.25, "high": None}], "pair": [1, None]}

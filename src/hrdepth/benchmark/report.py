@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,7 +117,7 @@ def report(
         given.update(settings or {})
         parts = {} if left_out is None else {"left_out": left_out}
         made = provenance(machine=_machine())
-        write_json(config.out, _for_json({"settings": given, **content, **parts, "provenance": made}))
+        write_json(config.out, {"settings": given, **content, **parts, "provenance": made})
     table.show()
     for name, reason in (left_out or {}).items():
         Console().print(f"left out: {name}: {reason}", markup=False)
@@ -133,17 +132,6 @@ def report_measurements(
     )
     table = ResultTable(("measured", "median", "spread", "unit", "samples"), rows, title)
     report(config, table, **content, measurements=measurements)
-
-
-def _for_json(content: Any) -> Any:
-    """Return dataclasses as dictionaries, and None for numbers that are not finite, which JSON does not have."""
-    if is_dataclass(content) and not isinstance(content, type):
-        content = asdict(content)
-    if isinstance(content, Mapping):
-        return {key: _for_json(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_for_json(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _machine() -> dict[str, Any]:

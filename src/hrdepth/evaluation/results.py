@@ -26,7 +26,6 @@ __all__ = [
     "Evaluation",
     "bootstrap_intervals",
     "describe_protocol",
-    "finite_or_none",
     "mean_over_images",
 ]
 
@@ -178,10 +177,9 @@ class Evaluation:
     def _summary(self, resamples: int) -> dict[str, Any]:
         more: dict[str, Any] = {}
         if self.extras:
-            more["extras"] = {name: finite_or_none(value) for name, value in self.extras.items()}
+            more["extras"] = dict(self.extras)
         if resamples:
-            found = {name: [finite_or_none(end) for end in ends] for name, ends in self.intervals(resamples).items()}
-            more["intervals"] = {"level": LEVEL, "resamples": resamples, **found}
+            more["intervals"] = {"level": LEVEL, "resamples": resamples, **self.intervals(resamples)}
         return {
             "metrics": self.mean,
             **more,
@@ -199,11 +197,6 @@ class Evaluation:
 def _mean(values: list[float]) -> float:
     known = [value for value in values if np.isfinite(value)]
     return float(np.mean(known)) if known else float("nan")
-
-
-def finite_or_none(value: float | NDArray[np.float64]) -> Any:
-    """Return a number, or an array as a list; None where not all of it is finite, as JSON has no NaN."""
-    return np.asarray(value).tolist() if np.isfinite(value).all() else None
 
 
 def describe_protocol(protocol: DepthProtocol) -> dict[str, str]:

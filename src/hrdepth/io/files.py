@@ -6,10 +6,12 @@ import errno
 import hashlib
 import json
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -273,10 +275,22 @@ def write_failure(error: Exception) -> str:
     return "the disk is full" if error.errno in FULL else str(error.strerror or error)
 
 
-def write_json(path: str | Path, content: dict[str, Any]) -> None:
-    """Write `content` as indented JSON, atomically."""
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write `content` as indented JSON, atomically; numbers that are not finite, which JSON does not have, as null."""
+    text = json.dumps(_for_json(content), indent=2, allow_nan=False)
     with atomic_path(path, durable=True) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _for_json(content: Any) -> Any:
+    """Return dataclasses as dictionaries, tuples as lists, and None for numbers that are not finite."""
+    if is_dataclass(content) and not isinstance(content, type):
+        content = asdict(content)
+    if isinstance(content, Mapping):
+        return {key: _for_json(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_for_json(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def begin(record: Path, content: dict[str, Any], refusal: str) -> bool:

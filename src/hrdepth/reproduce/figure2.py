@@ -16,7 +16,6 @@ from hrdepth.config import DepthProtocol, ReproduceRegionsConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.edges import is_dense
 from hrdepth.evaluation.predictions import predict_image, read_true_image
-from hrdepth.evaluation.results import finite_or_none
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.plotting import colour, new_figure, save, style
 from hrdepth.io.tables import ResultTable
@@ -83,8 +82,11 @@ def reproduce_figure2(config: ReproduceRegionsConfig) -> list[Path]:
             {
                 "source": source,
                 "enlarged": how,
-                "abs_rel": dict(zip(regions, map(finite_or_none, one.mean), strict=True)),
-                "interval": dict(zip(regions, map(finite_or_none, one.interval), strict=True)),
+                "abs_rel": dict(zip(regions, one.mean.tolist(), strict=True)),
+                "interval": {
+                    name: ends.tolist() if np.isfinite(ends).all() else None
+                    for name, ends in zip(regions, one.interval, strict=True)
+                },
             }
             for (source, how), one in series.items()
         ],

@@ -18,7 +18,6 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.depth import METRICS, Comparison
 from hrdepth.evaluation.edges import edges_installed, is_dense
 from hrdepth.evaluation.extras import Extras
-from hrdepth.evaluation.results import finite_or_none
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256, read_json, write_json
@@ -113,7 +112,8 @@ class _EdgesAndRegions(Extras):
 
 def by_metric(values: NDArray[np.float64], names: tuple[str, ...] = MEASURED) -> dict[str, Any]:
     """Return some of the metrics, for JSON, from values (M) or intervals (M,2) of each of `MEASURED`."""
-    return {name: finite_or_none(values[MEASURED.index(name)]) for name in names}
+    found = {name: values[MEASURED.index(name)] for name in names}
+    return {name: one.tolist() if np.isfinite(one).all() else None for name, one in found.items()}
 
 
 def measure_row(row: PaperRow, context: Context) -> MeasuredRow:
@@ -187,10 +187,7 @@ def _measure(row: PaperRow, weights: Weights, context: Context, protocol: DepthP
         "images": len(evaluation.rows),
         "protocol": asdict(protocol),
         "metrics": evaluation.mean,
-        "pictures": {
-            image: [finite_or_none(float(found.get(metric, np.nan))) for metric in MEASURED]
-            for image, found in values.items()
-        },
+        "pictures": {image: [found.get(metric, np.nan) for metric in MEASURED] for image, found in values.items()},
         "provenance": provenance(weights.seed),
     }
     write_json(file, content)
