@@ -33,6 +33,17 @@ WRONG = {
         (["--config", "train.yaml", "--init", "stret"], "stret does not exist"),
         (["--config", "train.yaml", "--output", "data", "--resume", "none.ckpt"], "no training checkpoint none.ckpt"),
         (["--config", "train.yaml", "--objective.options.teacher", "stret"], "stret does not exist"),
+        (
+            [
+                "--config",
+                "train.yaml",
+                "--objective.name",
+                "supervised",
+                "--objective.options.other",
+                "{name: distillation, options: {teacher: stret}}",
+            ],
+            "stret does not exist",
+        ),
         (["--config", "train.yaml", "--augment.hue", "0.7"], "between 0 and 0.5"),
         (["--config", "train.yaml", "--device", "meta"], "unknown device 'meta'"),
         (["--config", "train.yaml", "--optimiser.decay_after", "0"], "decay_after 0 must be at least 1"),

@@ -230,6 +230,20 @@ def test_panels_can_be_drawn(case, tmp_path):
     assert training_panel(panels).shape == (64 * len(panels), 96 * 3, 3)
 
 
+def test_the_pixels_that_the_auto_mask_keeps_are_known_without_panels(case, tmp_path):
+    """`check.diagnosis` asks for them with samples that have no layers but the mask."""
+    frames, _ = CASES[case]
+    layers = ("hint", "label", "label_confidence", "depth", "objects")
+    batch = {name: value for name, value in batch_of(tmp_path, frames).items() if name not in layers}
+    objective = shared_objective(case, tmp_path)
+    kept = objective.kept_pixels(objective.predict(batch), batch)
+    without = ("sfmlearner", "struct2depth M", "distillation T", "distillation MTS", "supervised")
+    assert (kept is None) == (case.startswith(without) and case not in ("struct2depth MS", "supervised M")), case
+    if kept is not None:
+        assert kept.shape == (3, 1, 64, 96)
+        assert set(kept.unique().tolist()) <= {0.0, 1.0}
+
+
 def test_a_copy_has_its_own_weights(case, tmp_path):
     """As averaging needs them; and the state is the trained networks' alone."""
     objective = shared_objective(case, tmp_path)

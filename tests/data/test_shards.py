@@ -100,9 +100,13 @@ def test_packed_samples_are_the_samples(files, tmp_path, images):
     assert len(list((tmp_path / "packed" / "train-1").glob("*.tar"))) > 1
     assert_equal(samples(files), samples(packed))
     assert_equal(samples(files, AugmentConfig()), samples(packed, AugmentConfig()))
-    supervised = replace(files, objective=ObjectiveConfig("supervised", FRAMES))
+    other = {"name": "distillation", "options": files.objective.options}
+    supervised = replace(files, objective=ObjectiveConfig("supervised", FRAMES, {"other": other}))
     packed = pack(supervised, tmp_path / "supervised", images=images)
     assert_equal(samples(supervised, layers=[Depth(2.0)]), samples(packed, layers=[Depth(2.0)]))
+    nested = packed.objective.options["other"]["options"]  # the other objective's maps are packed too
+    assert nested == {name: str(tmp_path / "supervised" / name) for name in ("hints", "labels")}
+    assert_equal(samples(files), samples(replace(packed, objective=ObjectiveConfig("distillation", FRAMES, nested))))
 
 
 def assert_same_weights(*configs):

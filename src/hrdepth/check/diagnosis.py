@@ -24,6 +24,7 @@ from hrdepth.data.sample import Batch
 from hrdepth.geometry import scaled_disparity
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.objectives import Objective, Output
+from hrdepth.objectives.base import mask_of
 from hrdepth.prepare.multiview import box_mean
 
 __all__ = ["diagnose", "lengths", "spread_and_nearness"]
@@ -92,7 +93,7 @@ def lengths(motions: Tensor) -> Tensor:
 
 
 def _examine_networks(objective: Objective, batch: Batch) -> Iterator[Finding]:
-    """Yield what is wrong with networks in eval mode, by the limits of the guard."""
+    """Yield what is wrong with networks in eval mode, by the guard's defaults: also where a run disabled a check."""
     limits = GuardConfig()
     output = objective.predict(batch)
     spreads, near = spread_and_nearness(output, objective.network)
@@ -104,13 +105,12 @@ def _examine_networks(objective: Objective, batch: Batch) -> Iterator[Finding]:
             f"1/depth varies by {float(spreads.max()):.2g} of its mean within an image, depth is about "
             f"{1 / float(near.mean()):.3g} units everywhere",
         )
-    if objective.auto_mask:
-        inside = batch["mask"].mean() if "mask" in batch else torch.ones(())
-        kept = float(objective.panels(output, batch)["kept"].mean() / inside.clamp(min=1e-6))
-        if kept < KEPT:
+    if (kept := objective.kept_pixels(output, batch)) is not None:
+        share = float(kept.mean() / mask_of(batch).mean().clamp(min=1e-6))
+        if share < KEPT:
             yield Finding(
                 "all mask",
-                f"the auto-mask leaves {100 * kept:.1f} % of the pixels: the networks explain the images no better "
+                f"the auto-mask leaves {100 * share:.1f} % of the pixels: the networks explain the images no better "
                 "than no motion at all",
             )
 

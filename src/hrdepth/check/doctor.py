@@ -55,7 +55,7 @@ class Examination:
     def verdict(self) -> str:
         """One line."""
         count = len(self.counted)
-        return f"{count} thing{'s' if count != 1 else ''} to mend" if count else "fit for training"
+        return f"{count} problem{'s' if count != 1 else ''} to fix" if count else "fit for training"
 
 
 def examine(config: DoctorConfig) -> Examination:

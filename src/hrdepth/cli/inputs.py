@@ -31,6 +31,7 @@ from hrdepth.config import (
     TrainConfig,
     check_values,
 )
+from hrdepth.config.training import nested_options
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_folder
 from hrdepth.io.objects import is_url
@@ -138,8 +139,9 @@ def _check_training(config: TrainConfig) -> None:
     if config.resume not in (None, "auto"):
         _check_resume(config)
     _check_data_sets(config)
-    if teacher := config.objective.options.get("teacher"):
-        _check_teacher(str(teacher))
+    for options in nested_options(config.objective.options):
+        if teacher := options.get("teacher"):
+            _check_teacher(str(teacher))
 
 
 def _check_networks(config: TrainConfig | BenchmarkTrainConfig) -> None:

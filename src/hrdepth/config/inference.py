@@ -41,7 +41,7 @@ class FleetConfig:
             processes on this machine. Null works without Ray.
         ray_workers: processes at a time, each with a network of its own; null for as many as there is room for.
         ray_cpus: cores of each, which it computes with.
-        ray_gpus: GPUs of each; half a one lets two processes share it.
+        ray_gpus: GPUs of each; 0.5 lets two processes share one.
 
     Raises:
         InputError: numbers that cannot work.

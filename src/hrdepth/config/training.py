@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from hrdepth.config.networks import IntrinsicsConfig, NetworkConfig
 from hrdepth.errors import InputError
 
 __all__ = [
+    "PATH_OPTIONS",
     "DiagnoseConfig",
     "GuardConfig",
     "LogConfig",
@@ -20,7 +22,11 @@ __all__ = [
     "OptimiserConfig",
     "TrainConfig",
     "check_values",
+    "nested_options",
 ]
+
+# Options of objectives that name files, which may lie in another place on another machine.
+PATH_OPTIONS = ("teacher", "cache", "labels", "hints")
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,14 @@ class ObjectiveConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", rename_keys(self.options))
+
+
+def nested_options(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield an objective's options, then those of an objective within them, such as the `other` of `supervised`."""
+    yield options
+    for value in options.values():
+        if isinstance(value, dict):
+            yield from nested_options(value)
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def bridge(motions: Poses, missing: Sequence[int]) -> Poses:
             near = max((other for other in known if other < index), default=known[0])
             bridged[index] = np.linalg.matrix_power(motions[near], count + 1)
             log.warning(
-                "%d frames are missing before frame %d, where the motion before is assumed to go on", count, index + 1
+                "%d frames are missing before frame %d, where the motion before is assumed to continue", count, index + 1
             )
     return bridged
 
@@ -192,7 +192,7 @@ def predict_motions(
 
 
 def warn(error: InputError) -> None:
-    """Log what of an input cannot be read, and go on with the rest."""
+    """Log what of an input cannot be read, and continue with the rest."""
     log.warning("%s", error)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -83,14 +83,14 @@ class Objective(nn.Module):
         pose_network: the pose network, or None if none is trained.
         cameras: those whose K is learned, or None if all are known.
         frames: the sources, see `ObjectiveConfig`.
-        auto_mask: whether pixels that the unwarped source matches better are ignored.
+        reads_depth: whether it learns from the true depth of data sets that have it.
     """
 
     network: DepthNetwork
     pose_network: nn.Module | None
     cameras: LearnedIntrinsics | None
     frames: tuple[int | str, ...]
-    auto_mask: bool = False
+    reads_depth: ClassVar[bool] = False
 
     @classmethod
     def check(cls, config: ObjectiveConfig) -> None:
@@ -155,8 +155,16 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Return images that show a batch, each (B,C,H,W) with C 1 or 3; see `training.log.training_panel`."""
+        """Return images that show a batch, in the order of the panel: (B,C,H,W), C 1 or 3, by name.
+
+        `target` is one of them. `disparity`, `teacher` and `depth` are drawn as disparities, `error` as an error,
+        others as images or grey levels in [0,1].
+        """
         raise NotImplementedError
+
+    def kept_pixels(self, output: Output, batch: Batch) -> Tensor | None:
+        """Return 1 for pixels that neither auto-mask nor mask excludes (B,1,H,W); None without an auto-mask."""
+        return None
 
     def learned_scale(self) -> DepthScale:
         """Return the scale of the network's depth, without what the losses leave open."""

@@ -137,7 +137,6 @@ class Distillation(Objective):
             self.view_synthesis = ViewSynthesis(network, pose_network, frames, cameras=cameras, **options)
         self.pose_network = None if self.view_synthesis is None else self.view_synthesis.pose_network
         self.cameras = None if self.view_synthesis is None else self.view_synthesis.cameras
-        self.auto_mask = self.view_synthesis is not None and self.view_synthesis.auto_mask
         self.agreement, self.objects = agreement, objects
         self.hints = hints
         self._factor = 1.0
@@ -286,7 +285,8 @@ class Distillation(Objective):
         """
         target = self.target(batch)
         if self.view_synthesis is not None:
-            return {**self.view_synthesis.panels(output, batch), "teacher": target}
+            shown = self.view_synthesis.panels(output, batch)
+            return {name: shown[name] for name in ("target", "disparity")} | {"teacher": target} | shown
         disparity = output.disparities[0].float()
         error = (scaled(disparity, self.network.scale) / scaled(target, self.network.scale)).log().abs()
         if self.norm == "affine":  # the map has a scale of its own
@@ -296,6 +296,10 @@ class Distillation(Objective):
         if self.teacher is None and self.labels is None:
             error = error * (batch["hint"] > 0)
         return {"target": batch["target"], "disparity": disparity, "teacher": target, "error": error}
+
+    def kept_pixels(self, output: Output, batch: Batch) -> Tensor | None:
+        """See `Objective.kept_pixels`: that of view synthesis."""
+        return None if self.view_synthesis is None else self.view_synthesis.kept_pixels(output, batch)
 
     def learned_scale(self) -> DepthScale:
         """See `Objective.learned_scale`: view synthesis and hints settle what the norm leaves open."""

@@ -65,6 +65,8 @@ class Supervised(Objective):
         (section 5), here of log depth and without its robust scale.
     """
 
+    reads_depth = True
+
     def __init__(
         self,
         network: DepthNetwork,
@@ -94,7 +96,6 @@ class Supervised(Objective):
             self.other = kind(network, pose_network, frames=frames, cameras=cameras, **(other.get("options") or {}))
         self.pose_network = None if self.other is None else self.other.pose_network
         self.cameras = None if self.other is None else self.other.cameras
-        self.auto_mask = self.other is not None and self.other.auto_mask
 
     @classmethod
     def check(cls, config: ObjectiveConfig) -> None:
@@ -240,6 +241,10 @@ class Supervised(Objective):
             (d - (d[k].median() if k.any() else 0)).abs() * k for d, k in zip(difference, known, strict=True)
         ])  # fmt: skip
         return {"target": batch["target"], "disparity": disparity, "depth": true_disparity, "error": error}
+
+    def kept_pixels(self, output: Output, batch: Batch) -> Tensor | None:
+        """See `Objective.kept_pixels`: that of the other objective."""
+        return None if self.other is None else self.other.kept_pixels(output, batch)
 
     def about(self) -> dict[str, Any]:
         """See `Objective.about`: also that of the other objective."""

@@ -240,8 +240,7 @@ class ViewSynthesis(Objective):
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """See `Objective.panels`.
 
-        `target`; `disparity`; `synthesised`, `error` of each pixel's best source; `kept`, 1 for pixels that neither
-        auto-mask nor mask excludes.
+        `target`; `disparity`; `synthesised`, `error` of each pixel's best source; `kept`, see `kept_pixels`.
         """
         disparity = output.disparities[0].float()
         target, identity = batch["target"], self.identity_errors(batch)
@@ -249,14 +248,25 @@ class ViewSynthesis(Objective):
         errors = self._errors(batch, synthesised, windows(target))
         best = errors.argmin(dim=1)[:, None, None].expand(-1, 1, 3, *target.shape[-2:])  # (B,1,3,H,W)
         error = minimum_reprojection(errors)
-        kept = error < identity.amin(dim=1, keepdim=True) if self.auto_mask else error.isfinite()
         return {
             "target": target,
             "disparity": disparity,
             "synthesised": synthesised.gather(1, best)[:, 0],
             "error": error,
-            "kept": kept.float() * mask_of(batch),
+            "kept": self._kept(error, identity, batch),
         }
+
+    @torch.no_grad()
+    def kept_pixels(self, output: Output, batch: Batch) -> Tensor | None:
+        """See `Objective.kept_pixels`."""
+        if not self.auto_mask:
+            return None
+        identity = self.identity_errors(batch)
+        return self._kept(minimum_reprojection(self.synthesis_errors(output, batch)), identity, batch)
+
+    def _kept(self, error: Tensor, identity: Tensor, batch: Batch) -> Tensor:
+        kept = error < identity.amin(dim=1, keepdim=True) if self.auto_mask else error.isfinite()
+        return kept.float() * mask_of(batch)
 
 
 def check_nested(config: ObjectiveConfig) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.progress import track
 
 from hrdepth.config import DatasetConfig, PrepareShardsConfig, TrainConfig
 from hrdepth.config.files import plain_settings
+from hrdepth.config.training import nested_options
 from hrdepth.data import OpenData, open_data
 from hrdepth.data.cache import cached_size
 from hrdepth.data.map_cache import DepthHints, MapCache
@@ -35,7 +37,9 @@ from hrdepth.io.files import (
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.io.shards import FORMAT, INDEX, Entry, read_index, write_shard
+from hrdepth.objectives import OBJECTIVES
 from hrdepth.prepare.shard_contents import Contents, index_entry
+from hrdepth.registry import lookup
 from hrdepth.teachers.labels import Labels
 
 __all__ = ["pack_shards"]
@@ -66,10 +70,12 @@ def pack_shards(config: PrepareShardsConfig) -> list[Path]:
         raise InputError("no training set is given to be packed: pass --config TRAIN.yaml")
     training = config.config
     parts: dict[str, DatasetConfig] = {}
-    maps = _maps(training)
-    options = dict(training.objective.options)
-    for layer in maps:
-        _copy_about(layer, out, options)
+    objective = deepcopy(training.objective)
+    maps = []
+    for options in nested_options(objective.options):
+        for layer in _maps(options):
+            _copy_about(layer, out, options)
+            maps.append(layer)
     for use, named in (("train", training.train), ("validation", training.validation)):
         for number, part in enumerate(named, 1):
             (data,) = open_data([part], training.objective.frames)
@@ -78,14 +84,13 @@ def pack_shards(config: PrepareShardsConfig) -> list[Path]:
             parts[f"{use}-{number}"] = part
     sets = {use: [_packed(out, name, part) for name, part in parts.items() if name.startswith(use)]
             for use in ("train", "validation")}  # fmt: skip
-    packed = replace(training, **sets, objective=replace(training.objective, options=options), cache=None)  # type: ignore[arg-type]
+    packed = replace(training, **sets, objective=objective, cache=None)  # type: ignore[arg-type]
     _write_config(out / CONFIG, packed)
     return [out / name for name in parts]
 
 
-def _maps(training: TrainConfig) -> list[MapCache]:
-    """Return the maps that the objective reads: hints, labels and their confidence."""
-    options = training.objective.options
+def _maps(options: Mapping[str, Any]) -> list[MapCache]:
+    """Return the maps that an objective's options name: hints, labels and their confidence."""
     maps: list[MapCache] = [DepthHints.open(options["hints"])] if options.get("hints") else []
     if options.get("labels"):
         labels = Labels.open(options["labels"])
@@ -103,7 +108,7 @@ def _pack(
     """Pack one data set, unless it is packed already."""
     neighbours, reader = data.neighbours, data.neighbours.reader
     assert config.config is not None
-    with_depth = config.config.objective.name == "supervised" and reader.has_depth()
+    with_depth = lookup(OBJECTIVES, config.config.objective.name, "objective").reads_depth and reader.has_depth()
     groups = list(_groups(data, config.megabytes * 1e6))
     settings = {
         "images": config.images,

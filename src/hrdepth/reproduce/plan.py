@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hrdepth.config import NetworkConfig, ReproduceConfig, TrainConfig
 from hrdepth.config.files import find_config, train_config
 from hrdepth.config.names import rename_keys
 from hrdepth.config.safe_yaml import load_yaml, read_text
+from hrdepth.config.training import nested_options
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.inference.runtimes.source import SUFFIXES, read_description
 from hrdepth.io.files import parse_json
@@ -143,11 +145,11 @@ def _with_weights_before(
         return str(run_folder(config, name, seed) / BEST)
 
     training = replace(training, init=located(training.init))
-    options = training.objective.options
-    if "teacher" in options:
-        options = {**options, "teacher": located(options["teacher"])}
-        training = replace(training, objective=replace(training.objective, options=options))
-    return Plan(training, tuple(before))
+    objective = deepcopy(training.objective)
+    for options in nested_options(objective.options):
+        if "teacher" in options:
+            options["teacher"] = located(options["teacher"])
+    return Plan(replace(training, objective=objective), tuple(before))
 
 
 def _file(config: ReproduceConfig, name: str) -> Path:

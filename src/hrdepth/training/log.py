@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 # Seconds between two writes of the file, and between two lines if there is no terminal for a progress bar.
 INTERVAL = 30.0
 
-ORDER = ("target", "disparity", "teacher", "depth", "synthesised", "error", "kept", "explained", "objects")
-
 # At most this many cameras are logged; the weights file has all.
 LOGGED = 8
 
@@ -112,15 +110,14 @@ def training_panel(views: dict[str, Tensor]) -> NDArray[np.uint8]:
     """Put samples side by side, and their views below each other.
 
     Args:
-        views: from an objective's `panels`, with names of `ORDER`, each (B,C,H,W): image, disparity, the teacher's
-            disparity, synthesised view, error, auto-mask, explainability mask, moving objects.
+        views: from an objective's `panels`.
 
     Returns:
         (N H, B W, 3) uint8 for N views.
     """
     columns = []
     for sample in range(len(views["target"])):
-        arrays = {name: views[name][sample].detach().float().cpu().numpy() for name in ORDER if name in views}
+        arrays = {name: view[sample].detach().float().cpu().numpy() for name, view in views.items()}
         columns.append(np.concatenate([_draw(name, array) for name, array in arrays.items()], axis=0))
     return np.concatenate(columns, axis=1)
 

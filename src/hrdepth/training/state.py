@@ -16,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from hrdepth.config import TrainConfig
 from hrdepth.config.files import plain_settings, read_train_config
 from hrdepth.config.names import rename_keys
+from hrdepth.config.training import PATH_OPTIONS, nested_options
 from hrdepth.errors import InputError
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import atomic_path, output_folder, read_json, write_json
@@ -103,7 +104,7 @@ def find_start(config: TrainConfig) -> Start | None:
     before, now = rename_keys(about["settings"]), plain_settings(config)
     try:
         if "data" in about:  # which is compared by content, wherever it lies
-            before, now = _without_places(before), _without_places(now)
+            before, now = _without_paths(before), _without_paths(now)
         waited = max((state.get("wait_count", 0) for state in content["callbacks"].values()), default=0)
         stopped_early = config.early_stop is not None and waited >= config.early_stop
     except (KeyError, TypeError, AttributeError) as error:
@@ -168,22 +169,15 @@ def _compare(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
             )
 
 
-def _without_places(settings: dict[str, Any]) -> dict[str, Any]:
-    placeless = copy.deepcopy(settings)
-    for part in (*placeless["train"], *placeless["validation"]):
+def _without_paths(settings: dict[str, Any]) -> dict[str, Any]:
+    remaining = copy.deepcopy(settings)
+    for part in (*remaining["train"], *remaining["validation"]):
         for name in ("root", "split"):
             part.pop(name, None)
-    _drop_places(placeless["objective"]["options"])
-    return placeless
-
-
-def _drop_places(options: dict[str, Any]) -> None:
-    """Remove where files lie, also from the options of an objective within another."""
-    for name in ("teacher", "cache", "labels", "hints"):
-        options.pop(name, None)
-    for value in options.values():
-        if isinstance(value, dict):
-            _drop_places(value)
+    for options in nested_options(remaining["objective"]["options"]):
+        for name in PATH_OPTIONS:
+            options.pop(name, None)
+    return remaining
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -43,7 +43,7 @@ def read_blob(key: Mapping[str, Any]) -> bytes | None:
 
 
 def write_blob(key: Mapping[str, Any], blob: bytes) -> None:
-    """Store a blob by its key; go on without where that is not possible.
+    """Store a blob by its key; continue without where that is not possible.
 
     Args:
         key: all that decides on the blob, JSON-able.
