@@ -186,7 +186,7 @@ def test_the_exit_status_follows_the_findings(data, capsys):
     assert main(["doctor", str(data)]) == 2
     printed = capsys.readouterr()
     assert "exposure: a: brightness jumps between neighbours at 6, 7" in printed.out
-    assert printed.err.strip() == "hrdepth: 1 thing to mend, listed above"
+    assert printed.err.strip() == "hrdepth: 1 problem to fix, listed above"
     assert main(["doctor", str(data), "--ignore", "[exposure]", "--page", str(data / "page.html")]) == 0
     assert "(ignored)" in (data / "page.html").read_text()
 

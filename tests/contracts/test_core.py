@@ -106,7 +106,7 @@ def test_evaluate_networks_files_and_arrays(media: Path) -> None:
     assert metrics["images"] == 2
 
 
-def test_the_predictor_in_python() -> None:
+def test_the_predictor_works_in_python() -> None:
     script = """
 import numpy as np
 import hrdepth

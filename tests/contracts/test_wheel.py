@@ -78,7 +78,7 @@ def test_the_installation_is_small(installed: Path) -> None:
     assert size <= MOST_INSTALLED
 
 
-def test_it_predicts_and_evaluates(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_wheel_predicts_and_evaluates(installed: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
     (tmp_path / "image").mkdir()
     (tmp_path / "depth").mkdir()

@@ -26,7 +26,7 @@ def root(tmp_path):
     return fake_datasets.cityscapes(tmp_path)
 
 
-def test_parts_are_splits(root):
+def test_parts_of_the_archive_are_splits(root):
     train, val = (build_reader(DatasetConfig("cityscapes", str(root), part)).targets for part in ("train", "val"))
     assert [line.name for line in train] == ["train/ulm/ulm_000000 000001 l", "train/ulm/ulm_000000 000002 l"]
     assert [line.name for line in val] == ["val/lindau/lindau_000000 000002 l"]  # the one with a camera file

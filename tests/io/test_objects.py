@@ -1,4 +1,4 @@
-"""Tests of io/objects.py, io/copies.py and io/staging.py: commands on an S3 server that the tests start."""
+"""Tests of io/objects.py, io/local_copies.py and io/staging.py: commands on an S3 server that the tests start."""
 
 import json
 import shutil

@@ -11,7 +11,7 @@ import pytest
 from fake_run import run_folder
 from hrdepth.errors import InputError
 from hrdepth.io.files import write_json
-from hrdepth.io.run_folder import find_runs, read_json, read_run
+from hrdepth.io.run_folder import find_runs, read_json_or_empty, read_run
 
 
 def test_a_run_in_progress_is_read(tmp_path):
@@ -31,7 +31,7 @@ def test_a_finished_run_is_read(tmp_path):
 
 def test_a_run_that_ended_before_its_epochs_is_finished(tmp_path):
     folder = run_folder(tmp_path / "a")
-    write_json(folder / "run.json", {**read_json(folder / "run.json"), "ended": "early_stop"})
+    write_json(folder / "run.json", {**read_json_or_empty(folder / "run.json"), "ended": "early_stop"})
     status = read_run(folder)
     assert (status.state, status.seconds_left) == ("finished", 0.0)
 
@@ -42,7 +42,7 @@ def test_progress_counts_towards_a_time_limit(tmp_path):
     config.write_text(config.read_text().replace("max_minutes: null", "max_minutes: 0.8"))
     assert read_run(folder).seconds_left == pytest.approx(60 * (0.8 - 39 / 60))
     # The limit counts from each start, the logged minutes from the first.
-    write_json(folder / "run.json", {**read_json(folder / "run.json"), "resumed": [{"epoch": 1}]})
+    write_json(folder / "run.json", {**read_json_or_empty(folder / "run.json"), "resumed": [{"epoch": 1}]})
     config.write_text(config.read_text().replace("max_minutes: 0.8", "max_minutes: 0.1"))
     assert read_run(folder).state == "training"
 

@@ -225,7 +225,7 @@ def test_a_video_of_damage_alone_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="the shared cases are not here")
-def test_shared_cases() -> None:
+def test_times_and_orientation_of_damaged_and_uneven_videos() -> None:
     found = list(frames(CASES / "bad_first.mp4"))
     assert len(found) == 50
     assert found[0].seconds == 1.0

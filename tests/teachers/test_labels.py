@@ -328,7 +328,7 @@ class TestUnits:
     def labels(self, tmp_path, **teacher):
         return create_labels(tmp_path / "labels", Ramp(Meaning.METRIC, **teacher), SIZE)
 
-    def test_own_camera(self, tmp_path):
+    def test_labels_in_metres_hold_for_their_own_camera(self, tmp_path):
         labels = self.labels(tmp_path)
         maps = torch.full((1, 1, *SIZE), 0.1)  # ten metres
         assert labels.scaled_disparity(maps, self.K, DepthScale()).unique().item() == pytest.approx(0.1)
@@ -336,7 +336,7 @@ class TestUnits:
         found = labels.scaled_disparity(maps, self.K, DepthScale(metres_per_unit=5.0, canonical_focal=0.58))
         assert (1 / found).unique().item() == pytest.approx(1.0, rel=1e-5)
 
-    def test_canonical_camera(self, tmp_path):
+    def test_labels_of_a_canonical_camera_are_scaled_by_the_focal_length(self, tmp_path):
         labels = self.labels(tmp_path, canonical_focal=1.16)
         maps = torch.full((1, 1, *SIZE), 0.1)
         found = labels.scaled_disparity(maps, self.K, DepthScale(canonical_focal=0.58))

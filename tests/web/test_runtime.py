@@ -47,7 +47,7 @@ def test_the_files_of_a_local_archive_are_cached_and_need_no_network(archive, ca
     assert len(list(cache.rglob("*.js"))) == 4
 
 
-def test_it_is_fetched_once(archive, monkeypatch):
+def test_the_runtime_is_fetched_once(archive, monkeypatch):
     asked = []
 
     def fetch(address, timeout):

@@ -79,7 +79,7 @@ def test_ipv6_addresses_are_served(folder):
         assert ask(local.replace("localhost", "127.0.0.1"), "/page.js").status == 200
 
 
-def test_all_addresses_are_told(folder):
+def test_serve_yields_every_address_of_the_page(folder):
     with serve(ServeConfig(str(folder), port=0, https=False)) as addresses:
         assert addresses[0].startswith("http://localhost:")
 

@@ -148,7 +148,9 @@ def bridge(motions: Poses, missing: Sequence[int]) -> Poses:
             near = max((other for other in known if other < index), default=known[0])
             bridged[index] = np.linalg.matrix_power(motions[near], count + 1)
             log.warning(
-                "%d frames are missing before frame %d, where the motion before is assumed to continue", count, index + 1
+                "%d frames are missing before frame %d; the motion before is assumed to continue there",
+                count,
+                index + 1,
             )
     return bridged
 

@@ -16,7 +16,15 @@ from hrdepth.config.safe_yaml import load_yaml
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io import files
 
-__all__ = ["RunStatus", "drawn_panels", "find_runs", "read_json", "read_metrics", "read_run", "validation_curve"]
+__all__ = [
+    "RunStatus",
+    "drawn_panels",
+    "find_runs",
+    "read_json_or_empty",
+    "read_metrics",
+    "read_run",
+    "validation_curve",
+]
 
 # The metrics are written every half minute; a validation may take longer.
 QUIET_SECONDS = 600.0
@@ -90,7 +98,7 @@ def read_run(folder: Path) -> RunStatus:
         network, epochs = str(config["network"]["name"]), int(config["epochs"])
     except (*MALFORMED, OSError, yaml.YAMLError) as error:
         raise InputError(f"{folder.name} is no folder of hrdepth train: config.yaml is missing or damaged") from error
-    rows, about = read_metrics(folder), read_json(folder / "run.json")
+    rows, about = read_metrics(folder), read_json_or_empty(folder / "run.json")
     last = _last(rows)
     step, minutes, rate = int(last.get("step", -1)) + 1, last.get("minutes", 0.0), last.get("samples_per_second")
     steps, left = _ahead(config, about, step, minutes, rate)
@@ -130,7 +138,7 @@ def validation_curve(folder: Path) -> list[tuple[int, float]]:
     return _curve(read_metrics(folder), "val/loss")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json_or_empty(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file of a run; empty if it is missing or damaged."""
     try:
         return files.read_json(path)
@@ -183,7 +191,7 @@ def _ahead(
 
 
 def _state(folder: Path, rows: list[dict[str, str]], left: float | None) -> tuple[str, str]:
-    if message := read_json(folder / "stopped.json").get("message"):
+    if message := read_json_or_empty(folder / "stopped.json").get("message"):
         return "stopped", str(message)
     if left == 0.0:
         return "finished", ""

@@ -19,7 +19,7 @@ from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.errors import InputError, TrainingStopped, training_extra
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import file_sha256, write_json
-from hrdepth.io.run_folder import read_json
+from hrdepth.io.run_folder import read_json_or_empty
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.context import Context
 from hrdepth.reproduce.memory import fit_memory, is_out_of_memory, release_memory
@@ -167,7 +167,7 @@ def _has_ended(folder: Path, epochs: float | None, plan: TrainConfig) -> bool:
     """Return whether a run with weights has finished by its settings."""
     if epochs is None or epochs >= plan.epochs:  # weights without a training checkpoint cannot be resumed
         return True
-    ended = read_json(folder / "run.json").get("ended")
+    ended = read_json_or_empty(folder / "run.json").get("ended")
     return ended == "early_stop" or (ended == "max_minutes" and plan.max_minutes is not None)
 
 
@@ -184,12 +184,12 @@ def _obstacle(folder: Path) -> str:
 def _stopped(folder: Path) -> str:
     """Return the guard's message on a run that it stopped, or ""."""
     path = folder / "stopped.json"
-    return f"stopped by the guard: {read_json(path).get('message', '')}" if path.is_file() else ""
+    return f"stopped by the guard: {read_json_or_empty(path).get('message', '')}" if path.is_file() else ""
 
 
 def _out_of_memory(folder: Path) -> str:
     """Return the message on a run that memory did not suffice for, or ""."""
-    return str(read_json(folder / OUT_OF_MEMORY).get("message", ""))
+    return str(read_json_or_empty(folder / OUT_OF_MEMORY).get("message", ""))
 
 
 def _why_missing(row: PaperRow, context: Context, seed: int | None) -> str:
@@ -249,7 +249,7 @@ def _note(row: PaperRow, context: Context, seed: int | None, file: Path) -> str:
         notes.append("without CityScapes")
     epochs = _epochs_done(folder)
     if epochs is not None and epochs < plan.epochs:
-        ended = _ENDS.get(read_json(folder / "run.json").get("ended", ""), "")
+        ended = _ENDS.get(read_json_or_empty(folder / "run.json").get("ended", ""), "")
         notes.append(f"after {int(epochs)} of {plan.epochs} epochs{ended}")
     notes += stopped
     try:

@@ -14,7 +14,7 @@ from hrdepth.config import TrainConfig
 from hrdepth.errors import TrainingStopped
 from hrdepth.io.files import atomic_path
 from hrdepth.io.provenance import provenance
-from hrdepth.io.run_folder import read_json
+from hrdepth.io.run_folder import read_json_or_empty
 from hrdepth.training.loop import DepthModule
 from hrdepth.weights.checkpoint import save_checkpoint
 
@@ -114,7 +114,7 @@ class WeightFiles(Callback):
                 step=step,
                 validation_loss=loss,
                 frames=list(config.objective.frames),
-                started_from=read_json(self.folder / "run.json").get("started_from", {}),
+                started_from=read_json_or_empty(self.folder / "run.json").get("started_from", {}),
                 data=[f"{data.dataset}: {Path(data.root).name}, {data.split}" for data in config.train],
                 **objective.about(),
             ),

@@ -1,4 +1,4 @@
-"""What OpenVINO compiled is kept, found again, and never trusted."""
+"""Tests of inference/runtimes/blob_cache.py: what OpenVINO compiled is kept, found again, and never trusted."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(folder):
     assert read_blob({"a": 1}) is None
 
 
-def test_the_oldest_go(folder):
+def test_the_oldest_blobs_are_removed(folder):
     for number in range(MOST_FILES + 3):
         write_blob({"number": number}, b"compiled")
         os.utime(blob_cache._file({"number": number}), (number, number))
