@@ -205,7 +205,8 @@ def build_loaders(
         configs = {"train": config.train, "validation": config.validation}
         data = {use: open_data(parts, config.objective.frames, check) for use, parts in configs.items()}
     sets = [part.neighbours for parts in data.values() for part in parts]
-    layers = [] if objective is None else objective.layers(config, sets, choose_device(config.device))
+    device = choose_device(config.device)
+    layers = [] if objective is None else objective.layers(config, sets, device)
     read: Callable[[Path], Image.Image] = read_image
     if config.cache is not None:
         read = open_cache(config.cache, config, sets).read
@@ -231,9 +232,9 @@ def build_loaders(
         "batch_size": config.batch_size,
         "num_workers": config.workers,
         "persistent_workers": config.workers > 0,
-        "worker_init_fn": partial(_start_worker, yields=_computes_on_cpu(config)),
+        "worker_init_fn": partial(_start_worker, yields=device.type == "cpu"),
         # From pinned memory the copy to the GPU runs beside the computation; Lightning then asks for it.
-        "pin_memory": choose_device(config.device).type == "cuda",
+        "pin_memory": device.type == "cuda",
     }
     return {
         "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]
@@ -255,10 +256,6 @@ def _start_worker(worker: int, *, yields: bool) -> None:
     ignore_signals()
     if yields and hasattr(os, "nice"):
         os.nice(5)
-
-
-def _computes_on_cpu(config: TrainConfig) -> bool:
-    return config.device == "cpu" or (config.device == "auto" and choose_device().type == "cpu")
 
 
 def complete_settings(config: TrainConfig, data: dict[str, list[OpenData]]) -> tuple[TrainConfig, dict[str, Any]]:
