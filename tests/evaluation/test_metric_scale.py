@@ -132,6 +132,35 @@ def command(drive, *more):
     return main(["calibrate-scale", str(weights), "--input", str(drive / "video"), "--out", str(out), *map(str, more)])
 
 
+def test_few_lengths_come_last_whatever_their_spread(drive, caplog):
+    """One length has no spread; many that scatter determine the scale better."""
+    (drive / "distances.txt").write_text("0 40 20 500\n")
+    assert command(drive, "--poses", drive / "poses.txt", "--distances", drive / "distances.txt") == 0
+    assert read_provenance(drive)["taken"] == "poses"
+    assert not caplog.records
+    (drive / "scaled.safetensors").unlink()
+    assert command(drive, "--distances", drive / "distances.txt") == 0
+    assert "1 known lengths alone (distances), whose spread says little" in caplog.text
+    with safe_open(drive / "scaled.safetensors", "pt") as file:
+        assert "from 1 known lengths alone" in file.metadata()["scale"]
+
+
+def read_provenance(drive):
+    with safe_open(drive / "scaled.safetensors", "pt") as file:
+        return json.loads(file.metadata()["provenance"])["scale"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("0.png 40 20 5", "has no image 0.png; images are named 0, 1, 2, ..."), ("0 40 20 nan", "all above 0 metres"),
+     ("0 40 20 inf", "all above 0 metres")],
+)  # fmt: skip
+def test_distances_that_fit_no_image_are_refused_before_anything_is_predicted(drive, capsys, line, message):
+    (drive / "distances.txt").write_text(line)
+    assert command(drive, "--distances", drive / "distances.txt") == 2
+    assert message in capsys.readouterr().err
+
+
 def test_poses_and_speed_agree_and_are_written(drive, capsys):
     assert command(drive, "--poses", drive / "poses.txt", "--speed", 8, "--frames-per-second", 10) == 0
     assert "the measurements differ by 0.0%" in capsys.readouterr().out

@@ -194,11 +194,18 @@ def test_truth_of_a_turned_image_is_refused(tmp_path, root, depths):
 def test_truth_of_a_part_of_the_image_is_refused(root, depths, rows, fits):
     for name, depth in zip("abc", depths, strict=True):
         np.save(root / "depth" / f"{name}.npy", depth[:rows])
-    if fits:
-        evaluate_network(brightness, folder_set(root), WHOLE)
-        return
-    with pytest.raises(InputError, match="turned or cropped"):
-        evaluate_network(brightness, folder_set(root), WHOLE)
+
+    def evaluate(given):
+        if given:
+            return evaluate_disparities([1 / depth for depth in depths], folder_set(root), WHOLE)
+        return evaluate_network(brightness, folder_set(root), WHOLE)
+
+    for given in (False, True):
+        if fits:
+            evaluate(given)
+        else:
+            with pytest.raises(InputError, match="turned or cropped"):
+                evaluate(given)
 
 
 def test_images_without_truth_are_skipped_and_counted(tmp_path, root):

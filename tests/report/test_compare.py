@@ -85,8 +85,8 @@ def test_the_command_writes_every_image(tmp_path, truths, capsys):
         (["--pictures", "[7]"], "0 to 2"),
         (["--runs", "[nowhere]"], "the log of the run"),
         (["--labels", "[same,same]"], "same name"),
-        (["--count", "0"], "count 0: give the number of images"),
-        (["--dpi", "0"], "dpi 0: give dots per inch"),
+        (["--count", "0"], "count 0 must lie between 1 and"),
+        (["--dpi", "0"], "dpi 0 must lie between 1 and 2400"),
     ],
 )
 def test_the_command_refuses_invalid_input(tmp_path, truths, capsys, more, sentence):

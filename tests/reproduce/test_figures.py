@@ -208,10 +208,10 @@ def test_a_figure_shows_one_training_and_names_it(tmp_path, truth):
 @pytest.mark.parametrize(
     ("figure", "change", "sentence"),
     [
-        ("figure2", ["--low_size", "[0,0]"], "low_size [0, 0]: give height and width in pixels, each 1 or more"),
-        ("figure2", ["--low_size", "[-5,3]"], "low_size [-5, 3]"),
-        ("figure4", ["--count", "0"], "count 0: give the number of images, 1 or more"),
-        ("figure4", ["--dpi", "0"], "dpi 0: give dots per inch"),
+        ("figure2", ["--low_size", "[0,0]"], "low_size 0 must lie between 1 and 16384"),
+        ("figure2", ["--low_size", "[-5,3]"], "low_size -5 must lie between"),
+        ("figure4", ["--count", "0"], "count 0 must lie between 1 and"),
+        ("figure4", ["--dpi", "0"], "dpi 0 must lie between 1 and 2400"),
     ],
 )
 def test_invalid_settings_of_figures_are_refused(tmp_path, truth, capsys, figure, change, sentence):

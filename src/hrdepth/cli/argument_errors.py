@@ -89,6 +89,8 @@ def _expected(hint: Any) -> str:
         return f"one of {', '.join(map(str, parts))}" if len(parts) > 1 else f"'{parts[0]}'"
     if hint == tuple[int, int]:
         return "a size such as 640x192 (width x height) or '[192, 640]'"
+    if hint == tuple[float, float, float, float]:
+        return "four finite numbers, fx,fy,cx,cy in pixels"
     if origin in (list, tuple):
         entry = next((_expected(part) for part in parts if part is not ...), "values")
         return f"a list, '[...]', each {entry}"

@@ -19,7 +19,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader, se
 import hrdepth
 from hrdepth.cli.argument_errors import describe_error, option_names
 from hrdepth.cli.commands import COMMANDS, GROUPS
-from hrdepth.config.files import find_config, names_class
+from hrdepth.config.files import check_config, find_config, names_class
 from hrdepth.config.names import current_name, rename_keys
 from hrdepth.config.safe_yaml import SettingsLoader, check_yaml, read_text
 from hrdepth.errors import InputError
@@ -203,15 +203,17 @@ def _with_recipe(given: list[str]) -> list[str]:
     """Replace a recipe's name after `--config` by its file, with its whole path: `run.yaml` could be a module."""
     for index, argument in enumerate(given):
         if argument == "--config" and index + 1 < len(given):
-            given[index + 1] = _whole_path(find_config(given[index + 1]))
+            given[index + 1] = _whole_path(given[index + 1])
         elif argument.startswith("--config="):
-            given[index] = f"--config={_whole_path(find_config(argument.removeprefix('--config=')))}"
+            given[index] = f"--config={_whole_path(argument.removeprefix('--config='))}"
     return given
 
 
 def _whole_path(config: str) -> str:
     if is_url(config):
         config = str(fetched(config))
+    check_config(config)
+    config = find_config(config)
     if not os.path.isfile(config):  # noqa: PTH113  (it may be long JSON)
         return config
     read_text(Path(config))  # to refuse another encoding in one sentence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from hrdepth.config.bounds import check_counts
 from hrdepth.config.names import current_name, rename_keys
 from hrdepth.errors import InputError
 
@@ -154,8 +155,8 @@ class RenderConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.count is not None and self.count < 1:
-            raise InputError(f"count {self.count}: give the number of drives, 1 or more")
+        check_counts(self, 1, "count", "frames")
+        check_counts(self, 1, "samples_per_pixel", most=4096)
 
     def drives(self) -> list[dict[str, Any]]:
         """Return the settings of each drive, as `render_drive` takes them."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from hrdepth.config.bounds import MOST_RESAMPLES, check_counts, check_numbers
 from hrdepth.config.data import GroundTruthConfig
 from hrdepth.config.inference import DeviceConfig, FleetConfig, RuntimeConfig
 from hrdepth.errors import InputError
@@ -133,6 +134,12 @@ class EvaluateConfig(RuntimeConfig, TableConfig, FleetConfig):
     workers: int | None = None
     processes: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, 0, "bootstrap", most=MOST_RESAMPLES)
+        check_counts(self, 1, "workers")
+        check_numbers(self, "points_threshold")
+
 
 @dataclass(frozen=True)
 class CorruptionsConfig(RuntimeConfig, TableConfig):
@@ -203,10 +210,8 @@ class OdometryConfig(DeviceConfig):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.frames_per_second is not None and not 0 < self.frames_per_second < float("inf"):
-            raise InputError(f"frames_per_second {self.frames_per_second:g} must be positive")
-        if self.size is not None and min(self.size) < 1:
-            raise InputError("size {}x{} (height x width): both must be positive".format(*self.size))
+        check_numbers(self, "frames_per_second")
+        check_counts(self, 1, "size", most=2**14)
 
 
 @dataclass(frozen=True)
@@ -247,10 +252,7 @@ class CalibrateScaleConfig(DeviceConfig):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("camera_height", "speed", "frames_per_second"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise InputError(f"{name} {value:g} must be positive")
+        check_numbers(self, "camera_height", "speed", "frames_per_second")
         known = (self.camera_height, self.poses, self.speed, self.speeds, self.gps, self.distances)
         if all(value is None for value in known):
             raise InputError(

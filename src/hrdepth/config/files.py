@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import json
 import os
@@ -22,6 +23,7 @@ from hrdepth.config.training import TrainConfig
 from hrdepth.errors import InputError
 
 __all__ = [
+    "check_config",
     "find_config",
     "names_class",
     "plain_settings",
@@ -74,6 +76,20 @@ def _is_comment(line: str) -> bool:
 def find_config(path: str) -> str:
     """Return the path itself if it is a file, else that of the recipe of this name, if there is one."""
     return path if _is_file(path) else str(recipe(path) or path)
+
+
+def check_config(name: str) -> None:
+    """Check that there is a file or a recipe of this name; settings in place of a name are not checked.
+
+    Raises:
+        InputError: there is none; the sentence has the nearest recipe.
+    """
+    if _is_file(name) or recipe(name) is not None or name == "null" or re.search(r"[\n{]|: ", name):
+        return
+    known = recipes()
+    near = difflib.get_close_matches(Path(name).name.removesuffix(".yaml"), known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(f"there is no file and no recipe '{name[:200]}'; {hint}hrdepth recipes lists the recipes")
 
 
 def _is_file(path: str | Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from hrdepth.config.bounds import check_counts, check_numbers
 from hrdepth.errors import InputError
 
 __all__ = [
@@ -53,8 +54,9 @@ class FleetConfig:
     ray_gpus: float = 0.0
 
     def __post_init__(self) -> None:
-        if (self.ray_workers is not None and self.ray_workers < 1) or not self.ray_cpus > 0 or self.ray_gpus < 0:
-            raise InputError("ray_workers must be at least 1, ray_cpus positive, and ray_gpus not negative")
+        check_counts(self, 1, "ray_workers")
+        check_numbers(self, "ray_cpus")
+        check_numbers(self, "ray_gpus", positive=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,10 @@ class PredictConfig(Outputs, RuntimeConfig, FleetConfig):
     show: bool = False
     batch: int = 1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, 1, "batch")
+
 
 @dataclass(frozen=True)
 class UploadLimits:
@@ -168,6 +174,9 @@ class UploadLimits:
     seconds: float = 20.0
     visitor_megabytes: float = 200.0
     total_megabytes: float = 4000.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, *(field.name for field in fields(self)))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hrdepth.config.bounds import check_counts, check_numbers
 from hrdepth.config.inference import FleetConfig
 from hrdepth.config.training import TrainConfig
 from hrdepth.errors import InputError
@@ -67,14 +68,12 @@ class PrepareHintsConfig:
     nearest: float = 0.65
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise InputError(f"every {self.every} must be at least 1")
+        check_counts(self, 1, "every")
         if not self.offsets or 0 in self.offsets:
             raise InputError(f"offsets {self.offsets}: give some, none of them 0, such as [-4, -1, 2, 4]")
-        if self.planes < 8:
-            raise InputError(f"planes {self.planes} are too few to separate depths; try 88")
-        if not self.nearest > 0:
-            raise InputError(f"nearest {self.nearest:g} must be positive, in network units")
+        if not 8 <= self.planes <= 1000:
+            raise InputError(f"planes {self.planes}: give 8 to 1000 to separate depths; 88 suits")
+        check_numbers(self, "nearest")
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,8 @@ class PrepareShardsConfig:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.megabytes > 0:
-            raise InputError(f"megabytes {self.megabytes:g} must be positive; 128 suits")
+        check_numbers(self, "megabytes")
+        check_counts(self, 1, "threads")
 
 
 @dataclass(frozen=True)
@@ -244,8 +243,7 @@ class PublishedDataConfig:
             raise InputError(f"quality {self.quality} must lie between 1 and 100; 92 suits")
         if self.width is not None and self.width < 32:
             raise InputError(f"width {self.width} is too small for an image; leave it out to keep the images' own")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads {self.threads} must be at least 1")
+        check_counts(self, 1, "threads")
         if self.delete_originals and (self.out is not None or not self.jpeg):
             raise InputError("delete_originals needs jpeg and no out: it deletes originals beside their JPEGs")
         if self.delete_originals and self.width is not None:

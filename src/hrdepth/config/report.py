@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hrdepth.config.bounds import MOST_DPI, MOST_RESAMPLES, check_counts
 from hrdepth.config.data import GroundTruthConfig
 from hrdepth.config.evaluation import DepthProtocol
 from hrdepth.config.inference import DeviceConfig
-from hrdepth.errors import InputError
 
 __all__ = ["CompareConfig", "ReportConfig"]
 
@@ -39,6 +39,10 @@ class ReportConfig(DeviceConfig):
     bootstrap: int = 1000
     points: int = 120_000
     overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_counts(self, 0, "bootstrap", most=MOST_RESAMPLES)
+        check_counts(self, 0, "points", most=10**8)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,5 @@ class CompareConfig(DeviceConfig):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise InputError(f"count {self.count}: give the number of images, 1 or more")
-        if self.dpi < 1:
-            raise InputError(f"dpi {self.dpi}: give dots per inch, such as 150")
+        check_counts(self, 1, "count")
+        check_counts(self, 1, "dpi", most=MOST_DPI)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hrdepth.config.bounds import MOST_DPI, MOST_RESAMPLES, check_counts
 from hrdepth.config.data import GroundTruthConfig, RenderConfig
 from hrdepth.config.evaluation import DepthProtocol, TableFormat
 from hrdepth.config.inference import DeviceConfig
@@ -74,8 +75,7 @@ class ReproduceConfig(DeviceConfig):
         object.__setattr__(self, "protocol", self.protocol.complete())  # as KITTI's, whatever the data
         if not 0.05 <= self.resolution <= 4:
             raise InputError(f"resolution {self.resolution:g} is a factor of the rows' sizes; give 0.05 to 4")
-        if self.bootstrap < 1:
-            raise InputError(f"bootstrap {self.bootstrap}: give the number of resamples, such as 1000")
+        check_counts(self, 1, "bootstrap", most=MOST_RESAMPLES)
         if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
             raise InputError(f"seeds {self.seeds}: give different numbers from 0 up")
 
@@ -140,10 +140,8 @@ class ReproduceFigureConfig(ReproduceConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.count < 1:
-            raise InputError(f"count {self.count}: give the number of images, 1 or more")
-        if self.dpi < 1:
-            raise InputError(f"dpi {self.dpi}: give dots per inch, such as 150")
+        check_counts(self, 1, "count")
+        check_counts(self, 1, "dpi", most=MOST_DPI)
 
 
 @dataclass(frozen=True)
@@ -183,7 +181,4 @@ class ReproduceRegionsConfig(ReproduceConfig):
             raise InputError(f"gradient {self.gradient:g} is a share of depth from pixel to pixel; give 0 to 1")
         if not 0 < self.image_gradient < 1:
             raise InputError(f"image_gradient {self.image_gradient:g} is a share of the brightness range; give 0 to 1")
-        if self.edge_width < 1:
-            raise InputError(f"edge_width {self.edge_width} must be at least 1 pixel")
-        if self.low_size is not None and min(self.low_size) < 1:
-            raise InputError(f"low_size {list(self.low_size)}: give height and width in pixels, each 1 or more")
+        check_counts(self, 1, "edge_width", "low_size", most=2**14)

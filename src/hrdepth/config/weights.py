@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hrdepth.config.bounds import check_numbers
 from hrdepth.config.data import GroundTruthConfig
 from hrdepth.config.evaluation import DepthProtocol
 from hrdepth.errors import InputError
@@ -78,6 +79,10 @@ class ExportConfig:
     licence: str | None = None
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        check_numbers(self, "tolerance")
+        check_numbers(self, "max_loss", positive=False)
+
 
 @dataclass(frozen=True)
 class PackConfig:
@@ -122,9 +127,7 @@ class PackConfig:
     def __post_init__(self) -> None:
         if self.out is None and self.web is None:
             raise InputError("name the file to write with --out, or a folder for a page with --web")
-        for bound, value in (("tolerance", self.tolerance), ("megabytes", self.megabytes)):
-            if value is not None and not 0 < value < float("inf"):
-                raise InputError(f"{bound} {value:g} must be positive")
+        check_numbers(self, "tolerance", "megabytes")
 
 
 PUBLISHED = ("hrdepth", "lite_hrdepth", "monodepth2")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +28,7 @@ from hrdepth.evaluation.trajectory import read_poses, read_rows
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.inference.runtimes import SUFFIXES
 from hrdepth.io.files import existing_file, output_file, parse_json
-from hrdepth.io.media import MediaInfo, frames, probe, shown_intrinsics
+from hrdepth.io.media import MediaInfo, frames, named_images, probe, shown_intrinsics
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
@@ -33,15 +36,19 @@ from hrdepth.weights.tensor_files import write_stored
 
 __all__ = ["Measurement", "calibrate_scale", "camera_height", "known_depths", "travelled_distances"]
 
+log = logging.getLogger(__name__)
+
 Floats = NDArray[np.float64]
 EARTH_RADIUS = 6371008.8  # metres, mean
+FEW = 5  # ratios; the spread of fewer is by chance
 
 
 def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
     """Measure the metres of a unit by all known lengths of `config`, print them, and write the weights with the best.
 
     Returns:
-        The measurements, that with the smallest spread first; this one is written.
+        The measurements, that with the smallest spread first, those of fewer than `FEW` ratios last; the first one is
+        written.
 
     Raises:
         InputError: a file is missing or does not fit the images, the weights are an exported file, or nothing can be
@@ -54,8 +61,14 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
         )
     media = probe(config.input)
     measurements = sorted(
-        [*_by_depth(config, media), *_by_motion(config, media)], key=lambda measurement: measurement.spread
+        [*_by_depth(config, media), *_by_motion(config, media)],
+        key=lambda measurement: (measurement.count < FEW, measurement.spread),
     )
+    if measurements[0].count < FEW:
+        log.warning(
+            "the scale is that of %d known lengths alone (%s), whose spread says little; give %d or more",
+            measurements[0].count, measurements[0].kind, FEW,
+        )  # fmt: skip
     _write(config, out, measurements)
     console = Console()
     table = Table("known", "metres a unit", "spread", "measured", "left out")
@@ -80,6 +93,12 @@ def _by_depth(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measur
         raise InputError("these weights need the camera for depth: give --intrinsics fx,fy,cx,cy, in pixels")
     matrix = None if config.intrinsics is None else shown_intrinsics(media, pinhole(*config.intrinsics))
     wanted = {} if config.distances is None else _read_distances(config.distances)
+    if named := named_images(media):  # of a video the names are known when its frames are read
+        for name, _, _ in wanted:
+            if name not in named:
+                raise InputError(
+                    f"{config.distances}: {config.input} has no image {name}; images are named {_some(named)}"
+                )
     seen: dict[tuple[str, int, int], float] = {}
 
     def predictions() -> Iterator[Prediction]:
@@ -106,6 +125,12 @@ def _by_depth(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measur
         if missing:
             raise InputError(f"{config.distances}: {config.input} has no image {missing[0]}")
         yield known_depths([seen[key] for key in wanted], list(wanted.values()))
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return the first names, for a message."""
+    first = list(islice(names, 4))
+    return f"{', '.join(first[:3])}{', ...' if len(first) > 3 else ''}"
 
 
 def _by_motion(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measurement]:
@@ -153,10 +178,11 @@ def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measureme
     history = parse_json(metadata.get("provenance", "{}"))
     measured = list(map(asdict, measurements))
     history["scale"] = {"taken": best.kind, "measured": measured, **provenance(input=Path(config.input).name)}
+    precision = f"+/- {best.spread:.1%}" if best.count >= FEW else f"from {best.count} known lengths alone"
     header = {
         "metres_per_unit": best.metres_per_unit,
         "metres_per_unit_spread": best.spread,
-        "scale": f"{scale.sentence}, +/- {best.spread:.1%}",
+        "scale": f"{scale.sentence}, {precision}",
         "provenance": history,
     }
     write_stored(out, tensors, metadata | {key: json.dumps(value) for key, value in header.items()})
@@ -179,8 +205,8 @@ def _read_distances(path: str) -> dict[tuple[str, int, int], float]:
             found[name, round(float(x)), round(float(y))] = float(metres)
         except (ValueError, OverflowError) as error:
             raise InputError(f"{path}, line {number}: '{line.strip()[:100]}' should be: image x y metres") from error
-    if not found or min(found.values()) <= 0:
-        raise InputError(f"{path} must give at least one distance, and all above 0 metres")
+    if not found or not all(0 < metres < math.inf for metres in found.values()):
+        raise InputError(f"{path} must give at least one distance, and all above 0 metres, and finite")
     return found
 
 

@@ -18,10 +18,18 @@ from hrdepth.evaluation.depth import check_disparity
 from hrdepth.inference.predictor import blend_flipped
 from hrdepth.io.arrays import check_archive, check_array
 from hrdepth.io.files import existing_file
-from hrdepth.io.images import read_image
+from hrdepth.io.images import image_size, read_image
 from hrdepth.truth import GroundTruth
 
-__all__ = ["Predict", "check_shape", "per_image", "predict_image", "read_disparities", "read_true_image"]
+__all__ = [
+    "Predict",
+    "check_shape",
+    "check_true_image",
+    "per_image",
+    "predict_image",
+    "read_disparities",
+    "read_true_image",
+]
 
 ASPECT_TOLERANCE = 0.05
 """Share by which an image and its true depth may differ in aspect ratio, as in the scan of training data."""
@@ -101,6 +109,22 @@ def read_true_image(truth: GroundTruth) -> Image.Image:
         image = image.crop((0, upper, image.width, lower))
     check_shape(truth, (image.height, image.width), f"the image {truth.image}", ASPECT_TOLERANCE)
     return image
+
+
+def check_true_image(truth: GroundTruth) -> None:
+    """Check by its header that the image of true depth has the depth's shape, if there is one that can be read.
+
+    Raises:
+        InputError: it has another one, as depth of another view has.
+    """
+    if truth.image is None:
+        return
+    try:
+        height, width = image_size(truth.image)
+    except InputError:  # given predictions do not need it
+        return
+    upper, lower = (round(part * height) for part in truth.image_rows or (0.0, 1.0))
+    check_shape(truth, (lower - upper, width), f"the image {truth.image}", ASPECT_TOLERANCE)
 
 
 def check_shape(truth: GroundTruth, size: tuple[int, ...], what: str, tolerance: float) -> None:

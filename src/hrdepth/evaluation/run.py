@@ -20,7 +20,14 @@ from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import ImageResult, check_disparity, compare_depth
 from hrdepth.evaluation.extras import EXTRA_GROUPS, Extras
-from hrdepth.evaluation.predictions import Predict, check_shape, per_image, predict_image, read_disparities
+from hrdepth.evaluation.predictions import (
+    Predict,
+    check_shape,
+    check_true_image,
+    per_image,
+    predict_image,
+    read_disparities,
+)
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.io.parallel import parallel_map
 from hrdepth.truth import GroundTruth, GroundTruthSet
@@ -204,6 +211,7 @@ class _Compare:
                 (height, width), (rows, columns) = disparity.shape, truth.depth.shape
                 if (height - width) * (rows - columns) < 0:
                     check_shape(truth, disparity.shape, "the prediction", TURNED_TOLERANCE)
+                check_true_image(truth)
             except InputError as error:
                 raise InputError(f"{self.where}, number {index} ({truth.name}): {error}") from error
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ Work = Callable[[Any], Any]
 RETRIES = 10
 """How often a unit is begun again whose process or machine died; then the unit itself is the likely cause."""
 BLOCKS = 2000
+SECONDS = 10  # to wait for an answer of a cluster
 STORE_BYTES = 200_000_000  # of a cluster that is started here: units and results are small
 
 
@@ -134,6 +136,19 @@ def _workers(ray: Any, config: FleetConfig, most: int) -> int:
     return max(1, min(config.ray_workers or min(fits), most))
 
 
+def _check_address(address: str | None) -> None:
+    """Raise InputError if nothing listens at HOST:PORT: Ray itself would try for ten minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if not host or not port.isdigit() or "//" in host:  # "auto", "local", ray://: Ray answers soon
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"nothing answers at the Ray cluster's address {address} ({error}); start it there with ray start --head"
+        ) from error
+
+
 @contextmanager
 def _cluster(config: FleetConfig) -> Iterator[Any]:
     """Yield Ray, connected to the cluster of the config; one that is started here ends with the command."""
@@ -143,6 +158,7 @@ def _cluster(config: FleetConfig) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    _check_address(config.ray)
     settings: dict[str, Any] = {"address": config.ray}
     if config.ray == "local":
         settings |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}

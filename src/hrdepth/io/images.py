@@ -45,6 +45,8 @@ IMAGE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPE
 _ORIENTATION = 0x0112  # EXIF
 # The most pixels of an image; and of one with more than SURELY_READ, the most for each byte of its file.
 MOST_PIXELS, SURELY_READ, PIXELS_A_BYTE = 2**27, 2**25, 32
+# The most pixels that a network is asked to see: those of a 4K image; it needs a hundred times their memory and more.
+MOST_SEEN = 2**23
 DEPTH_PNG_UNITS = 256.0  # a metre, KITTI's way
 RUN_LENGTHS = zlib.Z_RLE
 """How PNGs are compressed: disparity and depth in a third of the usual time, for an eighth more bytes."""
@@ -302,6 +304,11 @@ def check_size(size: tuple[int, int], stride: int, least: int = 2) -> None:
         hrdepth.errors.InputError: an image of 190x650 (height x width) does not fit the network: both must be \
 multiples of 32 and at least 64, such as 192x640
     """
+    if size[0] * size[1] > MOST_SEEN:
+        raise InputError(
+            f"an image of {size[0]}x{size[1]} (height x width) is too large for a network: at most "
+            f"{MOST_SEEN / 1e6:.0f} million pixels, as of 2160x3840"
+        )
     if any(length % stride or length < least * stride for length in size):
         fitting = "x".join(str(max(least, round(length / stride)) * stride) for length in size)
         raise InputError(

@@ -26,6 +26,9 @@ __all__ = [
     "unavailable",
 ]
 
+# More are a mistake, and more than 2^31 no library takes.
+MOST_THREADS = 4096
+
 RUNTIMES: dict[str, type[Runtime]] = {
     "pytorch": PyTorch,
     "onnxruntime": OnnxRuntime,
@@ -88,8 +91,8 @@ def load_runtime(
     if precision is not None and precision not in kind.precisions:
         lookup(dict.fromkeys(PRECISIONS), precision, "precision")
         raise InputError(f"the runtime '{name}' has no {precision}; it has {', '.join(kind.precisions)}")
-    if threads is not None and threads < 1:
-        raise InputError(f"{threads} threads: give at least one, or none for all")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"{threads} threads: give 1 to {MOST_THREADS}, or none for all")
     options = RuntimeConfig(
         size=size,
         device=chosen,
