@@ -145,7 +145,7 @@ WRONG = {
         (["--network", "packnet", "--encoder", "e.pth", "--depth", "d.pth", "--out", "n.safetensors"], "published"),
     ],
     "serve": [(["data"], "data"), (["none"], "none"), (["data", "--port", "65536"], "port 65536 must lie between")],
-    "render": [(["out", "--frames", "0"], "at least 3 frames"), (["out", "--size", "[0, 0]"], "too small")],
+    "render": [(["out", "--frames", "0"], "frames 0 must lie between 3 and")],
     "models": [(["--jsn"], "--jsn")],
     "prepare video": [
         (["none.mp4", "--out", "out"], "none.mp4 does not exist"),

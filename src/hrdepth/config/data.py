@@ -155,7 +155,8 @@ class RenderConfig:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        check_counts(self, 1, "count", "frames")
+        check_counts(self, 1, "count")
+        check_counts(self, 3, "frames")  # so that one has both neighbours
         check_counts(self, 1, "samples_per_pixel", most=4096)
 
     def drives(self) -> list[dict[str, Any]]:
