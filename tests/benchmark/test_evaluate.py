@@ -45,6 +45,7 @@ def test_exports_are_timed_and_their_file_size_recorded(tmp_path, capsys, monkey
 
 @pytest.mark.parametrize(("run", "config", "sentence"), [
     (benchmark_evaluate, BenchmarkEvaluateConfig(images=0), "images 0 must be positive"),
+    (benchmark_evaluate, BenchmarkEvaluateConfig(images=10**20), "images 10+ must be at most 1000000"),
     (benchmark_evaluate, BenchmarkEvaluateConfig(workers=[]), "workers is empty; give at least one"),
     (benchmark_evaluate, BenchmarkEvaluateConfig(density=0.0), "density 0"),
     (benchmark_evaluate, BenchmarkEvaluateConfig(size=(0, 3)), "must be positive"),

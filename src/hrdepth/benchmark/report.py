@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from hrdepth.config import BenchmarkOutput
+from hrdepth.config.bounds import MOST
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file, write_json
 from hrdepth.io.parallel import usable_cores
@@ -66,7 +67,7 @@ def check_settings(config: BenchmarkOutput, **least: int) -> None:
         least: by setting, the least that its numbers may be; a list must not be empty.
 
     Raises:
-        InputError: a number is too small, a list is empty, a file exists and may not be overwritten, or the table's
+        InputError: a number is too small or too large, a list is empty, a file exists and may not be overwritten, or the table's
             format is unknown.
     """
     for name, smallest in least.items():
@@ -74,8 +75,12 @@ def check_settings(config: BenchmarkOutput, **least: int) -> None:
         if isinstance(value, list) and not value:
             raise InputError(f"{name} is empty; give at least one")
         numbers = np.ravel(value if value is not None else smallest)
-        if numbers.dtype.kind in "if" and numbers.min() < smallest:
+        if numbers.dtype.kind not in "ifO":  # O: of whole numbers beyond 64 bits
+            continue
+        if numbers.min() < smallest:
             raise InputError(f"{name} {value} must be {'positive' if smallest == 1 else f'at least {smallest}'}")
+        if numbers.max() > MOST:
+            raise InputError(f"{name} {value} must be at most {MOST}")
     files = {name: getattr(config, name, None) for name in ("out", "table", "plot")}
     for path in filter(None, files.values()):
         output_file(path, overwrite=config.overwrite)
