@@ -100,7 +100,7 @@ class FusionSE(FeatureFusionSE):
     """Squeeze and excitation before the plain node's 3x3 convolution and ELU (paper, Table 4, "SE").
 
     Note:
-        The paper does not describe this block; with r = 16 it matches the paper's count: 16.236M for "16.23M".
+        The paper does not describe this block; with r = 16 it matches the paper's count (Table 4, dense and SE).
     """
 
     def __init__(self, in_channels: int, out_channels: int, reduction: int = 16) -> None:
@@ -221,10 +221,10 @@ class HRDepth(DepthNetwork):
     Source: paper, section "HR-Depth Network" and Table 4.
 
     Note:
-        The paper's count of 14.62M includes ResNet-18's unused classifier and the decoder's unused reductions. Counted
-        in this way, Table 4's variants have, in millions (paper): dense and conv 16.057 (16.06), plain and fse 13.486
-        (13.48), dense and se 16.236 (16.23), dense and fse 14.614 (14.62). Plain and conv is the baseline,
-        `monodepth2` with other names of tensors: 14.842 (14.84).
+        The paper's counts (`paper.yaml`, Table 4) include ResNet-18's unused classifier and the decoder's unused
+        reductions. Counted in this way, the variants have, in millions: dense and conv 16.057, plain and fse 13.486,
+        dense and se 16.236, dense and fse 14.614. Plain and conv is the baseline, `monodepth2` with other names of
+        tensors: 14.842.
 
     Example:
         >>> disparities = HRDepth()(torch.rand(1, 3, 64, 96))
