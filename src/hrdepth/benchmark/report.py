@@ -67,8 +67,8 @@ def check_settings(config: BenchmarkOutput, **least: int) -> None:
         least: by setting, the least that its numbers may be; a list must not be empty.
 
     Raises:
-        InputError: a number is too small or too large, a list is empty, a file exists and may not be overwritten, or the table's
-            format is unknown.
+        InputError: a number is too small or too large, a list is empty, a file exists and may not be overwritten, or
+            the table's format is unknown.
     """
     for name, smallest in least.items():
         value = getattr(config, name)
