@@ -125,7 +125,6 @@ WRONG = {
     ],
     "export": [
         (["street", "--out", "net.onnx", "--tolerance", "-1"], "tolerance -1 must be positive, and finite"),
-        (["street", "--out", "net.onnx", "--max_loss", ".inf"], "max_loss inf must be 0 or more, and finite"),
         (["stret", "--out", "net.onnx"], "stret does not exist"),
         (["street", "--out", "net.xyz"], "net.xyz"),
         (["street", "--out", "net.onnx", "--format", "tflite"], "unknown format"),

@@ -381,7 +381,7 @@ def test_two_processes_that_begin_together_make_each_hint_once(tmp_path, weights
 def test_bad_input_is_refused_with_a_message(tmp_path, weights, capsys):
     root = corridor.drive(tmp_path / "data", frames=2)
     for settings, sentence in (
-        ({"every": 0}, "every 0"), ({"offsets": [0]}, "none of them 0"), ({"planes": 3}, "too few"),
+        ({"every": 0}, "every 0"), ({"offsets": [0]}, "none of them 0"), ({"planes": 3}, "planes 3: give 8 to 1000"),
         ({"nearest": 0.0}, "must be positive"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=sentence):

@@ -23,7 +23,7 @@ from hrdepth.io.images import read_image, write_image
 from hrdepth.io.provenance import provenance
 from hrdepth.training import train
 from hrdepth.training.identity import describe_data, refuse_changed_data
-from hrdepth.training.state import _without_places
+from hrdepth.training.state import _without_paths
 from tiny_training import split
 
 
@@ -97,7 +97,7 @@ def test_a_teacher_within_another_objective_is_known_by_its_content(tmp_path):
 def test_where_the_files_of_an_objective_within_another_lie_does_not_count(tiny):
     other = {"name": "distillation", "options": {"teacher": "a.safetensors", "cache": "a", "block": 16}}
     settings = asdict(replace(tiny, objective=ObjectiveConfig("supervised", [], {"other": other})))
-    assert _without_places(settings)["objective"]["options"] == {
+    assert _without_paths(settings)["objective"]["options"] == {
         "other": {"name": "distillation", "options": {"block": 16}}
     }
 

@@ -81,7 +81,6 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         check_numbers(self, "tolerance")
-        check_numbers(self, "max_loss", positive=False)
 
 
 @dataclass(frozen=True)
