@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -87,6 +88,19 @@ def test_numbers_that_cannot_work_are_refused():
         FleetConfig(ray_workers=0)
     with pytest.raises(InputError, match="ray_cpus"):
         PredictConfig("x.mp4", ray_cpus=0)
+
+
+def test_an_address_at_which_nothing_listens_is_refused_at_once():
+    """Ray itself would try for ten minutes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(InputError, match=f"nothing answers at the Ray cluster's address {address}"):
+            pipeline._check_address(address)  # bound, but it does not listen
+        free.listen()
+        pipeline._check_address(address)
+    for other in ("auto", "local", "ray://nowhere:10001", None):
+        pipeline._check_address(other)
 
 
 def test_a_batch_gives_what_single_images_give(tmp_path):
