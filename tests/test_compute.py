@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from hrdepth.compute import Compiled, choose_device, compile_module, fast_depthwise, has_depthwise
+from hrdepth.compute import Compiled, choose_device, compile_module, has_depthwise, use_fast_depthwise
 from hrdepth.config import DatasetConfig, NetworkConfig, TrainConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
@@ -89,7 +89,8 @@ def test_gradients_are_those_of_float32(kernel, stride, settings):
     torch.manual_seed(0)
     layer = nn.Conv2d(8, 8, kernel, stride, groups=8, **settings).to(memory_format=torch.channels_last)
     image = torch.randn(2, 8, 13, 18)
-    fast = gradients(layer, image, fast_depthwise(layer.forward))
+    use_fast_depthwise(layer)
+    fast = gradients(layer, image, layer)
     plain = gradients(layer, image, layer.forward)
     exact = gradients(layer, image, layer.forward, autocast=False)
     assert fast[0].dtype == plain[0].dtype == torch.bfloat16
@@ -109,7 +110,8 @@ def test_other_convolutions_and_float32_are_unchanged():
         (nn.Conv2d(8, 8, 3, padding="same", groups=8), True),
         (nn.Conv2d(8, 8, 3, groups=8), False),
     ):
-        fast = gradients(layer, image, fast_depthwise(layer.forward), autocast)
+        use_fast_depthwise(layer)
+        fast = gradients(layer, image, layer, autocast)
         plain = gradients(layer, image, layer.forward, autocast)
         assert all(torch.equal(ours, reference) for ours, reference in zip(fast, plain, strict=True))
 

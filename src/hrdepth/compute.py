@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, first_line
 
-__all__ = ["Compiled", "choose_device", "compile_module", "fast_depthwise", "has_depthwise", "use_fast_depthwise"]
+__all__ = ["Compiled", "choose_device", "compile_module", "has_depthwise", "use_fast_depthwise"]
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Compiled:
             result = self._candidate(*arguments)
             self._chosen = self._candidate
         except torch._dynamo.exc.TorchDynamoException as error:
-            log.warning("%s cannot be compiled here and runs uncompiled: %s", self.what, _first_line(error))
+            log.warning("%s cannot be compiled here and runs uncompiled: %s", self.what, first_line(error))
             self._chosen = self.function
             result = self.function(*arguments)
         return result
@@ -88,40 +88,27 @@ def compile_module(module: nn.Module, what: str) -> None:
     module._compiled_call_impl = Compiled(module._call_impl, what)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def has_depthwise(network: nn.Module) -> bool:
     """Return whether a network has convolutions with a group for each channel."""
     return any(isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in network.modules())
 
 
-def fast_depthwise(forward: Callable[..., Any]) -> Callable[..., Any]:
+def use_fast_depthwise(network: nn.Module) -> None:
     """Compute gradients of a network's depthwise convolutions in float32 under autocast on a CPU.
 
     oneDNN has fast kernels for them in float32 only: in bfloat16 their backward pass takes up to eight times as long,
     which costs MobileNetV3 and EfficientNet more than bfloat16 gains in the other layers. The forward pass, and all
     tensors saved for the backward pass, stay in bfloat16. Without autocast and on other devices nothing changes.
-
-    Args:
-        forward: the network's forward function.
-
-    Returns:
-        A function with the same results.
+    Calls of the network are wrapped; those of a copy of it are not.
     """
+    forward: Callable[..., Any] = network._call_impl
 
     @functools.wraps(forward)
     def wrapped(*arguments: Any, **keywords: Any) -> Any:
         with _FastDepthwise():
             return forward(*arguments, **keywords)
 
-    return wrapped
-
-
-def use_fast_depthwise(network: nn.Module) -> None:
-    """Wrap the calls of a network in `fast_depthwise`; a copy of the network is not wrapped."""
-    network._compiled_call_impl = fast_depthwise(network._call_impl)  # where `nn.Module.compile` puts what it makes
+    network._compiled_call_impl = wrapped  # where `nn.Module.compile` puts what it makes
 
 
 class _FastDepthwise(TorchFunctionMode):

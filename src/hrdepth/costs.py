@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,6 @@ class NetworkSummary:
     paper_millions: float | None = None
     gflops: dict[str, float] = field(default_factory=dict)
     rows: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the entry that `hrdepth models --json` prints."""
-        return asdict(self)
 
     def counted(self) -> dict[str, Any]:
         """Return the entry of costs.json: all but what the paper says."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["MALFORMED", "InputError", "TrainingStopped", "missing_package", "require", "training_extra"]
+__all__ = ["MALFORMED", "InputError", "TrainingStopped", "first_line", "missing_package", "require"]
 
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What the use of content raises that has another form than expected: a wrong type, too large, too deep, too short."""
@@ -16,7 +15,10 @@ MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError
 LONGEST = 10_000
 
 # Packages that whole commands need, and the extra of hrdepth that installs each.
-EXTRAS = {"torch": "train", "torchvision": "train", "timm": "train", "onnx": "train", "matplotlib": "report"}
+EXTRAS = {
+    **dict.fromkeys(["torch", "torchvision", "timm", "onnx", "lightning", "tensorboard"], "train"),
+    "matplotlib": "report",
+}
 
 
 class InputError(ValueError):
@@ -47,6 +49,11 @@ class InputError(ValueError):
 
 class TrainingStopped(InputError):  # noqa: N818  (an end, as KeyboardInterrupt is)
     """The guard stopped a training: which tensor, on which frames, what to look at, what was saved."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's message, or the error's class where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def require(module: str, extra: str, need: str) -> Any:
@@ -81,16 +88,3 @@ def missing_package(error: ModuleNotFoundError, need: str) -> InputError | None:
     if package not in EXTRAS:
         return None
     return InputError(f"{need} {package}; install it with pip install 'hrdepth[{EXTRAS[package]}]'")
-
-
-@contextmanager
-def training_extra() -> Iterator[None]:
-    """Turn a failed import in this context into an `InputError` that names the extra `train`.
-
-    Raises:
-        InputError: a package of the extra `train` is not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise InputError(f"training needs {error.name}; install it with pip install 'hrdepth[train]'") from error

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hrdepth.camera import pinhole
+from hrdepth.camera import focal_factor, pinhole
 
 __all__ = [
     "backproject",
@@ -18,6 +18,7 @@ __all__ = [
     "depth_to_disparity",
     "disparity_to_depth",
     "flip_intrinsics",
+    "focal_factors",
     "invert_pose",
     "pinhole",
     "pose_matrix",
@@ -52,6 +53,11 @@ def disparity_to_depth(disparity: Tensor, min_depth: float = 0.1, max_depth: flo
         tensor([100.0000,   0.1000])
     """
     return 1 / scaled_disparity(disparity, min_depth, max_depth)
+
+
+def focal_factors(intrinsics: Tensor, width: int, canonical_focal: float | None) -> Tensor | float:
+    """Return `camera.focal_factor` (B,1,1,1) for K (B,3,3), images `width` wide; 1 without a canonical focal length."""
+    return 1.0 if canonical_focal is None else focal_factor(intrinsics[:, :1, :1, None], width, canonical_focal)
 
 
 def depth_to_disparity(depth: Tensor, min_depth: float = 0.1, max_depth: float = 100.0) -> Tensor:

@@ -134,8 +134,8 @@ def edge_aware_smoothness(disparity: Tensor, image: Tensor) -> Tensor:
         The paper smooths depth; the release smooths mean-normalised disparity.
     """
     disparity = disparity / (disparity.mean(dim=(2, 3), keepdim=True) + 1e-7)
-    across = _difference(disparity, 3).abs() * torch.exp(-_difference(image, 3).abs().mean(dim=1, keepdim=True))
-    down = _difference(disparity, 2).abs() * torch.exp(-_difference(image, 2).abs().mean(dim=1, keepdim=True))
+    across = disparity.diff(dim=3).abs() * torch.exp(-image.diff(dim=3).abs().mean(dim=1, keepdim=True))
+    down = disparity.diff(dim=2).abs() * torch.exp(-image.diff(dim=2).abs().mean(dim=1, keepdim=True))
     return across.mean() + down.mean()
 
 
@@ -143,11 +143,6 @@ def _box(padded: Tensor) -> Tensor:
     """Return the mean over 3x3 windows; as two 1D sums it is three times as fast as pooling on a CPU."""
     across = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
     return (across[..., :-2, :] + across[..., 1:-1, :] + across[..., 2:, :]) / 9
-
-
-def _difference(image: Tensor, dim: int) -> Tensor:
-    length = image.shape[dim]
-    return image.narrow(dim, 0, length - 1) - image.narrow(dim, 1, length - 1)
 
 
 def log_ratio_loss(difference: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,8 +183,7 @@ def gradient_loss(difference: Tensor, known: Tensor) -> Tensor:
         for axis in (-1, -2):
             length = part.shape[axis] - 1
             both = where.narrow(axis, 1, length) & where.narrow(axis, 0, length)
-            steps = (part.narrow(axis, 1, length) - part.narrow(axis, 0, length)).abs()
-            total = total + (steps * both).sum() / both.sum().clamp(min=1)
+            total = total + (part.diff(dim=axis).abs() * both).sum() / both.sum().clamp(min=1)
     return total
 
 

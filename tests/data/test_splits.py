@@ -141,7 +141,7 @@ def test_unreadable_split_files_are_named(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_split(tmp_path)
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no text file in UTF-8"):
         read_split(tmp_path / "binary.txt")
 
 

@@ -3,8 +3,6 @@
 Points from depth: where they lie, that none floats across an edge, and that the files read back.
 """
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -93,10 +91,3 @@ def test_files_read_back(tmp_path):
     (points,) = scene.geometry.values()
     np.testing.assert_allclose(points.vertices, cloud.points * [1, -1, -1], atol=1e-6)
     assert b"KHR_materials_unlit" in (tmp_path / "a.glb").read_bytes()
-
-
-def test_missing_trimesh_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    cloud = point_cloud(np.full(SIZE, 2.0), np.zeros((*SIZE, 3), np.uint8), K)
-    with pytest.raises(InputError, match=r"pip install 'hrdepth\[app\]'"):
-        write_ply(tmp_path / "a.ply", cloud)

@@ -205,7 +205,7 @@ def test_a_teacher_may_have_another_size_and_architecture(teacher, images):
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_cached_maps_equal_the_teachers(teacher, images, tmp_path, flip):
     one = NetworkTeacher.read(teacher(size=(64, 128)))
-    cache = TeacherMaps.of(one, tmp_path / "cache")
+    cache = TeacherMaps(one, tmp_path / "cache")
     data = build_mix([images], [], SIZE, AugmentConfig(flip=flip, jitter=0.5), layers=[cache])
     paths = list(data.datasets[0].neighbours.targets())
     assert cache.fill(one, paths, torch.device("cpu")) == 4
@@ -219,7 +219,7 @@ def test_cached_maps_equal_the_teachers(teacher, images, tmp_path, flip):
 
 def test_the_cache_is_resumed_and_detects_changes(teacher, images, tmp_path):
     one = NetworkTeacher.read(teacher())
-    cache = TeacherMaps.of(one, tmp_path / "cache")
+    cache = TeacherMaps(one, tmp_path / "cache")
     paths = sorted(p for p in (tmp_path / "images").rglob("*") if p.is_file() and p.suffix != ".txt")
     cpu = torch.device("cpu")
     assert cache.fill(one, paths[:2], cpu) == 2
@@ -230,7 +230,7 @@ def test_the_cache_is_resumed_and_detects_changes(teacher, images, tmp_path):
     paths[1].write_bytes(paths[0].read_bytes() + b"\0")
     assert cache.fill(one, paths, cpu) == 1
     other = NetworkTeacher.read(teacher("other.safetensors", size=(96, 128)))
-    elsewhere = TeacherMaps.of(other, tmp_path / "cache")
+    elsewhere = TeacherMaps(other, tmp_path / "cache")
     assert elsewhere.fill(other, paths, cpu) == 4
     assert elsewhere.resized(paths[0], SIZE).shape == cache.resized(paths[0], SIZE).shape == (1, *SIZE)
     whole = cache.file(paths[0])
@@ -244,7 +244,7 @@ def test_the_cache_is_resumed_and_detects_changes(teacher, images, tmp_path):
 
 def test_a_zoom_cuts_the_cached_map_and_makes_it_nearer(teacher, images, tmp_path):
     one = NetworkTeacher.read(teacher(canonical_focal=0.6))
-    cache = TeacherMaps.of(one, tmp_path / "cache")
+    cache = TeacherMaps(one, tmp_path / "cache")
     data = build_mix([images], [], SIZE, AugmentConfig(flip=0, jitter=0, zoom=2.0), seed=1, layers=[cache])
     reader = data.datasets[0].reader
     paths = list(data.datasets[0].neighbours.targets())

@@ -16,7 +16,7 @@ def test_each_map_is_computed_once_by_all_processes_together(tmp_path, monkeypat
         images.append(tmp_path / "images" / f"{number}.png")
         fake_datasets.save(fake_datasets.image(number % 30, seed=number), images[-1])
     monkeypatch.setattr("hrdepth.teachers.labelling.POLL", 0.02)
-    maps = TeacherMaps.of(teacher, tmp_path / "maps")
+    maps = TeacherMaps(teacher, tmp_path / "maps")
     written = []
     write = TeacherMaps.write
     monkeypatch.setattr(
@@ -25,7 +25,7 @@ def test_each_map_is_computed_once_by_all_processes_together(tmp_path, monkeypat
     made = {}
 
     def fill(name):
-        made[name] = TeacherMaps.of(teacher, tmp_path / "maps").fill(teacher, images, torch.device("cpu"))
+        made[name] = TeacherMaps(teacher, tmp_path / "maps").fill(teacher, images, torch.device("cpu"))
 
     threads = [threading.Thread(target=fill, args=(name,)) for name in "ab"]
     for thread in threads:

@@ -207,16 +207,15 @@ def clip_video(
     session: Session,
     predictor: Predictor,
     limits: UploadLimits,
-    focal: float | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> str | None:
-    """Predict for every frame of the session's clip; return the path of an MP4, or None if there is no clip.
+    focal: float | None,
+    progress: Callable[[int], None],
+) -> str:
+    """Predict for every frame of the session's clip, which is there; return the path of an MP4.
 
     Raises:
         InputError: the clip is damaged, or longer than its header states.
     """
-    if session.clip is None:
-        return None
+    assert session.clip is not None
     path, colours = session.fresh("_panel.mp4"), StableRange()
     frames = clip_frames(session.clip, limits)
     first = next(frames)
@@ -224,8 +223,7 @@ def clip_video(
         for index, frame in enumerate(chain([first], frames)):
             prediction = predictor(frame.image, _intrinsics(frame.image.shape[:2], focal))
             video.write(video_frame(prediction, colours, with_image=True, widest=CLIP_WIDTH), frame.seconds)
-            if progress is not None:
-                progress(index + 1)
+            progress(index + 1)
     return str(path)
 
 

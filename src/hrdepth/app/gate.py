@@ -122,9 +122,8 @@ class Gate:
                 421, f"this page is not served as {host[:100]!r}; start it with --names to allow that name"
             )
         origin = headers.get("origin")
-        if origin is not None and not self._same_site(origin, host):
-            raise RefusedError(403, "requests of other pages are refused")
-        if method != "GET" and origin is None and headers.get("sec-fetch-site") == "cross-site":
+        from_another = method != "GET" and headers.get("sec-fetch-site") == "cross-site"
+        if from_another if origin is None else not self._same_site(origin, host):
             raise RefusedError(403, "requests of other pages are refused")
 
     def _same_site(self, origin: str, host: str) -> bool:

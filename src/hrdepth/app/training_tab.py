@@ -18,12 +18,6 @@ __all__ = ["TrainingTab"]
 
 SECONDS = 10
 PANEL = "Newest panel: image, disparity, synthesised view, error, auto-mask"
-STATES = {
-    "training": "training",
-    "finished": "finished",
-    "stopped": "stopped by the guard",
-    "quiet": "quiet",
-}
 
 
 class TrainingTab:
@@ -88,7 +82,7 @@ def describe(status: RunStatus) -> str:
     """Put a run's state into a line of HTML, and the guard's message below it."""
     steps = f"{status.step}" if status.steps is None else f"{status.step} of {status.steps}"
     facts = {
-        "State": STATES[status.state],
+        "State": "stopped by the guard" if status.state == "stopped" else status.state,
         "Network": status.network,
         "Epoch": f"{status.epoch} of {status.epochs}",
         "Step": steps,

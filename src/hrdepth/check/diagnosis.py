@@ -126,16 +126,14 @@ def _examine_motions(motions: tuple[Tensor, Tensor], near: Tensor, limits: Guard
         yield Finding("exploding pose", f"between neighbours the camera turns by {float(rotation):.2g} radians")
 
 
-def _examine_samples(
-    batch: Batch, frames: Sequence[int | str] | None, cameras: Sequence[Camera] | None
-) -> Iterator[Finding]:
-    """Yield what is wrong with samples, whatever the networks; without frames look at the cameras alone."""
+def _examine_samples(batch: Batch, frames: Sequence[int | str], cameras: Sequence[Camera] | None) -> Iterator[Finding]:
+    """Yield what is wrong with samples, whatever the networks."""
     yield from _examine_cameras(cameras or ())
-    for index, frame in enumerate(frames or ()):
+    for index, frame in enumerate(frames):
         valid = batch["source_valid"][:, index]
         if frame == "s" and valid.any():
             yield from _examine_stereo(*_pair(batch, index, valid), batch["stereo_pose"][valid, 0, 3])
-    temporal = [index for index, frame in enumerate(frames or ()) if frame != "s"]
+    temporal = [index for index, frame in enumerate(frames) if frame != "s"]
     pairs = [_pair(batch, index, batch["source_valid"][:, index]) for index in temporal]
     if sum(len(target) for target, _ in pairs):
         yield from _examine_motion(*(torch.cat(images) for images in zip(*pairs, strict=True)))

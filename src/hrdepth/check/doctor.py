@@ -24,7 +24,7 @@ from hrdepth.data.camera_file import find_cameras, read_camera
 from hrdepth.data.folder import MASK, numbered_images
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_folder, output_file
-from hrdepth.io.images import image_size, read_image
+from hrdepth.io.images import image_size, is_readable, read_image
 from hrdepth.prepare.recording import read_manifest, verify_drive
 from hrdepth.prepare.selection import runs
 from hrdepth.registry import lookup
@@ -111,16 +111,9 @@ def _recordings(root: Path) -> Iterator[Recording]:
     for file in find_cameras(root):
         left = file.parent / "left"
         images = numbered_images(left if left.is_dir() else file.parent)
-        readable = {number: path for number, path in sorted(images.items()) if _can_be_read(path)}
+        # The scan reports the others.
+        readable = {number: path for number, path in sorted(images.items()) if is_readable(path)}
         yield Recording(str(file.parent.relative_to(root)), list(readable), readable)
-
-
-def _can_be_read(path: Path) -> bool:
-    try:
-        read_image(path)
-    except InputError:  # the scan reports it
-        return False
-    return True
 
 
 def _examine(root: Path, part: Recording) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from PIL import Image
 from hrdepth.check.finding import KINDS, Finding
 from hrdepth.check.recording import Recording
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import write_text
 from hrdepth.io.images import read_image
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.motion import STILL
@@ -63,8 +63,7 @@ def write_page(
         f"</table><p><small>{_text(about['command'])}, {_text(about['date'])}, hrdepth "
         f"{_text(about['versions'].get('hrdepth', ''))}</small></html>",
     ]
-    with atomic_path(page) as temporary:
-        temporary.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    write_text(page, "\n".join(parts) + "\n")
 
 
 def _finding(finding: Finding, *, ignored: bool) -> str:

@@ -69,7 +69,7 @@ def models(config: ModelsConfig) -> None:
 
     found = stored_summaries()
     if config.json:
-        print(json.dumps([summary.as_dict() for summary in found], indent=2))
+        print(json.dumps([dataclasses.asdict(summary) for summary in found], indent=2))
     else:
         Console().print(listing(found))
         print(f"bundled weights: {', '.join(bundled()) or 'none'}")

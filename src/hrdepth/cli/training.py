@@ -7,15 +7,14 @@ from pathlib import Path
 
 from hrdepth.config import DiagnoseConfig, RecipeConfig, RecipeCopyConfig, RecipeListConfig, ReportConfig, TrainConfig
 from hrdepth.config.files import recipe, recipes
-from hrdepth.errors import InputError, training_extra
+from hrdepth.errors import InputError
 from hrdepth.io.files import output_file, write_bytes
 from hrdepth.registry import lookup
 
 
 def train(config: TrainConfig) -> None:
     """Train a depth network by self-supervision."""
-    with training_extra():
-        import hrdepth.training
+    import hrdepth.training
 
     print(f"weights with the lowest validation loss: {hrdepth.training.train(config)}")
 
@@ -61,8 +60,7 @@ def scan(config: TrainConfig) -> None:
 
 def diagnose(config: DiagnoseConfig) -> None:
     """Find out why a training fails, the most probable cause first."""
-    with training_extra():
-        from hrdepth.training.guard import diagnose_run
+    from hrdepth.training.guard import diagnose_run
 
     causes = diagnose_run(config.run)
     print("\n".join(map(str, causes)) or "no cause of failure found")

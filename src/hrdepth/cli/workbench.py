@@ -19,21 +19,18 @@ from hrdepth.config import (
     ReproduceTableConfig,
 )
 from hrdepth.cpu import limit_openmp_spin
-from hrdepth.errors import training_extra
 
 
 def benchmark_load(config: BenchmarkLoadConfig) -> None:
     """Measure the samples loaded a second, without and with a cache."""
-    with training_extra():
-        from hrdepth.benchmark import train
+    from hrdepth.benchmark import train
 
     train.benchmark_load(config)
 
 
 def benchmark_train(config: BenchmarkTrainConfig) -> None:
     """Measure a training step and its parts, in units of a ResNet-18's forward and backward pass."""
-    with training_extra():
-        from hrdepth.benchmark import train
+    from hrdepth.benchmark import train
 
     train.benchmark_train(config)
 

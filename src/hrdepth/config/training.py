@@ -249,14 +249,18 @@ class DiagnoseConfig:
     run: str
 
 
-POSITIVE = ("optimiser.learning_rate", "guard.max_motion", "guard.max_rotation", "max_minutes", "initial_depth",
-            "metres_per_unit")  # fmt: skip
-NOT_NEGATIVE = ("optimiser.weight_decay", "intrinsics.freeze_steps", "log.panels_every_steps", "guard.min_spread",
-                "guard.warmup_steps", "checkpoint_minutes", "freeze_depth_steps", "workers", "seed")  # fmt: skip
+COUNTS = ("batch_size", "epochs", "accumulate", "devices", "nodes", "early_stop", "log.every_steps", "log.panels",
+          "guard.every_steps", "guard.patience", "guard.keep_every_steps", "optimiser.decay_after",
+          "optimiser.reference_batch")  # fmt: skip
+POSITIVE = ("optimiser.learning_rate", "optimiser.gradient_clip", "guard.max_motion", "guard.max_rotation",
+            "max_minutes", "initial_depth", "metres_per_unit")  # fmt: skip
+NOT_NEGATIVE = ("optimiser.weight_decay", "optimiser.warmup_steps", "intrinsics.freeze_steps",
+                "log.panels_every_steps", "guard.min_spread", "guard.warmup_steps", "checkpoint_minutes",
+                "freeze_depth_steps", "workers", "seed")  # fmt: skip
 ENDLESS = ("guard.max_motion",)  # whose infinity disables a check
 # Greatest values of what is 0 at the least.
-SHARES = {"optimiser.decay": 1.0, "augment.brightness": 1.0, "augment.contrast": 1.0, "augment.saturation": 1.0,
-          "augment.hue": 0.5}  # fmt: skip
+SHARES = {"optimiser.decay": 1.0, "optimiser.floor": 1.0, "augment.brightness": 1.0, "augment.contrast": 1.0,
+          "augment.saturation": 1.0, "augment.hue": 0.5}  # fmt: skip
 
 
 def check_values(config: TrainConfig) -> None:
@@ -268,25 +272,11 @@ def check_values(config: TrainConfig) -> None:
     for name, (height, width) in [("size", config.size), *(("sizes", size) for size in config.sizes)]:
         if height < 64 or width < 64 or height % 32 or width % 32:
             raise InputError(f"{name} {height}x{width} (height x width): both must be multiples of 32, at least 64")
-    counts = {
-        "batch_size": config.batch_size,
-        "epochs": config.epochs,
-        "accumulate": config.accumulate,
-        "devices": config.devices,
-        "nodes": config.nodes,
-        "log.every_steps": config.log.every_steps,
-        "log.panels": config.log.panels,
-        "guard.every_steps": config.guard.every_steps,
-        "guard.patience": config.guard.patience,
-        "guard.keep_every_steps": config.guard.keep_every_steps,
-    }
-    for name, count in counts.items():
-        if count < 1:
+    for name in COUNTS:
+        if (count := attrgetter(name)(config)) is not None and count < 1:
             raise InputError(f"{name} {count} must be at least 1")
     if config.average is not None and not 0 < config.average < 1:
         raise InputError(f"average {config.average:g} must lie between 0 and 1, such as 0.999; null averages nothing")
-    if config.early_stop is not None and config.early_stop < 1:
-        raise InputError(f"early_stop {config.early_stop} must be at least 1; null never stops early")
     numbers = {name: attrgetter(name)(config) for name in POSITIVE + NOT_NEGATIVE}
     numbers |= {f"min_motion of {part.root}": part.min_motion for part in (*config.train, *config.validation)}
     for name, number in numbers.items():
@@ -309,19 +299,5 @@ def check_values(config: TrainConfig) -> None:
         )
     if config.precision not in ("32-true", "bf16-mixed"):
         raise InputError(f"precision '{config.precision}': give '32-true' or 'bf16-mixed'")
-    _check_optimiser(config.optimiser)
-
-
-def _check_optimiser(config: OptimiserConfig) -> None:
-    if config.schedule not in ("step", "cosine", "constant"):
-        raise InputError(f"optimiser.schedule '{config.schedule}': give step, cosine or constant")
-    if config.decay_after < 1:
-        raise InputError(f"optimiser.decay_after {config.decay_after} must be at least 1")
-    if not 0 <= config.floor <= 1:
-        raise InputError(f"optimiser.floor {config.floor:g} must lie between 0 and 1: a share of the learning rate")
-    if config.warmup_steps < 0:
-        raise InputError(f"optimiser.warmup_steps {config.warmup_steps} must be 0 or more")
-    if config.reference_batch is not None and config.reference_batch < 1:
-        raise InputError(f"optimiser.reference_batch {config.reference_batch} must be at least 1; null scales nothing")
-    if config.gradient_clip is not None and not config.gradient_clip > 0:
-        raise InputError(f"optimiser.gradient_clip {config.gradient_clip:g} must be positive; null disables clipping")
+    if config.optimiser.schedule not in ("step", "cosine", "constant"):
+        raise InputError(f"optimiser.schedule '{config.optimiser.schedule}': give step, cosine or constant")

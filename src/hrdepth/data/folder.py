@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.camera import Camera, pinhole
+from hrdepth.config.safe_yaml import read_text
 from hrdepth.data.camera_file import camera_of, find_cameras, read_camera
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.splits import read_split
@@ -199,11 +200,7 @@ class Images(FrameReader):
         return [SplitLine(name, 0, "l", origin=str(self.root / name)) for name in visible]
 
     def _listed(self, split: Path) -> list[SplitLine]:
-        existing_file(split, "the list of images")
-        try:
-            text = split.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the list of images {split} cannot be read as a text file ({error})") from error
+        text = read_text(existing_file(split, "the list of images"))
         lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
         listed = [SplitLine(name, 0, "l", origin=f"{split}:{n}") for n, name in lines if name and name[0] != "#"]
         if missing := [line for line in listed if not (self.root / line.folder).is_file()]:

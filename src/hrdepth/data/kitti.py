@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hrdepth.camera import Camera
+from hrdepth.config.safe_yaml import read_text
 from hrdepth.data.lidar import project_lidar, read_scan, scan_file
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file, existing_folder
 from hrdepth.io.image_files import find_image, visible_images
+from hrdepth.io.images import image_size
 
 __all__ = [
     "Calibration",
@@ -158,11 +159,7 @@ def first_size(folder: Path) -> tuple[int, int]:
     first = next(iter(visible_images(sorted(folder.glob("*")))), None)
     if first is None:
         raise InputError(f"{folder} holds no images")
-    try:
-        with Image.open(first) as image:  # reads the header only
-            return image.height, image.width
-    except OSError as error:
-        raise InputError(f"{first} is damaged or no image; copy it again") from error
+    return image_size(first)
 
 
 def _offset(projection: Float64) -> float:
@@ -281,11 +278,7 @@ def read_calibration(folder: str | Path) -> Calibration:
 
 
 def _read_entries(file: Path) -> dict[str, list[str]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the calibration {file} cannot be read as a text file ({error})") from error
-    pairs = (line.partition(":") for line in text.splitlines())
+    pairs = (line.partition(":") for line in read_text(file).splitlines())
     return {key.strip(): values.split() for key, colon, values in pairs if colon}
 
 

@@ -13,7 +13,7 @@ from hrdepth.config.files import recipe
 from hrdepth.config.safe_yaml import read_text
 from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, parse_json, regular_file
+from hrdepth.io.files import parse_json, write_text
 from hrdepth.io.locks import locked_folder
 from hrdepth.registry import lookup
 
@@ -62,9 +62,9 @@ def read_split(path_or_name: str | Path) -> list[SplitLine]:
             raise InputError(f"the split file {path} does not exist; bundled are {', '.join(sorted(SPLITS))}")
         return split_lines(str(path_or_name))
     try:
-        text = regular_file(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the split {path} cannot be read as a text file ({error})") from error
+        text = read_text(path)
+    except OSError as error:
+        raise InputError(f"the split {path} cannot be read ({error})") from error
     numbered = enumerate((line.strip() for line in text.splitlines()), start=1)
     lines, wrong = [], []
     for number, line in numbered:
@@ -102,8 +102,7 @@ def replace_lines(file: Path, folder: str, lines: list[str]) -> None:
         if not content:
             file.unlink(missing_ok=True)
         elif content != present:
-            with atomic_path(file) as temporary:
-                temporary.write_text("\n".join(content) + "\n", encoding="utf-8")
+            write_text(file, "\n".join(content) + "\n")
 
 
 def _parse(line: str, origin: str) -> SplitLine:

@@ -21,7 +21,6 @@ from hrdepth.weights.find import locate_weights
 
 __all__ = ["evaluate"]
 
-
 Measure = Callable[[EvaluateConfig, Path, GroundTruthSet, DepthProtocol, Extras], Evaluation]
 
 

@@ -133,7 +133,6 @@ def evaluate_network(
             no image has true depth.
     """
     protocol = (protocol or DepthProtocol()).complete()
-
     items = (
         (index, truth, predict_image(predict, truth, protocol, canonical_focal))
         for index, truth in enumerate(ground_truths)

@@ -16,7 +16,7 @@ from rich.progress import track
 
 from hrdepth.config import FleetConfig
 from hrdepth.cpu import limit_openmp_spin
-from hrdepth.errors import InputError, require
+from hrdepth.errors import InputError, first_line, require
 from hrdepth.io.objects import is_url
 
 __all__ = ["Done", "Work", "stream", "with_absolute_paths"]
@@ -165,8 +165,7 @@ def _cluster(config: FleetConfig) -> Iterator[Any]:
     try:
         ray.init(**settings, logging_level=logging.WARNING, log_to_driver=False)
     except Exception as error:  # Ray raises `Exception` itself where a cluster does not start in time
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"the Ray cluster {config.ray} cannot be reached ({reason})") from error
+        raise InputError(f"the Ray cluster {config.ray} cannot be reached ({first_line(error)})") from error
     try:
         yield ray
     finally:

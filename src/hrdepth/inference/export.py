@@ -21,7 +21,7 @@ from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import SUFFIXES, load_runtime, unavailable
 from hrdepth.inference.runtimes.quantisation import KEEP, calibration_images, quantise
 from hrdepth.inference.runtimes.source import Description
-from hrdepth.io.files import write_failure
+from hrdepth.io.files import output_file, write_failure
 from hrdepth.io.images import check_size, read_image
 from hrdepth.io.locks import temporary_folder
 from hrdepth.io.provenance import provenance
@@ -109,8 +109,7 @@ def _checked(config: ExportConfig) -> tuple[Path, str]:
     if reason := unavailable(SUFFIXES[out.suffix]):
         raise InputError(f"format {kind} cannot be checked here: {reason}")
     for path in _files(out):
-        if path.exists() and not config.overwrite:
-            raise InputError(f"{path} exists already; choose another name or pass --overwrite true")
+        output_file(path, overwrite=config.overwrite)
     return out, kind
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from hrdepth.config import PackConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.files import atomic_path, output_file
+from hrdepth.io.files import atomic_path, output_file, write_text
 from hrdepth.io.media import frames
 from hrdepth.io.provenance import provenance
 from hrdepth.weights.card import card_text
@@ -100,8 +100,7 @@ def pack(config: PackConfig) -> PackReport:
                 f"the packed weights take {size / 1e6:.2f} MB, more than --megabytes {config.megabytes:g}; use a "
                 "smaller network, or raise the limit"
             )
-        with atomic_path(card) as temporary:
-            temporary.write_text(card_text(packed, _loaded(out)), encoding="utf-8")
+        write_text(card, card_text(packed, _loaded(out)))
     return PackReport(out, card, size, packed.licence, relative, largest, count)
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "write_bytes",
     "write_failure",
     "write_json",
+    "write_text",
 ]
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,16 @@ def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
     """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(content)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a file of text in UTF-8, atomically.
+
+    Raises:
+        InputError: as `atomic_path`.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_array(path: str | Path, array: NDArray[Any]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from hrdepth.errors import InputError, require
+from hrdepth.errors import InputError, first_line, require
 from hrdepth.io.files import atomic_path, file_sha256, json_object, user_cache, write_json
 
 __all__ = [
@@ -111,9 +111,9 @@ def store_errors(url: str, *, must_exist: bool = False) -> Iterator[None]:
             raise InputError(f"{url} cannot be used ({error})") from error
         raise InputError(f"{url}: {error}; s3fs comes with pip install 'hrdepth[objects]'") from error
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"the store of {url} cannot be used ({reason}); check the address, the credentials and the connection"
+            f"the store of {url} cannot be used ({first_line(error)}); check the address, the credentials and the "
+            "connection"
         ) from error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hrdepth.errors import InputError, require
+from hrdepth.errors import InputError
 from hrdepth.io.files import write_bytes
 
 __all__ = ["KITTI_FOCAL", "PointCloud", "assumed_intrinsics", "point_cloud", "reliable", "write_glb", "write_ply"]
@@ -148,9 +148,11 @@ def write_ply(path: str | Path, cloud: PointCloud, about: Mapping[str, str] | No
         about: comments of the header, such as the unit.
 
     Raises:
-        InputError: trimesh is missing, or the folder cannot be written.
+        InputError: the folder cannot be written.
     """
-    content: bytes = _trimesh().PointCloud(cloud.points, colors=cloud.colours).export(file_type="ply")
+    import trimesh
+
+    content: bytes = trimesh.PointCloud(cloud.points, colors=cloud.colours).export(file_type="ply")
     start, newline, rest = content.partition(b"1.0\n")
     comments = [f"comment {key}: {' '.join(value.split())}\n" for key, value in (about or {}).items()]
     write_bytes(path, start + newline + "".join(comments).encode("ascii", "replace") + rest)
@@ -165,9 +167,10 @@ def write_glb(path: str | Path, cloud: PointCloud, about: Mapping[str, str] | No
         about: the scene's `extras`.
 
     Raises:
-        InputError: trimesh is missing, or the folder cannot be written.
+        InputError: the folder cannot be written.
     """
-    trimesh = _trimesh()
+    import trimesh
+
     points = cloud.points * np.array([1, -1, -1], dtype=np.float32)
     scene = trimesh.Scene(trimesh.PointCloud(points, colors=_linear(cloud.colours)))
     scene.metadata.update(about or {})
@@ -186,7 +189,3 @@ def _unlit(tree: dict[str, Any]) -> None:
     tree["extensionsUsed"] = sorted({*tree.get("extensionsUsed", []), "KHR_materials_unlit"})
     for material in tree.get("materials", []):
         material["extensions"] = {"KHR_materials_unlit": {}}
-
-
-def _trimesh() -> Any:
-    return require("trimesh", "app", "point clouds need")

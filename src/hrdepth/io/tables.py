@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path
+from hrdepth.io.files import write_text
 
 __all__ = ["FORMATS", "METRIC_HEADINGS", "ResultTable", "table_format"]
 
@@ -128,8 +128,7 @@ class ResultTable:
         """
         path = Path(path)
         form = form or table_format(path)
-        with atomic_path(path) as temporary:
-            temporary.write_text(_comment(comment, form) + self.text(form) + "\n", encoding="utf-8")
+        write_text(path, _comment(comment, form) + self.text(form) + "\n")
         return path
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, first_line
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import existing_file, file_sha256
 
@@ -98,8 +98,7 @@ def _read(file: Path) -> dict[str, Tensor]:
     try:
         content: Any = load_file(file) if file.suffix == ".safetensors" else _safely(file)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"the weights file {file} cannot be read: {reason}") from error
+        raise InputError(f"the weights file {file} cannot be read: {first_line(error)}") from error
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]

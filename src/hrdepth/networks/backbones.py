@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import timm
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, first_line
 from hrdepth.networks.backbone_weights import load_local_weights
 from hrdepth.networks.blocks import without_memory
 from hrdepth.registry import lookup
@@ -27,17 +27,19 @@ STRIDES = (2, 4, 8, 16, 32)
 _CHECKED: set[tuple[str, int, bool]] = set()
 
 
-class Backbone(Protocol):
-    """The interface of an encoder."""
+class Backbone(nn.Module):
+    """An encoder: maps a normalised image (B,C,H,W) to five feature maps, finest (stride 2) first.
+
+    Attributes:
+        channels: of each map.
+        initial_weights: what it starts from, None for random weights.
+    """
 
     channels: tuple[int, ...]
     initial_weights: str | None
 
-    def __call__(self, image: Tensor) -> list[Tensor]:
-        """Map a normalised image (B,C,H,W) to five feature maps, finest (stride 2) first."""
 
-
-def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 3, coarsest: bool = False) -> nn.Module:
+def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 3, coarsest: bool = False) -> Backbone:
     """Build an encoder by name.
 
     Args:
@@ -48,9 +50,6 @@ def build_backbone(name: str, *, weights: str | None = None, in_channels: int = 
             first ones) or torchvision's `imagenet:IMAGENET1K_V1`; or a local file, see `load_local_weights`.
         in_channels: 3 for an image, 6 for a stacked pair.
         coarsest: only the map at stride 32 will be read; no stem is built for a level that is missing.
-
-    Returns:
-        A module that implements `Backbone`; its `initial_weights` names what it starts from, None for random weights.
 
     Raises:
         InputError: an unknown name, features at other strides, or weights that cannot be loaded.
@@ -67,7 +66,7 @@ def initial_weights(network: nn.Module) -> str | None:
     return next(filter(None, (getattr(module, "initial_weights", None) for module in network.modules())), None)
 
 
-class _TimmBackbone(nn.Module):
+class _TimmBackbone(Backbone):
     """Any timm network that has features at strides 4, 8, 16 and 32; a small stem supplies a missing stride 2."""
 
     def __init__(self, name: str, weights: str | None, in_channels: int, coarsest: bool) -> None:
@@ -81,7 +80,7 @@ class _TimmBackbone(nn.Module):
         channels = tuple(self.network.feature_info.channels())
         # VGG also has a map at full size, which is ignored.
         self.levels = tuple(level for level, stride in enumerate(strides) if stride in STRIDES)
-        self.channels: tuple[int, ...] = tuple(channels[level] for level in self.levels)
+        self.channels = tuple(channels[level] for level in self.levels)
         self.stem: nn.Module | None = None
         found = tuple(strides[level] for level in self.levels)
         if found == STRIDES[1:] and not coarsest:
@@ -92,7 +91,7 @@ class _TimmBackbone(nn.Module):
         if (network := (name, in_channels, coarsest)) not in _CHECKED:
             self._check_sizes()
             _CHECKED.add(network)
-        self.initial_weights: str | None = None
+        self.initial_weights = None
         if published:
             found = timm.get_pretrained_cfg(name)
             self.initial_weights = f"timm {name}" if found is None else f"timm {found.architecture}.{found.tag}"
@@ -118,7 +117,7 @@ class _TimmBackbone(nn.Module):
             sizes = [tuple(feature.shape[1:]) for feature in self(torch.zeros(1, self.in_channels, 64, 96))]
         except Exception as error:
             raise InputError(
-                f"backbone '{self.name}' cannot read an image of 64x96 ({_first_line(error)}); choose one that "
+                f"backbone '{self.name}' cannot read an image of 64x96 ({first_line(error)}); choose one that "
                 "accepts any image size"
             ) from error
         strides = STRIDES[-len(sizes) :]
@@ -157,7 +156,7 @@ def _timm_features(name: str, pretrained: bool, in_channels: int) -> Any:
     except Exception as error:  # of the download, or of timm if a network has no feature maps
         if pretrained:
             raise _not_downloaded(name) from error
-        raise InputError(f"backbone '{name}' has no feature maps: {_first_line(error)}; choose another") from error
+        raise InputError(f"backbone '{name}' has no feature maps: {first_line(error)}; choose another") from error
 
 
 def _timm_body(name: str) -> nn.Module:
@@ -174,7 +173,7 @@ def _stem(in_channels: int, out_channels: int) -> nn.Module:
     )
 
 
-class MobileNetV3(nn.Module):
+class MobileNetV3(Backbone):
     """MobileNetV3-Large up to its last bottleneck, tapped at strides 2 to 32; 2,816,432 parameters.
 
     Source: Howard et al. 2019, Table 1; paper, section "Lite-HR-Depth".
@@ -193,7 +192,7 @@ class MobileNetV3(nn.Module):
             raise InputError("ImageNet weights exist for backbone 'mobilenet_v3_large' only, not for '..._authors'")
         tags = torchvision.models.MobileNet_V3_Large_Weights
         chosen = lookup(tags.__members__, tag or "DEFAULT", "tag of ImageNet weights") if published else None
-        self.initial_weights: str | None = None if chosen is None else f"torchvision mobilenet_v3_large.{chosen.name}"
+        self.initial_weights = None if chosen is None else f"torchvision mobilenet_v3_large.{chosen.name}"
         try:
             network = torchvision.models.mobilenet_v3_large(weights=chosen)
         except OSError as error:
@@ -231,10 +230,6 @@ def _excite_before_activation(features: nn.Sequential) -> None:
             bottleneck.block = nn.Sequential(
                 *expand, nn.Sequential(convolution, normalisation), excite, activation, project
             )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _not_downloaded(name: str) -> InputError:

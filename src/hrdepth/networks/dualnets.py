@@ -55,7 +55,7 @@ class _LowResolution(nn.Module):
     def __init__(self, backbone: str, weights: str | None) -> None:
         super().__init__()
         self.encoder = build_backbone(backbone, weights=weights)
-        channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
+        channels = self.encoder.channels
         self.attention = SelfAttention(channels[4])
         self.reduce, self.fuse = nn.ModuleList(), nn.ModuleList()
         for level, width in enumerate(LOW):

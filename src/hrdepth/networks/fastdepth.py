@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hrdepth.networks.base import DepthNetwork
-from hrdepth.networks.blocks import DisparityHead, upsample
+from hrdepth.networks.blocks import DisparityHead, activated, upsample
 from hrdepth.registry import lookup
 
 __all__ = ["FastDepth"]
@@ -72,7 +72,7 @@ class FastDepth(DepthNetwork):
     ) -> None:
         super().__init__(min_depth, max_depth, normalisation)
         table = lookup(WIDTHS, widths, "widths of fastdepth")
-        self.stem = _normalised(nn.Conv2d(3, table.stem, 3, 2, 1, bias=False), nn.ReLU6(inplace=True))
+        self.stem = activated(nn.Conv2d(3, table.stem, 3, 2, 1, bias=False), nn.ReLU6(inplace=True), batch_norm=True)
         self.levels, self.stages = nn.ModuleList(), nn.ModuleList()
         before = table.stem
         for width, stride in zip(table.encoder, STRIDES, strict=True):
@@ -102,12 +102,8 @@ class FastDepth(DepthNetwork):
         return {0: disparity, **{scale: F.avg_pool2d(disparity, 1 << scale) for scale in (1, 2, 3)}}
 
 
-def _normalised(convolution: nn.Conv2d, activation: nn.Module) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), activation)
-
-
 def _separable(before: int, after: int, kernel: int, stride: int, activation: nn.Module) -> nn.Sequential:
     """Depthwise convolution, then 1x1; each normalised and activated."""
     depthwise = nn.Conv2d(before, before, kernel, stride, kernel // 2, groups=before, bias=False)
     pointwise = nn.Conv2d(before, after, 1, bias=False)
-    return nn.Sequential(*_normalised(depthwise, activation), *_normalised(pointwise, activation))
+    return nn.Sequential(*activated(depthwise, activation, True), *activated(pointwise, activation, True))

@@ -247,7 +247,7 @@ class HRDepth(DepthNetwork):
     ) -> None:
         super().__init__(min_depth, max_depth, normalisation)
         self.encoder = build_backbone(backbone, weights=weights)
-        channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
+        channels = self.encoder.channels
         rows = tuple(widths) if widths is not None else tuple(below // 2 for _, below in pairwise(channels))
         self.decoder = HRDepthDecoder(channels, DecoderTable(rows, squeeze, fse_reduction, skip, fusion))
 

@@ -67,5 +67,5 @@ class Monodepth2(DepthNetwork):
     ) -> None:
         super().__init__(min_depth, max_depth, normalisation)
         self.encoder = build_backbone(backbone, weights=weights)
-        channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
+        channels = self.encoder.channels
         self.decoder = Monodepth2Decoder(channels)

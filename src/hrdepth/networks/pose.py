@@ -48,7 +48,7 @@ class PoseNet(nn.Module):
         super().__init__()
         self.normalise = Normalisation(normalisation, images=2)
         self.encoder = build_backbone(backbone, weights=weights, in_channels=6, coarsest=True)
-        channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
+        channels = self.encoder.channels
         self.decoder = nn.Sequential(
             nn.Conv2d(channels[-1], 256, 1),
             nn.ReLU(inplace=True),

@@ -209,7 +209,7 @@ class Distillation(Objective):
         layers: list[Layer] = []
         if self.teacher is not None and options.get("cache") is not None:
             _check_zoom(config, sets, "the teacher's cache holds whole images")
-            maps = TeacherMaps.of(self.teacher, options["cache"])
+            maps = TeacherMaps(self.teacher, options["cache"])
             maps.fill(self.teacher, (image for part in sets for image in part.targets()), device)
             layers.append(maps)
         if self.labels is not None:

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrdepth.camera import focal_factor
 from hrdepth.config import ObjectiveConfig, TrainConfig
 from hrdepth.data.layers import Depth, Frames, Layer
 from hrdepth.data.mixing import Mix
 from hrdepth.data.neighbours import Neighbours
 from hrdepth.data.sample import Batch, Window
 from hrdepth.errors import InputError
-from hrdepth.geometry import depth_to_disparity, disparity_to_depth
+from hrdepth.geometry import depth_to_disparity, disparity_to_depth, focal_factors
 from hrdepth.losses import gradient_loss, log_ratio_loss
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
@@ -220,10 +219,7 @@ class Supervised(Objective):
 
     def _canonical(self, depth: Tensor, intrinsics: Tensor) -> Tensor:
         """Return a sample's depth (B,1,H,W) as the canonical camera would see it."""
-        canonical_focal = self.network.scale.canonical_focal
-        if canonical_focal is None:
-            return depth
-        return depth / focal_factor(intrinsics[:, :1, :1, None], depth.shape[-1], canonical_focal)
+        return depth / focal_factors(intrinsics, depth.shape[-1], self.network.scale.canonical_focal)
 
     @torch.no_grad()
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hrdepth.camera import focal_factor
 from hrdepth.compute import Compiled
 from hrdepth.config import ObjectiveConfig
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
-from hrdepth.geometry import disparity_to_depth, invert_pose, pose_matrix, view_synthesis
+from hrdepth.geometry import disparity_to_depth, focal_factors, invert_pose, pose_matrix, view_synthesis
 from hrdepth.losses import SSIM_WEIGHT, Windows, edge_aware_smoothness, minimum_reprojection, photometric_error, windows
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
@@ -230,11 +229,7 @@ class ViewSynthesis(Objective):
     def depth(self, disparity: Tensor, intrinsics: Tensor) -> Tensor:
         """Return the depth, network units, of disparities (B,C,H,W) for cameras with K (B,3,3)."""
         depth = disparity_to_depth(disparity, self.network.min_depth, self.network.max_depth)
-        canonical_focal = self.network.scale.canonical_focal
-        if canonical_focal is None:
-            return depth
-        fx = intrinsics[:, :1, :1, None]  # (B,1,1,1)
-        return depth * focal_factor(fx, depth.shape[-1], canonical_focal)
+        return depth * focal_factors(intrinsics, depth.shape[-1], self.network.scale.canonical_focal)
 
     @torch.no_grad()
     def panels(self, output: Output, batch: Batch) -> dict[str, Tensor]:

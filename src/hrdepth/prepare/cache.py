@@ -17,9 +17,8 @@ from hrdepth.data import open_data
 from hrdepth.data.cache import Entry, ImageCache, cached_size, checksum, needed_images, outline, read_array
 from hrdepth.data.sample import resize_image
 from hrdepth.errors import InputError
-from hrdepth.io.files import file_sha256, write_array, write_failure
+from hrdepth.io.files import file_sha256, output_folder, write_array, write_failure
 from hrdepth.io.images import read_image
-from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.parallel import parallel_map, usable_cores
 
 __all__ = ["fill_cache", "prepare", "verify_cache"]
@@ -106,14 +105,8 @@ def verify_cache(folder: str, threads: int) -> ImageCache:
 
 
 def _open_or_create(folder: str, size: tuple[int, int] | None) -> ImageCache:
-    path = Path(folder)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path)
-        empty = not any(path.iterdir())
-    except OSError as error:
-        raise InputError(f"the cache {folder} cannot be created ({error.strerror}); choose another folder") from error
-    if empty:
+    path = output_folder(folder, overwrite=True)
+    if not any(path.iterdir()):
         cache = ImageCache(path, size)
         cache.save()
         return cache

@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from hrdepth.camera import pinhole
+from hrdepth.config.safe_yaml import read_text
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import existing_file
 from hrdepth.prepare.calibration_yaml import read_yaml
@@ -29,10 +30,7 @@ def read_calibration(path: str | Path, camera: str | None = None) -> Lens:
             is not understood, which is named.
     """
     file = existing_file(path, "the calibration file")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the calibration file {path} cannot be read as text; known are {FORMATS}") from error
+    text = read_text(file)
     rows = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     try:
         if all(len(row) > 4 and row[0].isdigit() and row[1].isupper() for row in rows) and rows:

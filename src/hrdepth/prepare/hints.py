@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from hrdepth.camera import Camera, focal_factor
+from hrdepth.camera import Camera
 from hrdepth.config import PrepareHintsConfig
 from hrdepth.data import build_reader
 from hrdepth.data.map_cache import DepthHints
@@ -30,7 +30,7 @@ from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import load_image, resized_intrinsics, stereo_pose
 from hrdepth.errors import InputError
 from hrdepth.geometry import disparity_to_depth, invert_pose
-from hrdepth.io.files import atomic_path, begin, resume, write_bytes
+from hrdepth.io.files import begin, resume, write_bytes, write_text
 from hrdepth.io.images import image_size
 from hrdepth.io.locks import claim, is_void, refreshed
 from hrdepth.io.parallel import parallel_map
@@ -81,8 +81,7 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
         for lines in _claimed(_runs(reader), hints.folder / "claims", name):
             made += maker.hint(reader, lines, targets)
         hinted = [line for line, path in images if hints.file(path, *hints.deciding(reader, line)).is_file()]
-        with atomic_path(hints.folder / f"{name}.txt") as temporary:
-            temporary.write_text("".join(f"{line.name}\n" for line in hinted), encoding="utf-8")
+        write_text(hints.folder / f"{name}.txt", "".join(f"{line.name}\n" for line in hinted))
         log.info("%s: %d of %d frames have hints", part.root, len(hinted), len(reader.targets))
     log.info("%d new hints", made)
     return hints
@@ -195,9 +194,7 @@ class _HintMaker:
         self, camera: Camera, k: Tensor, pairs: Sequence[tuple[SplitLine, Path, Path]], targets: Container[Path]
     ) -> int:
         """Compare the images of pairs, whose baseline gives the scale; both have hints if both are targets."""
-        factor = 1.0
-        if self.start.scale.canonical_focal is not None:
-            factor = float(focal_factor(camera.intrinsics[0, 0], camera.size[1], self.start.scale.canonical_focal))
+        factor = self.start.scale.focal_factor(camera.intrinsics, camera.size[1])
         planes = torch.linspace(0, 1 / self.config.nearest, self.config.planes)
         step = float(planes[1])
 

@@ -30,7 +30,7 @@ from PIL import Image
 from hrdepth.config import PrepareVideoConfig
 from hrdepth.data.splits import replace_lines
 from hrdepth.errors import MALFORMED, InputError
-from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
+from hrdepth.io.files import file_sha256, read_json, write_json, write_text
 from hrdepth.io.images import is_readable, write_image
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.framing import Framing
@@ -127,8 +127,7 @@ def write_camera(folder: Path, analysis: Framing, factor: int) -> dict[str, Any]
         content["pixel_aspect"] = round(float(k[1, 1] / k[0, 0]), 6)
     if lens.learn:
         content["learn"] = True
-    with atomic_path(folder / "camera.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    write_text(folder / "camera.yaml", yaml.safe_dump(content, sort_keys=False))
     undone = {"model": lens.model, "coefficients": list(lens.distortion)} if lens.distortion else None
     return {"source": content["source"], "learn": lens.learn, "distortion_undone": undone}
 

@@ -25,7 +25,6 @@ from hrdepth.data.reader import SplitLine
 from hrdepth.data.shards import camera_facts
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import (
-    atomic_path,
     file_sha256,
     json_object,
     output_folder,
@@ -33,6 +32,7 @@ from hrdepth.io.files import (
     resume,
     write_bytes,
     write_json,
+    write_text,
 )
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
@@ -234,8 +234,7 @@ def _packed(out: Path, name: str, part: DatasetConfig) -> DatasetConfig:
 
 
 def _write_config(file: Path, config: TrainConfig) -> None:
-    with atomic_path(file) as temporary:
-        temporary.write_text(yaml.safe_dump(plain_settings(config), sort_keys=False), encoding="utf-8")
+    write_text(file, yaml.safe_dump(plain_settings(config), sort_keys=False))
 
 
 def _verify(out: Path) -> list[Path]:

@@ -25,7 +25,7 @@ from hrdepth.evaluation.results import Evaluation
 from hrdepth.evaluation.run import evaluate_network, protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes.source import SUFFIXES
-from hrdepth.io.files import atomic_path, file_sha256, output_file
+from hrdepth.io.files import file_sha256, output_file, write_text
 from hrdepth.io.provenance import provenance
 from hrdepth.paper import corresponding_row
 from hrdepth.report.curves import curves_chart, frames_chart
@@ -77,8 +77,7 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
         "panels": [(path.stem.lstrip("0") or "0", data_url(path)) for path in run.panels],
         "about": provenance(),
     }
-    with atomic_path(page) as temporary:
-        temporary.write_text(render(**parts), encoding="utf-8")
+    write_text(page, render(**parts))
     return page
 
 

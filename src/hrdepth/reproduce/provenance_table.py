@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.config import DepthProtocol
-from hrdepth.io.files import atomic_path, write_json
+from hrdepth.io.files import write_json, write_text
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable, table_format
 from hrdepth.paper import PaperRow
@@ -117,8 +117,7 @@ def write_results(
     written = [context.folder / f"{name}{suffix}" for suffix in (*suffixes, ".json")]
     for path in written[:-1]:
         text = "\n\n".join(one.text(table_format(path)) for one in tables)
-        with atomic_path(path) as temporary:
-            temporary.write_text(f"{text}\n", encoding="utf-8")
+        write_text(path, f"{text}\n")
     shared = {
         "data": None if context.truths is None else context.truths.description,
         "protocol": asdict(context.config.protocol),

@@ -16,7 +16,7 @@ import yaml
 from hrdepth.config import TrainConfig
 from hrdepth.config.files import plain_settings
 from hrdepth.config.safe_yaml import load_yaml, read_text
-from hrdepth.errors import InputError, TrainingStopped, training_extra
+from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import file_sha256, write_json
 from hrdepth.io.run_folder import read_json_or_empty
@@ -141,8 +141,8 @@ def _train(row: PaperRow | str, context: Context, seed: int | None) -> bool:
         if not _train(name, context, seed):
             log.warning("%s: not trained, it needs the weights of %s first", folder, name)
             return False
-    with training_extra():
-        from hrdepth.training import train
+    from hrdepth.training import train
+
     settings = fit_memory(replace(plan.config, resume=None if epochs is None else "last"))
     (folder / OUT_OF_MEMORY).unlink(missing_ok=True)
     try:

@@ -15,7 +15,7 @@ from rich.progress import track
 
 from hrdepth.data.splits import replace_lines
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, read_json, resume, write_array, write_json
+from hrdepth.io.files import read_json, resume, write_array, write_json, write_text
 from hrdepth.io.images import save_image
 from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.provenance import provenance
@@ -237,16 +237,14 @@ def _write_camera(folder: Path, intrinsics: Array, settings: _Settings) -> None:
     camera = {"width": settings.width, "height": settings.height, "fx": fx, "fy": fy, "cx": cx, "cy": cy}
     if settings.stereo:
         camera["baseline"] = BASELINE
-    with atomic_path(folder / "camera.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(camera, sort_keys=False), encoding="utf-8")
+    write_text(folder / "camera.yaml", yaml.safe_dump(camera, sort_keys=False))
 
 
 def _write_poses(file: Path, poses: Array) -> None:
     """Write camera to world, the first camera being the world, as KITTI odometry does."""
     relative = np.linalg.inv(poses[0]) @ poses
     lines = [" ".join(f"{value:.10g}" for value in pose[:3].ravel()) for pose in relative]
-    with atomic_path(file) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(file, "\n".join(lines) + "\n")
 
 
 def _write_splits(root: Path, name: str, settings: _Settings, validation: int) -> None:

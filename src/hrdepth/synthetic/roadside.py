@@ -17,7 +17,6 @@ from hrdepth.synthetic.vehicles import add_vehicle, draw_vehicle
 
 __all__ = ["Roadside"]
 
-
 SMALL = ["bench", "bin", "hydrant", "cabinet", "planter", "cone"]
 
 

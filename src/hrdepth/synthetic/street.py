@@ -23,8 +23,6 @@ MIDDLE, RIGHT_EDGE, RIGHT_KERB, RIGHT_PAVEMENT = -1.7, 1.75, 3.9, 6.1
 KERB_HEIGHT, LAWN_DEPTH = 0.13, 0.02
 ROAD_TILE = 24.0  # metres of road that one copy of its texture covers
 SIDES = ((1.0, RIGHT_KERB, RIGHT_PAVEMENT), (-1.0, LEFT_KERB, LEFT_PAVEMENT))
-
-
 PLANTS = ((2.0, 3, 0.8), (6.0, 5, 1.0), (15.0, 6, 1.3), (34.0, 5, 1.9), (50.0, 6, 2.4))  # metres behind, apart; size
 
 

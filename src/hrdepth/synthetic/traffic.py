@@ -21,7 +21,6 @@ AHEAD, BEHIND = 160.0, 90.0  # metres from the camera within which something is 
 CLEAR = 4.5  # metres around the camera along its lane where nothing else is
 STRIDE = 1.45  # metres that a walker covers in two steps
 
-
 Add = Callable[[MeshBuilder, Placement, float], None]  # adds something at a place after it covered some metres
 
 

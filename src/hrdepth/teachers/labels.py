@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from hrdepth.camera import DepthScale, focal_factor
+from hrdepth.camera import DepthScale
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import MALFORMED, InputError
+from hrdepth.geometry import focal_factors
 from hrdepth.io.files import read_json
 from hrdepth.teachers.base import Meaning, canonical_factor
 
@@ -122,9 +123,7 @@ class Labels(MapCache):
         if not self.own_camera:
             what = f"the labels in {self.folder}"
             return maps * units / canonical_factor(what, self.canonical_focal, scale.canonical_focal)
-        if scale.canonical_focal is None:
-            return maps * units
-        return maps * units * focal_factor(intrinsics[:, :1, :1, None], maps.shape[-1], scale.canonical_focal)
+        return maps * units * focal_factors(intrinsics, maps.shape[-1], scale.canonical_focal)
 
     @property
     def confidence(self) -> Confidence | None:

@@ -205,42 +205,18 @@ class TeacherMaps(MapCache):
     network, so that it can be sent to loaders' processes.
 
     Args:
-        folder: of the maps.
-        teacher: the hash of the teacher's file.
-        size: (height, width) of each.
-        min_depth: the teacher's nearest depth, network units.
-        max_depth: the farthest one.
-        own_aspect: see `NetworkTeacher`.
-        mirrored: see `NetworkTeacher`.
+        teacher: whose maps they are.
+        folder: of the maps, made if it is missing.
+
+    Raises:
+        InputError: the folder cannot be made.
     """
 
     key = "teacher"
     kind = "teacher's map"
     resampling = Image.Resampling.BILINEAR
 
-    def __init__(
-        self,
-        folder: Path,
-        teacher: str,
-        size: tuple[int, int],
-        min_depth: float,
-        max_depth: float,
-        own_aspect: bool = False,
-        mirrored: bool = False,
-    ) -> None:
-        ways = [name for name, used in (("own_aspect", own_aspect), ("mirrored", mirrored)) if used]
-        super().__init__(folder, size, teacher, size, *ways)
-        self.own_aspect = own_aspect
-        self.min_depth = min_depth
-        self.max_depth = max_depth
-
-    @classmethod
-    def of(cls, teacher: NetworkTeacher, folder: str | Path) -> TeacherMaps:
-        """Return the maps of `teacher` in `folder`, which is made if it is missing.
-
-        Raises:
-            InputError: the folder cannot be made.
-        """
+    def __init__(self, teacher: NetworkTeacher, folder: str | Path) -> None:
         path = Path(folder)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -248,8 +224,10 @@ class TeacherMaps(MapCache):
             raise InputError(
                 f"the teacher's cache {path} cannot be created ({error.strerror}); choose another"
             ) from error
-        ways = (teacher.own_aspect, teacher.mirrored)
-        return cls(path, teacher.sha256(), teacher.size, teacher.min_depth, teacher.max_depth, *ways)
+        ways = [name for name in ("own_aspect", "mirrored") if getattr(teacher, name)]
+        super().__init__(path, teacher.size, teacher.sha256(), teacher.size, *ways)
+        self.own_aspect = teacher.own_aspect
+        self.min_depth, self.max_depth = teacher.min_depth, teacher.max_depth
 
     def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32]:
         """See `MapCache.inverse_depth`.

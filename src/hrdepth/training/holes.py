@@ -14,15 +14,14 @@ FACTOR = 3.0
 REACH = (0.15, 0.25)
 
 
-def find_holes(depth: Tensor, factor: float = FACTOR) -> Tensor:
+def find_holes(depth: Tensor) -> Tensor:
     """Return the pixels that are much farther than their surroundings.
 
-    Such a pixel has something nearer than 1/`factor` of its depth to its left, to its right, above and below. Outside
+    Such a pixel has something nearer than 1/`FACTOR` of its depth to its left, to its right, above and below. Outside
     the image nothing is near.
 
     Args:
         depth: (B,1,H,W), in any unit.
-        factor: how many times as far.
 
     Returns:
         (B,1,H,W) bool.
@@ -37,18 +36,17 @@ def find_holes(depth: Tensor, factor: float = FACTOR) -> Tensor:
     across, down = (max(1, round(share * side)) for share, side in zip(REACH, depth.shape[:1:-1], strict=True))
     sides = [_nearest(near, across, axis=3), _nearest(near.flip(3), across, axis=3).flip(3)]
     sides += [_nearest(near, down, axis=2), _nearest(near.flip(2), down, axis=2).flip(2)]
-    return torch.stack(sides).amin(dim=0) > factor * near
+    return torch.stack(sides).amin(dim=0) > FACTOR * near
 
 
-def hole_share(depth: Tensor, keep: Tensor | None = None, factor: float = FACTOR) -> Tensor:
+def hole_share(depth: Tensor, keep: Tensor | None = None) -> Tensor:
     """Return the share of pixels that are holes, a scalar.
 
     Args:
         depth: (B,1,H,W), in any unit.
         keep: (B,1,H,W), 1 where a pixel counts; None counts all.
-        factor: see `find_holes`.
     """
-    holes = find_holes(depth, factor).float()
+    holes = find_holes(depth).float()
     return holes.mean() if keep is None else (holes * keep).sum() / keep.sum().clamp(min=1)
 
 

@@ -151,18 +151,15 @@ def build_training_objective(
         if pose_network is not None and start.pose_network is not None and start.pose_network_config is not None:
             _start_from(pose_network, config.pose_network, start.pose_network, start.pose_network_config, config.init)
             pose_network.initial_weights = origin  # type: ignore[assignment]
-    if config.channels_last:
-        channels_last(network)
-        if pose_network is not None:
-            channels_last(pose_network)
-    if config.compile_networks:
-        compile_module(network, "the depth network")
-        if pose_network is not None:
-            compile_module(pose_network, "the pose network")
-    elif config.precision != "32-true":
-        for module in (network, pose_network):
-            if module is not None and has_depthwise(module):
-                use_fast_depthwise(module)
+    for what, module in (("the depth network", network), ("the pose network", pose_network)):
+        if module is None:
+            continue
+        if config.channels_last:
+            channels_last(module)
+        if config.compile_networks:
+            compile_module(module, what)
+        elif config.precision != "32-true" and has_depthwise(module):
+            use_fast_depthwise(module)
     return build_objective(config.objective, network, pose_network, cameras, inputs)
 
 

@@ -17,7 +17,7 @@ from hrdepth.config import TrainConfig
 from hrdepth.config.files import plain_settings, read_train_config
 from hrdepth.config.names import rename_keys
 from hrdepth.config.training import PATH_OPTIONS, nested_options
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, first_line
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import atomic_path, output_folder, read_json, write_json
 from hrdepth.io.locks import remove_leftovers
@@ -142,10 +142,9 @@ def _read(path: Path) -> dict[str, Any]:
         check_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # damaged pickles raise any
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{path} is damaged or not a training checkpoint ({reason}); copy it again, or start a new run with init "
-            "best.safetensors"
+            f"{path} is damaged or not a training checkpoint ({first_line(error)}); copy it again, or start a new run "
+            "with init best.safetensors"
         ) from error
     if not isinstance(content, dict) or "hrdepth" not in content:
         raise InputError(f"{path} is not a training checkpoint of hrdepth; to start from a weights file, set init")

@@ -67,9 +67,6 @@ class SparseMaps(Sequence[NDArray[np.float32]]):
         depth.flat[self._positions[start:end]] = self._depths[start:end]
         return depth
 
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        return (self[index] for index in range(len(self)))
-
 
 def write_sparse_maps(path: str | Path, maps: Iterator[tuple[str, NDArray[np.float32]]], about: dict[str, Any]) -> Path:
     """Write depth maps, a name and (H,W) metres each; what is not finite and positive is none."""

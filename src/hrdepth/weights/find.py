@@ -19,7 +19,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from hrdepth.camera import LearnedCamera
-from hrdepth.errors import MALFORMED, InputError, require
+from hrdepth.errors import MALFORMED, InputError, first_line, require
 from hrdepth.io.files import existing_file, parse_json
 from hrdepth.io.local_copies import fetched
 from hrdepth.io.objects import is_url
@@ -247,8 +247,7 @@ def hub_errors(address: str) -> Iterator[None]:
     except errors.EntryNotFoundError as error:
         raise InputError(f"{address}: the repository holds no such file; name one with hf://OWNER/REPO/FILE") from error
     except errors.HfHubHTTPError as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{address}: the Hugging Face Hub refuses this ({reason})") from error
+        raise InputError(f"{address}: the Hugging Face Hub refuses this ({first_line(error)})") from error
     except errors.HFValidationError as error:
         raise InputError(f"{address} is no name of a repository: {error}") from error
     # What is left is the connection's; its classes differ between versions of the library.

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hrdepth.io.files import atomic_path, output_folder, write_json
+from hrdepth.io.files import output_folder, write_json, write_text
 from hrdepth.weights.card import Card, card_text, read_card
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
 from hrdepth.weights.find import MODEL_FILE, SCHEME, check_licence, hub_errors, hub_library
@@ -51,8 +51,7 @@ def save_pretrained(
     output_folder(target, overwrite=overwrite)
     write_checkpoint(target / MODEL_FILE, checkpoint, dtype)
     written = read_checkpoint(target / MODEL_FILE)
-    with atomic_path(target / CARD_FILE) as temporary:
-        temporary.write_text(card_text(written, f'"{address or folder}"'), encoding="utf-8")
+    write_text(target / CARD_FILE, card_text(written, f'"{address or folder}"'))
     write_json(target / CONFIG_FILE, _config(written))
     return target
 

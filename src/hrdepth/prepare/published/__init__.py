@@ -17,7 +17,7 @@ from rich.progress import track
 from hrdepth.config import GroundTruthConfig, PrepareConfig, PrepareKittiConfig, PublishedDataConfig
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, output_file
+from hrdepth.io.files import output_file, output_folder, write_text
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.published.cityscapes import CityscapesLayout
 from hrdepth.prepare.published.jpeg import convert_to_jpeg, damaged_images
@@ -62,7 +62,7 @@ def prepare_published(name: str, config: PublishedDataConfig) -> Iterator[str]:
         raise InputError("the lists name impossible frames, listed above; remove those lines")
     out = Path(config.out or config.root)
     if config.splits or config.jpeg or ground_truth:
-        _make(out / "splits" if config.splits else out)
+        output_folder(out / "splits" if config.splits else out, overwrite=True)
     if config.verify:
         yield _verify(layout, config)
     if config.splits:
@@ -96,13 +96,6 @@ def _verify(layout: Layout, config: PublishedDataConfig) -> str:
     return f"all {len(images)} images can be decoded, and the files beside them can be read"
 
 
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be created ({error.strerror}); give another folder with --out") from error
-
-
 def _write_splits(lists: Splits, folder: Path, *, overwrite: bool) -> Iterator[str]:
     """Write the lists that have frames; yield why the others have none."""
     for name, lines in lists.items():
@@ -112,8 +105,7 @@ def _write_splits(lists: Splits, folder: Path, *, overwrite: bool) -> Iterator[s
         file = folder / f"{name}.txt"
         text = "".join(f"{line.name}\n" for line in lines)
         if not file.is_file() or file.read_bytes() != text.encode():
-            with atomic_path(output_file(file, overwrite=overwrite)) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_text(output_file(file, overwrite=overwrite), text)
         yield f"{len(lines)} frames: {file}"
     if all(isinstance(lines, str) for lines in lists.values()):
         raise InputError(f"no list can be written to {folder}, for the reasons above; unpack what is missing")
