@@ -19,7 +19,7 @@ from hrdepth.config.files import plain_settings
 from hrdepth.errors import InputError
 from hrdepth.io import staging
 from hrdepth.io.local_copies import LocalCopy, fetched
-from hrdepth.io.objects import list_url
+from hrdepth.io.objects import remote_files
 from hrdepth.io.staging import staged
 from hrdepth.weights.checkpoint import read_checkpoint
 from tiny_training import split, tiny_training
@@ -49,7 +49,7 @@ def put(path: Path, url: str) -> None:
 
 def content(url: str) -> dict[str, bytes]:
     store, address = fsspec.core.url_to_fs(url)
-    return {name: store.cat_file(f"{address}/{name}") for name in list_url(url)}
+    return {name: store.cat_file(f"{address}/{name}") for name in remote_files(url)}
 
 
 def test_predict_reads_and_writes_a_store_as_it_does_a_disk(bucket, folder, tmp_path, capsys):
@@ -127,7 +127,7 @@ def test_a_local_copy_in_use_is_not_changed_by_others(bucket, folder):
         assert (first.local / "0.png").read_bytes() == b"written here"
         assert first.publish() == 2
     assert content(f"{bucket}/images")["0.png"] == b"written here"
-    assert list_url(f"{bucket}/images").keys() == {"0.png", "1.png", "2.png"}
+    assert remote_files(f"{bucket}/images").keys() == {"0.png", "1.png", "2.png"}
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,10 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
         "severities": config.severities,
         "protocol": asdict(protocol),
     }
-    base = None if config.base is None else _base(config, config.base, kinds, shared)
+    base, about_base = (None, None) if config.base is None else _base(config, config.base, kinds, shared)
     settings = {
         "weights": about,
-        "base": base and base.about,
+        "base": about_base,
         **shared,
         "kinds": kinds,
         "device": predictor.device,
@@ -101,8 +101,8 @@ def corruptions(config: CorruptionsConfig) -> dict[str, Any]:
         **shared,
     }
     if base is not None:
-        of_base = measured("base", base.network) if isinstance(base.network, Predictor) else base.network
-        found |= {"relative_errors": relative_errors(errors, of_base), "base": base.about}
+        of_base = measured("base", base) if isinstance(base, Predictor) else base
+        found |= {"relative_errors": relative_errors(errors, of_base), "base": about_base}
     found["provenance"] = provenance(**about)
     table = _table(found)
     if config.out is not None:
@@ -148,23 +148,17 @@ def _network(config: CorruptionsConfig, source: str) -> tuple[Predictor, dict[st
     }
 
 
-@dataclass(frozen=True)
-class _Base:
-    """The base of mCE: a network to measure, or its errors, and facts about it."""
-
-    network: Predictor | Errors
-    about: dict[str, Any]
-
-
-def _base(config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Mapping[str, Any]) -> _Base:
-    """Return the base.
+def _base(
+    config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Mapping[str, Any]
+) -> tuple[Predictor | Errors, dict[str, Any]]:
+    """Return the base of mCE: a network to measure, or its errors, and facts about it.
 
     Raises:
         InputError: it is not a Monodepth2, or was measured in another way.
     """
     if not source.endswith(".json"):
         predictor, about = _network(config, source)
-        return _Base(predictor, _checked_base(about, source))
+        return predictor, _checked_base(about, source)
     path = existing_file(source, "the base's results")
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
@@ -179,7 +173,7 @@ def _base(config: CorruptionsConfig, source: str, kinds: Sequence[str], now: Map
         raise InputError(f"{path} is not a corruptions.json with these kinds and severities ({error!r})") from error
     if not same:
         raise InputError(f"{path} was measured with other frames or another protocol; give the base's weights")
-    return _Base(errors, {**_checked_base(about, source), "measured_in": "/".join(path.resolve().parts[-2:])})
+    return errors, {**_checked_base(about, source), "measured_in": "/".join(path.resolve().parts[-2:])}
 
 
 def _checked_base(about: dict[str, Any], source: str) -> dict[str, Any]:

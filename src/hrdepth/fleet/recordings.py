@@ -33,11 +33,11 @@ from hrdepth.io.objects import (
     is_url,
     join_url,
     last_part,
-    list_url,
     put_folder,
     put_json,
     read_remote_json,
     read_text,
+    remote_files,
 )
 from hrdepth.io.provenance import provenance
 from hrdepth.prepare.video import prepare_videos
@@ -299,7 +299,7 @@ def _fetch(unit: Unit, folder: Path) -> Path:
 def _files(address: str) -> list[str]:
     """Return the names of the files in a folder or URL, and in those below it; none where there is no such folder."""
     if is_url(address):
-        return list(list_url(address))
+        return list(remote_files(address))
     root = Path(address)
     return [path.relative_to(root).as_posix() for path in walk(root)] if root.is_dir() else []
 

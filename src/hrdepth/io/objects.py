@@ -24,7 +24,6 @@ __all__ = [
     "is_url",
     "join_url",
     "last_part",
-    "list_url",
     "open_store",
     "plain_path",
     "put_folder",
@@ -140,15 +139,6 @@ def remote_files(url: str) -> dict[str, dict[str, Any]]:
         if not name.endswith("/"):  # markers of empty folders
             files[name] = info
     return files
-
-
-def list_url(url: str) -> dict[str, int]:
-    """Return the files of a store below a URL: names relative to it ("" for itself), and bytes.
-
-    Raises:
-        InputError: the store cannot be read.
-    """
-    return {name: int(info["size"]) for name, info in remote_files(url).items()}
 
 
 def fetch_file(url: str, path: Path, *, sha256: str | None = None) -> None:

@@ -13,8 +13,9 @@ Example:
     (100, 4, 4)
 """
 
+from hrdepth.io.pointcloud import assumed_intrinsics as default_intrinsics
 from hrdepth.synthetic.drive import BASELINE, render_drive
-from hrdepth.synthetic.rendering import Scene, default_intrinsics, render_frame
+from hrdepth.synthetic.rendering import Scene, render_frame
 from hrdepth.synthetic.street import Street, build_street
 from hrdepth.synthetic.trajectory import CAMERA_HEIGHT, Course, Trajectory, plan_trajectory
 

@@ -18,9 +18,10 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import read_json, resume, write_array, write_json, write_text
 from hrdepth.io.images import save_image
 from hrdepth.io.locks import remove_leftovers
+from hrdepth.io.pointcloud import assumed_intrinsics
 from hrdepth.io.provenance import provenance
 from hrdepth.synthetic.cars import car_textures
-from hrdepth.synthetic.rendering import Array, Scene, default_intrinsics, load_mitsuba, render_frame
+from hrdepth.synthetic.rendering import Array, Scene, load_mitsuba, render_frame
 from hrdepth.synthetic.street import build_car, build_street
 from hrdepth.synthetic.trajectory import plan_trajectory
 from hrdepth.synthetic.variety import Camera, VariedDrive
@@ -191,7 +192,7 @@ class _PlainDrive:
         self.settings = settings
         self.trajectory = plan_trajectory(settings.frames, settings.seed)
         self.poses = self.trajectory.poses
-        self.intrinsics = default_intrinsics((settings.height, settings.width))
+        self.intrinsics = assumed_intrinsics((settings.height, settings.width))
 
     def open(self, samples_per_pixel: int) -> Camera:
         """Build the street and return what renders its frames."""

@@ -18,7 +18,7 @@ from hrdepth.synthetic.street import Street
 from hrdepth.synthetic.textures import Texture, noise
 from hrdepth.synthetic.weather import SKY_LIGHT, SUN, Lights, Vector, clear_sky
 
-__all__ = ["Scene", "default_intrinsics", "encode_srgb", "load_mitsuba", "render_frame", "render_light"]
+__all__ = ["Scene", "encode_srgb", "load_mitsuba", "render_frame", "render_light"]
 
 Array = NDArray[np.float64]
 
@@ -38,20 +38,6 @@ def load_mitsuba() -> Any:
     if mitsuba.variant() != "scalar_rgb":
         mitsuba.set_variant("scalar_rgb")
     return mitsuba
-
-
-def default_intrinsics(size: tuple[int, int]) -> Array:
-    """Return K (3,3) in pixels for `size` (height, width): focal length 0.58 widths, square pixels, centred.
-
-    Pixel centres have integer coordinates, so the middle of the image is at ((W-1)/2, (H-1)/2).
-
-    Example:
-        >>> default_intrinsics((192, 640)).tolist()
-        [[371.2, 0.0, 319.5], [0.0, 371.2, 95.5], [0.0, 0.0, 1.0]]
-    """
-    height, width = size
-    focal = round(0.58 * width, 6)
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
 
 
 class Scene:
