@@ -99,7 +99,7 @@ def test_a_prediction_uses_the_given_or_the_canonical_camera(weights):
 
 @pytest.mark.parametrize("focal", [0.0, -72.0])
 def test_intrinsics_need_a_focal_length(weights, focal):
-    with pytest.raises(InputError, match="focal length fx = .* must be positive"):
+    with pytest.raises(InputError, match="focal lengths fx = .* cannot be pixels"):
         Predictor.from_file(weights, device="cpu")(WHITE, [[focal, 0, 48], [0, 72, 32], [0, 0, 1]])
 
 
@@ -117,7 +117,7 @@ def test_the_predict_command_takes_intrinsics(weights, drive, tmp_path, capsys):
     assert [about["intrinsics"] for about in done] == [None, K]
     assert [about["units"]["depth"].endswith("x fx / (canonical_focal x width)") for about in done] == [False, True]
     assert main([*plain, str(tmp_path / "c"), "--intrinsics", "[0, 72, 48, 32]"]) == 2
-    assert "must be positive" in capsys.readouterr().err
+    assert "cannot be pixels" in capsys.readouterr().err
 
 
 def test_a_fixed_factor_applies_to_the_data_sets_camera(drive):

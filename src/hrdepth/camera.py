@@ -23,6 +23,7 @@ __all__ = [
     "DepthScale",
     "LearnedCamera",
     "aspect_size",
+    "check_focal_lengths",
     "choose_camera",
     "focal_factor",
     "pinhole",
@@ -74,12 +75,8 @@ class Camera:
 
     def __post_init__(self) -> None:
         height, width = self.size
-        fx, fy, cx, cy = self.intrinsics[[0, 1, 0, 1], [0, 1, 2, 2]]
-        if not (0.1 * width < fx < 20 * width and 0.1 * height < fy < 20 * height):
-            raise InputError(
-                f"{self.source}: focal lengths fx = {fx:g}, fy = {fy:g} cannot be pixels of a {width}x{height} image "
-                "(width x height); give K in pixels of that size, not normalised or in millimetres"
-            )
+        cx, cy = self.intrinsics[:2, 2]
+        check_focal_lengths(self.intrinsics, self.size, self.source)
         if self.baseline is not None and not self.baseline > 0:
             raise BaselineError(
                 f"{self.source}: the baseline {self.baseline:g} must be positive: left and right swapped?"
@@ -89,6 +86,20 @@ class Camera:
                 f"{self.source}: the principal point ({cx:g}, {cy:g}) lies outside the {width}x{height} image; "
                 "give K in pixels of that size"
             )
+
+
+def check_focal_lengths(intrinsics: NDArray[np.float64], size: tuple[int, ...], source: str) -> None:
+    """Check that the intrinsics (3,3) are in pixels of an image of `size` (height, width).
+
+    Raises:
+        InputError: they cannot be, as those that are normalised or in millimetres.
+    """
+    (height, width), fx, fy = size[:2], intrinsics[0, 0], intrinsics[1, 1]
+    if not (0.1 * width < fx < 20 * width and 0.1 * height < fy < 20 * height):
+        raise InputError(
+            f"{source}: focal lengths fx = {fx:g}, fy = {fy:g} cannot be pixels of a {width}x{height} image "
+            "(width x height); give K in pixels of that size, not normalised or in millimetres"
+        )
 
 
 @dataclass(frozen=True)

@@ -152,8 +152,9 @@ def read_provenance(drive):
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("0.png 40 20 5", "has no image 0.png; images are named 0, 1, 2, ..."), ("0 40 20 nan", "all above 0 metres"),
-     ("0 40 20 inf", "all above 0 metres")],
+    [("0.png 40 20 5", "has no image 0.png; images are named 0, 1, 2, ..."), ("0 40 20 nan", "above 0 metres"),
+     ("0 40 20 inf", "above 0 metres"), ("", "at least one distance"),
+     ("0 40 20.4 5\n0 40 20.2 6", "line 2: another distance of this pixel is given above")],
 )  # fmt: skip
 def test_distances_that_fit_no_image_are_refused_before_anything_is_predicted(drive, capsys, line, message):
     (drive / "distances.txt").write_text(line)

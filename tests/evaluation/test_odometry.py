@@ -167,6 +167,14 @@ def test_wrong_pose_files_are_refused(tmp_path, text):
         read_poses(tmp_path / "p.txt")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("text", "sentence"), [("\n", "is empty"), ("1e308 " * 12, "between -1e9 and 1e9")])
+def test_empty_files_and_numbers_that_overflow_are_refused(tmp_path, text, sentence):
+    (tmp_path / "p.txt").write_text(text)
+    with pytest.raises(InputError, match=sentence):
+        read_poses(tmp_path / "p.txt")
+
+
 def test_trajectories_of_different_lengths_are_refused():
     with pytest.raises(InputError, match="60 poses.*59"):
         align(drive(60), drive(59))

@@ -45,6 +45,11 @@ def test_seeds_of_one_network_share_a_row(tmp_path, capsys):
         assert message in head
 
 
+def test_a_folder_may_have_an_equals_sign(tmp_path, capsys):
+    assert main(["tabulate", result(tmp_path / "lr=0.1,a", 0.1)]) == 0
+    assert "lr=0.1,a" in capsys.readouterr().out
+
+
 def test_a_markdown_table_does_not_show_its_provenance(tmp_path):
     markdown = pytest.importorskip("markdown")
     out = tmp_path / "table.md"

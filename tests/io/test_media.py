@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from hrdepth.errors import InputError
-from hrdepth.io.images import as_rgb, read_image, write_depth_png, write_image
+from hrdepth.io.images import as_rgb, image_size, read_image, write_depth_png, write_image
 from hrdepth.io.media import frames, probe
 from hrdepth.io.video_writer import VideoWriter
 
@@ -78,6 +78,44 @@ class TestReadImage:
     def test_float_grey_images_are_read(self, tmp_path: Path) -> None:
         Image.fromarray(np.array([[0, 0.5, 1, np.nan]], dtype=np.float32)).save(tmp_path / "a.tif")
         assert np.array(read_image(tmp_path / "a.tif"))[0, :, 1].tolist() == [0, 128, 255, 0]
+
+    def test_each_kind_of_grey_tiff_has_its_own_range(self, tmp_path: Path) -> None:
+        values = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
+        Image.fromarray(values).save(tmp_path / "white.tif", tiffinfo={0x0106: 0})  # 0 is white
+        Image.fromarray(np.array([[0, 7, 128, 255]], dtype=np.int32)).save(tmp_path / "wide.tif")
+        Image.fromarray(values.astype(np.float32)).save(tmp_path / "float.tif")
+        found = [
+            np.array(read_image(tmp_path / f"{name}.tif"))[0, :, 0].tolist() for name in ("white", "wide", "float")
+        ]
+        assert found == [[255, 254, 127, 0], [0, 7, 128, 255], [0, 1, 128, 255]]
+
+    def test_colours_in_planes_of_sixteen_bits_are_refused(self, tmp_path: Path) -> None:
+        entries = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 3, 134), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 3, 140),
+                   (277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 3, 152), (284, 3, 1, 2)]  # fmt: skip
+        content = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(struct.pack("<HHII", *e) for e in entries)
+        content += bytes(4)
+        content += struct.pack("<3H", 16, 16, 16) + struct.pack("<6I", 164, 168, 172, 4, 4, 4) + bytes(12)
+        (tmp_path / "a.tif").write_bytes(content)
+        with pytest.raises(InputError, match="a plane for each colour; save it with interleaved colours"):
+            read_image(tmp_path / "a.tif")
+
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+    @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+    def test_the_size_is_that_of_the_upright_image(self, tmp_path: Path, suffix: str, orientation: int) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(QUADRANTS).save(path := tmp_path / f"a.{suffix}", exif=exif)
+        upright = (96, 64) if orientation >= 5 else (64, 96)
+        assert image_size(path) == np.array(read_image(path)).shape[:2] == upright
+        if suffix == "png":  # other programs write EXIF behind the pixels
+            start, content = 8, path.read_bytes()
+            parts = []
+            while start < len(content):
+                parts.append(content[start : start + 12 + int.from_bytes(content[start : start + 4], "big")])
+                start += len(parts[-1])
+            parts.sort(key=lambda part: (part[4:8] == b"IEND", part[4:8] == b"eXIf"))
+            path.write_bytes(content[:8] + b"".join(parts))
+            assert image_size(path) == np.array(read_image(path)).shape[:2] == upright
 
     @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "CMYK"])
     def test_every_mode_becomes_rgb(self, mode: str) -> None:
@@ -316,10 +354,12 @@ def test_of_several_images_in_a_file_the_first_is_read_aloud(
 ) -> None:
     path, more = tmp_path / f"a.{suffix}", [Image.fromarray(255 - QUADRANTS)] * 2
     Image.fromarray(QUADRANTS).save(path, save_all=True, append_images=more)
-    with caplog.at_level("WARNING"):
-        assert probe(path).kind == "image"
-    assert "the first of its" in caplog.text
-    assert corners(next(frames(path)).image) == ["red", "green", "white", "blue"]
+    assert probe(path).kind == "image"
+    for source in (path, tmp_path):  # alone, and in a folder
+        caplog.clear()
+        with caplog.at_level("WARNING"):
+            assert corners(next(frames(source)).image) == ["red", "green", "white", "blue"]
+        assert caplog.text.count("the first of its") == 1
 
 
 def test_depth_pngs_follow_kittis_format(tmp_path: Path) -> None:

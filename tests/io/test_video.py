@@ -19,6 +19,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.depth_video import DepthVideoWriter
 from hrdepth.io.media import frames
 from hrdepth.io.video import CutShort
+from hrdepth.io.video_parts import VideoParts
 from hrdepth.io.video_writer import VideoWriter
 from hrdepth.prepare.calibration import _film_focal
 
@@ -95,7 +96,40 @@ def test_uneven_times_are_kept(tmp_path: Path, writer: type[VideoWriter], suffix
     with av.open(str(tmp_path / f"b.{suffix}")) as container:
         again = [float(frame.time) for frame in container.decode(video=0)]
         assert container.duration / av.time_base == pytest.approx(4.4, abs=0.15)
+        stated = container.streams.video[0].duration
+        assert stated is None or stated * container.streams.video[0].time_base == pytest.approx(4.4, abs=0.02)
     assert again == pytest.approx(times, abs=0.002)
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "file:a.mp4", "cache:%03d.mp4"])
+def test_names_are_no_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """To FFmpeg, what precedes a colon is a protocol."""
+    monkeypatch.chdir(tmp_path)
+    write(Path("a.mp4"), 1)
+    with VideoWriter(name, 10) as video:
+        for _ in range(3):
+            video.write(corners())
+    assert len(list(frames(name))) == 3
+    parts = VideoParts(VideoWriter, Path(f"b{name}"), 10, tmp_path)
+    parts.write(corners(), None)
+    parts.end_part()
+    parts.join()
+    assert len(list(frames(f"b{name}"))) == 1
+
+
+@pytest.mark.parametrize("default", [None, 0, 1])
+def test_the_stream_that_players_show_is_read(tmp_path: Path, default: int | None) -> None:
+    """That is the default one, else the largest."""
+    with av.open(str(tmp_path / "two.mkv"), "w") as container:
+        for index, (height, width) in enumerate([(64, 96), (96, 128)]):
+            stream = container.add_stream("libx264", rate=10)
+            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+            stream.disposition = av.stream.Disposition.default if index == default else av.stream.Disposition(0)
+        for stream in container.streams:
+            frame = av.VideoFrame.from_ndarray(np.zeros((stream.height, stream.width, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    assert next(frames(tmp_path / "two.mkv")).image.shape[:2] == ((64, 96) if default == 0 else (96, 128))
 
 
 @pytest.mark.parametrize("rate", [10, 12, 24, 25, 30000 / 1001, 60, 120])

@@ -69,6 +69,13 @@ def test_odometry_calibration_has_no_size_and_several_cameras(tmp_path):
         read_calibration(tmp_path / "calib.txt", "3")
 
 
+@pytest.mark.parametrize("size", ["0 0", "-640 480"])
+def test_a_size_that_is_not_positive_is_refused(size, tmp_path):
+    (tmp_path / "calib.txt").write_text(f"S_rect_02: {size}\nP_rect_02: 500 0 321.5 4 0 510 239.5 0 0 0 1 0\n")
+    with pytest.raises(InputError, match="of its images must be positive"):
+        read_calibration(tmp_path / "calib.txt")
+
+
 @pytest.mark.parametrize("text", ["hello\n", "{}", "camera_matrix: [1, 2]\n", "a: [\n", ROS % ("omni", 4, "[1,2,3,4]")])
 def test_unknown_calibration_files_are_refused(text, tmp_path):
     (tmp_path / "x.yaml").write_text(text)

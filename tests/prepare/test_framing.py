@@ -10,10 +10,20 @@ pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 
 import cv2
 
+from hrdepth.errors import InputError
 from hrdepth.prepare.framing import Framing
 from hrdepth.prepare.lens import Lens
 
 K = np.array([[500.0, 0, 321.5], [0, 510.0, 239.5], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("k1", [-0.6, -1.5])
+def test_a_distortion_that_folds_the_image_is_refused(k1):
+    """Such a polynomial turns back before the image's border."""
+    with pytest.raises(InputError, match="the camera: its distortion folds .*% of the image"):
+        Framing(
+            Lens(np.array([[371.5, 0, 319.5], [0, 371.5, 95.5], [0, 0, 1]]), (192, 640), "brown", (k1, 0, 0, 0)), None
+        )
 
 
 @pytest.mark.parametrize(

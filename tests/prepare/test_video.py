@@ -304,8 +304,18 @@ def test_unsuitable_inputs_are_refused(tmp_path):
     Image.new("RGB", (128, 96)).save(tmp_path / "one.png")
     with pytest.raises(InputError, match="single image"):
         prepare(tmp_path / "one.png", tmp_path / "data")
+    (tmp_path / "mixed").mkdir()
+    for index, image in enumerate(frames(range(0, 60, 3))):
+        Image.fromarray(image[: 64 if index == 12 else None]).save(tmp_path / "mixed" / f"{index}.png")
+    with pytest.raises(InputError, match=r"mixed: 12 is \d+x64, the first one .*; all frames of a recording have one"):
+        prepare(tmp_path / "mixed", tmp_path / "data", stride=1)
     with pytest.raises(InputError, match="no input is given"):
         prepare_videos(PrepareVideoConfig(out=str(tmp_path)))
+
+
+def test_a_recording_is_not_called_as_a_list(tmp_path):
+    made = prepare(video(tmp_path / "train.txt.mp4", frames(range(0, 90, 3))), tmp_path / "data")
+    assert made.folder.name == "train_txt"
 
 
 def test_pixels_that_are_not_square_are_in_k_and_no_fault(tmp_path):

@@ -270,6 +270,17 @@ def test_impossible_settings_are_refused_with_a_message(config, change, sentence
     assert len(str(refusal.value).splitlines()) <= 2
 
 
+def test_data_that_are_rendered_first_need_not_be_there(config, tmp_path, monkeypatch, capsys):
+    rendered = []
+    monkeypatch.setattr("hrdepth.synthetic.render_drive", lambda **drive: rendered.append(drive["name"]))
+    root = tmp_path / "streets"
+    arguments = ["reproduce", "table4", "--out", str(tmp_path / "o"), "--data.kind", "drive", "--data.root", str(root)]
+    assert main(arguments) == 2
+    assert f"{root} does not exist" in capsys.readouterr().err
+    assert main([*arguments, "--render", f"[{{root: {root}, name: c}}]"]) == 2  # as nothing was rendered here
+    assert rendered == ["c"]
+
+
 def test_unknown_row_names_are_refused(config):
     file = weights(Path(config.runs) / "net.safetensors")
     with pytest.raises(InputError, match="did you mean 'table4-fse'"):

@@ -16,6 +16,7 @@ from hrdepth.config import (
     BenchmarkNetwork,
     BenchmarkPredictConfig,
     BenchmarkTrainConfig,
+    CalibrateScaleConfig,
     CorruptionsConfig,
     FleetConfig,
     GroundTruthConfig,
@@ -47,8 +48,13 @@ def check_inputs(config: Any) -> None:
         InputError: a file, a folder, bundled weights, a device, a runtime or a precision is not there.
     """
     on_ray = isinstance(config, FleetConfig) and config.ray is not None
-    for name in (field.name for field in fields(config)):
+    rendered = isinstance(config, ReproduceConfig) and config.render  # its data come first
+    for name, default in ((field.name, field.default) for field in fields(config)):
         value = getattr(config, name)
+        if value == "" != default:
+            raise InputError(f"{name} is empty; give a value, or leave it out")
+        if rendered and name == "data":
+            continue
         if on_ray and name in ("input", "inputs", "data"):  # thousands of files, in a store or a folder
             continue
         if name == "runtime" and isinstance(config, PackConfig):
@@ -289,6 +295,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
 """By the name of a config's field, of whatever command."""
 OF_COMMANDS: dict[type, Callable[[Any], None]] = {
     AppConfig: _check_app,
+    CalibrateScaleConfig: lambda config: _check_suffix(config.out),
     BenchmarkExportConfig: _check_benchmark,
     BenchmarkNetwork: _check_benchmark_network,
     BenchmarkPredictConfig: _check_benchmark,

@@ -56,8 +56,8 @@ class BenchmarkNetwork:
 
     Attributes:
         weights: a weights file of this package, or the name of one.
-        network: instead of weights, a network by its name, with random ones.
-        options: of that network.
+        network: instead of weights, a network by its name, with random weights.
+        options: options of the network that `network` names.
     """
 
     weights: str | None = None
@@ -83,16 +83,16 @@ class BenchmarkTrainConfig(BenchmarkOutput):
     Attributes:
         network: the depth network.
         pose_network: the pose network.
-        objective: as in a training; `options: {compile: true}` compiles synthesis and losses.
-        sizes: (height, width) of the samples, one measurement each.
+        objective: what is minimised, as in a training; `options: {compile: true}` compiles synthesis and losses.
+        sizes: (height, width) of the samples, one measurement each; on the command line such as 640x192,1024x320.
         batch_sizes: samples a step, one measurement each.
         precision: `32-true` or `bf16-mixed`.
         channels_last: keep feature maps in NHWC order.
         compile_networks: compile depth and pose network, too.
         workers: processes that load samples.
         rounds: interleaved measurements of unit and step, whose median counts.
-        steps: a measurement.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        steps: training steps in each measurement.
+        device: what is measured: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -115,9 +115,9 @@ class BenchmarkLoadConfig(BenchmarkOutput):
 
     Attributes:
         config: the training config whose samples are loaded.
-        cache: a folder that `hrdepth prepare` made, compared with the sources; null for the config's own.
+        cache: a folder that `hrdepth prepare cache` made, compared with the sources; null for the config's own.
         workers: numbers of processes that load, one measurement each; 0 loads in the main one.
-        seconds: of each measurement.
+        seconds: how long each measurement takes, in seconds.
     """
 
     config: TrainConfig
@@ -136,12 +136,15 @@ class BenchmarkPredictConfig(BenchmarkNetwork, BenchmarkTable):
     """Runtimes and precisions, compared with the network in eager float32, contiguous, in inference mode.
 
     Attributes:
-        runtimes: `RUNTIME:PRECISION`, such as `openvino:bfloat16` or `tensorrt:float32`; `pytorch:compiled` and
-            `pytorch:bfloat16:compiled` compile. Those that are missing are listed with the reason.
-        sizes: (height, width) of the network's input.
-        image_size: (height, width) of the decoded image, and of the depth at the end.
-        rounds: in each, all are measured one after the other.
-        runs: in a round, each of network alone and end to end; their median is the round's value.
+        runtimes: what is measured, each as `RUNTIME:PRECISION`, such as `openvino:bfloat16` or `tensorrt:float32`;
+            `pytorch:compiled` and `pytorch:bfloat16:compiled` compile. Those that are missing are listed with the
+            reason.
+        sizes: (height, width) of the network's input, one measurement each; on the command line such as
+            640x192,1024x320.
+        image_size: (height, width) of the decoded image, and of the depth at the end; on the command line WIDTHxHEIGHT,
+            such as 1242x375.
+        rounds: how many rounds are measured; in each, all runtimes take turns.
+        runs: predictions in a round, of the network alone and end to end; their median is the round's value.
         threads: cores to compute with; null for PyTorch's default.
         device: for PyTorch: `cpu`, `cuda` or `mps`.
         calibration: for int8: a folder of images; null for generated ones, since speed does not depend on them.
@@ -164,13 +167,13 @@ class BenchmarkEvaluateConfig(BenchmarkTable):
     """Time of a test set's metrics, from predictions in memory to the table.
 
     Attributes:
-        images: their number; KITTI's Eigen split has 697.
-        size: (height, width) of the true depth.
-        prediction_size: (height, width) of the predictions.
+        images: number of images; KITTI's Eigen split has 697.
+        size: (height, width) of the true depth; on the command line WIDTHxHEIGHT, such as 1242x375.
+        prediction_size: (height, width) of the predictions; on the command line WIDTHxHEIGHT, such as 640x192.
         density: share of the pixels with true depth; a laser on KITTI hits about 4.5 %.
         workers: threads or processes to compare with, one measurement each.
         processes: measure processes, too.
-        rounds: interleaved measurements of each.
+        rounds: interleaved measurements of each number of workers, whose median counts.
     """
 
     images: int = 697
@@ -187,8 +190,9 @@ class BenchmarkExportConfig(BenchmarkNetwork, BenchmarkTable):
     """Time and file size of each export, check included.
 
     Attributes:
-        formats: of `onnx`, `openvino`, `openvino-int8`, `torch-export`.
-        size: (height, width) of the graph's input; null for that of training.
+        formats: the exports to measure, of `onnx`, `openvino`, `openvino-int8`, `torch-export`.
+        size: (height, width) of the graph's input, on the command line WIDTHxHEIGHT, such as 640x192; null for that of
+            training.
         calibration: for int8: a folder of images; null for generated ones.
         rounds: interleaved exports of each format.
     """
@@ -205,11 +209,12 @@ class BenchmarkAppConfig(BenchmarkNetwork, BenchmarkOutput, DeviceConfig):
 
     Attributes:
         weights: a weights file or the name of one; null, and no network, for the bundled ones.
-        size: (height, width) of the network's input that the page is loaded with.
-        image_size: (height, width) of the image that is sent.
+        size: (height, width) of the network's input that the page is loaded with; on the command line WIDTHxHEIGHT,
+            such as 640x192.
+        image_size: (height, width) of the image that is sent; on the command line WIDTHxHEIGHT, such as 1242x375.
         pages: pages that are served, each in a process of its own: each gives one first answer.
-        answers: of each page, the first included.
-        runtime: a key of the runtimes; null for the fastest that is installed.
+        answers: answers of each page that are timed, the first included.
+        runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null for the fastest that is installed.
         trust: has no effect here: the page is given a weights file, which cannot run code.
     """
 
@@ -226,8 +231,9 @@ class BenchmarkStartConfig(BenchmarkTable):
 
     Attributes:
         weights: a weights file or the name of one; null for the bundled network.
-        runtimes: keys of the runtimes; null for ONNX Runtime, and OpenVINO if it is installed.
-        image_size: (height, width) of the image.
+        runtimes: the runtimes to measure, such as `[onnxruntime]`; null for ONNX Runtime, and OpenVINO if it is
+            installed.
+        image_size: (height, width) of the image; on the command line WIDTHxHEIGHT, such as 1242x375.
         rounds: interleaved runs of each process.
     """
 

@@ -12,6 +12,8 @@ __all__ = ["MOST", "MOST_DPI", "MOST_RESAMPLES", "check_counts", "check_numbers"
 
 MOST = 10**6
 """The largest count: more are a mistake, and would take days or all memory."""
+TINY, HUGE = 1e-9, 1e9
+"""Bounds of numbers: what lies beyond is a mistake, and its quotients would overflow."""
 MOST_DPI = 2400
 MOST_RESAMPLES = 10**5
 """Of bootstrap intervals, whose memory is in proportion to them."""
@@ -37,6 +39,8 @@ def check_numbers(section: Any, *names: str, positive: bool = True) -> None:
     for name, value in _numbers(section, names):
         if not (0 <= value < math.inf and (value or not positive)):
             raise InputError(f"{name} {value:g} must be {'positive' if positive else '0 or more'}, and finite")
+        if value and not TINY <= value <= HUGE:
+            raise InputError(f"{name} {value:g} must lie between {TINY:g} and {HUGE:g}")
 
 
 def _numbers(section: Any, names: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

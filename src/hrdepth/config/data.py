@@ -55,18 +55,18 @@ class AugmentConfig:
 
     Attributes:
         flip: probability of mirroring left to right.
-        zoom: largest factor of a random zoom into a random part of the image; 1 never zooms. Needs `canonical_focal`,
-            so that the size of things still determines their depth.
-        crop: cut a random part of the sample's aspect ratio out of the image, instead of squashing the image to it;
-            with cameras of several aspect ratios. Needs `canonical_focal` as `zoom` does.
+        zoom: largest factor of a random zoom into a random part of the image; 1 never zooms. Set `canonical_focal` with
+            it, so that the size of things still determines their depth; without, there is a warning.
+        crop: cut a random part of the sample's aspect ratio out of the image, instead of squashing the image to it; for
+            cameras of several aspect ratios. Set `canonical_focal` with it, as with `zoom`.
         jitter: probability of changing the colours.
-        brightness: factor drawn from 1 -/+ this.
-        contrast: factor drawn from 1 -/+ this.
-        saturation: factor drawn from 1 -/+ this.
-        hue: shift drawn from -/+ this, 1 being the whole colour circle.
+        brightness: brightness changes by a factor drawn from 1 -/+ this.
+        contrast: contrast changes by a factor drawn from 1 -/+ this.
+        saturation: saturation changes by a factor drawn from 1 -/+ this.
+        hue: hue is shifted by a part of the colour circle drawn from -/+ this.
         grey: probability of removing the colours.
         blur: probability of a Gaussian blur.
-        blur_sigma: smallest and largest standard deviation of that blur, in pixels of the sample.
+        blur_sigma: smallest and largest standard deviation of the Gaussian blur, in pixels of the sample.
         noise: each sample's standard deviation of Gaussian noise is drawn from 0 to this, in units of [0,1] images.
 
     Raises:
@@ -104,13 +104,14 @@ class GroundTruthConfig:
     """Images and their true depth, for evaluation.
 
     Attributes:
-        kind: a key of `truth.GROUND_TRUTHS`: `kitti_lidar`, `kitti_improved`, `cityscapes`, `make3d`,
-            `folder`, `gt_depths` or `drive`.
-        root: the folder that holds the data. `gt_depths` needs it for the images alone.
+        kind: what true depth it is, a key of `truth.GROUND_TRUTHS`: `kitti_lidar`, `kitti_improved`, `cityscapes`,
+            `make3d`, `folder`, `gt_depths` or `drive`.
+        root: the folder that holds the data. The kind `gt_depths` needs it for the images alone.
         split: a split file, or the name of a bundled one. By default `eigen/test` for `kitti_lidar`,
             `val` for `cityscapes` and `ROOT/val.txt` for `drive`; `gt_depths` needs it for the images alone;
             `folder` has none.
-        depths: the `gt_depths.npz` of `gt_depths`; of `kitti_improved` the folder of data_depth_annotated.zip.
+        depths: for the kind `gt_depths` the file gt_depths.npz, for `kitti_improved` the folder of
+            data_depth_annotated.zip.
         lidar_depth: `laser` uses the laser's forward coordinate as depth, as published KITTI numbers do,
             `camera` the camera's z; both in metres.
     """
@@ -128,12 +129,13 @@ class RenderConfig:
 
     Attributes:
         root: the folder to make.
-        name: of the drive, a folder below `root`.
+        name: the drive's name, a folder below `root`.
         frames: number of images.
-        size: (height, width) in pixels.
-        seed: of street and drive.
+        size: (height, width) of the images in pixels; on the command line WIDTHxHEIGHT, such as 640x192.
+        seed: seed of street and drive.
         count: render this many drives, NAME_SEED with consecutive seeds; null renders one, NAME.
-        validation: how many of the last frames are held out in val.txt.
+        validation: how many of the last frames are held out in val.txt: 0, or at least 3; the 3 frames before them are
+            then left out of train.txt, where at least 3 must remain.
         stereo: render the right images too.
         samples_per_pixel: rays a pixel; more is smoother and slower.
         car_ahead: metres from the camera to the middle of a car ahead that keeps the camera's speed; null for no car.

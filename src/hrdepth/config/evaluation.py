@@ -33,9 +33,9 @@ class DepthProtocol:
     """How predicted depth is compared with the truth.
 
     Attributes:
-        min_depth: metres; nearer truth is left out, nearer predictions are set to it.
-        max_depth: metres; farther truth is left out, farther predictions are set to it. Null for that of the data's
-            own protocol: 70 for `make3d`, else 80.
+        min_depth: the nearest depth, metres; nearer truth is left out, nearer predictions are set to it.
+        max_depth: the farthest depth, metres; farther truth is left out, farther predictions are set to it. Null for
+            that of the data's own protocol: 70 for `make3d`, else 80.
         crop: `garg` compares the image's middle (Garg et al. 2016), `none` all of it. Null for that of the data's
             own protocol: none for `make3d` and `cityscapes`, else garg.
         scaling: `median` brings each image's median depth to the true one; `affine` each image's disparity to the true
@@ -92,7 +92,7 @@ class TableConfig:
 
     Attributes:
         out: a file or folder for the results; null prints only.
-        format: of the printed table: `text`, `markdown` or `latex`.
+        format: format of the printed table: `text`, `markdown` or `latex`.
         overwrite: replace what is in `out`.
     """
 
@@ -152,7 +152,7 @@ class CorruptionsConfig(RuntimeConfig, TableConfig):
             them on the same frames; null computes no mCE.
         protocol: how depth is compared; what is not given follows the data's own protocol.
         kinds: corruptions by KITTI-C's names, such as `[fog, snow]`; null for all of the library.
-        severities: of 1 to 5.
+        severities: how severe the corruptions are, several of 1 to 5, one measurement each.
         out: a folder for corruptions.json and table.md, and until they are written for what is measured already: the
             same command resumes from there. Null prints only.
         overwrite: replace results in `out`, finished ones or those of another command.
@@ -171,10 +171,10 @@ class TabulateConfig(TableConfig):
     """A table over the results of several evaluations.
 
     Attributes:
-        results: a row each: a folder that `hrdepth evaluate --out` wrote, or NAME=FOLDER,FOLDER,... with one folder a
-            seed.
-        metrics: columns: `seven`, `lsq`, `log10`, `near_edges`, `edges`, `points`, or single ones by their names in
-            metrics.json, such as `[abs_rel, edges]`. `lsq` and `points` need the matching options of `hrdepth
+        results: the table's rows: a folder that `hrdepth evaluate --out` wrote, or NAME=FOLDER,FOLDER,... with one
+            folder a seed.
+        metrics: the table's columns: `seven`, `lsq`, `log10`, `near_edges`, `edges`, `points`, or single ones by their
+            names in metrics.json, such as `[abs_rel, edges]`. `lsq` and `points` need the matching options of `hrdepth
             evaluate`; `near_edges` is always measured, `edges` where true depth is dense, `log10` for Make3D.
         out: a file for the table, .md or .tex; null prints only.
     """
@@ -194,8 +194,9 @@ class OdometryConfig(DeviceConfig):
         poses: the true trajectory, 12 numbers a line (camera to world) for each frame, as KITTI has it; null writes the
             trajectory without errors.
         trained_on: record in the results that the network was trained on these frames.
-        frames_per_second: of the frames, for the times in the TUM file; null for the video's, or 10.
-        size: (height, width) that the pose network works at; null for that of its training.
+        frames_per_second: frame rate of the input, for the times in the TUM file; null for the video's, or 10.
+        size: (height, width) that the pose network works at, on the command line WIDTHxHEIGHT, such as 640x192; null
+            for that of its training.
         overwrite: replace results in `out`.
         trust: has no effect here: a pose network is read from a weights file, which cannot run code.
     """
@@ -227,10 +228,10 @@ class CalibrateScaleConfig(DeviceConfig):
         camera_height: metres of the camera above the road.
         poses: true poses of the frames, metres, 12 numbers a line as KITTI has them.
         speed: how fast the camera moves, metres a second.
-        speeds: a text file with that for each frame, a number a line.
+        speeds: a text file of how fast the camera moves at each frame, metres a second, a number a line.
         gps: a text file of the frames' positions, `latitude longitude` in degrees a line.
         distances: a text file of known depths, `image x y metres` a line: the image's name without suffix, pixels.
-        frames_per_second: of the frames; null for the video's. `speed` and `speeds` need it.
+        frames_per_second: frame rate of the input; null for the video's. `speed` and `speeds` need it.
         overwrite: replace `out`.
         trust: has no effect here: only weights files are read, which cannot run code.
 

@@ -40,9 +40,10 @@ class FleetConfig:
     Attributes:
         ray: the cluster to work on: its address, `auto` for the one that this machine belongs to, or `local` for
             processes on this machine. Null works without Ray.
-        ray_workers: processes at a time, each with a network of its own; null for as many as there is room for.
-        ray_cpus: cores of each, which it computes with.
-        ray_gpus: GPUs of each; 0.5 lets two processes share one.
+        ray_workers: with `ray`, processes at a time, each with a network of its own; null for as many as there is room
+            for.
+        ray_cpus: with `ray`, cores of each process, which it computes with.
+        ray_gpus: with `ray`, GPUs of each process; 0.5 lets two processes share one.
 
     Raises:
         InputError: numbers that cannot work.
@@ -64,8 +65,8 @@ class RuntimeConfig(DeviceConfig):
     """Where and how a network runs; commands that run one inherit these options.
 
     Attributes:
-        size: (height, width) that the network works at; null for that of its training, with which `predict` keeps
-            the aspect ratio of images.
+        size: (height, width) that the network works at, on the command line WIDTHxHEIGHT, such as 640x192; null for
+            that of its training, with which `predict` keeps the aspect ratio of images.
         runtime: `pytorch`, `onnxruntime`, `openvino` or `tensorrt`; null uses the fastest that is installed.
         precision: `float32`, `bfloat16` or `int8`, if the runtime supports it; null for float32, or that of an
             exported file.
@@ -95,13 +96,15 @@ class Outputs:
     Attributes:
         npz: write NAME.npz with disparity and depth; null writes it for images and folders, not for videos.
         depth_png: write NAME_depth.png, 16 bits, depth x 256.
-        panel: put image and disparity side by side in one more image.
+        panel: write image and disparity side by side: of an image NAME_panel.png, of a video NAME_panel.mp4, which
+            takes the place of NAME_disparity.mp4.
         depth_video: of a video, write NAME_depth.mkv: 16-bit FFV1 without loss, depth x 256.
         ply: write NAME.ply, a point cloud for tools; without `intrinsics` for a camera like KITTI's.
         glb: write NAME.glb, a point cloud for viewers; without `intrinsics` for a camera like KITTI's.
-        write: other outputs by their names in `inference.outputs.OUTPUTS`.
-        smooth: `exponential` or `flow`: smooth disparity over time, each pixel with its past, or along the motion.
-        flicker: measure how much disparity flickers, and write it into predict.json.
+        write: further outputs to write, by their names in `inference.outputs.OUTPUTS`.
+        smooth: smooth disparity over time: `exponential` each pixel with its past, `flow` along the motion (extra
+            `video`); null does not.
+        flicker: measure how much disparity flickers, and write it into predict.json (extra `video`).
     """
 
     npz: bool | None = None
@@ -130,8 +133,8 @@ class PredictConfig(Outputs, RuntimeConfig, FleetConfig):
             weights with a `canonical_focal` for depth in their units.
         camera: the learned camera of the weights that the images are of, if there are several and `intrinsics` is not
             given.
-        shift: of 1/depth, in 1/units, for weights whose shift is unknown, as of a network that learned from such a
-            teacher alone: without it they give disparity and no depth.
+        shift: what is added to 1/depth, in 1/units, of weights that learned alone from a teacher with an unknown
+            shift; without it such weights give disparity and no depth.
         overwrite: replace results in `out`.
         resume: continue an interrupted run with the same options from what is in `out`.
         show: open a window with the results, if there is a display.
@@ -160,12 +163,12 @@ class UploadLimits:
     """How large an image or clip may be; larger ones are refused with a sentence.
 
     Attributes:
-        megabytes: of a file.
-        megapixels: of an image, or of a frame of a clip.
-        side: pixels of its longer side.
-        seconds: of a clip.
-        visitor_megabytes: of a visitor's uploads that were not used yet.
-        total_megabytes: of all files of the page: uploads and results of all visitors.
+        megabytes: the largest file, in megabytes.
+        megapixels: the largest image, or frame of a clip, in megapixels.
+        side: the longest side of an image, or of a frame of a clip, in pixels.
+        seconds: the longest clip, in seconds.
+        visitor_megabytes: the most megabytes of a visitor's uploads that were not used yet.
+        total_megabytes: the most megabytes of all files of the page: uploads and results of all visitors.
     """
 
     megabytes: float = 50.0
@@ -187,13 +190,13 @@ class AppConfig(DeviceConfig):
         weights: weights files to choose from, names or `hf://OWNER/REPO`; none for all that are bundled.
         runs: run folders of `hrdepth train` to follow, or folders of such folders.
         host: the address to listen on; 0.0.0.0 lets other machines in.
-        port: to listen on; 0 for a free one.
+        port: the port to listen on; 0 for a free one.
         names: hosts by which browsers address the page, such as a proxy's; besides localhost, IP addresses and this
             machine's name.
-        limits: of an upload.
+        limits: how large an upload may be.
         open: open the page in a browser.
-        web: what `hrdepth pack NET --web FOLDER` wrote, to serve it as `web/`; null makes one of the first network if
-            that is bundled or exported, and ONNX Runtime Web has been fetched before.
+        web: the folder that `hrdepth pack NET --web FOLDER` wrote, to serve it as `web/`; null makes one of the first
+            network if that is bundled or exported, and ONNX Runtime Web has been fetched before.
 
     Raises:
         InputError: there is no such port.
@@ -217,10 +220,11 @@ class ServeConfig:
     """A page's folder to serve.
 
     Attributes:
-        folder: what `hrdepth pack NET --web FOLDER` wrote.
+        folder: the folder that `hrdepth pack NET --web FOLDER` wrote.
         host: the address to listen on; 0.0.0.0 (:: with IPv6) lets other machines, such as a phone, in.
-        port: to listen on; 0 for a free one.
-        https: with a certificate made on the spot, which browsers ask to accept; without, other machines get no camera.
+        port: the port to listen on; 0 for a free one.
+        https: serve by https, with a certificate made on the spot, which browsers ask to accept; without it, other
+            machines get no camera.
 
     Raises:
         InputError: there is no such port.

@@ -15,8 +15,8 @@ class NetworkConfig:
     """A network by name.
 
     Attributes:
-        name: a key of `networks.NETWORKS` (or of `POSE_NETWORKS`).
-        options: arguments of that network, such as `backbone`, `weights`, `normalisation`, `min_depth`, `max_depth`;
+        name: the network's name, a key of `networks.NETWORKS` (`hrdepth models` lists them) or of `POSE_NETWORKS`.
+        options: arguments of the network, such as `backbone`, `weights`, `normalisation`, `min_depth`, `max_depth`;
             of `hrdepth` also `skip`, `fusion`, `fse_reduction`.
     """
 
@@ -51,7 +51,7 @@ class RecipeConfig:
     """A recipe to print.
 
     Attributes:
-        name: such as `kitti-hrdepth-m-640x192` or `reproduce/mini`.
+        name: the recipe's name, such as `kitti-hrdepth-m-640x192` or `reproduce/mini`.
     """
 
     name: str
@@ -77,8 +77,8 @@ class IntrinsicsConfig:
     Attributes:
         learn: `marked` learns the cameras of recordings that ask for it (`learn: true` in camera.yaml), `all` every
             one, `none` none.
-        field_of_view: horizontal, in degrees: where learning starts, with square pixels and a centred principal point.
-            Null starts from the recording's intrinsics.
+        field_of_view: the horizontal field of view, in degrees, that learning starts from, with square pixels and a
+            centred principal point. Null starts from the recording's intrinsics.
         shared: all recordings are of one camera; else each has its own.
         separate_fy: learn fy separately; else its ratio to fx is fixed, 1 from a field of view. Rotations about the
             vertical axis, the only ones of a car, do not determine fy.

@@ -32,7 +32,7 @@ class PrepareConfig:
         config: the training config whose images are wanted.
         cache: the folder to make or to complete; null for the config's `cache`.
         verify: compare what the folder holds with its checksums and sources instead; needs no config.
-        threads: that decode and resize; null for one a core.
+        threads: threads that decode and resize; null for one a core.
     """
 
     config: TrainConfig | None = None
@@ -46,14 +46,14 @@ class PrepareHintsConfig:
     """Depth hints from several views, by geometry alone.
 
     Attributes:
-        config: the training config whose target images get hints, of its size; those of validation too.
+        config: the training config whose images get hints, of its `size`; those of validation too.
         out: the folder to make or to complete.
         weights: a weights file, a name or `hf://OWNER/REPO`, whose network gives the scale of monocular recordings,
             and the hints' units. Null for the bundled one.
-        every: in a monocular recording every n-th frame gets a hint; all are used.
-        offsets: how far the neighbours lie that a frame is compared with, in frames.
-        planes: depths that are tried.
-        nearest: of them, network units.
+        every: in a monocular recording every n-th frame gets a hint; all frames are used to make them.
+        offsets: the neighbours that a frame is compared with, by their distances in frames.
+        planes: how many depths are tried.
+        nearest: the nearest of the depths that are tried, in network units.
 
     Raises:
         InputError: numbers that cannot work.
@@ -85,9 +85,9 @@ class PrepareShardsConfig:
         config: the training config whose data sets are packed: images, cameras, masks, and what its objective reads.
         images: `source` packs the files as they are; `decoded` packs pixels at the size of the training, as a
             cache has them: larger, and faster to read.
-        megabytes: of a shard, about.
+        megabytes: the size of a shard, about, in megabytes.
         verify: compare the shards with their checksums instead, and remove damaged ones.
-        threads: that read and write; null for one a core.
+        threads: threads that read and write; null for one a core.
 
     Raises:
         InputError: numbers that cannot work.
@@ -115,7 +115,8 @@ class PrepareLabelsConfig(FleetConfig):
         data: a folder of drives on disk, or of images; or give `config`.
         config: a training config whose target images are labelled, those of validation too.
         out: the folder to make or to complete; null for DATA/labels-TEACHER, with `config` ./labels-TEACHER.
-        size: (height, width) of the labels; each has about as many pixels and its image's aspect ratio.
+        size: (height, width) of the labels, on the command line WIDTHxHEIGHT, such as 640x192; each has about as many
+            pixels and its image's aspect ratio.
         confidence: write also how far the teacher agrees with itself about the mirrored and the zoomed image.
         verify: read all labels instead, and remove damaged ones.
         device: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
@@ -150,20 +151,21 @@ class PrepareVideoConfig(FleetConfig):
     Attributes:
         inputs: videos or folders of frames, all of one camera. Another camera: call again with the same `out`.
         out: the folder of the training set; recordings that it holds already stay.
-        size: (height, width) of the written frames, multiples of 32; null for the same aspect, 640 pixels on the longer
-            side or less if the images are smaller.
+        size: (height, width) of the written frames, multiples of 32, on the command line WIDTHxHEIGHT, such as 640x192;
+            null for the same aspect, 640 pixels on the longer side or less if the images are smaller.
         fit: `crop` cuts around the centre, `letterbox` adds masked bars.
-        fps: frames a second; null chooses from the measured motion. Needs a video.
+        fps: frames a second to select; null chooses from the measured motion. Needs a video.
         stride: use every n-th frame; null follows `fps`.
         intrinsics: a calibration file (KITTI, COLMAP cameras.txt, OpenCV YAML, ROS camera_info YAML, or a camera.yaml
-            of this package), whose lens distortion is removed; `exif`; `learn` starts from `fov` and is marked to be
-            learned; `auto` uses EXIF if there is any, else learns. Unused if `fov` alone is given.
-        camera: which one, where the calibration file has several: COLMAP's camera number, KITTI's 0 to 3.
-        fov: horizontal field of view in degrees; with `learn` it is the start only.
-        validation: the share of each recording, at its end, that is held out.
+            of this package), whose lens distortion is removed; `exif` for the focal length in the files; `learn`
+            starts from `fov` and marks the camera to be learned; `auto` uses EXIF if there is any, else learns. Unused
+            if `fov` alone is given.
+        camera: the camera, where the calibration file has several: COLMAP's camera number, KITTI's 0 to 3.
+        fov: horizontal field of view in degrees; with `--intrinsics learn` only where learning starts.
+        validation: the share of each recording, at its end, that is held out for validation.
         gap: frames between training and validation that belong to neither.
         mask: find overlays and the car's hood, and mask them.
-        format: of the written frames; `png` is without loss and five times as large.
+        format: the format of the written frames; `png` is without loss and five times as large.
         verify: compare the recordings in `out` with their manifests instead.
         overwrite: replace recordings of the same name that were made with other settings or from another video.
     """
@@ -212,13 +214,14 @@ class PublishedDataConfig:
         verify: decode every image, and read every calibration and laser scan.
         splits: write lists of the frames that are there with both neighbours.
         jpeg: write a JPEG of each PNG.
-        quality: of the JPEGs.
-        width: of the JPEGs, pixels; wider images are made smaller, and K is that of their size. Null keeps the size.
+        quality: quality of the JPEGs, 1 to 100.
+        width: width of the JPEGs in pixels; wider images are made smaller, and K is that of their size. Null keeps the
+            size.
         out: the folder for what is written; null writes beside the originals.
         delete_originals: delete the PNGs once each has a JPEG that shows the same; only where they lie side by side.
         cache: a folder for a cache of decoded and resized images of `config`, see `hrdepth prepare cache`.
         config: the training config whose images are cached.
-        threads: that read and write; null for one a core.
+        threads: threads that read and write; null for one a core.
         overwrite: replace what is there and differs: lists, ground truth, JPEGs, copies of calibrations.
 
     Raises:
@@ -258,7 +261,7 @@ class PrepareKittiConfig(PublishedDataConfig):
 
     Attributes:
         lists: the frames that are wanted: bundled splits, or files.
-        test: the list whose true depth is exported.
+        test: the list whose true depth is exported: a bundled split, or a file; each of its frames needs its scan.
         ground_truth: write `gt_depths.npz`, the laser's depth of `test`, so that evaluation needs no scans.
         lidar_depth: `laser` for the laser's forward coordinate as depth, as published numbers have it, `camera` the
             camera's z.
@@ -290,7 +293,7 @@ class PrepareCityscapesConfig(PublishedDataConfig):
     """CityScapes.
 
     Attributes:
-        parts: which are wanted.
+        parts: the parts that are wanted.
         stereo: right images are wanted, for mode MS.
     """
 

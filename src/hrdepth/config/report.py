@@ -26,7 +26,7 @@ class ReportConfig(DeviceConfig):
             it is of these weights and neither `data` nor `protocol` is given.
         protocol: how depth is compared.
         bootstrap: resamples for 95 % intervals of every metric; 0 for none.
-        points: of the point cloud, at most; each takes 12 bytes of the page.
+        points: the most points of the point cloud; each takes 12 bytes of the page.
         overwrite: replace an earlier page.
     """
 
@@ -55,12 +55,12 @@ class CompareConfig(DeviceConfig):
         out: the folder to write into.
         labels: what the networks are called; null takes the files' names (and their folders', where they are the same).
         images: which images of the data stand in the comparison, by their place in it; null takes `count`, evenly.
-        count: how many.
+        count: how many images stand in the comparison, if `images` is null.
         runs: folders of trainings, or one, for learning curves; may be empty.
         protocol: how depth is compared.
         features: draw the feature maps at the first level, before and after fusion (paper, Figure 5).
-        formats: `svg` and `pdf` are vector graphics.
-        dpi: of `png`, and of images within the others.
+        formats: formats of the figures; `svg` and `pdf` are vector graphics.
+        dpi: dots an inch of `png` figures, and of images within the others.
         overwrite: replace results in `out`.
     """
 

@@ -37,14 +37,15 @@ class ReproduceConfig(DeviceConfig):
             last epoch, as Monodepth2 reports; `--weights last` is short for it. Trainings that start or learn from
             another read its best.
         configs: a folder of training configs; null takes the recipes.
-        seeds: a training each; empty for one, with the config's own seed.
+        seeds: seeds of the trainings, one training of each row for each; empty for one, with the config's own seed.
         train: train what is missing, and resume what was interrupted; of a figure's rows the first seed alone.
         roots: folders of data sets for training, by the data set's name: `{kitti_raw: /data/kitti}`.
         training: settings of `hrdepth train` that go over each row's config, such as fewer epochs.
-        row_training: the same for single rows, by name, over `training`: `{table4-dense: {network: ...}}`.
+        row_training: settings of `hrdepth train` for single rows, by name, which go over `training`:
+            `{table4-dense: {network: ...}}`.
         resolution: factor of each row's size, rounded to multiples of 32.
         render: drives to render where they are absent; those that are there stay.
-        runtime: that evaluates, see `hrdepth evaluate`; null takes the fastest that is there.
+        runtime: the runtime that evaluates, see `hrdepth evaluate`; null takes the fastest that is there.
         bootstrap: resamples for intervals over images.
         overwrite: write into a folder that holds something else.
 
@@ -85,7 +86,7 @@ class ReproduceTableConfig(ReproduceConfig):
     """A table of the paper.
 
     Attributes:
-        format: of the printed table: `text`, `markdown` or `latex`.
+        format: format of the printed table: `text`, `markdown` or `latex`.
         reference: the row that the others are compared with; null for the paper's baseline.
     """
 
@@ -100,8 +101,8 @@ class ReproduceResolutionConfig(ReproduceTableConfig):
     Attributes:
         rows: not read here: the rows are `reference` and `network`.
         resolution: not read here, but `resolutions`.
-        reference: a row.
-        network: the row that may gain more.
+        reference: the row that `network` is compared with.
+        network: the row that may gain more from a higher resolution.
         resolutions: two factors of the rows' size, the lower first; trainings are in RUNS/x0.3 and so on.
 
     Raises:
@@ -125,9 +126,9 @@ class ReproduceFigureConfig(ReproduceConfig):
 
     Attributes:
         images: which images of the data, by their place in it; null takes `count`, evenly.
-        count: how many.
-        formats: `svg` and `pdf` are vector graphics.
-        dpi: of `png`, and of images within the others.
+        count: how many images are drawn, if `images` is null.
+        formats: formats of the figures; `svg` and `pdf` are vector graphics.
+        dpi: dots an inch of `png` figures, and of images within the others.
 
     Raises:
         InputError: as `ReproduceConfig`, or no image or no dot is asked for.
@@ -152,15 +153,16 @@ class ReproduceRegionsConfig(ReproduceConfig):
         rows: not read here: the figure's rows are `low` and `high`, whatever a file of settings has for the tables.
         low: the row at low resolution.
         high: the row at high resolution.
-        low_size: (height, width) of the true depth that is made small and large again, to see what interpolation alone
-            costs; null takes that of the network at low resolution, without one a third of the true depth's size.
+        low_size: (height, width), on the command line WIDTHxHEIGHT, such as 640x192, to which the true depth is reduced
+            and enlarged again, to see what interpolation alone costs; null takes that of the network at low resolution,
+            without one a third of the true depth's size.
         gradient: the jump of true depth from one pixel to the next, as a share of it, where a high gradient begins; of
             sparse depth that between neighbouring points, for each pixel between them.
         image_gradient: the jump of brightness from one pixel to the next, as a share of its range, where a high
             gradient of the image begins; a region of sparse true depth.
         edge_width: pixels from an edge of dense true depth that belong to it.
-        formats: of the plot; `svg` and `pdf` are vector graphics.
-        format: of the printed table: `text`, `markdown` or `latex`.
+        formats: formats of the plot; `svg` and `pdf` are vector graphics.
+        format: format of the printed table: `text`, `markdown` or `latex`.
 
     Raises:
         InputError: as `ReproduceConfig`, or a gradient, width of edges or size that makes no sense.

@@ -11,7 +11,7 @@ import yaml
 
 from hrdepth.errors import InputError
 
-__all__ = ["PlainLoader", "SettingsLoader", "check_yaml", "load_yaml", "read_text"]
+__all__ = ["PlainLoader", "SettingsLoader", "check_settings", "check_yaml", "load_yaml", "read_text"]
 
 # Configs, cameras and cards have a few kilobytes; a calibration with all its points has some hundred.
 MOST_CHARACTERS = 2**20
@@ -108,6 +108,27 @@ def read_text(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is no text file in UTF-8 ({error.reason}); save it as UTF-8") from error
+
+
+def check_settings(file: Path) -> None:
+    """Check that a file of settings is text, is not empty, and has no key twice; the parser finds other faults.
+
+    Raises:
+        OSError: as `read_text`.
+        InputError: it is not so.
+    """
+    text = read_text(file)
+    try:
+        check_yaml(text)
+        root = yaml.compose(text, Loader=_SafeLoader)
+    except (yaml.YAMLError, ValueError):
+        return
+    if root is None:
+        raise InputError(f"{file} holds no settings")
+    try:
+        _check_keys(root)
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: {error}") from error
 
 
 def check_yaml(text: str) -> None:

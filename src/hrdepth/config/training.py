@@ -34,10 +34,10 @@ class ObjectiveConfig:
     """What is minimised.
 
     Attributes:
-        name: a key of `objectives.OBJECTIVES`.
+        name: the objective, a key of `objectives.OBJECTIVES`, such as `view_synthesis`, `distillation`, `supervised`.
         frames: the sources: integers are neighbours in time, `"s"` is the other image of a stereo pair. [-1, 1]
             is the paper's M, [-1, 1, s] its MS, [s] is stereo alone, [] the T of `distillation`, which needs none.
-        options: arguments of that objective, such as `ssim_weight`, `smoothness`, `auto_mask`, `compile`; `teacher`,
+        options: arguments of the objective, such as `ssim_weight`, `smoothness`, `auto_mask`, `compile`; `teacher`,
             `norm`, `self_supervision` of `distillation`.
     """
 
@@ -62,13 +62,13 @@ class OptimiserConfig:
     """Adam and its learning-rate schedule.
 
     Attributes:
-        learning_rate: of all networks.
+        learning_rate: learning rate of all networks.
         schedule: `step` multiplies the learning rate by `decay` after every `decay_after` epochs (paper,
             "Implementation Details"), `cosine` lowers it along half a cosine over all epochs to `floor` times its
             value, `constant` keeps it.
-        decay_after: epochs of `step`.
-        decay: factor of `step`.
-        floor: the final factor of `cosine`.
+        decay_after: with the schedule `step`, the epochs after which the learning rate is multiplied by `decay`.
+        decay: with the schedule `step`, what the learning rate is multiplied by.
+        floor: with the schedule `cosine`, the share of the learning rate that is left at the end.
         warmup_steps: steps over which the learning rate first rises linearly; 0 for none.
         gradient_clip: the largest norm of all gradients together; larger ones are scaled to it. Null clips nothing.
         weight_decay: decoupled weight decay; above 0 the optimiser is AdamW.
@@ -97,7 +97,7 @@ class LogConfig:
     Attributes:
         every_steps: steps between two rows of the log.
         panels_every_steps: steps between two image panels; 0 writes none.
-        panels: samples on a panel.
+        panels: samples on an image panel.
     """
 
     every_steps: int = 10
@@ -110,11 +110,11 @@ class GuardConfig:
     """When a run is stopped because it fails.
 
     Attributes:
-        enabled: check the steps. NaN and infinity then always stop a run.
+        enabled: check the steps of the training. NaN and infinity then always stop a run.
         every_steps: steps between two checks. Each waits for the device once; with 1 no NaN reaches the weights.
         min_spread: a disparity has collapsed if 1/depth varies by less than this share of its mean within every
             image of a batch (standard deviation by mean); trained networks are at 0.3 and above. 0 disables the check.
-        warmup_steps: until then, a collapse is only that of a disparity that has varied ten times as much before,
+        warmup_steps: before this step only a disparity that has varied ten times as much before counts as collapsed,
             since an untrained network is nearly constant.
         max_motion: a pose explodes if the length of the translation is more than this many times the predicted
             depth, averaged over a batch; the motion between two frames is below 0.1 in most recordings. `.inf` disables
@@ -146,21 +146,23 @@ class TrainConfig:
             of it; `auto` is `last` where `output` holds a run and null where it does not, for launchers that start the
             same command again. Null starts a new run.
         network: the depth network.
-        pose_network: the pose network; unused if `frames` is ["s"].
+        pose_network: the pose network; not used if `objective.frames` names no neighbours in time ([s] or []).
         objective: what is minimised.
         optimiser: optimiser and learning rate.
         augment: random changes of the training samples.
         intrinsics: which cameras are learned.
         log: what is logged.
         guard: when a failing run is stopped.
-        size: (height, width) in pixels, multiples of 32.
-        sizes: further ones, of which each training batch has one, drawn from them and `size`; validation and the
-            weights file have `size`. With `augment.crop`, a network that learns several aspect ratios.
+        size: (height, width) of the samples in pixels, multiples of 32; on the command line WIDTHxHEIGHT, such as
+            640x192.
+        sizes: further sizes: each training batch has one of these or `size`, at random; validation and the weights file
+            have `size`. On the command line such as 512x256,448x320. With `augment.crop` the network learns several
+            aspect ratios.
         batch_size: samples a batch, in each process.
         accumulate: batches a step, whose gradients are averaged.
         average: keep a moving average of the weights with this decay a step, such as 0.999; validation, panels and
             weights files then use it. Null averages nothing.
-        epochs: passes over the mix.
+        epochs: passes over the training samples.
         early_stop: stop after so many epochs without a lower validation loss; null never stops early.
         max_minutes: stop after so many minutes, within an epoch too; null for no limit. A resumed run counts from 0.
         checkpoint_minutes: minutes between two training checkpoints (`last.ckpt`) within an epoch; 0 writes one after
@@ -169,9 +171,9 @@ class TrainConfig:
         channels_last: keep feature maps in NHWC order, faster for ResNets.
         compile_networks: compile both networks, which takes minutes in the first step.
         workers: processes that load samples; 0 loads in the main one.
-        cache: a folder of decoded and resized images that `hrdepth prepare` made; changes only the speed. Missing
+        cache: a folder of decoded and resized images that `hrdepth prepare cache` made; changes only the speed. Missing
             images are read from the source.
-        seed: of weights, order, augmentation and noise.
+        seed: seed of weights, order, augmentation and noise.
         deterministic: use deterministic operations of torch, and warn about those that have none; slower on CUDA.
         init: a checkpoint of this package to start from (depth and, if it has one, pose).
         freeze_depth_steps: steps at first in which the depth network of `init` is frozen, while a pose
@@ -190,10 +192,10 @@ class TrainConfig:
         scan: what is checked in the data before training begins: `quick` missing files, wrong cameras and images
             of another shape, by their headers; `full` decodes every image too; `off` missing files and wrong
             cameras alone.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: what the training runs on: `auto` (the best that is available), `cpu`, `cuda` or `mps`.
         devices: processes on this machine, one for each device; under torchrun or SLURM's srun theirs.
-        nodes: machines; under torchrun or srun theirs.
-        strategy: how they share the work, one of Lightning's names; `auto` is `ddp` if there are several.
+        nodes: machines that train together; under torchrun or SLURM's srun theirs.
+        strategy: how several processes share the work, one of Lightning's names; `auto` is `ddp`.
         sync_batch_norm: batch norm sees the samples of all processes (CUDA only), not its own alone.
     """
 

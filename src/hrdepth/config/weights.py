@@ -23,8 +23,9 @@ class Int8Config:
     """How a network is brought to int8.
 
     Attributes:
-        images: from the calibration folder, evenly spread over it.
-        keep: regular expressions over names of layers that stay in float; null keeps the gates.
+        images: how many images of the calibration folder are used, evenly spread over it.
+        keep: regular expressions over names of layers that stay in float; null for the gates of fSE and
+            squeeze-and-excitation, and the first layers of mobile backbones.
 
     Raises:
         InputError: fewer than one image.
@@ -46,19 +47,20 @@ class ExportConfig:
         weights: a weights file of this package.
         out: the file to write: ends in .onnx, .xml or .pt2. OpenVINO writes a .bin beside its .xml.
         format: `onnx`, `openvino` or `torch-export`; null takes that of the name `out`.
-        size: (height, width) of the images that the graph takes; null for that of training.
+        size: (height, width) of the images that the graph takes, on the command line WIDTHxHEIGHT, such as 640x192;
+            null for that of training.
         dynamic: the graph takes images of any size that fits the network, and batches.
         normalisation: the graph normalises the image, given in [0,1]; false leaves it to the caller.
         depth: the graph gives depth, in metres where the weights have their scale, instead of disparity.
         int8: quantise to eight bits (OpenVINO).
         calibration: for int8: a folder of images such as the network will see.
-        quantisation: how int8 is reached.
+        quantisation: how the network is brought to int8.
         tolerance: the largest difference to PyTorch's disparity; null for 1e-4; for int8 the mean relative one,
             null for 0.05.
         data: frames with true depth, for Abs Rel before and after; null skips that.
         protocol: how depth is compared.
         max_loss: the largest rise of Abs Rel.
-        licence: of the weights, for the file's metadata; null takes that in the weights.
+        licence: licence of the weights, for the file's metadata; null takes that in the weights.
         overwrite: replace `out`.
     """
 
@@ -92,15 +94,15 @@ class PackConfig:
         out: the file to write, ends in .safetensors; the card is written beside it, as .md.
         web: a folder to write as a static page that runs the network in a browser, beside or instead of `out`.
         runtime: for `web`: the npm package onnxruntime-web as a file (.tgz); null fetches it once, into the cache.
-        name: of the weights; null takes that of `out`.
-        licence: of the weights, SPDX, such as CC-BY-NC-SA-3.0; null takes that in the weights.
+        name: name of the weights; null takes that of `out`.
+        licence: licence of the weights, SPDX, such as CC-BY-NC-SA-3.0; null takes that in the weights.
         card: a YAML file of what the card contains: title, summary, data, terms, recipe, limits, notes; null takes that
             in the weights.
         results: a JSON file of metrics for the card: `results` by set and row, or metrics.json of `hrdepth evaluate`.
         pose: keep the pose network, which trajectories and further training need.
-        dtype: of the kernels: `float16` or `float32`.
+        dtype: type of the stored kernels: `float16` or `float32`.
         images: an image or a folder, on which packed and given network are compared; null takes rendered streets.
-        tolerance: the largest mean relative difference of 1/depth between the two.
+        tolerance: the largest mean relative difference of 1/depth between the packed and the given network.
         megabytes: the largest file (10^6 bytes); null for any.
         overwrite: replace `out` and its card, and the files of `web`.
 
@@ -138,13 +140,14 @@ class ImportConfig:
     """Published weight files to convert.
 
     Attributes:
-        network: `hrdepth`, `lite_hrdepth` or `monodepth2`.
-        encoder: encoder.pth.
-        depth: depth.pth.
+        network: which network the files are of: `hrdepth`, `lite_hrdepth` or `monodepth2`.
+        encoder: the published encoder.pth.
+        depth: the published depth.pth.
         out: the file to write, ends in .safetensors.
-        pose_encoder: pose_encoder.pth, together with `pose`.
-        pose: pose.pth.
-        size: (height, width) of training, where the encoder file does not carry it.
+        pose_encoder: the published pose_encoder.pth, together with `pose`.
+        pose: the published pose.pth.
+        size: (height, width) of training, on the command line WIDTHxHEIGHT, such as 640x192, where the encoder file
+            does not carry it.
         overwrite: replace `out`.
     """
 

@@ -196,17 +196,21 @@ def _frames_per_second(config: CalibrateScaleConfig, media: MediaInfo) -> float:
 
 
 def _read_distances(path: str) -> dict[tuple[str, int, int], float]:
-    found = {}
+    found: dict[tuple[str, int, int], float] = {}
     for number, line in enumerate(read_text(existing_file(path, "the file of distances")).splitlines(), 1):
         if not line.strip():
             continue
         try:
-            name, x, y, metres = line.strip().rsplit(maxsplit=3)
-            found[name, round(float(x)), round(float(y))] = float(metres)
+            name, x, y, distance = line.strip().rsplit(maxsplit=3)
+            pixel, metres = (name, round(float(x)), round(float(y))), float(distance)
         except (ValueError, OverflowError) as error:
             raise InputError(f"{path}, line {number}: '{line.strip()[:100]}' should be: image x y metres") from error
-    if not found or not all(0 < metres < math.inf for metres in found.values()):
-        raise InputError(f"{path} must give at least one distance, and all above 0 metres, and finite")
+        if not 0 < metres < math.inf:
+            raise InputError(f"{path}, line {number}: the distance {distance} must be above 0 metres, and finite")
+        if found.setdefault(pixel, metres) != metres:
+            raise InputError(f"{path}, line {number}: another distance of this pixel is given above; remove one")
+    if not found:
+        raise InputError(f"{path} must give at least one distance")
     return found
 
 

@@ -120,7 +120,7 @@ def _table(
 
 def _group(text: str) -> tuple[str, list[str]]:
     name, equals, folders = text.partition("=")
-    if not equals:
+    if not equals or Path(text).is_dir():
         return Path(text).name, [text]
     found = [folder for folder in folders.split(",") if folder]
     if not name or not found:

@@ -7,12 +7,14 @@ trajectory error of five-frame snippets, that of the whole drive after alignment
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hrdepth.config.safe_yaml import read_text
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path, existing_file
 
@@ -34,6 +36,7 @@ Poses = NDArray[np.float64]
 SEGMENT_LENGTHS = (100, 200, 300, 400, 500, 600, 700, 800)
 SEGMENT_STEP = 10
 LEAST_MOTION = 1e-3  # metres
+LARGEST = 1e9  # of a number in a file: squares of larger ones would overflow
 ROUNDED = 0.05  # how far a rotation times its transpose may be from the identity
 
 
@@ -199,15 +202,18 @@ def read_rows(path: str | Path, columns: int, what: str) -> NDArray[np.float64]:
     """Read a text file of (N,columns) numbers, a line per frame; `what` describes a line in messages.
 
     Raises:
-        InputError: the file does not exist, or holds something else or numbers that are not finite.
+        InputError: the file does not exist, is empty, or holds something else or numbers beyond 1e9.
     """
     file = existing_file(path, "the file of the frames")
-    wanted = f"{file} must give {what} per line: {columns} finite numbers"
+    wanted = f"{file} must give {what} per line: {columns} numbers between -1e9 and 1e9"
+    text = read_text(file)
+    if not text.strip():
+        raise InputError(f"{file} is empty; it must give {what} per line")
     try:
-        rows = np.loadtxt(file, dtype=np.float64, ndmin=2, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError) as error:
+        rows = np.loadtxt(StringIO(text), dtype=np.float64, ndmin=2)
+    except ValueError as error:
         raise InputError(f"{wanted} ({error})") from error
-    if rows.shape[1] != columns or not np.isfinite(rows).all():
+    if rows.shape[1] != columns or not (np.abs(rows) <= LARGEST).all():
         raise InputError(wanted)
     return rows
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from hrdepth.camera import DepthScale, LearnedCamera, aspect_size
+from hrdepth.camera import DepthScale, LearnedCamera, aspect_size, check_focal_lengths
 from hrdepth.errors import InputError, require
 from hrdepth.inference.prediction import Prediction
 from hrdepth.inference.runtimes import Runtime, load_runtime
@@ -240,8 +240,8 @@ class Predictor:
             intrinsics: (3,3) in pixels of this image, stored with the prediction; see there.
 
         Raises:
-            InputError: the image cannot be read, the intrinsics are not a (3,3) matrix, or
-                the network gives values that are no numbers.
+            InputError: the image cannot be read, the intrinsics are no (3,3) matrix in pixels of the image, or the
+                network gives values that are no numbers.
         """
         return self.predict_batch([image], [intrinsics])[0]
 
@@ -256,7 +256,10 @@ class Predictor:
             InputError: as for one image.
         """
         pixels = [to_pixels(image) for image in images]
-        matrices = [None if matrix is None else _check_intrinsics(matrix) for matrix in intrinsics]
+        matrices = [
+            None if matrix is None else _check_intrinsics(matrix, image.shape)
+            for matrix, image in zip(intrinsics, pixels, strict=True)
+        ]
         groups: dict[tuple[int, int], list[int]] = {}
         for index, image in enumerate(pixels):
             groups.setdefault(self.input_size(image.shape[:2], matrices[index]), []).append(index)
@@ -359,10 +362,11 @@ def _training_part(module: str) -> Any:
     return require(f"hrdepth.{module}", "train", "weights files to share need")
 
 
-def _check_intrinsics(intrinsics: ArrayLike) -> NDArray[np.float64]:
+def _check_intrinsics(intrinsics: ArrayLike, size: tuple[int, ...]) -> NDArray[np.float64]:
     matrix = np.array(intrinsics, dtype=np.float64)
-    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise InputError(f"intrinsics must be a finite (3,3) matrix, not one of shape {matrix.shape}")
-    if not matrix[0, 0] > 0:
-        raise InputError(f"the focal length fx = {matrix[0, 0]:g} of the intrinsics must be positive, in pixels")
+    if matrix.shape != (3, 3):
+        raise InputError(f"the intrinsics must be a (3,3) matrix, not one of shape {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise InputError(f"the intrinsics {matrix.tolist()} must be finite numbers")
+    check_focal_lengths(matrix, size, "the intrinsics")
     return matrix

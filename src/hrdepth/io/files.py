@@ -209,7 +209,8 @@ def existing_folder(root: str, advice: str = "") -> Path:
     """
     folder = Path(root)
     if not folder.is_dir():
-        raise InputError(f"the data folder {root} does not exist{advice and f'; {advice}'}")
+        what = "is a file" if folder.exists() else "does not exist"
+        raise InputError(f"the data folder {root} {what}{advice and f'; {advice}'}")
     return folder
 
 

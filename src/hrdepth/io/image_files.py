@@ -84,11 +84,13 @@ def list_images(folder: Path, *, announce: bool = False) -> list[Path]:
         files = [file for file in sorted(folder.iterdir()) if file.is_file()]
     except OSError as error:
         raise InputError(f"the folder {folder} cannot be read ({error.strerror})") from error
-    if not files:
-        raise InputError(f"the folder {folder} is empty")
     images = visible_images(files)
     if not images:
-        raise InputError(f"the folder {folder} contains no images (such as .jpg or .png)")
+        if not any(folder.iterdir()):
+            raise InputError(f"the folder {folder} is empty")
+        below = next((entry.name for entry in sorted(folder.iterdir()) if entry.is_dir()), None)
+        advice = f"; give one of the folders in it, such as {below}" if below else ""
+        raise InputError(f"the folder {folder} contains no images (such as .jpg or .png){advice}")
     if announce and (others := [file.name for file in files if file not in set(images)]):
         _announce(folder, len(others), others[0])
     return sorted(images, key=lambda file: natural_order(file.name))

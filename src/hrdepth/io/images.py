@@ -42,7 +42,8 @@ ImageLike = str | Path | Image.Image | NDArray[Any]
 
 # Pillow also "recognises" MPEG videos, PDF and HDF5 files, so the formats are named.
 IMAGE_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
-_ORIENTATION = 0x0112  # EXIF
+_PHOTOMETRIC, _ORIENTATION, _PLANAR, _BITS = 0x0106, 0x0112, 0x011C, 0x0102  # of TIFF and EXIF
+MOST_EXIF = 2**16
 # The most pixels of an image; and of one with more than SURELY_READ, the most for each byte of its file.
 MOST_PIXELS, SURELY_READ, PIXELS_A_BYTE = 2**27, 2**25, 32
 # The most pixels that a network is asked to see: those of a 4K image; it needs a hundred times their memory and more.
@@ -68,7 +69,7 @@ def read_image(path: str | Path) -> Image.Image:
     """
     with _opened(_path(path)) as image:
         image.load()
-        return as_rgb(_upright(image))
+        return as_rgb(_upright(_usual_grey(image)))
 
 
 def is_readable(path: str | Path) -> bool:
@@ -89,9 +90,37 @@ def image_size(path: str | Path) -> tuple[int, int]:
     if isinstance(path, Member) and path.exists() and path.entry.size is not None:
         return path.entry.size
     with _opened(_path(path), _opened_header) as image:
-        # Pillow decodes a whole PNG to look for EXIF behind the pixels.
-        lying = (image.format != "PNG" or "exif" in image.info) and image.getexif().get(_ORIENTATION, 1) >= 5
+        # Pillow turns TIFF itself.
+        lying = image.format != "TIFF" and _orientation(image) >= 5
         return (image.width, image.height) if lying else (image.height, image.width)
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG" and "exif" not in image.info:  # Pillow would decode all pixels to look behind them
+        return _late_orientation(image)
+    return int(image.getexif().get(_ORIENTATION, 1))
+
+
+def _late_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of a PNG whose EXIF lies behind its pixels, by the lengths of its parts."""
+    file = getattr(image, "fp", None)
+    if file is None:
+        return 1
+    before = file.tell()
+    try:
+        file.seek(8)
+        while len(header := file.read(8)) == 8:
+            length, kind = int.from_bytes(header[:4], "big"), header[4:]
+            if kind == b"eXIf":
+                exif = Image.Exif()
+                exif.load(file.read(min(length, MOST_EXIF)))
+                return int(exif.get(_ORIENTATION, 1))
+            file.seek(length + 4, 1)
+        return 1
+    except DAMAGE:  # an image with damaged EXIF can still be read
+        return 1
+    finally:
+        file.seek(before)
 
 
 def small_grey(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -126,7 +155,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
     """Return `image` in mode RGB.
 
     16-bit grey is scaled by 255/65535, so that frames of one camera keep their relative brightness; float
-    grey is read as [0,1], or [0,255] if it goes beyond 1; transparent parts become white.
+    grey is read as [0,1], [0,255] if it goes beyond 1, [0,65535] if it goes beyond 255; transparent parts become white.
 
     Example:
         >>> as_rgb(Image.new("I;16", (2, 2), 65535)).getpixel((0, 0))
@@ -137,8 +166,8 @@ def as_rgb(image: Image.Image) -> Image.Image:
         image = Image.fromarray(((values + 128) // 257).astype(np.uint8))  # rounded value x 255/65535
     elif image.mode == "F":
         grey = np.nan_to_num(np.asarray(image).astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-        if grey.max(initial=0.0) <= 1:
-            grey = grey * 255
+        highest = grey.max(initial=0.0)
+        grey = grey * 255 if highest <= 1 else grey / 257 if highest > 255 else grey
         image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         over = image.convert("RGBA")
@@ -257,6 +286,9 @@ def open_image(path: Path) -> Image.Image:
     """Open an image file without decoding it; raises Pillow's errors, such as that it would be too large."""
     image, size = _opened_header(path), path.stat().st_size
     pixels = image.width * image.height
+    if image.format == "TIFF" and image.mode == "RGB" and _is_planar_16_bit(image):
+        image.close()
+        raise ValueError("16-bit TIFF with a plane for each colour; save it with interleaved colours, or as PNG")
     if pixels > min(MOST_PIXELS, max(SURELY_READ, PIXELS_A_BYTE * size)):
         image.close()
         raise Image.DecompressionBombError(
@@ -264,6 +296,12 @@ def open_image(path: Path) -> Image.Image:
             f"read, and above {SURELY_READ / 1e6:.0f} million at most {PIXELS_A_BYTE} a byte"
         )
     return image
+
+
+def _is_planar_16_bit(image: Image.Image) -> bool:
+    """Return whether Pillow would mix up the colours of a TIFF."""
+    tags = image.getexif()
+    return tags.get(_PLANAR) == 2 and max(np.ravel(tags.get(_BITS, 8))) > 8
 
 
 def _opened_header(path: Path) -> Image.Image:
@@ -276,6 +314,21 @@ def _opened_header(path: Path) -> Image.Image:
 
 def _path(path: str | Path) -> Path:
     return path if isinstance(path, Path) else Path(path)  # a `Member` stays one
+
+
+def _usual_grey(image: Image.Image) -> Image.Image:
+    """Return a grey TIFF in the range that its type has in others: with 0 as black, and 8 bits in 8.
+
+    Scanners write 0 as white, which Pillow mends for 8 bits alone; and some programs write 8 bits in 32.
+    """
+    if image.format != "TIFF" or image.mode[0] != "I":
+        return image
+    levels = np.asarray(image)
+    if image.mode == "I" and levels.max() <= 255:
+        return Image.fromarray(np.maximum(levels, 0).astype(np.uint8))
+    if image.mode != "I" and image.getexif().get(_PHOTOMETRIC) == 0:
+        return Image.fromarray(65535 - levels.astype(np.uint16))
+    return image
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -310,7 +363,7 @@ multiples of 32 and at least 64, such as 192x640
             f"{MOST_SEEN / 1e6:.0f} million pixels, as of 2160x3840"
         )
     if any(length % stride or length < least * stride for length in size):
-        fitting = "x".join(str(max(least, round(length / stride)) * stride) for length in size)
+        fitting = "x".join(str(max(2, least, round(length / stride)) * stride) for length in size)
         raise InputError(
             f"an image of {size[0]}x{size[1]} (height x width) does not fit the network: both must be multiples of "
             f"{stride} and at least {least * stride}, such as {fitting}"

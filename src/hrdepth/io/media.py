@@ -7,6 +7,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hrdepth.camera import check_focal_lengths
 from hrdepth.errors import InputError
 from hrdepth.io.image_files import IMAGE_SUFFIXES, distinct_names, list_images, result_name
 from hrdepth.io.images import DAMAGE, open_image, read_image
@@ -192,12 +194,19 @@ def shown_intrinsics(info: MediaInfo, intrinsics: NDArray[np.float64]) -> NDArra
 
     If a video's pixels are not square, its frames are stretched; intrinsics whose fx and fy are those of its own
     pixels are stretched with them. Those of a live source must be of the frames as they are shown.
+
+    Raises:
+        InputError: they cannot be of the first frame; see `camera.check_focal_lengths`.
     """
-    if info.kind != "video" or info.live is not None:  # which cannot be opened twice
+    if info.live is not None:  # which cannot be opened twice
         return intrinsics
-    aspect = next(frames(info, lambda error: None, square=False)).pixel_aspect
+    first = next(frames(info, lambda error: None, square=False), None)
+    if first is None:
+        return intrinsics
+    check_focal_lengths(intrinsics, first.image.shape, "the intrinsics")
+    aspect = first.pixel_aspect
     ratio = float(intrinsics[1, 1] / intrinsics[0, 0])
-    if aspect == 1 or not ratio > 0 or abs(math.log(ratio)) <= abs(math.log(ratio / aspect)):
+    if aspect == 1 or abs(math.log(ratio)) <= abs(math.log(ratio / aspect)):
         return intrinsics
     log.info("%s: the intrinsics are of pixels %g times as wide as high; stretched with the frames", info.path, aspect)
     return np.diag([max(1.0, aspect), max(1.0, 1 / aspect), 1.0]) @ intrinsics
@@ -218,14 +227,18 @@ def named_images(info: MediaInfo) -> dict[str, Path]:
 def _is_image(path: Path) -> bool:
     try:
         with open_image(path) as image:
-            animated = image.format != "MPO" and getattr(image, "is_animated", False)
-            if animated and image.format != "GIF":
-                log.warning("%s: the first of its %d images is read", path, getattr(image, "n_frames", 0))
-            return not (animated and image.format == "GIF")
+            return not (image.format == "GIF" and getattr(image, "is_animated", False))
     except Image.DecompressionBombError:
         return True
     except DAMAGE:
         return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _warn_of_more(path: Path) -> None:
+    """Say that a file has further images, such as the pages of a TIFF; those of MPO are other views of the same."""
+    with suppress(*DAMAGE), open_image(path) as image:
+        if image.format != "MPO" and (count := getattr(image, "n_frames", 1)) > 1:
+            log.warning("%s: the first of its %d images is read", path, count)
 
 
 def _video_frames(info: MediaInfo, shown: Iterator[VideoFrame], first: int) -> Iterator[Frame]:
@@ -249,6 +262,7 @@ def _image_frames(
             continue
         try:
             image = np.array(read_image(path))
+            _warn_of_more(path)
         except InputError as error:
             if on_error is None:
                 raise

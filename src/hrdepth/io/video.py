@@ -21,6 +21,7 @@ __all__ = [
     "CutShort",
     "VideoFrame",
     "decode",
+    "ffmpeg_name",
     "moving_images",
     "open_video",
     "pixel_aspect",
@@ -61,15 +62,26 @@ def open_video(path: str | Path, most_pixels: int = MOST_PIXELS) -> Iterator[tup
 
     try:
         regular_file(Path(path))
-        container = av.open(str(path), options={"format_whitelist": FORMATS}, metadata_errors="replace")  # or Latin-1
+        container = av.open(
+            ffmpeg_name(path),
+            options={"format_whitelist": FORMATS},
+            metadata_errors="replace",  # or Latin-1
+        )
     except (av.FFmpegError, OSError) as error:
         raise _unreadable(path) from error
     with container:
         yield container, moving_images(container, path, most_pixels)
 
 
+def ffmpeg_name(path: str | Path) -> str:
+    """Return a file's name for FFmpeg, which takes what precedes a colon, as in `12:30.mp4`, for a protocol."""
+    return str(Path(path).absolute())
+
+
 def moving_images(container: Any, name: str | Path, most_pixels: int = MOST_PIXELS) -> Any:
-    """Return the first stream of moving images of PyAV's container, ready to decode.
+    """Return the stream of moving images of PyAV's container that players show, ready to decode.
+
+    It is the one that the file marks as its default, else the one with the largest frames.
 
     Raises:
         InputError: there is none (a cover image does not count), or its frames are too large.
@@ -77,23 +89,30 @@ def moving_images(container: Any, name: str | Path, most_pixels: int = MOST_PIXE
     # FFmpeg shows text files as images of text ("tty") and guesses single images ("png_pipe").
     if container.format.name == "tty" or container.format.name.endswith("_pipe"):
         raise _unreadable(name)
-    streams = [s for s in container.streams.video if not s.disposition & type(s.disposition).attached_pic]
+    images = [s for s in container.streams.video if not s.disposition & type(s.disposition).attached_pic]
     # A track without a decoder (as in a truncated file) would crash PyAV.
-    if any(stream.codec_context is None for stream in streams[:1]):
-        raise _unreadable(name)
-    if not streams and container.streams.audio:
+    streams = [stream for stream in images if stream.codec_context is not None]
+    if not images and container.streams.audio:
         raise InputError(f"{name} contains sound but no images")
     if not streams:
         raise _unreadable(name)
-    streams[0].thread_type = "AUTO"
-    context = streams[0].codec_context
+    stream = max(streams, key=lambda one: (_is_default(one), one.codec_context.width * one.codec_context.height))
+    context = stream.codec_context
+    if len(streams) > 1:
+        log.info("%s has %d streams of images; the one of %dx%d is read", name, len(streams), context.width,
+                 context.height)  # fmt: skip
+    stream.thread_type = "AUTO"
     context.options = {"max_pixels": str(most_pixels)}  # of frames that are larger than the header says
     if context.width * context.height > most_pixels:
         raise InputError(
             f"{name} has frames of {context.width}x{context.height}; at most {most_pixels / 1e6:.0f} million pixels "
             "are read"
         )
-    return streams[0]
+    return stream
+
+
+def _is_default(stream: Any) -> bool:
+    return bool(stream.disposition & type(stream.disposition).default)
 
 
 def _unreadable(name: str | Path) -> InputError:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
-from hrdepth.io.video import open_video
+from hrdepth.io.video import ffmpeg_name, open_video
 from hrdepth.io.video_writer import VideoPosition, VideoWriter
 
 __all__ = ["VideoParts"]
@@ -58,7 +58,7 @@ class VideoParts:
         """Append one image, as `VideoWriter.write` does."""
         if self._part is None:
             path = self._folder / f"{self.path.stem}_{len(self._firsts):06d}.mp4"
-            self._part = self._kind(path, self._fps, self._position).__enter__()
+            self._part = self._kind(path, self._fps, self._position, self.path).__enter__()
         self._part.write(image, seconds)
 
     def end_part(self) -> None:
@@ -89,7 +89,7 @@ class VideoParts:
         coded = [_coded_order(part, first, tick) for part, first in zip(self._parts(), self._firsts, strict=True)]
         decoded = iter(_decoding_times(coded))
         with atomic_path(self.path) as temporary, av.open(
-            str(temporary), "w", format=kind.FORMAT, options=kind.OPTIONS
+            ffmpeg_name(temporary), "w", format=kind.FORMAT, options=kind.OPTIONS
         ) as video:  # fmt: skip
             stream: Any = None
             for part, shown in zip(self._parts(), coded, strict=True):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
 from hrdepth.io.files import atomic_path
+from hrdepth.io.video import ffmpeg_name
 
 __all__ = ["VideoPosition", "VideoWriter"]
 
@@ -56,6 +57,7 @@ class VideoWriter:
         fps: frames a second; `DEFAULT_FPS` if it is None or makes no sense.
         position: of the frames in files before this one, which continues them and moves the position on; the file
             is a part (`video_parts`), an MP4 whatever the format of the whole.
+        whole: the file that this is a part of, for messages.
 
     Attributes:
         first: the tick of the first frame here, from which this file's clock counts.
@@ -66,8 +68,11 @@ class VideoWriter:
 
     FORMAT, OPTIONS = "mp4", {"movflags": "+faststart"}
 
-    def __init__(self, path: str | Path, fps: float | None, position: VideoPosition | None = None) -> None:
+    def __init__(
+        self, path: str | Path, fps: float | None, position: VideoPosition | None = None, whole: Path | None = None
+    ) -> None:
         self.path = Path(path)
+        self._named = whole or self.path
         valid = fps is not None and math.isfinite(fps) and 0 < fps <= 1000
         self.fps = Fraction(fps if valid and fps else DEFAULT_FPS).limit_denominator(1001)
         self.count = 0
@@ -88,7 +93,7 @@ class VideoWriter:
         temporary = self._stack.enter_context(atomic_path(self.path, durable=self._is_part))
         kind, options = ("mp4", {}) if self._is_part else (self.FORMAT, self.OPTIONS)
         try:
-            container = av.open(str(temporary), "w", format=kind, options=options)
+            container = av.open(ffmpeg_name(temporary), "w", format=kind, options=options)
             self._container = self._stack.enter_context(container)
         except BaseException as error:
             self._stack.__exit__(type(error), error, error.__traceback__)
@@ -105,7 +110,7 @@ class VideoWriter:
         position = self.position
         if image.shape != (position.shape or image.shape):
             raise InputError(
-                f"{self.path}: frame {position.count} is {image.shape[1]}x{image.shape[0]}, the previous ones "
+                f"{self._named}: frame {position.count} is {image.shape[1]}x{image.shape[0]}, the previous ones "
                 f"{position.shape[1]}x{position.shape[0]}; a video has one size"
             )
         position.shape = image.shape
@@ -146,7 +151,9 @@ class VideoWriter:
 
         height, width = height + height % 2, width + width % 2
         codec = "libx264" if "libx264" in av.codecs_available else "h264"
-        stream = self._container.add_stream(codec, rate=self.fps, options={"crf": "18", "preset": "veryfast"})
+        # Without B-frames: with them the file's length would be wrong where the frame rate varies.
+        options = {"crf": "18", "preset": "veryfast", "bf": "0"}
+        stream = self._container.add_stream(codec, rate=self.fps, options=options)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         context = stream.codec_context
         context.time_base = self.time_base

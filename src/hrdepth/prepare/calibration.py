@@ -50,6 +50,8 @@ def choose_camera(
     """
     if fov is not None and not 5 <= fov <= 170:
         raise InputError(f"fov {fov:g} is no horizontal field of view in degrees; give 5 to 170")
+    if camera is not None and intrinsics in ("auto", "exif", "learn"):
+        raise InputError(f"--camera {camera} names a camera of a calibration file; give that with --intrinsics")
     if intrinsics == "learn":
         return _start(fov, size, pixel_aspect)
     if fov is not None:

@@ -31,7 +31,7 @@ class Framing:
         size: (height, width) of the frames.
 
     Raises:
-        InputError: a size that is no multiple of 32, or a distortion that leaves nothing of the image.
+        InputError: a size that is no multiple of 32, or a distortion that folds the image or leaves nothing of it.
     """
 
     def __init__(self, lens: Lens, size: tuple[int, int] | None, fit: Literal["crop", "letterbox"] = "crop") -> None:
@@ -45,6 +45,8 @@ class Framing:
             )
         (height, width), (tall, wide) = self.size, self.source
         pinhole = self._pinhole
+        if lens.model != "pinhole":
+            self._check_maps()
         if fit == "crop":
             scale = max(height / tall, width / wide)
             kept_w, kept_h = width / scale, height / scale
@@ -63,16 +65,7 @@ class Framing:
         self.intrinsics: NDArray[np.float64] = translate @ resize @ shift @ pinhole
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Turn an image (H,W,3) of the lens's size into a frame.
-
-        Raises:
-            InputError: the image has another size.
-        """
-        if image.shape[:2] != self.source:
-            raise InputError(
-                f"it is {image.shape[1]}x{image.shape[0]}, the first one {self.source[1]}x{self.source[0]} "
-                "(width x height); all frames of a recording have one size"
-            )
+        """Turn an image (H,W,3) of the lens's size into a frame."""
         if self.lens.model != "pinhole":
             cv2 = opencv()
             image = cv2.remap(image, *self._maps, cv2.INTER_LINEAR)
@@ -122,6 +115,16 @@ class Framing:
         coefficients, wide_first = np.array(self.lens.distortion), self.source[::-1]
         x, y = undistort(self.lens.intrinsics, coefficients, np.eye(3), self._pinhole, wide_first, cv2.CV_32FC1)
         return x, y
+
+    def _check_maps(self) -> None:
+        """Refuse a distortion that shows a part of the image mirrored: it holds for a narrower view, if for any."""
+        (x_down, x_across), (y_down, y_across) = (np.gradient(one) for one in self._maps)
+        folded = float((x_across * y_down - x_down * y_across <= 0).mean())
+        if folded > 0:
+            raise InputError(
+                f"{self.lens.source}: its distortion folds {max(folded, 0.001):.1%} of the image; check the "
+                "coefficients, their order and their number"
+            )
 
 
 def natural_size(source: tuple[int, int]) -> tuple[int, int]:

@@ -44,6 +44,8 @@ class Lens:
 
     def __post_init__(self) -> None:
         k = self.intrinsics
+        if self.size is not None and min(self.size) < 1:
+            raise InputError(f"{self.source}: the size {self.size[1]}x{self.size[0]} of its images must be positive")
         if not np.isfinite(k[:2, 2]).all():
             raise InputError(f"{self.source}: the principal point ({k[0, 2]:g}, {k[1, 2]:g}) must be finite numbers")
         if not (np.isfinite(k).all() and k[0, 0] > 0 and k[1, 1] > 0):

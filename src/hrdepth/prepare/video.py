@@ -18,6 +18,7 @@ from rich.progress import track
 
 from hrdepth.camera import Camera
 from hrdepth.config import PrepareVideoConfig
+from hrdepth.config.bounds import check_counts, check_numbers
 from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256, resume
 from hrdepth.io.image_files import content_digest, list_images, result_name
@@ -93,7 +94,7 @@ def prepare_videos(config: PrepareVideoConfig) -> list[Prepared]:
     named: dict[str, Path] = {}
     for path in map(Path, config.inputs):
         name = re.sub(r"[^\w.-]+", "_", path.resolve().name if path.is_dir() else path.stem).lstrip(".") or "video"
-        name = result_name(name)
+        name = result_name(re.sub(r"\.txt$", "_txt", name))  # train.txt is a list
         if name in named:
             raise InputError(f"{named[name]} and {path} would both be called '{name}'; rename one")
         named[name] = path
@@ -118,8 +119,8 @@ def verify_videos(root: Path) -> list[Prepared]:
 def _check(config: PrepareVideoConfig) -> None:
     if config.fps is not None and config.stride is not None:
         raise InputError("give either --fps or --stride, not both")
-    if (config.fps is not None and not config.fps > 0) or (config.stride is not None and config.stride < 1):
-        raise InputError("fps must be positive, stride at least 1")
+    check_numbers(config, "fps")
+    check_counts(config, 1, "stride")
     if not 0 <= config.validation <= 0.5:
         raise InputError(f"validation {config.validation:g} is a share; give 0 to 0.5")
     if config.gap < 1:
@@ -239,10 +240,18 @@ def _stride(info: MediaInfo, config: PrepareVideoConfig) -> int:
 
 
 def _frames(info: MediaInfo, doing: str = "", announce: bool = False) -> Iterator[Frame]:
-    """Yield the frames that can be read; log what cannot, if `announce`."""
+    """Yield the frames that can be read, all of one size; log what cannot, if `announce`."""
     found = frames(info, lambda error: log.warning("%s", error) if announce else None, square=False)
     known = None if info.count is None else float(info.count)
-    yield from track(found, f"{info.path.name}: {doing}", known, transient=True, disable=not doing)
+    size: tuple[int, ...] | None = None
+    for frame in track(found, f"{info.path.name}: {doing}", known, transient=True, disable=not doing):
+        size = size or frame.image.shape
+        if frame.image.shape != size:
+            raise InputError(
+                f"{frame.name} is {frame.image.shape[1]}x{frame.image.shape[0]}, the first one {size[1]}x{size[0]} "
+                "(width x height); all frames of a recording have one size"
+            )
+        yield frame
 
 
 def _write_frames(
