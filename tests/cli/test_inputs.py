@@ -99,7 +99,7 @@ WRONG = {
     ],
     "predict": [
         ([""], "input is empty"),
-        (["deep"], "deep contains no images (such as .jpg or .png); give one of the folders in it, such as sub"),
+        (["deep"], "deep contains no images (such as .jpg or .png), but sub"),
         (["image.png", "--intrinsics", "0.58,1.92,0.5,0.5"], "cannot be pixels of a 96x64 image"),
         (["image.png", "--intrinsics", "1e300,700,48,32"], "cannot be pixels of a 96x64 image"),
         (["none.jpg"], "none.jpg does not exist"),

@@ -124,6 +124,7 @@ def test_stereo_pairs_alone_cannot_teach_a_camera(config):
     stereo = replace(config, objective=ObjectiveConfig(frames=["s"]))
     with pytest.raises(InputError, match="stereo pairs alone"):
         learned(stereo)
+    assert learned(replace(config, objective=ObjectiveConfig("distillation", frames=[])))[0] is None
 
 
 @pytest.mark.parametrize("bad", [{"learn": "some"}, {"field_of_view": 200.0}, {"learning_rate_factor": 0.0}])

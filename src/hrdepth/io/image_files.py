@@ -86,11 +86,10 @@ def list_images(folder: Path, *, announce: bool = False) -> list[Path]:
         raise InputError(f"the folder {folder} cannot be read ({error.strerror})") from error
     images = visible_images(files)
     if not images:
-        if not any(folder.iterdir()):
+        content = sorted(folder.iterdir(), key=lambda entry: not entry.is_dir())
+        if not content:
             raise InputError(f"the folder {folder} is empty")
-        below = next((entry.name for entry in sorted(folder.iterdir()) if entry.is_dir()), None)
-        advice = f"; give one of the folders in it, such as {below}" if below else ""
-        raise InputError(f"the folder {folder} contains no images (such as .jpg or .png){advice}")
+        raise InputError(f"the folder {folder} contains no images (such as .jpg or .png), but {content[0].name}")
     if announce and (others := [file.name for file in files if file not in set(images)]):
         _announce(folder, len(others), others[0])
     return sorted(images, key=lambda file: natural_order(file.name))

@@ -82,7 +82,8 @@ def prepare_hints(config: PrepareHintsConfig) -> DepthHints:
             made += maker.hint(reader, lines, targets)
         hinted = [line for line, path in images if hints.file(path, *hints.deciding(reader, line)).is_file()]
         write_text(hints.folder / f"{name}.txt", "".join(f"{line.name}\n" for line in hinted))
-        log.info("%s: %d of %d frames have hints", part.root, len(hinted), len(reader.targets))
+        level = logging.INFO if hinted else logging.WARNING
+        log.log(level, "%s: %d of %d frames have hints", part.root, len(hinted), len(reader.targets))
     log.info("%d new hints", made)
     return hints
 

@@ -37,7 +37,7 @@ def find_learned_cameras(
         InputError: stereo pairs are the only source, or `shared` recordings have images of different shapes.
     """
     settings = config.intrinsics
-    if settings.learn == "none":
+    if settings.learn == "none" or not config.objective.frames:  # without other frames nothing shows a camera
         return None, data
     rows: dict[tuple[str, str], int] = {}
     starts: list[LearnedCamera] = []
@@ -51,7 +51,10 @@ def find_learned_cameras(
     if not starts:
         return None, data
     if all(frame == "s" for frame in config.objective.frames):
-        raise InputError("a camera cannot be learned from stereo pairs alone; add -1 and 1 to objective.frames")
+        raise InputError(
+            "a camera cannot be learned from stereo pairs alone; add -1 and 1 to "
+            "objective.frames, or set intrinsics.learn to none"
+        )
 
     def with_rows(part: OpenData) -> OpenData:
         learned = {folder: rows[_key(part, folder)] for folder in _recordings(part) if _key(part, folder) in rows}
