@@ -15,6 +15,7 @@ from hrdepth.io.files import existing_file
 from hrdepth.io.tables import METRIC_HEADINGS
 from hrdepth.registry import check_names
 from hrdepth.weights.checkpoint import Checkpoint
+from hrdepth.weights.find import bundled
 
 __all__ = ["Card", "card_text", "read_card"]
 
@@ -90,13 +91,15 @@ def card_text(checkpoint: Checkpoint, source: str) -> str:
         source: what `Predictor.from_pretrained` takes to load it, as Python code.
     """
     card, licence = Card.of(checkpoint.card), checkpoint.licence or "not stated: ask who made it"
-    name = checkpoint.name or "unnamed"
+    name, path = checkpoint.name or "unnamed", checkpoint.path
+    # The ONNX files of bundled networks need no PyTorch.
+    package = "hrdepth" if path is not None and path.resolve() in bundled().values() else "'hrdepth[train]'"
     parts = [
         _front_matter(checkpoint.licence),
         f"# {card.title or name}",
         card.summary or "A network that sees depth in one image, trained by `hrdepth`.",
         _table(checkpoint, name, licence),
-        "## Use\n\n    pip install hrdepth\n\n"
+        f"## Use\n\n    pip install {package}\n\n"
         f'    from hrdepth import Predictor\n\n    prediction = Predictor.from_pretrained({source})("street.jpg")\n'
         + (
             "    prediction.depth  # (H,W), in network units; prediction.scale says what a unit is"
