@@ -28,7 +28,7 @@ from hrdepth.geometry import scaled_disparity
 from hrdepth.io.images import read_image
 from hrdepth.prepare.labels import images_to_label
 from hrdepth.teachers.base import Meaning, Teacher
-from hrdepth.teachers.labelling import agreement, create_labels, fill_cache
+from hrdepth.teachers.labelling import agreement, create_labels, fill_maps
 from hrdepth.teachers.labels import Confidence
 from hrdepth.teachers.network import NetworkTeacher, resize
 
@@ -124,7 +124,7 @@ def main() -> None:
         confidence.write(path, sure)
         labels.write(path, map_)
 
-    fill_cache(labels, images, read_image, compute, write)
+    fill_maps(labels, images, read_image, compute, write)
 
 
 if __name__ == "__main__":

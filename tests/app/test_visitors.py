@@ -10,7 +10,7 @@ from PIL import Image
 
 from hrdepth.app import visitors
 from hrdepth.app.answers import load_upload
-from hrdepth.app.visitors import Sessions, clip_frames, kind_of, load_image
+from hrdepth.app.visitors import Sessions, clip_frames, kind_of, read_upload
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 from hrdepth.inference.prediction import Prediction
@@ -22,7 +22,7 @@ LIMITS = UploadLimits(megabytes=2, megapixels=0.5, side=2000, seconds=1)
 
 def taken(path):
     if kind_of(path, LIMITS) == "image":
-        return load_image(path, LIMITS)
+        return read_upload(path, LIMITS)
     return list(clip_frames(path, LIMITS))
 
 
@@ -31,7 +31,7 @@ def test_images_are_recognised_by_content(tmp_path, suffix):
     Image.linear_gradient("L").convert("RGB").save(tmp_path / f"a{suffix}")
     renamed = (tmp_path / f"a{suffix}").rename(tmp_path / "a.mp4")
     assert kind_of(renamed, LIMITS) == "image"
-    assert load_image(renamed, LIMITS).size == (256, 256)
+    assert read_upload(renamed, LIMITS).size == (256, 256)
 
 
 def test_a_clip_is_recognised_by_content(tmp_path):

@@ -69,12 +69,12 @@ def image(chance: Random, seeds: Path, work: Path) -> None:
 @reader
 def image_with_exif(chance: Random, seeds: Path, work: Path) -> None:
     from hrdepth.io.images import read_image
-    from hrdepth.prepare.calibration import choose_camera
+    from hrdepth.prepare.calibration import find_lens
 
     content = mutate_bytes(chance, (seeds / "exif.jpg").read_bytes(), head=True)
     path = put(work / "exif" / "x.jpg", content)
     read_image(path)
-    choose_camera(path.parent, (64, 96), "auto", None, None)
+    find_lens(path.parent, (64, 96), "auto", None, None)
 
 
 @reader
@@ -99,13 +99,13 @@ def depth_video(chance: Random, seeds: Path, work: Path) -> None:
 
 @reader
 def upload(chance: Random, seeds: Path, work: Path) -> None:
-    from hrdepth.app.visitors import clip_frames, kind_of, load_image
+    from hrdepth.app.visitors import clip_frames, kind_of, load_upload
     from hrdepth.config import UploadLimits
 
     name, limits = chance.choice([*IMAGES, *CLIPS]), UploadLimits()
     path = put(work / f"u{Path(name).suffix}", changed(chance, seeds, name, mutate_bytes))
     if kind_of(path, limits) == "image":
-        load_image(path, limits)
+        load_upload(path, limits)
     else:
         for _ in clip_frames(path, limits):
             pass
@@ -113,24 +113,24 @@ def upload(chance: Random, seeds: Path, work: Path) -> None:
 
 @reader
 def calibration(chance: Random, seeds: Path, work: Path) -> None:
-    from hrdepth.prepare.calibration import choose_camera
+    from hrdepth.prepare.calibration import find_lens
     from hrdepth.prepare.framing import Framing
 
     name = chance.choice(["kitti.txt", "cameras.txt", "opencv.yaml", "ros.yaml", "camera.yaml", "odometry.txt"])
     mutate = mutate_yaml if name in ("ros.yaml", "camera.yaml") else mutate_text
     path = put(work / f"c{Path(name).suffix}", changed(chance, seeds, name, mutate))
-    lens = choose_camera(work, (192, 640), str(path), None, chance.choice([None, None, None, "1", "x"]))
+    lens = find_lens(work, (192, 640), str(path), None, chance.choice([None, None, None, "1", "x"]))
     Framing(lens, None).apply(np.zeros((192, 640, 3), np.uint8))
 
 
 @reader
 def laser(chance: Random, seeds: Path, work: Path) -> None:
-    from hrdepth.data.kitti import read_calibration
+    from hrdepth.data.kitti import read_kitti_calibration
     from hrdepth.data.lidar import project_lidar, read_scan
 
     for name in ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt"):
         put(work / "day" / name, changed(chance, seeds, name, mutate_text, 0.4))
-    calibration = read_calibration(work / "day")
+    calibration = read_kitti_calibration(work / "day")
     calibration.intrinsics(2)
     scan = read_scan(put(work / "scan.bin", changed(chance, seeds, "scan.bin", mutate_bytes, 0.5)))
     height, width = calibration.size(2)
@@ -192,11 +192,11 @@ def config(chance: Random, seeds: Path, work: Path) -> None:
 
 @reader
 def run_folder(chance: Random, seeds: Path, work: Path) -> None:
-    from hrdepth.app.training_tab import describe
+    from hrdepth.app.training_tab import state_as_html
     from hrdepth.io.run_folder import read_run
 
     _changed_run(chance, seeds, work / "run")
-    describe(read_run(work / "run"))
+    state_as_html(read_run(work / "run"))
 
 
 @reader
@@ -513,12 +513,12 @@ def measurement(chance: Random, seeds: Path, work: Path) -> None:
 
 @reader
 def learned_cameras(chance: Random, seeds: Path, work: Path) -> None:
-    from hrdepth.camera import choose_camera
+    from hrdepth.camera import find_lens
     from hrdepth.weights.find import read_cameras
 
     text = changed(chance, seeds, "cameras.json", mutate_json).decode("utf-8", "replace")
     cameras = read_cameras({"cameras": text}, work / "w.safetensors")
-    choose_camera(cameras, chance.choice([None, "a"]))
+    find_lens(cameras, chance.choice([None, "a"]))
 
 
 @reader

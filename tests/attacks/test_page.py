@@ -383,7 +383,7 @@ def test_odd_shapes_are_answered(tmp_path, size):
     Image.new("RGB", size, (90, 30, 7)).save(session.folder / "a.png")
     answers.load_upload(session, session.folder / "a.png", UploadLimits())
     predictor = Predictor(lambda image: {0: image[:, :1].clamp(0.01, 0.99)}, (64, 96))
-    for path in (*answers.predict(session, predictor), *answers.write_downloads(session)):
+    for path in (*answers.answer(session, predictor), *answers.write_downloads(session)):
         assert Path(path).stat().st_size
     assert Path(answers.cloud_for_page(session, (1, 2, 3))[0]).stat().st_size
     assert answers.depth_at(session, 0.5, 0.5)["column"] == size[0] // 2
@@ -398,7 +398,7 @@ def test_an_image_of_33_megapixels_costs_a_visitor_tens_of_megabytes(tmp_path):
         session = sessions.of(str(number), str(number))
         Image.new("RGB", (5760, 5760), (number, 30, 7)).save(session.folder / "a.png", compress_level=1)
         answers.load_upload(session, session.folder / "a.png", UploadLimits())
-        answers.predict(session, predictor)
+        answers.answer(session, predictor)
         answers.depth_at(session, 0.5, 0.5)
         gc.collect()
         status = Path("/proc/self/status").read_text()

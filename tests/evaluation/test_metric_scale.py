@@ -19,7 +19,7 @@ from hrdepth.cli import main
 from hrdepth.config import CalibrateScaleConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.metric_scale import (
-    Measurement,
+    ScaleMeasurement,
     _read_distances,
     calibrate_scale,
     camera_height,
@@ -72,7 +72,7 @@ def test_camera_height_leaves_out_images_without_a_road():
 
 def test_travelled_distances_ignore_stops():
     found = travelled_distances("poses", [0.2, 0.2, 0.3, 0.001], [1.0, 1.0, 1.5, 0.005])
-    assert found == Measurement("poses", pytest.approx(5), pytest.approx(0), 3, 1)
+    assert found == ScaleMeasurement("poses", pytest.approx(5), pytest.approx(0), 3, 1)
     with pytest.raises(InputError, match=r"0\.1 m apart"):
         travelled_distances("poses", [0.2], [0.0])
     with pytest.raises(InputError, match="gives 3 frames, the images are 2"):

@@ -17,7 +17,7 @@ from torch import nn
 
 from hrdepth.cli import main
 from hrdepth.errors import InputError
-from hrdepth.evaluation.odometry import FrameTimes, bridge, compare, predict_motions, warn
+from hrdepth.evaluation.odometry import FrameTimes, bridge, compare_trajectories, predict_motions, warn
 from hrdepth.evaluation.trajectory import (
     align,
     chain,
@@ -120,11 +120,11 @@ def test_short_drives_have_no_segments():
 
 def test_compare_returns_both_scales():
     true = drive(130)
-    result = compare(true, moved(true), metric=True)
+    result = compare_trajectories(true, moved(true), metric=True)
     assert result["fitted_scale"] == pytest.approx(0.4)
     assert result["segments_scaled"]["translation_percent"] == pytest.approx(0, abs=1e-4)
     assert result["segments"]["translation_percent"] > 100
-    assert "segments" not in compare(true, moved(true), metric=False)
+    assert "segments" not in compare_trajectories(true, moved(true), metric=False)
 
 
 def test_aligned_error_agrees_with_evo():
@@ -189,7 +189,7 @@ def test_a_still_trajectory_cannot_be_aligned():
 def test_nothing_is_compared_with_a_true_trajectory_that_stands_still(motion):
     still = np.tile(np.eye(4), (60, 1, 1))
     still[:, 0, 3] = np.linspace(0, motion, 60)
-    for error in (align, snippet_error, lambda true, predicted: compare(true, predicted, metric=False)):
+    for error in (align, snippet_error, lambda true, predicted: compare_trajectories(true, predicted, metric=False)):
         with pytest.raises(InputError, match="the true trajectory does not move"):
             error(still, drive(60))
 

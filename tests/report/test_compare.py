@@ -18,7 +18,7 @@ from hrdepth.config import DepthProtocol, GroundTruthConfig, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.networks import build_network
-from hrdepth.report.compare import error_by_distance, error_histogram, side_by_side
+from hrdepth.report.compare import draw_comparison, error_by_distance, error_histogram
 from hrdepth.report.curves import learning_curves, read_log
 from hrdepth.report.features import draw_features, first_level_maps
 from hrdepth.report.frames import Sample, predict_sample
@@ -202,7 +202,7 @@ def test_long_names_stay_within_their_columns():
     left, right = (axis.title.get_window_extent() for axis in figure.axes[:2])
     assert left.x1 < right.x0
     rows = {name: [Sample("street 1 l", image, 1 / truth, truth, {})] * 4 for name in names}
-    figure = side_by_side(rows)
+    figure = draw_comparison(rows)
     figure.canvas.draw()
     assert figure.axes[0].get_window_extent().width > figure.bbox.width / 8
 

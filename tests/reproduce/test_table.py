@@ -25,7 +25,7 @@ from hrdepth.paper import paper_table, row_of
 from hrdepth.reproduce import measure as measuring
 from hrdepth.reproduce.context import Context
 from hrdepth.reproduce.differences import find_differences, over_drives, paired, spread
-from hrdepth.reproduce.measure import Measurement
+from hrdepth.reproduce.measure import RowMeasurement
 from hrdepth.reproduce.plan import plan_training
 from hrdepth.reproduce.runs import find_weights, learned_from, train_missing
 from hrdepth.reproduce.table import reproduce_table
@@ -499,7 +499,7 @@ def test_a_row_trained_without_cityscapes_is_noted(config):
 def measurement(values, seed, names=None):
     images = dict.fromkeys(names or map(str, range(len(values))))
     content = {"seed": seed, "place": None, "pictures": images}
-    return Measurement(np.array(values)[:, None].repeat(9, axis=1), content)
+    return RowMeasurement(np.array(values)[:, None].repeat(9, axis=1), content)
 
 
 STREETS = [f"street_{street} {frame:06d} l" for street in (1, 2, 3) for frame in (0, 1)]

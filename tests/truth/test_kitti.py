@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.kitti import read_calibration
+from hrdepth.data.kitti import read_kitti_calibration
 from hrdepth.data.lidar import project_lidar, read_scan
 from hrdepth.errors import InputError
 from hrdepth.truth import build_ground_truth
@@ -32,7 +32,7 @@ def day(tmp_path):
 
 
 def test_the_calibration_files_are_read(day):
-    calibration = read_calibration(day)
+    calibration = read_kitti_calibration(day)
     np.testing.assert_array_equal(calibration.intrinsics(2), [[4, 0, 4], [0, 4, 3], [0, 0, 1]])
     assert calibration.size(3) == (6, 8)
     assert calibration.baseline == pytest.approx(0.5)
@@ -41,14 +41,14 @@ def test_the_calibration_files_are_read(day):
 
 
 def test_the_calibration_of_a_real_day_is_read(shared):
-    calibration = read_calibration(shared / "kitti-mini" / "raw" / "2011_09_26")
+    calibration = read_kitti_calibration(shared / "kitti-mini" / "raw" / "2011_09_26")
     assert calibration.size(2) == (375, 1242)
     assert calibration.baseline == pytest.approx(0.532, abs=1e-3)
     assert calibration.intrinsics(2)[0, 0] == pytest.approx(721.5377)
 
 
 def test_projected_scans_agree_with_a_calculation_by_hand(day):
-    matrix = read_calibration(day).velo_to_image(2)
+    matrix = read_kitti_calibration(day).velo_to_image(2)
     points = np.array(
         [
             [2.5, 0, 0, 0],  # column 4.2, row 3, one-based
@@ -70,7 +70,7 @@ def test_projected_scans_agree_with_a_calculation_by_hand(day):
 
 
 def test_a_scan_without_points_ahead_gives_no_depth(day):
-    matrix = read_calibration(day).velo_to_image(2)
+    matrix = read_kitti_calibration(day).velo_to_image(2)
     assert not project_lidar(np.array([[-1.0, 0, 0, 0]]), matrix, (6, 8)).any()
 
 
@@ -78,7 +78,7 @@ def test_a_scan_without_points_ahead_gives_no_depth(day):
 def test_projected_scans_agree_with_the_reference(shared, frame):
     day = shared / "kitti-mini" / "raw" / "2011_09_26"
     scans = day / "2011_09_26_drive_0052_sync" / "velodyne_points" / "data"
-    calibration = read_calibration(day)
+    calibration = read_kitti_calibration(day)
     size = calibration.size(2)
     depth = project_lidar(read_scan(scans / f"{frame:010d}.bin"), calibration.velo_to_image(2), size)
     with np.load(shared / "parity" / "lidar.npz") as reference:
@@ -112,20 +112,20 @@ def test_a_short_or_wrong_calibration_is_refused(day, file, old, new, hint):
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(InputError, match=hint) as error:
-        read_calibration(day)
+        read_kitti_calibration(day)
     assert str(path) in str(error.value)
 
 
 def test_a_missing_calibration_is_named(day):
     (day / "calib_velo_to_cam.txt").unlink()
-    calibration = read_calibration(day)
+    calibration = read_kitti_calibration(day)
     with pytest.raises(InputError, match=r"calib_velo_to_cam\.txt does not exist"):
         calibration.velo_to_image(2)
     with pytest.raises(InputError, match="no camera 1"):
         calibration.intrinsics(1)
     (day / "calib_cam_to_cam.txt").unlink()
     with pytest.raises(InputError, match=r"calib_cam_to_cam\.txt does not exist"):
-        read_calibration(day)
+        read_kitti_calibration(day)
 
 
 def test_scans_are_read_and_damaged_ones_named(tmp_path):

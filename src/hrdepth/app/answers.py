@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.app.viewpoint import Viewpoint, centre_box, choose_viewpoint
-from hrdepth.app.visitors import Session, clip_frames, kind_of, load_image
+from hrdepth.app.visitors import Session, clip_frames, kind_of, read_upload
 from hrdepth.config import Outputs, UploadLimits
 from hrdepth.errors import InputError
-from hrdepth.inference.outputs import camera_of, describe_cloud, lift, limit_width, video_frame
+from hrdepth.inference.outputs import cloud_intrinsics, describe_cloud, lift, limit_width, video_frame
 from hrdepth.inference.predictor import Prediction, Predictor
 from hrdepth.inference.writer import Writer
 from hrdepth.io.images import write_image
@@ -28,11 +28,11 @@ from hrdepth.io.visualize import StableRange, colorize_disparity
 
 __all__ = [
     "EXAMPLES",
+    "answer",
     "clip_video",
     "cloud_for_page",
     "depth_at",
     "load_upload",
-    "predict",
     "scale_caveat",
     "warm_up",
     "write_downloads",
@@ -64,7 +64,7 @@ def warm_up(predictor: Predictor, folder: Path) -> None:
     folder.mkdir()
     try:
         load_upload(session, Path(shutil.copy(EXAMPLES[0], folder)), UploadLimits())
-        predict(session, predictor)
+        answer(session, predictor)
         with suppress(InputError):  # an untrained network's depth may leave no point, and some networks give no depth
             write_downloads(session)
             cloud_for_page(session)
@@ -81,7 +81,7 @@ def load_upload(session: Session, path: Path, limits: UploadLimits) -> None:
     try:
         kind = kind_of(path, limits)
         if kind == "image":
-            image, clip = np.array(load_image(path, limits)), None
+            image, clip = np.array(read_upload(path, limits)), None
         else:
             image = next(iter(clip_frames(path, limits))).image
             clip = path.replace(session.folder / f"clip{path.suffix[:8]}")
@@ -94,7 +94,7 @@ def load_upload(session: Session, path: Path, limits: UploadLimits) -> None:
     session.clip = clip
 
 
-def predict(session: Session, predictor: Predictor, focal: float | None = None) -> tuple[str, str]:
+def answer(session: Session, predictor: Predictor, focal: float | None = None) -> tuple[str, str]:
     """Predict for the session's image.
 
     Args:
@@ -162,7 +162,7 @@ def scale_caveat(prediction: Prediction) -> str:
     if prediction.metres_per_unit is None:
         return "up to scale: metres are not known"
     if prediction.canonical_focal is not None and prediction.intrinsics is None:
-        return f"for a focal length of {camera_of(prediction)[0, 0]:.0f} pixels; set another on the left"
+        return f"for a focal length of {cloud_intrinsics(prediction)[0, 0]:.0f} pixels; set another on the left"
     return ""
 
 

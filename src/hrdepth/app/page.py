@@ -165,7 +165,7 @@ class DepthTab:
         session = self._session(request)
         own = self.uploads.claim(Path(file), str(request.headers[VISITOR]), session.folder)
         answers.load_upload(session, own, self.limits)
-        return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
+        return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
 
     @as_gradio_error
     def example(
@@ -176,7 +176,7 @@ class DepthTab:
         image = EXAMPLES[int(chosen.index) % len(EXAMPLES)]
         copy = Path(shutil.copy(image, session.folder / image.name))
         answers.load_upload(session, copy, self.limits)
-        return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
+        return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
 
     @as_gradio_error
     def again(self, network: str, runtime: str, size: str, focal: float | None, request: gr.Request) -> tuple[Any, str]:
@@ -184,7 +184,7 @@ class DepthTab:
         session = self._session(request)
         if session.image is None:
             return gr.skip(), ASK
-        return answers.predict(session, self.networks.predictor(network, runtime, size), focal), ASK
+        return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
 
     @as_gradio_error
     def point_cloud(self, request: gr.Request) -> str:

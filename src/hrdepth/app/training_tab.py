@@ -69,7 +69,7 @@ class TrainingTab:
             for step, value in curve
         ]
         table = pandas.DataFrame(rows, columns=["step", "loss", "curve"])
-        return describe(status), table, None if status.panel is None else read_image(status.panel)
+        return state_as_html(status), table, None if status.panel is None else read_image(status.panel)
 
     @as_gradio_error
     def training(self, run: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class TrainingTab:
         return {name: value for name, value in vars(status).items() if name != "panel"}
 
 
-def describe(status: RunStatus) -> str:
+def state_as_html(status: RunStatus) -> str:
     """Put a run's state into a line of HTML, and the guard's message below it."""
     steps = f"{status.step}" if status.steps is None else f"{status.step} of {status.steps}"
     facts = {

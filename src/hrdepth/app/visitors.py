@@ -27,7 +27,7 @@ from hrdepth.io.files import write_array
 from hrdepth.io.images import image_size, read_image
 from hrdepth.io.video import CutShort, open_video, read_video
 
-__all__ = ["ClipFrame", "Session", "Sessions", "clip_frames", "kind_of", "load_image"]
+__all__ = ["ClipFrame", "Session", "Sessions", "clip_frames", "kind_of", "read_upload"]
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def kind_of(path: Path, limits: UploadLimits) -> Literal["image", "clip"]:
     raise InputError(f"{path.name} is {what}, despite its name; send a JPEG, PNG or WebP image, an MP4 or WebM clip")
 
 
-def load_image(path: Path, limits: UploadLimits) -> Image.Image:
+def read_upload(path: Path, limits: UploadLimits) -> Image.Image:
     """Read an uploaded image as RGB, upright; its size is checked before a pixel is decoded.
 
     Raises:

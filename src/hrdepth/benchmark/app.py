@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 from rich.progress import track
 
-from hrdepth.benchmark.report import Measurement, check_settings, report_measurements
+from hrdepth.benchmark.report import Measurement, check_benchmark, report_measurements
 from hrdepth.benchmark.subject import drawn_image, find_subject
 from hrdepth.benchmark.workers import Worker, start_workers
 from hrdepth.config import AppConfig, BenchmarkAppConfig
@@ -40,7 +40,7 @@ def benchmark_app(config: BenchmarkAppConfig) -> list[Measurement]:
     Raises:
         InputError: settings that cannot work, or as `hrdepth app`.
     """
-    check_settings(config, pages=1, answers=2, size=1, image_size=1)
+    check_benchmark(config, pages=1, answers=2, size=1, image_size=1)
     require("gradio", "app", "the page needs")
     times: Times = defaultdict(list)
     if config.network is None:  # given weights, or the bundled ones

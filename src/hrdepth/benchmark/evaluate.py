@@ -9,7 +9,7 @@ from itertools import cycle, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.benchmark.report import Measurement, check_settings, interleave, report
+from hrdepth.benchmark.report import Measurement, check_benchmark, interleave, report_results
 from hrdepth.benchmark.roofline import seconds
 from hrdepth.config import BenchmarkEvaluateConfig, DepthProtocol
 from hrdepth.errors import InputError
@@ -52,7 +52,7 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
     Raises:
         InputError: settings that cannot work, or metrics that differ from the reference's by more than 1e-6.
     """
-    check_settings(config, images=1, rounds=1, workers=1, size=1, prediction_size=1)
+    check_benchmark(config, images=1, rounds=1, workers=1, size=1, prediction_size=1)
     if not 0 < config.density <= 1:
         raise InputError(f"density {config.density:g} must lie above 0 and up to 1")
     truths = Drawn(config)
@@ -86,7 +86,7 @@ def benchmark_evaluate(config: BenchmarkEvaluateConfig) -> list[Measurement]:
         f"{config.density:.1%} of the pixels have true depth; predictions {config.prediction_size[1]}x"
         f"{config.prediction_size[0]}; differs from the reference by {difference:.1e} at most",
     )
-    report(config, table, largest_difference=difference, measurements=measurements)
+    report_results(config, table, largest_difference=difference, measurements=measurements)
     return measurements
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from hrdepth.benchmark.report import Measurement, check_settings, report
+from hrdepth.benchmark.report import Measurement, check_benchmark, report_results
 from hrdepth.benchmark.subject import find_subject, write_images
 from hrdepth.config import EXPORTS, FORMATS, BenchmarkExportConfig, ExportConfig
 from hrdepth.errors import InputError
@@ -46,7 +46,7 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
     Raises:
         InputError: settings that cannot work, or no format that is there.
     """
-    check_settings(config, formats=0, rounds=1, size=1)
+    check_benchmark(config, formats=0, rounds=1, size=1)
     formats = list(dict.fromkeys(config.formats))
     for kind in formats:
         lookup(dict.fromkeys(EXPORTS), kind, "format")
@@ -80,7 +80,7 @@ def benchmark_export(config: BenchmarkExportConfig) -> list[Exported]:
         f"Export of {name}, check included",
         f"the weights file has {original:.1f} MiB; differences are those of disparity in (0,1) to PyTorch's",
     )  # fmt: skip
-    report(config, table, left_out=left_out, network=name, results=results, weights_mebibytes=original)
+    report_results(config, table, left_out=left_out, network=name, results=results, weights_mebibytes=original)
     return results
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from hrdepth.benchmark.report import Measurement, check_settings, interleave, report
+from hrdepth.benchmark.report import Measurement, check_benchmark, interleave, report_results
 from hrdepth.benchmark.roofline import RATES, Operation, RateTimer, limit, operations
 from hrdepth.benchmark.subject import BASELINE, NetworkTimer, Variant, find_subject, write_images
 from hrdepth.benchmark.workers import start_workers
@@ -79,7 +79,7 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
     Raises:
         InputError: settings that cannot work, or the network does not run at a size.
     """
-    check_settings(config, sizes=1, image_size=1, runtimes=0, rounds=1, runs=1, threads=1)
+    check_benchmark(config, sizes=1, image_size=1, runtimes=0, rounds=1, runs=1, threads=1)
     if config.plot is not None and Path(config.plot).suffix not in PLOTS:
         raise InputError(f"the plot {config.plot} must end in {', '.join(PLOTS)}")
     wanted = list(dict.fromkeys(Variant.parse(text) for text in config.runtimes))
@@ -116,7 +116,7 @@ def benchmark_predict(config: BenchmarkPredictConfig) -> list[Latency]:
     }
     results = [{**asdict(one), "of_limit": one.of_limit} for one in latencies]
     table = _table(described, latencies, rates)
-    report(config, table, left_out=left_out, network=described, results=results, rates=rates)
+    report_results(config, table, left_out=left_out, network=described, results=results, rates=rates)
     if config.plot is not None:
         plot_latency(config.plot, latencies)
     return latencies

@@ -24,7 +24,7 @@ from hrdepth.io.parallel import usable_cores
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable, table_format
 
-__all__ = ["Measurement", "check_settings", "interleave", "report", "report_measurements"]
+__all__ = ["Measurement", "check_benchmark", "interleave", "report_measurements", "report_results"]
 
 Name = TypeVar("Name")
 Result = TypeVar("Result")
@@ -59,7 +59,7 @@ class Measurement:
         return cls(name, float(median), float(high - low), unit, len(values))
 
 
-def check_settings(config: BenchmarkOutput, **least: int) -> None:
+def check_benchmark(config: BenchmarkOutput, **least: int) -> None:
     """Check a benchmark's settings before it measures anything.
 
     Args:
@@ -96,7 +96,7 @@ def interleave(runs: Mapping[Name, Callable[[], Result]], rounds: int, what: str
     return found
 
 
-def report(
+def report_results(
     config: BenchmarkOutput,
     table: ResultTable,
     *,
@@ -131,12 +131,12 @@ def report(
 def report_measurements(
     config: BenchmarkOutput, title: str, measurements: Sequence[Measurement], **content: Any
 ) -> None:
-    """Report measurements, a row each; `content` as for `report`."""
+    """Report measurements, a row each; `content` as for `report_results`."""
     rows = tuple(
         (one.name, f"{one.median:.4g}", f"{one.spread:.2g}", one.unit, str(one.samples)) for one in measurements
     )
     table = ResultTable(("measured", "median", "spread", "unit", "samples"), rows, title)
-    report(config, table, **content, measurements=measurements)
+    report_results(config, table, **content, measurements=measurements)
 
 
 def _machine() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from hrdepth.benchmark.report import Measurement, check_settings, interleave, report
+from hrdepth.benchmark.report import Measurement, check_benchmark, interleave, report_results
 from hrdepth.config import BenchmarkStartConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import unavailable
@@ -50,7 +50,7 @@ def benchmark_start(config: BenchmarkStartConfig) -> list[Measurement]:
     for name in runtimes:
         if reason := unavailable(name):
             raise InputError(f"the runtime '{name}' is not available: {reason}")
-    check_settings(config, rounds=1, image_size=1)
+    check_benchmark(config, rounds=1, image_size=1)
     weights = locate_weights(config.weights).resolve()  # the processes run in another folder
     height, width = config.image_size
     with tempfile.TemporaryDirectory() as name:
@@ -75,7 +75,7 @@ def benchmark_start(config: BenchmarkStartConfig) -> list[Measurement]:
         tuple(rows),
         f"from start to end; an image of {width}x{height}, {weights.name}",
     )
-    report(config, table, measurements=measurements, samples=samples)
+    report_results(config, table, measurements=measurements, samples=samples)
     return measurements
 
 

@@ -15,7 +15,7 @@ import torch
 from rich.progress import track
 from torch.utils.flop_counter import FlopCounterMode
 
-from hrdepth.benchmark.report import Measurement, check_settings, interleave, report_measurements
+from hrdepth.benchmark.report import Measurement, check_benchmark, interleave, report_measurements
 from hrdepth.benchmark.roofline import MATRIX
 from hrdepth.benchmark.workers import peak_memory, start_workers
 from hrdepth.benchmark.workloads import WorkloadTimer, backward, load_batches, made_drive
@@ -42,7 +42,7 @@ def benchmark_train(config: BenchmarkTrainConfig) -> None:
     Raises:
         InputError: settings that cannot work.
     """
-    check_settings(config, sizes=1, batch_sizes=1, rounds=1, steps=1)
+    check_benchmark(config, sizes=1, batch_sizes=1, rounds=1, steps=1)
     measurements = []
     with tempfile.TemporaryDirectory() as name:
         for size, batch_size in product(config.sizes, config.batch_sizes):
@@ -69,7 +69,7 @@ def benchmark_load(config: BenchmarkLoadConfig) -> list[Measurement]:
     """
     if not config.seconds > 0:
         raise InputError(f"seconds {config.seconds:g} must be positive")
-    check_settings(config, workers=0)
+    check_benchmark(config, workers=0)
     cache = config.cache or config.config.cache
     runs = {}
     for workers in config.workers:

@@ -1,6 +1,6 @@
 """Find why a training fails, the probable cause first, from a few samples of its data and its networks.
 
-`diagnose` is called at the guard's stop, at the end of a training and by `hrdepth diagnose`.
+`diagnose_objective` is called at the guard's stop, at the end of a training and by `hrdepth diagnose`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hrdepth.objectives import Objective, Output
 from hrdepth.objectives.base import mask_of
 from hrdepth.prepare.multiview import box_mean
 
-__all__ = ["diagnose", "lengths", "spread_and_nearness"]
+__all__ = ["diagnose_objective", "lengths", "spread_and_nearness"]
 
 # Images are compared at this width, within a window of so many pixels.
 WIDTH, WINDOW = 96, 7
@@ -44,7 +44,9 @@ KEPT = 0.03
 
 
 @torch.no_grad()
-def diagnose(objective: Objective, data: Dataset[Batch], samples: int = 8, networks: bool = True) -> list[Finding]:
+def diagnose_objective(
+    objective: Objective, data: Dataset[Batch], samples: int = 8, networks: bool = True
+) -> list[Finding]:
     """Look for what makes a training fail, in a few samples of its data and in its networks.
 
     Args:

@@ -21,7 +21,7 @@ from hrdepth.cli.argument_errors import describe_error, option_names
 from hrdepth.cli.commands import COMMANDS, GROUPS
 from hrdepth.config.files import check_config, find_config, names_class
 from hrdepth.config.names import current_name, rename_keys
-from hrdepth.config.safe_yaml import SettingsLoader, check_settings, check_yaml
+from hrdepth.config.safe_yaml import SettingsLoader, check_settings_file, check_yaml
 from hrdepth.errors import InputError
 from hrdepth.io.local_copies import fetched
 from hrdepth.io.objects import is_url
@@ -216,7 +216,7 @@ def _whole_path(config: str) -> str:
     config = find_config(config)
     if not os.path.isfile(config):  # noqa: PTH113  (it may be long JSON)
         return config
-    check_settings(Path(config))  # each fault in one sentence
+    check_settings_file(Path(config))  # each fault in one sentence
     return os.path.abspath(config)  # noqa: PTH100
 
 

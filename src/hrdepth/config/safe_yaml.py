@@ -11,7 +11,7 @@ import yaml
 
 from hrdepth.errors import InputError
 
-__all__ = ["PlainLoader", "SettingsLoader", "check_settings", "check_yaml", "load_yaml", "read_text"]
+__all__ = ["PlainLoader", "SettingsLoader", "check_settings_file", "check_yaml", "load_yaml", "read_text"]
 
 # Configs, cameras and cards have a few kilobytes; a calibration with all its points has some hundred.
 MOST_CHARACTERS = 2**20
@@ -110,7 +110,7 @@ def read_text(file: Path) -> str:
         raise InputError(f"{file} is no text file in UTF-8 ({error.reason}); save it as UTF-8") from error
 
 
-def check_settings(file: Path) -> None:
+def check_settings_file(file: Path) -> None:
     """Check that a file of settings is text, is not empty, and has no key twice; the parser finds other faults.
 
     Raises:

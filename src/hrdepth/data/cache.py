@@ -30,7 +30,7 @@ from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map, usable_cores
 from hrdepth.io.provenance import provenance
 
-__all__ = ["Entry", "ImageCache", "cached_size", "needed_images", "open_cache"]
+__all__ = ["CachedImage", "ImageCache", "cached_size", "needed_images", "open_cache"]
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Entry:
+class CachedImage:
     """An image in the manifest.
 
     Attributes:
@@ -61,7 +61,9 @@ class ImageCache:
         entries: by the name of the source, relative to the folder.
     """
 
-    def __init__(self, folder: Path, size: tuple[int, int] | None, entries: dict[str, Entry] | None = None) -> None:
+    def __init__(
+        self, folder: Path, size: tuple[int, int] | None, entries: dict[str, CachedImage] | None = None
+    ) -> None:
         self.folder = folder
         self.size = size
         self.entries = {} if entries is None else entries
@@ -86,7 +88,9 @@ class ImageCache:
                 raise InputError(f"the cache {folder} has format {content['format']}, not {FORMAT}; prepare it again")
             size = None if content["size"] is None else (int(content["size"][0]), int(content["size"][1]))
             entries = {
-                name: Entry(str(entry.get("outline", "")), str(entry.get("source_sha256", "")), str(entry["sha256"]))
+                name: CachedImage(
+                    str(entry.get("outline", "")), str(entry.get("source_sha256", "")), str(entry["sha256"])
+                )
                 for name, entry in content["pictures"].items()
             }
         except InputError:

@@ -24,7 +24,7 @@ __all__ = [
     "KittiOdometry",
     "KittiRaw",
     "first_size",
-    "read_calibration",
+    "read_kitti_calibration",
     "read_projections",
     "scan_file",
 ]
@@ -73,7 +73,10 @@ class KittiRaw(FrameReader):
         scan = scan_file(self.root, line)
         if not scan.is_file():
             return None
-        calibration, camera = read_calibration(self.root / line.folder.split("/")[0]), 2 if line.side == "l" else 3
+        calibration, camera = (
+            read_kitti_calibration(self.root / line.folder.split("/")[0]),
+            2 if line.side == "l" else 3,
+        )
         matrix, size = calibration.velo_to_image(camera), calibration.size(camera)
         return project_lidar(read_scan(scan), matrix, size, depth="camera")
 
@@ -84,7 +87,7 @@ class KittiRaw(FrameReader):
 
     @lru_cache(maxsize=64)  # noqa: B019  (a reader lives as long as its data set)
     def _camera(self, date: str, side: str) -> Camera:
-        calibration = read_calibration(self.root / date)
+        calibration = read_kitti_calibration(self.root / date)
         camera = 2 if side == "l" else 3
         size = calibration.size(camera)
         metres = calibration.baseline if 3 in calibration.projections else None
@@ -250,7 +253,7 @@ class Calibration:
         return -float(np.linalg.solve(projection[:, :3], projection[:, 3])[0])
 
 
-def read_calibration(folder: str | Path) -> Calibration:
+def read_kitti_calibration(folder: str | Path) -> Calibration:
     """Read `calib_cam_to_cam.txt` and, where it is there, `calib_velo_to_cam.txt` of a day's folder.
 
     Raises:

@@ -34,7 +34,7 @@ from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 from hrdepth.weights.tensor_files import write_stored
 
-__all__ = ["Measurement", "calibrate_scale", "camera_height", "known_depths", "travelled_distances"]
+__all__ = ["ScaleMeasurement", "calibrate_scale", "camera_height", "known_depths", "travelled_distances"]
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ EARTH_RADIUS = 6371008.8  # metres, mean
 FEW = 5  # ratios; the spread of fewer is by chance
 
 
-def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
+def calibrate_scale(config: CalibrateScaleConfig) -> list[ScaleMeasurement]:
     """Measure the metres of a unit by all known lengths of `config`, print them, and write the weights with the best.
 
     Returns:
@@ -83,7 +83,7 @@ def calibrate_scale(config: CalibrateScaleConfig) -> list[Measurement]:
     return measurements
 
 
-def _by_depth(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measurement]:
+def _by_depth(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[ScaleMeasurement]:
     """Measure by known depth in single images."""
     if config.camera_height is None and config.distances is None:
         return
@@ -133,7 +133,7 @@ def _some(names: Iterable[str]) -> str:
     return f"{', '.join(first[:3])}{', ...' if len(first) > 3 else ''}"
 
 
-def _by_motion(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measurement]:
+def _by_motion(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[ScaleMeasurement]:
     """Measure by the known motion of the camera between frames."""
     positions: dict[str, Floats] = {}
     speeds: Floats | None = None
@@ -167,7 +167,7 @@ def _by_motion(config: CalibrateScaleConfig, media: MediaInfo) -> Iterator[Measu
         yield travelled_distances("speed", predicted, mean * seconds if len(mean) == len(seconds) else mean)
 
 
-def _write(config: CalibrateScaleConfig, out: Path, measurements: list[Measurement]) -> None:
+def _write(config: CalibrateScaleConfig, out: Path, measurements: list[ScaleMeasurement]) -> None:
     """Copy the weights with another metres_per_unit; the tensors do not change."""
     best = measurements[0]
     with safe_open(locate_weights(config.weights), framework="pt") as file:
@@ -215,7 +215,7 @@ def _read_distances(path: str) -> dict[tuple[str, int, int], float]:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class ScaleMeasurement:
     """Metres of a unit, measured by one kind of known length.
 
     Attributes:
@@ -233,7 +233,7 @@ class Measurement:
     left_out: int
 
     @classmethod
-    def of(cls, kind: str, ratios: Iterable[float], tried: int, reason: str) -> Measurement:
+    def of(cls, kind: str, ratios: Iterable[float], tried: int, reason: str) -> ScaleMeasurement:
         """Summarise the ratios; raise InputError with `reason` if there are none."""
         values = np.array([ratio for ratio in ratios if np.isfinite(ratio) and ratio > 0])
         if not len(values):
@@ -242,7 +242,7 @@ class Measurement:
         return cls(kind, float(middle), float((high - low) / 2 / middle), len(values), tried - len(values))
 
 
-def camera_height(depths: Iterable[NDArray[np.floating]], intrinsics: Floats, metres: float) -> Measurement:
+def camera_height(depths: Iterable[NDArray[np.floating]], intrinsics: Floats, metres: float) -> ScaleMeasurement:
     """Measure by the camera's height above the road in each image.
 
     Args:
@@ -255,10 +255,10 @@ def camera_height(depths: Iterable[NDArray[np.floating]], intrinsics: Floats, me
     """
     heights = [road_height(depth, intrinsics) for depth in depths]
     found = [metres / height for height in heights if height]
-    return Measurement.of("camera_height", found, len(heights), "no image shows a flat road in its lower middle")
+    return ScaleMeasurement.of("camera_height", found, len(heights), "no image shows a flat road in its lower middle")
 
 
-def travelled_distances(kind: str, predicted: ArrayLike, true: ArrayLike, least: float = 0.1) -> Measurement:
+def travelled_distances(kind: str, predicted: ArrayLike, true: ArrayLike, least: float = 0.1) -> ScaleMeasurement:
     """Measure by the distances travelled between consecutive frames.
 
     Args:
@@ -276,13 +276,15 @@ def travelled_distances(kind: str, predicted: ArrayLike, true: ArrayLike, least:
             f"{kind} gives {len(metres) + 1} frames, the images are {len(distances) + 1}; give one for each"
         )
     long = (metres >= least) & (distances > 0)
-    return Measurement.of(kind, metres[long] / distances[long], len(distances), f"no two frames are {least:g} m apart")
+    return ScaleMeasurement.of(
+        kind, metres[long] / distances[long], len(distances), f"no two frames are {least:g} m apart"
+    )
 
 
-def known_depths(predicted: ArrayLike, true: ArrayLike) -> Measurement:
+def known_depths(predicted: ArrayLike, true: ArrayLike) -> ScaleMeasurement:
     """Measure by predicted depths (N), units, of pixels with known depths (N), metres."""
     depths, metres = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
-    return Measurement.of("distances", metres / depths, len(depths), "no distance is given")
+    return ScaleMeasurement.of("distances", metres / depths, len(depths), "no distance is given")
 
 
 def gps_distances(positions: Floats) -> Floats:

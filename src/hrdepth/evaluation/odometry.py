@@ -39,7 +39,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 
-__all__ = ["FrameTimes", "bridge", "compare", "odometry", "predict_motions", "warn"]
+__all__ = ["FrameTimes", "bridge", "compare_trajectories", "odometry", "predict_motions", "warn"]
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
         "missing": {str(index): count for index, count in enumerate(times.missing) if count},
     }
     if true is not None:
-        result |= compare(true, predicted, metric=unit is not None)
+        result |= compare_trajectories(true, predicted, metric=unit is not None)
     _plot(folder, predicted, true)
     result["provenance"] = provenance(weights=Path(config.weights).name)
     write_json(folder / "metrics.json", result)
@@ -198,7 +198,7 @@ def warn(error: InputError) -> None:
     log.warning("%s", error)
 
 
-def compare(true: Poses, predicted: Poses, *, metric: bool) -> dict[str, Any]:
+def compare_trajectories(true: Poses, predicted: Poses, *, metric: bool) -> dict[str, Any]:
     """Return all errors of a trajectory (N,4,4) against the true one (N,4,4) in metres.
 
     Args:

@@ -33,13 +33,13 @@ from hrdepth.io.parallel import parallel_map
 from hrdepth.truth import GroundTruth, GroundTruthSet
 
 __all__ = [
+    "combine_results",
     "compare_one",
     "constant_depth_baseline",
     "evaluate_disparities",
     "evaluate_network",
     "mean_prediction_baseline",
     "protocol_for",
-    "summarise",
 ]
 
 log = logging.getLogger(__name__)
@@ -236,10 +236,10 @@ def _evaluate(
     with _progress_bar(shown=progress) as bar:
         found = parallel_map(compare, items, workers, processes=processes)
         results = list(bar.track(found, len(truths), description="evaluating"))
-    return summarise(results, truths, compare.protocol, compare.extras)
+    return combine_results(results, truths, compare.protocol, compare.extras)
 
 
-def summarise(
+def combine_results(
     results: Sequence[ImageResult | str],
     truths: GroundTruthSet,
     protocol: DepthProtocol,

@@ -15,7 +15,7 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import ImageResult
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.evaluation.run import compare_one, summarise
+from hrdepth.evaluation.run import combine_results, compare_one
 from hrdepth.fleet.pipeline import stream, with_absolute_paths
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.objects import is_url
@@ -67,7 +67,7 @@ def evaluate_images(
             else:
                 results[index] = result
     ordered = [results[index] for index in sorted(results)]
-    return summarise(ordered, truths, protocol, extras, [failed[index] for index in sorted(failed)])
+    return combine_results(ordered, truths, protocol, extras, [failed[index] for index in sorted(failed)])
 
 
 @dataclass

@@ -36,7 +36,7 @@ from hrdepth.io.objects import (
     put_folder,
     put_json,
     read_remote_json,
-    read_text,
+    read_remote_text,
     remote_files,
 )
 from hrdepth.io.provenance import provenance
@@ -157,9 +157,9 @@ def prepare_recordings(config: PrepareVideoConfig) -> str:
     _run(units, out, partial(_Preparing, replace(local, out=out)), config, about, "recordings")
     with _staging(out) as folder:
         for file in ("train.txt", "val.txt"):
-            lines = (read_text(join_url(out, file)) or "").splitlines()  # those of earlier commands stay
+            lines = (read_remote_text(join_url(out, file)) or "").splitlines()  # those of earlier commands stay
             for unit in units:
-                own = read_text(join_url(out, f"{unit.name}/{file}")) or ""
+                own = read_remote_text(join_url(out, f"{unit.name}/{file}")) or ""
                 lines = replaced_lines(lines, unit.name, own.splitlines())
             if lines:
                 (folder / file).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -25,8 +25,8 @@ from hrdepth.registry import lookup
 __all__ = [
     "OUTPUTS",
     "ImageOutput",
-    "camera_of",
     "check_outputs",
+    "cloud_intrinsics",
     "describe_cloud",
     "image_files",
     "lift",
@@ -137,7 +137,7 @@ def write_npz(path: str | Path, prediction: Prediction) -> None:
         np.savez(file, **{name: value for name, value in arrays.items() if value is not None})
 
 
-def camera_of(prediction: Prediction) -> NDArray[np.float64]:
+def cloud_intrinsics(prediction: Prediction) -> NDArray[np.float64]:
     """Return the prediction's intrinsics (3,3); if unknown those of the network's camera, or of KITTI's."""
     if prediction.intrinsics is not None:
         return prediction.intrinsics
@@ -158,12 +158,12 @@ def lift(prediction: Prediction, far_medians: float = FAR_MEDIANS, max_points: i
     """
     depth = prediction.best_depth
     far = far_medians * float(np.median(depth))
-    return point_cloud(depth, prediction.image, camera_of(prediction), far=far, most=max_points)
+    return point_cloud(depth, prediction.image, cloud_intrinsics(prediction), far=far, most=max_points)
 
 
 def describe_cloud(prediction: Prediction) -> dict[str, str]:
     """Return the comments for the header of a point cloud's file."""
-    fx = camera_of(prediction)[0, 0]
+    fx = cloud_intrinsics(prediction)[0, 0]
     return {
         "unit": "metres" if prediction.metres_per_unit is not None else prediction.scale,
         "camera": "as given" if prediction.intrinsics is not None else f"assumed: fx = {fx:g} pixels",

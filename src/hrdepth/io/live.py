@@ -136,7 +136,7 @@ class _Reader:
         cause = "it ended"
         began = time.monotonic()
         try:
-            with open_source(self.source) as container:
+            with open_stream(self.source) as container:
                 stream = moving_images(container, self.name)
                 if self.source.startswith("http") and container.duration is not None:
                     raise InputError(f"{self.name} is a finished file, no live stream; download it and give the file")
@@ -161,7 +161,7 @@ class _Reader:
             self._change.notify_all()
 
 
-def open_source(source: str) -> Any:
+def open_stream(source: str) -> Any:
     """Open a camera or stream and return PyAV's container."""
     import av
 

@@ -29,7 +29,7 @@ __all__ = [
     "put_folder",
     "put_json",
     "read_remote_json",
-    "read_text",
+    "read_remote_text",
     "remote_files",
     "store_errors",
 ]
@@ -201,7 +201,7 @@ def put_json(address: str, content: dict[str, Any]) -> None:
         store.pipe_file(remote, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def read_text(address: str) -> str | None:
+def read_remote_text(address: str) -> str | None:
     """Return the text of a file in a store or a folder; None where there is none.
 
     Raises:
@@ -227,7 +227,7 @@ def read_remote_json(address: str) -> dict[str, Any] | None:
     Raises:
         InputError: it cannot be read, or is damaged.
     """
-    if (text := read_text(address)) is None:
+    if (text := read_remote_text(address)) is None:
         return None
     try:
         return json_object(text)

@@ -25,7 +25,7 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import atomic_path, file_sha256, read_json, write_json
 from hrdepth.io.objects import copy_path, fetch_file, is_url, join_url
 
-__all__ = ["INDEX", "Entry", "Member", "ShardSet", "open_shards", "read_index", "write_shard"]
+__all__ = ["INDEX", "Member", "ShardEntry", "ShardSet", "open_shards", "read_index", "write_shard"]
 
 INDEX = "shards.json"
 ORIGIN = "origin.json"  # of a local copy: the URL, and how much of it may lie here
@@ -33,7 +33,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Entry:
+class ShardEntry:
     """A file to be packed, or packed.
 
     Attributes:
@@ -53,7 +53,7 @@ class Entry:
     crc: int = 0
 
 
-def write_shard(root: Path, name: str, files: Iterable[tuple[str, bytes, Entry]]) -> dict[str, Any]:
+def write_shard(root: Path, name: str, files: Iterable[tuple[str, bytes, ShardEntry]]) -> dict[str, Any]:
     """Write `ROOT/NAME.tar` and then `ROOT/NAME.json`, and return the latter's content.
 
     The same files give the same bytes.
@@ -98,7 +98,7 @@ class ShardSet:
     about: dict[str, Any]
     url: str | None = None
     max_bytes: int | None = None
-    _files: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    _files: dict[str, dict[str, ShardEntry]] = field(default_factory=dict)
     _checked: set[tuple[str, str]] = field(default_factory=set)
 
     @cached_property
@@ -106,7 +106,7 @@ class ShardSet:
         """The shards."""
         return [shard["name"] for shard in self.about["shards"]]
 
-    def files(self, shard: str) -> Mapping[str, Entry]:
+    def files(self, shard: str) -> Mapping[str, ShardEntry]:
         """Return the files of a shard."""
         if shard not in self._files:
             path = self.root / f"{shard}.json"
@@ -115,7 +115,7 @@ class ShardSet:
                     fetch_file(join_url(self.url, path.name), path)
                 found = read_json(path)["files"]
                 self._files[shard] = {
-                    name: Entry(None if size is None else (int(size[0]), int(size[1])), *others)
+                    name: ShardEntry(None if size is None else (int(size[0]), int(size[1])), *others)
                     for name, (size, *others) in found.items()
                 }
             except (*MALFORMED, OSError) as error:
@@ -286,7 +286,7 @@ class Member(_LocalPath):
         return _set_of(root), shard, name
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> ShardEntry:
         """What the index says of it.
 
         Raises:

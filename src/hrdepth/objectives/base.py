@@ -20,7 +20,7 @@ from hrdepth.errors import InputError
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 
-__all__ = ["GIVEN", "Objective", "Output", "check_numbers", "check_scales", "mask_of", "mean_inside"]
+__all__ = ["GIVEN", "Objective", "Output", "check_number_options", "check_scales", "mask_of", "mean_inside"]
 
 Self = TypeVar("Self", bound="Output")
 
@@ -175,7 +175,9 @@ class Objective(nn.Module):
         return {}
 
 
-def check_numbers(options: Mapping[str, Any], names: Iterable[str], what: str, maximum: float = math.inf) -> None:
+def check_number_options(
+    options: Mapping[str, Any], names: Iterable[str], what: str, maximum: float = math.inf
+) -> None:
     """Check options that are set: finite, 0 or more, `maximum` or less.
 
     Raises:

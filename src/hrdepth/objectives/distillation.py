@@ -21,7 +21,7 @@ from hrdepth.errors import InputError
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.agreement import photometric_agreement
-from hrdepth.objectives.base import Objective, Output, check_numbers, check_scales
+from hrdepth.objectives.base import Objective, Output, check_number_options, check_scales
 from hrdepth.objectives.norms import NORMS, distance, learned_scale, norm_for, scaled
 from hrdepth.objectives.view_synthesis import ViewSynthesis, check_nested
 from hrdepth.registry import lookup
@@ -162,8 +162,8 @@ class Distillation(Objective):
                 raise InputError("the option cache of objective 'distillation' is for a teacher, and none is set")
         lookup(NORMS, options.get("norm") or "l1", "norm of the distillation")
         what = "objective 'distillation'"
-        check_numbers(options, ("weight", "self_supervision"), what)
-        check_numbers(options, ("unhinted_weight",), what, maximum=1)
+        check_number_options(options, ("weight", "self_supervision"), what)
+        check_number_options(options, ("unhinted_weight",), what, maximum=1)
         check_scales(options, what)
         for name in ("agreement", "objects"):
             if options.get(name) and not options.get("self_supervision"):

@@ -17,7 +17,7 @@ from hrdepth.losses import photometric_error
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import PoseCNN
-from hrdepth.objectives.base import Output, check_numbers, check_scales, mask_of
+from hrdepth.objectives.base import Output, check_number_options, check_scales, mask_of
 from hrdepth.objectives.view_synthesis import ViewSynthesis, shrink
 
 __all__ = ["Explainability", "ExplainedOutput"]
@@ -87,7 +87,7 @@ class Explainability(ViewSynthesis):
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
         what = f"objective '{config.name}'"
-        check_numbers(config.options, ("smoothness", "explainability"), what)
+        check_number_options(config.options, ("smoothness", "explainability"), what)
         check_scales(config.options, what)
 
     def predict(self, batch: Batch) -> ExplainedOutput:

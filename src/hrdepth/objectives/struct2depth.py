@@ -19,7 +19,7 @@ from hrdepth.networks import build_pose_network
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
-from hrdepth.objectives.base import Output, check_numbers, mask_of, mean_inside
+from hrdepth.objectives.base import Output, check_number_options, mask_of, mean_inside
 from hrdepth.objectives.view_synthesis import ViewSynthesis, check_nested
 
 __all__ = ["MovingOutput", "ObjectMotions"]
@@ -97,7 +97,7 @@ class ObjectMotions(ViewSynthesis):
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
         check_nested(config)
-        check_numbers(config.options, ("size_weight",), "objective 'struct2depth'")
+        check_number_options(config.options, ("size_weight",), "objective 'struct2depth'")
         objects, height = config.options.get("objects", 1), config.options.get("object_height", 1.0)
         if objects < 1:
             raise InputError(f"the option objects {objects} of objective 'struct2depth' must be 1 or more")

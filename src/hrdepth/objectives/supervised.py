@@ -21,7 +21,7 @@ from hrdepth.geometry import depth_to_disparity, disparity_to_depth, focal_facto
 from hrdepth.losses import gradient_loss, log_ratio_loss
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
-from hrdepth.objectives.base import GIVEN, Objective, Output, check_numbers, check_scales
+from hrdepth.objectives.base import GIVEN, Objective, Output, check_number_options, check_scales
 from hrdepth.objectives.distillation import Distillation
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import check_options, lookup
@@ -100,7 +100,7 @@ class Supervised(Objective):
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
         options, what = config.options, "objective 'supervised'"
-        check_numbers(options, ("gradients", "scale", "sky", "other_weight"), what)
+        check_number_options(options, ("gradients", "scale", "sky", "other_weight"), what)
         check_scales(options, what)
         if options.get("other") is None:
             if config.frames:

@@ -14,7 +14,7 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import backproject, invert_pose, project, sample
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
-from hrdepth.objectives.base import Output, check_numbers, mask_of, mean_inside
+from hrdepth.objectives.base import Output, check_number_options, mask_of, mean_inside
 from hrdepth.objectives.view_synthesis import ViewSynthesis, check_nested
 
 __all__ = ["PointAlignment", "iterative_closest_points", "rigid_fit"]
@@ -72,7 +72,7 @@ class PointAlignment(ViewSynthesis):
     def check(cls, config: ObjectiveConfig) -> None:
         """See `Objective.check`."""
         check_nested(config)
-        check_numbers(config.options, ("alignment",), "objective 'vid2depth'")
+        check_number_options(config.options, ("alignment",), "objective 'vid2depth'")
         for name, least in (("points", 4), ("iterations", 1)):
             if (value := config.options.get(name, least)) < least:
                 raise InputError(f"the option {name} {value} of objective 'vid2depth' must be {least} or more")

@@ -18,7 +18,7 @@ from hrdepth.losses import SSIM_WEIGHT, Windows, edge_aware_smoothness, minimum_
 from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.networks.pose import temporal_pair
-from hrdepth.objectives.base import GIVEN, Objective, Output, check_numbers, check_scales, mask_of
+from hrdepth.objectives.base import GIVEN, Objective, Output, check_number_options, check_scales, mask_of
 from hrdepth.objectives.consistency import Consistency, depth_consistency
 from hrdepth.registry import check_options
 
@@ -277,8 +277,8 @@ def check_nested(config: ObjectiveConfig) -> None:
 
 
 def _check_options(options: Mapping[str, Any], what: str) -> None:
-    check_numbers(options, ("smoothness", "tie_break", "consistency"), what)
-    check_numbers(options, ("ssim_weight",), what, maximum=1)
+    check_number_options(options, ("smoothness", "tie_break", "consistency"), what)
+    check_number_options(options, ("ssim_weight",), what, maximum=1)
     check_scales(options, what)
 
 

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from hrdepth.config import PrepareConfig, TrainConfig
 from hrdepth.data import open_data
-from hrdepth.data.cache import Entry, ImageCache, cached_size, checksum, needed_images, outline, read_array
+from hrdepth.data.cache import CachedImage, ImageCache, cached_size, checksum, needed_images, outline, read_array
 from hrdepth.data.sample import resize_image
 from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256, output_folder, write_array, write_failure
@@ -134,7 +134,7 @@ def _check_space(cache: ImageCache, todo: Sequence[Path]) -> None:
         )
 
 
-def _write_image(cache: ImageCache, source: Path) -> tuple[str, Entry]:
+def _write_image(cache: ImageCache, source: Path) -> tuple[str, CachedImage]:
     name = cache.name(source)
     file = cache.file(name)
     # Read before the pixels: a source that changes meanwhile is then out of date, not wrong.
@@ -149,7 +149,7 @@ def _write_image(cache: ImageCache, source: Path) -> tuple[str, Entry]:
         raise InputError(
             f"the cache {cache.folder} cannot be written: {write_failure(error)}; run it again to resume"
         ) from error
-    return name, Entry(before, sha256, checksum(pixels))
+    return name, CachedImage(before, sha256, checksum(pixels))
 
 
 def _fault(cache: ImageCache, name: str) -> tuple[str, str | None]:

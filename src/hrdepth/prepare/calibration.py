@@ -17,7 +17,7 @@ from hrdepth.io.video import open_video
 from hrdepth.prepare.calibration_file import read_calibration
 from hrdepth.prepare.lens import Lens
 
-__all__ = ["START_FOV", "choose_camera", "lens_from_fov"]
+__all__ = ["START_FOV", "find_lens", "lens_from_fov"]
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ START_FOV = 70.0  # degrees: phones and dash cameras lie between 60 and 120
 EXIF_IFD, FOCAL_35MM, FILM_DIAGONAL = 0x8769, 0xA405, math.hypot(36, 24)
 
 
-def choose_camera(
+def find_lens(
     path: Path,
     size: tuple[int, int],
     intrinsics: str,

@@ -22,7 +22,7 @@ from hrdepth.errors import MALFORMED
 from hrdepth.io.files import read_json
 from hrdepth.io.image_files import content_digest
 from hrdepth.io.images import image_size, read_image
-from hrdepth.io.shards import Entry
+from hrdepth.io.shards import ShardEntry
 
 __all__ = ["Contents", "index_entry"]
 
@@ -42,7 +42,7 @@ class _Source(NamedTuple):
     path: Path
     content: Callable[[], bytes | None]
 
-    def is_same(self, packed: Entry) -> bool:
+    def is_same(self, packed: ShardEntry) -> bool:
         """Return whether a packed file was made from this, as far as can be told without reading it all."""
         status = self.path.stat()
         if self.kind == "image":
@@ -68,16 +68,16 @@ class Contents:
     decode: bool
     size: tuple[int, int] | None
 
-    def files(self, lines: Sequence[SplitLine]) -> Iterator[tuple[str, bytes, Entry]]:
+    def files(self, lines: Sequence[SplitLine]) -> Iterator[tuple[str, bytes, ShardEntry]]:
         """Yield name, content and facts of each file of the shard of these targets.
 
         Raises:
             InputError: an image or a map is damaged.
         """
         for source in self._sources(lines):
-            path, facts = source.path, Entry()
+            path, facts = source.path, ShardEntry()
             if source.kind == "image":
-                facts = Entry(image_size(path), path.stat().st_mtime_ns, content_digest(path).hex())
+                facts = ShardEntry(image_size(path), path.stat().st_mtime_ns, content_digest(path).hex())
             if (content := source.content()) is not None:
                 yield source.name, content, facts
 
@@ -95,7 +95,7 @@ class Contents:
             if not (root / f"{name}.tar").is_file():
                 return None
             about = read_json(root / f"{name}.json")
-            packed = {file: Entry(*facts) for file, facts in about["files"].items()}
+            packed = {file: ShardEntry(*facts) for file, facts in about["files"].items()}
             sources = {source.name: source for source in self._sources(lines) if source.kind != "depth"}
             same = {file for file in packed if not file.endswith(".depth.npy")} == sources.keys() and all(
                 source.is_same(packed[file]) for file, source in sources.items()

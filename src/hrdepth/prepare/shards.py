@@ -36,7 +36,7 @@ from hrdepth.io.files import (
 )
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
-from hrdepth.io.shards import FORMAT, INDEX, Entry, read_index, write_shard
+from hrdepth.io.shards import FORMAT, INDEX, ShardEntry, read_index, write_shard
 from hrdepth.objectives import OBJECTIVES
 from hrdepth.prepare.shard_contents import Contents, index_entry
 from hrdepth.registry import lookup
@@ -257,7 +257,7 @@ def _verify(out: Path) -> list[Path]:
             file = folder / f"{shard['name']}.tar"
             try:
                 about = read_json(file.with_suffix(".json"))
-                entries = [Entry(*facts) for facts in about["files"].values()]
+                entries = [ShardEntry(*facts) for facts in about["files"].values()]
                 return bool(entries) and about["sha256"] == shard["sha256"] == file_sha256(file)
             except (*MALFORMED, OSError):
                 return False

@@ -25,7 +25,7 @@ from hrdepth.io.image_files import content_digest, list_images, result_name
 from hrdepth.io.images import is_readable, save_image
 from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.media import Frame, MediaInfo, frames, probe
-from hrdepth.prepare.calibration import choose_camera
+from hrdepth.prepare.calibration import find_lens
 from hrdepth.prepare.framing import LONGER_SIDE, Framing
 from hrdepth.prepare.masks import StillRegions
 from hrdepth.prepare.motion import opencv
@@ -148,7 +148,7 @@ def _prepare(path: Path, root: Path, name: str, config: PrepareVideoConfig) -> P
             )
     first = next(_frames(info))
     size = first.image.shape[0], first.image.shape[1]
-    lens = choose_camera(path, size, config.intrinsics, config.fov, config.camera, first.pixel_aspect)
+    lens = find_lens(path, size, config.intrinsics, config.fov, config.camera, first.pixel_aspect)
     framing = Framing(lens, config.size, config.fit)
     Camera(framing.intrinsics, framing.size, source=lens.source)
     stride = begun["chosen"]["stride"] if begun is not None else _stride(info, config)

@@ -30,7 +30,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.paper import corresponding_row
 from hrdepth.report.curves import curves_chart, frames_chart
 from hrdepth.report.frames import Shown, chosen_frames, plain_frames
-from hrdepth.report.render import data_url, render
+from hrdepth.report.render import data_url, render_page
 from hrdepth.report.results import ResultSet, are_results_of, find_truth, read_results, result_set
 from hrdepth.report.run import RunFolder
 from hrdepth.truth import GroundTruthSet, depth_protocol
@@ -77,7 +77,7 @@ def report(config: ReportConfig, beside: Mapping[str, Evaluation] | None = None)
         "panels": [(path.stem.lstrip("0") or "0", data_url(path)) for path in run.panels],
         "about": provenance(),
     }
-    write_text(page, render(**parts))
+    write_text(page, render_page(**parts))
     return page
 
 

@@ -29,7 +29,7 @@ from hrdepth.report.frames import WORST, Sample, predict_sample, visible
 from hrdepth.truth import build_ground_truth, depth_protocol
 from hrdepth.weights.checkpoint import load_network
 
-__all__ = ["compare", "error_by_distance", "error_histogram", "side_by_side"]
+__all__ = ["compare", "draw_comparison", "error_by_distance", "error_histogram"]
 
 DISTANCES = (0, 5, 10, 15, 20, 30, 40, 50, 60, 80)  # metres
 LABEL_LETTERS = 26  # of a line; wider labels would leave no room for the images
@@ -63,7 +63,7 @@ def compare(config: CompareConfig) -> list[Path]:
     written = []
     with style():
         figures = {
-            "comparison": side_by_side(rows),
+            "comparison": draw_comparison(rows),
             "distance": error_by_distance(rows),
             "histogram": error_histogram(rows),
         }
@@ -80,7 +80,7 @@ def compare(config: CompareConfig) -> list[Path]:
     return [*written, folder / "compare.json"]
 
 
-def side_by_side(rows: Rows) -> Figure:
+def draw_comparison(rows: Rows) -> Figure:
     """Draw images in columns: the image, each network's disparity in one range of colours, truth, and error maps.
 
     Args:

@@ -22,7 +22,7 @@ from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import check_disparity, compare_depth, resize_disparity, valid_pixels
 from hrdepth.evaluation.predictions import predict_image, read_true_image
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.inference.outputs import camera_of
+from hrdepth.inference.outputs import cloud_intrinsics
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.images import read_image
 from hrdepth.io.pointcloud import KITTI_FOCAL, assumed_intrinsics
@@ -208,7 +208,7 @@ def _plain(label: str, predictor: Predictor, reader: FrameReader, line: SplitLin
     }
     unit = "metres" if prediction.metres_per_unit is not None else "network units"
     assumed = prediction.intrinsics is None
-    return Shown(label, line.name, None, views, prediction.image, depth, camera_of(prediction), assumed, unit)
+    return Shown(label, line.name, None, views, prediction.image, depth, cloud_intrinsics(prediction), assumed, unit)
 
 
 def _known_intrinsics(

@@ -18,7 +18,7 @@ from hrdepth.evaluation.results import HEADINGS
 from hrdepth.io.images import read_image
 from hrdepth.io.pointcloud import point_cloud
 
-__all__ = ["Cloud", "data_url", "encode_cloud", "render"]
+__all__ = ["Cloud", "data_url", "encode_cloud", "render_page"]
 
 FAR_MEDIANS = 4.0
 """The cloud ends at so many times the median depth: sky and skyline would make the rest tiny."""
@@ -98,7 +98,7 @@ def encode_cloud(
     )
 
 
-def render(**parts: Any) -> str:
+def render_page(**parts: Any) -> str:
     """Fill the template.
 
     Raises:

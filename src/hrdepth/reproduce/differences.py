@@ -13,7 +13,7 @@ from hrdepth.evaluation.extras import EXTRA_HEADINGS
 from hrdepth.evaluation.results import LEVEL, bootstrap_intervals, mean_over_images
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
 from hrdepth.paper import PaperRow, PaperTable
-from hrdepth.reproduce.measure import EDGES, MEASURED, Measurement
+from hrdepth.reproduce.measure import EDGES, MEASURED, RowMeasurement
 
 __all__ = [
     "HEADINGS",
@@ -63,7 +63,7 @@ class Spread:
         return f"{self.mean[column]:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
-def spread(found: Sequence[Measurement], resamples: int) -> Spread:
+def spread(found: Sequence[RowMeasurement], resamples: int) -> Spread:
     """Return the mean over seeds, with its interval."""
     return over_seeds([one.values for one in found], resamples)
 
@@ -77,7 +77,7 @@ def over_seeds(values: Sequence[NDArray[np.float64]], resamples: int) -> Spread:
     return Spread(*_student(seeds), len(seeds), "seeds")
 
 
-def paired(found: Sequence[Measurement], reference: Sequence[Measurement]) -> list[Measurement]:
+def paired(found: Sequence[RowMeasurement], reference: Sequence[RowMeasurement]) -> list[RowMeasurement]:
     """Return the row's measurements less those of the reference by image, of each pair.
 
     Trainings pair by seed, given files by their position in the list; two measurements without either are a pair.
@@ -90,11 +90,11 @@ def paired(found: Sequence[Measurement], reference: Sequence[Measurement]) -> li
     return [replace(a, values=a.values - b.values) for a, b in pairs]
 
 
-def _partner(one: Measurement) -> tuple[int | None, int | None]:
+def _partner(one: RowMeasurement) -> tuple[int | None, int | None]:
     return one.content["seed"], one.content["place"]
 
 
-def over_drives(pairs: Sequence[Measurement]) -> Spread | None:
+def over_drives(pairs: Sequence[RowMeasurement]) -> Spread | None:
     """Return mean differences with intervals over drives, each drive's the mean over seeds and its images.
 
     Images are named "DRIVE FRAME SIDE". None where they are of fewer than two drives, or of none.
@@ -113,7 +113,7 @@ def over_drives(pairs: Sequence[Measurement]) -> Spread | None:
     return Spread(*_student(np.stack(means)), len(pairs), "drives", len(names), opposed)
 
 
-def spreads_of_pairs(pairs: Sequence[Measurement], resamples: int) -> list[Spread]:
+def spreads_of_pairs(pairs: Sequence[RowMeasurement], resamples: int) -> list[Spread]:
     """Return differences with intervals over seeds (of one seed over images), and over drives if there are several."""
     return [*filter(None, (spread(pairs, resamples), over_drives(pairs)))]
 
@@ -185,7 +185,7 @@ class Difference:
 
 
 def find_differences(
-    table: PaperTable, measured: Mapping[str, Sequence[Measurement]], resamples: int, seeds: int
+    table: PaperTable, measured: Mapping[str, Sequence[RowMeasurement]], resamples: int, seeds: int
 ) -> tuple[list[Difference], list[str]]:
     """Return each measured row's differences from the reference, and names of the rows without a pair.
 

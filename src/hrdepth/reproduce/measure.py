@@ -37,9 +37,9 @@ __all__ = [
     "EDGES",
     "MEASURED",
     "MeasuredRow",
-    "Measurement",
+    "RowMeasurement",
     "by_metric",
-    "describe",
+    "describe_weights",
     "measure_again",
     "measure_row",
     "open_predictor",
@@ -55,12 +55,12 @@ MEASURED = (*METRICS, *EDGES, *BY_REGION)
 
 
 @dataclass(frozen=True)
-class Measurement:
+class RowMeasurement:
     """One weights file on one set.
 
     Attributes:
         values: by image, each of `MEASURED` (N,M); NaN where an image has none, as sparse true depth no boundaries.
-        content: of its file: key, what `describe` returns, metrics, parameters and more.
+        content: of its file: key, what `describe_weights` returns, metrics, parameters and more.
         weights: the file; None where it is not here any more.
     """
 
@@ -86,12 +86,12 @@ class MeasuredRow:
     """
 
     row: PaperRow
-    found: Sequence[Measurement]
+    found: Sequence[RowMeasurement]
     reason: str = ""
-    in_metres: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
+    in_metres: Mapping[str, Sequence[RowMeasurement]] = field(default_factory=dict)
 
     @property
-    def by_scaling(self) -> dict[str, Sequence[Measurement]]:
+    def by_scaling(self) -> dict[str, Sequence[RowMeasurement]]:
         """All measurements, by their scaling in words; none where nothing was measured."""
         return {"measured": self.found, **self.in_metres} if self.found else {}
 
@@ -125,7 +125,7 @@ def measure_row(row: PaperRow, context: Context) -> MeasuredRow:
         InputError: as `find_weights` and `train_missing`; or weights or images that cannot be read.
     """
     config = context.config
-    earlier = dict[int | None, Measurement]()
+    earlier = dict[int | None, RowMeasurement]()
     for seed in config.seeds if context.truths is not None and row.name not in context.given else ():
         known = None
         if not run_folder(config, row.name, seed).exists():
@@ -152,17 +152,19 @@ def measure_row(row: PaperRow, context: Context) -> MeasuredRow:
     return MeasuredRow(row, sorted(found, key=lambda one: order.get(one.content["seed"], 0)), reason)
 
 
-def measure_again(row: PaperRow, before: Measurement, context: Context, protocol: DepthProtocol) -> Measurement | None:
+def measure_again(
+    row: PaperRow, before: RowMeasurement, context: Context, protocol: DepthProtocol
+) -> RowMeasurement | None:
     """Measure the same weights by another protocol; None if they are not here any more and were not so measured."""
     if before.weights is not None:
         return _measure(row, before.weights, context, protocol)
     return _measured_before(row, before.content["seed"], context, protocol)
 
 
-def _measure(row: PaperRow, weights: Weights, context: Context, protocol: DepthProtocol) -> Measurement:
+def _measure(row: PaperRow, weights: Weights, context: Context, protocol: DepthProtocol) -> RowMeasurement:
     """Evaluate weights, or read what was measured of them before."""
     assert context.truths is not None
-    about = describe(row.name, weights)
+    about = describe_weights(row.name, weights)
     key, stem = _key(about["weights_sha256"], context, protocol), run_name(row.name, weights.seed)
     file = context.folder / MEASURED_FOLDER / f"{stem}-{key[:12]}.json"
     known = _read(file)
@@ -204,7 +206,9 @@ def open_predictor(path: Path, config: ReproduceConfig) -> Predictor:
     return predictor
 
 
-def _measured_before(row: PaperRow, seed: int | None, context: Context, protocol: DepthProtocol) -> Measurement | None:
+def _measured_before(
+    row: PaperRow, seed: int | None, context: Context, protocol: DepthProtocol
+) -> RowMeasurement | None:
     """Return what was measured of a training by these settings, on the same true depth; its weights need not be here.
 
     None if it was not measured, or no config gives the row.
@@ -221,12 +225,14 @@ def _measured_before(row: PaperRow, seed: int | None, context: Context, protocol
     return None
 
 
-def _updated(file: Path, known: Measurement, about: Mapping[str, Any], weights: Weights | None = None) -> Measurement:
+def _updated(
+    file: Path, known: RowMeasurement, about: Mapping[str, Any], weights: Weights | None = None
+) -> RowMeasurement:
     """Add what is now known of the weights to a measurement, and to its file if the row's own settings trained them."""
     content = {**known.content, **about}
     if about["training"] and content != known.content:
         write_json(file, content)
-    return Measurement(known.values, content, weights)
+    return RowMeasurement(known.values, content, weights)
 
 
 def _key(weights: str, context: Context, protocol: DepthProtocol) -> str:
@@ -242,7 +248,7 @@ def _hash(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def describe(name: str, weights: Weights) -> dict[str, Any]:
+def describe_weights(name: str, weights: Weights) -> dict[str, Any]:
     """Describe what is measured or shown of the row of this name: the file, its training and its network.
 
     Raises:
@@ -265,7 +271,7 @@ def describe(name: str, weights: Weights) -> dict[str, Any]:
     }
 
 
-def _read(file: Path) -> Measurement | None:
+def _read(file: Path) -> RowMeasurement | None:
     """Return what a file holds, whatever its key; None of one that is absent, damaged or of other metrics."""
     try:
         content = read_json(file)
@@ -275,7 +281,7 @@ def _read(file: Path) -> Measurement | None:
             return None
     except (*MALFORMED, OSError):
         return None  # it is measured again
-    return Measurement(values, content)
+    return RowMeasurement(values, content)
 
 
 def _parameters(path: Path, network: Mapping[str, Any] | None) -> dict[str, int] | None:

@@ -13,7 +13,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable, table_format
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.context import Context
-from hrdepth.reproduce.measure import MeasuredRow, describe
+from hrdepth.reproduce.measure import MeasuredRow, describe_weights
 from hrdepth.reproduce.plan import network_text
 from hrdepth.reproduce.runs import shown_weights
 
@@ -30,7 +30,8 @@ class RowProvenance:
     Attributes:
         label: of the row.
         row: of the paper; its name stands for its weights on the command line.
-        contents: what `measure.describe` returns for each file, with `provenance`; empty where nothing was measured.
+        contents: what `measure.describe_weights` returns for each file, with `provenance`; empty where nothing was
+            measured.
         reason: why nothing was measured, or which seeds are missing and why.
         path: of the file that a figure shows.
     """
@@ -84,7 +85,7 @@ def find_shown(
         if found is None:
             shown.append(RowProvenance(what, row, [], reason))
         else:
-            content = {**describe(row.name, found), "provenance": provenance(found.seed)}
+            content = {**describe_weights(row.name, found), "provenance": provenance(found.seed)}
             shown.append(RowProvenance(label(row, what, found.path, content), row, [content], "", found.path))
     return shown
 

@@ -19,7 +19,7 @@ from hrdepth.reproduce.measure import (
     EDGES,
     MEASURED,
     MeasuredRow,
-    Measurement,
+    RowMeasurement,
     by_metric,
     measure_again,
     measure_row,
@@ -74,7 +74,7 @@ def _measure(row: PaperRow, context: Context) -> MeasuredRow:
     if row.name not in context.wanted:
         return MeasuredRow(row, [], "not asked for by --rows")
     measured, protocol = measure_row(row, context), context.config.protocol
-    in_metres: dict[str, list[Measurement]] = {}
+    in_metres: dict[str, list[RowMeasurement]] = {}
     for one in measured.found:
         factor = one.content["metres_per_unit"]
         if factor is None and row.scaling != "median":
@@ -117,7 +117,7 @@ def _printed(values: Mapping[str, float | str | None], table: PaperTable) -> lis
     return ["" if one is None else one if isinstance(one, str) else f"{one:.3f}" for one in found]
 
 
-def _cells(found: Sequence[Measurement], table: PaperTable, context: Context) -> list[str]:
+def _cells(found: Sequence[RowMeasurement], table: PaperTable, context: Context) -> list[str]:
     """Return measured numbers: in a table of few columns with intervals, in others with deviations over seeds."""
     measured, cells = spread(found, context.config.bootstrap), []
     for column in table.columns:

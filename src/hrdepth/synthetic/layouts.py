@@ -11,14 +11,14 @@ from hrdepth.synthetic.mesh import MeshBuilder, Placement, grid_triangles, ribbo
 from hrdepth.synthetic.textures import PALETTE, Array, cell_uv
 from hrdepth.synthetic.trajectory import Course
 
-__all__ = ["KINDS", "Layout", "Road", "draw_layout", "plan_course"]
+__all__ = ["KINDS", "Road", "RoadLayout", "draw_layout", "plan_course"]
 
 KINDS = ("street", "avenue", "suburb", "lane", "country", "highway", "industrial")
 _SHARES = (0.22, 0.2, 0.14, 0.1, 0.12, 0.14, 0.08)
 
 
 @dataclass(frozen=True)
-class Layout:
+class RoadLayout:
     """A road's cross-section in metres; offsets grow towards "near", the kerb on the camera's side of the traffic."""
 
     kind: str  # one of `KINDS`
@@ -83,7 +83,7 @@ class Layout:
 class Road:
     """A layout along a course; what is added to the road collects in `builder`."""
 
-    layout: Layout
+    layout: RoadLayout
     course: Course
     builder: MeshBuilder = field(default_factory=MeshBuilder)
 
@@ -162,7 +162,7 @@ class Road:
             self.builder.polygon(rings[end, :-1], face, material, inside=middle)
 
 
-def draw_layout(rng: np.random.Generator) -> Layout:
+def draw_layout(rng: np.random.Generator) -> RoadLayout:
     """Draw a kind of road and its measures."""
     kind = str(rng.choice(KINDS, p=_SHARES))
     city = kind in ("street", "avenue", "industrial")
@@ -191,7 +191,7 @@ def draw_layout(rng: np.random.Generator) -> Layout:
         "avenue": ["asphalt", "paving", "lawn", "concrete-ground"],
         "lane": ["lawn", "field"],
     }
-    return Layout(
+    return RoadLayout(
         kind=kind,
         side=-1 if rng.random() < 0.25 else 1,
         lane=lane,
@@ -213,7 +213,7 @@ def draw_layout(rng: np.random.Generator) -> Layout:
     )
 
 
-def plan_course(rng: np.random.Generator, layout: Layout, frames: int) -> tuple[Course, Array]:
+def plan_course(rng: np.random.Generator, layout: RoadLayout, frames: int) -> tuple[Course, Array]:
     """Plan a road with gentle bends.
 
     Returns:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hrdepth.synthetic.layouts import Layout, Road
+from hrdepth.synthetic.layouts import Road, RoadLayout
 from hrdepth.synthetic.mesh import MeshBuilder, ribbon
 from hrdepth.synthetic.textures import Array, Texture, lawn, noise, plain, rough, slabs
 from hrdepth.synthetic.trajectory import Course
@@ -27,7 +27,7 @@ _GROUNDS = {
 }
 
 
-def road_textures(rng: np.random.Generator, layout: Layout, wet: float) -> dict[str, Texture]:
+def road_textures(rng: np.random.Generator, layout: RoadLayout, wet: float) -> dict[str, Texture]:
     """Draw road, pavement, kerb and land; a wet ground is darker."""
     textures = {
         "road": _road(rng, layout),
@@ -50,7 +50,7 @@ def road_textures(rng: np.random.Generator, layout: Layout, wet: float) -> dict[
     return textures
 
 
-def _road(rng: np.random.Generator, layout: Layout) -> Texture:
+def _road(rng: np.random.Generator, layout: RoadLayout) -> Texture:
     """Asphalt or concrete with lanes' lines, tracks, patches and cracks; columns run from far to near kerb."""
     width = layout.near_kerb - layout.far_kerb
     rows, columns = 1536, int(np.clip(width * 40, 512, 1024))
@@ -75,7 +75,7 @@ def _road(rng: np.random.Generator, layout: Layout) -> Texture:
     return np.clip(_lines(rng, layout, asphalt, metres, along), 0, 255).astype(np.uint8)
 
 
-def _lines(rng: np.random.Generator, layout: Layout, asphalt: Array, metres: Array, along: float) -> Array:
+def _lines(rng: np.random.Generator, layout: RoadLayout, asphalt: Array, metres: Array, along: float) -> Array:
     """Paint the lines onto the asphalt (H,W,3)."""
     rows, columns = asphalt.shape[:2]
     if layout.kind == "lane" and rng.random() < 0.8:

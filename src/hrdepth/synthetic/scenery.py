@@ -8,7 +8,7 @@ import numpy as np
 
 from hrdepth.synthetic.buildings import add_hall, add_tower, building_textures
 from hrdepth.synthetic.houses import HouseStyle, add_house, house_styles, house_textures
-from hrdepth.synthetic.layouts import Layout, Road
+from hrdepth.synthetic.layouts import Road, RoadLayout
 from hrdepth.synthetic.roads import add_crossing, add_ground, add_hills, road_textures
 from hrdepth.synthetic.roadside import Roadside
 from hrdepth.synthetic.street import Street
@@ -20,7 +20,7 @@ from hrdepth.synthetic.vegetation import TREES, add_conifer, add_leafy_bush, add
 __all__ = ["build_scenery"]
 
 
-def build_scenery(layout: Layout, course: Course, stops: Array, seed: int, wet: float) -> Street:
+def build_scenery(layout: RoadLayout, course: Course, stops: Array, seed: int, wet: float) -> Street:
     """Build all that stands along a road.
 
     Args:
@@ -47,7 +47,9 @@ def build_scenery(layout: Layout, course: Course, stops: Array, seed: int, wet: 
     return Street(meshes, _textures(set(meshes), layout, styles, seed, wet))
 
 
-def _textures(names: set[str], layout: Layout, styles: list[HouseStyle], seed: int, wet: float) -> dict[str, Texture]:
+def _textures(
+    names: set[str], layout: RoadLayout, styles: list[HouseStyle], seed: int, wet: float
+) -> dict[str, Texture]:
     """Draw the textures of these names, and the palette; a group that none of them needs is left out."""
     numbers = {name.rsplit("-", 1)[-1] for name in names if name.startswith(("front-", "side-", "wall-"))}
     needed = [style for style in styles if str(style.index) in numbers or (style.index == 0 and "dormer" in names)]

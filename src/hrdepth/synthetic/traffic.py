@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrdepth.synthetic.layouts import Layout, Road
+from hrdepth.synthetic.layouts import Road, RoadLayout
 from hrdepth.synthetic.mesh import Mesh, MeshBuilder, Placement
 from hrdepth.synthetic.people import add_cyclist, add_motorcyclist, add_walker, draw_person
 from hrdepth.synthetic.street import Street
@@ -50,7 +50,7 @@ class Traffic:
     """
 
     def __init__(
-        self, rng: np.random.Generator, layout: Layout, course: Course, stops: Array, *, aside: bool = False
+        self, rng: np.random.Generator, layout: RoadLayout, course: Course, stops: Array, *, aside: bool = False
     ) -> None:
         self._room = 5.0 if aside and rng.random() < 0.8 else 1.5
         self.road, self.layout, self.stops = Road(layout, course), layout, stops

@@ -18,7 +18,7 @@ from hrdepth.synthetic.traffic import Traffic
 from hrdepth.synthetic.trajectory import Course, rotation
 from hrdepth.synthetic.weather import Shot, draw_conditions, haze_over, reflect_in_road, sample_clouds, sky_colour
 
-__all__ = ["Camera", "Sensor", "VariedDrive", "View", "develop", "draw_sensor", "draw_view"]
+__all__ = ["Camera", "CameraMount", "Sensor", "VariedDrive", "develop", "draw_sensor", "draw_view"]
 
 MIDDLE = 0.14  # linear light that a well exposed view has on average, in stops
 Frame = tuple[NDArray[np.uint8], NDArray[np.float32]]
@@ -26,7 +26,7 @@ Camera = Callable[[int, int, Array], Frame]  # of frame, side (0 left, 1 right) 
 
 
 @dataclass(frozen=True)
-class View:
+class CameraMount:
     """How the camera is mounted and what it sees."""
 
     height: float  # metres above the road
@@ -56,7 +56,7 @@ class View:
         return pose
 
 
-def draw_view(rng: np.random.Generator) -> View:
+def draw_view(rng: np.random.Generator) -> CameraMount:
     """Draw a camera: most look ahead, some to a side or backwards."""
     aim = rng.random()
     if aim < 0.68:
@@ -65,7 +65,7 @@ def draw_view(rng: np.random.Generator) -> View:
         yaw = float(rng.choice([-1, 1]) * rng.uniform(30, 150))
     else:
         yaw = float(180 + rng.uniform(-10, 10))
-    return View(
+    return CameraMount(
         height=float(np.clip(rng.normal(1.55, 0.38), 0.9, 2.6)),
         shift=float(rng.uniform(-0.35, 0.35)),
         yaw=yaw,

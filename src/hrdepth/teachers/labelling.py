@@ -25,7 +25,7 @@ from hrdepth.io.provenance import provenance
 from hrdepth.teachers.base import Meaning, Teacher
 from hrdepth.teachers.labels import Confidence, Labels
 
-__all__ = ["agreement", "create_labels", "fill_cache", "label_images", "labels_folder"]
+__all__ = ["agreement", "create_labels", "fill_maps", "label_images", "labels_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -96,12 +96,12 @@ def label_images(
     def is_done(image: Path) -> bool:
         return labels.is_labelled(image, confidence)
 
-    made = fill_cache(labels, images, read_image, compute, write, is_done=is_done, shared=shared)
+    made = fill_maps(labels, images, read_image, compute, write, is_done=is_done, shared=shared)
     log.info("%d new labels in %s", made, labels.folder)
     return made
 
 
-def fill_cache(
+def fill_maps(
     cache: MapCache,
     images: Iterable[Path],
     read: Callable[[Path], Read],

@@ -24,7 +24,7 @@ from hrdepth.errors import InputError
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.files import file_sha256
 from hrdepth.teachers.base import Meaning, Teacher, canonical_factor
-from hrdepth.teachers.labelling import fill_cache
+from hrdepth.teachers.labelling import fill_maps
 from hrdepth.weights.checkpoint import Checkpoint, read_checkpoint
 from hrdepth.weights.find import locate_weights
 
@@ -260,7 +260,7 @@ class TeacherMaps(MapCache):
                     raise InputError(f"the teacher {teacher.path} gives NaN for {image}: its weights are damaged")
             return [*disparities]
 
-        return fill_cache(self, images, read, compute, self.write, batch=BATCH)
+        return fill_maps(self, images, read, compute, self.write, batch=BATCH)
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

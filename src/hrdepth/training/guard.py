@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from hrdepth.check.diagnosis import diagnose
+from hrdepth.check.diagnosis import diagnose_objective
 from hrdepth.check.finding import Finding
 from hrdepth.config import TrainConfig
 from hrdepth.config.files import read_train_config
@@ -21,7 +21,7 @@ from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.io.files import write_json
 from hrdepth.io.images import write_image
 from hrdepth.io.provenance import provenance
-from hrdepth.training.health import CollapseDetector, StepFault, StepRecord, find_not_finite, measure_step
+from hrdepth.training.health import CollapseDetector, StepFault, StepRecord, find_not_finite, step_statistics
 from hrdepth.training.log import training_panel
 from hrdepth.training.loop import DepthModule
 from hrdepth.training.setup import build_training_objective
@@ -85,7 +85,7 @@ class Guard(Callback):
         assert isinstance(pl_module, DepthModule)
         assert pl_module.step is not None
         step, objective = pl_module.step, pl_module.objective
-        statistics = measure_step(step, objective)
+        statistics = step_statistics(step, objective)
         fault = None if all(map(math.isfinite, statistics)) else find_not_finite(step, objective)
         if fault is not None:
             self._stop_on(trainer, pl_module, fault)
@@ -210,14 +210,14 @@ def diagnose_run(folder: str | Path) -> list[Finding]:
     if not names:
         raise InputError(f"{folder} holds no weights yet; wait for the first validation")
     objective = build_training_objective(replace(config, init=str(folder / f"{names[0]}.safetensors")))
-    causes = diagnose(objective, build_mix(config.train, config.objective.frames, config.size, check=False))
+    causes = diagnose_objective(objective, build_mix(config.train, config.objective.frames, config.size, check=False))
     _write_causes(folder, causes)
     return causes
 
 
 def _find_causes(trainer: Trainer, module: DepthModule, *, networks: bool) -> list[Finding]:
     data: Any = trainer.train_dataloader
-    return diagnose(module.eval_objective, data.dataset.without_augmentation(), networks=networks)
+    return diagnose_objective(module.eval_objective, data.dataset.without_augmentation(), networks=networks)
 
 
 def _write_causes(folder: Path, causes: Sequence[Finding]) -> None:

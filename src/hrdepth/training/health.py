@@ -14,7 +14,7 @@ from hrdepth.config import GuardConfig
 from hrdepth.data.sample import Batch
 from hrdepth.objectives import Objective, Output
 
-__all__ = ["CollapseDetector", "StepFault", "StepRecord", "StepStatistics", "find_not_finite", "measure_step"]
+__all__ = ["CollapseDetector", "StepFault", "StepRecord", "StepStatistics", "find_not_finite", "step_statistics"]
 
 LOOK_AT_DEPTH = (
     "check that the camera moves between these frames and that K is in pixels of the images, then lower "
@@ -90,7 +90,7 @@ class StepFault(NamedTuple):
 
 
 @torch.no_grad()
-def measure_step(step: StepRecord, objective: Objective) -> StepStatistics:
+def step_statistics(step: StepRecord, objective: Objective) -> StepStatistics:
     """Reduce a step to its `StepStatistics`; synchronises with the device once."""
     output = step.output
     loss = output.loss.float()

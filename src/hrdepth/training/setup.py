@@ -36,7 +36,7 @@ from hrdepth.weights.find import locate_weights
 __all__ = [
     "build_loaders",
     "build_training_objective",
-    "check_settings",
+    "check_training",
     "complete_settings",
     "rejoin",
     "with_launcher",
@@ -89,7 +89,7 @@ def rejoin(config: TrainConfig) -> None:
     )
 
 
-def check_settings(config: TrainConfig) -> None:
+def check_training(config: TrainConfig) -> None:
     """Check all settings that can be checked without reading the data.
 
     Raises:

@@ -34,7 +34,7 @@ from hrdepth.training.optimiser import scale_learning_rate
 from hrdepth.training.setup import (
     build_loaders,
     build_training_objective,
-    check_settings,
+    check_training,
     complete_settings,
     rejoin,
     with_launcher,
@@ -73,7 +73,7 @@ def train(config: TrainConfig) -> Path:
     `config.yaml`, `run.json` (provenance, and what ended the run), `metrics.csv`, TensorBoard's event file, `panels/`.
     """
     config = with_resume(with_launcher(config))
-    check_settings(config)
+    check_training(config)
     config = scale_learning_rate(config)
     data = check_data(config)
     _quiet()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.kitti import Calibration, read_calibration
+from hrdepth.data.kitti import Calibration, read_kitti_calibration
 from hrdepth.data.lidar import project_lidar, read_scan, scan_file
 from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
@@ -43,7 +43,7 @@ class KittiLidar(GroundTruthSet):
         split = config.split or "eigen/test"
         self._lines = read_split(split)
         self._depth = config.lidar_depth
-        self._calibration = Remembered(read_calibration)
+        self._calibration = Remembered(read_kitti_calibration)
         what = "the laser's forward coordinate" if self._depth == "laser" else "the camera's z"
         self.description = f"KITTI LiDAR, depth is {what}, split {short_name(split)}"
 
@@ -75,7 +75,7 @@ class KittiImproved(GroundTruthSet):
             )
         self._depths = data_folder(config, config.depths)
         self._root = None if config.root is None else data_folder(config, config.root)
-        self._calibration = Remembered(read_calibration)
+        self._calibration = Remembered(read_kitti_calibration)
         split = config.split or "eigen_benchmark/test"
         self._lines = read_split(split)
         self._files = [self._file(line) for line in self._lines]
@@ -129,7 +129,7 @@ class GtDepths(GroundTruthSet):
                 f"{config.depths} holds {len(self._maps)} depth maps, the split {config.split} has "
                 f"{len(self._lines)} lines; give the split that the file was made from"
             )
-        self._calibration = Remembered(read_calibration)
+        self._calibration = Remembered(read_kitti_calibration)
         listed = f", split {short_name(config.split)}" if config.split else ""
         self.description = f"depth maps of {Path(config.depths).name}{listed}"
         if isinstance(self._maps, SparseMaps) and isinstance(origin := self._maps.about.get("ground_truth"), str):

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hrdepth.config import PrepareKittiConfig
-from hrdepth.data.kitti import read_calibration
+from hrdepth.data.kitti import read_kitti_calibration
 from hrdepth.data.lidar import read_scan
 from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
@@ -82,7 +82,7 @@ class KittiRawLayout(Layout):
         for date in sorted({drive.split("/")[0] for drive in self._wanted}):
             try:
                 if (self.root / date / CALIBRATIONS[0]).is_file():
-                    read_calibration(self.root / date)
+                    read_kitti_calibration(self.root / date)
             except InputError as error:
                 yield str(error)
         for line in self._test:
