@@ -33,8 +33,8 @@ from hrdepth.config import (
     check_values,
 )
 from hrdepth.config.training import nested_options
-from hrdepth.errors import InputError
-from hrdepth.io.files import existing_folder
+from hrdepth.errors import InputError, require
+from hrdepth.io.files import existing_file, existing_folder
 from hrdepth.io.objects import is_url
 from hrdepth.registry import lookup, registered
 
@@ -178,8 +178,6 @@ def _check_data_sets(config: TrainConfig) -> None:
 
 
 def _check_teacher(name: str) -> None:
-    from hrdepth.errors import require
-    from hrdepth.io.files import existing_file
     from hrdepth.weights.find import teacher_kind
 
     kind = teacher_kind(name)
@@ -220,7 +218,6 @@ def _check_input(value: Any, *, live: bool = False) -> None:
 
 def _check_released(config: ImportConfig) -> None:
     from hrdepth.config.weights import PUBLISHED
-    from hrdepth.io.files import existing_file
 
     lookup(dict.fromkeys(PUBLISHED), config.network, "network with published weights")
     _check_suffix(config.out)
@@ -236,8 +233,6 @@ def _check_suffix(out: str) -> None:
 
 
 def _check_file(value: str) -> None:
-    from hrdepth.io.files import existing_file
-
     existing_file(value, "the file")
 
 

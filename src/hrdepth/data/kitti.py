@@ -159,7 +159,7 @@ def first_size(folder: Path) -> tuple[int, int]:
     Raises:
         InputError: there is no image, or it is damaged.
     """
-    first = next(iter(visible_images(sorted(folder.glob("*")))), None)
+    first = next((path for path in sorted(folder.glob("*")) if visible_images([path])), None)
     if first is None:
         raise InputError(f"{folder} holds no images")
     return image_size(first)
