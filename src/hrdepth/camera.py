@@ -197,6 +197,9 @@ class DepthScale:
             )
         for name in ("metres_per_unit", "canonical_focal"):
             value = getattr(self, name)
+            if isinstance(value, np.floating):
+                value = float(value)
+                object.__setattr__(self, name, value)  # which JSON has
             if value is not None and not (isinstance(value, int | float) and 0 < value <= sys.float_info.max):
                 raise InputError(f"{name} is {value!r:.40}; it must be a positive number")
         if self.shift is not None and not (isinstance(self.shift, int | float) and abs(self.shift) < inf):

@@ -175,6 +175,16 @@ def test_depth_at_a_point_needs_an_image_first(client):
         client.predict(0.5, 0.5, api_name="/depth_at")
 
 
+def test_an_image_that_is_removed_has_no_depth(client, image):
+    send(client, image, ("tiny", "pytorch", "64x64", 0))
+    assert client.predict(0.5, 0.5, api_name="/depth_at")["depth"] > 0
+    with pytest.raises(Exception, match="two numbers, from 0 to 1"):
+        client.predict("a", 0.4, api_name="/depth_at")
+    client.predict(None, "tiny", "pytorch", "64x64", 0, api_name="/predict")
+    with pytest.raises(Exception, match="there is no image yet"):
+        client.predict(0.5, 0.5, api_name="/depth_at")
+
+
 def test_the_training_endpoint_returns_a_runs_state(client):
     status = client.predict("first", api_name="/training")
     assert (status["state"], status["epoch"], status["step"], status["steps"]) == ("stopped", 2, 40, 80)

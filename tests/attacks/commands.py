@@ -80,7 +80,7 @@ COMMANDS: dict[str, Command] = {
         "prepare labels --data ../in/drives --teacher ../in/net.safetensors --out out --size [64,96]", (), 10
     ),
     "compare": Command(f"compare ../in/net.safetensors {DRIVES} --out out --count 1 --features false", OVERWRITE, 6),
-    "report": Command("report ../in/run --out out/report.html --bootstrap 20 --points 500", OVERWRITE, 5),
+    "report": Command("report ../in/run --out out/report.html --bootstrap 40 --points 500", OVERWRITE, 5),
     "odometry": Command("odometry ../in/images --weights ../in/net.safetensors --out out", OVERWRITE, 12),
     "calibrate-scale": Command(
         "calibrate-scale ../in/net.safetensors --input ../in/images --out out/metres.safetensors "
@@ -98,14 +98,14 @@ COMMANDS: dict[str, Command] = {
     "reproduce table1": Command(f"reproduce table1 {BASE}=../in/net.safetensors {ROWS}", (), 2),
     "reproduce table2": Command(f"reproduce table2 {OURS}=../in/net.safetensors {ROWS}", (), 2),
     "reproduce table3": Command(f"reproduce table3 {BASE}=../in/net.safetensors {ROWS}", (), 2),
-    "reproduce table4": Command(f"reproduce table4 {OURS}=../in/net.safetensors {ROWS} --bootstrap 20", (), 7),
+    "reproduce table4": Command(f"reproduce table4 {OURS}=../in/net.safetensors {ROWS} --bootstrap 40", (), 7),
     "reproduce figure2": Command(
         f"reproduce figure2 {BASE}=../in/net.safetensors {ROWS} --low_size [32,48]", (), 6
     ),
     "reproduce figure4": Command(f"reproduce figure4 {FIGURE}", (), 4),
     "reproduce figure5": Command(f"reproduce figure5 {FIGURE}", (), 4),
     "reproduce resolution": Command(
-        "reproduce resolution --out out --runs ../in/resolutions --resolutions [1,2] --seeds [0] --bootstrap 20 "
+        "reproduce resolution --out out --runs ../in/resolutions --resolutions [1,2] --seeds [0] --bootstrap 40 "
         + DRIVES,
         (), 8,
     ),

@@ -59,6 +59,12 @@ def test_invalid_pixels_are_refused(true, predicted, hint):
         depth_errors(true, predicted)
 
 
+def test_masked_arrays_are_refused():
+    """Their mask would be ignored."""
+    with pytest.raises(InputError, match="masked arrays are not compared"):
+        depth_errors(np.ma.array([1.0, 2.0], mask=[0, 1]), [1.0, 9.0])
+
+
 def test_the_garg_crop_covers_the_published_pixels():
     crop = garg_crop((375, 1242))
     rows, columns = np.nonzero(crop)

@@ -116,7 +116,7 @@ def test_an_image_without_edges_has_no_edge_error(tmp_path, capsys, recwarn):
     np.save(tmp_path / "data" / "depth" / "a.npy", np.full((20, 40), 5.0, dtype=np.float32))
     np.save(tmp_path / "disparities.npy", np.full((1, 20, 40), 0.1))
     given = ["--disparities", str(tmp_path / "disparities.npy"), "--data.kind", "folder"]
-    given += ["--data.root", str(tmp_path / "data"), "--edges", "--bootstrap", "10", "--format", "markdown"]
+    given += ["--data.root", str(tmp_path / "data"), "--edges", "--bootstrap", "40", "--format", "markdown"]
     assert main(["evaluate", *given, "--out", str(tmp_path / "out")]) == 0
     assert "| boundary F1 | – | 0 |" in capsys.readouterr().out
     assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
@@ -169,7 +169,7 @@ def test_near_edges_are_those_of_the_crop_and_the_range():
 def test_edges_of_dense_depth_are_measured_without_an_option(tmp_path, capsys):
     pytest.importorskip("skimage")
     sparse = laser(step(20))
-    found, lines = evaluated(tmp_path, [sparse, step(20)], "--bootstrap", "20")
+    found, lines = evaluated(tmp_path, [sparse, step(20)], "--bootstrap", "40")
     printed = capsys.readouterr().out
     assert found["extras"]["boundary_f1"] == 1
     assert found["extras"]["edge_accuracy"] < 1

@@ -126,9 +126,45 @@ def test_the_prediction_has_the_given_intrinsics(network: Brightness) -> None:
     matrix = [[100, 0, 48], [0, 100, 32], [0, 0, 1]]
     assert predict(RAMP).intrinsics is None
     assert predict(RAMP, intrinsics=matrix).intrinsics.tolist() == matrix
-    for bad in (np.eye(4), np.full((3, 3), np.nan)):
-        with pytest.raises(InputError, match="intrinsics"):
+    for bad, sentence in (
+        (np.eye(4), "must be a \\(3,3\\) matrix"),
+        (np.full((3, 3), np.nan), "must be finite"),
+        ("K", "must be a \\(3,3\\) matrix of numbers"),
+        (np.transpose(matrix), "are they transposed"),
+        (2 * np.array(matrix), "must read"),
+        ([[100, 0, 5000], [0, 100, 32], [0, 0, 1]], "principal point .* far outside the 96x64 image"),
+    ):
+        with pytest.raises(InputError, match=sentence):
             predict(RAMP, bad)
+    with pytest.raises(InputError, match="2 images need as many intrinsics, not 1"):
+        predict.predict_batch([RAMP, RAMP], [None])
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        (lambda image: image[:, :1], "a mapping"),
+        (lambda image: {0: image[:, 0]}, r"must be \(B,1,h,w\), not of shape \(1, 32, 64\)"),
+        (lambda image: {0: image}, r"must be \(B,1,h,w\)"),
+        (lambda image: {0: image[:, :1] * 9 - 4}, r"must lie in \[0,1\], after a sigmoid; it has -4 to 4.9"),
+    ],
+)
+def test_what_a_callable_returns_is_checked(output, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        Predictor(output, (32, 64), device="cpu")(RAMP)
+
+
+@pytest.mark.parametrize("size", [64, (64,), "64x96", (64.5, 96)])
+def test_a_size_has_two_whole_numbers(network: Brightness, size) -> None:
+    with pytest.raises(InputError, match="must be two whole numbers"):
+        Predictor(network, size)
+
+
+def test_factors_and_images_of_other_numeric_types_are_taken(network: Brightness) -> None:
+    predict = Predictor(network, (32, 64), metres_per_unit=np.float32(5.5), device="cpu")
+    assert type(predict.metres_per_unit) is float
+    wide = RAMP.astype(">u2") * 257
+    np.testing.assert_array_equal(predict(wide).disparity, predict(RAMP).disparity)
 
 
 def test_scaled_disparity_is_returned_at_network_size(network: Brightness) -> None:

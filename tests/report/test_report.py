@@ -194,7 +194,7 @@ def test_the_guards_message_is_on_the_page(config, run):
 
 
 def test_the_command_writes_beside_the_run_and_not_twice(run, capsys):
-    command = ["report", str(run), "--protocol.crop", "none", "--points", "200", "--bootstrap", "10"]
+    command = ["report", str(run), "--protocol.crop", "none", "--points", "200", "--bootstrap", "40"]
     assert main(command) == 0
     assert (run / "report.html").is_file()
     assert str(run / "report.html") in capsys.readouterr().out

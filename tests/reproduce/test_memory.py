@@ -111,7 +111,7 @@ def command(tmp_path):
     part = {"dataset": "folder", "root": root, "split": str(tmp_path / "few.txt")}
     content = {
         "out": str(tmp_path / "out"), "runs": str(tmp_path / "runs"), "data": {"kind": "drive", "root": root},
-        "protocol": {"crop": "none"}, "rows": [BASE, OURS], "resolution": 0.1, "bootstrap": 20, "device": "cpu",
+        "protocol": {"crop": "none"}, "rows": [BASE, OURS], "resolution": 0.1, "bootstrap": 40, "device": "cpu",
         "training": {
             "network": {"options": {"weights": None, "backbone": "test_efficientnet"}},
             "pose_network": {"options": {"weights": None, "backbone": "test_resnet"}},

@@ -31,7 +31,7 @@ def config(tmp_path):
         runs=str(tmp_path / "runs"),
         resolutions=(1.0, 2.0),
         seeds=[0, 1],
-        bootstrap=20,
+        bootstrap=40,
         device="cpu",
     )
 

@@ -169,7 +169,7 @@ def test_the_last_epochs_weights_are_measured_if_asked_for(config, capsys):
     last = weights(best.with_name("last.safetensors"), seed=1)
     other = weights(Path(config.runs) / OURS / "best.safetensors", seed=2)
     truth = ["--data.kind", "drive", "--data.root", config.data.root, "--protocol.crop", "none", "--device", "cpu"]
-    command = ["reproduce", "table4", *truth, "--out", config.out, "--runs", config.runs, "--bootstrap", "20"]
+    command = ["reproduce", "table4", *truth, "--out", config.out, "--runs", config.runs, "--bootstrap", "40"]
     for option in (["--weights", "last"], ["--weights=last"], ["--checkpoint", "last"]):
         assert main([*command, *option]) == 0
         (run,) = content(config)[1][BASE]["measured"][0]["runs"]
@@ -339,7 +339,7 @@ def settings(config, **training):
     (Path(root) / "few.txt").write_text("drive 2 l\ndrive 5 l\n")
     content = {
         "out": config.out, "runs": config.runs, "data": {"kind": "drive", "root": root},
-        "protocol": {"crop": "none"}, "rows": [BASE], "seeds": [0, 1], "resolution": 0.1, "bootstrap": 20,
+        "protocol": {"crop": "none"}, "rows": [BASE], "seeds": [0, 1], "resolution": 0.1, "bootstrap": 40,
         "training": training,
     }  # fmt: skip
     file = Path(root) / "reproduce.yaml"

@@ -344,6 +344,15 @@ def test_a_run_that_cannot_be_resumed_is_refused(killed_in_epoch_1, changes, sen
     assert training_state(run)["global_step"] == 6
 
 
+def test_whether_there_is_init_decides_what_is_frozen(tiny, monkeypatch, tmp_path):
+    first = replace(tiny, output=str(tmp_path / "first"), epochs=1)
+    train(first)
+    run = replace(tiny, init=f"{first.output}/best.safetensors", freeze_depth_steps=2)
+    broken_off(run, monkeypatch, 3)
+    with pytest.raises(InputError, match="init is null, but .* was written with .*best.safetensors"):
+        train(replace(run, resume="last", init=None))
+
+
 def test_cosine_needs_the_same_epochs(tiny, monkeypatch):
     tiny = replace(tiny, optimiser=OptimiserConfig(schedule="cosine"))
     broken_off(tiny, monkeypatch, 3)

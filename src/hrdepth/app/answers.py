@@ -137,6 +137,8 @@ def depth_at(session: Session, x: float, y: float) -> dict[str, float | int | st
         InputError: there is no image yet, or the point is outside.
     """
     prediction = session.answered
+    if not all(isinstance(one, int | float) for one in (x, y)):
+        raise InputError("a point has two numbers, from 0 to 1")
     if not (0 <= x <= 1 and 0 <= y <= 1):
         raise InputError(f"the point ({x:g}, {y:g}) is outside the image; x and y run from 0 to 1")
     height, width = prediction.disparity.shape
@@ -230,6 +232,8 @@ def clip_video(
 def _intrinsics(size: tuple[int, ...], focal: float | None) -> NDArray[np.float64] | None:
     if not focal:
         return None
-    if not 0 < focal < 1e6:
-        raise InputError(f"the focal length {focal:g} must be positive, in pixels of the image")
+    if not (isinstance(focal, int | float) and 0 < focal < 1e6):
+        raise InputError(
+            f"the focal length {focal!r:.40} must be a number of pixels of the image, above 0 and below 1e6"
+        )
     return assumed_intrinsics((size[0], size[1]), focal / size[1])

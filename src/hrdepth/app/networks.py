@@ -101,6 +101,7 @@ class Networks:
 
 def _parse(size: str) -> tuple[int, int] | None:
     """Turn "640x192" into (192, 640)."""
+    size = str(size)  # a program may send anything
     if size in ("", AUTOMATIC, "as trained"):  # the last is what earlier versions called it
         return None
     match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", size)

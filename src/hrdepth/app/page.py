@@ -160,9 +160,10 @@ class DepthTab:
         Returns:
             The image and its coloured disparity, and what to do next.
         """
-        if not file:
-            return None, ASK
         session = self._session(request)
+        if not file:
+            session.clear()
+            return None, ASK
         own = self.uploads.claim(Path(file), str(request.headers[VISITOR]), session.folder)
         answers.load_upload(session, own, self.limits)
         return answers.answer(session, self.networks.predictor(network, runtime, size), focal), ASK
@@ -255,7 +256,7 @@ class DepthTab:
     @as_gradio_error
     def depth_at(self, x: float, y: float, request: gr.Request) -> dict[str, Any]:
         """Return the depth of the last image at (x, y), both from 0 to 1, from the upper left."""
-        return answers.depth_at(self._session(request), float(x), float(y))
+        return answers.depth_at(self._session(request), x, y)
 
     @as_gradio_error
     def clicked(self, request: gr.Request, event: gr.EventData) -> str:

@@ -188,6 +188,10 @@ class Session:
         """Make an image (H,W,3) the session's; it is kept on the disk."""
         self.image, self.prediction = self._mapped("image.npy", image), None
 
+    def clear(self) -> None:
+        """Forget the image and its prediction."""
+        self.image = self.prediction = self.clip = None
+
     def answer(self, prediction: Prediction) -> None:
         """Remember the prediction for the session's image; it is kept on the disk."""
         assert self.image is not None

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno is None:
             raise
-        return _bad_input(f"{error.filename or 'a file'}: {write_failure(error)}; finished results are kept")
+        return _bad_input(f"{error.filename or 'the output'}: {write_failure(error)}; finished results are kept")
     return 0
 
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from hrdepth.errors import InputError
 
-__all__ = ["MOST", "MOST_DPI", "MOST_RESAMPLES", "check_counts", "check_numbers"]
+__all__ = ["LEAST_RESAMPLES", "MOST", "MOST_DPI", "MOST_RESAMPLES", "check_counts", "check_numbers", "check_resamples"]
 
 MOST = 10**6
 """The largest count: more are a mistake, and would take days or all memory."""
 TINY, HUGE = 1e-9, 1e9
 """Bounds of numbers: what lies beyond is a mistake, and its quotients would overflow."""
 MOST_DPI = 2400
-MOST_RESAMPLES = 10**5
-"""Of bootstrap intervals, whose memory is in proportion to them."""
+LEAST_RESAMPLES, MOST_RESAMPLES = 40, 10**5
+"""Of bootstrap intervals: fewer have no 2.5 % at each end; their memory is in proportion to them."""
 
 
 def check_counts(section: Any, least: int, *names: str, most: int = MOST) -> None:
@@ -28,6 +28,16 @@ def check_counts(section: Any, least: int, *names: str, most: int = MOST) -> Non
     for name, value in _numbers(section, names):
         if not least <= value <= most:
             raise InputError(f"{name} {value} must lie between {least} and {most}")
+
+
+def check_resamples(count: int) -> None:
+    """Check the resamples of bootstrap intervals, 0 for none.
+
+    Raises:
+        InputError: there are too few or too many.
+    """
+    if count and not LEAST_RESAMPLES <= count <= MOST_RESAMPLES:
+        raise InputError(f"bootstrap {count} must lie between {LEAST_RESAMPLES} and {MOST_RESAMPLES}, or be 0 for none")
 
 
 def check_numbers(section: Any, *names: str, positive: bool = True) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from hrdepth.config.bounds import MOST_RESAMPLES, check_counts, check_numbers
+from hrdepth.config.bounds import check_counts, check_numbers, check_resamples
 from hrdepth.config.data import GroundTruthConfig
 from hrdepth.config.inference import DeviceConfig, FleetConfig, RuntimeConfig
 from hrdepth.errors import InputError
@@ -136,7 +136,7 @@ class EvaluateConfig(RuntimeConfig, TableConfig, FleetConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, 0, "bootstrap", most=MOST_RESAMPLES)
+        check_resamples(self.bootstrap)
         check_counts(self, 1, "workers")
         check_numbers(self, "points_threshold")
 

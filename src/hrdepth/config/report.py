@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hrdepth.config.bounds import MOST_DPI, MOST_RESAMPLES, check_counts
+from hrdepth.config.bounds import MOST_DPI, check_counts, check_resamples
 from hrdepth.config.data import GroundTruthConfig
 from hrdepth.config.evaluation import DepthProtocol
 from hrdepth.config.inference import DeviceConfig
@@ -41,7 +41,7 @@ class ReportConfig(DeviceConfig):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        check_counts(self, 0, "bootstrap", most=MOST_RESAMPLES)
+        check_resamples(self.bootstrap)
         check_counts(self, 0, "points", most=10**8)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hrdepth.config.bounds import MOST_DPI, MOST_RESAMPLES, check_counts
+from hrdepth.config.bounds import LEAST_RESAMPLES, MOST_DPI, MOST_RESAMPLES, check_counts
 from hrdepth.config.data import GroundTruthConfig, RenderConfig
 from hrdepth.config.evaluation import DepthProtocol, TableFormat
 from hrdepth.config.inference import DeviceConfig
@@ -76,7 +76,7 @@ class ReproduceConfig(DeviceConfig):
         object.__setattr__(self, "protocol", self.protocol.complete())  # as KITTI's, whatever the data
         if not 0.05 <= self.resolution <= 4:
             raise InputError(f"resolution {self.resolution:g} is a factor of the rows' sizes; give 0.05 to 4")
-        check_counts(self, 1, "bootstrap", most=MOST_RESAMPLES)
+        check_counts(self, LEAST_RESAMPLES, "bootstrap", most=MOST_RESAMPLES)
         if len(set(self.seeds)) < len(self.seeds) or any(seed < 0 for seed in self.seeds):
             raise InputError(f"seeds {self.seeds}: give different numbers from 0 up")
 

@@ -75,6 +75,8 @@ def depth_errors(ground_truth: ArrayLike, prediction: ArrayLike) -> dict[str, fl
         {'abs_rel': 0.25, 'sq_rel': 0.25, 'rmse': 0.707, 'rmse_log': 0.287,
          'delta1': 0.5, 'delta2': 1.0, 'delta3': 1.0}
     """
+    if np.ma.is_masked(ground_truth) or np.ma.is_masked(prediction):
+        raise InputError("masked arrays are not compared; give the values of valid pixels, such as truth.compressed()")
     true = np.asarray(ground_truth, dtype=np.float64)
     predicted = np.asarray(prediction, dtype=np.float64)
     if true.shape != predicted.shape:

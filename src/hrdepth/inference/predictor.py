@@ -255,6 +255,8 @@ class Predictor:
         Raises:
             InputError: as for one image.
         """
+        if len(images) != len(intrinsics):
+            raise InputError(f"{len(images)} images need as many intrinsics, not {len(intrinsics)}; None where unknown")
         pixels = [to_pixels(image) for image in images]
         matrices = [
             None if matrix is None else _check_intrinsics(matrix, image.shape)
@@ -363,10 +365,21 @@ def _training_part(module: str) -> Any:
 
 
 def _check_intrinsics(intrinsics: ArrayLike, size: tuple[int, ...]) -> NDArray[np.float64]:
-    matrix = np.array(intrinsics, dtype=np.float64)
+    try:
+        matrix = np.array(intrinsics, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the intrinsics {intrinsics!r:.100} must be a (3,3) matrix of numbers") from error
     if matrix.shape != (3, 3):
         raise InputError(f"the intrinsics must be a (3,3) matrix, not one of shape {matrix.shape}")
     if not np.isfinite(matrix).all():
         raise InputError(f"the intrinsics {matrix.tolist()} must be finite numbers")
+    if matrix[1, 0] or matrix[2].tolist() != [0, 0, 1]:
+        raise InputError(f"the intrinsics {matrix.tolist()} must read [fx s cx; 0 fy cy; 0 0 1]; are they transposed?")
     check_focal_lengths(matrix, size, "the intrinsics")
+    (height, width), (cx, cy) = size[:2], matrix[:2, 2]
+    if not (-width <= cx <= 2 * width and -height <= cy <= 2 * height):  # an image may be a part of a larger one
+        raise InputError(
+            f"the principal point ({cx:g}, {cy:g}) of the intrinsics lies far outside the {width}x{height} image "
+            "(width x height); give K in pixels of that size"
+        )
     return matrix

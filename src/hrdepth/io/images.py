@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,7 @@ def to_image(image: ImageLike) -> Image.Image:
     if isinstance(image, Image.Image):
         return as_rgb(image)
     array = np.asarray(image)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
@@ -357,6 +359,8 @@ def check_size(size: tuple[int, int], stride: int, least: int = 2) -> None:
         hrdepth.errors.InputError: an image of 190x650 (height x width) does not fit the network: both must be \
 multiples of 32 and at least 64, such as 192x640
     """
+    if not (isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(side, Integral) for side in size)):
+        raise InputError(f"the size {size!r:.40} must be two whole numbers, (height, width)")
     if size[0] * size[1] > MOST_SEEN:
         raise InputError(
             f"an image of {size[0]}x{size[1]} (height x width) is too large for a network: at most "

@@ -76,7 +76,8 @@ def _describe(part: FrameDataset) -> dict[str, Any]:
     targets = part.reader.targets
     images = list(dict.fromkeys(part.neighbours.images()))
     cameras = part.neighbours.cameras().items()
-    spread = range(0, len(targets), max(1, len(targets) // LAYERED))[:LAYERED]
+    last = len(targets) - 1
+    spread = sorted({index * last // (LAYERED - 1) for index in range(LAYERED)})
     return {
         "frames": _digest(line.name.encode() for line in targets),
         "images": _digest(parallel_map(content_digest, images, usable_cores() + 4)),

@@ -159,9 +159,11 @@ def _read(path: Path) -> dict[str, Any]:
 def _compare(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
     free = FREE if now["optimiser"]["schedule"] != "cosine" else tuple(name for name in FREE if name != "epochs")
     old, new = _flat(before), _flat(now)
+    if now["freeze_depth_steps"] and (old.get("init") is None) != (new.get("init") is None):
+        free = tuple(name for name in free if name != "init")  # with init begins what is frozen
     for name in [*new, *(name for name in old if name not in new)]:
         if name.split(".")[0] not in free and old.get(name) != new.get(name):
-            values = [str(values.get(name))[:LONGEST] for values in (new, old)]
+            values = ["null" if one is None else str(one)[:LONGEST] for one in (new.get(name), old.get(name))]
             raise InputError(
                 f"{name} is {values[0]}, but {path} was written with {values[1]}; resume a run with the settings in "
                 "its folder's config.yaml"

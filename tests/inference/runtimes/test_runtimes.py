@@ -9,6 +9,7 @@ import importlib.util
 import json
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,19 @@ def test_flip_blending_runs_in_any_runtime(weights, predictors):
     assert not np.allclose(flipped[0].disparity, predictors["pytorch"](IMAGE).disparity)
     for one in flipped[1:]:
         np.testing.assert_allclose(one.disparity, flipped[0].disparity, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "openvino"])
+def test_threads_may_share_a_predictor(predictors, name):
+    if name not in predictors:
+        pytest.skip(f"{name} is not installed")
+    images = [np.roll(IMAGE, 16 * shift, axis=1) for shift in range(4)]
+    predict = predictors[name]
+    expected = [predict(image).disparity for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda index: predict(images[index % 4]).disparity, range(40)))
+    for index, one in enumerate(found):
+        np.testing.assert_array_equal(one, expected[index % 4])
 
 
 def test_a_network_is_compiled_by_option(network, monkeypatch):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class OpenVINO(Runtime):
             self.properties["INFERENCE_NUM_THREADS"] = options.threads
         self._source, self._options = source, options
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._lock = Lock()  # a request serves one thread at a time
         if self.precision == "int8" and source.description.precision != "int8":
             if source.suffix:
                 raise InputError(f"{source.path} is not an int8 file; export it with --int8 --calibration FOLDER")
@@ -58,14 +60,15 @@ class OpenVINO(Runtime):
 
     def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the graph."""
-        if image.shape not in self._requests:
-            self._requests[image.shape] = self._compiled(image.shape).create_infer_request()
-        self._requests.move_to_end(image.shape)
-        while len(self._requests) > MOST_SHAPES:
-            self._requests.popitem(last=False)
-        request = self._requests[image.shape]
-        request.infer([image], share_inputs=True)
-        return np.array(request.get_output_tensor(0).data)
+        with self._lock:
+            if image.shape not in self._requests:
+                self._requests[image.shape] = self._compiled(image.shape).create_infer_request()
+            self._requests.move_to_end(image.shape)
+            while len(self._requests) > MOST_SHAPES:
+                self._requests.popitem(last=False)
+            request = self._requests[image.shape]
+            request.infer([image], share_inputs=True)
+            return np.array(request.get_output_tensor(0).data)
 
     def _compiled(self, shape: tuple[int, ...]) -> Any:
         """Compile for one shape, or read what an earlier process compiled for it."""

@@ -5,7 +5,7 @@ PyTorch is imported when one of them is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hrdepth.config import RuntimeConfig
 from hrdepth.cpu import tune_malloc
-from hrdepth.errors import require
+from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.runtime import Runtime
 from hrdepth.inference.runtimes.source import Source
 
@@ -100,5 +100,15 @@ class InMemory:
         import torch
 
         with torch.inference_mode():
-            disparity = self.network(torch.from_numpy(image).to(self.torch_device))[0]
-            return np.asarray(disparity.float().cpu().numpy())
+            found = self.network(torch.from_numpy(image).to(self.torch_device))
+        if not (isinstance(found, Mapping) and isinstance(found.get(0), torch.Tensor)):
+            raise InputError("a network must return a mapping with the finest disparity under 0")
+        disparity = np.asarray(found[0].detach().float().cpu().numpy())
+        if disparity.ndim != 4 or disparity.shape[:2] != (len(image), 1):
+            raise InputError(f"a network's disparity must be (B,1,h,w), not of shape {disparity.shape}")
+        if not (disparity.min() >= 0 and disparity.max() <= 1) and np.isfinite(disparity).all():
+            raise InputError(
+                f"a network's disparity must lie in [0,1], after a sigmoid; it has {disparity.min():g} to "
+                f"{disparity.max():g}"
+            )
+        return disparity
