@@ -77,6 +77,16 @@ def test_exact_predictions_in_list_order_have_no_error(root, depths):
     assert evaluate_disparities(disparities[::-1], folder_set(root), WHOLE).mean["abs_rel"] > 0.1
 
 
+@pytest.mark.parametrize("scaling", ["median", "affine", 1.0])
+def test_depth_in_place_of_disparity_is_noticed(root, depths, scaling, caplog):
+    protocol = DepthProtocol(crop="none", scaling=scaling)
+    for given in ([1 / depth for depth in depths], [np.full(SIZE, 1 / 3)] * 3):
+        evaluate_disparities(given, folder_set(root), protocol)
+    assert not caplog.text
+    evaluate_disparities(depths, folder_set(root), protocol)
+    assert "in 3 of 3 images the predictions fall where 1/true depth rises: are they depth?" in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["npy", "npz", "channel", "array", "generator"])
 def test_predictions_may_be_an_array_a_generator_or_a_file(tmp_path, root, depths, kind):
     array = np.stack([1 / depth for depth in depths])

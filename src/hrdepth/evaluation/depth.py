@@ -44,6 +44,7 @@ class ImageResult:
         name: of the image.
         extras: additional metrics, see `evaluation.extras`.
         truth_sha256: of the compared true depth, metres, float32; "" if it was not computed.
+        falls: whether the prediction falls where 1/true depth rises, as depth does.
     """
 
     errors: dict[str, float]
@@ -52,6 +53,7 @@ class ImageResult:
     name: str = ""
     extras: dict[str, float] = field(default_factory=dict)
     truth_sha256: str = ""
+    falls: bool = False
 
 
 def depth_errors(ground_truth: ArrayLike, prediction: ArrayLike) -> dict[str, float]:
@@ -177,6 +179,7 @@ class Comparison:
         ratio: the factor from predicted depth to metres; 1 where disparity is aligned already.
         depth: predicted depth at the pixels, scaled and clamped, float64 (N), metres.
         protocol: of the comparison.
+        falls: whether the prediction falls where 1/true depth rises.
     """
 
     pixels: Pixels
@@ -186,6 +189,7 @@ class Comparison:
     ratio: float
     depth: NDArray[np.float64]
     protocol: DepthProtocol
+    falls: bool
 
     @property
     def errors(self) -> dict[str, float]:
@@ -207,8 +211,11 @@ def compare_depth(
     if not pixels.depth.size:
         return None
     prediction, sampled = disparity, sample_disparity(disparity, pixels)
+    true = 1 / pixels.depth
+    varies = np.ptp(sampled) > 1e-6 * np.abs(sampled).max()  # beyond rounding
+    falls = bool(varies and (sampled - sampled.mean()) @ (true - true.mean()) < 0)
     if protocol.scaling == "affine":
-        scale, shift = scale_and_shift(1 / pixels.depth, sampled)
+        scale, shift = scale_and_shift(true, sampled)
         # Below 0 there is no depth: as far as can be.
         disparity, sampled = (np.maximum(scale * values + shift, 0) for values in (disparity, sampled))
     with np.errstate(divide="ignore"):  # disparity 0 gives infinite depth, which is clamped
@@ -219,7 +226,7 @@ def compare_depth(
     elif protocol.scaling != "affine":
         ratio = float(protocol.scaling)
     clamped = np.clip(depth * ratio, *protocol.depth_range)
-    return Comparison(pixels, prediction, disparity, sampled, ratio, clamped, protocol)
+    return Comparison(pixels, prediction, disparity, sampled, ratio, clamped, protocol, falls)
 
 
 def compared_pixels(ground_truth: NDArray[Any], protocol: DepthProtocol) -> Pixels:

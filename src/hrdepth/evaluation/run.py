@@ -222,7 +222,7 @@ class _Compare:
             raise InputError(f"{truth.name}: {error}") from error
         depth = found.pixels.depth
         digest = hashlib.sha256(depth.astype(np.float32).tobytes()).hexdigest()
-        return ImageResult(found.errors, found.ratio, depth.size, truth.name, more, digest)
+        return ImageResult(found.errors, found.ratio, depth.size, truth.name, more, digest, found.falls)
 
 
 def _evaluate(
@@ -266,6 +266,11 @@ def combine_results(
             f"none of the {len(truths)} images has true depth between {protocol.min_depth:g} and "
             f"{protocol.max_depth:g} m inside the crop '{protocol.crop}'; is the depth in metres?"
         )
+    if 2 * (falling := sum(row.falls for row in rows)) > len(rows):
+        log.warning(
+            "in %d of %d images the predictions fall where 1/true depth rises: are they depth? Disparity, 1/depth, is "
+            "compared", falling, len(rows),
+        )  # fmt: skip
     skipped = tuple(one for one in results if isinstance(one, str))
     measured = {name for row in rows for name in row.extras}
     how = extras.describe() if extras else {}
