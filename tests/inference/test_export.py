@@ -139,6 +139,26 @@ def test_a_failed_export_leaves_the_old_file(weights, tmp_path, monkeypatch, cap
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
+@pytest.mark.parametrize(("suffix", "damaged"), [(".onnx", ".onnx"), (".xml", ".bin"), (".xml", ".xml")])
+def test_a_file_that_changed_since_its_export_is_refused(weights, image, tmp_path, suffix, damaged, capsys):
+    needs(suffix)
+    out = tmp_path / f"net{suffix}"
+    assert export(weights, "--out", out, "--size", "64x96") == 0
+    if damaged == ".xml":  # that of another export
+        file = tmp_path / "net.xml"
+        file.write_text(file.read_text().replace("CC-BY-4.0", "CC-BY-9.0", 1))
+    else:
+        file = out.with_suffix(damaged)
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(bytes(content))
+    capsys.readouterr()
+    command = ["predict", str(image), "--weights", str(out), "--out", str(tmp_path / "o")]
+    assert main(command) == 2
+    assert "is not as it was exported" in capsys.readouterr().err
+    assert main([*command, "--trust"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

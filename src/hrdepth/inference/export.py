@@ -6,6 +6,7 @@ PyTorch is imported once the settings are checked.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import SUFFIXES, load_runtime, unavailable
 from hrdepth.inference.runtimes.quantisation import KEEP, calibration_images, quantise
-from hrdepth.inference.runtimes.source import Description
+from hrdepth.inference.runtimes.source import CONTENT, UNSEALED, Description, export_files, seal
 from hrdepth.io.files import output_file, write_failure
 from hrdepth.io.images import check_size, read_image
 from hrdepth.io.locks import temporary_folder
@@ -108,7 +109,7 @@ def _checked(config: ExportConfig) -> tuple[Path, str]:
         raise InputError("--calibration is for int8; add --int8 or omit it")
     if reason := unavailable(SUFFIXES[out.suffix]):
         raise InputError(f"format {kind} cannot be checked here: {reason}")
-    for path in _files(out):
+    for path in export_files(out):
         output_file(path, overwrite=config.overwrite)
     return out, kind
 
@@ -144,6 +145,8 @@ def _write(kind: str, path: Path, config: ExportConfig, checkpoint: Checkpoint, 
     unit = description.depth_unit if config.depth else None
     graph = graphs.Graph(finest, normalisation=config.normalisation, depth=unit).eval()
     metadata, size = description.metadata(), None if config.dynamic else description.size
+    if kind != "torch-export":
+        metadata[CONTENT] = json.dumps(UNSEALED)
     if kind == "onnx":
         graphs.write_onnx(graph, path, size=size, metadata=metadata)
     elif kind == "torch-export":
@@ -164,6 +167,8 @@ def _write(kind: str, path: Path, config: ExportConfig, checkpoint: Checkpoint, 
                 images=config.quantisation.images,
             )
         graphs.write_openvino(model, path, metadata=metadata)
+    if kind != "torch-export":
+        seal(export_files(path))
 
 
 def _compare(
@@ -231,11 +236,6 @@ def _images(config: ExportConfig, size: tuple[int, int]) -> Iterator[Tensor]:
         yield torch.nn.functional.interpolate(coarse[:batch], size=shape, mode="bilinear", align_corners=False)
 
 
-def _files(out: Path) -> list[Path]:
-    """Return the files of an export: the weights before the graph that needs them."""
-    return [out.with_suffix(".bin"), out] if out.suffix == FORMATS["openvino"] else [out]
-
-
 @contextmanager
 def _staged(out: Path) -> Iterator[Path]:
     """Yield a path of the same name in a temporary folder beside; rename its files on success."""
@@ -243,7 +243,7 @@ def _staged(out: Path) -> Iterator[Path]:
         with temporary_folder(out.parent) as folder:
             staged = folder / out.name
             yield staged
-            for written, place in zip(_files(staged), _files(out), strict=True):
+            for written, place in zip(export_files(staged), export_files(out), strict=True):
                 written.replace(place)
     except OSError as error:
         raise InputError(f"{out} cannot be written ({write_failure(error)}); choose another place") from error

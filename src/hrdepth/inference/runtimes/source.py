@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from hrdepth.weights.checkpoint import Checkpoint
 
 __all__ = [
+    "CONTENT",
     "FACTS_FILE",
     "SUFFIXES",
     "TENSORS",
+    "UNSEALED",
     "Description",
     "Source",
+    "export_files",
     "open_source",
     "read_description",
+    "seal",
 ]
 
 log = logging.getLogger(__name__)
@@ -45,6 +50,10 @@ EXPORTED = {"precision": ("float32", "int8"), "output": ("disparity", "depth")}
 FACTS_FILE = "hrdepth.json"
 # Where the ONNX file beside bundled weights has the hash of the tensors that it was made from.
 TENSORS = f"{PREFIX}tensors_sha256"
+CONTENT = f"{PREFIX}content"
+SEAL = "hrdepth-sha256:"
+UNSEALED = SEAL + 64 * "0"
+"""The value of `CONTENT` in a file's metadata, until `seal` puts the hash of all files of the export in its place."""
 
 
 @dataclass(frozen=True)
@@ -199,11 +208,57 @@ def open_source(weights: Any, *, trust: bool = False) -> Source:
             f"{path} is a file of torch.export, which can run any code when it is opened; if you know where it comes "
             "from, open it with --trust (in Python trust=True), or use .onnx or .safetensors instead"
         )
+    if path.suffix in (".onnx", ".xml") and not trust:
+        check_seal(export_files(path))
     program, metadata = _READERS[path.suffix](path)
     described = Description.read(metadata, path)
     announce_licence(path, described.licence)
     graph = path if path.suffix == ".onnx" else None
     return Source(described, None, path, path.suffix, program, file_sha256(path), graph=graph)
+
+
+def export_files(path: Path) -> list[Path]:
+    """Return the files of an export: the weights before the graph that needs them."""
+    return [path.with_suffix(".bin"), path] if path.suffix == ".xml" else [path]
+
+
+def seal(files: Sequence[Path]) -> None:
+    """Write the hash of an export's files into the last one, whose metadata has `UNSEALED`."""
+    content = files[-1].read_bytes()
+    sealed = (SEAL + _content_sha256(files)[0]).encode()
+    files[-1].write_bytes(content.replace(UNSEALED.encode(), sealed, 1))
+
+
+def check_seal(files: Sequence[Path]) -> None:
+    """Check an export's files against the hash in the last one; those of earlier versions have none.
+
+    Raises:
+        InputError: they are not as they were exported.
+    """
+    try:
+        found, stored = _content_sha256(files)
+    except OSError:  # reading it says what is missing
+        return
+    if stored not in (None, found):
+        raise InputError(
+            f"{files[-1]} is not as it was exported: it is damaged, another program changed it, or the file beside it "
+            "is another's; export the weights again, or pass --trust (in Python trust=True)"
+        )
+
+
+def _content_sha256(files: Sequence[Path]) -> tuple[str, str | None]:
+    """Return the hash of the files, without the one in the last of them; and that one, or None."""
+    digest = hashlib.sha256()
+    for file in files[:-1]:
+        digest.update(file.read_bytes())
+    content = regular_file(files[-1]).read_bytes()
+    place, stored = content.find(SEAL.encode()), None
+    if place >= 0:
+        end = place + len(UNSEALED)
+        stored = content[place + len(SEAL) : end].decode("ascii", "replace")
+        content = content[:place] + UNSEALED.encode() + content[end:]
+    digest.update(content)
+    return digest.hexdigest(), stored
 
 
 def _bundled(path: Path) -> Source | None:
