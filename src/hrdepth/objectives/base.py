@@ -184,7 +184,7 @@ def check_number_options(
         InputError: one is not; the message names it and `what` it is an option of.
 
     Example:
-        >>> check_numbers({"smoothness": -1.0}, ["smoothness"], "objective 'view_synthesis'")
+        >>> check_number_options({"smoothness": -1.0}, ["smoothness"], "objective 'view_synthesis'")
         Traceback (most recent call last):
         ...
         hrdepth.errors.InputError: the option smoothness -1 of objective 'view_synthesis' must be 0 or more, and finite
