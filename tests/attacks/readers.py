@@ -99,13 +99,13 @@ def depth_video(chance: Random, seeds: Path, work: Path) -> None:
 
 @reader
 def upload(chance: Random, seeds: Path, work: Path) -> None:
-    from hrdepth.app.visitors import clip_frames, kind_of, load_upload
+    from hrdepth.app.visitors import clip_frames, kind_of, read_upload
     from hrdepth.config import UploadLimits
 
     name, limits = chance.choice([*IMAGES, *CLIPS]), UploadLimits()
     path = put(work / f"u{Path(name).suffix}", changed(chance, seeds, name, mutate_bytes))
     if kind_of(path, limits) == "image":
-        load_upload(path, limits)
+        read_upload(path, limits)
     else:
         for _ in clip_frames(path, limits):
             pass
@@ -513,12 +513,12 @@ def measurement(chance: Random, seeds: Path, work: Path) -> None:
 
 @reader
 def learned_cameras(chance: Random, seeds: Path, work: Path) -> None:
-    from hrdepth.camera import find_lens
+    from hrdepth.camera import choose_camera
     from hrdepth.weights.find import read_cameras
 
     text = changed(chance, seeds, "cameras.json", mutate_json).decode("utf-8", "replace")
     cameras = read_cameras({"cameras": text}, work / "w.safetensors")
-    find_lens(cameras, chance.choice([None, "a"]))
+    choose_camera(cameras, chance.choice([None, "a"]))
 
 
 @reader
