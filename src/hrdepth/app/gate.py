@@ -122,8 +122,11 @@ class Gate:
                 421, f"this page is not served as {host[:100]!r}; start it with --names to allow that name"
             )
         origin = headers.get("origin")
-        from_another = method != "GET" and headers.get("sec-fetch-site") == "cross-site"
-        if from_another if origin is None else not self._same_site(origin, host):
+        if origin is None:
+            from_another = method != "GET" and headers.get("sec-fetch-site") == "cross-site"
+        else:
+            from_another = not self._same_site(origin, host)
+        if from_another:
             raise RefusedError(403, "requests of other pages are refused")
 
     def _same_site(self, origin: str, host: str) -> bool:
