@@ -30,11 +30,11 @@ from torch import distributed, multiprocessing
 from hrdepth.benchmark.workloads import made_drive
 from hrdepth.config import LogConfig, NetworkConfig, ObjectiveConfig, TrainConfig
 from hrdepth.config.files import plain_settings
-from hrdepth.cpu import tune_malloc
 from hrdepth.data import mix, open_data
 from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.run_folder import read_metrics
+from hrdepth.machine import tune_malloc
 from hrdepth.training import build_training_objective
 
 FRAMES, BATCH, SIZE, ROUNDS, SECONDS = 162, 4, (64, 192), 2, 6.0

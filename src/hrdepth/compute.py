@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from hrdepth.errors import InputError, first_line
 
-__all__ = ["Compiled", "choose_device", "compile_module", "has_depthwise", "use_fast_depthwise"]
+__all__ = ["Compiled", "choose_device", "compile_module", "has_depthwise", "is_out_of_memory", "use_fast_depthwise"]
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,15 @@ def choose_device(device: str | torch.device | None = "auto") -> torch.device:
     if not available[chosen.type] or (chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()):
         raise InputError(f"the device '{device}' is not available here; use auto or cpu")
     return chosen
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory, of the device or the machine, is used up."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        part in str(error) for part in ("out of memory", "can't allocate memory")
+    )
 
 
 class Compiled:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from hrdepth.io.files import output_file, write_json
 from hrdepth.io.parallel import usable_cores
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable, table_format
+from hrdepth.machine import processor, total_memory
 
 __all__ = ["Measurement", "check_benchmark", "interleave", "report_measurements", "report_results"]
 
@@ -141,33 +141,12 @@ def report_measurements(
 
 def _machine() -> dict[str, Any]:
     """Describe the machine: processor, cores (all, and those this process may use), memory, accelerator, system."""
-    torch = sys.modules.get("torch")  # what is measured has imported it, if it needs it
+    torch, memory = sys.modules.get("torch"), total_memory()  # what is measured has imported torch, if it needs it
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "usable_cores": usable_cores(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": memory and round(memory / 2**10, 1),
         "accelerator": torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None,
         "system": platform.platform(),
     }
-
-
-def _processor() -> str:
-    name = ""
-    if platform.system() == "Linux":
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    elif platform.system() == "Darwin":
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    return name or platform.processor() or platform.machine()
-
-
-def _memory_gib() -> float | None:
-    sysconf = getattr(os, "sysconf", None)  # Windows has none
-    if sysconf is None:
-        return None
-    try:
-        return round(int(sysconf("SC_PAGE_SIZE")) * int(sysconf("SC_PHYS_PAGES")) / 2**30, 1)
-    except (ValueError, OSError):
-        return None

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.benchmark.roofline import seconds
-from hrdepth.benchmark.workers import peak_memory, reset_peak_memory
 from hrdepth.config import BenchmarkNetwork, BenchmarkPredictConfig, NetworkConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes import PRECISIONS, RUNTIMES, Runtime, load_runtime, unavailable
 from hrdepth.inference.runtimes.pytorch import PyTorch
+from hrdepth.machine import peak_memory, reset_peak_memory
 from hrdepth.networks import build_network
 from hrdepth.registry import lookup
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint

@@ -17,11 +17,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hrdepth.benchmark.report import Measurement, check_benchmark, interleave, report_measurements
 from hrdepth.benchmark.roofline import MATRIX
-from hrdepth.benchmark.workers import peak_memory, start_workers
+from hrdepth.benchmark.workers import start_workers
 from hrdepth.benchmark.workloads import WorkloadTimer, backward, load_batches, made_drive
 from hrdepth.compute import choose_device
 from hrdepth.config import BenchmarkLoadConfig, BenchmarkTrainConfig, TrainConfig
 from hrdepth.errors import InputError
+from hrdepth.machine import peak_memory
 from hrdepth.training import build_training_objective
 
 __all__ = ["benchmark_load", "benchmark_train"]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import multiprocessing
-import os
-import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.progress import track
 
 from hrdepth.errors import InputError
 
-__all__ = ["Worker", "memory", "peak_memory", "reset_peak_memory", "start_workers"]
+__all__ = ["Worker", "start_workers"]
 
 SECONDS_TO_END = 20
 
@@ -97,42 +93,3 @@ def _serve(build: Callable[[], Any], connection: Any) -> None:
         while True:
             method, arguments = connection.recv()
             connection.send(getattr(built, method)(*arguments))
-
-
-def peak_memory(*, children: bool = False) -> float | None:
-    """Return the most resident memory that this process has had, in MiB; None where that is unknown.
-
-    Args:
-        children: of the largest process that it started and that has ended, instead.
-    """
-    # Linux counts in getrusage's number the pages of the process that started this one, too.
-    if not children and (peak := _linux_memory("VmHWM")) is not None:
-        return peak
-    try:
-        resource = importlib.import_module("resource")
-    except ModuleNotFoundError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss
-    return float(peak) / (2**20 if platform.system() == "Darwin" else 2**10)  # bytes there, KiB elsewhere
-
-
-def reset_peak_memory() -> None:
-    """Let `peak_memory` begin again, where the kernel allows it; else it includes what was before."""
-    path = Path("/proc/self/clear_refs")
-    with suppress(OSError):
-        if os.access(path, os.W_OK):
-            path.write_text("5", encoding="ascii")
-
-
-def memory() -> float | None:
-    """Return the resident memory of this process now, MiB; the peak outside Linux, None where that is unknown."""
-    now = _linux_memory("VmRSS")
-    return peak_memory() if now is None else now
-
-
-def _linux_memory(field: str) -> float | None:
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    return next((int(line.split()[1]) / 2**10 for line in status.splitlines() if line.startswith(f"{field}:")), None)

@@ -17,11 +17,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hrdepth.benchmark.roofline import MATRIX, product, seconds
-from hrdepth.benchmark.workers import memory, peak_memory
 from hrdepth.config import DatasetConfig, TrainConfig
-from hrdepth.cpu import tune_malloc
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.data.sample import Batch
+from hrdepth.machine import peak_memory, resident_memory, tune_malloc
 from hrdepth.objectives import Objective
 from hrdepth.training import build_loaders, build_training_objective
 from hrdepth.training.optimiser import build_optimiser
@@ -159,7 +158,7 @@ class WorkloadTimer:
             torch.manual_seed(0)
             self.name, self.run = name, lambda: None  # frees the last one's memory before this one allocates
             self.run = WORKLOADS[name](self.config)
-            self.before = memory() or 0.0
+            self.before = resident_memory() or 0.0
             for _ in range(2):  # compiles, fills caches
                 self.run()
         taken = [seconds(self.run, self.config.device) for _ in range(count)]

@@ -7,7 +7,7 @@ import json
 import logging
 
 from hrdepth.config import AppConfig, ExportConfig, ImportConfig, ModelsConfig, PackConfig, PredictConfig, ServeConfig
-from hrdepth.cpu import limit_openmp_spin
+from hrdepth.machine import limit_openmp_spin
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from hrdepth.config import (
     ReproduceResolutionConfig,
     ReproduceTableConfig,
 )
-from hrdepth.cpu import limit_openmp_spin
+from hrdepth.machine import limit_openmp_spin
 
 
 def benchmark_load(config: BenchmarkLoadConfig) -> None:

@@ -25,6 +25,7 @@ from hrdepth.errors import InputError
 __all__ = [
     "check_config",
     "find_config",
+    "merge_settings",
     "names_class",
     "plain_settings",
     "read_train_config",
@@ -150,3 +151,30 @@ def _training_parser() -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainConfig, "training")
     return parser
+
+
+def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace settings by others, section by section; null removes a setting, another name the rest of its section.
+
+    Source: RFC 7396, JSON Merge Patch; but that options belong to a name.
+
+    Example:
+        >>> merge_settings({"network": {"name": "a", "options": {"b": 1, "c": 1}}}, {"network": {"options": {"b": 2}}})
+        {'network': {'name': 'a', 'options': {'b': 2, 'c': 1}}}
+        >>> merge_settings({"network": {"name": "a", "options": {"weights": "x"}}}, {"network": {"name": "b"}})
+        {'network': {'name': 'b'}}
+    """
+    if "name" in over and over["name"] != base.get("name"):
+        base = {}
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping):
+            inner = merged.get(key)
+            merged[key] = merge_settings(inner if isinstance(inner, Mapping) else {}, value)
+        elif isinstance(value, list):
+            merged[key] = [merge_settings({}, one) if isinstance(one, Mapping) else one for one in value]
+        else:
+            merged[key] = value
+    return merged

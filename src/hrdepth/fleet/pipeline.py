@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 from rich.progress import track
 
 from hrdepth.config import FleetConfig
-from hrdepth.cpu import limit_openmp_spin
 from hrdepth.errors import InputError, first_line, require
 from hrdepth.io.objects import is_url
+from hrdepth.machine import limit_openmp_spin
 
 __all__ = ["Done", "Work", "stream", "with_absolute_paths"]
 

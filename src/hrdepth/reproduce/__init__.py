@@ -3,8 +3,6 @@
 plan              the training config that gives a row, with replaced settings; which network a weights file holds
 context           what the rows have in common: settings, given weights, true depth
 runs              find weights, and train what is missing
-memory            what a training needs, and batches that fit
-regions           of dense and sparse true depth, and errors within them
 measure           all measurements of a row, each made once and reused
 differences       means over seeds with intervals, and differences from the reference row
 provenance_table  the weights behind each row; the files that all tables and figures write

@@ -16,15 +16,7 @@ from hrdepth.config import DepthProtocol, ReproduceRegionsConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.edges import is_dense
 from hrdepth.evaluation.predictions import predict_image, read_true_image
-from hrdepth.inference.predictor import Predictor
-from hrdepth.io.plotting import colour, new_figure, save, style
-from hrdepth.io.tables import ResultTable
-from hrdepth.paper import PaperRow, row_of
-from hrdepth.reproduce.context import Context, open_context
-from hrdepth.reproduce.differences import Spread, over_seeds
-from hrdepth.reproduce.measure import open_predictor
-from hrdepth.reproduce.provenance_table import find_shown, missing_rows, protocol_text, shown_content, write_results
-from hrdepth.reproduce.regions import (
+from hrdepth.evaluation.regions import (
     REGIONS,
     SPARSE_REGIONS,
     depth_regions,
@@ -33,6 +25,14 @@ from hrdepth.reproduce.regions import (
     set_errors,
     sparse_regions,
 )
+from hrdepth.inference.predictor import Predictor
+from hrdepth.io.plotting import colour, new_figure, save, style
+from hrdepth.io.tables import ResultTable
+from hrdepth.paper import PaperRow, row_of
+from hrdepth.reproduce.context import Context, open_context
+from hrdepth.reproduce.differences import Spread, over_seeds
+from hrdepth.reproduce.measure import open_predictor
+from hrdepth.reproduce.provenance_table import find_shown, missing_rows, protocol_text, shown_content, write_results
 from hrdepth.truth import GroundTruth
 
 __all__ = ["draw_regions", "reproduce_figure2"]

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hrdepth.compute import is_out_of_memory
 from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.depth import METRICS, Comparison
 from hrdepth.evaluation.edges import edges_installed, is_dense
 from hrdepth.evaluation.extras import Extras
+from hrdepth.evaluation.regions import ENLARGED, REGIONS, depth_regions, region_errors
 from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256, read_json, write_json
@@ -26,9 +28,7 @@ from hrdepth.io.run_folder import validation_curve
 from hrdepth.networks.summary import summarise
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.context import MEASURED_FOLDER, Context
-from hrdepth.reproduce.memory import is_out_of_memory
 from hrdepth.reproduce.plan import run_folder, run_name, stored_network
-from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, region_errors
 from hrdepth.reproduce.runs import Weights, find_weights, learned_from, train_missing
 from hrdepth.truth import GroundTruth
 

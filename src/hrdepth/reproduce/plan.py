@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.config import NetworkConfig, ReproduceConfig, TrainConfig
-from hrdepth.config.files import find_config, train_config
+from hrdepth.config.files import find_config, merge_settings, train_config
 from hrdepth.config.names import rename_keys
 from hrdepth.config.safe_yaml import load_yaml, read_text
 from hrdepth.config.training import nested_options
@@ -23,7 +23,6 @@ from hrdepth.weights.find import read_metadata
 
 __all__ = [
     "Plan",
-    "merge",
     "network_mismatch",
     "network_text",
     "plan_training",
@@ -86,9 +85,9 @@ def plan_training(
         raise InputError(
             f"{file}, the training of {row.name}, does not exist; give the folder of configs with --configs"
         )
-    settings = merge(rename_keys(load_yaml(read_text(file))), row.settings)
+    settings = merge_settings(rename_keys(load_yaml(read_text(file))), row.settings)
     for over in (config.training, config.row_training.get(row.name, {})):
-        settings = merge(settings, rename_keys(over))
+        settings = merge_settings(settings, rename_keys(over))
     settings["output"] = str(run_folder(config, row.name, seed))
     if seed is not None:
         settings["seed"] = seed
@@ -100,33 +99,6 @@ def plan_training(
     )
     training = replace(training, size=(height, width), train=train, validation=validation)
     return _with_weights_before(training, config, seed, given or {})
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace settings by others, section by section; null removes a setting, another name the rest of its section.
-
-    Source: RFC 7396, JSON Merge Patch; but that options belong to a name.
-
-    Example:
-        >>> merge({"network": {"name": "a", "options": {"weights": "x", "b": 1}}}, {"network": {"options": {"b": 2}}})
-        {'network': {'name': 'a', 'options': {'weights': 'x', 'b': 2}}}
-        >>> merge({"network": {"name": "a", "options": {"weights": "x"}}}, {"network": {"name": "b"}})
-        {'network': {'name': 'b'}}
-    """
-    if "name" in over and over["name"] != base.get("name"):
-        base = {}
-    merged = dict(base)
-    for key, value in over.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping):
-            inner = merged.get(key)
-            merged[key] = merge(inner if isinstance(inner, Mapping) else {}, value)
-        elif isinstance(value, list):
-            merged[key] = [merge({}, one) if isinstance(one, Mapping) else one for one in value]
-        else:
-            merged[key] = value
-    return merged
 
 
 def _with_weights_before(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hrdepth.config import ReproduceResolutionConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.edges import is_dense
+from hrdepth.evaluation.regions import ENLARGED, REGIONS, depth_regions, describe_regions, reduce_truth, set_errors
 from hrdepth.evaluation.results import mean_over_images
 from hrdepth.io.tables import ResultTable
 from hrdepth.paper import row_of
@@ -20,7 +21,6 @@ from hrdepth.reproduce.context import Context, open_context
 from hrdepth.reproduce.differences import Spread, over_text, paired, spread, spreads_of_pairs, verdict
 from hrdepth.reproduce.measure import BY_REGION, MEASURED, MeasuredRow, by_metric, measure_row
 from hrdepth.reproduce.provenance_table import RowProvenance, protocol_text, write_results
-from hrdepth.reproduce.regions import ENLARGED, REGIONS, depth_regions, describe_regions, reduce_truth, set_errors
 from hrdepth.truth import GroundTruth
 
 __all__ = ["reproduce_resolution"]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import yaml
 
+from hrdepth.compute import is_out_of_memory
 from hrdepth.config import TrainConfig
 from hrdepth.config.files import plain_settings
 from hrdepth.config.safe_yaml import load_yaml, read_text
@@ -22,7 +23,6 @@ from hrdepth.io.files import file_sha256, write_json
 from hrdepth.io.run_folder import read_json_or_empty
 from hrdepth.paper import PaperRow
 from hrdepth.reproduce.context import Context
-from hrdepth.reproduce.memory import fit_memory, is_out_of_memory, release_memory
 from hrdepth.reproduce.plan import BEST, Plan, network_mismatch, plan_training, row_mismatch, run_folder
 
 __all__ = ["Weights", "find_weights", "learned_from", "shown_weights", "train_missing"]
@@ -142,6 +142,7 @@ def _train(row: PaperRow | str, context: Context, seed: int | None) -> bool:
             log.warning("%s: not trained, it needs the weights of %s first", folder, name)
             return False
     from hrdepth.training import train
+    from hrdepth.training.memory import fit_memory, release_memory
 
     settings = fit_memory(replace(plan.config, resume=None if epochs is None else "last"))
     (folder / OUT_OF_MEMORY).unlink(missing_ok=True)

@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader
 
 from hrdepth.check.scan import check_data
 from hrdepth.config import TrainConfig
-from hrdepth.cpu import tune_malloc
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
 from hrdepth.io.locks import locked_folder
+from hrdepth.machine import tune_malloc
 from hrdepth.networks.backbones import initial_weights
 from hrdepth.objectives.base import Objective
 from hrdepth.training.cameras import find_learned_cameras

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import RuntimeConfig
-from hrdepth.cpu import tune_malloc
 from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.runtime import Runtime
 from hrdepth.inference.runtimes.source import Source
+from hrdepth.machine import tune_malloc
 
 if TYPE_CHECKING:
     from torch import Tensor

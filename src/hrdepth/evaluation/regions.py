@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate, max_pool2d
 
 from hrdepth.config import DepthProtocol, ReproduceRegionsConfig
-from hrdepth.errors import InputError
+from hrdepth.errors import InputError, require
 from hrdepth.evaluation.depth import Comparison, compare_depth, valid_pixels
 from hrdepth.evaluation.edges import depth_edges, is_dense, near_edges
 from hrdepth.truth import GroundTruth
@@ -53,12 +51,13 @@ def depth_regions(
     Raises:
         InputError: less than half of the pixels have true depth.
     """
+    maximum_filter = require("scipy.ndimage", "metrics", "edges need").maximum_filter
     known = np.isfinite(depth) & (depth > 0)
     if not is_dense(depth):
         raise InputError(f"these regions need dense true depth; {known.mean():.0%} of this image's pixels have it")
     high = _steepest(np.log(np.where(known, depth, np.nan))) > np.log1p(gradient)
-    edges = torch.from_numpy(depth_edges(np.where(known, depth, np.nan)).astype(np.float32))[None, None]
-    near = max_pool2d(edges, 2 * edge_width + 1, stride=1, padding=edge_width)[0, 0].numpy() > 0
+    edges = depth_edges(np.where(known, depth, np.nan))
+    near = maximum_filter(edges, 2 * edge_width + 1, mode="constant")
     return {"all": known, "low gradient": known & ~high, "high gradient": known & high, "edges": known & near}
 
 
@@ -167,5 +166,6 @@ def set_errors(
 
 
 def _nearest(values: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    resized = interpolate(torch.from_numpy(np.ascontiguousarray(values))[None, None], size=size, mode="nearest-exact")
-    return np.asarray(resized[0, 0].numpy(), dtype=np.float64)
+    """Resize (h,w): each pixel is the one in which its centre lies, as PyTorch's `nearest-exact` but for rounding."""
+    places = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(values.shape, size, strict=True))
+    return values[np.ix_(*places)]

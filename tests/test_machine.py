@@ -1,4 +1,4 @@
-"""Tests of cpu.py.
+"""Tests of machine.py.
 
 Freed memory is used again, and threads without work give their cores to other runtimes.
 """
@@ -19,7 +19,7 @@ from tiny_networks import NETWORK
 SCRIPT = """
 import resource, sys, torch
 torch.set_num_threads(1)
-from hrdepth.cpu import tune_malloc
+from hrdepth.machine import tune_malloc
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):

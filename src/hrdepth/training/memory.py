@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -19,10 +18,11 @@ from hrdepth.compute import choose_device
 from hrdepth.config import TrainConfig
 from hrdepth.data.sample import Batch
 from hrdepth.errors import MALFORMED
+from hrdepth.machine import available_memory
 from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import build_objective
 
-__all__ = ["MemoryNeed", "fit_memory", "is_out_of_memory", "memory_need", "release_memory", "split_batches"]
+__all__ = ["MemoryNeed", "fit_memory", "memory_need", "release_memory", "split_batches"]
 
 log = logging.getLogger(__name__)
 
@@ -112,26 +112,16 @@ def _batch(config: TrainConfig, size: int) -> Batch:
     return cast(Batch, batch)
 
 
-def free_memory(device: str) -> int | None:
-    """Return the free bytes of the device that a training uses; None if they are not known.
+def free_memory(device: str) -> float | None:
+    """Return the GiB that are free on the device that a training uses; None if that is not known.
 
     Raises:
         InputError: there is no such device.
     """
     if choose_device(device).type == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
-    sysconf = getattr(os, "sysconf", None)  # Windows has none
-    if sysconf is None:
-        return None
-    try:
-        free = int(sysconf("SC_AVPHYS_PAGES") * sysconf("SC_PAGE_SIZE"))
-    except (ValueError, OSError):
-        return None
-    try:  # Linux gives up cached files when memory is short
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return free + next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Cached:"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return free
+        return float(torch.cuda.mem_get_info()[0]) / GIB
+    available = available_memory()
+    return None if available is None else available / 2**10
 
 
 def fit_memory(config: TrainConfig) -> TrainConfig:
@@ -148,7 +138,7 @@ def fit_memory(config: TrainConfig) -> TrainConfig:
     stated = f"{config.output}: a step of {config.batch_size} keeps about {need.of(config.batch_size):.1f} GiB"
     fitted = config if free is None else split_batches(config, need, free)
     if free is not None:
-        stated += f", {free / GIB:.1f} GiB are free"
+        stated += f", {free:.1f} GiB are free"
     if fitted is config:
         log.info("%s", stated)
         return config
@@ -161,11 +151,11 @@ def fit_memory(config: TrainConfig) -> TrainConfig:
     return fitted
 
 
-def split_batches(config: TrainConfig, need: MemoryNeed, free: int) -> TrainConfig:
-    """Return the config with the largest batches that fit, of 1 if none does, and the same samples a step."""
+def split_batches(config: TrainConfig, need: MemoryNeed, free: float) -> TrainConfig:
+    """Return the config with the largest batches that fit into GiB, of 1 if none does, and the same samples a step."""
     for parts in range(1, config.batch_size + 1):
         size = config.batch_size // parts
-        if config.batch_size % parts == 0 and (size == 1 or need.of(size) * GIB <= USABLE * free):
+        if config.batch_size % parts == 0 and (size == 1 or need.of(size) <= USABLE * free):
             break
     return config if parts == 1 else replace(config, batch_size=size, accumulate=config.accumulate * parts)
 
@@ -182,15 +172,6 @@ def _begun(config: TrainConfig) -> TrainConfig | None:
         return config
     same = size * accumulate == config.batch_size * config.accumulate
     return replace(config, batch_size=size, accumulate=accumulate) if same else config
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory, of the device or the machine, is used up."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(
-        part in str(error) for part in ("out of memory", "can't allocate memory")
-    )
 
 
 def release_memory() -> None:
