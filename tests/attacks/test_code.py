@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 import yaml
 from PIL import Image
 
+from damage import flip_bit
 from fake_run import run_folder
 from hrdepth.cli import main
 from hrdepth.config.files import train_config
@@ -100,6 +102,13 @@ def test_a_pt2_file_is_opened_with_trust(exported, tmp_path):
     ]
     assert main(command) == 0
     assert (tmp_path / "out" / "predict.json").is_file()
+
+
+def test_one_wrong_bit_in_a_pt2_file_is_refused(exported, tmp_path):
+    damaged = Path(shutil.copy(exported, tmp_path / "damaged.pt2"))
+    flip_bit(damaged)
+    with pytest.raises(InputError, match=r"damaged\.pt2 is damaged .*checksum of .* is wrong"):
+        open_source(damaged, trust=True)
 
 
 def test_the_description_of_a_pt2_file_is_read_without_opening_it(exported, tmp_path, marker):

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -16,6 +15,7 @@ import pytest
 import torch
 import yaml
 
+from damage import flip_bit
 from hrdepth.config import GuardConfig, LogConfig, ObjectiveConfig, OptimiserConfig
 from hrdepth.config.files import plain_settings
 from hrdepth.data.mixing import MixedSampler
@@ -398,13 +398,7 @@ def test_a_run_killed_while_its_folder_was_made_is_resumed(tiny, tmp_path, conte
 
 
 def test_one_wrong_bit_in_a_checkpoint_is_refused(again):
-    file = Path(again.output) / "last.ckpt"
-    content = bytearray(file.read_bytes())
-    with zipfile.ZipFile(file) as archive:
-        tensors = [part for part in archive.infolist() if "/data/" in part.filename]
-    largest = max(tensors, key=lambda part: part.file_size)
-    content[largest.header_offset + 200 + largest.file_size // 2] ^= 1
-    file.write_bytes(content)
+    flip_bit(Path(again.output) / "last.ckpt")
     with pytest.raises(InputError, match=r"last.ckpt is damaged .*checksum of .* is wrong.*init best.safetensors"):
         train(again)
 

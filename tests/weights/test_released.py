@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import released_weights
+from damage import flip_bit
 from hrdepth.errors import InputError
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.released import import_weights
@@ -124,6 +125,12 @@ def test_tensors_of_no_finite_floats_are_refused(files, tmp_path, value):
     with pytest.raises(InputError, match="must hold finite floating-point numbers") as error:
         import_weights("lite_hrdepth", files["encoder"], files["depth"], tmp_path / "out.safetensors")
     assert key in str(error.value)
+
+
+def test_one_wrong_bit_is_refused(files, tmp_path):
+    flip_bit(files["encoder"])
+    with pytest.raises(InputError, match="checksum of .* is wrong"):
+        import_weights("lite_hrdepth", out=tmp_path / "net.safetensors", **files)
 
 
 def test_a_web_page_instead_of_weights_gets_no_advice_to_run_it(files, tmp_path):

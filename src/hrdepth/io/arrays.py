@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from hrdepth.io.files import regular_file
 
-__all__ = ["array_from_bytes", "check_archive", "check_array", "load_array"]
+__all__ = ["array_from_bytes", "check_archive", "check_array", "check_checksums", "load_array"]
 
 # Sparse depth is compressed to a fifteenth, other arrays less; a thousandth is what a bomb of zeros reaches.
 EXPANSION = 100
@@ -86,6 +88,22 @@ def check_archive(path: Path) -> None:
                         _check_header(stream, member.file_size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # damaged, or encrypted
         raise ValueError(str(error)) from error
+
+
+def check_checksums(path: Path) -> None:
+    """Check the CRC-32 that PyTorch stores with every part of a file, and does not check itself.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: a part is not what was written.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
+        raise ValueError(str(error)) from error
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} is wrong")
 
 
 def _check_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -17,7 +17,7 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from hrdepth.errors import InputError, first_line
-from hrdepth.io.arrays import check_archive
+from hrdepth.io.arrays import check_archive, check_checksums
 from hrdepth.io.files import existing_file, file_sha256
 
 __all__ = ["load_local_weights"]
@@ -112,4 +112,5 @@ def _read(file: Path) -> dict[str, Tensor]:
 def _safely(file: Path) -> Any:
     if zipfile.is_zipfile(file):
         check_archive(file)
+        check_checksums(file)
     return torch.load(file, map_location="cpu", weights_only=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,9 +10,10 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from hrdepth.errors import InputError
+from hrdepth.io.arrays import check_checksums
 from hrdepth.io.files import atomic_path
 
-__all__ = ["CheckpointFile", "check_checksums"]
+__all__ = ["CheckpointFile"]
 
 
 class CheckpointFile(TorchCheckpointIO):
@@ -35,19 +33,3 @@ class CheckpointFile(TorchCheckpointIO):
                 check_checksums(temporary)
             except ValueError as error:
                 raise InputError(f"{path} was not written whole ({error}); the one before is kept") from error
-
-
-def check_checksums(path: Path) -> None:
-    """Check the CRC-32 that PyTorch stores with every part of a file, and does not check itself.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: a part is not what was written.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
-        raise ValueError(str(error)) from error
-    if damaged is not None:
-        raise ValueError(f"the checksum of {damaged} is wrong")

@@ -18,11 +18,10 @@ from hrdepth.config.files import plain_settings, read_train_config
 from hrdepth.config.names import rename_keys
 from hrdepth.config.training import PATH_OPTIONS, nested_options
 from hrdepth.errors import InputError, first_line
-from hrdepth.io.arrays import check_archive
+from hrdepth.io.arrays import check_archive, check_checksums
 from hrdepth.io.files import atomic_path, output_folder, read_json, write_json
 from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.provenance import provenance
-from hrdepth.training.checkpoint_file import check_checksums
 
 __all__ = [
     "LAST",

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from hrdepth.config import NetworkConfig
 from hrdepth.config.weights import PUBLISHED
 from hrdepth.errors import InputError
-from hrdepth.io.arrays import check_archive
+from hrdepth.io.arrays import check_archive, check_checksums
 from hrdepth.io.files import existing_file, output_file
 from hrdepth.io.images import check_size
 from hrdepth.io.provenance import provenance
@@ -109,6 +109,7 @@ def _read_published(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]
     try:
         if zipfile.is_zipfile(file):
             check_archive(file)
+            check_checksums(file)
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as a state dict of tensors: {error}") from error
     try:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import multiprocessing
+import pickle
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,24 @@ def test_threads_may_share_a_predictor(predictors, name):
         found = list(pool.map(lambda index: predict(images[index % 4]).disparity, range(40)))
     for index, one in enumerate(found):
         np.testing.assert_array_equal(one, expected[index % 4])
+
+
+@pytest.mark.parametrize("name", ["pytorch", "onnxruntime", "openvino"])
+def test_a_predictor_is_pickled_and_works_in_another_process(network, predictors, name):
+    if name not in predictors:
+        pytest.skip(f"{name} is not installed")
+    predict = predictors[name]
+    content = pickle.dumps(predict)
+    assert len(content) < 2000  # the name of its file, not the network
+    expected = predict(IMAGE)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        found = pool.submit(pickle.loads(content), IMAGE).result(120)
+    np.testing.assert_allclose(found.disparity, expected.disparity, atol=1e-6)
+    again = pickle.loads(content)
+    assert (again.source, again.scale, again.precision) == (predict.source, predict.scale, predict.precision)
+    from_memory = Predictor(load_runtime(network, name), (64, 96))
+    again = pickle.loads(pickle.dumps(from_memory))
+    np.testing.assert_allclose(again(IMAGE).disparity, from_memory(IMAGE).disparity, atol=1e-6)
 
 
 def test_a_network_is_compiled_by_option(network, monkeypatch):

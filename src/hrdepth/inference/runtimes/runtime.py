@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +56,7 @@ class Runtime:
                 f"{source.path} is an int8 file, which cannot run in {options.precision}; leave --precision out, or "
                 "export the weights again without --int8"
             )
+        self._made_of = source if source.path is None else replace(source, network=None, program=None), options
         self.description = source.description
         self.device = "cpu"
         self.precision = options.precision or source.description.precision
@@ -91,6 +94,10 @@ class Runtime:
             )
             image = (image - mean) / std
         return description.disparity(self.infer(np.ascontiguousarray(image, dtype=np.float32)))
+
+    def __reduce__(self) -> Any:
+        """Pickle what it was made of: libraries' sessions cannot be pickled, and a new process loads its own."""
+        return type(self), self._made_of
 
     def infer(self, image: Float32) -> Float32:
         """Run the graph: from its input, contiguous, to its output, (B,1,H,W) float32."""

@@ -8,6 +8,7 @@ import logging
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from hrdepth.camera import DepthScale, LearnedCamera
 from hrdepth.errors import MALFORMED, InputError, require
 from hrdepth.inference.runtimes.openvino_core import shared_core
+from hrdepth.io.arrays import check_checksums
 from hrdepth.io.files import existing_file, file_sha256, parse_json, regular_file
 from hrdepth.io.onnx_file import read_onnx, read_onnx_metadata
 from hrdepth.weights.find import announce_licence, bundled_graph, read_cameras, read_metadata, stated_size
@@ -186,6 +188,12 @@ class Source:
         assert self.path is not None
         return _checkpoint(self.path).network
 
+    def __reduce__(self) -> Any:
+        """Pickle the name of the file, if there is one: what it is unpickled in opens it again."""
+        if self.path is None:
+            return super().__reduce__()
+        return partial(open_source, trust=True), (self.path.absolute(),)  # it was opened here
+
 
 def open_source(weights: Any, *, trust: bool = False) -> Source:
     """Open a weights file, an exported file, or use a network as it is.
@@ -324,6 +332,7 @@ def _read_torch_export(path: Path) -> tuple[Any, dict[str, str]]:
     library = require("torch.export", "train", f"reading {path} needs")
     extra: dict[str, Any] = {FACTS_FILE: ""}
     try:
+        check_checksums(path)
         program = library.load(path, extra_files=extra)
     except Exception as error:  # a damaged archive raises many kinds
         raise InputError(f"{path} is damaged or not a file of torch.export ({error})") from error
