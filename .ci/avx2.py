@@ -106,7 +106,7 @@ def replace_cpuid(root: Path) -> int:
 
 def main(folder: Path, *targets: str) -> int:
     """Clone, install, replace and run; return the status of make."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     clone, handler, cpuinfo, preload = (folder / name for name in ("clone", "handler.so", "cpuinfo", "preload"))
     subprocess.run(["git", "clone", "-q", Path(__file__).parents[1], clone], check=True)
     subprocess.run(["make", ".venv/installed"], cwd=clone, check=True)
