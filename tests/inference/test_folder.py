@@ -210,6 +210,35 @@ class TestFolder:
         with pytest.raises(InputError, match="not one image"):
             predict_to_folder(predictor, folder, tmp_path / "out", progress=False)
 
+    def test_images_named_one_by_one_are_predicted_and_resumed(self, predictor: Predictor, tmp_path: Path) -> None:
+        for number, name in enumerate(("a/road.png", "a/other.png", "b/lane.png")):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            write_image(tmp_path / name, make_image(number))
+        given = [str(tmp_path / name) for name in ("b/lane.png", "a/road.png")]
+        out = tmp_path / "out"
+        predict_to_folder(predictor, probe(given), out, progress=False)
+        assert sorted(path.stem for path in out.glob("*.npz")) == ["lane", "road"]
+        assert json.loads((out / "predict.json").read_text())["images"].keys() == {"lane", "road"}
+        before = (out / "road.npz").stat().st_mtime_ns
+        predict_to_folder(predictor, probe([*given, str(tmp_path / "a/other.png")]), out, resume=True, progress=False)
+        assert (out / "other.npz").is_file()
+        assert (out / "road.npz").stat().st_mtime_ns == before
+
+    @pytest.mark.parametrize(
+        ("second", "sentence"),
+        [("a", "a is a folder; of several inputs each must be an image"), ("b/road.png", "2 of the images are called"),
+         ("camera:0", "camera"), ("", "name of an input is empty"), ("none.png", "none.png does not exist")],
+    )  # fmt: skip
+    def test_several_inputs_must_be_images_of_different_names(
+        self, second: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        for name in ("a/road.png", "b/road.png"):
+            Path(name).parent.mkdir()
+            write_image(Path(name), make_image())
+        with pytest.raises(InputError, match=sentence):
+            probe(["a/road.png", second])
+
     def test_the_output_folder_may_not_be_the_input(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "1.png", make_image())
         with pytest.raises(InputError, match="folder of the images"):

@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "tabulate": (evaluation.tabulate, "results+"),
     "compare": (evaluation.compare, "weights+"),
     "report": (training.report, "run"),
-    "predict": (networks.predict, "input"),
+    "predict": (networks.predict, "input more*"),
     "odometry": (evaluation.odometry, "input"),
     "calibrate-scale": (evaluation.calibrate_scale, "weights"),
     "export": (networks.export, "weights"),

@@ -60,7 +60,9 @@ def check_inputs(config: Any) -> None:
         if name == "runtime" and isinstance(config, PackConfig):
             continue  # a file
         if name == "input" and isinstance(config, PredictConfig):
-            _check_input(value, live=True)
+            from hrdepth.io.media import probe
+
+            probe([value, *config.more] if config.more else value, live=True)
             continue
         if name in CHECKS and value not in (None, "", (), []):
             # The paper's tables have NAME=FILE,FILE.
@@ -209,11 +211,11 @@ def _check_weights(value: Any) -> None:
             locate_weights(source)
 
 
-def _check_input(value: Any, *, live: bool = False) -> None:
+def _check_input(value: Any) -> None:
     from hrdepth.io.media import probe
 
     for path in _each(value):
-        probe(path, live=live)
+        probe(path)
 
 
 def _check_released(config: ImportConfig) -> None:

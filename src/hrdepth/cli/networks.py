@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def predict(config: PredictConfig) -> None:
-    """Predict depth for an image, a folder of images, a video, a camera or a stream."""
+    """Predict depth for images, a folder of images, a video, a camera or a stream."""
     limit_openmp_spin()
     if config.ray is not None:
         from hrdepth.fleet.recordings import predict_recordings
@@ -27,7 +27,7 @@ def predict(config: PredictConfig) -> None:
     from hrdepth.io.image_files import result_name
     from hrdepth.io.media import probe
 
-    media = probe(config.input, live=True)
+    media = probe([config.input, *config.more] if config.more else config.input, live=True)
     resolve_outputs(config, media.kind)  # before the network is loaded
     predictor = Predictor.from_pretrained(config.weights, flip=config.flip, shift=config.shift, **config.keywords())
     camera = choose_camera(predictor.cameras, config.camera) if config.intrinsics is None else None

@@ -134,12 +134,12 @@ def _add_options(command: _Parser, name: str, positional: str) -> None:
         teacher = "with --data: learn from any depth model too, such as depth-anything/Depth-Anything-V2-Small-hf"
         command.add_argument("--teacher", type=str, default=argparse.SUPPRESS, help=teacher)
         command.add_argument("--supervised", action="store_true", default=argparse.SUPPRESS, help=about)
-    argument, many = positional.rstrip("+*"), positional[-1:]
-    if positional:
-        several: dict[str, Any] = {"nargs": many} if many in "+*" else {}
+    many: dict[str, Any] = {"+": {"nargs": "+"}, "*": {"nargs": "*", "default": []}}
+    arguments = {word.rstrip("+*"): many.get(word[-1], {}) for word in positional.split()}
+    for argument, several in arguments.items():
         command.add_argument(argument, type=str, help=texts.get(argument), **several)
     flags = [field for field in fields if hints[field.name] is bool]
-    skipped = {*(field.name for field in flags), *([argument] if positional else [])}
+    skipped = {*(field.name for field in flags), *arguments}
     command.add_class_arguments(kind, as_group=False, skip=skipped, sub_configs=True)
     for action in command._actions:  # those of sections, such as --protocol.post_process, need no value either
         if getattr(action, "_typehint", None) is bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hrdepth.config.bounds import check_counts, check_numbers
@@ -139,6 +139,7 @@ class PredictConfig(Outputs, RuntimeConfig, FleetConfig):
         resume: continue an interrupted run with the same options from what is in `out`.
         show: open a window with the results, if there is a display.
         batch: images that the network sees at once; 8 suits a GPU.
+        more: further images, where `input` is one.
     """
 
     input: str
@@ -152,10 +153,13 @@ class PredictConfig(Outputs, RuntimeConfig, FleetConfig):
     resume: bool = False
     show: bool = False
     batch: int = 1
+    more: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, 1, "batch")
+        if self.more and self.ray is not None:
+            raise InputError("on a Ray cluster give one input, such as the folder or the store of the recordings")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +112,8 @@ class Gaps:
 class MediaInfo:
     """What a path contains: `count` images or None if unknown; of a video `fps`, frames a second, and `start`, seconds.
 
-    A live source is a video without end: `live` is its address, `path` only the name of its files.
+    A live source is a video without end: `live` is its address, `path` only the name of its files. `files` are images
+    that were named one by one, in their order, a folder that need not hold others' images.
     """
 
     path: Path
@@ -121,18 +122,23 @@ class MediaInfo:
     fps: float | None
     live: str | None = None
     start: float | None = None
+    files: tuple[Path, ...] = ()
 
 
-def probe(path: str | Path, *, live: bool = False) -> MediaInfo:
+def probe(path: str | Path | Sequence[str], *, live: bool = False) -> MediaInfo:
     """Find out what `path` is, by its content first and its suffix second, without decoding it.
 
     Args:
-        path: an image, a folder of images, a video, or the address of a camera or stream, see `live.is_live`.
+        path: an image, a folder of images, a video, or the address of a camera or stream, see `live.is_live`; or
+            several images.
         live: the caller can use a video without end.
 
     Raises:
-        InputError: it does not exist, is neither image nor video, or a folder without images; or live.
+        InputError: it does not exist, is neither image nor video, or a folder without images; or live. Of several,
+            one is no image, or two have one name.
     """
+    if not isinstance(path, str | Path):
+        return _probe_images(path)
     if is_live(path):
         if not live:
             raise InputError(f"{hide_password(str(path))} is live, which only hrdepth predict reads; record a video")
@@ -151,6 +157,20 @@ def probe(path: str | Path, *, live: bool = False) -> MediaInfo:
         rate = stream.average_rate or stream.guessed_rate
         start = None if stream.start_time is None else float(stream.start_time * stream.time_base)
         return MediaInfo(path, "video", stream.frames or None, float(rate) if rate else None, start=start)
+
+
+def _probe_images(paths: Sequence[str]) -> MediaInfo:
+    """Describe several images as a folder, called as that of the first."""
+    for path in paths:
+        if not path:
+            raise InputError("the name of an input is empty")
+        if (kind := probe(path, live=True).kind) != "image":
+            raise InputError(f"{path} is a {kind}; of several inputs each must be an image, so give it alone")
+    files = tuple(map(Path, paths))
+    name, count = Counter(file.name for file in files).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{count} of the images are called {name}, as their results would be; predict them one by one")
+    return MediaInfo(files[0].absolute().parent, "folder", len(files), None, files=files)
 
 
 def frames(
@@ -220,7 +240,7 @@ def named_images(info: MediaInfo) -> dict[str, Path]:
     """
     if info.kind == "video":
         return {}
-    paths = list_images(info.path) if info.kind == "folder" else [info.path]
+    paths = info.files or (list_images(info.path) if info.kind == "folder" else [info.path])
     return dict(zip(distinct_names(paths), paths, strict=True))
 
 

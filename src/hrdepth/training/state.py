@@ -160,7 +160,8 @@ def _compare(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
     old, new = _flat(before), _flat(now)
     if now["freeze_depth_steps"] and (old.get("init") is None) != (new.get("init") is None):
         free = tuple(name for name in free if name != "init")  # with init begins what is frozen
-    for name in [*new, *(name for name in old if name not in new)]:
+    names = [*new, *(name for name in old if name not in new)]
+    for name in sorted(names, key=lambda name: name.startswith("optimiser.")):  # its rate may follow from the batch
         if name.split(".")[0] not in free and old.get(name) != new.get(name):
             values = ["null" if one is None else str(one)[:LONGEST] for one in (new.get(name), old.get(name))]
             raise InputError(
