@@ -123,7 +123,8 @@ def main(folder: Path, *targets: str) -> int:
     mounts = {cpuinfo.resolve(): "/proc/cpuinfo", preload.resolve(): "/etc/ld.so.preload", **compilers}
     script = "".join(f"mount --bind '{source}' {target} && " for source, target in mounts.items())
     command = ["unshare", "-m", "sh", "-c", f'{script} {GLIBC} exec make "$@"', "make", *(targets or ("test",))]
-    return subprocess.run(command, cwd=clone, env=dict(os.environ), check=False).returncode
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(folder.resolve() / "compiled")}  # not what is there
+    return subprocess.run(command, cwd=clone, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
