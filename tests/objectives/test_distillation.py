@@ -17,11 +17,12 @@ from hrdepth.config import AugmentConfig, DatasetConfig, NetworkConfig, Objectiv
 from hrdepth.data import build_mix, open_data
 from hrdepth.data.sample import load_image
 from hrdepth.errors import InputError
-from hrdepth.networks import build_network
+from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import build_objective
+from hrdepth.objectives.distillation import Distillation
 from hrdepth.teachers.network import NetworkTeacher, TeacherMaps, resize
 from hrdepth.weights.checkpoint import save_checkpoint
-from tiny_networks import NETWORK
+from tiny_networks import NETWORK, POSE_NETWORK
 
 SIZE = (64, 96)
 K = torch.eye(3)[None]  # which distillation alone passes through
@@ -120,6 +121,38 @@ def test_hints_alone_need_no_teacher(tmp_path):
     assert error[0, 0, 0].min() > 1
     assert error[0, 0, 1].max() == error[1].max() == 0
     assert objective.about() == {"hints": {"norm": "l1", "self_supervision": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("options", "metres"),
+    [({"norm": "l1"}, True), ({"norm": "scale"}, False), ({"norm": "affine", "hints": "hints"}, False),
+     ({"norm": "scale", "hints": "hints"}, False)],
+)  # fmt: skip
+def test_metres_are_claimed_only_where_the_norm_settles_them(teacher, options, metres):
+    network = build_network(NETWORK)
+    network.scale = replace(network.scale, metres_per_unit=1.0)
+    given = {"teacher": teacher(metres_per_unit=1.0), **options}
+    learner = build_objective(ObjectiveConfig("distillation", [], given), network, None)
+    assert (learner.network.scale.metres_per_unit == 1.0) == metres
+    assert learner.network.scale.has_depth == (options["norm"] != "affine")
+
+
+@pytest.mark.parametrize(("frames", "metres"), [([-1, 1], False), (["s"], True)])
+def test_view_synthesis_settles_the_shift_and_of_stereo_pairs_metres(teacher, frames, metres):
+    network = build_network(NETWORK)
+    network.scale = replace(network.scale, metres_per_unit=1.0)
+    given = {"teacher": teacher(metres_per_unit=1.0), "norm": "affine", "self_supervision": 1.0}
+    learner = build_objective(ObjectiveConfig("distillation", frames, given), network, build_pose_network(POSE_NETWORK))
+    assert learner.network.scale.has_depth
+    assert (learner.network.scale.metres_per_unit == 1.0) == metres
+
+
+def test_an_option_without_effect_is_warned_of(teacher, caplog):
+    objective_of(teacher(), norm="scale", block=16)
+    assert "block 16 of the distillation has no effect: norm 'scale' compares pixels" in caplog.text
+    config = ObjectiveConfig("distillation", [], {"labels": "labels", "cache": "maps", "teacher_mirrored": True})
+    Distillation.check(replace(config, options={**config.options, "teacher": "street"}))
+    assert "cache, teacher_mirrored of the distillation has no effect beside labels" in caplog.text
 
 
 def test_a_teacher_is_compared_by_blocks_and_a_hint_by_pixels(teacher):

@@ -8,21 +8,22 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.utils.data import default_collate
 
 import fake_datasets
 from hrdepth.camera import DepthScale
 from hrdepth.config import AugmentConfig, DatasetConfig, ObjectiveConfig
 from hrdepth.data import build_mix, build_reader
-from hrdepth.data.layers import Depth
+from hrdepth.data.layers import Depth, Frames, Objects
 from hrdepth.data.sample import SizedItem
 from hrdepth.errors import InputError
 from hrdepth.losses import gradient_loss, log_ratio_loss
-from hrdepth.networks import build_network
+from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import build_objective
 from hrdepth.training import train
 from hrdepth.training.log import training_panel
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
-from tiny_networks import NETWORK
+from tiny_networks import NETWORK, POSE_NETWORK
 from tiny_training import split, tiny_training
 
 K = torch.tensor([[[0.58 * 8, 0, 4], [0, 4, 4], [0, 0, 1]]])
@@ -155,6 +156,62 @@ def test_a_training_mixes_frames_with_depth_and_frames_without(tmp_path, mixed):
     log = (tmp_path / "run" / "metrics.csv").read_text()
     assert "train/loss/depth" in log
     assert "train/loss/other" in log
+
+
+def half_with_depth(folder):
+    """A drive of which every second frame has depth."""
+    fake_datasets.drive(folder, stereo=False)
+    for file in sorted((folder / "drive" / "depth").iterdir())[1::2]:
+        file.unlink()
+    return split(folder)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_frames_of_one_data_set_learn_true_depth_or_from_the_teacher(tmp_path):
+    torch.manual_seed(1)
+    save_checkpoint(tmp_path / "teacher.safetensors", build_network(NETWORK), NETWORK, size=(64, 96))
+    given = {"teacher": str(tmp_path / "teacher.safetensors"), "cache": str(tmp_path / "maps"), "norm": "log-l1"}
+    objective = ObjectiveConfig("supervised", [], {"other": {"name": "distillation", "options": given}})
+    config = tiny_training(tmp_path / "run", half_with_depth(tmp_path / "data"), objective=objective)
+    learner = build_objective(objective, build_network(NETWORK), None).eval()
+    neighbours = build_mix(config.train, [], (64, 96)).datasets[0].neighbours
+    layers = learner.layers(config, [neighbours], torch.device("cpu"))
+    lines = neighbours.reader.targets
+    known = [neighbours.reader.depth(line) is not None for line in lines]
+    assert set(known) == {True, False}
+    assert len(list((tmp_path / "maps").rglob("*.npy"))) == known.count(False)
+    samples = build_mix(config.train, [], (64, 96), layers=layers)
+    for item, has_depth in enumerate(known):
+        assert samples[item]["teacher"].isnan().all() == has_depth
+        assert (samples[item]["depth"] > 0).any() == has_depth
+    batch = default_collate([samples[item] for item in range(len(known))])
+    taught = torch.tensor(known) == 0
+    rows = {name: value[taught] for name, value in batch.items()}
+    losses = learner(batch).losses
+    assert losses["loss/other"].item() == pytest.approx(learner.other(rows).loss.item(), rel=1e-5)
+    # A crop of sparse depth may hold none of it: there is nothing to learn then.
+    batch["depth"] = torch.zeros_like(batch["depth"])
+    assert learner(batch).losses["loss/other"].item() == pytest.approx(learner.other(rows).loss.item(), rel=1e-5)
+
+
+def test_a_layer_that_is_not_read_knows_nothing():
+    frames = Frames(None, None, None, [None, None], None)
+    assert Objects().unknown(frames, (4, 6)).shape == (3, 4, 6)
+    assert Objects().unknown(frames, (4, 6)).dtype == torch.int64
+    assert Depth(1.0).unknown(frames, (4, 6)).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "frames", "metres"),
+    [({}, [], True), ({"scale": 0}, [], False), ({"scale": 0, "other": {"name": "view_synthesis"}}, [-1, 1], False),
+     ({"scale": 0, "other": {"name": "view_synthesis"}}, ["s"], True)],
+)  # fmt: skip
+def test_metres_are_claimed_only_where_a_loss_settles_them(options, frames, metres, caplog):
+    network, pose_network = build_network(NETWORK), build_pose_network(POSE_NETWORK) if frames else None
+    network.scale = replace(network.scale, metres_per_unit=1.0)
+    learner = build_objective(ObjectiveConfig("supervised", frames, options), network, pose_network)
+    assert (learner.network.scale.metres_per_unit == 1.0) == metres
+    assert ("metres_per_unit 1 is left out" in caplog.text) != metres
 
 
 def test_data_without_any_depth_are_refused(tmp_path, mixed):

@@ -94,10 +94,9 @@ class Folder(FrameReader):
         nothing = np.inf if self._is_rendered(line.folder) else 0.0
         return np.where(depth > 0, depth, np.float32(nothing))  # NaN is not above 0 either
 
-    @lru_cache(maxsize=256)  # noqa: B019  (asked for each sample)
-    def has_depth(self) -> bool:
-        """See `FrameReader.has_depth`."""
-        return any(self._depth_file(line) is not None for line in self.targets)
+    def has_depth_of(self, line: SplitLine) -> bool:
+        """See `FrameReader.has_depth_of`."""
+        return self._depth_file(line) is not None
 
     def _depth_file(self, line: SplitLine) -> Path | None:
         if line.side == "r" or (image := self.image(line, 0)) is None:

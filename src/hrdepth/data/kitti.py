@@ -80,10 +80,9 @@ class KittiRaw(FrameReader):
         matrix, size = calibration.velo_to_image(camera), calibration.size(camera)
         return project_lidar(read_scan(scan), matrix, size, depth="camera")
 
-    @lru_cache(maxsize=256)  # noqa: B019  (asked for each sample)
-    def has_depth(self) -> bool:
-        """See `FrameReader.has_depth`."""
-        return any(scan_file(self.root, line).is_file() for line in self.targets)
+    def has_depth_of(self, line: SplitLine) -> bool:
+        """See `FrameReader.has_depth_of`."""
+        return scan_file(self.root, line).is_file()
 
     @lru_cache(maxsize=64)  # noqa: B019  (a reader lives as long as its data set)
     def _camera(self, date: str, side: str) -> Camera:

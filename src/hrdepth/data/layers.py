@@ -63,6 +63,10 @@ class Layer(ABC):
         """Mirror a plane, along with the images of `width` pixels."""
         return plane.flip(-1)
 
+    def unknown(self, frames: Frames, size: tuple[int, int]) -> Tensor:
+        """Return the plane of a sample that the layer is not read for: nothing is known there."""
+        return torch.zeros(1, *size)
+
 
 class Mask(Layer):
     """`mask` (1,H,W) float: 1 where the pixel shows the scene, 0 on overlays, the car's hood and letterbox bars.
@@ -119,6 +123,10 @@ class Objects(Layer):
     def read(self, frames: Frames, size: tuple[int, int], window: Window) -> Tensor:
         """See `Layer.read`."""
         return torch.stack([load_objects(path, size, window) for path in (frames.target, *frames.sources)])
+
+    def unknown(self, frames: Frames, size: tuple[int, int]) -> Tensor:
+        """See `Layer.unknown`: no object."""
+        return torch.zeros(1 + len(frames.sources), *size, dtype=torch.int64)
 
 
 def objects_file(image: Path) -> Path:

@@ -97,9 +97,13 @@ class FrameReader(ABC):
         """
         return None
 
+    def has_depth_of(self, line: SplitLine) -> bool:
+        """Return whether a target has true depth; a data set that has some says so without reading it."""
+        return self.depth(line) is not None
+
     def has_depth(self) -> bool:
-        """Return whether any target has true depth, without reading it."""
-        return False
+        """Return whether any target has true depth."""
+        return any(map(self.has_depth_of, self.targets))
 
     def shard(self, line: SplitLine) -> int:
         """Return the number of the shard that has a target; 0 for a data set without shards."""
@@ -132,9 +136,9 @@ class Subset(FrameReader):
         """See `FrameReader.depth`."""
         return self._reader.depth(line)
 
-    def has_depth(self) -> bool:
-        """See `FrameReader.has_depth`."""
-        return self._reader.has_depth()
+    def has_depth_of(self, line: SplitLine) -> bool:
+        """See `FrameReader.has_depth_of`."""
+        return self._reader.has_depth_of(line)
 
     def shard(self, line: SplitLine) -> int:
         """See `FrameReader.shard`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,10 @@ from hrdepth.teachers.network import NetworkTeacher, TeacherMaps
 
 __all__ = ["Distillation"]
 
+log = logging.getLogger(__name__)
+
+# Options of a teacher that maps are not made with yet.
+OF_MAPS = ("cache", "teacher_focal", "teacher_aspect", "teacher_mirrored")
 LABEL_SIZE = (192, 640)  # of new labels, (height, width); in other aspect ratios as many pixels
 SAME_WIDTH = 1.01  # of an image, in widths of a sample as high, up to which a crop changes no depth worth mentioning
 
@@ -126,6 +131,10 @@ class Distillation(Objective):
                 f"the hints in {hints} are depth, and the labels in {self.labels.folder} are not: use one of them"
             )
         self.norm = norm or "l1" if self.labels is None else norm_for(self.labels, network.scale, norm)
+        if block > 1 and self.norm in ("scale", "affine"):
+            log.warning(
+                "warning: block %d of the distillation has no effect: norm '%s' compares pixels", block, self.norm
+            )
         self.scales = tuple(scales)
         self.block = block
         self.weight = weight
@@ -160,6 +169,9 @@ class Distillation(Objective):
                 )
             if options.get("cache"):
                 raise InputError("the option cache of objective 'distillation' is for a teacher, and none is set")
+        if options.get("labels") and (unused := [name for name in OF_MAPS if options.get(name)]):
+            log.warning("warning: %s of the distillation has no effect beside labels, which are maps already",
+                        ", ".join(unused))  # fmt: skip
         lookup(NORMS, options.get("norm") or "l1", "norm of the distillation")
         what = "objective 'distillation'"
         check_number_options(options, ("weight", "self_supervision"), what)
@@ -268,7 +280,12 @@ class Distillation(Objective):
         elif self.teacher is None:
             seen = torch.zeros_like(batch["hint"])
         else:
-            seen = batch["teacher"] if "teacher" in batch else self.teacher.scaled_disparity(batch["target"])
+            # NaN, of which the teacher was not asked, has the weight 0.
+            seen = (
+                batch["teacher"].nan_to_num(nan=0.0)
+                if "teacher" in batch
+                else self.teacher.scaled_disparity(batch["target"])
+            )
         if "hint" in batch:
             seen = torch.where(batch["hint"] > 0, batch["hint"] * self._factor, seen)
         if self.labels is not None and self.norm == "affine":
@@ -302,9 +319,15 @@ class Distillation(Objective):
         return None if self.view_synthesis is None else self.view_synthesis.kept_pixels(output, batch)
 
     def learned_scale(self) -> DepthScale:
-        """See `Objective.learned_scale`: view synthesis and hints settle what the norm leaves open."""
-        settled = self.self_supervision or self.hints
-        return self.network.scale if settled else learned_scale(self.norm, self.network.scale)
+        """See `Objective.learned_scale`: view synthesis settles the shift, and with stereo pairs metres, too.
+
+        Hints settle nothing, as `scale` and `affine` compare them as they compare the teacher.
+        """
+        if not self.self_supervision:
+            return learned_scale(self.norm, self.network.scale)
+        if "s" in self.frames:
+            return self.network.scale
+        return learned_scale("scale" if self.norm == "affine" else self.norm, self.network.scale)
 
     def about(self) -> dict[str, Any]:
         """See `Objective.about`."""
@@ -325,10 +348,10 @@ class Distillation(Objective):
     @torch.no_grad()
     def _weights(self, output: Output, batch: Batch, target: Tensor) -> Tensor | None:
         """Return each pixel's weight (B,1,H,W), 1 on average; None if all weights are equal."""
-        known = None if self.labels is None else batch["teacher"].isfinite()
-        if not (
-            {"hint", "mask", "confidence"} & batch.keys() or self.agreement or (known is not None and not known.all())
-        ):
+        known = batch["teacher"].isfinite() if "teacher" in batch else None
+        if known is not None and known.all():
+            known = None
+        if not ({"hint", "mask", "confidence"} & batch.keys() or self.agreement or known is not None):
             return None
         weights = batch["confidence"] if "confidence" in batch else torch.ones_like(batch["target"][:, :1])
         if self.agreement and self.view_synthesis is not None:

@@ -56,8 +56,8 @@ def learned_scale(norm: str, scale: DepthScale) -> DepthScale:
         return scale
     if scale.metres_per_unit is not None:
         log.warning(
-            "warning: metres_per_unit %g is left out: norm '%s' compares up to %s, and nothing else is learned",
-            scale.metres_per_unit, norm, UNKNOWN[meaning],
+            "warning: metres_per_unit %g is left out: depth is learned up to %s, and nothing else ties it to metres",
+            scale.metres_per_unit, UNKNOWN[meaning],
         )  # fmt: skip
     return replace(scale, metres_per_unit=None, shift=None if meaning == Meaning.AFFINE else scale.shift)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hrdepth.camera import DepthScale
 from hrdepth.config import ObjectiveConfig, TrainConfig
 from hrdepth.data.layers import Depth, Frames, Layer
 from hrdepth.data.mixing import Mix
@@ -23,6 +24,7 @@ from hrdepth.networks.base import DepthNetwork
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives.base import GIVEN, Objective, Output, check_number_options, check_scales
 from hrdepth.objectives.distillation import Distillation
+from hrdepth.objectives.norms import learned_scale
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import check_options, lookup
 
@@ -162,7 +164,8 @@ class Supervised(Objective):
         nested = replace(config, objective=_other(config.objective))
         if self.other_with_depth:
             return layers + self.other.layers(nested, sets, device)
-        without = [part for part in sets if not part.reader.has_depth()]
+        lines = [[line for line in part.reader.targets if not part.reader.has_depth_of(line)] for part in sets]
+        without = [part.subset(rest) for part, rest in zip(sets, lines, strict=True) if rest]
         return layers + [_WithoutDepth(layer) for layer in self.other.layers(nested, without, device)]
 
     def predict(self, batch: Batch) -> Output:
@@ -242,6 +245,14 @@ class Supervised(Objective):
         """See `Objective.kept_pixels`: that of the other objective."""
         return None if self.other is None else self.other.kept_pixels(output, batch)
 
+    def learned_scale(self) -> DepthScale:
+        """See `Objective.learned_scale`: without the weight `scale`, depth has that of the other objective."""
+        if self.scale or "s" in self.frames:
+            return self.network.scale
+        if isinstance(self.other, Distillation):
+            return self.other.learned_scale()
+        return learned_scale("scale", self.network.scale)
+
     def about(self) -> dict[str, Any]:
         """See `Objective.about`: also that of the other objective."""
         options = {"gradients": self.gradients, "scale": self.scale, "sky": self.sky}
@@ -249,7 +260,7 @@ class Supervised(Objective):
 
 
 class _WithoutDepth(Layer):
-    """A layer (1,H,W) of the data sets without depth alone, 0 in the others."""
+    """A layer of the frames without true depth alone; it knows nothing of the others."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
@@ -257,7 +268,9 @@ class _WithoutDepth(Layer):
 
     def read(self, frames: Frames, size: tuple[int, int], window: Window) -> Tensor:
         """See `Layer.read`."""
-        return torch.zeros(1, *size) if frames.reader.has_depth() else self.layer.read(frames, size, window)
+        if frames.reader.has_depth_of(frames.line):
+            return self.layer.unknown(frames, size)
+        return self.layer.read(frames, size, window)
 
     def flip(self, plane: Tensor, width: int) -> Tensor:
         """See `Layer.flip`."""

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from hrdepth.camera import DepthScale, aspect_size
 from hrdepth.config import TrainConfig
+from hrdepth.data.layers import Frames
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.mixing import Mix
 from hrdepth.data.sample import image_tensor, load_image
@@ -228,6 +229,10 @@ class TeacherMaps(MapCache):
         super().__init__(path, teacher.size, teacher.sha256(), teacher.size, *ways)
         self.own_aspect = teacher.own_aspect
         self.min_depth, self.max_depth = teacher.min_depth, teacher.max_depth
+
+    def unknown(self, frames: Frames, size: tuple[int, int]) -> Tensor:
+        """See `Layer.unknown`: NaN, since 0 is infinitely far."""
+        return torch.full((1, *size), torch.nan)
 
     def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32]:
         """See `MapCache.inverse_depth`.
