@@ -97,6 +97,19 @@ def test_a_snippet_error_agrees_with_a_calculation_by_hand():
     assert snippet_error(true, predicted) == (pytest.approx(np.sqrt(np.mean(errors))), 0)
 
 
+def test_snippet_errors_are_given_as_published_too():
+    true = drive()
+    found = compare_trajectories(true, drive(bend=-0.02), metric=False)
+    steps = [(np.linalg.inv(true[i]) @ true[i : i + 5], np.linalg.inv(p[i]) @ p[i : i + 5])
+             for p in (drive(bend=-0.02),) for i in range(len(true) - 4)]  # fmt: skip
+    errors = []
+    for a, b in ((a[:, :3, 3], b[:, :3, 3]) for a, b in steps):
+        scale = np.sum(a * b) / np.sum(b**2)
+        errors.append(np.sqrt(np.sum((scale * b - a) ** 2)) / 5)
+    assert found["snippet_error_as_published"]["mean"] == pytest.approx(np.mean(errors))
+    assert found["snippet_error_metres"]["mean"] == pytest.approx(np.mean(errors) * np.sqrt(5))
+
+
 def test_segment_errors_of_a_straight_drive_are_the_scale_error():
     true = drive(130, bend=0)
     long = true.copy()

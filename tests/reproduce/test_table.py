@@ -394,6 +394,8 @@ def test_missing_runs_are_trained_and_resumed(config, monkeypatch, capsys):
     capsys.readouterr()
     assert main(settings(config, epochs=2, batch_size=2)) == 0
     assert "no weights in" in capsys.readouterr().out
+    assert main([*longer, "--checkpoint", "last"]) == 0  # of which nothing was measured
+    assert "no weights in" in capsys.readouterr().out
 
 
 def test_settings_of_single_rows_go_over_those_of_all(config):

@@ -64,7 +64,8 @@ def snippet_error(true: Poses, predicted: Poses, length: int = 5) -> tuple[float
     """Return mean and standard deviation of the absolute trajectory error over all snippets of `length` frames.
 
     Each snippet starts at the origin and gets its own least-squares scale; the error is the root mean square distance
-    of its cameras, in the unit of `true`.
+    of its cameras, in the unit of `true`. Published tables divide the root of the summed squares by the number of
+    frames, and so have numbers smaller by the root of `length`.
 
     Raises:
         InputError: the trajectories have different lengths or fewer than `length` frames, or the true one does not

@@ -209,7 +209,9 @@ def open_predictor(path: Path, config: ReproduceConfig) -> Predictor:
 def _measured_before(
     row: PaperRow, seed: int | None, context: Context, protocol: DepthProtocol
 ) -> RowMeasurement | None:
-    """Return what was measured of a training by these settings, on the same true depth; its weights need not be here.
+    """Return what was measured of the checkpoint of a training by these settings, on the same true depth.
+
+    Its weights need not be here.
 
     None if it was not measured, or no config gives the row.
     """
@@ -219,6 +221,8 @@ def _measured_before(
     for file in sorted(files):
         known = _read(file)
         if known is None or (known.content.get("trained_by"), known.content.get("seed")) != (identity, seed):
+            continue
+        if Path(known.content["weights"]).stem != context.config.checkpoint:
             continue
         if known.content["key"] == _key(known.content["weights_sha256"], context, protocol):
             return _updated(file, known, {"training": training})  # files of older versions have the hash alone
