@@ -29,6 +29,7 @@ __all__ = [
     "existing_folder",
     "file_sha256",
     "json_object",
+    "last_parts",
     "output_file",
     "output_folder",
     "parse_json",
@@ -224,6 +225,11 @@ def regular_file(path: Path) -> Path:
         path.stat()  # which says that it is missing
         raise OSError(errno.EINVAL, "a folder, a pipe or a device in place of a file", str(path))
     return path
+
+
+def last_parts(path: str | Path) -> str:
+    """Return the last two parts of a path, for descriptions."""
+    return "/".join(Path(path).parts[-2:])
 
 
 def file_sha256(path: str | Path) -> str:

@@ -17,6 +17,7 @@ from hrdepth.data.lidar import project_lidar, read_scan, scan_file
 from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
+from hrdepth.io.files import last_parts
 from hrdepth.io.image_files import find_image
 from hrdepth.io.images import read_depth
 from hrdepth.truth.base import (
@@ -25,7 +26,6 @@ from hrdepth.truth.base import (
     Remembered,
     data_folder,
     refuse_settings,
-    short_name,
 )
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
 
@@ -45,7 +45,7 @@ class KittiLidar(GroundTruthSet):
         self._depth = config.lidar_depth
         self._calibration = Remembered(read_kitti_calibration)
         what = "the laser's forward coordinate" if self._depth == "laser" else "the camera's z"
-        self.description = f"KITTI LiDAR, depth is {what}, split {short_name(split)}"
+        self.description = f"KITTI LiDAR, depth is {what}, split {last_parts(split)}"
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -86,7 +86,7 @@ class KittiImproved(GroundTruthSet):
                 f"{missing[0].name}; unpack all of data_depth_annotated.zip (train and val), or give the split "
                 "eigen_benchmark/test, which excludes frames without improved depth"
             )
-        self.description = f"KITTI's improved ground truth, split {short_name(split)}"
+        self.description = f"KITTI's improved ground truth, split {last_parts(split)}"
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -130,7 +130,7 @@ class GtDepths(GroundTruthSet):
                 f"{len(self._lines)} lines; give the split that the file was made from"
             )
         self._calibration = Remembered(read_kitti_calibration)
-        listed = f", split {short_name(config.split)}" if config.split else ""
+        listed = f", split {last_parts(config.split)}" if config.split else ""
         self.description = f"depth maps of {Path(config.depths).name}{listed}"
         if isinstance(self._maps, SparseMaps) and isinstance(origin := self._maps.about.get("ground_truth"), str):
             self.description = origin  # as of the set that it was made from: they are the same depth
