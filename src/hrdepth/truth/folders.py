@@ -15,13 +15,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import last_parts
 from hrdepth.io.image_files import find_image, is_visible, visible_images
 from hrdepth.io.images import read_depth
-from hrdepth.truth.base import (
-    GroundTruth,
-    GroundTruthSet,
-    Remembered,
-    data_folder,
-    refuse_settings,
-)
+from hrdepth.truth.base import GroundTruth, GroundTruthSet, Remembered, data_folder, refuse_settings
 
 __all__ = ["DepthFolder", "Drive"]
 

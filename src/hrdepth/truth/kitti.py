@@ -20,13 +20,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import last_parts
 from hrdepth.io.image_files import find_image
 from hrdepth.io.images import read_depth
-from hrdepth.truth.base import (
-    GroundTruth,
-    GroundTruthSet,
-    Remembered,
-    data_folder,
-    refuse_settings,
-)
+from hrdepth.truth.base import GroundTruth, GroundTruthSet, Remembered, data_folder, refuse_settings
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
 
 __all__ = ["GtDepths", "KittiImproved", "KittiLidar"]
