@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.kitti import Calibration, read_kitti_calibration
-from hrdepth.data.lidar import project_lidar, read_scan, scan_file
+from hrdepth.data.kitti import Calibration, colour_camera, find_frame, read_kitti_calibration, scan_path
+from hrdepth.data.lidar import project_lidar, read_scan
 from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
 from hrdepth.io.files import last_parts
-from hrdepth.io.image_files import find_image
 from hrdepth.io.images import read_depth
 from hrdepth.truth.base import GroundTruth, GroundTruthSet, Remembered, data_folder, refuse_settings
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
@@ -46,14 +45,15 @@ class KittiLidar(GroundTruthSet):
 
     def __getitem__(self, index: int) -> GroundTruth:
         line = self._lines[index]
-        camera = _camera(line)
+        camera = colour_camera(line.side)
         try:
             calibration = self._calibration(self._root / line.folder.split("/")[0])
             matrix = calibration.velo_to_image(camera)
-            depth = project_lidar(read_scan(scan_file(self._root, line)), matrix, calibration.size(camera), self._depth)
+            points = read_scan(self._root / scan_path(line))
+            depth = project_lidar(points, matrix, calibration.size(camera), self._depth)
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
-        return GroundTruth(line.name, _kitti_image(self._root, line), depth, calibration.intrinsics(camera))
+        return GroundTruth(line.name, find_frame(self._root, line), depth, calibration.intrinsics(camera))
 
 
 class KittiImproved(GroundTruthSet):
@@ -93,13 +93,13 @@ class KittiImproved(GroundTruthSet):
             return GroundTruth(line.name, None, depth)
         try:
             calibration: Calibration = self._calibration(self._root / line.folder.split("/")[0])
-            intrinsics = calibration.intrinsics(_camera(line))
+            intrinsics = calibration.intrinsics(colour_camera(line.side))
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
-        return GroundTruth(line.name, _kitti_image(self._root, line), depth, intrinsics)
+        return GroundTruth(line.name, find_frame(self._root, line), depth, intrinsics)
 
     def _file(self, line: SplitLine) -> Path | None:
-        image = f"image_0{_camera(line)}"
+        image = f"image_0{colour_camera(line.side)}"
         below = Path(line.folder.split("/")[-1], "proj_depth", "groundtruth", image, f"{line.frame:010d}.png")
         return next((path for part in ("train", "val") if (path := self._depths / part / below).is_file()), None)
 
@@ -137,7 +137,7 @@ class GtDepths(GroundTruthSet):
             return GroundTruth(f"{index:06d}", None, self._maps[index])
         line, depth = self._lines[index], self._maps[index]
         intrinsics = self._intrinsics(self._root, line, depth.shape)
-        return GroundTruth(line.name, _kitti_image(self._root, line), depth, intrinsics)
+        return GroundTruth(line.name, find_frame(self._root, line), depth, intrinsics)
 
     def _intrinsics(self, root: Path, line: SplitLine, size: tuple[int, ...]) -> NDArray[np.float64] | None:
         day = root / line.folder.split("/")[0]
@@ -147,13 +147,5 @@ class GtDepths(GroundTruthSet):
             calibration: Calibration = self._calibration(day)
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
-        camera = _camera(line)
+        camera = colour_camera(line.side)
         return calibration.intrinsics(camera) if calibration.sizes.get(camera) == size else None
-
-
-def _camera(line: SplitLine) -> int:
-    return 2 if line.side == "l" else 3
-
-
-def _kitti_image(root: Path, line: SplitLine) -> Path | None:
-    return find_image(root / line.folder / f"image_0{_camera(line)}" / "data", f"{line.frame:010d}")
