@@ -36,6 +36,7 @@ __all__ = [
     "read_json",
     "regular_file",
     "resume",
+    "stamp",
     "user_cache",
     "write_array",
     "write_bytes",
@@ -230,6 +231,12 @@ def regular_file(path: Path) -> Path:
 def last_parts(path: str | Path) -> str:
     """Return the last two parts of a path, for descriptions."""
     return "/".join(Path(path).parts[-2:])
+
+
+def stamp(path: Path) -> list[int]:
+    """Return size and time of change of a file."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def file_sha256(path: str | Path) -> str:
