@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from hrdepth.synthetic.layouts import Road
-from hrdepth.synthetic.mesh import Placement
+from hrdepth.synthetic.mesh import Array, Placement
 from hrdepth.synthetic.people import add_cyclist, add_motorcyclist
 from hrdepth.synthetic.structures import add_fence, add_pole, add_small_thing, add_wire, block
-from hrdepth.synthetic.textures import Array
 from hrdepth.synthetic.traffic import draw_kinds
 from hrdepth.synthetic.vegetation import TREES, add_leafy_bush, add_leafy_tree, add_tree, add_tufts
 from hrdepth.synthetic.vehicles import add_vehicle, draw_vehicle
