@@ -183,6 +183,6 @@ class Roadside:
         for along in np.arange(span[0], span[1], 1.5):
             place = self.road.beside(float(along) + 0.75, offset + 0.2 * np.sign(offset))
             if tufts:
-                add_tufts(self.road.builder, rng, place, (1.2, 1.5), 0.35 * height, 40)
+                add_tufts(self.road.builder, rng, place, (1.2, 1.5), 0.35 * height)
             else:
                 add_leafy_bush(self.road.builder, rng, place, (0.7, height, 1.6), 60)

@@ -110,14 +110,10 @@ def add_leafy_bush(
 
 
 def add_tufts(
-    builder: MeshBuilder,
-    rng: np.random.Generator,
-    place: Placement,
-    size: tuple[float, float],
-    height: float,
-    count: int,
+    builder: MeshBuilder, rng: np.random.Generator, place: Placement, size: tuple[float, float], height: float
 ) -> None:
     """Add tufts of grass on an area of `size` (right, forward) around the local origin."""
+    count = 40
     foot = rng.uniform(-0.5, 0.5, (count, 2)) * size
     tall = height * rng.uniform(0.5, 1.2, count)
     around = rng.uniform(0, 2 * np.pi, count)
