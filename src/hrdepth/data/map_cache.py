@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -108,9 +107,9 @@ class MapCache(Layer):
             raise InputError(f"the {self.kind} {file} is damaged ({error}); delete it, and it is made again") from error
         return np.asarray(map_, np.float32)
 
-    @abstractmethod
     def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32] | None:
         """Return 1/depth (h,w) of a whole image, None where nothing is known of it."""
+        return self.load(image, *deciding)
 
     def read(self, frames: Frames, size: tuple[int, int], window: Window) -> Tensor:
         """See `Layer.read`."""
@@ -210,7 +209,3 @@ class DepthHints(MapCache):
             )
         for number, (hinted, all_images) in enumerate(counts, 1):
             log.info("data set %d: %d of %d images have depth hints", number, hinted, all_images)
-
-    def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32] | None:
-        """See `MapCache.inverse_depth`."""
-        return self.load(image, *deciding)
