@@ -99,11 +99,7 @@ def _maps(options: Mapping[str, Any]) -> list[MapCache]:
 
 
 def _pack(
-    root: Path,
-    data: OpenData,
-    maps: Sequence[MapCache],
-    config: PrepareShardsConfig,
-    decoded: tuple[int, int] | None,
+    root: Path, data: OpenData, maps: Sequence[MapCache], config: PrepareShardsConfig, decoded: tuple[int, int] | None
 ) -> None:
     """Pack one data set, unless it is packed already."""
     neighbours, reader = data.neighbours, data.neighbours.reader

@@ -10,15 +10,7 @@ from numpy.typing import NDArray
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
 from hrdepth.synthetic.shapes import Sculptor, point
 
-__all__ = [
-    "TREES",
-    "add_bush",
-    "add_conifer",
-    "add_leafy_bush",
-    "add_leafy_tree",
-    "add_tree",
-    "add_tufts",
-]
+__all__ = ["TREES", "add_bush", "add_conifer", "add_leafy_bush", "add_leafy_tree", "add_tree", "add_tufts"]
 
 TREES = ("broad", "broad", "round", "poplar", "slim", "bare", "pine")
 _BODY = np.array([(1.0, 0, 0), (-0.5, 0, 0.87), (-0.5, 0, -0.87), (0, 0.55, 0), (0, -0.55, 0)])
