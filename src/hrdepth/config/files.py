@@ -65,13 +65,10 @@ def recipes() -> dict[str, str]:
     found = {}
     for file in sorted(RECIPES.rglob("*.yaml")):
         lines = file.read_text(encoding="utf-8").splitlines()
-        comment = " ".join(line.removeprefix("#").strip() for line in itertools.takewhile(_is_comment, lines))
+        above = itertools.takewhile(lambda line: line.startswith("#"), lines)
+        comment = " ".join(line.removeprefix("#").strip() for line in above)
         found[file.relative_to(RECIPES).with_suffix("").as_posix()] = re.split(r"(?<=[.:;]) ", comment)[0].rstrip(":;")
     return found
-
-
-def _is_comment(line: str) -> bool:
-    return line.startswith("#")
 
 
 def find_config(path: str) -> str:
