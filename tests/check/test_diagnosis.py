@@ -15,12 +15,7 @@ from PIL import Image
 
 import fake_datasets
 from hrdepth.cli import main
-from hrdepth.config import (
-    GuardConfig,
-    NetworkConfig,
-    ObjectiveConfig,
-    OptimiserConfig,
-)
+from hrdepth.config import GuardConfig, NetworkConfig, ObjectiveConfig, OptimiserConfig
 from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.training import build_training_objective, train
 from hrdepth.training.guard import diagnose_run

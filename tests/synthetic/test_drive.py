@@ -18,15 +18,7 @@ from PIL import Image
 
 from hrdepth import synthetic
 from hrdepth.errors import InputError
-from hrdepth.synthetic import (
-    BASELINE,
-    CAMERA_HEIGHT,
-    Scene,
-    Street,
-    build_street,
-    plan_trajectory,
-    render_frame,
-)
+from hrdepth.synthetic import BASELINE, CAMERA_HEIGHT, Scene, Street, build_street, plan_trajectory, render_frame
 from hrdepth.synthetic import drive as drive_module
 
 Array = NDArray[np.float64]

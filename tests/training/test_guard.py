@@ -9,13 +9,7 @@ import torch
 import yaml
 
 from hrdepth.cli import main
-from hrdepth.config import (
-    GuardConfig,
-    NetworkConfig,
-    ObjectiveConfig,
-    OptimiserConfig,
-    check_values,
-)
+from hrdepth.config import GuardConfig, NetworkConfig, ObjectiveConfig, OptimiserConfig, check_values
 from hrdepth.data import build_mix
 from hrdepth.data.dataset import FrameDataset
 from hrdepth.data.mixing import MixedSampler

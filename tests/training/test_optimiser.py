@@ -13,12 +13,7 @@ from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
 from hrdepth.training.loop import DepthModule
-from hrdepth.training.optimiser import (
-    build_optimiser,
-    build_schedule,
-    learning_rate_factor,
-    scale_learning_rate,
-)
+from hrdepth.training.optimiser import build_optimiser, build_schedule, learning_rate_factor, scale_learning_rate
 from tiny_training import tiny_training
 
 

@@ -12,12 +12,7 @@ import torch
 import yaml
 
 import fake_datasets
-from hrdepth.config import (
-    LogConfig,
-    NetworkConfig,
-    ObjectiveConfig,
-    OptimiserConfig,
-)
+from hrdepth.config import LogConfig, NetworkConfig, ObjectiveConfig, OptimiserConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256
 from hrdepth.objectives.view_synthesis import ViewSynthesis

@@ -29,6 +29,7 @@ from hrdepth.app.networks import Networks
 from hrdepth.app.uploads import Uploads
 from hrdepth.app.visitors import IDLE_SECONDS, MOST_SESSIONS, PURGE_SECONDS, Sessions
 from hrdepth.config import AppConfig, PackConfig
+from hrdepth.config.inference import texts
 from hrdepth.errors import InputError, require
 from hrdepth.io.files import existing_file
 from hrdepth.io.locks import temporary_folder
@@ -75,7 +76,7 @@ def serve(config: AppConfig) -> Iterator[tuple[Any, str]]:
         importlib.import_module("matplotlib.pyplot")
     if int(gr.__version__.split(".")[0]) != 6:
         raise InputError(f"the page needs gradio 6, not {gr.__version__}; pip install 'hrdepth[app]'")
-    weights, runs = _several(config.weights), _several(config.runs)
+    weights, runs = texts(config.weights), texts(config.runs)
     networks = Networks(weights, config.device, trust=config.trust)
     with _private_folder() as folder:
         warm_up(networks.predictor(), folder / "warm-up")
@@ -156,7 +157,7 @@ def _launch(page: Any, config: AppConfig, uploads: Uploads, web: Path | None) ->
             allowed_paths=[],
             max_file_size=int(config.limits.megabytes * 1e6),
             app_kwargs={
-                "middleware": [Middleware(Gate, uploads=uploads, names=_several(config.names))],
+                "middleware": [Middleware(Gate, uploads=uploads, names=texts(config.names))],
                 "routes": [Mount("/web", StaticFiles(directory=web, html=True))] if web else [],
             },
             enable_monitoring=False,
@@ -171,10 +172,6 @@ def _launch(page: Any, config: AppConfig, uploads: Uploads, web: Path | None) ->
             f"the page cannot listen on {config.host}:{config.port} ({error}); choose another --port"
         ) from error
     return str(address)
-
-
-def _several(value: tuple[str, ...] | str) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value
 
 
 def _free_port(host: str) -> int:

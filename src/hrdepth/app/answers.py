@@ -206,11 +206,7 @@ def write_downloads(session: Session) -> list[str]:
 
 
 def clip_video(
-    session: Session,
-    predictor: Predictor,
-    limits: UploadLimits,
-    focal: float | None,
-    progress: Callable[[int], None],
+    session: Session, predictor: Predictor, limits: UploadLimits, focal: float | None, progress: Callable[[int], None]
 ) -> str:
     """Predict for every frame of the session's clip, which is there; return the path of an MP4.
 

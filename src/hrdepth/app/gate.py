@@ -179,8 +179,7 @@ class Gate:
             raise RefusedError(400, f"a session is a text of up to {LONGEST} characters")
         if len(session) < SHORTEST and visitor.startswith("address"):
             raise RefusedError(
-                403,
-                f"without the page's cookie a session needs {SHORTEST} characters that nobody can guess: a UUID",
+                403, f"without the page's cookie a session needs {SHORTEST} characters that nobody can guess: a UUID"
             )
         if self._visitors.setdefault(session, visitor) != visitor:
             raise RefusedError(403, "this session is another visitor's")

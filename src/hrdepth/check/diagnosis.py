@@ -29,6 +29,7 @@ from hrdepth.prepare.multiview import box_mean
 
 __all__ = ["diagnose_objective", "lengths", "spread_and_nearness"]
 
+SAMPLES = 8  # that are looked at
 # Images are compared at this width, within a window of so many pixels.
 WIDTH, WINDOW = 96, 7
 # Shifts that are tried at a time: few enough for the processor's caches.
@@ -44,21 +45,18 @@ KEPT = 0.03
 
 
 @torch.no_grad()
-def diagnose_objective(
-    objective: Objective, data: Dataset[Batch], samples: int = 8, networks: bool = True
-) -> list[Finding]:
-    """Look for what makes a training fail, in a few samples of its data and in its networks.
+def diagnose_objective(objective: Objective, data: Dataset[Batch], networks: bool = True) -> list[Finding]:
+    """Look for what makes a training fail, in a few samples, evenly over its data, and in its networks.
 
     Args:
         objective: owns the networks; left in the mode in which it came.
         data: samples without random changes, in the order of the objective's `frames`.
-        samples: how many are looked at, evenly over the set.
         networks: judge the networks too; without, the recordings alone, whatever the networks have learned by now.
 
     Returns:
         What was found, the probable cause first: recordings before what their faults do to the networks.
     """
-    count = min(samples, len(data))  # type: ignore[arg-type]
+    count = min(SAMPLES, len(data))  # type: ignore[arg-type]
     items = [index * len(data) // count for index in range(count)]  # type: ignore[arg-type]
     batch: Batch = default_collate([data[item] for item in items])
     device = next(objective.parameters()).device

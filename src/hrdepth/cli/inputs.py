@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +32,7 @@ from hrdepth.config import (
     TrainConfig,
     check_values,
 )
+from hrdepth.config.inference import texts
 from hrdepth.config.training import nested_options
 from hrdepth.errors import InputError, require
 from hrdepth.io.files import existing_file, existing_folder
@@ -87,7 +88,7 @@ def _files_of_row(row: str) -> list[str]:
 def _check_app(config: AppConfig) -> None:
     from hrdepth.io.run_folder import find_runs
 
-    find_runs(_each(config.runs))
+    find_runs(texts(config.runs))
 
 
 def _check_published(config: PublishedDataConfig) -> None:
@@ -206,7 +207,7 @@ def _check_video(config: PrepareVideoConfig) -> None:
 def _check_weights(value: Any) -> None:
     from hrdepth.weights.find import SCHEME, locate_weights
 
-    for source in _each(value):
+    for source in texts(value):
         if not source.startswith(SCHEME) and not is_url(source):  # the Hub may be slow, as a store may be
             locate_weights(source)
 
@@ -214,7 +215,7 @@ def _check_weights(value: Any) -> None:
 def _check_input(value: Any) -> None:
     from hrdepth.io.media import probe
 
-    for path in _each(value):
+    for path in texts(value):
         probe(path)
 
 
@@ -270,10 +271,6 @@ def _check_runtime(value: str) -> None:
 def _check_run(value: str) -> None:
     if not (Path(value) / "config.yaml").is_file():
         raise InputError(f"{value} is no run's folder: it has no readable config.yaml")
-
-
-def _each(value: Any) -> Iterable[str]:
-    return (value,) if isinstance(value, str) else value
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {

@@ -19,7 +19,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader, se
 import hrdepth
 from hrdepth.cli.argument_errors import describe_error, option_names
 from hrdepth.cli.commands import COMMANDS, GROUPS
-from hrdepth.config.files import check_config, find_config, names_class
+from hrdepth.config.files import check_config, names_class
 from hrdepth.config.names import current_name, rename_keys
 from hrdepth.config.safe_yaml import SettingsLoader, check_settings_file, check_yaml
 from hrdepth.errors import InputError
@@ -212,8 +212,7 @@ def _with_recipe(given: list[str]) -> list[str]:
 def _whole_path(config: str) -> str:
     if is_url(config):
         config = str(fetched(config))
-    check_config(config)
-    config = find_config(config)
+    config = check_config(config)
     if not os.path.isfile(config):  # noqa: PTH113  (it may be long JSON)
         return config
     check_settings_file(Path(config))  # each fault in one sentence

@@ -65,13 +65,10 @@ def recipes() -> dict[str, str]:
     found = {}
     for file in sorted(RECIPES.rglob("*.yaml")):
         lines = file.read_text(encoding="utf-8").splitlines()
-        comment = " ".join(line.removeprefix("#").strip() for line in itertools.takewhile(_is_comment, lines))
+        above = itertools.takewhile(lambda line: line.startswith("#"), lines)
+        comment = " ".join(line.removeprefix("#").strip() for line in above)
         found[file.relative_to(RECIPES).with_suffix("").as_posix()] = re.split(r"(?<=[.:;]) ", comment)[0].rstrip(":;")
     return found
-
-
-def _is_comment(line: str) -> bool:
-    return line.startswith("#")
 
 
 def find_config(path: str) -> str:
@@ -79,14 +76,15 @@ def find_config(path: str) -> str:
     return path if _is_file(path) else str(recipe(path) or path)
 
 
-def check_config(name: str) -> None:
-    """Check that there is a file or a recipe of this name; settings in place of a name are not checked.
+def check_config(name: str) -> str:
+    """Return `find_config(name)`, which must be a file; settings in place of a name are not checked.
 
     Raises:
         InputError: there is none; the sentence has the nearest recipe.
     """
-    if _is_file(name) or recipe(name) is not None or name == "null" or re.search(r"[\n{]|: ", name):
-        return
+    found = find_config(name)
+    if _is_file(found) or name == "null" or re.search(r"[\n{]|: ", name):
+        return found
     known = recipes()
     near = difflib.get_close_matches(Path(name).name.removesuffix(".yaml"), known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""

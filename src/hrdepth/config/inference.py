@@ -17,6 +17,7 @@ __all__ = [
     "RuntimeConfig",
     "ServeConfig",
     "UploadLimits",
+    "texts",
 ]
 
 
@@ -241,6 +242,11 @@ class ServeConfig:
 
     def __post_init__(self) -> None:
         _check_port(self.port)
+
+
+def texts(value: tuple[str, ...] | str) -> tuple[str, ...]:
+    """Return the texts of a setting that may be a single one."""
+    return (value,) if isinstance(value, str) else value
 
 
 def _check_port(port: int) -> None:

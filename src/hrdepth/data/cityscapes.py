@@ -22,15 +22,7 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.files import existing_file, existing_folder, parse_json
 from hrdepth.io.image_files import SUFFIXES, find_image, visible_images
 
-__all__ = [
-    "KEPT_HEIGHT",
-    "PARTS",
-    "SIZE",
-    "Cityscapes",
-    "Rig",
-    "numbered_files",
-    "read_rig",
-]
+__all__ = ["KEPT_HEIGHT", "PARTS", "SIZE", "Cityscapes", "Rig", "numbered_files", "read_rig"]
 
 SIZE = (1024, 2048)  # of every image as published
 PARTS = ("train", "val", "test")

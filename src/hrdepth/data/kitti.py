@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hrdepth.camera import Camera
 from hrdepth.config.safe_yaml import read_text
-from hrdepth.data.lidar import project_lidar, read_scan, scan_file
+from hrdepth.data.lidar import project_lidar, read_scan
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
@@ -23,10 +23,13 @@ __all__ = [
     "Calibration",
     "KittiOdometry",
     "KittiRaw",
+    "colour_camera",
+    "find_frame",
     "first_size",
+    "frame_path",
     "read_kitti_calibration",
     "read_projections",
-    "scan_file",
+    "scan_path",
 ]
 
 Float64 = NDArray[np.float64]
@@ -60,9 +63,7 @@ class KittiRaw(FrameReader):
 
     def image(self, line: SplitLine, frame: int | str) -> Path | None:
         """See `FrameReader.image`."""
-        number, side = line.at(frame)
-        folder = self.root / line.folder / ("image_02" if side == "l" else "image_03") / "data"
-        return find_image(folder, f"{number:010d}") if number >= 0 else None
+        return find_frame(self.root, line, frame)
 
     def camera(self, line: SplitLine) -> Camera:
         """See `FrameReader.camera`."""
@@ -70,24 +71,21 @@ class KittiRaw(FrameReader):
 
     def depth(self, line: SplitLine) -> NDArray[np.float32] | None:
         """See `FrameReader.depth`: the laser's points, by the camera's z."""
-        scan = scan_file(self.root, line)
+        scan = self.root / scan_path(line)
         if not scan.is_file():
             return None
-        calibration, camera = (
-            read_kitti_calibration(self.root / line.folder.split("/")[0]),
-            2 if line.side == "l" else 3,
-        )
+        calibration, camera = read_kitti_calibration(self.root / line.folder.split("/")[0]), colour_camera(line.side)
         matrix, size = calibration.velo_to_image(camera), calibration.size(camera)
         return project_lidar(read_scan(scan), matrix, size, depth="camera")
 
     def has_depth_of(self, line: SplitLine) -> bool:
         """See `FrameReader.has_depth_of`."""
-        return scan_file(self.root, line).is_file()
+        return (self.root / scan_path(line)).is_file()
 
     @lru_cache(maxsize=64)  # noqa: B019  (a reader lives as long as its data set)
     def _camera(self, date: str, side: str) -> Camera:
         calibration = read_kitti_calibration(self.root / date)
-        camera = 2 if side == "l" else 3
+        camera = colour_camera(side)
         size = calibration.size(camera)
         metres = calibration.baseline if 3 in calibration.projections else None
         baseline = metres if self._baseline is None else self._baseline
@@ -96,6 +94,28 @@ class KittiRaw(FrameReader):
         else:
             intrinsics = calibration.intrinsics(camera)
         return Camera(intrinsics, size, baseline, str(self.root / date), metres)
+
+
+def colour_camera(side: str) -> int:
+    """Return the colour camera of a side: 2 of the left, 3 of the right."""
+    return 2 if side == "l" else 3
+
+
+def frame_path(line: SplitLine, frame: int | str = 0) -> str:
+    """Return where the image at `frame` lies in KITTI raw, or would: below the root, without suffix."""
+    number, side = line.at(frame)
+    return f"{line.folder}/image_0{colour_camera(side)}/data/{number:010d}"
+
+
+def find_frame(root: Path, line: SplitLine, frame: int | str = 0) -> Path | None:
+    """Return the image at `frame` of KITTI raw, None if there is none."""
+    path = root / frame_path(line, frame)
+    return find_image(path.parent, path.name)
+
+
+def scan_path(line: SplitLine) -> str:
+    """Return where the laser scan of a frame of KITTI raw lies, or would, below the root."""
+    return f"{line.folder}/velodyne_points/data/{line.frame:010d}.bin"
 
 
 class KittiOdometry(FrameReader):

@@ -8,16 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_file
 
-__all__ = ["project_lidar", "read_scan", "scan_file"]
-
-
-def scan_file(root: Path, line: SplitLine) -> Path:
-    """Return where the laser scan of a frame of KITTI raw lies, or would."""
-    return root / line.folder / "velodyne_points" / "data" / f"{line.frame:010d}.bin"
+__all__ = ["project_lidar", "read_scan"]
 
 
 def read_scan(path: str | Path) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,7 +22,7 @@ from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.io.arrays import load_array
-from hrdepth.io.files import read_json, write_array
+from hrdepth.io.files import read_json, stamp, write_array
 from hrdepth.io.image_files import content_digest
 from hrdepth.io.images import image_size
 from hrdepth.io.shards import Member
@@ -74,7 +73,7 @@ class MapCache(Layer):
             return file
         # As earlier versions named it.
         name = Path(os.path.relpath(os.path.realpath(image), os.path.realpath(self.folder))).as_posix()
-        earlier = self._named([name, *_stamp(image), *self._about, *deciding], _stamp)
+        earlier = self._named([name, *stamp(image), *self._about, *deciding], stamp)
         return earlier if earlier.is_file() else file
 
     def _named(self, key: list[Any], of_image: Callable[[Path], Any]) -> Path:
@@ -108,9 +107,9 @@ class MapCache(Layer):
             raise InputError(f"the {self.kind} {file} is damaged ({error}); delete it, and it is made again") from error
         return np.asarray(map_, np.float32)
 
-    @abstractmethod
     def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32] | None:
         """Return 1/depth (h,w) of a whole image, None where nothing is known of it."""
+        return self.load(image, *deciding)
 
     def read(self, frames: Frames, size: tuple[int, int], window: Window) -> Tensor:
         """See `Layer.read`."""
@@ -210,12 +209,3 @@ class DepthHints(MapCache):
             )
         for number, (hinted, all_images) in enumerate(counts, 1):
             log.info("data set %d: %d of %d images have depth hints", number, hinted, all_images)
-
-    def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32] | None:
-        """See `MapCache.inverse_depth`."""
-        return self.load(image, *deciding)
-
-
-def _stamp(image: Path) -> tuple[int, int]:
-    status = image.stat()
-    return status.st_size, status.st_mtime_ns

@@ -25,7 +25,7 @@ from hrdepth.evaluation.corruption_errors import (
 from hrdepth.evaluation.run import protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes.source import Description
-from hrdepth.io.files import existing_file, file_sha256, output_folder, parse_json, resume, write_json
+from hrdepth.io.files import existing_file, file_sha256, last_parts, output_folder, parse_json, resume, write_json
 from hrdepth.io.provenance import provenance
 from hrdepth.io.tables import ResultTable
 from hrdepth.registry import lookup
@@ -173,7 +173,7 @@ def _base(
         raise InputError(f"{path} is not a corruptions.json with these kinds and severities ({error!r})") from error
     if not same:
         raise InputError(f"{path} was measured with other frames or another protocol; give the base's weights")
-    return errors, {**_checked_base(about, source), "measured_in": "/".join(path.resolve().parts[-2:])}
+    return errors, {**_checked_base(about, source), "measured_in": last_parts(path.resolve())}
 
 
 def _checked_base(about: dict[str, Any], source: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 EARTH_RADIUS = 6371008.8  # metres, mean
 FEW = 5  # ratios; the spread of fewer is by chance
+LEAST = 0.1  # metres between frames that are measured by
 
 
 def calibrate_scale(config: CalibrateScaleConfig) -> list[ScaleMeasurement]:
@@ -258,14 +259,13 @@ def camera_height(depths: Iterable[NDArray[np.floating]], intrinsics: Floats, me
     return ScaleMeasurement.of("camera_height", found, len(heights), "no image shows a flat road in its lower middle")
 
 
-def travelled_distances(kind: str, predicted: ArrayLike, true: ArrayLike, least: float = 0.1) -> ScaleMeasurement:
+def travelled_distances(kind: str, predicted: ArrayLike, true: ArrayLike) -> ScaleMeasurement:
     """Measure by the distances travelled between consecutive frames.
 
     Args:
         kind: source of the true distances.
         predicted: (N-1), units.
-        true: (N-1), metres.
-        least: metres; shorter distances are ignored, as they are imprecise.
+        true: (N-1), metres; those below `LEAST` are ignored, as they are imprecise.
 
     Raises:
         InputError: their numbers differ, or no distance is long enough.
@@ -275,9 +275,9 @@ def travelled_distances(kind: str, predicted: ArrayLike, true: ArrayLike, least:
         raise InputError(
             f"{kind} gives {len(metres) + 1} frames, the images are {len(distances) + 1}; give one for each"
         )
-    long = (metres >= least) & (distances > 0)
+    long = (metres >= LEAST) & (distances > 0)
     return ScaleMeasurement.of(
-        kind, metres[long] / distances[long], len(distances), f"no two frames are {least:g} m apart"
+        kind, metres[long] / distances[long], len(distances), f"no two frames are {LEAST:g} m apart"
     )
 
 

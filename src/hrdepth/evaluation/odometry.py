@@ -67,10 +67,7 @@ def odometry(config: OdometryConfig) -> dict[str, Any]:
     folder = output_folder(config.out, overwrite=config.overwrite)
     times = FrameTimes()
     motions = predict_motions(
-        checkpoint.pose_network.to(choose_device(config.device)),
-        media,
-        config.size or checkpoint.size,
-        times.add,
+        checkpoint.pose_network.to(choose_device(config.device)), media, config.size or checkpoint.size, times.add
     )
     predicted = chain(bridge(motions, times.missing))
     unit = checkpoint.scale.metres_per_unit

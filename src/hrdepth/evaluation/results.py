@@ -20,14 +20,7 @@ from hrdepth.evaluation.extras import EXTRA_HEADINGS, decimals
 from hrdepth.io.files import atomic_path, output_folder, write_json
 from hrdepth.io.tables import METRIC_HEADINGS, ResultTable
 
-__all__ = [
-    "HEADINGS",
-    "LEVEL",
-    "Evaluation",
-    "bootstrap_intervals",
-    "describe_protocol",
-    "mean_over_images",
-]
+__all__ = ["HEADINGS", "LEVEL", "Evaluation", "bootstrap_intervals", "describe_protocol", "mean_over_images"]
 
 HEADINGS = tuple(METRIC_HEADINGS.values())
 LEVEL = 0.95  # of intervals

@@ -19,19 +19,18 @@ ROAD_SHARE, ROAD_TILT = 0.5, np.radians(20)
 ROAD_TRIALS = 100
 
 
-def road_height(depth: NDArray[np.floating], intrinsics: Floats, seed: int = 0) -> float | None:
+def road_height(depth: NDArray[np.floating], intrinsics: Floats) -> float | None:
     """Return the camera's height above the road, in units of `depth`, or None if no road is visible.
 
     Args:
         depth: (H,W).
         intrinsics: (3,3) in pixels of it.
-        seed: of the random choice of points.
 
     Returns:
         The distance of the camera from the plane that most points of the image's lower middle fit.
     """
     points = _road_points(depth, intrinsics)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     best: NDArray[np.bool_] | None = None
     for _ in range(ROAD_TRIALS):
         plane = _plane(points[random.choice(len(points), 3, replace=False)])

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hrdepth.camera import DepthScale
 from hrdepth.config import DepthProtocol
@@ -30,6 +28,7 @@ from hrdepth.evaluation.predictions import (
 )
 from hrdepth.evaluation.results import Evaluation
 from hrdepth.io.parallel import parallel_map
+from hrdepth.io.progress import progress_bar
 from hrdepth.truth import GroundTruth, GroundTruthSet
 
 __all__ = [
@@ -233,7 +232,7 @@ def _evaluate(
     progress: bool,
 ) -> Evaluation:
     truths = compare.ground_truths
-    with _progress_bar(shown=progress) as bar:
+    with progress_bar(shown=progress, transient=True) as bar:
         found = parallel_map(compare, items, workers, processes=processes)
         results = list(bar.track(found, len(truths), description="evaluating"))
     return combine_results(results, truths, compare.protocol, compare.extras)
@@ -276,17 +275,6 @@ def combine_results(
     how = extras.describe() if extras else {}
     how = {group: about for group, about in how.items() if not measured.isdisjoint(EXTRA_GROUPS[group])}
     return Evaluation(rows, skipped, protocol, truths.description, how, tuple(failed))
-
-
-def _progress_bar(*, shown: bool) -> Progress:
-    columns = (
-        TextColumn("[progress.description]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal))
 
 
 def _count_message(where: str, found: int | str, expected: int) -> str:

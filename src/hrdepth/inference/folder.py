@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hrdepth.camera import LearnedCamera
 from hrdepth.config import Outputs
@@ -35,6 +33,7 @@ from hrdepth.io.files import output_folder, write_json
 from hrdepth.io.image_files import result_name
 from hrdepth.io.locks import locked_folder
 from hrdepth.io.media import Frame, MediaInfo, frames, probe, shown_intrinsics
+from hrdepth.io.progress import progress_bar
 from hrdepth.io.provenance import provenance
 
 __all__ = ["predict_to_folder"]
@@ -185,11 +184,8 @@ def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:
 def _predict_all(
     predictor: Predictor, info: MediaInfo, run: _Run, known: KnownCamera, *, progress: bool, resume: bool, batch: int
 ) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with ExitStack() as stack:
-        console = Console(stderr=True)
-        shown = progress and console.is_terminal
-        bar = stack.enter_context(Progress(*columns, console=console, disable=not shown))
+        bar = stack.enter_context(progress_bar(shown=progress))
         task = bar.add_task(run.source.name, total=info.count)
 
         def skip(error: InputError) -> None:

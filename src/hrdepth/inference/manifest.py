@@ -28,11 +28,7 @@ KnownCamera = ArrayLike | LearnedCamera | None
 
 
 def settings(
-    predictor: Predictor,
-    source: Path,
-    info: MediaInfo,
-    outputs: Outputs,
-    camera: KnownCamera,
+    predictor: Predictor, source: Path, info: MediaInfo, outputs: Outputs, camera: KnownCamera
 ) -> dict[str, Any]:
     """Return all settings that determine the results, JSON-able."""
     scale = predictor.scale

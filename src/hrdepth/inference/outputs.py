@@ -14,6 +14,7 @@ from PIL import Image
 
 from hrdepth.camera import DepthScale
 from hrdepth.config import Outputs
+from hrdepth.config.inference import texts
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Prediction
 from hrdepth.io.files import atomic_path
@@ -72,7 +73,7 @@ def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
     """
     if outputs.depth_video and kind != "video":
         raise InputError("--depth-video needs a video; for images use --depth-png true")
-    for name in _named(outputs):
+    for name in texts(outputs.write):
         lookup(OUTPUTS, name, "output")
     if outputs.smooth not in (None, *SMOOTHING):
         raise InputError(f"unknown smoothing '{outputs.smooth}': give {' or '.join(SMOOTHING)}")
@@ -104,12 +105,8 @@ def image_files(name: str, outputs: Outputs) -> list[str]:
 
 def wanted(outputs: Outputs) -> list[ImageOutput]:
     """Return what is written for an image: the default, what has its option, and what `write` names."""
-    named = (*DEFAULT, *_named(outputs))
+    named = (*DEFAULT, *texts(outputs.write))
     return [output for name, output in OUTPUTS.items() if getattr(outputs, name, name in named)]
-
-
-def _named(outputs: Outputs) -> tuple[str, ...]:
-    return (outputs.write,) if isinstance(outputs.write, str) else outputs.write
 
 
 def write_npz(path: str | Path, prediction: Prediction) -> None:

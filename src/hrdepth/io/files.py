@@ -29,12 +29,14 @@ __all__ = [
     "existing_folder",
     "file_sha256",
     "json_object",
+    "last_parts",
     "output_file",
     "output_folder",
     "parse_json",
     "read_json",
     "regular_file",
     "resume",
+    "stamp",
     "user_cache",
     "write_array",
     "write_bytes",
@@ -224,6 +226,17 @@ def regular_file(path: Path) -> Path:
         path.stat()  # which says that it is missing
         raise OSError(errno.EINVAL, "a folder, a pipe or a device in place of a file", str(path))
     return path
+
+
+def last_parts(path: str | Path) -> str:
+    """Return the last two parts of a path, for descriptions."""
+    return "/".join(Path(path).parts[-2:])
+
+
+def stamp(path: Path) -> list[int]:
+    """Return size and time of change of a file."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def file_sha256(path: str | Path) -> str:

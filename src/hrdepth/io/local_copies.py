@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from hrdepth.errors import InputError
-from hrdepth.io.files import atomic_path, read_json, write_json
+from hrdepth.io.files import atomic_path, read_json, stamp, write_json
 from hrdepth.io.locks import TEMPORARY, SharedLock
 from hrdepth.io.objects import copy_path, open_store, plain_path, remote_files, store_errors
 from hrdepth.io.parallel import parallel_map
@@ -181,7 +181,7 @@ class LocalCopy:
     def _local_files(self) -> dict[str, list[int]]:
         """Return size and time of change of the files here, by name, without unfinished ones."""
         if self.local.is_file():
-            return {"": _stamp(self.local)}
+            return {"": stamp(self.local)}
         found = {}
         for folder, _, files in os.walk(self.local):
             if TEMPORARY in folder:
@@ -190,13 +190,8 @@ class LocalCopy:
                 path = Path(folder) / file
                 if not file.startswith(TEMPORARY):
                     with contextlib.suppress(OSError):  # renamed meanwhile
-                        found[path.relative_to(self.local).as_posix()] = _stamp(path)
+                        found[path.relative_to(self.local).as_posix()] = stamp(path)
         return found
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _state(info: Mapping[str, Any]) -> list[Any]:

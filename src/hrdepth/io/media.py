@@ -25,15 +25,7 @@ from hrdepth.io.live import check_camera, is_live, live_name, read_live
 from hrdepth.io.provenance import hide_password
 from hrdepth.io.video import VideoFrame, open_video, read_video
 
-__all__ = [
-    "Frame",
-    "Gaps",
-    "MediaInfo",
-    "frames",
-    "named_images",
-    "probe",
-    "shown_intrinsics",
-]
+__all__ = ["Frame", "Gaps", "MediaInfo", "frames", "named_images", "probe", "shown_intrinsics"]
 
 log = logging.getLogger(__name__)
 

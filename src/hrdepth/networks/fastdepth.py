@@ -64,11 +64,7 @@ class FastDepth(DepthNetwork):
     """
 
     def __init__(
-        self,
-        widths: str = "dense",
-        min_depth: float = 0.1,
-        max_depth: float = 100.0,
-        normalisation: str = "none",
+        self, widths: str = "dense", min_depth: float = 0.1, max_depth: float = 100.0, normalisation: str = "none"
     ) -> None:
         super().__init__(min_depth, max_depth, normalisation)
         table = lookup(WIDTHS, widths, "widths of fastdepth")

@@ -103,11 +103,7 @@ class PackNet(DepthNetwork):
     """
 
     def __init__(
-        self,
-        width: int = 64,
-        min_depth: float = 0.5,
-        max_depth: float = 100.0,
-        normalisation: str = "none",
+        self, width: int = 64, min_depth: float = 0.5, max_depth: float = 100.0, normalisation: str = "none"
     ) -> None:
         super().__init__(min_depth, max_depth, normalisation)
         if not isinstance(width, int) or width < 32 or width % 32:

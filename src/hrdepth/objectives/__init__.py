@@ -65,11 +65,7 @@ def build_objective(
     """
     kind: Any = check_objective(config)
     objective: Objective = kind(
-        network,
-        pose_network,
-        frames=tuple(config.frames),
-        cameras=cameras,
-        **{**config.options, **(inputs or {})},
+        network, pose_network, frames=tuple(config.frames), cameras=cameras, **{**config.options, **(inputs or {})}
     )
     network.scale = objective.learned_scale()
     return objective

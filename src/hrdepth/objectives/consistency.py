@@ -28,12 +28,7 @@ class Consistency(NamedTuple):
 
 
 def depth_consistency(
-    depth: Tensor,
-    source_depths: Tensor,
-    intrinsics: Tensor,
-    poses: Tensor,
-    valid: Tensor,
-    mask: Tensor | None = None,
+    depth: Tensor, source_depths: Tensor, intrinsics: Tensor, poses: Tensor, valid: Tensor, mask: Tensor | None = None
 ) -> Consistency:
     """Compare the target's depth, seen from each source, with the source's own.
 

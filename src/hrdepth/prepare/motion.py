@@ -11,15 +11,7 @@ from numpy.typing import NDArray
 from hrdepth.data.neighbours import motion as difference
 from hrdepth.errors import require
 
-__all__ = [
-    "STILL",
-    "Step",
-    "is_cut",
-    "measure_step",
-    "opencv",
-    "small",
-    "two_way_flow",
-]
+__all__ = ["STILL", "Step", "is_cut", "measure_step", "opencv", "small", "two_way_flow"]
 
 WIDTH = 256  # of the longer side, at which motion is measured
 # Shares of the longer side. KITTI at ten hertz: 0.008 to 0.024 by drive, 0.003 for steps of 4 cm; a still camera with

@@ -23,6 +23,7 @@ WINDOW = 5  # pixels, of the correlation
 NOISE = (2 / 255) ** 2  # variance below which a window has no texture
 SMALL_STEP, LARGE_STEP = 0.08, 0.5  # what semi-global matching pays for a change of one plane, and of more
 OUTSIDE = 1.05  # cost of a pixel that a source does not see: worse than any that it sees
+SHARE = 0.03  # of the inverse depth, by which two views of one point may always differ
 
 
 class View(NamedTuple):
@@ -98,9 +99,7 @@ def plane_sweep(
     return Sweep(inverse_depth, cost.gather(0, index)[0].clamp(max=1), torch.stack(still).amin(0).clamp(0, 1)[0, 0])
 
 
-def consistent(
-    inverse_depth: Tensor, other: Tensor, intrinsics: Tensor, pose: Tensor, tolerance: float, relative: float = 0.03
-) -> Tensor:
+def consistent(inverse_depth: Tensor, other: Tensor, intrinsics: Tensor, pose: Tensor, tolerance: float) -> Tensor:
     """Find where the depth of two views is that of one point.
 
     Args:
@@ -108,8 +107,7 @@ def consistent(
         other: (H,W) of the other.
         intrinsics: (3,3), pixels, of both.
         pose: (4,4), from the one to the other.
-        tolerance: of the inverse depth.
-        relative: a share of the inverse depth that is tolerated where that is more.
+        tolerance: of the inverse depth, where `SHARE` of it is less.
 
     Returns:
         (H,W) bool.
@@ -122,7 +120,7 @@ def consistent(
     inside = (moved > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
     seen = other[row.clamp(0, height - 1).long(), column.clamp(0, width - 1).long()]
     difference = (seen - 1 / moved.clamp(min=1e-6)).abs()
-    agreed: Tensor = inside & (difference < (relative * seen).clamp(min=tolerance))
+    agreed: Tensor = inside & (difference < (SHARE * seen).clamp(min=tolerance))
     return agreed
 
 

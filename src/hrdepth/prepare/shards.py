@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from rich.progress import track
 
-from hrdepth.config import DatasetConfig, PrepareShardsConfig, TrainConfig
+from hrdepth.config import DatasetConfig, PrepareShardsConfig
 from hrdepth.config.files import plain_settings
 from hrdepth.config.training import nested_options
 from hrdepth.data import OpenData, open_data
@@ -85,7 +85,7 @@ def pack_shards(config: PrepareShardsConfig) -> list[Path]:
     sets = {use: [_packed(out, name, part) for name, part in parts.items() if name.startswith(use)]
             for use in ("train", "validation")}  # fmt: skip
     packed = replace(training, **sets, objective=objective, cache=None)  # type: ignore[arg-type]
-    _write_config(out / CONFIG, packed)
+    write_text(out / CONFIG, yaml.safe_dump(plain_settings(packed), sort_keys=False))
     return [out / name for name in parts]
 
 
@@ -99,11 +99,7 @@ def _maps(options: Mapping[str, Any]) -> list[MapCache]:
 
 
 def _pack(
-    root: Path,
-    data: OpenData,
-    maps: Sequence[MapCache],
-    config: PrepareShardsConfig,
-    decoded: tuple[int, int] | None,
+    root: Path, data: OpenData, maps: Sequence[MapCache], config: PrepareShardsConfig, decoded: tuple[int, int] | None
 ) -> None:
     """Pack one data set, unless it is packed already."""
     neighbours, reader = data.neighbours, data.neighbours.reader
@@ -231,10 +227,6 @@ def _copy_about(layer: MapCache, out: Path, options: dict[str, Any]) -> None:
 def _packed(out: Path, name: str, part: DatasetConfig) -> DatasetConfig:
     """Return the config of a packed set; frames that stand still were left out when it was packed."""
     return replace(part, dataset="shards", root=str(out / name), split=None, options={}, min_motion=None)
-
-
-def _write_config(file: Path, config: TrainConfig) -> None:
-    write_text(file, yaml.safe_dump(plain_settings(config), sort_keys=False))
 
 
 def _verify(out: Path) -> list[Path]:

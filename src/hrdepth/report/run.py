@@ -9,6 +9,7 @@ from typing import Any
 from hrdepth.config import DatasetConfig
 from hrdepth.data.splits import read_split
 from hrdepth.errors import MALFORMED, InputError
+from hrdepth.io.files import last_parts
 from hrdepth.io.run_folder import RunStatus, drawn_panels, read_run
 from hrdepth.weights.find import locate_weights
 
@@ -177,8 +178,8 @@ def _part(use: str, part: dict[str, Any]) -> DataPart:
     return DataPart(
         use,
         str(part["dataset"]),
-        _last_parts(str(part["root"])),
-        "" if split is None else _last_parts(str(split)),
+        last_parts(str(part["root"])),
+        "" if split is None else last_parts(str(split)),
         lines,
         float(part.get("weight", 1.0)),
         ", ".join(f"{name}: {_short(value)}" for name, value in more.items()),
@@ -201,8 +202,4 @@ def _short(value: Any) -> Any:
         return {name: _short(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_short(one) for one in value]
-    return _last_parts(value) if isinstance(value, str) and Path(value).is_absolute() else value
-
-
-def _last_parts(path: str) -> str:
-    return "/".join(Path(path).parts[-2:])
+    return last_parts(value) if isinstance(value, str) and Path(value).is_absolute() else value

@@ -127,10 +127,8 @@ def measure_row(row: PaperRow, context: Context) -> MeasuredRow:
     config = context.config
     earlier = dict[int | None, RowMeasurement]()
     for seed in config.seeds if context.truths is not None and row.name not in context.given else ():
-        known = None
-        if not run_folder(config, row.name, seed).exists():
-            known = _measured_before(row, seed, context, config.protocol)
-        if known is not None:
+        absent = not run_folder(config, row.name, seed).exists()
+        if absent and (known := _measured_before(row, seed, context, config.protocol)):
             earlier[seed] = known
     seeds = [seed for seed in context.seeds if seed not in earlier]
     if seeds and config.train and (row.config is not None or row.name in context.given):

@@ -59,10 +59,7 @@ def run_folder(config: ReproduceConfig, name: str, seed: int | None) -> Path:
 
 
 def plan_training(
-    config: ReproduceConfig,
-    row: PaperRow | str,
-    seed: int | None = None,
-    given: Mapping[str, list[Path]] | None = None,
+    config: ReproduceConfig, row: PaperRow | str, seed: int | None = None, given: Mapping[str, list[Path]] | None = None
 ) -> Plan:
     """Read the config of a row and replace the settings that are given.
 

@@ -86,14 +86,9 @@ def _measure(row: PaperRow, context: Context) -> MeasuredRow:
     return replace(measured, in_metres=in_metres)
 
 
-def _several(rows: list[MeasuredRow], context: Context) -> bool:
-    """Return whether the table has several seeds, so that each row needs their number."""
-    return len(context.seeds) > 1 or any(len(one.found) > 1 for one in rows)
-
-
 def _main(table: PaperTable, rows: list[MeasuredRow], context: Context) -> ResultTable:
     lines: list[tuple[str, ...]] = []
-    several = _several(rows, context)
+    several = len(context.seeds) > 1 or any(len(one.found) > 1 for one in rows)  # so that rows need their number
     for one in rows:
         lines.append((table.label(one.row), "paper", *_printed(one.row.values, table)))
         if one.row.other_sources:
@@ -107,7 +102,7 @@ def _main(table: PaperTable, rows: list[MeasuredRow], context: Context) -> Resul
         ("row", "", *(HEADINGS[column] for column in table.columns)),
         tuple(lines),
         f"Table {table.name[-1]}. {table.title}",
-        _caption(table, rows, context),
+        _caption(table, rows, context, several),
     )
 
 
@@ -150,13 +145,12 @@ def _edges(table: PaperTable, rows: list[MeasuredRow], config: ReproduceTableCon
     )
 
 
-def _caption(table: PaperTable, rows: list[MeasuredRow], context: Context) -> str:
+def _caption(table: PaperTable, rows: list[MeasuredRow], context: Context, several: bool) -> str:
     text = f"paper: {EIGEN}."
     if context.truths is None or not any(one.found for one in rows):
         return text
     description, count = context.truths.description, len(context.truths)
     text += f"\nmeasured: {description}, {count} images, {protocol_text(context.config.protocol)}"
-    several = _several(rows, context)
     if len(table.columns) <= WIDE:
         text += f"; 95 % intervals over {'seeds, where a row has one over images' if several else 'images'}"
     elif several:
@@ -167,19 +161,18 @@ def _caption(table: PaperTable, rows: list[MeasuredRow], context: Context) -> st
 
 
 def _content(one: MeasuredRow, config: ReproduceTableConfig) -> dict[str, Any]:
-    measured = []
-    for scaling, found in one.by_scaling.items():
-        values = spread(found, config.bootstrap)
-        measured.append(
-            {
-                "how": scaling,
-                "mean": by_metric(values.mean),
-                "deviation": None if values.seeds == 1 else by_metric(values.deviation),
-                "interval": by_metric(values.interval),
-                "interval_over": values.over,
-                "runs": [each.about for each in found],
-            }
-        )
+    measured = [
+        {
+            "how": scaling,
+            "mean": by_metric(values.mean),
+            "deviation": None if values.seeds == 1 else by_metric(values.deviation),
+            "interval": by_metric(values.interval),
+            "interval_over": values.over,
+            "runs": [each.about for each in found],
+        }
+        for scaling, found in one.by_scaling.items()
+        for values in [spread(found, config.bootstrap)]
+    ]
     paper = asdict(one.row)
     paper["elsewhere"] = paper.pop("other_sources") or None  # the key of the files so far
     return {

@@ -21,7 +21,8 @@ from hrdepth.io.locks import remove_leftovers
 from hrdepth.io.pointcloud import assumed_intrinsics
 from hrdepth.io.provenance import provenance
 from hrdepth.synthetic.cars import car_textures
-from hrdepth.synthetic.rendering import Array, Scene, load_mitsuba, render_frame
+from hrdepth.synthetic.mesh import Array
+from hrdepth.synthetic.rendering import Scene, load_mitsuba, render_frame
 from hrdepth.synthetic.street import build_car, build_street
 from hrdepth.synthetic.trajectory import plan_trajectory
 from hrdepth.synthetic.variety import Camera, VariedDrive

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from hrdepth.synthetic.mesh import MeshBuilder, Placement
-from hrdepth.synthetic.textures import Array, Colour, Texture, noise, plain, read_colours, rough, shade
+from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
+from hrdepth.synthetic.textures import Colour, Texture, noise, plain, read_colours, rough, shade
 
 __all__ = ["HouseStyle", "add_house", "house_styles", "house_textures"]
 

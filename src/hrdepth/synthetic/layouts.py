@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hrdepth.synthetic.mesh import MeshBuilder, Placement, grid_triangles, ribbon
-from hrdepth.synthetic.textures import PALETTE, Array, cell_uv
+from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement, grid_triangles, ribbon
+from hrdepth.synthetic.textures import PALETTE, cell_uv
 from hrdepth.synthetic.trajectory import Course
 
 __all__ = ["KINDS", "Road", "RoadLayout", "draw_layout", "plan_course"]

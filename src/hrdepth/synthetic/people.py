@@ -208,7 +208,7 @@ def add_cyclist(
     make = Sculptor(builder, place)
     radius, rear, front = 0.33, -0.52, 0.53
     for forward, turn in ((rear, 0.0), (front, steer)):
-        make.ring((0, radius + 0.02, forward), radius, 0.022, "tyre", turn=turn)
+        make.ring((0, radius + 0.02, forward), radius, 0.022, turn=turn)
         for angle in np.linspace(0, np.pi, 4)[:-1]:
             spoke = 0.31 * np.array([np.sin(turn) * np.cos(angle), np.sin(angle), np.cos(turn) * np.cos(angle)])
             hub = np.array([0, radius + 0.02, forward])
@@ -252,7 +252,7 @@ def add_motorcyclist(builder: MeshBuilder, place: Placement, person: Person | No
     paint = "paint-9" if person is None else person.paint
     radius, rear, front = (0.24, -0.62, 0.62) if scooter else (0.31, -0.7, 0.72)
     for forward in (rear, front):
-        make.ring((0, radius, forward), radius - 0.06, 0.062, "tyre")
+        make.ring((0, radius, forward), radius - 0.06, 0.062)
         make.rod((-0.05, radius, forward), (0.05, radius, forward), 0.15 if not scooter else 0.11, "rim", segments=10)
     make.ellipsoid((0, 0.45, -0.02), (0.17, 0.22, 0.36), "dark")
     if scooter:

@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError, require
-from hrdepth.synthetic.mesh import Mesh
+from hrdepth.synthetic.mesh import Array, Mesh
 from hrdepth.synthetic.street import Street
 from hrdepth.synthetic.textures import Texture, noise
 from hrdepth.synthetic.weather import SKY_LIGHT, SUN, Lights, Vector, clear_sky
 
 __all__ = ["Scene", "encode_srgb", "load_mitsuba", "render_frame", "render_light"]
-
-Array = NDArray[np.float64]
 
 SKY_STEPS = 12  # levels of skylight between none and full
 BLOCK = 32  # pixels, fixed: it would follow the number of cores, and the sampling with it

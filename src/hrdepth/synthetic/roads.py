@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from hrdepth.synthetic.layouts import Road, RoadLayout
-from hrdepth.synthetic.mesh import MeshBuilder, ribbon
-from hrdepth.synthetic.textures import Array, Texture, lawn, noise, plain, rough, slabs
+from hrdepth.synthetic.mesh import Array, MeshBuilder, ribbon
+from hrdepth.synthetic.textures import Texture, lawn, noise, plain, rough, slabs
 from hrdepth.synthetic.trajectory import Course
 
 __all__ = ["add_crossing", "add_ground", "add_hills", "add_land", "road_textures"]

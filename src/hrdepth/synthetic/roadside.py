@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from hrdepth.synthetic.layouts import Road
-from hrdepth.synthetic.mesh import Placement
+from hrdepth.synthetic.mesh import Array, Placement
 from hrdepth.synthetic.people import add_cyclist, add_motorcyclist
 from hrdepth.synthetic.structures import add_fence, add_pole, add_small_thing, add_wire, block
-from hrdepth.synthetic.textures import Array
 from hrdepth.synthetic.traffic import draw_kinds
 from hrdepth.synthetic.vegetation import TREES, add_leafy_bush, add_leafy_tree, add_tree, add_tufts
 from hrdepth.synthetic.vehicles import add_vehicle, draw_vehicle
@@ -184,6 +183,6 @@ class Roadside:
         for along in np.arange(span[0], span[1], 1.5):
             place = self.road.beside(float(along) + 0.75, offset + 0.2 * np.sign(offset))
             if tufts:
-                add_tufts(self.road.builder, rng, place, (1.2, 1.5), 0.35 * height, 40)
+                add_tufts(self.road.builder, rng, place, (1.2, 1.5), 0.35 * height)
             else:
                 add_leafy_bush(self.road.builder, rng, place, (0.7, height, 1.6), 60)

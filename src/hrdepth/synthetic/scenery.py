@@ -9,11 +9,12 @@ import numpy as np
 from hrdepth.synthetic.buildings import add_hall, add_tower, building_textures
 from hrdepth.synthetic.houses import HouseStyle, add_house, house_styles, house_textures
 from hrdepth.synthetic.layouts import Road, RoadLayout
+from hrdepth.synthetic.mesh import Array
 from hrdepth.synthetic.roads import add_crossing, add_ground, add_hills, road_textures
 from hrdepth.synthetic.roadside import Roadside
 from hrdepth.synthetic.street import Street
 from hrdepth.synthetic.structures import add_barrier, add_fence, add_gantry, add_overpass, add_traffic_light
-from hrdepth.synthetic.textures import PALETTE, Array, Texture, palette_texture, plant_textures, small_textures
+from hrdepth.synthetic.textures import PALETTE, Texture, palette_texture, plant_textures, small_textures
 from hrdepth.synthetic.trajectory import Course
 from hrdepth.synthetic.vegetation import TREES, add_conifer, add_leafy_bush, add_leafy_tree, add_tree
 

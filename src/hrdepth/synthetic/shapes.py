@@ -62,14 +62,7 @@ class Sculptor:
         self._add(points[faces], uv, middles[behind], colour)
 
     def capsule(
-        self,
-        start: ArrayLike,
-        end: ArrayLike,
-        radius: float,
-        colour: str,
-        *,
-        end_radius: float | None = None,
-        segments: int = 7,
+        self, start: ArrayLike, end: ArrayLike, radius: float, colour: str, *, end_radius: float | None = None
     ) -> None:
         """Add a rod with round ends from `start` to `end`; its radius may change to `end_radius`."""
         start, end = np.asarray(start, float), np.asarray(end, float)
@@ -78,7 +71,7 @@ class Sculptor:
         rise, shrink = np.array([-0.95, -0.6, 0.0]), np.array([0.31, 0.8, 1.0])
         centres = np.concatenate([start + radius * rise[:, None] * axis, end - last * rise[::-1, None] * axis])
         radii = np.concatenate([radius * shrink, last * shrink[::-1]])[:, None]
-        self.tube(centres, radii * first, radii * second, colour, segments=segments)
+        self.tube(centres, radii * first, radii * second, colour, segments=7)
 
     def rod(self, start: ArrayLike, end: ArrayLike, radius: float, colour: str, *, segments: int = 6) -> None:
         """Add a cylinder with flat ends from `start` to `end`."""
@@ -98,11 +91,9 @@ class Sculptor:
         two = cross(unit, one)
         self.tube(points, widths[:, None] * one, widths[:, None] * two, colour, segments=segments)
 
-    def ring(
-        self, centre: ArrayLike, radius: float, thickness: float, colour: str, *, turn: float = 0.0, steps: int = 18
-    ) -> None:
+    def ring(self, centre: ArrayLike, radius: float, thickness: float, *, turn: float = 0.0) -> None:
         """Add an upright wheel's tyre: a torus around local right, turned by `turn` about the vertical."""
-        angles = np.linspace(0, 2 * np.pi, steps + 1)
+        angles = np.linspace(0, 2 * np.pi, 19)
         heading = np.array([np.sin(turn), 0.0, np.cos(turn)])
         side = np.array([np.cos(turn), 0.0, -np.sin(turn)])
         spoke = np.sin(angles)[:, None] * np.array([0.0, 1.0, 0.0]) + np.cos(angles)[:, None] * heading
@@ -111,15 +102,15 @@ class Sculptor:
         rings = centres[:, None] + thickness * (
             np.cos(around)[None, :, None] * spoke[:, None] + np.sin(around)[None, :, None] * side
         )
-        u, v = np.meshgrid(np.linspace(1, 0, steps + 1), np.linspace(0, 1, 5), indexing="ij")
+        u, v = np.meshgrid(np.linspace(1, 0, 19), np.linspace(0, 1, 5), indexing="ij")
         middles = (centres[:-1] + centres[1:]) / 2
         inside = np.tile(np.repeat(middles, 4, axis=0), (2, 1))
-        self._add(grid_triangles(rings), grid_triangles(np.stack([v, u], -1)), inside, colour)
+        self._add(grid_triangles(rings), grid_triangles(np.stack([v, u], -1)), inside, "tyre")
 
-    def wheel(self, centre: ArrayLike, radius: float, half_width: float, *, rim: float = 0.6) -> None:
+    def wheel(self, centre: ArrayLike, radius: float, half_width: float) -> None:
         """Add a thick wheel around local right: tyre and rim."""
         centre = np.asarray(centre, float)
-        for size, reach, colour in ((radius, half_width, "tyre"), (rim * radius, half_width + 0.012, "rim")):
+        for size, reach, colour in ((radius, half_width, "tyre"), (0.6 * radius, half_width + 0.012, "rim")):
             ends = [centre - [reach, 0, 0], centre + point(reach, 0, 0)]
             self.tube(ends, (0.0, size, 0.0), (0.0, 0.0, size), colour, segments=14)
 

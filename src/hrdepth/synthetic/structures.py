@@ -7,9 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from hrdepth.synthetic.layouts import Road
-from hrdepth.synthetic.mesh import MeshBuilder, Placement
+from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
 from hrdepth.synthetic.shapes import Sculptor, level
-from hrdepth.synthetic.textures import Array
 
 __all__ = [
     "add_barrier",

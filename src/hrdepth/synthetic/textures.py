@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from hrdepth.synthetic.mesh import Array
+
 __all__ = [
     "CLOTHES",
     "HAIR",
@@ -29,7 +31,6 @@ __all__ = [
 ]
 
 Texture = NDArray[np.uint8]
-Array = NDArray[np.float64]
 Colour = tuple[int, int, int]
 
 

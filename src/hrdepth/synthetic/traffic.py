@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrdepth.synthetic.layouts import Road, RoadLayout
-from hrdepth.synthetic.mesh import Mesh, MeshBuilder, Placement
+from hrdepth.synthetic.mesh import Array, Mesh, MeshBuilder, Placement
 from hrdepth.synthetic.people import add_cyclist, add_motorcyclist, add_walker, draw_person
 from hrdepth.synthetic.street import Street
-from hrdepth.synthetic.textures import PALETTE, Array, Texture
+from hrdepth.synthetic.textures import PALETTE, Texture
 from hrdepth.synthetic.trajectory import Course
 from hrdepth.synthetic.vehicles import CARS, HEAVY, Vehicle, add_vehicle, draw_vehicle
 

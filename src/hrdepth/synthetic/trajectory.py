@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
+from hrdepth.synthetic.mesh import Array
 
 __all__ = ["CAMERA_HEIGHT", "Course", "Trajectory", "plan_trajectory", "rotation"]
-
-Array = NDArray[np.float64]
 
 CAMERA_HEIGHT = 1.65  # metres above the road, as in KITTI
 AHEAD, BEHIND = 150.0, 15.0  # metres of street after the last and before the first frame

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hrdepth.synthetic.layouts import draw_layout, plan_course
+from hrdepth.synthetic.mesh import Array
 from hrdepth.synthetic.rendering import Scene, encode_srgb, render_light
 from hrdepth.synthetic.scenery import build_scenery
-from hrdepth.synthetic.textures import Array
 from hrdepth.synthetic.traffic import Traffic
 from hrdepth.synthetic.trajectory import Course, rotation
 from hrdepth.synthetic.weather import Shot, draw_conditions, haze_over, reflect_in_road, sample_clouds, sky_colour

@@ -10,15 +10,7 @@ from numpy.typing import NDArray
 from hrdepth.synthetic.mesh import Array, MeshBuilder, Placement
 from hrdepth.synthetic.shapes import Sculptor, point
 
-__all__ = [
-    "TREES",
-    "add_bush",
-    "add_conifer",
-    "add_leafy_bush",
-    "add_leafy_tree",
-    "add_tree",
-    "add_tufts",
-]
+__all__ = ["TREES", "add_bush", "add_conifer", "add_leafy_bush", "add_leafy_tree", "add_tree", "add_tufts"]
 
 TREES = ("broad", "broad", "round", "poplar", "slim", "bare", "pine")
 _BODY = np.array([(1.0, 0, 0), (-0.5, 0, 0.87), (-0.5, 0, -0.87), (0, 0.55, 0), (0, -0.55, 0)])
@@ -110,14 +102,10 @@ def add_leafy_bush(
 
 
 def add_tufts(
-    builder: MeshBuilder,
-    rng: np.random.Generator,
-    place: Placement,
-    size: tuple[float, float],
-    height: float,
-    count: int,
+    builder: MeshBuilder, rng: np.random.Generator, place: Placement, size: tuple[float, float], height: float
 ) -> None:
     """Add tufts of grass on an area of `size` (right, forward) around the local origin."""
+    count = 40
     foot = rng.uniform(-0.5, 0.5, (count, 2)) * size
     tall = height * rng.uniform(0.5, 1.2, count)
     around = rng.uniform(0, 2 * np.pi, count)

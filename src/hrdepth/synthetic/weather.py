@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrdepth.synthetic.textures import Array
+from hrdepth.synthetic.mesh import Array
 
 __all__ = [
     "SKY_LIGHT",

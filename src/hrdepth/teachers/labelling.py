@@ -12,8 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 
 from hrdepth.data.map_cache import MapCache
 from hrdepth.errors import MALFORMED, InputError
@@ -21,6 +20,7 @@ from hrdepth.io.files import begin, read_json, resume
 from hrdepth.io.images import read_image
 from hrdepth.io.locks import claim, refreshed, remove_void_claims
 from hrdepth.io.parallel import parallel_map
+from hrdepth.io.progress import progress_bar
 from hrdepth.io.provenance import provenance
 from hrdepth.teachers.base import Meaning, Teacher
 from hrdepth.teachers.labels import Confidence, Labels
@@ -191,12 +191,9 @@ class _Progress:
     """Shows how many maps there are, how fast they come and what time is left; in the log without a terminal."""
 
     def __init__(self, total: int) -> None:
-        columns = (TextColumn("labels"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-                   TimeRemainingColumn())  # fmt: skip
-        console = Console(stderr=True)
         self.made, self.total, self._there = 0, total, 0
-        self._in_log = not console.is_terminal
-        self._bar = Progress(*columns, console=console, disable=self._in_log or total < 16)
+        self._bar = progress_bar(TextColumn("{task.fields[rate]}"), shown=total >= 16)
+        self._in_log = not self._bar.console.is_terminal
         self._start = self._told = time.monotonic()
 
     def __enter__(self) -> _Progress:

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -25,7 +23,7 @@ __all__ = ["Confidence", "Labels"]
 
 
 class Labels(MapCache):
-    """`teacher` (1,H,W): a teacher's map, larger where it is nearer; see `teachers.base.Meaning`.
+    """`teacher` (1,H,W): a teacher's map, larger where nearer, NaN where it says nothing; see `teachers.base.Meaning`.
 
         LABELS/labels.json              the teacher, what its maps mean, its licence, of which size, how they were made
         LABELS/4f/4f0c...npy            a map, float16; affine ones from 0 to 1, those of a factor with median 1
@@ -98,10 +96,6 @@ class Labels(MapCache):
         unknown = self.meaning == Meaning.METRIC and self.metres_per_unit is None and scale.metres_per_unit is not None
         return Meaning.SCALE if unknown else self.meaning
 
-    def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
-        """See `MapCache.inverse_depth`; up to what `meaning` leaves open, and NaN where the teacher says nothing."""
-        return self.load(image)
-
     def resized(self, image: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
         """See `MapCache.resized`; depth of the image's own camera does not change by a zoom."""
         map_ = super().resized(image, size, window)
@@ -147,10 +141,6 @@ class Confidence(MapCache):
 
     def __init__(self, labels: Labels) -> None:
         super().__init__(labels.folder / "confidence", labels.size)
-
-    def inverse_depth(self, image: Path) -> NDArray[np.float32] | None:
-        """See `MapCache.inverse_depth`; the confidence itself."""
-        return self.load(image)
 
     def resized(self, image: Path, size: tuple[int, int], window: Window = WHOLE) -> Tensor:
         """See `MapCache.resized`."""

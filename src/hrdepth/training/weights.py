@@ -74,12 +74,7 @@ class WeightFiles(Callback):
             self.write("last", trainer, pl_module)
 
     def write(
-        self,
-        name: str,
-        trainer: Trainer,
-        module: LightningModule,
-        loss: float | None = None,
-        step: int | None = None,
+        self, name: str, trainer: Trainer, module: LightningModule, loss: float | None = None, step: int | None = None
     ) -> bool:
         """Write the module's weights to `NAME.safetensors` unless they contain NaN or infinity; return whether it did.
 

@@ -17,7 +17,7 @@ from hrdepth.config import GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.io.files import existing_folder, file_sha256
 
-__all__ = ["GroundTruth", "GroundTruthSet", "Remembered", "data_digest", "data_folder", "refuse_settings", "short_name"]
+__all__ = ["GroundTruth", "GroundTruthSet", "Remembered", "data_digest", "data_folder", "refuse_settings"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +116,3 @@ def refuse_settings(config: GroundTruthConfig, **settings: str | None) -> None:
     for name, value in settings.items():
         if value is not None:
             raise InputError(f"ground truth '{config.kind}' has no {name}; leave it out or choose another kind")
-
-
-def short_name(split: str) -> str:
-    """Return the last two parts of a split's path, for descriptions."""
-    return "/".join(Path(split).parts[-2:])

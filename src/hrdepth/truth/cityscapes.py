@@ -13,10 +13,10 @@ from hrdepth.data.cityscapes import KEPT_HEIGHT, PARTS, SEQUENCES, SIZE, Rig, nu
 from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.io.files import existing_file
+from hrdepth.io.files import existing_file, last_parts
 from hrdepth.io.image_files import find_image
 from hrdepth.io.images import DAMAGE, open_image
-from hrdepth.truth.base import GroundTruth, GroundTruthSet, data_folder, refuse_settings, short_name
+from hrdepth.truth.base import GroundTruth, GroundTruthSet, data_folder, refuse_settings
 
 __all__ = ["CityscapesDepth", "annotated_frames", "read_disparity"]
 
@@ -35,7 +35,7 @@ class CityscapesDepth(GroundTruthSet):
         self._root = data_folder(config, config.root)
         refuse_settings(config, depths=config.depths)
         self._lines = _lines(config, self._root)
-        split = short_name(config.split or "val")
+        split = last_parts(config.split or "val")
         self.description = f"CityScapes, depth from disparity, upper {KEPT_HEIGHT:.0%}, split {split}"
 
     def __len__(self) -> int:

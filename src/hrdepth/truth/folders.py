@@ -12,16 +12,10 @@ from hrdepth.config import GroundTruthConfig
 from hrdepth.data.camera_file import read_camera
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
+from hrdepth.io.files import last_parts
 from hrdepth.io.image_files import find_image, is_visible, visible_images
 from hrdepth.io.images import read_depth
-from hrdepth.truth.base import (
-    GroundTruth,
-    GroundTruthSet,
-    Remembered,
-    data_folder,
-    refuse_settings,
-    short_name,
-)
+from hrdepth.truth.base import GroundTruth, GroundTruthSet, Remembered, data_folder, refuse_settings
 
 __all__ = ["DepthFolder", "Drive"]
 
@@ -79,7 +73,7 @@ class Drive(GroundTruthSet):
         if right is not None:
             raise InputError(f"{right.origin}: true depth exists for left frames only; remove the line")
         self._depths = Remembered(_numbered_maps)
-        self.description = f"depth along the camera's z, split {short_name(split)}"
+        self.description = f"depth along the camera's z, split {last_parts(split)}"
 
     def __len__(self) -> int:
         return len(self._lines)

@@ -12,21 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.config import GroundTruthConfig
-from hrdepth.data.kitti import Calibration, read_kitti_calibration
-from hrdepth.data.lidar import project_lidar, read_scan, scan_file
+from hrdepth.data.kitti import Calibration, colour_camera, find_frame, read_kitti_calibration, scan_path
+from hrdepth.data.lidar import project_lidar, read_scan
 from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
 from hrdepth.errors import InputError
-from hrdepth.io.image_files import find_image
+from hrdepth.io.files import last_parts
 from hrdepth.io.images import read_depth
-from hrdepth.truth.base import (
-    GroundTruth,
-    GroundTruthSet,
-    Remembered,
-    data_folder,
-    refuse_settings,
-    short_name,
-)
+from hrdepth.truth.base import GroundTruth, GroundTruthSet, Remembered, data_folder, refuse_settings
 from hrdepth.truth.sparse_maps import SparseMaps, read_depth_maps
 
 __all__ = ["GtDepths", "KittiImproved", "KittiLidar"]
@@ -45,21 +38,22 @@ class KittiLidar(GroundTruthSet):
         self._depth = config.lidar_depth
         self._calibration = Remembered(read_kitti_calibration)
         what = "the laser's forward coordinate" if self._depth == "laser" else "the camera's z"
-        self.description = f"KITTI LiDAR, depth is {what}, split {short_name(split)}"
+        self.description = f"KITTI LiDAR, depth is {what}, split {last_parts(split)}"
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def __getitem__(self, index: int) -> GroundTruth:
         line = self._lines[index]
-        camera = _camera(line)
+        camera = colour_camera(line.side)
         try:
             calibration = self._calibration(self._root / line.folder.split("/")[0])
             matrix = calibration.velo_to_image(camera)
-            depth = project_lidar(read_scan(scan_file(self._root, line)), matrix, calibration.size(camera), self._depth)
+            points = read_scan(self._root / scan_path(line))
+            depth = project_lidar(points, matrix, calibration.size(camera), self._depth)
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
-        return GroundTruth(line.name, _kitti_image(self._root, line), depth, calibration.intrinsics(camera))
+        return GroundTruth(line.name, find_frame(self._root, line), depth, calibration.intrinsics(camera))
 
 
 class KittiImproved(GroundTruthSet):
@@ -86,7 +80,7 @@ class KittiImproved(GroundTruthSet):
                 f"{missing[0].name}; unpack all of data_depth_annotated.zip (train and val), or give the split "
                 "eigen_benchmark/test, which excludes frames without improved depth"
             )
-        self.description = f"KITTI's improved ground truth, split {short_name(split)}"
+        self.description = f"KITTI's improved ground truth, split {last_parts(split)}"
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -99,13 +93,13 @@ class KittiImproved(GroundTruthSet):
             return GroundTruth(line.name, None, depth)
         try:
             calibration: Calibration = self._calibration(self._root / line.folder.split("/")[0])
-            intrinsics = calibration.intrinsics(_camera(line))
+            intrinsics = calibration.intrinsics(colour_camera(line.side))
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
-        return GroundTruth(line.name, _kitti_image(self._root, line), depth, intrinsics)
+        return GroundTruth(line.name, find_frame(self._root, line), depth, intrinsics)
 
     def _file(self, line: SplitLine) -> Path | None:
-        image = f"image_0{_camera(line)}"
+        image = f"image_0{colour_camera(line.side)}"
         below = Path(line.folder.split("/")[-1], "proj_depth", "groundtruth", image, f"{line.frame:010d}.png")
         return next((path for part in ("train", "val") if (path := self._depths / part / below).is_file()), None)
 
@@ -130,7 +124,7 @@ class GtDepths(GroundTruthSet):
                 f"{len(self._lines)} lines; give the split that the file was made from"
             )
         self._calibration = Remembered(read_kitti_calibration)
-        listed = f", split {short_name(config.split)}" if config.split else ""
+        listed = f", split {last_parts(config.split)}" if config.split else ""
         self.description = f"depth maps of {Path(config.depths).name}{listed}"
         if isinstance(self._maps, SparseMaps) and isinstance(origin := self._maps.about.get("ground_truth"), str):
             self.description = origin  # as of the set that it was made from: they are the same depth
@@ -143,7 +137,7 @@ class GtDepths(GroundTruthSet):
             return GroundTruth(f"{index:06d}", None, self._maps[index])
         line, depth = self._lines[index], self._maps[index]
         intrinsics = self._intrinsics(self._root, line, depth.shape)
-        return GroundTruth(line.name, _kitti_image(self._root, line), depth, intrinsics)
+        return GroundTruth(line.name, find_frame(self._root, line), depth, intrinsics)
 
     def _intrinsics(self, root: Path, line: SplitLine, size: tuple[int, ...]) -> NDArray[np.float64] | None:
         day = root / line.folder.split("/")[0]
@@ -153,13 +147,5 @@ class GtDepths(GroundTruthSet):
             calibration: Calibration = self._calibration(day)
         except InputError as error:
             raise InputError(f"{line.origin}: {error}") from error
-        camera = _camera(line)
+        camera = colour_camera(line.side)
         return calibration.intrinsics(camera) if calibration.sizes.get(camera) == size else None
-
-
-def _camera(line: SplitLine) -> int:
-    return 2 if line.side == "l" else 3
-
-
-def _kitti_image(root: Path, line: SplitLine) -> Path | None:
-    return find_image(root / line.folder / f"image_0{_camera(line)}" / "data", f"{line.frame:010d}")

@@ -22,8 +22,8 @@ from hrdepth.io.files import existing_file
 __all__ = ["read_float_maps"]
 
 
-def read_float_maps(path: str | Path, key: str = "data") -> list[NDArray[np.float32]]:
-    """Read an array of two-dimensional maps from an .npz, pickled (maps of several sizes) or plain (of one).
+def read_float_maps(path: str | Path) -> list[NDArray[np.float32]]:
+    """Read the array `data` of two-dimensional maps from an .npz, pickled (maps of several sizes) or plain (of one).
 
     Returns:
         float32 (H,W) maps in order.
@@ -36,12 +36,12 @@ def read_float_maps(path: str | Path, key: str = "data") -> list[NDArray[np.floa
         if zipfile.is_zipfile(path):
             check_archive(path)
         with zipfile.ZipFile(path) as archive:
-            if f"{key}.npy" not in archive.namelist():
+            if "data.npy" not in archive.namelist():
                 names = ", ".join(name.removesuffix(".npy") for name in archive.namelist()) or "nothing"
-                raise InputError(f"{path} has no array '{key}'; it has {names}")
-            with archive.open(f"{key}.npy") as stream:
+                raise InputError(f"{path} has no array 'data'; it has {names}")
+            with archive.open("data.npy") as stream:
                 items = _read_array(stream)
-            if sum(item.nbytes for item in items) > archive.getinfo(f"{key}.npy").file_size:  # one array many times
+            if sum(item.nbytes for item in items) > archive.getinfo("data.npy").file_size:  # one array many times
                 raise pickle.UnpicklingError("its maps have more bytes than the archive")
             maps = [np.asarray(item, dtype=np.float32) for item in items]
     except InputError:

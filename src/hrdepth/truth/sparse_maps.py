@@ -117,18 +117,14 @@ def read_depth_maps(path: str | Path, names: Sequence[str] = ()) -> Sequence[NDA
             "--ground-truth --overwrite true`"
         ) from error
     if len(names) == len(maps):
-        other = next((pair for pair in zip(maps.names, names, strict=True) if not _same_frame(*pair)), None)
-        if other is not None:
-            raise InputError(f"{path} holds the depth of '{other[0]}' where the split has '{other[1]}'; give its split")
+        for one, other in zip(maps.names, names, strict=True):
+            if _frame(one) != _frame(other):
+                raise InputError(f"{path} holds the depth of '{one}' where the split has '{other}'; give its split")
     return maps
 
 
-def _same_frame(one: str, other: str) -> bool:
-    """Compare lines of a split, however their frames are padded; other names must be the same."""
-    return _frame(one) == _frame(other)
-
-
 def _frame(name: str) -> tuple[str | int, ...]:
+    """Return what identifies the frame of a split's line, however its number is padded; of another name the name."""
     fields = name.split()
     if len(fields) != 3 or not fields[1].isdecimal():
         return (name,)

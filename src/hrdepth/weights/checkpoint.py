@@ -25,13 +25,7 @@ from hrdepth.registry import lookup
 from hrdepth.weights.find import announce_licence, check_licence, locate_weights, read_cameras, stated_size
 from hrdepth.weights.tensor_files import DTYPES, HASH, read_tensors, write_tensors
 
-__all__ = [
-    "Checkpoint",
-    "load_network",
-    "load_pose_network",
-    "read_checkpoint",
-    "save_checkpoint",
-]
+__all__ = ["Checkpoint", "load_network", "load_pose_network", "read_checkpoint", "save_checkpoint"]
 
 FORMAT = "hrdepth/1"
 Network = TypeVar("Network", bound=nn.Module)

@@ -96,11 +96,7 @@ def push_to_hub(
 
 
 def describe(
-    checkpoint: Checkpoint,
-    name: str,
-    licence: str | None,
-    card: str | Path | None,
-    results: str | Path | None,
+    checkpoint: Checkpoint, name: str, licence: str | None, card: str | Path | None, results: str | Path | None
 ) -> Checkpoint:
     """Return the weights with the name, licence and card that they are shared with.
 

@@ -16,15 +16,7 @@ from hrdepth.inference.runtimes.runtime import PRECISIONS, Runtime
 from hrdepth.inference.runtimes.source import SUFFIXES, open_source
 from hrdepth.registry import lookup
 
-__all__ = [
-    "PRECISIONS",
-    "RUNTIMES",
-    "SUFFIXES",
-    "Runtime",
-    "default_runtime",
-    "load_runtime",
-    "unavailable",
-]
+__all__ = ["PRECISIONS", "RUNTIMES", "SUFFIXES", "Runtime", "default_runtime", "load_runtime", "unavailable"]
 
 # More are a mistake, and more than 2^31 no library takes.
 MOST_THREADS = 4096

@@ -7,12 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hrdepth.config import PrepareCityscapesConfig
-from hrdepth.data.cityscapes import (
-    SEQUENCES,
-    Cityscapes,
-    numbered_files,
-    read_rig,
-)
+from hrdepth.data.cityscapes import SEQUENCES, Cityscapes, numbered_files, read_rig
 from hrdepth.errors import InputError
 from hrdepth.io.image_files import SUFFIXES
 from hrdepth.prepare.published.layout import Layout, Missing, Splits, such_as

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hrdepth.config import PrepareKittiConfig
-from hrdepth.data.kitti import read_kitti_calibration
+from hrdepth.data.kitti import frame_path, read_kitti_calibration, scan_path
 from hrdepth.data.lidar import read_scan
 from hrdepth.data.reader import SplitLine
 from hrdepth.data.splits import read_split
@@ -87,7 +87,7 @@ class KittiRawLayout(Layout):
                 yield str(error)
         for line in self._test:
             try:
-                if (scan := self.root / _scan(line)).is_file():
+                if (scan := self.root / scan_path(line)).is_file():
                     read_scan(scan)
             except InputError as error:
                 yield str(error)
@@ -111,7 +111,7 @@ class KittiRawLayout(Layout):
             or "none of its frames exists with both neighbours"
             for name, lines in self._lists.items()
         }
-        test = [line for line in self._test if not lost.intersection((_image(line), _scan(line)))]
+        test = [line for line in self._test if not lost.intersection((frame_path(line), scan_path(line)))]
         return {**lists, _file_name(self._test_name): test or "none of its frames exists with its true depth"}
 
     @cached_property
@@ -122,8 +122,8 @@ class KittiRawLayout(Layout):
             for line in lines:
                 wanted.setdefault(line.folder, {}).update(dict.fromkeys(_with_neighbours(line)))
         for line in self._test:
-            scan = {} if line.name in self._exported else {_scan(line): None}
-            wanted.setdefault(line.folder, {}).update({_image(line): None, **scan})
+            scan = {} if line.name in self._exported else {scan_path(line): None}
+            wanted.setdefault(line.folder, {}).update({frame_path(line): None, **scan})
         return {drive: list(wanted[drive]) for drive in sorted(wanted)}
 
     @cached_property
@@ -150,17 +150,8 @@ class KittiRawLayout(Layout):
         return find_image(path.parent, path.name)
 
 
-def _image(line: SplitLine, offset: int = 0) -> str:
-    camera = "image_02" if line.side == "l" else "image_03"
-    return f"{line.folder}/{camera}/data/{line.frame + offset:010d}"
-
-
 def _with_neighbours(line: SplitLine) -> list[str]:
-    return [_image(line, offset) for offset in (0, -1, 1) if line.frame + offset >= 0]
-
-
-def _scan(line: SplitLine) -> str:
-    return f"{line.folder}/velodyne_points/data/{line.frame:010d}.bin"
+    return [frame_path(line, offset) for offset in (0, -1, 1) if line.frame + offset >= 0]
 
 
 def _is_scan(file: str) -> bool:
