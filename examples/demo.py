@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from hrdepth.config import DepthProtocol, GroundTruthConfig, ReportConfig
-from hrdepth.config.files import find_config, read_train_config
+from hrdepth.config.setting_files import find_config, read_train_config
 from hrdepth.errors import InputError
 from hrdepth.evaluation import Evaluation
-from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
+from hrdepth.evaluation.evaluate import constant_depth_baseline, evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.images import read_image
 from hrdepth.io.visualize import colorize_disparity, side_by_side

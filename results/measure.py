@@ -18,8 +18,8 @@ import numpy as np
 
 from hrdepth.config import DepthProtocol, GroundTruthConfig
 from hrdepth.data.kitti import KittiOdometry, KittiRaw
+from hrdepth.evaluation.evaluate import constant_depth_baseline, evaluate_network, mean_prediction_baseline
 from hrdepth.evaluation.results import Evaluation, bootstrap_intervals, describe_protocol
-from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network, mean_prediction_baseline
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import write_json
 from hrdepth.io.plotting import save, style

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hrdepth.config import DepthProtocol, GroundTruthConfig
+from hrdepth.evaluation.evaluate import evaluate_network
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256
 from hrdepth.io.provenance import provenance_lines

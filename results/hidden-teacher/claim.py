@@ -26,8 +26,8 @@ from hrdepth.config import (
     OptimiserConfig,
     TrainConfig,
 )
+from hrdepth.evaluation.evaluate import evaluate_network
 from hrdepth.evaluation.extras import Extras
-from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance

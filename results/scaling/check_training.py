@@ -29,7 +29,7 @@ from torch import distributed, multiprocessing
 
 from hrdepth.benchmark.workloads import made_drive
 from hrdepth.config import LogConfig, NetworkConfig, ObjectiveConfig, TrainConfig
-from hrdepth.config.files import plain_settings
+from hrdepth.config.setting_files import plain_settings
 from hrdepth.data import mix, open_data
 from hrdepth.io.files import write_json
 from hrdepth.io.provenance import provenance

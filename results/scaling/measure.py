@@ -23,7 +23,7 @@ import torch
 
 from hrdepth.benchmark.workloads import FRAME_SIZE, made_drive
 from hrdepth.config import NetworkConfig, ObjectiveConfig, Outputs, PrepareConfig, PrepareShardsConfig, TrainConfig
-from hrdepth.config.files import read_train_config
+from hrdepth.config.setting_files import read_train_config
 from hrdepth.data import mix, open_data
 from hrdepth.data.cache import open_cache
 from hrdepth.data.sample import resize_image

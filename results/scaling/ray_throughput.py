@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from hrdepth.config import PredictConfig
-from hrdepth.fleet.pipeline import stream
 from hrdepth.fleet.recordings import _Predicting, find_units
+from hrdepth.fleet.units import stream
 from hrdepth.inference.folder import predict_to_folder
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import write_json

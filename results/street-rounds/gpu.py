@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 
 from hrdepth.config import DatasetConfig
-from hrdepth.config.files import find_config, read_train_config
+from hrdepth.config.setting_files import find_config, read_train_config
 from hrdepth.data import build_reader
 from hrdepth.data.reader import FrameReader, SplitLine
 from hrdepth.io.images import read_image, write_depth_png

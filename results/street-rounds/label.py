@@ -22,7 +22,7 @@ from PIL import Image
 from scipy import ndimage
 
 from hrdepth.config import PrepareLabelsConfig
-from hrdepth.config.files import find_config, read_train_config
+from hrdepth.config.setting_files import find_config, read_train_config
 from hrdepth.data.sample import image_tensor
 from hrdepth.geometry import scaled_disparity
 from hrdepth.io.images import read_image

@@ -21,8 +21,8 @@ from playwright.sync_api import sync_playwright
 from hrdepth.config import ServeConfig
 from hrdepth.inference.runtimes import load_runtime
 from hrdepth.io.files import file_sha256
+from hrdepth.web.onnxruntime_web import VERSION
 from hrdepth.web.pack import EXAMPLES, STREETS
-from hrdepth.web.runtime import VERSION
 from hrdepth.web.serve import serve
 from hrdepth.weights.find import locate_weights
 

@@ -202,8 +202,8 @@ def run_folder(chance: Random, seeds: Path, work: Path) -> None:
 @reader
 def report_of_a_run(chance: Random, seeds: Path, work: Path) -> None:
     from hrdepth.report.curves import read_log
-    from hrdepth.report.results import read_results
-    from hrdepth.report.run import RunFolder
+    from hrdepth.report.run_metrics import read_results
+    from hrdepth.report.run_summary import RunFolder
 
     _changed_run(chance, seeds, work / "run")
     run = RunFolder.read(work / "run")
@@ -227,7 +227,7 @@ def _changed_run(chance: Random, seeds: Path, run: Path) -> None:
 def checkpoint(chance: Random, seeds: Path, work: Path) -> None:
     import torch
 
-    from hrdepth.config.files import read_train_config
+    from hrdepth.config.setting_files import read_train_config
     from hrdepth.training.state import find_start
 
     content = torch.load(seeds / "last.ckpt", weights_only=True)

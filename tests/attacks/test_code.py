@@ -18,8 +18,8 @@ from PIL import Image
 from damage import flip_bit
 from fake_run import run_folder
 from hrdepth.cli import main
-from hrdepth.config.files import train_config
 from hrdepth.config.safe_yaml import load_yaml
+from hrdepth.config.setting_files import train_config
 from hrdepth.errors import InputError
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes.graphs import Finest, Graph, write_torch_export

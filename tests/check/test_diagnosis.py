@@ -1,4 +1,4 @@
-"""Tests of check/diagnosis.py and check/recording.py.
+"""Tests of check/diagnosis.py and check/recording_faults.py.
 
 Each cause is provoked in a short real run, and named first; clean runs stay silent.
 """

@@ -1,4 +1,4 @@
-"""Tests of check/doctor.py and check/camera.py.
+"""Tests of check/doctor.py and check/camera_faults.py.
 
 Each fault is planted and found; clean data raise none.
 """

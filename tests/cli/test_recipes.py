@@ -1,11 +1,11 @@
-"""Tests of the commands `hrdepth recipes`, in cli/training.py, and of `recipes` in config/files.py."""
+"""Tests of the commands `hrdepth recipes`, in cli/training.py, and of `recipes` in config/setting_files.py."""
 
 import json
 from pathlib import Path
 
 from hrdepth.cli import main
 from hrdepth.cli.parser import parse
-from hrdepth.config.files import recipe
+from hrdepth.config.setting_files import recipe
 
 
 def test_every_recipe_is_listed_with_what_it_is_for(capsys):

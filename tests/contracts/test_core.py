@@ -16,7 +16,7 @@ from PIL import Image
 from hrdepth.errors import InputError
 from hrdepth.io.video import read_video
 from hrdepth.io.video_writer import VideoWriter
-from hrdepth.web.runtime import runtime_files
+from hrdepth.web.onnxruntime_web import runtime_files
 from live_streams import served, transport_stream
 from weights_files import save
 from without_extras import HIDE, python, run

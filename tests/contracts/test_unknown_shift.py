@@ -18,8 +18,8 @@ from hrdepth.camera import DepthScale
 from hrdepth.cli import main
 from hrdepth.config import CalibrateScaleConfig, DepthProtocol, ExportConfig, GroundTruthConfig, Outputs, PackConfig
 from hrdepth.errors import InputError
+from hrdepth.evaluation.evaluate import evaluate_network, protocol_for
 from hrdepth.evaluation.metric_scale import calibrate_scale
-from hrdepth.evaluation.run import evaluate_network, protocol_for
 from hrdepth.inference.export import export
 from hrdepth.inference.folder import predict_to_folder
 from hrdepth.inference.outputs import OUTPUTS

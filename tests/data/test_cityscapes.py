@@ -16,7 +16,7 @@ from hrdepth.data import build_mix, build_reader, open_data
 from hrdepth.data.cache import cached_size
 from hrdepth.data.sample import Window
 from hrdepth.errors import InputError
-from hrdepth.evaluation.run import evaluate_network
+from hrdepth.evaluation.evaluate import evaluate_network
 from hrdepth.io.images import read_image
 from hrdepth.truth import build_ground_truth
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import AugmentConfig, ObjectiveConfig, PrepareShardsConfig
-from hrdepth.config.files import plain_settings, read_train_config
+from hrdepth.config.setting_files import plain_settings, read_train_config
 from hrdepth.data import mix, mixing, open_data
 from hrdepth.data.layers import Depth, Objects
 from hrdepth.data.map_cache import DepthHints

@@ -15,7 +15,7 @@ import yaml
 
 from hrdepth.cli.commands import COMMANDS
 from hrdepth.errors import InputError
-from hrdepth.web.runtime import FILES
+from hrdepth.web.onnxruntime_web import FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

@@ -22,7 +22,7 @@ from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, EvaluateConfig, FleetConfig, GroundTruthConfig, PredictConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import METRICS, ImageResult
-from hrdepth.fleet import pipeline
+from hrdepth.fleet import units as fleet_units
 from hrdepth.fleet.images import evaluate_images
 from hrdepth.fleet.recordings import Unit, _Predicting, find_units
 from hrdepth.inference.predictor import Predictor
@@ -76,11 +76,11 @@ def test_paths_hold_in_another_working_folder(tmp_path, monkeypatch):
     (tmp_path / "images").mkdir()
     monkeypatch.chdir(tmp_path)
     config = PredictConfig("x.mp4", "net.safetensors", calibration="images")
-    local = pipeline.with_absolute_paths(config, ("weights", "calibration"))
+    local = fleet_units.with_absolute_paths(config, ("weights", "calibration"))
     assert (local.weights, local.calibration) == (str(tmp_path / "net.safetensors"), str(tmp_path / "images"))
     for weights in ("street", "s3://bucket/net.safetensors"):
         config = PredictConfig("x.mp4", weights)
-        assert pipeline.with_absolute_paths(config, ("weights", "calibration")) == config
+        assert fleet_units.with_absolute_paths(config, ("weights", "calibration")) == config
 
 
 def test_numbers_that_cannot_work_are_refused():
@@ -96,11 +96,11 @@ def test_an_address_at_which_nothing_listens_is_refused_at_once():
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(InputError, match=f"nothing answers at the Ray cluster's address {address}"):
-            pipeline._check_address(address)  # bound, but it does not listen
+            fleet_units._check_address(address)  # bound, but it does not listen
         free.listen()
-        pipeline._check_address(address)
+        fleet_units._check_address(address)
     for other in ("auto", "local", "ray://nowhere:10001", None):
-        pipeline._check_address(other)
+        fleet_units._check_address(other)
 
 
 def test_a_batch_gives_what_single_images_give(tmp_path):
@@ -267,12 +267,12 @@ def test_a_machine_that_leaves_takes_no_frame_with_it(tmp_path, cluster):
 
 @pytest.mark.slow
 def test_what_no_process_survives_is_reported_and_ends_nothing_else(tmp_path, cluster, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline, "RETRIES", 1)
+    monkeypatch.setattr(fleet_units, "RETRIES", 1)
 
     def make():
         return lambda unit: unit if unit != 1 else os._exit(1)
 
-    done = sorted(pipeline.stream(make, range(6), FleetConfig(ray="local", ray_workers=1), "units"))
+    done = sorted(fleet_units.stream(make, range(6), FleetConfig(ray="local", ray_workers=1), "units"))
     expected = [(number, number, None) for number in range(6)]
     expected[1] = (1, None, "the process that did it died 2 times")
     assert done == expected
@@ -301,7 +301,7 @@ def test_a_process_stays_as_large_as_it_was_after_its_first_recordings(tmp_path,
 
         return measured
 
-    mebibytes = [done.result for done in pipeline.stream(make, units, config, "recordings")]
+    mebibytes = [done.result for done in fleet_units.stream(make, units, config, "recordings")]
     assert len(mebibytes) == 80
     # The frames and depth maps of one recording are 0.6 MiB: what kept them would add 24.
     assert max(mebibytes[70:]) - max(mebibytes[30:40]) < 5, mebibytes

@@ -13,7 +13,7 @@ from fake_recordings import clip, files
 from hrdepth.cli import main
 from hrdepth.config import FleetConfig
 from hrdepth.errors import InputError
-from hrdepth.fleet import pipeline
+from hrdepth.fleet import units as fleet_units
 from hrdepth.io.objects import read_remote_json
 from hrdepth.io.video_writer import VideoWriter
 from weights_files import save
@@ -26,10 +26,10 @@ def in_this_process(monkeypatch):
     """Units are done here one after the other, as pickles like those that a process of a cluster gets."""
 
     def stream(make, units, config, name):
-        process = pipeline._Process(pickle.loads(pickle.dumps(make)))
+        process = fleet_units._Process(pickle.loads(pickle.dumps(make)))
         for number, unit in enumerate(units):
             row = process({"number": number, "unit": pickle.dumps(unit)})
-            yield pipeline.Done(row["number"], *pickle.loads(row["result"]))
+            yield fleet_units.Done(row["number"], *pickle.loads(row["result"]))
 
     for module in ("images", "recordings"):
         monkeypatch.setattr(f"hrdepth.fleet.{module}.stream", stream)
@@ -146,7 +146,7 @@ def test_a_process_reports_errors_and_begins_again_where_it_could_not_start():
             raise InputError("no network")
         return lambda unit: 6 // unit
 
-    process = pipeline._Process(make)
+    process = fleet_units._Process(make)
     rows = [process({"number": number, "unit": pickle.dumps(number)}) for number in (3, 0, 2)]
     assert [row["number"] for row in rows] == [3, 0, 2]
     found = [pickle.loads(row["result"]) for row in rows]
@@ -173,6 +173,6 @@ def test_processes_are_as_many_as_fit(resources, settings, processes):
     config = FleetConfig(ray="local", **settings)
     if isinstance(processes, str):
         with pytest.raises(InputError, match=processes):
-            pipeline._workers(ray, config, 20)
+            fleet_units._workers(ray, config, 20)
     else:
-        assert pipeline._workers(ray, config, 20) == processes
+        assert fleet_units._workers(ray, config, 20) == processes

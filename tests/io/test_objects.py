@@ -15,7 +15,7 @@ from PIL import Image
 import fake_datasets
 from hrdepth.cli import main
 from hrdepth.config import PredictConfig
-from hrdepth.config.files import plain_settings
+from hrdepth.config.setting_files import plain_settings
 from hrdepth.errors import InputError
 from hrdepth.io import staging
 from hrdepth.io.local_copies import LocalCopy, fetched

@@ -29,7 +29,7 @@ from hrdepth.config import (
     PrepareShardsConfig,
     TrainConfig,
 )
-from hrdepth.config.files import plain_settings, read_train_config
+from hrdepth.config.setting_files import plain_settings, read_train_config
 from hrdepth.data.folder import Folder
 from hrdepth.data.layers import Frames
 from hrdepth.data.reader import SplitLine

@@ -22,7 +22,7 @@ pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 
 from clips import SIZE, damage, frames, timed, video, with_hood_and_overlay
 
-from hrdepth.check.camera import examine_camera
+from hrdepth.check.camera_faults import examine_camera
 from hrdepth.cli import main
 from hrdepth.config import DatasetConfig, PrepareVideoConfig
 from hrdepth.data import build_mix

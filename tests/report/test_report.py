@@ -18,13 +18,13 @@ import yaml
 from hrdepth.cli import main
 from hrdepth.config import DatasetConfig, DepthProtocol, GroundTruthConfig, ReportConfig
 from hrdepth.errors import InputError
-from hrdepth.evaluation.run import constant_depth_baseline, evaluate_network
+from hrdepth.evaluation.evaluate import constant_depth_baseline, evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256
 from hrdepth.report.frames import plain_frames
 from hrdepth.report.render import encode_cloud
-from hrdepth.report.results import are_results_of, read_results
-from hrdepth.report.run import RunFolder
+from hrdepth.report.run_metrics import are_results_of, read_results
+from hrdepth.report.run_summary import RunFolder
 from hrdepth.truth import build_ground_truth
 
 pytest.importorskip("jinja2", reason="needs jinja2 (extra report)")

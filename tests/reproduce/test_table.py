@@ -461,7 +461,7 @@ def test_a_row_whose_teacher_was_stopped_is_not_trained(config, monkeypatch):
 def test_an_interrupted_run_with_a_time_limit_is_resumed(config, monkeypatch, capsys):
     training = pytest.importorskip("hrdepth.training", reason="training needs lightning")
     command = [*settings(config, epochs=3, max_minutes=100), "--train", "--seeds", "[0]", "--format", "markdown"]
-    from hrdepth.training.weights import WeightFiles
+    from hrdepth.training.weight_files import WeightFiles
 
     end = WeightFiles.on_validation_end
 

@@ -13,8 +13,8 @@ from torch.utils.data import default_collate
 import corridor
 from hrdepth.config import DatasetConfig, DepthProtocol, GroundTruthConfig, ObjectiveConfig
 from hrdepth.data import build_mix
+from hrdepth.evaluation.evaluate import evaluate_network
 from hrdepth.evaluation.extras import Extras
-from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.images import read_image
 from hrdepth.networks import build_network

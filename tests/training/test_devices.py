@@ -18,7 +18,7 @@ from torch import nn
 
 from hrdepth.cli.inputs import check_inputs
 from hrdepth.config import AugmentConfig, ObjectiveConfig
-from hrdepth.config.files import plain_settings, read_train_config
+from hrdepth.config.setting_files import plain_settings, read_train_config
 from hrdepth.data import mixing
 from hrdepth.data.mixing import MixedSampler, SharedSampler
 from hrdepth.errors import InputError

@@ -1,4 +1,4 @@
-"""Tests of training/optimiser.py and training/weights.py."""
+"""Tests of training/optimiser.py and training/weight_files.py."""
 
 import csv
 from dataclasses import replace

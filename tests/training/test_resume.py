@@ -17,7 +17,7 @@ import yaml
 
 from damage import flip_bit
 from hrdepth.config import GuardConfig, LogConfig, ObjectiveConfig, OptimiserConfig
-from hrdepth.config.files import plain_settings
+from hrdepth.config.setting_files import plain_settings
 from hrdepth.data.mixing import MixedSampler
 from hrdepth.errors import InputError
 from hrdepth.objectives.view_synthesis import ViewSynthesis
@@ -191,7 +191,7 @@ def test_a_time_limit_in_mid_epoch_does_not_change_the_result(tiny, trained, tmp
     with monkeypatch.context() as patch:
         late = []
         # Not the clock of the whole process, by which the served page of other tests sleeps.
-        patch.setattr("hrdepth.training.checkpoint.monotonic", lambda: monotonic() + sum(late))
+        patch.setattr("hrdepth.training.checkpoint_schedule.monotonic", lambda: monotonic() + sum(late))
         at_training_batch(patch, 6, lambda: late.append(4000.0))
         compute = ViewSynthesis.losses
 
@@ -250,7 +250,7 @@ def test_a_bad_step_never_replaces_the_good_checkpoint(tiny, monkeypatch):
 
 
 def test_bad_weights_never_replace_the_good_checkpoint(tiny, monkeypatch):
-    monkeypatch.setattr("hrdepth.training.weights.WeightFiles.on_validation_end", lambda *_: None)
+    monkeypatch.setattr("hrdepth.training.weight_files.WeightFiles.on_validation_end", lambda *_: None)
     train(replace(tiny, guard=GuardConfig(enabled=False), epochs=1))
     good = training_state(tiny)["state_dict"]
     step = DepthModule.optimizer_step

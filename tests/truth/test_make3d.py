@@ -11,7 +11,7 @@ from hrdepth.cli import main
 from hrdepth.config import DepthProtocol, EvaluateConfig, GroundTruthConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.command import evaluate
-from hrdepth.evaluation.run import evaluate_network
+from hrdepth.evaluation.evaluate import evaluate_network
 from hrdepth.truth import build_ground_truth
 from hrdepth.truth.make3d import CROP
 from hrdepth.truth.matlab import read_matlab_array

@@ -6,7 +6,7 @@ from hrdepth.cli import main
 from hrdepth.config import ServeConfig
 from hrdepth.errors import InputError
 from hrdepth.networks import build_network
-from hrdepth.web.runtime import runtime_files
+from hrdepth.web.onnxruntime_web import runtime_files
 from hrdepth.web.serve import serve
 from hrdepth.weights.checkpoint import save_checkpoint
 from tiny_networks import NETWORK

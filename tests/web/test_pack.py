@@ -11,8 +11,8 @@ from hrdepth.config import ExportConfig, PackConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.export import export
 from hrdepth.inference.runtimes.source import Description, read_onnx_metadata
+from hrdepth.web.onnxruntime_web import WEBGPU
 from hrdepth.web.pack import pack_page
-from hrdepth.web.runtime import WEBGPU
 from hrdepth.web.serve import POLICY
 from hrdepth.weights.find import bundled_graph, locate_weights
 

@@ -35,8 +35,8 @@ from hrdepth.io.files import existing_file
 from hrdepth.io.locks import temporary_folder
 from hrdepth.io.parallel import repeated
 from hrdepth.io.run_folder import find_runs
+from hrdepth.web.onnxruntime_web import is_fetched
 from hrdepth.web.pack import pack_page
-from hrdepth.web.runtime import is_fetched
 from hrdepth.weights.find import bundled_graph
 
 __all__ = ["run", "serve"]

@@ -17,7 +17,7 @@ from typing import Any
 from PIL import Image
 from rich.progress import track
 
-from hrdepth.benchmark.report import Measurement, check_benchmark, report_measurements
+from hrdepth.benchmark.measurement import Measurement, check_benchmark, report_measurements
 from hrdepth.benchmark.subject import drawn_image, find_subject
 from hrdepth.benchmark.workers import Worker, start_workers
 from hrdepth.config import AppConfig, BenchmarkAppConfig

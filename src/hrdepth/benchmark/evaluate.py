@@ -9,7 +9,7 @@ from itertools import cycle, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from hrdepth.benchmark.report import Measurement, check_benchmark, interleave, report_results
+from hrdepth.benchmark.measurement import Measurement, check_benchmark, interleave, report_results
 from hrdepth.benchmark.roofline import seconds
 from hrdepth.config import BenchmarkEvaluateConfig, DepthProtocol
 from hrdepth.errors import InputError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from hrdepth.benchmark.report import Measurement, check_benchmark, report_results
+from hrdepth.benchmark.measurement import Measurement, check_benchmark, report_results
 from hrdepth.benchmark.subject import find_subject, write_images
 from hrdepth.config import EXPORTS, FORMATS, BenchmarkExportConfig, ExportConfig
 from hrdepth.errors import InputError

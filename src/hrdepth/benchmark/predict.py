@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from hrdepth.benchmark.report import Measurement, check_benchmark, interleave, report_results
+from hrdepth.benchmark.measurement import Measurement, check_benchmark, interleave, report_results
 from hrdepth.benchmark.roofline import RATES, Operation, RateTimer, limit, operations
 from hrdepth.benchmark.subject import BASELINE, NetworkTimer, Variant, find_subject, write_images
 from hrdepth.benchmark.workers import start_workers

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from hrdepth.benchmark.report import Measurement, check_benchmark, interleave, report_results
+from hrdepth.benchmark.measurement import Measurement, check_benchmark, interleave, report_results
 from hrdepth.config import BenchmarkStartConfig
 from hrdepth.errors import InputError
 from hrdepth.inference.runtimes import unavailable

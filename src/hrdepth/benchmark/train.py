@@ -15,7 +15,7 @@ import torch
 from rich.progress import track
 from torch.utils.flop_counter import FlopCounterMode
 
-from hrdepth.benchmark.report import Measurement, check_benchmark, interleave, report_measurements
+from hrdepth.benchmark.measurement import Measurement, check_benchmark, interleave, report_measurements
 from hrdepth.benchmark.roofline import MATRIX
 from hrdepth.benchmark.workers import start_workers
 from hrdepth.benchmark.workloads import WorkloadTimer, backward, load_batches, made_drive

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, default_collate
 
 from hrdepth.camera import Camera
-from hrdepth.check.camera import intrinsics_faults
+from hrdepth.check.camera_faults import intrinsics_faults
 from hrdepth.check.finding import ADVICE, Finding
 from hrdepth.config import GuardConfig
 from hrdepth.data.dataset import FrameDataset

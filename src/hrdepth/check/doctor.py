@@ -14,10 +14,10 @@ import numpy as np
 from rich.progress import track
 
 from hrdepth.camera import BaselineError
-from hrdepth.check.camera import examine_camera
+from hrdepth.check.camera_faults import examine_camera
+from hrdepth.check.doctor_page import write_page
 from hrdepth.check.finding import KINDS, Finding
-from hrdepth.check.page import write_page
-from hrdepth.check.recording import Recording, examine_sequence, examine_stereo
+from hrdepth.check.recording_faults import Recording, examine_sequence, examine_stereo
 from hrdepth.check.scan import scan_data
 from hrdepth.config import DatasetConfig, DoctorConfig, TrainConfig
 from hrdepth.data.camera_file import find_cameras, read_camera

@@ -81,7 +81,7 @@ def export(config: ExportConfig) -> None:
     from hrdepth.inference.predictor import Predictor
 
     def abs_rel(predictor: Predictor) -> float:
-        from hrdepth.evaluation.run import evaluate_network, protocol_for
+        from hrdepth.evaluation.evaluate import evaluate_network, protocol_for
         from hrdepth.truth import build_ground_truth, depth_protocol
 
         assert config.data is not None

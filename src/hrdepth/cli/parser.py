@@ -19,9 +19,9 @@ from jsonargparse import ActionYesNo, ArgumentParser, get_loader, set_loader, se
 import hrdepth
 from hrdepth.cli.argument_errors import describe_error, option_names
 from hrdepth.cli.commands import COMMANDS, GROUPS
-from hrdepth.config.files import check_config, names_class
 from hrdepth.config.names import current_name, rename_keys
 from hrdepth.config.safe_yaml import SettingsLoader, check_settings_file, check_yaml
+from hrdepth.config.setting_files import check_config, names_class
 from hrdepth.errors import InputError
 from hrdepth.io.local_copies import fetched
 from hrdepth.io.objects import is_url

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hrdepth.config import DiagnoseConfig, RecipeConfig, RecipeCopyConfig, RecipeListConfig, ReportConfig, TrainConfig
-from hrdepth.config.files import recipe, recipes
+from hrdepth.config.setting_files import recipe, recipes
 from hrdepth.errors import InputError
 from hrdepth.io.files import output_file, write_bytes
 from hrdepth.registry import lookup

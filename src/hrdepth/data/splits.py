@@ -9,8 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from hrdepth.config.files import recipe
 from hrdepth.config.safe_yaml import read_text
+from hrdepth.config.setting_files import recipe
 from hrdepth.data.reader import SplitLine
 from hrdepth.errors import InputError
 from hrdepth.io.files import parse_json, write_text

@@ -1,14 +1,14 @@
 """Evaluation of predicted depth: metrics of arrays, images and whole test sets."""
 
 from hrdepth.evaluation.depth import METRICS, ImageResult, depth_errors, evaluate_image, garg_crop
-from hrdepth.evaluation.predictions import read_disparities
-from hrdepth.evaluation.results import Evaluation, describe_protocol
-from hrdepth.evaluation.run import (
+from hrdepth.evaluation.evaluate import (
     constant_depth_baseline,
     evaluate_disparities,
     evaluate_network,
     mean_prediction_baseline,
 )
+from hrdepth.evaluation.predictions import read_disparities
+from hrdepth.evaluation.results import Evaluation, describe_protocol
 
 __all__ = [
     "METRICS",

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from hrdepth.config import DepthProtocol, EvaluateConfig
 from hrdepth.errors import InputError
+from hrdepth.evaluation.evaluate import evaluate_disparities, evaluate_network, protocol_for
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.evaluation.run import evaluate_disparities, evaluate_network, protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder
 from hrdepth.io.provenance import provenance

@@ -19,8 +19,8 @@ from rich.progress import track
 
 from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError, require
+from hrdepth.evaluation.evaluate import evaluate_network
 from hrdepth.evaluation.predictions import Predict
-from hrdepth.evaluation.run import evaluate_network
 from hrdepth.truth import GroundTruthSet
 
 __all__ = [

@@ -22,7 +22,7 @@ from hrdepth.evaluation.corruption_errors import (
     relative_errors,
     resilience,
 )
-from hrdepth.evaluation.run import protocol_for
+from hrdepth.evaluation.evaluate import protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes.source import Description
 from hrdepth.io.files import existing_file, file_sha256, last_parts, output_folder, parse_json, resume, write_json

@@ -13,10 +13,10 @@ from hrdepth.compute import choose_device
 from hrdepth.config import DepthProtocol, EvaluateConfig, PrepareLabelsConfig
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import ImageResult
+from hrdepth.evaluation.evaluate import combine_results, compare_one
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.evaluation.run import combine_results, compare_one
-from hrdepth.fleet.pipeline import stream, with_absolute_paths
+from hrdepth.fleet.units import stream, with_absolute_paths
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.objects import is_url
 from hrdepth.teachers import open_teacher

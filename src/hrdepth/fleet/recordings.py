@@ -22,7 +22,7 @@ from hrdepth.camera import choose_camera, pinhole
 from hrdepth.config import FleetConfig, Outputs, PredictConfig, PrepareVideoConfig
 from hrdepth.data.splits import replaced_lines
 from hrdepth.errors import InputError
-from hrdepth.fleet.pipeline import stream, with_absolute_paths
+from hrdepth.fleet.units import stream, with_absolute_paths
 from hrdepth.inference.folder import predict_to_folder
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import read_json

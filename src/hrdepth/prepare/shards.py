@@ -16,7 +16,7 @@ import yaml
 from rich.progress import track
 
 from hrdepth.config import DatasetConfig, PrepareShardsConfig
-from hrdepth.config.files import plain_settings
+from hrdepth.config.setting_files import plain_settings
 from hrdepth.config.training import nested_options
 from hrdepth.data import OpenData, open_data
 from hrdepth.data.cache import cached_size

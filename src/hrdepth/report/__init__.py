@@ -21,8 +21,8 @@ import yaml
 
 from hrdepth.config import DepthProtocol, ReportConfig
 from hrdepth.errors import InputError
+from hrdepth.evaluation.evaluate import evaluate_network, protocol_for
 from hrdepth.evaluation.results import Evaluation
-from hrdepth.evaluation.run import evaluate_network, protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.inference.runtimes.source import SUFFIXES
 from hrdepth.io.files import file_sha256, output_file, write_text
@@ -31,8 +31,8 @@ from hrdepth.paper import corresponding_row
 from hrdepth.report.curves import curves_chart, frames_chart
 from hrdepth.report.frames import Shown, chosen_frames, plain_frames
 from hrdepth.report.render import data_url, render_page
-from hrdepth.report.results import ResultSet, are_results_of, find_truth, read_results, result_set
-from hrdepth.report.run import RunFolder
+from hrdepth.report.run_metrics import ResultSet, are_results_of, find_truth, read_results, result_set
+from hrdepth.report.run_summary import RunFolder
 from hrdepth.truth import GroundTruthSet, depth_protocol
 
 __all__ = ["report"]

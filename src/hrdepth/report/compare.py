@@ -17,7 +17,7 @@ from rich.progress import track
 from hrdepth.config import CompareConfig
 from hrdepth.data.sample import image_tensor
 from hrdepth.errors import InputError
-from hrdepth.evaluation.run import protocol_for
+from hrdepth.evaluation.evaluate import protocol_for
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import output_folder, write_json
 from hrdepth.io.plotting import PAGE_WIDTH, colour, new_figure, save, style

@@ -18,9 +18,9 @@ from hrdepth.config import DepthProtocol, NetworkConfig, ReproduceConfig
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.evaluation.depth import METRICS, Comparison
 from hrdepth.evaluation.edges import edges_installed, is_dense
+from hrdepth.evaluation.evaluate import evaluate_network
 from hrdepth.evaluation.extras import Extras
 from hrdepth.evaluation.regions import ENLARGED, REGIONS, depth_regions, region_errors
-from hrdepth.evaluation.run import evaluate_network
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256, read_json, write_json
 from hrdepth.io.provenance import provenance

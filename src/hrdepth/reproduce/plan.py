@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hrdepth.config import NetworkConfig, ReproduceConfig, TrainConfig
-from hrdepth.config.files import find_config, merge_settings, train_config
 from hrdepth.config.names import rename_keys
 from hrdepth.config.safe_yaml import load_yaml, read_text
+from hrdepth.config.setting_files import find_config, merge_settings, train_config
 from hrdepth.config.training import nested_options
 from hrdepth.errors import MALFORMED, InputError
 from hrdepth.inference.runtimes.source import SUFFIXES, read_description

@@ -15,8 +15,8 @@ import yaml
 
 from hrdepth.compute import is_out_of_memory
 from hrdepth.config import TrainConfig
-from hrdepth.config.files import plain_settings
 from hrdepth.config.safe_yaml import load_yaml, read_text
+from hrdepth.config.setting_files import plain_settings
 from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.io.arrays import check_archive
 from hrdepth.io.files import file_sha256, write_json

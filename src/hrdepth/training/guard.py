@@ -15,7 +15,7 @@ from torch import Tensor
 from hrdepth.check.diagnosis import diagnose_objective
 from hrdepth.check.finding import Finding
 from hrdepth.config import TrainConfig
-from hrdepth.config.files import read_train_config
+from hrdepth.config.setting_files import read_train_config
 from hrdepth.data import build_mix
 from hrdepth.errors import InputError, TrainingStopped
 from hrdepth.io.files import write_json
@@ -25,7 +25,7 @@ from hrdepth.training.health import CollapseDetector, StepFault, StepRecord, fin
 from hrdepth.training.log import training_panel
 from hrdepth.training.loop import DepthModule
 from hrdepth.training.setup import build_training_objective
-from hrdepth.training.weights import WeightFiles
+from hrdepth.training.weight_files import WeightFiles
 
 __all__ = ["Guard", "diagnose_run"]
 

@@ -29,7 +29,7 @@ from hrdepth.networks import build_network, build_pose_network, check_networks
 from hrdepth.networks.blocks import channels_last
 from hrdepth.networks.intrinsics import LearnedIntrinsics
 from hrdepth.objectives import OBJECTIVES, Objective, build_objective, check_objective
-from hrdepth.training.checkpoint import ignore_signals
+from hrdepth.training.checkpoint_schedule import ignore_signals
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
 

@@ -14,8 +14,8 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
 from hrdepth.config import TrainConfig
-from hrdepth.config.files import plain_settings, read_train_config
 from hrdepth.config.names import rename_keys
+from hrdepth.config.setting_files import plain_settings, read_train_config
 from hrdepth.config.training import PATH_OPTIONS, nested_options
 from hrdepth.errors import InputError, first_line
 from hrdepth.io.arrays import check_archive, check_checksums

@@ -24,8 +24,8 @@ from hrdepth.machine import tune_malloc
 from hrdepth.networks.backbones import initial_weights
 from hrdepth.objectives.base import Objective
 from hrdepth.training.cameras import find_learned_cameras
-from hrdepth.training.checkpoint import SIGNALS, RunEnd, TrainingCheckpoint
 from hrdepth.training.checkpoint_file import CheckpointFile
+from hrdepth.training.checkpoint_schedule import SIGNALS, RunEnd, TrainingCheckpoint
 from hrdepth.training.guard import Guard
 from hrdepth.training.identity import describe_data, refuse_changed_data
 from hrdepth.training.log import MetricsFile, RunLog
@@ -48,7 +48,7 @@ from hrdepth.training.state import (
     read_about,
     with_resume,
 )
-from hrdepth.training.weights import WeightFiles
+from hrdepth.training.weight_files import WeightFiles
 
 __all__ = ["build_trainer", "train"]
 

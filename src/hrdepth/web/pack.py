@@ -19,7 +19,7 @@ from hrdepth.errors import InputError, require
 from hrdepth.inference.runtimes.source import Description, open_source
 from hrdepth.io import visualize
 from hrdepth.io.files import output_folder, parse_json, write_bytes
-from hrdepth.web.runtime import WEBGPU, runtime_files
+from hrdepth.web.onnxruntime_web import WEBGPU, runtime_files
 from hrdepth.web.serve import ISOLATION, POLICY
 from hrdepth.weights.find import bundled_graph, locate_weights, read_metadata
 

@@ -1,4 +1,4 @@
-"""Tests of evaluation/run.py and evaluation/predictions.py.
+"""Tests of evaluation/evaluate.py and evaluation/predictions.py.
 
 Evaluation of whole sets, and the files that it writes.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from hrdepth.check.finding import KINDS, Finding
-from hrdepth.check.recording import Recording
+from hrdepth.check.recording_faults import Recording
 from hrdepth.errors import InputError
 from hrdepth.io.files import write_text
 from hrdepth.io.images import read_image

@@ -14,7 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from hrdepth.config import TrainConfig
-from hrdepth.config.files import plain_settings
+from hrdepth.config.setting_files import plain_settings
 from hrdepth.io.files import write_json
 from hrdepth.training.log import MetricsFile
 from hrdepth.training.state import LAST, read_about

@@ -1,4 +1,4 @@
-"""Tests of config/files.py and config/names.py.
+"""Tests of config/setting_files.py and config/names.py.
 
 Recipes by their names, earlier names of keys and options, a training's config from its file.
 """
@@ -12,8 +12,8 @@ import yaml
 from hrdepth.cli import main
 from hrdepth.cli.parser import parse
 from hrdepth.config import DatasetConfig, ObjectiveConfig, names
-from hrdepth.config.files import find_config, read_train_config, recipe
 from hrdepth.config.names import rename_keys
+from hrdepth.config.setting_files import find_config, read_train_config, recipe
 from hrdepth.data.splits import read_split, replace_lines
 from hrdepth.errors import InputError
 
