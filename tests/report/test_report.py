@@ -1,4 +1,4 @@
-"""Tests of report/__init__.py, run.py, render.py and results.py.
+"""Tests of report/__init__.py, run_summary.py, render.py and run_metrics.py.
 
 The report of a run: what is on the page, where its numbers come from, and that it needs nothing but itself.
 """

@@ -1,4 +1,4 @@
-"""Tests of training/state.py and checkpoint.py."""
+"""Tests of training/state.py and checkpoint_schedule.py."""
 
 import csv
 import json
