@@ -3,8 +3,10 @@
 import csv
 import json
 import logging
+import re
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import timm
@@ -22,6 +24,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
+from hrdepth.training.setup import build_loaders
 from hrdepth.weights.checkpoint import read_checkpoint
 from tiny_networks import NETWORK
 from tiny_training import split, tiny_training
@@ -217,6 +220,18 @@ def test_results_are_never_overwritten(config, tmp_path):
 def test_impossible_settings_are_refused(config, changes, sentence):
     with pytest.raises(InputError, match=sentence):
         train(replace(config, **changes))
+
+
+def test_a_weight_that_draws_no_sample_is_refused_before_the_run_begins(config, tmp_path):
+    small = replace(split(Path(config.train[0].root), "four"), weight=0.1)
+    sentence = "weight 0.1 of its 4 samples is less than one an epoch; give at least 0.25, or leave"
+    for parts in ([small], [*config.train, small]):
+        with pytest.raises(InputError, match=re.escape(f"data set 'folder' at {small.root}: {sentence}")):
+            train(replace(config, train=parts))
+    assert not (tmp_path / "run").exists()
+    # The least weight named draws one sample; a weight of validation is not used.
+    parts = {"train": [*config.train, replace(small, weight=0.25)], "validation": [small]}
+    assert len(build_loaders(replace(config, **parts))["train"].sampler) == 3
 
 
 @pytest.mark.parametrize(

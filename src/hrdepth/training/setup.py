@@ -20,7 +20,7 @@ from hrdepth.compute import choose_device, compile_module, has_depthwise, use_fa
 from hrdepth.config import NetworkConfig, TrainConfig, check_values
 from hrdepth.data import OpenData, mix, open_data
 from hrdepth.data.cache import open_cache
-from hrdepth.data.mixing import MixedSampler, SharedSampler, metres_per_unit
+from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler, draws, metres_per_unit
 from hrdepth.data.reader import FrameReader
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
@@ -196,6 +196,9 @@ def build_loaders(
         config: see `TrainConfig`.
         data: the opened data sets of both, see `check.scan.check_data`; None opens those of the config.
         objective: whose layers the samples have; None for images alone.
+
+    Raises:
+        InputError: a weight leaves a data set without samples, or there are too few samples for a batch.
     """
     if data is None:
         check = config.scan == "off"  # else the scan does
@@ -209,6 +212,7 @@ def build_loaders(
         read = open_cache(config.cache, config, sets).read
     training = mix(data["train"], config.size, config.augment, config.seed, layers, read)
     validation = mix(data["validation"], config.size, layers=layers, read=read)
+    _check_weights(config, training)
     sampler = MixedSampler(
         [len(part) for part in training.datasets],
         [data.weight for data in config.train],
@@ -237,6 +241,16 @@ def build_loaders(
         "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]
         "validation": DataLoader(validation, sampler=SharedSampler(len(validation)), **shared),  # type: ignore[arg-type]
     }
+
+
+def _check_weights(config: TrainConfig, training: Mix) -> None:
+    """Refuse a data set of which no epoch would draw a sample."""
+    for part, samples in zip(config.train, training.datasets, strict=True):
+        if draws(len(samples), part.weight) == 0:
+            raise InputError(
+                f"data set '{part.dataset}' at {part.root}: weight {part.weight:g} of its {len(samples)} samples is "
+                f"less than one an epoch; give at least {1 / len(samples):.3g}, or leave the data set out"
+            )
 
 
 def _shards(reader: FrameReader) -> tuple[list[int], int] | None:
