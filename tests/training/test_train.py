@@ -142,17 +142,22 @@ def test_init_loads_depth_and_pose_network(config, begun):
 def test_freeze_depth_steps_freezes_depth_while_the_pose_network_trains(config, begun, tmp_path):
     start = read_checkpoint(begun)
 
-    def changed(name, steps):
-        run = replace(config, init=str(begun), freeze_depth_steps=steps, epochs=1, output=str(tmp_path / name))
-        train(run)
+    def changed(name, steps, epochs=1):
+        """Whether depth parameters, statistics of depth's batch norm and pose parameters changed."""
+        log = LogConfig(every_steps=1, panels_every_steps=1, panels=1)
+        run = replace(config, init=str(begun), freeze_depth_steps=steps, epochs=epochs, output=str(tmp_path / name))
+        train(replace(run, log=log))
         after = read_checkpoint(tmp_path / name / "last.safetensors")
-        return [
-            any(not torch.equal(value, new.get_parameter(key)) for key, value in old.named_parameters())
-            for old, new in ((start.network, after.network), (start.pose_network, after.pose_network))
-        ]
+        found = []
+        for of in ("network", "pose_network"):
+            old, new = getattr(start, of).state_dict(), getattr(after, of).state_dict()
+            found.append({key for key, value in old.items() if not torch.equal(value, new[key])})
+        statistics = {key for key in found[0] if key.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+        return [bool(found[0] - statistics), bool(statistics), bool(found[1])]
 
-    assert changed("held", 2) == [False, True]  # an epoch is two steps
-    assert changed("let go", 1) == [True, True]
+    assert changed("held", 2) == [False, False, True]  # an epoch is two steps
+    assert changed("held after a validation and panels", 4, epochs=2) == [False, False, True]
+    assert changed("let go", 1) == [True, True, True]
 
 
 def test_init_with_another_depth_range_is_refused(config, begun):
