@@ -1,5 +1,7 @@
 """`objectives/supervised.py`: the losses of true depth, which samples learn from what, and the data that it needs."""
 
+import csv
+import json
 import math
 from dataclasses import replace
 
@@ -17,12 +19,12 @@ from hrdepth.data.layers import Depth
 from hrdepth.data.sample import SizedItem
 from hrdepth.errors import InputError
 from hrdepth.losses import gradient_loss, log_ratio_loss
-from hrdepth.networks import build_network
+from hrdepth.networks import build_network, build_pose_network
 from hrdepth.objectives import build_objective
 from hrdepth.training import train
 from hrdepth.training.log import training_panel
 from hrdepth.weights.checkpoint import read_checkpoint, save_checkpoint
-from tiny_networks import NETWORK
+from tiny_networks import NETWORK, POSE_NETWORK
 from tiny_training import split, tiny_training
 
 K = torch.tensor([[[0.58 * 8, 0, 4], [0, 4, 4], [0, 0, 1]]])
@@ -155,6 +157,51 @@ def test_a_training_mixes_frames_with_depth_and_frames_without(tmp_path, mixed):
     log = (tmp_path / "run" / "metrics.csv").read_text()
     assert "train/loss/depth" in log
     assert "train/loss/other" in log
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("scan", ["quick", "off"])
+def test_frames_with_depth_train_without_neighbours(tmp_path, mixed, scan):
+    for number in (1, 3):  # 2 and 4 lack both neighbours, 0 and 5 are no targets
+        (tmp_path / "rendered" / "drive" / "left" / f"{number:06d}.png").unlink()
+    (tmp_path / "rendered" / "drive" / "left" / "000005.png").unlink()
+    (tmp_path / "rendered" / "train.txt").write_text("drive 2 l\ndrive 4 l\n")
+    np.save(tmp_path / "rendered" / "drive" / "depth" / "000002.npy", np.zeros(fake_datasets.SIZE, np.float32))
+    options = {"other": {"name": "view_synthesis", "options": {"scales": [0]}}, "other_with_depth": True}
+    alone, with_others = (replace(part, missing="skip") for part in mixed)
+    objective = ObjectiveConfig("supervised", [-1, 1], options)
+    config = tiny_training(tmp_path / "run", alone, with_others, objective=objective, epochs=1, scan=scan)
+    train(config)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["samples"]["train"] == 6
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    losses = [float(value) for row in rows for key, value in row.items() if "loss" in key and value]
+    assert losses
+    assert np.isfinite(losses).all()
+
+
+def test_view_synthesis_is_masked_where_a_frame_with_depth_has_no_source():
+    options = {"other": {"name": "view_synthesis", "options": {"scales": [0]}}, "other_with_depth": True}
+    networks = build_network(NETWORK), build_pose_network(POSE_NETWORK)
+    objective = build_objective(ObjectiveConfig("supervised", [-1], options), *networks)
+    batch = batch_of(torch.rand(2, 1, 64, 96) * 20 + 2)
+    batch |= {"target": torch.rand(2, 3, 64, 96), "target_augmented": torch.rand(2, 3, 64, 96)}
+    batch["sources"] = batch["sources_augmented"] = torch.rand(2, 1, 3, 64, 96)
+    batch |= {"source_valid": torch.tensor([[True], [False]]), "stereo_pose": torch.eye(4).expand(2, 4, 4)}
+    torch.manual_seed(0)
+    output = objective(batch)
+    assert output.loss.isfinite()
+    torch.manual_seed(0)
+    first = objective.other.losses(output.rows(torch.tensor([True, False])), {key: v[:1] for key, v in batch.items()})
+    assert output.losses["loss/other"].item() == pytest.approx(first["loss"].item(), rel=1e-3)
+    # Without any source, and without depth: nothing to learn, but a gradient of 0.
+    batch["source_valid"][:] = False
+    batch["depth"][0] = 0
+    losses = objective(batch).losses
+    assert "loss/depth" in losses
+    assert "loss/other" not in losses
+    batch["depth"][:] = 0
+    objective(batch).loss.backward()
+    assert all(weight.grad is None or not weight.grad.any() for weight in objective.parameters())
 
 
 def test_data_without_any_depth_are_refused(tmp_path, mixed):

@@ -97,7 +97,11 @@ class Folder(FrameReader):
     @lru_cache(maxsize=256)  # noqa: B019  (asked for each sample)
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""
-        return any(self._depth_file(line) is not None for line in self.targets)
+        return any(map(self.has_depth_of, self.targets))
+
+    def has_depth_of(self, line: SplitLine) -> bool:
+        """See `FrameReader.has_depth_of`."""
+        return self._depth_file(line) is not None
 
     def _depth_file(self, line: SplitLine) -> Path | None:
         if line.side == "r" or (image := self.image(line, 0)) is None:

@@ -83,7 +83,11 @@ class KittiRaw(FrameReader):
     @lru_cache(maxsize=256)  # noqa: B019  (asked for each sample)
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""
-        return any(scan_file(self.root, line).is_file() for line in self.targets)
+        return any(map(self.has_depth_of, self.targets))
+
+    def has_depth_of(self, line: SplitLine) -> bool:
+        """See `FrameReader.has_depth_of`."""
+        return scan_file(self.root, line).is_file()
 
     @lru_cache(maxsize=64)  # noqa: B019  (a reader lives as long as its data set)
     def _camera(self, date: str, side: str) -> Camera:

@@ -101,6 +101,10 @@ class FrameReader(ABC):
         """Return whether any target has true depth, without reading it."""
         return False
 
+    def has_depth_of(self, line: SplitLine) -> bool:
+        """Return whether a target has true depth; a data set that knows it without reading it overrides this."""
+        return self.depth(line) is not None
+
     def shard(self, line: SplitLine) -> int:
         """Return the number of the shard that has a target; 0 for a data set without shards."""
         return 0
@@ -135,6 +139,10 @@ class Subset(FrameReader):
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""
         return self._reader.has_depth()
+
+    def has_depth_of(self, line: SplitLine) -> bool:
+        """See `FrameReader.has_depth_of`."""
+        return self._reader.has_depth_of(line)
 
     def shard(self, line: SplitLine) -> int:
         """See `FrameReader.shard`."""

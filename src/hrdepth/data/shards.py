@@ -87,12 +87,18 @@ class Shards(FrameReader):
 
     def depth(self, line: SplitLine) -> NDArray[np.float32] | None:
         """See `FrameReader.depth`."""
-        file = self._member(self.shard(line), f"{member_name(line, 0)}.depth.npy")
-        return np.asarray(load_array(file), np.float32) if self._has_depth and file.is_file() else None
+        return np.asarray(load_array(self._depth_file(line)), np.float32) if self.has_depth_of(line) else None
 
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""
         return self._has_depth
+
+    def has_depth_of(self, line: SplitLine) -> bool:
+        """See `FrameReader.has_depth_of`."""
+        return self._has_depth and self._depth_file(line).is_file()
+
+    def _depth_file(self, line: SplitLine) -> Member:
+        return self._member(self.shard(line), f"{member_name(line, 0)}.depth.npy")
 
     def shard(self, line: SplitLine) -> int:
         """See `FrameReader.shard`."""

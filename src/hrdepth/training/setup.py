@@ -28,7 +28,7 @@ from hrdepth.io.images import read_image
 from hrdepth.networks import build_network, build_pose_network, check_networks
 from hrdepth.networks.blocks import channels_last
 from hrdepth.networks.intrinsics import LearnedIntrinsics
-from hrdepth.objectives import OBJECTIVES, Objective, build_objective, check_objective
+from hrdepth.objectives import OBJECTIVES, Objective, build_objective, check_objective, reads_depth
 from hrdepth.training.checkpoint import ignore_signals
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
@@ -203,7 +203,8 @@ def build_loaders(
     if data is None:
         check = config.scan == "off"  # else the scan does
         configs = {"train": config.train, "validation": config.validation}
-        data = {use: open_data(parts, config.objective.frames, check) for use, parts in configs.items()}
+        frames, depth_suffices = config.objective.frames, reads_depth(config.objective)
+        data = {use: open_data(parts, frames, check, depth_suffices) for use, parts in configs.items()}
     sets = [part.neighbours for parts in data.values() for part in parts]
     device = choose_device(config.device)
     layers = [] if objective is None else objective.layers(config, sets, device)
