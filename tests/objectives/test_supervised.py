@@ -281,6 +281,7 @@ class TestDepthLayer:
         root = fake_datasets.kitti_raw(tmp_path)
         reader = build_reader(DatasetConfig("kitti_raw", str(root), str(root / "train.txt")))
         assert not reader.has_depth()
+        assert not reader.has_depth_of(reader.targets[0])
         assert reader.depth(reader.targets[0]) is None
 
 
