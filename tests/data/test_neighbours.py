@@ -119,6 +119,32 @@ def test_a_missing_side_is_masked_by_skip(part, caplog):
     assert len(build_mix([replace(part, missing="skip")], [-1, 1, "s"], (64, 96))) == 3
 
 
+def test_true_depth_suffices_where_the_objective_learns_from_it(part, caplog):
+    for number in (2, 4, 11, 13, 15, 17):
+        left(part, number).unlink()
+    (Path(part.root) / "drive" / "depth" / "000014.npy").unlink()
+    (Path(part.root) / "train.txt").write_text("".join(f"drive {n} l\n" for n in (3, 6, 12, 14, 16)))
+    part = replace(part, distances=[1], missing="skip", min_motion=0.001)
+
+    def kept(**options):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            mix = build_mix([part], [-1, 1], (64, 96), **options)
+        return [line.frame for line in mix.datasets[0].reader.targets], mix
+
+    assert kept()[0] == [6]
+    assert "4 of 5 frames left out: 4 without a source" in caplog.text
+    frames, mix = kept(depth_suffices=True)
+    assert frames == [3, 6, 12, 16]
+    assert "1 of 5 frames left out: 1 without a source" in caplog.text
+    assert [sample["source_valid"].any().item() for sample in map(mix.__getitem__, range(4))] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
 def test_skip_does_not_excuse_the_target_itself(part):
     left(part, 5).unlink()
     with pytest.raises(InputError, match="frame 5 of 'drive' misses its image"):

@@ -348,3 +348,19 @@ def test_members_are_like_files(files, tmp_path):
             assert a.read_bytes() == b.read_bytes() == b.open("rb").read()
             assert (a.stat().st_size, a.stat().st_mtime_ns) == (b.stat().st_size, b.stat().st_mtime_ns)
             assert hashlib.sha256(a.read_bytes()).digest() == hashlib.sha256(Path.read_bytes(b)).digest()
+
+
+def test_frames_that_are_kept_for_their_depth_are_packed(tmp_path):
+    root = fake_datasets.drive(tmp_path / "files", frames=8, stereo=False)
+    for number in (1, 3, 5, 7):
+        (root / "drive" / "left" / f"{number:06d}.png").unlink()
+    (root / "drive" / "depth" / "000004.npy").unlink()
+    (root / "train.txt").write_text("drive 2 l\ndrive 4 l\ndrive 6 l\n")
+    objective = ObjectiveConfig("supervised", [-1, 1], {"other": {"name": "view_synthesis"}})
+    config = tiny_training(tmp_path / "run", replace(split(root), missing="skip"), objective=objective)
+    packed = pack(config, tmp_path / "out")
+    for part in (config.train[0], packed.train[0]):
+        (data,) = open_data([part], [-1, 1], depth_suffices=True)
+        reader = data.neighbours.reader
+        assert [line.frame for line in reader.targets] == [2, 6]
+        assert all(reader.has_depth_of(line) and reader.depth(line) is not None for line in reader.targets)

@@ -1,5 +1,7 @@
 """`objectives/supervised.py`: the losses of true depth, which samples learn from what, and the data that it needs."""
 
+import csv
+import json
 import math
 from dataclasses import replace
 
@@ -214,6 +216,51 @@ def test_metres_are_claimed_only_where_a_loss_settles_them(options, frames, metr
     assert ("metres_per_unit 1 is left out" in caplog.text) != metres
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("scan", ["quick", "off"])
+def test_frames_with_depth_train_without_neighbours(tmp_path, mixed, scan):
+    for number in (1, 3):  # 2 and 4 lack both neighbours, 0 and 5 are no targets
+        (tmp_path / "rendered" / "drive" / "left" / f"{number:06d}.png").unlink()
+    (tmp_path / "rendered" / "drive" / "left" / "000005.png").unlink()
+    (tmp_path / "rendered" / "train.txt").write_text("drive 2 l\ndrive 4 l\n")
+    np.save(tmp_path / "rendered" / "drive" / "depth" / "000002.npy", np.zeros(fake_datasets.SIZE, np.float32))
+    options = {"other": {"name": "view_synthesis", "options": {"scales": [0]}}, "other_with_depth": True}
+    alone, with_others = (replace(part, missing="skip") for part in mixed)
+    objective = ObjectiveConfig("supervised", [-1, 1], options)
+    config = tiny_training(tmp_path / "run", alone, with_others, objective=objective, epochs=1, scan=scan)
+    train(config)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["samples"]["train"] == 6
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").open()))
+    losses = [float(value) for row in rows for key, value in row.items() if "loss" in key and value]
+    assert losses
+    assert np.isfinite(losses).all()
+
+
+def test_view_synthesis_is_masked_where_a_frame_with_depth_has_no_source():
+    options = {"other": {"name": "view_synthesis", "options": {"scales": [0]}}, "other_with_depth": True}
+    networks = build_network(NETWORK), build_pose_network(POSE_NETWORK)
+    objective = build_objective(ObjectiveConfig("supervised", [-1], options), *networks)
+    batch = batch_of(torch.rand(2, 1, 64, 96) * 20 + 2)
+    batch |= {"target": torch.rand(2, 3, 64, 96), "target_augmented": torch.rand(2, 3, 64, 96)}
+    batch["sources"] = batch["sources_augmented"] = torch.rand(2, 1, 3, 64, 96)
+    batch |= {"source_valid": torch.tensor([[True], [False]]), "stereo_pose": torch.eye(4).expand(2, 4, 4)}
+    torch.manual_seed(0)
+    output = objective(batch)
+    assert output.loss.isfinite()
+    torch.manual_seed(0)
+    first = objective.other.losses(output.rows(torch.tensor([True, False])), {key: v[:1] for key, v in batch.items()})
+    assert output.losses["loss/other"].item() == pytest.approx(first["loss"].item(), rel=1e-3)
+    # Without any source, and without depth: nothing to learn, but a gradient of 0.
+    batch["source_valid"][:] = False
+    batch["depth"][0] = 0
+    losses = objective(batch).losses
+    assert "loss/depth" in losses
+    assert "loss/other" not in losses
+    batch["depth"][:] = 0
+    objective(batch).loss.backward()
+    assert all(weight.grad is None or not weight.grad.any() for weight in objective.parameters())
+
+
 def test_data_without_any_depth_are_refused(tmp_path, mixed):
     config = tiny_training(tmp_path / "run", mixed[1], objective=ObjectiveConfig("supervised", []))
     with pytest.raises(InputError, match="needs data with depth, and no data set of the run has any"):
@@ -291,6 +338,7 @@ class TestDepthLayer:
         root = fake_datasets.kitti_raw(tmp_path)
         reader = build_reader(DatasetConfig("kitti_raw", str(root), str(root / "train.txt")))
         assert not reader.has_depth()
+        assert not reader.has_depth_of(reader.targets[0])
         assert reader.depth(reader.targets[0]) is None
 
 

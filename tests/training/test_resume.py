@@ -353,6 +353,20 @@ def test_whether_there_is_init_decides_what_is_frozen(tiny, monkeypatch, tmp_pat
         train(replace(run, resume="last", init=None))
 
 
+def test_a_run_killed_while_depth_is_frozen_is_resumed(tiny, finished, tmp_path, monkeypatch):
+    init = Path(finished.output) / "best.safetensors"
+    runs = [replace(tiny, init=str(init), freeze_depth_steps=5, output=str(tmp_path / name)) for name in ("run", "cut")]
+    train(runs[0])
+    broken_off(runs[1], monkeypatch, 3)
+    train(replace(runs[1], resume="last"))
+    assert_same(*runs)
+    # Eight steps, of which the last three count.
+    tracked = "encoder.network.bn1.num_batches_tracked"
+    counts = [training_state(runs[1])["state_dict"][f"objective.network.{tracked}"],
+              read_checkpoint(init).network.state_dict()[tracked]]  # fmt: skip
+    assert int(counts[0] - counts[1]) == 3
+
+
 def test_cosine_needs_the_same_epochs(tiny, monkeypatch):
     tiny = replace(tiny, optimiser=OptimiserConfig(schedule="cosine"))
     broken_off(tiny, monkeypatch, 3)

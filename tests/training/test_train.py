@@ -3,8 +3,10 @@
 import csv
 import json
 import logging
+import re
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import timm
@@ -17,6 +19,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.training import build_training_objective, train
+from hrdepth.training.setup import build_loaders
 from hrdepth.weights.checkpoint import read_checkpoint
 from tiny_networks import NETWORK
 from tiny_training import split, tiny_training
@@ -134,17 +137,22 @@ def test_init_loads_depth_and_pose_network(config, begun):
 def test_freeze_depth_steps_freezes_depth_while_the_pose_network_trains(config, begun, tmp_path):
     start = read_checkpoint(begun)
 
-    def changed(name, steps):
-        run = replace(config, init=str(begun), freeze_depth_steps=steps, epochs=1, output=str(tmp_path / name))
-        train(run)
+    def changed(name, steps, epochs=1):
+        """Whether depth parameters, statistics of depth's batch norm and pose parameters changed."""
+        log = LogConfig(every_steps=1, panels_every_steps=1, panels=1)
+        run = replace(config, init=str(begun), freeze_depth_steps=steps, epochs=epochs, output=str(tmp_path / name))
+        train(replace(run, log=log))
         after = read_checkpoint(tmp_path / name / "last.safetensors")
-        return [
-            any(not torch.equal(value, new.get_parameter(key)) for key, value in old.named_parameters())
-            for old, new in ((start.network, after.network), (start.pose_network, after.pose_network))
-        ]
+        found = []
+        for of in ("network", "pose_network"):
+            old, new = getattr(start, of).state_dict(), getattr(after, of).state_dict()
+            found.append({key for key, value in old.items() if not torch.equal(value, new[key])})
+        statistics = {key for key in found[0] if key.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+        return [bool(found[0] - statistics), bool(statistics), bool(found[1])]
 
-    assert changed("held", 2) == [False, True]  # an epoch is two steps
-    assert changed("let go", 1) == [True, True]
+    assert changed("held", 2) == [False, False, True]  # an epoch is two steps
+    assert changed("held after a validation and panels", 4, epochs=2) == [False, False, True]
+    assert changed("let go", 1) == [True, True, True]
 
 
 def test_init_with_another_depth_range_is_refused(config, begun):
@@ -212,6 +220,18 @@ def test_results_are_never_overwritten(config, tmp_path):
 def test_impossible_settings_are_refused(config, changes, sentence):
     with pytest.raises(InputError, match=sentence):
         train(replace(config, **changes))
+
+
+def test_a_weight_that_draws_no_sample_is_refused_before_the_run_begins(config, tmp_path):
+    small = replace(split(Path(config.train[0].root), "four"), weight=0.1)
+    sentence = "weight 0.1 of its 4 samples is less than one an epoch; give at least 0.25, or leave"
+    for parts in ([small], [*config.train, small]):
+        with pytest.raises(InputError, match=re.escape(f"data set 'folder' at {small.root}: {sentence}")):
+            train(replace(config, train=parts))
+    assert not (tmp_path / "run").exists()
+    # The least weight named draws one sample; a weight of validation is not used.
+    parts = {"train": [*config.train, replace(small, weight=0.25)], "validation": [small]}
+    assert len(build_loaders(replace(config, **parts))["train"].sampler) == 3
 
 
 @pytest.mark.parametrize(

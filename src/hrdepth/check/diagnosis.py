@@ -105,8 +105,9 @@ def _examine_networks(objective: Objective, batch: Batch) -> Iterator[Finding]:
             f"1/depth varies by {float(spreads.max()):.2g} of its mean within an image, depth is about "
             f"{1 / float(near.mean()):.3g} units everywhere",
         )
-    if (kept := objective.kept_pixels(output, batch)) is not None:
-        share = float(kept.mean() / mask_of(batch).mean().clamp(min=1e-6))
+    seen = batch["source_valid"].any(1)
+    if (kept := objective.kept_pixels(output, batch)) is not None and seen.any():
+        share = float(kept[seen].mean() / mask_of(batch)[seen].mean().clamp(min=1e-6))
         if share < KEPT:
             yield Finding(
                 "all mask",

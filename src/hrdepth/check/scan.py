@@ -7,6 +7,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.progress import track
@@ -62,8 +63,8 @@ class _Set:
     sizes: dict[str, dict[Path, tuple[int, int]]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def check_data(config: TrainConfig) -> dict[str, list[OpenData]]:
-    """Open the data of a run, scan it as `config.scan` asks, and log the warnings.
+def check_data(config: TrainConfig, depth_suffices: bool = False) -> dict[str, list[OpenData]]:
+    """Open the data of a run, scan it as `config.scan` asks, and log the warnings; see `open_data`.
 
     Returns:
         The data sets of `train` and `validation`, without the targets that can teach nothing.
@@ -72,14 +73,14 @@ def check_data(config: TrainConfig) -> dict[str, list[OpenData]]:
         InputError: something is wrong; up to 20 findings are named.
     """
     if config.scan == "off":
-        frames = config.objective.frames
-        return {"train": open_data(config.train, frames), "validation": open_data(config.validation, frames)}
+        open_all = partial(open_data, frames=config.objective.frames, depth_suffices=depth_suffices)
+        return {"train": open_all(config.train), "validation": open_all(config.validation)}
     report = scan_data(config)
     for warning in report.warnings:
         log.warning("warning: %s", warning.sentence)
     if report.errors:
         raise InputError.several([error.sentence for error in report.errors])
-    return {use: [part.selected() for part in parts] for use, parts in report.data.items()}
+    return {use: [part.selected(depth_suffices) for part in parts] for use, parts in report.data.items()}
 
 
 def scan_data(config: TrainConfig) -> Report:

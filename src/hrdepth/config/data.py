@@ -27,7 +27,7 @@ class DatasetConfig:
         distances: how far neighbours lie, in frames: a neighbour in `frames` is multiplied by one of these, drawn again
             each time a sample is; validation takes the smallest. Beyond 1 a neighbour must be a frame of the split.
         missing: `error` stops if a neighbour at the smallest distance is missing; `skip` trains without it, and leaves
-            out frames that have no source.
+            out frames that have no source, unless the objective learns from their true depth.
         min_motion: leave out frames whose image differs from a neighbour's by less than this (a share of the
             brightness range, see `data.neighbours.motion`), since the camera stood still; 0.012 is usual. Null keeps
             all.

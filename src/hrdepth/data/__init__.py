@@ -56,10 +56,10 @@ class OpenData:
         """Open the data set that `config` names; errors as `build_reader`."""
         return cls(config, Neighbours(build_reader(config), frames, config.distances, config.missing))
 
-    def selected(self) -> OpenData:
+    def selected(self, depth_suffices: bool = False) -> OpenData:
         """Leave out the targets that can teach nothing, see `neighbours.select`."""
         name = f"data set '{self.config.dataset}' at {self.config.root}"
-        return replace(self, neighbours=select(self.neighbours, self.config.min_motion, name))
+        return replace(self, neighbours=select(self.neighbours, self.config.min_motion, name, depth_suffices))
 
 
 def build_reader(config: DatasetConfig) -> FrameReader:
@@ -91,13 +91,16 @@ def check_dataset(config: DatasetConfig) -> Callable[..., FrameReader]:
     return kind
 
 
-def open_data(configs: Sequence[DatasetConfig], frames: Sequence[int | str], check: bool = True) -> list[OpenData]:
+def open_data(
+    configs: Sequence[DatasetConfig], frames: Sequence[int | str], check: bool = True, depth_suffices: bool = False
+) -> list[OpenData]:
     """Open data sets, and leave out the targets that can teach nothing.
 
     Args:
         configs: name them.
         frames: the sources, see `config.ObjectiveConfig`.
         check: whether every image is there before the first is asked for.
+        depth_suffices: whether a target with true depth needs no source, see `objectives.reads_depth`.
 
     Raises:
         InputError: no data set is given, as `build_reader`, or images, cameras or a baseline are missing or wrong; all
@@ -108,7 +111,7 @@ def open_data(configs: Sequence[DatasetConfig], frames: Sequence[int | str], che
     sets = [OpenData.of(config, frames) for config in configs]
     if check and (faults := [fault.sentence for part in sets for fault in part.neighbours.faults()]):
         raise InputError.several(faults)
-    return [part.selected() for part in sets]
+    return [part.selected(depth_suffices) for part in sets]
 
 
 def mix(
@@ -141,6 +144,7 @@ def build_mix(
     seed: int = 0,
     check: bool = True,
     layers: Sequence[Layer] = (),
+    depth_suffices: bool = False,
 ) -> Mix:
     """Build several data sets as one; see `open_data` and `mix` for arguments and errors."""
-    return mix(open_data(configs, frames, check), size, augment, seed, layers)
+    return mix(open_data(configs, frames, check, depth_suffices), size, augment, seed, layers)

@@ -16,7 +16,7 @@ from hrdepth.data.reader import FrameReader
 from hrdepth.data.sample import Batch, SizedItem
 from hrdepth.errors import InputError
 
-__all__ = ["Mix", "MixedSampler", "SharedSampler", "metres_per_unit"]
+__all__ = ["Mix", "MixedSampler", "SharedSampler", "draws", "metres_per_unit"]
 
 # Keeps the draws of batches' sizes apart from those of the order.
 SIZE_STREAM = 1
@@ -126,7 +126,7 @@ class MixedSampler(Sampler[int | SizedItem]):
         return self.shapes[int(random.integers(len(self.shapes)))]
 
     def _total(self) -> int:
-        return sum(round(size * weight) for size, weight in zip(self.sizes, self.weights, strict=True))
+        return sum(draws(size, weight) for size, weight in zip(self.sizes, self.weights, strict=True))
 
     def _order(self) -> list[int]:
         random = np.random.default_rng((self.seed, self.epoch))
@@ -134,7 +134,7 @@ class MixedSampler(Sampler[int | SizedItem]):
         total, rounds_an_epoch = int(offsets[-1]), -(-max(self.weights) // 1)
         drawn = []
         for offset, size, weight, shards in zip(offsets, self.sizes, self.weights, self.shards, strict=False):
-            count = round(size * weight)
+            count = draws(size, weight)
             first = self.epoch * int(rounds_an_epoch)
             rounds = [_shuffled(random, size, shards) + (first + n) * total for n in range(-(-count // size))]
             drawn.append(offset + np.concatenate(rounds)[:count] if rounds else np.empty(0, dtype=np.int64))
@@ -154,6 +154,16 @@ def _shuffled(random: np.random.Generator, size: int, shards: tuple[Sequence[int
     order = random.permutation(int(of_sample.max()) + 1)
     parts = [order[at : at + window] for at in range(0, len(order), window)]
     return np.concatenate([random.permutation(np.flatnonzero(np.isin(of_sample, part))) for part in parts])
+
+
+def draws(size: int, weight: float) -> int:
+    """Return how many samples an epoch draws from a set of `size` samples.
+
+    Example:
+        >>> draws(10, 0.5), draws(4, 0.1)
+        (5, 0)
+    """
+    return round(size * weight)
 
 
 class SharedSampler(Sampler[int]):

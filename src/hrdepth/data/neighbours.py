@@ -208,7 +208,7 @@ class Neighbours:
             yield (line.folder, line.frame, "stereo"), Fault("missing", sentence)
 
 
-def select(neighbours: Neighbours, min_motion: float | None, name: str) -> Neighbours:
+def select(neighbours: Neighbours, min_motion: float | None, name: str, depth_suffices: bool = False) -> Neighbours:
     """Leave out the targets that can teach nothing: without any source, or with one from which nothing moved.
 
     One still neighbour is enough: it explains every pixel as it is, so that the auto-mask leaves none.
@@ -217,13 +217,15 @@ def select(neighbours: Neighbours, min_motion: float | None, name: str) -> Neigh
         neighbours: of all targets.
         min_motion: see `config.DatasetConfig`.
         name: of the data set, for messages.
+        depth_suffices: keep targets without any source that have true depth.
 
     Raises:
         InputError: none is left, or an image cannot be read.
     """
     targets = left = list(neighbours.reader.targets)
     if neighbours.missing == "skip" and neighbours.frames:
-        left = [line for line in targets if any(neighbours.sources(line))]
+        has_depth = neighbours.reader.has_depth_of
+        left = [line for line in targets if any(neighbours.sources(line)) or (depth_suffices and has_depth(line))]
     alone = len(targets) - len(left)
     if min_motion is not None and any(frame != "s" for frame in neighbours.frames):
         moved = _motions(neighbours, left)

@@ -97,12 +97,12 @@ class Shards(FrameReader):
         """See `FrameReader.has_depth`."""
         return self._has_depth
 
+    def _depth_file(self, line: SplitLine) -> Member:
+        return self._member(self.shard(line), f"{member_name(line, 0)}.depth.npy")
+
     def shard(self, line: SplitLine) -> int:
         """See `FrameReader.shard`."""
         return self._shard_of.get(line.key, 0)
-
-    def _depth_file(self, line: SplitLine) -> Member:
-        return self._member(self.shard(line), f"{member_name(line, 0)}.depth.npy")
 
     def _member(self, shard: int, name: str) -> Member:
         return Member(str(self._set.root), f"{self._set.names[shard]}.tar", name)

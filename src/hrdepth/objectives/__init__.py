@@ -19,7 +19,7 @@ from hrdepth.objectives.vid2depth import PointAlignment
 from hrdepth.objectives.view_synthesis import ViewSynthesis
 from hrdepth.registry import check_options, lookup
 
-__all__ = ["OBJECTIVES", "Objective", "Output", "build_objective", "check_objective"]
+__all__ = ["OBJECTIVES", "Objective", "Output", "build_objective", "check_objective", "reads_depth"]
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "distillation": Distillation,
@@ -42,6 +42,11 @@ def check_objective(config: ObjectiveConfig) -> type[Objective]:
     check_options(kind, config.options, what, GIVEN)
     kind.check(config)
     return kind
+
+
+def reads_depth(config: ObjectiveConfig) -> bool:
+    """Return whether the objective that `config` names learns from true depth, where a sample has it."""
+    return lookup(OBJECTIVES, config.name, "objective").reads_depth
 
 
 def build_objective(

@@ -192,6 +192,8 @@ class Supervised(Objective):
             depth_loss = torch.stack([weight * losses[name] for name, weight in weights.items()]).sum()
             total = total + known.float().mean() * depth_loss
         rest = torch.ones_like(known) if self.other_with_depth else ~known
+        if self.frames:
+            rest = rest & batch["source_valid"].any(1)  # a frame that is kept for its depth may have no source
         if self.other is not None and rest.any():
             others = self.other.losses(output.rows(rest), _rows(batch, rest))
             losses["loss/other"] = others.pop("loss")

@@ -20,6 +20,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.files import file_sha256, output_folder, write_array, write_failure
 from hrdepth.io.images import read_image
 from hrdepth.io.parallel import parallel_map, usable_cores
+from hrdepth.objectives import reads_depth
 
 __all__ = ["fill_cache", "prepare", "verify_cache"]
 
@@ -57,8 +58,8 @@ def fill_cache(folder: str, config: TrainConfig, threads: int) -> ImageCache:
     Raises:
         InputError: data that cannot be read, a cache of another size, a folder of other things, or a full disk.
     """
-    frames = config.objective.frames
-    data = [*open_data(config.train, frames), *open_data(config.validation, frames)]
+    open_all = partial(open_data, frames=config.objective.frames, depth_suffices=reads_depth(config.objective))
+    data = [*open_all(config.train), *open_all(config.validation)]
     sets = [part.neighbours for part in data]
     images = needed_images(sets)
     cache = _open_or_create(folder, cached_size(config, sets))

@@ -37,9 +37,8 @@ from hrdepth.io.files import (
 from hrdepth.io.parallel import parallel_map
 from hrdepth.io.provenance import provenance
 from hrdepth.io.shards import FORMAT, INDEX, ShardEntry, read_index, write_shard
-from hrdepth.objectives import OBJECTIVES
+from hrdepth.objectives import reads_depth
 from hrdepth.prepare.shard_contents import Contents, index_entry
-from hrdepth.registry import lookup
 from hrdepth.teachers.labels import Labels
 
 __all__ = ["pack_shards"]
@@ -78,7 +77,7 @@ def pack_shards(config: PrepareShardsConfig) -> list[Path]:
             maps.append(layer)
     for use, named in (("train", training.train), ("validation", training.validation)):
         for number, part in enumerate(named, 1):
-            (data,) = open_data([part], training.objective.frames)
+            (data,) = open_data([part], training.objective.frames, depth_suffices=reads_depth(training.objective))
             decoded = cached_size(training, [data.neighbours]) if config.images == "decoded" else None
             _pack(out / f"{use}-{number}", data, maps, config, decoded)
             parts[f"{use}-{number}"] = part
@@ -104,7 +103,7 @@ def _pack(
     """Pack one data set, unless it is packed already."""
     neighbours, reader = data.neighbours, data.neighbours.reader
     assert config.config is not None
-    with_depth = lookup(OBJECTIVES, config.config.objective.name, "objective").reads_depth and reader.has_depth()
+    with_depth = reads_depth(config.config.objective) and reader.has_depth()
     groups = list(_groups(data, config.megabytes * 1e6))
     settings = {
         "images": config.images,

@@ -210,7 +210,10 @@ def diagnose_run(folder: str | Path) -> list[Finding]:
     if not names:
         raise InputError(f"{folder} holds no weights yet; wait for the first validation")
     objective = build_training_objective(replace(config, init=str(folder / f"{names[0]}.safetensors")))
-    causes = diagnose_objective(objective, build_mix(config.train, config.objective.frames, config.size, check=False))
+    training = build_mix(
+        config.train, config.objective.frames, config.size, check=False, depth_suffices=objective.reads_depth
+    )
+    causes = diagnose_objective(objective, training)
     _write_causes(folder, causes)
     return causes
 

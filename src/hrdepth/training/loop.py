@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning import LightningModule
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -32,9 +33,9 @@ class DepthModule(LightningModule):
         optimiser: learning rate and schedule.
         average: decay of the weights' moving average, or None.
         seed: of the random numbers in a step.
-        freeze_steps: for how many first steps a part of the objective (`network`, `cameras`) is frozen. The loss
-            depends on depth and cameras through the motion that the pose network predicts; while that is wrong, it
-            spoils good depth and K.
+        freeze_steps: for how many first steps a part of the objective (`network`, `cameras`) is frozen, statistics of
+            batch norm included. The loss depends on depth and cameras through the motion that the pose network
+            predicts; while that is wrong, it spoils good depth and K.
 
     Each batch's random numbers depend on seed, epoch, batch and process only. So a resumed run needs no random states,
     and nothing between two steps (a validation, a panel, a loader) can disturb them.
@@ -63,6 +64,7 @@ class DepthModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the loss of a batch."""
+        self._set_batch_norms()
         seed_step(self.seed, self.current_epoch, batch_index, self.global_rank)
         output: Output = self.objective(batch)
         self.step = StepRecord(batch, output.map(Tensor.detach))
@@ -102,6 +104,17 @@ class DepthModule(LightningModule):
             if self.global_step < steps and part is not None:
                 for parameter in part.parameters():
                     parameter.grad = None
+
+    def _set_batch_norms(self) -> None:
+        """Let batch norm use its statistics as they are in frozen parts, and those of the batch afterwards.
+
+        Before each step, since `train()`, which follows a validation or a panel, changes all modules.
+        """
+        for name, steps in self.freeze_steps.items():
+            part = getattr(self.objective, name)
+            for module in () if part is None else part.modules():
+                if isinstance(module, _BatchNorm):
+                    module.train(self.global_step >= steps)
 
     def optimizer_step(self, epoch: int, batch_index: int, optimizer: Optimizer, closure: Any = None) -> None:
         """Step, and update the average."""

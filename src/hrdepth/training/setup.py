@@ -20,7 +20,7 @@ from hrdepth.compute import choose_device, compile_module, has_depthwise, use_fa
 from hrdepth.config import NetworkConfig, TrainConfig, check_values
 from hrdepth.data import OpenData, mix, open_data
 from hrdepth.data.cache import open_cache
-from hrdepth.data.mixing import MixedSampler, SharedSampler, metres_per_unit
+from hrdepth.data.mixing import Mix, MixedSampler, SharedSampler, draws, metres_per_unit
 from hrdepth.data.reader import FrameReader
 from hrdepth.data.sample import Batch
 from hrdepth.errors import InputError
@@ -28,7 +28,7 @@ from hrdepth.io.images import read_image
 from hrdepth.networks import build_network, build_pose_network, check_networks
 from hrdepth.networks.blocks import channels_last
 from hrdepth.networks.intrinsics import LearnedIntrinsics
-from hrdepth.objectives import OBJECTIVES, Objective, build_objective, check_objective
+from hrdepth.objectives import OBJECTIVES, Objective, build_objective, check_objective, reads_depth
 from hrdepth.training.checkpoint_schedule import ignore_signals
 from hrdepth.weights.checkpoint import read_checkpoint
 from hrdepth.weights.find import locate_weights
@@ -196,11 +196,15 @@ def build_loaders(
         config: see `TrainConfig`.
         data: the opened data sets of both, see `check.scan.check_data`; None opens those of the config.
         objective: whose layers the samples have; None for images alone.
+
+    Raises:
+        InputError: a weight leaves a data set without samples, or there are too few samples for a batch.
     """
     if data is None:
         check = config.scan == "off"  # else the scan does
         configs = {"train": config.train, "validation": config.validation}
-        data = {use: open_data(parts, config.objective.frames, check) for use, parts in configs.items()}
+        frames, depth_suffices = config.objective.frames, reads_depth(config.objective)
+        data = {use: open_data(parts, frames, check, depth_suffices) for use, parts in configs.items()}
     sets = [part.neighbours for parts in data.values() for part in parts]
     device = choose_device(config.device)
     layers = [] if objective is None else objective.layers(config, sets, device)
@@ -209,6 +213,7 @@ def build_loaders(
         read = open_cache(config.cache, config, sets).read
     training = mix(data["train"], config.size, config.augment, config.seed, layers, read)
     validation = mix(data["validation"], config.size, layers=layers, read=read)
+    _check_weights(config, training)
     sampler = MixedSampler(
         [len(part) for part in training.datasets],
         [data.weight for data in config.train],
@@ -237,6 +242,16 @@ def build_loaders(
         "train": DataLoader(training, sampler=sampler, drop_last=True, **shared),  # type: ignore[arg-type]
         "validation": DataLoader(validation, sampler=SharedSampler(len(validation)), **shared),  # type: ignore[arg-type]
     }
+
+
+def _check_weights(config: TrainConfig, training: Mix) -> None:
+    """Refuse a data set of which no epoch would draw a sample."""
+    for part, samples in zip(config.train, training.datasets, strict=True):
+        if draws(len(samples), part.weight) == 0:
+            raise InputError(
+                f"data set '{part.dataset}' at {part.root}: weight {part.weight:g} of its {len(samples)} samples is "
+                f"less than one an epoch; give at least {1 / len(samples):.3g}, or leave the data set out"
+            )
 
 
 def _shards(reader: FrameReader) -> tuple[list[int], int] | None:

@@ -22,7 +22,7 @@ from hrdepth.errors import InputError
 from hrdepth.io.locks import locked_folder
 from hrdepth.machine import tune_malloc
 from hrdepth.networks.backbones import initial_weights
-from hrdepth.objectives.base import Objective
+from hrdepth.objectives import Objective, reads_depth
 from hrdepth.training.cameras import find_learned_cameras
 from hrdepth.training.checkpoint_file import CheckpointFile
 from hrdepth.training.checkpoint_schedule import SIGNALS, RunEnd, TrainingCheckpoint
@@ -75,7 +75,7 @@ def train(config: TrainConfig) -> Path:
     config = with_resume(with_launcher(config))
     check_training(config)
     config = scale_learning_rate(config)
-    data = check_data(config)
+    data = check_data(config, reads_depth(config.objective))
     _quiet()
     tune_malloc()
     seed_everything(config.seed, workers=True, verbose=False)
