@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -79,6 +80,11 @@ class KittiRaw(FrameReader):
         )
         matrix, size = calibration.velo_to_image(camera), calibration.size(camera)
         return project_lidar(read_scan(scan), matrix, size, depth="camera")
+
+    def depth_files(self, line: SplitLine) -> Sequence[Path | None]:
+        """See `FrameReader.depth_files`."""
+        day = self.root / line.folder.split("/")[0]
+        return [scan_file(self.root, line), day / "calib_cam_to_cam.txt", day / "calib_velo_to_cam.txt"]
 
     @lru_cache(maxsize=256)  # noqa: B019  (asked for each sample)
     def has_depth(self) -> bool:

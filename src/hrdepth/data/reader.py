@@ -97,6 +97,10 @@ class FrameReader(ABC):
         """
         return None
 
+    def depth_files(self, line: SplitLine) -> Sequence[Path | None]:
+        """Return the files that `depth` reads; one may be missing, and None stands for none."""
+        return ()
+
     def has_depth(self) -> bool:
         """Return whether any target has true depth, without reading it."""
         return False
@@ -131,6 +135,10 @@ class Subset(FrameReader):
     def depth(self, line: SplitLine) -> NDArray[np.float32] | None:
         """See `FrameReader.depth`."""
         return self._reader.depth(line)
+
+    def depth_files(self, line: SplitLine) -> Sequence[Path | None]:
+        """See `FrameReader.depth_files`."""
+        return self._reader.depth_files(line)
 
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""

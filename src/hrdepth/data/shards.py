@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,12 @@ class Shards(FrameReader):
 
     def depth(self, line: SplitLine) -> NDArray[np.float32] | None:
         """See `FrameReader.depth`."""
-        file = self._member(self.shard(line), f"{member_name(line, 0)}.depth.npy")
+        (file,) = self.depth_files(line)
         return np.asarray(load_array(file), np.float32) if self._has_depth and file.is_file() else None
+
+    def depth_files(self, line: SplitLine) -> Sequence[Path]:
+        """See `FrameReader.depth_files`."""
+        return [self._member(self.shard(line), f"{member_name(line, 0)}.depth.npy")]
 
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -258,6 +259,10 @@ class _WithoutDepth(Layer):
     def read(self, frames: Frames, size: tuple[int, int], window: Window) -> Tensor:
         """See `Layer.read`."""
         return torch.zeros(1, *size) if frames.reader.has_depth() else self.layer.read(frames, size, window)
+
+    def files(self, frames: Frames) -> Sequence[Path | None]:
+        """See `Layer.files`."""
+        return () if frames.reader.has_depth() else self.layer.files(frames)
 
     def flip(self, plane: Tensor, width: int) -> Tensor:
         """See `Layer.flip`."""

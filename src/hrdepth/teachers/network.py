@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from hrdepth.camera import DepthScale, aspect_size
 from hrdepth.config import TrainConfig
+from hrdepth.data.layers import Frames
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.mixing import Mix
 from hrdepth.data.sample import image_tensor, load_image
@@ -242,6 +243,10 @@ class TeacherMaps(MapCache):
                 f"{self.file(image).name} was removed; start again with --resume last"
             )
         return 1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity
+
+    def files(self, frames: Frames) -> Sequence[Path | None]:
+        """See `Layer.files`; none: the maps follow from the teacher and the images, and may be computed again."""
+        return ()
 
     def fill(self, teacher: NetworkTeacher, images: Iterable[Path], device: torch.device) -> int:
         """Compute the missing maps of `images` and return their number.
