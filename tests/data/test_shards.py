@@ -29,6 +29,7 @@ from hrdepth.prepare import shards
 from hrdepth.prepare.shards import pack_shards
 from hrdepth.teachers.labels import Confidence, Labels
 from hrdepth.training import train
+from hrdepth.training.identity import describe_data
 from hrdepth.training.state import find_start
 from tiny_training import split, tiny_training
 
@@ -91,6 +92,25 @@ def assert_equal(left, right):
         a, b = left[item], right[item]
         assert a.keys() == b.keys()
         assert all(torch.equal(value, b[name]) for name, value in a.items()), (item, left.name(item))
+
+
+def test_a_resumed_run_notices_packed_files_that_changed(files, tmp_path):
+    """Maps in shards are known by their checksums."""
+
+    def files_of(config, name):
+        packed = pack(config, tmp_path / name)
+        options = {key: str(tmp_path / name / key) for key in ("hints", "labels")}
+        packed = replace(packed, objective=replace(packed.objective, options=options))
+        loader = DataLoader(samples(packed))
+        return describe_data({"train": loader}, {})["data"]["train 1"]["files"]
+
+    first = files_of(files, "first")
+    assert set(first) == {"mask", "hint", "teacher", "confidence", "objects"}
+    assert files_of(files, "again") == first
+    options = files.objective.options
+    hint = sorted(Path(options["hints"]).rglob("*.npy"))[0]
+    np.save(hint, np.load(hint) * np.float16(0.5))
+    assert {name for name, digest in files_of(files, "other").items() if digest != first[name]} == {"hint"}
 
 
 @pytest.mark.parametrize("images", ["source", "decoded"])

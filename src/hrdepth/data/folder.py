@@ -94,6 +94,10 @@ class Folder(FrameReader):
         nothing = np.inf if self._is_rendered(line.folder) else 0.0
         return np.where(depth > 0, depth, np.float32(nothing))  # NaN is not above 0 either
 
+    def depth_files(self, line: SplitLine) -> Sequence[Path | None]:
+        """See `FrameReader.depth_files`."""
+        return [self._depth_file(line)]
+
     def has_depth_of(self, line: SplitLine) -> bool:
         """See `FrameReader.has_depth_of`."""
         return self._depth_file(line) is not None

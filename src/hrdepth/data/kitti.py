@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,6 +78,11 @@ class KittiRaw(FrameReader):
         calibration, camera = read_kitti_calibration(self.root / line.folder.split("/")[0]), colour_camera(line.side)
         matrix, size = calibration.velo_to_image(camera), calibration.size(camera)
         return project_lidar(read_scan(scan), matrix, size, depth="camera")
+
+    def depth_files(self, line: SplitLine) -> Sequence[Path | None]:
+        """See `FrameReader.depth_files`."""
+        day = self.root / line.folder.split("/")[0]
+        return [self.root / scan_path(line), day / "calib_cam_to_cam.txt", day / "calib_velo_to_cam.txt"]
 
     def has_depth_of(self, line: SplitLine) -> bool:
         """See `FrameReader.has_depth_of`."""

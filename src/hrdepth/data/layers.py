@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -59,6 +59,10 @@ class Layer(ABC):
             window: the part of the images that the sample shows.
         """
 
+    def files(self, frames: Frames) -> Sequence[Path | None]:
+        """Return the files that a sample's plane is read from; one may be missing, and None stands for none."""
+        return ()
+
     def flip(self, plane: Tensor, width: int) -> Tensor:
         """Mirror a plane, along with the images of `width` pixels."""
         return plane.flip(-1)
@@ -83,6 +87,10 @@ class Mask(Layer):
         grey = _read_mask(frames.camera.mask)
         resized = grey.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=window.box((grey.height, grey.width)))
         return torch.from_numpy(np.array(resized) > 250)[None].float()
+
+    def files(self, frames: Frames) -> Sequence[Path | None]:
+        """See `Layer.files`."""
+        return [frames.camera.mask]
 
 
 @lru_cache(maxsize=64)
@@ -127,6 +135,10 @@ class Objects(Layer):
     def unknown(self, frames: Frames, size: tuple[int, int]) -> Tensor:
         """See `Layer.unknown`: no object."""
         return torch.zeros(1 + len(frames.sources), *size, dtype=torch.int64)
+
+    def files(self, frames: Frames) -> Sequence[Path | None]:
+        """See `Layer.files`."""
+        return [path and objects_file(path) for path in (frames.target, *frames.sources)]
 
 
 def objects_file(image: Path) -> Path:
@@ -195,6 +207,10 @@ class Depth(Layer):
             return torch.zeros(1, *size)
         resized = Image.fromarray(depth).resize((size[1], size[0]), Image.Resampling.NEAREST, window.box(depth.shape))
         return torch.from_numpy(np.array(resized))[None] / self.metres_per_unit
+
+    def files(self, frames: Frames) -> Sequence[Path | None]:
+        """See `Layer.files`."""
+        return frames.reader.depth_files(frames.line)
 
 
 class CameraRow(Layer):

@@ -115,6 +115,10 @@ class MapCache(Layer):
         """See `Layer.read`."""
         return self.resized(frames.target, size, window, *self.deciding(frames.reader, frames.line))
 
+    def files(self, frames: Frames) -> Sequence[Path | None]:
+        """See `Layer.files`."""
+        return [self.file(frames.target, *self.deciding(frames.reader, frames.line))]
+
     def resized(self, image: Path, size: tuple[int, int], window: Window = WHOLE, *deciding: Any) -> Tensor:
         """Return 1/depth (1,H,W) of a part of an image; all 0 where nothing is known of it.
 

@@ -97,6 +97,10 @@ class FrameReader(ABC):
         """
         return None
 
+    def depth_files(self, line: SplitLine) -> Sequence[Path | None]:
+        """Return the files that `depth` reads; one may be missing, and None stands for none."""
+        return ()
+
     def has_depth_of(self, line: SplitLine) -> bool:
         """Return whether a target has true depth; a data set that has some says so without reading it."""
         return self.depth(line) is not None
@@ -135,6 +139,10 @@ class Subset(FrameReader):
     def depth(self, line: SplitLine) -> NDArray[np.float32] | None:
         """See `FrameReader.depth`."""
         return self._reader.depth(line)
+
+    def depth_files(self, line: SplitLine) -> Sequence[Path | None]:
+        """See `FrameReader.depth_files`."""
+        return self._reader.depth_files(line)
 
     def has_depth_of(self, line: SplitLine) -> bool:
         """See `FrameReader.has_depth_of`."""

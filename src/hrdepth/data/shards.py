@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,10 @@ class Shards(FrameReader):
     def has_depth_of(self, line: SplitLine) -> bool:
         """See `FrameReader.has_depth_of`."""
         return self._has_depth and self._depth_file(line).is_file()
+
+    def depth_files(self, line: SplitLine) -> Sequence[Path]:
+        """See `FrameReader.depth_files`."""
+        return [self._depth_file(line)]
 
     def has_depth(self) -> bool:
         """See `FrameReader.has_depth`."""

@@ -141,14 +141,15 @@ def find_image(folder: Path, stem: str, suffixes: Sequence[str] = SPELLINGS) -> 
 def content_digest(image: Path) -> bytes:
     """Return a digest of an image's content, fast: whole data sets cannot be read at each start.
 
-    Of a compressed image its size, beginning, middle and end are read, where nearly every change shows; others are read
-    whole.
+    Of a compressed image, and of a file that is no image, size, beginning, middle and end are read, where nearly every
+    change shows; other images are read whole.
 
     Raises:
         OSError: it cannot be read.
     """
-    if isinstance(image, Member):  # of the file that was packed
-        return bytes.fromhex(image.entry.outline)
+    if isinstance(image, Member):  # of the image that was packed
+        entry = image.entry
+        return bytes.fromhex(entry.outline) or f"{entry.bytes} {entry.crc}".encode()
     status = image.stat()
     return _content_digest(image, status.st_size, status.st_mtime_ns)
 

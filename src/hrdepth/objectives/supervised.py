@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -273,6 +274,10 @@ class _WithoutDepth(Layer):
         if frames.reader.has_depth_of(frames.line):
             return self.layer.unknown(frames, size)
         return self.layer.read(frames, size, window)
+
+    def files(self, frames: Frames) -> Sequence[Path | None]:
+        """See `Layer.files`."""
+        return () if frames.reader.has_depth_of(frames.line) else self.layer.files(frames)
 
     def flip(self, plane: Tensor, width: int) -> Tensor:
         """See `Layer.flip`."""

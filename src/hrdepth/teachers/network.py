@@ -248,6 +248,10 @@ class TeacherMaps(MapCache):
             )
         return 1 / self.max_depth + (1 / self.min_depth - 1 / self.max_depth) * disparity
 
+    def files(self, frames: Frames) -> Sequence[Path | None]:
+        """See `Layer.files`; none: the maps follow from the teacher and the images, and may be computed again."""
+        return ()
+
     def fill(self, teacher: NetworkTeacher, images: Iterable[Path], device: torch.device) -> int:
         """Compute the missing maps of `images` and return their number.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from hrdepth.data.dataset import FrameDataset
 from hrdepth.data.layers import Frames, Layer
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.mixing import Mix
+from hrdepth.data.reader import SplitLine
 from hrdepth.data.sample import WHOLE, Batch
 from hrdepth.errors import InputError
 from hrdepth.io.files import parse_json
@@ -24,7 +26,7 @@ from hrdepth.io.provenance import provenance
 
 __all__ = ["describe_data", "refuse_changed_data"]
 
-LAYERED = 8  # samples of a data set whose further layers are compared
+LAYERED = 8  # samples of a data set whose further layers are read, beside the files of all
 
 
 def describe_data(loaders: Mapping[str, DataLoader[Batch]], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def _describe(part: FrameDataset) -> dict[str, Any]:
     cameras = part.neighbours.cameras().items()
     last = len(targets) - 1
     spread = sorted({index * last // (LAYERED - 1) for index in range(LAYERED)})
+    contents = list(parallel_map(partial(_contents, part), targets, usable_cores() + 4)) if part.layers else []
     return {
         "frames": _digest(line.name.encode() for line in targets),
         "images": _digest(parallel_map(content_digest, images, usable_cores() + 4)),
@@ -86,6 +89,7 @@ def _describe(part: FrameDataset) -> dict[str, Any]:
             layer.key: _made_as(layer) if isinstance(layer, MapCache) else _digest(_planes(part, layer, spread))
             for layer in part.layers
         },
+        "files": {layer.key: _digest(row[number] for row in contents) for number, layer in enumerate(part.layers)},
     }
 
 
@@ -105,12 +109,23 @@ def _made_as(maps: MapCache) -> str:
     )
 
 
+def _contents(part: FrameDataset, line: SplitLine) -> list[bytes]:
+    """Return the digests of the files of a sample for each layer; a file that many samples use is read once."""
+    frames = _frames(part, line)
+    return [
+        b"".join(content_digest(file) if file and file.is_file() else b"-" for file in layer.files(frames))
+        for layer in part.layers
+    ]
+
+
 def _planes(part: FrameDataset, layer: Layer, items: Iterable[int]) -> Iterator[bytes]:
     for item in items:
-        line = part.reader.targets[item]
-        frames = Frames(line, part.reader.camera(line), part.neighbours.target(line), part.neighbours.sources(line),
-                        part.reader)  # fmt: skip
-        yield layer.read(frames, part.size, WHOLE).numpy().tobytes()
+        yield layer.read(_frames(part, part.reader.targets[item]), part.size, WHOLE).numpy().tobytes()
+
+
+def _frames(part: FrameDataset, line: SplitLine) -> Frames:
+    neighbours = part.neighbours
+    return Frames(line, part.reader.camera(line), neighbours.target(line), neighbours.sources(line), part.reader)
 
 
 def _digest(parts: Iterable[bytes]) -> str:
@@ -118,6 +133,16 @@ def _digest(parts: Iterable[bytes]) -> str:
     for part in parts:
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()[:32]
+
+
+def _changed_layers(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the layers of a data set that differ, came or went."""
+    if "files" not in old:  # a checkpoint of an earlier version compares the layers that it names
+        before, now = old.get("layers", {}), new.get("layers", {})
+        return [layer for layer in before if before[layer] != now.get(layer, before[layer])]
+    layers = dict.fromkeys([*old["layers"], *new.get("layers", {})])
+    facts = [(old[fact], new.get(fact, {})) for fact in ("layers", "files")]
+    return [layer for layer in layers if any(before.get(layer) != now.get(layer) for before, now in facts)]
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -132,9 +157,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
             if old.get(name) != new.get(name):
                 verb = "has" if name == "frames" else "have"
                 yield f"{what} of data set {use} {verb}", old.get(name), new.get(name)
-        for layer in old.get("layers", {}):  # which ones follows from the settings
-            if old["layers"][layer] != new.get("layers", {}).get(layer, old["layers"][layer]):
-                yield f"layer '{layer}' of data set {use} has", None, None
+        yield from ((f"layer '{layer}' of data set {use} has", None, None) for layer in _changed_layers(old, new))
     for name in dict.fromkeys([*before["inputs"], *now["inputs"]]):
         if before["inputs"].get(name) != now["inputs"].get(name):
             yield f"{name} has", None, None

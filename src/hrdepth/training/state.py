@@ -171,13 +171,15 @@ def _compare(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
 
 
 def _without_paths(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without where the data lie; of the objective's files it still says which ones there are."""
     remaining = copy.deepcopy(settings)
     for part in (*remaining["train"], *remaining["validation"]):
         for name in ("root", "split"):
             part.pop(name, None)
     for options in nested_options(remaining["objective"]["options"]):
         for name in PATH_OPTIONS:
-            options.pop(name, None)
+            if options.pop(name, None):
+                options[name] = "a path"
     return remaining
 
 
