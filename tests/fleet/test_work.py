@@ -11,8 +11,9 @@ import pytest
 import fake_datasets
 from fake_recordings import clip, files
 from hrdepth.cli import main
-from hrdepth.config import FleetConfig
+from hrdepth.config import FleetConfig, PredictConfig
 from hrdepth.errors import InputError
+from hrdepth.fleet import recordings
 from hrdepth.fleet import units as fleet_units
 from hrdepth.io.objects import read_remote_json
 from hrdepth.io.video_writer import VideoWriter
@@ -54,12 +55,29 @@ def test_recordings_have_the_results_of_the_plain_command_and_what_failed_is_tri
     assert (record["units"], record["done"], record["frames"], record["complete"]) == (3, 2, 5, False)
     assert main(command) == 2
     assert "is not empty" in capsys.readouterr().err
-    assert main([*command, "--resume", "--no_depth_png"]) == 2
-    assert "was made with other settings" in capsys.readouterr().err
+    for changed in (["--no_depth_png"], ["--intrinsics", "[120, 110, 96, 32]"]):
+        assert main([*command, "--resume", *changed]) == 2
+        assert "was made with other settings" in capsys.readouterr().err
     clip(source / "broken.mp4")
     assert main([*command, "--resume"]) == 0
     record = json.loads((out / "fleet.json").read_text())
     assert (record["kept"], record["done"], record["complete"]) == (2, 1, True)
+
+
+def test_a_shift_reaches_every_process(tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(cls, source, **settings):
+        asked.append(settings)
+        raise InputError("no network")
+
+    monkeypatch.setattr(recordings.Predictor, "from_pretrained", classmethod(refuse))
+    clip(tmp_path / "in" / "one.mp4")
+    config = PredictConfig(str(tmp_path / "in"), out=str(tmp_path / "out"), ray="local", shift=0.25)
+    for predict in (recordings.predict_recordings, recordings._Predicting):
+        with pytest.raises(InputError, match="no network"):
+            predict(config)
+    assert [settings["shift"] for settings in asked] == [0.25, 0.25]
 
 
 def test_recordings_in_a_store_are_predicted_there(tmp_path, bucket):

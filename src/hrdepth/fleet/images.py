@@ -47,7 +47,7 @@ def evaluate_images(
         extras: additional metrics.
 
     Raises:
-        InputError: as `pipeline.stream`, or no image has true depth.
+        InputError: as `units.stream`, or no image has true depth.
     """
     if is_url(config.data.root) or is_url(config.weights):
         raise InputError("with --ray, data and weights of evaluate must lie where all machines can read them as files")
@@ -99,7 +99,7 @@ def label_on_cluster(config: PrepareLabelsConfig, images: Sequence[Path], folder
     """Label images on a Ray cluster, into a folder that all its machines share; what is labelled already stays.
 
     Raises:
-        InputError: as `pipeline.stream`; some images could not be labelled, which are named.
+        InputError: as `units.stream`; some images could not be labelled, which are named.
     """
     if any(map(is_url, (config.data, config.out))):
         raise InputError("with --ray, data and labels must lie in folders that all machines share")

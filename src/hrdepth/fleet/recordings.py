@@ -51,6 +51,8 @@ VIDEOS = frozenset([
     ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
     ".ogv",
 ])  # fmt: skip
+# Settings that decide on results where they are given; a folder's record names them from then on.
+DECIDING = ("shift", "intrinsics", "camera", "precision")
 PART = 256
 """Images of a folder in one unit of `predict`: some minutes on one core, and no more is done again."""
 
@@ -126,13 +128,14 @@ def predict_recordings(config: PredictConfig) -> str:
     """Predict for every recording below the input on a Ray cluster; return the folder or URL of the results.
 
     Raises:
-        InputError: as `find_units` and `pipeline.stream`; or the results of another run are there.
+        InputError: as `find_units` and `units.stream`; or the results of another run are there.
     """
     out = _absolute(config.out or f"{Path(last_part(config.input)).stem}_depth")
     units = find_units(config.input, "predict.json", PART)
-    network = Predictor.from_pretrained(config.weights, flip=config.flip, **config.keywords())
+    network = Predictor.from_pretrained(config.weights, flip=config.flip, shift=config.shift, **config.keywords())
     about: dict[str, Any] = {"command": "predict", "network": network.source_sha256, "size": list(network.size)}
     about |= {"flip": config.flip, "outputs": {field.name: getattr(config, field.name) for field in fields(Outputs)}}
+    about |= {name: value for name in DECIDING if (value := getattr(config, name)) is not None}
     del network  # the processes have their own
     local = with_absolute_paths(config, ("weights", "calibration"))
     _run(units, out, partial(_Predicting, replace(local, out=out)), config, about, "recordings")
@@ -143,7 +146,7 @@ def prepare_recordings(config: PrepareVideoConfig) -> str:
     """Prepare every recording among the inputs, or below them, on a Ray cluster; return the folder or URL of the set.
 
     Raises:
-        InputError: as `find_units` and `pipeline.stream`; or the results of another run are there.
+        InputError: as `find_units` and `units.stream`; or the results of another run are there.
     """
     out = _absolute(config.out)
     units = [unit for source in config.inputs for unit in _prepared_units(source)]
@@ -223,7 +226,7 @@ class _Predicting:
         self.config = config
         threads = config.threads or max(1, int(config.ray_cpus))
         keywords = {**config.keywords(), "threads": threads}
-        self.predictor = Predictor.from_pretrained(config.weights, flip=config.flip, **keywords)
+        self.predictor = Predictor.from_pretrained(config.weights, flip=config.flip, shift=config.shift, **keywords)
 
     def __call__(self, unit: Unit) -> dict[str, Any]:
         config = self.config
