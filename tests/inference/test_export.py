@@ -81,6 +81,19 @@ def test_an_exported_file_has_its_metadata_and_predicts_the_same(weights, image,
     assert f"{out} exists already" in capsys.readouterr().err or suffix == ".xml"
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_export_of_one_size_takes_several_images(weights, image, tmp_path, suffix):
+    needs(suffix)
+    out = tmp_path / f"net{suffix}"
+    assert export(weights, "--out", out) == 0
+    fake_datasets.save(fake_datasets.image(6, size=(120, 200)), image.with_name("other.png"))
+    command = ["predict", str(image.parent), "--weights", str(out), "--trust", "--flip", "--batch", "2"]
+    assert main([*command, "--out", str(tmp_path / "o")]) == 0
+    with np.load(tmp_path / "o" / "street.npz") as found:
+        expected = Predictor.from_file(weights, runtime="pytorch", flip=True)(image).disparity
+        np.testing.assert_allclose(found["disparity"], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
 def test_exports_support_depth_output_raw_input_and_any_size(weights, image, tmp_path, suffix):
     needs(suffix)
