@@ -111,6 +111,21 @@ def test_exports_support_depth_output_raw_input_and_any_size(weights, image, tmp
     np.testing.assert_allclose(metres, 5.4 / (low + (high - low) * runtime(image)), rtol=1e-3, atol=1e-3)
 
 
+def test_a_program_for_any_size_is_exported_of_a_backbone_with_same_padding(image, tmp_path):
+    """Its padding depends on the size, which torch.export could not follow to an end."""
+    config = NetworkConfig("monodepth2", {"backbone": "tf_mobilenetv3_small_minimal_100"})
+    torch.manual_seed(0)
+    network, path, out = build_network(config).eval(), tmp_path / "net.safetensors", tmp_path / "net.pt2"
+    torch.nn.init.normal_(network.decoder.heads[0].conv.weight, 0, 0.5)
+    save_checkpoint(path, network, config, size=(64, 96))
+    assert export(path, "--out", out, "--dynamic") == 0
+    exact = load_runtime(path, "pytorch")
+    for size in ((64, 96), (96, 160)):
+        expected = Predictor(exact, size)(image)
+        found = Predictor.from_file(out, size=size, trust=True)(image)
+        np.testing.assert_allclose(found.disparity, expected.disparity, atol=1e-4)
+
+
 @pytest.mark.slow
 def test_int8_exports_have_int8_layers_and_stay_near_float32(weights, image, tmp_path, capsys):
     needs(".xml")
