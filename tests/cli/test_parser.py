@@ -4,6 +4,7 @@ Options are those of the configs: each has a help text, switches need no value, 
 """
 
 import dataclasses
+import json
 from typing import get_type_hints
 
 import pytest
@@ -31,6 +32,36 @@ def test_every_switch_works_without_a_value():
     assert parse(["predict", "a.jpg", "--flip", "true", "--panel=false", "--ply", "yes"])[1] == PredictConfig(
         "a.jpg", flip=True, panel=False, ply=True
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("", None),
+        ("--npz", True),
+        ("--no_npz", False),
+        ("--no-npz", False),
+        ("--npz true", True),
+        ("--npz false", False),
+        ("--npz=no", False),
+        ("--npz null", None),
+        ("--npz false --npz=null", None),
+    ],
+)
+def test_a_switch_with_a_default_of_its_own_needs_no_value(given, value, tmp_path):
+    assert parse(["predict", "a.jpg", *given.split()])[1] == PredictConfig("a.jpg", npz=value)
+    assert parse(["predict", *given.split(), "--batch", "2", "a.jpg"])[1].npz is value
+    file = tmp_path / "options.yaml"
+    file.write_text(f"npz: {json.dumps(value)}\n")
+    assert parse(["predict", "a.jpg", "--config", str(file)])[1].npz is value
+
+
+def test_a_switch_that_may_be_null_refuses_other_values(tmp_path, capsys):
+    (tmp_path / "options.yaml").write_text("npz: 3\n")
+    for given in (["--npz", "maybe"], ["--config", str(tmp_path / "options.yaml")]):
+        with pytest.raises(SystemExit):
+            parse(["predict", "a.jpg", *given])
+        assert "npz" in capsys.readouterr().err
 
 
 def test_a_switch_of_a_section_needs_no_value():

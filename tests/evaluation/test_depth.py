@@ -65,6 +65,15 @@ def test_masked_arrays_are_refused():
         depth_errors(np.ma.array([1.0, 2.0], mask=[0, 1]), [1.0, 9.0])
 
 
+@pytest.mark.parametrize("kind", [np.complex128, "datetime64[s]", np.bool_, object, "U3"])
+def test_arrays_that_hold_no_depth_are_refused(kind):
+    other = np.ones(2, dtype=np.int64).astype(kind)
+    with pytest.raises(InputError, match="true depth must be numbers in metres, not"):
+        depth_errors(other, [1.0, 2.0])
+    with pytest.raises(InputError, match="predicted depth must be numbers in metres, not"):
+        depth_errors([1, 2], other)
+
+
 def test_the_garg_crop_covers_the_published_pixels():
     crop = garg_crop((375, 1242))
     rows, columns = np.nonzero(crop)

@@ -81,6 +81,19 @@ def test_an_exported_file_has_its_metadata_and_predicts_the_same(weights, image,
     assert f"{out} exists already" in capsys.readouterr().err or suffix == ".xml"
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_export_of_one_size_takes_several_images(weights, image, tmp_path, suffix):
+    needs(suffix)
+    out = tmp_path / f"net{suffix}"
+    assert export(weights, "--out", out) == 0
+    fake_datasets.save(fake_datasets.image(6, size=(120, 200)), image.with_name("other.png"))
+    command = ["predict", str(image.parent), "--weights", str(out), "--trust", "--flip", "--batch", "2"]
+    assert main([*command, "--out", str(tmp_path / "o")]) == 0
+    with np.load(tmp_path / "o" / "street.npz") as found:
+        expected = Predictor.from_file(weights, runtime="pytorch", flip=True)(image).disparity
+        np.testing.assert_allclose(found["disparity"], expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
 def test_exports_support_depth_output_raw_input_and_any_size(weights, image, tmp_path, suffix):
     needs(suffix)
@@ -96,6 +109,21 @@ def test_exports_support_depth_output_raw_input_and_any_size(weights, image, tmp
     metres = runtime.infer((image - np.float32(0.45)) / np.float32(0.225))
     low, high = 1 / 80, 1 / 0.2
     np.testing.assert_allclose(metres, 5.4 / (low + (high - low) * runtime(image)), rtol=1e-3, atol=1e-3)
+
+
+def test_a_program_for_any_size_is_exported_of_a_backbone_with_same_padding(image, tmp_path):
+    """Its padding depends on the size, which torch.export could not follow to an end."""
+    config = NetworkConfig("monodepth2", {"backbone": "tf_mobilenetv3_small_minimal_100"})
+    torch.manual_seed(0)
+    network, path, out = build_network(config).eval(), tmp_path / "net.safetensors", tmp_path / "net.pt2"
+    torch.nn.init.normal_(network.decoder.heads[0].conv.weight, 0, 0.5)
+    save_checkpoint(path, network, config, size=(64, 96))
+    assert export(path, "--out", out, "--dynamic") == 0
+    exact = load_runtime(path, "pytorch")
+    for size in ((64, 96), (96, 160)):
+        expected = Predictor(exact, size)(image)
+        found = Predictor.from_file(out, size=size, trust=True)(image)
+        np.testing.assert_allclose(found.disparity, expected.disparity, atol=1e-4)
 
 
 @pytest.mark.slow

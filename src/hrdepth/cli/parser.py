@@ -64,6 +64,34 @@ class _Parser(ArgumentParser):
         self.exit(2, f"hrdepth: {describe_error(message, kind, options)} (see `{command}`)\n")
 
 
+def _boolean_type(value: Any) -> bool | None:  # argparse names it in messages, as that of `ActionYesNo`
+    words = {"true": True, "yes": True, "false": False, "no": False, "null": None, "none": None}
+    if str(value).lower() not in words:
+        raise TypeError(f"'{value}' is not true, false or null")
+    return words[str(value).lower()]
+
+
+class _OptionalSwitch(ActionYesNo):
+    """A switch that may also be null, which leaves the choice to the command."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.type, self.const, self.metavar = _boolean_type, True, "{true,yes,false,no,null}"
+
+    def __call__(self, *given: Any, **options: Any) -> None:
+        """Set what was given, or None for null."""
+        if given[2] is None:
+            setattr(given[1], self.dest, None)
+        else:
+            super().__call__(*given, **options)  # type: ignore[no-untyped-call]
+
+    def _check_type(self, value: Any) -> bool | None:
+        try:
+            return _boolean_type(value)
+        except TypeError as error:
+            raise TypeError(f"--{self.dest}: {error}") from error
+
+
 def parse(arguments: Sequence[str]) -> tuple[str, Any]:
     """Return the name of the command, a key of `COMMANDS`, and its config.
 
@@ -138,15 +166,17 @@ def _add_options(command: _Parser, name: str, positional: str) -> None:
     arguments = {word.rstrip("+*"): many.get(word[-1], {}) for word in positional.split()}
     for argument, several in arguments.items():
         command.add_argument(argument, type=str, help=texts.get(argument), **several)
-    flags = [field for field in fields if hints[field.name] is bool]
+    switches = {bool: ActionYesNo, bool | None: _OptionalSwitch}
+    flags = [field for field in fields if hints[field.name] in switches]
     skipped = {*(field.name for field in flags), *arguments}
     command.add_class_arguments(kind, as_group=False, skip=skipped, sub_configs=True)
     for action in command._actions:  # those of sections, such as --protocol.post_process, need no value either
         if getattr(action, "_typehint", None) is bool:
             action.nargs, action.const = "?", True
     for field in flags:
+        switch = switches[hints[field.name]]
         command.add_argument(
-            f"--{field.name}", action=ActionYesNo, nargs="?", default=field.default, help=texts.get(field.name)
+            f"--{field.name}", action=switch, nargs="?", default=field.default, help=texts.get(field.name)
         )
 
 

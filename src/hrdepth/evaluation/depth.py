@@ -68,7 +68,7 @@ def depth_errors(ground_truth: ArrayLike, prediction: ArrayLike) -> dict[str, fl
         within a factor of 1.25, 1.25^2, 1.25^3.
 
     Raises:
-        InputError: the shapes differ, there are no pixels, or a value is not finite and positive.
+        InputError: the shapes differ, there are no pixels, or a value is not a real number, finite and positive.
 
     Source: Eigen, Puhrsch, Fergus, Depth Map Prediction from a Single Image, section 4.2; HR-Depth, Table 2.
 
@@ -79,6 +79,9 @@ def depth_errors(ground_truth: ArrayLike, prediction: ArrayLike) -> dict[str, fl
     """
     if np.ma.is_masked(ground_truth) or np.ma.is_masked(prediction):
         raise InputError("masked arrays are not compared; give the values of valid pixels, such as truth.compressed()")
+    for values, what in ((ground_truth, "true"), (prediction, "predicted")):
+        if (kind := np.asarray(values).dtype).kind not in "fiu":
+            raise InputError(f"{what} depth must be numbers in metres, not {kind}")
     true = np.asarray(ground_truth, dtype=np.float64)
     predicted = np.asarray(prediction, dtype=np.float64)
     if true.shape != predicted.shape:

@@ -66,7 +66,8 @@ def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
     """Check what is wanted of an `image`, a `folder` or a `video`, and fill in the defaults.
 
     Returns:
-        The outputs; where `npz` is None, .npz files are written for images and folders, not for videos.
+        The outputs; where `npz` is None, .npz files are written for images and folders, not for videos. What `write`
+        names and has an option of its own is that option.
 
     Raises:
         InputError: an output does not exist or does not fit the input.
@@ -80,7 +81,10 @@ def resolve_outputs(outputs: Outputs, kind: str) -> Outputs:
     if kind == "image" and (outputs.smooth is not None or outputs.flicker):
         raise InputError("smoothing and flicker need frames in order of time, not one image")
     chosen = {field.name: getattr(outputs, field.name) for field in fields(Outputs)}
-    return Outputs(**chosen | {"npz": kind != "video" if outputs.npz is None else outputs.npz})
+    chosen["npz"] = kind != "video" if outputs.npz is None else outputs.npz
+    chosen |= {name: True for name in texts(outputs.write) if name in chosen}
+    chosen["write"] = tuple(name for name in texts(outputs.write) if name not in chosen)
+    return Outputs(**chosen)
 
 
 def check_outputs(outputs: Outputs, scale: DepthScale) -> None:
@@ -106,7 +110,7 @@ def image_files(name: str, outputs: Outputs) -> list[str]:
 def wanted(outputs: Outputs) -> list[ImageOutput]:
     """Return what is written for an image: the default, what has its option, and what `write` names."""
     named = (*DEFAULT, *texts(outputs.write))
-    return [output for name, output in OUTPUTS.items() if getattr(outputs, name, name in named)]
+    return [output for name, output in OUTPUTS.items() if name in named or getattr(outputs, name, False)]
 
 
 def write_npz(path: str | Path, prediction: Prediction) -> None:

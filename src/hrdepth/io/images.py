@@ -148,8 +148,11 @@ def _opened(path: Path, opening: Callable[[Path], Image.Image] | None = None) ->
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is not an image of a known kind, or its beginning is damaged") from error
     except DAMAGE as error:
-        reason = getattr(error, "strerror", None) or str(error).strip().rstrip(".") or "damaged"
-        raise InputError(f"the image {path} cannot be read: {reason}") from error
+        raise InputError(f"the image {path} cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).strip().rstrip(".") or "damaged"
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
@@ -185,7 +188,13 @@ def to_image(image: ImageLike) -> Image.Image:
     if isinstance(image, str | Path):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return as_rgb(image)
+        if not image.width or not image.height:
+            raise InputError(f"an image of {image.width}x{image.height} pixels is empty")
+        try:
+            image.load()
+            return as_rgb(image)
+        except DAMAGE as error:
+            raise InputError(f"the image cannot be read: {_reason(error)}") from error
     array = np.asarray(image)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.ndim == 3 and array.shape[2] == 1:

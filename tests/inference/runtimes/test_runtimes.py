@@ -244,6 +244,20 @@ def test_a_graph_that_openvino_cannot_run_is_refused_with_its_first_image(tmp_pa
         runtime(np.zeros((1, 3, 64, 96), np.float32))
 
 
+def test_a_failure_while_openvino_runs_is_one_sentence(network):
+    if reason := unavailable("openvino"):
+        pytest.skip(reason)
+    runtime = load_runtime(network, "openvino", threads=1)
+    runtime._requests[1, 3, 64, 96] = Failing()
+    with pytest.raises(InputError, match=r"OpenVINO cannot run the graph at 96x64 \(no room\)"):
+        runtime(np.zeros((1, 3, 64, 96), np.float32))
+
+
+class Failing:
+    def infer(self, *_, **__):
+        raise RuntimeError("no room")
+
+
 def onnx_without_nodes(metadata):
     def field(number, content):
         size, rest = len(content) & 127, len(content) >> 7

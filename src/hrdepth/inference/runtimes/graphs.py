@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hrdepth.camera import DepthScale
@@ -161,6 +163,50 @@ def _fold_batch_norm(network: nn.Module) -> None:
         setattr(parent, name, norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())
 
 
+class FixedConv(nn.Module):
+    """timm's `Conv2dSame` for inputs whose sizes are multiples of its stride, where its padding is constant."""
+
+    def __init__(self, conv: Conv2dSame) -> None:
+        super().__init__()
+        self.conv = conv
+        sides = zip(conv.kernel_size, conv.stride, conv.dilation, strict=True)
+        rows, columns = (max(dilation * (kernel - 1) + 1 - stride, 0) for kernel, stride, dilation in sides)
+        self.padding = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pad and convolve."""
+        return nn.Conv2d.forward(self.conv, F.pad(features, self.padding))
+
+
+def _with_fixed_padding(graph: Graph) -> Graph:
+    """Copy a graph for any size; the padding of its convolutions no longer depends on the size.
+
+    A convolution stays as it is where its input is not always a multiple of its stride.
+    """
+    fixed = copy.deepcopy(graph)
+    fits: dict[Conv2dSame, bool] = {}
+
+    def read(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, Conv2dSame)
+        whole = not any(length % step for length, step in zip(inputs[0].shape[2:], module.stride, strict=True))
+        fits[module] = fits.get(module, True) and whole
+
+    hooks = [m.register_forward_pre_hook(read) for m in fixed.modules() if type(m) is Conv2dSame]
+    if not hooks:
+        return fixed
+    # Odd multiples of the network's stride: a map that is not a multiple at some size is not at this one.
+    stride = int(getattr(fixed.finest.network, "stride", STRIDE))
+    with torch.no_grad():
+        fixed(torch.zeros(1, 3, 3 * stride, 5 * stride))
+    for hook in hooks:
+        hook.remove()
+    places = [(parent, name, child) for parent in fixed.modules() for name, child in parent.named_children()]
+    for parent, name, child in places:
+        if isinstance(child, Conv2dSame) and fits.get(child, False):
+            setattr(parent, name, FixedConv(child))
+    return fixed
+
+
 def write_onnx(
     graph: Graph, path: Path, *, size: tuple[int, int] | None, metadata: dict[str, str], half: bool = False
 ) -> None:
@@ -255,6 +301,7 @@ def _onnx(graph: Graph, size: tuple[int, int] | None, *, keep_norms: bool = Fals
 def _exported(graph: Graph, size: tuple[int, int] | None) -> torch.export.ExportedProgram:
     shapes = None
     if size is None:
+        graph = _with_fixed_padding(graph)
         height, width = STRIDE * torch.export.Dim("height_32"), STRIDE * torch.export.Dim("width_32")
         shapes = ({0: torch.export.Dim("batch"), 2: height, 3: width},)
     # Not 1: a batch of one would become a constant.

@@ -67,7 +67,11 @@ class OpenVINO(Runtime):
             while len(self._requests) > MOST_SHAPES:
                 self._requests.popitem(last=False)
             request = self._requests[image.shape]
-            request.infer([image], share_inputs=True)
+            try:
+                request.infer([image], share_inputs=True)
+            except Exception as error:  # as `_reported`
+                height, width = image.shape[2:]
+                raise InputError(f"OpenVINO cannot run the graph at {width}x{height} ({str(error)[:200]})") from error
             return np.array(request.get_output_tensor(0).data)
 
     def _compiled(self, shape: tuple[int, ...]) -> Any:

@@ -40,7 +40,7 @@ class Runtime:
         cameras: whose intrinsics were learned with the weights.
         precision: the one that it runs in.
         stride: what height and width must be multiples of.
-        fixed_size: (height, width) of the only size that an exported file takes, or None.
+        fixed_size: (height, width) of the only size that an exported file takes, one image at a time, or None.
         device: where it computes.
     """
 
@@ -93,7 +93,10 @@ class Runtime:
                 np.array(values, dtype=np.float32)[:, None, None] for values in (description.mean, description.std)
             )
             image = (image - mean) / std
-        return description.disparity(self.infer(np.ascontiguousarray(image, dtype=np.float32)))
+        image = np.ascontiguousarray(image, dtype=np.float32)
+        if self.fixed_size is None or len(image) < 2:
+            return description.disparity(self.infer(image))
+        return description.disparity(np.concatenate([self.infer(one[None]) for one in image]))  # its batch is fixed too
 
     def __reduce__(self) -> Any:
         """Pickle what it was made of: libraries' sessions cannot be pickled, and a new process loads its own."""
