@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 import hrdepth.inference.writer
-from hrdepth.camera import pinhole
+from hrdepth.camera import LearnedCamera, pinhole
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.folder import predict_to_folder
@@ -238,6 +238,33 @@ class TestFolder:
             write_image(Path(name), make_image())
         with pytest.raises(InputError, match=sentence):
             probe(["a/road.png", second])
+
+    @pytest.mark.parametrize("named", [False, True])
+    def test_intrinsics_are_of_one_size(self, predictor: Predictor, tmp_path: Path, named: bool) -> None:
+        """One K for images of two sizes would give wrong metres; learned cameras scale by themselves."""
+        folder, out = tmp_path / "in", tmp_path / "out"
+        folder.mkdir()
+        for name in ("a", "c"):
+            write_image(folder / f"{name}.png", make_image())
+        (folder / "b.png").write_bytes(b"broken")
+        source = probe([str(folder / f"{name}.png") for name in "cba"] if named else folder)
+        known = pinhole(60.0, 60.0, 40.0, 24.0)
+        predict_to_folder(predictor, source, out, intrinsics=known, progress=False)
+        assert len(list(out.glob("*.npz"))) == 2
+        turned = Image.fromarray(make_image().transpose(1, 0, 2).copy())
+        (exif := Image.Exif())[0x0112] = 6
+        turned.save(folder / "d.png", exif=exif)
+        write_image(folder / "e.png", np.tile(make_image(), (2, 2, 1)))
+        source = probe([str(folder / f"{name}.png") for name in "cdeba"] if named else folder)
+        never = stop_at(0, AssertionError)
+        sentence = "the intrinsics are of 80x48, e.png is 160x96; predict images of one size at a time"
+        with pytest.raises(InputError, match=sentence):
+            predict_to_folder(never, source, tmp_path / "none", intrinsics=known, progress=False)
+        assert not (tmp_path / "none").exists()
+        learned = LearnedCamera("car", (48, 80), fx=60.0, fy=60.0, cx=40.0, cy=24.0, start=60.0)
+        predict_to_folder(predictor, source, tmp_path / "learned", camera=learned, progress=False)
+        with np.load(tmp_path / "learned/e.npz") as content:
+            assert content["intrinsics"][0, 0] == pytest.approx(120)
 
     def test_the_output_folder_may_not_be_the_input(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "1.png", make_image())

@@ -98,7 +98,7 @@ def predict_to_folder(
         resume: continue what a stopped run left in `out`: images whose files are there, and that have not changed, are
             not predicted again; a video is continued as if it had not been interrupted.
         progress: show a progress bar on stderr.
-        intrinsics: (3,3) in pixels of the images, stored in the .npz files; see `Prediction`.
+        intrinsics: (3,3) in pixels of the images, all of one size; stored in the .npz files, see `Prediction`.
         camera: whose intrinsics were learned, instead of `intrinsics`; brought to each image's size.
         batch: images that the network sees at once.
 
@@ -108,7 +108,7 @@ def predict_to_folder(
     Raises:
         InputError: `source` is no image, folder of images or video, not one image of it can be read,
             `out` cannot be written, holds something already, or is `source` itself, the outputs do not fit the input
-            or the network, or `out` cannot be resumed.
+            or the network, `out` cannot be resumed, or `intrinsics` are given and the images differ in size.
     """
     info = source if isinstance(source, MediaInfo) else probe(source, live=True)
     source, out = info.path, Path(out)
