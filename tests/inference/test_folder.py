@@ -10,8 +10,11 @@ import os
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import timed
@@ -58,6 +61,27 @@ def write_video(path: Path, count: int = 6) -> Path:
     with VideoWriter(path, 12) as video:
         for index in range(count):
             video.write(make_image(index))
+    return path
+
+
+def write_two_sizes(path: Path, count: int, larger: int) -> Path:
+    """Write an MPEG-TS of `count` frames (48,80) and then `larger` ones of twice the size, as adaptive streams have."""
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        for first, images, factor in ((0, count, 1), (count, larger, 2)):
+            encoder = av.CodecContext.create("libx264", "w")
+            encoder.height, encoder.width, encoder.pix_fmt = SIZE[0] * factor, SIZE[1] * factor, "yuv420p"
+            encoder.time_base, encoder.options = Fraction(1, 10), {"bf": "0"}
+            for index in range(images + 1):
+                frame = None
+                if index < images:
+                    image = np.tile(make_image(index), (factor, factor, 1))
+                    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                    frame.pts, frame.time_base = first + index, Fraction(1, 10)
+                for packet in encoder.encode(frame):
+                    packet.stream = stream
+                    container.mux(packet)
     return path
 
 
@@ -343,6 +367,20 @@ class TestVideo:
         assert manifest["skipped"] == ["the video a.mp4 is damaged after frame 3"]
         assert manifest["complete"] is False
 
+    def test_a_video_ends_where_its_size_changes(
+        self, predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path, out = write_two_sizes(tmp_path / "a.ts", 7, 3), tmp_path / "out"
+        for resume in (False, True):
+            predict_to_folder(predictor, path, out, progress=False, resume=resume, batch=2)
+            assert names(out) == ["a_panel.mp4", "predict.json"]
+            assert [frame.image.shape for frame in frames(out / "a_panel.mp4")] == [(48, 160, 3)] * 7
+            manifest = json.loads((out / "predict.json").read_text())
+            sentence = "the video a.ts changes its size from 80x48 to 160x96 at frame 7; what follows is left out"
+            assert manifest["skipped"] == [sentence]
+            assert (manifest["pictures"], manifest["complete"]) == (7, False)
+            assert f"skipped: {sentence.replace('a.ts', str(path))}" in capsys.readouterr().err
+
     def test_an_interrupted_video_is_playable(self, tmp_path: Path) -> None:
         calls = iter(range(10))
 
@@ -568,6 +606,24 @@ class TestResumedVideo:
         predict_to_folder(predictor, path, out, self.OUTPUTS, resume=True, progress=False)
         assert self.content(out) == self.content(whole)
         assert names(out) == names(whole)
+
+    def test_a_size_that_changes_where_a_part_ended_is_noticed(
+        self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, out = write_two_sizes(tmp_path / "drive.ts", 8, 3), tmp_path / "out"
+
+        def stopped(info: MediaInfo, **_: object) -> Iterator[Frame]:
+            yield from islice(frames(info), 8)
+            raise RuntimeError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(hrdepth.inference.folder, "frames", stopped)
+            with pytest.raises(RuntimeError):
+                predict_to_folder(predictor, path, out, progress=False)
+        predict_to_folder(predictor, path, out, resume=True, progress=False)
+        assert probe(out / "drive_panel.mp4").count == 8
+        assert "at frame 8" in json.loads((out / "predict.json").read_text())["skipped"][0]
+        assert not (out / "drive_unfinished").exists()
 
     def test_times_go_on_over_the_parts(self, predictor: Predictor, tmp_path: Path) -> None:
         times = [0.0, 0.1, 0.2, 1.0, 1.1, 4.0, 4.1, 4.2, 4.7, 4.8, 9.0]

@@ -84,10 +84,10 @@ def predict_to_folder(
 
     The next images are read and the last results written while the network computes; a few wait on either side, so
     memory does not grow with their number. An image of a folder that cannot be read is reported on stderr and in
-    predict.json and skipped; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
-    playable video or some of the images, and `resume` completes them, also after the process was killed; a video then
-    continues from the last multiple of `PART_FRAMES` frames. Of a live source only the newest frame is predicted, and
-    Ctrl-C is the regular end.
+    predict.json and skipped; so is the rest of a video that is damaged, or changes its size, further on. Ctrl-C leaves
+    what is finished: a playable video or some of the images, and `resume` completes them, also after the process was
+    killed; a video then continues from the last multiple of `PART_FRAMES` frames. Of a live source only the newest
+    frame is predicted, and Ctrl-C is the regular end.
 
     Args:
         predictor: the network.
@@ -233,9 +233,24 @@ def _predict_all(
 
 
 def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any, *, begun: bool) -> Iterator[Frame]:
-    """Yield frames; a video that is damaged, or a live source that breaks off, after its first frame ends there."""
+    """Yield frames; after its first frame a video ends where it is damaged, changes size, or a live source breaks off.
+
+    Args:
+        images: the frames.
+        info: of what they are.
+        skip: called with the error that ends a video.
+        begun: whether a resumed video's first frames were predicted before.
+    """
+    size = next(frames(info)).image.shape if begun else None
     try:
         for frame in images:
+            size = size or frame.image.shape
+            if info.kind == "video" and frame.image.shape != size:
+                was, now = (f"{width}x{height}" for height, width, _ in (size, frame.image.shape))
+                raise InputError(
+                    f"the video {info.path} changes its size from {was} to {now} at frame {frame.index}; what follows "
+                    "is left out"
+                )
             begun = True
             yield frame
     except InputError as error:
