@@ -409,6 +409,76 @@ class TestOutputFolder:
         predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", overwrite=True, progress=False)
         assert (tmp_path / "out" / "road.npz").stat().st_mtime_ns > before
 
+    def test_results_of_the_run_before_do_not_stay_beside_those_of_this_one(
+        self, predictor: Predictor, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        predict_to_folder(predictor, write_video(tmp_path / "d.mp4", 12), out, Outputs(npz=True), progress=False)
+        manifest = json.loads((out / "predict.json").read_text())
+        (tmp_path / "outside.txt").write_text("kept")
+        (out / "below").mkdir()
+        for name in ("notes.txt", "d_000020.npz", "below/d_000001.npz"):
+            (out / name).write_text("kept")
+        (out / "link.npz").symlink_to(out / "notes.txt")
+        manifest["files"] += [
+            "../outside.txt", str(tmp_path / "outside.txt"), "below", "below/d_000001.npz", "link.npz", "..", "", 7,
+            None, "\0", "a" * 300,
+        ]  # fmt: skip
+        (out / "predict.json").write_text(json.dumps(manifest))
+        write_video(tmp_path / "d.mp4", 5)
+        predict_to_folder(
+            predictor, tmp_path / "d.mp4", out, Outputs(npz=True, panel=False), overwrite=True, progress=False
+        )
+        assert names(out) == sorted(
+            [f"d_{index:06d}.npz" for index in (*range(5), 20)]
+            + ["below", "d_disparity.mp4", "link.npz", "notes.txt", "predict.json"]
+        )
+        assert (out / "below/d_000001.npz").read_text() == (tmp_path / "outside.txt").read_text() == "kept"
+
+    @pytest.mark.parametrize("failure", ["settings", "input", "network", "Ctrl-C"])
+    def test_a_run_that_fails_at_the_start_loses_nothing(
+        self, predictor: Predictor, tmp_path: Path, failure: str
+    ) -> None:
+        folder, out = tmp_path / "in", tmp_path / "out"
+        folder.mkdir()
+        write_image(folder / "a.png", make_image())
+        predict_to_folder(predictor, folder, out, progress=False)
+        before = {path: path.read_bytes() for path in out.iterdir()}
+        outputs, network, error = Outputs(), predictor, InputError
+        if failure == "settings":
+            outputs = Outputs(depth_video=True)
+        elif failure == "input":
+            (folder / "a.png").write_bytes(b"broken")
+        else:
+            error = RuntimeError if failure == "network" else KeyboardInterrupt
+            network = stop_at(0, error)
+        with pytest.raises(error):
+            predict_to_folder(network, folder, out, outputs, overwrite=True, progress=False)
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+    def test_results_of_the_run_before_are_not_resumed(self, predictor: Predictor, tmp_path: Path) -> None:
+        """What another network predicted is no result of this one, also if this one was interrupted."""
+        folder, out = tmp_path / "in", tmp_path / "out"
+        folder.mkdir()
+        for name in "ab":
+            write_image(folder / f"{name}.png", make_image())
+        other = Predictor(lambda image: {0: 1 - red_channel(image)[0]}, (32, 64))
+        predict_to_folder(other, folder, out, progress=False)
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_folder(stop_at(1), folder, out, overwrite=True, progress=False)
+        assert names(out) == ["a.npz", "a_disparity.png", "a_panel.png", "predict.json"]
+        predict_to_folder(predictor, folder, out, resume=True, progress=False)
+        with np.load(out / "a.npz") as first, np.load(out / "b.npz") as second:
+            assert np.array_equal(first["disparity"], second["disparity"])
+
+    def test_an_input_among_the_results_before_is_kept(self, predictor: Predictor, tmp_path: Path) -> None:
+        write_image(tmp_path / "road.png", make_image())
+        out = tmp_path / "out"
+        predict_to_folder(predictor, tmp_path / "road.png", out, progress=False)
+        predict_to_folder(predictor, out / "road_panel.png", out, overwrite=True, progress=False)
+        assert names(out) == ["predict.json", "road_panel.npz", "road_panel.png", "road_panel_disparity.png",
+                              "road_panel_panel.png"]  # fmt: skip
+
     def test_a_folder_that_cannot_be_created_is_named(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
         with pytest.raises(InputError, match="output folder"):
