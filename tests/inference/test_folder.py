@@ -732,6 +732,18 @@ class TestResumedVideo:
         assert probe(out / "drive_panel.mp4").count == 10
         assert not (out / "drive_unfinished").exists()
 
+    def test_a_run_that_fails_at_the_start_keeps_the_parts_before(self, tmp_path: Path) -> None:
+        path, out = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out"
+        with pytest.raises(RuntimeError):
+            predict_to_folder(stop_at(6, RuntimeError), path, out, progress=False)
+        for error in (RuntimeError, KeyboardInterrupt):
+            with pytest.raises(error):
+                predict_to_folder(stop_at(0, error), path, out, Outputs(panel=False), overwrite=True, progress=False)
+        rest = stop_at(7, RuntimeError)  # no more than that is predicted
+        predict_to_folder(rest, path, out, resume=True, progress=False)
+        assert names(out) == ["drive_panel.mp4", "predict.json"]
+        assert probe(out / "drive_panel.mp4").count == 11
+
     def test_parts_that_a_kill_left_after_the_end_are_removed(self, predictor: Predictor, tmp_path: Path) -> None:
         path, out = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out"
         with pytest.raises(RuntimeError):

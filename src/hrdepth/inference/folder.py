@@ -80,6 +80,7 @@ class _Run:
         self.begun = True
         if not self.resumes:
             remove_results(self.writer.out, self.info)
+        self.writer.begin()
         write_json(self.writer.out / MANIFEST, provenance(**self.described, complete=False))
 
     def is_wanted(self, name: str) -> bool:
