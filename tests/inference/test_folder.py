@@ -10,8 +10,11 @@ import os
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import timed
@@ -19,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 import hrdepth.inference.writer
-from hrdepth.camera import pinhole
+from hrdepth.camera import LearnedCamera, pinhole
 from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.folder import predict_to_folder
@@ -58,6 +61,27 @@ def write_video(path: Path, count: int = 6) -> Path:
     with VideoWriter(path, 12) as video:
         for index in range(count):
             video.write(make_image(index))
+    return path
+
+
+def write_two_sizes(path: Path, count: int, larger: int) -> Path:
+    """Write an MPEG-TS of `count` frames (48,80) and then `larger` ones of twice the size, as adaptive streams have."""
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        for first, images, factor in ((0, count, 1), (count, larger, 2)):
+            encoder = av.CodecContext.create("libx264", "w")
+            encoder.height, encoder.width, encoder.pix_fmt = SIZE[0] * factor, SIZE[1] * factor, "yuv420p"
+            encoder.time_base, encoder.options = Fraction(1, 10), {"bf": "0"}
+            for index in range(images + 1):
+                frame = None
+                if index < images:
+                    image = np.tile(make_image(index), (factor, factor, 1))
+                    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                    frame.pts, frame.time_base = first + index, Fraction(1, 10)
+                for packet in encoder.encode(frame):
+                    packet.stream = stream
+                    container.mux(packet)
     return path
 
 
@@ -239,6 +263,33 @@ class TestFolder:
         with pytest.raises(InputError, match=sentence):
             probe(["a/road.png", second])
 
+    @pytest.mark.parametrize("named", [False, True])
+    def test_intrinsics_are_of_one_size(self, predictor: Predictor, tmp_path: Path, named: bool) -> None:
+        """One K for images of two sizes would give wrong metres; learned cameras scale by themselves."""
+        folder, out = tmp_path / "in", tmp_path / "out"
+        folder.mkdir()
+        for name in ("a", "c"):
+            write_image(folder / f"{name}.png", make_image())
+        (folder / "b.png").write_bytes(b"broken")
+        source = probe([str(folder / f"{name}.png") for name in "cba"] if named else folder)
+        known = pinhole(60.0, 60.0, 40.0, 24.0)
+        predict_to_folder(predictor, source, out, intrinsics=known, progress=False)
+        assert len(list(out.glob("*.npz"))) == 2
+        turned = Image.fromarray(make_image().transpose(1, 0, 2).copy())
+        (exif := Image.Exif())[0x0112] = 6
+        turned.save(folder / "d.png", exif=exif)
+        write_image(folder / "e.png", np.tile(make_image(), (2, 2, 1)))
+        source = probe([str(folder / f"{name}.png") for name in "cdeba"] if named else folder)
+        never = stop_at(0, AssertionError)
+        sentence = "the intrinsics are of 80x48, e.png is 160x96; predict images of one size at a time"
+        with pytest.raises(InputError, match=sentence):
+            predict_to_folder(never, source, tmp_path / "none", intrinsics=known, progress=False)
+        assert not (tmp_path / "none").exists()
+        learned = LearnedCamera("car", (48, 80), fx=60.0, fy=60.0, cx=40.0, cy=24.0, start=60.0)
+        predict_to_folder(predictor, source, tmp_path / "learned", camera=learned, progress=False)
+        with np.load(tmp_path / "learned/e.npz") as content:
+            assert content["intrinsics"][0, 0] == pytest.approx(120)
+
     def test_the_output_folder_may_not_be_the_input(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "1.png", make_image())
         with pytest.raises(InputError, match="folder of the images"):
@@ -316,6 +367,20 @@ class TestVideo:
         assert manifest["skipped"] == ["the video a.mp4 is damaged after frame 3"]
         assert manifest["complete"] is False
 
+    def test_a_video_ends_where_its_size_changes(
+        self, predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path, out = write_two_sizes(tmp_path / "a.ts", 7, 3), tmp_path / "out"
+        for resume in (False, True):
+            predict_to_folder(predictor, path, out, progress=False, resume=resume, batch=2)
+            assert names(out) == ["a_panel.mp4", "predict.json"]
+            assert [frame.image.shape for frame in frames(out / "a_panel.mp4")] == [(48, 160, 3)] * 7
+            manifest = json.loads((out / "predict.json").read_text())
+            sentence = "the video a.ts changes its size from 80x48 to 160x96 at frame 7; what follows is left out"
+            assert manifest["skipped"] == [sentence]
+            assert (manifest["pictures"], manifest["complete"]) == (7, False)
+            assert f"skipped: {sentence.replace('a.ts', str(path))}" in capsys.readouterr().err
+
     def test_an_interrupted_video_is_playable(self, tmp_path: Path) -> None:
         calls = iter(range(10))
 
@@ -343,6 +408,76 @@ class TestOutputFolder:
         assert (tmp_path / "out" / "road.npz").stat().st_mtime_ns == before
         predict_to_folder(predictor, tmp_path / "road.png", tmp_path / "out", overwrite=True, progress=False)
         assert (tmp_path / "out" / "road.npz").stat().st_mtime_ns > before
+
+    def test_results_of_the_run_before_do_not_stay_beside_those_of_this_one(
+        self, predictor: Predictor, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        predict_to_folder(predictor, write_video(tmp_path / "d.mp4", 12), out, Outputs(npz=True), progress=False)
+        manifest = json.loads((out / "predict.json").read_text())
+        (tmp_path / "outside.txt").write_text("kept")
+        (out / "below").mkdir()
+        for name in ("notes.txt", "d_000020.npz", "below/d_000001.npz"):
+            (out / name).write_text("kept")
+        (out / "link.npz").symlink_to(out / "notes.txt")
+        manifest["files"] += [
+            "../outside.txt", str(tmp_path / "outside.txt"), "below", "below/d_000001.npz", "link.npz", "..", "", 7,
+            None, "\0", "a" * 300,
+        ]  # fmt: skip
+        (out / "predict.json").write_text(json.dumps(manifest))
+        write_video(tmp_path / "d.mp4", 5)
+        predict_to_folder(
+            predictor, tmp_path / "d.mp4", out, Outputs(npz=True, panel=False), overwrite=True, progress=False
+        )
+        assert names(out) == sorted(
+            [f"d_{index:06d}.npz" for index in (*range(5), 20)]
+            + ["below", "d_disparity.mp4", "link.npz", "notes.txt", "predict.json"]
+        )
+        assert (out / "below/d_000001.npz").read_text() == (tmp_path / "outside.txt").read_text() == "kept"
+
+    @pytest.mark.parametrize("failure", ["settings", "input", "network", "Ctrl-C"])
+    def test_a_run_that_fails_at_the_start_loses_nothing(
+        self, predictor: Predictor, tmp_path: Path, failure: str
+    ) -> None:
+        folder, out = tmp_path / "in", tmp_path / "out"
+        folder.mkdir()
+        write_image(folder / "a.png", make_image())
+        predict_to_folder(predictor, folder, out, progress=False)
+        before = {path: path.read_bytes() for path in out.iterdir()}
+        outputs, network, error = Outputs(), predictor, InputError
+        if failure == "settings":
+            outputs = Outputs(depth_video=True)
+        elif failure == "input":
+            (folder / "a.png").write_bytes(b"broken")
+        else:
+            error = RuntimeError if failure == "network" else KeyboardInterrupt
+            network = stop_at(0, error)
+        with pytest.raises(error):
+            predict_to_folder(network, folder, out, outputs, overwrite=True, progress=False)
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+    def test_results_of_the_run_before_are_not_resumed(self, predictor: Predictor, tmp_path: Path) -> None:
+        """What another network predicted is no result of this one, also if this one was interrupted."""
+        folder, out = tmp_path / "in", tmp_path / "out"
+        folder.mkdir()
+        for name in "ab":
+            write_image(folder / f"{name}.png", make_image())
+        other = Predictor(lambda image: {0: 1 - red_channel(image)[0]}, (32, 64))
+        predict_to_folder(other, folder, out, progress=False)
+        with pytest.raises(KeyboardInterrupt):
+            predict_to_folder(stop_at(1), folder, out, overwrite=True, progress=False)
+        assert names(out) == ["a.npz", "a_disparity.png", "a_panel.png", "predict.json"]
+        predict_to_folder(predictor, folder, out, resume=True, progress=False)
+        with np.load(out / "a.npz") as first, np.load(out / "b.npz") as second:
+            assert np.array_equal(first["disparity"], second["disparity"])
+
+    def test_an_input_among_the_results_before_is_kept(self, predictor: Predictor, tmp_path: Path) -> None:
+        write_image(tmp_path / "road.png", make_image())
+        out = tmp_path / "out"
+        predict_to_folder(predictor, tmp_path / "road.png", out, progress=False)
+        predict_to_folder(predictor, out / "road_panel.png", out, overwrite=True, progress=False)
+        assert names(out) == ["predict.json", "road_panel.npz", "road_panel.png", "road_panel_disparity.png",
+                              "road_panel_panel.png"]  # fmt: skip
 
     def test_a_folder_that_cannot_be_created_is_named(self, predictor: Predictor, tmp_path: Path) -> None:
         write_image(tmp_path / "road.png", make_image())
@@ -542,6 +677,24 @@ class TestResumedVideo:
         assert self.content(out) == self.content(whole)
         assert names(out) == names(whole)
 
+    def test_a_size_that_changes_where_a_part_ended_is_noticed(
+        self, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, out = write_two_sizes(tmp_path / "drive.ts", 8, 3), tmp_path / "out"
+
+        def stopped(info: MediaInfo, **_: object) -> Iterator[Frame]:
+            yield from islice(frames(info), 8)
+            raise RuntimeError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(hrdepth.inference.folder, "frames", stopped)
+            with pytest.raises(RuntimeError):
+                predict_to_folder(predictor, path, out, progress=False)
+        predict_to_folder(predictor, path, out, resume=True, progress=False)
+        assert probe(out / "drive_panel.mp4").count == 8
+        assert "at frame 8" in json.loads((out / "predict.json").read_text())["skipped"][0]
+        assert not (out / "drive_unfinished").exists()
+
     def test_times_go_on_over_the_parts(self, predictor: Predictor, tmp_path: Path) -> None:
         times = [0.0, 0.1, 0.2, 1.0, 1.1, 4.0, 4.1, 4.2, 4.7, 4.8, 9.0]
         with VideoWriter(tmp_path / "drive.mp4", 30000 / 1001) as video:
@@ -578,6 +731,18 @@ class TestResumedVideo:
         predict_to_folder(predictor, path, out, outputs, overwrite=True, progress=False)
         assert probe(out / "drive_panel.mp4").count == 10
         assert not (out / "drive_unfinished").exists()
+
+    def test_a_run_that_fails_at_the_start_keeps_the_parts_before(self, tmp_path: Path) -> None:
+        path, out = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out"
+        with pytest.raises(RuntimeError):
+            predict_to_folder(stop_at(6, RuntimeError), path, out, progress=False)
+        for error in (RuntimeError, KeyboardInterrupt):
+            with pytest.raises(error):
+                predict_to_folder(stop_at(0, error), path, out, Outputs(panel=False), overwrite=True, progress=False)
+        rest = stop_at(7, RuntimeError)  # no more than that is predicted
+        predict_to_folder(rest, path, out, resume=True, progress=False)
+        assert names(out) == ["drive_panel.mp4", "predict.json"]
+        assert probe(out / "drive_panel.mp4").count == 11
 
     def test_parts_that_a_kill_left_after_the_end_are_removed(self, predictor: Predictor, tmp_path: Path) -> None:
         path, out = write_video(tmp_path / "drive.mp4", 11), tmp_path / "out"

@@ -230,7 +230,7 @@ class TestVideo:
         assert len(list(frames(tmp_path / "a.gif"))) == 2
 
     def test_an_unknown_frame_rate_becomes_the_default(self, tmp_path: Path) -> None:
-        for fps in (None, 0, math.nan, math.inf):
+        for fps in (None, 0, -1, 1e-9, 1e9, math.nan, math.inf):
             assert VideoWriter(tmp_path / "a.mp4", fps).fps == 25
 
     def test_a_video_refuses_frames_of_another_size(self, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -145,6 +146,51 @@ def test_a_constant_rate_stays_exact(tmp_path: Path, rate: float) -> None:
         shown = [frame.time for frame in container.decode(stream)]
         assert float(stream.average_rate) == pytest.approx(rate, rel=1e-4)
     assert np.diff(shown) == pytest.approx(1 / rate, abs=1e-4)
+
+
+@pytest.mark.parametrize("rate", [1 / 86400, 1 / 2000.5, 0.3, 0.999, 1500.4, 2000, 90000])
+@pytest.mark.parametrize(("writer", "suffix"), [(VideoWriter, "mp4"), (DepthVideoWriter, "mkv")])
+def test_slow_and_fast_videos_keep_their_times(
+    tmp_path: Path, rate: float, writer: type[VideoWriter], suffix: str
+) -> None:
+    """Also where the video is joined from parts; a Matroska file counts milliseconds."""
+    times = [index / rate for index in range(20)]
+    for given in (times, [None] * 20):
+        parts = VideoParts(writer, tmp_path / f"a.{suffix}", rate, tmp_path)
+        for index, time in enumerate(given):
+            parts.write(corners() if suffix == "mp4" else np.ones(SIZE), time)
+            if index == 7:
+                parts.end_part()
+        parts.end_part()
+        parts.join()
+        with av.open(str(tmp_path / f"a.{suffix}")) as container:
+            shown = [frame.time for frame in container.decode(video=0)]
+        assert shown == pytest.approx(times, rel=1e-3, abs=0.0011 if suffix == "mkv" else 1 / rate / 20)
+
+
+def test_a_slow_video_of_uneven_times_keeps_them(tmp_path: Path) -> None:
+    times = [0.0, 2900.0, 6020.5, 6020.6, 12000.0]
+    with VideoWriter(tmp_path / "a.mp4", 1 / 3000) as video:
+        for time in times:
+            video.write(corners(), time)
+    assert [frame.seconds for frame in frames(tmp_path / "a.mp4")] == pytest.approx(times, abs=0.002)
+
+
+def test_times_that_a_coarse_clock_repeats_do_not_add_up(tmp_path: Path) -> None:
+    """Of 2000 frames a second on a clock of milliseconds."""
+    with VideoWriter(tmp_path / "a.mp4", 2000) as video:
+        for index in range(13):
+            video.write(corners(), round(index / 2000, 3))
+    shown = [frame.seconds for frame in frames(tmp_path / "a.mp4")]
+    assert shown == pytest.approx([index / 2000 for index in range(13)], abs=0.0006)
+
+
+@pytest.mark.parametrize(
+    ("rate", "ticks"), [(1, 1000), (10, 1000), (12, 1008), (25, 1000), (30000 / 1001, "1020000/1001"), (60, 1020),
+                        (120, 1080), (1000, 1000)],
+)  # fmt: skip
+def test_the_clock_of_ordinary_videos(tmp_path: Path, rate: float, ticks: int | str) -> None:
+    assert 1 / VideoWriter(tmp_path / "a.mp4", rate).time_base == Fraction(ticks)
 
 
 @pytest.mark.parametrize(("number", "least"), [(0, 24), (12, 24), (17, 28), (30, 30)])

@@ -23,6 +23,7 @@ from hrdepth.inference.manifest import (
     content_digests,
     forget_changed,
     made_files,
+    remove_results,
     settings,
 )
 from hrdepth.inference.outputs import check_outputs, image_files, resolve_outputs
@@ -43,12 +44,43 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class _Run:
-    """The state of a run: images written by an earlier one, and those that could not be read."""
+    """The state of a run.
 
-    source: Path
+    Attributes:
+        info: of what is predicted.
+        writer: writes the results.
+        described: its settings, for the manifest.
+        resumes: whether it continues an earlier one.
+        kept: images written by the earlier one.
+        skipped: why some could not be read.
+        begun: whether something was predicted.
+    """
+
+    info: MediaInfo
     writer: Writer
+    described: dict[str, Any]
+    resumes: bool
     kept: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    begun: bool = False
+
+    @property
+    def source(self) -> Path:
+        """What is predicted."""
+        return self.info.path
+
+    def begin(self) -> None:
+        """Replace the results of an earlier run, now that the network has predicted something, by a new manifest.
+
+        None of them may be taken for a result of this run, should it be killed and resumed.
+        """
+        if self.begun:
+            return
+        self.begun = True
+        if not self.resumes:
+            remove_results(self.writer.out, self.info)
+        self.writer.begin()
+        write_json(self.writer.out / MANIFEST, provenance(**self.described, complete=False))
 
     def is_wanted(self, name: str) -> bool:
         """Return whether an image of a folder has yet to be predicted; note those that have been."""
@@ -83,21 +115,22 @@ def predict_to_folder(
 
     The next images are read and the last results written while the network computes; a few wait on either side, so
     memory does not grow with their number. An image of a folder that cannot be read is reported on stderr and in
-    predict.json and skipped; so is the rest of a video that is damaged further on. Ctrl-C leaves what is finished: a
-    playable video or some of the images, and `resume` completes them, also after the process was killed; a video then
-    continues from the last multiple of `PART_FRAMES` frames. Of a live source only the newest frame is predicted, and
-    Ctrl-C is the regular end.
+    predict.json and skipped; so is the rest of a video that is damaged, or changes its size, further on. Ctrl-C leaves
+    what is finished: a playable video or some of the images, and `resume` completes them, also after the process was
+    killed; a video then continues from the last multiple of `PART_FRAMES` frames. Of a live source only the newest
+    frame is predicted, and Ctrl-C is the regular end.
 
     Args:
         predictor: the network.
         source: an image, a folder of images, a video or a live source; as a path, or as `probe` describes it.
         out: the folder for the results, made if missing.
         outputs: what to write.
-        overwrite: write into a folder that holds something.
+        overwrite: write into a folder that holds something; the files that predict.json lists there are deleted once
+            something is predicted, and no other ones.
         resume: continue what a stopped run left in `out`: images whose files are there, and that have not changed, are
             not predicted again; a video is continued as if it had not been interrupted.
         progress: show a progress bar on stderr.
-        intrinsics: (3,3) in pixels of the images, stored in the .npz files; see `Prediction`.
+        intrinsics: (3,3) in pixels of the images, all of one size; stored in the .npz files, see `Prediction`.
         camera: whose intrinsics were learned, instead of `intrinsics`; brought to each image's size.
         batch: images that the network sees at once.
 
@@ -107,7 +140,7 @@ def predict_to_folder(
     Raises:
         InputError: `source` is no image, folder of images or video, not one image of it can be read,
             `out` cannot be written, holds something already, or is `source` itself, the outputs do not fit the input
-            or the network, or `out` cannot be resumed.
+            or the network, `out` cannot be resumed, or `intrinsics` are given and the images differ in size.
     """
     info = source if isinstance(source, MediaInfo) else probe(source, live=True)
     source, out = info.path, Path(out)
@@ -125,7 +158,7 @@ def predict_to_folder(
     output_folder(out, overwrite=overwrite or resume)
     busy = f"another process writes into {out}; wait for its end, or choose another folder"
     with locked_folder(out, busy) if resume or video else nullcontext():
-        run = _Run(source, Writer(out, outputs, video, info.fps, resume))
+        run = _Run(info, Writer(out, outputs, video, info.fps, resume), described, resumes=resume)
         if resume:
             before = check_resume(info, outputs, out, described)
             forget_changed(before, digests, info, outputs, out)
@@ -133,43 +166,32 @@ def predict_to_folder(
                 log.info("%s is complete", out)
                 run.writer.remove_parts()
                 return made
-        described |= {"images": digests}
-        _predict_and_describe(predictor, info, run, known, described, progress=progress, resume=resume, batch=batch)
+        run.described["images"] = digests
+        _predict_and_describe(predictor, run, known, progress=progress, batch=batch)
     return run.writer.written
 
 
-def _predict_and_describe(
-    predictor: Predictor,
-    info: MediaInfo,
-    run: _Run,
-    known: KnownCamera,
-    described: dict[str, Any],
-    *,
-    progress: bool,
-    resume: bool,
-    batch: int,
-) -> None:
-    """Predict all, with a manifest from the start to the end."""
-    manifest, complete = run.writer.out / MANIFEST, False
+def _predict_and_describe(predictor: Predictor, run: _Run, known: KnownCamera, *, progress: bool, batch: int) -> None:
+    """Predict all, with a manifest from the first prediction to the end."""
+    complete = False
     try:
-        write_json(manifest, provenance(**described, complete=False))
-        _predict_all(predictor, info, run, known, progress=progress, resume=resume, batch=batch)
+        _predict_all(predictor, run, known, progress=progress, batch=batch)
         complete = True
     finally:
         if run.writer.done or run.kept:
-            _finish(run, described, complete=complete and not run.skipped)
+            _finish(run, complete=complete and not run.skipped)
             if complete:
                 run.writer.remove_parts()
-        else:
-            manifest.unlink(missing_ok=True)
+        elif run.begun:
+            (run.writer.out / MANIFEST).unlink(missing_ok=True)
     if not (run.writer.done or run.kept):
         raise InputError(f"not one image of {run.source} can be read: {run.skipped[0]}")
 
 
-def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:
+def _finish(run: _Run, *, complete: bool) -> None:
     writer = run.writer
     content = provenance(
-        **described,
+        **run.described,
         pictures=writer.done + len(run.kept),
         kept=len(run.kept),
         flicker=writer.flicker(),
@@ -181,9 +203,8 @@ def _finish(run: _Run, described: dict[str, Any], *, complete: bool) -> None:
     writer.written.append(writer.out / MANIFEST)
 
 
-def _predict_all(
-    predictor: Predictor, info: MediaInfo, run: _Run, known: KnownCamera, *, progress: bool, resume: bool, batch: int
-) -> None:
+def _predict_all(predictor: Predictor, run: _Run, known: KnownCamera, *, progress: bool, batch: int) -> None:
+    info = run.info
     with ExitStack() as stack:
         bar = stack.enter_context(progress_bar(shown=progress))
         task = bar.add_task(run.source.name, total=info.count)
@@ -207,7 +228,7 @@ def _predict_all(
         images = frames(
             info,
             on_error=None if info.kind == "image" else skip,
-            is_wanted=is_wanted if info.kind == "folder" and resume else None,
+            is_wanted=is_wanted if info.kind == "folder" and run.resumes else None,
             first=run.writer.done,
         )
         bar.advance(task, run.writer.done)
@@ -220,6 +241,7 @@ def _predict_all(
             while some := list(islice(waiting, 1 if live else batch)):
                 cameras = [_intrinsics(known, frame) for frame in some]
                 predictions = predictor.predict_batch([frame.image for frame in some], cameras)
+                run.begin()
                 for frame, prediction in zip(some, predictions, strict=True):
                     behind.put((frame.name, prediction, frame.seconds))
                 begun = True
@@ -229,9 +251,24 @@ def _predict_all(
 
 
 def _until_damaged(images: Iterator[Frame], info: MediaInfo, skip: Any, *, begun: bool) -> Iterator[Frame]:
-    """Yield frames; a video that is damaged, or a live source that breaks off, after its first frame ends there."""
+    """Yield frames; after its first frame a video ends where it is damaged, changes size, or a live source breaks off.
+
+    Args:
+        images: the frames.
+        info: of what they are.
+        skip: called with the error that ends a video.
+        begun: whether a resumed video's first frames were predicted before.
+    """
+    size = next(frames(info)).image.shape if begun else None
     try:
         for frame in images:
+            size = size or frame.image.shape
+            if info.kind == "video" and frame.image.shape != size:
+                was, now = (f"{width}x{height}" for height, width, _ in (size, frame.image.shape))
+                raise InputError(
+                    f"the video {info.path} changes its size from {was} to {now} at frame {frame.index}; what follows "
+                    "is left out"
+                )
             begun = True
             yield frame
     except InputError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,19 @@ from hrdepth.config import Outputs
 from hrdepth.errors import InputError
 from hrdepth.inference.outputs import image_files
 from hrdepth.inference.predictor import Predictor
-from hrdepth.io.files import file_sha256, resume
+from hrdepth.io.files import file_sha256, read_json, resume
 from hrdepth.io.media import MediaInfo, named_images
 
-__all__ = ["MANIFEST", "KnownCamera", "check_resume", "content_digests", "forget_changed", "made_files", "settings"]
+__all__ = [
+    "MANIFEST",
+    "KnownCamera",
+    "check_resume",
+    "content_digests",
+    "forget_changed",
+    "made_files",
+    "remove_results",
+    "settings",
+]
 
 log = logging.getLogger(__name__)
 
@@ -126,3 +136,19 @@ def made_files(manifest: dict[str, Any], out: Path) -> list[Path]:
     """Return the files that a complete run made; none if one is missing."""
     made = [out / str(name) for name in (*manifest.get("files", []), MANIFEST)]
     return made if all(path.is_file() for path in made) else []
+
+
+def remove_results(out: Path, info: MediaInfo) -> None:
+    """Delete the files in `out` that the manifest there lists; what is to be predicted is kept, if it is among them."""
+    try:
+        listed = read_json(out / MANIFEST).get("files")
+    except (OSError, ValueError, AttributeError):  # there is none, or it is not of a run
+        return
+    inputs = {path.resolve() for path in (named_images(info) or {info.path.name: info.path}).values()}
+    for name in listed if isinstance(listed, list) else []:
+        if not isinstance(name, str) or Path(name).name != name:
+            continue
+        path = out / name
+        with suppress(OSError, ValueError):  # one with a name that no file can have
+            if path.is_file() and not path.is_symlink() and path.resolve() not in inputs:
+                path.unlink()

@@ -69,6 +69,7 @@ class Writer:
         smooth = self.outputs.smooth
         self._smoother = None if smooth is None else Smoother(smooth)  # type: ignore[arg-type]  # it checks
         self._flicker = {"network": Flicker(), "smoothed": Flicker()} if self.outputs.flicker else {}
+        self._starts_over = True
         self._frames: VideoParts | None = None
         self._depths: VideoParts | None = None
 
@@ -80,10 +81,8 @@ class Writer:
         if self.video is None:
             return self
         state = self._restore() if self.resume else None
-        if state is None:
-            shutil.rmtree(self._unfinished, ignore_errors=True)
-            self._unfinished.mkdir()
-            state = {"frames": None, "depths": None}
+        self._starts_over = state is None
+        state = state or {"frames": None, "depths": None}
         name = f"{self.video}_{'panel' if self.outputs.panel else 'disparity'}.mp4"
         self._frames = VideoParts(VideoWriter, self._add(name), self.fps, self._unfinished, state["frames"])
         if self.outputs.depth_video:
@@ -108,6 +107,12 @@ class Writer:
         finally:
             if not self._state_file.exists():
                 self.remove_parts()
+
+    def begin(self) -> None:
+        """Make room for the parts of a video that is not continued; called before its first frame is written."""
+        if self.video is not None and self._starts_over:
+            self.remove_parts()
+            self._unfinished.mkdir()
 
     def remove_parts(self) -> None:
         """Remove the parts of the video, once it is joined and nothing else is left to do."""

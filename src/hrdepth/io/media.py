@@ -20,7 +20,7 @@ from PIL import Image
 from hrdepth.camera import check_focal_lengths
 from hrdepth.errors import InputError
 from hrdepth.io.image_files import IMAGE_SUFFIXES, distinct_names, list_images, result_name
-from hrdepth.io.images import DAMAGE, open_image, read_image
+from hrdepth.io.images import DAMAGE, image_size, open_image, read_image
 from hrdepth.io.live import check_camera, is_live, live_name, read_live
 from hrdepth.io.provenance import hide_password
 from hrdepth.io.video import VideoFrame, open_video, read_video
@@ -208,7 +208,8 @@ def shown_intrinsics(info: MediaInfo, intrinsics: NDArray[np.float64]) -> NDArra
     pixels are stretched with them. Those of a live source must be of the frames as they are shown.
 
     Raises:
-        InputError: they cannot be of the first frame; see `camera.check_focal_lengths`.
+        InputError: they cannot be of the first frame, see `camera.check_focal_lengths`; or images have another size
+            than the first.
     """
     if info.live is not None:  # which cannot be opened twice
         return intrinsics
@@ -216,12 +217,31 @@ def shown_intrinsics(info: MediaInfo, intrinsics: NDArray[np.float64]) -> NDArra
     if first is None:
         return intrinsics
     check_focal_lengths(intrinsics, first.image.shape, "the intrinsics")
+    _check_one_size(info, first.image.shape)
     aspect = first.pixel_aspect
     ratio = float(intrinsics[1, 1] / intrinsics[0, 0])
     if aspect == 1 or abs(math.log(ratio)) <= abs(math.log(ratio / aspect)):
         return intrinsics
     log.info("%s: the intrinsics are of pixels %g times as wide as high; stretched with the frames", info.path, aspect)
     return np.diag([max(1.0, aspect), max(1.0, 1 / aspect), 1.0]) @ intrinsics
+
+
+def _check_one_size(info: MediaInfo, size: tuple[int, ...]) -> None:
+    """Check by their headers that all images are of the size (height, width) that intrinsics are of.
+
+    Raises:
+        InputError: one is not.
+    """
+    for path in named_images(info).values():
+        try:
+            height, width = image_size(path)
+        except InputError:  # it is reported when it is read
+            continue
+        if (height, width) != size[:2]:
+            raise InputError(
+                f"the intrinsics are of {size[1]}x{size[0]}, {path.name} is {width}x{height}; predict images of one "
+                "size at a time"
+            )
 
 
 def named_images(info: MediaInfo) -> dict[str, Path]:

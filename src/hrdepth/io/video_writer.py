@@ -22,8 +22,10 @@ __all__ = ["VideoPosition", "VideoWriter"]
 DEFAULT_FPS = 25.0
 FINEST = 1000
 """Steps a second, at least, of a written video's clock."""
+FASTEST = 100_000
+"""Frames a second, or seconds a frame; a rate beyond makes no sense, and would be too much for an MP4's clock."""
 ON_TIME = 0.1
-"""Frames by which a frame may be late or early in a video of constant rate."""
+"""Frames, or seconds if that is less, by which a frame may be late or early in a video of constant rate."""
 
 
 @dataclass
@@ -43,6 +45,22 @@ class VideoPosition:
     start: float | None = None
     seconds: float | None = None
     shape: tuple[int, ...] = ()
+
+
+def _exact(fps: float | None) -> Fraction:
+    """Return a rate as a fraction whose numbers a file can hold; `DEFAULT_FPS` if it is None or makes no sense."""
+    if fps is None or not 1 / FASTEST <= fps <= FASTEST:
+        return Fraction(DEFAULT_FPS)
+    if fps < 1:
+        return 1 / Fraction(1 / fps).limit_denominator(1001)
+    return Fraction(fps).limit_denominator(1001 if fps <= FINEST else 1)
+
+
+def _ticks(fps: Fraction) -> int:
+    """Return the steps of the clock between two frames of constant rate."""
+    if fps >= 1:
+        return math.ceil(FINEST / fps)
+    return fps.denominator * math.ceil(FINEST / fps.numerator)  # so that a step is one part of a second
 
 
 class VideoWriter:
@@ -73,13 +91,12 @@ class VideoWriter:
     ) -> None:
         self.path = Path(path)
         self._named = whole or self.path
-        valid = fps is not None and math.isfinite(fps) and 0 < fps <= 1000
-        self.fps = Fraction(fps if valid and fps else DEFAULT_FPS).limit_denominator(1001)
+        self.fps = _exact(fps)
         self.count = 0
         self.first = 0
         self.position = VideoPosition() if position is None else position
         self._is_part = position is not None
-        self._ticks = math.ceil(FINEST / self.fps)  # between two frames of constant rate
+        self._ticks = _ticks(self.fps)
         self._stack = ExitStack()
 
     @property
@@ -105,7 +122,7 @@ class VideoWriter:
 
         Args:
             image: the frame.
-            seconds: when it is shown, counted from anywhere; None for one frame after the last one.
+            seconds: when it is shown, counted from anywhere; None, or the time of the last one, for one frame after it.
         """
         position = self.position
         if image.shape != (position.shape or image.shape):
@@ -134,7 +151,7 @@ class VideoWriter:
             position.seconds = seconds
             passed = (seconds - position.start) * float(self.fps)
             # A constant rate stays exact, whatever the source's clock rounds.
-            late = abs(passed - position.count) > ON_TIME
+            late = abs(passed - position.count) > ON_TIME * min(1.0, float(self.fps))
             tick = round(passed * self._ticks) if late else position.count * self._ticks
         position.tick, position.count = max(last + 1, tick), position.count + 1
 
