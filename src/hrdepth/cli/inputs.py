@@ -63,7 +63,7 @@ def check_inputs(config: Any) -> None:
         if name == "input" and isinstance(config, PredictConfig):
             from hrdepth.io.media import probe
 
-            probe([value, *config.more] if config.more else value, live=True)
+            probe(config.source, live=True)
             continue
         if name in CHECKS and value not in (None, "", (), []):
             # The paper's tables have NAME=FILE,FILE.

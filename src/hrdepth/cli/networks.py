@@ -27,7 +27,7 @@ def predict(config: PredictConfig) -> None:
     from hrdepth.io.image_files import result_name
     from hrdepth.io.media import probe
 
-    media = probe([config.input, *config.more] if config.more else config.input, live=True)
+    media = probe(config.source, live=True)
     resolve_outputs(config, media.kind)  # before the network is loaded
     predictor = Predictor.from_pretrained(config.weights, flip=config.flip, shift=config.shift, **config.keywords())
     camera = choose_camera(predictor.cameras, config.camera) if config.intrinsics is None else None

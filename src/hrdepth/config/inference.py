@@ -162,6 +162,11 @@ class PredictConfig(Outputs, RuntimeConfig, FleetConfig):
         if self.more and self.ray is not None:
             raise InputError("on a Ray cluster give one input, such as the folder or the store of the recordings")
 
+    @property
+    def source(self) -> str | list[str]:
+        """What is predicted, as `io.media.probe` takes it."""
+        return [self.input, *self.more] if self.more else self.input
+
 
 @dataclass(frozen=True)
 class UploadLimits:

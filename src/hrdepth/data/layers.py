@@ -45,9 +45,11 @@ class Layer(ABC):
 
     Attributes:
         key: its name in `Batch`.
+        unknown_value: of pixels of which nothing is known.
     """
 
     key: ClassVar[str]
+    unknown_value: ClassVar[float] = 0.0
 
     @abstractmethod
     def read(self, frames: Frames, size: tuple[int, int], window: Window) -> Tensor:
@@ -69,7 +71,7 @@ class Layer(ABC):
 
     def unknown(self, frames: Frames, size: tuple[int, int]) -> Tensor:
         """Return the plane of a sample that the layer is not read for: nothing is known there."""
-        return torch.zeros(1, *size)
+        return torch.full((1, *size), self.unknown_value)
 
 
 class Mask(Layer):

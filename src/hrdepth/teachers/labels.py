@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from hrdepth.camera import DepthScale
-from hrdepth.data.layers import Frames
 from hrdepth.data.map_cache import MapCache
 from hrdepth.data.sample import WHOLE, Window
 from hrdepth.errors import MALFORMED, InputError
@@ -42,6 +41,7 @@ class Labels(MapCache):
     """
 
     key = "teacher"
+    unknown_value = torch.nan  # 0 is infinitely far
     kind = "label"
     ending = "label.npy"
     resampling = Image.Resampling.BILINEAR
@@ -100,10 +100,6 @@ class Labels(MapCache):
         """See `MapCache.resized`; depth of the image's own camera does not change by a zoom."""
         map_ = super().resized(image, size, window)
         return map_ * window.extent if self.meaning != Meaning.AFFINE and self.own_camera else map_
-
-    def unknown(self, frames: Frames, size: tuple[int, int]) -> Tensor:
-        """See `Layer.unknown`: NaN, since 0 is infinitely far."""
-        return torch.full((1, *size), torch.nan)
 
     def scaled_disparity(self, maps: Tensor, intrinsics: Tensor, scale: DepthScale) -> Tensor:
         """Return metric maps in 1/units of a network with this scale, as its canonical camera would see the images.

@@ -214,6 +214,7 @@ class TeacherMaps(MapCache):
     """
 
     key = "teacher"
+    unknown_value = torch.nan  # 0 is infinitely far
     kind = "teacher's map"
     resampling = Image.Resampling.BILINEAR
 
@@ -229,10 +230,6 @@ class TeacherMaps(MapCache):
         super().__init__(path, teacher.size, teacher.sha256(), teacher.size, *ways)
         self.own_aspect = teacher.own_aspect
         self.min_depth, self.max_depth = teacher.min_depth, teacher.max_depth
-
-    def unknown(self, frames: Frames, size: tuple[int, int]) -> Tensor:
-        """See `Layer.unknown`: NaN, since 0 is infinitely far."""
-        return torch.full((1, *size), torch.nan)
 
     def inverse_depth(self, image: Path, *deciding: Any) -> NDArray[np.float32]:
         """See `MapCache.inverse_depth`.
