@@ -23,6 +23,7 @@ from hrdepth.app.uploads import KEPT_SECONDS
 from hrdepth.config import UploadLimits
 from hrdepth.errors import InputError
 from hrdepth.inference.prediction import Prediction
+from hrdepth.io.arrays import map_array
 from hrdepth.io.files import write_array
 from hrdepth.io.images import image_size, read_image
 from hrdepth.io.video import CutShort, open_video, read_video
@@ -201,7 +202,7 @@ class Session:
     def _mapped(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         path = self.folder / name
         write_array(path, array)
-        return np.asarray(np.load(path, mmap_mode="r"))
+        return map_array(path)
 
 
 class Sessions:

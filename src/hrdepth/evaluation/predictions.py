@@ -16,7 +16,7 @@ from hrdepth.config import DepthProtocol
 from hrdepth.errors import InputError
 from hrdepth.evaluation.depth import check_disparity
 from hrdepth.inference.predictor import blend_flipped
-from hrdepth.io.arrays import check_archive, check_array
+from hrdepth.io.arrays import map_array, open_archive
 from hrdepth.io.files import existing_file
 from hrdepth.io.images import image_size, read_image
 from hrdepth.truth import GroundTruth
@@ -45,15 +45,13 @@ def read_disparities(path: str | Path) -> NDArray[Any]:
     """
     path = existing_file(path, "the file of predictions")
     try:
-        check = check_archive if zipfile.is_zipfile(path) else check_array
-        check(path)
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                if len(loaded.files) != 1:
-                    raise InputError(f"{path} must hold one array, but holds {', '.join(loaded.files) or 'none'}")
-                loaded = loaded[loaded.files[0]]
-        array: NDArray[Any] = np.asanyarray(loaded)
+        if zipfile.is_zipfile(path):
+            with open_archive(path) as arrays:
+                if len(arrays.files) != 1:
+                    raise InputError(f"{path} must hold one array, but holds {', '.join(arrays.files) or 'none'}")
+                array: NDArray[Any] = arrays[arrays.files[0]]
+        else:
+            array = map_array(path)
     except InputError:
         raise
     except Exception as error:  # a damaged archive can raise anything

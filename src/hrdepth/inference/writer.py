@@ -17,7 +17,7 @@ from hrdepth.errors import MALFORMED, InputError
 from hrdepth.inference.outputs import video_frame, wanted
 from hrdepth.inference.predictor import Prediction
 from hrdepth.inference.smoothing import Flicker, Smoother
-from hrdepth.io.arrays import check_archive
+from hrdepth.io.arrays import open_archive
 from hrdepth.io.depth_video import DepthVideoWriter
 from hrdepth.io.files import atomic_path, parse_json
 from hrdepth.io.video_parts import VideoParts
@@ -177,8 +177,7 @@ class Writer:
         if not path.is_file():
             return None
         try:
-            check_archive(path)
-            with np.load(path, allow_pickle=False) as arrays:
+            with open_archive(path) as arrays:
                 state: dict[str, Any] = parse_json(str(arrays["state"]))
                 lasts = {
                     name: (arrays[f"{name}_image"], arrays[f"{name}_disparity"])

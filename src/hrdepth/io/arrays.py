@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import math
 import struct
+import threading
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +18,15 @@ from numpy.typing import NDArray
 
 from hrdepth.io.files import regular_file
 
-__all__ = ["array_from_bytes", "check_archive", "check_array", "check_checksums", "load_array"]
+__all__ = [
+    "array_from_bytes",
+    "check_archive",
+    "check_checksums",
+    "load_array",
+    "map_array",
+    "open_archive",
+    "read_header",
+]
 
 # Sparse depth is compressed to a fifteenth, other arrays less; a thousandth is what a bomb of zeros reaches.
 EXPANSION = 100
@@ -23,6 +34,9 @@ EXPANSION = 100
 HEADER = 4096
 # Small archives of equal numbers may expand further.
 ALWAYS = 64 * 2**20
+# NumPy reads a header with `ast`, which counts its depth for all threads together before Python 3.13 (gh-106905):
+# an error for a file that is whole.
+_ONE_HEADER = threading.RLock()
 
 
 def load_array(path: Path) -> NDArray[Any]:
@@ -33,10 +47,22 @@ def load_array(path: Path) -> NDArray[Any]:
         ValueError: it is damaged, shorter than its header says, or holds objects.
     """
     with regular_file(path).open("rb") as stream:
-        _check_header(stream, path.stat().st_size)
-        stream.seek(0)
-        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
+        shape, columns_first, dtype = _plain_header(stream, path.stat().st_size)
+        array: NDArray[Any] = np.fromfile(stream, dtype, math.prod(shape))
+    return array.reshape(shape, order="F" if columns_first else "C")
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """Return the array of an .npy file, read from the disk where it is used; objects in it are refused.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        ValueError: it is damaged, shorter than its header says, or holds objects.
+    """
+    with regular_file(path).open("rb") as stream:
+        shape, columns_first, dtype = _plain_header(stream, path.stat().st_size)
+        array = np.memmap(stream, dtype, "r", stream.tell(), shape, "F" if columns_first else "C")
+    return np.asarray(array)
 
 
 def array_from_bytes(content: bytes) -> NDArray[Any]:
@@ -46,21 +72,23 @@ def array_from_bytes(content: bytes) -> NDArray[Any]:
         ValueError: it is damaged, shorter than its header says, or holds objects.
     """
     stream = io.BytesIO(content[:HEADER])
-    shape, fortran, dtype = _check_header(stream, len(content))
-    if dtype.hasobject or fortran:
-        raise ValueError("it holds Python objects, or columns in place of rows")
+    shape, columns_first, dtype = _plain_header(stream, len(content))
+    if columns_first:
+        raise ValueError("it holds columns in place of rows")
     return np.frombuffer(content, dtype, math.prod(shape), stream.tell()).reshape(shape)
 
 
-def check_array(path: Path) -> None:
-    """Check that an .npy file has as many bytes as its header says.
+@contextmanager
+def open_archive(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    """Open an .npz archive after `check_archive`; reading objects from it raises ValueError.
 
     Raises:
         OSError: it is missing or cannot be read.
-        ValueError: it has fewer, or its header is damaged.
+        ValueError: it expands to many times its size, or it is damaged.
     """
-    with regular_file(path).open("rb") as stream:
-        _check_header(stream, path.stat().st_size)
+    check_archive(path)
+    with _ONE_HEADER, np.load(path, allow_pickle=False) as archive:
+        yield archive
 
 
 def check_archive(path: Path) -> None:
@@ -106,16 +134,38 @@ def check_checksums(path: Path) -> None:
         raise ValueError(f"the checksum of {damaged} is wrong")
 
 
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header of an .npy file, from several threads, too.
+
+    Returns:
+        The array's shape, whether columns come first, and its type.
+
+    Raises:
+        OSError: it cannot be read.
+        Exception: it is damaged; NumPy evaluates it, which can raise anything.
+    """
+    with _ONE_HEADER:
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        return read[version](stream)
+
+
+def _plain_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return what `_check_header` returns, for an array that holds no objects."""
+    header = _check_header(stream, size)
+    if header[2].hasobject:
+        raise ValueError("it holds Python objects")
+    return header
+
+
 def _check_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Check the header of an array in `size` bytes; return its shape, whether columns come first, and its type."""
     try:
-        version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, columns_first, dtype = read_header[version](stream)
+        shape, columns_first, dtype = read_header(stream)
         claimed = math.prod(shape) * dtype.itemsize
     except OSError:
         raise
-    except Exception as error:  # NumPy evaluates the header, which can raise anything
+    except Exception as error:
         raise ValueError(f"its header is damaged ({str(error)[:100]})") from error
     if min(shape, default=0) < 0 or (claimed > size - stream.tell() and not dtype.hasobject):
         raise ValueError(f"its header says {dtype} {shape}, {claimed:,} bytes, but it has {size:,}")

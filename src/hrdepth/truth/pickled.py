@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import InputError
-from hrdepth.io.arrays import check_archive
+from hrdepth.io.arrays import check_archive, read_header
 from hrdepth.io.files import existing_file
 
 __all__ = ["read_float_maps"]
@@ -58,13 +58,11 @@ def read_float_maps(path: str | Path) -> list[NDArray[np.float32]]:
 
 
 def _read_array(stream: IO[bytes]) -> Any:
-    version = np.lib.format.read_magic(stream)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, fortran_order, dtype = read_header[version](stream)
+    shape, columns_first, dtype = read_header(stream)
     if dtype.hasobject:
         return _to_array(_ArraysOnly(stream, encoding="latin1").load())
     flat = np.frombuffer(stream.read(), dtype)
-    return flat.reshape(shape, order="F" if fortran_order else "C")
+    return flat.reshape(shape, order="F" if columns_first else "C")
 
 
 class _Dtype:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrdepth.errors import MALFORMED, InputError
-from hrdepth.io.arrays import check_archive
+from hrdepth.io.arrays import open_archive
 from hrdepth.io.files import atomic_path, existing_file, parse_json
 from hrdepth.truth.pickled import read_float_maps
 
@@ -104,8 +104,7 @@ def read_depth_maps(path: str | Path, names: Sequence[str] = ()) -> Sequence[NDA
     if not zipfile.is_zipfile(path):
         return read_float_maps(path)  # its error names the fault
     try:
-        check_archive(path)
-        with np.load(path, allow_pickle=False) as archive:
+        with open_archive(path) as archive:
             if not set(_ARRAYS) <= set(archive.files):
                 return read_float_maps(path)
             maps = SparseMaps({name: archive[name] for name in _ARRAYS})
