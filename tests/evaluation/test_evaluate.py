@@ -5,6 +5,7 @@ Evaluation of whole sets, and the files that it writes.
 
 import csv
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -142,6 +143,13 @@ def test_unreadable_prediction_files_are_named(tmp_path, root):
     (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-100])
     with pytest.raises(InputError, match="plain numbers"):
         evaluate_disparities(tmp_path / "cut.npy", truths)
+
+
+def test_an_archive_of_something_else_than_an_array_is_refused(tmp_path, root):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("readme.txt", "none")
+    with pytest.raises(InputError, match=r"a\.npz.* must be float disparities"):
+        evaluate_disparities(tmp_path / "a.npz", folder_set(root))
 
 
 def test_a_network_is_evaluated_over_a_set(root):

@@ -435,6 +435,33 @@ class TestOutputFolder:
         )
         assert (out / "below/d_000001.npz").read_text() == (tmp_path / "outside.txt").read_text() == "kept"
 
+    @pytest.mark.parametrize(
+        "damage", [{}, {"outputs": 3}, {"outputs": {"other": 1}}, {"images": [7, "../a"]}, {"files": 7}]
+    )
+    def test_results_of_a_killed_run_are_no_results_of_this_one(
+        self, predictor: Predictor, tmp_path: Path, damage: dict[str, object]
+    ) -> None:
+        """The manifest of a killed run names its images, and no files yet."""
+        folder, out = tmp_path / "in", tmp_path / "out"
+        folder.mkdir()
+        for index in range(3):
+            write_image(folder / f"{index}.png", make_image(index))
+        predict_to_folder(predictor, folder, out, progress=False)
+        manifest = json.loads((out / "predict.json").read_text())
+        for name in ("files", "pictures", "kept", "skipped"):
+            del manifest[name]
+        (out / "predict.json").write_text(json.dumps(manifest | {"complete": False} | damage))
+        (out / "1.ply").write_text("of somebody else")
+        for index in (1, 2):
+            (folder / f"{index}.png").unlink()
+        predict_to_folder(predictor, folder, out, overwrite=True, progress=False)
+        of_others = (
+            ["1.ply"]
+            if not damage
+            else [f"{i}{end}" for i in (1, 2) for end in (".npz", "_disparity.png", "_panel.png")]
+        )
+        assert {*of_others, "1.ply"} == set(names(out)) - {"0.npz", "0_disparity.png", "0_panel.png", "predict.json"}
+
     @pytest.mark.parametrize("failure", ["settings", "input", "network", "Ctrl-C"])
     def test_a_run_that_fails_at_the_start_loses_nothing(
         self, predictor: Predictor, tmp_path: Path, failure: str

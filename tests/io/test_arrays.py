@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hrdepth.io.arrays import array_from_bytes, load_array, map_array, open_archive
+from hrdepth.io.visualize import _table
 
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -60,6 +61,7 @@ def test_threads_read_one_header_at_a_time(tmp_path, monkeypatch):
         with open_archive(tmp_path / "a.npz") as archive:
             rows = archive["rows"]
         content = (tmp_path / "a.npy").read_bytes()
+        _table.__wrapped__("magma")
         return [rows, load_array(tmp_path / "a.npy"), map_array(tmp_path / "a.npy"), array_from_bytes(content)]
 
     monkeypatch.setattr(ast, "literal_eval", slow)

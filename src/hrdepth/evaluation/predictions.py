@@ -49,7 +49,7 @@ def read_disparities(path: str | Path) -> NDArray[Any]:
             with open_archive(path) as arrays:
                 if len(arrays.files) != 1:
                     raise InputError(f"{path} must hold one array, but holds {', '.join(arrays.files) or 'none'}")
-                array: NDArray[Any] = arrays[arrays.files[0]]
+                array: NDArray[Any] = np.asanyarray(arrays[arrays.files[0]])  # bytes of a file that is no array
         else:
             array = map_array(path)
     except InputError:

@@ -125,8 +125,8 @@ def predict_to_folder(
         source: an image, a folder of images, a video or a live source; as a path, or as `probe` describes it.
         out: the folder for the results, made if missing.
         outputs: what to write.
-        overwrite: write into a folder that holds something; the files that predict.json lists there are deleted once
-            something is predicted, and no other ones.
+        overwrite: write into a folder that holds something; the results that predict.json names there are deleted once
+            something is predicted, and no other files.
         resume: continue what a stopped run left in `out`: images whose files are there, and that have not changed, are
             not predicted again; a video is continued as if it had not been interrupted.
         progress: show a progress bar on stderr.

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from hrdepth.camera import LearnedCamera
 from hrdepth.config import Outputs
-from hrdepth.errors import InputError
+from hrdepth.errors import MALFORMED, InputError
 from hrdepth.inference.outputs import image_files
 from hrdepth.inference.predictor import Predictor
 from hrdepth.io.files import file_sha256, read_json, resume
@@ -139,16 +139,27 @@ def made_files(manifest: dict[str, Any], out: Path) -> list[Path]:
 
 
 def remove_results(out: Path, info: MediaInfo) -> None:
-    """Delete the files in `out` that the manifest there lists; what is to be predicted is kept, if it is among them."""
+    """Delete the results in `out` of the run whose manifest is there; what is to be predicted is kept there."""
     try:
-        listed = read_json(out / MANIFEST).get("files")
-    except (OSError, ValueError, AttributeError):  # there is none, or it is not of a run
+        manifest = read_json(out / MANIFEST)
+    except (OSError, ValueError):  # there is none, or it is damaged
         return
     inputs = {path.resolve() for path in (named_images(info) or {info.path.name: info.path}).values()}
-    for name in listed if isinstance(listed, list) else []:
+    for name in _results(manifest):
         if not isinstance(name, str) or Path(name).name != name:
             continue
         path = out / name
         with suppress(OSError, ValueError):  # one with a name that no file can have
             if path.is_file() and not path.is_symlink() and path.resolve() not in inputs:
                 path.unlink()
+
+
+def _results(manifest: dict[str, Any]) -> list[Any]:
+    """Return the names of a run's files: those that it lists or, of a killed one, those of all its images."""
+    try:
+        if "files" in manifest:
+            return list(manifest["files"])
+        outputs = Outputs(**manifest["outputs"])
+        return [file for name in manifest["images"] for file in image_files(name, outputs)]
+    except MALFORMED:  # it is not of a run
+        return []

@@ -132,7 +132,7 @@ def check_checksums(path: Path) -> None:
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error) as error:
         raise ValueError(str(error)) from error
     if damaged is not None:
-        raise ValueError(f"the checksum of {damaged} is wrong")
+        raise ValueError(f"the checksum of {damaged} is wrong; if it was saved without checksums, save it with them")
 
 
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -22,7 +22,8 @@ DEPTH_STEPS = 256
 class DepthVideoWriter(VideoWriter):
     """Write depth as a Matroska file of 16-bit grey FFV1, which loses nothing but rounding to `DEPTH_STEPS`.
 
-    Values are depth x 256, at most 65535; 0 where there is none. FFmpeg, OpenCV and `read_depth_video` read it.
+    Values are depth x 256, at most 65535; 0 where there is none. FFmpeg, OpenCV and `read_depth_video` read it. Above
+    1000 frames a second some share a time, since Matroska counts milliseconds.
 
     Args:
         path: the file, with the suffix .mkv.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hrdepth.errors import InputError, require
+from hrdepth.io.arrays import load_array
 
 __all__ = [
     "COLOUR_MAPS",
@@ -213,7 +214,7 @@ def _colorize(values: Array, low: float, high: float, cmap: str, constant: float
 @lru_cache(maxsize=8)
 def _table(cmap: str) -> NDArray[np.uint8]:
     if cmap in COLOUR_MAPS:
-        stored: NDArray[np.uint8] = np.load(Path(__file__).with_name("colour_maps.npy"))[COLOUR_MAPS.index(cmap)]
+        stored: NDArray[np.uint8] = load_array(Path(__file__).with_name("colour_maps.npy"))[COLOUR_MAPS.index(cmap)]
         return stored
     colormaps = require("matplotlib", "report", f"the colour map '{cmap}' needs").colormaps
     if cmap not in colormaps:
